@@ -1,0 +1,57 @@
+"""`landmark`: gathers the commands and turns refusals into one line and an exit code."""
+
+import errno
+import sys
+from typing import Annotated
+
+import typer
+
+import landmark
+from landmark.app import build, plan, sheet, world
+from landmark.base.errors import LandmarkError
+
+app = typer.Typer(
+    name="landmark",
+    help="Builds image-text corpora of Sentinel-1 and Sentinel-2 that people can trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("build")(build.build)
+app.command("plan")(plan.plan)
+app.command("sheet")(sheet.sheet)
+app.add_typer(world.app, name="world")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"landmark {landmark.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 started but not sealed, 2 refused."""
+    try:
+        app()
+    except LandmarkError as error:
+        _stop(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _stop("interrupted; run the same command again to resume", 130)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _stop("the disk is full; make room and run the same command again to resume", 1)
+
+
+def _stop(message: str, code: int) -> None:
+    typer.echo("\n".join(f"landmark: {line}" for line in message.splitlines()), err=True)
+    sys.exit(code)

@@ -1,0 +1,43 @@
+"""Options several commands share, and the request they add up to."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmark.base.recipe import Recipe, load_recipe
+
+DEFAULT_RECIPE = "demo"
+
+RecipeName = Annotated[
+    str | None, typer.Argument(help="A recipe of manifests/ by name, or a path.", metavar="[RECIPE]")
+]
+Region = Annotated[
+    str | None, typer.Option(help="Override the region: west,south,east,north, a GeoJSON file, or a recipe's name.")
+]
+Sensors = Annotated[str | None, typer.Option(help="Override the sensors, e.g. s1,s2.")]
+Catalog = Annotated[str | None, typer.Option(help="STAC catalogue, ItemCollection or Item, by path or URL.")]
+Out = Annotated[Path | None, typer.Option(help="Corpus folder.  [default: corpora/<recipe>]")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cells of the hash ranking.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="Processes; 0 works in this one.  [default: cores]")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler, tcp://…")]
+Locked = Annotated[bool, typer.Option("--locked", help="Do not search; refuse inputs that differ from the lock.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def recipe(name: str | None, region: str | None, sensors: str | None, limit: int | None) -> Recipe:
+    """The recipe of a command line; without a name the demo, and it says so."""
+    if name is None:
+        typer.echo(f"No recipe given: taking {DEFAULT_RECIPE!r} (the embedded world).", err=True)
+    return load_recipe(name or DEFAULT_RECIPE, region=region, sensors=sensors, limit=limit)
+
+
+def folder(out: Path | None, of: Recipe) -> Path:
+    """Where the corpus goes."""
+    return out or Path("corpora") / of.name
+
+
+def processes(workers: int | None) -> int:
+    """Processes asked for, by default one a core this process may use."""
+    return len(os.sched_getaffinity(0)) if workers is None else workers

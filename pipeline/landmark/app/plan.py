@@ -1,0 +1,66 @@
+"""`landmark plan`: what a build would do, and what it would cost."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from landmark.app import options
+from landmark.app.console import reporting
+
+
+def plan(
+    recipe: options.RecipeName = None,
+    region: options.Region = None,
+    sensors: options.Sensors = None,
+    catalog: options.Catalog = None,
+    out: options.Out = None,
+    limit: options.Limit = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
+    locked: options.Locked = False,
+    as_json: options.Json = False,
+) -> None:
+    """Write plan and lock, and print what the build would take."""
+    wanted = options.recipe(recipe, region, sensors, limit)
+    from landmark import build as work
+    from landmark.run import Where
+
+    folder, where = options.folder(out, wanted), Where(options.processes(workers), scheduler)
+    with reporting() as progress:
+        planned, cost = work.plan(
+            work.Request(wanted, folder, where, catalog=catalog, locked=locked, progress=progress)
+        )
+    said = {"folder": str(folder), "considered": planned.lock.considered, "proof": planned.lock.proof, **asdict(cost)}
+    typer.echo(json.dumps(said, indent=1) if as_json else _page(said, planned.plan))
+
+
+def _page(said: dict[str, Any], plan: Any) -> str:
+    considered, proof = said["considered"], said["proof"]
+    rows = (
+        plan.group_by(["sensor", "split"]).aggregate([("id", "count")]).sort_by([("sensor", "ascending")]).to_pylist()
+    )
+    counts = ", ".join(f"{row['sensor']} {row['split']} {row['id_count']}" for row in rows)
+    left = ", ".join(
+        f"{count} {reason}" for reason, count in considered.items() if reason not in ("cells", "planned") and count
+    )
+    gap = (
+        "one split only"
+        if proof["closest_m"] is None
+        else f"cells of two splits at least {proof['closest_m']:g} m apart"
+    )
+    return "\n".join(
+        (
+            f"samples       {said['samples']}  ({counts})",
+            f"acquisitions  {said['acquisitions']}",
+            f"cells         {considered['planned']} of {considered['cells']} in the region"
+            + (f"  (not: {left})" if left else ""),
+            f"requests      about {said['requests']}",
+            f"fetched       about {said['fetched_bytes'] / 1e9:.2f} GB, {said['amplification']:.1f} bytes for each byte kept",
+            f"corpus        about {said['corpus_bytes'] / 1e9:.2f} GB, and {said['staging_bytes'] / 1e9:.2f} GB of disk while building",
+            f"splits        {gap}; {proof['shared_blocks']} blocks in two splits,"
+            f" {proof['shared_acquisitions']} acquisitions seen by two (reported only)",
+            f"written       {said['folder']}/plan.parquet, cover.parquet, lock.json",
+        )
+    )

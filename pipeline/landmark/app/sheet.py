@@ -1,0 +1,20 @@
+"""`landmark sheet`: pictures of a corpus with their captions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sheet(
+    corpus: Annotated[Path, typer.Argument(help="A sealed corpus.")],
+    out: Annotated[Path, typer.Option(help="The picture, PNG.")] = Path("sheet.png"),
+    pairs: Annotated[int, typer.Option(min=1, help="Cells to show, optical beside radar.")] = 12,
+    seed: Annotated[int, typer.Option(help="Another seed shows other cells.")] = 0,
+) -> None:
+    """Draw a contact sheet: samples of both sensors with their captions."""
+    import landmark
+    from landmark.view import contact_sheet
+
+    contact_sheet(landmark.open(corpus), pairs=pairs, seed=seed).save(out)
+    typer.echo(out)

@@ -1,0 +1,99 @@
+"""What the archive holds: acquisitions of the two sensors, and label rasters."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from shapely.geometry.base import BaseGeometry
+
+from landmark.base.taxonomy import LabelVintage
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One STAC item of an acquisition.
+
+    Attributes:
+        id: The provider's id.
+        assets: Band (or mask band) → href, unsigned, relative to the catalogue's root where it lies under it.
+        digest: Digest of the item's properties and assets, for the lock.
+    """
+
+    id: str
+    assets: dict[str, str]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """The items of one datatake and tile (S2) or one item (S1).
+
+    Attributes:
+        id: `<sensor>_<tile or slice>_<UTC second>_<relative orbit>`.
+        moment: UTC second that names the samples: the datatake's start for S2, the slice's start for S1.
+        epsg: UTM zone of the rasters.
+        origin: (left, top) of the finest raster in metres, from the catalogue: for planning only, the header decides later.
+        size_px: (width, height) of the finest raster, from the catalogue.
+        pixel_m: Pixel size of the finest raster in metres, from the catalogue.
+        cloud_pct: Of the whole item, None where unknown.
+        offset_dn: Subtracted from each valid digital number (S2).
+        offset_rule: Why `offset_dn` is what it is.
+        footprint: Where the item has data, in EPSG:4326.
+    """
+
+    id: str
+    sensor: str
+    moment: dt.datetime
+    epsg: int
+    origin: tuple[float, float]
+    size_px: tuple[int, int]
+    pixel_m: float
+    items: tuple[Item, ...]
+    footprint: BaseGeometry
+    tile: str | None = None
+    platform: str | None = None
+    orbit_direction: str | None = None
+    relative_orbit: int | None = None
+    baseline: str | None = None
+    cloud_pct: float | None = None
+    offset_dn: int = 0
+    offset_rule: str | None = None
+
+    def sample_id(self, cell: str) -> str:
+        """Id of the sample this acquisition gives in a cell; the same at every provider."""
+        return f"{self.sensor}_{cell}_{self.moment:%Y%m%dt%H%M%S}_r{self.relative_orbit or 0:03d}"
+
+    def to_json(self) -> dict[str, Any]:
+        """For the lock: everything but the footprint, which only the plan needs."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name not in ("footprint", "items", "moment")}
+        items = [{"id": item.id, "assets": item.assets, "digest": item.digest} for item in self.items]
+        return {**fields, "moment": self.moment.isoformat(), "items": items}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], footprint: BaseGeometry) -> "Acquisition":
+        """Read back from the lock."""
+        items = tuple(Item(**item) for item in value["items"])
+        moment = dt.datetime.fromisoformat(value["moment"])
+        pairs = {"origin": tuple(value["origin"]), "size_px": tuple(value["size_px"])}
+        return cls(**{**value, **pairs, "items": items, "moment": moment, "footprint": footprint})
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRaster:
+    """A class raster of one source.
+
+    Attributes:
+        vintage: Edition, and the interval its labels describe.
+        item: The provider's id.
+        href: Unsigned and absolute.
+        recorded_href: As the lock records it, relative to the catalogue's root where it lies under it.
+        digest: Digest of the item's properties and asset, for the lock.
+        footprint: Where it has labels, in EPSG:4326.
+    """
+
+    vintage: LabelVintage
+    item: str
+    href: str
+    recorded_href: str
+    digest: str
+    footprint: BaseGeometry

@@ -1,0 +1,56 @@
+"""What can be wrong, by name. The message is the remedy; the exit code is the class's."""
+
+
+class LandmarkError(Exception):
+    """Any refusal landmark words itself; `exit_code` is what the command line returns.
+
+    All subclasses take one message, so they cross process borders by pickle.
+    """
+
+    exit_code = 2
+
+
+class InputError(LandmarkError):
+    """A file, key or value that a person wrote is wrong."""
+
+
+class UnknownName(InputError):
+    """A recipe, taxonomy, provider or label source nobody has written."""
+
+
+class EmptySearch(LandmarkError):
+    """The catalogue holds nothing for this region, time and these sensors."""
+
+
+class NoCoverage(LandmarkError):
+    """Images or labels exist, but none of them covers a cell of the region."""
+
+
+class OtherRecipe(LandmarkError):
+    """The output folder belongs to a corpus of another recipe."""
+
+
+class InputsChanged(LandmarkError):
+    """An input differs from what the lock recorded."""
+
+
+class Busy(LandmarkError):
+    """Another build holds the output folder."""
+
+
+class SchedulerUnreachable(LandmarkError):
+    """No Dask scheduler answers at the address."""
+
+
+class NotACorpus(LandmarkError):
+    """The folder is not a sealed corpus."""
+
+
+class NeedsConsent(LandmarkError):
+    """The build is larger than what landmark starts unasked."""
+
+
+class Unsealed(LandmarkError):
+    """The build started, but the corpus could not be sealed."""
+
+    exit_code = 1

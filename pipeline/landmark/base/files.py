@@ -1,0 +1,135 @@
+"""Finds and reads the YAML people write: recipes, taxonomies, profiles. Every complaint names file, key, value and remedy."""
+
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from landmark.base.errors import InputError, UnknownName
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_ROOMS = ("manifests", "taxonomies", "profiles/providers", "profiles/sensors")
+
+Model = TypeVar("Model", bound="Strict")
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def room(name: str) -> Path:
+    """The folder of a kind of file: beside the package in a wheel, at the top level in a checkout."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parents[1] / name
+
+
+def known(kind: str) -> list[str]:
+    """Names of the files of a kind, sorted."""
+    return sorted(path.stem for path in room(kind).glob("*.yaml"))
+
+
+def find(kind: str, name: str) -> Path:
+    """The file a name or a path means.
+
+    Raises:
+        UnknownName: no such file; the message lists the known ones.
+    """
+    if name.endswith((".yaml", ".yml")):
+        if Path(name).is_file():
+            return Path(name)
+        raise UnknownName(f"{name}: no such file")
+    if (path := room(kind) / f"{name}.yaml").is_file():
+        return path
+    near = difflib.get_close_matches(name, known(kind), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    one = {"manifests": "recipe", "taxonomies": "taxonomy"}.get(kind, kind.split("/")[-1].rstrip("s"))
+    raise UnknownName(
+        f"no {one} named {name!r}.{hint} Known: {', '.join(known(kind)) or 'none'}; or give the path of a .yaml file"
+    )
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A YAML mapping.
+
+    Raises:
+        InputError: unreadable, malformed (with line and column), or not a mapping.
+    """
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        raise InputError(f"{path}:{place} malformed YAML: {error.problem}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: must hold keys and values, not {type(value).__name__}")
+    return value
+
+
+def parse(model: type[Model], value: dict[str, Any], source: Path | str) -> Model:
+    """A checked model.
+
+    Raises:
+        InputError: one line a mistake, each with the key, the value and the remedy.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = [_complaint(model, dict(mistake)) for mistake in error.errors(include_url=False)]
+        raise InputError("\n".join(f"{source}: {line}" for line in lines)) from error
+
+
+def load(model: type[Model], kind: str, name: str) -> Model:
+    """Find, read and check a file of a kind."""
+    path = find(kind, name)
+    return parse(model, read(path), path)
+
+
+@cache
+def load_shipped(model: type[Model], kind: str, name: str) -> Model:
+    """`load`, once a process: for the files landmark ships, which do not change under a run."""
+    return load(model, kind, name)
+
+
+def _complaint(model: type[BaseModel], mistake: dict[str, Any]) -> str:
+    location = [str(part) for part in mistake["loc"]]
+    key = ".".join(location) or "(top level)"
+    if mistake["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _keys(model, location[:-1]), n=1)
+        return f"unknown key `{key}`" + (f"; did you mean `{near[0]}`?" if near else "")
+    if mistake["type"] == "missing":
+        return f"key `{key}` is missing"
+    message = mistake["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(mistake["input"], dict | BaseModel) else f" (got {mistake['input']!r})"
+    return f"`{key}`: {message}{shown}"
+
+
+def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(part)
+        inner = getattr(field, "annotation", None)
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key written twice (YAML would keep the last in silence)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} is written twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)

@@ -1,0 +1,33 @@
+"""Digests and the seeds drawn from them. No clock, environment variable or global generator is a source of chance."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def digest(value: Any) -> str:
+    """Hex digest (32 characters) of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def rank(seed: int, *names: str) -> int:
+    """A place in [0, 2**64) for these names, uniform and independent of every other choice."""
+    key = "\x1f".join((str(seed), *names)).encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
+
+
+def ranks(seed: int, purpose: str, names: Iterable[str]) -> NDArray[np.uint64]:
+    """`rank(seed, purpose, name)` of every name."""
+    return np.fromiter((rank(seed, purpose, name) for name in names), dtype=np.uint64)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,127 @@
+"""The two documents a corpus is known by: the lock (all inputs) and the manifest (all outputs)."""
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from landmark.base.archive import Acquisition
+from landmark.base.errors import NotACorpus
+from landmark.base.files import Strict
+from landmark.base.hashing import digest
+
+
+class LabelInput(Strict):
+    """A label raster the cover was measured from."""
+
+    source: str
+    version: str
+    item: str
+    href: str = Field(description="Relative to the catalogue's root where it lies under it")
+    start: dt.datetime = Field(description="First moment the labels describe, UTC")
+    end: dt.datetime
+    digest: str
+
+
+class InputFile(Strict):
+    """A file whose bytes the plan relies on."""
+
+    href: str
+    size_bytes: int | None
+    sha256: str | None = Field(description="Of local files; None where the archive gives no digest without a download")
+
+
+class Lock(Strict):
+    """Every input of a build. The same lock gives the same corpus."""
+
+    format: int = 1
+    recipe: dict[str, Any] = Field(description="The resolved recipe")
+    recipe_digest: str
+    plan_sha256: str
+    cover_sha256: str
+    catalog: str = Field(description="Id of the STAC document that was searched")
+    acquisitions: list[dict[str, Any]] = Field(description="`Acquisition.to_json` of each planned one")
+    labels: list[LabelInput]
+    files: list[InputFile]
+    meaning: str = Field(description="Digest of taxonomy, crosswalks and thresholds")
+    considered: dict[str, int] = Field(
+        description="Candidate cells, and how many of them are planned or left out, by reason"
+    )
+    proof: dict[str, Any] = Field(description="Why no split leaks into another")
+    libraries: dict[str, str] = Field(description="Versions of the libraries that touch pixels")
+
+    @property
+    def digest(self) -> str:
+        """Names the build."""
+        return digest(self.model_dump(mode="json"))
+
+    def read_acquisitions(self) -> dict[str, Acquisition]:
+        """The planned acquisitions by id."""
+        from shapely import Polygon
+
+        return {value["id"]: Acquisition.from_json(value, Polygon()) for value in self.acquisitions}
+
+
+class Shard(Strict):
+    """One file of samples."""
+
+    path: str = Field(description="Relative to the corpus folder")
+    generation: int
+    sensor: str
+    split: str
+    k: int = Field(description="The same k of another sensor holds the same cells")
+    rows: int
+    size_bytes: int
+    sha256: str
+    content: str = Field(description="Digest of ids, decoded pixels and facts, in row order")
+
+
+class Manifest(Strict):
+    """`corpus.json`: written last, and the only mutable truth."""
+
+    format: int = 1
+    name: str
+    title: str
+    landmark: str = Field(description="Version that sealed the corpus")
+    recipe_digest: str
+    lock_digest: str
+    content: str = Field(description="Digest of all shards' content digests")
+    patch_px: int
+    resolution_m: float
+    sensors: list[str]
+    counts: dict[str, int] = Field(description="planned = written + dropped + failed")
+    samples: dict[str, dict[str, int]] = Field(description="Written, per sensor and split")
+    labels: dict[str, int] = Field(description="Samples that carry each label")
+    dropped: dict[str, int] = Field(description="Per reason")
+    considered: dict[str, int]
+    proof: dict[str, Any]
+    statistics: dict[str, dict[str, list[float]]] = Field(
+        description="Per sensor: mean and std of each band over valid pixels"
+    )
+    licences: list[str]
+    attributions: list[str]
+    shards: list[Shard]
+
+
+def read_document(model: type[Strict], path: Path) -> Any:
+    """A lock or manifest from disk.
+
+    Raises:
+        NotACorpus: absent or not such a document.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise NotACorpus(
+            f"{path} is missing: {path.parent} is not a sealed corpus; run `landmark build` to finish it"
+        ) from error
+    except ValidationError as error:
+        where = error.errors()[0]
+        raise NotACorpus(f"{path}: not a landmark {model.__name__.lower()}: {where['loc']}: {where['msg']}") from error
+
+
+def is_sealed(corpus: str | os.PathLike[str]) -> bool:
+    """True where the manifest stands."""
+    return (Path(corpus) / "corpus.json").is_file()

@@ -1,0 +1,53 @@
+"""Why a planned sample is not in the corpus: one closed list of reasons."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Reason(Enum):
+    """A reason and whether it is final (a drop) or may pass when tried again (a failure)."""
+
+    def __init__(self, text: str, final: bool) -> None:
+        self.text, self.final = text, final
+
+    # Known before a pixel is read (stage `draw`; the id is the cell's).
+    no_acquisition = "no acquisition of the sensor covers the cell in the period", True
+    no_labels = "no label source covers the cell", True
+    unlabelled = "no class reaches its threshold", True
+    buffer = "the cell lies within the buffer of another split", True
+    # Known from the header or the pixels (stage `imagery`).
+    off_lattice = "the cell's corner is not a pixel corner of the raster", True
+    outside = "the cell is not inside the raster", True
+    resolution = "the raster's pixel size is not the band's", True
+    encoding = "the raster is not stored as the provider's profile says", True
+    nodata = "too few valid pixels", True
+    cloud = "too much cloud or shadow", True
+    # Passing faults.
+    read_error = "the raster could not be read", False
+    worker_lost = "the worker died, again and again", False
+    # Said by a person.
+    given_up = "failed, and sealed all the same", True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one planned sample that was not written.
+
+    Attributes:
+        id: Sample id; for stage `draw` the cell id.
+        acquisition: Acquisition id, empty for stage `draw`.
+        stage: Room that decided.
+        reason: Name of a `Reason`.
+        detail: One line for people, free of paths, times and addresses, so that corpus files stay reproducible.
+    """
+
+    id: str
+    acquisition: str
+    stage: str
+    reason: str
+    detail: str
+
+    @property
+    def final(self) -> bool:
+        """True for a drop, false for a failure worth another try."""
+        return Reason[self.reason].final

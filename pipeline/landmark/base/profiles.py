@@ -1,0 +1,91 @@
+"""What a sensor is and how a provider speaks of it. Parsed from `profiles/*.yaml` at the door, shipped as values."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from landmark.base.files import Strict, load_shipped
+
+SensorName = Literal["s1", "s2"]
+
+
+class Group(Strict):
+    """Bands of one pixel size, stored together in one binary column."""
+
+    column: str = Field(description="Name of the shard column")
+    factor: int = Field(ge=1, description="Pixel size as a multiple of the recipe's resolution")
+    bands: tuple[str, ...] = Field(min_length=1, description="Bands in stored order")
+
+    def shape(self, patch_px: int) -> tuple[int, int, int]:
+        """(band, y, x) of a patch of `patch_px` pixels at the recipe's resolution."""
+        return len(self.bands), patch_px // self.factor, patch_px // self.factor
+
+
+class Mask(Strict):
+    """A classified quality band."""
+
+    band: str = Field(description="Name of the mask band, e.g. SCL")
+    factor: int = Field(ge=1, description="Pixel size as a multiple of the recipe's resolution")
+    classes: dict[str, tuple[int, ...]] = Field(description="cloud, shadow, snow: the codes that mean it")
+
+
+class Sensor(Strict):
+    """Bands, storage and units of one sensor."""
+
+    name: SensorName
+    title: str = Field(description="Words for people, as in captions' legends")
+    dtype: Literal["<u2", "<i2"] = Field(description="Stored little-endian type")
+    nodata: int = Field(description="Stored value of a pixel without data")
+    unit: str = Field(description="What scale x stored value is")
+    scale: float = Field(description="Multiplies the stored value")
+    groups: tuple[Group, ...] = Field(min_length=1)
+    order: tuple[str, ...] = Field(description="Band order readers hand back")
+    mask: Mask | None = None
+
+    def sample_bytes(self, patch_px: int) -> int:
+        """Bytes of one sample's pixels, uncompressed."""
+        return sum(2 * bands * rows * cols for bands, rows, cols in (group.shape(patch_px) for group in self.groups))
+
+
+class Imagery(Strict):
+    """One sensor at one provider."""
+
+    collection: str
+    product: str = Field(description="Written to the `product` column")
+    assets: dict[str, str] = Field(description="Band → asset key")
+    stored: Literal["reflectance_dn", "gamma0_power"] = Field(description="What the pixels hold")
+    offset: Literal["baseline", "none"] = Field("none", description="Rule for Sentinel-2's radiometric offset")
+    block_px: int = Field(512, ge=1, description="Block size to expect when planning; the header decides when reading")
+    bytes_per_px: float = Field(1.5, gt=0, description="Compressed size to expect when planning")
+    licence: str
+    attribution: str
+
+
+class Provider(Strict):
+    """A catalogue's dialect."""
+
+    name: str
+    title: str
+    api: str | None = Field(None, description="STAC API root")
+    sensors: dict[SensorName, Imagery]
+    labels: dict[str, str] = Field(default_factory=dict, description="Label source → collection")
+
+    @model_validator(mode="after")
+    def _assets_cover_bands(self) -> "Provider":
+        for name, imagery in self.sensors.items():
+            sensor = load_sensor(name)
+            needed = {*sensor.order, *([sensor.mask.band] if sensor.mask else [])}
+            if missing := sorted(needed - imagery.assets.keys()):
+                raise ValueError(f"sensors.{name}.assets lacks {', '.join(missing)}")
+        return self
+
+
+def load_sensor(name: str) -> Sensor:
+    """The shipped profile of a sensor."""
+    return load_shipped(Sensor, "profiles/sensors", name)
+
+
+def load_sensors(names: tuple[SensorName, ...]) -> Mapping[str, Sensor]:
+    """The shipped profiles of several sensors, by name."""
+    return {name: load_sensor(name) for name in names}

@@ -1,0 +1,234 @@
+"""The recipe: what a person asks for. Resolved (region, sensors, limit) it has a digest, and the digest names the corpus."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import shapely
+from pydantic import Field, field_validator, model_validator
+from shapely.geometry.base import BaseGeometry
+
+from landmark.base.errors import InputError
+from landmark.base.files import Strict, find, load, parse, read
+from landmark.base.hashing import digest
+from landmark.base.profiles import SensorName
+
+SPLITS = ("train", "val", "test")
+
+
+class Region(Strict):
+    """Where. One of `bbox`, `geojson`."""
+
+    bbox: tuple[tuple[float, float, float, float], ...] | None = Field(
+        None,
+        description="[west, south, east, north] in degrees, or a list of such; west > east crosses the antimeridian",
+    )
+    geojson: str | dict[str, Any] | None = Field(None, description="Path of a GeoJSON file (EPSG:4326), or a geometry")
+
+    @field_validator("bbox", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, list | tuple) and value and isinstance(value[0], int | float) else value
+
+    @field_validator("bbox")
+    @classmethod
+    def _on_earth(cls, boxes: tuple[tuple[float, float, float, float], ...] | None) -> Any:
+        for west, south, east, north in boxes or ():
+            if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90 and west != east):
+                raise ValueError("a box is [west, south, east, north] in degrees with south < north")
+        return boxes
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Region":
+        if (self.bbox is None) == (self.geojson is None):
+            raise ValueError("give exactly one of `bbox` and `geojson`")
+        return self
+
+    @property
+    def geometry(self) -> BaseGeometry:
+        """The region in EPSG:4326.
+
+        Raises:
+            InputError: the GeoJSON is unreadable, empty or not an area.
+        """
+        if self.bbox is not None:
+            return shapely.union_all([part for box in self.bbox for part in _boxes(*box)])
+        return _area(self.geojson if self.geojson is not None else {}, "region")
+
+
+class TimeRange(Strict):
+    """When. A sample is chosen per cell and period."""
+
+    start: dt.date = Field(description="First day")
+    end: dt.date = Field(description="Last day, included")
+    period: Literal["year", "month"] = Field("year", description="Calendar unit within which one acquisition is chosen")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TimeRange":
+        if self.end < self.start:
+            raise ValueError(f"end {self.end} is before start {self.start}")
+        return self
+
+    def period_of(self, moment: dt.date) -> str:
+        """`2021` or `2021-06`."""
+        return f"{moment:%Y}" if self.period == "year" else f"{moment:%Y-%m}"
+
+
+class Clouds(Strict):
+    """Limits in percent."""
+
+    max_item_pct: float = Field(70, ge=0, le=100, description="Of the whole item, from the catalogue")
+    max_chip_pct: float = Field(25, ge=0, le=100, description="Cloud plus shadow of the chip, from its own mask")
+
+
+class Sampling(Strict):
+    """Which cells. Whole clusters, aligned to the rasters' blocks, are taken in the order of their hash."""
+
+    fraction: float = Field(1.0, gt=0, le=1, description="Share of the region's clusters")
+    cells: int | None = Field(None, ge=1, description="Stop after the cluster that reaches this many cells")
+    cluster_px: int = Field(512, ge=1, description="Edge of a cluster, a multiple of the rasters' block size")
+    seed: int = Field(0, ge=0)
+
+
+class Labels(Strict):
+    """One label source; the first in the list with a class at a pixel wins."""
+
+    source: str = Field(description="Name of a file in taxonomies/")
+
+
+class Thresholds(Strict):
+    """A label needs this share of the pixels that have a class, in percent."""
+
+    default: float = Field(5, gt=0, le=100)
+    classes: dict[str, float] = Field(default_factory=dict, description="Per class key")
+
+
+class Splits(Strict):
+    """Shares in percent, and the geography that keeps them apart."""
+
+    train: float = Field(80, ge=0)
+    val: float = Field(10, ge=0)
+    test: float = Field(10, ge=0)
+    block_m: int = Field(24_000, gt=0, description="Edge of a block; a block goes whole to one split")
+    buffer_m: float = Field(1_200, ge=0, description="Least gap between cells of two splits")
+
+    @model_validator(mode="after")
+    def _hundred(self) -> "Splits":
+        if abs(self.train + self.val + self.test - 100) > 1e-9:
+            raise ValueError("train + val + test must be 100")
+        return self
+
+
+class Output(Strict):
+    """How the corpus is written."""
+
+    shard_mb: float = Field(256, gt=0, description="Size of a shard to aim at, in 10^6 bytes")
+
+
+class Recipe(Strict):
+    """Everything a corpus follows from, but for the archives."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    title: str = ""
+    region: Region
+    time: TimeRange
+    sensors: tuple[SensorName, ...] = Field(("s1", "s2"), min_length=1)
+    provider: str = Field("planetary-computer", description="Name of a file in profiles/providers/")
+    catalog: str | None = Field(None, description="`world`, or path or URL of a STAC document; else the provider's API")
+    grid: Literal["utm", "source"] = Field("utm", description="source: cells anchored at each raster's own corner")
+    patch_px: int = Field(120, ge=6, le=1200)
+    resolution_m: float = Field(10, gt=0)
+    clouds: Clouds = Clouds()
+    min_valid_pct: float = Field(95, ge=0, le=100, description="Least share of valid pixels of a chip")
+    sampling: Sampling = Sampling()
+    labels: tuple[Labels, ...] = Field(description="In order of precedence; [] builds without")
+    taxonomy: str = Field("landmark", description="Name of a file in taxonomies/: the target classes")
+    thresholds: Thresholds = Thresholds()
+    captions: tuple[str, ...] = Field(("structured", "sentence"), min_length=1)
+    max_pair_gap_days: float = Field(10, ge=0)
+    splits: Splits = Splits()
+    output: Output = Output()
+    limit: int | None = Field(None, ge=1, description="Keep the first N cells of the hash ranking: a true subset")
+
+    @field_validator("sensors")
+    @classmethod
+    def _sorted_once(cls, sensors: tuple[SensorName, ...]) -> tuple[SensorName, ...]:
+        return tuple(sorted(set(sensors)))
+
+    @field_validator("patch_px")
+    @classmethod
+    def _native_groups(cls, value: int) -> int:
+        if value % 6:
+            raise ValueError("must be a multiple of 6, so that a 60 m pixel is whole")
+        return value
+
+    @property
+    def cell_m(self) -> float:
+        """Edge of a cell in metres."""
+        return self.patch_px * self.resolution_m
+
+    @property
+    def digest(self) -> str:
+        """Names the corpus: the same digest is the same request."""
+        return digest(self.model_dump(mode="json"))
+
+
+def load_recipe(
+    name: str, *, region: str | None = None, sensors: str | None = None, limit: int | None = None
+) -> Recipe:
+    """A recipe by name or path, with the command line's changes, its region resolved to a geometry.
+
+    Raises:
+        InputError: naming file, key, value and remedy.
+    """
+    path = find("manifests", name)
+    value = read(path)
+    if region is not None:
+        value["region"] = _region(region)
+    if sensors is not None:
+        value["sensors"] = [part.strip() for part in sensors.split(",")]
+    if limit is not None:
+        value["limit"] = limit
+    recipe = parse(Recipe, value, path)
+    return recipe.model_copy(update={"region": _resolved(recipe.region, path)})
+
+
+def _region(text: str) -> dict[str, Any]:
+    try:
+        return {"bbox": [float(part) for part in text.split(",")]}
+    except ValueError:
+        pass
+    if text.endswith((".geojson", ".json")):
+        return {"geojson": str(Path(text).resolve())}
+    return load(Recipe, "manifests", text).region.model_dump(mode="json")
+
+
+def _resolved(region: Region, path: Path) -> Region:
+    if not isinstance(region.geojson, str):
+        return region
+    file = path.parent / region.geojson
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: region.geojson: {file} cannot be read as JSON: {error}") from error
+    return Region(bbox=None, geojson=json.loads(shapely.to_geojson(_area(document, str(file)))))
+
+
+def _area(document: str | dict[str, Any], source: str) -> BaseGeometry:
+    try:
+        geometry = shapely.force_2d(shapely.union_all(shapely.get_parts(shapely.from_geojson(json.dumps(document)))))
+    except (shapely.errors.GEOSException, TypeError) as error:
+        raise InputError(f"{source}: not a GeoJSON geometry in EPSG:4326: {error}") from error
+    if geometry.is_empty or geometry.area == 0:
+        raise InputError(f"{source}: must be a polygon, not {geometry.geom_type or 'nothing'}")
+    west, south, east, north = geometry.bounds
+    if west < -180 or east > 180 or south < -90 or north > 90:
+        raise InputError(f"{source}: coordinates are not degrees of EPSG:4326: {geometry.bounds}")
+    return geometry
+
+
+def _boxes(west: float, south: float, east: float, north: float) -> list[BaseGeometry]:
+    if west < east:
+        return [shapely.box(west, south, east, north)]
+    return [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]

@@ -1,0 +1,108 @@
+"""Cells: squares on the UTM grid, anchored at the equator and at easting 0, so that every Sentinel-2 tile cuts exactly.
+
+Within a zone the cells tile without gap or overlap; a cell belongs to the zone its centre lies in.
+"""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from shapely.geometry.base import BaseGeometry
+
+from landmark.base.archive import Acquisition
+from landmark.base.schemas import CELLS
+from landmark.cells.majortom import majortom_names
+from landmark.cells.zones import zone_epsg, zone_of, zone_span
+
+_FALSE_NORTHING_M = 10_000_000
+_EDGE_STEP_DEG = 0.05
+
+
+def utm_cells(region: BaseGeometry, *, cell_m: float, block_m: float) -> pa.Table:
+    """Cells whose centre lies in a region (EPSG:4326), as a CELLS table sorted by cell id."""
+    shapely.prepare(region)
+    tables = [_zone_cells(region, zone, south, cell_m, block_m) for zone in range(1, 61) for south in (False, True)]
+    return pa.concat_tables([CELLS.empty_table(), *tables]).sort_by("cell")
+
+
+def source_cells(
+    acquisitions: Iterable[Acquisition], region: BaseGeometry, *, cell_m: float, block_m: float
+) -> pa.Table:
+    """Whole cells of every raster on its own lattice, anchored at its upper left corner; rasters of one corner share cells."""
+    anchors = {(one.epsg, *one.origin): one for one in acquisitions}
+    tables = [_anchored_cells(one, region, cell_m, block_m) for _, one in sorted(anchors.items())]
+    return pa.concat_tables([CELLS.empty_table(), *tables]).sort_by("cell")
+
+
+def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, block_m: float) -> pa.Table:
+    west, east = zone_span(zone)
+    half = shapely.box(west, -90, east, 0) if south else shapely.box(west, 0, east, 90)
+    part = region.intersection(half)
+    if part.is_empty:
+        return CELLS.empty_table()
+    epsg = zone_epsg(zone, south)
+    to_zone = Transformer.from_crs(4326, epsg, always_xy=True)
+    outline = shapely.transform(shapely.segmentize(part, _EDGE_STEP_DEG), to_zone.transform, interleaved=False)
+    left, bottom, right, top = outline.bounds
+    equator = _FALSE_NORTHING_M if south else 0
+    cols = np.arange(math.floor(left / cell_m) - 1, math.ceil(right / cell_m) + 1)
+    rows = np.arange(math.floor((bottom - equator) / cell_m) - 1, math.ceil((top - equator) / cell_m) + 1)
+    col, row = (axis.ravel() for axis in np.meshgrid(cols, rows))
+    centre_lon, centre_lat = to_zone.transform(
+        (col + 0.5) * cell_m, (row + 0.5) * cell_m + equator, direction="INVERSE"
+    )
+    mine = (zone_of(centre_lon, centre_lat) == zone) & ((row < 0) == south)
+    mine &= shapely.contains_xy(region, centre_lon, centre_lat)
+    col, row, lon, lat = col[mine], row[mine], centre_lon[mine], centre_lat[mine]
+    prefix = f"{zone:02d}{'s' if south else 'n'}"
+    outward = -row - 1 if south else row
+    ids = [f"{prefix}_{c}_{r}" for c, r in zip(col.tolist(), outward.tolist(), strict=True)]
+    x, y = col * cell_m, (row + 1) * cell_m + equator
+    return _table(ids, epsg, x, y, lon, lat, _blocks(prefix, (col + 0.5) * cell_m, (row + 0.5) * cell_m, block_m))
+
+
+def _anchored_cells(one: Acquisition, region: BaseGeometry, cell_m: float, block_m: float) -> pa.Table:
+    (left, top), (width, height) = one.origin, one.size_px
+    # The small allowance keeps the last whole cell where width x pixel is off by a rounding error.
+    cols = np.arange(math.floor(width * one.pixel_m / cell_m + 1e-6))
+    rows = np.arange(math.floor(height * one.pixel_m / cell_m + 1e-6))
+    col, row = (axis.ravel() for axis in np.meshgrid(cols, rows))
+    x, y = left + col * cell_m, top - row * cell_m
+    to_lonlat = Transformer.from_crs(CRS.from_epsg(one.epsg), 4326, always_xy=True)
+    lon, lat = to_lonlat.transform(x + cell_m / 2, y - cell_m / 2)
+    inside = shapely.contains_xy(region, lon, lat)
+    x, y, lon, lat = x[inside], y[inside], lon[inside], lat[inside]
+    corners = zip(np.rint(100 * x).astype(np.int64).tolist(), np.rint(100 * y).astype(np.int64).tolist(), strict=True)
+    ids = [f"{one.epsg}_{left_cm}_{top_cm}" for left_cm, top_cm in corners]
+    return _table(ids, one.epsg, x, y, lon, lat, _blocks(str(one.epsg), x + cell_m / 2, y - cell_m / 2, block_m))
+
+
+def _blocks(prefix: str, x: NDArray[np.float64], y: NDArray[np.float64], block_m: float) -> list[str]:
+    col, row = np.floor(x / block_m).astype(np.int64), np.floor(y / block_m).astype(np.int64)
+    return [f"{prefix}_{c}_{r}" for c, r in zip(col.tolist(), row.tolist(), strict=True)]
+
+
+def _table(
+    ids: list[str],
+    epsg: int,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    lon: NDArray[np.float64],
+    lat: NDArray[np.float64],
+    blocks: list[str],
+) -> pa.Table:
+    columns = [
+        ids,
+        np.full(len(ids), epsg),
+        x.astype(float),
+        y.astype(float),
+        lon,
+        lat,
+        majortom_names(lon, lat),
+        blocks,
+    ]
+    return pa.table(dict(zip(CELLS.names, columns, strict=True)), schema=CELLS)

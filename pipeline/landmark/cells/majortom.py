@@ -1,0 +1,27 @@
+"""Names of the Major-TOM grid (10 km), by which other Earth-observation corpora join.
+
+Source: Francis & Czerkawski 2024, "Major TOM: Expandable Datasets for Earth Observation" (arXiv 2402.12095): rows of equal latitude
+counted from the equator (U north, D south), each divided into equal columns counted from Greenwich (R east, L west).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SPACING_KM = 10.0
+_RADIUS_KM = 6378.137
+_ROWS = int(np.ceil(np.pi * _RADIUS_KM / _SPACING_KM))
+
+
+def majortom_names(lon: NDArray[np.floating[Any]], lat: NDArray[np.floating[Any]]) -> list[str]:
+    """`<row>_<column>` of the grid cell that holds each point (degrees), e.g. `637U_59R`."""
+    step = 180 / _ROWS
+    row = np.floor(lat / step).astype(np.int64)
+    columns = np.ceil(2 * np.pi * _RADIUS_KM * np.cos(np.radians(row * step)) / _SPACING_KM).astype(np.int64)
+    col = np.floor(lon / (360 / columns)).astype(np.int64)
+    return [f"{_name(r, 'U', 'D')}_{_name(c, 'R', 'L')}" for r, c in zip(row.tolist(), col.tolist(), strict=True)]
+
+
+def _name(number: int, positive: str, negative: str) -> str:
+    return f"{number}{positive}" if number >= 0 else f"{-number}{negative}"

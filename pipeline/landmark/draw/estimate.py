@@ -1,0 +1,86 @@
+"""What a plan will cost: requests, bytes in and out, and how many bytes are fetched for each byte kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from landmark.base.archive import Acquisition
+from landmark.base.profiles import Imagery, Provider, Sensor
+from landmark.base.recipe import Recipe
+
+# What zstd-1 makes of real pixels, and what the other columns of a row take.
+_PACKED = 0.76
+_ROW_BYTES = 1_500
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Sizes in bytes. `amplification` is bytes fetched per byte of the chips cut from them."""
+
+    samples: int
+    acquisitions: int
+    requests: int
+    fetched_bytes: int
+    amplification: float
+    corpus_bytes: int
+    staging_bytes: int
+
+
+def estimate(
+    plan: pa.Table,
+    acquisitions: Mapping[str, Acquisition],
+    recipe: Recipe,
+    *,
+    provider: Provider,
+    sensors: Mapping[str, Sensor],
+) -> Estimate:
+    """Count the distinct blocks each unit touches, at the block and compressed size its provider is expected to have."""
+    requests, fetched, useful = 0, 0.0, 0.0
+    names = plan["acquisition"].combine_chunks().dictionary_encode()
+    order = np.argsort(names.indices.to_numpy(), kind="stable")
+    starts = np.searchsorted(names.indices.to_numpy()[order], np.arange(len(names.dictionary) + 1))
+    x, y = plan["x"].to_numpy(), plan["y"].to_numpy()
+    for number, name in enumerate(names.dictionary.to_pylist()):
+        rows, one = order[starts[number] : starts[number + 1]], acquisitions[name]
+        imagery = provider.sensors[sensors[one.sensor].name]
+        corners = np.stack([(one.origin[1] - y[rows]), (x[rows] - one.origin[0])], axis=1) / recipe.resolution_m
+        for factor, bands in _layers(sensors[one.sensor]):
+            blocks = bands * len(one.items) * _blocks(corners / factor, recipe.patch_px // factor, imagery)
+            requests += blocks + bands * len(one.items)
+            fetched += blocks * imagery.block_px**2 * imagery.bytes_per_px
+            useful += bands * len(rows) * (recipe.patch_px // factor) ** 2 * imagery.bytes_per_px
+    raw = sum(sensors[name].sample_bytes(recipe.patch_px) * _count(plan, name) for name in recipe.sensors)
+    return Estimate(
+        samples=plan.num_rows,
+        acquisitions=len(names.dictionary),
+        requests=requests,
+        fetched_bytes=int(fetched),
+        amplification=fetched / useful,
+        corpus_bytes=int(_PACKED * raw) + _ROW_BYTES * plan.num_rows,
+        staging_bytes=raw + _ROW_BYTES * plan.num_rows,
+    )
+
+
+def _layers(sensor: Sensor) -> Sequence[tuple[int, int]]:
+    """(factor, number of bands) of everything read for a sample."""
+    layers = [(group.factor, len(group.bands)) for group in sensor.groups]
+    return [*layers, (sensor.mask.factor, 1)] if sensor.mask else layers
+
+
+def _blocks(corners: NDArray[np.float64], size: int, imagery: Imagery) -> int:
+    """Distinct blocks under squares of `size` pixels at (row, column)."""
+    first = np.floor(corners / imagery.block_px).astype(np.int64)
+    last = np.floor((corners + size - 1) / imagery.block_px).astype(np.int64)
+    deep, wide = (last - first).max(axis=0).tolist()
+    steps = [first + np.array(step) for step in product(range(deep + 1), range(wide + 1))]
+    touched = [block[(block <= last).all(axis=1)] for block in steps]
+    return len(np.unique(np.concatenate(touched), axis=0))
+
+
+def _count(plan: pa.Table, sensor: str) -> int:
+    return int(pc.sum(pc.equal(plan["sensor"], sensor)).as_py() or 0)

@@ -1,0 +1,272 @@
+"""Cells and acquisitions → one row a sample: acquisition, pair and shard."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+from pyproj import Transformer
+
+from landmark.base.archive import Acquisition
+from landmark.base.errors import NoCoverage
+from landmark.base.hashing import ranks
+from landmark.base.outcomes import Outcome
+from landmark.base.profiles import Sensor
+from landmark.base.recipe import SPLITS, Recipe
+from landmark.base.schemas import LEDGER, PLAN
+from landmark.base.taxonomy import Fractions
+from landmark.draw.distance import closest_m
+from landmark.draw.sample import Sampled
+
+_DAY_S = 86_400
+_FOOTPRINT_STEP_DEG = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The plan, the cells it leaves out (LEDGER rows of stage `draw`), what was considered, and the proof of the splits."""
+
+    plan: pa.Table
+    left_out: pa.Table
+    considered: dict[str, int]
+    proof: dict[str, Any]
+
+
+def draw(
+    sampled: Sampled,
+    acquisitions: Sequence[Acquisition],
+    recipe: Recipe,
+    *,
+    facts: Mapping[tuple[str, str], Fractions] | None,
+    sensors: Mapping[str, Sensor],
+) -> Drawn:
+    """One sample per cell, period and sensor, of the clearest Sentinel-2 and of the Sentinel-1 nearest to it in time.
+
+    `facts` holds what the labels say per (cell, period), None where the recipe has no labels.
+
+    Raises:
+        NoCoverage: no cell has both an image and a label.
+    """
+    left_out = [Outcome(cell, "", "draw", "buffer", "") for cell in sampled.buffered]
+    choices = _choices(sampled.cells, acquisitions, recipe)
+    rows = [row for sensor in recipe.sensors for row in _choose(choices, sensor, recipe)]
+    rows = _labelled(rows, choices, facts, left_out)
+    left_out += _missing(rows, choices, recipe)
+    if not rows:
+        raise NoCoverage(f"{recipe.name}: no cell of the region has both an image and a label: {_why(left_out)}")
+    plan = _plan_table(rows, choices, recipe, sensors)
+    planned = len(set(plan["cell"].to_pylist()))
+    considered = {**sampled.considered, "without_sample": sampled.cells.num_rows - planned, "planned": planned}
+    ledger = [
+        {**{name: getattr(o, name) for name in LEDGER.names}} for o in sorted(left_out, key=lambda o: (o.id, o.detail))
+    ]
+    return Drawn(plan, pa.Table.from_pylist(ledger, schema=LEDGER), considered, _proof(plan, recipe))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """Every (cell, acquisition) that could give a sample, as parallel arrays of row numbers."""
+
+    cells: pa.Table
+    acquisitions: list[Acquisition]
+    cell: NDArray[np.int64]
+    acquisition: NDArray[np.int64]
+    periods: list[str]
+    moments: NDArray[np.int64]
+
+
+def _choices(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> _Choices:
+    ordered = sorted(acquisitions, key=lambda one: one.id)
+    covered = [_covered(cells, one, recipe.cell_m) for one in ordered]
+    return _Choices(
+        cells=cells,
+        acquisitions=ordered,
+        cell=np.concatenate([np.empty(0, np.int64), *covered]),
+        acquisition=np.repeat(np.arange(len(ordered)), [len(found) for found in covered]),
+        periods=[recipe.time.period_of(one.moment) for one in ordered],
+        moments=np.array([int(one.moment.timestamp()) for one in ordered], dtype=np.int64),
+    )
+
+
+def _covered(cells: pa.Table, one: Acquisition, cell_m: float) -> NDArray[np.int64]:
+    """Rows of the cells that lie inside the raster, on its pixels, with all corners inside the footprint."""
+    epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
+    (left, top), (width, height) = one.origin, one.size_px
+    inside = (epsg == one.epsg) & (x >= left) & (y <= top)
+    inside &= (x + cell_m <= left + width * one.pixel_m) & (y - cell_m >= top - height * one.pixel_m)
+    inside &= _on_lattice((x - left) / one.pixel_m) & _on_lattice((top - y) / one.pixel_m)
+    rows = np.flatnonzero(inside)
+    if not len(rows):
+        return rows
+    to_zone = Transformer.from_crs(4326, one.epsg, always_xy=True)
+    footprint = shapely.transform(
+        shapely.segmentize(one.footprint, _FOOTPRINT_STEP_DEG), to_zone.transform, interleaved=False
+    ).buffer(one.pixel_m)
+    shapely.prepare(footprint)
+    within = np.ones(len(rows), dtype=bool)
+    for dx, dy in ((0, 0), (cell_m, 0), (0, cell_m), (cell_m, cell_m)):
+        within &= shapely.contains_xy(footprint, x[rows] + dx, y[rows] - dy)
+    return rows[within]
+
+
+def _on_lattice(position: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.abs(position - np.rint(position)) < 1e-3
+
+
+# A chosen sample: row of the cell, row of the acquisition.
+_Row = tuple[int, int]
+
+
+def _choose(choices: _Choices, sensor: str, recipe: Recipe) -> list[_Row]:
+    """The best acquisition of a sensor per cell and period.
+
+    Sentinel-2: the clearest item. Sentinel-1: nearest in time to that, so that pairs lie close. Ties go to the smaller id.
+    """
+    mine = np.array([one.sensor == sensor for one in choices.acquisitions], dtype=bool)
+    keep = mine[choices.acquisition]
+    cell, acquisition = choices.cell[keep], choices.acquisition[keep]
+    cloud = np.array([one.cloud_pct or 0.0 for one in choices.acquisitions])[acquisition]
+    away = np.zeros(len(cell), dtype=np.int64)
+    if sensor == "s1" and "s2" in recipe.sensors:
+        clearest = {(c, choices.periods[a]): choices.moments[a] for c, a in _choose(choices, "s2", recipe)}
+        places = zip(cell.tolist(), acquisition.tolist(), strict=True)
+        away = np.array(
+            [abs(choices.moments[a] - clearest.get((c, choices.periods[a]), 0)) for c, a in places], dtype=np.int64
+        )
+    best: dict[tuple[int, str], int] = {}
+    for place in np.lexsort((acquisition, away, cloud)).tolist():
+        best.setdefault((int(cell[place]), choices.periods[acquisition[place]]), int(acquisition[place]))
+    return [(c, a) for (c, _), a in best.items()]
+
+
+def _labelled(
+    rows: list[_Row], choices: _Choices, facts: Mapping[tuple[str, str], Fractions] | None, left_out: list[Outcome]
+) -> list[_Row]:
+    if facts is None:
+        return rows
+    cells, kept, refused = choices.cells["cell"].to_pylist(), [], {}
+    for cell, acquisition in rows:
+        period = choices.periods[acquisition]
+        said = facts[cells[cell], period]
+        if said.labels:
+            kept.append((cell, acquisition))
+        else:
+            refused[cells[cell], period] = "unlabelled" if said.label_valid_pct else "no_labels"
+    left_out += [Outcome(cell, "", "draw", reason, period) for (cell, period), reason in sorted(refused.items())]
+    return kept
+
+
+def _missing(rows: list[_Row], choices: _Choices, recipe: Recipe) -> list[Outcome]:
+    """Sampled cells for which a sensor has no acquisition at all."""
+    names = choices.cells["cell"].to_pylist()
+    covered = {sensor: {c for c, a in rows if choices.acquisitions[a].sensor == sensor} for sensor in recipe.sensors}
+    offered = zip(choices.cell.tolist(), choices.acquisition.tolist(), strict=True)
+    for cell, acquisition in offered:
+        covered[choices.acquisitions[acquisition].sensor].add(cell)
+    return [
+        Outcome(name, "", "draw", "no_acquisition", sensor)
+        for sensor in recipe.sensors
+        for cell, name in enumerate(names)
+        if cell not in covered[sensor]
+    ]
+
+
+def _plan_table(rows: list[_Row], choices: _Choices, recipe: Recipe, sensors: Mapping[str, Sensor]) -> pa.Table:
+    cell, acquisition = np.array(rows, dtype=np.int64).T
+    names = choices.cells["cell"].to_pylist()
+    ids = [choices.acquisitions[a].sample_id(names[c]) for c, a in rows]
+    pair, gap_s = _pairs(cell, acquisition, choices, recipe)
+    taken = choices.cells.take(cell)
+    columns = {
+        "id": ids,
+        "sensor": [choices.acquisitions[a].sensor for a in acquisition],
+        "cell": taken["cell"],
+        "acquisition": [choices.acquisitions[a].id for a in acquisition],
+        "period": [choices.periods[a] for a in acquisition],
+        "split": taken["split"],
+        "shard": _shards(cell, acquisition, choices, recipe, sensors),
+        "rank": ranks(recipe.sampling.seed, "row", ids),
+        "pair": [ids[other] if other >= 0 else None for other in pair],
+        "pair_gap_s": [gap if other >= 0 else None for other, gap in zip(pair, gap_s, strict=True)],
+        **{name: taken[name] for name in ("epsg", "x", "y", "lon", "lat", "majortom", "block")},
+    }
+    return pa.table(columns, schema=PLAN).sort_by("id")
+
+
+def _pairs(
+    cell: NDArray[np.int64], acquisition: NDArray[np.int64], choices: _Choices, recipe: Recipe
+) -> tuple[list[int], list[int]]:
+    """For each row the row of the other sensor nearest in time in the same cell (-1: none within the limit) and own minus its time."""
+    pair, gap_s = [-1] * len(cell), [0] * len(cell)
+    by_cell: dict[int, list[int]] = {}
+    for row, number in enumerate(cell.tolist()):
+        by_cell.setdefault(number, []).append(row)
+    for together in by_cell.values():
+        for row in together:
+            mine = choices.acquisitions[acquisition[row]]
+            others = [o for o in together if choices.acquisitions[acquisition[o]].sensor != mine.sensor]
+            gaps = {o: int(choices.moments[acquisition[row]] - choices.moments[acquisition[o]]) for o in others}
+            nearest = min(gaps, key=lambda o: (abs(gaps[o]), o), default=-1)
+            if nearest >= 0 and abs(gaps[nearest]) <= recipe.max_pair_gap_days * _DAY_S:
+                pair[row], gap_s[row] = nearest, gaps[nearest]
+    return pair, gap_s
+
+
+def _shards(
+    cell: NDArray[np.int64],
+    acquisition: NDArray[np.int64],
+    choices: _Choices,
+    recipe: Recipe,
+    sensors: Mapping[str, Sensor],
+) -> NDArray[np.int32]:
+    """Shard number of each row: cells of a split ranked by hash, cut at equal bytes, so shard k of both sensors holds the same cells."""
+    sensor = [choices.acquisitions[a].sensor for a in acquisition]
+    weight = np.array([sensors[name].sample_bytes(recipe.patch_px) for name in sensor], dtype=np.float64)
+    split = np.array(choices.cells["split"].to_pylist())
+    place = ranks(recipe.sampling.seed, "shard", choices.cells["cell"].to_pylist())
+    shard = np.zeros(len(cell), dtype=np.int32)
+    for name in SPLITS:
+        rows = np.flatnonzero(split[cell] == name)
+        if not len(rows):
+            continue
+        heaviest = max(weight[rows][np.array(sensor)[rows] == one].sum() for one in recipe.sensors)
+        count = max(1, math.ceil(heaviest / (recipe.output.shard_mb * 1e6)))
+        cells, inverse = np.unique(cell[rows], return_inverse=True)
+        bytes_of = np.bincount(inverse, weights=weight[rows])
+        order = np.argsort(place[cells], kind="stable")
+        before = np.empty(len(cells))
+        before[order] = np.cumsum(bytes_of[order]) - bytes_of[order]
+        shard[rows] = np.floor(before / bytes_of.sum() * count).astype(np.int32)[inverse]
+    return shard
+
+
+def _proof(plan: pa.Table, recipe: Recipe) -> dict[str, Any]:
+    """What shows that no split leaks into another, measured on the planned cells."""
+    cells = plan.group_by(["cell", "epsg", "x", "y", "lon", "lat", "split", "block"], use_threads=False).aggregate([])
+    names = cells["split"].to_pylist()
+    split_of: dict[str, set[str]] = {}
+    for acquisition, name in zip(plan["acquisition"].to_pylist(), plan["split"].to_pylist(), strict=True):
+        split_of.setdefault(acquisition, set()).add(name)
+    gap = closest_m(cells, np.array([SPLITS.index(name) for name in names]), cell_m=recipe.cell_m)
+    return {
+        "buffer_m": recipe.splits.buffer_m,
+        "closest_m": None if gap is None else round(gap, 1),
+        "cells": {name: names.count(name) for name in SPLITS},
+        "shared_blocks": len(set(zip(cells["block"].to_pylist(), names, strict=True)))
+        - len(set(cells["block"].to_pylist())),
+        "shared_acquisitions": sum(len(found) > 1 for found in split_of.values()),
+    }
+
+
+def _why(left_out: list[Outcome]) -> str:
+    counts: dict[str, int] = {}
+    for outcome in left_out:
+        counts[outcome.reason] = counts.get(outcome.reason, 0) + 1
+    return (
+        ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+        or "no cell lies whole inside a raster"
+    )

@@ -1,0 +1,103 @@
+"""Which cells are candidates: whole clusters by hash, splits by block, and a buffer between the splits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from landmark.base.archive import Acquisition
+from landmark.base.hashing import ranks
+from landmark.base.recipe import SPLITS, Recipe, Splits
+from landmark.draw.distance import gaps_below
+
+_ALL = 2.0**64
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The cells of the sample, each with its split, and what became of the rest.
+
+    Attributes:
+        cells: CELLS columns and `split`, sorted by cell.
+        buffered: Cells that lie in the buffer of another split.
+        considered: Candidates, and how many were left out, by reason.
+    """
+
+    cells: pa.Table
+    buffered: list[str]
+    considered: dict[str, int]
+
+
+def sample(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> Sampled:
+    """Cells inside a raster, by whole clusters in the order of their hash, split by block, buffered, cut at the limit."""
+    clusters = _clusters(cells, acquisitions, recipe)
+    inside = np.array([key != "" for key in clusters], dtype=bool)
+    chosen = inside & np.isin(clusters, _first(clusters[inside], recipe))
+    taken = cells.filter(pa.array(chosen))
+    split = assign_splits(taken["block"].to_pylist(), recipe.splits, recipe.sampling.seed)
+    buffered = _buffered(taken, split, recipe)
+    kept = taken.append_column("split", pa.array(split, pa.string())).filter(pa.array(~buffered))
+    limited = _limited(kept, recipe)
+    considered = {
+        "cells": cells.num_rows,
+        "outside_rasters": int((~inside).sum()),
+        "not_sampled": int((inside & ~chosen).sum()),
+        "buffer": int(buffered.sum()),
+        "beyond_limit": kept.num_rows - limited.num_rows,
+    }
+    return Sampled(limited, taken.filter(pa.array(buffered))["cell"].to_pylist(), considered)
+
+
+def assign_splits(blocks: Sequence[str], splits: Splits, seed: int) -> list[str]:
+    """A split for each block, by its hash alone: a block keeps its split whatever else is in the corpus."""
+    names, inverse = np.unique(np.array(blocks, dtype=object).astype(str), return_inverse=True)
+    place = ranks(seed, "split", names.tolist()) / _ALL * 100
+    edges = np.cumsum([splits.train, splits.val])
+    return [SPLITS[number] for number in np.searchsorted(edges, place, side="right")[inverse]]
+
+
+def _clusters(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> NDArray[np.str_]:
+    """The cluster of each cell, aligned to the blocks of the first raster (by id) that holds the cell; "" outside all rasters.
+
+    Sentinel-2's tiles are fixed, so its rasters come first where it is among the sensors.
+    """
+    epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
+    size, cluster_m = recipe.cell_m, recipe.sampling.cluster_px * recipe.resolution_m
+    keys = np.full(cells.num_rows, "", dtype="U64")
+    lead = "s2" if "s2" in recipe.sensors else "s1"
+    grids = {(one.epsg, *one.origin, *one.size_px, one.pixel_m) for one in acquisitions if one.sensor == lead}
+    for code, left, top, width, height, pixel_m in sorted(grids):
+        right, bottom = left + width * pixel_m, top - height * pixel_m
+        mine = (keys == "") & (epsg == code) & (x >= left) & (x + size <= right) & (y <= top) & (y - size >= bottom)
+        col = np.floor((x[mine] + size / 2 - left) / cluster_m).astype(np.int64)
+        row = np.floor((top - y[mine] + size / 2) / cluster_m).astype(np.int64)
+        keys[mine] = [f"{code}_{left:.0f}_{top:.0f}_{c}_{r}" for c, r in zip(col.tolist(), row.tolist(), strict=True)]
+    return keys
+
+
+def _first(clusters: NDArray[np.str_], recipe: Recipe) -> NDArray[np.str_]:
+    """The clusters to take: first in the order of their hash, up to the fraction and the number of cells asked for."""
+    names, counts = np.unique(clusters, return_counts=True)
+    order = np.argsort(ranks(recipe.sampling.seed, "cluster", names.tolist()), kind="stable")
+    enough = int(np.ceil(recipe.sampling.fraction * len(names)))
+    if recipe.sampling.cells is not None:
+        enough = min(enough, int(np.searchsorted(np.cumsum(counts[order]), recipe.sampling.cells)) + 1)
+    return names[order[:enough]]
+
+
+def _buffered(cells: pa.Table, split: list[str], recipe: Recipe) -> NDArray[np.bool_]:
+    """Cells to leave out: nearer than the buffer to a cell of a smaller split (test before val before train)."""
+    priority = np.array([SPLITS.index(name) for name in split])
+    lost = np.zeros(len(split), dtype=bool)
+    for one, other, _ in gaps_below(cells, priority, buffer_m=recipe.splits.buffer_m, cell_m=recipe.cell_m):
+        lost[one if priority[one] < priority[other] else other] = True
+    return lost
+
+
+def _limited(cells: pa.Table, recipe: Recipe) -> pa.Table:
+    if recipe.limit is None or cells.num_rows <= recipe.limit:
+        return cells
+    order = np.argsort(ranks(recipe.sampling.seed, "limit", cells["cell"].to_pylist()), kind="stable")
+    return cells.take(np.sort(order[: recipe.limit]))

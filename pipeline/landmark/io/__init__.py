@@ -1,0 +1,1 @@
+"""Below the stages: files that appear whole or not at all, and the one way rasters are read."""

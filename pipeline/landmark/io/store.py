@@ -1,0 +1,63 @@
+"""Files that appear whole or not at all, and the lock that keeps a second build out."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from landmark.base.errors import Busy
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` by one rename, its bytes on disk first, when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole."""
+    with appearing(path) as partial:
+        partial.write_bytes(data)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet, whole; the same table gives the same bytes."""
+    with appearing(path) as partial:
+        pq.write_table(table, partial, compression="zstd", compression_level=1)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder against other builds. The kernel lets go when its owner dies, however it dies.
+
+    Raises:
+        Busy: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".landmark.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy(f"{folder}: another build is running there; wait for it or choose another --out") from error
+        yield
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

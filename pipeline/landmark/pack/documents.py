@@ -1,0 +1,126 @@
+"""What stands beside the shards: index, ledger, card, attribution, and the manifest, which is written last."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from landmark.base.hashing import digest
+from landmark.base.manifest import Lock, Manifest, Shard
+from landmark.base.outcomes import Outcome
+from landmark.base.profiles import load_sensor
+from landmark.base.recipe import SPLITS, Recipe
+from landmark.base.schemas import INDEX, LEDGER
+from landmark.io.store import write_bytes, write_table
+from landmark.pack.card import attribution, card
+from landmark.pack.shards import Moments
+
+
+def write_documents(
+    corpus: Path,
+    packed: Sequence[tuple[Shard, Moments]],
+    outcomes: Sequence[Outcome],
+    *,
+    recipe: Recipe,
+    lock: Lock,
+    planned: int,
+    attributions: Sequence[str],
+    version: str,
+) -> Manifest:
+    """Index, ledger, card, attribution, then the manifest; with it the corpus is sealed."""
+    shards = [shard for shard, _ in packed]
+    index = _index(corpus, shards)
+    write_table(corpus / "index.parquet", index)
+    _ledger(corpus, outcomes)
+    manifest = Manifest(
+        name=recipe.name,
+        title=recipe.title,
+        landmark=version,
+        recipe_digest=lock.recipe_digest,
+        lock_digest=lock.digest,
+        content=digest([[shard.path, shard.content] for shard in shards]),
+        patch_px=recipe.patch_px,
+        resolution_m=recipe.resolution_m,
+        sensors=list(recipe.sensors),
+        counts={"planned": planned, "written": index.num_rows, "dropped": len(outcomes), "failed": 0},
+        samples={sensor: _per_split(index, sensor) for sensor in recipe.sensors},
+        labels=dict(sorted(Counter(label for labels in index["labels"].to_pylist() for label in labels).items())),
+        dropped=dict(sorted(Counter(outcome.reason for outcome in outcomes).items())),
+        considered=lock.considered,
+        proof=lock.proof,
+        statistics={sensor: _statistics(sensor, packed) for sensor in recipe.sensors},
+        licences=sorted({licence for row in index["licences"].to_pylist() for licence in row}),
+        attributions=sorted(attributions),
+        shards=shards,
+    )
+    write_bytes(corpus / "README.md", card(manifest).encode())
+    write_bytes(corpus / "ATTRIBUTION.md", attribution(manifest).encode())
+    write_bytes(corpus / "corpus.json", manifest.model_dump_json(indent=1).encode())
+    return manifest
+
+
+def refresh_index(corpus: Path, manifest: Manifest) -> None:
+    """Write the index again where it is gone or not of these shards."""
+    path = corpus / "index.parquet"
+    if not path.is_file() or pq.read_metadata(path).num_rows != sum(shard.rows for shard in manifest.shards):
+        write_table(path, _index(corpus, manifest.shards))
+
+
+def read_left_out(corpus: Path) -> pa.Table:
+    """The ledger's rows of stage `draw`, which the plan wrote."""
+    ledger = pq.read_table(corpus / "ledger.parquet")
+    return ledger.filter(pc.equal(ledger["stage"], "draw"))
+
+
+def _ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:
+    rows = [
+        {name: getattr(outcome, name) for name in LEDGER.names} for outcome in sorted(outcomes, key=lambda one: one.id)
+    ]
+    write_table(
+        corpus / "ledger.parquet", pa.concat_tables([read_left_out(corpus), pa.Table.from_pylist(rows, schema=LEDGER)])
+    )
+
+
+def _index(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
+    """All columns but pixels, rows in the order of the shards, with GeoParquet's metadata."""
+    parts = [pq.read_table(corpus / shard.path, columns=INDEX.names) for shard in shards]
+    table = pa.concat_tables([INDEX.empty_table(), *parts]).replace_schema_metadata(None)
+    column = {"encoding": "WKB", "geometry_types": ["Polygon"], "edges": "planar", "bbox": _bbox(table)}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    return table.replace_schema_metadata({"geo": json.dumps(geo)})
+
+
+def _bbox(table: pa.Table) -> list[float]:
+    from shapely import from_wkb, total_bounds
+
+    return [round(float(edge), 9) for edge in total_bounds(from_wkb(table["geometry"].to_pylist()))]
+
+
+def _per_split(index: pa.Table, sensor: str) -> dict[str, int]:
+    mine = index.filter(pc.equal(index["sensor"], sensor))["split"].to_pylist()
+    return {split: mine.count(split) for split in SPLITS}
+
+
+def _statistics(sensor: str, packed: Sequence[tuple[Shard, Moments]]) -> dict[str, list[float]]:
+    """Mean and standard deviation of each band over valid pixels, in the sensor's unit."""
+    profile = load_sensor(sensor)
+    total = {band: np.zeros(3, dtype=object) for band in profile.order}
+    for shard, moments in packed:
+        if shard.sensor == sensor:
+            for band, sums in moments.items():
+                total[band] = total[band] + np.array(sums, dtype=object)
+    return {band: _mean_std(sums, profile.scale) for band, sums in total.items()}
+
+
+def _mean_std(sums: Any, scale: float) -> list[float]:
+    number, first, second = (int(value) for value in sums)
+    if number == 0:
+        return []
+    variance = max(second / number - (first / number) ** 2, 0.0)
+    return [round(scale * first / number, 6), round(scale * float(np.sqrt(variance)), 6)]

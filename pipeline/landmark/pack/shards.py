@@ -1,0 +1,152 @@
+"""The external shuffle: rows of all staging files → the planned shards, in the planned order."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from landmark.base.hashing import file_sha256
+from landmark.base.manifest import Shard
+from landmark.base.pixels import band_order, decode, nodata_of, pixel_fields
+from landmark.base.schemas import INDEX
+from landmark.io.store import appearing, write_bytes
+from landmark.pack.staging import Status, open_staging
+
+_GROUP_ROWS = 64
+_GENERATION = 0
+
+# Per band: number of valid pixels, sum and sum of squares of stored values. Whole numbers, so that any order of adding agrees.
+Moments = dict[str, tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """One shard to write: where each of its rows lies, in order, and the pair of each."""
+
+    corpus: Path
+    sensor: str
+    split: str
+    k: int
+    of: int
+    schema: pa.Schema
+    rows: tuple[tuple[Path, int], ...]
+    pairs: tuple[str | None, ...]
+    gaps_s: tuple[int | None, ...]
+
+    @property
+    def path(self) -> str:
+        """Relative to the corpus."""
+        return f"shards/g{_GENERATION:04d}/{self.sensor}-{self.split}-{self.k:05d}-of-{self.of:05d}.parquet"
+
+
+def shard_tasks(corpus: Path, plan: pa.Table, status: Status, schemas: Mapping[str, pa.Schema]) -> list[ShardTask]:
+    """The planned shards with the rows that were written; a pair that was not written is no pair. Empty shards are left out."""
+    ordered = plan.sort_by([(name, "ascending") for name in ("sensor", "split", "shard", "rank", "id")])
+    count: dict[str, int] = {}
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    columns = ordered.select(["id", "sensor", "split", "shard", "pair", "pair_gap_s"])
+    for row in columns.to_pylist():
+        count[row["split"]] = max(count.get(row["split"], 0), row["shard"] + 1)
+        if row["id"] in status.written:
+            groups.setdefault((row["sensor"], row["split"], row["shard"]), []).append(row)
+    return [
+        ShardTask(
+            corpus,
+            sensor,
+            split,
+            k,
+            count[split],
+            schemas[sensor],
+            tuple(status.written[row["id"]] for row in rows),
+            tuple(row["pair"] if row["pair"] in status.written else None for row in rows),
+            tuple(row["pair_gap_s"] if row["pair"] in status.written else None for row in rows),
+        )
+        for (sensor, split, k), rows in groups.items()
+    ]
+
+
+def write_shard(task: ShardTask) -> tuple[Shard, Moments]:
+    """Write one shard, whole, and measure what the manifest says of it."""
+    content, moments = hashlib.sha256(), _Moments(pixel_fields(task.schema))
+    target = task.corpus / task.path
+    with appearing(target) as partial:
+        pixels = {field.name for field in pixel_fields(task.schema)}
+        options = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
+        statistics = [name for name in task.schema.names if name not in pixels]
+        with pq.ParquetWriter(partial, task.schema, write_statistics=statistics, **options) as writer:
+            for group in _row_groups(task):
+                writer.write_table(group, row_group_size=_GROUP_ROWS)
+                for row in group.to_pylist():
+                    content.update(_canonical(row))
+                    moments.add(row)
+    shard = Shard(
+        path=task.path,
+        generation=_GENERATION,
+        sensor=task.sensor,
+        split=task.split,
+        k=task.k,
+        rows=len(task.rows),
+        size_bytes=target.stat().st_size,
+        sha256=file_sha256(target),
+        content=content.hexdigest(),
+    )
+    return shard, moments.total
+
+
+def note_packed(folder: Path, task: ShardTask, packed: tuple[Shard, Moments]) -> None:
+    """Remember a written shard, so that an interrupted sealing goes on where it stopped."""
+    shard, moments = packed
+    note = json.dumps({"shard": shard.model_dump(mode="json"), "moments": moments})
+    write_bytes(folder / f"{Path(task.path).stem}.json", note.encode())
+
+
+def read_packed(folder: Path, task: ShardTask) -> tuple[Shard, Moments] | None:
+    """What `note_packed` remembers of a task, None where its shard is still to be written."""
+    note = folder / f"{Path(task.path).stem}.json"
+    if not note.is_file() or not (task.corpus / task.path).is_file():
+        return None
+    said = json.loads(note.read_bytes())
+    return Shard(**said["shard"]), {band: tuple(sums) for band, sums in said["moments"].items()}
+
+
+def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
+    tables = {path: open_staging(path).drop_columns("outcome") for path, _ in task.rows}
+    for start in range(0, len(task.rows), _GROUP_ROWS):
+        stop = start + _GROUP_ROWS
+        group = pa.concat_tables(tables[path].slice(row, 1) for path, row in task.rows[start:stop]).combine_chunks()
+        for name, values in (("pair", task.pairs), ("pair_gap_s", task.gaps_s)):
+            place = group.schema.get_field_index(name)
+            group = group.set_column(place, name, pa.array(values[start:stop], group.schema.field(name).type))
+        yield pa.table(group.columns, schema=task.schema)
+
+
+def _canonical(row: Mapping[str, Any]) -> bytes:
+    """Bytes that stand for a row's id, pixels (by their digest) and facts, whatever library wrote the file."""
+    facts = {name: row[name].hex() if isinstance(row[name], bytes) else row[name] for name in INDEX.names}
+    return json.dumps(facts, sort_keys=True, default=str, separators=(",", ":")).encode()
+
+
+class _Moments:
+    """Adds up the pixels of a shard."""
+
+    def __init__(self, fields: list[pa.Field]) -> None:
+        self._fields, self._names = fields, band_order(fields)
+        self._sums = np.zeros((len(self._names), 3), dtype=np.int64)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count a sample in."""
+        stored = decode(row, self._fields).astype(np.int64)
+        valid = stored != nodata_of(self._fields)
+        stored[~valid] = 0
+        self._sums += np.stack([valid.sum(axis=(1, 2)), stored.sum(axis=(1, 2)), (stored**2).sum(axis=(1, 2))], axis=1)
+
+    @property
+    def total(self) -> Moments:
+        """Number, sum and sum of squares per band."""
+        return {name: (int(n), int(s), int(q)) for name, (n, s, q) in zip(self._names, self._sums, strict=True)}

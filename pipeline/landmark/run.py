@@ -1,0 +1,114 @@
+"""Runs one function over many units, here or on a Dask cluster. The only owner of a Dask client."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from landmark.base.errors import SchedulerUnreachable
+
+U = TypeVar("U")
+R = TypeVar("R")
+
+_CONNECT_S = 10
+_AHEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where units run.
+
+    Attributes:
+        workers: Processes of a local cluster; 0 runs in this process.
+        scheduler: Address of a running Dask scheduler, which then decides.
+    """
+
+    workers: int = 0
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A unit whose worker died each time it was tried."""
+
+    detail: str
+
+
+# Runs a function over units and yields (unit, result) in the order they end.
+MapUnits = Callable[[Callable[[U], R], Iterable[U]], Iterator[tuple[U, R | Lost]]]
+
+
+@contextmanager
+def running(where: Where) -> Iterator[MapUnits[Any, Any]]:
+    """The `map_units` of a place, for as long as the block lasts.
+
+    A unit's own exception ends the run; a unit whose worker died comes back as `Lost`.
+
+    Raises:
+        SchedulerUnreachable: nothing answers at the scheduler's address.
+    """
+    if where.scheduler is None and where.workers == 0:
+        yield _serial
+        return
+    with _client(where) as client:
+        yield lambda fn, units: _spread(client, fn, units)
+
+
+def _serial(fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
+    for unit in units:
+        yield unit, fn(unit)
+
+
+@contextmanager
+def _client(where: Where) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    if where.scheduler is not None:
+        try:
+            client = Client(where.scheduler, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise SchedulerUnreachable(f"no Dask scheduler answers at {where.scheduler}: {error}") from error
+        with client:
+            yield client
+        return
+    # A worker that dies is replaced; what it held is run again, up to `distributed.scheduler.allowed-failures` times.
+    with (
+        LocalCluster(
+            n_workers=where.workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
+    """A few units per worker thread in flight; the rest wait here, so that neither graph nor results pile up."""
+    from distributed import KilledWorker, as_completed
+
+    waiting = iter(units)
+    unit_of: dict[str, U] = {}
+    ended = as_completed()
+
+    def submit() -> None:
+        for unit in waiting:
+            future = client.submit(fn, unit, pure=False)
+            unit_of[future.key] = unit
+            ended.add(future)
+            return
+
+    for _ in range(_AHEAD * max(1, sum(client.nthreads().values()))):
+        submit()
+    for future in ended:
+        submit()
+        unit = unit_of.pop(future.key)
+        try:
+            yield unit, future.result()
+        except KilledWorker:
+            yield unit, Lost("its worker died each time it was tried")
+        future.release()

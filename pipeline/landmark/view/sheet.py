@@ -1,0 +1,75 @@
+"""A contact sheet: samples of a corpus with their captions, optical beside radar."""
+
+import textwrap
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from landmark.base.corpus import Corpus, Sample
+from landmark.base.hashing import rank
+from landmark.view.render import s1_rgb, s2_rgb
+
+_TILE_PX = 240
+_GAP_PX = 12
+_TEXT_PX = 74
+_COLUMNS = 3
+_LINE_CHARS = 78
+
+
+def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Image:
+    """Cells as cards in a grid, as different in their labels as the corpus allows; a cell's sample is shown beside its pair."""
+    cards = _pick(corpus, pairs, seed)
+    width, height = 2 * _TILE_PX + 2, _TILE_PX + _TEXT_PX
+    columns = min(_COLUMNS, len(cards))
+    rows = -(-len(cards) // columns)
+    sheet = Image.new("RGB", (columns * (width + _GAP_PX) + _GAP_PX, rows * (height + _GAP_PX) + _GAP_PX), "white")
+    for place, samples in enumerate(cards):
+        left = _GAP_PX + (place % columns) * (width + _GAP_PX)
+        top = _GAP_PX + (place // columns) * (height + _GAP_PX)
+        sheet.paste(_card(samples, width, height), (left, top))
+    return sheet
+
+
+def _pick(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
+    """Samples in hash order, rarest label sets first served, each with its pair; a lone sensor's samples stand alone."""
+    table = corpus.table.select(["id", "sensor", "pair", "labels"]).to_pylist()
+    lead = "s2" if any(row["sensor"] == "s2" for row in table) else "s1"
+    rows = sorted((row for row in table if row["sensor"] == lead), key=lambda row: rank(seed, "sheet", row["id"]))
+    seen: dict[tuple[str, ...], int] = {}
+    ordered = []
+    for row in rows:
+        kind = tuple(sorted(row["labels"]))
+        seen[kind] = seen.get(kind, 0) + 1
+        ordered.append((seen[kind], row["pair"] is None, row))
+    ordered.sort(key=lambda entry: entry[:2])
+    chosen = [row for _, _, row in ordered[:pairs]]
+    return [[corpus[id] for id in (row["id"], row["pair"]) if id is not None and id in corpus] for row in chosen]
+
+
+def _card(samples: list[Sample], width: int, height: int) -> Image.Image:
+    card = Image.new("RGB", (width, height), "white")
+    for place, sample in enumerate(samples):
+        pixels = s2_rgb(sample.s2) if sample.s2 is not None else s1_rgb(sample.s1) if sample.s1 is not None else None
+        picture = Image.fromarray(pixels).resize((_TILE_PX, _TILE_PX), Image.Resampling.NEAREST)
+        card.paste(picture, (place * (_TILE_PX + 2), 0))
+    draw = ImageDraw.Draw(card)
+    for line, (text, colour) in enumerate(_lines(samples)):
+        draw.text((2, _TILE_PX + 4 + 14 * line), text, fill=colour, font=ImageFont.load_default(size=12))
+    return card
+
+
+def _lines(samples: list[Sample]) -> list[tuple[str, str]]:
+    first = samples[0]
+    dates = "  |  ".join(f"{sample.sensor} {sample.datetime:%Y-%m-%d}" for sample in samples)
+    shares = ", ".join(f"{key} {share:.0%}" for key, share in _shares(first).items())
+    captions = [caption["text"] for caption in first.captions]
+    lines = [(textwrap.shorten(text, _LINE_CHARS, placeholder="…"), "black") for text in captions[:2]]
+    return [
+        *lines,
+        (textwrap.shorten(shares, _LINE_CHARS, placeholder="…"), "#666666"),
+        (f"{first.cell}  |  {dates}", "#666666"),
+    ]
+
+
+def _shares(sample: Sample) -> dict[str, Any]:
+    return {key: share for key, share in sample.fractions.items() if share >= 0.005}
