@@ -109,8 +109,8 @@ def _refuse_other_recipe(request: Request) -> None:
             theirs = json.loads((request.out / name).read_bytes())["recipe_digest"]
             if theirs != request.recipe.digest:
                 raise OtherRecipe(
-                    f"{request.out} holds a corpus of another recipe (digest {theirs[:12]}, this one {request.recipe.digest[:12]});"
-                    " choose another --out, or delete the folder"
+                    f"{request.out} holds a corpus of another recipe (digest {theirs[:12]},"
+                    f" this one {request.recipe.digest[:12]}); choose another --out, or delete the folder"
                 )
             return
 
@@ -123,8 +123,8 @@ def _check(planned: Planned, setting: Setting, request: Request) -> None:
     cost = estimate(planned, setting)
     if max(cost.fetched_bytes, cost.corpus_bytes) > CONSENT_BYTES and not request.consent(cost):
         raise NeedsConsent(
-            f"{setting.recipe.name} would fetch {cost.fetched_bytes / 1e9:.0f} GB and write {cost.corpus_bytes / 1e9:.0f} GB;"
-            " say --yes to start it"
+            f"{setting.recipe.name} would fetch {cost.fetched_bytes / 1e9:.0f} GB"
+            f" and write {cost.corpus_bytes / 1e9:.0f} GB; say --yes to start it"
         )
     free = shutil.disk_usage(request.out).free
     if free < cost.corpus_bytes and not pack.Staging(request.out).started:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import shapely
-from pyproj import Transformer
 
 from landmark.base.outcomes import Outcome
+from landmark.base.projection import LONLAT, projected
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import staging_schema
 from landmark.base.taxonomy import Fractions, LabelVintage, Meaning
@@ -155,6 +155,5 @@ def _source(vintage: LabelVintage, moment: Any, facts: Fractions) -> dict[str, A
 
 def _outline(epsg: int, x: float, y: float, cell_m: float) -> bytes:
     """The cell's square as WKB in EPSG:4326."""
-    to_lonlat = Transformer.from_crs(epsg, 4326, always_xy=True)
     square = shapely.box(x, y - cell_m, x + cell_m, y)
-    return bytes(shapely.to_wkb(shapely.transform(square, to_lonlat.transform, interleaved=False)))
+    return bytes(shapely.to_wkb(projected(square, epsg, LONLAT)))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from landmark.unit import Tally
 
@@ -33,7 +33,7 @@ def reporting() -> Iterator[Report]:
         TextColumn("{task.fields[rate]}"),
     )
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[lost]}"), console=console) as progress:
-        tasks: dict[str, tuple[int, float]] = {}
+        tasks: dict[str, tuple[TaskID, float]] = {}
 
         def report(stage: str, done: int, of: int, tally: Tally) -> None:
             if stage not in tasks:

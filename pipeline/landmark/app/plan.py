@@ -38,6 +38,7 @@ def plan(
 
 def _page(said: dict[str, Any], plan: Any) -> str:
     considered, proof = said["considered"], said["proof"]
+    fetched_gb, corpus_gb, staging_gb = (said[f"{name}_bytes"] / 1e9 for name in ("fetched", "corpus", "staging"))
     rows = (
         plan.group_by(["sensor", "split"]).aggregate([("id", "count")]).sort_by([("sensor", "ascending")]).to_pylist()
     )
@@ -57,8 +58,8 @@ def _page(said: dict[str, Any], plan: Any) -> str:
             f"cells         {considered['planned']} of {considered['cells']} in the region"
             + (f"  (not: {left})" if left else ""),
             f"requests      about {said['requests']}",
-            f"fetched       about {said['fetched_bytes'] / 1e9:.2f} GB, {said['amplification']:.1f} bytes for each byte kept",
-            f"corpus        about {said['corpus_bytes'] / 1e9:.2f} GB, and {said['staging_bytes'] / 1e9:.2f} GB of disk while building",
+            f"fetched       about {fetched_gb:.2f} GB, {said['amplification']:.1f} bytes for each byte kept",
+            f"corpus        about {corpus_gb:.2f} GB, and {staging_gb:.2f} GB of disk while building",
             f"splits        {gap}; {proof['shared_blocks']} blocks in two splits,"
             f" {proof['shared_acquisitions']} acquisitions seen by two (reported only)",
             f"written       {said['folder']}/plan.parquet, cover.parquet, lock.json",

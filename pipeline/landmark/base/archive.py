@@ -32,7 +32,8 @@ class Acquisition:
         id: `<sensor>_<tile or slice>_<UTC second>_<relative orbit>`.
         moment: UTC second that names the samples: the datatake's start for S2, the slice's start for S1.
         epsg: UTM zone of the rasters.
-        origin: (left, top) of the finest raster in metres, from the catalogue: for planning only, the header decides later.
+        origin: (left, top) of the finest raster in metres, from the catalogue: for planning only, the header decides
+            later.
         size_px: (width, height) of the finest raster, from the catalogue.
         pixel_m: Pixel size of the finest raster in metres, from the catalogue.
         cloud_pct: Of the whole item, None where unknown.

@@ -30,7 +30,8 @@ class Sample:
 
     Attributes:
         s1: (2, y, x) float32, dB of gamma0, VV then VH, NaN where no data; None for another sensor.
-        s2: (12, y, x) uint16, reflectance x 10000, 0 = no data, bands B01 … B08 B8A B09 B11 B12; None for another sensor.
+        s2: (12, y, x) uint16, reflectance x 10000, 0 = no data, bands B01 … B08 B8A B09 B11 B12; None for another
+            sensor.
         mask: (y, x) bool, true where every band has data.
         fields: The row's other columns; also reachable as attributes (`sample.labels`).
     """
@@ -116,7 +117,7 @@ class Corpus:
         return geopandas.GeoDataFrame(frame, geometry=from_wkb(self.table["geometry"].to_pylist()), crs="EPSG:4326")
 
     def xarray(self, id: str) -> "xarray.Dataset":
-        """A sample with coordinates (pixel centres, metres), band names and CRS (CF `spatial_ref`), in physical units, NaN = no data."""
+        """A sample in physical units, NaN = no data, with pixel centres, band names and CRS (CF `spatial_ref`)."""
         import xarray
         from pyproj import CRS
 

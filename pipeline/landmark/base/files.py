@@ -1,7 +1,9 @@
-"""Finds and reads the YAML people write: recipes, taxonomies, profiles. Every complaint names file, key, value and remedy."""
+"""Finds and reads the YAML people write: recipes, taxonomies, profiles.
+
+Every complaint names file, key, value and remedy.
+"""
 
 import difflib
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,12 +93,6 @@ def load(model: type[Model], kind: str, name: str) -> Model:
     """Find, read and check a file of a kind."""
     path = find(kind, name)
     return parse(model, read(path), path)
-
-
-@cache
-def load_shipped(model: type[Model], kind: str, name: str) -> Model:
-    """`load`, once a process: for the files landmark ships, which do not change under a run."""
-    return load(model, kind, name)
 
 
 def _complaint(model: type[BaseModel], mistake: dict[str, Any]) -> str:

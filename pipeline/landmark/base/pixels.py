@@ -1,4 +1,7 @@
-"""Pixels as stored and as handed back. Stored: little-endian, C order, native resolution; both sides of the codec live here."""
+"""Pixels as stored and as handed back: both sides of the codec.
+
+Stored: little-endian, C order, native resolution.
+"""
 
 import hashlib
 import json
@@ -15,7 +18,8 @@ S1_NODATA = -32768
 def gamma0_to_stored(power: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> NDArray[np.int16]:
     """Hundredths of a dB of linear gamma0, -32768 where not valid.
 
-    Computed in float64 (float32 differs between libraries after rounding); zero and negative power has no logarithm and is nodata.
+    Computed in float64 (float32 differs between libraries after rounding); power that is zero or less has no logarithm
+    and is nodata.
     """
     measured = valid & (power > 0) & np.isfinite(power)
     decibel = 10 * np.log10(np.where(measured, power, 1).astype(np.float64))
@@ -34,7 +38,7 @@ def pixels_sha256(groups: Sequence[NDArray[Any]]) -> str:
     """SHA-256 of the stored arrays, one after the other."""
     total = hashlib.sha256()
     for group in groups:
-        total.update(np.ascontiguousarray(group))
+        total.update(np.ascontiguousarray(group).data)
     return total.hexdigest()
 
 
@@ -44,7 +48,7 @@ def pixel_fields(schema: pa.Schema) -> list[pa.Field]:
 
 
 def decode(row: Mapping[str, Any], fields: Sequence[pa.Field]) -> NDArray[Any]:
-    """All bands of a sample, (band, y, x), as stored, coarse bands repeated to the finest pixel, in the order readers expect."""
+    """All bands of a sample, (band, y, x), as stored, coarse ones repeated to the finest pixel, in readers' order."""
     bands: dict[str, NDArray[Any]] = {}
     for field in fields:
         said = {key.decode(): value.decode() for key, value in field.metadata.items()}

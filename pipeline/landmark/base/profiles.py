@@ -1,11 +1,12 @@
 """What a sensor is and how a provider speaks of it. Parsed from `profiles/*.yaml` at the door, shipped as values."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from landmark.base.files import Strict, load_shipped
+from landmark.base.files import Strict, load
 
 SensorName = Literal["s1", "s2"]
 
@@ -81,9 +82,10 @@ class Provider(Strict):
         return self
 
 
+@cache
 def load_sensor(name: str) -> Sensor:
     """The shipped profile of a sensor."""
-    return load_shipped(Sensor, "profiles/sensors", name)
+    return load(Sensor, "profiles/sensors", name)
 
 
 def load_sensors(names: tuple[SensorName, ...]) -> Mapping[str, Sensor]:

@@ -1,4 +1,7 @@
-"""The recipe: what a person asks for. Resolved (region, sensors, limit) it has a digest, and the digest names the corpus."""
+"""The recipe: what a person asks for.
+
+Resolved (region, sensors, limit) it has a digest, and the digest names the corpus.
+"""
 
 import datetime as dt
 import json

@@ -1,4 +1,7 @@
-"""The Arrow schemas of the tables that travel between stages and lie in a corpus. Fixed: later work adds columns, renames none."""
+"""The Arrow schemas of the tables that travel between stages and lie in a corpus.
+
+Fixed: later work adds columns, renames none.
+"""
 
 import json
 from collections.abc import Iterable
@@ -25,7 +28,10 @@ CELLS = pa.schema(
 
 
 def cover_schema(sources: Iterable[str]) -> pa.Schema:
-    """Joint histogram: a row per combination of codes in a cell and period; `codes` in the order of `sources`, -1 where none."""
+    """Joint histogram: a row per combination of codes in a cell and period.
+
+    `codes` stand in the order of `sources`, -1 where a source has none.
+    """
     names = list(sources)
     return pa.schema(
         {"cell": pa.string(), "period": pa.string(), "codes": pa.list_(pa.int32(), len(names)), "pixels": pa.int64()},

@@ -1,8 +1,8 @@
 """Target classes, crosswalks into them, and the fold from pixel counts to facts.
 
-The cover table holds, per cell and period, how many pixels show each combination of source codes. Everything a corpus says of
-land cover (labels, shares, finer classes, agreement of sources) is a fold over that table, so that a changed threshold or
-crosswalk reads no raster again.
+The cover table holds, per cell and period, how many pixels show each combination of source codes. Everything a corpus
+says of land cover (labels, shares, finer classes, agreement of sources) is a fold over that table, so that a changed
+threshold or crosswalk reads no raster again.
 """
 
 import datetime as dt
@@ -90,7 +90,10 @@ class LabelVintage:
 
 @dataclass(frozen=True, slots=True)
 class Fractions:
-    """What the labels say of one cell in one period. Shares are of the pixels with a class, largest first, and sum to one."""
+    """What the labels say of one cell in one period.
+
+    Shares are of the pixels with a class, largest first, and sum to one.
+    """
 
     labels: tuple[str, ...]
     fractions: dict[str, float]
@@ -115,8 +118,8 @@ class Meaning:
     def fold(self, cover: pa.Table) -> dict[tuple[str, str], Fractions]:
         """What the labels say, per (cell, period) of a cover table.
 
-        At a pixel the first source with a class wins; agreement is the share of the pixels a source classes, together with the
-        winner, where both name the same class (None where it meets no other source).
+        At a pixel the first source with a class wins. Agreement is the share of the pixels that a source and another
+        one class where both name the same class (None where it meets no other source).
         """
         if cover.num_rows == 0:
             return {}
@@ -143,11 +146,10 @@ class Meaning:
                     target[row, codes[:, row] == code] = order[entry.to]
         winner = (target >= 0).argmax(axis=0)
         chosen = codes[np.arange(len(codes)), winner]
+        classed = target.max(axis=0) >= 0
         finer = [
-            f"{self.crosswalks[source].name}/{self.crosswalks[source].classes[code].key}" if classed else ""
-            for source, code, classed in zip(
-                winner.tolist(), chosen.tolist(), (target >= 0).any(axis=0).tolist(), strict=True
-            )
+            f"{self.crosswalks[source].name}/{self.crosswalks[source].classes[code].key}" if known else ""
+            for source, code, known in zip(winner.tolist(), chosen.tolist(), classed.tolist(), strict=True)
         ]
         keys = np.char.add(
             np.char.add(np.array(cover["cell"].to_pylist()), "\x1f"), np.array(cover["period"].to_pylist())

@@ -54,7 +54,10 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
 
 
 def merge(found: Iterable[Acquisition]) -> list[Acquisition]:
-    """One acquisition per id: the newest baseline wins, halves of a split granule stand side by side, repeats count once."""
+    """One acquisition per id.
+
+    The newest baseline wins, halves of a split granule stand side by side, repeats count once.
+    """
     groups: dict[str, list[Acquisition]] = {}
     for one in found:
         groups.setdefault(one.id, []).append(one)

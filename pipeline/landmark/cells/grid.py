@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
 from shapely.geometry.base import BaseGeometry
 
 from landmark.base.archive import Acquisition
+from landmark.base.projection import LONLAT, projected, transformer
 from landmark.base.schemas import CELLS
 from landmark.cells.majortom import majortom_names
 from landmark.cells.zones import zone_epsg, zone_of, zone_span
@@ -32,7 +32,10 @@ def utm_cells(region: BaseGeometry, *, cell_m: float, block_m: float) -> pa.Tabl
 def source_cells(
     acquisitions: Iterable[Acquisition], region: BaseGeometry, *, cell_m: float, block_m: float
 ) -> pa.Table:
-    """Whole cells of every raster on its own lattice, anchored at its upper left corner; rasters of one corner share cells."""
+    """Whole cells of every raster on its own lattice, anchored at its upper left corner.
+
+    Rasters of one corner share cells.
+    """
     anchors = {(one.epsg, *one.origin): one for one in acquisitions}
     tables = [_anchored_cells(one, region, cell_m, block_m) for _, one in sorted(anchors.items())]
     return pa.concat_tables([CELLS.empty_table(), *tables]).sort_by("cell")
@@ -45,16 +48,14 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
     if part.is_empty:
         return CELLS.empty_table()
     epsg = zone_epsg(zone, south)
-    to_zone = Transformer.from_crs(4326, epsg, always_xy=True)
-    outline = shapely.transform(shapely.segmentize(part, _EDGE_STEP_DEG), to_zone.transform, interleaved=False)
+    outline = projected(shapely.segmentize(part, _EDGE_STEP_DEG), LONLAT, epsg)
     left, bottom, right, top = outline.bounds
     equator = _FALSE_NORTHING_M if south else 0
     cols = np.arange(math.floor(left / cell_m) - 1, math.ceil(right / cell_m) + 1)
     rows = np.arange(math.floor((bottom - equator) / cell_m) - 1, math.ceil((top - equator) / cell_m) + 1)
     col, row = (axis.ravel() for axis in np.meshgrid(cols, rows))
-    centre_lon, centre_lat = to_zone.transform(
-        (col + 0.5) * cell_m, (row + 0.5) * cell_m + equator, direction="INVERSE"
-    )
+    centre_x, centre_y = (col + 0.5) * cell_m, (row + 0.5) * cell_m + equator
+    centre_lon, centre_lat = transformer(epsg, LONLAT).transform(centre_x, centre_y)
     mine = (zone_of(centre_lon, centre_lat) == zone) & ((row < 0) == south)
     mine &= shapely.contains_xy(region, centre_lon, centre_lat)
     col, row, lon, lat = col[mine], row[mine], centre_lon[mine], centre_lat[mine]
@@ -72,8 +73,7 @@ def _anchored_cells(one: Acquisition, region: BaseGeometry, cell_m: float, block
     rows = np.arange(math.floor(height * one.pixel_m / cell_m + 1e-6))
     col, row = (axis.ravel() for axis in np.meshgrid(cols, rows))
     x, y = left + col * cell_m, top - row * cell_m
-    to_lonlat = Transformer.from_crs(CRS.from_epsg(one.epsg), 4326, always_xy=True)
-    lon, lat = to_lonlat.transform(x + cell_m / 2, y - cell_m / 2)
+    lon, lat = transformer(one.epsg, LONLAT).transform(x + cell_m / 2, y - cell_m / 2)
     inside = shapely.contains_xy(region, lon, lat)
     x, y, lon, lat = x[inside], y[inside], lon[inside], lat[inside]
     corners = zip(np.rint(100 * x).astype(np.int64).tolist(), np.rint(100 * y).astype(np.int64).tolist(), strict=True)

@@ -60,7 +60,8 @@ def cover_units(
     for number in range(len(places)):
         part = cells.take(np.flatnonzero(batch.ravel() == number))
         centres = np.stack([part["lon"].to_numpy(), part["lat"].to_numpy()], axis=1)
-        area = shapely.multipoints(centres).envelope.buffer(margin_deg)
+        (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
+        area = shapely.box(west, south, east, north)
         meeting = tuple(raster for raster in rasters if raster.footprint.intersects(area))
         yield CoverUnit(part, cell_m, patch_px, crosswalks, vintages, meeting)
 
@@ -86,7 +87,10 @@ def measure(unit: CoverUnit) -> pa.Table:
 
 
 def _sample(unit: CoverUnit, vintage: LabelVintage) -> NDArray[np.int32]:
-    """Codes at every pixel centre, (cell, pixel), -1 where the edition has none; earlier rasters win where they overlap."""
+    """Codes at every pixel centre, (cell, pixel), -1 where the edition has none.
+
+    Earlier rasters win where they overlap.
+    """
     crosswalk = next(entry for entry in unit.crosswalks if entry.name == vintage.name)
     codes = np.full((unit.cells.num_rows, unit.patch_px**2), _NONE, np.int32)
     for label in (raster for raster in unit.rasters if raster.vintage == vintage):

@@ -1,4 +1,7 @@
-"""The plan: which sample is taken, its split, its pair, its shard. Pure functions of tables; after this room nothing chooses."""
+"""The plan: which sample is taken, its split, its pair, its shard.
+
+Pure functions of tables; after this room nothing chooses.
+"""
 
 from landmark.draw.estimate import Estimate, estimate
 from landmark.draw.plan import Drawn, draw

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyproj import Transformer
 from scipy.spatial import KDTree
 
-# A metre on the ground is at most this many metres of a UTM grid, and at least its inverse; widens the first, coarse search.
+from landmark.base.projection import LONLAT, transformer
+
+_GEOCENTRIC = 4978
+
+# A metre on the ground is at most this many metres of a UTM grid, and at least its inverse; widens the first,
+# coarse search.
 _GRID_SCALE = 1.005
 
 
@@ -17,11 +21,11 @@ def gaps_below(
 ) -> Iterator[tuple[int, int, float]]:
     """Pairs of rows of different groups whose squares stand nearer than `buffer_m`, with the gap in metres.
 
-    Within a zone the gap is measured on its grid; across zones it is the distance of the centres less a cell's diagonal, which is
-    never more than the true gap.
+    Within a zone the gap is measured on its grid; across zones it is the distance of the centres less a cell's
+    diagonal, which is never more than the true gap.
     """
     points = np.stack(
-        Transformer.from_crs(4326, 4978, always_xy=True).transform(
+        transformer(LONLAT, _GEOCENTRIC).transform(
             cells["lon"].to_numpy(), cells["lat"].to_numpy(), np.zeros(cells.num_rows)
         ),
         axis=1,
@@ -46,7 +50,10 @@ def gaps_below(
 
 
 def closest_m(cells: pa.Table, group: NDArray[np.int64], *, cell_m: float) -> float | None:
-    """The least gap between squares of different groups, in metres, no less than stated; None where there is one group only."""
+    """The least gap between squares of different groups, in metres, no less than stated.
+
+    None where there is one group only.
+    """
     reach = 2 * cell_m
     while len(np.unique(group)) > 1:
         if gaps := [gap for _, _, gap in gaps_below(cells, group, buffer_m=reach, cell_m=cell_m)]:

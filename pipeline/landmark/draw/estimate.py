@@ -39,7 +39,7 @@ def estimate(
     provider: Provider,
     sensors: Mapping[str, Sensor],
 ) -> Estimate:
-    """Count the distinct blocks each unit touches, at the block and compressed size its provider is expected to have."""
+    """Count the distinct blocks each unit touches, at the block and compressed size expected of the provider."""
     requests, fetched, useful = 0, 0.0, 0.0
     names = plan["acquisition"].combine_chunks().dictionary_encode()
     order = np.argsort(names.indices.to_numpy(), kind="stable")

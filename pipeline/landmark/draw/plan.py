@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from landmark.base.archive import Acquisition
 from landmark.base.errors import NoCoverage
 from landmark.base.hashing import ranks
 from landmark.base.outcomes import Outcome
 from landmark.base.profiles import Sensor
+from landmark.base.projection import LONLAT, projected
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import LEDGER, PLAN
 from landmark.base.taxonomy import Fractions
@@ -28,7 +28,7 @@ _FOOTPRINT_STEP_DEG = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The plan, the cells it leaves out (LEDGER rows of stage `draw`), what was considered, and the proof of the splits."""
+    """The plan, the cells it leaves out (LEDGER rows of stage `draw`), what was considered, and the splits' proof."""
 
     plan: pa.Table
     left_out: pa.Table
@@ -102,10 +102,8 @@ def _covered(cells: pa.Table, one: Acquisition, cell_m: float) -> NDArray[np.int
     rows = np.flatnonzero(inside)
     if not len(rows):
         return rows
-    to_zone = Transformer.from_crs(4326, one.epsg, always_xy=True)
-    footprint = shapely.transform(
-        shapely.segmentize(one.footprint, _FOOTPRINT_STEP_DEG), to_zone.transform, interleaved=False
-    ).buffer(one.pixel_m)
+    outline = shapely.segmentize(one.footprint, _FOOTPRINT_STEP_DEG)
+    footprint = projected(outline, LONLAT, one.epsg).buffer(one.pixel_m)
     shapely.prepare(footprint)
     within = np.ones(len(rows), dtype=bool)
     for dx, dy in ((0, 0), (cell_m, 0), (0, cell_m), (cell_m, cell_m)):
@@ -124,7 +122,8 @@ _Row = tuple[int, int]
 def _choose(choices: _Choices, sensor: str, recipe: Recipe) -> list[_Row]:
     """The best acquisition of a sensor per cell and period.
 
-    Sentinel-2: the clearest item. Sentinel-1: nearest in time to that, so that pairs lie close. Ties go to the smaller id.
+    Sentinel-2: the clearest item. Sentinel-1: nearest in time to that, so that pairs lie close. Ties go to the
+    smaller id.
     """
     mine = np.array([one.sensor == sensor for one in choices.acquisitions], dtype=bool)
     keep = mine[choices.acquisition]
@@ -200,7 +199,10 @@ def _plan_table(rows: list[_Row], choices: _Choices, recipe: Recipe, sensors: Ma
 def _pairs(
     cell: NDArray[np.int64], acquisition: NDArray[np.int64], choices: _Choices, recipe: Recipe
 ) -> tuple[list[int], list[int]]:
-    """For each row the row of the other sensor nearest in time in the same cell (-1: none within the limit) and own minus its time."""
+    """For each row the row of the other sensor nearest in time in the same cell (-1.
+
+    None within the limit) and own minus its time.
+    """
     pair, gap_s = [-1] * len(cell), [0] * len(cell)
     by_cell: dict[int, list[int]] = {}
     for row, number in enumerate(cell.tolist()):
@@ -223,7 +225,10 @@ def _shards(
     recipe: Recipe,
     sensors: Mapping[str, Sensor],
 ) -> NDArray[np.int32]:
-    """Shard number of each row: cells of a split ranked by hash, cut at equal bytes, so shard k of both sensors holds the same cells."""
+    """Shard number of each row.
+
+    Cells of a split ranked by hash, cut at equal bytes, so shard k of both sensors holds the same cells.
+    """
     sensor = [choices.acquisitions[a].sensor for a in acquisition]
     weight = np.array([sensors[name].sample_bytes(recipe.patch_px) for name in sensor], dtype=np.float64)
     split = np.array(choices.cells["split"].to_pylist())

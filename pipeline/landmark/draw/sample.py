@@ -31,7 +31,7 @@ class Sampled:
 
 
 def sample(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> Sampled:
-    """Cells inside a raster, by whole clusters in the order of their hash, split by block, buffered, cut at the limit."""
+    """Cells inside a raster: whole clusters in the order of their hash, split by block, buffered, cut at the limit."""
     clusters = _clusters(cells, acquisitions, recipe)
     inside = np.array([key != "" for key in clusters], dtype=bool)
     chosen = inside & np.isin(clusters, _first(clusters[inside], recipe))
@@ -59,9 +59,10 @@ def assign_splits(blocks: Sequence[str], splits: Splits, seed: int) -> list[str]
 
 
 def _clusters(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> NDArray[np.str_]:
-    """The cluster of each cell, aligned to the blocks of the first raster (by id) that holds the cell; "" outside all rasters.
+    """The cluster of each cell, aligned to the blocks of a raster that holds the cell; "" outside all rasters.
 
-    Sentinel-2's tiles are fixed, so its rasters come first where it is among the sensors.
+    Of several rasters the first counts, by EPSG code and corner. Sentinel-2's tiles are fixed, so its rasters lead
+    where it is among the sensors.
     """
     epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
     size, cluster_m = recipe.cell_m, recipe.sampling.cluster_px * recipe.resolution_m

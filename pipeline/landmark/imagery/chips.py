@@ -47,7 +47,8 @@ class Chip:
 
     Attributes:
         groups: Per column the stored array (band, y, x).
-        valid_pct: Share of pixels with data in every band; cloud, shadow, snow: of the chip, by its mask; None without one.
+        valid_pct: Share of pixels with data in every band; cloud, shadow, snow: of the chip, by its mask; None
+            without one.
         sha256: Of the stored arrays.
     """
 

@@ -86,8 +86,9 @@ class Raster:
     def chips(self, corners: Sequence[tuple[int, int]], size: int) -> Iterator[NDArray[Any] | Unread]:
         """Squares of `size` pixels with their upper left at (row, column), in the order given.
 
-        The corners lie inside the raster and are sorted by row. Blocks are read strip by strip, neighbouring ones in one call, each
-        once; no more than the chips that touch one strip are held. A block that cannot be read spoils exactly the chips it touches.
+        The corners lie inside the raster and are sorted by row. Blocks are read strip by strip, neighbouring ones in
+        one call, each once; no more than the chips that touch one strip are held. A block that cannot be read spoils
+        exactly the chips it touches.
         """
         pending: dict[int, NDArray[Any]] = {}
         spoiled: dict[int, str] = {}

@@ -75,7 +75,10 @@ def load_grammar(styles: tuple[str, ...]) -> Grammar:
 def captions(
     scene: Scene, grammar: Grammar, *, taxonomy: Taxonomy, styles: tuple[str, ...], seed: int
 ) -> list[dict[str, Any]]:
-    """One caption per style and language, as rows of the `captions` column; a style none of whose templates has facts gives none."""
+    """One caption per style and language, as rows of the `captions` column.
+
+    A style none of whose templates has facts gives none.
+    """
     made = []
     for style in styles:
         for lang, words in grammar.languages.items():
@@ -95,7 +98,10 @@ def captions(
 
 
 def season(moment: dt.datetime, lat: float) -> str | None:
-    """Meteorological season (December to February is the northern winter); None between the tropics, which have none."""
+    """Meteorological season (December to February is the northern winter).
+
+    None between the tropics, which have none.
+    """
     if abs(lat) <= _TROPIC_DEG:
         return None
     return _SEASONS[(moment.month % 12 // 3 + (0 if lat > 0 else 2)) % 4]

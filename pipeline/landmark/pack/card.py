@@ -15,7 +15,7 @@ configs:
 
 # {title}
 
-{written} samples of {patch} x {patch} px at {resolution:g} m, each with structured captions, built by landmark {version}.
+{written} samples of {patch} x {patch} px at {resolution:g} m, each with captions, built by landmark {version}.
 
 | sensor | train | val | test |
 |---|---|---|---|

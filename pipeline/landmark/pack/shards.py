@@ -21,7 +21,8 @@ from landmark.pack.staging import Status, open_staging
 _GROUP_ROWS = 64
 _GENERATION = 0
 
-# Per band: number of valid pixels, sum and sum of squares of stored values. Whole numbers, so that any order of adding agrees.
+# Per band: number of valid pixels, sum and sum of squares of stored values. Whole numbers, so that any order of
+# adding agrees.
 Moments = dict[str, tuple[int, int, int]]
 
 
@@ -46,7 +47,10 @@ class ShardTask:
 
 
 def shard_tasks(corpus: Path, plan: pa.Table, status: Status, schemas: Mapping[str, pa.Schema]) -> list[ShardTask]:
-    """The planned shards with the rows that were written; a pair that was not written is no pair. Empty shards are left out."""
+    """The planned shards with the rows that were written.
+
+    A pair that was not written is no pair. Empty shards are left out.
+    """
     ordered = plan.sort_by([(name, "ascending") for name in ("sensor", "split", "shard", "rank", "id")])
     count: dict[str, int] = {}
     groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}

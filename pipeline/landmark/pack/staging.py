@@ -1,4 +1,7 @@
-"""Staging: one file a unit, holding its samples and the outcomes of the rest. It appears whole, so a unit is done or untried."""
+"""Staging: one file a unit, holding its samples and the outcomes of the rest.
+
+It appears whole, so a unit is done or untried.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -59,7 +62,10 @@ class Staging:
 
 
 def write_staging(path: Path, rows: Iterable[Mapping[str, Any] | Outcome], schema: pa.Schema) -> list[Outcome | None]:
-    """Write a unit's file as its rows come, a batch in memory at a time; hands back their outcomes, None for each sample."""
+    """Write a unit's file as its rows come, a batch in memory at a time.
+
+    Hands back their outcomes, None for each sample.
+    """
     outcomes: list[Outcome | None] = []
     with appearing(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         stream = iter(rows)

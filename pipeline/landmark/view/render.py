@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.base.corpus import Sample
+
 # Reflectance shown as white; gamma0 in dB shown as black and white for VV, VH and VV - VH.
 _WHITE = 0.28
 _GAMMA = 1 / 1.4
@@ -12,13 +14,18 @@ _S1_RANGE_DB = ((-20.0, 0.0), (-26.0, -6.0), (2.0, 14.0))
 _RED, _GREEN, _BLUE = 3, 2, 1
 
 
-def s2_rgb(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
+def rgb(sample: Sample) -> NDArray[np.uint8]:
+    """A picture (y, x, 3) of a sample: true colour for Sentinel-2; VV, VH and VV - VH for Sentinel-1."""
+    return _radar(sample.s1) if sample.s1 is not None else _true_colour(sample.s2)
+
+
+def _true_colour(pixels: Any) -> NDArray[np.uint8]:
     """True colour (y, x, 3) of a (12, y, x) Sentinel-2 sample; no data is black."""
     colour = np.stack([pixels[band] for band in (_RED, _GREEN, _BLUE)], axis=-1) / 10_000
     return _bytes(np.clip(colour / _WHITE, 0, 1) ** _GAMMA)
 
 
-def s1_rgb(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _radar(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """VV, VH and VV - VH as red, green and blue (y, x, 3) of a (2, y, x) Sentinel-1 sample in dB; no data is black."""
     planes = (pixels[0], pixels[1], pixels[0] - pixels[1])
     scaled = [(plane - low) / (high - low) for plane, (low, high) in zip(planes, _S1_RANGE_DB, strict=True)]

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from landmark.base.corpus import Corpus, Sample
 from landmark.base.hashing import rank
-from landmark.view.render import s1_rgb, s2_rgb
+from landmark.view.render import rgb
 
 _TILE_PX = 240
 _GAP_PX = 12
@@ -17,7 +17,10 @@ _LINE_CHARS = 78
 
 
 def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Image:
-    """Cells as cards in a grid, as different in their labels as the corpus allows; a cell's sample is shown beside its pair."""
+    """Cells as cards in a grid, as different in their labels as the corpus allows.
+
+    A cell's sample is shown beside its pair.
+    """
     cards = _pick(corpus, pairs, seed)
     width, height = 2 * _TILE_PX + 2, _TILE_PX + _TEXT_PX
     columns = min(_COLUMNS, len(cards))
@@ -31,7 +34,10 @@ def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Im
 
 
 def _pick(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
-    """Samples in hash order, rarest label sets first served, each with its pair; a lone sensor's samples stand alone."""
+    """Samples in hash order, rarest label sets first served, each with its pair.
+
+    A lone sensor's samples stand alone.
+    """
     table = corpus.table.select(["id", "sensor", "pair", "labels"]).to_pylist()
     lead = "s2" if any(row["sensor"] == "s2" for row in table) else "s1"
     rows = sorted((row for row in table if row["sensor"] == lead), key=lambda row: rank(seed, "sheet", row["id"]))
@@ -49,8 +55,7 @@ def _pick(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
 def _card(samples: list[Sample], width: int, height: int) -> Image.Image:
     card = Image.new("RGB", (width, height), "white")
     for place, sample in enumerate(samples):
-        pixels = s2_rgb(sample.s2) if sample.s2 is not None else s1_rgb(sample.s1) if sample.s1 is not None else None
-        picture = Image.fromarray(pixels).resize((_TILE_PX, _TILE_PX), Image.Resampling.NEAREST)
+        picture = Image.fromarray(rgb(sample)).resize((_TILE_PX, _TILE_PX), Image.Resampling.NEAREST)
         card.paste(picture, (place * (_TILE_PX + 2), 0))
     draw = ImageDraw.Draw(card)
     for line, (text, colour) in enumerate(_lines(samples)):

@@ -1,0 +1,62 @@
+"""What the tests share: the small world, recipes over it, and the real inputs beside the checkout."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from landmark import world as planet
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
+
+
+def require(present: bool, reason: str) -> None:
+    """Skip, or fail where LANDMARK_REQUIRE_ALL=1 says that nothing may be skipped."""
+    if not present:
+        (pytest.fail if os.environ.get("LANDMARK_REQUIRE_ALL") == "1" else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small world (tiles of 366 px, blocks of 128), made once for all test processes."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "world.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "world").exists():
+            planet.make(shared / "world", tile_px=366, block_px=128)
+    return shared / "world"
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """Real Sentinel, CORINE and STAC files."""
+    require(REAL.is_dir(), f"needs the real inputs in {REAL}; put them there and run `make test` again")
+    return REAL
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, world: Path) -> Callable[..., Path]:
+    """Writes a recipe over the small world, changed by keyword; None removes a key. Three splits, two shards and more a sensor."""
+
+    def write(**changes: Any) -> Path:
+        value: dict[str, Any] = {
+            "name": "tiny",
+            "catalog": str(world),
+            "region": {"bbox": [[11.5, 45.2, 12.5, 45.7], [20.8, -34.1, 21.2, -33.7]]},
+            "time": {"start": "2021-06-01", "end": "2022-05-31"},
+            "labels": [{"source": "worldcover"}],
+            "splits": {"train": 60, "val": 20, "test": 20, "block_m": 1200, "buffer_m": 0},
+            "output": {"shard_mb": 2},
+        }
+        value |= changes
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump({key: item for key, item in value.items() if item is not None}))
+        return path
+
+    return write
