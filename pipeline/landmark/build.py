@@ -136,6 +136,7 @@ def _check(planned: Planned, setting: Setting, request: Request) -> None:
 def _carry_out(planned: Planned, setting: Setting, request: Request, map_units: MapUnits[Unit, Tally]) -> None:
     """Run the units of every sample that is neither written nor dropped (nor failed, unless it is to be retried)."""
     staging = pack.Staging(request.out)
+    staging.open()
     status = staging.status()
     settled = {
         id for id, outcome in status.outcomes.items() if outcome.final or not request.retry
@@ -144,7 +145,7 @@ def _carry_out(planned: Planned, setting: Setting, request: Request, map_units: 
     todo, total = sum(len(unit.cut.ids) for unit in units), Tally.zero()
     log.info("%d samples to cut from %d acquisitions; %d settled before", todo, len(units), len(settled))
     for unit, result in map_units(carry_out, units):
-        total += give_up(unit, result.detail) if isinstance(result, Lost) else result
+        total += give_up(unit, "worker_lost", result.detail) if isinstance(result, Lost) else result
         request.progress("build", total.all, todo, total)
 
 
@@ -195,7 +196,7 @@ def _seal(
         raise Unsealed(f"{request.out}: every planned sample was dropped: {_reasons(outcomes)}; nothing to seal")
     schemas = {name: shard_schema(sensor, setting.recipe.patch_px) for name, sensor in setting.sensors.items()}
     tasks = pack.shard_tasks(request.out, planned.plan, status, schemas)
-    done = request.out / "staging" / f"packed-{digest([planned.lock.digest, sorted(status.written)])}"
+    done = pack.packing_folder(request.out, digest([planned.lock.digest, sorted(status.written)]))
     packed = {task.path: found for task in tasks if (found := pack.read_packed(done, task)) is not None}
     for task, result in map_units(pack.write_shard, [task for task in tasks if task.path not in packed]):
         if isinstance(result, Lost):

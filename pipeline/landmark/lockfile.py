@@ -54,7 +54,7 @@ def write_plan(
     write_table(corpus / "cover.parquet", cover)
     write_table(corpus / "ledger.parquet", left_out)
     lock = Lock(
-        recipe=recipe.model_dump(mode="json"),
+        recipe=recipe.asked(),
         recipe_digest=recipe.digest,
         plan_sha256=file_sha256(corpus / "plan.parquet"),
         cover_sha256=file_sha256(corpus / "cover.parquet"),

@@ -93,7 +93,7 @@ def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[t
 
     waiting = iter(units)
     unit_of: dict[str, U] = {}
-    ended = as_completed()
+    ended = as_completed(loop=client.loop)
 
     def submit() -> None:
         for unit in waiting:

@@ -1,5 +1,6 @@
 """One unit of work: one acquisition and all samples cut from it, from pixels to a staging file. Runs in a worker."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import shapely
 
+from landmark.base.errors import LandmarkError
 from landmark.base.outcomes import Outcome
 from landmark.base.projection import LONLAT, projected
 from landmark.base.recipe import Recipe
@@ -17,6 +19,8 @@ from landmark.base.taxonomy import Fractions, LabelVintage, Meaning
 from landmark.imagery import Chip, Cut, cut
 from landmark.narrate import Grammar, Scene, captions
 from landmark.pack import write_staging
+
+log = logging.getLogger(__name__)
 
 _NO_LABELS = Fractions((), {}, {}, 0.0, {})
 
@@ -71,15 +75,24 @@ class Tally:
 
 
 def carry_out(unit: Unit) -> Tally:
-    """Cut, describe and stage every sample of a unit; the staging file appears whole or not at all."""
+    """Cut, describe and stage every sample of a unit; the staging file appears whole or not at all.
+
+    An error nobody foresaw fails the samples of this unit, not the build; a full disk and landmark's own refusals end it.
+    """
     schema = staging_schema(unit.cut.sensor, unit.cut.patch_px)
-    return tally(write_staging(unit.target, _samples(unit), schema))
+    try:
+        return tally(write_staging(unit.target, _samples(unit), schema))
+    except (OSError, LandmarkError):
+        raise
+    except Exception as error:
+        log.exception("%s", unit.cut.acquisition.id)
+        return give_up(unit, "unit_error", type(error).__name__)
 
 
-def give_up(unit: Unit, detail: str) -> Tally:
-    """Stage a failure for every sample of a unit that no worker survived."""
+def give_up(unit: Unit, reason: str, detail: str) -> Tally:
+    """Stage a failure for every sample of a unit."""
     name, schema = unit.cut.acquisition.id, staging_schema(unit.cut.sensor, unit.cut.patch_px)
-    rows = [Outcome(id, name, "imagery", "worker_lost", detail) for id in unit.cut.ids]
+    rows = [Outcome(id, name, "imagery", reason, detail) for id in unit.cut.ids]
     return tally(write_staging(unit.target, rows, schema))
 
 

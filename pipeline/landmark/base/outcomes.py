@@ -24,6 +24,7 @@ class Reason(Enum):
     cloud = "too much cloud or shadow", True
     # Passing faults.
     read_error = "the raster could not be read", False
+    unit_error = "the unit ended in an error landmark does not know", False
     worker_lost = "the worker died, again and again", False
     # Said by a person.
     given_up = "failed, and sealed all the same", True

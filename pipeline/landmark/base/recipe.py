@@ -171,10 +171,14 @@ class Recipe(Strict):
         """Edge of a cell in metres."""
         return self.patch_px * self.resolution_m
 
+    def asked(self) -> dict[str, Any]:
+        """What is asked for, as JSON. Where the archive is reached is not part of it: the lock names what was read."""
+        return self.model_dump(mode="json", exclude={"catalog"})
+
     @property
     def digest(self) -> str:
         """Names the corpus: the same digest is the same request."""
-        return digest(self.model_dump(mode="json"))
+        return digest(self.asked())
 
 
 def load_recipe(

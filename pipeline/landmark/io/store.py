@@ -14,8 +14,10 @@ from landmark.base.errors import Busy
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` by one rename, its bytes on disk first, when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary path that becomes `path` by one rename, its bytes on disk first, when the block ends well.
+
+    The folder must stand: a worker that outlives its build must not make it anew.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -24,6 +26,12 @@ def appearing(path: Path) -> Iterator[Path]:
         partial.replace(path)
         _sync_folder(path.parent)
     finally:
+        partial.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what builds that were killed left half-written."""
+    for partial in folder.glob(".*.partial"):
         partial.unlink(missing_ok=True)
 
 
@@ -43,16 +51,34 @@ def write_table(path: Path, table: pa.Table) -> None:
 def held(folder: Path) -> Iterator[None]:
     """Hold a folder against other builds. The kernel lets go when its owner dies, however it dies.
 
+    The folder is made where it is missing, and removed again if nothing was put into it.
+
     Raises:
         Busy: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".landmark.lock").open("w") as file:
+    lock = folder / ".landmark.lock"
+    with _locked(lock):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Busy(f"{folder}: another build is running there; wait for it or choose another --out") from error
-        yield
+            yield
+        finally:
+            lock.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise Busy(f"{path.parent}: another build is running there; wait for it or choose another --out") from error
+            # Its last owner removes the file; a lock on a removed file keeps nobody out.
+            if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                yield
+                return
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Outcomes → staging files → shards, index, ledger, manifest, card."""
 
 from landmark.pack.documents import refresh_index, write_documents
-from landmark.pack.shards import Moments, ShardTask, note_packed, read_packed, shard_tasks, write_shard
+from landmark.pack.shards import Moments, ShardTask, note_packed, packing_folder, read_packed, shard_tasks, write_shard
 from landmark.pack.staging import Staging, Status, write_staging
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Staging",
     "Status",
     "note_packed",
+    "packing_folder",
     "read_packed",
     "refresh_index",
     "shard_tasks",

@@ -15,7 +15,7 @@ from landmark.base.hashing import file_sha256
 from landmark.base.manifest import Shard
 from landmark.base.pixels import band_order, decode, nodata_of, pixel_fields
 from landmark.base.schemas import INDEX
-from landmark.io.store import appearing, write_bytes
+from landmark.io.store import appearing, sweep, write_bytes
 from landmark.pack.staging import Status, open_staging
 
 _GROUP_ROWS = 64
@@ -101,6 +101,15 @@ def write_shard(task: ShardTask) -> tuple[Shard, Moments]:
         content=content.hexdigest(),
     )
     return shard, moments.total
+
+
+def packing_folder(corpus: Path, key: str) -> Path:
+    """Make the shards' folder, clear it of halves, and return where written shards are noted for a set of samples."""
+    shards, notes = corpus / "shards" / f"g{_GENERATION:04d}", corpus / "staging" / f"packed-{key}"
+    for folder in (shards, notes):
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+    return notes
 
 
 def note_packed(folder: Path, task: ShardTask, packed: tuple[Shard, Moments]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from landmark.base.outcomes import Outcome
-from landmark.io.store import appearing
+from landmark.io.store import appearing, sweep
 
 _BATCH_ROWS = 64
 
@@ -35,6 +35,11 @@ class Staging:
 
     def __init__(self, corpus: Path) -> None:
         self.folder = corpus / "staging"
+
+    def open(self) -> None:
+        """Make the folder, and clear away what a killed build left half-written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sweep(self.folder)
 
     @property
     def started(self) -> bool:

@@ -1,0 +1,5 @@
+"""`python -m landmark`."""
+
+from landmark.app import main
+
+main()
