@@ -58,5 +58,7 @@ def test_every_command_and_option_of_the_readme_exists() -> None:
     from landmark.app.main import app
 
     commands = [command.callback for command in app.registered_commands if command.callback]
-    known = {f"--{name.replace('_', '-').replace('as-json', 'json')}" for call in commands for name in call.__annotations__}
+    known = {
+        f"--{name.replace('_', '-').replace('as-json', 'json')}" for call in commands for name in call.__annotations__
+    }
     assert options <= known, options - known

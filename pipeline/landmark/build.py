@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 import landmark
 from landmark import draw, lockfile, pack
-from landmark.base.errors import InputsChanged, NeedsConsent, OtherRecipe, Unsealed
+from landmark.base.errors import DiskTooSmall, InputsChanged, NeedsConsent, OtherRecipe, Unsealed
 from landmark.base.hashing import digest
 from landmark.base.manifest import Manifest, Shard, is_sealed, read_document
 from landmark.base.outcomes import Outcome
@@ -126,11 +126,9 @@ def _check(planned: Planned, setting: Setting, request: Request) -> None:
             f"{setting.recipe.name} would fetch {cost.fetched_bytes / 1e9:.0f} GB"
             f" and write {cost.corpus_bytes / 1e9:.0f} GB; say --yes to start it"
         )
-    free = shutil.disk_usage(request.out).free
-    if free < cost.corpus_bytes and not pack.Staging(request.out).started:
-        raise NeedsConsent(
-            f"{request.out}: {free / 1e9:.1f} GB free, but the corpus needs {cost.corpus_bytes / 1e9:.1f} GB"
-        )
+    needed, free = cost.corpus_bytes + cost.staging_bytes, shutil.disk_usage(request.out).free
+    if free < needed and not pack.Staging(request.out).started:
+        raise DiskTooSmall(f"{request.out}: {free / 1e6:,.0f} MB free, but the build needs {needed / 1e6:,.0f} MB")
 
 
 def _carry_out(planned: Planned, setting: Setting, request: Request, map_units: MapUnits[Unit, Tally]) -> None:
@@ -191,7 +189,7 @@ def _seal(
     map_units: MapUnits[pack.ShardTask, tuple[Shard, pack.Moments]],
 ) -> Manifest:
     status = pack.Staging(request.out).status()
-    outcomes = _final(list(status.outcomes.values()), request)
+    outcomes = _final(planned, status, request)
     if not status.written:
         raise Unsealed(f"{request.out}: every planned sample was dropped: {_reasons(outcomes)}; nothing to seal")
     schemas = {name: shard_schema(sensor, setting.recipe.patch_px) for name, sensor in setting.sensors.items()}
@@ -218,16 +216,18 @@ def _seal(
     return manifest
 
 
-def _final(outcomes: Sequence[Outcome], request: Request) -> list[Outcome]:
-    """The drops; failures stop the sealing unless a person said to count them as drops."""
-    failed = [outcome for outcome in outcomes if not outcome.final]
+def _final(planned: Planned, status: pack.Status, request: Request) -> list[Outcome]:
+    """The drops; failures stop the sealing, with the ledger written, unless a person said to count them as drops."""
+    failed = [outcome for outcome in status.outcomes.values() if not outcome.final]
+    dropped = [outcome for outcome in status.outcomes.values() if outcome.final]
     if failed and not request.seal_anyway:
+        pack.write_ledger(request.out, [*dropped, *failed])
         raise Unsealed(
-            f"{request.out} is not sealed: {len(failed)} samples failed ({_reasons(failed)});"
+            f"{request.out} is not sealed: planned {planned.plan.num_rows} = written {len(status.written)}"
+            f" + dropped {len(dropped)} + failed {len(failed)} ({_reasons(failed)}); ledger.parquet lists them;"
             " run again with --retry to try them again, or with --seal-anyway to count them as drops"
         )
-    given_up = [replace(outcome, reason="given_up", detail=f"{outcome.reason}: {outcome.detail}") for outcome in failed]
-    return [outcome for outcome in outcomes if outcome.final] + given_up
+    return dropped + [replace(one, reason="given_up", detail=f"{one.reason}: {one.detail}") for one in failed]
 
 
 def _manifest(corpus: Path) -> Manifest:

@@ -77,7 +77,7 @@ class Tally:
 def carry_out(unit: Unit) -> Tally:
     """Cut, describe and stage every sample of a unit; the staging file appears whole or not at all.
 
-    An error nobody foresaw fails the samples of this unit, not the build; a full disk and landmark's own refusals end it.
+    An error nobody foresaw fails the samples of this unit, not the build; a full disk and a refusal end it.
     """
     schema = staging_schema(unit.cut.sensor, unit.cut.patch_px)
     try:

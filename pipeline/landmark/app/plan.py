@@ -59,7 +59,7 @@ def _page(said: dict[str, Any], plan: Any) -> str:
             + (f"  (not: {left})" if left else ""),
             f"requests      about {said['requests']}",
             f"fetched       about {fetched_gb:.2f} GB, {said['amplification']:.1f} bytes for each byte kept",
-            f"corpus        about {corpus_gb:.2f} GB, and {staging_gb:.2f} GB of disk while building",
+            f"corpus        about {corpus_gb:.2f} GB, and {staging_gb:.2f} GB more of disk while building",
             f"splits        {gap}; {proof['shared_blocks']} blocks in two splits,"
             f" {proof['shared_acquisitions']} acquisitions seen by two (reported only)",
             f"written       {said['folder']}/plan.parquet, cover.parquet, lock.json",

@@ -29,7 +29,7 @@ class Acquisition:
     """The items of one datatake and tile (S2) or one item (S1).
 
     Attributes:
-        id: `<sensor>_<tile or slice>_<UTC second>_<relative orbit>`.
+        id: `<sensor>_<tile, or EPSG code for S1>_<UTC second>_<relative orbit>`.
         moment: UTC second that names the samples: the datatake's start for S2, the slice's start for S1.
         epsg: UTM zone of the rasters.
         origin: (left, top) of the finest raster in metres, from the catalogue: for planning only, the header decides

@@ -50,6 +50,10 @@ class NeedsConsent(LandmarkError):
     """The build is larger than what landmark starts unasked."""
 
 
+class DiskTooSmall(LandmarkError):
+    """The output's disk cannot hold what the build writes."""
+
+
 class Unsealed(LandmarkError):
     """The build started, but the corpus could not be sealed."""
 

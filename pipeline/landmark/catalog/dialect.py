@@ -51,14 +51,14 @@ def acquisition(item: pystac.Item, document: Document, *, sensor: Sensor, imager
         return None
     assets = {band: document.relative(asset.href.split("?")[0]) for band, asset in bands.items() if asset is not None}
     origin, size_px, pixel_m = _grid(item, imagery.assets[sensor.groups[0].bands[0]])
-    said, moment, orbit = item.properties, _moment(item), _orbit(item)
+    said, epsg, moment, orbit = item.properties, _epsg(item), _moment(item), _orbit(item)
     baseline, tile = said.get("s2:processing_baseline"), _tile(item) if sensor.name == "s2" else None
     offset_dn, offset_rule = _offset(imagery.offset, baseline)
     return Acquisition(
-        id=f"{sensor.name}_{tile or 'rtc'}_{moment:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
+        id=f"{sensor.name}_{tile or epsg}_{moment:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
         sensor=sensor.name,
         moment=moment,
-        epsg=_epsg(item),
+        epsg=epsg,
         origin=origin,
         size_px=size_px,
         pixel_m=pixel_m,

@@ -37,7 +37,7 @@ def write_documents(
     shards = [shard for shard, _ in packed]
     index = _index(corpus, shards)
     write_table(corpus / "index.parquet", index)
-    _ledger(corpus, outcomes)
+    write_ledger(corpus, outcomes)
     manifest = Manifest(
         name=recipe.name,
         title=recipe.title,
@@ -72,19 +72,12 @@ def refresh_index(corpus: Path, manifest: Manifest) -> None:
         write_table(path, _index(corpus, manifest.shards))
 
 
-def read_left_out(corpus: Path) -> pa.Table:
-    """The ledger's rows of stage `draw`, which the plan wrote."""
-    ledger = pq.read_table(corpus / "ledger.parquet")
-    return ledger.filter(pc.equal(ledger["stage"], "draw"))
-
-
-def _ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:
-    rows = [
-        {name: getattr(outcome, name) for name in LEDGER.names} for outcome in sorted(outcomes, key=lambda one: one.id)
-    ]
-    write_table(
-        corpus / "ledger.parquet", pa.concat_tables([read_left_out(corpus), pa.Table.from_pylist(rows, schema=LEDGER)])
-    )
+def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:
+    """The plan's own rows (stage `draw`), then the planned samples that are not written, by id."""
+    begun = pq.read_table(corpus / "ledger.parquet")
+    left_out = begun.filter(pc.equal(begun["stage"], "draw"))
+    rows = [{name: getattr(one, name) for name in LEDGER.names} for one in sorted(outcomes, key=lambda one: one.id)]
+    write_table(corpus / "ledger.parquet", pa.concat_tables([left_out, pa.Table.from_pylist(rows, schema=LEDGER)]))
 
 
 def _index(corpus: Path, shards: Sequence[Shard]) -> pa.Table:

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from landmark.base.corpus import Sample
 
 # Reflectance shown as white; gamma0 in dB shown as black and white for VV, VH and VV - VH.
 _WHITE = 0.28
 _GAMMA = 1 / 1.4
-_S1_RANGE_DB = ((-20.0, 0.0), (-26.0, -6.0), (2.0, 14.0))
+_S1_RANGE_DB = ((-20.0, -2.0), (-26.0, -8.0), (0.0, 16.0))
 _RED, _GREEN, _BLUE = 3, 2, 1
 
 
@@ -26,10 +27,18 @@ def _true_colour(pixels: Any) -> NDArray[np.uint8]:
 
 
 def _radar(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """VV, VH and VV - VH as red, green and blue (y, x, 3) of a (2, y, x) Sentinel-1 sample in dB; no data is black."""
-    planes = (pixels[0], pixels[1], pixels[0] - pixels[1])
-    scaled = [(plane - low) / (high - low) for plane, (low, high) in zip(planes, _S1_RANGE_DB, strict=True)]
+    """VV, VH and VV - VH as red, green and blue of (2, y, x) dB, averaged over 3 x 3 pixels to calm the speckle."""
+    vv, vh = (10 * np.log10(_average(10 ** (plane / 10))) for plane in pixels)
+    scaled = [(plane - low) / (high - low) for plane, (low, high) in zip((vv, vh, vv - vh), _S1_RANGE_DB, strict=True)]
     return _bytes(np.nan_to_num(np.clip(np.stack(scaled, axis=-1), 0, 1)))
+
+
+def _average(power: NDArray[Any]) -> NDArray[Any]:
+    """Mean of the pixels with data in a 3 x 3 window; NaN where there is none."""
+    known = np.isfinite(power)
+    total = uniform_filter(np.where(known, power, 0), 3, mode="nearest")
+    share = uniform_filter(known.astype(power.dtype), 3, mode="nearest")
+    return np.where(known & (share > 0), total / np.maximum(share, 1e-6), np.nan)
 
 
 def _bytes(colour: NDArray[Any]) -> NDArray[np.uint8]:

@@ -1,7 +1,6 @@
 """A contact sheet: samples of a corpus with their captions, optical beside radar."""
 
 import textwrap
-from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -11,9 +10,11 @@ from landmark.view.render import rgb
 
 _TILE_PX = 240
 _GAP_PX = 12
-_TEXT_PX = 74
+_TEXT_LINES = 3
+_TEXT_PX = 14 * (_TEXT_LINES + 2) + 6
 _COLUMNS = 3
-_LINE_CHARS = 78
+_LINE_CHARS = 76
+_SHOWN_SHARE = 0.005
 
 
 def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Image:
@@ -65,16 +66,8 @@ def _card(samples: list[Sample], width: int, height: int) -> Image.Image:
 
 def _lines(samples: list[Sample]) -> list[tuple[str, str]]:
     first = samples[0]
+    texts = [line for caption in first.captions[:2] for line in textwrap.wrap(caption["text"], _LINE_CHARS)]
+    shares = ", ".join(f"{key} {share:.0%}" for key, share in first.fractions.items() if share >= _SHOWN_SHARE)
     dates = "  |  ".join(f"{sample.sensor} {sample.datetime:%Y-%m-%d}" for sample in samples)
-    shares = ", ".join(f"{key} {share:.0%}" for key, share in _shares(first).items())
-    captions = [caption["text"] for caption in first.captions]
-    lines = [(textwrap.shorten(text, _LINE_CHARS, placeholder="…"), "black") for text in captions[:2]]
-    return [
-        *lines,
-        (textwrap.shorten(shares, _LINE_CHARS, placeholder="…"), "#666666"),
-        (f"{first.cell}  |  {dates}", "#666666"),
-    ]
-
-
-def _shares(sample: Sample) -> dict[str, Any]:
-    return {key: share for key, share in sample.fractions.items() if share >= 0.005}
+    notes = [textwrap.shorten(shares, _LINE_CHARS, placeholder=" …"), f"{first.cell}  |  {dates}"]
+    return [(text, "black") for text in texts[:_TEXT_LINES]] + [(note, "#666666") for note in notes]

@@ -1,0 +1,9 @@
+"""`import landmark` is cheap: reading a corpus needs neither the build's libraries nor torch's."""
+
+import subprocess
+import sys
+
+
+def test_importing_landmark_loads_no_heavy_library() -> None:
+    code = "import sys, landmark; print([m for m in ('torch', 'dask', 'distributed', 'rasterio', 'scipy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
