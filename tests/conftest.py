@@ -42,7 +42,7 @@ def real() -> Path:
 
 @pytest.fixture
 def recipe(tmp_path: Path, world: Path) -> Callable[..., Path]:
-    """Writes a recipe over the small world, changed by keyword; None removes a key. Three splits, two shards and more a sensor."""
+    """Writes a recipe over the small world, changed by keyword; None removes a key."""
 
     def write(**changes: Any) -> Path:
         value: dict[str, Any] = {

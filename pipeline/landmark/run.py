@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from landmark.base.errors import SchedulerUnreachable
@@ -91,16 +92,15 @@ def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[t
     """A few units per worker thread in flight; the rest wait here, so that neither graph nor results pile up."""
     from distributed import KilledWorker, as_completed
 
-    waiting = iter(units)
+    waiting, ended = iter(units), as_completed(loop=client.loop)
     unit_of: dict[str, U] = {}
-    ended = as_completed(loop=client.loop)
+    suspects: list[U] = []
 
     def submit() -> None:
-        for unit in waiting:
+        for unit in islice(waiting, 1):
             future = client.submit(fn, unit, pure=False)
             unit_of[future.key] = unit
             ended.add(future)
-            return
 
     for _ in range(_AHEAD * max(1, sum(client.nthreads().values()))):
         submit()
@@ -110,5 +110,11 @@ def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[t
         try:
             yield unit, future.result()
         except KilledWorker:
-            yield unit, Lost("its worker died each time it was tried")
+            suspects.append(unit)
         future.release()
+    # A dying worker also takes the blame for what else it held: only a unit that kills it alone is lost.
+    for unit in suspects:
+        try:
+            yield unit, client.submit(fn, unit, pure=False).result()
+        except KilledWorker:
+            yield unit, Lost("its worker died each time it was tried")

@@ -1,7 +1,12 @@
 """Why a planned sample is not in the corpus: one closed list of reasons."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+
+import pyarrow as pa
+
+from landmark.base.schemas import LEDGER
 
 
 class Reason(Enum):
@@ -52,3 +57,9 @@ class Outcome:
     def final(self) -> bool:
         """True for a drop, false for a failure worth another try."""
         return Reason[self.reason].final
+
+
+def ledger_table(outcomes: Iterable[Outcome]) -> pa.Table:
+    """Outcomes as rows of the ledger, in the order of their ids."""
+    ordered = sorted(outcomes, key=lambda one: (one.id, one.detail))
+    return pa.Table.from_pylist([{name: getattr(one, name) for name in LEDGER.names} for one in ordered], schema=LEDGER)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from landmark.base.archive import Acquisition
 from landmark.base.errors import NoCoverage
 from landmark.base.hashing import ranks
-from landmark.base.outcomes import Outcome
+from landmark.base.outcomes import Outcome, ledger_table
 from landmark.base.profiles import Sensor
 from landmark.base.projection import LONLAT, projected
 from landmark.base.recipe import SPLITS, Recipe
-from landmark.base.schemas import LEDGER, PLAN
+from landmark.base.schemas import PLAN
 from landmark.base.taxonomy import Fractions
 from landmark.draw.distance import closest_m
 from landmark.draw.sample import Sampled
@@ -53,7 +53,10 @@ def draw(
     """
     left_out = [Outcome(cell, "", "draw", "buffer", "") for cell in sampled.buffered]
     choices = _choices(sampled.cells, acquisitions, recipe)
-    rows = [row for sensor in recipe.sensors for row in _choose(choices, sensor, recipe)]
+    rows: list[_Row] = []
+    # Sentinel-2 first, for its clouds; Sentinel-1 sees through them and comes as near in time as it can.
+    for sensor in sorted(recipe.sensors, reverse=True):
+        rows += _choose(choices, sensor, rows)
     rows = _labelled(rows, choices, facts, left_out)
     left_out += _missing(rows, choices, recipe)
     if not rows:
@@ -61,10 +64,7 @@ def draw(
     plan = _plan_table(rows, choices, recipe, sensors)
     planned = len(set(plan["cell"].to_pylist()))
     considered = {**sampled.considered, "without_sample": sampled.cells.num_rows - planned, "planned": planned}
-    ledger = [
-        {**{name: getattr(o, name) for name in LEDGER.names}} for o in sorted(left_out, key=lambda o: (o.id, o.detail))
-    ]
-    return Drawn(plan, pa.Table.from_pylist(ledger, schema=LEDGER), considered, _proof(plan, recipe))
+    return Drawn(plan, ledger_table(left_out), considered, _proof(plan, recipe))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +119,21 @@ def _on_lattice(position: NDArray[np.float64]) -> NDArray[np.bool_]:
 _Row = tuple[int, int]
 
 
-def _choose(choices: _Choices, sensor: str, recipe: Recipe) -> list[_Row]:
-    """The best acquisition of a sensor per cell and period.
+def _choose(choices: _Choices, sensor: str, beside: list[_Row]) -> list[_Row]:
+    """The best acquisition of a sensor per cell and period: the clearest, then the nearest in time to what is `beside`.
 
-    Sentinel-2: the clearest item. Sentinel-1: nearest in time to that, so that pairs lie close. Ties go to the
-    smaller id.
+    Ties go to the smaller id.
     """
-    mine = np.array([one.sensor == sensor for one in choices.acquisitions], dtype=bool)
-    keep = mine[choices.acquisition]
-    cell, acquisition = choices.cell[keep], choices.acquisition[keep]
+    mine = np.array([one.sensor == sensor for one in choices.acquisitions], dtype=bool)[choices.acquisition]
+    cell, acquisition = choices.cell[mine], choices.acquisition[mine]
+    there = {(c, choices.periods[a]): int(choices.moments[a]) for c, a in beside}
+    keys = [(c, choices.periods[a]) for c, a in zip(cell.tolist(), acquisition.tolist(), strict=True)]
+    moments = choices.moments[acquisition]
+    away = np.abs(moments - np.array([there.get(key, 0) for key in keys], dtype=np.int64))
     cloud = np.array([one.cloud_pct or 0.0 for one in choices.acquisitions])[acquisition]
-    away = np.zeros(len(cell), dtype=np.int64)
-    if sensor == "s1" and "s2" in recipe.sensors:
-        clearest = {(c, choices.periods[a]): choices.moments[a] for c, a in _choose(choices, "s2", recipe)}
-        places = zip(cell.tolist(), acquisition.tolist(), strict=True)
-        away = np.array(
-            [abs(choices.moments[a] - clearest.get((c, choices.periods[a]), 0)) for c, a in places], dtype=np.int64
-        )
     best: dict[tuple[int, str], int] = {}
     for place in np.lexsort((acquisition, away, cloud)).tolist():
-        best.setdefault((int(cell[place]), choices.periods[acquisition[place]]), int(acquisition[place]))
+        best.setdefault(keys[place], int(acquisition[place]))
     return [(c, a) for (c, _), a in best.items()]
 
 

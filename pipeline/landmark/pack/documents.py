@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from landmark.base.hashing import digest
 from landmark.base.manifest import Lock, Manifest, Shard
-from landmark.base.outcomes import Outcome
+from landmark.base.outcomes import Outcome, ledger_table
 from landmark.base.profiles import load_sensor
 from landmark.base.recipe import SPLITS, Recipe
-from landmark.base.schemas import INDEX, LEDGER
+from landmark.base.schemas import INDEX
 from landmark.io.store import write_bytes, write_table
 from landmark.pack.card import attribution, card
 from landmark.pack.shards import Moments
@@ -76,8 +76,7 @@ def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:
     """The plan's own rows (stage `draw`), then the planned samples that are not written, by id."""
     begun = pq.read_table(corpus / "ledger.parquet")
     left_out = begun.filter(pc.equal(begun["stage"], "draw"))
-    rows = [{name: getattr(one, name) for name in LEDGER.names} for one in sorted(outcomes, key=lambda one: one.id)]
-    write_table(corpus / "ledger.parquet", pa.concat_tables([left_out, pa.Table.from_pylist(rows, schema=LEDGER)]))
+    write_table(corpus / "ledger.parquet", pa.concat_tables([left_out, ledger_table(outcomes)]))
 
 
 def _index(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
