@@ -1,0 +1,98 @@
+"""A miniature planet, made by code and published as the Planetary Computer publishes: demo data and test bench."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+
+from landmark.base.errors import InputError
+
+EDITION = 1  # raise it when the world changes for reasons that its sources do not show
+_log = logging.getLogger(__name__)
+
+__all__ = ["demo", "make"]
+
+
+def make(out: Path, *, tile_px: int = 1098, block_px: int = 512, seed: int = 0, workers: int = 0) -> Path:
+    """Write the world into `out` and return the path of its `catalog.json`; the same bytes whatever the workers.
+
+    Args:
+        out: The folder to make; it appears whole or not at all.
+        tile_px: Width of a Sentinel-2 tile at 10 m, a multiple of 6; real ones have 10980.
+        block_px: Width of the blocks in the rasters, a multiple of 16.
+        seed: Another seed is another planet.
+        workers: Processes; 0 works in this one.
+
+    Raises:
+        InputError: If `out` holds something or a size does not fit.
+    """
+    _check(out, tile_px, block_px)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        _fill(building, {"tile_px": tile_px, "block_px": block_px, "seed": seed}, workers)
+        building.chmod(0o755)
+        building.rename(out)  # replaces an empty folder, refuses one that another process filled meanwhile
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return out / "catalog.json"
+
+
+def _check(out: Path, tile_px: int, block_px: int) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not empty: the world takes a folder of its own; name another or remove this one")
+    if tile_px < 120 or tile_px % 6 or block_px < 16 or block_px % 16:
+        raise InputError(f"tile_px must be a multiple of 6 from 120, block_px of 16; got {tile_px} and {block_px}")
+
+
+def _fill(building: Path, parameters: dict[str, int], workers: int) -> None:
+    from . import items, publish
+
+    units = publish.units(parameters)
+    if workers == 0:
+        publish.write_units(units, building, parameters)
+    else:
+        shares = [units[first::workers] for first in range(min(workers, len(units)))]
+        with ThreadPoolExecutor(len(shares)) as pool:
+            list(pool.map(lambda share: _in_process(share, building, parameters), shares))
+    items.write_catalog(building)
+
+
+def _in_process(units: list[tuple[str, ...]], building: Path, parameters: dict[str, int]) -> None:
+    # A fresh interpreter, neither fork nor spawn: the caller may hold threads, or have no main module to import again.
+    words = f"{units!r}, Path({str(building)!r}), {parameters!r}"
+    code = f"from pathlib import Path; from landmark.world.publish import write_units; write_units({words})"
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path})
+
+
+def demo() -> Path:
+    """Return the catalogue of the default world in the user's cache, made at the first call."""
+    import fcntl
+
+    import platformdirs
+
+    cache = Path(os.environ.get("LANDMARK_CACHE") or platformdirs.user_cache_path("landmark"))
+    folder = cache / f"world-{EDITION}-{_digest()}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second maker waits here and finds the world made
+        if not (folder / "catalog.json").exists():
+            _log.info("making the demo's world in %s (once, about a minute)", folder)
+            make(folder, workers=os.cpu_count() or 1)
+    return folder / "catalog.json"
+
+
+def _digest() -> str:
+    """Return what names this world: its sources, so that a changed generator never serves a stale one."""
+    here = Path(__file__).parent
+    state = blake2b(digest_size=6)
+    for path in sorted(here.iterdir()):
+        if path.suffix in (".py", ".yaml"):
+            state.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return state.hexdigest()

@@ -1,0 +1,210 @@
+"""STAC: names, footprints, items and collections, in the Planetary Computer's words."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+import yaml
+from numpy.typing import NDArray
+from shapely.geometry import mapping
+
+from .scenes import Cover, Footprint, Pass, Take, Zone, degrees, stamp, swath_polygon
+from .sensors import BANDS, sun
+
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+STEPS = {**BANDS, "SCL": 2}
+Json = dict[str, Any]
+
+
+@cache
+def book() -> Json:
+    """Return `stac.yaml` as it stands."""
+    with (Path(__file__).parent / "stac.yaml").open(encoding="utf-8") as file:
+        return dict(yaml.safe_load(file))
+
+
+def _save(item: Json, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(item, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _item(collection: str, name: str, outline: shapely.Polygon, properties: Json, assets: Json) -> Json:
+    """Return a STAC item with relative links; `outline` is in degrees."""
+    return {
+        "type": "Feature", "stac_version": "1.0.0", "id": name, "collection": collection,
+        "stac_extensions": book()["extensions"][collection],
+        "bbox": [round(side, 8) for side in outline.bounds],
+        "geometry": json.loads(json.dumps(mapping(outline))),
+        "properties": properties, "assets": assets,
+        "links": [
+            {"rel": "root", "href": "../../catalog.json", "type": "application/json"},
+            {"rel": "parent", "href": "../collection.json", "type": "application/json"},
+            {"rel": "collection", "href": "../collection.json", "type": "application/json"},
+        ],
+    }  # fmt: skip
+
+
+# -- Sentinel-2 ------------------------------------------------------------------------------------------------------
+
+
+def write_sentinel_2(
+    zone: Zone, tile: str, facts: Take, *, counts: NDArray[np.int64], edge_m: float | None, out: Path
+) -> None:
+    """Write the item of one acquisition; `counts` are its pixels of each scene class."""
+    outline = degrees(swath_polygon(zone, tile, edge_m), zone.epsg)
+    properties = _properties_2(zone, tile, facts, counts)
+    assets = {name: _band_asset(zone, tile, name) for name in sorted(STEPS)}
+    item = _item("sentinel-2-l2a", facts.id, outline, properties, assets)
+    _save(item, out / "sentinel-2-l2a" / facts.id / f"{facts.id}.json")
+
+
+def _properties_2(zone: Zone, tile: str, facts: Take, counts: NDArray[np.int64]) -> Json:
+    valid = max(int(counts[1:].sum()), 1)
+    shares = {name: round(100 * float(counts[codes].sum()) / valid, 6) for name, codes in book()["scl"].items()}
+    light = sun(facts.when, zone.lon, zone.lat)
+    number = f"A{facts.absolute_orbit:06d}"
+    satellite, made = f"S2{facts.platform[-1]}", stamp(facts.made)
+    return {
+        "datetime": facts.when.strftime("%Y-%m-%dT%H:%M:%S.024000Z"),
+        "platform": facts.platform, "constellation": "Sentinel 2", "instruments": ["msi"],
+        "proj:epsg": zone.epsg, "sat:orbit_state": "descending", "sat:relative_orbit": facts.orbit,
+        "eo:cloud_cover": round(100 * float(counts[8:11].sum()) / valid, 6),
+        "s2:mgrs_tile": tile, "s2:product_uri": facts.product, "s2:product_type": "S2MSI2A",
+        "s2:datatake_id": facts.datatake, "s2:datatake_type": "INS-NOBS",
+        "s2:processing_baseline": facts.baseline,
+        "s2:granule_id": f"{satellite}_OPER_MSI_L2A_TL_MSFT_{made}_{number}_T{tile}_N{facts.baseline}",
+        "s2:datastrip_id": f"{satellite}_OPER_MSI_L2A_DS_MSFT_{made}_S{stamp(facts.when)}_N{facts.baseline}",
+        "s2:generation_time": facts.made.strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
+        "s2:mean_solar_zenith": round(light.zenith_deg, 6), "s2:mean_solar_azimuth": round(light.azimuth_deg, 6),
+        "s2:nodata_pixel_percentage": round(100 * float(counts[0]) / int(counts.sum()), 6),
+        **{f"s2:{name}_percentage": share for name, share in shares.items()},
+        "s2:degraded_msi_data_percentage": 0.0, "s2:reflectance_conversion_factor": 1.0,
+    }  # fmt: skip
+
+
+def _band_asset(zone: Zone, tile: str, name: str) -> Json:
+    step, (west, north) = STEPS[name], zone.corners[tile]
+    side, size = zone.tile_px // step, zone.tile_px * 10
+    asset: Json = {
+        "href": f"./{name}.tif", "type": COG, "roles": ["data"], "gsd": 10 * step,
+        "proj:bbox": [float(edge) for edge in (west, north - size, west + size, north)], "proj:shape": [side, side],
+        "proj:transform": [10.0 * step, 0.0, float(west), 0.0, -10.0 * step, float(north)],
+        "title": "Scene classfication map (SCL)",
+    }  # fmt: skip
+    if name in book()["bands"]:
+        common, description, centre, width = book()["bands"][name]
+        band = {"name": name, "common_name": common, "description": description,
+                "center_wavelength": centre, "full_width_half_max": width}  # fmt: skip
+        asset["title"] = f"{description} - {10 * step}m"
+        asset["eo:bands"] = [{key: value for key, value in band.items() if value is not None}]
+    return asset
+
+
+# -- Sentinel-1 ------------------------------------------------------------------------------------------------------
+
+
+def write_sentinel_1(zone: Zone, one: Pass, where: Footprint, *, out: Path) -> None:
+    """Write the item of one pass."""
+    west, south, east, north = where.bounds
+    rows, columns = where.shape
+    middle = one.when + (one.until - one.when) / 2
+    properties = {
+        **book()["radar"], "datetime": middle.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "start_datetime": f"{one.when:%Y-%m-%d %H:%M:%S}.220006+00:00",
+        "end_datetime": f"{one.until:%Y-%m-%d %H:%M:%S}.219114+00:00",
+        "platform": one.platform, "proj:epsg": zone.epsg, "proj:shape": [rows, columns], "s1:shape": [columns, rows],
+        "proj:bbox": [float(west), float(south), float(east), float(north)],
+        "proj:transform": [10.0, 0.0, float(west), 0.0, -10.0, float(north), 0.0, 0.0, 1.0],
+        "sat:orbit_state": "ascending" if one.ascending else "descending", "sat:absolute_orbit": one.absolute_orbit,
+        "sat:relative_orbit": one.orbit, "s1:datatake_id": str(one.datatake),
+        "sat:platform_international_designator": "2014-016A" if one.platform.endswith("A") else "2016-025A",
+    }  # fmt: skip
+    assets = {name: _radar_asset(name) for name in ("vh", "vv")}
+    outline = degrees(shapely.Polygon(where.corners), zone.epsg)
+    item = _item("sentinel-1-rtc", one.id, outline, properties, assets)
+    _save(item, out / "sentinel-1-rtc" / one.id / f"{one.id}.json")
+
+
+def _radar_asset(name: str) -> Json:
+    received = {"vv": "vertical", "vh": "horizontal"}[name]
+    return {
+        "href": f"./{name}.tif", "type": COG, "roles": ["data"],
+        "title": f"{name.upper()}: vertical transmit, {received} receive",
+        "description": f"Terrain-corrected gamma naught values of signal transmitted with vertical polarization and "
+                       f"received with {received} polarization with radiometric terrain correction applied.",
+        "raster:bands": [{"nodata": -32768, "data_type": "float32", "spatial_resolution": 10.0}],
+    }  # fmt: skip
+
+
+# -- WorldCover and the catalogue ------------------------------------------------------------------------------------
+
+
+def worldcover_colours() -> dict[int, tuple[int, int, int, int]]:
+    """Return the product's colour map."""
+    table = {code: tuple(bytes.fromhex(colour)) for code, (_, colour) in book()["worldcover"].items()}
+    return {code: (red, green, blue, 255) for code, (red, green, blue) in table.items()}
+
+
+def write_worldcover(facts: Cover, *, out: Path) -> None:
+    """Write the item of one place's land cover."""
+    left, bottom, right, top = facts.bounds_px
+    pixel = 1 / facts.degree_px
+    table = book()["worldcover"].items()
+    classes = [{"value": code, "color-hint": colour, "description": name} for code, (name, colour) in table]
+    asset = {
+        "href": f"./{facts.id}_Map.tif", "type": COG, "roles": ["data"], "title": "Land Cover Classes",
+        "created": "2022-10-24T12:37:50.971960Z", "proj:shape": [top - bottom, right - left],
+        "proj:transform": [pixel, 0.0, left / facts.degree_px, 0.0, -pixel, top / facts.degree_px],
+        "description": "Discrete classification according to the Land Cover Classification System scheme",
+        "raster:bands": [{"name": "Band1", "nodata": 0, "sampling": "area", "data_type": "uint8",
+                          "description": "Classification values", "spatial_resolution": 10}],
+        "classification:classes": classes,
+    }  # fmt: skip
+    properties = {
+        "datetime": None, "start_datetime": "2021-01-01T00:00:00Z", "end_datetime": "2021-12-31T23:59:59Z",
+        "created": "2023-04-06T16:03:26.737751Z", "mission": "sentinel-1, sentinel-2", "instruments": ["c-sar", "msi"],
+        "platform": "sentinel-1a, sentinel-1b, sentinel-2a, sentinel-2b", "grid:code": f"ESAWORLDCOVER-{facts.tile}",
+        "proj:epsg": 4326, "description": "ESA WorldCover product at 10m resolution",
+        "esa_worldcover:product_tile": facts.tile, "esa_worldcover:product_version": "2.0.0",
+    }  # fmt: skip
+    west, south, east, north = (round(edge / facts.degree_px, 8) for edge in facts.bounds_px)
+    box = shapely.box(west, south, east, north)
+    item = _item("esa-worldcover", facts.id, box, properties, {"map": asset})
+    _save(item, out / "esa-worldcover" / facts.id / f"{facts.id}.json")
+
+
+def write_catalog(out: Path) -> Path:
+    """Write the collections and the catalogue over the items that lie in `out`; return the catalogue's path."""
+    links: list[Json] = [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
+    for name, words in book()["collections"].items():
+        _write_collection(name, words, out / name)
+        href = f"./{name}/collection.json"
+        links.append({"rel": "child", "href": href, "type": "application/json", "title": words["title"]})
+    _save({"type": "Catalog", "stac_version": "1.0.0", **book()["catalog"], "links": links}, out / "catalog.json")
+    return out / "catalog.json"
+
+
+def _write_collection(name: str, words: Json, folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    every = [json.loads((folder / each / f"{each}.json").read_text(encoding="utf-8")) for each in names]
+    boxes = np.array([item["bbox"] for item in every])
+    said = [item["properties"] for item in every]
+    first, last = (
+        end(each.get(key) or each["datetime"] for each in said)[:10]
+        for end, key in ((min, "start_datetime"), (max, "end_datetime"))
+    )
+    _save({
+        "type": "Collection", "stac_version": "1.0.0", "id": name, **words,
+        "extent": {
+            "spatial": {"bbox": [[*boxes.min(axis=0)[:2].tolist(), *boxes.max(axis=0)[2:].tolist()]]},
+            "temporal": {"interval": [[f"{first}T00:00:00Z", f"{last}T23:59:59Z"]]},
+        },
+        "links": [
+            {"rel": "root", "href": "../catalog.json", "type": "application/json"},
+            {"rel": "parent", "href": "../catalog.json", "type": "application/json"},
+            *({"rel": "item", "href": f"./{each}/{each}.json", "type": "application/geo+json"} for each in names),
+        ],
+    }, folder / "collection.json")  # fmt: skip
