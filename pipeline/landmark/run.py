@@ -1,6 +1,7 @@
 """Runs one function over many units, here or on a Dask cluster. The only owner of a Dask client."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ R = TypeVar("R")
 
 _CONNECT_S = 10
 _AHEAD = 3
+# Dask has workers hand freed memory back at once, and each next raster faults its pages in again: keep it instead.
+_MALLOC = {"MALLOC_TRIM_THRESHOLD_": 2**29, "MALLOC_MMAP_THRESHOLD_": 2**28}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,12 @@ def _serial(fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | L
 
 @contextmanager
 def _client(where: Where) -> Iterator[Any]:
+    import dask
     from distributed import Client, LocalCluster
 
     if where.scheduler is not None:
+        if not re.fullmatch(r"\w+://.+:\d+", where.scheduler):
+            raise SchedulerUnreachable(f"--scheduler {where.scheduler}: an address is written tcp://host:port")
         try:
             client = Client(where.scheduler, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -75,6 +81,7 @@ def _client(where: Where) -> Iterator[Any]:
         return
     # A worker that dies is replaced; what it held is run again, up to `distributed.scheduler.allowed-failures` times.
     with (
+        dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in _MALLOC.items()}),
         LocalCluster(
             n_workers=where.workers,
             threads_per_worker=1,

@@ -85,7 +85,10 @@ def parse(model: type[Model], value: dict[str, Any], source: Path | str) -> Mode
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = [_complaint(model, dict(mistake)) for mistake in error.errors(include_url=False)]
+        mistakes = [dict(mistake) for mistake in error.errors(include_url=False)]
+        # A list that holds a wrong item is reported a second time as too short: once is enough.
+        inner = [mistake for mistake in mistakes if not any(_below(other, mistake) for other in mistakes)]
+        lines = [_complaint(model, mistake) for mistake in inner]
         raise InputError("\n".join(f"{source}: {line}" for line in lines)) from error
 
 
@@ -101,11 +104,17 @@ def _complaint(model: type[BaseModel], mistake: dict[str, Any]) -> str:
     if mistake["type"] == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], _keys(model, location[:-1]), n=1)
         return f"unknown key `{key}`" + (f"; did you mean `{near[0]}`?" if near else "")
+    if mistake["type"] == "missing" and location[-1].isdigit():
+        return f"`{'.'.join(location[:-1])}`: item {int(location[-1]) + 1} is missing (got {list(mistake['input'])})"
     if mistake["type"] == "missing":
         return f"key `{key}` is missing"
     message = mistake["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(mistake["input"], dict | BaseModel) else f" (got {mistake['input']!r})"
     return f"`{key}`: {message}{shown}"
+
+
+def _below(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return len(one["loc"]) > len(other["loc"]) and one["loc"][: len(other["loc"])] == other["loc"]
 
 
 def _keys(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ Resolved (region, sensors, limit) it has a digest, and the digest names the corp
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,10 +203,12 @@ def load_recipe(
 
 
 def _region(text: str) -> dict[str, Any]:
-    try:
-        return {"bbox": [float(part) for part in text.split(",")]}
-    except ValueError:
-        pass
+    if re.fullmatch(r"[-+\d.eE,\s]+", text) and "," in text:
+        try:
+            west, south, east, north = (float(part) for part in text.split(","))
+        except ValueError as error:
+            raise InputError(f"--region {text}: a box is west,south,east,north in degrees") from error
+        return {"bbox": [west, south, east, north]}
     if text.endswith((".geojson", ".json")):
         return {"geojson": str(Path(text).resolve())}
     return load(Recipe, "manifests", text).region.model_dump(mode="json")

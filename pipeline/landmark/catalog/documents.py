@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 
 import pystac
 from pystac.errors import STACError
+from urllib3.exceptions import HTTPError
 
 from landmark.base.errors import InputError
 
@@ -33,7 +34,7 @@ class Document:
                 if item.collection_id in collections:
                     item.make_asset_hrefs_absolute()
                     yield item
-        except (OSError, ValueError, KeyError, TypeError, STACError) as error:
+        except (OSError, ValueError, KeyError, TypeError, STACError, HTTPError) as error:
             raise InputError(f"{self.href}: a document it links to cannot be read: {error}") from error
 
     def relative(self, href: str) -> str:
@@ -64,7 +65,7 @@ def open_document(href: str) -> Document:
         content = json.loads(pystac.StacIO.default().read_text(href))
     except ValueError as error:
         raise InputError(f"{href}: not JSON: {error}") from error
-    except (OSError, STACError) as error:
+    except (OSError, STACError, HTTPError) as error:
         raise InputError(f"{href}: cannot be read: {error}") from error
     kinds = ("Catalog", "Collection", "FeatureCollection", "Feature")
     if not isinstance(content, dict) or content.get("type") not in kinds:

@@ -3,14 +3,13 @@
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
 from landmark.base.errors import InputError
+from landmark.run import Lost, Where, running
 
 EDITION = 1  # raise it when the world changes for reasons that its sources do not show
 _log = logging.getLogger(__name__)
@@ -53,22 +52,12 @@ def _check(out: Path, tile_px: int, block_px: int) -> None:
 def _fill(building: Path, parameters: dict[str, int], workers: int) -> None:
     from . import items, publish
 
-    units = publish.units(parameters)
-    if workers == 0:
-        publish.write_units(units, building, parameters)
-    else:
-        shares = [units[first::workers] for first in range(min(workers, len(units)))]
-        with ThreadPoolExecutor(len(shares)) as pool:
-            list(pool.map(lambda share: _in_process(share, building, parameters), shares))
+    write = partial(publish.write_unit, out=building, parameters=parameters)
+    with running(Where(workers)) as map_units:
+        for unit, result in map_units(write, publish.units(parameters)):
+            if isinstance(result, Lost):
+                raise MemoryError(f"{' '.join(unit)} of the world could not be made: {result.detail}")
     items.write_catalog(building)
-
-
-def _in_process(units: list[tuple[str, ...]], building: Path, parameters: dict[str, int]) -> None:
-    # A fresh interpreter, neither fork nor spawn: the caller may hold threads, or have no main module to import again.
-    words = f"{units!r}, Path({str(building)!r}), {parameters!r}"
-    code = f"from pathlib import Path; from landmark.world.publish import write_units; write_units({words})"
-    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path})
 
 
 def demo() -> Path:

@@ -246,20 +246,19 @@ def worldcover(place: list[Zone], out: Path) -> None:
 
 
 def units(parameters: dict[str, int]) -> list[tuple[str, ...]]:
-    """Return the pieces of work of a world; they share nothing, and every second one adds up to half the time."""
+    """Return the pieces of work of a world, the longest first; they share nothing."""
     every = sorted(zones(**parameters), key=lambda zone: -len(zone.corners))
     radar = [("s1", str(zone.epsg)) for zone in every]
     truth = [("wc", place) for place in dict.fromkeys(zone.place for zone in every)]
     optical = [("s2", str(zone.epsg), tile) for zone in every for tile in zone.corners]
-    return [truth[0], radar[0], *radar[2:], radar[1], *optical, *truth[1:]]
+    return [*radar, *truth, *optical]
 
 
-def write_units(work: list[tuple[str, ...]], out: Path, parameters: dict[str, int]) -> None:
-    """Write pieces of work one after another, items included."""
-    every = zones(**parameters)
-    for kind, *what in work:
-        if kind == "wc":
-            worldcover([zone for zone in every if zone.place == what[0]], out)
-            continue
-        zone = next(zone for zone in every if str(zone.epsg) == what[0])
-        sentinel_2(zone, what[1], out) if kind == "s2" else sentinel_1(zone, out)
+def write_unit(work: tuple[str, ...], *, out: Path, parameters: dict[str, int]) -> None:
+    """Write one piece of work, items included."""
+    every, (kind, *what) = zones(**parameters), work
+    if kind == "wc":
+        worldcover([zone for zone in every if zone.place == what[0]], out)
+        return
+    zone = next(zone for zone in every if str(zone.epsg) == what[0])
+    sentinel_2(zone, what[1], out) if kind == "s2" else sentinel_1(zone, out)
