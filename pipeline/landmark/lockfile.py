@@ -44,7 +44,8 @@ def write_plan(
     considered: dict[str, int],
     proof: dict[str, Any],
 ) -> Planned:
-    """Write plan, cover and the ledger's first rows, then the lock that names them."""
+    """Write plan, cover and the ledger's first rows, then the lock that names them; until then there is no plan."""
+    (corpus / "lock.json").unlink(missing_ok=True)
     used = [acquisitions[name] for name in sorted(set(plan["acquisition"].to_pylist()))]
     locked = [_label(raster) for raster in labels]
     hrefs = {href for one in used for item in one.items for href in item.assets.values()} | {

@@ -4,6 +4,7 @@ Every complaint names file, key, value and remedy.
 """
 
 import difflib
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,6 +68,8 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text") from error
+    except yaml.reader.ReaderError as error:
+        raise InputError(f"{path}: malformed YAML: {error.reason} at character {error.position}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
@@ -128,12 +131,22 @@ def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice (YAML would keep the last in silence)."""
+    """SafeLoader that refuses a key written twice (YAML would keep the last in silence) and leaves days as text.
+
+    A day no calendar has is then a mistake in a key of the recipe, not an error of the parser.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.MarkedYAMLError(problem=f"a key cannot be {key!r}", problem_mark=key_node.start_mark)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"key {key!r} is written twice", problem_mark=key_node.start_mark)
             seen.add(key)

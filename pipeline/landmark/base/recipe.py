@@ -7,14 +7,14 @@ import datetime as dt
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import shapely
 from pydantic import Field, field_validator, model_validator
 from shapely.geometry.base import BaseGeometry
 
 from landmark.base.errors import InputError
-from landmark.base.files import Strict, find, load, parse, read
+from landmark.base.files import Strict, find, parse, read
 from landmark.base.hashing import digest
 from landmark.base.profiles import SensorName
 
@@ -105,7 +105,7 @@ class Thresholds(Strict):
     """A label needs this share of the pixels that have a class, in percent."""
 
     default: float = Field(5, gt=0, le=100)
-    classes: dict[str, float] = Field(default_factory=dict, description="Per class key")
+    classes: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict, description="Per class key")
 
 
 class Splits(Strict):
@@ -160,6 +160,14 @@ class Recipe(Strict):
     def _sorted_once(cls, sensors: tuple[SensorName, ...]) -> tuple[SensorName, ...]:
         return tuple(sorted(set(sensors)))
 
+    @field_validator("labels")
+    @classmethod
+    def _once(cls, labels: tuple[Labels, ...]) -> tuple[Labels, ...]:
+        names = [entry.source for entry in labels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"source {twice[0]} stands twice")
+        return labels
+
     @field_validator("patch_px")
     @classmethod
     def _native_groups(cls, value: int) -> int:
@@ -211,10 +219,12 @@ def _region(text: str) -> dict[str, Any]:
         return {"bbox": [west, south, east, north]}
     if text.endswith((".geojson", ".json")):
         return {"geojson": str(Path(text).resolve())}
-    return load(Recipe, "manifests", text).region.model_dump(mode="json")
+    return load_recipe(text).region.model_dump(mode="json")
 
 
 def _resolved(region: Region, path: Path) -> Region:
+    if isinstance(region.geojson, dict):
+        _area(region.geojson, f"{path}: region.geojson")
     if not isinstance(region.geojson, str):
         return region
     file = path.parent / region.geojson

@@ -169,7 +169,8 @@ class Meaning:
                 counts[names[place]] = counts.get(names[place], 0) + count
                 finer_counts[source_class] = finer_counts.get(source_class, 0) + count
         fractions = _shares(counts, classed)
-        labels = tuple(key for key, share in fractions.items() if 100 * share >= self.thresholds[key])
+        # Compared in pixels, so that a share of exactly the threshold is not lost to rounding.
+        labels = tuple(key for key in fractions if 100 * counts[key] >= self.thresholds[key] * classed)
         agreement = {name: _agreement(target, row, pixels) for row, name in enumerate(self.sources)}
         return Fractions(
             labels, fractions, _shares(finer_counts, classed), 100 * classed / int(pixels.sum()), agreement

@@ -51,8 +51,11 @@ def acquisition(item: pystac.Item, document: Document, *, sensor: Sensor, imager
         return None
     assets = {band: document.relative(asset.href.split("?")[0]) for band, asset in bands.items() if asset is not None}
     origin, size_px, pixel_m = _grid(item, imagery.assets[sensor.groups[0].bands[0]])
-    said, epsg, moment, orbit = item.properties, _epsg(item), _moment(item), _orbit(item)
+    said, moment, orbit = item.properties, _moment(item), _orbit(item)
+    epsg = _epsg(item, imagery.assets[sensor.groups[0].bands[0]])
     baseline, tile = said.get("s2:processing_baseline"), _tile(item) if sensor.name == "s2" else None
+    if baseline is not None and not re.fullmatch(r"\d+\.\d+", baseline):
+        raise InputError(f"{item.id}: `s2:processing_baseline` is {baseline!r}, not like 04.00")
     offset_dn, offset_rule = _offset(imagery.offset, baseline)
     return Acquisition(
         id=f"{sensor.name}_{tile or epsg}_{moment:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
@@ -127,8 +130,8 @@ def _tile(item: pystac.Item) -> str:
     return _slug(named or (match[1] if match else item.id))
 
 
-def _epsg(item: pystac.Item) -> int:
-    said = item.properties
+def _epsg(item: pystac.Item, key: str) -> int:
+    said: dict[str, Any] = {**item.properties, **item.assets[key].extra_fields}
     code = said.get("proj:epsg") or str(said.get("proj:code", "")).removeprefix("EPSG:")
     try:
         return int(code)
@@ -142,6 +145,8 @@ def _grid(item: pystac.Item, key: str) -> tuple[tuple[float, float], tuple[int, 
     transform, size = said.get("proj:transform"), said.get("proj:shape")
     if transform is None or size is None:
         raise InputError(f"{item.id}: asset {key} has no `proj:transform` and `proj:shape`")
+    if len(transform) < 6 or len(size) != 2:
+        raise InputError(f"{item.id}: asset {key}: `proj:transform` needs 6 or 9 numbers and `proj:shape` 2")
     return (float(transform[2]), float(transform[5])), (int(size[1]), int(size[0])), math.fabs(transform[0])
 
 

@@ -34,7 +34,7 @@ class Document:
                 if item.collection_id in collections:
                     item.make_asset_hrefs_absolute()
                     yield item
-        except (OSError, ValueError, KeyError, TypeError, STACError, HTTPError) as error:
+        except (OSError, ValueError, KeyError, TypeError, STACError, pystac.STACTypeError, HTTPError) as error:
             raise InputError(f"{self.href}: a document it links to cannot be read: {error}") from error
 
     def relative(self, href: str) -> str:

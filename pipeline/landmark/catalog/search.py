@@ -1,5 +1,6 @@
 """Which acquisitions and label rasters a recipe has to choose from: filtered, de-duplicated, in one order."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.catalog.dialect import acquisition, footprint, interval, item_digest
 from landmark.catalog.documents import Document
+
+log = logging.getLogger(__name__)
 
 _SAME_GROUND = 0.9
 
@@ -47,10 +50,13 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
             continue
         sensor = wanted[str(item.collection_id)]
         one = acquisition(item, document, sensor=sensors[sensor], imagery=imagery[sensor])
-        if one is not None and _wanted(one, recipe):
+        if one is None:
+            log.warning("%s is passed over: it lacks a band of %s", item.id, sensor)
+        elif recipe.time.start <= one.moment.date() <= recipe.time.end:
             found.append(one)
-    _refuse_empty(found, labels, recipe, document, {crosswalk.name for crosswalk in sources.values()})
-    return Found(merge(found), sorted(labels, key=lambda raster: raster.item))
+    clear = [one for one in merge(found) if (one.cloud_pct or 0) <= recipe.clouds.max_item_pct]
+    _refuse_empty(clear, labels, recipe, document, {crosswalk.name for crosswalk in sources.values()})
+    return Found(clear, sorted(labels, key=lambda raster: raster.item))
 
 
 def merge(found: Iterable[Acquisition]) -> list[Acquisition]:
@@ -90,22 +96,17 @@ def _version(baseline: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in baseline.split(".")) if baseline else ()
 
 
-def _wanted(one: Acquisition, recipe: Recipe) -> bool:
-    clear = one.cloud_pct is None or one.cloud_pct <= recipe.clouds.max_item_pct
-    return clear and recipe.time.start <= one.moment.date() <= recipe.time.end
-
-
 def _label(item: pystac.Item, document: Document, crosswalk: Crosswalk) -> LabelRaster:
     if crosswalk.asset not in item.assets:
         raise InputError(f"{item.id}: has no asset {crosswalk.asset!r}, where {crosswalk.name} keeps its classes")
     start, end = interval(item)
     version = str(item.properties.get(crosswalk.version_property or "", "")) or "unknown"
-    href = item.assets[crosswalk.asset].href
+    href = item.assets[crosswalk.asset].href.split("?")[0]
     return LabelRaster(
         vintage=LabelVintage(crosswalk.name, version, start, end),
         item=item.id,
         href=href,
-        recorded_href=document.relative(href.split("?")[0]),
+        recorded_href=document.relative(href),
         digest=item_digest(item, crosswalk.asset, document),
         footprint=footprint(item),
     )

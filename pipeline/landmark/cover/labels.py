@@ -96,17 +96,19 @@ def _sample(unit: CoverUnit, vintage: LabelVintage) -> NDArray[np.int32]:
     for label in (raster for raster in unit.rasters if raster.vintage == vintage):
         try:
             with opened(label.href) as raster:
-                _fill(codes, raster, unit, label)
+                _fill(codes, raster, unit, label, crosswalk)
         except Unreadable as error:
             raise InputError(f"label raster {label.href} of {label.vintage.name} cannot be read: {error}") from error
-    codes[np.isin(codes, crosswalk.nodata)] = _NONE
-    _refuse_unknown(codes, crosswalk)
     return codes
 
 
-def _fill(codes: NDArray[np.int32], raster: Raster, unit: CoverUnit, label: LabelRaster) -> None:
+def _fill(codes: NDArray[np.int32], raster: Raster, unit: CoverUnit, label: LabelRaster, crosswalk: Crosswalk) -> None:
     if raster.crs_wkt is None:
         raise InputError(f"label raster {label.href} of {label.vintage.name} has no CRS; assign one (gdal_edit -a_srs)")
+    if not np.issubdtype(raster.header.dtype, np.integer):
+        raise InputError(
+            f"label raster {label.href} of {label.vintage.name} holds {raster.header.dtype}, not whole numbers"
+        )
     to_raster = Transformer.from_crs(
         CRS.from_epsg(unit.cells["epsg"][0].as_py()), CRS.from_wkt(raster.crs_wkt), always_xy=True
     )
@@ -118,7 +120,10 @@ def _fill(codes: NDArray[np.int32], raster: Raster, unit: CoverUnit, label: Labe
         return
     top, left = int(row[inside].min()), int(col[inside].min())
     window = raster.window(top, left, int(row[inside].max()) - top + 1, int(col[inside].max()) - left + 1)
-    codes[inside] = window[row[inside] - top, col[inside] - left]
+    read = window[row[inside] - top, col[inside] - left].astype(np.int32)
+    read[np.isin(read, crosswalk.nodata)] = _NONE
+    _refuse_unknown(read, crosswalk, label)
+    codes[inside] = read
 
 
 def _pixel_centres(unit: CoverUnit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -130,10 +135,11 @@ def _pixel_centres(unit: CoverUnit) -> tuple[NDArray[np.float64], NDArray[np.flo
     return x.reshape(shape[0], -1), y.reshape(shape[0], -1)
 
 
-def _refuse_unknown(codes: NDArray[np.int32], crosswalk: Crosswalk) -> None:
+def _refuse_unknown(codes: NDArray[np.int32], crosswalk: Crosswalk, label: LabelRaster) -> None:
     found, counts = np.unique(codes[codes != _NONE], return_counts=True)
     for code, count in zip(found.tolist(), counts.tolist(), strict=True):
         if code not in crosswalk.classes:
             raise InputError(
-                f"{crosswalk.name}: code {code} stands at {count} pixels, but the crosswalk does not know it"
+                f"label raster {label.href}: code {code} stands at {count} pixels,"
+                f" but taxonomies/{crosswalk.name}.yaml does not know it"
             )

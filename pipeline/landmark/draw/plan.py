@@ -122,7 +122,7 @@ _Row = tuple[int, int]
 def _choose(choices: _Choices, sensor: str, beside: list[_Row]) -> list[_Row]:
     """The best acquisition of a sensor per cell and period: the clearest, then the nearest in time to what is `beside`.
 
-    Ties go to the smaller id.
+    With nothing beside, the earliest; then the smaller id. An item that does not say its cloud counts as all cloud.
     """
     mine = np.array([one.sensor == sensor for one in choices.acquisitions], dtype=bool)[choices.acquisition]
     cell, acquisition = choices.cell[mine], choices.acquisition[mine]
@@ -130,7 +130,7 @@ def _choose(choices: _Choices, sensor: str, beside: list[_Row]) -> list[_Row]:
     keys = [(c, choices.periods[a]) for c, a in zip(cell.tolist(), acquisition.tolist(), strict=True)]
     moments = choices.moments[acquisition]
     away = np.abs(moments - np.array([there.get(key, 0) for key in keys], dtype=np.int64))
-    cloud = np.array([one.cloud_pct or 0.0 for one in choices.acquisitions])[acquisition]
+    cloud = np.array([100.0 if one.cloud_pct is None else one.cloud_pct for one in choices.acquisitions])[acquisition]
     best: dict[tuple[int, str], int] = {}
     for place in np.lexsort((acquisition, away, cloud)).tolist():
         best.setdefault(keys[place], int(acquisition[place]))

@@ -87,7 +87,7 @@ def cut(what: Cut) -> Iterator[Chip | Outcome]:
 
 def _cut(what: Cut, pending: list[tuple[str, tuple[float, float]]]) -> Iterator[Chip | Outcome]:
     layers = [(band, group.factor) for group in what.sensor.groups for band in group.bands]
-    if what.sensor.mask is not None and what.sensor.mask.band in what.acquisition.items[0].assets:
+    if what.sensor.mask is not None and all(what.sensor.mask.band in item.assets for item in what.acquisition.items):
         layers.append((what.sensor.mask.band, what.sensor.mask.factor))
     with ExitStack() as stack:
         inside: list[tuple[str, tuple[float, float]]] = []

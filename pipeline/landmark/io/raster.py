@@ -1,6 +1,7 @@
 """The one raster-read kernel: every block of a raster is read once, every chip in it cut, and the block forgotten."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,18 @@ def opened(href: str) -> Iterator["Raster"]:
         Unreadable: missing, refused, or not a raster.
     """
     try:
-        with rasterio.Env(**_GDAL), rasterio.open(href) as dataset:
+        with rasterio.Env(**_GDAL), _open(href) as dataset:
             yield Raster(dataset)
     except RasterioError as error:
         log.warning("%s: %s", href, error)
         raise Unreadable(type(error).__name__) from error
+
+
+def _open(href: str) -> Any:
+    with warnings.catch_warnings():
+        # Whoever asks for the header sees that it places the raster nowhere.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(href)
 
 
 class Raster:

@@ -62,6 +62,7 @@ class Staging:
                     outcomes.pop(id, None)
                     written[id] = (path, row)
                 else:
+                    written.pop(id, None)
                     outcomes[id] = outcome
         return Status(written, outcomes)
 

@@ -1,0 +1,303 @@
+import json
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landmark.base.errors import InputError, UnknownName
+from landmark.base.files import find, known, load, read
+from landmark.base.schemas import cover_schema
+from landmark.base.taxonomy import Crosswalk, Meaning, SourceClass, Taxonomy, load_meaning
+from tests.base.parts import examples, recipe_of, text
+
+TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
+WORLDCOVER = load(Crosswalk, "taxonomies", "worldcover")
+TARGETS = ("trees", "crops", "water", None)
+
+
+def crosswalk(name, targets):
+    """Codes 1, 2, … → the given target classes; None drops the code."""
+    classes = {
+        code: {"key": f"c{code}", "name": f"{code}"} | ({"to": target} if target else {"drop": "no such class"})
+        for code, target in enumerate(targets, start=1)
+    }
+    said = {"name": name, "title": name, "target": "landmark", "asset": "a", "licence": "x", "attribution": "x"}
+    return Crosswalk.model_validate({**said, "classes": classes})
+
+
+def meaning(*crosswalks, default=5.0, **thresholds):
+    return Meaning(TAXONOMY, crosswalks, {key: thresholds.get(key, default) for key in TAXONOMY.classes})
+
+
+def cover(rows, sources):
+    """(cell, period, codes, pixels) → a cover table."""
+    columns = dict(zip(("cell", "period", "codes", "pixels"), zip(*rows, strict=True), strict=True))
+    return pa.table({name: list(column) for name, column in columns.items()}, schema=cover_schema(sources))
+
+
+@st.composite
+def covers(draw):
+    """(meaning, rows): one to three sources, a few cells and periods, every combination of codes at most once."""
+    count = draw(st.integers(1, 3))
+    sources = [crosswalk(f"s{number}", draw(st.permutations(TARGETS))) for number in range(count)]
+    codes = st.tuples(*[st.integers(-1, 4).filter(bool)] * count)
+    rows = []
+    for cell in ("a", "b", "c")[: draw(st.integers(1, 3))]:
+        for period in ("2020", "2021")[: draw(st.integers(1, 2))]:
+            histogram = draw(st.dictionaries(codes, st.integers(1, 5000), min_size=1, max_size=8))
+            rows += [(cell, period, list(key), pixels) for key, pixels in sorted(histogram.items())]
+    return meaning(*sources), rows
+
+
+def naive(meant, rows):
+    """By a loop over the pixels: (classes, finer classes, all pixels, agreement) per cell and period."""
+    facts = {}
+    for cell, period, codes, pixels in rows:
+        classes, finer, total, met = facts.setdefault((cell, period), (Counter(), Counter(), [0], {}))
+        for _ in range(pixels):
+            named = []
+            for source, code in zip(meant.crosswalks, codes, strict=True):
+                entry = source.classes.get(code)
+                named.append((source.name, entry) if entry is not None and entry.to else None)
+            total[0] += 1
+            first = next((one for one in named if one), None)
+            if first:
+                classes[first[1].to] += 1
+                finer[f"{first[0]}/{first[1].key}"] += 1
+            for place, one in enumerate(named):
+                other = next((each for at, each in enumerate(named) if at != place and each), None)
+                if one and other:
+                    seen = met.setdefault(one[0], [0, 0])
+                    seen[0] += one[1].to == other[1].to
+                    seen[1] += 1
+    return facts
+
+
+@given(covers())
+@examples(60)
+def test_the_fold_equals_a_loop_over_pixels(case):
+    meant, rows = case
+    folded = meant.fold(cover(rows, meant.sources))
+    expected = naive(meant, rows)
+    assert folded.keys() == expected.keys()
+    for key, (classes, finer, total, met) in expected.items():
+        classed, said = classes.total(), folded[key]
+        assert said.fractions == {name: count / classed for name, count in classes.items()}
+        assert said.finer == {name: count / classed for name, count in finer.items()}
+        assert said.label_valid_pct == pytest.approx(100 * classed / total[0])
+        for source in meant.sources:
+            expected_share = met[source][0] / met[source][1] if source in met else None
+            assert said.agreement[source] == pytest.approx(expected_share)
+
+
+@given(covers())
+@examples(60)
+def test_the_fold_conserves_pixels_and_fractions_sum_to_one(case):
+    meant, rows = case
+    for key, said in meant.fold(cover(rows, meant.sources)).items():
+        total = sum(pixels for cell, period, _, pixels in rows if (cell, period) == key)
+        classed = round(total * said.label_valid_pct / 100)
+        assert 0 <= classed <= total
+        for shares in (said.fractions, said.finer):
+            assert sum(round(share * classed) for share in shares.values()) == classed
+            assert sum(shares.values()) == pytest.approx(1 if classed else 0)
+            assert list(shares.values()) == sorted(shares.values(), reverse=True)
+
+
+@given(covers(), st.floats(0.5, 100))
+@examples(60)
+def test_labels_are_the_classes_that_reach_the_threshold_largest_first(case, threshold):
+    meant, rows = case
+    meant = meaning(*meant.crosswalks, default=threshold)
+    for said in meant.fold(cover(rows, meant.sources)).values():
+        near = {name for name, share in said.fractions.items() if abs(100 * share - threshold) < 1e-9}
+        assert set(said.labels) - near == {n for n, share in said.fractions.items() if 100 * share > threshold} - near
+        assert list(said.labels) == [name for name in said.fractions if name in said.labels]
+
+
+def test_an_empty_cover_says_nothing():
+    assert meaning(WORLDCOVER).fold(cover_schema(["worldcover"]).empty_table()) == {}
+
+
+def test_the_first_source_with_a_class_wins_at_a_pixel():
+    sources = [crosswalk("one", ["trees", None]), crosswalk("two", ["water"])]
+    rows = [("a", "2021", codes, 100) for codes in ([1, 1], [2, 1], [-1, 1], [-1, -1])]
+    (said,) = meaning(*sources).fold(cover(rows, ["one", "two"])).values()
+    assert said.fractions == {"water": 200 / 300, "trees": 100 / 300}
+    assert said.finer == {"two/c1": 200 / 300, "one/c1": 100 / 300}
+    assert said.label_valid_pct == 75
+
+
+def test_a_dropped_class_is_no_class_at_all():
+    rows = [("a", "2021", [1], 1), ("a", "2021", [2], 99)]
+    (said,) = meaning(crosswalk("one", ["trees", None])).fold(cover(rows, ["one"])).values()
+    assert (said.fractions, said.label_valid_pct, said.labels) == ({"trees": 1.0}, 1.0, ("trees",))
+
+
+def test_pixels_without_a_class_give_no_labels_and_no_shares():
+    (said,) = meaning(crosswalk("one", ["trees"])).fold(cover([("a", "2021", [-1], 14_400)], ["one"])).values()
+    assert (said.labels, said.fractions, said.finer, said.label_valid_pct) == ((), {}, {}, 0)
+
+
+def test_two_codes_of_one_class_add_up_to_its_share():
+    rows = [("a", "2021", [90], 60), ("a", "2021", [95], 40), ("a", "2021", [10], 100)]
+    (said,) = meaning(WORLDCOVER).fold(cover(rows, ["worldcover"])).values()
+    assert said.fractions == {"flooded_vegetation": 0.5, "trees": 0.5}
+    assert said.finer == {
+        "worldcover/tree_cover": 0.5,
+        "worldcover/herbaceous_wetland": 0.3,
+        "worldcover/mangroves": 0.2,
+    }
+
+
+# -- thresholds --------------------------------------------------------------------------------------------------------
+
+
+def labels_at(threshold, pixels, of=14_400):
+    rows = [("a", "2021", [10], pixels)] + ([("a", "2021", [80], of - pixels)] if pixels < of else [])
+    meant = meaning(WORLDCOVER, default=100, trees=threshold)
+    return next(iter(meant.fold(cover(rows, ["worldcover"])).values())).labels
+
+
+def test_a_threshold_of_five_percent_keeps_a_label_at_exactly_five():
+    assert labels_at(5, 720) == ("trees",) and labels_at(5, 719) == ()
+
+
+@pytest.mark.parametrize("percent", range(1, 101))
+def test_a_whole_threshold_keeps_a_label_at_exactly_that_share(percent):
+    assert labels_at(percent, 144 * percent) == ("trees",)
+
+
+@pytest.mark.parametrize("percent", range(1, 101))
+def test_a_whole_threshold_drops_a_label_a_pixel_below_it(percent):
+    assert labels_at(percent, 144 * percent - 1) == ()
+
+
+def test_a_class_without_a_threshold_of_its_own_takes_the_default():
+    meant = load_meaning(
+        recipe_of(labels=[{"source": "worldcover"}], thresholds={"default": 7, "classes": {"water": 30}})
+    )
+    assert meant.thresholds == {key: 30 if key == "water" else 7 for key in TAXONOMY.classes}
+
+
+# -- the shipped files -------------------------------------------------------------------------------------------------
+
+
+def sources():
+    return [name for name in known("taxonomies") if name not in ("captions", "landmark")]
+
+
+@pytest.mark.parametrize("name", sources())
+def test_every_shipped_crosswalk_leads_into_a_class_that_land_cover_may_give(name):
+    for entry in load(Crosswalk, "taxonomies", name).classes.values():
+        assert entry.drop or not TAXONOMY.classes[entry.to].event
+    assert load_meaning(recipe_of(labels=[{"source": name}])).sources == (name,)
+
+
+def test_worldcover_knows_every_code_that_the_product_declares(world):
+    (item, *_) = (world / "esa-worldcover").glob("*/*.json")
+    declared = json.loads(item.read_text())["assets"]["map"]["classification:classes"]
+    names = {entry["value"]: entry["description"] for entry in declared}
+    assert len(names) == 11 and names.keys() == WORLDCOVER.classes.keys()
+    assert {code: entry.name for code, entry in WORLDCOVER.classes.items()} == names
+    assert not set(WORLDCOVER.nodata) & names.keys()
+
+
+def test_worldcover_leads_where_the_paper_would_have_it():
+    leads = {code: entry.to for code, entry in WORLDCOVER.classes.items()}
+    assert list(leads) == [10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100]
+    assert " ".join(str(key) for key in leads.values()) == (
+        "trees shrub_and_scrub grass crops built bare snow_and_ice water flooded_vegetation flooded_vegetation grass"
+    )
+
+
+def test_the_taxonomy_is_dynamic_worlds_nine_classes_and_three_of_crises():
+    names = {key: entry.name["en"] for key, entry in TAXONOMY.classes.items()}
+    assert sorted(names.values()) == sorted(
+        ["Trees", "Crops", "Shrub and Scrub", "Water", "Grass", "Built", "Flooded Vegetation", "Bare", "Snow and Ice",
+         "Flooded Area", "Earthquake Damage", "Burned Area"]
+    )  # fmt: skip
+    assert all(key == name.lower().replace(" ", "_") for key, name in names.items())
+    assert {key for key, entry in TAXONOMY.classes.items() if entry.event} == {
+        "flooded_area", "earthquake_damage", "burned_area"
+    }  # fmt: skip
+
+
+def test_no_two_classes_share_a_name_a_phrase_or_a_colour():
+    entries = TAXONOMY.classes.values()
+    for said in ([e.name["en"] for e in entries], [e.phrase["en"] for e in entries], [e.colour for e in entries]):
+        assert len(set(said)) == len(said) == 12
+
+
+# -- crosswalks people write -------------------------------------------------------------------------------------------
+
+
+def edited(tmp_path, change):
+    """The shipped WorldCover crosswalk, changed, as a file of its own."""
+    value = read(find("taxonomies", "worldcover"))
+    change(value)
+    return text(tmp_path / "mine.yaml", yaml.safe_dump(value))
+
+
+MISTAKES = [
+    ("a class nobody defined", lambda v: v["classes"][10].update(to="treees"), ["classes.10.to", "treees", "landmark"]),
+    (
+        "a class of events",
+        lambda v: v["classes"][80].update(to="flooded_area"),
+        ["classes.80.to", "flooded_area", "events"],
+    ),
+    ("another taxonomy", lambda v: v.update(target="other"), ["target", "'other'", "'landmark'"]),
+    (
+        "to and drop",
+        lambda v: v["classes"][10].update(drop="undated"),
+        ["classes.10", "exactly one of `to` and `drop`"],
+    ),
+    ("neither to nor drop", lambda v: v["classes"][10].pop("to"), ["classes.10", "exactly one of `to` and `drop`"]),
+    ("a key twice", lambda v: v["classes"][10].update(key="shrubland"), ["classes", "shrubland stands twice"]),
+    ("a code in words", lambda v: v["classes"].update(ten=v["classes"][10]), ["classes.ten", "integer"]),
+    ("a key unknown", lambda v: v.update(licens="x"), ["unknown key `licens`", "`licence`"]),
+    ("no licence", lambda v: v.pop("licence"), ["`licence` is missing"]),
+    ("no classes", lambda v: v.update(classes={}), ["classes"]),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), [pytest.param(*row, id=name) for name, *row in MISTAKES])
+def test_a_wrong_crosswalk_is_refused_with_file_key_and_value(tmp_path, change, words):
+    path = edited(tmp_path, change)
+    with pytest.raises(InputError) as caught:
+        load_meaning(recipe_of(labels=[{"source": str(path)}]))
+    assert str(path) in str(caught.value)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_a_crosswalk_by_path_means_what_the_shipped_one_means(tmp_path):
+    path = edited(tmp_path, lambda value: None)
+    assert load_meaning(recipe_of(labels=[{"source": str(path)}])).crosswalks == (WORLDCOVER,)
+
+
+def test_a_source_nobody_wrote_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownName, match="Did you mean 'worldcover'"):
+        load_meaning(recipe_of(labels=[{"source": "worldcovr"}]))
+
+
+def test_a_threshold_of_a_class_nobody_defined_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match=r"thresholds\.classes\.treees: no such class; landmark has trees, crops"):
+        load_meaning(recipe_of(labels=[{"source": "worldcover"}], thresholds={"classes": {"treees": 3}}))
+
+
+def test_a_class_maps_or_drops():
+    assert SourceClass(key="a", name="A", drop="undated").to is None
+
+
+@given(st.integers(1, 200), st.integers(0, 2**32 - 1))
+@examples(20)
+def test_the_order_of_codes_inside_a_cell_does_not_matter(count, seed):
+    chance = np.random.default_rng(seed)
+    codes = [10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100]
+    rows = [("a", "2021", [code], int(chance.integers(1, count + 1))) for code in codes]
+    one = meaning(WORLDCOVER).fold(cover(rows, ["worldcover"]))
+    assert meaning(WORLDCOVER).fold(cover([rows[i] for i in chance.permutation(11)], ["worldcover"])) == one

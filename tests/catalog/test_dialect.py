@@ -1,0 +1,216 @@
+import datetime as dt
+import json
+import re
+
+import pytest
+
+from landmark.cells import utm_cells
+from tests.catalog.items import PROVIDER, anywhere, changed, collected, found_in, items_of
+
+S2, S1 = "sentinel-2-l2a", "sentinel-1-rtc"
+
+
+def single(tmp_path, item, sensor="s2", **options):
+    (one,) = found_in(collected(tmp_path, [item]), anywhere(sensor), **options).acquisitions
+    return one
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
+
+NAME = "S2A_MSIL2A_20210612T101031_R022_T32TPR_20210612T140203"
+
+
+@pytest.mark.parametrize(
+    ("id", "said", "second"),
+    [
+        (NAME, {"s2__datatake_id": "GS2A_20210612T101029_031193_N03.01"}, "2021-06-12T10:10:29"),
+        (NAME, {"s2__datatake_id": None}, "2021-06-12T10:10:31"),
+        (NAME, {"s2__datatake_id": "odd"}, "2021-06-12T10:10:31"),
+        ("S2A_32TPR_20210612_0_L2A", {"s2__datatake_id": None}, "2021-06-12T10:15:59"),
+        ("odd", {"s2__datatake_id": None, "datetime": "2021-06-12T12:15:59.9+02:00"}, "2021-06-12T10:15:59"),
+    ],
+)
+def test_the_second_of_sentinel_2_is_the_datatakes_then_the_names_then_the_items(world, tmp_path, id, said, second):
+    item = changed(items_of(world, S2)[0], id=id, **{"datetime": "2021-06-12T10:15:59.999Z", **said})
+    assert single(tmp_path, item).moment == dt.datetime.fromisoformat(second + "+00:00")
+
+
+@pytest.mark.parametrize(
+    ("start", "second"),
+    [
+        ("2024-04-19 04:59:04.220006+00:00", "2024-04-19T04:59:04"),
+        ("2024-04-19T04:59:04.999999Z", "2024-04-19T04:59:04"),
+        ("2024-04-19T06:59:04+02:00", "2024-04-19T04:59:04"),
+        (None, "2024-04-19T04:59:10"),
+    ],
+)
+def test_the_second_of_sentinel_1_is_the_start_of_its_slice_floored(world, tmp_path, start, second):
+    said = {"start_datetime": start, "end_datetime": start, "datetime": "2024-04-19T04:59:10.436706Z"}
+    item = changed(items_of(world, S1)[0], **said)
+    assert single(tmp_path, item, "s1").moment == dt.datetime.fromisoformat(second + "+00:00")
+
+
+# -- orbit, tile, projection -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("id", "orbit", "expected", "tail"),
+    [
+        (NAME, 7, 7, "r007"),
+        (NAME, None, 22, "r022"),
+        ("S2A_32TPR_20210612_0_L2A", None, None, "r000"),
+        (NAME, 143, 143, "r143"),
+    ],
+)
+def test_the_orbit_is_the_property_then_the_names_else_nought(world, tmp_path, id, orbit, expected, tail):
+    one = single(tmp_path, changed(items_of(world, S2)[0], id=id, sat__relative_orbit=orbit))
+    assert one.relative_orbit == expected
+    assert one.id.endswith(f"_{tail}") and one.sample_id("32n_607_4199").endswith(f"_{tail}")
+
+
+@pytest.mark.parametrize(
+    ("said", "tile"),
+    [
+        ({"s2__mgrs_tile": "32TQQ"}, "32tqq"),
+        ({"s2__mgrs_tile": None, "grid__code": "MGRS-32TQQ"}, "32tqq"),
+        ({"s2__mgrs_tile": None}, "32tpr"),
+    ],
+)
+def test_the_tile_is_the_property_then_the_grid_code_then_the_names(world, tmp_path, said, tile):
+    assert single(tmp_path, changed(items_of(world, S2)[0], id=NAME, **said)).tile == tile
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"proj__epsg": 32633},
+        {"proj__epsg": None, "proj__code": "EPSG:32633"},
+        {"proj__epsg": "32633"},
+        {"proj__epsg": 32633, "proj__code": "EPSG:32633"},
+    ],
+)
+def test_the_crs_is_read_in_either_dialect(world, tmp_path, said):
+    assert single(tmp_path, changed(items_of(world, S2)[0], **said)).epsg == 32633
+
+
+def test_a_transform_of_nine_numbers_reads_like_one_of_six(world, tmp_path):
+    item = items_of(world, S2)[0]
+    plain = single(tmp_path, item)
+    for asset in item["assets"].values():
+        if "proj:transform" in asset:
+            asset["proj:transform"] = [*asset["proj:transform"], 0.0, 0.0, 1.0]
+    assert single(tmp_path, item).origin == plain.origin == (729_000, 5_039_160)
+
+
+def test_a_grid_said_once_for_the_item_serves_its_assets(world):
+    for one in found_in(world, anywhere("s1")).acquisitions:
+        assert one.size_px in {(915, 533), (586, 492)} and one.pixel_m == 10
+
+
+# -- the radiometric offset --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("baseline", "offset_dn", "rule"),
+    [
+        ("02.12", 0, "baseline 02.12: none"),
+        ("03.01", 0, "baseline 03.01: none"),
+        ("03.99", 0, "baseline 03.99: none"),
+        ("04.00", 1000, "baseline 04.00: 1000"),
+        ("05.10", 1000, "baseline 05.10: 1000"),
+        ("10.00", 1000, "baseline 10.00: 1000"),
+        (None, 0, "baseline unknown: none"),
+    ],
+)
+def test_the_offset_follows_from_the_baseline(world, tmp_path, baseline, offset_dn, rule):
+    one = single(tmp_path, changed(items_of(world, S2)[0], s2__processing_baseline=baseline))
+    assert (one.offset_dn, one.offset_rule, one.baseline) == (offset_dn, rule, baseline)
+
+
+def test_the_offset_never_follows_from_the_day(world, tmp_path):
+    item = changed(items_of(world, S2)[0], s2__datatake_id="GS2A_20160612T101031_031193_N05.00")
+    assert single(tmp_path, changed(item, s2__processing_baseline="05.00")).offset_dn == 1000
+    item = changed(items_of(world, S2)[0], s2__datatake_id="GS2A_20240612T101031_031193_N02.14")
+    assert single(tmp_path, changed(item, s2__processing_baseline="02.14")).offset_dn == 0
+
+
+def test_a_provider_that_removes_the_offset_itself_needs_no_rule(world, tmp_path):
+    imagery = PROVIDER.sensors["s2"].model_copy(update={"offset": "none"})
+    other = PROVIDER.model_copy(update={"sensors": {"s2": imagery}})
+    one = single(tmp_path, changed(items_of(world, S2)[0], s2__processing_baseline="05.00"), provider=other)
+    assert (one.offset_dn, one.offset_rule) == (0, None)
+
+
+def test_sentinel_1_has_no_offset(world):
+    assert {(one.offset_dn, one.offset_rule) for one in found_in(world, anywhere("s1")).acquisitions} == {(0, None)}
+
+
+# -- ids ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sensor", ["s1", "s2"])
+def test_sample_ids_are_short_plain_and_different(world, sensor):
+    asked = anywhere(sensor)
+    found = found_in(world, asked).acquisitions
+    boxes = [utm_cells(one.footprint, cell_m=1200, block_m=24_000)["cell"].to_pylist() for one in found]
+    ids = [one.sample_id(cell) for one, cells in zip(found, boxes, strict=True) for cell in cells]
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,80}", id) for id in ids)
+    # Neighbouring tiles of one datatake share ground: there, place and time are the same, so the id is, too.
+    moments = [(one.moment, cell) for one, cells in zip(found, boxes, strict=True) for cell in cells]
+    assert len(set(ids)) == len(set(moments))
+
+
+def test_an_id_never_holds_the_providers_own(world):
+    for one in found_in(world, anywhere("s2")).acquisitions:
+        assert one.sample_id("32n_1_2") == f"s2_32n_1_2_{one.moment:%Y%m%dt%H%M%S}_r{one.relative_orbit:03d}"
+
+
+# -- real items --------------------------------------------------------------------------------------------------------
+
+
+def of_list(real, tmp_path, name):
+    return collected(tmp_path, json.loads((real / "stac" / name).read_text()))
+
+
+def test_slices_of_a_real_radar_datatake_are_four_acquisitions(real, tmp_path):
+    found = found_in(of_list(real, tmp_path, "sentinel-1-rtc-pc.json"), anywhere("s1")).acquisitions
+    assert [f"{one.moment:%H%M%S}" for one in found] == ["045749", "045814", "045839", "045904"]
+    assert {(one.relative_orbit, one.epsg, one.pixel_m, one.platform) for one in found} == {
+        (51, 32633, 10, "sentinel-1a")
+    }
+    assert found[-1].origin == (373_180, 3_424_680) and found[-1].size_px == (27_526, 12_949)
+    assert len({one.id for one in found}) == 4
+
+
+def test_real_items_of_baseline_0510_carry_the_offset(real, tmp_path):
+    found = found_in(of_list(real, tmp_path, "sentinel-2-l2a-pc.json"), anywhere("s2")).acquisitions
+    assert {one.tile for one in found} == {"47xml", "47xmj", "46xes", "46xer"}
+    assert {(one.offset_dn, one.baseline, one.relative_orbit) for one in found} == {(1000, "05.10", 122)}
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,80}", one.sample_id("47n_607_4199")) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "offset_dn", "second"),
+    [
+        ("S2B_MSIL2A_20190629T212529_R043_T06VVN_20201006T080531.json", 0, "2019-06-29T21:25:29+00:00"),
+        ("sentinel-2-item.json", 1000, "2022-06-12T18:29:19+00:00"),
+    ],
+)
+def test_real_single_items_are_read_as_they_are(real, name, offset_dn, second):
+    (one,) = found_in(real / "stac" / name, anywhere("s2")).acquisitions
+    assert (one.offset_dn, one.moment.isoformat()) == (offset_dn, second)
+    assert one.items[0].assets["SCL"].startswith("https://") and "?" not in one.items[0].assets["SCL"]
+
+
+def test_the_real_item_collection_of_a_southern_tile_gives_thirteen_acquisitions(real):
+    found = found_in(real / "stac/site2-2020_jun_jul-35MNM.geojson", anywhere("s2")).acquisitions
+    assert len(found) == len({one.id for one in found}) == 13
+    assert {(one.tile, one.epsg, one.relative_orbit, one.offset_dn) for one in found} == {("35mnm", 32735, 78, 0)}
+
+
+def test_the_real_static_catalogue_gives_five_places_of_both_sensors(real):
+    optical, radar = (found_in(real / "catalog", anywhere(sensor)).acquisitions for sensor in ("s2", "s1"))
+    assert len(optical) == len(radar) == 5
+    assert sorted(one.offset_dn for one in optical) == [0, 0, 0, 0, 1000]
+    assert {one.epsg for one in optical} == {one.epsg for one in radar} == {32616, 32718, 32722, 32632, 32736}
+    assert {one.relative_orbit for one in optical} == {None} and all(one.id.endswith("_r000") for one in optical)

@@ -1,0 +1,323 @@
+import datetime as dt
+import math
+import random
+from collections import defaultdict
+
+import pyarrow as pa
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landmark.base.errors import NoCoverage
+from landmark.base.files import load
+from landmark.base.profiles import Provider, load_sensor
+from landmark.base.schemas import LEDGER, PLAN
+from landmark.base.taxonomy import Fractions
+from landmark.draw import draw, estimate, sample
+from tests.base.parts import NOON, acquisition, cell_table, examples, recipe_of
+
+SENSORS = {name: load_sensor(name) for name in ("s1", "s2")}
+PROVIDER = load(Provider, "profiles/providers", "planetary-computer")
+DAY = dt.timedelta(days=1)
+
+
+def grid(wide=6, high=6):
+    return cell_table(32632, [(600_000 + 1200 * x, 5_040_000 - 1200 * y) for y in range(high) for x in range(wide)])
+
+
+def optical(number, *, day=0, cloud=10.0, **changes):
+    return acquisition(id=f"s2_{number:03d}", moment=NOON + day * DAY, cloud_pct=cloud, size_px=(720, 720), **changes)
+
+
+def radar(number, *, day=0.0, **changes):
+    said = {"size_px": (900, 900), "origin": (599_000.0, 5_041_000.0)} | changes
+    return acquisition(id=f"s1_{number:03d}", sensor="s1", moment=NOON + day * DAY, cloud_pct=None, **said)
+
+
+def planned(acquisitions, *, cells=None, facts=None, **changes):
+    asked = recipe_of(**({"splits": {"block_m": 2400, "buffer_m": 0}} | changes))
+    cells = grid() if cells is None else cells
+    return draw(sample(cells, acquisitions, asked), acquisitions, asked, facts=facts, sensors=SENSORS)
+
+
+@st.composite
+def archives(draw):
+    """A few acquisitions of both sensors over two years, some equally cloudy, some at the same distance in time."""
+    days = st.integers(0, 700).map(lambda day: day - 350)
+    clouds = st.sampled_from([0.0, 5.0, 10.0, 40.0])
+    moments = draw(st.lists(days, min_size=1, max_size=7, unique=True))
+    passes = draw(st.lists(days, min_size=1, max_size=7, unique=True))
+    one = [optical(number, day=day, cloud=draw(clouds)) for number, day in enumerate(moments)]
+    return one + [radar(number, day=day + 0.25) for number, day in enumerate(passes)]
+
+
+BOTH_YEARS = {"time": {"start": "2020-01-01", "end": "2022-12-31"}}
+
+
+def naive_choice(acquisitions, asked):
+    """(sensor, period) → the acquisition to take, for a cell that all of them cover."""
+    chosen = {}
+    by_period = defaultdict(list)
+    for one in acquisitions:
+        by_period[one.sensor, asked.time.period_of(one.moment)].append(one)
+    for (sensor, period), some in by_period.items():
+        if sensor == "s2":
+            chosen[sensor, period] = min(some, key=lambda one: (one.cloud_pct, one.moment, one.id))
+    for (sensor, period), some in by_period.items():
+        if sensor == "s1":
+            clear = chosen.get(("s2", period))
+            anchor = clear.moment if clear else dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+            chosen[sensor, period] = min(some, key=lambda one: (abs(one.moment - anchor), one.id))
+    return chosen
+
+
+@given(archives(), st.sampled_from(["year", "month"]))
+@examples(60)
+def test_the_clearest_sentinel_2_and_the_sentinel_1_nearest_to_it_are_taken(archive, period):
+    time = BOTH_YEARS["time"] | {"period": period}
+    result = planned(archive, time=time, cells=grid(2, 2))
+    expected = naive_choice(archive, recipe_of(time=time))
+    taken = {(row["sensor"], row["period"]): row["acquisition"] for row in result.plan.to_pylist()}
+    assert taken == {key: one.id for key, one in expected.items()}
+    assert result.plan.num_rows == 4 * len(expected) and result.plan.schema == PLAN
+
+
+@given(archives(), st.sampled_from([0, 1, 5, 30, 400]), st.sampled_from(["year", "month"]))
+@examples(60)
+def test_a_pair_is_the_nearest_sample_of_the_other_sensor_within_the_limit(archive, limit, period):
+    time = BOTH_YEARS["time"] | {"period": period}
+    rows = planned(archive, time=time, max_pair_gap_days=limit, cells=grid(1, 2)).plan.to_pylist()
+    moments = {one.id: one.moment for one in archive}
+    for row in rows:
+        gaps = {
+            o["id"]: (moments[row["acquisition"]] - moments[o["acquisition"]]).total_seconds()
+            for o in rows
+            if o["cell"] == row["cell"] and o["sensor"] != row["sensor"]
+        }
+        least = min((abs(gap) for gap in gaps.values()), default=math.inf)
+        if least > limit * 86_400:
+            assert row["pair"] is None and row["pair_gap_s"] is None
+        else:
+            assert abs(gaps[row["pair"]]) == least and row["pair_gap_s"] == gaps[row["pair"]]
+
+
+def test_the_limit_of_a_pair_belongs_to_it_and_is_the_same_from_both_sides():
+    for day, paired in ((10, True), (10 + 1 / 86_400, False), (-10, True), (-10 - 1 / 86_400, False)):
+        rows = planned([optical(0), radar(0, day=day)], max_pair_gap_days=10, cells=grid(1, 1)).plan.to_pylist()
+        assert [row["pair"] is not None for row in rows] == [paired, paired]
+        if paired:
+            assert {row["pair"] for row in rows} == {row["id"] for row in rows}
+            assert rows[0]["pair_gap_s"] == -rows[1]["pair_gap_s"] == day * 86_400
+
+
+@given(archives(), st.integers(0, 2**32 - 1))
+@examples(30)
+def test_the_plan_does_not_depend_on_the_order_of_its_inputs(archive, seed):
+    chance, cells = random.Random(seed), grid(3, 3)
+    shuffled = chance.sample(archive, len(archive))
+    order = pa.array(chance.sample(range(9), 9))
+    one = planned(archive, cells=cells, **BOTH_YEARS)
+    other = planned(shuffled, cells=cells.take(order).sort_by("cell"), **BOTH_YEARS)
+    again = planned(shuffled, cells=cells.take(order), **BOTH_YEARS)
+    assert one.plan.equals(other.plan) and one.plan.equals(again.plan)
+    assert one.left_out.equals(other.left_out) and one.considered == other.considered and one.proof == other.proof
+
+
+@given(archives())
+@examples(30)
+def test_ids_are_unique_and_name_sensor_cell_second_and_orbit(archive):
+    rows = planned(archive, **BOTH_YEARS).plan.to_pylist()
+    moments = {one.id: one.moment for one in archive}
+    assert len({row["id"] for row in rows}) == len(rows)
+    for row in rows:
+        assert row["id"] == f"{row['sensor']}_{row['cell']}_{moments[row['acquisition']]:%Y%m%dt%H%M%S}_r022"
+
+
+@given(st.integers(1, 40), st.sampled_from([0, 1200]))
+@examples(25)
+def test_a_limited_plan_holds_rows_of_the_unlimited_one(limit, buffer_m):
+    archive, splits = [optical(0), radar(0, day=2), optical(1, day=3)], {"block_m": 2400, "buffer_m": buffer_m}
+    few, every = (
+        {row["id"]: row for row in planned(archive, limit=n, splits=splits).plan.to_pylist()} for n in (limit, None)
+    )
+    assert len({row["cell"] for row in few.values()}) == min(limit, len({row["cell"] for row in every.values()}))
+    for id, row in few.items():
+        assert {**row, "shard": 0} == {**every[id], "shard": 0}
+
+
+# -- what an acquisition covers ----------------------------------------------------------------------------------------
+
+
+def cells_of(result, sensor="s2"):
+    return {row["cell"] for row in result.plan.to_pylist() if row["sensor"] == sensor}
+
+
+def test_a_cell_outside_the_footprint_is_not_taken_though_it_lies_in_the_raster():
+    from landmark.base.projection import LONLAT, projected
+
+    half = projected(shapely.segmentize(shapely.box(600_000, 5_032_800, 603_000, 5_040_000), 500), 32632, LONLAT)
+    result = planned([optical(0, footprint=half), optical(1, cloud=60)], sensors=["s2"])
+    near = {row["cell"] for row in result.plan.to_pylist() if row["acquisition"] == "s2_000"}
+    assert near == {row["cell"] for row in grid().to_pylist() if row["x"] + 1200 <= 603_000}
+
+
+def test_a_raster_between_the_pixels_of_the_grid_gives_no_sample():
+    result = planned([optical(0), radar(0, origin=(599_003.0, 5_041_000.0))])
+    assert cells_of(result, "s1") == set() and len(cells_of(result)) == 36
+    assert {(row["reason"], row["detail"]) for row in result.left_out.to_pylist()} == {("no_acquisition", "s1")}
+
+
+def test_an_acquisition_serves_cells_of_its_own_zone_only():
+    other = radar(0, epsg=32633, footprint=shapely.box(-180, -80, 180, 80))
+    assert cells_of(planned([optical(0), other]), "s1") == set()
+
+
+# -- labels and what is left out ---------------------------------------------------------------------------------------
+
+
+def said(labels, valid_pct=100.0):
+    return Fractions(tuple(labels), dict.fromkeys(labels, 1.0), {}, valid_pct, {})
+
+
+def test_a_cell_without_a_label_is_left_out_with_the_reason():
+    cells = grid(2, 2)
+    kinds = dict(
+        zip(cells["cell"].to_pylist(), [said(["trees"]), said([]), said([], 0.0), said(["water"])], strict=True)
+    )
+    result = planned([optical(0), radar(0)], cells=cells, facts={(cell, "2021"): fact for cell, fact in kinds.items()})
+    names = cells["cell"].to_pylist()
+    assert cells_of(result) == cells_of(result, "s1") == {names[0], names[3]}
+    reasons = {
+        (row["id"], row["reason"], row["detail"], row["stage"], row["final"]) for row in result.left_out.to_pylist()
+    }
+    assert reasons == {(names[1], "unlabelled", "2021", "draw", True), (names[2], "no_labels", "2021", "draw", True)}
+
+
+def test_candidates_are_planned_or_counted_as_lost():
+    splits = {"train": 60, "val": 20, "test": 20, "block_m": 2400, "buffer_m": 1200}
+    cells = grid()
+    facts = {
+        (cell, "2021"): said(["trees"] if number % 5 else []) for number, cell in enumerate(cells["cell"].to_pylist())
+    }
+    result = planned([optical(0), radar(0)], cells=cells, facts=facts, splits=splits, limit=15)
+    counts = result.considered
+    lost = ("outside_rasters", "not_sampled", "buffer", "beyond_limit", "without_sample")
+    assert counts["cells"] == 36 == counts["planned"] + sum(counts[name] for name in lost)
+    assert counts["planned"] == len(cells_of(result)) and counts["without_sample"] > 0
+    assert result.left_out.schema == LEDGER
+    buffered = [row["id"] for row in result.left_out.to_pylist() if row["reason"] == "buffer"]
+    assert len(buffered) == counts["buffer"] > 0 and not set(buffered) & cells_of(result)
+
+
+def test_nothing_with_both_image_and_label_is_a_refusal_that_counts_the_reasons():
+    cells = grid(2, 2)
+    facts = {(cell, "2021"): said([]) for cell in cells["cell"].to_pylist()}
+    with pytest.raises(NoCoverage, match="unlabelled 4"):
+        planned([optical(0)], cells=cells, facts=facts, sensors=["s2"])
+
+
+# -- shards ------------------------------------------------------------------------------------------------------------
+
+
+def shards_of(rows):
+    held = defaultdict(set)
+    for row in rows:
+        held[row["sensor"], row["split"], row["shard"]].add(row["cell"])
+    return held
+
+
+@pytest.mark.parametrize("shard_mb", [0.3, 1, 2, 1000])
+@pytest.mark.parametrize("period", ["year", "month"])
+def test_a_shard_of_both_sensors_with_one_number_holds_the_same_cells(shard_mb, period):
+    archive = [optical(n, day=40 * n) for n in range(3)] + [radar(n, day=40 * n + 3) for n in range(3)]
+    rows = planned(archive, output={"shard_mb": shard_mb}, time=recipe_of().time.model_dump() | {"period": period}).plan
+    held = shards_of(rows.to_pylist())
+    for (_, split, k), cells in held.items():
+        assert held["s1", split, k] == held["s2", split, k] == cells
+    cells = [cell for (sensor, _, _), some in held.items() if sensor == "s2" for cell in some]
+    assert len(cells) == len(set(cells))
+
+
+def test_shards_are_numbered_without_a_gap_and_balanced():
+    splits = {"train": 100, "val": 0, "test": 0}
+    cells = grid(6, 6)
+    rows = planned([optical(0), radar(0)], cells=cells, output={"shard_mb": 0.5}, splits=splits).plan.to_pylist()
+    held = shards_of(rows)
+    count = math.ceil(36 * SENSORS["s2"].sample_bytes(120) / 0.5e6)
+    sizes = [len(held["s2", "train", k]) for k in range(count)]
+    assert len(held) == 2 * count and sum(sizes) == 36 and max(sizes) - min(sizes) <= 1
+
+
+def test_the_rank_of_a_row_follows_from_seed_and_id_alone():
+    few, every = (planned([optical(0)], sensors=["s2"], cells=grid(n, n)).plan.to_pylist() for n in (2, 5))
+    ranks = {row["id"]: row["rank"] for row in every}
+    assert all(ranks[row["id"]] == row["rank"] for row in few) and len(set(ranks.values())) == len(ranks)
+
+
+# -- the proof ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_proof_says_how_near_the_splits_come_and_what_they_share():
+    splits = {"train": 60, "val": 20, "test": 20, "block_m": 2400, "buffer_m": 1200}
+    result = planned([optical(0), radar(0)], splits=splits)
+    cells = {row["cell"]: row for row in result.plan.to_pylist()}
+    gaps = [
+        math.hypot(max(abs(a["x"] - b["x"]) - 1200, 0), max(abs(a["y"] - b["y"]) - 1200, 0))
+        for a in cells.values()
+        for b in cells.values()
+        if a["split"] != b["split"]
+    ]
+    assert result.proof["closest_m"] == round(min(gaps), 1) >= 1200
+    assert result.proof["shared_blocks"] == 0 and result.proof["shared_acquisitions"] == 2
+    counts = {name: sum(row["split"] == name for row in cells.values()) for name in ("train", "val", "test")}
+    assert result.proof["cells"] == counts
+
+
+def test_one_split_alone_has_no_nearest_other():
+    assert planned([optical(0)], sensors=["s2"], splits={"train": 100, "val": 0, "test": 0}).proof["closest_m"] is None
+
+
+# -- the estimate ------------------------------------------------------------------------------------------------------
+
+
+def naive_blocks(corners, size, block):
+    return {
+        (r, c)
+        for row, col in corners
+        for r in range(row // block, (row + size - 1) // block + 1)
+        for c in range(col // block, (col + size - 1) // block + 1)
+    }
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.sampled_from([64, 100, 512]), st.sampled_from([1, 2]))
+@examples(25)
+def test_the_estimate_counts_the_blocks_that_the_chips_touch(wide, high, block_px, items):
+    one, other = optical(0), radar(0)
+    one = acquisition(**{name: getattr(one, name) for name in one.__slots__} | {"items": one.items * items})
+    archive, cells = [one, other], grid(wide, high)
+    asked = recipe_of(splits={"block_m": 2400, "buffer_m": 0})
+    provider = PROVIDER.model_copy(
+        update={"sensors": {k: v.model_copy(update={"block_px": block_px}) for k, v in PROVIDER.sensors.items()}}
+    )
+    plan = draw(sample(cells, archive, asked), archive, asked, facts=None, sensors=SENSORS).plan
+    cost = estimate(plan, {a.id: a for a in archive}, asked, provider=provider, sensors=SENSORS)
+    requests, fetched, kept = 0, 0.0, 0.0
+    for scene in archive:
+        rows = [row for row in plan.to_pylist() if row["acquisition"] == scene.id]
+        layers = [(g.factor, len(g.bands)) for g in SENSORS[scene.sensor].groups] + (
+            [(2, 1)] if scene.sensor == "s2" else []
+        )
+        for factor, bands in layers:
+            corners = [
+                (round((scene.origin[1] - row["y"]) / 10) // factor, round((row["x"] - scene.origin[0]) / 10) // factor)
+                for row in rows
+            ]
+            touched = len(naive_blocks(corners, 120 // factor, block_px)) * bands * len(scene.items)
+            size = provider.sensors[scene.sensor].bytes_per_px
+            requests += touched + bands * len(scene.items)
+            fetched += touched * block_px**2 * size
+            kept += bands * len(rows) * (120 // factor) ** 2 * size
+    assert (cost.samples, cost.acquisitions, cost.requests) == (plan.num_rows, 2, requests)
+    assert cost.fetched_bytes == pytest.approx(fetched, abs=1) and cost.amplification == pytest.approx(fetched / kept)
+    assert cost.staging_bytes > cost.corpus_bytes > 0
