@@ -1,5 +1,6 @@
-"""Plan, cover and lock on disk: written once, read by every build, checked by a locked one."""
+"""Plan, cover and lock on disk: written once, read by every build, and compared with what stands there now."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,11 +12,12 @@ import pyarrow.parquet as pq
 
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputsChanged
-from landmark.base.hashing import digest, file_sha256
+from landmark.base.hashing import file_sha256
 from landmark.base.manifest import InputFile, LabelInput, Lock, read_document
-from landmark.base.recipe import Recipe
-from landmark.base.taxonomy import Meaning
 from landmark.io.store import write_bytes, write_table
+from landmark.setting import Setting
+
+log = logging.getLogger(__name__)
 
 _LIBRARIES = ("landmark", "numpy", "rasterio", "pyproj", "shapely", "pyarrow")
 
@@ -31,14 +33,11 @@ class Planned:
 
 def write_plan(
     corpus: Path,
+    setting: Setting,
+    *,
     plan: pa.Table,
     cover: pa.Table,
     left_out: pa.Table,
-    *,
-    recipe: Recipe,
-    meaning: Meaning,
-    catalog: str,
-    root: str,
     acquisitions: Mapping[str, Acquisition],
     labels: Iterable[LabelRaster],
     considered: dict[str, int],
@@ -48,25 +47,22 @@ def write_plan(
     (corpus / "lock.json").unlink(missing_ok=True)
     used = [acquisitions[name] for name in sorted(set(plan["acquisition"].to_pylist()))]
     locked = [_label(raster) for raster in labels]
-    hrefs = {href for one in used for item in one.items for href in item.assets.values()} | {
-        entry.href for entry in locked
-    }
-    write_table(corpus / "plan.parquet", plan)
-    write_table(corpus / "cover.parquet", cover)
-    write_table(corpus / "ledger.parquet", left_out)
+    hrefs = {href for one in used for item in one.items for href in item.assets.values()}
+    for name, table in (("plan", plan), ("cover", cover), ("ledger", left_out)):
+        write_table(corpus / f"{name}.parquet", table)
     lock = Lock(
-        recipe=recipe.asked(),
-        recipe_digest=recipe.digest,
+        recipe=setting.recipe.asked(),
+        recipe_digest=setting.recipe.digest,
         plan_sha256=file_sha256(corpus / "plan.parquet"),
         cover_sha256=file_sha256(corpus / "cover.parquet"),
-        catalog=catalog,
+        catalog=setting.document.id,
         acquisitions=[one.to_json() for one in used],
         labels=locked,
-        files=[_file(root, href) for href in sorted(hrefs)],
-        meaning=meaning_digest(meaning),
+        files=[_file(setting, href) for href in sorted(hrefs | {entry.href for entry in locked})],
+        rules=setting.rules,
         considered=considered,
         proof=proof,
-        libraries={name: version(name) for name in _LIBRARIES},
+        libraries=_versions(),
     )
     write_bytes(corpus / "lock.json", lock.model_dump_json(indent=1).encode())
     return Planned(lock, plan, cover)
@@ -81,7 +77,10 @@ def read_plan(corpus: Path) -> Planned | None:
     if not (corpus / "lock.json").is_file():
         return None
     lock: Lock = read_document(Lock, corpus / "lock.json")
-    for name, expected in (("plan.parquet", lock.plan_sha256), ("cover.parquet", lock.cover_sha256)):
+    if not (corpus / "ledger.parquet").is_file():
+        raise InputsChanged(f"{corpus / 'ledger.parquet'} is gone; delete {corpus / 'lock.json'} and plan again")
+    expected_of = {"plan.parquet": lock.plan_sha256, "cover.parquet": lock.cover_sha256}
+    for name, expected in expected_of.items():
         if not (corpus / name).is_file() or file_sha256(corpus / name) != expected:
             raise InputsChanged(
                 f"{corpus / name} is not the file lock.json names; delete the folder's contents and plan again"
@@ -89,23 +88,30 @@ def read_plan(corpus: Path) -> Planned | None:
     return Planned(lock, pq.read_table(corpus / "plan.parquet"), pq.read_table(corpus / "cover.parquet"))
 
 
-def check_inputs(lock: Lock, root: str, meaning: Meaning) -> None:
-    """Compare what can be compared without a download.
+def check_inputs(lock: Lock, setting: Setting) -> None:
+    """Compare every input with the lock, as far as that needs no download.
 
     Raises:
         InputsChanged: naming the first input that differs.
     """
-    if meaning_digest(meaning) != lock.meaning:
-        raise InputsChanged("the taxonomy, a crosswalk or a threshold differs from the locked one")
+    if setting.document.id != lock.catalog:
+        raise InputsChanged(f"the lock was made from catalogue {lock.catalog!r}, not {setting.document.id!r}")
+    if setting.rules != lock.rules:
+        raise InputsChanged(
+            "a profile, taxonomy, crosswalk, threshold or caption template is not the locked one;"
+            " put it back, or plan into a new --out"
+        )
+    unknown = 0
     for recorded in lock.files:
-        if recorded.sha256 is not None and _file(root, recorded.href) != recorded:
-            raise InputsChanged(f"{root}{recorded.href} differs from the locked file (or is gone)")
-
-
-def meaning_digest(meaning: Meaning) -> str:
-    """Digest of what labels mean."""
-    documents = [meaning.taxonomy, *meaning.crosswalks]
-    return digest([[document.model_dump(mode="json") for document in documents], dict(meaning.thresholds)])
+        found = _file(setting, recorded.href)
+        unknown += found.sha256 is None or recorded.sha256 is None
+        if recorded.sha256 is not None and not setting.document.remote and found != recorded:
+            raise InputsChanged(f"{setting.document.locate(recorded.href)} is not the locked file, or is gone")
+    if unknown:
+        log.warning("%d files of the archive give no digest without a download and were not compared", unknown)
+    for name, locked in lock.libraries.items():
+        if (now := _versions()[name]) != locked:
+            log.warning("%s is %s, the lock says %s: the same content, perhaps other file bytes", name, now, locked)
 
 
 def _label(raster: LabelRaster) -> LabelInput:
@@ -120,8 +126,12 @@ def _label(raster: LabelRaster) -> LabelInput:
     )
 
 
-def _file(root: str, href: str) -> InputFile:
-    path = Path(href if href.startswith("/") else root + href)
-    if "://" in href or "://" in root or not path.is_file():
+def _file(setting: Setting, href: str) -> InputFile:
+    path = Path(setting.document.locate(href))
+    if setting.document.remote or not path.is_file():
         return InputFile(href=href, size_bytes=None, sha256=None)
     return InputFile(href=href, size_bytes=path.stat().st_size, sha256=file_sha256(path))
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}

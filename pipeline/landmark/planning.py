@@ -1,58 +1,27 @@
 """Recipe → plan and lock: catalog, cells, cover and draw, in that order."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 
 from landmark import cells, cover, draw, lockfile
-from landmark.base.archive import LabelRaster
+from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputError, NoCoverage
-from landmark.base.files import load
-from landmark.base.manifest import LabelInput
-from landmark.base.profiles import Provider, Sensor, load_sensors
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import cover_schema
-from landmark.base.taxonomy import LabelVintage, Meaning, load_meaning, nearest_vintage
-from landmark.catalog import Document, open_document, search
+from landmark.base.taxonomy import LabelVintage
+from landmark.catalog import search
 from landmark.lockfile import Planned
-from landmark.narrate import Grammar, load_grammar
 from landmark.run import Lost, MapUnits
+from landmark.setting import Setting
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Everything a recipe refers to, read and checked at the door; workers get values, never files."""
-
-    recipe: Recipe
-    provider: Provider
-    sensors: dict[str, Sensor]
-    meaning: Meaning
-    grammar: Grammar
-    document: Document
-
-
-def prepare(recipe: Recipe, catalog: str | None) -> Setting:
-    """Read what the recipe names. `catalog` goes before the recipe's own.
-
-    Raises:
-        InputError: naming file, key, value and remedy.
-    """
-    return Setting(
-        recipe=recipe,
-        provider=load(Provider, "profiles/providers", recipe.provider),
-        sensors=dict(load_sensors(recipe.sensors)),
-        meaning=load_meaning(recipe),
-        grammar=load_grammar(recipe.captions),
-        document=open_document(_catalog(recipe, catalog)),
-    )
 
 
 def make_plan(
@@ -66,7 +35,10 @@ def make_plan(
     recipe, meaning = setting.recipe, setting.meaning
     found = search(setting.document, recipe, provider=setting.provider, crosswalks=meaning.crosswalks)
     log.info("found %d acquisitions and %d label rasters", len(found.acquisitions), len(found.labels))
-    region, size = recipe.region.geometry, {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
+    _refuse_resolution(recipe, found.acquisitions)
+    # Cells no image comes near are never counted out: a continent may hold a few scenes.
+    region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in found.acquisitions]))
+    size = {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
     on_utm = recipe.grid == "utm"
     grid = cells.utm_cells(region, **size) if on_utm else cells.source_cells(found.acquisitions, region, **size)
     sampled = draw.sample(grid, found.acquisitions, recipe)
@@ -76,20 +48,15 @@ def make_plan(
         )
     periods = sorted({recipe.time.period_of(one.moment) for one in found.acquisitions})
     spans = [raster.vintage for raster in found.labels]
-    table = _measure(
-        setting, sampled.cells, found.labels, vintages(spans, meaning.sources, periods), map_units, progress
-    )
+    table = _measure(setting, sampled.cells, found.labels, setting.vintages(spans, periods), map_units, progress)
     facts = meaning.fold(table) if meaning.crosswalks else None
     drawn = draw.draw(sampled, found.acquisitions, recipe, facts=facts, sensors=setting.sensors)
     return lockfile.write_plan(
         out,
-        drawn.plan,
-        _planned_cover(table, drawn.plan),
-        drawn.left_out,
-        recipe=recipe,
-        meaning=meaning,
-        catalog=setting.document.id,
-        root=setting.document.root,
+        setting,
+        plan=drawn.plan,
+        cover=_planned_cover(table, drawn.plan),
+        left_out=drawn.left_out,
         acquisitions={one.id: one for one in found.acquisitions},
         labels=found.labels,
         considered=drawn.considered,
@@ -97,26 +64,10 @@ def make_plan(
     )
 
 
-def vintages(
-    editions: Iterable[LabelVintage], sources: Sequence[str], periods: Iterable[str]
-) -> dict[str, tuple[LabelVintage, ...]]:
-    """The edition of each source that serves each period, in the order of the sources."""
-    known = list(editions)
-    return {
-        period: tuple(nearest_vintage([one for one in known if one.name == name], period) for name in sources)
-        for period in periods
-    }
-
-
 def estimate(planned: Planned, setting: Setting) -> draw.Estimate:
     """What the plan will cost."""
     acquisitions = planned.lock.read_acquisitions()
     return draw.estimate(planned.plan, acquisitions, setting.recipe, provider=setting.provider, sensors=setting.sensors)
-
-
-def locked_vintage(entry: LabelInput) -> LabelVintage:
-    """A label edition as the lock remembers it."""
-    return LabelVintage(entry.source, entry.version, entry.start, entry.end)
 
 
 def _measure(
@@ -154,15 +105,12 @@ def _planned_cover(cover_table: pa.Table, plan: pa.Table) -> pa.Table:
     return cover_table.filter(pc.is_in(keys[0], value_set=keys[1].combine_chunks()))
 
 
-def _catalog(recipe: Recipe, given: str | None) -> str:
-    place = given or recipe.catalog
-    if place == "world":
-        from landmark import world
-
-        return str(world.demo())
-    if place is None:
-        raise InputError(
-            f"{recipe.name}: gives no `catalog`, and this version does not search STAC APIs yet:"
-            " name a static STAC catalogue, ItemCollection or Item with --catalog"
-        )
-    return place
+def _refuse_resolution(recipe: Recipe, acquisitions: Sequence[Acquisition]) -> None:
+    for sensor in recipe.sensors:
+        sizes = {one.pixel_m for one in acquisitions if one.sensor == sensor}
+        if recipe.resolution_m not in sizes:
+            shown = ", ".join(f"{size:g}" for size in sorted(sizes))
+            raise InputError(
+                f"{recipe.name}: `resolution_m` is {recipe.resolution_m:g}, but {sensor} has pixels of {shown} m;"
+                " images are cut at their own resolution"
+            )

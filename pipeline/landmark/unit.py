@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
+from numpy.typing import NDArray
 
+from landmark.base.archive import Acquisition
 from landmark.base.errors import LandmarkError
 from landmark.base.outcomes import Outcome
 from landmark.base.projection import LONLAT, projected
-from landmark.base.recipe import Recipe
-from landmark.base.schemas import staging_schema
+from landmark.base.schemas import runs, staging_schema
 from landmark.base.taxonomy import Fractions, LabelVintage, Meaning
 from landmark.imagery import Chip, Cut, cut
+from landmark.lockfile import Planned
 from landmark.narrate import Grammar, Scene, captions
-from landmark.pack import write_staging
+from landmark.pack import Staging, write_staging
+from landmark.setting import Setting
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +39,10 @@ class Wording:
         licences: Of imagery and labels, per sensor.
     """
 
-    recipe: Recipe
     meaning: Meaning
     grammar: Grammar
+    styles: tuple[str, ...]
+    seed: int
     vintages: Mapping[str, tuple[LabelVintage, ...]]
     licences: Mapping[str, tuple[str, ...]]
 
@@ -72,6 +78,54 @@ class Tally:
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(self.written + other.written, self.dropped + other.dropped, self.failed + other.failed)
+
+
+def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Staging) -> Iterator[Unit]:
+    """One unit per acquisition of the pending rows of a plan, in the order of their ids, made as they are asked for."""
+    acquisitions, wording, tries = planned.lock.read_acquisitions(), _wording(planned, setting), staging.tries()
+    cover_rows = _rows_by_cell(planned.cover)
+    ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
+    names = ordered["acquisition"].to_pylist()
+    for start, end in runs(names):
+        rows, one = ordered.slice(start, end - start), acquisitions[names[start]]
+        touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
+        cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
+        yield Unit(_cut(one, rows, setting), rows, cover, wording, staging.path(one.id, tries[one.id]))
+
+
+def _wording(planned: Planned, setting: Setting) -> Wording:
+    recipe = setting.recipe
+    editions = [LabelVintage(entry.source, entry.version, entry.start, entry.end) for entry in planned.lock.labels]
+    return Wording(
+        meaning=setting.meaning,
+        grammar=setting.grammar,
+        styles=recipe.captions,
+        seed=recipe.sampling.seed,
+        vintages=setting.vintages(editions, pc.unique(planned.plan["period"]).to_pylist()),
+        licences={name: setting.licences(name) for name in recipe.sensors},
+    )
+
+
+def _rows_by_cell(cover: pa.Table) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of each cell of a cover table, which is sorted by cell."""
+    cells = cover["cell"].to_pylist()
+    return {cells[start]: np.arange(start, end) for start, end in runs(cells)}
+
+
+def _cut(one: Acquisition, rows: pa.Table, setting: Setting) -> Cut:
+    recipe = setting.recipe
+    return Cut(
+        acquisition=one,
+        ids=tuple(rows["id"].to_pylist()),
+        corners=tuple(zip(rows["x"].to_pylist(), rows["y"].to_pylist(), strict=True)),
+        root=setting.document.root,
+        sensor=setting.sensors[one.sensor],
+        imagery=setting.imagery(one.sensor),
+        patch_px=recipe.patch_px,
+        resolution_m=recipe.resolution_m,
+        max_chip_pct=recipe.clouds.max_chip_pct,
+        min_valid_pct=recipe.min_valid_pct,
+    )
 
 
 def carry_out(unit: Unit) -> Tally:
@@ -116,7 +170,7 @@ def _samples(unit: Unit) -> Iterator[dict[str, Any] | Outcome]:
 
 
 def _row(unit: Unit, chip: Chip, row: Mapping[str, Any], facts: Fractions) -> dict[str, Any]:
-    one, wording, cell_m = unit.cut.acquisition, unit.wording, unit.wording.recipe.cell_m
+    one, wording, cell_m = unit.cut.acquisition, unit.wording, unit.cut.patch_px * unit.cut.resolution_m
     scene = Scene(chip.id, one.sensor, one.moment, row["lat"], facts.labels)
     return {
         **{
@@ -147,8 +201,8 @@ def _row(unit: Unit, chip: Chip, row: Mapping[str, Any], facts: Fractions) -> di
             scene,
             wording.grammar,
             taxonomy=wording.meaning.taxonomy,
-            styles=wording.recipe.captions,
-            seed=wording.recipe.sampling.seed,
+            styles=wording.styles,
+            seed=wording.seed,
         ),
         "licences": wording.licences[one.sensor],
         "sha256": chip.sha256,

@@ -1,4 +1,4 @@
-"""Reading a corpus, with NumPy and Arrow alone."""
+"""Reading a corpus: NumPy and Arrow, none of the libraries that build one."""
 
 import os
 from collections.abc import Iterator
@@ -149,50 +149,63 @@ class Corpus:
 
 
 class _Shards:
-    """The shard files of a corpus as one long list of rows; keeps them open and the last row group at hand."""
+    """The shard files of a corpus as one long list of rows; keeps the last file open and its last row group at hand."""
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root, self.manifest = root, manifest
         self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
-        self._files: dict[int, pq.ParquetFile] = {}
-        self._last: tuple[int, int, pa.Table] | None = None
+        self._file: tuple[int, pq.ParquetFile] | None = None
+        self._group: tuple[int, int, pa.Table] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None, "_group": None}
 
     def read(self, row: int) -> tuple[NDArray[Any], dict[str, Any], list[pa.Field]]:
         """Stored pixels (band, y, x), the other columns, and the pixel columns' fields of a row."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        fields = pixel_fields(self._file(number).schema_arrow)
-        record = self._record(number, int(row - self._starts[number]))
-        stored = decode(record, fields)
+        file = self._opened(number)
+        fields = pixel_fields(file.schema_arrow)
+        record = self._record(number, file, int(row - self._starts[number]))
         names = {field.name for field in fields}
         plain = {name: dict(value) if name in _MAPS else value for name, value in record.items() if name not in names}
-        return stored, plain, fields
+        return decode(record, fields), plain, fields
 
-    def _file(self, number: int) -> pq.ParquetFile:
-        if number not in self._files:
-            self._files[number] = pq.ParquetFile(self.root / self.manifest.shards[number].path)
-        return self._files[number]
+    def _opened(self, number: int) -> pq.ParquetFile:
+        if self._file is None or self._file[0] != number:
+            if self._file is not None:
+                self._file[1].close()
+            path = self.root / self.manifest.shards[number].path
+            self._file = number, pq.ParquetFile(path, page_checksum_verification=True)
+        return self._file[1]
 
-    def _record(self, number: int, row: int) -> dict[str, Any]:
-        metadata, group = self._file(number).metadata, 0
-        while row >= metadata.row_group(group).num_rows:
-            row -= metadata.row_group(group).num_rows
+    def _record(self, number: int, file: pq.ParquetFile, row: int) -> dict[str, Any]:
+        group = 0
+        while row >= file.metadata.row_group(group).num_rows:
+            row -= file.metadata.row_group(group).num_rows
             group += 1
-        if self._last is None or self._last[:2] != (number, group):
-            self._last = (number, group, self._file(number).read_row_group(group))
-        return dict(self._last[2].slice(row, 1).to_pylist()[0])
+        if self._group is None or self._group[:2] != (number, group):
+            self._group = number, group, file.read_row_group(group)
+        return dict(self._group[2].slice(row, 1).to_pylist()[0])
 
 
 def open_corpus(path: str | os.PathLike[str]) -> Corpus:
     """A sealed corpus from its folder.
 
     Raises:
-        NotACorpus: the folder holds no manifest, or its index does not belong to it.
+        NotACorpus: the folder holds no manifest, or no index that belongs to it.
     """
     root = Path(path)
     manifest = read_document(Manifest, root / "corpus.json")
-    index = pq.read_table(root / "index.parquet")
-    if index.num_rows != sum(shard.rows for shard in manifest.shards):
-        raise NotACorpus(
-            f"{root / 'index.parquet'} does not match corpus.json: run `landmark build` again to rewrite it"
-        )
+    index = read_index(root, manifest)
+    if index is None:
+        raise NotACorpus(f"{root / 'index.parquet'} is missing or not of this corpus; `landmark build` rewrites it")
     return Corpus(_Shards(root, manifest), index, np.arange(index.num_rows))
+
+
+def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
+    """Every column but the pixels of all shards, None where the file is gone, unreadable or not of these shards."""
+    try:
+        index = pq.read_table(root / "index.parquet")
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    return index if index.num_rows == sum(shard.rows for shard in manifest.shards) else None

@@ -45,7 +45,7 @@ class Lock(Strict):
     acquisitions: list[dict[str, Any]] = Field(description="`Acquisition.to_json` of each planned one")
     labels: list[LabelInput]
     files: list[InputFile]
-    meaning: str = Field(description="Digest of taxonomy, crosswalks and thresholds")
+    rules: str = Field(description="Digest of profiles, taxonomy, crosswalks, thresholds and grammar")
     considered: dict[str, int] = Field(
         description="Candidate cells, and how many of them are planned or left out, by reason"
     )

@@ -4,7 +4,9 @@ Fixed: later work adds columns, renames none.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 
@@ -163,3 +165,9 @@ def staging_schema(sensor: Sensor, patch_px: int) -> pa.Schema:
     """A shard's columns, all nullable, and the outcome that stands in place of a sample."""
     fields = [field.with_nullable(True).remove_metadata() for field in shard_schema(sensor, patch_px)]
     return pa.schema([*fields, pa.field("outcome", pa.struct(list(LEDGER)))])
+
+
+def runs(column: Sequence[Any]) -> list[tuple[int, int]]:
+    """[start, end) of every stretch of equal neighbours in a column of a sorted table."""
+    changes = [place for place in range(1, len(column)) if column[place] != column[place - 1]]
+    return list(pairwise([0, *changes, len(column)])) if len(column) else []

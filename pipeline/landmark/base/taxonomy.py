@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from landmark.base.errors import InputError
 from landmark.base.files import Strict, find, load
 from landmark.base.recipe import Recipe
+from landmark.base.schemas import runs
 
 
 class TargetClass(Strict):
@@ -123,20 +124,16 @@ class Meaning:
         """
         if cover.num_rows == 0:
             return {}
-        keys, target, source_class, valid = self._winners(cover)
-        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-        ends = np.r_[starts[1:], len(keys)]
+        target, winner, finer = self._winners(cover)
         pixels = cover["pixels"].to_numpy()
-        cells, periods = cover["cell"].to_pylist(), cover["period"].to_pylist()
-        folded = {}
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            rows = slice(start, end)
-            folded[cells[start], periods[start]] = self._fractions(
-                target[:, rows], source_class[rows], valid[rows], pixels[rows]
-            )
-        return folded
+        keys = list(zip(cover["cell"].to_pylist(), cover["period"].to_pylist(), strict=True))
+        return {
+            keys[start]: self._fractions(target[:, start:end], winner[start:end], finer[start:end], pixels[start:end])
+            for start, end in runs(keys)
+        }
 
-    def _winners(self, cover: pa.Table) -> tuple[NDArray[np.str_], NDArray[np.int64], list[str], NDArray[np.int64]]:
+    def _winners(self, cover: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+        """Per row: each source's target class (source, row), -1 where none; the source that wins; its finer class."""
         codes = cover["codes"].combine_chunks().flatten().to_numpy().reshape(-1, len(self.crosswalks))
         order = {key: place for place, key in enumerate(self.taxonomy.classes)}
         target = np.full(codes.T.shape, -1, dtype=np.int64)
@@ -151,13 +148,10 @@ class Meaning:
             f"{self.crosswalks[source].name}/{self.crosswalks[source].classes[code].key}" if known else ""
             for source, code, known in zip(winner.tolist(), chosen.tolist(), classed.tolist(), strict=True)
         ]
-        keys = np.char.add(
-            np.char.add(np.array(cover["cell"].to_pylist()), "\x1f"), np.array(cover["period"].to_pylist())
-        )
-        return keys, target, finer, winner
+        return target, winner, finer
 
     def _fractions(
-        self, target: NDArray[np.int64], finer: list[str], winner: NDArray[np.int64], pixels: NDArray[np.int64]
+        self, target: NDArray[np.int64], winner: NDArray[np.int64], finer: list[str], pixels: NDArray[np.int64]
     ) -> Fractions:
         won = target[winner, np.arange(target.shape[1])]
         classed = int(pixels[won >= 0].sum())

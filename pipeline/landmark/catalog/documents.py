@@ -1,6 +1,7 @@
 """STAC documents by path or URL: a catalogue, an ItemCollection or an Item, read as one stream of items."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +38,20 @@ class Document:
         except (OSError, ValueError, KeyError, TypeError, STACError, pystac.STACTypeError, HTTPError) as error:
             raise InputError(f"{self.href}: a document it links to cannot be read: {error}") from error
 
+    @property
+    def remote(self) -> bool:
+        """True where the document lies behind a URL."""
+        return "://" in self.root
+
     def relative(self, href: str) -> str:
-        """An href as the lock records it: relative to the root where it lies under it, else as it is."""
-        return href.removeprefix(self.root)
+        """An href as the lock records it: relative to the root, but for other hosts; never a local path."""
+        if "://" in href:
+            return href.removeprefix(self.root)
+        return os.path.relpath(href, self.root)
+
+    def locate(self, href: str) -> str:
+        """Where a recorded href lies now."""
+        return href if "://" in href else self.root + href
 
     def _all(self, collections: set[str]) -> Iterator[pystac.Item]:
         kind = self.content["type"]

@@ -110,7 +110,7 @@ def _cut(what: Cut, pending: list[tuple[str, tuple[float, float]]]) -> Iterator[
 def _open(stack: ExitStack, what: Cut, item: Item, band: str) -> Raster:
     href = item.assets[band]
     try:
-        return stack.enter_context(opened(href if "://" in href or href.startswith("/") else what.root + href))
+        return stack.enter_context(opened(href if "://" in href else what.root + href))
     except Unreadable as error:
         raise Unreadable(f"{band} of {item.id}: {error}") from error
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from landmark.base.corpus import read_index
 from landmark.base.hashing import digest
 from landmark.base.manifest import Lock, Manifest, Shard
 from landmark.base.outcomes import Outcome, ledger_table
@@ -67,9 +68,8 @@ def write_documents(
 
 def refresh_index(corpus: Path, manifest: Manifest) -> None:
     """Write the index again where it is gone or not of these shards."""
-    path = corpus / "index.parquet"
-    if not path.is_file() or pq.read_metadata(path).num_rows != sum(shard.rows for shard in manifest.shards):
-        write_table(path, _index(corpus, manifest.shards))
+    if read_index(corpus, manifest) is None:
+        write_table(corpus / "index.parquet", _index(corpus, manifest.shards))
 
 
 def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,12 @@ def write_shard(task: ShardTask) -> tuple[Shard, Moments]:
     target = task.corpus / task.path
     with appearing(target) as partial:
         pixels = {field.name for field in pixel_fields(task.schema)}
-        options = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
+        options = {
+            "compression": "zstd",
+            "compression_level": 1,
+            "use_dictionary": False,
+            "write_page_checksum": True,
+        }
         statistics = [name for name in task.schema.names if name not in pixels]
         with pq.ParquetWriter(partial, task.schema, write_statistics=statistics, **options) as writer:
             for group in _row_groups(task):
@@ -103,12 +108,19 @@ def write_shard(task: ShardTask) -> tuple[Shard, Moments]:
     return shard, moments.total
 
 
-def packing_folder(corpus: Path, key: str) -> Path:
-    """Make the shards' folder, clear it of halves, and return where written shards are noted for a set of samples."""
+def packing_folder(corpus: Path, tasks: Sequence[ShardTask], key: str) -> Path:
+    """Make the shards' folder, clear it of what no task names, and return where the written ones are noted.
+
+    `key` names the set of samples: shards packed from another set are no use.
+    """
     shards, notes = corpus / "shards" / f"g{_GENERATION:04d}", corpus / "staging" / f"packed-{key}"
     for folder in (shards, notes):
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
+    named = {Path(task.path).name for task in tasks}
+    for path in shards.iterdir():
+        if path.name not in named:
+            path.unlink()
     return notes
 
 

@@ -3,6 +3,7 @@
 It appears whole, so a unit is done or untried.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -46,9 +47,12 @@ class Staging:
         """True once a unit has been carried out."""
         return any(self.folder.glob("*.arrow"))
 
-    def path(self, acquisition: str) -> Path:
-        """The file of the next try of a unit; a later try of a sample counts for more than an earlier one."""
-        tries = len(list(self.folder.glob(f"{acquisition}.*.arrow")))
+    def tries(self) -> Counter[str]:
+        """How often each acquisition was tried."""
+        return Counter(path.name.split(".")[0] for path in self.folder.glob("*.arrow"))
+
+    def path(self, acquisition: str, tries: int) -> Path:
+        """The file of a unit's next try; a later try of a sample counts for more than an earlier one."""
         return self.folder / f"{acquisition}.{tries:04d}.arrow"
 
     def status(self) -> Status:

@@ -1,0 +1,102 @@
+"""Staging → sealed corpus, once every planned sample is written, dropped, or given up."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import landmark
+from landmark import pack
+from landmark.base.errors import NotACorpus, Unsealed
+from landmark.base.hashing import digest
+from landmark.base.manifest import Manifest, Shard, read_document
+from landmark.base.outcomes import Outcome
+from landmark.base.schemas import shard_schema
+from landmark.lockfile import Planned
+from landmark.run import Lost, MapUnits
+from landmark.setting import Setting
+
+
+def seal(
+    planned: Planned,
+    setting: Setting,
+    corpus: Path,
+    map_units: MapUnits[pack.ShardTask, tuple[Shard, pack.Moments]],
+    *,
+    seal_anyway: bool,
+    progress: Callable[[str, int, int], None],
+) -> Manifest:
+    """Pack the shards and write the documents, the manifest last; an interrupted sealing goes on where it stopped.
+
+    Raises:
+        Unsealed: samples failed or were not tried, or none is left; the ledger says which.
+    """
+    status = pack.Staging(corpus).status()
+    outcomes = _settled(planned, status, corpus, seal_anyway=seal_anyway)
+    schemas = {name: shard_schema(sensor, setting.recipe.patch_px) for name, sensor in setting.sensors.items()}
+    tasks = pack.shard_tasks(corpus, planned.plan, status, schemas)
+    notes = pack.packing_folder(corpus, tasks, digest([planned.lock.digest, sorted(status.written)]))
+    packed = {task.path: found for task in tasks if (found := pack.read_packed(notes, task)) is not None}
+    for task, result in map_units(pack.write_shard, [task for task in tasks if task.path not in packed]):
+        if isinstance(result, Lost):
+            raise Unsealed(f"{task.path} could not be written: {result.detail}; run again to resume")
+        packed[task.path] = result
+        pack.note_packed(notes, task, result)
+        progress("pack", len(packed), len(tasks))
+    manifest = pack.write_documents(
+        corpus,
+        [packed[path] for path in sorted(packed)],
+        outcomes,
+        recipe=setting.recipe,
+        lock=planned.lock,
+        planned=planned.plan.num_rows,
+        attributions=setting.attributions,
+        version=landmark.__version__,
+    )
+    shutil.rmtree(corpus / "staging")
+    return manifest
+
+
+def reopen(corpus: Path) -> Manifest:
+    """The manifest of a sealed corpus, its shards counted, its index rewritten where it is gone or foreign.
+
+    Raises:
+        NotACorpus: a shard is missing or not as long as the manifest says.
+    """
+    manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
+    for shard in manifest.shards:
+        path = corpus / shard.path
+        if not path.is_file() or path.stat().st_size != shard.size_bytes:
+            raise NotACorpus(f"{path} is missing or damaged; delete {corpus / 'corpus.json'} and build again")
+    shutil.rmtree(corpus / "staging", ignore_errors=True)
+    pack.refresh_index(corpus, manifest)
+    return manifest
+
+
+def _settled(planned: Planned, status: pack.Status, corpus: Path, *, seal_anyway: bool) -> list[Outcome]:
+    """The drops; failures stop the sealing, with the ledger written, unless a person said to count them as drops."""
+    failed = [outcome for outcome in status.outcomes.values() if not outcome.final]
+    dropped = [outcome for outcome in status.outcomes.values() if outcome.final]
+    untried = planned.plan.num_rows - len(status.written) - len(status.outcomes)
+    counts = (
+        f"planned {planned.plan.num_rows} = written {len(status.written)} + dropped {len(dropped)}"
+        f" + failed {len(failed)}"
+    )
+    if untried or (failed and not seal_anyway) or not status.written:
+        pack.write_ledger(corpus, [*dropped, *failed])
+    if untried:
+        raise Unsealed(f"{corpus} is not sealed: {counts} + not tried {untried}; run again to resume")
+    if failed and not seal_anyway:
+        raise Unsealed(
+            f"{corpus} is not sealed: {counts} ({_reasons(failed)}); ledger.parquet lists them;"
+            " run again with --retry to try them again, or with --seal-anyway to count them as drops"
+        )
+    if not status.written:
+        raise Unsealed(f"{corpus} is not sealed: {counts} ({_reasons(dropped)}): nothing is left; see ledger.parquet")
+    return dropped + [replace(one, reason="given_up", detail=f"{one.reason}: {one.detail}") for one in failed]
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> str:
+    counts = Counter(outcome.reason for outcome in outcomes)
+    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
