@@ -1,14 +1,17 @@
 """Runs one function over many units, here or on a Dask cluster. The only owner of a Dask client."""
 
 import logging
+import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from landmark.base.errors import SchedulerUnreachable
+from landmark.base.errors import SchedulerLost, SchedulerUnreachable
 
 U = TypeVar("U")
 R = TypeVar("R")
@@ -30,6 +33,12 @@ class Where:
 
     workers: int = 0
     scheduler: str | None = None
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +75,78 @@ def _serial(fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | L
 
 @contextmanager
 def _client(where: Where) -> Iterator[Any]:
-    import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    if where.scheduler is not None:
-        if not re.fullmatch(r"\w+://.+:\d+", where.scheduler):
-            raise SchedulerUnreachable(f"--scheduler {where.scheduler}: an address is written tcp://host:port")
-        try:
-            client = Client(where.scheduler, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise SchedulerUnreachable(f"no Dask scheduler answers at {where.scheduler}: {error}") from error
-        with client:
+    if where.scheduler is None:
+        with _local_cluster(where.workers) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
-    # A worker that dies is replaced; what it held is run again, up to `distributed.scheduler.allowed-failures` times.
+    if not re.fullmatch(r"\w+://.+:\d+", where.scheduler):
+        raise SchedulerUnreachable(f"--scheduler {where.scheduler}: an address is written tcp://host:port")
+    try:
+        client = Client(where.scheduler, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SchedulerUnreachable(f"no Dask scheduler answers at {where.scheduler}: {error}") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_S)
+        except TimeoutError as error:
+            raise SchedulerUnreachable(f"the Dask scheduler at {where.scheduler} has no workers") from error
+        yield client
+
+
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[Any]:
+    """Processes of this machine. One that dies is replaced, and what it held is run again a few times."""
+    import dask
+    from distributed import LocalCluster
+
     with (
         dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in _MALLOC.items()}),
-        LocalCluster(
-            n_workers=where.workers,
+        _deaf_children(),
+    ):
+        cluster = LocalCluster(
+            n_workers=workers,
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
             memory_limit=0,
             silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+        )
+    with cluster:
+        yield cluster
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C, which a terminal sends to all: the client alone winds up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
-    """A few units per worker thread in flight; the rest wait here, so that neither graph nor results pile up."""
+    """A few units per worker thread in flight; the rest wait here, so that neither graph nor results pile up.
+
+    Raises:
+        SchedulerLost: it went away in mid-run.
+    """
+    from concurrent.futures import CancelledError
+
+    from distributed import CommClosedError
+
+    try:
+        yield from _in_flight(client, fn, units)
+    except (CommClosedError, CancelledError) as error:
+        raise SchedulerLost("the Dask scheduler went away; run the same command again to resume") from error
+
+
+def _in_flight(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
     from distributed import KilledWorker, as_completed
 
     waiting, ended = iter(units), as_completed(loop=client.loop)

@@ -1,6 +1,7 @@
 """`landmark`: gathers the commands and turns refusals into one line and an exit code."""
 
 import errno
+import signal
 import sys
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 import landmark
 from landmark.app import build, plan, sheet, world
-from landmark.base.errors import LandmarkError
+from landmark.base.errors import Interrupted, LandmarkError
 
 app = typer.Typer(
     name="landmark",
@@ -39,17 +40,20 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; exit 0 done, 1 started but not sealed, 2 refused."""
+    """Run the command line; exit 0 done, 1 started but not sealed, 2 refused, 130 interrupted."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except LandmarkError as error:
         _stop(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _stop("interrupted; run the same command again to resume", 130)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _stop("the disk is full; make room and run the same command again to resume", 1)
+        if error.errno == errno.ENOSPC:
+            _stop("the disk is full; make room and run the same command again to resume", 1)
+        _stop(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 1)
+
+
+def _interrupt(*_: object) -> None:
+    raise Interrupted("interrupted; run the same command again to resume")
 
 
 def _stop(message: str, code: int) -> None:

@@ -1,6 +1,5 @@
 """Options several commands share, and the request they add up to."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,10 +33,12 @@ def recipe(name: str | None, region: str | None, sensors: str | None, limit: int
 
 
 def folder(out: Path | None, of: Recipe) -> Path:
-    """Where the corpus goes."""
-    return out or Path("corpora") / of.name
+    """Where the corpus goes; absolute, because workers may stand elsewhere."""
+    return (out or Path("corpora") / of.name).resolve()
 
 
 def processes(workers: int | None) -> int:
     """Processes asked for, by default one a core this process may use."""
-    return len(os.sched_getaffinity(0)) if workers is None else workers
+    from landmark.run import cores
+
+    return cores() if workers is None else workers

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from landmark.base.errors import InputError
+
 
 def sheet(
     corpus: Annotated[Path, typer.Argument(help="A sealed corpus.")],
@@ -16,5 +18,8 @@ def sheet(
     import landmark
     from landmark.view import contact_sheet
 
-    contact_sheet(landmark.open(corpus), pairs=pairs, seed=seed).save(out)
+    try:
+        contact_sheet(landmark.open(corpus), pairs=pairs, seed=seed).save(out)
+    except (ValueError, OSError) as error:
+        raise InputError(f"--out {out}: {error}") from error
     typer.echo(out)

@@ -42,6 +42,12 @@ class SchedulerUnreachable(LandmarkError):
     """No Dask scheduler answers at the address."""
 
 
+class SchedulerLost(LandmarkError):
+    """The Dask scheduler went away in mid-run."""
+
+    exit_code = 1
+
+
 class NotACorpus(LandmarkError):
     """The folder is not a sealed corpus."""
 
@@ -52,6 +58,12 @@ class NeedsConsent(LandmarkError):
 
 class DiskTooSmall(LandmarkError):
     """The output's disk cannot hold what the build writes."""
+
+
+class Interrupted(LandmarkError):
+    """A person stopped the work."""
+
+    exit_code = 130
 
 
 class Unsealed(LandmarkError):

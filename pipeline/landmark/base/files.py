@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound="Strict")
 class Strict(BaseModel):
     """A frozen model that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def room(name: str) -> Path:

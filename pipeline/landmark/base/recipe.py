@@ -168,6 +168,13 @@ class Recipe(Strict):
             raise ValueError(f"source {twice[0]} stands twice")
         return labels
 
+    @field_validator("captions")
+    @classmethod
+    def _each_once(cls, captions: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(captions)) < len(captions):
+            raise ValueError("a style stands twice")
+        return captions
+
     @field_validator("patch_px")
     @classmethod
     def _native_groups(cls, value: int) -> int:
@@ -181,8 +188,14 @@ class Recipe(Strict):
         return self.patch_px * self.resolution_m
 
     def asked(self) -> dict[str, Any]:
-        """What is asked for, as JSON. Where the archive is reached is not part of it: the lock names what was read."""
-        return self.model_dump(mode="json", exclude={"catalog"})
+        """What is asked for, as JSON, wherever it lies: no catalogue, and files by their names.
+
+        The lock names what was read, and digests what the files say.
+        """
+        asked = self.model_dump(mode="json", exclude={"catalog"})
+        labels = [{**entry, "source": Path(entry["source"]).stem} for entry in asked["labels"]]
+        names = {key: Path(asked[key]).stem for key in ("provider", "taxonomy")}
+        return {**asked, **names, "labels": labels}
 
     @property
     def digest(self) -> str:
@@ -207,7 +220,23 @@ def load_recipe(
     if limit is not None:
         value["limit"] = limit
     recipe = parse(Recipe, value, path)
-    return recipe.model_copy(update={"region": _resolved(recipe.region, path)})
+    return recipe.model_copy(update={"region": _resolved(recipe.region, path), **_beside(recipe, path)})
+
+
+def _beside(recipe: Recipe, path: Path) -> dict[str, Any]:
+    """The paths a recipe names, which are relative to it."""
+
+    def file(name: str) -> str:
+        return str(path.parent / name) if name.endswith((".yaml", ".yml")) else name
+
+    place = recipe.catalog
+    local = place is not None and place != "world" and "://" not in place
+    return {
+        "catalog": str(path.parent / str(place)) if local else place,
+        "provider": file(recipe.provider),
+        "taxonomy": file(recipe.taxonomy),
+        "labels": tuple(entry.model_copy(update={"source": file(entry.source)}) for entry in recipe.labels),
+    }
 
 
 def _region(text: str) -> dict[str, Any]:

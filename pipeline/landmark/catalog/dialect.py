@@ -15,7 +15,7 @@ from landmark.base.hashing import digest
 from landmark.base.profiles import Imagery, Sensor
 from landmark.catalog.documents import Document
 
-_OFFSET_SINCE = (4, 0)
+_OFFSET_SINCE = "04.00"
 _OFFSET_DN = 1000
 
 
@@ -53,9 +53,7 @@ def acquisition(item: pystac.Item, document: Document, *, sensor: Sensor, imager
     origin, size_px, pixel_m = _grid(item, imagery.assets[sensor.groups[0].bands[0]])
     said, moment, orbit = item.properties, _moment(item), _orbit(item)
     epsg = _epsg(item, imagery.assets[sensor.groups[0].bands[0]])
-    baseline, tile = said.get("s2:processing_baseline"), _tile(item) if sensor.name == "s2" else None
-    if baseline is not None and not re.fullmatch(r"\d+\.\d+", baseline):
-        raise InputError(f"{item.id}: `s2:processing_baseline` is {baseline!r}, not like 04.00")
+    baseline, tile = (_baseline(item), _tile(item)) if sensor.name == "s2" else (None, None)
     offset_dn, offset_rule = _offset(imagery.offset, baseline)
     return Acquisition(
         id=f"{sensor.name}_{tile or epsg}_{moment:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
@@ -94,13 +92,28 @@ def _digest(item: pystac.Item, assets: dict[str, str], said: dict[str, pystac.As
     )
 
 
+def _baseline(item: pystac.Item) -> str | None:
+    """Processing baseline as `04.00`, from its property or the product's name; None where neither says."""
+    said = item.properties.get("s2:processing_baseline")
+    if said is None:
+        match = re.search(r"_N(\d\d)(\d\d)_", f"{item.properties.get('s2:product_uri', '')} {item.id}")
+        return f"{match[1]}.{match[2]}" if match else None
+    match = re.fullmatch(r"(\d+)\.(\d+)", str(said))
+    if match is None:
+        raise InputError(f"{item.id}: `s2:processing_baseline` is {said!r}, not like 04.00")
+    return f"{int(match[1]):02d}.{match[2]:0<2}"
+
+
 def _offset(rule: str, baseline: str | None) -> tuple[int, str | None]:
+    """What to subtract, and why."""
     if rule == "none":
         return 0, None
     if baseline is None:
-        return 0, "baseline unknown: none"
-    number = tuple(int(part) for part in baseline.split("."))
-    return (_OFFSET_DN, f"baseline {baseline}: 1000") if number >= _OFFSET_SINCE else (0, f"baseline {baseline}: none")
+        raise ValueError("its processing baseline is unknown, and so is the offset of its pixels")
+    # Both have two digits on either side, so they compare as text.
+    if baseline >= _OFFSET_SINCE:
+        return _OFFSET_DN, f"baseline {baseline}: {_OFFSET_DN}"
+    return 0, f"baseline {baseline}: none"
 
 
 def _moment(item: pystac.Item) -> dt.datetime:

@@ -9,8 +9,6 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pystac
-from pystac.errors import STACError
-from urllib3.exceptions import HTTPError
 
 from landmark.base.errors import InputError
 
@@ -35,7 +33,7 @@ class Document:
                 if item.collection_id in collections:
                     item.make_asset_hrefs_absolute()
                     yield item
-        except (OSError, ValueError, KeyError, TypeError, STACError, pystac.STACTypeError, HTTPError) as error:
+        except Exception as error:  # pystac raises whatever the document provokes, and a bare Exception for a 404
             raise InputError(f"{self.href}: a document it links to cannot be read: {error}") from error
 
     @property
@@ -74,11 +72,13 @@ def open_document(href: str) -> Document:
     """
     href = _file(href)
     try:
-        content = json.loads(pystac.StacIO.default().read_text(href))
+        text = pystac.StacIO.default().read_text(href)
+    except Exception as error:  # a bare Exception, where the server answers 404
+        raise InputError(f"{href}: cannot be read: {error}") from error
+    try:
+        content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{href}: not JSON: {error}") from error
-    except (OSError, STACError, HTTPError) as error:
-        raise InputError(f"{href}: cannot be read: {error}") from error
     kinds = ("Catalog", "Collection", "FeatureCollection", "Feature")
     if not isinstance(content, dict) or content.get("type") not in kinds:
         raise InputError(

@@ -1,15 +1,17 @@
 """Which acquisitions and label rasters a recipe has to choose from: filtered, de-duplicated, in one order."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pystac
 import shapely
+from shapely.errors import ShapelyError
 
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import EmptySearch, InputError
-from landmark.base.profiles import Imagery, Provider, SensorName, load_sensors
+from landmark.base.profiles import Imagery, Provider, SensorName, load_sensor
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.catalog.dialect import acquisition, footprint, interval, item_digest
@@ -18,6 +20,7 @@ from landmark.catalog.documents import Document
 log = logging.getLogger(__name__)
 
 _SAME_GROUND = 0.9
+_MARGIN_DEG = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +38,32 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
         EmptySearch: nothing matches for a sensor or a label source.
         InputError: the provider has no such sensor or label source, or an item cannot be understood.
     """
-    imagery = {name: _imagery(provider, name) for name in recipe.sensors}
+    imagery = {_imagery(provider, name).collection: name for name in recipe.sensors}
     sources = {_label_collection(provider, crosswalk.name): crosswalk for crosswalk in crosswalks}
-    wanted = {entry.collection: name for name, entry in imagery.items()}
-    region, sensors = recipe.region.geometry, load_sensors(recipe.sensors)
-    shapely.prepare(region)
+    region = recipe.region.geometry
+    near = region.buffer(_MARGIN_DEG)
+    shapely.prepare([region, near])
+    seen: Counter[str] = Counter()
     found: list[Acquisition] = []
     labels: list[LabelRaster] = []
-    for item in document.items({*wanted, *sources}):
-        if not footprint(item).intersects(region):
-            continue
-        if (crosswalk := sources.get(str(item.collection_id))) is not None:
-            labels.append(_label(item, document, crosswalk))
-            continue
-        sensor = wanted[str(item.collection_id)]
-        one = acquisition(item, document, sensor=sensors[sensor], imagery=imagery[sensor])
-        if one is None:
-            log.warning("%s is passed over: it lacks a band of %s", item.id, sensor)
-        elif recipe.time.start <= one.moment.date() <= recipe.time.end:
-            found.append(one)
+    for item in document.items({*imagery, *sources}):
+        collection = str(item.collection_id)
+        seen[collection] += 1
+        try:
+            if collection in sources:
+                # A cell whose centre lies in the region may reach over its edge.
+                labels += [_label(item, document, sources[collection])] if footprint(item).intersects(near) else []
+            elif footprint(item).intersects(region):
+                found += _acquisitions(item, document, recipe, provider, imagery[collection])
+        except (ValueError, TypeError, KeyError, AttributeError, ShapelyError) as error:
+            raise InputError(f"{item.get_self_href() or document.href}: item {item.id}: {error}") from error
     clear = [one for one in merge(found) if (one.cloud_pct or 0) <= recipe.clouds.max_item_pct]
-    _refuse_empty(clear, labels, recipe, document, {crosswalk.name for crosswalk in sources.values()})
+    for collection, name in imagery.items():
+        if not any(one.sensor == name for one in clear):
+            raise EmptySearch(_nothing(name, collection, seen, recipe, document))
+    for collection, crosswalk in sources.items():
+        if not any(raster.vintage.name == crosswalk.name for raster in labels):
+            raise EmptySearch(_nothing(crosswalk.name, collection, seen, recipe, document))
     return Found(clear, sorted(labels, key=lambda raster: raster.item))
 
 
@@ -71,11 +79,11 @@ def merge(found: Iterable[Acquisition]) -> list[Acquisition]:
 
 
 def _merged(same: list[Acquisition]) -> Acquisition:
-    newest = max(_version(one.baseline) for one in same)
+    newest = max(one.baseline or "" for one in same)
     kept: list[Acquisition] = []
     # The last product of the same ground wins: product names end in the time of processing.
     for one in sorted(same, key=lambda one: one.items[0].id, reverse=True):
-        if _version(one.baseline) == newest and not any(_same_ground(one, other) for other in kept):
+        if (one.baseline or "") == newest and not any(_same_ground(one, other) for other in kept):
             kept.append(one)
     kept.reverse()
     clouds = [one.cloud_pct for one in kept if one.cloud_pct is not None]
@@ -90,10 +98,6 @@ def _merged(same: list[Acquisition]) -> Acquisition:
 def _same_ground(one: Acquisition, other: Acquisition) -> bool:
     shared = one.footprint.intersection(other.footprint).area
     return bool(shared > _SAME_GROUND * min(one.footprint.area, other.footprint.area))
-
-
-def _version(baseline: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in baseline.split(".")) if baseline else ()
 
 
 def _label(item: pystac.Item, document: Document, crosswalk: Crosswalk) -> LabelRaster:
@@ -125,20 +129,27 @@ def _label_collection(provider: Provider, source: str) -> str:
     return provider.labels[source]
 
 
-def _refuse_empty(
-    found: list[Acquisition], labels: list[LabelRaster], recipe: Recipe, document: Document, sources: set[str]
-) -> None:
-    span = f"{recipe.time.start} to {recipe.time.end}"
-    for sensor in recipe.sensors:
-        if not any(one.sensor == sensor for one in found):
-            raise EmptySearch(
-                f"{document.href}: no {sensor} item meets the region {_box(recipe)}, {span}"
-                f" and at most {recipe.clouds.max_item_pct:g} % cloud; widen region, time or clouds.max_item_pct"
-            )
-    for source in sorted(sources - {raster.vintage.name for raster in labels}):
-        raise EmptySearch(
-            f"{document.href}: no {source} item meets the region {_box(recipe)}; drop it from `labels` or widen"
-        )
+def _acquisitions(
+    item: pystac.Item, document: Document, recipe: Recipe, provider: Provider, sensor: SensorName
+) -> list[Acquisition]:
+    """The item as an acquisition, if it has all bands and lies in the recipe's time."""
+    profile = load_sensor(sensor)
+    one = acquisition(item, document, sensor=profile, imagery=provider.sensors[sensor])
+    if one is None:
+        log.warning("%s is passed over: it lacks a band of %s", item.id, sensor)
+        return []
+    if profile.mask is not None and profile.mask.band not in one.items[0].assets:
+        log.warning("%s has no %s: clouds.max_chip_pct cannot be kept for its chips", item.id, profile.mask.band)
+    return [one] if recipe.time.start <= one.moment.date() <= recipe.time.end else []
+
+
+def _nothing(what: str, collection: str, seen: Counter[str], recipe: Recipe, document: Document) -> str:
+    if not seen[collection]:
+        return f"{document.href}: holds no item of collection {collection!r}, where {recipe.provider} keeps {what}"
+    return (
+        f"{document.href}: no {what} item meets the region {_box(recipe)}, {recipe.time.start} to {recipe.time.end}"
+        f" and at most {recipe.clouds.max_item_pct:g} % cloud; widen region, time or clouds.max_item_pct"
+    )
 
 
 def _box(recipe: Recipe) -> str:

@@ -42,11 +42,13 @@ def gaps_below(
             near = tree.sparse_distance_matrix(other_tree, reach, output_type="coo_matrix")
             for i, j, distance in zip(rows[near.row], other_rows[near.col], near.data, strict=True):
                 if epsg[i] == epsg[j]:
-                    gap = np.hypot(max(abs(x[i] - x[j]) - cell_m, 0), max(abs(y[i] - y[j]) - cell_m, 0))
+                    apart = abs(x[i] - x[j]) - cell_m, abs(y[i] - y[j]) - cell_m
+                    # Squares that share pixels are nearer than any buffer, even none.
+                    gap = -1.0 if max(apart) < 0 else np.hypot(*np.maximum(apart, 0))
                 else:
                     gap = distance - np.sqrt(2) * cell_m
                 if gap < buffer_m:
-                    yield int(i), int(j), float(max(gap, 0))
+                    yield int(i), int(j), float(gap)
 
 
 def closest_m(cells: pa.Table, group: NDArray[np.int64], *, cell_m: float) -> float | None:

@@ -58,7 +58,7 @@ def draw(
     for sensor in sorted(recipe.sensors, reverse=True):
         rows += _choose(choices, sensor, rows)
     rows = _labelled(rows, choices, facts, left_out)
-    left_out += _missing(rows, choices, recipe)
+    left_out += _missing(choices, recipe)
     if not rows:
         raise NoCoverage(f"{recipe.name}: no cell of the region has both an image and a label: {_why(left_out)}")
     plan = _plan_table(rows, choices, recipe, sensors)
@@ -154,18 +154,18 @@ def _labelled(
     return kept
 
 
-def _missing(rows: list[_Row], choices: _Choices, recipe: Recipe) -> list[Outcome]:
-    """Sampled cells for which a sensor has no acquisition at all."""
-    names = choices.cells["cell"].to_pylist()
-    covered = {sensor: {c for c, a in rows if choices.acquisitions[a].sensor == sensor} for sensor in recipe.sensors}
-    offered = zip(choices.cell.tolist(), choices.acquisition.tolist(), strict=True)
-    for cell, acquisition in offered:
-        covered[choices.acquisitions[acquisition].sensor].add(cell)
+def _missing(choices: _Choices, recipe: Recipe) -> list[Outcome]:
+    """Sampled cells for which a sensor has no acquisition in a period that others have."""
+    offered = {
+        (choices.acquisitions[a].sensor, choices.periods[a], c)
+        for c, a in zip(choices.cell.tolist(), choices.acquisition.tolist(), strict=True)
+    }
     return [
-        Outcome(name, "", "draw", "no_acquisition", sensor)
+        Outcome(name, "", "draw", "no_acquisition", f"{sensor} {period}")
         for sensor in recipe.sensors
-        for cell, name in enumerate(names)
-        if cell not in covered[sensor]
+        for period in sorted(set(choices.periods))
+        for cell, name in enumerate(choices.cells["cell"].to_pylist())
+        if (sensor, period, cell) not in offered
     ]
 
 
@@ -194,9 +194,9 @@ def _plan_table(rows: list[_Row], choices: _Choices, recipe: Recipe, sensors: Ma
 def _pairs(
     cell: NDArray[np.int64], acquisition: NDArray[np.int64], choices: _Choices, recipe: Recipe
 ) -> tuple[list[int], list[int]]:
-    """For each row the row of the other sensor nearest in time in the same cell (-1.
+    """For each row the row of the other sensor nearest in time in the same cell, and own minus its time in seconds.
 
-    None within the limit) and own minus its time.
+    -1 where there is none within the limit.
     """
     pair, gap_s = [-1] * len(cell), [0] * len(cell)
     by_cell: dict[int, list[int]] = {}
@@ -234,8 +234,8 @@ def _shards(
         if not len(rows):
             continue
         heaviest = max(weight[rows][np.array(sensor)[rows] == one].sum() for one in recipe.sensors)
-        count = max(1, math.ceil(heaviest / (recipe.output.shard_mb * 1e6)))
         cells, inverse = np.unique(cell[rows], return_inverse=True)
+        count = min(len(cells), max(1, math.ceil(heaviest / (recipe.output.shard_mb * 1e6))))
         bytes_of = np.bincount(inverse, weights=weight[rows])
         order = np.argsort(place[cells], kind="stable")
         before = np.empty(len(cells))

@@ -171,13 +171,17 @@ def _judged(what: Cut, id: str, bands: list[Any]) -> Chip | Outcome:
     for group in what.sensor.groups:
         groups[group.column] = _stored(what, np.stack(rest[: len(group.bands)]))
         del rest[: len(group.bands)]
-    valid_pct = 100 * float(_valid(what, groups).mean())
-    shares = _shares(what, rest[0]) if rest else dict.fromkeys(("cloud", "shadow", "snow"))
+    valid = _valid(what, groups)
+    valid_pct = 100 * int(valid.sum()) / valid.size
     if valid_pct < what.min_valid_pct:
         return _outcome(what, id, "nodata", f"{valid_pct:.1f} % valid")
-    hidden = (shares["cloud"] or 0) + (shares["shadow"] or 0)
-    if hidden > what.max_chip_pct:
-        return _outcome(what, id, "cloud", f"{shares['cloud']:.1f} % cloud, {shares['shadow']:.1f} % shadow")
+    shares: dict[str, float | None] = dict.fromkeys(("cloud", "shadow", "snow"))
+    if rest and what.sensor.mask is not None:
+        codes = what.sensor.mask.classes
+        shares = {name: _share_pct(rest[0], codes[name]) for name in shares}
+        hidden_pct = _share_pct(rest[0], (*codes["cloud"], *codes["shadow"]))
+        if hidden_pct > what.max_chip_pct:
+            return _outcome(what, id, "cloud", f"{shares['cloud']:.1f} % cloud, {shares['shadow']:.1f} % shadow")
     return Chip(
         id, groups, valid_pct, shares["cloud"], shares["shadow"], shares["snow"], pixels_sha256(list(groups.values()))
     )
@@ -198,9 +202,8 @@ def _valid(what: Cut, groups: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
     return valid
 
 
-def _shares(what: Cut, mask: NDArray[np.uint8]) -> dict[str, float | None]:
-    classes = what.sensor.mask.classes if what.sensor.mask else {}
-    return {name: 100 * float(np.isin(mask, codes).mean()) for name, codes in classes.items()}
+def _share_pct(mask: NDArray[np.uint8], codes: tuple[int, ...]) -> float:
+    return 100 * int(np.isin(mask, codes).sum()) / mask.size
 
 
 def _outcome(what: Cut, id: str, reason: str, detail: str) -> Outcome:

@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from landmark.base.errors import Busy
+from landmark.base.errors import Busy, InputError
 
 
 @contextmanager
@@ -55,8 +56,8 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises:
         Busy: another process holds it.
+        InputError: it cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".landmark.lock"
     with _locked(lock):
         try:
@@ -70,7 +71,7 @@ def held(folder: Path) -> Iterator[None]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     while True:
-        with path.open("w") as file:
+        with _made(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -81,6 +82,18 @@ def _locked(path: Path) -> Iterator[None]:
             if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
                 yield
                 return
+
+
+def _made(path: Path) -> IO[str]:
+    for again in (True, True, False):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("w")
+        except OSError as error:
+            # Its last owner may have removed the empty folder between the two calls.
+            if not (again and isinstance(error, FileNotFoundError)):
+                raise InputError(f"--out {path.parent}: cannot be written: {error.strerror}") from error
+    raise AssertionError
 
 
 def _sync_folder(folder: Path) -> None:
