@@ -109,7 +109,8 @@ def _local_cluster(workers: int) -> Iterator[Any]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            # None would still take a fixed port, on all interfaces.
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         )
@@ -138,7 +139,7 @@ def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[t
     """
     from concurrent.futures import CancelledError
 
-    from distributed import CommClosedError
+    from distributed.comm import CommClosedError
 
     try:
         yield from _in_flight(client, fn, units)

@@ -76,7 +76,7 @@ WRONG = [
     ("south above north", {"region": {"bbox": [0, 2, 1, 1]}}, ["`region.bbox`", "south < north"]),
     ("a box of no width", {"region": {"bbox": [1, 0, 1, 1]}}, ["`region.bbox`", "[west, south, east, north]"]),
     ("metres as degrees", {"region": {"bbox": [600000, 5000000, 610000, 5010000]}}, ["`region.bbox`", "degrees"]),
-    ("not a number", {"region": {"bbox": [float("nan"), 0, 1, 1]}}, ["`region.bbox`"]),
+    ("not a number", {"region": {"bbox": [float("nan"), 0, 1, 1]}}, ["`region.bbox.0.0`", "finite"]),
     ("latitude first", {"region": {"bbox": [45.2, 111.5, 45.7, 112.5]}}, ["`region.bbox`"]),
 ]
 

@@ -69,7 +69,7 @@ def test_a_running_scheduler_is_used_by_address() -> None:
     from distributed import LocalCluster
 
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         running(Where(scheduler=cluster.scheduler_address)) as map_units,
     ):
         assert dict(map_units(square, [4])) == {4: 16}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from landmark.base.errors import InputError
 from landmark.cells import utm_cells
 from tests.catalog.items import PROVIDER, anywhere, changed, collected, found_in, items_of
 
@@ -119,12 +120,22 @@ def test_a_grid_said_once_for_the_item_serves_its_assets(world):
         ("04.00", 1000, "baseline 04.00: 1000"),
         ("05.10", 1000, "baseline 05.10: 1000"),
         ("10.00", 1000, "baseline 10.00: 1000"),
-        (None, 0, "baseline unknown: none"),
     ],
 )
 def test_the_offset_follows_from_the_baseline(world, tmp_path, baseline, offset_dn, rule):
     one = single(tmp_path, changed(items_of(world, S2)[0], s2__processing_baseline=baseline))
     assert (one.offset_dn, one.offset_rule, one.baseline) == (offset_dn, rule, baseline)
+
+
+def test_the_baseline_is_read_from_the_products_name_where_no_property_says_it(world, tmp_path):
+    item = changed(items_of(world, S2)[0], s2__processing_baseline=None, s2__product_uri="S2A_MSIL2A_X_N0511_R022.SAFE")
+    assert single(tmp_path, item).offset_rule == "baseline 05.11: 1000"
+
+
+def test_an_unknown_baseline_is_refused_for_nobody_knows_the_offset(world, tmp_path):
+    item = changed(items_of(world, S2)[0], s2__processing_baseline=None, s2__product_uri=None)
+    with pytest.raises(InputError, match=rf"{item['id']}.*baseline is unknown"):
+        single(tmp_path, item)
 
 
 def test_the_offset_never_follows_from_the_day(world, tmp_path):

@@ -24,7 +24,6 @@ from landmark.base.taxonomy import Crosswalk, LabelVintage, nearest_vintage
 from landmark.catalog import open_document, search
 from landmark.cells import utm_cells
 from landmark.cover import CoverUnit, cover_units, measure
-from landmark.planning import vintages
 from tests.base.parts import cell_table, examples
 from tests.imagery.scenes import PROVIDER
 from tests.io.rasters import write_raster
@@ -184,7 +183,8 @@ def test_each_period_reads_the_edition_that_serves_it(tmp_path):
     rasters = [
         labelled(quarters(tmp_path, f"y{year}", [code] * 4), vintage(year)) for year, code in ((2020, 10), (2021, 20))
     ]
-    periods = vintages([raster.vintage for raster in rasters], ["worldcover"], ["2019", "2020", "2021", "2022"])
+    editions = [raster.vintage for raster in rasters]
+    periods = {year: (nearest_vintage(editions, year),) for year in ("2019", "2020", "2021", "2022")}
     cells = cell_table(32632, [(600_000, 5_040_000)])
     table = measure(unit(cells, rasters, periods=periods))
     said = {row["period"]: row["codes"] for row in table.to_pylist()}

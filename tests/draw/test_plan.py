@@ -165,7 +165,7 @@ def test_a_cell_outside_the_footprint_is_not_taken_though_it_lies_in_the_raster(
 def test_a_raster_between_the_pixels_of_the_grid_gives_no_sample():
     result = planned([optical(0), radar(0, origin=(599_003.0, 5_041_000.0))])
     assert cells_of(result, "s1") == set() and len(cells_of(result)) == 36
-    assert {(row["reason"], row["detail"]) for row in result.left_out.to_pylist()} == {("no_acquisition", "s1")}
+    assert {(row["reason"], row["detail"]) for row in result.left_out.to_pylist()} == {("no_acquisition", "s1 2021")}
 
 
 def test_an_acquisition_serves_cells_of_its_own_zone_only():

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 from rasterio.windows import from_bounds
 
-from landmark.base.archive import Item
 from landmark.base.outcomes import Outcome, Reason
 from landmark.base.pixels import gamma0_to_stored, remove_offset
 from landmark.base.recipe import load_recipe
@@ -111,12 +110,6 @@ def test_how_a_file_is_laid_out_does_not_change_a_chip(tmp_path, options):
     plain, odd = item(tmp_path, s2_pixels()), item(tmp_path, s2_pixels(), name="odd", **options)
     digests = [[chip.sha256 for chip in cut(cutting(tmp_path, (one,), QUARTERS))] for one in (plain, odd)]
     assert digests[0] == digests[1]
-
-
-def test_absolute_hrefs_go_before_the_root(tmp_path):
-    one = item(tmp_path, s2_pixels())
-    absolute = Item(one.id, {band: str(tmp_path / href) for band, href in one.assets.items()}, "")
-    assert all(isinstance(result, Chip) for result in cut(cutting(tmp_path, (absolute,), QUARTERS, root="/nowhere/")))
 
 
 def test_a_patch_of_another_size_is_cut_the_same_way(tmp_path):

@@ -99,7 +99,7 @@ def stage(corpus: Path, unit: str, rows: list[Row | Outcome], sensor: str | None
     """Write the next try of a unit."""
     staging = Staging(corpus)
     staging.open()
-    path = staging.path(unit)
+    path = staging.path(unit, staging.tries()[unit])
     name = sensor or rows[0]["id"][:2]
     write_staging(path, rows, staging_schema(SENSORS[name], PATCH_PX))
     return path
@@ -107,6 +107,6 @@ def stage(corpus: Path, unit: str, rows: list[Row | Outcome], sensor: str | None
 
 def pack(corpus: Path, plan: pa.Table) -> list[Any]:
     """Write every shard of a plan; (task, shard, moments) each."""
-    packing_folder(corpus, "key")
     tasks = shard_tasks(corpus, plan, Staging(corpus).status(), SCHEMAS)
+    packing_folder(corpus, tasks, "key")
     return [(task, *write_shard(task)) for task in tasks]

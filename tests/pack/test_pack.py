@@ -248,7 +248,7 @@ def test_later_tries_are_in_the_order_of_their_numbers(tmp_path):
 
 def test_units_whose_names_begin_alike_do_not_count_each_others_tries(tmp_path):
     stage(tmp_path, "s2_32tqr_1", [failure("s1_a")], "s1")
-    assert Staging(tmp_path).path("s2_32tqr").name == "s2_32tqr.0000.arrow"
+    assert Staging(tmp_path).path("s2_32tqr", Staging(tmp_path).tries()["s2_32tqr"]).name == "s2_32tqr.0000.arrow"
 
 
 def test_a_unit_that_breaks_off_leaves_no_file(tmp_path):
@@ -294,11 +294,11 @@ def test_a_noted_shard_is_remembered_until_it_is_gone(tmp_path):
     rows = mixed(4)
     staged(tmp_path, rows)
     task, *packed = pack(tmp_path, plan_of(rows))[0]
-    notes = packing_folder(tmp_path, "key")
+    notes = packing_folder(tmp_path, [task], "key")
     assert read_packed(notes, task) is None
     note_packed(notes, task, tuple(packed))
-    assert read_packed(packing_folder(tmp_path, "key"), task) == tuple(packed)
-    assert read_packed(packing_folder(tmp_path, "other"), task) is None
+    assert read_packed(packing_folder(tmp_path, [task], "key"), task) == tuple(packed)
+    assert read_packed(packing_folder(tmp_path, [task], "other"), task) is None
     (tmp_path / task.path).unlink()
     assert read_packed(notes, task) is None
 
@@ -308,7 +308,7 @@ def test_a_noted_shard_is_remembered_until_it_is_gone(tmp_path):
 
 def lock_of(recipe):
     said = {"plan_sha256": "p", "cover_sha256": "c", "catalog": "x", "acquisitions": [], "labels": [], "files": []}
-    rest = {"meaning": "m", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
+    rest = {"rules": "r", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
     return Lock(recipe={}, recipe_digest=recipe.digest, **said, **rest)
 
 
@@ -367,7 +367,7 @@ def test_a_lost_or_stale_index_is_written_again_as_it_was(tmp_path):
     refresh_index(tmp_path, manifest)
     assert path.read_bytes() == before
     pq.write_table(pq.read_table(path).slice(1), path)
-    with pytest.raises(NotACorpus, match="does not match"):
+    with pytest.raises(NotACorpus, match="not of this corpus"):
         landmark.open(tmp_path)
     refresh_index(tmp_path, manifest)
     assert path.read_bytes() == before

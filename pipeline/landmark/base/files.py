@@ -4,6 +4,7 @@ Every complaint names file, key, value and remedy.
 """
 
 import difflib
+import json
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from landmark.base.errors import InputError, UnknownName
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOMS = ("manifests", "taxonomies", "profiles/providers", "profiles/sensors")
 
-Model = TypeVar("Model", bound="Strict")
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -79,19 +80,20 @@ def read(path: Path) -> dict[str, Any]:
     return value
 
 
-def parse(model: type[Model], value: dict[str, Any], source: Path | str) -> Model:
-    """A checked model.
+def parse(model: type[Model], value: dict[str, Any], source: Path | str, *, strict: bool = False) -> Model:
+    """A checked model; `strict` takes JSON's kinds as they are, where YAML's authors are met half-way.
 
     Raises:
         InputError: one line a mistake, each with the key, the value and the remedy.
     """
     try:
-        return model.model_validate(value)
+        return model.model_validate_json(json.dumps(value), strict=True) if strict else model.model_validate(value)
     except ValidationError as error:
         mistakes = [dict(mistake) for mistake in error.errors(include_url=False)]
-        # A list that holds a wrong item is reported a second time as too short: once is enough.
+        # A list that holds a wrong item is reported once: not again as too short, and not item by item.
         inner = [mistake for mistake in mistakes if not any(_below(other, mistake) for other in mistakes)]
-        lines = [_complaint(model, mistake) for mistake in inner]
+        first = {_list_of(mistake): mistake for mistake in reversed(inner)}
+        lines = [_complaint(model, mistake) for mistake in inner if mistake is first[_list_of(mistake)]]
         raise InputError("\n".join(f"{source}: {line}" for line in lines)) from error
 
 
@@ -118,6 +120,12 @@ def _complaint(model: type[BaseModel], mistake: dict[str, Any]) -> str:
 
 def _below(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return len(one["loc"]) > len(other["loc"]) and one["loc"][: len(other["loc"])] == other["loc"]
+
+
+def _list_of(mistake: dict[str, Any]) -> tuple[Any, ...]:
+    """Where a mistake lies; for an item of a list, where the list lies."""
+    location = tuple(mistake["loc"])
+    return location[:-1] if location and isinstance(location[-1], int) else location
 
 
 def _keys(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -1,11 +1,10 @@
 """One STAC item in landmark's words, whatever the provider calls things."""
 
 import datetime as dt
-import math
 import re
-from typing import Any
 
 import pystac
+from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -14,6 +13,7 @@ from landmark.base.errors import InputError
 from landmark.base.hashing import digest
 from landmark.base.profiles import Imagery, Sensor
 from landmark.catalog.documents import Document
+from landmark.catalog.said import Said, said
 
 _OFFSET_SINCE = "04.00"
 _OFFSET_DN = 1000
@@ -23,38 +23,42 @@ def footprint(item: pystac.Item) -> BaseGeometry:
     """Where the item has data, in EPSG:4326.
 
     Raises:
-        InputError: the item has no geometry.
+        InputError: the item has no geometry, or none that is an area.
     """
-    if item.geometry is None:
-        raise InputError(f"{item.get_self_href() or item.id}: item {item.id} has no geometry")
-    return shape(item.geometry).buffer(0)
+    try:
+        return shape(item.geometry or {}).buffer(0)
+    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"item {item.id}: `geometry` is no area: {error}") from error
 
 
 def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:
-    """First and last moment the item describes, UTC."""
-    said = item.properties
-    start, end = said.get("start_datetime"), said.get("end_datetime")
-    if start and end:
-        return _utc(start), _utc(end)
-    moment = _utc(said["datetime"])
-    return moment, moment
+    """First and last moment the item describes, UTC.
+
+    Raises:
+        InputError: it names none.
+    """
+    words = said(item)
+    start, end = words.start_datetime or words.datetime, words.end_datetime or words.datetime
+    if start is None or end is None:
+        raise InputError(f"item {item.id}: neither `datetime` nor `start_datetime` and `end_datetime` are set")
+    return start, end
 
 
 def acquisition(item: pystac.Item, document: Document, *, sensor: Sensor, imagery: Imagery) -> Acquisition | None:
     """The item as an acquisition of its own, or None where a band is missing.
 
     Raises:
-        InputError: geometry, projection or time cannot be understood.
+        InputError: geometry, projection, time or baseline cannot be understood.
     """
     bands = {band: item.assets.get(key) for band, key in imagery.assets.items()}
     if any(bands[band] is None for band in sensor.order):
         return None
     assets = {band: document.relative(asset.href.split("?")[0]) for band, asset in bands.items() if asset is not None}
-    origin, size_px, pixel_m = _grid(item, imagery.assets[sensor.groups[0].bands[0]])
-    said, moment, orbit = item.properties, _moment(item), _orbit(item)
-    epsg = _epsg(item, imagery.assets[sensor.groups[0].bands[0]])
-    baseline, tile = (_baseline(item), _tile(item)) if sensor.name == "s2" else (None, None)
-    offset_dn, offset_rule = _offset(imagery.offset, baseline)
+    words = said(item, imagery.assets[sensor.groups[0].bands[0]])
+    moment, orbit, epsg = _moment(item, words), _orbit(item, words), _epsg(item, words)
+    baseline, tile = (_baseline(item, words), _tile(item, words)) if sensor.name == "s2" else (None, None)
+    offset_dn, offset_rule = _offset(item, imagery.offset, baseline)
+    origin, size_px, pixel_m = _grid(item, words)
     return Acquisition(
         id=f"{sensor.name}_{tile or epsg}_{moment:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
         sensor=sensor.name,
@@ -66,11 +70,11 @@ def acquisition(item: pystac.Item, document: Document, *, sensor: Sensor, imager
         items=(Item(item.id, assets, _digest(item, assets, bands)),),
         footprint=footprint(item),
         tile=tile,
-        platform=_slug(said["platform"]) if said.get("platform") else None,
-        orbit_direction=said.get("sat:orbit_state"),
+        platform=_slug(words.platform) if words.platform else None,
+        orbit_direction=words.orbit_state,
         relative_orbit=orbit,
         baseline=baseline,
-        cloud_pct=said.get("eo:cloud_cover"),
+        cloud_pct=words.cloud_cover,
         offset_dn=offset_dn,
         offset_rule=offset_rule,
     )
@@ -92,81 +96,67 @@ def _digest(item: pystac.Item, assets: dict[str, str], said: dict[str, pystac.As
     )
 
 
-def _baseline(item: pystac.Item) -> str | None:
+def _baseline(item: pystac.Item, words: Said) -> str | None:
     """Processing baseline as `04.00`, from its property or the product's name; None where neither says."""
-    said = item.properties.get("s2:processing_baseline")
-    if said is None:
-        match = re.search(r"_N(\d\d)(\d\d)_", f"{item.properties.get('s2:product_uri', '')} {item.id}")
-        return f"{match[1]}.{match[2]}" if match else None
-    match = re.fullmatch(r"(\d+)\.(\d+)", str(said))
-    if match is None:
-        raise InputError(f"{item.id}: `s2:processing_baseline` is {said!r}, not like 04.00")
-    return f"{int(match[1]):02d}.{match[2]:0<2}"
+    if words.baseline is not None:
+        major, minor = words.baseline.split(".")
+        return f"{int(major):02d}.{minor:0<2}"
+    match = re.search(r"_N(\d\d)(\d\d)_", f"{words.product_uri} {item.id}")
+    return f"{match[1]}.{match[2]}" if match else None
 
 
-def _offset(rule: str, baseline: str | None) -> tuple[int, str | None]:
+def _offset(item: pystac.Item, rule: str, baseline: str | None) -> tuple[int, str | None]:
     """What to subtract, and why."""
     if rule == "none":
         return 0, None
     if baseline is None:
-        raise ValueError("its processing baseline is unknown, and so is the offset of its pixels")
+        raise InputError(f"item {item.id}: its processing baseline is unknown, and so is the offset of its pixels")
     # Both have two digits on either side, so they compare as text.
     if baseline >= _OFFSET_SINCE:
         return _OFFSET_DN, f"baseline {baseline}: {_OFFSET_DN}"
     return 0, f"baseline {baseline}: none"
 
 
-def _moment(item: pystac.Item) -> dt.datetime:
+def _moment(item: pystac.Item, words: Said) -> dt.datetime:
     """UTC second: the datatake's start for S2 (providers disagree on `datetime`), the slice's start for S1."""
-    said = item.properties
-    if match := re.search(r"_(\d{8}T\d{6})_", str(said.get("s2:datatake_id", ""))):
-        return dt.datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=dt.UTC)
-    if match := re.match(r"S2[A-D]_MSIL\w\w_(\d{8}T\d{6})_", item.id):
-        return dt.datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=dt.UTC)
-    text = said.get("start_datetime") or said.get("datetime")
-    if not text:
-        raise InputError(f"{item.id}: neither `datetime` nor `start_datetime` is set")
-    return _utc(text).replace(microsecond=0)
+    named = re.search(r"_(\d{8}T\d{6})_", words.datatake or "") or re.match(r"S2[A-D]_MSIL\w\w_(\d{8}T\d{6})_", item.id)
+    if named:
+        return dt.datetime.strptime(named[1], "%Y%m%dT%H%M%S").replace(tzinfo=dt.UTC)
+    moment = words.start_datetime or words.datetime
+    if moment is None:
+        raise InputError(f"item {item.id}: neither `datetime` nor `start_datetime` is set")
+    return moment.replace(microsecond=0)
 
 
-def _orbit(item: pystac.Item) -> int | None:
-    if (orbit := item.properties.get("sat:relative_orbit")) is not None:
-        return int(orbit)
+def _orbit(item: pystac.Item, words: Said) -> int | None:
+    if words.relative_orbit is not None:
+        return words.relative_orbit
     match = re.search(r"_R(\d{3})_", item.id)
     return int(match[1]) if match else None
 
 
-def _tile(item: pystac.Item) -> str:
-    said = item.properties
-    named = said.get("s2:mgrs_tile") or str(said.get("grid:code", "")).removeprefix("MGRS-")
+def _tile(item: pystac.Item, words: Said) -> str:
     match = re.search(r"_T(\d\d[A-Z]{3})_", item.id)
+    named = words.tile or (words.grid_code or "").removeprefix("MGRS-")
     return _slug(named or (match[1] if match else item.id))
 
 
-def _epsg(item: pystac.Item, key: str) -> int:
-    said: dict[str, Any] = {**item.properties, **item.assets[key].extra_fields}
-    code = said.get("proj:epsg") or str(said.get("proj:code", "")).removeprefix("EPSG:")
-    try:
-        return int(code)
-    except ValueError as error:
-        raise InputError(f"{item.id}: neither `proj:epsg` nor `proj:code` names a CRS") from error
+def _epsg(item: pystac.Item, words: Said) -> int:
+    if words.epsg is not None:
+        return words.epsg
+    if match := re.fullmatch(r"EPSG:(\d+)", words.code or ""):
+        return int(match[1])
+    raise InputError(f"item {item.id}: neither `proj:epsg` nor `proj:code` names a CRS")
 
 
-def _grid(item: pystac.Item, key: str) -> tuple[tuple[float, float], tuple[int, int], float]:
-    """(left, top), (width, height) and pixel size of an asset."""
-    said: dict[str, Any] = {**item.properties, **item.assets[key].extra_fields}
-    transform, size = said.get("proj:transform"), said.get("proj:shape")
-    if transform is None or size is None:
-        raise InputError(f"{item.id}: asset {key} has no `proj:transform` and `proj:shape`")
-    if len(transform) < 6 or len(size) != 2:
-        raise InputError(f"{item.id}: asset {key}: `proj:transform` needs 6 or 9 numbers and `proj:shape` 2")
-    return (float(transform[2]), float(transform[5])), (int(size[1]), int(size[0])), math.fabs(transform[0])
+def _grid(item: pystac.Item, words: Said) -> tuple[tuple[float, float], tuple[int, int], float]:
+    """(left, top), (width, height) and pixel size of the raster."""
+    if words.transform is None or words.shape is None:
+        raise InputError(f"item {item.id}: `proj:transform` and `proj:shape` are not both set")
+    pixel_m, _, left, _, _, top = words.transform[:6]
+    height, width = words.shape
+    return (left, top), (width, height), abs(pixel_m)
 
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _utc(text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import pystac
 import shapely
-from shapely.errors import ShapelyError
 
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import EmptySearch, InputError
@@ -55,8 +54,8 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
                 labels += [_label(item, document, sources[collection])] if footprint(item).intersects(near) else []
             elif footprint(item).intersects(region):
                 found += _acquisitions(item, document, recipe, provider, imagery[collection])
-        except (ValueError, TypeError, KeyError, AttributeError, ShapelyError) as error:
-            raise InputError(f"{item.get_self_href() or document.href}: item {item.id}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{item.get_self_href() or document.href}: {error}") from error
     clear = [one for one in merge(found) if (one.cloud_pct or 0) <= recipe.clouds.max_item_pct]
     for collection, name in imagery.items():
         if not any(one.sensor == name for one in clear):
@@ -102,7 +101,7 @@ def _same_ground(one: Acquisition, other: Acquisition) -> bool:
 
 def _label(item: pystac.Item, document: Document, crosswalk: Crosswalk) -> LabelRaster:
     if crosswalk.asset not in item.assets:
-        raise InputError(f"{item.id}: has no asset {crosswalk.asset!r}, where {crosswalk.name} keeps its classes")
+        raise InputError(f"item {item.id}: has no asset {crosswalk.asset!r}, where {crosswalk.name} keeps its classes")
     start, end = interval(item)
     version = str(item.properties.get(crosswalk.version_property or "", "")) or "unknown"
     href = item.assets[crosswalk.asset].href.split("?")[0]

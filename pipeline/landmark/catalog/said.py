@@ -1,0 +1,50 @@
+"""The STAC keys landmark reads, checked at the door: what an item says, whatever the provider calls it."""
+
+import datetime as dt
+from typing import Annotated
+
+import pystac
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from landmark.base.files import parse
+
+
+def _utc(moment: dt.datetime) -> dt.datetime:
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+
+
+Moment = Annotated[dt.datetime, AfterValidator(_utc)]
+
+
+class Said(BaseModel):
+    """Properties of an item, with those of one of its assets before them; a moment without a zone is UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    datetime: Moment | None = None
+    start_datetime: Moment | None = None
+    end_datetime: Moment | None = None
+    platform: str | None = None
+    relative_orbit: int | None = Field(None, alias="sat:relative_orbit")
+    orbit_state: str | None = Field(None, alias="sat:orbit_state")
+    cloud_cover: float | None = Field(None, alias="eo:cloud_cover")
+    baseline: str | None = Field(None, alias="s2:processing_baseline", pattern=r"^\d+\.\d+$")
+    datatake: str | None = Field(None, alias="s2:datatake_id")
+    product_uri: str | None = Field(None, alias="s2:product_uri")
+    tile: str | None = Field(None, alias="s2:mgrs_tile")
+    grid_code: str | None = Field(None, alias="grid:code", pattern=r"^\w+-\w+$")
+    epsg: int | None = Field(None, alias="proj:epsg")
+    code: str | None = Field(None, alias="proj:code")
+    transform: tuple[float, ...] | None = Field(None, alias="proj:transform", min_length=6)
+    shape: tuple[int, int] | None = Field(None, alias="proj:shape")
+
+
+def said(item: pystac.Item, asset: str | None = None) -> Said:
+    """What an item says of itself and of an asset.
+
+    Raises:
+        InputError: a value is not of its key's kind.
+    """
+    of_asset = item.assets[asset].extra_fields if asset is not None else {}
+    properties = item.to_dict(include_self_link=False, transform_hrefs=False)["properties"]
+    return parse(Said, {**properties, **of_asset}, f"item {item.id}", strict=True)
