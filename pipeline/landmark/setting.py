@@ -63,17 +63,18 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
     Raises:
         InputError: naming file, key, value and remedy.
     """
+    provider = load(Provider, "profiles/providers", recipe.provider)
     return Setting(
         recipe=recipe,
-        provider=load(Provider, "profiles/providers", recipe.provider),
+        provider=provider,
         sensors=dict(load_sensors(recipe.sensors)),
         meaning=load_meaning(recipe),
         grammar=load_grammar(recipe.captions),
-        document=open_document(_catalog(recipe, catalog)),
+        document=open_document(_catalog(recipe, provider, catalog)),
     )
 
 
-def _catalog(recipe: Recipe, given: str | None) -> str:
+def _catalog(recipe: Recipe, provider: Provider, given: str | None) -> str:
     place = given or recipe.catalog
     if place == "world":
         from landmark import world
@@ -81,7 +82,7 @@ def _catalog(recipe: Recipe, given: str | None) -> str:
         return str(world.demo())
     if place is None:
         raise InputError(
-            f"{recipe.name}: gives no `catalog`, and this version does not search STAC APIs yet:"
+            f"{recipe.name}: gives no `catalog`, and this version does not search STAC APIs ({provider.api}) yet:"
             " name a static STAC catalogue, ItemCollection or Item with --catalog"
         )
     return place

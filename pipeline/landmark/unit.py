@@ -131,7 +131,7 @@ def _cut(one: Acquisition, rows: pa.Table, setting: Setting) -> Cut:
 def carry_out(unit: Unit) -> Tally:
     """Cut, describe and stage every sample of a unit; the staging file appears whole or not at all.
 
-    An error nobody foresaw fails the samples of this unit, not the build; a full disk and a refusal end it.
+    An error nobody foresaw fails the samples of this unit, not the build; a disk that fails and a refusal end it.
     """
     schema = staging_schema(unit.cut.sensor, unit.cut.patch_px)
     try:

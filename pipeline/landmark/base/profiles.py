@@ -35,7 +35,6 @@ class Sensor(Strict):
     """Bands, storage and units of one sensor."""
 
     name: SensorName
-    title: str = Field(description="Words for people, as in captions' legends")
     dtype: Literal["<u2", "<i2"] = Field(description="Stored little-endian type")
     nodata: int = Field(description="Stored value of a pixel without data")
     unit: str = Field(description="What scale x stored value is")

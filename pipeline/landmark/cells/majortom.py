@@ -1,8 +1,8 @@
 """Names of the Major-TOM grid (10 km), by which other Earth-observation corpora join.
 
-Source: Francis & Czerkawski 2024, "Major TOM: Expandable Datasets for Earth Observation" (arXiv 2402.12095): rows of
-    equal latitude
-counted from the equator (U north, D south), each divided into equal columns counted from Greenwich (R east, L west).
+Source: Francis & Czerkawski 2024, "Major TOM: Expandable Datasets for Earth Observation" (arXiv 2402.12095). Rows of
+equal latitude are counted from the equator (U north, D south), each divided into equal columns counted from Greenwich
+(R east, L west).
 """
 
 from typing import Any

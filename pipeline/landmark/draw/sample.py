@@ -89,7 +89,7 @@ def _first(clusters: NDArray[np.str_], recipe: Recipe) -> NDArray[np.str_]:
 
 
 def _buffered(cells: pa.Table, split: list[str], recipe: Recipe) -> NDArray[np.bool_]:
-    """Cells to leave out: nearer than the buffer to a cell of a smaller split (test before val before train)."""
+    """Cells to leave out: nearer than the buffer to another split. Of the two, train yields to val and val to test."""
     priority = np.array([SPLITS.index(name) for name in split])
     lost = np.zeros(len(split), dtype=bool)
     for one, other, _ in gaps_below(cells, priority, buffer_m=recipe.splits.buffer_m, cell_m=recipe.cell_m):
