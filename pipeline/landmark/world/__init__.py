@@ -50,7 +50,7 @@ def _check(out: Path, tile_px: int, block_px: int) -> None:
 
 
 def _fill(building: Path, parameters: dict[str, int], workers: int) -> None:
-    from . import items, publish
+    from landmark.world import items, publish
 
     write = partial(publish.write_unit, out=building, parameters=parameters)
     with running(Where(workers)) as map_units:

@@ -10,7 +10,7 @@ import yaml
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from .plane import F, Noise, Sites, U, mix, rng, segment_distance, unit
+from landmark.world.plane import F, Noise, Sites, U, mix, rng, segment_distance, unit
 
 At = tuple[F, F]
 B = NDArray[np.bool_]

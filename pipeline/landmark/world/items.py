@@ -11,8 +11,8 @@ import yaml
 from numpy.typing import NDArray
 from shapely.geometry import mapping
 
-from .scenes import Cover, Footprint, Pass, Take, Zone, degrees, stamp, swath_polygon
-from .sensors import BANDS, sun
+from landmark.world.scenes import Cover, Footprint, Pass, Take, Zone, degrees, stamp, swath_polygon
+from landmark.world.sensors import BANDS, sun
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 STEPS = {**BANDS, "SCL": 2}

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from .ground import At, Bank, Canvas, Land, Parcels, Stream, parcels, roads, settle
-from .plane import F, Noise, Sites, nearest_sites, unit
+from landmark.world.ground import At, Bank, Canvas, Land, Parcels, Stream, parcels, roads, settle
+from landmark.world.plane import F, Noise, Sites, nearest_sites, unit
 
 
 @lru_cache(maxsize=2)

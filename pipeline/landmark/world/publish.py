@@ -17,12 +17,12 @@ from pyproj import Transformer
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from . import items, scenes
-from .ground import Land
-from .places import PLACES
-from .plane import F, Plane
-from .scenes import SWATH_SLANT, Footprint, Pass, Zone, zones
-from .sensors import (
+from landmark.world import items, scenes
+from landmark.world.ground import Land
+from landmark.world.places import PLACES
+from landmark.world.plane import F, Plane
+from landmark.world.scenes import SWATH_SLANT, Footprint, Pass, Zone, zones
+from landmark.world.sensors import (
     BANDS,
     HALO,
     Ground10,

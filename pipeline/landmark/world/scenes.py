@@ -11,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from .plane import Plane
+from landmark.world.plane import Plane
 
 SWATH_SLANT = 0.25  # metres by which the swath's edge moves east for each metre north
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .ground import COVER, At, Land, signatures
-from .plane import F, Noise, U, fractal, rng, seed_of, unit
+from landmark.world.ground import COVER, At, Land, signatures
+from landmark.world.plane import F, Noise, U, fractal, rng, seed_of, unit
 
 BANDS: dict[str, int] = {
     "B01": 6, "B02": 1, "B03": 1, "B04": 1, "B05": 2, "B06": 2, "B07": 2, "B08": 1, "B8A": 2, "B09": 6,
