@@ -145,8 +145,8 @@ def test_a_catalogue_lies_relative_to_its_recipe(
 ) -> None:
     (tmp_path / "planet").symlink_to(world)
     moved = at(tmp_path / "recipes", recipe(), catalog="../planet")
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "quite" / "elsewhere").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "quite" / "elsewhere")
     build(few(moved, tmp_path / "corpus"))
     assert files(tmp_path / "corpus") == files(sealed)
 

@@ -9,19 +9,17 @@ from landmark.base.recipe import Recipe, load_recipe
 
 DEFAULT_RECIPE = "demo"
 
-RecipeName = Annotated[
-    str | None, typer.Argument(help="A recipe of manifests/ by name, or a path.", metavar="[RECIPE]")
-]
+RecipeName = Annotated[str | None, typer.Argument(help="A recipe by name or path; by default demo.", metavar="RECIPE")]
 Region = Annotated[
     str | None, typer.Option(help="Override the region: west,south,east,north, a GeoJSON file, or a recipe's name.")
 ]
 Sensors = Annotated[str | None, typer.Option(help="Override the sensors, e.g. s1,s2.")]
 Catalog = Annotated[str | None, typer.Option(help="STAC catalogue, ItemCollection or Item, by path or URL.")]
-Out = Annotated[Path | None, typer.Option(help="Corpus folder.  [default: corpora/<recipe>]")]
+Out = Annotated[Path | None, typer.Option(help="Corpus folder; by default corpora/<recipe>.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cells of the hash ranking.")]
-Workers = Annotated[int | None, typer.Option(min=0, help="Processes; 0 works in this one.  [default: cores]")]
+Workers = Annotated[int | None, typer.Option(min=0, help="Processes, by default one a core; 0 works in this one.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler, tcp://…")]
-Locked = Annotated[bool, typer.Option("--locked", help="Do not search; refuse inputs that differ from the lock.")]
+Locked = Annotated[bool, typer.Option("--locked", help="Never search: build from the plan that stands.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
