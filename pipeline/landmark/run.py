@@ -77,6 +77,10 @@ def _serial(fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | L
 def _client(where: Where) -> Iterator[Any]:
     from distributed import Client
 
+    # What goes wrong between client and scheduler comes back as an exception; Dask would print its traceback as well.
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
     if where.scheduler is None:
         with _local_cluster(where.workers) as cluster, Client(cluster, set_as_default=False) as client:
             yield client

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from landmark.base.errors import NotACorpus
+from landmark.base.hashing import names_digest
 from landmark.base.manifest import Manifest, read_document
 from landmark.base.pixels import band_order, decode, nodata_of, pixel_fields, scaled
 
@@ -208,4 +209,5 @@ def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
         index = pq.read_table(root / "index.parquet")
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
-    return index if index.num_rows == sum(shard.rows for shard in manifest.shards) else None
+    known = "id" in index.column_names and names_digest(index["id"].to_pylist()) == manifest.ids
+    return index if known else None

@@ -16,6 +16,11 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def names_digest(names: Iterable[str]) -> str:
+    """Hex digest (32 characters) of names in their order."""
+    return hashlib.blake2b("\n".join(names).encode(), digest_size=16).hexdigest()
+
+
 def rank(seed: int, *names: str) -> int:
     """A place in [0, 2**64) for these names, uniform and independent of every other choice."""
     key = "\x1f".join((str(seed), *names)).encode()

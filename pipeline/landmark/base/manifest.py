@@ -88,6 +88,7 @@ class Manifest(Strict):
     recipe_digest: str
     lock_digest: str
     content: str = Field(description="Digest of all shards' content digests")
+    ids: str = Field(description="Digest of all sample ids, in the order of shards and rows")
     patch_px: int
     resolution_m: float
     sensors: list[str]

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from landmark.base.corpus import read_index
-from landmark.base.hashing import digest
+from landmark.base.hashing import digest, names_digest
 from landmark.base.manifest import Lock, Manifest, Shard
 from landmark.base.outcomes import Outcome, ledger_table
 from landmark.base.profiles import load_sensor
@@ -46,6 +46,7 @@ def write_documents(
         recipe_digest=lock.recipe_digest,
         lock_digest=lock.digest,
         content=digest([[shard.path, shard.content] for shard in shards]),
+        ids=names_digest(index["id"].to_pylist()),
         patch_px=recipe.patch_px,
         resolution_m=recipe.resolution_m,
         sensors=list(recipe.sensors),
