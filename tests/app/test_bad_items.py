@@ -11,33 +11,16 @@ from typing import Any
 import pytest
 
 from landmark import open as open_corpus
-from landmark.app import main
 from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
 from landmark.run import Where
+from tests.app.conftest import Run
 from tests.base.parts import text
 from tests.catalog.items import Json, changed, collected, items_of
 
 Write = Callable[..., Path]
-Run = Callable[..., tuple[int, str, str]]
 RADAR, OPTICAL, COVER = "sentinel-1-rtc", "sentinel-2-l2a", "esa-worldcover"
 BASELINES = {"s2__processing_baseline": None, "s2__product_uri": None, "s2__granule_id": None, "s2__datastrip_id": None}
-
-
-@pytest.fixture
-def landmark(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs the command line in an empty folder: (exit code, stdout, stderr)."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["landmark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        out, err = capfd.readouterr()
-        return int(exit_.value.code or 0), out, err
-
-    return run
 
 
 def refused(result: tuple[int, str, str], *words: object) -> None:

@@ -1,14 +1,18 @@
-"""An archive behind a URL, as object stores serve: byte ranges, and now and then a file that is gone."""
+"""A small sealed corpus, and an archive behind a URL that answers byte ranges and now and then loses a file."""
 
 import http.server
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
+
+from landmark.base.recipe import load_recipe
+from landmark.build import Request, build
+from landmark.run import Where
 
 
 class Archive(http.server.SimpleHTTPRequestHandler):
@@ -54,3 +58,21 @@ def gone() -> Iterator[set[str]]:
     """Ends of the paths the archive has lost for now."""
     yield Archive.gone
     Archive.gone.clear()
+
+
+def few(recipe: Path, out: Path, **changes: Any) -> Request:
+    """A build of three cells in this process."""
+    return Request(load_recipe(str(recipe), limit=3), out, Where(), **changes)
+
+
+@pytest.fixture(scope="session")
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sealed") / "corpus"
+
+
+@pytest.fixture
+def sealed(_place: Path, recipe: Callable[..., Path]) -> Path:
+    """The corpus of three cells, built once and undisturbed: copy it before you hurt it."""
+    if not _place.exists():
+        build(few(recipe(), _place))
+    return _place

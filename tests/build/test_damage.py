@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,32 +14,13 @@ from landmark.base.corpus import Sample
 from landmark.base.errors import NotACorpus, Unsealed
 from landmark.base.files import room
 from landmark.base.manifest import Manifest
-from landmark.base.recipe import load_recipe
-from landmark.build import Request, build, plan
-from landmark.run import Where
+from landmark.build import build, plan
 from tests.base.parts import text
+from tests.build.conftest import few
 from tests.build.test_build import files
 
 Write = Callable[..., Path]
 Hurt = Callable[[Path], object]
-
-
-def few(recipe: Path, out: Path, **changes: Any) -> Request:
-    """A build of three cells in this process."""
-    return Request(load_recipe(str(recipe), limit=3), out, Where(), **changes)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("damage") / "corpus"
-
-
-@pytest.fixture
-def sealed(place: Path, recipe: Write) -> Path:
-    """The corpus of three cells, whole."""
-    if not place.exists():
-        build(few(recipe(), place))
-    return place
 
 
 @pytest.fixture

@@ -18,33 +18,15 @@ from landmark.base.errors import InputsChanged, LandmarkError, OtherRecipe
 from landmark.base.files import room
 from landmark.base.recipe import load_recipe
 from landmark.build import Request, build, plan
-from landmark.run import Where
 from landmark.setting import Setting, prepare
 from tests.base.parts import text
+from tests.build.conftest import few
 from tests.build.test_build import files
 from tests.catalog.items import collected, items_of
 
 Write = Callable[..., Path]
 COLLECTIONS = ("sentinel-2-l2a", "sentinel-1-rtc", "esa-worldcover")
 PROVIDER = room("profiles/providers") / "planetary-computer.yaml"
-
-
-def few(recipe: Path, out: Path, **changes: Any) -> Request:
-    """A build of three cells in this process."""
-    return Request(load_recipe(str(recipe), limit=3), out, Where(), **changes)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("guards") / "corpus"
-
-
-@pytest.fixture
-def sealed(place: Path, recipe: Write) -> Path:
-    """The corpus of three cells, built undisturbed."""
-    if not place.exists():
-        build(few(recipe(), place))
-    return place
 
 
 @pytest.fixture
