@@ -36,7 +36,7 @@ def make_plan(
     found = search(setting.document, recipe, provider=setting.provider, crosswalks=meaning.crosswalks)
     log.info("found %d acquisitions and %d label rasters", len(found.acquisitions), len(found.labels))
     _refuse_resolution(recipe, found.acquisitions)
-    # Cells no image comes near are never counted out: a continent may hold a few scenes.
+    # A region may be a continent and hold a few scenes: only cells under an image are enumerated.
     region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in found.acquisitions]))
     size = {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
     on_utm = recipe.grid == "utm"

@@ -55,7 +55,7 @@ def _page(said: dict[str, Any], plan: Any) -> str:
         (
             f"samples       {said['samples']}  ({counts})",
             f"acquisitions  {said['acquisitions']}",
-            f"cells         {considered['planned']} of {considered['cells']} in the region"
+            f"cells         {considered['planned']} of {considered['cells']} under an image"
             + (f"  (not: {left})" if left else ""),
             f"requests      about {said['requests']}",
             f"fetched       about {fetched_gb:.2f} GB, {said['amplification']:.1f} bytes for each byte kept",

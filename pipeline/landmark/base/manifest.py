@@ -47,7 +47,7 @@ class Lock(Strict):
     files: list[InputFile]
     rules: str = Field(description="Digest of profiles, taxonomy, crosswalks, thresholds and grammar")
     considered: dict[str, int] = Field(
-        description="Candidate cells, and how many of them are planned or left out, by reason"
+        description="Cells of the region under an image, and how many of them are planned or left out, by reason"
     )
     proof: dict[str, Any] = Field(description="Why no split leaks into another")
     libraries: dict[str, str] = Field(description="Versions of the libraries that touch pixels")
