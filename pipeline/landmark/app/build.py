@@ -70,5 +70,6 @@ def _page(manifest: Any, folder: Any, seconds: float) -> str:
     for sensor, splits in manifest.samples.items():
         lines.append(f"  {sensor}: " + ", ".join(f"{split} {count}" for split, count in splits.items()))
     lines.append("  labels: " + (", ".join(f"{label} {count}" for label, count in manifest.labels.items()) or "none"))
+    lines += [f"  look here: {finding}" for finding in manifest.findings]
     lines.append(f"  content {manifest.content}  lock {manifest.lock_digest}")
     return "\n".join(lines)

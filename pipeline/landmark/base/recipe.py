@@ -84,6 +84,7 @@ class Clouds(Strict):
 
     max_item_pct: float = Field(70, ge=0, le=100, description="Of the whole item, from the catalogue")
     max_chip_pct: float = Field(25, ge=0, le=100, description="Cloud plus shadow of the chip, from its own mask")
+    best_of: int = Field(3, ge=1, description="Masks looked at per cell and period, clearest items first; 1: none")
 
 
 class Sampling(Strict):
@@ -139,6 +140,7 @@ class Recipe(Strict):
     time: TimeRange
     sensors: tuple[SensorName, ...] = Field(("s1", "s2"), min_length=1)
     provider: str = Field("planetary-computer", description="Name of a file in profiles/providers/")
+    orbit_direction: Literal["any", "ascending", "descending"] = Field("any", description="Of Sentinel-1")
     catalog: str | None = Field(None, description="`world`, or path or URL of a STAC document; else the provider's API")
     grid: Literal["utm", "source"] = Field("utm", description="source: cells anchored at each raster's own corner")
     patch_px: int = Field(120, ge=6, le=1200)
