@@ -14,6 +14,7 @@ from landmark.base.manifest import Manifest, Projection, Shard, read_document
 from landmark.base.outcomes import Outcome
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import shard_schema
+from landmark.io.store import sweep
 from landmark.lockfile import Planned
 from landmark.run import Lost, MapUnits
 from landmark.setting import Setting
@@ -84,8 +85,9 @@ def project(
     Raises:
         Unprojected: a worker died on a shard; the sealed corpus is as it was.
     """
-    key = digest([landmark.__version__, manifest.content])
-    notes = pack.projecting_folder(corpus / _PROJECTING / key, tasks)
+    # Named by the samples and who writes them: what was noted under another name is no use.
+    notes = corpus / _PROJECTING / digest([landmark.__version__, manifest.content])
+    notes.mkdir(parents=True, exist_ok=True)
     written = {task.shard.path: found for task in tasks if (found := pack.read_projected(notes, task)) is not None}
     for task, result in map_units(pack.write_tar, [task for task in tasks if task.shard.path not in written]):
         if isinstance(result, Lost):
@@ -114,6 +116,9 @@ def reopen(corpus: Path) -> Manifest:
         if not path.is_file() or path.stat().st_size != shard.size_bytes:
             raise NotACorpus(f"{path} is missing or damaged; delete {corpus / 'corpus.json'} and build again")
     shutil.rmtree(corpus / "staging", ignore_errors=True)
+    for folder in {(corpus / shard.path).parent for shard in manifest.shards}:
+        sweep(folder)
+    # Before the manifest names them, written .tar files and their notes wait for a build that asks again.
     if manifest.projections:
         shutil.rmtree(corpus / _PROJECTING, ignore_errors=True)
     pack.refresh_index(corpus, manifest)

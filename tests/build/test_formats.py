@@ -183,9 +183,23 @@ def test_a_client_killed_among_the_tars_resumes_to_the_same_bytes(both: Path, co
     assert files(copy) == files(both)
 
 
+def test_what_was_written_waits_through_a_build_that_does_not_ask(
+    both: Path, copy: Path, recipe: Write, tmp_path: Path
+) -> None:
+    *_, last = interrupted(copy, recipe(), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tars(last)}
+    build(asking(recipe(), last, None))
+    assert not list(last.rglob("shards/**/.*.partial"))
+    assert landmark.open(last).manifest.projections == []
+    build(asking(recipe(), last))
+    assert {path: path.stat().st_mtime_ns for path in tars(last)} == before
+    assert files(last) == files(both)
+
+
 def test_what_a_kill_after_the_manifest_left_is_cleared(both: Path, recipe: Write, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "copy"))
     (copy / "projecting" / "key").mkdir(parents=True)
+    tars(copy)[0].with_name(f".{tars(copy)[0].name}.4711.partial").write_bytes(b"half")
     build(asking(recipe(), copy, None))
     assert files(copy) == files(both) and not (copy / "projecting").exists()
 

@@ -121,10 +121,7 @@ def test_the_card_alone_makes_the_columns_known(built: Path, load: Callable[...,
 # -- webdataset ------------------------------------------------------------------------------------------------------
 
 # It leaves the last .tar of a list open until it is collected.
-unclosed = pytest.mark.filterwarnings(
-    r"ignore:unclosed file <_io.BufferedReader name='.*\.tar':ResourceWarning",
-    r"ignore:Exception ignored in. <_io.FileIO name='.*\.tar':pytest.PytestUnraisableExceptionWarning",
-)
+unclosed = pytest.mark.filterwarnings(r"ignore:unclosed file <_io.BufferedReader name='.*\.tar':ResourceWarning")
 
 
 @unclosed

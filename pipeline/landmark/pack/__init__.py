@@ -6,7 +6,6 @@ from landmark.pack.staging import Staging, Status, write_staging
 from landmark.pack.tars import (
     TarTask,
     note_projected,
-    projecting_folder,
     read_projected,
     tar_tasks,
     with_projections,
@@ -22,7 +21,6 @@ __all__ = [
     "note_packed",
     "note_projected",
     "packing_folder",
-    "projecting_folder",
     "read_packed",
     "read_projected",
     "refresh_index",

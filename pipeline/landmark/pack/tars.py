@@ -4,7 +4,7 @@ import datetime as dt
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +17,7 @@ from landmark.base.errors import NotACorpus
 from landmark.base.hashing import file_sha256
 from landmark.base.manifest import Manifest, Projection, Shard
 from landmark.base.pixels import pixel_fields
-from landmark.io.store import appearing, sweep, write_bytes
+from landmark.io.store import appearing, write_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,6 @@ def write_tar(task: TarTask) -> Projection:
         size_bytes=target.stat().st_size,
         sha256=file_sha256(target),
     )
-
-
-def projecting_folder(notes: Path, tasks: Sequence[TarTask]) -> Path:
-    """Make the folder where written .tar files are noted, and clear it and the shards' of what is half-written."""
-    notes.mkdir(parents=True, exist_ok=True)
-    for folder in {notes, *((task.corpus / task.path).parent for task in tasks)}:
-        sweep(folder)
-    return notes
 
 
 def note_projected(folder: Path, projection: Projection) -> None:
