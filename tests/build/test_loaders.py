@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -107,6 +109,19 @@ def test_datasets_knows_a_config_for_each_sensor_and_takes_nothing_else_for_samp
         load(str(built))
     for name in ("index.parquet", "plan.parquet", "ledger.parquet", "cover.parquet"):
         assert (built / name).is_file()
+
+
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_the_card_says_of_each_column_what_its_file_says(sensor: str, built: Path, load: Callable[..., Any]) -> None:
+    import datasets
+
+    schema = pq.read_schema(next(built.glob(f"shards/g0000/{sensor}-*.parquet")))
+    plain = pa.schema([field for field in schema if not pa.types.is_map(field.type)])
+    said = load(str(built), sensor, split="train", streaming=True).features
+    known = datasets.Features.from_arrow_schema(plain)
+    assert list(said) == schema.names
+    assert {name: said[name] for name in known} == dict(known)
+    assert {name for name, kind in said.items() if kind == datasets.Json()} == {"fractions", "finer"}
 
 
 def test_the_card_alone_makes_the_columns_known(built: Path, load: Callable[..., Any], tmp_path: Path) -> None:
