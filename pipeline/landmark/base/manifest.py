@@ -80,6 +80,16 @@ class Shard(Strict):
     content: str = Field(description="Digest of ids, decoded pixels and facts, in row order")
 
 
+class Projection(Strict):
+    """A shard's samples once more, in the same order, in the format of other loaders."""
+
+    path: str = Field(description="Relative to the corpus folder")
+    shard: str = Field(description="Path of the shard it was made from, and with it its generation")
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
 class Manifest(Strict):
     """`corpus.json`: written last, and the only mutable truth."""
 
@@ -107,6 +117,7 @@ class Manifest(Strict):
     licences: list[str]
     attributions: list[str]
     shards: list[Shard]
+    projections: list[Projection] = Field([], description="In the order of their shards; a shard need not have one")
 
 
 def read_document(model: type[Strict], path: Path) -> Any:

@@ -129,6 +129,16 @@ class Output(Strict):
     """How the corpus is written."""
 
     shard_mb: float = Field(256, gt=0, description="Size of a shard to aim at, in 10^6 bytes")
+    formats: tuple[Literal["parquet", "webdataset"], ...] = Field(
+        ("parquet",), description="webdataset: a .tar of the same samples beside each Parquet shard"
+    )
+
+    @field_validator("formats")
+    @classmethod
+    def _parquet_and_more(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if "parquet" not in formats:
+            raise ValueError("Parquet is the corpus and always written: add parquet to the list")
+        return tuple(sorted(set(formats)))
 
 
 class Recipe(Strict):
@@ -190,11 +200,11 @@ class Recipe(Strict):
         return self.patch_px * self.resolution_m
 
     def asked(self) -> dict[str, Any]:
-        """What is asked for, as JSON, wherever it lies: no catalogue, and files by their names.
+        """What is asked for, as JSON, wherever it lies: no catalogue, files by their names, no formats.
 
-        The lock names what was read, and digests what the files say.
+        The lock names what was read, and digests what the files say. A format more changes no sample.
         """
-        asked = self.model_dump(mode="json", exclude={"catalog"})
+        asked = self.model_dump(mode="json", exclude={"catalog": True, "output": {"formats"}})
         labels = [{**entry, "source": Path(entry["source"]).stem} for entry in asked["labels"]]
         names = {key: Path(asked[key]).stem for key in ("provider", "taxonomy")}
         return {**asked, **names, "labels": labels}
@@ -206,7 +216,12 @@ class Recipe(Strict):
 
 
 def load_recipe(
-    name: str, *, region: str | None = None, sensors: str | None = None, limit: int | None = None
+    name: str,
+    *,
+    region: str | None = None,
+    sensors: str | None = None,
+    limit: int | None = None,
+    formats: str | None = None,
 ) -> Recipe:
     """A recipe by name or path, with the command line's changes, its region resolved to a geometry.
 
@@ -221,6 +236,8 @@ def load_recipe(
         value["sensors"] = [part.strip() for part in sensors.split(",")]
     if limit is not None:
         value["limit"] = limit
+    if formats is not None and isinstance(output := value.get("output", {}), dict):
+        value["output"] = {**output, "formats": [part.strip() for part in formats.split(",")]}
     recipe = parse(Recipe, value, path)
     return recipe.model_copy(update={"region": _resolved(recipe.region, path), **_beside(recipe, path)})
 

@@ -68,8 +68,13 @@ def write_documents(
     )
     write_bytes(corpus / "README.md", card(manifest).encode())
     write_bytes(corpus / "ATTRIBUTION.md", attribution(manifest).encode())
-    write_bytes(corpus / "corpus.json", manifest.model_dump_json(indent=1).encode())
+    write_manifest(corpus, manifest)
     return manifest
+
+
+def write_manifest(corpus: Path, manifest: Manifest) -> None:
+    """Write `corpus.json`, whole: what it names must stand by then."""
+    write_bytes(corpus / "corpus.json", manifest.model_dump_json(indent=1).encode())
 
 
 def refresh_index(corpus: Path, manifest: Manifest) -> None:
