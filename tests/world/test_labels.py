@@ -14,9 +14,10 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import Resampling
 from scipy import ndimage
 
-from landmark.world import scenes
+from landmark.world import labels, scenes
 from landmark.world.ground import signatures
 from landmark.world.places import PLACES
+from landmark.world.plane import to_plane
 
 NAMES = ["water", "trees", "grass", "flooded_vegetation", "crops", "shrub_and_scrub", "built", "bare", "snow_and_ice"]
 DYNAMIC_WORLD = {10: 1, 20: 5, 30: 2, 40: 4, 50: 6, 60: 7, 70: 8, 80: 0, 90: 3}  # by WorldCover's codes
@@ -81,24 +82,34 @@ def test_corine_covers_the_european_tiles(world: Path, corine: rasterio.DatasetR
         assert held == [zone.place == "europe"] * 4
 
 
-def test_corine_is_the_ground_as_far_as_100_m_and_25_ha_go(corine: rasterio.DatasetReader) -> None:
-    codes, legend = corine.read(1), signatures()["corine"]
-    zone = next(zone for zone in scenes.zones(tile_px=366, block_px=128, seed=0) if zone.place == "europe")
-    within = ndimage.maximum_filter(codes, 3) == ndimage.minimum_filter(codes, 3)  # a pixel or more from any border
-    rows, columns = np.nonzero(within & (codes != -128))
+def test_corine_is_the_ground_as_far_as_100_m_and_25_ha_go(
+    corine: rasterio.DatasetReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes, legend = corine.read(1), np.array(signatures()["corine"])
+    europe = [zone for zone in scenes.zones(tile_px=366, block_px=128, seed=0) if zone.place == "europe"]
+    monkeypatch.setattr(labels, "LEAST_PX", 1)
+    fine = labels.corine(europe).codes
+    for code in np.unique(fine):
+        patches, _ = ndimage.label(fine == code)
+        large = (np.bincount(patches.ravel()) >= 25)[patches] & (patches > 0)
+        assert (codes[large] == code).all()
+    rows, columns = np.nonzero(codes != -128)
     pick = np.random.default_rng(5).choice(len(rows), 200, replace=False)
-    # A window about each point, so that lines and streams are found as in any window.
-    local = f"+proj=tmerc +lon_0={zone.lon} +lat_0={zone.lat} +k=1 +datum=WGS84"
-    to_plane = Transformer.from_crs("EPSG:3035", local, always_xy=True)
-    kinds = list(signatures()["kinds"].values())
-    agree = 0
+    commonest = middle = 0
     for row, column in zip(rows[pick], columns[pick], strict=True):
-        x, y = corine.xy(row, column)
-        u, v = to_plane.transform([x], [y])
-        kind = int(PLACES["europe"]((np.asarray(u)[None], np.asarray(v)[None]), 0).most[0, 0])
-        agree += legend[codes[row, column] - 1] == kinds[kind]["clc"]
-    print("corine", agree)
-    assert agree >= 150
+        ground = corine_codes_of_ground(europe[0], *corine.xy(row, column))
+        found, counts = np.unique(ground, return_counts=True)
+        commonest += found[counts.argmax()] == legend[fine[row, column] - 1]
+        middle += ground[5, 5] == legend[codes[row, column] - 1]
+    assert commonest >= 190  # of 200; other points of the pixel may tip a narrow majority
+    assert middle >= 110  # most of the rest is fields, woods and towns under 25 ha
+
+
+def corine_codes_of_ground(zone: scenes.Zone, x: float, y: float) -> NDArray[np.int64]:
+    """Return the codes of 10 x 10 points, 10 m apart, about the middle of a CORINE pixel."""
+    off_m = 10 * np.arange(10) - 45.0
+    at = to_plane(zone.lon, zone.lat, 3035).transform(*np.meshgrid(x + off_m, y - off_m))
+    return np.array([kind["clc"] for kind in signatures()["kinds"].values()])[PLACES[zone.place](at, 0).most]
 
 
 def test_dynamic_world_comes_as_earth_engine_exports_it(world: Path) -> None:
@@ -132,7 +143,6 @@ def test_dynamic_world_is_mostly_right(world: Path) -> None:
             label, truth = file.read(10), worldcover(world, file, DYNAMIC_WORLD)
         seen = ~np.isnan(label) & (truth >= 0)
         share = (label[seen] == truth[seen]).mean()
-        print("dw", path.name, share)
         assert 0.75 < share < 0.97
 
 
@@ -160,7 +170,6 @@ def test_land_use_comes_by_zone_and_year(world: Path, real: Path) -> None:
             assert (file.dtypes, file.nodata) == (("uint8",), 0)
         assert set(np.unique(codes)) <= {1, 2, 4, 5, 7, 8, 9, 11}
         share = (codes == truth)[truth >= 0].mean()
-        print("lulc", path.name, share)
         assert share > 0.8
         found.setdefault(said["io:tile_id"], []).append((said["start_datetime"][:4], codes))
     years = {tile: [year for year, _ in maps] for tile, maps in found.items()}
