@@ -18,6 +18,8 @@ R = TypeVar("R")
 
 _CONNECT_S = 10
 _AHEAD = 3
+# Dask gives up a worker whose replacement takes 15 s to start, as on a busy machine; with none left, all would wait.
+_REPLACED_S = 600
 # Dask has workers hand freed memory back at once, and each next raster faults its pages in again: keep it instead.
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": 2**29, "MALLOC_MMAP_THRESHOLD_": 2**28}
 
@@ -105,21 +107,20 @@ def _local_cluster(workers: int) -> Iterator[Any]:
     import dask
     from distributed import LocalCluster
 
-    with (
-        dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in _MALLOC.items()}),
-        _deaf_children(),
-    ):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            # None would still take a fixed port, on all interfaces.
-            dashboard_address="127.0.0.1:0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster:
-        yield cluster
+    settings = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in _MALLOC.items()}
+    with dask.config.set({**settings, "distributed.deploy.lost-worker-timeout": _REPLACED_S}):
+        with _deaf_children():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                # None would still take a fixed port, on all interfaces.
+                dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster:
+            yield cluster
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -130,7 +131,10 @@ def test_a_killed_worker_is_replaced_and_changes_no_byte(built: Path, recipe: Wr
     assert files(out) == files(built)
 
 
-def test_every_planned_sample_is_written_dropped_or_failed_by_id(built: Path) -> None:
+def test_every_planned_sample_is_written_dropped_or_failed_by_id(recipe: Write, tmp_path: Path) -> None:
+    built = tmp_path / "corpus"
+    # Without a look at the masks, cloudy chips are planned.
+    build(request(recipe(clouds={"best_of": 1}), built))
     planned = set(pq.read_table(built / "plan.parquet")["id"].to_pylist())
     written = set(landmark.open(built).ids)
     ledger = [row for row in pq.read_table(built / "ledger.parquet").to_pylist() if row["stage"] != "draw"]
@@ -140,6 +144,17 @@ def test_every_planned_sample_is_written_dropped_or_failed_by_id(built: Path) ->
     counts = landmark.open(built).manifest.counts
     assert counts == {"planned": len(planned), "written": len(written), "dropped": len(lost), "failed": 0}
     assert counts["dropped"], "the small world should have a cloudy chip, or this test shows little"
+
+
+def test_looking_at_the_masks_first_loses_no_cell_and_gives_clearer_chips(
+    built: Path, recipe: Write, tmp_path: Path
+) -> None:
+    build(request(recipe(clouds={"best_of": 1}), tmp_path / "corpus"))
+    blind, looked = (landmark.open(corpus).select(sensor="s2").table for corpus in (tmp_path / "corpus", built))
+    assert set(blind["cell"].to_pylist()) <= set(looked["cell"].to_pylist())
+    assert np.mean(looked["cloud_pct"].to_pylist()) < np.mean(blind["cloud_pct"].to_pylist())
+    clear = pq.read_table(built / "clear.parquet")
+    assert len(set(clear["acquisition"].to_pylist())) > 1 and clear.num_rows
 
 
 def test_a_sealed_corpus_of_the_same_recipe_is_left_as_it_is(built: Path, recipe: Write) -> None:

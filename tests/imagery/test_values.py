@@ -10,7 +10,7 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 
-from landmark.base.profiles import Imagery, load_sensor
+from landmark.base.profiles import Imagery
 from landmark.imagery.values import block_mean, darkest, implausible, interpolated, linear_power
 from tests.base.parts import examples
 from tests.io.rasters import noise, write_raster

@@ -57,6 +57,7 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
         "product": "P",
         "items": ["one", "two"][: 1 + seed % 2],
         "offset_rule": "baseline 04.00: 1000" if sensor == "s2" else None,
+        "dark_dn": 1100 if sensor == "s2" else None,
         "valid_pct": float(np.float32(chance.uniform(95, 100))),
         "cloud_pct": 3.5 if sensor == "s2" else None,
         "shadow_pct": 0.0 if sensor == "s2" else None,

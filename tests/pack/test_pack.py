@@ -307,9 +307,10 @@ def test_a_noted_shard_is_remembered_until_it_is_gone(tmp_path):
 
 
 def lock_of(recipe):
-    said = {"plan_sha256": "p", "cover_sha256": "c", "catalog": "x", "acquisitions": [], "labels": [], "files": []}
+    said = {"catalog": "x", "acquisitions": [], "labels": [], "files": [], "findings": ["an item is wrong"]}
     rest = {"rules": "r", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
-    return Lock(recipe={}, recipe_digest=recipe.digest, **said, **rest)
+    files = {f"{name}_sha256": name for name in ("plan", "cover", "clear")}
+    return Lock(recipe={}, recipe_digest=recipe.digest, **said, **rest, **files)
 
 
 def sealed(corpus, count=10, lost=("s2_x",)):
@@ -382,6 +383,31 @@ def test_the_manifest_counts_what_there_is(tmp_path):
     assert manifest.labels == {name: named.count(name) for name in sorted(set(named))}
     assert manifest.licences == ["CC-BY-4.0"] and manifest.attributions == ["a", "b"]
     assert json.loads((tmp_path / "corpus.json").read_text()) == manifest.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("offset_dn", "darkest", "words"),
+    [
+        (1000, [1400, 1012], None),
+        (1000, [1400, 340], "an offset of 1000 was removed (why), but its darkest pixels held 340"),
+        (0, [1400, 340], None),
+        (0, [1400, 1012], "no offset was removed (why), but its darkest pixels hold 1012"),
+        (0, [None, None], None),
+    ],
+)
+def test_darkest_pixels_that_contradict_the_offset_are_said_loudly(tmp_path, offset_dn, darkest, words):
+    rows = mixed(2)
+    for row, dark_dn in zip(rows, darkest, strict=True):
+        row |= {"items": ["one"], "dark_dn": dark_dn}
+    staged(tmp_path, rows)
+    packed = [each[1:] for each in pack(tmp_path, plan_of(rows))]
+    write_table(tmp_path / "ledger.parquet", LEDGER.empty_table())
+    asked, one = recipe_of(patch_px=PATCH_PX), acquisition(offset_dn=offset_dn, offset_rule="why")
+    lock = lock_of(asked).model_copy(update={"acquisitions": [one.to_json()]})
+    manifest = write_documents(tmp_path, packed, [], recipe=asked, lock=lock, planned=2, attributions=[], version="0")
+    assert manifest.findings[0] == "an item is wrong"
+    assert len(manifest.findings) == (1 if words is None else 2)
+    assert words is None or (manifest.findings[1].startswith("one: ") and words in manifest.findings[1])
 
 
 def test_statistics_are_mean_and_deviation_over_valid_pixels_in_the_sensors_unit(tmp_path):
