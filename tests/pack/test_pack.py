@@ -19,7 +19,7 @@ from landmark.base.outcomes import Reason
 from landmark.base.schemas import INDEX, LEDGER, shard_schema
 from landmark.io.store import write_table
 from landmark.pack import Staging, note_packed, packing_folder, read_packed, refresh_index, write_documents
-from tests.base.parts import examples, recipe_of
+from tests.base.parts import acquisition, examples, recipe_of
 from tests.pack.rows import PATCH_PX, SENSORS, failure, pack, plan_of, sample_row, stage
 
 sensors = st.sampled_from(["s1", "s2"])
@@ -459,7 +459,6 @@ def test_no_document_is_a_corpus_without_its_manifest(tmp_path):
 
 
 def test_the_lock_hands_acquisitions_back_as_they_were():
-    from tests.base.parts import acquisition
 
     one = acquisition(tile="32tqr", platform="sentinel-2a", baseline="05.10", offset_dn=1000, offset_rule="r")
     back = Acquisition.from_json(json.loads(json.dumps(one.to_json())), one.footprint)
