@@ -12,8 +12,6 @@ from landmark import cells, cover, draw, lockfile
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputError, NoCoverage
 from landmark.base.recipe import Recipe
-from landmark.base.schemas import cover_schema
-from landmark.base.taxonomy import LabelVintage
 from landmark.catalog import search
 from landmark.lockfile import Planned
 from landmark.run import Lost, MapUnits
@@ -25,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def make_plan(
-    setting: Setting, out: Path, map_units: MapUnits[cover.CoverUnit, pa.Table], progress: Progress
+    setting: Setting, out: Path, map_units: MapUnits[cover.CoverUnit, cover.Cover], progress: Progress
 ) -> Planned:
     """Search, sample, measure the cover, draw, and write plan and lock to `out`.
 
@@ -33,8 +31,14 @@ def make_plan(
         LandmarkError: nothing found, nothing covered, or an input cannot be understood; `out` is untouched then.
     """
     recipe, meaning = setting.recipe, setting.meaning
-    found = search(setting.document, recipe, provider=setting.provider, crosswalks=meaning.crosswalks)
-    log.info("found %d acquisitions and %d label rasters", len(found.acquisitions), len(found.labels))
+    found = search(
+        setting.document,
+        recipe,
+        provider=setting.provider,
+        crosswalks=meaning.crosswalks,
+        files=setting.label_files,
+    )
+    log.info("found %d acquisitions and %d label maps", len(found.acquisitions), len(found.labels))
     _refuse_resolution(recipe, found.acquisitions)
     # A region may be a continent and hold a few scenes: only cells under an image are enumerated.
     region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in found.acquisitions]))
@@ -47,18 +51,20 @@ def make_plan(
             f"{recipe.name}: no whole {recipe.cell_m:g} m cell of the region lies inside an image: {sampled.considered}"
         )
     periods = sorted({recipe.time.period_of(one.moment) for one in found.acquisitions})
-    spans = [raster.vintage for raster in found.labels]
-    table = _measure(setting, sampled.cells, found.labels, setting.vintages(spans, periods), map_units, progress)
-    facts = meaning.fold(table) if meaning.crosswalks else None
-    drawn = draw.draw(sampled, found.acquisitions, recipe, facts=facts, sensors=setting.sensors)
+    measured = _measure(setting, sampled.cells, found.labels, periods, map_units, progress)
+    facts = meaning.fold(measured.table) if meaning.crosswalks else None
+    drawn = draw.draw(
+        sampled, found.acquisitions, recipe, facts=facts, sensors=setting.sensors, label_gaps=measured.gaps
+    )
     return lockfile.write_plan(
         out,
         setting,
         plan=drawn.plan,
-        cover=_planned_cover(table, drawn.plan),
+        cover=_planned_cover(measured.table, drawn.plan),
         left_out=drawn.left_out,
         acquisitions={one.id: one for one in found.acquisitions},
         labels=found.labels,
+        editions=measured.editions,
         considered=drawn.considered,
         proof=drawn.proof,
     )
@@ -74,29 +80,31 @@ def _measure(
     setting: Setting,
     candidates: pa.Table,
     rasters: Sequence[LabelRaster],
-    chosen: dict[str, tuple[LabelVintage, ...]],
-    map_units: MapUnits[cover.CoverUnit, pa.Table],
+    periods: Sequence[str],
+    map_units: MapUnits[cover.CoverUnit, cover.Cover],
     progress: Progress,
-) -> pa.Table:
+) -> cover.Cover:
     recipe, crosswalks = setting.recipe, setting.meaning.crosswalks
-    tables = [cover_schema(setting.meaning.sources).empty_table()]
-    if crosswalks:
+    sources = tuple(cover.Source.of(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
+    spans = tuple(cover.Period(name, *recipe.time.span(name)) for name in periods)
+    parts: list[cover.Cover] = []
+    if sources:
         units = list(
             cover.cover_units(
                 candidates,
                 rasters,
                 cell_m=recipe.cell_m,
                 patch_px=recipe.patch_px,
-                crosswalks=crosswalks,
-                vintages=chosen,
+                sources=sources,
+                periods=spans,
             )
         )
-        for _, table in map_units(cover.measure, units):
-            if isinstance(table, Lost):
-                raise InputError(f"the cover could not be measured: {table.detail}")
-            tables.append(table)
-            progress("cover", len(tables) - 1, len(units))
-    return pa.concat_tables(tables).sort_by([("cell", "ascending"), ("period", "ascending")])
+        for _, part in map_units(cover.measure, units):
+            if isinstance(part, Lost):
+                raise InputError(f"the cover could not be measured: {part.detail}")
+            parts.append(part)
+            progress("cover", len(parts), len(units))
+    return cover.gathered(sources, parts)
 
 
 def _planned_cover(cover_table: pa.Table, plan: pa.Table) -> pa.Table:

@@ -34,8 +34,9 @@ def meaning(*crosswalks, default=5.0, **thresholds):
 
 
 def cover(rows, sources):
-    """(cell, period, codes, pixels) → a cover table."""
-    columns = dict(zip(("cell", "period", "codes", "pixels"), zip(*rows, strict=True), strict=True))
+    """(cell, period, codes, pixels) → a cover table of one edition a source."""
+    whole = [(*row, [0] * len(sources)) for row in rows]
+    columns = dict(zip(("cell", "period", "codes", "pixels", "editions"), zip(*whole, strict=True), strict=True))
     return pa.table({name: list(column) for name, column in columns.items()}, schema=cover_schema(sources))
 
 

@@ -308,7 +308,7 @@ def test_a_noted_shard_is_remembered_until_it_is_gone(tmp_path):
 
 def lock_of(recipe):
     said = {"plan_sha256": "p", "cover_sha256": "c", "catalog": "x", "acquisitions": [], "labels": [], "files": []}
-    rest = {"rules": "r", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
+    rest = {"editions": [], "rules": "r", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
     return Lock(recipe={}, recipe_digest=recipe.digest, **said, **rest)
 
 

@@ -14,6 +14,7 @@ def build(
     recipe: options.RecipeName = None,
     region: options.Region = None,
     sensors: options.Sensors = None,
+    labels: options.Labels = None,
     catalog: options.Catalog = None,
     out: options.Out = None,
     limit: options.Limit = None,
@@ -28,7 +29,7 @@ def build(
     as_json: options.Json = False,
 ) -> None:
     """Build a corpus, or resume one; a sealed corpus of the same recipe is left as it is."""
-    wanted = options.recipe(recipe, region, sensors, limit)
+    wanted = options.recipe(recipe, region, sensors, limit, labels)
     from landmark import build as work
     from landmark.run import Where
 
