@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputsChanged
 from landmark.base.hashing import file_sha256
-from landmark.base.manifest import InputFile, LabelInput, Lock, read_document
+from landmark.base.manifest import InputFile, LabelEdition, LabelInput, Lock, read_document
+from landmark.base.taxonomy import LabelVintage
+from landmark.catalog import file_digest
 from landmark.io.store import write_bytes, write_table
 from landmark.setting import Setting
 
@@ -41,6 +43,7 @@ def write_plan(
     left_out: pa.Table,
     acquisitions: Mapping[str, Acquisition],
     labels: Iterable[LabelRaster],
+    editions: Iterable[LabelVintage],
     considered: dict[str, int],
     proof: dict[str, Any],
     findings: list[str],
@@ -61,7 +64,8 @@ def write_plan(
         catalog=setting.document.id,
         acquisitions=[one.to_json() for one in used],
         labels=locked,
-        files=[_file(setting, href) for href in sorted(hrefs | {entry.href for entry in locked})],
+        editions=[_edition(vintage) for vintage in editions],
+        files=[_file(setting, href) for href in sorted(hrefs | {entry.href for entry in locked if not entry.local})],
         rules=setting.rules,
         considered=considered,
         proof=proof,
@@ -105,6 +109,7 @@ def check_inputs(lock: Lock, setting: Setting) -> None:
             "a profile, taxonomy, crosswalk, threshold or caption template is not the locked one;"
             " put it back, or plan into a new --out"
         )
+    _check_label_files(lock, setting)
     unknown = 0
     for recorded in lock.files:
         found = _file(setting, recorded.href)
@@ -118,6 +123,19 @@ def check_inputs(lock: Lock, setting: Setting) -> None:
             log.warning("%s is %s, the lock says %s: the same content, perhaps other file bytes", name, now, locked)
 
 
+def _check_label_files(lock: Lock, setting: Setting) -> None:
+    """Compare the label maps on disk with the lock, found again by the recipe's word for where they lie."""
+    given = {(name, path.name): path for name, one in setting.label_files.items() for path in one.files}
+    for source, href, locked in sorted({(one.source, one.href, one.digest) for one in lock.labels if one.local}):
+        path = given.get((source, href))
+        if path is None:
+            raise InputsChanged(
+                f"labels: {source}: no file of the recipe or of --labels is called {href}, as in the lock"
+            )
+        if file_digest(path) != locked:
+            raise InputsChanged(f"{path} is not the locked file")
+
+
 def _label(raster: LabelRaster) -> LabelInput:
     return LabelInput(
         source=raster.vintage.name,
@@ -127,7 +145,12 @@ def _label(raster: LabelRaster) -> LabelInput:
         start=raster.vintage.start,
         end=raster.vintage.end,
         digest=raster.digest,
+        local=raster.local,
     )
+
+
+def _edition(vintage: LabelVintage) -> LabelEdition:
+    return LabelEdition(source=vintage.name, version=vintage.version, start=vintage.start, end=vintage.end)
 
 
 def _file(setting: Setting, href: str) -> InputFile:

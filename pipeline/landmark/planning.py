@@ -15,8 +15,7 @@ from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputError, NoCoverage
 from landmark.base.outcomes import Outcome, Reason, ledger_table
 from landmark.base.recipe import Recipe
-from landmark.base.schemas import CLEAR, cover_schema
-from landmark.base.taxonomy import LabelVintage
+from landmark.base.schemas import CLEAR
 from landmark.catalog import search
 from landmark.lockfile import Planned
 from landmark.run import Lost, MapUnits
@@ -34,8 +33,14 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         LandmarkError: nothing found, nothing covered, or an input cannot be understood; `out` is untouched then.
     """
     recipe, meaning = setting.recipe, setting.meaning
-    found = search(setting.document, recipe, provider=setting.provider, crosswalks=meaning.crosswalks)
-    log.info("found %d acquisitions and %d label rasters", len(found.acquisitions), len(found.labels))
+    found = search(
+        setting.document,
+        recipe,
+        provider=setting.provider,
+        crosswalks=meaning.crosswalks,
+        files=setting.label_files,
+    )
+    log.info("found %d acquisitions and %d label maps", len(found.acquisitions), len(found.labels))
     grids = _grids(setting, found.acquisitions, map_units, progress)
     acquisitions = grids.acquisitions
     _refuse_resolution(recipe, acquisitions)
@@ -51,20 +56,22 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         )
     choices = draw.choices(sampled.cells, acquisitions, recipe, setting.sensors)
     periods = sorted({recipe.time.period_of(one.moment) for one in acquisitions})
-    spans = [raster.vintage for raster in found.labels]
-    table = _measure(setting, sampled.cells, found.labels, setting.vintages(spans, periods), map_units, progress)
-    facts = meaning.fold(table) if meaning.crosswalks else None
+    measured = _measure(setting, sampled.cells, found.labels, periods, map_units, progress)
+    facts = meaning.fold(measured.table) if meaning.crosswalks else None
     clear = _clear(setting, sampled.cells, acquisitions, choices, map_units, progress)
-    drawn = draw.draw(sampled, choices, recipe, facts=facts, sensors=setting.sensors, clear=clear)
+    drawn = draw.draw(
+        sampled, choices, recipe, facts=facts, sensors=setting.sensors, clear=clear, label_gaps=measured.gaps
+    )
     return lockfile.write_plan(
         out,
         setting,
         plan=drawn.plan,
-        cover=_planned_cover(table, drawn.plan),
+        cover=_planned_cover(measured.table, drawn.plan),
         clear=clear,
         left_out=pa.concat_tables([ledger_table([*found.refused, *grids.refused]), drawn.left_out]),
         acquisitions={one.id: one for one in acquisitions},
         labels=found.labels,
+        editions=measured.editions,
         considered=drawn.considered,
         proof=drawn.proof,
         findings=grids.findings,
@@ -157,25 +164,27 @@ def _measure(
     setting: Setting,
     candidates: pa.Table,
     rasters: Sequence[LabelRaster],
-    chosen: dict[str, tuple[LabelVintage, ...]],
+    periods: Sequence[str],
     map_units: MapUnits[Any, Any],
     progress: Progress,
-) -> pa.Table:
+) -> cover.Cover:
     recipe, crosswalks = setting.recipe, setting.meaning.crosswalks
-    tables = [cover_schema(setting.meaning.sources).empty_table()]
-    if crosswalks:
+    sources = tuple(cover.Source.of(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
+    spans = tuple(cover.Period(name, *recipe.time.span(name)) for name in periods)
+    parts: list[cover.Cover] = []
+    if sources:
         units = list(
             cover.cover_units(
                 candidates,
                 rasters,
                 cell_m=recipe.cell_m,
                 patch_px=recipe.patch_px,
-                crosswalks=crosswalks,
-                vintages=chosen,
+                sources=sources,
+                periods=spans,
             )
         )
-        tables += [table for _, table in _done(map_units, cover.measure, units, "cover", progress)]
-    return pa.concat_tables(tables).sort_by([("cell", "ascending"), ("period", "ascending")])
+        parts += [part for _, part in _done(map_units, cover.measure, units, "cover", progress)]
+    return cover.gathered(sources, parts)
 
 
 def _planned_cover(cover_table: pa.Table, plan: pa.Table) -> pa.Table:

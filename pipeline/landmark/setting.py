@@ -1,21 +1,25 @@
 """Everything a recipe refers to, read and checked at the door; workers get values, never files."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from landmark.base.errors import InputError
 from landmark.base.files import load
 from landmark.base.hashing import digest
 from landmark.base.profiles import Imagery, Provider, Sensor, load_sensors
 from landmark.base.recipe import Recipe
-from landmark.base.taxonomy import LabelVintage, Meaning, load_meaning, nearest_vintage
-from landmark.catalog import Document, open_document
+from landmark.base.taxonomy import Meaning, load_meaning
+from landmark.catalog import Document, Given, given_files, open_document
 from landmark.narrate import Grammar, load_grammar
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A recipe with all it names."""
+    """A recipe with all it names.
+
+    Attributes:
+        label_files: Of the label sources that are read from disk.
+    """
 
     recipe: Recipe
     provider: Provider
@@ -23,12 +27,14 @@ class Setting:
     meaning: Meaning
     grammar: Grammar
     document: Document
+    label_files: dict[str, Given] = field(default_factory=dict)
 
     @property
     def rules(self) -> str:
         """Digest of every profile, taxonomy, crosswalk, threshold and word that shapes a sample."""
         models = [self.provider, *self.sensors.values(), self.meaning.taxonomy, *self.meaning.crosswalks, self.grammar]
-        return digest([[model.model_dump(mode="json") for model in models], dict(self.meaning.thresholds)])
+        limits = [dict(self.meaning.thresholds), self.meaning.min_agreement_pct]
+        return digest([[model.model_dump(mode="json") for model in models], *limits])
 
     def imagery(self, sensor: str) -> Imagery:
         """How the provider speaks of a sensor."""
@@ -46,16 +52,6 @@ class Setting:
             *(source.attribution for source in self.meaning.crosswalks),
         ]
 
-    def vintages(self, editions: Iterable[LabelVintage], periods: Sequence[str]) -> dict[str, tuple[LabelVintage, ...]]:
-        """The edition of each label source that serves each period, in the order of the sources."""
-        known = list(editions)
-        return {
-            period: tuple(
-                nearest_vintage([one for one in known if one.name == name], period) for name in self.meaning.sources
-            )
-            for period in periods
-        }
-
 
 def prepare(recipe: Recipe, catalog: str | None) -> Setting:
     """Read what the recipe names. `catalog` goes before the recipe's own.
@@ -64,25 +60,32 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
         InputError: naming file, key, value and remedy.
     """
     provider = load(Provider, "profiles/providers", recipe.provider)
+    meaning = load_meaning(recipe)
+    sources = zip(meaning.sources, recipe.labels, strict=True)
     return Setting(
         recipe=recipe,
         provider=provider,
         sensors=dict(load_sensors(recipe.sensors)),
-        meaning=load_meaning(recipe),
+        meaning=meaning,
         grammar=load_grammar(recipe.captions),
         document=open_document(_catalog(recipe, provider, catalog)),
+        label_files={name: given_files(entry, _world) for name, entry in sources if entry.files},
     )
 
 
 def _catalog(recipe: Recipe, provider: Provider, given: str | None) -> str:
     place = given or recipe.catalog
     if place == "world":
-        from landmark import world
-
-        return str(world.demo())
+        return str(_world() / "catalog.json")
     if place is None:
         raise InputError(
             f"{recipe.name}: gives no `catalog`, and this version does not search STAC APIs ({provider.api}) yet:"
             " name a static STAC catalogue, ItemCollection or Item with --catalog"
         )
     return place
+
+
+def _world() -> Path:
+    from landmark import world
+
+    return world.demo().parent

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
@@ -35,7 +34,7 @@ class Wording:
     """What a sample's words follow from.
 
     Attributes:
-        vintages: Period → the edition of each label source that serves it.
+        editions: Of the label sources, by the numbers the cover gives them.
         licences: Of imagery and labels, per sensor.
     """
 
@@ -43,7 +42,7 @@ class Wording:
     grammar: Grammar
     styles: tuple[str, ...]
     seed: int
-    vintages: Mapping[str, tuple[LabelVintage, ...]]
+    editions: tuple[LabelVintage, ...]
     licences: Mapping[str, tuple[str, ...]]
 
 
@@ -95,13 +94,13 @@ def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Stagin
 
 def _wording(planned: Planned, setting: Setting) -> Wording:
     recipe = setting.recipe
-    editions = [LabelVintage(entry.source, entry.version, entry.start, entry.end) for entry in planned.lock.labels]
+    editions = (LabelVintage(entry.source, entry.version, entry.start, entry.end) for entry in planned.lock.editions)
     return Wording(
         meaning=setting.meaning,
         grammar=setting.grammar,
         styles=recipe.captions,
         seed=recipe.sampling.seed,
-        vintages=setting.vintages(editions, pc.unique(planned.plan["period"]).to_pylist()),
+        editions=tuple(editions),
         licences={name: setting.licences(name) for name in recipe.sensors},
     )
 
@@ -196,7 +195,8 @@ def _row(unit: Unit, chip: Chip, row: Mapping[str, Any], facts: Fractions) -> di
         "fractions": list(facts.fractions.items()),
         "label_valid_pct": facts.label_valid_pct,
         "finer": list(facts.finer.items()),
-        "sources": [_source(vintage, one.moment, facts) for vintage in wording.vintages[row["period"]]],
+        "agreement": list(facts.class_agreement.items()),
+        "sources": [_source(wording.editions[number], one.moment, facts) for number in facts.editions.values()],
         "events": [],
         "captions": captions(
             scene,

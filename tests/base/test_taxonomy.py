@@ -1,5 +1,7 @@
+import csv
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -34,8 +36,9 @@ def meaning(*crosswalks, default=5.0, **thresholds):
 
 
 def cover(rows, sources):
-    """(cell, period, codes, pixels) → a cover table."""
-    columns = dict(zip(("cell", "period", "codes", "pixels"), zip(*rows, strict=True), strict=True))
+    """(cell, period, codes, pixels) → a cover table of one edition a source."""
+    whole = [(*row, [0] * len(sources)) for row in rows]
+    columns = dict(zip(("cell", "period", "codes", "pixels", "editions"), zip(*whole, strict=True), strict=True))
     return pa.table({name: list(column) for name, column in columns.items()}, schema=cover_schema(sources))
 
 
@@ -51,6 +54,21 @@ def covers(draw):
             histogram = draw(st.dictionaries(codes, st.integers(1, 5000), min_size=1, max_size=8))
             rows += [(cell, period, list(key), pixels) for key, pixels in sorted(histogram.items())]
     return meaning(*sources), rows
+
+
+def naive_confirmed(meant, rows):
+    """By a loop over the pixels: class → (agreed, met) per cell and period."""
+    facts = {}
+    for cell, period, codes, pixels in rows:
+        said = facts.setdefault((cell, period), {})
+        named = [
+            source.classes[code].to if code > 0 else None for source, code in zip(meant.crosswalks, codes, strict=True)
+        ]
+        spoken = [name for name in named if name]
+        if len(spoken) > 1:
+            agreed, met = said.get(spoken[0], (0, 0))
+            said[spoken[0]] = agreed + pixels * (spoken[0] == spoken[1]), met + pixels
+    return facts
 
 
 def naive(meant, rows):
@@ -106,6 +124,50 @@ def test_the_fold_conserves_pixels_and_fractions_sum_to_one(case):
             assert sum(round(share * classed) for share in shares.values()) == classed
             assert sum(shares.values()) == pytest.approx(1 if classed else 0)
             assert list(shares.values()) == sorted(shares.values(), reverse=True)
+
+
+@given(covers(), st.integers(0, 100))
+@examples(60)
+def test_the_agreement_of_each_class_equals_a_loop_and_limits_its_label(case, percent):
+    meant, rows = case
+    limited = replace(meant, min_agreement_pct=percent)
+    free, bound = (each.fold(cover(rows, meant.sources)) for each in (meant, limited))
+    for key, expected in naive_confirmed(meant, rows).items():
+        assert free[key].class_agreement == {name: agreed / met for name, (agreed, met) in expected.items()}
+        refused = {name for name, (agreed, met) in expected.items() if 100 * agreed < percent * met}
+        assert bound[key].labels == tuple(name for name in free[key].labels if name not in refused)
+        assert bound[key].fractions == free[key].fractions
+
+
+def test_the_agreement_of_a_class_by_hand():
+    """Of 100 pixels of trees 60 meet another class, 40 of them trees; water meets none; all crops meet water."""
+    sources = [
+        crosswalk("one", ["trees", "water"]),
+        crosswalk("two", ["trees", "crops"]),
+        crosswalk("three", ["water"]),
+    ]
+    rows = [
+        ("a", "2021", [1, 1, 1], 40),
+        ("a", "2021", [1, 2, -1], 15),
+        ("a", "2021", [1, -1, 1], 5),
+        ("a", "2021", [1, -1, -1], 40),
+        ("a", "2021", [2, -1, -1], 10),
+        ("a", "2021", [-1, 2, 1], 20),
+    ]
+    (said,) = meaning(*sources).fold(cover(rows, ["one", "two", "three"])).values()
+    assert said.class_agreement == {"trees": 40 / 60, "crops": 0.0}
+    assert list(said.class_agreement) == ["trees", "crops"]
+    for percent, labels in ((0, ("trees", "crops", "water")), (66, ("trees", "water")), (67, ("water",))):
+        strict = replace(meaning(*sources), min_agreement_pct=percent)
+        (said,) = strict.fold(cover(rows, ["one", "two", "three"])).values()
+        assert said.labels == labels
+
+
+def test_a_source_without_data_in_a_cell_has_no_edition_there():
+    sources = [crosswalk("one", ["trees"]), crosswalk("two", ["water"])]
+    columns = {"cell": ["a"], "period": ["2021"], "codes": [[-1, 1]], "pixels": [9], "editions": [[-1, 3]]}
+    (said,) = meaning(*sources).fold(pa.table(columns, schema=cover_schema(["one", "two"]))).values()
+    assert said.editions == {"two": 3}
 
 
 @given(covers(), st.floats(0.5, 100))
@@ -215,6 +277,64 @@ def test_worldcover_leads_where_the_paper_would_have_it():
     )
 
 
+# FACTS of CrisisLandMark: CORINE level 3 → label, by words of the official names; 334 has no target here.
+CORINE_LEADS = {
+    "built": ["urban fabric", "Industrial or commercial", "Road and rail", "Port areas", "Airports"],
+    "bare": ["Mineral", "Dump", "Construction", "Beaches", "Bare rocks", "Sparsely", "Salines", "Intertidal"],
+    "grass": ["Green urban", "Sport", "Pastures", "Natural grasslands"],
+    "crops": ["Non-irrigated", "irrigated land", "Vineyards", "Fruit", "Olive", "Annual", "Complex", "principally"],
+    "flooded_vegetation": ["Rice", "Inland marshes", "Peat", "Salt marshes"],
+    "trees": ["Agro-forestry", "Broad-leaved", "Coniferous", "Mixed forest"],
+    "shrub_and_scrub": ["Moors", "Sclerophyllous", "Transitional"],
+    "water": ["Water courses", "Water bodies", "lagoons", "Estuaries", "Sea"],
+    "snow_and_ice": ["Glaciers"],
+    None: ["Burnt"],
+}
+
+
+def test_corine_is_its_official_legend_and_leads_where_the_paper_would_have_it(real):
+    corine = load(Crosswalk, "taxonomies", "corine")
+    with (real / "landcover/clc_legend.csv").open(encoding="utf-8-sig") as file:
+        legend = [
+            (int(row["CLC_CODE"]), int(row["GRID_CODE"]), row["LABEL3"]) for row in csv.DictReader(file, delimiter=";")
+        ]
+    classes = {code: (grid, name) for code, grid, name in legend if code < 900}
+    assert {code: (entry.alias, entry.name) for code, entry in corine.classes.items()} == classes and len(classes) == 44
+    nothing = [(code, grid) for code, grid, _ in legend if code >= 900]
+    assert {code for code, _ in nothing} <= set(corine.nodata) and {grid for _, grid in nothing} <= set(
+        corine.alias_nodata
+    )
+    for entry in corine.classes.values():
+        leads = {target for target, words in CORINE_LEADS.items() if any(word in entry.name for word in words)}
+        assert leads == {entry.to}, entry
+
+
+def test_corine_knows_what_bigearthnet_knows(real):
+    said = (real / "landcover/clc_to_bigearthnet19.json").read_text().lower()
+    known = [entry.name for entry in load(Crosswalk, "taxonomies", "corine").classes.values()]
+    assert sum(name.lower() in said for name in known) >= 40
+
+
+def test_dynamic_world_leads_into_the_classes_of_its_own_names():
+    dynamic = load(Crosswalk, "taxonomies", "dynamic-world")
+    assert [entry.key for _, entry in sorted(dynamic.classes.items())] == (
+        ["water", "trees", "grass", "flooded_vegetation", "crops", "shrub_and_scrub", "built", "bare", "snow_and_ice"]
+    )
+    assert all(entry.to == entry.key for entry in dynamic.classes.values()) and not dynamic.nodata
+
+
+def test_io_lulc_leads_where_its_classes_are(real):
+    io_lulc = load(Crosswalk, "taxonomies", "io-lulc")
+    leads = {code: entry.to for code, entry in io_lulc.classes.items()}
+    assert leads == {
+        1: "water", 2: "trees", 4: "flooded_vegetation", 5: "crops", 7: "built", 8: "bare", 9: "snow_and_ice", 10: None,
+        11: "grass",
+    }  # fmt: skip
+    assert io_lulc.nodata == (0,) and io_lulc.classes[10].drop
+    (item, *_) = json.loads((real / "stac/io-lulc-annual-v02-pc.json").read_text())
+    assert io_lulc.asset in item["assets"]
+
+
 def test_the_taxonomy_is_dynamic_worlds_nine_classes_and_three_of_crises():
     names = {key: entry.name["en"] for key, entry in TAXONOMY.classes.items()}
     assert sorted(names.values()) == sorted(
@@ -262,6 +382,10 @@ MISTAKES = [
     ("a key unknown", lambda v: v.update(licens="x"), ["unknown key `licens`", "`licence`"]),
     ("no licence", lambda v: v.pop("licence"), ["`licence` is missing"]),
     ("no classes", lambda v: v.update(classes={}), ["classes"]),
+    ("a code that is no data, too", lambda v: v.update(nodata=[0, 10]), ["code 10 stands twice"]),
+    ("an alias that is a code", lambda v: v["classes"][10].update(alias=20), ["code 20 stands twice"]),
+    ("a pattern without a group", lambda v: v.update(files={"dates": ["20.."]}), ["files.dates", "'20..'", "`year`"]),
+    ("a broken pattern", lambda v: v.update(files={"dates": ["(?P<year>"]}), ["files.dates", "regular expression"]),
 ]
 
 

@@ -20,11 +20,11 @@ from landmark.base.errors import InputError
 from landmark.base.files import load
 from landmark.base.recipe import load_recipe
 from landmark.base.schemas import cover_schema
-from landmark.base.taxonomy import Crosswalk, LabelVintage, nearest_vintage
+from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.catalog import open_document, search
 from landmark.cells import utm_cells
-from landmark.cover import CoverUnit, cover_units, measure
-from tests.base.parts import cell_table, examples
+from landmark.cover import CoverUnit, Period, Source, cover_units, gathered, measure
+from tests.base.parts import cell_table, examples, recipe_of
 from tests.imagery.scenes import PROVIDER
 from tests.io.rasters import write_raster
 
@@ -53,10 +53,19 @@ def labelled(path, edition=None):
     return LabelRaster(edition, path.stem, str(path), path.name, "", shapely.box(-180, -90, 180, 90))
 
 
-def unit(cells, rasters, *, crosswalks=(WORLDCOVER,), periods=None, cell_m=1200, patch_px=120):
-    editions = {raster.vintage.name: raster.vintage for raster in rasters}
-    periods = periods or {"2021": tuple(editions.get(each.name, vintage(name=each.name)) for each in crosswalks)}
-    return CoverUnit(cells, cell_m, patch_px, tuple(crosswalks), periods, tuple(rasters))
+def year(number):
+    """The whole of a year."""
+    return Period(str(number), *recipe_of(time={"start": "2000-01-01", "end": "2030-12-31"}).time.span(str(number)))
+
+
+def unit(cells, rasters, *, crosswalks=(WORLDCOVER,), years=(2021,), cell_m=1200, patch_px=120, **options):
+    sources = tuple(Source(each, **options) for each in crosswalks)
+    return CoverUnit(cells, cell_m, patch_px, sources, tuple(year(each) for each in years), tuple(rasters))
+
+
+def table_of(*units_asked):
+    """The cover table of units, put together."""
+    return gathered(units_asked[0].sources, [measure(each) for each in units_asked]).table
 
 
 def world_rasters(world, recipe):
@@ -92,7 +101,7 @@ def test_the_cover_of_the_small_world_equals_a_lookup_pixel_by_pixel(world, reci
     rasters = world_rasters(world, recipe)
     for epsg in sorted(set(cells["epsg"].to_pylist())):
         mine = cells.filter(pa.compute.equal(cells["epsg"], epsg))
-        table = measure(unit(mine, rasters))
+        table = table_of(unit(mine, rasters))
         path = next(raster.href for raster in rasters if tile in raster.href)
         for row in mine.to_pylist()[:5]:
             assert histogram(table, row["cell"]) == expected_histogram(row, path)
@@ -101,7 +110,7 @@ def test_the_cover_of_the_small_world_equals_a_lookup_pixel_by_pixel(world, reci
 def test_the_cover_equals_what_rasterio_samples(world, recipe):
     (row,) = utm_cells(SOUTH, cell_m=1200, block_m=24_000).slice(3, 1).to_pylist()
     rasters = world_rasters(world, recipe)
-    table = measure(unit(pa.Table.from_pylist([row], schema=utm_cells(SOUTH, cell_m=1200, block_m=1).schema), rasters))
+    table = table_of(unit(pa.Table.from_pylist([row], schema=utm_cells(SOUTH, cell_m=1200, block_m=1).schema), rasters))
     east, south = (np.arange(120) * 10 + 5 for _ in range(2))
     x, y = (axis.ravel() for axis in np.meshgrid(row["x"] + east, row["y"] - south))
     with rasterio.open(next(raster.href for raster in rasters if "S36" in raster.href)) as data:
@@ -113,8 +122,7 @@ def test_the_cover_equals_what_rasterio_samples(world, recipe):
 def test_every_cell_and_period_counts_all_its_pixels(world, recipe):
     cells = utm_cells(SOUTH, cell_m=1200, block_m=24_000)
     rasters = world_rasters(world, recipe)
-    edition = rasters[0].vintage
-    table = measure(unit(cells, rasters, periods={"2020": (edition,), "2021": (edition,)}))
+    table = table_of(unit(cells, rasters, years=(2020, 2021)))
     sums = table.group_by(["cell", "period"]).aggregate([("pixels", "sum")])
     assert sums.num_rows == 2 * cells.num_rows and set(sums["pixels_sum"].to_pylist()) == {14_400}
     assert table.schema.equals(cover_schema(["worldcover"]), check_metadata=True)
@@ -129,19 +137,19 @@ def test_a_cell_over_the_edge_has_minus_one_outside_the_raster(tmp_path_factory,
     write_raster(path, codes)
     cells = cell_table(32632, [(600_000 + right, 5_040_000 - down)])
     (row,) = cells.to_pylist()
-    assert histogram(measure(unit(cells, [labelled(path)])), row["cell"]) == expected_histogram(row, path)
+    assert histogram(table_of(unit(cells, [labelled(path)])), row["cell"]) == expected_histogram(row, path)
 
 
 def test_a_cell_that_no_raster_meets_is_all_minus_one():
     cells = cell_table(32632, [(600_000, 5_040_000)])
-    table = measure(unit(cells, []))
+    table = table_of(unit(cells, []))
     assert histogram(table, cells["cell"][0].as_py()) == {(-1,): 14_400}
 
 
 def test_a_label_pixel_coarser_than_the_cells_is_the_nearest_one(tmp_path):
     path = write_raster(tmp_path / "a.tif", np.arange(1, 17, dtype="uint8").reshape(4, 4), pixel_m=300)
     cells = cell_table(32632, [(600_000, 5_040_000)])
-    table = measure(unit(cells, [labelled(path)], crosswalks=[crosswalk(range(1, 17))]))
+    table = table_of(unit(cells, [labelled(path)], crosswalks=[crosswalk(range(1, 17))]))
     assert histogram(table, cells["cell"][0].as_py()) == {(code,): 900 for code in range(1, 17)}
 
 
@@ -158,14 +166,14 @@ def test_of_two_rasters_of_an_edition_the_earlier_wins_where_they_overlap(tmp_pa
     one = quarters(tmp_path, "a", [10, 10, 10, 10])
     other = quarters(tmp_path, "b", [20, 20, 20, 20], origin=(600_600.0, 5_040_000.0))
     cells = cell_table(32632, [(600_600, 5_040_000)])
-    table = measure(unit(cells, [labelled(one), labelled(other)]))
+    table = table_of(unit(cells, [labelled(one), labelled(other)]))
     assert histogram(table, cells["cell"][0].as_py()) == {(10,): 7200, (20,): 7200}
 
 
 def test_no_data_of_the_earlier_raster_does_not_hide_a_class_of_the_later(tmp_path):
     one, other = quarters(tmp_path, "a", [10, 0, 0, 0]), quarters(tmp_path, "b", [20, 20, 20, 0])
     cells = cell_table(32632, [(600_000, 5_040_000)])
-    table = measure(unit(cells, [labelled(one), labelled(other)]))
+    table = table_of(unit(cells, [labelled(one), labelled(other)]))
     assert histogram(table, cells["cell"][0].as_py()) == {(10,): 3600, (20,): 7200, (-1,): 3600}
 
 
@@ -174,7 +182,7 @@ def test_codes_of_several_sources_are_counted_together_in_their_order(tmp_path):
     cells = cell_table(32632, [(600_000, 5_040_000)])
     sources = [WORLDCOVER, crosswalk([1, 2], name="other")]
     rasters = [labelled(other, vintage(name="other")), labelled(one)]
-    table = measure(unit(cells, rasters, crosswalks=sources))
+    table = table_of(unit(cells, rasters, crosswalks=sources))
     assert histogram(table, cells["cell"][0].as_py()) == {(10, 1): 3600, (10, 2): 3600, (20, 2): 3600, (-1, 2): 3600}
     assert table.schema.metadata == {b"sources": b'["worldcover", "other"]'}
 
@@ -183,28 +191,11 @@ def test_each_period_reads_the_edition_that_serves_it(tmp_path):
     rasters = [
         labelled(quarters(tmp_path, f"y{year}", [code] * 4), vintage(year)) for year, code in ((2020, 10), (2021, 20))
     ]
-    editions = [raster.vintage for raster in rasters]
-    periods = {year: (nearest_vintage(editions, year),) for year in ("2019", "2020", "2021", "2022")}
     cells = cell_table(32632, [(600_000, 5_040_000)])
-    table = measure(unit(cells, rasters, periods=periods))
-    said = {row["period"]: row["codes"] for row in table.to_pylist()}
-    assert said == {"2019": [10], "2020": [10], "2021": [20], "2022": [20]}
-
-
-@pytest.mark.parametrize(
-    ("period", "years", "expected"),
-    [
-        ("2021", (2020, 2021, 2022), 2021),
-        ("2019", (2020, 2021), 2020),
-        ("2025", (2020, 2021), 2021),
-        ("2020", (2018, 2022), 2018),
-        ("2021", (2018, 2022), 2022),
-        ("2020-12", (2018, 2021), 2021),
-        ("2019-01", (2018, 2021), 2018),
-    ],
-)
-def test_the_nearest_edition_serves_a_period(period, years, expected):
-    assert nearest_vintage([vintage(year) for year in years], period) == vintage(expected)
+    table = table_of(unit(cells, rasters, years=(2019, 2020, 2021, 2022)))
+    said = {row["period"]: (row["codes"], row["editions"]) for row in table.to_pylist()}
+    one, other = ([10], [0]), ([20], [1])
+    assert said == {"2019": one, "2020": one, "2021": other, "2022": other}
 
 
 def test_a_gap_counts_whole_days_to_the_interval_and_none_inside_it():
@@ -224,17 +215,15 @@ def test_a_gap_counts_whole_days_to_the_interval_and_none_inside_it():
 def test_batching_does_not_change_the_cover(world, recipe):
     cells = utm_cells(shapely.box(11.9, 45.43, 12.1, 45.47), cell_m=1200, block_m=24_000)
     rasters = world_rasters(world, recipe)
-    periods = {"2021": (rasters[0].vintage,)}
-    said = {"cell_m": 1200, "patch_px": 120, "crosswalks": (WORLDCOVER,), "vintages": periods}
+    said = {"cell_m": 1200, "patch_px": 120, "sources": (Source(WORLDCOVER),), "periods": (year(2021),)}
     batches = list(cover_units(cells, rasters, **said))
-    together = pa.concat_tables(measure(batch) for batch in batches).sort_by("cell")
-    apart = [measure(unit(cells.slice(row, 1), rasters)) for row in range(cells.num_rows)]
-    assert len(batches) > 2 and together.equals(pa.concat_tables(apart))
+    apart = [unit(cells.slice(row, 1), rasters) for row in range(cells.num_rows)]
+    assert len(batches) > 2 and table_of(*batches).equals(table_of(*reversed(apart)))
 
 
 def test_batches_hold_every_cell_once_and_one_crs_each():
     cells = utm_cells(shapely.box(11.7, 45.3, 12.3, 45.6), cell_m=1200, block_m=24_000)
-    batches = list(cover_units(cells, [], cell_m=1200, patch_px=120, crosswalks=(), vintages={}))
+    batches = list(cover_units(cells, [], cell_m=1200, patch_px=120, sources=(), periods=()))
     assert sorted(name for batch in batches for name in batch.cells["cell"].to_pylist()) == cells["cell"].to_pylist()
     for batch in batches:
         assert len(set(batch.cells["epsg"].to_pylist())) == 1 and batch.cells.num_rows <= 100
@@ -245,7 +234,7 @@ def test_a_batch_keeps_every_raster_that_meets_one_of_its_cells():
     tiles = [
         LabelRaster(vintage(), f"{x}", "", "", "", shapely.box(x / 10, 45, (x + 1) / 10, 46)) for x in range(110, 130)
     ]
-    for batch in cover_units(cells, tiles, cell_m=1200, patch_px=120, crosswalks=(), vintages={}):
+    for batch in cover_units(cells, tiles, cell_m=1200, patch_px=120, sources=(), periods=()):
         for row in batch.cells.to_pylist():
             to_degrees = Transformer.from_crs(row["epsg"], 4326, always_xy=True)
             corners = [to_degrees.transform(row["x"] + a, row["y"] - b) for a in (0, 1200) for b in (0, 1200)]
@@ -310,7 +299,7 @@ def test_corine_in_an_odd_axis_order_equals_a_burn_of_its_polygons(real):
     corners = [(left + 3000 * x, top - 3000 * y) for y in range(shape[0] // 120) for x in range(shape[1] // 120)]
     cells = cell_table(32630, corners, cell_m=3000)
     legend = crosswalk([code for code in codes if 111 <= code <= 523], nodata=(-1,))
-    table = measure(unit(cells, [labelled(path)], crosswalks=[legend], cell_m=3000))
+    table = table_of(unit(cells, [labelled(path)], crosswalks=[legend], cell_m=3000))
     seen = 0
     for name, (x, y) in zip(cells["cell"].to_pylist(), corners, strict=True):
         part = Window(round((x - left) / 25), round((top - y) / 25), 120, 120)

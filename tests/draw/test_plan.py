@@ -37,12 +37,13 @@ def radar(number, *, day=0.0, **changes):
     return acquisition(id=f"s1_{number:03d}", sensor="s1", moment=NOON + day * DAY, cloud_pct=None, **said)
 
 
-def planned(acquisitions, *, cells=None, facts=None, clear=None, **changes):
+def planned(acquisitions, *, cells=None, facts=None, label_gaps=None, clear=None, **changes):
     asked = recipe_of(**({"splits": {"block_m": 2400, "buffer_m": 0}} | changes))
     cells = grid() if cells is None else cells
     sampled = sample(cells, acquisitions, asked)
     options = choices(sampled.cells, acquisitions, asked, SENSORS)
-    return draw(sampled, options, asked, facts=facts, sensors=SENSORS, clear=clear)
+    said = {"facts": facts, "sensors": SENSORS, "label_gaps": label_gaps or {}, "clear": clear}
+    return draw(sampled, options, asked, **said)
 
 
 @st.composite
@@ -272,6 +273,21 @@ def test_a_cell_without_a_label_is_left_out_with_the_reason():
         (row["id"], row["reason"], row["detail"], row["stage"], row["final"]) for row in result.left_out.to_pylist()
     }
     assert reasons == {(names[1], "unlabelled", "2021", "draw", True), (names[2], "no_labels", "2021", "draw", True)}
+
+
+def test_a_cell_whose_only_labels_are_too_old_says_by_how_much():
+    cells = grid(2, 2)
+    names = cells["cell"].to_pylist()
+    kinds = dict(zip(names, [said(["trees"]), said([]), said([], 0.0), said([], 0.0)], strict=True))
+    facts = {(cell, "2021"): fact for cell, fact in kinds.items()}
+    gaps = {(names[1], "2021"): 7, (names[2], "2021"): 1246, (names[2], "2020"): 1}
+    result = planned([optical(0), radar(0)], cells=cells, facts=facts, label_gaps=gaps)
+    reasons = {(row["id"], row["reason"], row["detail"]) for row in result.left_out.to_pylist()}
+    assert reasons == {
+        (names[1], "unlabelled", "2021"),
+        (names[2], "label_gap", "2021: 1246 days"),
+        (names[3], "no_labels", "2021"),
+    }
 
 
 def test_candidates_are_planned_or_counted_as_lost():

@@ -68,6 +68,7 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
         "fractions": [("trees", 0.75), ("water", 0.25)],
         "label_valid_pct": 100.0,
         "finer": [("worldcover/tree_cover", 0.75), ("worldcover/permanent_water_bodies", 0.25)],
+        "agreement": [("trees", 0.5)],
         "sources": [{"name": "worldcover", "version": "2", "year": 2021, "gap_days": 0, "agreement": None}],
         "events": [],
         "captions": [

@@ -308,7 +308,7 @@ def test_a_noted_shard_is_remembered_until_it_is_gone(tmp_path):
 
 def lock_of(recipe):
     said = {"catalog": "x", "acquisitions": [], "labels": [], "files": [], "findings": ["an item is wrong"]}
-    rest = {"rules": "r", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
+    rest = {"editions": [], "rules": "r", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
     files = {f"{name}_sha256": name for name in ("plan", "cover", "clear")}
     return Lock(recipe={}, recipe_digest=recipe.digest, **said, **rest, **files)
 

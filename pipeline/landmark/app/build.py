@@ -14,6 +14,7 @@ def build(
     recipe: options.RecipeName = None,
     region: options.Region = None,
     sensors: options.Sensors = None,
+    labels: options.Labels = None,
     catalog: options.Catalog = None,
     out: options.Out = None,
     limit: options.Limit = None,
@@ -29,7 +30,7 @@ def build(
     as_json: options.Json = False,
 ) -> None:
     """Build a corpus, or resume one; a sealed corpus of the same recipe only gains the formats it lacks."""
-    wanted = options.recipe(recipe, region, sensors, limit, formats=format)
+    wanted = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
     from landmark import build as work
     from landmark.run import Where
 

@@ -1,7 +1,7 @@
 """Options several commands share, and the request they add up to."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,13 @@ Region = Annotated[
     str | None, typer.Option(help="Override the region: west,south,east,north, a GeoJSON file, or a recipe's name.")
 ]
 Sensors = Annotated[str | None, typer.Option(help="Override the sensors, e.g. s1,s2.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SOURCE=PATH",
+        help="Files of a label source, e.g. corine=clc2018.gpkg; a glob takes several. Repeatable.",
+    ),
+]
 Catalog = Annotated[str | None, typer.Option(help="STAC catalogue, ItemCollection or Item, by path or URL.")]
 Out = Annotated[Path | None, typer.Option(help="Corpus folder; by default corpora/<recipe>.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cells of the hash ranking.")]
@@ -25,12 +32,19 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 
 
 def recipe(
-    name: str | None, region: str | None, sensors: str | None, limit: int | None, *, formats: str | None = None
+    name: str | None,
+    region: str | None,
+    sensors: str | None,
+    limit: int | None,
+    *,
+    labels: list[str] | None = None,
+    formats: str | None = None,
 ) -> Recipe:
     """The recipe of a command line; without a name the demo, and it says so."""
     if name is None:
         typer.echo(f"No recipe given: taking {DEFAULT_RECIPE!r} (the embedded world).", err=True)
-    return load_recipe(name or DEFAULT_RECIPE, region=region, sensors=sensors, limit=limit, formats=formats)
+    changes: dict[str, Any] = {"region": region, "sensors": sensors, "limit": limit, "formats": formats}
+    return load_recipe(name or DEFAULT_RECIPE, labels=labels or (), **changes)
 
 
 def folder(out: Path | None, of: Recipe) -> Path:

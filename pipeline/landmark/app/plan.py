@@ -14,6 +14,7 @@ def plan(
     recipe: options.RecipeName = None,
     region: options.Region = None,
     sensors: options.Sensors = None,
+    labels: options.Labels = None,
     catalog: options.Catalog = None,
     out: options.Out = None,
     limit: options.Limit = None,
@@ -24,7 +25,7 @@ def plan(
     as_json: options.Json = False,
 ) -> None:
     """Write plan and lock, and print what the build would take."""
-    wanted = options.recipe(recipe, region, sensors, limit, formats=format)
+    wanted = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
     from landmark import build as work
     from landmark.run import Where
 

@@ -81,15 +81,19 @@ class Acquisition:
 
 @dataclass(frozen=True, slots=True)
 class LabelRaster:
-    """A class raster of one source.
+    """A map of one source: a class raster, or a layer of polygons.
 
     Attributes:
         vintage: Edition, and the interval its labels describe.
-        item: The provider's id.
+        item: The provider's id; of a file on disk its name without ending.
         href: Unsigned and absolute.
-        recorded_href: As the lock records it, relative to the catalogue's root where it lies under it.
-        digest: Digest of the item's properties and asset, for the lock.
-        footprint: Where it has labels, in EPSG:4326.
+        recorded_href: As the lock records it, relative to the catalogue's root where it lies under it; of a file on
+            disk its name alone.
+        digest: Digest of the item's properties and asset, for the lock; of a file on disk that of its bytes.
+        footprint: Where it may have labels, in EPSG:4326.
+        local: True where a recipe or a person named the file, and no catalogue.
+        layer: Of polygons.
+        field: Attribute that holds the polygons' code; None for a raster.
     """
 
     vintage: LabelVintage
@@ -98,3 +102,6 @@ class LabelRaster:
     recorded_href: str
     digest: str
     footprint: BaseGeometry
+    local: bool = False
+    layer: str | None = None
+    field: str | None = None

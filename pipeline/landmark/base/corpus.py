@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import geopandas
     import xarray
 
-_MAPS = ("fractions", "finer")
+_MAPS = ("fractions", "finer", "agreement")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,25 @@ from landmark.base.hashing import digest
 
 
 class LabelInput(Strict):
-    """A label raster the cover was measured from."""
+    """A label map the cover was measured from."""
 
     source: str
     version: str
     item: str
-    href: str = Field(description="Relative to the catalogue's root where it lies under it")
+    href: str = Field(description="Relative to the catalogue's root where it lies under it; a local file's name alone")
     start: dt.datetime = Field(description="First moment the labels describe, UTC")
     end: dt.datetime
-    digest: str
+    digest: str = Field(description="Of the item; of a local file, of its bytes")
+    local: bool = Field(False, description="True for a file the recipe or `--labels` named")
+
+
+class LabelEdition(Strict):
+    """What some cells take a source's labels from: one edition, or the exports of a stretch of time put together."""
+
+    source: str
+    version: str
+    start: dt.datetime = Field(description="First moment the labels describe, UTC")
+    end: dt.datetime
 
 
 class InputFile(Strict):
@@ -45,6 +55,7 @@ class Lock(Strict):
     catalog: str = Field(description="Id of the STAC document that was searched")
     acquisitions: list[dict[str, Any]] = Field(description="`Acquisition.to_json` of each planned one")
     labels: list[LabelInput]
+    editions: list[LabelEdition] = Field(description="What the numbers in the cover's column `editions` mean")
     files: list[InputFile]
     rules: str = Field(description="Digest of profiles, taxonomy, crosswalks, thresholds and grammar")
     considered: dict[str, int] = Field(

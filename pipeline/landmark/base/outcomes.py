@@ -22,6 +22,7 @@ class Reason(Enum):
     # Known before a pixel is read (stage `draw`; the id is the cell's).
     no_acquisition = "no acquisition of the sensor covers the cell in the period", True
     no_labels = "no label source covers the cell", True
+    label_gap = "the only labels of the cell are older than the recipe takes", True
     unlabelled = "no class reaches its threshold", True
     buffer = "the cell lies within the buffer of another split", True
     # Known from the header or the pixels (stage `imagery`).

@@ -6,17 +6,19 @@ Resolved (region, sensors, limit) it has a digest, and the digest names the corp
 import datetime as dt
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import shapely
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from shapely.geometry.base import BaseGeometry
 
 from landmark.base.errors import InputError
-from landmark.base.files import Strict, find, parse, read
+from landmark.base.files import Strict, find, load, parse, read
 from landmark.base.hashing import digest
-from landmark.base.profiles import SensorName
+from landmark.base.labels import Labels, present, with_given
+from landmark.base.profiles import Provider, SensorName
 
 SPLITS = ("train", "val", "test")
 
@@ -78,6 +80,14 @@ class TimeRange(Strict):
         """`2021` or `2021-06`."""
         return f"{moment:%Y}" if self.period == "year" else f"{moment:%Y-%m}"
 
+    def span(self, period: str) -> tuple[dt.datetime, dt.datetime]:
+        """First and last moment of a period that lie in the recipe's time, UTC."""
+        year, month = int(period[:4]), int(period[5:] or 0)
+        first = dt.date(year, month or 1, 1)
+        after = dt.date(year + 1, 1, 1) if month in (0, 12) else dt.date(year, month + 1, 1)
+        start = dt.datetime.combine(max(first, self.start), dt.time.min, dt.UTC)
+        return start, dt.datetime.combine(min(after - dt.timedelta(days=1), self.end), dt.time.max, dt.UTC)
+
 
 class Clouds(Strict):
     """Limits in percent."""
@@ -96,16 +106,13 @@ class Sampling(Strict):
     seed: int = Field(0, ge=0)
 
 
-class Labels(Strict):
-    """One label source; the first in the list with a class at a pixel wins."""
-
-    source: str = Field(description="Name of a file in taxonomies/")
-
-
 class Thresholds(Strict):
     """A label needs this share of the pixels that have a class, in percent."""
 
     default: float = Field(5, gt=0, le=100)
+    min_agreement_pct: float = Field(
+        0, ge=0, le=100, description="A label also needs another source to agree on this share, where there is one"
+    )
     classes: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict, description="Per class key")
 
 
@@ -175,7 +182,7 @@ class Recipe(Strict):
     @field_validator("labels")
     @classmethod
     def _once(cls, labels: tuple[Labels, ...]) -> tuple[Labels, ...]:
-        names = [entry.source for entry in labels]
+        names = [entry.name for entry in labels]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"source {twice[0]} stands twice")
         return labels
@@ -194,6 +201,13 @@ class Recipe(Strict):
             raise ValueError("must be a multiple of 6, so that a 60 m pixel is whole")
         return value
 
+    _left_out: tuple[tuple[str, str], ...] = PrivateAttr(())
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """Optional label sources no file was found for, each with how to add it; no part of the digest."""
+        return self._left_out
+
     @property
     def cell_m(self) -> float:
         """Edge of a cell in metres."""
@@ -205,7 +219,7 @@ class Recipe(Strict):
         The lock names what was read, and digests what the files say. A format more changes no sample.
         """
         asked = self.model_dump(mode="json", exclude={"catalog": True, "output": {"formats"}})
-        labels = [{**entry, "source": Path(entry["source"]).stem} for entry in asked["labels"]]
+        labels = [entry.asked() for entry in self.labels]
         names = {key: Path(asked[key]).stem for key in ("provider", "taxonomy")}
         return {**asked, **names, "labels": labels}
 
@@ -222,8 +236,11 @@ def load_recipe(
     sensors: str | None = None,
     limit: int | None = None,
     formats: str | None = None,
+    labels: Sequence[str] = (),
 ) -> Recipe:
     """A recipe by name or path, with the command line's changes, its region resolved to a geometry.
+
+    `labels` are files as `SOURCE=PATH`. Optional label sources no file is found for are left out.
 
     Raises:
         InputError: naming file, key, value and remedy.
@@ -239,7 +256,18 @@ def load_recipe(
     if formats is not None and isinstance(output := value.get("output", {}), dict):
         value["output"] = {**output, "formats": [part.strip() for part in formats.split(",")]}
     recipe = parse(Recipe, value, path)
-    return recipe.model_copy(update={"region": _resolved(recipe.region, path), **_beside(recipe, path)})
+    recipe = recipe.model_copy(update={"region": _resolved(recipe.region, path), **_beside(recipe, path)})
+    return _complete(recipe.model_copy(update={"labels": with_given(recipe.labels, labels)}))
+
+
+def _complete(recipe: Recipe) -> Recipe:
+    """The recipe without the optional label sources it has no map for."""
+    if not any(entry.optional for entry in recipe.labels):
+        return recipe
+    kept, left_out = present(recipe.labels, load(Provider, "profiles/providers", recipe.provider).labels)
+    complete = recipe.model_copy(update={"labels": kept})
+    complete._left_out = left_out
+    return complete
 
 
 def _beside(recipe: Recipe, path: Path) -> dict[str, Any]:
@@ -254,7 +282,7 @@ def _beside(recipe: Recipe, path: Path) -> dict[str, Any]:
         "catalog": str(path.parent / str(place)) if local else place,
         "provider": file(recipe.provider),
         "taxonomy": file(recipe.taxonomy),
-        "labels": tuple(entry.model_copy(update={"source": file(entry.source)}) for entry in recipe.labels),
+        "labels": tuple(entry.beside(path.parent) for entry in recipe.labels),
     }
 
 

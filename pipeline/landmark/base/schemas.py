@@ -32,11 +32,18 @@ CELLS = pa.schema(
 def cover_schema(sources: Iterable[str]) -> pa.Schema:
     """Joint histogram: a row per combination of codes in a cell and period.
 
-    `codes` stand in the order of `sources`, -1 where a source has none.
+    `codes` and `editions` stand in the order of `sources`, -1 where a source has none; an edition is a number in the
+    lock's `editions`, the same in all rows of a cell and period.
     """
     names = list(sources)
     return pa.schema(
-        {"cell": pa.string(), "period": pa.string(), "codes": pa.list_(pa.int32(), len(names)), "pixels": pa.int64()},
+        {
+            "cell": pa.string(),
+            "period": pa.string(),
+            "codes": pa.list_(pa.int32(), len(names)),
+            "pixels": pa.int64(),
+            "editions": pa.list_(pa.int32(), len(names)),
+        },
         metadata={"sources": json.dumps(names)},
     )
 
@@ -133,6 +140,7 @@ INDEX = pa.schema(
         _required("fractions", pa.map_(pa.string(), pa.float32())),
         _required("label_valid_pct", pa.float32()),
         _required("finer", pa.map_(pa.string(), pa.float32())),
+        _required("agreement", pa.map_(pa.string(), pa.float32())),
         _required("sources", pa.list_(_SOURCE)),
         _required("events", pa.list_(_EVENT)),
         _required("captions", pa.list_(_CAPTION)),

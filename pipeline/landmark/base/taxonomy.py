@@ -6,8 +6,8 @@ threshold or crosswalk reads no raster again.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from landmark.base.errors import InputError
 from landmark.base.files import Strict, find, load
+from landmark.base.labels import LabelFiles
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import runs
 
@@ -43,6 +44,9 @@ class SourceClass(Strict):
 
     key: str = Field(pattern=r"^[a-z0-9_]+$")
     name: str
+    alias: int | None = Field(
+        None, description="The class's other code, where a source has two kinds: CORINE's grid code"
+    )
     to: str | None = Field(None, description="Target class key")
     drop: str | None = Field(None, description="Why it maps to no target class")
 
@@ -54,14 +58,21 @@ class SourceClass(Strict):
 
 
 class Crosswalk(Strict):
-    """A label source: where its rasters are found and what its codes mean."""
+    """A label source: where its maps are found and what their codes mean."""
 
     name: str
     title: str
     target: str = Field(description="Name of the target taxonomy")
-    asset: str = Field(description="Asset key of the class raster in its STAC items")
+    asset: str | None = Field(None, description="Asset key of the class raster in its STAC items")
     version_property: str | None = Field(None, description="STAC property that holds the product's version")
-    nodata: tuple[int, ...] = Field((0,), description="Codes that mean no data")
+    exclusive_end: bool = Field(False, description="True where an item's interval ends with the first moment after it")
+    files: LabelFiles = Field(LabelFiles(), description="How files on disk are read")
+    max_gap_days: int = Field(
+        1100, ge=0, description="Oldest labels an image may take, unless the recipe says; 1100: about three years"
+    )
+    nodata: tuple[int, ...] = Field((0,), description="Codes that mean no data, beside what the file itself masks")
+    alias_nodata: tuple[int, ...] = Field((), description="The same among the aliases")
+    digits: int | None = Field(None, ge=1, description="Longer codes are finer ones, cut to this many: 1212 is a 121")
     licence: str
     attribution: str
     classes: dict[int, SourceClass] = Field(min_length=1)
@@ -74,10 +85,22 @@ class Crosswalk(Strict):
             raise ValueError(f"key {twice[0]} stands twice")
         return classes
 
+    @model_validator(mode="after")
+    def _one_meaning_a_code(self) -> "Crosswalk":
+        codes = [*self.classes, *self.nodata, *self.aliases, *self.alias_nodata]
+        if twice := sorted({code for code in codes if codes.count(code) > 1}):
+            raise ValueError(f"code {twice[0]} stands twice among classes, aliases and no data")
+        return self
+
+    @property
+    def aliases(self) -> dict[int, int]:
+        """Alias → code."""
+        return {entry.alias: code for code, entry in self.classes.items() if entry.alias is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class LabelVintage:
-    """The edition of a source that serves a period: the interval its labels describe, in UTC."""
+    """An edition of a source: the interval its labels describe, in UTC, both ends included."""
 
     name: str
     version: str
@@ -94,6 +117,11 @@ class Fractions:
     """What the labels say of one cell in one period.
 
     Shares are of the pixels with a class, largest first, and sum to one.
+
+    Attributes:
+        agreement: Per source, None where it meets no other source.
+        class_agreement: Per target class that another source could confirm.
+        editions: Per source with data in the cell: the number of its edition in the lock.
     """
 
     labels: tuple[str, ...]
@@ -101,15 +129,21 @@ class Fractions:
     finer: dict[str, float]
     label_valid_pct: float
     agreement: dict[str, float | None]
+    class_agreement: dict[str, float] = field(default_factory=dict)
+    editions: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A recipe's taxonomy with its sources' crosswalks and thresholds (in percent, per class key)."""
+    """A recipe's taxonomy with its sources' crosswalks and thresholds (in percent, per class key).
+
+    `min_agreement_pct` is what a label needs of a second source, where there is one.
+    """
 
     taxonomy: Taxonomy
     crosswalks: tuple[Crosswalk, ...]
     thresholds: Mapping[str, float]
+    min_agreement_pct: float = 0
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -119,16 +153,20 @@ class Meaning:
     def fold(self, cover: pa.Table) -> dict[tuple[str, str], Fractions]:
         """What the labels say, per (cell, period) of a cover table.
 
-        At a pixel the first source with a class wins. Agreement is the share of the pixels that a source and another
-        one class where both name the same class (None where it meets no other source).
+        At a pixel the first source with a class wins. A source's agreement is the share of the pixels that it and
+        another one class where both name the same class; a class's is the share of the pixels where the winner names
+        it and another source has a class, where the first such other names it, too.
         """
         if cover.num_rows == 0:
             return {}
         target, winner, finer = self._winners(cover)
         pixels = cover["pixels"].to_numpy()
+        editions = cover["editions"].combine_chunks().flatten().to_numpy().reshape(-1, len(self.crosswalks))
         keys = list(zip(cover["cell"].to_pylist(), cover["period"].to_pylist(), strict=True))
         return {
-            keys[start]: self._fractions(target[:, start:end], winner[start:end], finer[start:end], pixels[start:end])
+            keys[start]: self._fractions(
+                target[:, start:end], winner[start:end], finer[start:end], pixels[start:end], editions[start]
+            )
             for start, end in runs(keys)
         }
 
@@ -151,7 +189,12 @@ class Meaning:
         return target, winner, finer
 
     def _fractions(
-        self, target: NDArray[np.int64], winner: NDArray[np.int64], finer: list[str], pixels: NDArray[np.int64]
+        self,
+        target: NDArray[np.int64],
+        winner: NDArray[np.int64],
+        finer: list[str],
+        pixels: NDArray[np.int64],
+        editions: NDArray[np.int32],
     ) -> Fractions:
         won = target[winner, np.arange(target.shape[1])]
         classed = int(pixels[won >= 0].sum())
@@ -162,13 +205,37 @@ class Meaning:
             if place >= 0:
                 counts[names[place]] = counts.get(names[place], 0) + count
                 finer_counts[source_class] = finer_counts.get(source_class, 0) + count
-        fractions = _shares(counts, classed)
+        fractions, confirmed = _shares(counts, classed), self._confirmed(target, winner, pixels)
         # Compared in pixels, so that a share of exactly the threshold is not lost to rounding.
-        labels = tuple(key for key in fractions if 100 * counts[key] >= self.thresholds[key] * classed)
-        agreement = {name: _agreement(target, row, pixels) for row, name in enumerate(self.sources)}
-        return Fractions(
-            labels, fractions, _shares(finer_counts, classed), 100 * classed / int(pixels.sum()), agreement
+        labels = tuple(
+            key
+            for key in fractions
+            if 100 * counts[key] >= self.thresholds[key] * classed
+            and 100 * confirmed.get(key, (0, 0))[0] >= self.min_agreement_pct * confirmed.get(key, (0, 0))[1]
         )
+        return Fractions(
+            labels,
+            fractions,
+            _shares(finer_counts, classed),
+            100 * classed / int(pixels.sum()),
+            {name: _agreement(target, row, pixels) for row, name in enumerate(self.sources)},
+            {key: confirmed[key][0] / confirmed[key][1] for key in fractions if key in confirmed},
+            {name: number for name, number in zip(self.sources, editions.tolist(), strict=True) if number >= 0},
+        )
+
+    def _confirmed(
+        self, target: NDArray[np.int64], winner: NDArray[np.int64], pixels: NDArray[np.int64]
+    ) -> dict[str, tuple[int, int]]:
+        """Per class: the pixels where the first other source names it, too, of those where another has a class."""
+        at = np.arange(target.shape[1])
+        won, others = target[winner, at], target.copy()
+        others[winner, at] = -1
+        first_other = others[(others >= 0).argmax(axis=0), at]
+        names, counts = list(self.taxonomy.classes), {}
+        for place in np.unique(won[first_other >= 0]).tolist():
+            met = (won == place) & (first_other >= 0)
+            counts[names[place]] = int(pixels[met & (first_other == place)].sum()), int(pixels[met].sum())
+        return counts
 
 
 def load_meaning(recipe: Recipe) -> Meaning:
@@ -183,14 +250,7 @@ def load_meaning(recipe: Recipe) -> Meaning:
         known = ", ".join(taxonomy.classes)
         raise InputError(f"{recipe.name}: thresholds.classes.{unknown[0]}: no such class; {taxonomy.name} has {known}")
     thresholds = {key: recipe.thresholds.classes.get(key, recipe.thresholds.default) for key in taxonomy.classes}
-    return Meaning(taxonomy, crosswalks, thresholds)
-
-
-def nearest_vintage(vintages: Iterable[LabelVintage], period: str) -> LabelVintage:
-    """The edition whose interval lies nearest the middle of a period, the earlier of two equally near."""
-    year, month = int(period[:4]), int(period[5:7] or 7)
-    middle = dt.datetime(year, month, 15 if len(period) > 4 else 1, tzinfo=dt.UTC)
-    return min(vintages, key=lambda vintage: (vintage.gap_days(middle), vintage.start))
+    return Meaning(taxonomy, crosswalks, thresholds, recipe.thresholds.min_agreement_pct)
 
 
 def _crosswalk(name: str, taxonomy: Taxonomy) -> Crosswalk:

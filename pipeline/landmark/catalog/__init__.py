@@ -1,6 +1,7 @@
-"""Recipe → acquisitions and label rasters: which items of the archive there are to choose from."""
+"""Recipe → acquisitions and label maps: which items of the archive, and which files, there are to choose from."""
 
 from landmark.catalog.documents import Document, open_document
+from landmark.catalog.labels import Given, file_digest, given_files
 from landmark.catalog.search import Found, search
 
-__all__ = ["Document", "Found", "open_document", "search"]
+__all__ = ["Document", "Found", "Given", "file_digest", "given_files", "open_document", "search"]

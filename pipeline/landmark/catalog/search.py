@@ -3,20 +3,23 @@
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import pystac
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import EmptySearch, InputError
 from landmark.base.outcomes import Outcome, Reason
 from landmark.base.profiles import Imagery, Provider, SensorName, load_sensor
 from landmark.base.recipe import Recipe
-from landmark.base.taxonomy import Crosswalk, LabelVintage
-from landmark.catalog.dialect import acquisition, footprint, interval, item_digest
+from landmark.base.taxonomy import Crosswalk
+from landmark.catalog.dialect import acquisition, footprint, interval
 from landmark.catalog.documents import Document
+from landmark.catalog.labels import Given, label_collection, of_files, of_item
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +36,24 @@ class Found:
     refused: list[Outcome]
 
 
-def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks: Iterable[Crosswalk]) -> Found:
-    """Acquisitions of the recipe's region, time, sensors and clouds; label rasters of its region.
+def search(
+    document: Document,
+    recipe: Recipe,
+    *,
+    provider: Provider,
+    crosswalks: Sequence[Crosswalk],
+    files: Mapping[str, Given] = MappingProxyType({}),
+) -> Found:
+    """Acquisitions of the recipe's region, time, sensors and clouds; label maps of its region.
+
+    A source that has `files` is read from these, not from the catalogue.
 
     Raises:
         EmptySearch: nothing matches for a sensor or a label source.
         InputError: the provider has no such sensor or label source, or an item cannot be understood.
     """
     imagery = {_imagery(provider, name).collection: name for name in recipe.sensors}
-    sources = {_label_collection(provider, crosswalk.name): crosswalk for crosswalk in crosswalks}
+    sources = {label_collection(provider, each): each for each in crosswalks if each.name not in files}
     region = recipe.region.geometry
     near = region.buffer(_MARGIN_DEG)
     shapely.prepare([region, near])
@@ -54,7 +66,7 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
         try:
             if collection in sources:
                 # A cell whose centre lies in the region may reach over its edge.
-                labels += [_label(item, document, sources[collection])] if footprint(item).intersects(near) else []
+                labels += [of_item(item, document, sources[collection])] if footprint(item).intersects(near) else []
             elif footprint(item).intersects(region):
                 found += _acquisitions(item, document, recipe, provider, imagery[collection])
         except InputError as error:
@@ -70,7 +82,21 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
             raise EmptySearch(_nothing(crosswalk.name, collection, seen, recipe, document))
     for one in refused:
         log.warning("%s is left out: %s (%s)", one.id, Reason[one.reason].text, one.detail)
-    return Found(wanted, sorted(labels, key=lambda raster: raster.item), refused)
+    labels += _in_files(recipe, crosswalks, files, near)
+    return Found(wanted, sorted(labels, key=lambda raster: (raster.item, raster.layer or "")), refused)
+
+
+def _in_files(
+    recipe: Recipe, crosswalks: Sequence[Crosswalk], files: Mapping[str, Given], near: BaseGeometry
+) -> list[LabelRaster]:
+    """The maps on disk of the sources that have files."""
+    labels: list[LabelRaster] = []
+    for crosswalk in (each for each in crosswalks if each.name in files):
+        found = of_files(files[crosswalk.name], crosswalk, near)
+        if not found and not files[crosswalk.name].entry.optional:
+            raise EmptySearch(f"labels: no file of {crosswalk.name} meets the region {_box(recipe)}")
+        labels += found
+    return labels
 
 
 def merge(found: Iterable[Acquisition]) -> list[Acquisition]:
@@ -106,33 +132,10 @@ def _same_ground(one: Acquisition, other: Acquisition) -> bool:
     return bool(shared > _SAME_GROUND * min(one.footprint.area, other.footprint.area))
 
 
-def _label(item: pystac.Item, document: Document, crosswalk: Crosswalk) -> LabelRaster:
-    if crosswalk.asset not in item.assets:
-        raise InputError(f"item {item.id}: has no asset {crosswalk.asset!r}, where {crosswalk.name} keeps its classes")
-    start, end = interval(item)
-    version = str(item.properties.get(crosswalk.version_property or "", "")) or "unknown"
-    href = item.assets[crosswalk.asset].href.split("?")[0]
-    return LabelRaster(
-        vintage=LabelVintage(crosswalk.name, version, start, end),
-        item=item.id,
-        href=href,
-        recorded_href=document.relative(href),
-        digest=item_digest(item, crosswalk.asset, document),
-        footprint=footprint(item),
-    )
-
-
 def _imagery(provider: Provider, sensor: SensorName) -> Imagery:
     if sensor not in provider.sensors:
         raise InputError(f"provider {provider.name} has no sensor {sensor}; it has {', '.join(provider.sensors)}")
     return provider.sensors[sensor]
-
-
-def _label_collection(provider: Provider, source: str) -> str:
-    if source not in provider.labels:
-        known = ", ".join(provider.labels) or "none"
-        raise InputError(f"labels: provider {provider.name} publishes no {source!r}; it publishes {known}")
-    return provider.labels[source]
 
 
 def _acquisitions(

@@ -1,6 +1,6 @@
-"""The joint histogram of the label sources in each cell, sampled nearest at the centres of the cell's pixels."""
+"""The joint histogram of the label sources in each cell, sampled at the centres of the cell's pixels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,17 +8,16 @@ import numpy as np
 import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
 
 from landmark.base.archive import LabelRaster
-from landmark.base.errors import InputError
 from landmark.base.schemas import cover_schema
-from landmark.base.taxonomy import Crosswalk, LabelVintage
-from landmark.io.raster import Raster, Unreadable, opened
+from landmark.base.taxonomy import LabelVintage
+from landmark.cover.codes import NONE
+from landmark.cover.editions import Editions, Period, Served, Source
+from landmark.cover.sampling import Points
 
 # Cells measured in one read: about 12 km, a window of a few million label pixels at 10 m.
 _BATCH_CELLS = 10
-_NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +26,31 @@ class CoverUnit:
 
     Attributes:
         cells: Rows of the CELLS table.
-        vintages: Period → the edition of each source that serves it, in the order of the crosswalks.
+        sources: In order of precedence.
         rasters: Those that may meet the cells.
     """
 
     cells: pa.Table
     cell_m: float
     patch_px: int
-    crosswalks: tuple[Crosswalk, ...]
-    vintages: Mapping[str, tuple[LabelVintage, ...]]
+    sources: tuple[Source, ...]
+    periods: tuple[Period, ...]
     rasters: tuple[LabelRaster, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What lies in some cells.
+
+    Attributes:
+        table: Rows of a cover table, sorted by cell, period and codes.
+        editions: What the numbers in its column `editions` mean.
+        gaps: (cell, period) → days to the nearest labels, where no source has any within its limit.
+    """
+
+    table: pa.Table
+    editions: tuple[LabelVintage, ...]
+    gaps: dict[tuple[str, str], int]
 
 
 def cover_units(
@@ -45,10 +59,10 @@ def cover_units(
     *,
     cell_m: float,
     patch_px: int,
-    crosswalks: tuple[Crosswalk, ...],
-    vintages: Mapping[str, tuple[LabelVintage, ...]],
+    sources: tuple[Source, ...],
+    periods: tuple[Period, ...],
 ) -> Iterator[CoverUnit]:
-    """Cut a CELLS table into batches of neighbours, each with the label rasters that meet it."""
+    """Cut a CELLS table into batches of neighbours, each with the label maps that meet it."""
     span = _BATCH_CELLS * cell_m
     keys = [
         cells["epsg"].to_numpy(),
@@ -63,67 +77,88 @@ def cover_units(
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
         meeting = tuple(raster for raster in rasters if raster.footprint.intersects(area))
-        yield CoverUnit(part, cell_m, patch_px, crosswalks, vintages, meeting)
+        yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting)
 
 
-def measure(unit: CoverUnit) -> pa.Table:
-    """The cover of a unit's cells, sorted by cell, period and codes; counts of a cell and period sum to all its pixels.
+def measure(unit: CoverUnit) -> Cover:
+    """The cover of a unit's cells; counts of a cell and period sum to all its pixels.
 
     Raises:
-        InputError: a label raster is missing, unreadable, without CRS, or holds a code its crosswalk does not know.
+        InputError: a label map is missing, unreadable, without CRS, or holds a code its crosswalk does not know.
     """
-    editions = sorted({vintage for row in unit.vintages.values() for vintage in row}, key=lambda v: (v.name, v.start))
-    codes = {vintage: _sample(unit, vintage) for vintage in editions}
-    columns: dict[str, list[Any]] = {"cell": [], "period": [], "codes": [], "pixels": []}
-    for row, cell in enumerate(unit.cells["cell"].to_pylist()):
-        for period, chosen in sorted(unit.vintages.items()):
-            stacked = np.stack([codes[vintage][row] for vintage in chosen], axis=1)
-            kinds, counts = np.unique(stacked, axis=0, return_counts=True)
+    x, y = _pixel_centres(unit)
+    points = Points(unit.cells["epsg"][0].as_py(), x.ravel(), y.ravel())
+    readers = [
+        Editions(source, [one for one in unit.rasters if one.vintage.name == source.crosswalk.name], points, x.shape)
+        for source in unit.sources
+    ]
+    numbers: dict[LabelVintage | None, int] = {None: -1}
+    columns: dict[str, list[Any]] = {name: [] for name in cover_schema([]).names}
+    gaps: dict[tuple[str, str], int] = {}
+    for period in unit.periods:
+        served = [reader.serve(period) for reader in readers]
+        packed = _packed(unit.sources, served)
+        for row, cell in enumerate(unit.cells["cell"].to_pylist()):
+            kinds, counts = np.unique(packed[row], return_counts=True)
+            chosen = [numbers.setdefault(each.editions[row], len(numbers) - 1) for each in served]
             columns["cell"] += [cell] * len(kinds)
-            columns["period"] += [period] * len(kinds)
-            columns["codes"] += kinds.tolist()
+            columns["period"] += [period.name] * len(kinds)
+            columns["codes"] += _unpacked(unit.sources, kinds).tolist()
             columns["pixels"] += counts.tolist()
-    return pa.table(columns, schema=cover_schema(crosswalk.name for crosswalk in unit.crosswalks))
+            columns["editions"] += [chosen] * len(kinds)
+            days = [gap for each in served if (gap := each.gaps[row]) is not None]
+            if days and not any(each.editions[row] for each in served):
+                gaps[cell, period.name] = min(days)
+    table = pa.table(columns, schema=cover_schema(source.crosswalk.name for source in unit.sources))
+    editions = tuple(edition for edition in numbers if edition is not None)
+    return Cover(table.sort_by([("cell", "ascending"), ("period", "ascending")]), editions, gaps)
 
 
-def _sample(unit: CoverUnit, vintage: LabelVintage) -> NDArray[np.int32]:
-    """Codes at every pixel centre, (cell, pixel), -1 where the edition has none.
+def gathered(sources: Sequence[Source], covers: Iterable[Cover]) -> Cover:
+    """The covers of several units as one; the same whatever their order."""
+    parts = list(covers)
+    order = {source.crosswalk.name: place for place, source in enumerate(sources)}
+    editions = sorted(
+        {edition for part in parts for edition in part.editions},
+        key=lambda one: (order[one.name], one.start, one.end, one.version),
+    )
+    number = {edition: place for place, edition in enumerate(editions)}
+    empty = cover_schema(order).empty_table()
+    table = pa.concat_tables([empty, *(_renumbered(part, number) for part in parts)])
+    gaps = {key: days for part in parts for key, days in part.gaps.items()}
+    return Cover(table.sort_by([("cell", "ascending"), ("period", "ascending")]), tuple(editions), gaps)
 
-    Earlier rasters win where they overlap.
-    """
-    crosswalk = next(entry for entry in unit.crosswalks if entry.name == vintage.name)
-    codes = np.full((unit.cells.num_rows, unit.patch_px**2), _NONE, np.int32)
-    for label in (raster for raster in unit.rasters if raster.vintage == vintage):
-        try:
-            with opened(label.href) as raster:
-                _fill(codes, raster, unit, label, crosswalk)
-        except Unreadable as error:
-            raise InputError(f"label raster {label.href} of {label.vintage.name} cannot be read: {error}") from error
+
+def _renumbered(part: Cover, number: dict[LabelVintage, int]) -> pa.Table:
+    # -1, no edition, is the last place.
+    new = np.array([*(number[edition] for edition in part.editions), -1], np.int32)
+    place, field = part.table.schema.get_field_index("editions"), part.table.schema.field("editions")
+    old = part.table["editions"].combine_chunks()
+    flat = pa.array(new[old.flatten().to_numpy()])
+    return part.table.set_column(place, field, pa.FixedSizeListArray.from_arrays(flat, type=old.type))
+
+
+def _packed(sources: Sequence[Source], served: Sequence[Served]) -> NDArray[np.int64]:
+    """The codes of all sources at each pixel as one number (cell, pixel), in the order of the codes."""
+    packed = np.zeros(served[0].codes.shape, np.int64)
+    for source, each in zip(sources, served, strict=True):
+        known = _codes(source)
+        packed = packed * len(known) + np.searchsorted(known, each.codes)
+    return packed
+
+
+def _unpacked(sources: Sequence[Source], packed: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The codes in each number, (number, source)."""
+    codes = np.empty((len(packed), len(sources)), np.int32)
+    for column, source in reversed(list(enumerate(sources))):
+        known = _codes(source)
+        packed, place = np.divmod(packed, len(known))
+        codes[:, column] = known[place]
     return codes
 
 
-def _fill(codes: NDArray[np.int32], raster: Raster, unit: CoverUnit, label: LabelRaster, crosswalk: Crosswalk) -> None:
-    if raster.crs_wkt is None:
-        raise InputError(f"label raster {label.href} of {label.vintage.name} has no CRS; assign one (gdal_edit -a_srs)")
-    if not np.issubdtype(raster.header.dtype, np.integer):
-        raise InputError(
-            f"label raster {label.href} of {label.vintage.name} holds {raster.header.dtype}, not whole numbers"
-        )
-    to_raster = Transformer.from_crs(
-        CRS.from_epsg(unit.cells["epsg"][0].as_py()), CRS.from_wkt(raster.crs_wkt), always_xy=True
-    )
-    x, y = to_raster.transform(*_pixel_centres(unit))
-    col, row = (np.floor(axis).astype(np.int64) for axis in ~raster.transform @ (x, y))
-    height, width = raster.header.shape
-    inside = (row >= 0) & (row < height) & (col >= 0) & (col < width) & (codes == _NONE)
-    if not inside.any():
-        return
-    top, left = int(row[inside].min()), int(col[inside].min())
-    window = raster.window(top, left, int(row[inside].max()) - top + 1, int(col[inside].max()) - left + 1)
-    read = window[row[inside] - top, col[inside] - left].astype(np.int32)
-    read[np.isin(read, crosswalk.nodata)] = _NONE
-    _refuse_unknown(read, crosswalk, label)
-    codes[inside] = read
+def _codes(source: Source) -> NDArray[np.int32]:
+    return np.array([NONE, *sorted(source.crosswalk.classes)], np.int32)
 
 
 def _pixel_centres(unit: CoverUnit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -133,13 +168,3 @@ def _pixel_centres(unit: CoverUnit) -> tuple[NDArray[np.float64], NDArray[np.flo
     x = np.broadcast_to((unit.cells["x"].to_numpy()[:, None] + steps)[:, None, :], shape)
     y = np.broadcast_to((unit.cells["y"].to_numpy()[:, None] - steps)[:, :, None], shape)
     return x.reshape(shape[0], -1), y.reshape(shape[0], -1)
-
-
-def _refuse_unknown(codes: NDArray[np.int32], crosswalk: Crosswalk, label: LabelRaster) -> None:
-    found, counts = np.unique(codes[codes != _NONE], return_counts=True)
-    for code, count in zip(found.tolist(), counts.tolist(), strict=True):
-        if code not in crosswalk.classes:
-            raise InputError(
-                f"label raster {label.href}: code {code} stands at {count} pixels,"
-                f" but taxonomies/{crosswalk.name}.yaml does not know it"
-            )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,12 @@ def draw(
     facts: Mapping[tuple[str, str], Fractions] | None,
     sensors: Mapping[str, Sensor],
     clear: pa.Table | None = None,
+    label_gaps: Mapping[tuple[str, str], int] = MappingProxyType({}),
 ) -> Drawn:
     """One sample per cell, period and sensor, of the clearest Sentinel-2 and of the Sentinel-1 nearest to it in time.
 
     `facts` holds what the labels say per (cell, period), None where the recipe has no labels; `clear` what the masks of
-    the shortlist show (CLEAR).
+    the shortlist show (CLEAR); `label_gaps` the days to the nearest labels where all are farther than the recipe takes.
 
     Raises:
         NoCoverage: no cell has both an image and a label.
@@ -58,7 +60,7 @@ def draw(
         chosen = np.concatenate([chosen, choose(choices, sensor, looked, chosen)])
     chosen = _clear(chosen, choices, looked, recipe, left_out)
     rows = list(zip(choices.cell[chosen].tolist(), choices.acquisition[chosen].tolist(), strict=True))
-    rows = _labelled(rows, choices, facts, left_out)
+    rows = _labelled(rows, choices, facts, label_gaps, left_out)
     left_out += _missing(choices, recipe)
     if not rows:
         raise NoCoverage(f"{recipe.name}: no cell of the region has both an image and a label: {_why(left_out)}")
@@ -92,20 +94,34 @@ def _clear(
 
 
 def _labelled(
-    rows: list[_Row], choices: Choices, facts: Mapping[tuple[str, str], Fractions] | None, left_out: list[Outcome]
+    rows: list[_Row],
+    choices: Choices,
+    facts: Mapping[tuple[str, str], Fractions] | None,
+    label_gaps: Mapping[tuple[str, str], int],
+    left_out: list[Outcome],
 ) -> list[_Row]:
     if facts is None:
         return rows
-    cells, kept, refused = choices.cells["cell"].to_pylist(), [], {}
+    cells, kept = choices.cells["cell"].to_pylist(), []
+    refused: dict[tuple[str, str], Outcome] = {}
     for cell, acquisition in rows:
         period = choices.periods[acquisition]
         said = facts[cells[cell], period]
         if said.labels:
             kept.append((cell, acquisition))
         else:
-            refused[cells[cell], period] = "unlabelled" if said.label_valid_pct else "no_labels"
-    left_out += [Outcome(cell, "", "draw", reason, period) for (cell, period), reason in sorted(refused.items())]
+            days = label_gaps.get((cells[cell], period))
+            refused[cells[cell], period] = _unlabelled(cells[cell], period, said, days)
+    left_out += [refused[key] for key in sorted(refused)]
     return kept
+
+
+def _unlabelled(cell: str, period: str, said: Fractions, gap_days: int | None) -> Outcome:
+    if said.label_valid_pct:
+        return Outcome(cell, "", "draw", "unlabelled", period)
+    if gap_days is not None:
+        return Outcome(cell, "", "draw", "label_gap", f"{period}: {gap_days} days")
+    return Outcome(cell, "", "draw", "no_labels", period)
 
 
 def _missing(choices: Choices, recipe: Recipe) -> list[Outcome]:

@@ -167,16 +167,21 @@ class Raster:
                     log.warning("%s: %s: %s", self._dataset.name, part, error)
                     yield part, f"block at row {part.row_off}, column {part.col_off} unreadable"
 
-    def window(self, row: int, col: int, height: int, width: int) -> NDArray[Any]:
-        """Pixels of a window inside the raster, (y, x).
+    def window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
+        """Pixels of a window inside the raster as a masked array (y, x); what the file says is no data is masked.
 
         Raises:
             Unreadable: a block cannot be read.
         """
         try:
-            return np.asarray(self._dataset.read(1, window=Window(col, row, width, height)))
+            return self._dataset.read(band, window=Window(col, row, width, height), masked=True)
         except RasterioError as error:
             raise Unreadable(str(error)) from error
+
+    @property
+    def bands(self) -> tuple[str | None, ...]:
+        """What each band is called."""
+        return tuple(self._dataset.descriptions)
 
     @property
     def crs_wkt(self) -> str | None:
