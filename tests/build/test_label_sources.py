@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 import shapely
+import yaml
 from rasterio.features import shapes
 from rasterio.transform import Affine
 from rasterio.warp import reproject
@@ -26,7 +27,7 @@ from landmark.lockfile import read_plan
 from landmark.run import Where
 from landmark.setting import prepare
 from tests.build.test_build import files
-from tests.cover.maps import export
+from tests.cover.maps import export, raster
 
 Write = Callable[..., Path]
 TO_DYNAMIC = {80: 0, 10: 1, 30: 2, 90: 3, 40: 4, 20: 5, 50: 6, 60: 7, 70: 8}
@@ -204,3 +205,34 @@ def test_the_command_line_gives_the_files_of_a_source(
         assert not exit_.value.code
         sources = {entry.source for entry in read_document(Lock, out / "lock.json").labels}
         assert sources == ({"worldcover", "corine", "dynamic-world"} if given else {"worldcover"})
+
+
+def test_a_new_label_source_is_one_yaml_file(labels: Path, recipe: Write, tmp_path: Path) -> None:
+    """A raster and a layer of polygons under names and codes of one's own."""
+    value: dict[str, Any] = {
+        "name": "mine",
+        "title": "My own map",
+        "target": "landmark",
+        "files": {"dates": [r"(?P<year>\d{4})_mine"], "fields": ["klasse"]},
+        "licence": "CC0-1.0",
+        "attribution": "me",
+        "classes": {
+            7: {"key": "wood", "name": "Wood", "to": "trees"},
+            9: {"key": "lake", "name": "Lake", "to": "water"},
+        },
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(value))
+    halves = [shapely.box(11.5, 45.0, 11.98, 46.0), shapely.box(11.98, 45.0, 12.5, 46.0)]
+    frame = geopandas.GeoDataFrame({"KLASSE": ["7", "9"]}, geometry=halves, crs=4326)
+    frame.to_file(tmp_path / "2021_mine.gpkg")
+    codes = np.repeat(np.array([[7, 9]], "uint8"), 50, axis=1)
+    raster(tmp_path / "2021_mine.tif", codes, crs="EPSG:4326", transform=Affine(0.01, 0, 11.48, 0, -1, 46))
+    found = []
+    for ending in ("gpkg", "tif"):
+        source = {"source": "mine.yaml", "files": [f"2021_mine.{ending}"]}
+        out = tmp_path / ending
+        plan(request(recipe(region={"bbox": [11.5, 45.2, 12.5, 45.7]}, labels=[source]), out))
+        cover = pq.read_table(out / "cover.parquet")
+        found.append({code for codes in cover["codes"].to_pylist() for code in codes})
+        assert {one.source for one in read_document(Lock, out / "lock.json").editions} == {"mine"}
+    assert found == [{7, 9}, {7, 9}]
