@@ -29,7 +29,8 @@ body { margin: 0 auto; padding: 1.5rem; max-width: 110rem; background: #fff; col
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { margin: 0; font-size: 1.75rem; } h2 { margin: 2rem 0 .5rem; font-size: 1.25rem; }
 h3 { margin: 0; font-size: 1rem; } p { margin: .25rem 0; max-width: 75ch; } .quiet { color: #555; font-size: .875rem; }
-.cards { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
+.cards { display: grid; gap: 1.5rem; margin-top: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
 .card { border: 1px solid #c8c8c8; border-radius: 6px; padding: 1rem; }
 .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; margin: .5rem 0; }
 figure { margin: 0; } img { display: block; width: 100%; height: auto; image-rendering: pixelated; background: #000; }
@@ -40,7 +41,8 @@ figcaption { font-size: .8125rem; color: #444; }
 .swatch { display: inline-block; width: .75em; height: .75em; margin-right: .35em; border: 1px solid #777; }
 .captions { margin: .75rem 0; } .captions dt { font-size: .8125rem; color: #555; } .captions dd { margin: 0 0 .5rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #ddd; }
+th, td { text-align: left; vertical-align: top; overflow-wrap: break-word;
+  padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #ddd; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 summary { cursor: pointer; margin-top: .75rem; } summary:focus-visible { outline: 2px solid #0b57d0; }
 .ids { font-size: .8125rem; } .ids dt { color: #555; } .ids dd { margin: 0 0 .25rem; }
@@ -146,7 +148,7 @@ def _picture(sample: Sample, classes: dict[str, TargetClass]) -> str:
 def _gap(samples: list[Sample]) -> str:
     if len(samples) == 1:
         other = "radar" if samples[0].sensor == "s2" else "optical"
-        return f"No {other} image within the recipe's limit."
+        return f"No {other} image beside it: none within the recipe's limit, or it was dropped (see the end)."
     gap_s = samples[0].pair_gap_s
     size = f"{abs(gap_s) / _DAY_S:.1f} days" if abs(gap_s) >= _DAY_S else f"{abs(gap_s) / _HOUR_S:.1f} hours"
     return f"The radar image was taken {size} {'earlier' if gap_s > 0 else 'later'}."
