@@ -32,7 +32,7 @@ _SCRIPT = '''\
 
 Then download the folder {folder} from the drive and build with
 
-    landmark build RECIPE --labels dynamic-world=FOLDER
+    landmark build RECIPE --labels 'dynamic-world=FOLDER/*.tif'
 
 Each file holds, over one region and one period of the corpus, the most frequent class of Dynamic World's maps (band
 `label`, 0 to 8) and the mean of each of their nine probabilities in percent. Where no map has data, every band is
