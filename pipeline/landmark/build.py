@@ -10,13 +10,13 @@ import numpy as np
 
 from landmark import draw, lockfile, pack
 from landmark.base.errors import DiskTooSmall, InputsChanged, NeedsConsent, OtherRecipe
-from landmark.base.manifest import Lock, Manifest, is_sealed, read_document
+from landmark.base.manifest import Lock, Manifest, Projection, is_sealed, read_document
 from landmark.base.recipe import Recipe
 from landmark.io.store import held, sweep
 from landmark.lockfile import Planned
 from landmark.planning import estimate, make_plan
 from landmark.run import Lost, MapUnits, Where, running
-from landmark.sealing import reopen, seal
+from landmark.sealing import project, reopen, seal, unprojected
 from landmark.setting import Setting, prepare
 from landmark.unit import Tally, Unit, carry_out, give_up, units
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 CONSENT_BYTES = 20 * 10**9
 
 # What a plan killed before its lock leaves behind.
-_UNFINISHED_PLAN = {"plan.parquet", "cover.parquet", "ledger.parquet", ".landmark.lock"}
+_UNFINISHED_PLAN = {"plan.parquet", "cover.parquet", "clear.parquet", "ledger.parquet", ".landmark.lock"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def plan(request: Request) -> tuple[Planned, draw.Estimate]:
 
 
 def build(request: Request) -> Manifest:
-    """The sealed corpus of a recipe, started or resumed; one already sealed is left as it is.
+    """The sealed corpus of a recipe, started or resumed; one already sealed only gains the formats it lacks.
 
     Raises:
         Unsealed: samples failed, and neither --retry nor --seal-anyway was said (exit 1).
@@ -84,15 +84,30 @@ def build(request: Request) -> Manifest:
         sweep(request.out)
         if is_sealed(request.out):
             log.info("%s is sealed already", request.out)
-            return reopen(request.out)
+            return _reopened(request)
         setting = prepare(request.recipe, request.catalog)
         with running(request.where) as map_units:
             planned = _standing(setting, request) or make_plan(setting, request.out, map_units, request.report)
             _ask(estimate(planned, setting), request)
             _carry_out(planned, setting, request, map_units)
-            return seal(
+            manifest = seal(
                 planned, setting, request.out, map_units, seal_anyway=request.seal_anyway, progress=request.report
             )
+            return _projected(manifest, request, map_units)
+
+
+def _reopened(request: Request) -> Manifest:
+    """A sealed corpus, with what it lacks of the formats asked for."""
+    manifest = reopen(request.out)
+    if not unprojected(request.out, manifest, request.recipe):
+        return manifest
+    with running(request.where) as map_units:
+        return _projected(manifest, request, map_units)
+
+
+def _projected(manifest: Manifest, request: Request, map_units: MapUnits[pack.TarTask, Projection]) -> Manifest:
+    tasks = unprojected(request.out, manifest, request.recipe)
+    return project(request.out, manifest, tasks, map_units, progress=request.report) if tasks else manifest
 
 
 def _refuse_foreign(request: Request) -> None:

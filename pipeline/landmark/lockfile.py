@@ -37,24 +37,27 @@ def write_plan(
     *,
     plan: pa.Table,
     cover: pa.Table,
+    clear: pa.Table,
     left_out: pa.Table,
     acquisitions: Mapping[str, Acquisition],
     labels: Iterable[LabelRaster],
     considered: dict[str, int],
     proof: dict[str, Any],
+    findings: list[str],
 ) -> Planned:
-    """Write plan, cover and the ledger's first rows, then the lock that names them; until then there is no plan."""
+    """Write plan, cover, clear and the first rows of the ledger, then the lock that names them, which makes it one."""
     (corpus / "lock.json").unlink(missing_ok=True)
     used = [acquisitions[name] for name in sorted(set(plan["acquisition"].to_pylist()))]
     locked = [_label(raster) for raster in labels]
     hrefs = {href for one in used for item in one.items for href in item.assets.values()}
-    for name, table in (("plan", plan), ("cover", cover), ("ledger", left_out)):
+    for name, table in (("plan", plan), ("cover", cover), ("clear", clear), ("ledger", left_out)):
         write_table(corpus / f"{name}.parquet", table)
     lock = Lock(
         recipe=setting.recipe.asked(),
         recipe_digest=setting.recipe.digest,
         plan_sha256=file_sha256(corpus / "plan.parquet"),
         cover_sha256=file_sha256(corpus / "cover.parquet"),
+        clear_sha256=file_sha256(corpus / "clear.parquet"),
         catalog=setting.document.id,
         acquisitions=[one.to_json() for one in used],
         labels=locked,
@@ -62,6 +65,7 @@ def write_plan(
         rules=setting.rules,
         considered=considered,
         proof=proof,
+        findings=findings,
         libraries=_versions(),
     )
     write_bytes(corpus / "lock.json", lock.model_dump_json(indent=1).encode())
@@ -72,14 +76,14 @@ def read_plan(corpus: Path) -> Planned | None:
     """The plan of a corpus folder, None where there is none yet.
 
     Raises:
-        InputsChanged: plan or cover is not the one the lock names.
+        InputsChanged: plan, cover or clear is not the one the lock names.
     """
     if not (corpus / "lock.json").is_file():
         return None
     lock: Lock = read_document(Lock, corpus / "lock.json")
     if not (corpus / "ledger.parquet").is_file():
         raise InputsChanged(f"{corpus / 'ledger.parquet'} is gone; delete {corpus / 'lock.json'} and plan again")
-    expected_of = {"plan.parquet": lock.plan_sha256, "cover.parquet": lock.cover_sha256}
+    expected_of = {f"{name}.parquet": getattr(lock, f"{name}_sha256") for name in ("plan", "cover", "clear")}
     for name, expected in expected_of.items():
         if not (corpus / name).is_file() or file_sha256(corpus / name) != expected:
             raise InputsChanged(

@@ -1,18 +1,21 @@
 """Recipe → plan and lock: catalog, cells, cover and draw, in that order."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from landmark import cells, cover, draw, lockfile
+from landmark import cells, cover, draw, imagery, lockfile
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputError, NoCoverage
+from landmark.base.outcomes import Outcome, Reason, ledger_table
 from landmark.base.recipe import Recipe
-from landmark.base.schemas import cover_schema
+from landmark.base.schemas import CLEAR, cover_schema
 from landmark.base.taxonomy import LabelVintage
 from landmark.catalog import search
 from landmark.lockfile import Planned
@@ -24,9 +27,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 
 
-def make_plan(
-    setting: Setting, out: Path, map_units: MapUnits[cover.CoverUnit, pa.Table], progress: Progress
-) -> Planned:
+def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progress: Progress) -> Planned:
     """Search, sample, measure the cover, draw, and write plan and lock to `out`.
 
     Raises:
@@ -35,32 +36,38 @@ def make_plan(
     recipe, meaning = setting.recipe, setting.meaning
     found = search(setting.document, recipe, provider=setting.provider, crosswalks=meaning.crosswalks)
     log.info("found %d acquisitions and %d label rasters", len(found.acquisitions), len(found.labels))
-    _refuse_resolution(recipe, found.acquisitions)
+    grids = _grids(setting, found.acquisitions, map_units, progress)
+    acquisitions = grids.acquisitions
+    _refuse_resolution(recipe, acquisitions)
     # A region may be a continent and hold a few scenes: only cells under an image are enumerated.
-    region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in found.acquisitions]))
+    region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in acquisitions]))
     size = {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
     on_utm = recipe.grid == "utm"
-    grid = cells.utm_cells(region, **size) if on_utm else cells.source_cells(found.acquisitions, region, **size)
-    sampled = draw.sample(grid, found.acquisitions, recipe)
+    grid = cells.utm_cells(region, **size) if on_utm else cells.source_cells(acquisitions, region, **size)
+    sampled = draw.sample(grid, acquisitions, recipe)
     if sampled.cells.num_rows == 0:
         raise NoCoverage(
             f"{recipe.name}: no whole {recipe.cell_m:g} m cell of the region lies inside an image: {sampled.considered}"
         )
-    periods = sorted({recipe.time.period_of(one.moment) for one in found.acquisitions})
+    choices = draw.choices(sampled.cells, acquisitions, recipe, setting.sensors)
+    periods = sorted({recipe.time.period_of(one.moment) for one in acquisitions})
     spans = [raster.vintage for raster in found.labels]
     table = _measure(setting, sampled.cells, found.labels, setting.vintages(spans, periods), map_units, progress)
     facts = meaning.fold(table) if meaning.crosswalks else None
-    drawn = draw.draw(sampled, found.acquisitions, recipe, facts=facts, sensors=setting.sensors)
+    clear = _clear(setting, sampled.cells, acquisitions, choices, map_units, progress)
+    drawn = draw.draw(sampled, choices, recipe, facts=facts, sensors=setting.sensors, clear=clear)
     return lockfile.write_plan(
         out,
         setting,
         plan=drawn.plan,
         cover=_planned_cover(table, drawn.plan),
-        left_out=drawn.left_out,
-        acquisitions={one.id: one for one in found.acquisitions},
+        clear=clear,
+        left_out=pa.concat_tables([ledger_table([*found.refused, *grids.refused]), drawn.left_out]),
+        acquisitions={one.id: one for one in acquisitions},
         labels=found.labels,
         considered=drawn.considered,
         proof=drawn.proof,
+        findings=grids.findings,
     )
 
 
@@ -70,12 +77,88 @@ def estimate(planned: Planned, setting: Setting) -> draw.Estimate:
     return draw.estimate(planned.plan, acquisitions, setting.recipe, provider=setting.provider, sensors=setting.sensors)
 
 
+@dataclass(frozen=True, slots=True)
+class _Grids:
+    """Acquisitions on the grid their files have, those that have none, and where an item says otherwise."""
+
+    acquisitions: list[Acquisition]
+    refused: list[Outcome]
+    findings: list[str]
+
+
+def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[Any, Any], progress: Progress) -> _Grids:
+    """Ask the headers of the acquisitions whose item is not to be trusted, or says another pixel size than is wanted.
+
+    Raises:
+        NoCoverage: none is left.
+    """
+    looks = {
+        one.id: imagery.Look(one, setting.sensors[one.sensor].groups[0].bands[0], setting.document.root)
+        for one in found
+        if setting.imagery(one.sensor).header == "ask" or one.pixel_m != setting.recipe.resolution_m
+    }
+    asked = {
+        unit.acquisition.id: result
+        for unit, result in _done(map_units, imagery.look, list(looks.values()), "headers", progress)
+    }
+    measured = [asked.get(one.id, one) for one in found]
+    kept = [one for one in measured if isinstance(one, Acquisition)]
+    refused = [one for one in measured if isinstance(one, Outcome)]
+    said = {one.id: one for one in found}
+    findings = [line for one in kept if (line := imagery.disagreement(said[one.id], one)) is not None]
+    for line in [*findings, *(f"{one.id} is left out: {Reason[one.reason].text} ({one.detail})" for one in refused)]:
+        log.warning("%s", line)
+    if not kept:
+        raise NoCoverage(f"{setting.recipe.name}: no image can be used: {refused[0].id}: {refused[0].detail}")
+    return _Grids(kept, refused, findings)
+
+
+def _clear(
+    setting: Setting,
+    candidates: pa.Table,
+    acquisitions: Sequence[Acquisition],
+    choices: Any,
+    map_units: MapUnits[Any, Any],
+    progress: Progress,
+) -> pa.Table:
+    """What the masks of the clearest few acquisitions of each cell show."""
+    recipe, tables = setting.recipe, [CLEAR.empty_table()]
+    known = {one.id: one for one in acquisitions}
+    for sensor in setting.sensors.values():
+        if sensor.mask is not None:
+            units = cover.clear_units(
+                draw.shortlist(choices, sensor, recipe.clouds.best_of),
+                known,
+                candidates,
+                cell_m=recipe.cell_m,
+                mask=sensor.mask,
+                root=setting.document.root,
+            )
+            tables += [table for _, table in _done(map_units, cover.look, units, "clear", progress)]
+    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("cell", "acquisition", "code")])
+
+
+def _done(
+    map_units: MapUnits[Any, Any], fn: Callable[[Any], Any], units: Sequence[Any], stage: str, progress: Progress
+) -> Iterator[tuple[Any, Any]]:
+    """Each unit with its result, in the order they end.
+
+    Raises:
+        InputError: a unit killed its worker.
+    """
+    for number, (unit, result) in enumerate(map_units(fn, units), start=1):
+        if isinstance(result, Lost):
+            raise InputError(f"{stage} could not be measured: {result.detail}")
+        progress(stage, number, len(units))
+        yield unit, result
+
+
 def _measure(
     setting: Setting,
     candidates: pa.Table,
     rasters: Sequence[LabelRaster],
     chosen: dict[str, tuple[LabelVintage, ...]],
-    map_units: MapUnits[cover.CoverUnit, pa.Table],
+    map_units: MapUnits[Any, Any],
     progress: Progress,
 ) -> pa.Table:
     recipe, crosswalks = setting.recipe, setting.meaning.crosswalks
@@ -91,11 +174,7 @@ def _measure(
                 vintages=chosen,
             )
         )
-        for _, table in map_units(cover.measure, units):
-            if isinstance(table, Lost):
-                raise InputError(f"the cover could not be measured: {table.detail}")
-            tables.append(table)
-            progress("cover", len(tables) - 1, len(units))
+        tables += [table for _, table in _done(map_units, cover.measure, units, "cover", progress)]
     return pa.concat_tables(tables).sort_by([("cell", "ascending"), ("period", "ascending")])
 
 

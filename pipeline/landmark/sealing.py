@@ -1,4 +1,4 @@
-"""Staging → sealed corpus, once every planned sample is written, dropped, or given up."""
+"""Staging → sealed corpus, once every planned sample is written, dropped, or given up; sealed corpus → projections."""
 
 import shutil
 from collections import Counter
@@ -8,14 +8,18 @@ from pathlib import Path
 
 import landmark
 from landmark import pack
-from landmark.base.errors import NotACorpus, Unsealed
+from landmark.base.errors import NotACorpus, Unprojected, Unsealed
 from landmark.base.hashing import digest
-from landmark.base.manifest import Manifest, Shard, read_document
+from landmark.base.manifest import Manifest, Projection, Shard, read_document
 from landmark.base.outcomes import Outcome
+from landmark.base.recipe import Recipe
 from landmark.base.schemas import shard_schema
+from landmark.io.store import sweep
 from landmark.lockfile import Planned
 from landmark.run import Lost, MapUnits
 from landmark.setting import Setting
+
+_PROJECTING = "projecting"
 
 
 def seal(
@@ -55,11 +59,53 @@ def seal(
         version=landmark.__version__,
     )
     shutil.rmtree(corpus / "staging")
+    # Packing cleared the shards' folder: what was projected of an earlier corpus is gone.
+    shutil.rmtree(corpus / _PROJECTING, ignore_errors=True)
     return manifest
+
+
+def unprojected(corpus: Path, manifest: Manifest, recipe: Recipe) -> list[pack.TarTask]:
+    """What `project` has to write: each .tar that the recipe asks for or the manifest names and that is gone or cut.
+
+    Shard by shard: what a later generation adds is projected beside what stands.
+    """
+    return pack.tar_tasks(corpus, manifest, every="webdataset" in recipe.output.formats)
+
+
+def project(
+    corpus: Path,
+    manifest: Manifest,
+    tasks: Sequence[pack.TarTask],
+    map_units: MapUnits[pack.TarTask, Projection],
+    *,
+    progress: Callable[[str, int, int], None],
+) -> Manifest:
+    """Write .tar files, then the manifest with them and else as it was; interrupted, it goes on where it stopped.
+
+    Raises:
+        Unprojected: a worker died on a shard; the sealed corpus is as it was.
+    """
+    # Named by the samples and who writes them: what was noted under another name is no use.
+    notes = corpus / _PROJECTING / digest([landmark.__version__, manifest.content])
+    notes.mkdir(parents=True, exist_ok=True)
+    written = {task.shard.path: found for task in tasks if (found := pack.read_projected(notes, task)) is not None}
+    for task, result in map_units(pack.write_tar, [task for task in tasks if task.shard.path not in written]):
+        if isinstance(result, Lost):
+            raise Unprojected(f"{task.path} could not be written: {result.detail}; run again to resume")
+        written[task.shard.path] = result
+        pack.note_projected(notes, result)
+        progress("tars", len(written), len(tasks))
+    whole = pack.with_projections(manifest, written)
+    if whole != manifest:
+        pack.write_manifest(corpus, whole)
+    shutil.rmtree(corpus / _PROJECTING)
+    return whole
 
 
 def reopen(corpus: Path) -> Manifest:
     """The manifest of a sealed corpus, its shards counted, its index rewritten where it is gone or foreign.
+
+    A projection that is gone is no damage: `unprojected` finds it, and `project` writes it again.
 
     Raises:
         NotACorpus: a shard is missing or not as long as the manifest says.
@@ -70,6 +116,11 @@ def reopen(corpus: Path) -> Manifest:
         if not path.is_file() or path.stat().st_size != shard.size_bytes:
             raise NotACorpus(f"{path} is missing or damaged; delete {corpus / 'corpus.json'} and build again")
     shutil.rmtree(corpus / "staging", ignore_errors=True)
+    for folder in {(corpus / shard.path).parent for shard in manifest.shards}:
+        sweep(folder)
+    # Before the manifest names them, written .tar files and their notes wait for a build that asks again.
+    if manifest.projections:
+        shutil.rmtree(corpus / _PROJECTING, ignore_errors=True)
     pack.refresh_index(corpus, manifest)
     return manifest
 

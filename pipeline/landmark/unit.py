@@ -187,6 +187,7 @@ def _row(unit: Unit, chip: Chip, row: Mapping[str, Any], facts: Fractions) -> di
         "product": unit.cut.imagery.product,
         "items": [item.id for item in one.items],
         "offset_rule": one.offset_rule,
+        "dark_dn": chip.dark_dn,
         "valid_pct": chip.valid_pct,
         "cloud_pct": chip.cloud_pct,
         "shadow_pct": chip.shadow_pct,

@@ -69,6 +69,10 @@ WRONG = [
     ("a limit of nought", {"limit": 0}, ["`limit`", "got 0"]),
     ("a grid nobody has", {"grid": "mgrs"}, ["`grid`", "'mgrs'"]),
     ("a shard of nothing", {"output": {"shard_mb": 0}}, ["`output.shard_mb`", "got 0"]),
+    ("no parquet", {"output": {"formats": ["webdataset"]}}, ["`output.formats`", "add parquet", "webdataset"]),
+    ("no format", {"output": {"formats": []}}, ["`output.formats`", "add parquet"]),
+    ("a format nobody has", {"output": {"formats": ["parquet", "zarr"]}}, ["`output.formats.1`", "'zarr'"]),
+    ("a format as text", {"output": {"formats": "parquet"}}, ["`output.formats`", "'parquet'"]),
     ("bbox and geojson", {"region": {"bbox": [0, 0, 1, 1], "geojson": "a.geojson"}}, ["`region`", "exactly one of"]),
     ("neither bbox nor geojson", {"region": {}}, ["`region`", "exactly one of"]),
     ("a box of three", {"region": {"bbox": [0, 0, 1]}}, ["`region.bbox.0`"]),
@@ -381,3 +385,30 @@ def test_a_provider_that_lacks_a_band_is_refused(tmp_path):
     path = text(tmp_path / "p.yaml", yaml.safe_dump(value))
     with pytest.raises(InputError, match=r"p\.yaml: .*sensors\.s2\.assets lacks B8A"):
         load(Provider, "profiles/providers", str(path))
+
+
+# -- formats -----------------------------------------------------------------------------------------------------------
+
+
+def test_formats_change_neither_the_request_nor_its_digest(tmp_path):
+    plain = load_recipe(str(written(tmp_path)))
+    asked = load_recipe(str(written(tmp_path, output={"formats": ["webdataset", "parquet", "parquet"]})))
+    assert asked.output.formats == ("parquet", "webdataset") and plain.output.formats == ("parquet",)
+    assert asked.digest == plain.digest and asked.asked() == plain.asked()
+    assert asked.asked()["output"] == {"shard_mb": 256}
+
+
+def test_formats_of_the_command_line_go_before_the_recipes_and_leave_the_rest(tmp_path):
+    path = str(written(tmp_path, output={"shard_mb": 3, "formats": ["parquet", "webdataset"]}))
+    output = load_recipe(path, formats=" parquet ").output
+    assert (output.formats, output.shard_mb) == (("parquet",), 3)
+    assert load_recipe(str(written(tmp_path)), formats="webdataset, parquet").output.formats[1] == "webdataset"
+
+
+@pytest.mark.parametrize("formats", ["", "webdataset", "parquet;webdataset", "tar"])
+def test_wrong_formats_of_the_command_line_are_refused(tmp_path, formats):
+    assert "output.formats" in refusal(written(tmp_path), formats=formats)
+
+
+def test_formats_over_an_output_that_is_no_mapping_leave_the_complaint_about_it(tmp_path):
+    assert "`output`" in refusal(written(tmp_path, output=3), formats="parquet")

@@ -2,9 +2,13 @@ import datetime as dt
 import json
 import re
 
+import pystac
 import pytest
 
-from landmark.base.errors import InputError
+from landmark.base.errors import EmptySearch, InputError
+from landmark.base.files import load
+from landmark.base.profiles import Imagery, Provider
+from landmark.catalog.dialect import footprint
 from landmark.cells import utm_cells
 from tests.catalog.items import PROVIDER, anywhere, changed, collected, found_in, items_of
 
@@ -27,8 +31,13 @@ NAME = "S2A_MSIL2A_20210612T101031_R022_T32TPR_20210612T140203"
         (NAME, {"s2__datatake_id": "GS2A_20210612T101029_031193_N03.01"}, "2021-06-12T10:10:29"),
         (NAME, {"s2__datatake_id": None}, "2021-06-12T10:10:31"),
         (NAME, {"s2__datatake_id": "odd"}, "2021-06-12T10:10:31"),
-        ("S2A_32TPR_20210612_0_L2A", {"s2__datatake_id": None}, "2021-06-12T10:15:59"),
-        ("odd", {"s2__datatake_id": None, "datetime": "2021-06-12T12:15:59.9+02:00"}, "2021-06-12T10:15:59"),
+        ("S2A_32TPR_20210612_0_L2A", {"s2__datatake_id": None}, "2021-06-12T10:10:31"),
+        ("S2A_32TPR_20210612_0_L2A", {"s2__datatake_id": None, "s2__product_uri": None}, "2021-06-12T10:15:59"),
+        (
+            "odd",
+            {"s2__datatake_id": None, "s2__product_uri": None, "datetime": "2021-06-12T12:15:59.9+02:00"},
+            "2021-06-12T10:15:59",
+        ),
     ],
 )
 def test_the_second_of_sentinel_2_is_the_datatakes_then_the_names_then_the_items(world, tmp_path, id, said, second):
@@ -59,7 +68,7 @@ def test_the_second_of_sentinel_1_is_the_start_of_its_slice_floored(world, tmp_p
     [
         (NAME, 7, 7, "r007"),
         (NAME, None, 22, "r022"),
-        ("S2A_32TPR_20210612_0_L2A", None, None, "r000"),
+        ("S2A_32TPR_20210612_0_L2A", None, 22, "r022"),
         (NAME, 143, 143, "r143"),
     ],
 )
@@ -225,3 +234,112 @@ def test_the_real_static_catalogue_gives_five_places_of_both_sensors(real):
     assert sorted(one.offset_dn for one in optical) == [0, 0, 0, 0, 1000]
     assert {one.epsg for one in optical} == {one.epsg for one in radar} == {32616, 32718, 32722, 32632, 32736}
     assert {one.relative_orbit for one in optical} == {None} and all(one.id.endswith("_r000") for one in optical)
+
+
+# -- what things are called, and where they lie ------------------------------------------------------------------------
+
+EARTH_SEARCH, FOLDER = (load(Provider, "profiles/providers", name) for name in ("earth-search", "earth-search-folder"))
+
+
+def with_assets(provider, sensor, **changes):
+    """A provider whose sensor is changed by keyword."""
+    imagery = Imagery.model_validate(provider.sensors[sensor].model_dump() | changes)
+    return provider.model_copy(update={"sensors": {sensor: imagery}})
+
+
+@pytest.mark.parametrize("keys", [{"B04": "red"}, {"B04": "B04_10m"}, {"B04": "B04"}])
+def test_a_band_goes_by_any_of_the_names_its_profile_knows(world, tmp_path, keys):
+    item = items_of(world, S2)[0]
+    for band, key in keys.items():
+        item["assets"][key] = item["assets"].pop(band)
+    known = {band: list(names) for band, names in PROVIDER.sensors["s2"].assets.items()} | {
+        "B04": ["B04", "red", "B04_10m"]
+    }
+    one = single(tmp_path, item, provider=with_assets(PROVIDER, "s2", assets=known))
+    assert one.items[0].assets["B04"].endswith("B04.tif")
+
+
+def test_earth_search_is_read_by_its_profile_and_a_folder_of_its_files_by_another(real):
+    path = real / "scene/S2A_29RKH_20200219_0_L2A/S2A_29RKH_20200219_0_L2A.json"
+    (there,) = found_in(path, anywhere("s2"), provider=EARTH_SEARCH).acquisitions
+    (here,) = found_in(path, anywhere("s2"), provider=FOLDER).acquisitions
+    assert there.items[0].assets["B04"].startswith("https://") and here.items[0].assets["B04"] == "B04.tif"
+    assert (here.offset_dn, here.offset_rule) == (0, "declared 0: none")
+    assert (here.tile, here.moment.isoformat()) == ("29rkh", "2020-02-19T11:21:11+00:00")
+    assert (path.parent / here.items[0].assets["SCL"]).is_file()
+
+
+def test_the_oldest_dialect_of_earth_search_is_read_from_its_product(real):
+    assets = {band: band for band in PROVIDER.sensors["s2"].assets}
+    old = with_assets(PROVIDER, "s2", assets=assets, collection="sentinel-s2-l2a-cogs")
+    (one,) = found_in(real / "stac/S2A_28QCH_20200714_0_L2A.json", anywhere("s2"), provider=old).acquisitions
+    assert (one.tile, one.baseline, one.relative_orbit, one.offset_dn) == ("28qch", "02.14", 123, 0)
+    assert one.moment.isoformat() == "2020-07-14T11:52:21+00:00"
+
+
+@pytest.mark.parametrize("polarizations", [["HH"], ["HH", "HV"], ["VV"]])
+def test_an_item_without_both_polarisations_is_left_out_and_says_what_it_has(world, tmp_path, polarizations):
+    whole, lacking, *_ = items_of(world, S1)
+    lacking["properties"]["sar:polarizations"] = polarizations
+    lacking["assets"] = {name.lower(): lacking["assets"]["vv"] for name in polarizations}
+    found = found_in(collected(tmp_path, [whole, lacking]), anywhere("s1"))
+    assert len(found.acquisitions) == 1
+    assert [(one.id, one.stage, one.reason) for one in found.refused] == [(lacking["id"], "catalog", "polarisation")]
+    assert found.refused[0].detail.endswith(f"it has {', '.join(polarizations)}")
+
+
+def test_a_catalogue_of_such_items_alone_says_why_it_is_empty(world, tmp_path):
+    item = items_of(world, S1)[0]
+    del item["assets"]["vh"]
+    with pytest.raises(EmptySearch, match="1 left out: the item lacks a polarisation"):
+        found_in(collected(tmp_path, [item]), anywhere("s1"))
+
+
+@pytest.mark.parametrize("direction", ["ascending", "descending", "any"])
+def test_orbit_directions_are_kept_apart(world, direction):
+    found = found_in(world, anywhere("s1", orbit_direction=direction)).acquisitions
+    wanted = {"ascending", "descending"} if direction == "any" else {direction}
+    assert {one.orbit_direction for one in found} == wanted
+    assert all(len(one.items) == 1 for one in found)
+
+
+# -- the antimeridian --------------------------------------------------------------------------------------------------
+
+
+def ring(*corners):
+    return {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+
+
+CROSSING = {
+    "cut in two": {
+        "type": "MultiPolygon",
+        "coordinates": [
+            ring((179, 66), (180, 66), (180, 67), (179, 67))["coordinates"],
+            ring((-180, 66), (-179, 66), (-179, 67), (-180, 67))["coordinates"],
+        ],
+    },
+    "changing sign": ring((179, 66), (-179, 66), (-179, 67), (179, 67)),
+    "past 180": ring((179, 66), (181, 66), (181, 67), (179, 67)),
+    "before -180": ring((-181, 66), (-179, 66), (-179, 67), (-181, 67)),
+}
+
+
+@pytest.mark.parametrize("geometry", CROSSING.values(), ids=CROSSING)
+@pytest.mark.parametrize(("epsg", "left"), [(32660, 589_000), (32601, 320_000)])
+def test_an_image_across_the_antimeridian_is_found_from_both_sides_and_covers_little(
+    world, tmp_path, geometry, epsg, left
+):
+    item = changed(items_of(world, S2)[0], geometry=geometry, proj__epsg=epsg) | {"bbox": [-180, 66, 180, 67]}
+    for box in ([179.2, 66.2, 179.4, 66.4], [-179.4, 66.2, -179.2, 66.4], [179.9, 66.2, -179.9, 66.4]):
+        (one,) = found_in(collected(tmp_path, [item]), anywhere("s2", region={"bbox": box})).acquisitions
+        assert one.footprint.area == pytest.approx(2) and one.footprint.bounds[0] == -180
+    for box in ([0, 66.2, 1, 66.4], [177, 66.2, 178.5, 66.4]):
+        with pytest.raises(EmptySearch):
+            found_in(collected(tmp_path, [item]), anywhere("s2", region={"bbox": box}))
+
+
+def test_real_land_use_at_the_antimeridian_has_the_footprint_of_its_geometry(real, tmp_path):
+    labels = json.loads((real / "stac/io-lulc-annual-v02-pc.json").read_text())
+    areas = [footprint(pystac.Item.from_dict(item)).area for item in labels]
+    assert any(item["bbox"][0] == -180 and item["bbox"][2] == 180 for item in labels)
+    assert max(areas) < 8 * 10

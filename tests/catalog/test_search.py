@@ -143,8 +143,10 @@ def test_items_with_more_cloud_than_the_limit_are_left_out(world):
 def test_an_item_that_lacks_a_band_is_left_out_and_one_that_lacks_the_mask_is_not(world, tmp_path):
     one, other, *_ = items_of(world, S2)
     del one["assets"]["B11"], other["assets"]["SCL"]
-    (taken,) = found_in(collected(tmp_path, [one, other]), anywhere("s2")).acquisitions
+    found = found_in(collected(tmp_path, [one, other]), anywhere("s2"))
+    (taken,) = found.acquisitions
     assert taken.items[0].id == other["id"] and "SCL" not in taken.items[0].assets
+    assert [(lost.id, lost.reason, lost.detail) for lost in found.refused] == [(one["id"], "band_missing", "no B11")]
 
 
 def test_what_an_item_says_is_what_the_acquisition_says(world):
@@ -342,12 +344,16 @@ def test_an_item_that_cannot_be_understood_is_refused_by_name(world, tmp_path, f
         found_in(collected(tmp_path, [item]), anywhere("s2"))
 
 
-def test_an_asset_without_a_grid_is_refused_by_name(world, tmp_path):
-    item = items_of(world, S2)[0]
+def test_an_image_that_no_grid_places_is_left_out_unless_its_header_may_be_asked(world, tmp_path):
+    item, whole, *_ = items_of(world, S2)
     for asset in item["assets"].values():
         asset.pop("proj:transform", None)
-    with pytest.raises(InputError, match=rf"{item['id']}: `proj:transform` and `proj:shape` are not both set"):
-        found_in(collected(tmp_path, [item]), anywhere("s2"))
+    found = found_in(collected(tmp_path, [item, whole]), anywhere("s2"))
+    assert [(one.id, one.reason) for one in found.refused] == [(item["id"], "not_geocoded")]
+    imagery = PROVIDER.sensors["s2"].model_copy(update={"header": "ask"})
+    asking = PROVIDER.model_copy(update={"sensors": {"s2": imagery}})
+    found = found_in(collected(tmp_path, [item, whole]), anywhere("s2"), provider=asking)
+    assert sorted(one.pixel_m for one in found.acquisitions) == [0, 10] and not found.refused
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import datetime as dt
 import math
 import random
 from collections import defaultdict
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -9,12 +10,13 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landmark.base.archive import Item
 from landmark.base.errors import NoCoverage
 from landmark.base.files import load
 from landmark.base.profiles import Provider, load_sensor
-from landmark.base.schemas import LEDGER, PLAN
+from landmark.base.schemas import CLEAR, LEDGER, PLAN
 from landmark.base.taxonomy import Fractions
-from landmark.draw import draw, estimate, sample
+from landmark.draw import choices, draw, estimate, sample, shortlist
 from tests.base.parts import NOON, acquisition, cell_table, examples, recipe_of
 
 SENSORS = {name: load_sensor(name) for name in ("s1", "s2")}
@@ -35,10 +37,12 @@ def radar(number, *, day=0.0, **changes):
     return acquisition(id=f"s1_{number:03d}", sensor="s1", moment=NOON + day * DAY, cloud_pct=None, **said)
 
 
-def planned(acquisitions, *, cells=None, facts=None, **changes):
+def planned(acquisitions, *, cells=None, facts=None, clear=None, **changes):
     asked = recipe_of(**({"splits": {"block_m": 2400, "buffer_m": 0}} | changes))
     cells = grid() if cells is None else cells
-    return draw(sample(cells, acquisitions, asked), acquisitions, asked, facts=facts, sensors=SENSORS)
+    sampled = sample(cells, acquisitions, asked)
+    options = choices(sampled.cells, acquisitions, asked, SENSORS)
+    return draw(sampled, options, asked, facts=facts, sensors=SENSORS, clear=clear)
 
 
 @st.composite
@@ -162,10 +166,86 @@ def test_a_cell_outside_the_footprint_is_not_taken_though_it_lies_in_the_raster(
     assert near == {row["cell"] for row in grid().to_pylist() if row["x"] + 1200 <= 603_000}
 
 
-def test_a_raster_between_the_pixels_of_the_grid_gives_no_sample():
-    result = planned([optical(0), radar(0, origin=(599_003.0, 5_041_000.0))])
-    assert cells_of(result, "s1") == set() and len(cells_of(result)) == 36
-    assert {(row["reason"], row["detail"]) for row in result.left_out.to_pylist()} == {("no_acquisition", "s1 2021")}
+def test_optical_rasters_between_the_pixels_of_the_grid_give_no_sample_and_radar_ones_do():
+    archive = [optical(0, origin=(599_997.0, 5_040_000.0)), radar(0, origin=(599_003.0, 5_041_000.0))]
+    result = planned(archive, cells=grid(5, 5))
+    assert cells_of(result, "s2") == set() and len(cells_of(result, "s1")) == 25
+    assert {(row["reason"], row["detail"]) for row in result.left_out.to_pylist()} == {("no_acquisition", "s2 2021")}
+
+
+def test_a_radar_raster_between_the_pixels_needs_one_pixel_more():
+    said = {"sensors": ["s1"], "cells": grid(1, 1)}
+    for x, y, size, count in ((0, 0, 120, 1), (3, 0, 120, 0), (3, 0, 121, 1), (0, 4, 120, 0), (0, 4, 121, 1)):
+        one = radar(0, origin=(600_000.0 - x, 5_040_000.0 + y), size_px=(size, size))
+        if count:
+            assert planned([one], **said).plan.num_rows == count
+        else:
+            with pytest.raises(NoCoverage):
+                planned([one], **said)
+
+
+# -- masks that were looked at -----------------------------------------------------------------------------------------
+
+
+def masked(number, **changes):
+    return optical(number, items=(Item(f"i{number}", {"SCL": "SCL.tif"}, ""),), **changes)
+
+
+def shown(**cells):
+    """A CLEAR table of one cell: acquisition → {mask class: pixels}."""
+    rows = [
+        {"cell": "32632_600000_5040000", "acquisition": one, "code": code, "pixels": pixels}
+        for one, codes in cells.items()
+        for code, pixels in codes.items()
+    ]
+    return pa.Table.from_pylist(rows, schema=CLEAR)
+
+
+@pytest.mark.parametrize(
+    ("looked", "taken"),
+    [
+        ({}, "s2_000"),
+        ({"s2_000": {9: 30, 4: 70}, "s2_001": {9: 20, 4: 80}}, "s2_001"),
+        ({"s2_000": {3: 10, 9: 10, 4: 80}, "s2_001": {9: 19, 4: 81}}, "s2_001"),
+        ({"s2_000": {0: 40, 4: 60}, "s2_001": {9: 20, 4: 80}}, "s2_001"),
+        ({"s2_000": {4: 100}, "s2_001": {4: 100}}, "s2_000"),
+        ({"s2_001": {9: 24, 4: 76}}, "s2_001"),
+        ({"s2_000": {11: 100}, "s2_001": {9: 1, 4: 99}}, "s2_000"),
+    ],
+    ids=["none", "cloud", "shadow counts", "no data counts", "a tie: the earlier", "seen before said", "snow does not"],
+)
+def test_of_the_masks_that_were_looked_at_the_clearest_chip_wins(looked, taken):
+    archive = [masked(0, day=0, cloud=1.0), masked(1, day=9, cloud=30.0), masked(2, day=20, cloud=60.0)]
+    result = planned(archive, sensors=["s2"], cells=grid(1, 1), clear=shown(**looked))
+    assert result.plan["acquisition"].to_pylist() == [taken]
+
+
+def test_a_cell_that_no_mask_shows_clear_is_left_out_before_a_pixel_is_read():
+    archive = [masked(0, cloud=1.0), masked(1, day=9, cloud=30.0), radar(0)]
+    hidden = shown(s2_000={9: 60, 4: 40}, s2_001={8: 20, 3: 20, 4: 60})
+    result = planned(archive, cells=grid(1, 1), clear=hidden)
+    assert cells_of(result, "s2") == set() and len(cells_of(result, "s1")) == 1
+    assert [(row["reason"], row["detail"]) for row in result.left_out.to_pylist()] == [
+        ("cloud", "2021: at best 40.0 % hidden")
+    ]
+
+
+@given(archives(), st.integers(1, 4), st.sampled_from(["year", "month"]))
+@examples(40)
+def test_the_shortlist_is_the_clearest_few_where_there_is_a_choice(archive, best_of, period):
+    asked = recipe_of(time=BOTH_YEARS["time"] | {"period": period}, splits={"block_m": 2400, "buffer_m": 0})
+    scenes = [replace(one, items=(Item("i", {"SCL": ""} if one.sensor == "s2" else {}, ""),)) for one in archive]
+    options = choices(sample(grid(2, 1), scenes, asked).cells, scenes, asked, SENSORS)
+    expected = set()
+    by_period = defaultdict(list)
+    for one in scenes:
+        if one.sensor == "s2":
+            by_period[asked.time.period_of(one.moment)].append(one)
+    for some in by_period.values():
+        if len(some) > 1 and best_of > 1:
+            expected |= {one.id for one in sorted(some, key=lambda one: (one.cloud_pct, one.id))[:best_of]}
+    found = shortlist(options, SENSORS["s2"], best_of)
+    assert found.keys() == expected and all(rows.tolist() == [0, 1] for rows in found.values())
 
 
 def test_an_acquisition_serves_cells_of_its_own_zone_only():
@@ -300,7 +380,8 @@ def test_the_estimate_counts_the_blocks_that_the_chips_touch(wide, high, block_p
     provider = PROVIDER.model_copy(
         update={"sensors": {k: v.model_copy(update={"block_px": block_px}) for k, v in PROVIDER.sensors.items()}}
     )
-    plan = draw(sample(cells, archive, asked), archive, asked, facts=None, sensors=SENSORS).plan
+    sampled = sample(cells, archive, asked)
+    plan = draw(sampled, choices(sampled.cells, archive, asked, SENSORS), asked, facts=None, sensors=SENSORS).plan
     cost = estimate(plan, {a.id: a for a in archive}, asked, provider=provider, sensors=SENSORS)
     requests, fetched, kept = 0, 0.0, 0.0
     for scene in archive:

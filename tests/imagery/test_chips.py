@@ -12,13 +12,15 @@ from rasterio.windows import from_bounds
 
 from landmark.base.outcomes import Outcome, Reason
 from landmark.base.pixels import gamma0_to_stored, remove_offset
+from landmark.base.profiles import Imagery
 from landmark.base.recipe import load_recipe
 from landmark.base.taxonomy import load_meaning
 from landmark.catalog import open_document, search
 from landmark.cells import utm_cells
 from landmark.imagery import Chip, cut
+from landmark.imagery.values import interpolated
 from tests.base.parts import examples
-from tests.imagery.scenes import LEFT, PROVIDER, S1, S2, SIZE, TOP, cutting, item, part, s1_pixels, s2_pixels
+from tests.imagery.scenes import FACTOR, LEFT, PROVIDER, S1, S2, SIZE, TOP, cutting, item, part, s1_pixels, s2_pixels
 from tests.io.rasters import noise, spoil, write_raster
 
 QUARTERS = [(LEFT + x, TOP - y) for y in (0, 1200) for x in (0, 1200)]
@@ -425,3 +427,78 @@ def test_a_mask_that_only_the_first_of_two_items_has_raises_nothing(tmp_path):
     del right["SCL"]
     items = (item(tmp_path, left), item(tmp_path, right, name="two"))
     assert [result.id for result in cut(cutting(tmp_path, items, QUARTERS))] == ["c00", "c01", "c02", "c03"]
+
+
+# -- bands stored finer than native, radar between the pixels and in other units ---------------------------------------
+
+
+def test_bands_that_a_provider_stored_at_ten_metres_come_back_native(tmp_path):
+    native = s2_pixels()
+    one = item(tmp_path, native)
+    for band in S2.order:
+        finer = native[band].repeat(FACTOR[band], axis=0).repeat(FACTOR[band], axis=1)
+        write_raster(tmp_path / "one" / f"{band}.tif", finer, pixel_m=10)
+    chips = list(cut(cutting(tmp_path, (one,), QUARTERS, offset_dn=1000)))
+    plain = list(cut(cutting(tmp_path / "plain", (item(tmp_path / "plain", native),), QUARTERS, offset_dn=1000)))
+    assert [chip.sha256 for chip in chips] == [chip.sha256 for chip in plain]
+
+
+@pytest.mark.parametrize(("east_m", "south_m"), [(3.0, 0.0), (0.0, 4.0), (6.5, 2.5)])
+def test_radar_between_the_pixels_is_interpolated_once_in_linear_power(tmp_path, east_m, south_m):
+    pixels = s1_pixels(SIZE + 1)
+    pixels["vv"][100:110, 100:110] = -32768
+    one = item(tmp_path, pixels, transform=Affine(10, 0, LEFT - east_m, 0, -10, TOP + south_m), nodata=-32768.0)
+    chips = by_id(list(cut(cutting(tmp_path, (one,), QUARTERS, sensor=S1))))
+    for id, corner in zip(chips, sorted(QUARTERS, key=lambda c: (-c[1], c[0])), strict=True):
+        row, col = int(TOP - corner[1]) // 10, int(corner[0] - LEFT) // 10
+        for number, band in enumerate(S1.order):
+            window = pixels[band][row : row + 121, col : col + 121].astype(np.float64)
+            power, known = interpolated((window, window > 0), south_m / 10, east_m / 10)
+            assert (chips[id].groups["s1"][number] == gamma0_to_stored(power, known)).all()
+
+
+def test_radar_on_the_lattice_is_copied_bit_for_bit(tmp_path):
+    pixels = s1_pixels()
+    chips = by_id(list(cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS, sensor=S1))))
+    for id, corner in zip(chips, sorted(QUARTERS, key=lambda c: (-c[1], c[0])), strict=True):
+        window = np.stack([part(pixels, band, corner) for band in S1.order])
+        assert (chips[id].groups["s1"] == gamma0_to_stored(window, window > 0)).all()
+
+
+def in_units(stored, **more):
+    return Imagery.model_validate(PROVIDER.sensors["s1"].model_dump() | {"stored": stored, **more})
+
+
+@pytest.mark.parametrize(
+    ("imagery", "turned", "exact"),
+    [
+        (in_units("gamma0_db"), lambda power: (10 * np.log10(power)).astype("float32"), 1),
+        (in_units("gamma0_dn", calibration_db=-83, nodata=65535),
+         lambda power: np.clip(10 ** ((10 * np.log10(power) + 83) / 20), 1, 65534).astype("uint16"), 4),
+    ],
+    ids=["dB", "scaled"],
+)  # fmt: skip
+def test_radar_in_other_units_gives_the_same_decibels(tmp_path, imagery, turned, exact):
+    pixels = {band: np.clip(values, 0.01, 2) for band, values in s1_pixels().items()}
+    (linear,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1], sensor=S1))
+    other = item(tmp_path, {band: turned(values.astype(np.float64)) for band, values in pixels.items()}, name="other")
+    (chip,) = cut(cutting(tmp_path, (other,), QUARTERS[:1], sensor=S1, imagery=imagery))
+    assert np.abs(chip.groups["s1"].astype(int) - linear.groups["s1"]).max() <= exact
+
+
+REFUSED = {
+    "dB where the profile says power": ("encoding", {}, lambda v: (10 * np.log10(v) - 10).astype("float32")),
+    "the file says dB": ("encoding", {"unit": "dB"}, lambda v: v),
+    "one value everywhere": ("constant", {}, lambda v: np.full_like(v, 0.25)),
+    "half empty": ("nodata", {}, lambda v: np.where(np.arange(len(v))[:, None] < 60, np.float32(0), v)),
+}
+
+
+@pytest.mark.parametrize(("reason", "said", "turned"), REFUSED.values(), ids=REFUSED)
+def test_radar_that_cannot_be_what_the_profile_says_is_refused(tmp_path, reason, said, turned):
+    one = item(tmp_path, {band: turned(values) for band, values in s1_pixels(120).items()})
+    for band in S1.order if "unit" in said else ():
+        with rasterio.open(tmp_path / "one" / f"{band}.tif", "r+") as data:
+            data.units = (said["unit"],)
+    (outcome,) = cut(cutting(tmp_path, (one,), QUARTERS[:1], sensor=S1))
+    assert (outcome.reason, outcome.final) == (reason, True)

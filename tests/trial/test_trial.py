@@ -15,6 +15,7 @@ from landmark.build import Request
 from landmark.run import Where
 from landmark.trial import trial_recipe, try_out
 from tests.app.conftest import Run, landmark
+from tests.base.parts import examples
 
 __all__ = ["landmark"]
 
@@ -29,6 +30,7 @@ def wide(**changes: object) -> Recipe:
     return Recipe.model_validate(value | changes)
 
 
+@examples(15)
 @given(seed=st.integers(0, 10_000))
 def test_a_wide_region_is_narrowed_to_a_few_boxes_inside_it(seed: int) -> None:
     region = wide().region.geometry

@@ -17,6 +17,7 @@ def build(
     catalog: options.Catalog = None,
     out: options.Out = None,
     limit: options.Limit = None,
+    format: options.Format = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
     locked: options.Locked = False,
@@ -27,8 +28,8 @@ def build(
     yes: Annotated[bool, typer.Option("--yes", help="Start a large build unasked.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Build a corpus, or resume one; a sealed corpus of the same recipe is left as it is."""
-    wanted = options.recipe(recipe, region, sensors, limit)
+    """Build a corpus, or resume one; a sealed corpus of the same recipe only gains the formats it lacks."""
+    wanted = options.recipe(recipe, region, sensors, limit, formats=format)
     from landmark import build as work
     from landmark.run import Where
 
@@ -67,8 +68,12 @@ def _page(manifest: Any, folder: Any, seconds: float) -> str:
         + (f" ({dropped})" if dropped else "")
         + f" + failed {counts['failed']}",
     ]
+    if manifest.projections:
+        size_mb = sum(one.size_bytes for one in manifest.projections) / 1e6
+        lines.append(f"  webdataset: {len(manifest.projections)} .tar files, {size_mb:.0f} MB")
     for sensor, splits in manifest.samples.items():
         lines.append(f"  {sensor}: " + ", ".join(f"{split} {count}" for split, count in splits.items()))
     lines.append("  labels: " + (", ".join(f"{label} {count}" for label, count in manifest.labels.items()) or "none"))
+    lines += [f"  look here: {finding}" for finding in manifest.findings]
     lines.append(f"  content {manifest.content}  lock {manifest.lock_digest}")
     return "\n".join(lines)

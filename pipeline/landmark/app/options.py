@@ -17,17 +17,20 @@ Sensors = Annotated[str | None, typer.Option(help="Override the sensors, e.g. s1
 Catalog = Annotated[str | None, typer.Option(help="STAC catalogue, ItemCollection or Item, by path or URL.")]
 Out = Annotated[Path | None, typer.Option(help="Corpus folder; by default corpora/<recipe>.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cells of the hash ranking.")]
+Format = Annotated[str | None, typer.Option(help="Override the formats: parquet, or parquet,webdataset.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes, by default one a core; 0 works in this one.")]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler, tcp://…")]
 Locked = Annotated[bool, typer.Option("--locked", help="Never search: build from the plan that stands.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
-def recipe(name: str | None, region: str | None, sensors: str | None, limit: int | None) -> Recipe:
+def recipe(
+    name: str | None, region: str | None, sensors: str | None, limit: int | None, *, formats: str | None = None
+) -> Recipe:
     """The recipe of a command line; without a name the demo, and it says so."""
     if name is None:
         typer.echo(f"No recipe given: taking {DEFAULT_RECIPE!r} (the embedded world).", err=True)
-    return load_recipe(name or DEFAULT_RECIPE, region=region, sensors=sensors, limit=limit)
+    return load_recipe(name or DEFAULT_RECIPE, region=region, sensors=sensors, limit=limit, formats=formats)
 
 
 def folder(out: Path | None, of: Recipe) -> Path:

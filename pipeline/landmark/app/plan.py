@@ -17,13 +17,14 @@ def plan(
     catalog: options.Catalog = None,
     out: options.Out = None,
     limit: options.Limit = None,
+    format: options.Format = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
     locked: options.Locked = False,
     as_json: options.Json = False,
 ) -> None:
     """Write plan and lock, and print what the build would take."""
-    wanted = options.recipe(recipe, region, sensors, limit)
+    wanted = options.recipe(recipe, region, sensors, limit, formats=format)
     from landmark import build as work
     from landmark.run import Where
 

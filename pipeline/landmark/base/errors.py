@@ -82,6 +82,12 @@ class Interrupted(LandmarkError):
     exit_code = 130
 
 
+class Unprojected(LandmarkError):
+    """The corpus is sealed, but a format that was asked for could not be added whole."""
+
+    exit_code = 1
+
+
 class Unsealed(LandmarkError):
     """The build started, but the corpus could not be sealed."""
 

@@ -98,9 +98,12 @@ def parse(model: type[Model], value: dict[str, Any], source: Path | str, *, stri
 
 
 def load(model: type[Model], kind: str, name: str) -> Model:
-    """Find, read and check a file of a kind."""
+    """Find, read and check a file of a kind; its keys stand before those of the file it `extends`."""
     path = find(kind, name)
-    return parse(model, read(path), path)
+    value = read(path)
+    if isinstance(base := value.pop("extends", None), str):
+        value = read(find(kind, base)) | value
+    return parse(model, value, path)
 
 
 def _complaint(model: type[BaseModel], mistake: dict[str, Any]) -> str:

@@ -41,6 +41,7 @@ class Lock(Strict):
     recipe_digest: str
     plan_sha256: str
     cover_sha256: str
+    clear_sha256: str
     catalog: str = Field(description="Id of the STAC document that was searched")
     acquisitions: list[dict[str, Any]] = Field(description="`Acquisition.to_json` of each planned one")
     labels: list[LabelInput]
@@ -50,6 +51,7 @@ class Lock(Strict):
         description="Cells of the region under an image, and how many of them are planned or left out, by reason"
     )
     proof: dict[str, Any] = Field(description="Why no split leaks into another")
+    findings: list[str] = Field(description="Where an item's grid is not its file's")
     libraries: dict[str, str] = Field(description="Versions of the libraries that touch pixels")
 
     @property
@@ -78,6 +80,16 @@ class Shard(Strict):
     content: str = Field(description="Digest of ids, decoded pixels and facts, in row order")
 
 
+class Projection(Strict):
+    """A shard's samples once more, in the same order, in the format of other loaders."""
+
+    path: str = Field(description="Relative to the corpus folder")
+    shard: str = Field(description="Path of the shard it was made from, and with it its generation")
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
 class Manifest(Strict):
     """`corpus.json`: written last, and the only mutable truth."""
 
@@ -98,12 +110,14 @@ class Manifest(Strict):
     dropped: dict[str, int] = Field(description="Per reason")
     considered: dict[str, int]
     proof: dict[str, Any]
+    findings: list[str] = Field(description="What a person should know: items that are wrong, offsets that look wrong")
     statistics: dict[str, dict[str, list[float]]] = Field(
         description="Per sensor: mean and std of each band over valid pixels"
     )
     licences: list[str]
     attributions: list[str]
     shards: list[Shard]
+    projections: list[Projection] = Field([], description="In the order of their shards; a shard need not have one")
 
 
 def read_document(model: type[Strict], path: Path) -> Any:

@@ -15,6 +15,10 @@ class Reason(Enum):
     def __init__(self, text: str, final: bool) -> None:
         self.text, self.final = text, final
 
+    # Known of an item before anything is planned (stage `catalog`; the id is the item's).
+    band_missing = "the item lacks a band of the sensor", True
+    polarisation = "the item lacks a polarisation of the sensor", True
+    not_geocoded = "the image lies on no grid: ground control points, or nothing, place it", True
     # Known before a pixel is read (stage `draw`; the id is the cell's).
     no_acquisition = "no acquisition of the sensor covers the cell in the period", True
     no_labels = "no label source covers the cell", True
@@ -26,6 +30,7 @@ class Reason(Enum):
     resolution = "the raster's pixel size is not the band's", True
     encoding = "the raster is not stored as the provider's profile says", True
     nodata = "too few valid pixels", True
+    constant = "all pixels of a band hold one value", True
     cloud = "too much cloud or shadow", True
     # Passing faults.
     read_error = "the raster could not be read", False
@@ -35,13 +40,17 @@ class Reason(Enum):
     given_up = "failed, and sealed all the same", True
 
 
+# Stages before the plan: their rows of the ledger are of no planned sample.
+BEFORE_THE_PLAN = ("catalog", "draw")
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one planned sample that was not written.
 
     Attributes:
-        id: Sample id; for stage `draw` the cell id.
-        acquisition: Acquisition id, empty for stage `draw`.
+        id: Sample id; for stage `draw` the cell id, for stage `catalog` the item id.
+        acquisition: Acquisition id, empty for the stages `catalog` and `draw`.
         stage: Room that decided.
         reason: Name of a `Reason`.
         detail: One line for people, free of paths, times and addresses, so that corpus files stay reproducible.

@@ -1,14 +1,16 @@
 """What a sensor is and how a provider speaks of it. Parsed from `profiles/*.yaml` at the door, shipped as values."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from landmark.base.files import Strict, load
 
 SensorName = Literal["s1", "s2"]
+Stored = Literal["reflectance_dn", "gamma0_power", "gamma0_db", "gamma0_dn"]
 
 
 class Group(Strict):
@@ -28,7 +30,9 @@ class Mask(Strict):
 
     band: str = Field(description="Name of the mask band, e.g. SCL")
     factor: int = Field(ge=1, description="Pixel size as a multiple of the recipe's resolution")
-    classes: dict[str, tuple[int, ...]] = Field(description="cloud, shadow, snow: the codes that mean it")
+    classes: dict[Literal["cloud", "shadow", "snow", "nodata"], tuple[int, ...]] = Field(
+        description="The codes that mean it"
+    )
 
 
 class Sensor(Strict):
@@ -42,6 +46,8 @@ class Sensor(Strict):
     groups: tuple[Group, ...] = Field(min_length=1)
     order: tuple[str, ...] = Field(description="Band order readers hand back")
     mask: Mask | None = None
+    warped: bool = Field(False, description="True where images lie on no fixed lattice and are interpolated onto it")
+    dark_bands: tuple[str, ...] = Field((), description="Bands whose darkest pixels betray a radiometric offset")
 
     def sample_bytes(self, patch_px: int) -> int:
         """Bytes of one sample's pixels, uncompressed."""
@@ -53,13 +59,51 @@ class Imagery(Strict):
 
     collection: str
     product: str = Field(description="Written to the `product` column")
-    assets: dict[str, str] = Field(description="Band → asset key")
-    stored: Literal["reflectance_dn", "gamma0_power"] = Field(description="What the pixels hold")
-    offset: Literal["baseline", "none"] = Field("none", description="Rule for Sentinel-2's radiometric offset")
+    assets: dict[str, tuple[str, ...]] = Field(description="Band → asset key, or the keys it goes by, the first known")
+    stored: Stored = Field(
+        description="What the pixels hold: reflectance x 10000, or gamma0 as linear power, as dB, or as digital numbers"
+        " of which 20 log10 plus `calibration_db` is dB"
+    )
+    calibration_db: float | None = Field(None, description="With `stored: gamma0_dn`: added to 20 log10 of the number")
+    nodata: float | None = Field(None, description="Value without data where files declare none")
+    offset: Literal["baseline", "declared", "none"] = Field(
+        "none", description="Sentinel-2's radiometric offset where an item declares none: catalog/offset.py"
+    )
+    header: Literal["trust", "ask"] = Field(
+        "trust", description="When planning: trust the item's grid, or ask each file's header, which is always right"
+    )
     block_px: int = Field(512, ge=1, description="Block size to expect when planning; the header decides when reading")
     bytes_per_px: float = Field(1.5, gt=0, description="Compressed size to expect when planning")
     licence: str
     attribution: str
+
+    @field_validator("assets", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        known = value.items() if isinstance(value, dict) else ()
+        return {band: [keys] if isinstance(keys, str) else keys for band, keys in known} or value
+
+    @model_validator(mode="after")
+    def _calibrated(self) -> "Imagery":
+        if (self.stored == "gamma0_dn") != (self.calibration_db is not None):
+            raise ValueError("`calibration_db` goes with `stored: gamma0_dn`, and only with it")
+        return self
+
+
+class Mirror(Strict):
+    """Where the files of an archive lie, if not where its items say."""
+
+    pattern: str = Field(description="Regular expression, matched at the start of an href")
+    to: str = Field(description="What replaces the match; a relative result starts at the item's own folder")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return value
 
 
 class Provider(Strict):
@@ -70,6 +114,7 @@ class Provider(Strict):
     api: str | None = Field(None, description="STAC API root")
     sensors: dict[SensorName, Imagery]
     labels: dict[str, str] = Field(default_factory=dict, description="Label source → collection")
+    mirror: Mirror | None = Field(None, description="Rewrites the hrefs of its items")
 
     @model_validator(mode="after")
     def _assets_cover_bands(self) -> "Provider":

@@ -84,6 +84,7 @@ class Clouds(Strict):
 
     max_item_pct: float = Field(70, ge=0, le=100, description="Of the whole item, from the catalogue")
     max_chip_pct: float = Field(25, ge=0, le=100, description="Cloud plus shadow of the chip, from its own mask")
+    best_of: int = Field(3, ge=1, description="Masks looked at per cell and period, clearest items first; 1: none")
 
 
 class Sampling(Strict):
@@ -128,6 +129,16 @@ class Output(Strict):
     """How the corpus is written."""
 
     shard_mb: float = Field(256, gt=0, description="Size of a shard to aim at, in 10^6 bytes")
+    formats: tuple[Literal["parquet", "webdataset"], ...] = Field(
+        ("parquet",), description="webdataset: a .tar of the same samples beside each Parquet shard"
+    )
+
+    @field_validator("formats")
+    @classmethod
+    def _parquet_and_more(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if "parquet" not in formats:
+            raise ValueError("Parquet is the corpus and always written: add parquet to the list")
+        return tuple(sorted(set(formats)))
 
 
 class Recipe(Strict):
@@ -139,6 +150,7 @@ class Recipe(Strict):
     time: TimeRange
     sensors: tuple[SensorName, ...] = Field(("s1", "s2"), min_length=1)
     provider: str = Field("planetary-computer", description="Name of a file in profiles/providers/")
+    orbit_direction: Literal["any", "ascending", "descending"] = Field("any", description="Of Sentinel-1")
     catalog: str | None = Field(None, description="`world`, or path or URL of a STAC document; else the provider's API")
     grid: Literal["utm", "source"] = Field("utm", description="source: cells anchored at each raster's own corner")
     patch_px: int = Field(120, ge=6, le=1200)
@@ -188,11 +200,11 @@ class Recipe(Strict):
         return self.patch_px * self.resolution_m
 
     def asked(self) -> dict[str, Any]:
-        """What is asked for, as JSON, wherever it lies: no catalogue, and files by their names.
+        """What is asked for, as JSON, wherever it lies: no catalogue, files by their names, no formats.
 
-        The lock names what was read, and digests what the files say.
+        The lock names what was read, and digests what the files say. A format more changes no sample.
         """
-        asked = self.model_dump(mode="json", exclude={"catalog"})
+        asked = self.model_dump(mode="json", exclude={"catalog": True, "output": {"formats"}})
         labels = [{**entry, "source": Path(entry["source"]).stem} for entry in asked["labels"]]
         names = {key: Path(asked[key]).stem for key in ("provider", "taxonomy")}
         return {**asked, **names, "labels": labels}
@@ -204,7 +216,12 @@ class Recipe(Strict):
 
 
 def load_recipe(
-    name: str, *, region: str | None = None, sensors: str | None = None, limit: int | None = None
+    name: str,
+    *,
+    region: str | None = None,
+    sensors: str | None = None,
+    limit: int | None = None,
+    formats: str | None = None,
 ) -> Recipe:
     """A recipe by name or path, with the command line's changes, its region resolved to a geometry.
 
@@ -219,6 +236,8 @@ def load_recipe(
         value["sensors"] = [part.strip() for part in sensors.split(",")]
     if limit is not None:
         value["limit"] = limit
+    if formats is not None and isinstance(output := value.get("output", {}), dict):
+        value["output"] = {**output, "formats": [part.strip() for part in formats.split(",")]}
     recipe = parse(Recipe, value, path)
     return recipe.model_copy(update={"region": _resolved(recipe.region, path), **_beside(recipe, path)})
 

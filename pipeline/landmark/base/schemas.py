@@ -41,6 +41,9 @@ def cover_schema(sources: Iterable[str]) -> pa.Schema:
     )
 
 
+# What the quality mask of an acquisition shows in a cell: pixels of each mask class.
+CLEAR = pa.schema({"cell": pa.string(), "acquisition": pa.string(), "code": pa.int16(), "pixels": pa.int32()})
+
 # One row a planned sample. `rank` orders the rows of a shard; `pair_gap_s` is this sample's time minus its pair's.
 PLAN = pa.schema(
     {
@@ -119,6 +122,7 @@ INDEX = pa.schema(
         _required("product", pa.string()),
         _required("items", pa.list_(pa.string())),
         pa.field("offset_rule", pa.string()),
+        pa.field("dark_dn", pa.int32()),
         _required("valid_pct", pa.float32()),
         pa.field("cloud_pct", pa.float32()),
         pa.field("shadow_pct", pa.float32()),

@@ -2,8 +2,13 @@
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 
+import numpy as np
 import pystac
+import shapely
+import shapely.affinity
+from numpy.typing import NDArray
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
@@ -11,24 +16,43 @@ from shapely.geometry.base import BaseGeometry
 from landmark.base.archive import Acquisition, Item
 from landmark.base.errors import InputError
 from landmark.base.hashing import digest
-from landmark.base.profiles import Imagery, Sensor
+from landmark.base.outcomes import Outcome
+from landmark.base.profiles import Imagery, Mirror, Sensor
 from landmark.catalog.documents import Document
+from landmark.catalog.offset import declared_offset, radiometric_offset
 from landmark.catalog.said import Said, said
 
-_OFFSET_SINCE = "04.00"
-_OFFSET_DN = 1000
+_HALF_TURN_DEG = 180
+_EARTH = shapely.box(-180, -90, 180, 90)
 
 
 def footprint(item: pystac.Item) -> BaseGeometry:
-    """Where the item has data, in EPSG:4326.
+    """Where the item has data, in EPSG:4326; cut in two where it crosses the antimeridian, however it says so.
 
     Raises:
         InputError: the item has no geometry, or none that is an area.
     """
     try:
-        return shape(item.geometry or {}).buffer(0)
+        return _unwrapped(shape(item.geometry or {})).buffer(0)
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"item {item.id}: `geometry` is no area: {error}") from error
+
+
+def _unwrapped(outline: BaseGeometry) -> BaseGeometry:
+    """No image spans half the planet: a polygon that seems to changes the sign of its longitudes at 180 degrees."""
+    west, _, east, _ = outline.bounds
+    if west >= -_HALF_TURN_DEG and east <= _HALF_TURN_DEG and east - west <= _HALF_TURN_DEG:
+        return outline
+    parts = []
+    for part in shapely.get_parts(outline):
+        west, _, east, _ = part.bounds
+        turned = shapely.transform(part, _all_east) if east - west > _HALF_TURN_DEG else part
+        parts += [shapely.affinity.translate(turned, xoff=turn) for turn in (-360, 0, 360)]
+    return shapely.union_all(parts).intersection(_EARTH)
+
+
+def _all_east(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return points + np.where(points[:, :1] < 0, [360.0, 0.0], 0.0)
 
 
 def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:
@@ -44,21 +68,28 @@ def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:
     return start, end
 
 
-def acquisition(item: pystac.Item, document: Document, *, sensor: Sensor, imagery: Imagery) -> Acquisition | None:
-    """The item as an acquisition of its own, or None where a band is missing.
+def acquisition(
+    item: pystac.Item, document: Document, *, sensor: Sensor, imagery: Imagery, mirror: Mirror | None = None
+) -> Acquisition | Outcome:
+    """The item as an acquisition of its own, or why it cannot be one.
+
+    Where the profile asks headers and the item does not place its raster, the grid is left empty (`pixel_m` 0).
 
     Raises:
-        InputError: geometry, projection, time or baseline cannot be understood.
+        InputError: geometry, projection, time or offset cannot be understood.
     """
-    bands = {band: item.assets.get(key) for band, key in imagery.assets.items()}
-    if any(bands[band] is None for band in sensor.order):
-        return None
-    assets = {band: document.relative(asset.href.split("?")[0]) for band, asset in bands.items() if asset is not None}
-    words = said(item, imagery.assets[sensor.groups[0].bands[0]])
+    bands = {band: key for band, keys in imagery.assets.items() if (key := _first(keys, item)) is not None}
+    if missing := [band for band in sensor.order if band not in bands]:
+        return _refused(item, sensor, missing)
+    assets = {band: document.relative(href_of(item, key, mirror)) for band, key in bands.items()}
+    words = said(item, bands[sensor.groups[0].bands[0]])
+    grid = _grid(item, words)
+    if grid is None and imagery.header == "trust":
+        return Outcome(item.id, "", "catalog", "not_geocoded", "no `proj:transform` and `proj:shape`")
+    origin, size_px, pixel_m = grid or ((0.0, 0.0), (0, 0), 0.0)
     moment, orbit, epsg = _moment(item, words), _orbit(item, words), _epsg(item, words)
     baseline, tile = (_baseline(item, words), _tile(item, words)) if sensor.name == "s2" else (None, None)
-    offset_dn, offset_rule = _offset(item, imagery.offset, baseline)
-    origin, size_px, pixel_m = _grid(item, words)
+    offset_dn, offset_rule = _offset(item, words, imagery, baseline, [bands[band] for band in sensor.order])
     return Acquisition(
         id=f"{sensor.name}_{tile or epsg}_{moment:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
         sensor=sensor.name,
@@ -80,16 +111,35 @@ def acquisition(item: pystac.Item, document: Document, *, sensor: Sensor, imager
     )
 
 
+def _first(keys: tuple[str, ...], item: pystac.Item) -> str | None:
+    return next((key for key in keys if key in item.assets), None)
+
+
+def _refused(item: pystac.Item, sensor: Sensor, missing: list[str]) -> Outcome:
+    if sensor.name == "s1":
+        there = ", ".join(said(item).polarizations) or "none said"
+        return Outcome(item.id, "", "catalog", "polarisation", f"no {', '.join(missing)}; it has {there}")
+    return Outcome(item.id, "", "catalog", "band_missing", f"no {', '.join(missing)}")
+
+
+def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None) -> str:
+    """Where an asset lies: unsigned, absolute, on the provider's mirror if it has one."""
+    href = item.assets[asset].href.split("?")[0]
+    if mirror is None or (match := re.match(mirror.pattern, href)) is None:
+        return href
+    moved = match.expand(mirror.to) + href[match.end() :]
+    return pystac.utils.make_absolute_href(moved, item.get_self_href(), start_is_dir=False)
+
+
 def item_digest(item: pystac.Item, asset: str, document: Document) -> str:
     """Digest of what an item says of itself and of one of its assets."""
-    return _digest(item, {asset: document.relative(item.assets[asset].href.split("?")[0])}, {asset: item.assets[asset]})
+    return _digest(item, {asset: document.relative(href_of(item, asset))}, {asset: asset})
 
 
-def _digest(item: pystac.Item, assets: dict[str, str], said: dict[str, pystac.Asset | None]) -> str:
+def _digest(item: pystac.Item, assets: Mapping[str, str], keys: Mapping[str, str]) -> str:
     files = {
-        band: {key: value for key, value in asset.extra_fields.items() if key.startswith("file:")}
-        for band, asset in said.items()
-        if asset is not None
+        band: {name: value for name, value in item.assets[key].extra_fields.items() if name.startswith("file:")}
+        for band, key in keys.items()
     }
     return digest(
         {"id": item.id, "properties": item.to_dict(False, False)["properties"], "assets": assets, "files": files}
@@ -101,25 +151,27 @@ def _baseline(item: pystac.Item, words: Said) -> str | None:
     if words.baseline is not None:
         major, minor = words.baseline.split(".")
         return f"{int(major):02d}.{minor:0<2}"
-    match = re.search(r"_N(\d\d)(\d\d)_", f"{words.product_uri} {item.id}")
+    match = re.search(r"_N(\d\d)(\d\d)_", f"{words.product} {item.id}")
     return f"{match[1]}.{match[2]}" if match else None
 
 
-def _offset(item: pystac.Item, rule: str, baseline: str | None) -> tuple[int, str | None]:
-    """What to subtract, and why."""
-    if rule == "none":
+def _offset(
+    item: pystac.Item, words: Said, imagery: Imagery, baseline: str | None, keys: list[str]
+) -> tuple[int, str | None]:
+    if imagery.offset == "none":
         return 0, None
-    if baseline is None:
-        raise InputError(f"item {item.id}: its processing baseline is unknown, and so is the offset of its pixels")
-    # Both have two digits on either side, so they compare as text.
-    if baseline >= _OFFSET_SINCE:
-        return _OFFSET_DN, f"baseline {baseline}: {_OFFSET_DN}"
-    return 0, f"baseline {baseline}: none"
+    declared = declared_offset(item, {key: item.assets[key] for key in keys})
+    try:
+        return radiometric_offset(imagery.offset, baseline=baseline, applied=words.offset_applied, declared=declared)
+    except InputError as error:
+        raise InputError(f"item {item.id}: {error}") from error
 
 
 def _moment(item: pystac.Item, words: Said) -> dt.datetime:
     """UTC second: the datatake's start for S2 (providers disagree on `datetime`), the slice's start for S1."""
-    named = re.search(r"_(\d{8}T\d{6})_", words.datatake or "") or re.match(r"S2[A-D]_MSIL\w\w_(\d{8}T\d{6})_", item.id)
+    named = re.search(r"_(\d{8}T\d{6})_", words.datatake or "") or re.search(
+        r"\bS2[A-D]_MSIL\w\w_(\d{8}T\d{6})_", f"{item.id} {words.product}"
+    )
     if named:
         return dt.datetime.strptime(named[1], "%Y%m%dT%H%M%S").replace(tzinfo=dt.UTC)
     moment = words.start_datetime or words.datetime
@@ -131,12 +183,12 @@ def _moment(item: pystac.Item, words: Said) -> dt.datetime:
 def _orbit(item: pystac.Item, words: Said) -> int | None:
     if words.relative_orbit is not None:
         return words.relative_orbit
-    match = re.search(r"_R(\d{3})_", item.id)
+    match = re.search(r"_R(\d{3})_", f"{item.id} {words.product}")
     return int(match[1]) if match else None
 
 
 def _tile(item: pystac.Item, words: Said) -> str:
-    match = re.search(r"_T(\d\d[A-Z]{3})_", item.id)
+    match = re.search(r"_T(\d\d[A-Z]{3})_", f"{item.id} {words.product}")
     named = words.tile or (words.grid_code or "").removeprefix("MGRS-")
     return _slug(named or (match[1] if match else item.id))
 
@@ -149,10 +201,10 @@ def _epsg(item: pystac.Item, words: Said) -> int:
     raise InputError(f"item {item.id}: neither `proj:epsg` nor `proj:code` names a CRS")
 
 
-def _grid(item: pystac.Item, words: Said) -> tuple[tuple[float, float], tuple[int, int], float]:
-    """(left, top), (width, height) and pixel size of the raster."""
+def _grid(item: pystac.Item, words: Said) -> tuple[tuple[float, float], tuple[int, int], float] | None:
+    """(left, top), (width, height) and pixel size of the raster; None where the item does not place it."""
     if words.transform is None or words.shape is None:
-        raise InputError(f"item {item.id}: `proj:transform` and `proj:shape` are not both set")
+        return None
     pixel_m, _, left, _, _, top = words.transform[:6]
     height, width = words.shape
     return (left, top), (width, height), abs(pixel_m)

@@ -57,7 +57,10 @@ class Document:
             for feature in self.content["features"]:
                 yield _item(feature, self.href)
         elif kind == "Feature":
-            yield _item(self.content, self.href)
+            # An item read alone lies where it was read, wherever its publisher keeps it.
+            item = _item(self.content, self.href)
+            item.set_self_href(self.href)
+            yield item
         else:
             top = pystac.read_file(self.href)
             assert isinstance(top, pystac.Catalog)

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Annotated
 
 import pystac
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from landmark.base.files import parse
 
@@ -30,7 +30,9 @@ class Said(BaseModel):
     cloud_cover: float | None = Field(None, alias="eo:cloud_cover")
     baseline: str | None = Field(None, alias="s2:processing_baseline", pattern=r"^\d+\.\d+$")
     datatake: str | None = Field(None, alias="s2:datatake_id")
-    product_uri: str | None = Field(None, alias="s2:product_uri")
+    product: str | None = Field(None, validation_alias=AliasChoices("s2:product_uri", "sentinel:product_id"))
+    offset_applied: bool | None = Field(None, alias="earthsearch:boa_offset_applied")
+    polarizations: tuple[str, ...] = Field((), alias="sar:polarizations")
     tile: str | None = Field(None, alias="s2:mgrs_tile")
     grid_code: str | None = Field(None, alias="grid:code", pattern=r"^\w+-\w+$")
     epsg: int | None = Field(None, alias="proj:epsg")

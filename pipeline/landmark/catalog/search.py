@@ -1,5 +1,6 @@
 """Which acquisitions and label rasters a recipe has to choose from: filtered, de-duplicated, in one order."""
 
+import datetime as dt
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ import shapely
 
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import EmptySearch, InputError
+from landmark.base.outcomes import Outcome, Reason
 from landmark.base.profiles import Imagery, Provider, SensorName, load_sensor
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Crosswalk, LabelVintage
@@ -24,10 +26,11 @@ _MARGIN_DEG = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search came back with, sorted by id."""
+    """What a search came back with, sorted by id, and the items of imagery it had to leave out (stage `catalog`)."""
 
     acquisitions: list[Acquisition]
     labels: list[LabelRaster]
+    refused: list[Outcome]
 
 
 def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks: Iterable[Crosswalk]) -> Found:
@@ -43,7 +46,7 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
     near = region.buffer(_MARGIN_DEG)
     shapely.prepare([region, near])
     seen: Counter[str] = Counter()
-    found: list[Acquisition] = []
+    found: list[Acquisition | Outcome] = []
     labels: list[LabelRaster] = []
     for item in document.items({*imagery, *sources}):
         collection = str(item.collection_id)
@@ -56,14 +59,18 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
                 found += _acquisitions(item, document, recipe, provider, imagery[collection])
         except InputError as error:
             raise InputError(f"{item.get_self_href() or document.href}: {error}") from error
-    clear = [one for one in merge(found) if (one.cloud_pct or 0) <= recipe.clouds.max_item_pct]
+    refused = [one for one in found if isinstance(one, Outcome)]
+    merged = merge(one for one in found if isinstance(one, Acquisition))
+    wanted = [one for one in merged if (one.cloud_pct or 0) <= recipe.clouds.max_item_pct]
     for collection, name in imagery.items():
-        if not any(one.sensor == name for one in clear):
-            raise EmptySearch(_nothing(name, collection, seen, recipe, document))
+        if not any(one.sensor == name for one in wanted):
+            raise EmptySearch(_nothing(name, collection, seen, recipe, document) + _because(refused))
     for collection, crosswalk in sources.items():
         if not any(raster.vintage.name == crosswalk.name for raster in labels):
             raise EmptySearch(_nothing(crosswalk.name, collection, seen, recipe, document))
-    return Found(clear, sorted(labels, key=lambda raster: raster.item))
+    for one in refused:
+        log.warning("%s is left out: %s (%s)", one.id, Reason[one.reason].text, one.detail)
+    return Found(wanted, sorted(labels, key=lambda raster: raster.item), refused)
 
 
 def merge(found: Iterable[Acquisition]) -> list[Acquisition]:
@@ -130,16 +137,25 @@ def _label_collection(provider: Provider, source: str) -> str:
 
 def _acquisitions(
     item: pystac.Item, document: Document, recipe: Recipe, provider: Provider, sensor: SensorName
-) -> list[Acquisition]:
-    """The item as an acquisition, if it has all bands and lies in the recipe's time."""
+) -> list[Acquisition | Outcome]:
+    """The item as an acquisition, or why it is none, if it lies in the recipe's time."""
     profile = load_sensor(sensor)
-    one = acquisition(item, document, sensor=profile, imagery=provider.sensors[sensor])
-    if one is None:
-        log.warning("%s is passed over: it lacks a band of %s", item.id, sensor)
-        return []
+    one = acquisition(item, document, sensor=profile, imagery=provider.sensors[sensor], mirror=provider.mirror)
+    if isinstance(one, Outcome):
+        return [one] if _in_time(interval(item)[0], recipe) else []
     if profile.mask is not None and profile.mask.band not in one.items[0].assets:
         log.warning("%s has no %s: clouds.max_chip_pct cannot be kept for its chips", item.id, profile.mask.band)
-    return [one] if recipe.time.start <= one.moment.date() <= recipe.time.end else []
+    wanted = recipe.orbit_direction in ("any", one.orbit_direction) or sensor != "s1"
+    return [one] if wanted and _in_time(one.moment, recipe) else []
+
+
+def _in_time(moment: dt.datetime, recipe: Recipe) -> bool:
+    return recipe.time.start <= moment.date() <= recipe.time.end
+
+
+def _because(refused: list[Outcome]) -> str:
+    counts = Counter(one.reason for one in refused)
+    return "".join(f"; {number} left out: {Reason[reason].text}" for reason, number in sorted(counts.items()))
 
 
 def _nothing(what: str, collection: str, seen: Counter[str], recipe: Recipe, document: Document) -> str:

@@ -3,8 +3,9 @@
 Pure functions of tables; after this room nothing chooses.
 """
 
+from landmark.draw.choosing import choices, shortlist
 from landmark.draw.estimate import Estimate, estimate
 from landmark.draw.plan import Drawn, draw
 from landmark.draw.sample import Sampled, sample
 
-__all__ = ["Drawn", "Estimate", "Sampled", "draw", "estimate", "sample"]
+__all__ = ["Drawn", "Estimate", "Sampled", "choices", "draw", "estimate", "sample", "shortlist"]

@@ -16,6 +16,8 @@ from landmark.base.recipe import Recipe
 # What zstd-1 makes of real pixels, and what the other columns of a row take.
 _PACKED = 0.76
 _ROW_BYTES = 1_500
+# What a sample takes in a tar beside its pixels, which lie there as they are.
+_TAR_ROW_BYTES = 7_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,14 @@ def estimate(
             fetched += blocks * imagery.block_px**2 * imagery.bytes_per_px
             useful += bands * len(rows) * (recipe.patch_px // factor) ** 2 * imagery.bytes_per_px
     raw = sum(sensors[name].sample_bytes(recipe.patch_px) * _count(plan, name) for name in recipe.sensors)
+    tars = raw + _TAR_ROW_BYTES * plan.num_rows if "webdataset" in recipe.output.formats else 0
     return Estimate(
         samples=plan.num_rows,
         acquisitions=len(names.dictionary),
         requests=requests,
         fetched_bytes=int(fetched),
         amplification=fetched / useful,
-        corpus_bytes=int(_PACKED * raw) + _ROW_BYTES * plan.num_rows,
+        corpus_bytes=int(_PACKED * raw) + _ROW_BYTES * plan.num_rows + tars,
         staging_bytes=raw + _ROW_BYTES * plan.num_rows,
     )
 

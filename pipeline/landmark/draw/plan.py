@@ -1,29 +1,26 @@
 """Cells and acquisitions → one row a sample: acquisition, pair and shard."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import shapely
 from numpy.typing import NDArray
 
-from landmark.base.archive import Acquisition
 from landmark.base.errors import NoCoverage
 from landmark.base.hashing import ranks
 from landmark.base.outcomes import Outcome, ledger_table
-from landmark.base.profiles import Sensor
-from landmark.base.projection import LONLAT, projected
+from landmark.base.profiles import Mask, Sensor
 from landmark.base.recipe import SPLITS, Recipe
-from landmark.base.schemas import PLAN
+from landmark.base.schemas import CLEAR, PLAN
 from landmark.base.taxonomy import Fractions
+from landmark.draw.choosing import Choices, Seen, choose, seen
 from landmark.draw.distance import closest_m
 from landmark.draw.sample import Sampled
 
 _DAY_S = 86_400
-_FOOTPRINT_STEP_DEG = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +35,29 @@ class Drawn:
 
 def draw(
     sampled: Sampled,
-    acquisitions: Sequence[Acquisition],
+    choices: Choices,
     recipe: Recipe,
     *,
     facts: Mapping[tuple[str, str], Fractions] | None,
     sensors: Mapping[str, Sensor],
+    clear: pa.Table | None = None,
 ) -> Drawn:
     """One sample per cell, period and sensor, of the clearest Sentinel-2 and of the Sentinel-1 nearest to it in time.
 
-    `facts` holds what the labels say per (cell, period), None where the recipe has no labels.
+    `facts` holds what the labels say per (cell, period), None where the recipe has no labels; `clear` what the masks of
+    the shortlist show (CLEAR).
 
     Raises:
         NoCoverage: no cell has both an image and a label.
     """
     left_out = [Outcome(cell, "", "draw", "buffer", "") for cell in sampled.buffered]
-    choices = _choices(sampled.cells, acquisitions, recipe)
-    rows: list[_Row] = []
+    looked = seen(choices, CLEAR.empty_table() if clear is None else clear, _mask(sensors))
+    chosen = np.empty(0, dtype=np.int64)
     # Sentinel-2 first, for its clouds; Sentinel-1 sees through them and comes as near in time as it can.
     for sensor in sorted(recipe.sensors, reverse=True):
-        rows += _choose(choices, sensor, rows)
+        chosen = np.concatenate([chosen, choose(choices, sensor, looked, chosen)])
+    chosen = _clear(chosen, choices, looked, recipe, left_out)
+    rows = list(zip(choices.cell[chosen].tolist(), choices.acquisition[chosen].tolist(), strict=True))
     rows = _labelled(rows, choices, facts, left_out)
     left_out += _missing(choices, recipe)
     if not rows:
@@ -67,78 +68,31 @@ def draw(
     return Drawn(plan, ledger_table(left_out), considered, _proof(plan, recipe))
 
 
-@dataclass(frozen=True, slots=True)
-class _Choices:
-    """Every (cell, acquisition) that could give a sample, as parallel arrays of row numbers."""
-
-    cells: pa.Table
-    acquisitions: list[Acquisition]
-    cell: NDArray[np.int64]
-    acquisition: NDArray[np.int64]
-    periods: list[str]
-    moments: NDArray[np.int64]
-
-
-def _choices(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> _Choices:
-    ordered = sorted(acquisitions, key=lambda one: one.id)
-    covered = [_covered(cells, one, recipe.cell_m) for one in ordered]
-    return _Choices(
-        cells=cells,
-        acquisitions=ordered,
-        cell=np.concatenate([np.empty(0, np.int64), *covered]),
-        acquisition=np.repeat(np.arange(len(ordered)), [len(found) for found in covered]),
-        periods=[recipe.time.period_of(one.moment) for one in ordered],
-        moments=np.array([int(one.moment.timestamp()) for one in ordered], dtype=np.int64),
-    )
-
-
-def _covered(cells: pa.Table, one: Acquisition, cell_m: float) -> NDArray[np.int64]:
-    """Rows of the cells that lie inside the raster, on its pixels, with all corners inside the footprint."""
-    epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
-    (left, top), (width, height) = one.origin, one.size_px
-    inside = (epsg == one.epsg) & (x >= left) & (y <= top)
-    inside &= (x + cell_m <= left + width * one.pixel_m) & (y - cell_m >= top - height * one.pixel_m)
-    inside &= _on_lattice((x - left) / one.pixel_m) & _on_lattice((top - y) / one.pixel_m)
-    rows = np.flatnonzero(inside)
-    if not len(rows):
-        return rows
-    outline = shapely.segmentize(one.footprint, _FOOTPRINT_STEP_DEG)
-    footprint = projected(outline, LONLAT, one.epsg).buffer(one.pixel_m)
-    shapely.prepare(footprint)
-    within = np.ones(len(rows), dtype=bool)
-    for dx, dy in ((0, 0), (cell_m, 0), (0, cell_m), (cell_m, cell_m)):
-        within &= shapely.contains_xy(footprint, x[rows] + dx, y[rows] - dy)
-    return rows[within]
-
-
-def _on_lattice(position: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.abs(position - np.rint(position)) < 1e-3
-
-
 # A chosen sample: row of the cell, row of the acquisition.
 _Row = tuple[int, int]
 
 
-def _choose(choices: _Choices, sensor: str, beside: list[_Row]) -> list[_Row]:
-    """The best acquisition of a sensor per cell and period: the clearest, then the nearest in time to what is `beside`.
+def _mask(sensors: Mapping[str, Sensor]) -> Mask | None:
+    return next((sensor.mask for sensor in sensors.values() if sensor.mask is not None), None)
 
-    With nothing beside, the earliest; then the smaller id. An item that does not say its cloud counts as all cloud.
-    """
-    mine = np.array([one.sensor == sensor for one in choices.acquisitions], dtype=bool)[choices.acquisition]
-    cell, acquisition = choices.cell[mine], choices.acquisition[mine]
-    there = {(c, choices.periods[a]): int(choices.moments[a]) for c, a in beside}
-    keys = [(c, choices.periods[a]) for c, a in zip(cell.tolist(), acquisition.tolist(), strict=True)]
-    moments = choices.moments[acquisition]
-    away = np.abs(moments - np.array([there.get(key, 0) for key in keys], dtype=np.int64))
-    cloud = np.array([100.0 if one.cloud_pct is None else one.cloud_pct for one in choices.acquisitions])[acquisition]
-    best: dict[tuple[int, str], int] = {}
-    for place in np.lexsort((acquisition, away, cloud)).tolist():
-        best.setdefault(keys[place], int(acquisition[place]))
-    return [(c, a) for (c, _), a in best.items()]
+
+def _clear(
+    chosen: NDArray[np.int64], choices: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]
+) -> NDArray[np.int64]:
+    """The chosen whose mask, where it was looked at, keeps the limit."""
+    veiled = looked.veiled_pct[chosen]
+    clouded = veiled > recipe.clouds.max_chip_pct
+    names = choices.cells["cell"]
+    left_out += [
+        Outcome(names[choices.cell[row]].as_py(), "", "draw", "cloud", f"{period}: at best {share:.1f} % hidden")
+        for row, share in zip(chosen[clouded].tolist(), veiled[clouded].tolist(), strict=True)
+        for period in [choices.periods[choices.acquisition[row]]]
+    ]
+    return chosen[~clouded]
 
 
 def _labelled(
-    rows: list[_Row], choices: _Choices, facts: Mapping[tuple[str, str], Fractions] | None, left_out: list[Outcome]
+    rows: list[_Row], choices: Choices, facts: Mapping[tuple[str, str], Fractions] | None, left_out: list[Outcome]
 ) -> list[_Row]:
     if facts is None:
         return rows
@@ -154,22 +108,20 @@ def _labelled(
     return kept
 
 
-def _missing(choices: _Choices, recipe: Recipe) -> list[Outcome]:
+def _missing(choices: Choices, recipe: Recipe) -> list[Outcome]:
     """Sampled cells for which a sensor has no acquisition in a period that others have."""
-    offered = {
-        (choices.acquisitions[a].sensor, choices.periods[a], c)
-        for c, a in zip(choices.cell.tolist(), choices.acquisition.tolist(), strict=True)
-    }
-    return [
-        Outcome(name, "", "draw", "no_acquisition", f"{sensor} {period}")
-        for sensor in recipe.sensors
-        for period in sorted(set(choices.periods))
-        for cell, name in enumerate(choices.cells["cell"].to_pylist())
-        if (sensor, period, cell) not in offered
-    ]
+    missing = []
+    for sensor in recipe.sensors:
+        mine = choices.of(sensor)
+        offered = np.zeros((choices.cells.num_rows, len(choices.names)), dtype=bool)
+        offered[choices.cell[mine], choices.period[choices.acquisition[mine]]] = True
+        for cell, period in np.argwhere(~offered).tolist():
+            name = choices.cells["cell"][cell].as_py()
+            missing.append(Outcome(name, "", "draw", "no_acquisition", f"{sensor} {choices.names[period]}"))
+    return missing
 
 
-def _plan_table(rows: list[_Row], choices: _Choices, recipe: Recipe, sensors: Mapping[str, Sensor]) -> pa.Table:
+def _plan_table(rows: list[_Row], choices: Choices, recipe: Recipe, sensors: Mapping[str, Sensor]) -> pa.Table:
     cell, acquisition = np.array(rows, dtype=np.int64).T
     names = choices.cells["cell"].to_pylist()
     ids = [choices.acquisitions[a].sample_id(names[c]) for c, a in rows]
@@ -192,7 +144,7 @@ def _plan_table(rows: list[_Row], choices: _Choices, recipe: Recipe, sensors: Ma
 
 
 def _pairs(
-    cell: NDArray[np.int64], acquisition: NDArray[np.int64], choices: _Choices, recipe: Recipe
+    cell: NDArray[np.int64], acquisition: NDArray[np.int64], choices: Choices, recipe: Recipe
 ) -> tuple[list[int], list[int]]:
     """For each row the row of the other sensor nearest in time in the same cell, and own minus its time in seconds.
 
@@ -216,7 +168,7 @@ def _pairs(
 def _shards(
     cell: NDArray[np.int64],
     acquisition: NDArray[np.int64],
-    choices: _Choices,
+    choices: Choices,
     recipe: Recipe,
     sensors: Mapping[str, Sensor],
 ) -> NDArray[np.int32]:

@@ -1,5 +1,6 @@
 """(Acquisition, its cells) → chips. Never sees a label."""
 
 from landmark.imagery.chips import Chip, Cut, cut
+from landmark.imagery.headers import Look, disagreement, look
 
-__all__ = ["Chip", "Cut", "cut"]
+__all__ = ["Chip", "Cut", "Look", "cut", "disagreement", "look"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 
 from landmark.base.archive import Acquisition, Item
 from landmark.base.outcomes import Outcome
-from landmark.base.pixels import S1_NODATA, gamma0_to_stored, pixels_sha256, remove_offset
+from landmark.base.pixels import gamma0_to_stored, pixels_sha256, remove_offset
 from landmark.base.profiles import Imagery, Sensor
+from landmark.imagery.values import Power, block_mean, darkest, implausible, interpolated, linear_power
 from landmark.io.raster import Header, Raster, Unread, Unreadable, opened
 
 _LATTICE_PX = 1e-3
-_DTYPES = {"reflectance_dn": ("uint16",), "gamma0_power": ("float32", "float64")}
+_DTYPES = {
+    "reflectance_dn": ("uint16",),
+    "gamma0_power": ("float32", "float64"),
+    "gamma0_db": ("float32", "float64"),
+    "gamma0_dn": ("uint16",),
+}
+_UNITS = {"db": "gamma0_db", "decibel": "gamma0_db", "decibels": "gamma0_db"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Chip:
         groups: Per column the stored array (band, y, x).
         valid_pct: Share of pixels with data in every band; cloud, shadow, snow: of the chip, by its mask; None
             without one.
+        dark_dn: Smallest first percentile of the digital numbers of the bands that betray an offset, None without such.
         sha256: Of the stored arrays.
     """
 
@@ -58,6 +66,7 @@ class Chip:
     cloud_pct: float | None
     shadow_pct: float | None
     snow_pct: float | None
+    dark_dn: int | None
     sha256: str
 
 
@@ -85,26 +94,52 @@ def cut(what: Cut) -> Iterator[Chip | Outcome]:
                 yield _outcome(what, id, reason, detail)
 
 
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A band as its files store it.
+
+    Attributes:
+        times: Stored pixels along the edge of one of the band's own; 1 but where a provider resampled it.
+        shift: (row, column) of the chips' pixels from the raster's, 0 to 1 px; (0, 0) on the lattice.
+    """
+
+    band: str
+    factor: int
+    header: Header
+    times: int
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def size(self, patch_px: int) -> int:
+        """Edge of what is read for a chip, in stored pixels."""
+        return patch_px // self.factor * self.times + (self.shift != (0.0, 0.0))
+
+
 def _cut(what: Cut, pending: list[tuple[str, tuple[float, float]]]) -> Iterator[Chip | Outcome]:
-    layers = [(band, group.factor) for group in what.sensor.groups for band in group.bands]
+    bands = [(band, group.factor) for group in what.sensor.groups for band in group.bands]
     if what.sensor.mask is not None and all(what.sensor.mask.band in item.assets for item in what.acquisition.items):
-        layers.append((what.sensor.mask.band, what.sensor.mask.factor))
+        bands.append((what.sensor.mask.band, what.sensor.mask.factor))
     with ExitStack() as stack:
+        rasters = {band: [_open(stack, what, item, band) for item in what.acquisition.items] for band, _ in bands}
+        layers = [_layer(what, band, factor, rasters[band], pending[0][1]) for band, factor in bands]
         inside: list[tuple[str, tuple[float, float]]] = []
-        rasters = {band: [_open(stack, what, item, band) for item in what.acquisition.items] for band, _ in layers}
-        headers = {band: _agreed(what, band, factor, rasters[band]) for band, factor in layers}
         for id, corner in pending:
             try:
-                for band, factor in layers:
-                    _place(what, headers[band], corner, factor)
+                for layer in layers:
+                    _place(what, layer, corner)
             except _Refused as refused:
                 yield _outcome(what, id, refused.reason, refused.detail)
             else:
                 inside.append((id, corner))
-        streams = [_stream(what, rasters[band], headers[band], inside, factor) for band, factor in layers]
-        for (id, _), *bands in zip(inside, *streams, strict=True):
-            unread = next((band for band in bands if isinstance(band, Unread)), None)
-            yield _outcome(what, id, "read_error", unread.detail) if unread else _judged(what, id, bands)
+        streams = [_stream(what, rasters[layer.band], layer, inside) for layer in layers]
+        for (id, _), *chips in zip(inside, *streams, strict=True):
+            unread = next((chip for chip in chips if isinstance(chip, Unread)), None)
+            if unread:
+                yield _outcome(what, id, "read_error", unread.detail)
+                continue
+            try:
+                yield _judged(what, id, layers, chips)
+            except _Refused as refused:
+                yield _outcome(what, id, refused.reason, refused.detail)
 
 
 def _open(stack: ExitStack, what: Cut, item: Item, band: str) -> Raster:
@@ -115,48 +150,63 @@ def _open(stack: ExitStack, what: Cut, item: Item, band: str) -> Raster:
         raise Unreadable(f"{band} of {item.id}: {error}") from error
 
 
-def _agreed(what: Cut, band: str, factor: int, rasters: Sequence[Raster]) -> Header:
-    """The header the rasters of a band share.
+def _layer(what: Cut, band: str, factor: int, rasters: Sequence[Raster], corner: tuple[float, float]) -> _Layer:
+    """How the rasters of a band, which share a header, lie under the chips.
 
     Raises:
         _Refused: the raster is not what sensor and provider profiles say.
     """
-    header = rasters[0].header
+    header, edge_m = rasters[0].header, factor * what.resolution_m
     if any(raster.header != header for raster in rasters[1:]):
         raise _Refused("encoding", f"the items of {band} lie on different grids")
     if not header.north_up or header.epsg != what.acquisition.epsg:
         raise _Refused("encoding", f"{band} is not north up in EPSG:{what.acquisition.epsg}")
-    if header.pixel != factor * what.resolution_m:
-        raise _Refused("resolution", f"{band} has {header.pixel:g} m pixels, not {factor * what.resolution_m:g}")
+    times = round(edge_m / header.pixel)
+    if times < 1 or abs(times * header.pixel - edge_m) > 1e-6 * edge_m or (times > 1 and what.sensor.warped):
+        raise _Refused("resolution", f"{band} has {header.pixel:g} m pixels, not {edge_m:g}")
     wanted = _DTYPES[what.imagery.stored] if band in what.sensor.order else ("uint8",)
     if header.dtype not in wanted:
         raise _Refused("encoding", f"{band} is {header.dtype}, not {wanted[0]}")
-    return header
+    if _UNITS.get(header.unit.lower(), what.imagery.stored) != what.imagery.stored and band in what.sensor.order:
+        raise _Refused("encoding", f"{band} says its unit is {header.unit}, the profile says {what.imagery.stored}")
+    layer = _Layer(band, factor, header, times)
+    return replace(layer, shift=_shift(layer, corner)) if what.sensor.warped else layer
 
 
-def _place(what: Cut, header: Header, corner: tuple[float, float], factor: int) -> tuple[int, int]:
+def _shift(layer: _Layer, corner: tuple[float, float]) -> tuple[float, float]:
+    """How far the chips' pixels lie from the raster's; all chips of a grid lie equally far."""
+    row, col = (0.0 if abs(axis - round(axis)) <= _LATTICE_PX else axis % 1 for axis in _position(layer, corner))
+    return row, col
+
+
+def _position(layer: _Layer, corner: tuple[float, float]) -> tuple[float, float]:
+    """(row, column) of a corner in pixels of the raster."""
+    left, top = layer.header.origin
+    return (top - corner[1]) / layer.header.pixel, (corner[0] - left) / layer.header.pixel
+
+
+def _place(what: Cut, layer: _Layer, corner: tuple[float, float]) -> tuple[int, int]:
     """(row, column) of a chip's upper left pixel.
 
     Raises:
         _Refused: between two pixels, or not wholly inside the raster.
     """
-    col, row = (corner[0] - header.origin[0]) / header.pixel, (header.origin[1] - corner[1]) / header.pixel
-    if max(abs(col - round(col)), abs(row - round(row))) > _LATTICE_PX:
-        raise _Refused(
-            "off_lattice", f"off by {abs(col - round(col)):.3f}, {abs(row - round(row)):.3f} px of {header.pixel:g} m"
-        )
-    size = what.patch_px // factor
-    if not (0 <= round(row) <= header.shape[0] - size and 0 <= round(col) <= header.shape[1] - size):
-        raise _Refused("outside", f"row {round(row)}, column {round(col)} of {header.shape[0]} x {header.shape[1]}")
+    row, col = (axis - moved for axis, moved in zip(_position(layer, corner), layer.shift, strict=True))
+    off, (height, width) = (abs(col - round(col)), abs(row - round(row))), layer.header.shape
+    if max(off) > _LATTICE_PX:
+        raise _Refused("off_lattice", f"off by {off[0]:.3f}, {off[1]:.3f} px of {layer.header.pixel:g} m")
+    size = layer.size(what.patch_px)
+    if not (0 <= round(row) <= height - size and 0 <= round(col) <= width - size):
+        raise _Refused("outside", f"row {round(row)}, column {round(col)} of {height} x {width}")
     return round(row), round(col)
 
 
 def _stream(
-    what: Cut, rasters: Sequence[Raster], header: Header, inside: list[tuple[str, tuple[float, float]]], factor: int
+    what: Cut, rasters: Sequence[Raster], layer: _Layer, inside: list[tuple[str, tuple[float, float]]]
 ) -> Iterator[NDArray[Any] | Unread]:
     """One band of every chip; where an item has no data, the next item of the acquisition fills in."""
-    places = [_place(what, header, corner, factor) for _, corner in inside]
-    for parts in zip(*(raster.chips(places, what.patch_px // factor) for raster in rasters), strict=True):
+    places = [_place(what, layer, corner) for _, corner in inside]
+    for parts in zip(*(raster.chips(places, layer.size(what.patch_px)) for raster in rasters), strict=True):
         whole = parts[0]
         for part in parts[1:]:
             if isinstance(whole, Unread) or isinstance(part, Unread):
@@ -166,31 +216,64 @@ def _stream(
         yield whole
 
 
-def _judged(what: Cut, id: str, bands: list[Any]) -> Chip | Outcome:
-    groups, rest = {}, list(bands)
-    for group in what.sensor.groups:
-        groups[group.column] = _stored(what, np.stack(rest[: len(group.bands)]))
-        del rest[: len(group.bands)]
+def _judged(what: Cut, id: str, layers: list[_Layer], chips: list[Any]) -> Chip:
+    """The chip of all its bands.
+
+    Raises:
+        _Refused: it is too empty, too cloudy, or not what the profile says.
+    """
+    raw = {layer.band: chip for layer, chip in zip(layers, chips, strict=True)}
+    of = {layer.band: layer for layer in layers}
+    groups = {
+        group.column: _stored(what, [(of[band], raw[band]) for band in group.bands]) for group in what.sensor.groups
+    }
     valid = _valid(what, groups)
     valid_pct = 100 * int(valid.sum()) / valid.size
     if valid_pct < what.min_valid_pct:
-        return _outcome(what, id, "nodata", f"{valid_pct:.1f} % valid")
-    shares: dict[str, float | None] = dict.fromkeys(("cloud", "shadow", "snow"))
-    if rest and what.sensor.mask is not None:
-        codes = what.sensor.mask.classes
-        shares = {name: _share_pct(rest[0], codes[name]) for name in shares}
-        hidden_pct = _share_pct(rest[0], (*codes["cloud"], *codes["shadow"]))
-        if hidden_pct > what.max_chip_pct:
-            return _outcome(what, id, "cloud", f"{shares['cloud']:.1f} % cloud, {shares['shadow']:.1f} % shadow")
+        raise _Refused("nodata", f"{valid_pct:.1f} % valid")
+    cloud_pct, shadow_pct, snow_pct = _shares(what, raw)
     return Chip(
-        id, groups, valid_pct, shares["cloud"], shares["shadow"], shares["snow"], pixels_sha256(list(groups.values()))
+        id,
+        groups,
+        valid_pct,
+        cloud_pct,
+        shadow_pct,
+        snow_pct,
+        darkest([raw[band] for band in what.sensor.dark_bands]),
+        pixels_sha256(list(groups.values())),
     )
 
 
-def _stored(what: Cut, group: NDArray[Any]) -> NDArray[Any]:
-    if what.imagery.stored == "gamma0_power":
-        return gamma0_to_stored(group, group != S1_NODATA)
-    return remove_offset(group, what.acquisition.offset_dn)
+def _shares(what: Cut, raw: dict[str, NDArray[Any]]) -> tuple[float | None, float | None, float | None]:
+    """Percent of cloud, shadow and snow, None without a mask."""
+    mask = what.sensor.mask
+    if mask is None or mask.band not in raw:
+        return None, None, None
+    codes = mask.classes
+    cloud, shadow, snow = (_share_pct(raw[mask.band], codes[name]) for name in ("cloud", "shadow", "snow"))
+    if _share_pct(raw[mask.band], (*codes["cloud"], *codes["shadow"])) > what.max_chip_pct:
+        raise _Refused("cloud", f"{cloud:.1f} % cloud, {shadow:.1f} % shadow")
+    return cloud, shadow, snow
+
+
+def _stored(what: Cut, bands: list[tuple[_Layer, NDArray[Any]]]) -> NDArray[Any]:
+    """A group's bands as a chip holds them, (band, y, x)."""
+    if what.imagery.stored == "reflectance_dn":
+        nodata = what.sensor.nodata
+        native = [block_mean(raw, layer.times, nodata) if layer.times > 1 else raw for layer, raw in bands]
+        return remove_offset(np.stack(native), what.acquisition.offset_dn)
+    power, known = zip(*(_power(what, layer, raw) for layer, raw in bands), strict=True)
+    return gamma0_to_stored(np.stack(power), np.stack(known))
+
+
+def _power(what: Cut, layer: _Layer, raw: NDArray[Any]) -> Power:
+    power, known = linear_power(raw, what.imagery, layer.header.nodata)
+    if (why := implausible(raw, what.imagery, known)) is not None:
+        raise _Refused("encoding", f"{layer.band}: {why}")
+    known &= power > 0
+    if known.any() and np.ptp(raw[known]) == 0:
+        raise _Refused("constant", f"{layer.band} is {raw[known][0]:g} everywhere")
+    return (power, known) if layer.shift == (0.0, 0.0) else interpolated((power, known), *layer.shift)
 
 
 def _valid(what: Cut, groups: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:

@@ -27,7 +27,11 @@ _GDAL = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a raster says of itself. `origin` is (left, top) in CRS units; `pixel` is the square pixel's edge."""
+    """What a raster says of itself.
+
+    `origin` is (left, top) in CRS units; `pixel` is the square pixel's edge; `unit` is that of the values, "" where
+    unsaid; `ground_points` counts ground control points.
+    """
 
     epsg: int | None
     origin: tuple[float, float]
@@ -36,6 +40,8 @@ class Header:
     dtype: str
     nodata: float | None
     north_up: bool
+    unit: str = ""
+    ground_points: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ class Raster:
             dtype=data.dtypes[0],
             nodata=data.nodata,
             north_up=transform.b == transform.d == 0 and transform.a == -transform.e and transform.a > 0,
+            unit=data.units[0] or "",
+            ground_points=len(data.gcps[0]),
         )
 
     def chips(self, corners: Sequence[tuple[int, int]], size: int) -> Iterator[NDArray[Any] | Unread]:

@@ -1,21 +1,36 @@
-"""Outcomes → staging files → shards, index, ledger, manifest, card."""
+"""Outcomes → staging files → shards, index, ledger, manifest, card; shards → their projections."""
 
-from landmark.pack.documents import refresh_index, write_documents, write_ledger
+from landmark.pack.documents import refresh_index, write_documents, write_ledger, write_manifest
 from landmark.pack.shards import Moments, ShardTask, note_packed, packing_folder, read_packed, shard_tasks, write_shard
 from landmark.pack.staging import Staging, Status, write_staging
+from landmark.pack.tars import (
+    TarTask,
+    note_projected,
+    read_projected,
+    tar_tasks,
+    with_projections,
+    write_tar,
+)
 
 __all__ = [
     "Moments",
     "ShardTask",
     "Staging",
     "Status",
+    "TarTask",
     "note_packed",
+    "note_projected",
     "packing_folder",
     "read_packed",
+    "read_projected",
     "refresh_index",
     "shard_tasks",
+    "tar_tasks",
+    "with_projections",
     "write_documents",
     "write_ledger",
+    "write_manifest",
     "write_shard",
     "write_staging",
+    "write_tar",
 ]

@@ -1,7 +1,14 @@
 """The card (README.md with the front matter loaders read) and ATTRIBUTION.md of a corpus."""
 
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
 from landmark.base.manifest import Manifest
+from landmark.base.profiles import load_sensor
 from landmark.base.recipe import SPLITS
+from landmark.base.schemas import shard_schema
 
 _CARD = """\
 ---
@@ -11,6 +18,8 @@ task_categories: [text-to-image, image-to-text]
 tags: [earth-observation, sentinel-1, sentinel-2, remote-sensing, retrieval]
 configs:
 {configs}
+dataset_info:
+{features}
 ---
 
 # {title}
@@ -41,11 +50,12 @@ Content digest `{content}`, lock `{lock}`. Licences: {licences}; see ATTRIBUTION
 
 
 def card(manifest: Manifest) -> str:
-    """README.md: a config per sensor, a row of counts per sensor, and how to read."""
+    """README.md: per sensor a config with its columns and a row of counts, and how to read."""
     gap = manifest.proof.get("closest_m")
     return _CARD.format(
         title=manifest.title or manifest.name,
         configs="\n".join(_config(manifest, sensor) for sensor in manifest.sensors),
+        features="".join(_features(manifest, sensor) for sensor in manifest.sensors).rstrip(),
         written=manifest.counts["written"],
         planned=manifest.counts["planned"],
         dropped=manifest.counts["dropped"],
@@ -76,3 +86,28 @@ def _config(manifest: Manifest, sensor: str) -> str:
         f'      - split: {split}\n        path: "shards/g*/{sensor}-{split}-*.parquet"' for split in splits
     )
     return f"  - config_name: {sensor}\n    data_files:\n{files}"
+
+
+def _features(manifest: Manifest, sensor: str) -> str:
+    """The columns of a sensor's shards as `datasets` names them: from the file alone it would refuse the maps."""
+    schema = shard_schema(load_sensor(sensor), manifest.patch_px)
+    features = [{"name": field.name, **_feature(field.type)} for field in schema]
+    return yaml.safe_dump([{"config_name": sensor, "features": features}], sort_keys=False, default_flow_style=None)
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_map(kind):
+        return {"dtype": "json"}
+    if pa.types.is_struct(kind):
+        return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}
+    if pa.types.is_fixed_size_list(kind):
+        return {"list": _item(kind), "length": kind.list_size}
+    if pa.types.is_list(kind):
+        return {"list": _item(kind)}
+    return {"dtype": {"float": "float32", "double": "float64"}.get(str(kind), str(kind))}
+
+
+def _item(kind: pa.DataType) -> Any:
+    """An item's type: a name, or the fields of a struct."""
+    (named,) = _feature(kind.value_type).values()
+    return named

@@ -14,13 +14,17 @@ import pyarrow.parquet as pq
 from landmark.base.corpus import read_index
 from landmark.base.hashing import digest, names_digest
 from landmark.base.manifest import Lock, Manifest, Shard
-from landmark.base.outcomes import Outcome, ledger_table
+from landmark.base.outcomes import BEFORE_THE_PLAN, Outcome, ledger_table
 from landmark.base.profiles import load_sensor
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import INDEX
 from landmark.io.store import write_bytes, write_table
 from landmark.pack.card import attribution, card
 from landmark.pack.shards import Moments
+
+# Where Sentinel-2's offset is in the digital numbers, hardly a pixel is below it.
+_OFFSET_DN = 1000
+_IN_DOUBT = 0.6
 
 
 def write_documents(
@@ -56,6 +60,7 @@ def write_documents(
         dropped=dict(sorted(Counter(outcome.reason for outcome in outcomes).items())),
         considered=lock.considered,
         proof=lock.proof,
+        findings=[*lock.findings, *_offset_findings(index, lock)],
         statistics={sensor: _statistics(sensor, packed) for sensor in recipe.sensors},
         licences=sorted({licence for row in index["licences"].to_pylist() for licence in row}),
         attributions=sorted(attributions),
@@ -63,8 +68,13 @@ def write_documents(
     )
     write_bytes(corpus / "README.md", card(manifest).encode())
     write_bytes(corpus / "ATTRIBUTION.md", attribution(manifest).encode())
-    write_bytes(corpus / "corpus.json", manifest.model_dump_json(indent=1).encode())
+    write_manifest(corpus, manifest)
     return manifest
+
+
+def write_manifest(corpus: Path, manifest: Manifest) -> None:
+    """Write `corpus.json`, whole: what it names must stand by then."""
+    write_bytes(corpus / "corpus.json", manifest.model_dump_json(indent=1).encode())
 
 
 def refresh_index(corpus: Path, manifest: Manifest) -> None:
@@ -74,9 +84,9 @@ def refresh_index(corpus: Path, manifest: Manifest) -> None:
 
 
 def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:
-    """The plan's own rows (stage `draw`), then the planned samples that are not written, by id."""
+    """The plan's own rows, then the planned samples that are not written, by id."""
     begun = pq.read_table(corpus / "ledger.parquet")
-    left_out = begun.filter(pc.equal(begun["stage"], "draw"))
+    left_out = begun.filter(pc.is_in(begun["stage"], value_set=pa.array(BEFORE_THE_PLAN)))
     write_table(corpus / "ledger.parquet", pa.concat_tables([left_out, ledger_table(outcomes)]))
 
 
@@ -87,6 +97,28 @@ def _index(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
     column = {"encoding": "WKB", "geometry_types": ["Polygon"], "edges": "planar", "bbox": _bbox(table)}
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
     return table.replace_schema_metadata({"geo": json.dumps(geo)})
+
+
+def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:
+    """Acquisitions whose darkest pixels contradict the offset that was, or was not, removed from them."""
+    darkest: dict[str, int] = {}
+    for items, dark_dn in zip(index["items"].to_pylist(), index["dark_dn"].to_pylist(), strict=True):
+        if dark_dn is not None:
+            darkest[items[0]] = min(dark_dn, darkest.get(items[0], dark_dn))
+    findings = []
+    for one in lock.read_acquisitions().values():
+        dark_dn, name = darkest.get(one.items[0].id), one.items[0].id
+        if dark_dn is not None and one.offset_dn and dark_dn < _IN_DOUBT * one.offset_dn:
+            findings.append(
+                f"{name}: an offset of {one.offset_dn} was removed ({one.offset_rule}), but its darkest pixels held"
+                f" {dark_dn}: it was hardly in them"
+            )
+        elif dark_dn is not None and not one.offset_dn and dark_dn >= _OFFSET_DN:
+            findings.append(
+                f"{name}: no offset was removed ({one.offset_rule}), but its darkest pixels hold {dark_dn}:"
+                " it may still be in them, unless all is bright ground"
+            )
+    return findings
 
 
 def _bbox(table: pa.Table) -> list[float]:

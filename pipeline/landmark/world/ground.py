@@ -38,9 +38,9 @@ class Land:
     height_m: F
 
     @property
-    def cover(self) -> NDArray[np.uint8]:
-        """The WorldCover code of whatever fills most of the point."""
-        return COVER[np.where(self.share > 0.5, self.over, self.kind)]
+    def most(self) -> NDArray[np.uint8]:
+        """The kind of ground that fills most of the point."""
+        return np.where(self.share > 0.5, self.over, self.kind)
 
 
 BEND_M = 38.0  # how far grown borders stray from drawn ones (deviation)
@@ -236,12 +236,12 @@ class Stream:
         return Bank(distance, self.along_m[index], np.clip(side * self.bend[index], -1, 1))
 
     def _near(self, at: At) -> B:
-        """Return a superset of the points within reach, found by looking at every sixteenth only."""
-        thin = at[0][::16, ::16], at[1][::16, ::16]
+        """Return a superset of the points within reach, found by looking at every eighth; they may lie 20 m apart."""
+        thin = at[0][::8, ::8], at[1][::8, ::8]
         spots = np.stack([axis.ravel() for axis in thin], axis=1)
-        found, _ = self.tree.query(spots, distance_upper_bound=self.REACH_M + 16 * 14.2 + 1.5 * BEND_M * 5)
+        found, _ = self.tree.query(spots, distance_upper_bound=self.REACH_M + 8 * 28.4 + 1.5 * BEND_M * 5)
         held = np.isfinite(found).reshape(thin[0].shape)
-        return np.asarray(held.repeat(16, axis=0).repeat(16, axis=1)[: at[0].shape[0], : at[0].shape[1]])
+        return np.asarray(held.repeat(8, axis=0).repeat(8, axis=1)[: at[0].shape[0], : at[0].shape[1]])
 
 
 def _smooth_walk(draw: np.random.Generator, count: int, scale_m: float) -> F:

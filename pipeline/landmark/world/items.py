@@ -11,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 from shapely.geometry import mapping
 
-from landmark.world.scenes import Cover, Footprint, Pass, Take, Zone, degrees, stamp, swath_polygon
+from landmark.world.scenes import Cover, Footprint, LandUse, Pass, Take, Zone, degrees, stamp, swath_polygon
 from landmark.world.sensors import BANDS, sun
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -139,7 +139,7 @@ def _radar_asset(name: str) -> Json:
     }  # fmt: skip
 
 
-# -- WorldCover and the catalogue ------------------------------------------------------------------------------------
+# -- land cover and the catalogue ------------------------------------------------------------------------------------
 
 
 def worldcover_colours() -> dict[int, tuple[int, int, int, int]]:
@@ -174,6 +174,26 @@ def write_worldcover(facts: Cover, *, out: Path) -> None:
     box = shapely.box(west, south, east, north)
     item = _item("esa-worldcover", facts.id, box, properties, {"map": asset})
     _save(item, out / "esa-worldcover" / facts.id / f"{facts.id}.json")
+
+
+def write_land_use(facts: LandUse, *, out: Path) -> None:
+    """Write the item of one zone's land use in one year."""
+    west, south, east, north = facts.where.bounds
+    asset = {
+        "href": f"./{facts.file}", "type": COG, "roles": ["data"],
+        "raster:bands": [{"nodata": 0, "spatial_resolution": 10}],
+        "file:values": [{"values": [code], "summary": name} for code, name in book()["land_use"].items()],
+    }  # fmt: skip
+    properties = {
+        "datetime": None, "start_datetime": f"{facts.year}-01-01T00:00:00Z",
+        "end_datetime": f"{facts.year + 1}-01-01T00:00:00Z", "supercell": facts.tile, "io:tile_id": facts.tile,
+        "proj:epsg": facts.zone.epsg, "proj:shape": list(facts.where.shape),
+        "proj:bbox": [float(west), float(south), float(east), float(north)],
+        "proj:transform": [10.0, 0.0, float(west), 0.0, -10.0, float(north)],
+    }  # fmt: skip
+    outline = degrees(shapely.box(west, south, east, north), facts.zone.epsg)
+    item = _item("io-lulc-annual-v02", facts.id, outline, properties, {"data": asset})
+    _save(item, out / "io-lulc-annual-v02" / facts.id / f"{facts.id}.json")
 
 
 def write_catalog(out: Path) -> Path:

@@ -131,6 +131,12 @@ def segment_distance(at: tuple[F, F], start: tuple[F, F], end: tuple[F, F]) -> F
     return np.sqrt((at[0] - start[0] - along * du) ** 2 + (at[1] - start[1] - along * dv) ** 2)
 
 
+def to_plane(lon: float, lat: float, epsg: int) -> Transformer:
+    """Return what carries EPSG:`epsg` to the plane of (lon, lat), point by point."""
+    local = f"+proj=tmerc +lon_0={lon} +lat_0={lat} +k=1 +datum=WGS84 +units=m"
+    return Transformer.from_crs(f"EPSG:{epsg}", local, always_xy=True)
+
+
 class Plane:
     """The plane of a place (a transverse Mercator on its centre), reached from the pixels of one conformal map.
 
@@ -142,13 +148,11 @@ class Plane:
 
     def __init__(self, lon: float, lat: float, epsg: int) -> None:
         """Fit the polynomial that carries EPSG:`epsg` to the plane of (lon, lat)."""
-        local = f"+proj=tmerc +lon_0={lon} +lat_0={lat} +k=1 +datum=WGS84 +units=m"
         to_map = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
         self.x, self.y = to_map.transform(lon, lat)
         side = np.cos(np.pi * (np.arange(40) + 0.5) / 40) * self.REACH_M
         dx, dy = (grid.ravel() for grid in np.meshgrid(side, side))
-        to_plane = Transformer.from_crs(f"EPSG:{epsg}", local, always_xy=True)
-        u, v = to_plane.transform(self.x + dx, self.y + dy)
+        u, v = to_plane(lon, lat, epsg).transform(self.x + dx, self.y + dy)
         powers = np.vander((dx + 1j * dy) / self.REACH_M, self.DEGREE + 1)
         self.coefficients = np.linalg.lstsq(powers, np.asarray(u) + 1j * np.asarray(v), rcond=None)[0]
 

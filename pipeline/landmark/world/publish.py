@@ -17,10 +17,10 @@ from pyproj import Transformer
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from landmark.world import items, scenes
-from landmark.world.ground import Land
+from landmark.world import items, labels, scenes
+from landmark.world.ground import COVER
 from landmark.world.places import PLACES
-from landmark.world.plane import F, Plane
+from landmark.world.plane import Plane
 from landmark.world.scenes import SWATH_SLANT, Footprint, Pass, Zone, zones
 from landmark.world.sensors import (
     BANDS,
@@ -49,16 +49,17 @@ class Raster:
     """One GeoTIFF under way: rows are appended in any number, whole rows of blocks are written."""
 
     def __init__(self, path: Path, shape: tuple[int, int], *, transform: Affine, epsg: int, dtype: str, block_px: int,
-                 nodata: float | None = None) -> None:  # fmt: skip
-        """Open the file; a float raster gets the floating-point predictor."""
-        predictor = {"uint8": 1, "uint16": 2, "float32": 3}[dtype]
+                 nodata: float | None = None, states: NDArray[Any] | None = None) -> None:  # fmt: skip
+        """Open the file, in a new folder if need be; with `states` (band, state), rows name what all bands hold."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        predictor = {"int8": 1, "uint8": 1, "uint16": 2, "float32": 3 if states is None else 1}[dtype]
         self.file = rasterio.open(
-            path, "w", driver="GTiff", height=shape[0], width=shape[1], count=1, dtype=dtype, crs=f"EPSG:{epsg}",
-            transform=transform, nodata=nodata, tiled=True, blockxsize=block_px, blockysize=block_px,
-            compress="deflate", predictor=predictor, zlevel=6, bigtiff="if_safer",
+            path, "w", driver="GTiff", height=shape[0], width=shape[1], count=1 if states is None else len(states),
+            dtype=dtype, crs=f"EPSG:{epsg}", transform=transform, nodata=nodata, tiled=True, blockxsize=block_px,
+            blockysize=block_px, compress="deflate", predictor=predictor, zlevel=6, bigtiff="if_safer",
         )  # fmt: skip
-        self.block_px, self.written = block_px, 0
-        self.waiting = np.zeros((0, shape[1]), dtype)
+        self.block_px, self.written, self.states = block_px, 0, states
+        self.waiting = np.zeros((0, shape[1]), dtype if states is None else "uint8")
 
     def append(self, rows: NDArray[Any]) -> None:
         """Take the next rows."""
@@ -69,7 +70,8 @@ class Raster:
     def _write(self, count: int) -> None:
         if count:
             window = Window(0, self.written, self.waiting.shape[1], count)
-            self.file.write(self.waiting[:count], 1, window=window)
+            rows = self.waiting[:count]
+            self.file.write(rows[None] if self.states is None else self.states[:, rows], window=window)
             self.written, self.waiting = self.written + count, self.waiting[count:]
 
     def __enter__(self) -> Self:
@@ -92,11 +94,7 @@ def view(zone: Zone, plane: Plane, *, west: int, north: int, shape: tuple[int, i
     x = west + 10.0 * (np.arange(shape[1] + 2 * HALO) - HALO) + 5
     y = north - 10.0 * (np.arange(shape[0] + 2 * HALO) - HALO) - 5
     at = plane.at(x, y)
-    return View(_land(zone.place, at, zone.seed), at, (zone.false_northing_m - north) // 10, west // 10)
-
-
-def _land(place: str, at: tuple[F, F], seed: int) -> Land:
-    return PLACES[place](at, seed)
+    return View(PLACES[zone.place](at, zone.seed), at, (zone.false_northing_m - north) // 10, west // 10)
 
 
 # -- Sentinel-2 ------------------------------------------------------------------------------------------------------
@@ -109,6 +107,7 @@ class Take:
     facts: scenes.Take
     sky: Sky
     rasters: dict[str, Raster]
+    labels: Raster
     edge_m: float | None
     counts: NDArray[np.int64]
 
@@ -128,12 +127,22 @@ def sentinel_2(zone: Zone, tile: str, out: Path) -> None:
 def _open_take(zone: Zone, tile: str, number: int, plane: Plane, out: Path, files: ExitStack) -> Take:
     facts = scenes.take(zone, tile, number)
     folder = out / "sentinel-2-l2a" / facts.id
-    folder.mkdir(parents=True)
     west, south, east, north = zone.bounds
     at = plane.at(np.arange(west, east, 60.0), np.arange(south, north, 60.0))
     sky_ = sky(facts.datatake, facts.cloud_share, at, seed=zone.seed, where=sun(facts.when, zone.lon, zone.lat))
     rasters = {name: files.enter_context(_band(zone, tile, folder, name)) for name in (*BANDS, "SCL")}
-    return Take(facts, sky_, rasters, scenes.swath_edge_m(zone, number), np.zeros(12, np.int64))
+    shown = files.enter_context(_dynamic_world(zone, tile, facts, out))
+    return Take(facts, sky_, rasters, shown, scenes.swath_edge_m(zone, number), np.zeros(12, np.int64))
+
+
+def _dynamic_world(zone: Zone, tile: str, facts: scenes.Take, out: Path) -> Raster:
+    """Open a Dynamic World image as Earth Engine exports it: no data is NaN, and the header does not say so."""
+    (west, north), side = zone.corners[tile], zone.tile_px
+    path = out / "labels" / "dynamic-world" / f"{scenes.stamp(facts.when)}_{tile}.tif"
+    raster = Raster(path, (side, side), transform=Affine(10.0, 0, west, 0, -10.0, north), epsg=zone.epsg,
+                    dtype="float32", block_px=zone.block_px, states=labels.dynamic_world_states())  # fmt: skip
+    raster.file.descriptions = (*labels.DYNAMIC_WORLD, "label")
+    return raster
 
 
 def _band(zone: Zone, tile: str, folder: Path, name: str) -> Raster:
@@ -158,6 +167,7 @@ def _strip_2(zone: Zone, takes: list[Take], seen: View) -> None:
                 coarse[band] = area_mean(field[HALO:-HALO, HALO:-HALO], 2)
         classes = scene_classes(coarse, seen, veil_) * _magnified(inside, 3)
         take.rasters["SCL"].append(classes)
+        take.labels.append(labels.dynamic_world(seen, classes, take=take.facts.datatake, seed=zone.seed))
         take.counts += np.bincount(classes.ravel(), minlength=12)
 
 
@@ -173,25 +183,31 @@ def _magnified(coarse: NDArray[np.bool_], times: int) -> NDArray[np.bool_]:
     return coarse.repeat(times, axis=0).repeat(times, axis=1)
 
 
-# -- Sentinel-1 ------------------------------------------------------------------------------------------------------
+# -- Sentinel-1, and io-lulc on the same ground -----------------------------------------------------------------------
 
 
 def sentinel_1(zone: Zone, out: Path) -> None:
-    """Write all passes over one zone, each a slanted parallelogram; the ground is worked out once for all of them."""
+    """Write all passes over one zone, each a slanted parallelogram, and its land use each year, from one painting."""
     plane = Plane(zone.lon, zone.lat, zone.epsg)
     passes = [scenes.radar_pass(zone, number) for number in range(len(zone.book["passes"]))]
     both = [(one, scenes.footprint(zone, ascending=one.ascending)) for one in passes]
     west, _, _, north = both[0][1].bounds
+    years = [scenes.LandUse(zone, year, both[0][1]) for year in scenes.LAND_USE_YEARS]
     with ExitStack() as files, rasterio.Env(GDAL_CACHEMAX=128):
         rasters = [_open_pass(zone, one, where, out, files) for one, where in both]
+        maps = [_open_year(one, out, files) for one in years]
         for top, rows in strips(both[0][1].shape):
             shape = rows, both[0][1].shape[1]
             seen = view(zone, plane, west=west, north=north - 10 * top, shape=shape)
             base = ground10(seen, zone.seed)
             for (one, where), pair in zip(both, rasters, strict=True):
                 _strip_1(zone, seen, base, one, inside=where.inside(top, shape), pair=pair)
+            for facts, raster in zip(years, maps, strict=True):
+                raster.append(labels.land_use(seen, facts.year))
     for one, where in both:
         items.write_sentinel_1(zone, one, where, out=out)
+    for facts in years:
+        items.write_land_use(facts, out=out)
 
 
 def _strip_1(
@@ -204,7 +220,6 @@ def _strip_1(
 
 def _open_pass(zone: Zone, one: Pass, where: Footprint, out: Path, files: ExitStack) -> dict[str, Raster]:
     folder = out / "sentinel-1-rtc" / one.id
-    folder.mkdir(parents=True)
     west, _, _, north = where.bounds
     return {
         name: files.enter_context(Raster(
@@ -213,7 +228,15 @@ def _open_pass(zone: Zone, one: Pass, where: Footprint, out: Path, files: ExitSt
     }  # fmt: skip
 
 
-# -- WorldCover ------------------------------------------------------------------------------------------------------
+def _open_year(facts: scenes.LandUse, out: Path, files: ExitStack) -> Raster:
+    (west, _, _, north), zone = facts.where.bounds, facts.zone
+    path = out / "io-lulc-annual-v02" / facts.id / facts.file
+    return files.enter_context(Raster(
+        path, facts.where.shape, transform=Affine(10.0, 0, west, 0, -10.0, north), epsg=zone.epsg, dtype="uint8",
+        block_px=zone.block_px, nodata=0))  # fmt: skip
+
+
+# -- land cover ------------------------------------------------------------------------------------------------------
 
 
 def worldcover(place: list[Zone], out: Path) -> None:
@@ -226,7 +249,6 @@ def worldcover(place: list[Zone], out: Path) -> None:
     x = np.asarray(to_mercator.transform(lon, np.full(lon.shape, first.lat))[0])
     facts = scenes.Cover(first.place, (left, bottom, right, top), DEGREE_PX)
     folder = out / "esa-worldcover" / facts.id
-    folder.mkdir(parents=True)
     shape, pixel = (top - bottom, right - left), 1 / DEGREE_PX
     transform = Affine(pixel, 0, left / DEGREE_PX, 0, -pixel, top / DEGREE_PX)
     path, block_px = folder / f"{facts.id}_Map.tif", first.block_px
@@ -238,8 +260,16 @@ def worldcover(place: list[Zone], out: Path) -> None:
         for down, rows in strips(shape):
             lat = (top - down - np.arange(rows) - 0.5) / DEGREE_PX
             y = np.asarray(to_mercator.transform(np.full(lat.shape, first.lon), lat)[1])
-            raster.append(_land(first.place, plane.at(x, y), first.seed).cover)
+            raster.append(COVER[PLACES[first.place](plane.at(x, y), first.seed).most])
     items.write_worldcover(facts, out=out)
+
+
+def corine(place: list[Zone], out: Path) -> None:
+    """Write CORINE 2018 of one place, as its raster is downloaded."""
+    path, (codes, transform) = out / "labels" / "corine" / "U2018_CLC2018_V2020_20u1.tif", labels.corine(place)
+    with Raster(path, codes.shape, transform=transform, epsg=labels.CORINE_EPSG, dtype="int8",
+                block_px=place[0].block_px, nodata=labels.CORINE_NODATA) as raster:  # fmt: skip
+        raster.append(codes)
 
 
 # -- all -------------------------------------------------------------------------------------------------------------
@@ -249,16 +279,21 @@ def units(parameters: dict[str, int]) -> list[tuple[str, ...]]:
     """Return the pieces of work of a world, the longest first; they share nothing."""
     every = sorted(zones(**parameters), key=lambda zone: -len(zone.corners))
     radar = [("s1", str(zone.epsg)) for zone in every]
-    truth = [("wc", place) for place in dict.fromkeys(zone.place for zone in every)]
+    cover = [("wc", place) for place in dict.fromkeys(zone.place for zone in every)]
     optical = [("s2", str(zone.epsg), tile) for zone in every for tile in zone.corners]
-    return [*radar, *truth, *optical]
+    return [*radar, *cover, ("clc", "europe"), *optical]
 
 
 def write_unit(work: tuple[str, ...], *, out: Path, parameters: dict[str, int]) -> None:
     """Write one piece of work, items included."""
     every, (kind, *what) = zones(**parameters), work
-    if kind == "wc":
-        worldcover([zone for zone in every if zone.place == what[0]], out)
-        return
-    zone = next(zone for zone in every if str(zone.epsg) == what[0])
-    sentinel_2(zone, what[1], out) if kind == "s2" else sentinel_1(zone, out)
+    held = [zone for zone in every if what[0] in (zone.place, str(zone.epsg))]
+    match kind:
+        case "s1":
+            sentinel_1(held[0], out)
+        case "wc":
+            worldcover(held, out)
+        case "clc":
+            corine(held, out)
+        case "s2":
+            sentinel_2(held[0], what[1], out)

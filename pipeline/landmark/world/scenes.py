@@ -194,6 +194,33 @@ def footprint(zone: Zone, *, ascending: bool) -> Footprint:
     return Footprint(corners, (left, top - 10 * rows, left + 10 * columns, top))
 
 
+LAND_USE_YEARS = (2021, 2022)
+
+
+@dataclass(frozen=True, slots=True)
+class LandUse:
+    """One zone's land use map of one year, on the raster that holds its radar scenes."""
+
+    zone: Zone
+    year: int
+    where: Footprint
+
+    @property
+    def tile(self) -> str:
+        """The zone and latitude band."""
+        return next(iter(self.zone.corners))[:3]
+
+    @property
+    def id(self) -> str:
+        """The item's name."""
+        return f"{self.tile}-{self.year}"
+
+    @property
+    def file(self) -> str:
+        """The raster's name."""
+        return f"{self.tile}_{self.year}0101-{self.year + 1}0101.tif"
+
+
 @dataclass(frozen=True, slots=True)
 class Cover:
     """One place's land cover raster; `bounds_px` counts pixels from longitude 0 and the equator."""

@@ -192,7 +192,7 @@ def recorded(band: str, field: F, view: View, *, take: str, offset: int, seed: i
     if step == 1:
         field = ndimage.correlate1d(ndimage.correlate1d(field, BLUR, axis=0), BLUR, axis=1)
     field = area_mean(field[HALO:-HALO, HALO:-HALO], step)
-    jitter = _sensor_noise(seed_of(seed, take, band), view.row // step, view.column // step, field.shape)
+    jitter = lattice_noise(seed_of(seed, take, band), view.row // step, view.column // step, field.shape)
     noisy = field * (1 + 0.004 * jitter) + 9 * jitter
     return (np.clip(np.rint(noisy), 1, 16000) + offset).astype(np.uint16)
 
@@ -203,12 +203,12 @@ def area_mean(field: F, step: int) -> F:
     return np.asarray(field.reshape(height // step, step, width // step, step).mean(axis=(1, 3)))
 
 
-def _sensor_noise(shift: int, row: int, column: int, shape: tuple[int, ...]) -> F:
+def lattice_noise(shift: int, row: int, column: int, shape: tuple[int, ...], slope: float = 0.0) -> F:
     """Return noise tied to the zone's lattice, so that tiles which overlap record the same pixel."""
-    white = fractal(0, 0.0)
-    rows = (row + np.arange(shape[0]) + shift % 997) % white.shape[0]
-    columns = (column + np.arange(shape[1]) + shift // 997 % 1009) % white.shape[1]
-    return np.asarray(white[np.ix_(rows, columns)])
+    field = fractal(0, slope)
+    rows = (row + np.arange(shape[0]) + shift % 997) % field.shape[0]
+    columns = (column + np.arange(shape[1]) + shift // 997 % 1009) % field.shape[1]
+    return np.asarray(field[np.ix_(rows, columns)])
 
 
 def scene_classes(bands: dict[str, F], view: View, veil_: Veil) -> NDArray[np.uint8]:

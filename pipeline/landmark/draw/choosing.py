@@ -1,0 +1,162 @@
+"""Which acquisitions could serve which cells, and the best one of each sensor per cell and period."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from landmark.base.archive import Acquisition
+from landmark.base.profiles import Mask, Sensor
+from landmark.base.projection import LONLAT, projected
+from landmark.base.recipe import Recipe
+
+_UNSAID_CLOUD_PCT = 100.0
+_LATTICE_PX = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Every (cell, acquisition) that could give a sample, as parallel arrays of row numbers.
+
+    `periods` and `moments` (seconds since 1970) belong to the acquisitions, `period` numbers them in `names`.
+    """
+
+    cells: pa.Table
+    acquisitions: list[Acquisition]
+    cell: NDArray[np.int64]
+    acquisition: NDArray[np.int64]
+    periods: list[str]
+    names: list[str]
+    period: NDArray[np.int64]
+    moments: NDArray[np.int64]
+
+    def of(self, sensor: str) -> NDArray[np.int64]:
+        """The choices of one sensor."""
+        mine = np.array([one.sensor == sensor for one in self.acquisitions], dtype=bool)
+        return np.flatnonzero(mine[self.acquisition])
+
+    def keys(self, cell: NDArray[np.int64], acquisition: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One number per cell and period."""
+        return cell * len(self.names) + self.period[acquisition]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the masks of some choices show, in percent: cloud and shadow; these and no data. NaN where not looked at."""
+
+    veiled_pct: NDArray[np.float64]
+    hidden_pct: NDArray[np.float64]
+
+
+def choices(
+    cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe, sensors: Mapping[str, Sensor]
+) -> Choices:
+    """All choices for the cells of a sample, in the order of the acquisitions' ids."""
+    ordered = sorted(acquisitions, key=lambda one: one.id)
+    covered = [_covered(cells, one, recipe.cell_m, warped=sensors[one.sensor].warped) for one in ordered]
+    periods = [recipe.time.period_of(one.moment) for one in ordered]
+    names = sorted(set(periods))
+    return Choices(
+        cells=cells,
+        acquisitions=ordered,
+        cell=np.concatenate([np.empty(0, np.int64), *covered]),
+        acquisition=np.repeat(np.arange(len(ordered)), [len(found) for found in covered]),
+        periods=periods,
+        names=names,
+        period=np.searchsorted(names, periods) if names else np.empty(0, np.int64),
+        moments=np.array([int(one.moment.timestamp()) for one in ordered], dtype=np.int64),
+    )
+
+
+def _covered(cells: pa.Table, one: Acquisition, cell_m: float, *, warped: bool) -> NDArray[np.int64]:
+    """Rows of the cells inside the raster, on its pixels unless `warped`, with all corners inside the footprint."""
+    epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
+    (left, top), (width, height) = one.origin, one.size_px
+    col, row, size = (x - left) / one.pixel_m, (top - y) / one.pixel_m, cell_m / one.pixel_m
+    between = ~(_on_lattice(col) & _on_lattice(row))
+    inside = (epsg == one.epsg) & (warped | ~between)
+    for place, pixels in ((col, width), (row, height)):
+        # Between two pixels, interpolation needs one more.
+        first, count = np.where(between, np.floor(place + _LATTICE_PX), place), size + between
+        inside &= (first >= -_LATTICE_PX) & (first + count <= pixels + _LATTICE_PX)
+    rows: NDArray[np.int64] = np.flatnonzero(inside)
+    if not len(rows):
+        return rows
+    # Publishers turn a raster's corners into degrees: its edges are straight in the raster's own CRS, not between them.
+    footprint = projected(one.footprint, LONLAT, one.epsg).buffer(one.pixel_m)
+    shapely.prepare(footprint)
+    within = np.ones(len(rows), dtype=bool)
+    for dx, dy in ((0, 0), (cell_m, 0), (0, cell_m), (cell_m, cell_m)):
+        within &= shapely.contains_xy(footprint, x[rows] + dx, y[rows] - dy)
+    return rows[within]
+
+
+def _on_lattice(position: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.abs(position - np.rint(position)) < _LATTICE_PX
+
+
+def shortlist(of: Choices, sensor: Sensor, best_of: int) -> dict[str, NDArray[np.int64]]:
+    """Acquisition id → rows of the cells whose mask is worth a look: the clearest few, where there is a choice."""
+    if sensor.mask is None or best_of == 1:
+        return {}
+    mask = sensor.mask.band
+    masked = np.array([all(mask in item.assets for item in one.items) for one in of.acquisitions], dtype=bool)
+    mine = of.of(sensor.name)
+    mine = mine[masked[of.acquisition[mine]]]
+    keys = of.keys(of.cell[mine], of.acquisition[mine])
+    order = np.lexsort((of.acquisition[mine], _said_cloud(of)[of.acquisition[mine]], keys))
+    mine, keys = mine[order], keys[order]
+    _, start, count = np.unique(keys, return_index=True, return_counts=True)
+    place = np.arange(len(keys)) - np.repeat(start, count)
+    looked = mine[(place < best_of) & (np.repeat(count, count) > 1)]
+    numbers = of.acquisition[looked]
+    return {of.acquisitions[one].id: np.sort(of.cell[looked[numbers == one]]) for one in np.unique(numbers)}
+
+
+def seen(of: Choices, clear: pa.Table, mask: Mask | None) -> Seen:
+    """What a CLEAR table says of each choice."""
+    veiled, hidden = np.full(len(of.cell), np.nan), np.full(len(of.cell), np.nan)
+    if mask is None or clear.num_rows == 0:
+        return Seen(veiled, hidden)
+    numbers = {one.id: number for number, one in enumerate(of.acquisitions)}
+    cells = {name: number for number, name in enumerate(of.cells["cell"].to_pylist())}
+    total: dict[tuple[int, int], list[int]] = {}
+    codes = mask.classes
+    veil = {*codes["cloud"], *codes["shadow"]}
+    for row in clear.to_pylist():
+        counts = total.setdefault((cells[row["cell"]], numbers[row["acquisition"]]), [0, 0, 0])
+        counts[0] += row["pixels"]
+        counts[1] += row["pixels"] * (row["code"] in veil)
+        counts[2] += row["pixels"] * (row["code"] in veil or row["code"] in codes["nodata"])
+    for place, pair in enumerate(zip(of.cell.tolist(), of.acquisition.tolist(), strict=True)):
+        if pair in total:
+            pixels, veiled_px, hidden_px = total[pair]
+            veiled[place], hidden[place] = 100 * veiled_px / pixels, 100 * hidden_px / pixels
+    return Seen(veiled, hidden)
+
+
+def choose(of: Choices, sensor: str, looked: Seen, beside: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The best choice of a sensor per cell and period: the clearest, then the nearest in time to what is `beside`.
+
+    The masks that were looked at decide before what items say of their cloud (an item that does not say counts as all
+    cloud). With nothing beside, the earliest; then the smaller id.
+    """
+    mine = of.of(sensor)
+    keys = of.keys(of.cell[mine], of.acquisition[mine])
+    anchors = np.zeros(of.cells.num_rows * len(of.names), dtype=np.int64)
+    anchors[of.keys(of.cell[beside], of.acquisition[beside])] = of.moments[of.acquisition[beside]]
+    away = np.abs(of.moments[of.acquisition[mine]] - anchors[keys])
+    unseen = np.isnan(looked.hidden_pct[mine])
+    cloud = np.where(unseen, _said_cloud(of)[of.acquisition[mine]], looked.hidden_pct[mine])
+    order = np.lexsort((of.acquisition[mine], away, cloud, unseen))
+    _, first = np.unique(keys[order], return_index=True)
+    return np.sort(mine[order[first]])
+
+
+def _said_cloud(of: Choices) -> NDArray[np.float64]:
+    said: list[Any] = [_UNSAID_CLOUD_PCT if one.cloud_pct is None else one.cloud_pct for one in of.acquisitions]
+    return np.array(said, dtype=np.float64)

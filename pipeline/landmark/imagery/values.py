@@ -1,0 +1,79 @@
+"""From what a file stores to what a chip holds: block means, linear power, interpolation, and the darkest pixels."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark.base.profiles import Imagery
+
+Power = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
+def block_mean(numbers: NDArray[Any], times: int, nodata: int) -> NDArray[Any]:
+    """Native pixels of a band stored finer than it is: means of `times` x `times` pixels, those without data left out.
+
+    Rounded half to even; no data where a block has none.
+    """
+    rows, cols = (size // times for size in numbers.shape)
+    blocks = numbers.reshape(rows, times, cols, times).astype(np.int64)
+    known = blocks != nodata
+    count = known.sum(axis=(1, 3))
+    mean = np.rint((blocks * known).sum(axis=(1, 3)) / np.maximum(count, 1))
+    return np.where(count > 0, mean, nodata).astype(numbers.dtype)
+
+
+def linear_power(stored: NDArray[Any], imagery: Imagery, declared_nodata: float | None) -> Power:
+    """gamma0 as linear power, and where it was measured; no data by the file's header and by the provider's profile."""
+    numbers = stored.astype(np.float64)
+    known = np.isfinite(numbers)
+    for nodata in (declared_nodata, imagery.nodata):
+        if nodata is not None:
+            known &= numbers != nodata
+    if imagery.stored == "gamma0_power":
+        return numbers, known
+    if imagery.stored == "gamma0_dn":
+        known &= numbers > 0
+        numbers = 20 * np.log10(np.where(known, numbers, 1)) + (imagery.calibration_db or 0)
+    return 10 ** (np.where(known, numbers, 0) / 10), known
+
+
+def interpolated(power: Power, row_px: float, col_px: float) -> Power:
+    """Bilinear values at a shift of `row_px`, `col_px` (0 to 1) from each pixel's centre, one row and column fewer.
+
+    Pixels without data are left out and the weights of the others made up; less than half the weight is no data.
+    """
+    numbers, known = power
+    total, weight = np.zeros((numbers.shape[0] - 1, numbers.shape[1] - 1)), np.zeros(())
+    for rows, along in ((slice(None, -1), 1 - row_px), (slice(1, None), row_px)):
+        for cols, across in ((slice(None, -1), 1 - col_px), (slice(1, None), col_px)):
+            share = along * across * known[rows, cols]
+            weight = weight + share
+            total += share * np.where(known[rows, cols], numbers[rows, cols], 0)
+    enough = weight >= 0.5
+    return total / np.where(enough, weight, 1), enough
+
+
+def implausible(stored: NDArray[Any], imagery: Imagery, known: NDArray[np.bool_]) -> str | None:
+    """Why the pixels cannot be what the profile says (dB taken for power, or the reverse), None where they can."""
+    values = stored[known]
+    if imagery.stored == "gamma0_power" and np.count_nonzero(values < 0) > values.size / 2:
+        return "most pixels are negative: dB, where the profile says linear power"
+    if imagery.stored == "gamma0_db" and values.size and not (values < 0).any():
+        return "no pixel is negative: linear power or amplitude, where the profile says dB"
+    return None
+
+
+def darkest(bands: list[NDArray[Any]]) -> int | None:
+    """The smallest first percentile of several bands' digital numbers, every fourth row and column of large ones.
+
+    Near 1000 where a radiometric offset is in the numbers, far below where it is not; over snow and bright soil alone
+    it says nothing. None without data.
+    """
+    found = []
+    for numbers in bands:
+        step = 2 if numbers.shape[0] > 60 else 1
+        values = numbers[::step, ::step]
+        if (values := values[values != 0]).size:
+            found.append(int(np.partition(values, place := values.size // 100)[place]))
+    return min(found, default=None)

@@ -1,0 +1,178 @@
+"""The label products beside WorldCover: each in its own form, and true to the ground as far as that product is."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+from pyproj import Transformer
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import Resampling
+from scipy import ndimage
+
+from landmark.world import labels, scenes
+from landmark.world.ground import signatures
+from landmark.world.places import PLACES
+from landmark.world.plane import to_plane
+
+NAMES = ["water", "trees", "grass", "flooded_vegetation", "crops", "shrub_and_scrub", "built", "bare", "snow_and_ice"]
+DYNAMIC_WORLD = {10: 1, 20: 5, 30: 2, 40: 4, 50: 6, 60: 7, 70: 8, 80: 0, 90: 3}  # by WorldCover's codes
+LAND_USE = {10: 2, 20: 11, 30: 11, 40: 5, 50: 7, 60: 8, 70: 9, 80: 1, 90: 4}
+
+
+@pytest.fixture(scope="module")
+def corine(world: Path) -> Iterator[rasterio.DatasetReader]:
+    (path,) = (world / "labels" / "corine").iterdir()
+    assert path.name == "U2018_CLC2018_V2020_20u1.tif"
+    with rasterio.open(path) as file:
+        yield file
+
+
+def images(world: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each Sentinel-2 acquisition's folder and what Dynamic World made of it."""
+    for path in sorted((world / "sentinel-2-l2a").glob("*/*.json")):
+        said = json.loads(path.read_text())["properties"]
+        when = said["s2:datatake_id"].split("_")[1]
+        yield path.parent, world / "labels" / "dynamic-world" / f"{when}_{said['s2:mgrs_tile']}.tif"
+
+
+def worldcover(world: Path, like: rasterio.DatasetReader, table: dict[int, int]) -> NDArray[np.int64]:
+    """Return WorldCover's nearest pixel on another raster's grid, in other codes; -1 where it ends."""
+    translate = np.full(256, -1)
+    translate[list(table)] = list(table.values())
+    found = np.full(like.shape, -1)
+    for path in (world / "esa-worldcover").glob("*/*.tif"):
+        with rasterio.open(path) as file, WarpedVRT(
+            file, crs=like.crs, transform=like.transform, width=like.width, height=like.height,
+            resampling=Resampling.nearest, nodata=0,
+        ) as warped:  # fmt: skip
+            found = np.maximum(found, translate[warped.read(1)])
+    return found
+
+
+def test_corine_comes_as_it_is_downloaded(corine: rasterio.DatasetReader) -> None:
+    assert (corine.crs.to_epsg(), corine.dtypes, corine.nodata) == (3035, ("int8",), -128)
+    assert tuple(corine.transform)[:6] == (100, 0, corine.transform.c, 0, -100, corine.transform.f)
+    assert corine.transform.c % 100 == corine.transform.f % 100 == 0
+    assert corine.compression.value == "DEFLATE"
+    codes = corine.read(1)
+    assert set(np.unique(codes)) <= {-128, *range(1, 45)}
+    assert len(np.unique(codes)) > 8
+    assert (codes == -128).any()
+
+
+def test_corine_has_no_patch_under_25_ha(corine: rasterio.DatasetReader) -> None:
+    codes = corine.read(1)
+    for code in set(np.unique(codes)) - {-128}:
+        patches, _ = ndimage.label(codes == code)
+        assert np.bincount(patches.ravel())[1:].min() >= 25
+
+
+def test_corine_covers_the_european_tiles(world: Path, corine: rasterio.DatasetReader) -> None:
+    for zone in scenes.zones(tile_px=366, block_px=128, seed=0):
+        west, south, east, north = zone.bounds
+        x, y = Transformer.from_crs(zone.epsg, 3035, always_xy=True).transform(
+            [west, west, east, east], [south, north] * 2
+        )
+        held = [int(value[0]) != -128 for value in corine.sample(zip(x, y, strict=True), masked=False)]
+        assert held == [zone.place == "europe"] * 4
+
+
+def test_corine_is_the_ground_as_far_as_100_m_and_25_ha_go(
+    corine: rasterio.DatasetReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes, legend = corine.read(1), np.array(signatures()["corine"])
+    europe = [zone for zone in scenes.zones(tile_px=366, block_px=128, seed=0) if zone.place == "europe"]
+    monkeypatch.setattr(labels, "LEAST_PX", 1)
+    fine = labels.corine(europe).codes
+    for code in np.unique(fine):
+        patches, _ = ndimage.label(fine == code)
+        large = (np.bincount(patches.ravel()) >= 25)[patches] & (patches > 0)
+        assert (codes[large] == code).all()
+    rows, columns = np.nonzero(codes != -128)
+    pick = np.random.default_rng(5).choice(len(rows), 200, replace=False)
+    commonest = middle = 0
+    for row, column in zip(rows[pick], columns[pick], strict=True):
+        ground = corine_codes_of_ground(europe[0], *corine.xy(row, column))
+        found, counts = np.unique(ground, return_counts=True)
+        commonest += found[counts.argmax()] == legend[fine[row, column] - 1]
+        middle += ground[5, 5] == legend[codes[row, column] - 1]
+    assert commonest >= 190  # of 200; other points of the pixel may tip a narrow majority
+    assert middle >= 110  # most of the rest is fields, woods and towns under 25 ha
+
+
+def corine_codes_of_ground(zone: scenes.Zone, x: float, y: float) -> NDArray[np.int64]:
+    """Return the codes of 10 x 10 points, 10 m apart, about the middle of a CORINE pixel."""
+    off_m = 10 * np.arange(10) - 45.0
+    at = to_plane(zone.lon, zone.lat, 3035).transform(*np.meshgrid(x + off_m, y - off_m))
+    return np.array([kind["clc"] for kind in signatures()["kinds"].values()])[PLACES[zone.place](at, 0).most]
+
+
+def test_dynamic_world_comes_as_earth_engine_exports_it(world: Path) -> None:
+    pairs = list(images(world))
+    assert {path for _, path in pairs} == set((world / "labels" / "dynamic-world").iterdir())
+    assert len(pairs) == 25
+    for folder, path in pairs:
+        with rasterio.open(path) as file, rasterio.open(folder / "B02.tif") as band:
+            assert (file.crs, file.transform, file.shape) == (band.crs, band.transform, band.shape)
+            assert (set(file.dtypes), file.nodata) == ({"float32"}, None)
+            assert list(file.descriptions) == [*NAMES, "label"]
+
+
+def test_dynamic_world_shares_sum_to_one_and_the_label_is_the_likeliest(world: Path) -> None:
+    for folder, path in images(world):
+        with rasterio.open(path) as file, rasterio.open(folder / "SCL.tif") as scl:
+            said, classes = file.read(), scl.read(1).repeat(2, axis=0).repeat(2, axis=1)
+        hidden = np.isin(classes, (0, 8, 9, 10))
+        assert (np.isnan(said) == hidden).all()
+        shares, label = said[:9, ~hidden], said[9, ~hidden]
+        assert (shares.sum(axis=0) == 1).all()  # 64ths, exact in binary
+        assert shares.min() > 0
+        assert (np.argmax(shares, axis=0) == label).all()
+        assert (shares.max(axis=0) > 0.35).all()
+        assert (shares.max(axis=0) < 0.85).all()
+
+
+def test_dynamic_world_is_mostly_right(world: Path) -> None:
+    for _, path in images(world):
+        with rasterio.open(path) as file:
+            label, truth = file.read(10), worldcover(world, file, DYNAMIC_WORLD)
+        seen = ~np.isnan(label) & (truth >= 0)
+        share = (label[seen] == truth[seen]).mean()
+        assert 0.75 < share < 0.97
+
+
+def test_overlapping_tiles_are_classified_alike(world: Path) -> None:
+    folder = world / "labels" / "dynamic-world"
+    with (
+        rasterio.open(folder / "20210612T101031_32TPR.tif") as left,
+        rasterio.open(folder / "20210612T101031_32TQR.tif") as right,
+    ):
+        shift = round((right.transform.c - left.transform.c) / 10)
+        np.testing.assert_array_equal(left.read()[:, :, shift:], right.read()[:, :, : left.width - shift])
+
+
+def test_land_use_comes_by_zone_and_year(world: Path, real: Path) -> None:
+    like = json.loads((real / "stac" / "io-lulc-annual-v02-pc.json").read_text())[0]
+    found: dict[str, list[tuple[str, NDArray[Any]]]] = {}
+    for path in sorted((world / "io-lulc-annual-v02").glob("*/*.json")):
+        item = json.loads(path.read_text())
+        said, asset = item["properties"], item["assets"]["data"]
+        assert set(said) == set(like["properties"])
+        assert asset["file:values"] == like["assets"]["data"]["file:values"]
+        assert (said["datetime"], said["end_datetime"][4:]) == (None, "-01-01T00:00:00Z")
+        with rasterio.open(path.parent / asset["href"]) as file:
+            codes, truth = file.read(1), worldcover(world, file, LAND_USE)
+            assert (file.dtypes, file.nodata) == (("uint8",), 0)
+        assert set(np.unique(codes)) <= {1, 2, 4, 5, 7, 8, 9, 11}
+        share = (codes == truth)[truth >= 0].mean()
+        assert share > 0.8
+        found.setdefault(said["io:tile_id"], []).append((said["start_datetime"][:4], codes))
+    years = {tile: [year for year, _ in maps] for tile, maps in found.items()}
+    assert years == {tile: ["2021", "2022"] for tile in ("32T", "33T", "34H")}
+    for (_, before), (_, after) in found.values():
+        assert 0 < (before != after).mean() < 0.06
