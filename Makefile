@@ -4,7 +4,7 @@ REGION ?= demo
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help corpus plan sheet test lint clean
+.PHONY: help corpus plan try sheet test lint clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -15,6 +15,9 @@ corpus: .venv/run ## Build corpora/<REGION>; REGION=demo (the embedded world) un
 
 plan: .venv/run ## Say what `make corpus` would do and cost
 	$(BIN)/landmark plan $(REGION) $(ARGS)
+
+try: .venv/run ## Build 20 samples of REGION and a page of them, corpora/<REGION>-try/sheet.html
+	$(BIN)/landmark try $(REGION) $(ARGS)
 
 sheet: corpus ## Draw corpora/<REGION>/sheet.png: samples with their captions
 	$(BIN)/landmark sheet corpora/$(REGION) --out corpora/$(REGION)/sheet.png

@@ -54,10 +54,12 @@ def test_the_recipe_of_the_readme_is_a_recipe(tmp_path: Path) -> None:
 
 def test_every_command_and_option_of_the_readme_exists() -> None:
     options = set(re.findall(r"`(--[a-z-]+)", README))
-    commands: list[Callable[..., object]] = []
     from landmark.app.main import app
 
-    commands = [command.callback for command in app.registered_commands if command.callback]
+    rooms = [app, *(group.typer_instance for group in app.registered_groups if group.typer_instance)]
+    commands: list[Callable[..., object]] = [
+        command.callback for room in rooms for command in room.registered_commands if command.callback
+    ]
     known = {
         f"--{name.replace('_', '-').replace('as-json', 'json')}" for call in commands for name in call.__annotations__
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import landmark
-from landmark.app import build, plan, sheet, world
+from landmark.app import build, labels, plan, sheet, trial, world
 from landmark.base.errors import Interrupted, LandmarkError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 app.command("build")(build.build)
 app.command("plan")(plan.plan)
 app.command("sheet")(sheet.sheet)
+app.command("try")(trial.trial)
+app.add_typer(labels.app, name="labels")
 app.add_typer(world.app, name="world")
 
 

@@ -60,6 +60,22 @@ class DiskTooSmall(LandmarkError):
     """The output's disk cannot hold what the build writes."""
 
 
+class AccessRefused(LandmarkError):
+    """A service does not accept the person's key."""
+
+
+class OrderFailed(LandmarkError):
+    """A service did not deliver what was ordered; ordering anew may help."""
+
+    exit_code = 1
+
+
+class DownloadUnfinished(LandmarkError):
+    """What was ordered is not here yet; the same command goes on."""
+
+    exit_code = 1
+
+
 class Interrupted(LandmarkError):
     """A person stopped the work."""
 

@@ -32,9 +32,9 @@ class Sampled:
 
 def sample(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> Sampled:
     """Cells inside a raster: whole clusters in the order of their hash, split by block, buffered, cut at the limit."""
-    clusters = _clusters(cells, acquisitions, recipe)
-    inside = np.array([key != "" for key in clusters], dtype=bool)
-    chosen = inside & np.isin(clusters, _first(clusters[inside], recipe))
+    clusters, names = _clusters(cells, acquisitions, recipe)
+    inside = clusters >= 0
+    chosen = inside & np.isin(clusters, _first(clusters[inside], names, recipe))
     taken = cells.filter(pa.array(chosen))
     split = assign_splits(taken["block"].to_pylist(), recipe.splits, recipe.sampling.seed)
     buffered = _buffered(taken, split, recipe)
@@ -58,34 +58,42 @@ def assign_splits(blocks: Sequence[str], splits: Splits, seed: int) -> list[str]
     return [SPLITS[number] for number in np.searchsorted(edges, place, side="right")[inverse]]
 
 
-def _clusters(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> NDArray[np.str_]:
-    """The cluster of each cell, aligned to the blocks of a raster that holds the cell; "" outside all rasters.
+def _clusters(
+    cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe
+) -> tuple[NDArray[np.int64], list[str]]:
+    """The cluster of each cell, aligned to the blocks of a raster that holds the cell; -1 outside all rasters.
 
-    Of several rasters the first counts, by EPSG code and corner. Sentinel-2's tiles are fixed, so its rasters lead
-    where it is among the sensors.
+    A cluster is a number into the list of names. Of several rasters the first counts, by EPSG code and corner.
+    Sentinel-2's tiles are fixed, so its rasters lead where it is among the sensors.
     """
     epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
     size, cluster_m = recipe.cell_m, recipe.sampling.cluster_px * recipe.resolution_m
-    keys = np.full(cells.num_rows, "", dtype="U64")
+    clusters, names = np.full(cells.num_rows, -1, dtype=np.int64), list[str]()
+    # A continent has millions of cells and a thousand rasters: each raster looks at its zone's unclaimed cells only.
+    unclaimed = {code: np.flatnonzero(epsg == code) for code in np.unique(epsg).tolist()}
     lead = "s2" if "s2" in recipe.sensors else "s1"
     grids = {(one.epsg, *one.origin, *one.size_px, one.pixel_m) for one in acquisitions if one.sensor == lead}
     for code, left, top, width, height, pixel_m in sorted(grids):
+        rows = unclaimed.get(code, np.empty(0, np.int64))
         right, bottom = left + width * pixel_m, top - height * pixel_m
-        mine = (keys == "") & (epsg == code) & (x >= left) & (x + size <= right) & (y <= top) & (y - size >= bottom)
-        col = np.floor((x[mine] + size / 2 - left) / cluster_m).astype(np.int64)
-        row = np.floor((top - y[mine] + size / 2) / cluster_m).astype(np.int64)
-        keys[mine] = [f"{code}_{left:.0f}_{top:.0f}_{c}_{r}" for c, r in zip(col.tolist(), row.tolist(), strict=True)]
-    return keys
+        mine = (x[rows] >= left) & (x[rows] + size <= right) & (y[rows] <= top) & (y[rows] - size >= bottom)
+        unclaimed[code], rows = rows[~mine], rows[mine]
+        col = np.floor((x[rows] + size / 2 - left) / cluster_m).astype(np.int64)
+        row = np.floor((top - y[rows] + size / 2) / cluster_m).astype(np.int64)
+        places, number = np.unique(np.stack([col, row]), axis=1, return_inverse=True)
+        clusters[rows] = len(names) + number.ravel()
+        names += [f"{code}_{left:.0f}_{top:.0f}_{c}_{r}" for c, r in places.T.tolist()]
+    return clusters, names
 
 
-def _first(clusters: NDArray[np.str_], recipe: Recipe) -> NDArray[np.str_]:
+def _first(clusters: NDArray[np.int64], names: list[str], recipe: Recipe) -> NDArray[np.int64]:
     """The clusters to take: first in the order of their hash, up to the fraction and the number of cells asked for."""
-    names, counts = np.unique(clusters, return_counts=True)
-    order = np.argsort(ranks(recipe.sampling.seed, "cluster", names.tolist()), kind="stable")
+    counts = np.bincount(clusters, minlength=len(names))
+    order = np.argsort(ranks(recipe.sampling.seed, "cluster", names), kind="stable")
     enough = int(np.ceil(recipe.sampling.fraction * len(names)))
     if recipe.sampling.cells is not None:
         enough = min(enough, int(np.searchsorted(np.cumsum(counts[order]), recipe.sampling.cells)) + 1)
-    return names[order[:enough]]
+    return order[:enough]
 
 
 def _buffered(cells: pa.Table, split: list[str], recipe: Recipe) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Im
 
     A cell's sample is shown beside its pair.
     """
-    cards = _pick(corpus, pairs, seed)
+    cards = pick(corpus, pairs, seed)
     width, height = 2 * _TILE_PX + 2, _TILE_PX + _TEXT_PX
     columns = min(_COLUMNS, len(cards))
     rows = -(-len(cards) // columns)
@@ -34,22 +34,23 @@ def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Im
     return sheet
 
 
-def _pick(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
+def pick(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
     """Samples in hash order, rarest label sets first served, each with its pair.
 
-    A lone sensor's samples stand alone.
+    A lone sensor's samples stand alone, and last.
     """
     table = corpus.table.select(["id", "sensor", "pair", "labels"]).to_pylist()
     lead = "s2" if any(row["sensor"] == "s2" for row in table) else "s1"
-    rows = sorted((row for row in table if row["sensor"] == lead), key=lambda row: rank(seed, "sheet", row["id"]))
+    leading = [row for row in table if row["sensor"] == lead or row["pair"] is None]
+    rows = sorted(leading, key=lambda row: rank(seed, "sheet", row["id"]))
     seen: dict[tuple[str, ...], int] = {}
     ordered = []
     for row in rows:
         kind = tuple(sorted(row["labels"]))
         seen[kind] = seen.get(kind, 0) + 1
-        ordered.append((seen[kind], row["pair"] is None, row))
-    ordered.sort(key=lambda entry: entry[:2])
-    chosen = [row for _, _, row in ordered[:pairs]]
+        ordered.append((row["sensor"] != lead, seen[kind], row["pair"] is None, row))
+    ordered.sort(key=lambda entry: entry[:3])
+    chosen = [row for *_, row in ordered[:pairs]]
     return [[corpus[id] for id in (row["id"], row["pair"]) if id is not None and id in corpus] for row in chosen]
 
 
