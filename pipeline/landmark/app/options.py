@@ -44,7 +44,10 @@ def recipe(
     if name is None:
         typer.echo(f"No recipe given: taking {DEFAULT_RECIPE!r} (the embedded world).", err=True)
     changes: dict[str, Any] = {"region": region, "sensors": sensors, "limit": limit, "formats": formats}
-    return load_recipe(name or DEFAULT_RECIPE, labels=labels or (), **changes)
+    wanted = load_recipe(name or DEFAULT_RECIPE, labels=labels or (), **changes)
+    for source, remedy in wanted.left_out:
+        typer.echo(f"NO {source.upper()}: {remedy}", err=True)
+    return wanted
 
 
 def folder(out: Path | None, of: Recipe) -> Path:

@@ -11,6 +11,7 @@ from landmark.base.errors import InputError
 from landmark.base.files import Strict
 
 WORLD = "world:"
+_BY_HAND = "; `landmark labels --help` tells how to get them"
 
 
 class LabelFiles(Strict):
@@ -131,5 +132,5 @@ def present(
             kept.append(entry)
         else:
             looked = f"no file matches {', '.join(entry.asked()['files'])}: " if entry.files else ""
-            left_out.append((entry.name, f"{looked}give its files with --labels {entry.name}=PATH"))
+            left_out.append((entry.name, f"{looked}give its files with --labels {entry.name}=PATH{_BY_HAND}"))
     return tuple(kept), tuple(left_out)

@@ -155,7 +155,7 @@ class Meaning:
 
         At a pixel the first source with a class wins. A source's agreement is the share of the pixels that it and
         another one class where both name the same class; a class's is the share of the pixels where the winner names
-        it and another source has a class, where the first such other names it, too.
+        it and another source that knows the class has one, where the first such other names it, too.
         """
         if cover.num_rows == 0:
             return {}
@@ -226,15 +226,20 @@ class Meaning:
     def _confirmed(
         self, target: NDArray[np.int64], winner: NDArray[np.int64], pixels: NDArray[np.int64]
     ) -> dict[str, tuple[int, int]]:
-        """Per class: the pixels where the first other source names it, too, of those where another has a class."""
-        at = np.arange(target.shape[1])
+        """Per class: the pixels where the first other source names it, too, of those where another has a class.
+
+        A source whose scheme has no such class is no witness of it.
+        """
+        at, names, counts = np.arange(target.shape[1]), list(self.taxonomy.classes), {}
         won, others = target[winner, at], target.copy()
         others[winner, at] = -1
-        first_other = others[(others >= 0).argmax(axis=0), at]
-        names, counts = list(self.taxonomy.classes), {}
-        for place in np.unique(won[first_other >= 0]).tolist():
+        for place in np.unique(won[won >= 0]).tolist():
+            knows = [any(entry.to == names[place] for entry in each.classes.values()) for each in self.crosswalks]
+            heard = np.where(np.array(knows)[:, None], others, -1)
+            first_other = heard[(heard >= 0).argmax(axis=0), at]
             met = (won == place) & (first_other >= 0)
-            counts[names[place]] = int(pixels[met & (first_other == place)].sum()), int(pixels[met].sum())
+            if met.any():
+                counts[names[place]] = int(pixels[met & (first_other == place)].sum()), int(pixels[met].sum())
         return counts
 
 
