@@ -89,6 +89,7 @@ def _measure(
                 patch_px=recipe.patch_px,
                 crosswalks=crosswalks,
                 vintages=chosen,
+                access=setting.access,
             )
         )
         for _, table in map_units(cover.measure, units):

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from landmark.base.files import Strict, load
 
 SensorName = Literal["s1", "s2"]
+Signing = Literal["planetary-computer", "none"]
 
 
 class Group(Strict):
@@ -55,7 +56,7 @@ class Imagery(Strict):
     product: str = Field(description="Written to the `product` column")
     assets: dict[str, str] = Field(description="Band → asset key")
     stored: Literal["reflectance_dn", "gamma0_power"] = Field(description="What the pixels hold")
-    offset: Literal["baseline", "none"] = Field("none", description="Rule for Sentinel-2's radiometric offset")
+    offset: Literal["baseline", "declared", "none"] = Field("none", description="Rule for Sentinel-2's offset")
     block_px: int = Field(512, ge=1, description="Block size to expect when planning; the header decides when reading")
     bytes_per_px: float = Field(1.5, gt=0, description="Compressed size to expect when planning")
     licence: str
@@ -68,6 +69,7 @@ class Provider(Strict):
     name: str
     title: str
     api: str | None = Field(None, description="STAC API root")
+    signing: Signing = Field("none", description="How hrefs are signed when they are read")
     sensors: dict[SensorName, Imagery]
     labels: dict[str, str] = Field(default_factory=dict, description="Label source → collection")
 

@@ -1,12 +1,14 @@
 """Which acquisitions and label rasters a recipe has to choose from: filtered, de-duplicated, in one order."""
 
+import datetime as dt
 import logging
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import pystac
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import EmptySearch, InputError
@@ -14,12 +16,14 @@ from landmark.base.profiles import Imagery, Provider, SensorName, load_sensor
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.catalog.dialect import acquisition, footprint, interval, item_digest
-from landmark.catalog.documents import Document
+from landmark.catalog.documents import Document, Query
 
 log = logging.getLogger(__name__)
 
 _SAME_GROUND = 0.9
 _MARGIN_DEG = 0.05
+# Providers' `datetime` of a scene lies a while after the start of the datatake that names it.
+_MARGIN = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,11 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
     region = recipe.region.geometry
     near = region.buffer(_MARGIN_DEG)
     shapely.prepare([region, near])
-    seen: Counter[str] = Counter()
     found: list[Acquisition] = []
     labels: list[LabelRaster] = []
-    for item in document.items({*imagery, *sources}):
+    queries = _queries(recipe, imagery, sources, region=region, near=near)
+    for item in chain.from_iterable(document.items(query) for query in queries):
         collection = str(item.collection_id)
-        seen[collection] += 1
         try:
             if collection in sources:
                 # A cell whose centre lies in the region may reach over its edge.
@@ -56,14 +59,30 @@ def search(document: Document, recipe: Recipe, *, provider: Provider, crosswalks
                 found += _acquisitions(item, document, recipe, provider, imagery[collection])
         except InputError as error:
             raise InputError(f"{item.get_self_href() or document.href}: {error}") from error
-    clear = [one for one in merge(found) if (one.cloud_pct or 0) <= recipe.clouds.max_item_pct]
+    merged = merge(found)
     for collection, name in imagery.items():
-        if not any(one.sensor == name for one in clear):
-            raise EmptySearch(_nothing(name, collection, seen, recipe, document))
+        if not any(one.sensor == name for one in merged):
+            raise EmptySearch(_nothing(name, collection, recipe, document))
     for collection, crosswalk in sources.items():
         if not any(raster.vintage.name == crosswalk.name for raster in labels):
-            raise EmptySearch(_nothing(crosswalk.name, collection, seen, recipe, document))
-    return Found(clear, sorted(labels, key=lambda raster: raster.item))
+            raise EmptySearch(_nothing(crosswalk.name, collection, recipe, document))
+    return Found(merged, sorted(labels, key=lambda raster: raster.item))
+
+
+def _queries(
+    recipe: Recipe,
+    imagery: dict[str, SensorName],
+    sources: dict[str, Crosswalk],
+    *,
+    region: BaseGeometry,
+    near: BaseGeometry,
+) -> list[Query]:
+    """What to ask for: images by region, time and cloud, each sensor by itself; labels by region alone."""
+    start, end = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (recipe.time.start, recipe.time.end))
+    span = start - _MARGIN, end + dt.timedelta(days=1) + _MARGIN
+    clouds = {"s2": recipe.clouds.max_item_pct}
+    images = [Query(frozenset({name}), region, span, clouds.get(sensor)) for name, sensor in imagery.items()]
+    return [*images, Query(frozenset(sources), near)] if sources else images
 
 
 def merge(found: Iterable[Acquisition]) -> list[Acquisition]:
@@ -131,7 +150,7 @@ def _label_collection(provider: Provider, source: str) -> str:
 def _acquisitions(
     item: pystac.Item, document: Document, recipe: Recipe, provider: Provider, sensor: SensorName
 ) -> list[Acquisition]:
-    """The item as an acquisition, if it has all bands and lies in the recipe's time."""
+    """The item as an acquisition, if it has all bands, the recipe's time and no more than its cloud."""
     profile = load_sensor(sensor)
     one = acquisition(item, document, sensor=profile, imagery=provider.sensors[sensor])
     if one is None:
@@ -139,11 +158,12 @@ def _acquisitions(
         return []
     if profile.mask is not None and profile.mask.band not in one.items[0].assets:
         log.warning("%s has no %s: clouds.max_chip_pct cannot be kept for its chips", item.id, profile.mask.band)
-    return [one] if recipe.time.start <= one.moment.date() <= recipe.time.end else []
+    wanted = recipe.time.start <= one.moment.date() <= recipe.time.end
+    return [one] if wanted and (one.cloud_pct or 0) <= recipe.clouds.max_item_pct else []
 
 
-def _nothing(what: str, collection: str, seen: Counter[str], recipe: Recipe, document: Document) -> str:
-    if not seen[collection]:
+def _nothing(what: str, collection: str, recipe: Recipe, document: Document) -> str:
+    if not document.holds(collection):
         return f"{document.href}: holds no item of collection {collection!r}, where {recipe.provider} keeps {what}"
     return (
         f"{document.href}: no {what} item meets the region {_box(recipe)}, {recipe.time.start} to {recipe.time.end}"

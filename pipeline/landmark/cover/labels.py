@@ -14,6 +14,7 @@ from landmark.base.archive import LabelRaster
 from landmark.base.errors import InputError
 from landmark.base.schemas import cover_schema
 from landmark.base.taxonomy import Crosswalk, LabelVintage
+from landmark.io.access import OPEN, Access
 from landmark.io.raster import Raster, Unreadable, opened
 
 # Cells measured in one read: about 12 km, a window of a few million label pixels at 10 m.
@@ -28,7 +29,7 @@ class CoverUnit:
     Attributes:
         cells: Rows of the CELLS table.
         vintages: Period → the edition of each source that serves it, in the order of the crosswalks.
-        rasters: Those that may meet the cells.
+        rasters: Those that may meet the cells; access: How their hrefs are read.
     """
 
     cells: pa.Table
@@ -37,6 +38,7 @@ class CoverUnit:
     crosswalks: tuple[Crosswalk, ...]
     vintages: Mapping[str, tuple[LabelVintage, ...]]
     rasters: tuple[LabelRaster, ...]
+    access: Access = OPEN
 
 
 def cover_units(
@@ -47,6 +49,7 @@ def cover_units(
     patch_px: int,
     crosswalks: tuple[Crosswalk, ...],
     vintages: Mapping[str, tuple[LabelVintage, ...]],
+    access: Access = OPEN,
 ) -> Iterator[CoverUnit]:
     """Cut a CELLS table into batches of neighbours, each with the label rasters that meet it."""
     span = _BATCH_CELLS * cell_m
@@ -63,7 +66,7 @@ def cover_units(
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
         meeting = tuple(raster for raster in rasters if raster.footprint.intersects(area))
-        yield CoverUnit(part, cell_m, patch_px, crosswalks, vintages, meeting)
+        yield CoverUnit(part, cell_m, patch_px, crosswalks, vintages, meeting, access)
 
 
 def measure(unit: CoverUnit) -> pa.Table:
@@ -95,7 +98,7 @@ def _sample(unit: CoverUnit, vintage: LabelVintage) -> NDArray[np.int32]:
     codes = np.full((unit.cells.num_rows, unit.patch_px**2), _NONE, np.int32)
     for label in (raster for raster in unit.rasters if raster.vintage == vintage):
         try:
-            with opened(label.href) as raster:
+            with opened(label.href, unit.access) as raster:
                 _fill(codes, raster, unit, label, crosswalk)
         except Unreadable as error:
             raise InputError(f"label raster {label.href} of {label.vintage.name} cannot be read: {error}") from error
