@@ -4,7 +4,7 @@ REGION ?= demo
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help corpus plan try sheet test lint clean
+.PHONY: help corpus plan try sheet test services lint clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -24,6 +24,9 @@ sheet: corpus ## Draw corpora/<REGION>/sheet.png: samples with their captions
 
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 turns skips into failures
 	$(BIN)/python -m pytest $(ARGS)
+
+services: ## Install what the tests of STAC APIs and signed hrefs start: PostgreSQL + PostGIS, Azurite
+	tests/services/install.sh
 
 lint: .venv/dev ## Check code, types and the direction of imports
 	$(BIN)/ruff check .

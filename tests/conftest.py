@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from landmark import world as planet
+from tests.services.client import Services, missing, running
+from tests.services.planet import move_in
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
@@ -21,16 +23,35 @@ def require(present: bool, reason: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder all test processes of a run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def world(shared: Path) -> Path:
     """The folder of a small world (tiles of 366 px, blocks of 128), made once for all test processes."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
     with (shared / "world.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "world").exists():
             planet.make(shared / "world", tile_px=366, block_px=128)
     return shared / "world"
+
+
+@pytest.fixture(scope="session")
+def services(shared: Path) -> Iterator[Services]:
+    """A real STAC API and a real blob store, started once for all test processes."""
+    require(not (lacking := missing()), f"needs {lacking}; say `make services` and run `make test` again")
+    with running(shared) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def archive(services: Services, world: Path, shared: Path) -> Services:
+    """The services with the small world in them."""
+    move_in(services, world, shared)
+    return services
 
 
 @pytest.fixture(scope="session")

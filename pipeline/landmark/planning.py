@@ -100,7 +100,7 @@ def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[A
         NoCoverage: none is left.
     """
     looks = {
-        one.id: imagery.Look(one, setting.sensors[one.sensor].groups[0].bands[0], setting.document.root)
+        one.id: imagery.Look(one, setting.sensors[one.sensor].groups[0].bands[0], setting.document.root, setting.access)
         for one in found
         if setting.imagery(one.sensor).header == "ask" or one.pixel_m != setting.recipe.resolution_m
     }
@@ -140,6 +140,7 @@ def _clear(
                 cell_m=recipe.cell_m,
                 mask=sensor.mask,
                 root=setting.document.root,
+                access=setting.access,
             )
             tables += [table for _, table in _done(map_units, cover.look, units, "clear", progress)]
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("cell", "acquisition", "code")])
@@ -181,6 +182,7 @@ def _measure(
                 patch_px=recipe.patch_px,
                 sources=sources,
                 periods=spans,
+                access=setting.access,
             )
         )
         parts += [part for _, part in _done(map_units, cover.measure, units, "cover", progress)]

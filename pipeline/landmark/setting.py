@@ -10,6 +10,7 @@ from landmark.base.profiles import Imagery, Provider, Sensor, load_sensors
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Meaning, load_meaning
 from landmark.catalog import Document, Given, given_files, open_document
+from landmark.io.access import Access
 from landmark.narrate import Grammar, load_grammar
 
 
@@ -39,6 +40,11 @@ class Setting:
     def imagery(self, sensor: str) -> Imagery:
         """How the provider speaks of a sensor."""
         return self.provider.sensors[self.sensors[sensor].name]
+
+    @property
+    def access(self) -> Access:
+        """How the provider's hrefs are read."""
+        return Access(self.provider.signing)
 
     def licences(self, sensor: str) -> tuple[str, ...]:
         """Licences a sample of a sensor inherits."""
@@ -74,14 +80,11 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
 
 
 def _catalog(recipe: Recipe, provider: Provider, given: str | None) -> str:
-    place = given or recipe.catalog
+    place = given or recipe.catalog or provider.api
     if place == "world":
         return str(_world() / "catalog.json")
     if place is None:
-        raise InputError(
-            f"{recipe.name}: gives no `catalog`, and this version does not search STAC APIs ({provider.api}) yet:"
-            " name a static STAC catalogue, ItemCollection or Item with --catalog"
-        )
+        raise InputError(f"{recipe.name}: gives no `catalog`, and provider {provider.name} has no `api`; say --catalog")
     return place
 
 

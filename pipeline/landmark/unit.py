@@ -118,6 +118,7 @@ def _cut(one: Acquisition, rows: pa.Table, setting: Setting) -> Cut:
         ids=tuple(rows["id"].to_pylist()),
         corners=tuple(zip(rows["x"].to_pylist(), rows["y"].to_pylist(), strict=True)),
         root=setting.document.root,
+        access=setting.access,
         sensor=setting.sensors[one.sensor],
         imagery=setting.imagery(one.sensor),
         patch_px=recipe.patch_px,

@@ -15,7 +15,7 @@ from landmark.base.errors import EmptySearch, InputError
 from landmark.base.files import load
 from landmark.base.recipe import load_recipe
 from landmark.base.taxonomy import Crosswalk
-from landmark.catalog import open_document
+from landmark.catalog import Query, open_document
 from landmark.catalog.search import merge
 from tests.base.parts import examples, recipe_of
 from tests.catalog.items import PROVIDER, anywhere, changed, collected, found_in, items_of
@@ -268,7 +268,7 @@ def every_acquisition(path):
 
     document = open_document(str(path))
     said = {"sensor": load_sensor("s2"), "imagery": PROVIDER.sensors["s2"]}
-    return [acquisition(item, document, **said) for item in document.items({S2})]
+    return [acquisition(item, document, **said) for item in document.items(Query(frozenset({S2})))]
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Reason(Enum):
     cloud = "too much cloud or shadow", True
     # Passing faults.
     read_error = "the raster could not be read", False
+    forbidden = "the archive refuses the raster, or no token for it can be had", False
     unit_error = "the unit ended in an error landmark does not know", False
     worker_lost = "the worker died, again and again", False
     # Said by a person.

@@ -11,6 +11,7 @@ from landmark.base.files import Strict, load
 
 SensorName = Literal["s1", "s2"]
 Stored = Literal["reflectance_dn", "gamma0_power", "gamma0_db", "gamma0_dn"]
+Signing = Literal["planetary-computer", "none"]
 
 
 class Group(Strict):
@@ -112,6 +113,7 @@ class Provider(Strict):
     name: str
     title: str
     api: str | None = Field(None, description="STAC API root")
+    signing: Signing = Field("none", description="How hrefs are signed when they are read")
     sensors: dict[SensorName, Imagery]
     labels: dict[str, str] = Field(default_factory=dict, description="Label source → collection")
     mirror: Mirror | None = Field(None, description="Rewrites the hrefs of its items")

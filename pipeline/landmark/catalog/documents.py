@@ -1,44 +1,59 @@
-"""STAC documents by path or URL: a catalogue, an ItemCollection or an Item, read as one stream of items."""
+"""What can be asked of an archive, and archives that are documents: a catalogue, an ItemCollection or an Item."""
 
-import json
+import datetime as dt
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import pystac
+from pystac.stac_io import RetryStacIO
+from shapely.geometry.base import BaseGeometry
 
 from landmark.base.errors import InputError
+from landmark.io.http import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A STAC document. Hrefs under `root` (a folder or URL, ending in a slash) are recorded relative to it."""
+class Query:
+    """Which items are wanted. An archive may answer with more, but leaves out none that match.
+
+    Attributes:
+        region: They meet it, in EPSG:4326; None is the whole Earth.
+        interval: They describe a moment in it, both ends included, UTC; None is any time.
+        max_cloud_pct: They say no more cloud than this; items that say nothing match.
+    """
+
+    collections: frozenset[str]
+    region: BaseGeometry | None = None
+    interval: tuple[dt.datetime, dt.datetime] | None = None
+    max_cloud_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document(ABC):
+    """An archive of STAC items. Hrefs under `root` (a folder or URL, ending in a slash) are recorded relative to it."""
 
     href: str
     root: str
     id: str
-    content: dict[str, Any]
 
-    def items(self, collections: set[str]) -> Iterator[pystac.Item]:
-        """Items of the given collections, each with absolute asset hrefs.
+    @abstractmethod
+    def items(self, query: Query) -> Iterator[pystac.Item]:
+        """At least the items a query asks for, each with absolute asset hrefs.
 
         Raises:
-            InputError: a linked document is missing or malformed.
+            InputError: the archive cannot be reached, or what it says is no STAC.
         """
-        try:
-            for item in self._all(collections):
-                if item.collection_id in collections:
-                    item.make_asset_hrefs_absolute()
-                    yield item
-        except Exception as error:  # pystac raises whatever the document provokes, and a bare Exception for a 404
-            raise InputError(f"{self.href}: a document it links to cannot be read: {error}") from error
+
+    @abstractmethod
+    def holds(self, collection: str) -> bool:
+        """True where the archive has such a collection."""
 
     @property
     def remote(self) -> bool:
-        """True where the document lies behind a URL."""
+        """True where the archive lies behind a URL."""
         return "://" in self.root
 
     def relative(self, href: str) -> str:
@@ -51,7 +66,32 @@ class Document:
         """Where a recorded href lies now."""
         return href if "://" in href else self.root + href
 
-    def _all(self, collections: set[str]) -> Iterator[pystac.Item]:
+
+@dataclass(frozen=True, slots=True)
+class Static(Document):
+    """A STAC document that says all it has: whatever is asked, all items of the collections are read."""
+
+    content: dict[str, Any]
+
+    def items(self, query: Query) -> Iterator[pystac.Item]:
+        """Items of the collections asked for, each with absolute asset hrefs.
+
+        Raises:
+            InputError: a linked document is missing or malformed.
+        """
+        try:
+            for item in self._all(query.collections):
+                if item.collection_id in query.collections:
+                    item.make_asset_hrefs_absolute()
+                    yield item
+        except Exception as error:  # pystac raises whatever the document provokes, and a bare Exception for a 404
+            raise InputError(f"{self.href}: a document it links to cannot be read: {error}") from error
+
+    def holds(self, collection: str) -> bool:
+        """True where there is an item of the collection."""
+        return any(True for _ in self.items(Query(frozenset({collection}))))
+
+    def _all(self, collections: frozenset[str]) -> Iterator[pystac.Item]:
         kind = self.content["type"]
         if kind == "FeatureCollection":
             for feature in self.content["features"]:
@@ -62,51 +102,12 @@ class Document:
             item.set_self_href(self.href)
             yield item
         else:
-            top = pystac.read_file(self.href)
+            top = pystac.read_file(self.href, stac_io=RetryStacIO(retry=PATIENCE))
             assert isinstance(top, pystac.Catalog)
             yield from _walk(top, collections)
 
 
-def open_document(href: str) -> Document:
-    """Read a STAC document; a folder means the `catalog.json` or `collection.json` in it.
-
-    Raises:
-        InputError: nothing there, not JSON, or not STAC.
-    """
-    href = _file(href)
-    try:
-        text = pystac.StacIO.default().read_text(href)
-    except Exception as error:  # a bare Exception, where the server answers 404
-        raise InputError(f"{href}: cannot be read: {error}") from error
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{href}: not JSON: {error}") from error
-    kinds = ("Catalog", "Collection", "FeatureCollection", "Feature")
-    if not isinstance(content, dict) or content.get("type") not in kinds:
-        raise InputError(
-            f"{href}: not a STAC catalogue, ItemCollection or Item: its `type` is none of {', '.join(kinds)}"
-        )
-    return Document(href, href.rsplit("/", 1)[0] + "/", str(content.get("id", Path(href).name)), content)
-
-
-def _file(href: str) -> str:
-    if urlparse(href).scheme in ("http", "https"):
-        return href
-    path = Path(href).expanduser().resolve()
-    if path.is_dir():
-        for name in ("catalog.json", "collection.json"):
-            if (path / name).is_file():
-                return str(path / name)
-        raise InputError(f"{path}: holds neither catalog.json nor collection.json")
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file; --catalog takes a STAC catalogue, ItemCollection or Item by path or URL"
-        )
-    return str(path)
-
-
-def _walk(catalog: pystac.Catalog, collections: set[str]) -> Iterator[pystac.Item]:
+def _walk(catalog: pystac.Catalog, collections: frozenset[str]) -> Iterator[pystac.Item]:
     """Items below a catalogue, without opening collections nobody asked for."""
     if isinstance(catalog, pystac.Collection) and catalog.id not in collections:
         return

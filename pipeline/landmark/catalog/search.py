@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import MappingProxyType
 
 import pystac
@@ -18,13 +19,15 @@ from landmark.base.profiles import Imagery, Provider, SensorName, load_sensor
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Crosswalk
 from landmark.catalog.dialect import acquisition, footprint, interval
-from landmark.catalog.documents import Document
+from landmark.catalog.documents import Document, Query
 from landmark.catalog.labels import Given, label_collection, of_files, of_item
 
 log = logging.getLogger(__name__)
 
 _SAME_GROUND = 0.9
 _MARGIN_DEG = 0.05
+# Providers' `datetime` of a scene lies a while after the start of the datatake that names it.
+_MARGIN = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,11 @@ def search(
     region = recipe.region.geometry
     near = region.buffer(_MARGIN_DEG)
     shapely.prepare([region, near])
-    seen: Counter[str] = Counter()
     found: list[Acquisition | Outcome] = []
     labels: list[LabelRaster] = []
-    for item in document.items({*imagery, *sources}):
+    queries = _queries(recipe, imagery, sources, region=region, near=near)
+    for item in chain.from_iterable(document.items(query) for query in queries):
         collection = str(item.collection_id)
-        seen[collection] += 1
         try:
             if collection in sources:
                 # A cell whose centre lies in the region may reach over its edge.
@@ -73,17 +75,32 @@ def search(
             raise InputError(f"{item.get_self_href() or document.href}: {error}") from error
     refused = [one for one in found if isinstance(one, Outcome)]
     merged = merge(one for one in found if isinstance(one, Acquisition))
-    wanted = [one for one in merged if (one.cloud_pct or 0) <= recipe.clouds.max_item_pct]
     for collection, name in imagery.items():
-        if not any(one.sensor == name for one in wanted):
-            raise EmptySearch(_nothing(name, collection, seen, recipe, document) + _because(refused))
+        if not any(one.sensor == name for one in merged):
+            raise EmptySearch(_nothing(name, collection, recipe, document) + _because(refused))
     for collection, crosswalk in sources.items():
         if not any(raster.vintage.name == crosswalk.name for raster in labels):
-            raise EmptySearch(_nothing(crosswalk.name, collection, seen, recipe, document))
+            raise EmptySearch(_nothing(crosswalk.name, collection, recipe, document))
     for one in refused:
         log.warning("%s is left out: %s (%s)", one.id, Reason[one.reason].text, one.detail)
     labels += _in_files(recipe, crosswalks, files, near)
-    return Found(wanted, sorted(labels, key=lambda raster: (raster.item, raster.layer or "")), refused)
+    return Found(merged, sorted(labels, key=lambda raster: (raster.item, raster.layer or "")), refused)
+
+
+def _queries(
+    recipe: Recipe,
+    imagery: dict[str, SensorName],
+    sources: dict[str, Crosswalk],
+    *,
+    region: BaseGeometry,
+    near: BaseGeometry,
+) -> list[Query]:
+    """What to ask for: images by region, time and cloud, each sensor by itself; labels by region alone."""
+    start, end = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (recipe.time.start, recipe.time.end))
+    span = start - _MARGIN, end + dt.timedelta(days=1) + _MARGIN
+    clouds = {"s2": recipe.clouds.max_item_pct}
+    images = [Query(frozenset({name}), region, span, clouds.get(sensor)) for name, sensor in imagery.items()]
+    return [*images, Query(frozenset(sources), near)] if sources else images
 
 
 def _in_files(
@@ -141,7 +158,7 @@ def _imagery(provider: Provider, sensor: SensorName) -> Imagery:
 def _acquisitions(
     item: pystac.Item, document: Document, recipe: Recipe, provider: Provider, sensor: SensorName
 ) -> list[Acquisition | Outcome]:
-    """The item as an acquisition, or why it is none, if it lies in the recipe's time."""
+    """The item as an acquisition, or why it is none, if it has the recipe's time and orbit and no more than its cloud."""
     profile = load_sensor(sensor)
     one = acquisition(item, document, sensor=profile, imagery=provider.sensors[sensor], mirror=provider.mirror)
     if isinstance(one, Outcome):
@@ -149,6 +166,7 @@ def _acquisitions(
     if profile.mask is not None and profile.mask.band not in one.items[0].assets:
         log.warning("%s has no %s: clouds.max_chip_pct cannot be kept for its chips", item.id, profile.mask.band)
     wanted = recipe.orbit_direction in ("any", one.orbit_direction) or sensor != "s1"
+    wanted &= (one.cloud_pct or 0) <= recipe.clouds.max_item_pct
     return [one] if wanted and _in_time(one.moment, recipe) else []
 
 
@@ -161,8 +179,8 @@ def _because(refused: list[Outcome]) -> str:
     return "".join(f"; {number} left out: {Reason[reason].text}" for reason, number in sorted(counts.items()))
 
 
-def _nothing(what: str, collection: str, seen: Counter[str], recipe: Recipe, document: Document) -> str:
-    if not seen[collection]:
+def _nothing(what: str, collection: str, recipe: Recipe, document: Document) -> str:
+    if not document.holds(collection):
         return f"{document.href}: holds no item of collection {collection!r}, where {recipe.provider} keeps {what}"
     return (
         f"{document.href}: no {what} item meets the region {_box(recipe)}, {recipe.time.start} to {recipe.time.end}"

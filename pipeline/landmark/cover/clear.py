@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from landmark.base.archive import Acquisition
 from landmark.base.profiles import Mask
 from landmark.base.schemas import CLEAR
+from landmark.io.access import OPEN, Access
 from landmark.io.raster import Header, Unread, Unreadable, opened
 
 
@@ -24,6 +25,7 @@ class ClearUnit:
     cell_m: float
     mask: Mask
     root: str
+    access: Access = OPEN
 
 
 def clear_units(
@@ -34,9 +36,10 @@ def clear_units(
     cell_m: float,
     mask: Mask,
     root: str,
+    access: Access = OPEN,
 ) -> list[ClearUnit]:
     """One unit per acquisition of a shortlist (acquisition id → rows of the cells)."""
-    return [ClearUnit(acquisitions[id], cells.take(rows), cell_m, mask, root) for id, rows in shortlist.items()]
+    return [ClearUnit(acquisitions[id], cells.take(rows), cell_m, mask, root, access) for id, rows in shortlist.items()]
 
 
 def look(unit: ClearUnit) -> pa.Table:
@@ -60,7 +63,9 @@ def look(unit: ClearUnit) -> pa.Table:
 def _masks(unit: ClearUnit) -> Iterator[tuple[str, NDArray[Any]]]:
     hrefs = [item.assets[unit.mask.band] for item in unit.acquisition.items]
     with ExitStack() as stack:
-        rasters = [stack.enter_context(opened(href if "://" in href else unit.root + href)) for href in hrefs]
+        rasters = [
+            stack.enter_context(opened(href if "://" in href else unit.root + href, unit.access)) for href in hrefs
+        ]
         places = _places(unit, rasters[0].header)
         size = round(unit.cell_m / rasters[0].header.pixel)
         chips = (raster.chips([place for place, _ in places], size) for raster in rasters)

@@ -13,6 +13,7 @@ from landmark.base.labels import Labels
 from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.cover.codes import NONE
 from landmark.cover.sampling import Points, codes_at, probabilities_at
+from landmark.io.access import OPEN, Access
 
 # Editions kept at hand: those of two neighbouring periods, and what lies between.
 _KEPT = 4
@@ -71,8 +72,15 @@ class Served:
 class Editions:
     """The editions of one source over some cells, read as they are asked for."""
 
-    def __init__(self, source: Source, rasters: Sequence[LabelRaster], points: Points, shape: tuple[int, int]) -> None:
-        self._source, self._points, self._shape = source, points, shape
+    def __init__(
+        self,
+        source: Source,
+        rasters: Sequence[LabelRaster],
+        points: Points,
+        shape: tuple[int, int],
+        access: Access = OPEN,
+    ) -> None:
+        self._source, self._points, self._shape, self._access = source, points, shape, access
         self._rasters: dict[LabelVintage, list[LabelRaster]] = {}
         for raster in rasters:
             self._rasters.setdefault(raster.vintage, []).append(raster)
@@ -151,14 +159,14 @@ class Editions:
         """(cell, pixel); the earlier map wins where two of an edition overlap."""
         codes = np.full(len(self._points), NONE, np.int32)
         for raster in self._rasters[edition]:
-            codes = np.where(codes == NONE, codes_at(raster, self._source.crosswalk, self._points), codes)
+            codes = np.where(codes == NONE, codes_at(raster, self._source.crosswalk, self._points, self._access), codes)
         return codes.reshape(self._shape)
 
     def _edition_shares(self, edition: LabelVintage) -> NDArray[np.float32]:
         """(class, cell, pixel); the earlier map wins where two of an edition overlap."""
         shares: NDArray[np.float32] | None = None
         for raster in self._rasters[edition]:
-            found = probabilities_at(raster, self._source.crosswalk, self._points)
+            found = probabilities_at(raster, self._source.crosswalk, self._points, self._access)
             shares = found if shares is None else np.where(np.isnan(shares), found, shares)
         assert shares is not None
         return shares.reshape(-1, *self._shape)

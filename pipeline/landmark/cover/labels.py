@@ -15,6 +15,7 @@ from landmark.base.taxonomy import LabelVintage
 from landmark.cover.codes import NONE
 from landmark.cover.editions import Editions, Period, Served, Source
 from landmark.cover.sampling import Points
+from landmark.io.access import OPEN, Access
 
 # Cells measured in one read: about 12 km, a window of a few million label pixels at 10 m.
 _BATCH_CELLS = 10
@@ -27,7 +28,7 @@ class CoverUnit:
     Attributes:
         cells: Rows of the CELLS table.
         sources: In order of precedence.
-        rasters: Those that may meet the cells.
+        rasters: Those that may meet the cells; access: How their hrefs are read.
     """
 
     cells: pa.Table
@@ -36,6 +37,7 @@ class CoverUnit:
     sources: tuple[Source, ...]
     periods: tuple[Period, ...]
     rasters: tuple[LabelRaster, ...]
+    access: Access = OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def cover_units(
     patch_px: int,
     sources: tuple[Source, ...],
     periods: tuple[Period, ...],
+    access: Access = OPEN,
 ) -> Iterator[CoverUnit]:
     """Cut a CELLS table into batches of neighbours, each with the label maps that meet it."""
     span = _BATCH_CELLS * cell_m
@@ -77,7 +80,7 @@ def cover_units(
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
         meeting = tuple(raster for raster in rasters if raster.footprint.intersects(area))
-        yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting)
+        yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting, access)
 
 
 def measure(unit: CoverUnit) -> Cover:
@@ -88,10 +91,7 @@ def measure(unit: CoverUnit) -> Cover:
     """
     x, y = _pixel_centres(unit)
     points = Points(unit.cells["epsg"][0].as_py(), x.ravel(), y.ravel())
-    readers = [
-        Editions(source, [one for one in unit.rasters if one.vintage.name == source.crosswalk.name], points, x.shape)
-        for source in unit.sources
-    ]
+    readers = [Editions(source, _rasters(unit, source), points, x.shape, unit.access) for source in unit.sources]
     numbers: dict[LabelVintage | None, int] = {None: -1}
     columns: dict[str, list[Any]] = {name: [] for name in cover_schema([]).names}
     gaps: dict[tuple[str, str], int] = {}
@@ -112,6 +112,10 @@ def measure(unit: CoverUnit) -> Cover:
     table = pa.table(columns, schema=cover_schema(source.crosswalk.name for source in unit.sources))
     editions = tuple(edition for edition in numbers if edition is not None)
     return Cover(table.sort_by([("cell", "ascending"), ("period", "ascending")]), editions, gaps)
+
+
+def _rasters(unit: CoverUnit, source: Source) -> list[LabelRaster]:
+    return [one for one in unit.rasters if one.vintage.name == source.crosswalk.name]
 
 
 def gathered(sources: Sequence[Source], covers: Iterable[Cover]) -> Cover:

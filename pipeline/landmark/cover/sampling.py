@@ -13,6 +13,7 @@ from landmark.base.archive import LabelRaster
 from landmark.base.errors import InputError
 from landmark.base.taxonomy import Crosswalk
 from landmark.cover.codes import NONE, BadCodes, canonical, from_attributes, whole
+from landmark.io.access import OPEN, Access
 from landmark.io.raster import Raster, Unreadable, opened
 from landmark.io.vector import NotPolygons, crs_of, polygons
 
@@ -36,7 +37,7 @@ class Points:
         return self._last[1:]
 
 
-def codes_at(label: LabelRaster, crosswalk: Crosswalk, points: Points) -> NDArray[np.int32]:
+def codes_at(label: LabelRaster, crosswalk: Crosswalk, points: Points, access: Access = OPEN) -> NDArray[np.int32]:
     """The code at each point, -1 where the map has none.
 
     Raises:
@@ -46,7 +47,7 @@ def codes_at(label: LabelRaster, crosswalk: Crosswalk, points: Points) -> NDArra
         if label.field is not None:
             return _polygon_codes(label, label.field, crosswalk, points)
         codes = np.full(len(points), NONE, np.int32)
-        with opened(label.href) as raster:
+        with opened(label.href, access) as raster:
             window = _Window(raster, points)
             values, valid = window.read(_code_band(raster, crosswalk))
             if _zero_may_be_nothing(raster, crosswalk, values, valid):
@@ -55,7 +56,9 @@ def codes_at(label: LabelRaster, crosswalk: Crosswalk, points: Points) -> NDArra
         return codes
 
 
-def probabilities_at(label: LabelRaster, crosswalk: Crosswalk, points: Points) -> NDArray[np.float32]:
+def probabilities_at(
+    label: LabelRaster, crosswalk: Crosswalk, points: Points, access: Access = OPEN
+) -> NDArray[np.float32]:
     """The probability of each class (in the order of their codes) at each point, NaN where the map has none.
 
     Raises:
@@ -65,7 +68,7 @@ def probabilities_at(label: LabelRaster, crosswalk: Crosswalk, points: Points) -
     with _named(label):
         if label.field is not None:
             raise BadCodes("holds polygons, which have no probabilities: take `composite: mode`")
-        with opened(label.href) as raster:
+        with opened(label.href, access) as raster:
             window = _Window(raster, points)
             for row, (share, valid) in enumerate(_shares(window, raster, crosswalk)):
                 found[row, window.points[valid]] = share[valid]

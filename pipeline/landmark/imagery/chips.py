@@ -13,6 +13,7 @@ from landmark.base.outcomes import Outcome
 from landmark.base.pixels import gamma0_to_stored, pixels_sha256, remove_offset
 from landmark.base.profiles import Imagery, Sensor
 from landmark.imagery.values import Power, block_mean, darkest, implausible, interpolated, linear_power
+from landmark.io.access import OPEN, Access
 from landmark.io.raster import Header, Raster, Unread, Unreadable, opened
 
 _LATTICE_PX = 1e-3
@@ -32,7 +33,7 @@ class Cut:
     Attributes:
         ids: Sample ids.
         corners: (left, top) of each chip in metres of the acquisition's CRS.
-        root: Prefix of relative hrefs.
+        root: Prefix of relative hrefs; access: How others are read.
         max_chip_pct: Limit of cloud plus shadow; min_valid_pct: of pixels with data in every band.
     """
 
@@ -46,6 +47,7 @@ class Cut:
     resolution_m: float
     max_chip_pct: float
     min_valid_pct: float
+    access: Access = OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def cut(what: Cut) -> Iterator[Chip | Outcome]:
             told.add(result.id)
             yield result
     except (_Refused, Unreadable) as error:
-        reason, detail = (error.reason, error.detail) if isinstance(error, _Refused) else ("read_error", str(error))
+        reason, detail = error.reason, error.detail if isinstance(error, _Refused) else str(error)
         for id, _ in pending:
             if id not in told:
                 yield _outcome(what, id, reason, detail)
@@ -145,9 +147,9 @@ def _cut(what: Cut, pending: list[tuple[str, tuple[float, float]]]) -> Iterator[
 def _open(stack: ExitStack, what: Cut, item: Item, band: str) -> Raster:
     href = item.assets[band]
     try:
-        return stack.enter_context(opened(href if "://" in href else what.root + href))
+        return stack.enter_context(opened(href if "://" in href else what.root + href, what.access))
     except Unreadable as error:
-        raise Unreadable(f"{band} of {item.id}: {error}") from error
+        raise type(error)(f"{band} of {item.id}: {error}") from error
 
 
 def _layer(what: Cut, band: str, factor: int, rasters: Sequence[Raster], corner: tuple[float, float]) -> _Layer:

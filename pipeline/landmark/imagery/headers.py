@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from landmark.base.archive import Acquisition
 from landmark.base.outcomes import Outcome
+from landmark.io.access import OPEN, Access
 from landmark.io.raster import Unreadable, opened
 
 
@@ -14,6 +15,7 @@ class Look:
     acquisition: Acquisition
     band: str
     root: str
+    access: Access = OPEN
 
 
 def look(what: Look) -> Acquisition | Outcome:
@@ -21,7 +23,7 @@ def look(what: Look) -> Acquisition | Outcome:
     one = what.acquisition
     href = one.items[0].assets[what.band]
     try:
-        with opened(href if "://" in href else what.root + href) as raster:
+        with opened(href if "://" in href else what.root + href, what.access) as raster:
             header = raster.header
     except Unreadable as error:
         return Outcome(one.items[0].id, "", "catalog", "read_error", f"{what.band}: {error}")

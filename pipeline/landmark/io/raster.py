@@ -1,9 +1,10 @@
 """The one raster-read kernel: every block of a raster is read once, every chip in it cut, and the block forgotten."""
 
 import logging
+import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,11 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from landmark.io.access import OPEN, Access, NoToken
+
 log = logging.getLogger(__name__)
+
+_REFUSED = re.compile(r"HTTP response code: (401|403|409)")
 
 # One folder listing or side-car probe per band would be a request each; retries cover what passes by itself.
 _GDAL = {
@@ -52,36 +57,95 @@ class Unread:
 
 
 class Unreadable(Exception):
-    """The raster cannot be opened."""
+    """The raster cannot be read. The message names no address, so that it can stand in a ledger."""
+
+    reason = "read_error"
+
+
+class Forbidden(Unreadable):
+    """The archive refuses the raster, or no token for it can be had."""
+
+    reason = "forbidden"
 
 
 @contextmanager
-def opened(href: str) -> Iterator["Raster"]:
-    """A raster open for reading.
+def opened(href: str, access: Access = OPEN) -> Iterator["Raster"]:
+    """A raster open for reading; where its address lapses meanwhile, it is opened anew.
 
     Raises:
         Unreadable: missing, refused, or not a raster.
     """
-    try:
-        with rasterio.Env(**_GDAL), _open(href) as dataset:
-            yield Raster(dataset)
-    except RasterioError as error:
-        log.warning("%s: %s", href, error)
-        raise Unreadable(type(error).__name__) from error
+    with rasterio.Env(**_GDAL), _Source(href, access) as source:
+        try:
+            yield Raster(source.open(), source)
+        except RasterioError as error:
+            log.warning("%s: %s", href, source.clean(error))
+            raise Unreadable(type(error).__name__) from None
 
 
-def _open(href: str) -> Any:
-    with warnings.catch_warnings():
-        # Whoever asks for the header sees that it places the raster nowhere.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(href)
+class _Source:
+    """Where a raster is read from: an href, and the address it has for now."""
+
+    def __init__(self, href: str, access: Access) -> None:
+        self.href, self._access, self._url = href, access, href
+        self._datasets = ExitStack()
+
+    def __enter__(self) -> "_Source":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._datasets.close()
+
+    @property
+    def signed(self) -> bool:
+        """True where the address is good for a while only."""
+        return self._url != self.href
+
+    def open(self) -> Any:
+        """The raster, with a fresh token where the one at hand is refused."""
+        self._url = self._address(lambda: self._access.url(self.href))
+        try:
+            return self._open()
+        except Forbidden:
+            if not self.signed:
+                raise
+            return self.again()
+
+    def again(self) -> Any:
+        """The raster, with another token than before."""
+        self._url = self._address(lambda: self._access.renewed(self.href, self._url))
+        return self._open()
+
+    def clean(self, error: Exception) -> str:
+        """What an error says, without the token: GDAL names files by the last part of their address."""
+        tail, name = (place.rsplit("/", 1)[-1] for place in (self._url, self.href))
+        return str(error).replace(self._url, self.href).replace(tail, name)
+
+    def _address(self, made: Callable[[], str]) -> str:
+        try:
+            return made()
+        except NoToken as error:
+            log.warning("%s: %s", self.href, error)
+            raise Forbidden(str(error)) from None
+
+    def _open(self) -> Any:
+        try:
+            with warnings.catch_warnings():
+                # Whoever asks for the header sees that it places the raster nowhere.
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                return self._datasets.enter_context(rasterio.open(self._url))
+        except RasterioError as error:
+            if code := _REFUSED.search(str(error)):
+                log.warning("%s: %s", self.href, self.clean(error))
+                raise Forbidden(f"the archive answers {code[1]}") from None
+            raise
 
 
 class Raster:
     """An open raster."""
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
+    def __init__(self, dataset: Any, source: _Source | None = None) -> None:
+        self._dataset, self._source = dataset, source or _Source(dataset.name, OPEN)
 
     @property
     def header(self) -> Header:
@@ -156,7 +220,7 @@ class Raster:
     def _read(self, window: Window) -> Iterator[tuple[Window, NDArray[Any] | str]]:
         """The window's pixels; block by block where the whole cannot be read, with a reason in place of a bad block."""
         try:
-            yield window, self._dataset.read(1, window=window)
+            yield window, self._read_again(lambda data: data.read(1, window=window))
         except RasterioError:
             block_w = self._dataset.block_shapes[0][1]
             for left in range(window.col_off, window.col_off + window.width, block_w):
@@ -164,8 +228,23 @@ class Raster:
                 try:
                     yield part, self._dataset.read(1, window=part)
                 except RasterioError as error:
-                    log.warning("%s: %s: %s", self._dataset.name, part, error)
+                    log.warning("%s: %s: %s", self._source.href, part, self._source.clean(error))
                     yield part, f"block at row {part.row_off}, column {part.col_off} unreadable"
+
+    def _read_again(self, read: Callable[[Any], Any]) -> Any:
+        """What `read` makes of the dataset; GDAL does not say why it failed, so a signed one is tried with a new token.
+
+        Raises:
+            RasterioError: unreadable.
+            Forbidden: the archive takes no token any more, or none can be had.
+        """
+        try:
+            return read(self._dataset)
+        except RasterioError:
+            if not self._source.signed:
+                raise
+        self._dataset = self._source.again()
+        return read(self._dataset)
 
     def window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
         """Pixels of a window inside the raster as a masked array (y, x); what the file says is no data is masked.
@@ -174,9 +253,10 @@ class Raster:
             Unreadable: a block cannot be read.
         """
         try:
-            return self._dataset.read(band, window=Window(col, row, width, height), masked=True)
+            part = Window(col, row, width, height)
+            return self._read_again(lambda data: data.read(band, window=part, masked=True))
         except RasterioError as error:
-            raise Unreadable(str(error)) from error
+            raise Unreadable(self._source.clean(error)) from None
 
     @property
     def bands(self) -> tuple[str | None, ...]:

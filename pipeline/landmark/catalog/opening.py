@@ -1,0 +1,80 @@
+"""Opens an archive by path or URL, whatever it is: a STAC API, a STAC document, or STAC-GeoParquet."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from stac_geoparquet.arrow import stac_table_to_items
+
+from landmark.base.errors import InputError
+from landmark.catalog.api import Api, connection
+from landmark.catalog.documents import Document, Static
+
+_KINDS = ("Catalog", "Collection", "FeatureCollection", "Feature")
+
+
+def open_document(href: str) -> Document:
+    """The archive at a path or URL; a folder means the `catalog.json` or `collection.json` in it.
+
+    Raises:
+        InputError: nothing there, neither JSON nor Parquet, or not STAC.
+    """
+    href = _file(href)
+    data = _read(href)
+    content = _table(href, data) if data[:4] == b"PAR1" else _json(href, data)
+    if any(link.get("rel") == "search" for link in content.get("links", ()) if isinstance(link, dict)):
+        return Api(href, href.rstrip("/") + "/", str(content.get("id", href)), connection())
+    return Static(href, href.rsplit("/", 1)[0] + "/", str(content.get("id", Path(href).name)), content)
+
+
+def _file(href: str) -> str:
+    if urlparse(href).scheme in ("http", "https"):
+        return href
+    path = Path(href).expanduser().resolve()
+    if path.is_dir():
+        for name in ("catalog.json", "collection.json"):
+            if (path / name).is_file():
+                return str(path / name)
+        raise InputError(f"{path}: holds neither catalog.json nor collection.json")
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file; --catalog takes a STAC API, catalogue, ItemCollection, Item or STAC-GeoParquet"
+            " by path or URL"
+        )
+    return str(path)
+
+
+def _read(href: str) -> bytes:
+    try:
+        if "://" not in href:
+            return Path(href).read_bytes()
+        to = connection()
+        answer = to.session.get(href, timeout=to.timeout)
+        answer.raise_for_status()
+        return bytes(answer.content)
+    except OSError as error:  # requests' errors are OSErrors, too
+        raise InputError(f"{href}: cannot be read: {error}") from error
+
+
+def _json(href: str, data: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise InputError(f"{href}: not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("type") not in _KINDS:
+        raise InputError(
+            f"{href}: not a STAC API, catalogue, ItemCollection or Item: its `type` is none of {', '.join(_KINDS)}"
+        )
+    return content
+
+
+def _table(href: str, data: bytes) -> dict[str, Any]:
+    """The rows of STAC-GeoParquet as an ItemCollection."""
+    try:
+        return {"type": "FeatureCollection", "features": list(stac_table_to_items(pq.read_table(io.BytesIO(data))))}
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{href}: not STAC-GeoParquet: {error}") from error

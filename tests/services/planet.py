@@ -1,0 +1,47 @@
+"""The tests' small world in the real services: items in the API, blobs in private containers, hrefs unsigned."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.services.client import Services
+
+# Collection → account and container, as the Planetary Computer has them.
+PLACES = {
+    "sentinel-2-l2a": ("sentinel2l2a01", "sentinel2-l2"),
+    "sentinel-1-rtc": ("sentinel1euwestrtc", "sentinel1-grd-rtc"),
+    "esa-worldcover": ("ai4edataeuwest", "esa-worldcover"),
+}
+Json = dict[str, Any]
+
+
+def collections(world: Path) -> list[Json]:
+    """The world's collections, without links."""
+    return [json.loads((world / name / "collection.json").read_text()) | {"links": []} for name in PLACES]
+
+
+def items(world: Path) -> Iterator[Json]:
+    """The world's items, without links, their assets in the blob store."""
+    for name, (account, container) in PLACES.items():
+        for path in sorted((world / name).glob("*/*.json")):
+            item = json.loads(path.read_text()) | {"links": []}
+            for asset in item["assets"].values():
+                asset["href"] = f"http://{account}.blob.core.windows.net/{container}/{path.stem}/{asset['href'][2:]}"
+            yield item
+
+
+def move_in(services: Services, world: Path, shared: Path) -> None:
+    """Publish the world and upload its rasters, once for all test processes."""
+    done = shared / "planet"
+    with (shared / "planet.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if done.exists():
+            return
+        for name, (account, container) in PLACES.items():
+            files = {str(path.relative_to(world / name)): path.read_bytes() for path in (world / name).glob("*/*.tif")}
+            services.upload(account, container, files)
+        (shared / "published").mkdir()
+        services.publish(shared / "published", collections(world), items(world))
+        done.touch()
