@@ -13,13 +13,14 @@ def trial(
     region: options.Region = None,
     sensors: options.Sensors = None,
     catalog: options.Catalog = None,
+    labels: options.Labels = None,
     out: options.Out = None,
     workers: options.Workers = None,
     samples: Annotated[int, typer.Option(min=1, help="About how many samples.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Another seed looks at other places.")] = 0,
 ) -> None:
     """Build a few samples in corpora/<recipe>-try and write sheet.html, a page to look at."""
-    whole = options.recipe(recipe, region, sensors, None)
+    whole = options.recipe(recipe, region, sensors, None, labels=labels)
     from landmark.build import Request
     from landmark.run import Where
     from landmark.trial import trial_recipe, try_out
@@ -41,4 +42,4 @@ def trial(
             catalog=catalog,
             progress=progress,
         )
-        typer.echo(try_out(request, notes=notes, left_out=getattr(whole, "left_out", ())))
+        typer.echo(try_out(request, notes=notes, left_out=whole.left_out))
