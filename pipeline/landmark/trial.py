@@ -21,7 +21,7 @@ from landmark.base.errors import EmptySearch, NoCoverage
 from landmark.base.files import Strict
 from landmark.base.hashing import ranks
 from landmark.base.manifest import Lock, Manifest, read_document
-from landmark.base.recipe import Recipe, Region, Sampling, TimeRange
+from landmark.base.recipe import Recipe, Region, TimeRange
 from landmark.io.store import held, write_bytes
 from landmark.view import page
 
@@ -33,11 +33,13 @@ _BOX_DEG = 0.3
 
 def trial_recipe(recipe: Recipe, *, samples: int, seed: int, narrow: bool) -> Recipe:
     """The recipe for about so many samples; `narrow` cuts a wide region down to a few boxes."""
+    # With the recipe's own seed a cell has the split it will have in the whole corpus.
+    sampling = {"fraction": 1.0, "cells": None, "seed": recipe.sampling.seed + seed}
     changes = {
         "name": f"{recipe.name[:59]}-try",
         "title": f"{recipe.title or recipe.name}, tried out",
         "limit": max(1, samples // (len(recipe.sensors) * _periods(recipe.time))),
-        "sampling": Sampling(seed=seed),
+        "sampling": recipe.sampling.model_copy(update=sampling),
     }
     region = recipe.region.geometry
     if narrow and region.area > _BOXES * _BOX_DEG**2:

@@ -7,7 +7,7 @@ import shapely
 from pyproj import Geod
 
 from landmark.base.files import known, load, room
-from landmark.base.recipe import Labels, Recipe, load_recipe
+from landmark.base.recipe import Recipe, load_recipe
 from landmark.base.taxonomy import Crosswalk
 
 INSIDE = {
@@ -24,9 +24,6 @@ INSIDE = {
 }
 OUTSIDE = {"Kyiv": (30.5, 50.45), "Minsk": (27.56, 53.9), "Moscow": (37.6, 55.75), "Tunis": (10.17, 36.8)}
 
-# Label sources with files of their own are another change's; its merge makes this condition false for good.
-needs_optional_labels = pytest.mark.skipif("optional" not in Labels.model_fields, reason="needs optional label sources")
-
 
 @pytest.fixture(params=["europe", "europe-full", "crisislandmark-like"])
 def shipped(request: pytest.FixtureRequest) -> Recipe:
@@ -34,7 +31,6 @@ def shipped(request: pytest.FixtureRequest) -> Recipe:
     return load_recipe(request.param)
 
 
-@needs_optional_labels
 def test_a_recipe_loads_under_its_own_name_with_sources_that_are_known(shipped: Recipe) -> None:
     assert shipped.name in known("manifests")
     assert shipped.catalog is None
@@ -43,12 +39,10 @@ def test_a_recipe_loads_under_its_own_name_with_sources_that_are_known(shipped: 
         assert load(Crosswalk, "taxonomies", entry.source).target == shipped.taxonomy
 
 
-@needs_optional_labels
 def test_clusters_are_whole_blocks_of_the_rasters(shipped: Recipe) -> None:
     assert shipped.sampling.cluster_px % 512 == 0
 
 
-@needs_optional_labels
 def test_europe_reaches_the_api_with_about_ten_thousand_samples_and_the_same_ground_as_its_full_size() -> None:
     small, full = load_recipe("europe"), load_recipe("europe-full")
     assert small.provider == "planetary-computer"

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import rasterio
 import shapely
 from rasterio.transform import Affine
 
-from landmark.base.recipe import Labels, load_recipe
+from landmark.base.recipe import load_recipe
 from landmark.build import Request, plan
 from landmark.labels import export_script
 from landmark.run import Where
@@ -44,7 +43,6 @@ def written_by_earth_engine(script: Path, folder: Path) -> list[list[Any]]:
     return list(exports)
 
 
-@pytest.mark.skipif("optional" not in Labels.model_fields, reason="needs label sources with files")
 def test_exports_are_read_as_the_script_promises(recipe: Callable[..., Path], tmp_path: Path) -> None:
     plan(Request(load_recipe(str(recipe(labels=[])), limit=4), tmp_path / "first", Where()))
     export_script(tmp_path / "first", tmp_path / "export.py")

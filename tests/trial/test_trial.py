@@ -117,3 +117,10 @@ def test_boxes_of_europe_lie_on_its_ground(tmp_path: Path) -> None:
     boxes = trial_recipe(europe, samples=20, seed=0, narrow=True).region.geometry
     assert europe.region.geometry.covers(boxes)
     assert len(shapely.get_parts(boxes)) == 5
+
+
+def test_labels_that_are_left_out_are_told_on_the_page(landmark: Run, recipe: Callable[..., Path]) -> None:
+    labels = [{"source": "worldcover"}, {"source": "corine", "optional": True}]
+    code, out, err = landmark("try", recipe(labels=labels), "--workers", 0, "--samples", 4)
+    assert code == 0, err
+    assert "give its files with --labels corine=PATH" in Path(out.strip()).read_text()
