@@ -158,7 +158,7 @@ def _imagery(provider: Provider, sensor: SensorName) -> Imagery:
 def _acquisitions(
     item: pystac.Item, document: Document, recipe: Recipe, provider: Provider, sensor: SensorName
 ) -> list[Acquisition | Outcome]:
-    """The item as an acquisition, or why it is none, if it has the recipe's time and orbit and no more than its cloud."""
+    """The item as an acquisition, or why it is none, if its time, orbit and cloud are the recipe's."""
     profile = load_sensor(sensor)
     one = acquisition(item, document, sensor=profile, imagery=provider.sensors[sensor], mirror=provider.mirror)
     if isinstance(one, Outcome):
