@@ -29,13 +29,14 @@ def test_a_build_from_api_and_blobs_is_the_build_from_disk_though_tokens_expire_
 ) -> None:
     by_path = build(Request(load_recipe(str(recipe())), tmp_path / "path", Where(2)))
     refused = archive.refusals()
-    with token_service(lambda _: 2) as tokens:
+    # Good for a second each; the third is of no use when it comes, however fast the machine.
+    with token_service(lambda number: -5 if number == 2 else 1) as tokens:
         code, said = build_from(archive, recipe(), tmp_path / "api", tokens.url, "--workers", "2")
     assert code == 0, said
     by_api = landmark.open(tmp_path / "api").manifest
     assert (by_api.content, by_api.ids, by_api.counts) == (by_path.content, by_path.ids, by_path.counts)
     assert by_api.counts["failed"] == 0 and by_api.lock_digest != by_path.lock_digest
-    assert archive.refusals() > refused, "no token expired while it was in use"
+    assert archive.refusals() > refused, "no token was refused"
     files = b"".join(path.read_bytes() for path in (tmp_path / "api").rglob("*") if path.is_file())
     assert b"127.0.0.1" not in files
     assert all(secret not in said.encode() + files for secret in (b"sig=", b"%3D"))

@@ -12,7 +12,7 @@ from rasterio.transform import Affine
 from landmark.base.errors import EmptySearch, InputError
 from landmark.base.hashing import file_sha256
 from landmark.base.labels import Labels
-from landmark.catalog import Given, file_digest, given_files, open_document, search
+from landmark.catalog import Given, Query, file_digest, given_files, open_document, search
 from landmark.catalog.labels import of_files, of_item
 from tests.catalog.items import anywhere, found_in
 from tests.cover.maps import CORINE, DYNAMIC, IO_LULC, LEFT, TOP, WORLDCOVER, maps, polygons, raster
@@ -213,7 +213,7 @@ def test_a_source_the_provider_lacks_is_refused_with_the_way_to_give_its_files(w
 
 def test_the_end_of_an_io_lulc_item_does_not_belong_to_it(real):
     document = open_document(str(real / "catalog"))
-    items = list(document.items({"io-lulc-annual-v02"}))
+    items = list(document.items(Query(frozenset({"io-lulc-annual-v02"}))))
     years = [of_item(item, document, IO_LULC).vintage for item in items]
     assert sorted(said.start.year for said in years) == [2017, 2020, 2020, 2021, 2023]
     for said in years:
