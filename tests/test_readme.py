@@ -23,17 +23,22 @@ def demo(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     recipe = load_recipe("demo")
     splits = recipe.splits.model_copy(update={"block_m": 1200, "buffer_m": 0.0})
-    output = recipe.output.model_copy(update={"shard_mb": 2.5})
-    small = recipe.model_copy(update={"catalog": str(world), "splits": splits, "output": output})
+    output = recipe.output.model_copy(update={"shard_mb": 2.5, "formats": ("parquet", "webdataset")})
+    # `world:` would lead to the demo's own world, which takes a minute to make.
+    labels = [entry for entry in recipe.labels if not entry.files]
+    changes = {"catalog": str(world), "splits": splits, "output": output, "labels": labels}
+    small = recipe.model_copy(update=changes)
     build(Request(small, folder / "corpora" / "demo", Where()))
     return folder
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["landmark", "pyarrow"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["landmark", "pyarrow", "datasets", "webdataset"])
 def test_the_code_of_the_readme_runs(block: str, demo: Path) -> None:
     shard = sorted((demo / "corpora/demo/shards/g0000").glob("s2-train-00000-*"))[0].name
     code = re.sub(r"s2-train-00000-of-\d+\.parquet", shard, block)
-    done = subprocess.run([sys.executable, "-c", code], cwd=demo, capture_output=True, text=True, env=os.environ)
+    # The cache of `datasets` in the test's folder, and no look for its hub.
+    alone = os.environ | {"HF_HOME": str(demo / "huggingface"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=demo, capture_output=True, text=True, env=alone)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 

@@ -214,7 +214,7 @@ def test_every_reason_survives_staging_and_knows_whether_it_is_final(tmp_path, r
 
 def test_only_faults_that_may_pass_are_retryable():
     assert {name for name, reason in Reason.__members__.items() if not reason.final} == {
-        "read_error", "unit_error", "worker_lost"
+        "read_error", "forbidden", "unit_error", "worker_lost"
     }  # fmt: skip
 
 
