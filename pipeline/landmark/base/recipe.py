@@ -4,63 +4,21 @@ Resolved (region, sensors, limit) it has a digest, and the digest names the corp
 """
 
 import datetime as dt
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import shapely
 from pydantic import Field, PrivateAttr, field_validator, model_validator
-from shapely.geometry.base import BaseGeometry
 
 from landmark.base.errors import InputError
 from landmark.base.files import Strict, find, load, parse, read
 from landmark.base.hashing import digest
 from landmark.base.labels import Labels, present, with_given
 from landmark.base.profiles import Provider, SensorName
+from landmark.base.region import Region, resolved
 
 SPLITS = ("train", "val", "test")
-
-
-class Region(Strict):
-    """Where. One of `bbox`, `geojson`."""
-
-    bbox: tuple[tuple[float, float, float, float], ...] | None = Field(
-        None,
-        description="[west, south, east, north] in degrees, or a list of such; west > east crosses the antimeridian",
-    )
-    geojson: str | dict[str, Any] | None = Field(None, description="Path of a GeoJSON file (EPSG:4326), or a geometry")
-
-    @field_validator("bbox", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, list | tuple) and value and isinstance(value[0], int | float) else value
-
-    @field_validator("bbox")
-    @classmethod
-    def _on_earth(cls, boxes: tuple[tuple[float, float, float, float], ...] | None) -> Any:
-        for west, south, east, north in boxes or ():
-            if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90 and west != east):
-                raise ValueError("a box is [west, south, east, north] in degrees with south < north")
-        return boxes
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "Region":
-        if (self.bbox is None) == (self.geojson is None):
-            raise ValueError("give exactly one of `bbox` and `geojson`")
-        return self
-
-    @property
-    def geometry(self) -> BaseGeometry:
-        """The region in EPSG:4326.
-
-        Raises:
-            InputError: the GeoJSON is unreadable, empty or not an area.
-        """
-        if self.bbox is not None:
-            return shapely.union_all([part for box in self.bbox for part in _boxes(*box)])
-        return _area(self.geojson if self.geojson is not None else {}, "region")
 
 
 class TimeRange(Strict):
@@ -256,7 +214,7 @@ def load_recipe(
     if formats is not None and isinstance(output := value.get("output", {}), dict):
         value["output"] = {**output, "formats": [part.strip() for part in formats.split(",")]}
     recipe = parse(Recipe, value, path)
-    recipe = recipe.model_copy(update={"region": _resolved(recipe.region, path), **_beside(recipe, path)})
+    recipe = recipe.model_copy(update={"region": resolved(recipe.region, path), **_beside(recipe, path)})
     return _complete(recipe.model_copy(update={"labels": with_given(recipe.labels, labels)}))
 
 
@@ -296,35 +254,3 @@ def _region(text: str) -> dict[str, Any]:
     if text.endswith((".geojson", ".json")):
         return {"geojson": str(Path(text).resolve())}
     return load_recipe(text).region.model_dump(mode="json")
-
-
-def _resolved(region: Region, path: Path) -> Region:
-    if isinstance(region.geojson, dict):
-        _area(region.geojson, f"{path}: region.geojson")
-    if not isinstance(region.geojson, str):
-        return region
-    file = path.parent / region.geojson
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: region.geojson: {file} cannot be read as JSON: {error}") from error
-    return Region(bbox=None, geojson=json.loads(shapely.to_geojson(_area(document, str(file)))))
-
-
-def _area(document: str | dict[str, Any], source: str) -> BaseGeometry:
-    try:
-        geometry = shapely.force_2d(shapely.union_all(shapely.get_parts(shapely.from_geojson(json.dumps(document)))))
-    except (shapely.errors.GEOSException, TypeError) as error:
-        raise InputError(f"{source}: not a GeoJSON geometry in EPSG:4326: {error}") from error
-    if geometry.is_empty or geometry.area == 0:
-        raise InputError(f"{source}: must be a polygon, not {geometry.geom_type or 'nothing'}")
-    west, south, east, north = geometry.bounds
-    if west < -180 or east > 180 or south < -90 or north > 90:
-        raise InputError(f"{source}: coordinates are not degrees of EPSG:4326: {geometry.bounds}")
-    return geometry
-
-
-def _boxes(west: float, south: float, east: float, north: float) -> list[BaseGeometry]:
-    if west < east:
-        return [shapely.box(west, south, east, north)]
-    return [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
