@@ -25,7 +25,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
     splits = recipe.splits.model_copy(update={"block_m": 1200, "buffer_m": 0.0})
     output = recipe.output.model_copy(update={"shard_mb": 2.5, "formats": ("parquet", "webdataset")})
     # `world:` would lead to the demo's own world, which takes a minute to make.
-    labels = [entry for entry in recipe.labels if not entry.files]
+    labels = tuple(entry for entry in recipe.labels if not entry.files)
     changes = {"catalog": str(world), "splits": splits, "output": output, "labels": labels}
     small = recipe.model_copy(update=changes)
     build(Request(small, folder / "corpora" / "demo", Where()))

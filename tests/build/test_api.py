@@ -11,7 +11,7 @@ from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
 from landmark.run import Where
 from tests.services.client import Services
-from tests.services.tokens import token_service
+from tests.services.tokens import HOUR, token_service
 
 Write = Callable[..., Path]
 
@@ -24,13 +24,13 @@ def build_from(archive: Services, recipe: Path, out: Path, tokens: str, *options
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_build_from_api_and_blobs_is_the_build_from_disk_though_tokens_expire_in_mid_run(
+def test_a_build_from_api_and_blobs_is_the_build_from_disk_though_a_token_ends_in_mid_run(
     archive: Services, recipe: Write, tmp_path: Path
 ) -> None:
     by_path = build(Request(load_recipe(str(recipe())), tmp_path / "path", Where(2)))
     refused = archive.refusals()
-    # Good for a second each; the third is of no use when it comes, however fast the machine.
-    with token_service(lambda number: -5 if number == 2 else 1) as tokens:
+    # The third has ended when it comes, however fast the machine: its holder is refused in mid-run, and asks again.
+    with token_service(lambda number: -5 if number == 2 else HOUR) as tokens:
         code, said = build_from(archive, recipe(), tmp_path / "api", tokens.url, "--workers", "2")
     assert code == 0, said
     by_api = landmark.open(tmp_path / "api").manifest

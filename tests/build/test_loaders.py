@@ -42,6 +42,9 @@ def repeated(sensor: str, groups: dict[str, NDArray[Any]]) -> NDArray[Any]:
     return np.stack([bands[name] for name in profile.order])
 
 
+MAPS = {"fractions", "finer", "agreement"}
+
+
 def same(sample: landmark.Sample, groups: dict[str, NDArray[Any]]) -> bool:
     """True where a loader's pixels are those of landmark's own reader."""
     stored = repeated(sample.sensor, groups)
@@ -88,9 +91,9 @@ def test_datasets_reads_every_sample_of_a_sensor_in_its_split(
             assert same(sample, loaded(sensor, row))
             assert row["captions"] == sample.captions
             # It writes a map's numbers with ten decimals.
-            assert dict(row["fractions"]) == pytest.approx(sample.fractions, abs=1e-9)
-            assert dict(row["finer"]) == pytest.approx(sample.finer, abs=1e-9)
-            plain = set(sample.fields) - {"fractions", "finer", "captions"}
+            for name in MAPS:
+                assert dict(row[name]) == pytest.approx(sample.fields[name], abs=1e-9)
+            plain = set(sample.fields) - {*MAPS, "captions"}
             assert all(row[name] == sample.fields[name] for name in plain)
 
 
@@ -121,7 +124,7 @@ def test_the_card_says_of_each_column_what_its_file_says(sensor: str, built: Pat
     known = datasets.Features.from_arrow_schema(plain)
     assert list(said) == schema.names
     assert {name: said[name] for name in known} == dict(known)
-    assert {name for name, kind in said.items() if kind == datasets.Json()} == {"fractions", "finer"}
+    assert {name for name, kind in said.items() if kind == datasets.Json()} == MAPS
 
 
 def test_the_card_alone_makes_the_columns_known(built: Path, load: Callable[..., Any], tmp_path: Path) -> None:
