@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from landmark import world as planet
-from tests.services.client import Services, missing, running
+from tests.services.client import Services, missing, once, running
 from tests.services.planet import move_in
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -50,7 +50,7 @@ def services(shared: Path) -> Iterator[Services]:
 @pytest.fixture(scope="session")
 def archive(services: Services, world: Path, shared: Path) -> Services:
     """The services with the small world in them."""
-    move_in(services, world, shared)
+    once(shared, "planet", lambda folder: move_in(services, world, folder))
     return services
 
 

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,24 @@ class Services:
         from azure.storage.blob import ContainerClient
 
         with ContainerClient(f"http://{self.blobs}/{account}", container, credential=KEY) as to:
-            try:
+            with suppress(ResourceExistsError):
                 to.create_container()
-            except ResourceExistsError:
-                pass
             for name, data in files.items():
                 to.upload_blob(name, data, overwrite=True)
 
     def refusals(self) -> int:
         """How many requests the blob store has answered with 403."""
         return self.log.read_text().count('" 403 ')
+
+
+def once(shared: Path, name: str, do: Callable[[Path], None]) -> None:
+    """Do something in a folder of its own, once for all test processes."""
+    with (shared / f"{name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not (shared / name / "done").exists():
+            (shared / name).mkdir(exist_ok=True)
+            do(shared / name)
+            (shared / name / "done").touch()
 
 
 def token(account: str, container: str, seconds: float) -> str:

@@ -1,6 +1,5 @@
 """The tests' small world in the real services: items in the API, blobs in private containers, hrefs unsigned."""
 
-import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,16 +31,9 @@ def items(world: Path) -> Iterator[Json]:
             yield item
 
 
-def move_in(services: Services, world: Path, shared: Path) -> None:
-    """Publish the world and upload its rasters, once for all test processes."""
-    done = shared / "planet"
-    with (shared / "planet.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if done.exists():
-            return
-        for name, (account, container) in PLACES.items():
-            files = {str(path.relative_to(world / name)): path.read_bytes() for path in (world / name).glob("*/*.tif")}
-            services.upload(account, container, files)
-        (shared / "published").mkdir()
-        services.publish(shared / "published", collections(world), items(world))
-        done.touch()
+def move_in(services: Services, world: Path, folder: Path) -> None:
+    """Publish the world and upload its rasters."""
+    for name, (account, container) in PLACES.items():
+        files = {str(path.relative_to(world / name)): path.read_bytes() for path in (world / name).glob("*/*.tif")}
+        services.upload(account, container, files)
+    services.publish(folder, collections(world), items(world))

@@ -18,7 +18,7 @@ from pystac_client import Client
 from pystac_client.conformance import ConformanceClasses
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
-from shapely.geometry import mapping
+from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from landmark.base.errors import InputError
@@ -51,7 +51,11 @@ class Api(Document):
             InputError: the API cannot be reached or refuses, or a slice that cannot be cut further is still too full.
         """
         ask = partial(self._page, self._client(), query)
-        found = {(str(item.get("collection")), str(item.get("id"))): item for item in _whole(ask, _first(query))}
+        try:
+            whole = _whole(ask, _first(query))
+            found = {(str(item["collection"]), str(item["id"])): item for item in whole}
+        except (APIError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._refused(error) from error
         log.info("%s: %d items of %s", self.href, len(found), ", ".join(sorted(query.collections)))
         for _, item in sorted(found.items(), key=lambda entry: entry[0]):
             yield self._item(item)
@@ -78,11 +82,8 @@ class Api(Document):
             asked["filter"] = _cloud(query.max_cloud_pct)
         asked |= {"method": "POST" if posts else "GET", "collections": sorted(query.collections), "limit": limit}
         search = client.search(**asked)
-        try:
-            answer = self.io.read_json(search.url, method=search.method, parameters=search.get_parameters())
-            return _Page.of(answer, part, limit)
-        except (APIError, KeyError, TypeError, ValueError) as error:
-            raise self._refused(error) from error
+        answer = self.io.read_json(search.url, method=search.method, parameters=search.get_parameters())
+        return _Page.of(answer, part, limit)
 
     def _item(self, feature: dict[str, Any]) -> pystac.Item:
         try:
@@ -118,16 +119,33 @@ class _Slice:
             said["datetime"] = "/".join(_text(second) for second in self.seconds)
         return said
 
-    def halves(self) -> list["_Slice"]:
+    def halves(self, items: list[dict[str, Any]]) -> list["_Slice"]:
         """Two slices that hold all of this one, both of them its middle; none where it cannot be cut further.
 
-        Time is cut first. An interval of one second, and none at all, are cut on the ground: items that share
-        a moment or a year lie apart there.
+        It is cut in time or on the ground, where fewer of its items lie on both sides: a year's maps share their time,
+        a year's images of a town their ground.
         """
-        if self.seconds is not None and self.seconds[1] - self.seconds[0] > 1:
-            start, end = self.seconds
-            middle = (start + end) // 2
-            return [replace(self, seconds=(start, middle)), replace(self, seconds=(middle, end))]
+        cuts = [halves for halves in (self._earlier_and_later(), self._here_and_there()) if halves]
+        return min(cuts, key=lambda halves: sum(all(half.holds(item) for half in halves) for item in items), default=[])
+
+    def holds(self, item: dict[str, Any]) -> bool:
+        """True where an item may lie in the slice."""
+        if item.get("geometry") is not None and not shape(item["geometry"]).intersects(self.region):
+            return False
+        if self.seconds is None:
+            return True
+        said = item["properties"]
+        start, end = (said.get(key) or said["datetime"] for key in ("start_datetime", "end_datetime"))
+        return _second(start) <= self.seconds[1] and _second(end) >= self.seconds[0]
+
+    def _earlier_and_later(self) -> list["_Slice"]:
+        if self.seconds is None or self.seconds[1] - self.seconds[0] <= 1:
+            return []
+        start, end = self.seconds
+        middle = (start + end) // 2
+        return [replace(self, seconds=(start, middle)), replace(self, seconds=(middle, end))]
+
+    def _here_and_there(self) -> list["_Slice"]:
         west, south, east, north = self.region.bounds
         if max(east - west, north - south) < _LEAST_DEG:
             return []
@@ -185,7 +203,7 @@ def _halved(ask: _Ask, part: _Slice, limit: int) -> Iterator[_Page]:
     if not page.full:
         yield page
         return
-    halves = part.halves()
+    halves = part.halves(page.items)
     if not halves:
         raise InputError(f"the STAC API has {len(page.items)} or more items for {part}, and gives no more of them")
     for half in halves:
@@ -197,7 +215,7 @@ def _hides(ask: _Ask, page: _Page, limit: int) -> bool:
     known = {(item.get("collection"), item.get("id")) for item in page.items}
     return bool(page.items) and any(
         (item.get("collection"), item.get("id")) not in known
-        for half in page.part.halves()
+        for half in page.part.halves(page.items)
         for item in ask(half, limit).items
     )
 
@@ -232,6 +250,11 @@ def _cloud(max_pct: float) -> dict[str, Any]:
 
 def _methods(client: Client) -> set[str]:
     return {str(link.extra_fields.get("method", "GET")) for link in client.links if link.rel == "search"}
+
+
+def _second(moment: str) -> float:
+    told = dt.datetime.fromisoformat(moment)
+    return (told if told.tzinfo is not None else told.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def _text(second: int) -> str:

@@ -49,4 +49,6 @@ def said(item: pystac.Item, asset: str | None = None) -> Said:
     """
     of_asset = item.assets[asset].extra_fields if asset is not None else {}
     properties = item.to_dict(include_self_link=False, transform_hrefs=False)["properties"]
-    return parse(Said, {**properties, **of_asset}, f"item {item.id}", strict=True)
+    # A table of items has a column for every key that any of them says.
+    told = {key: value for fields in (properties, of_asset) for key, value in fields.items() if value is not None}
+    return parse(Said, told, f"item {item.id}", strict=True)

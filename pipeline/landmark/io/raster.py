@@ -17,6 +17,8 @@ from rasterio.windows import Window
 from landmark.io.access import OPEN, Access, NoToken
 
 log = logging.getLogger(__name__)
+# GDAL's own complaints name signed addresses; what is logged here says the same without the token.
+logging.getLogger("rasterio._env").addFilter(lambda record: "sig=" not in record.getMessage())
 
 _REFUSED = re.compile(r"HTTP response code: (401|403|409)")
 
@@ -27,6 +29,10 @@ _GDAL = {
     "GDAL_HTTP_MAX_RETRY": 4,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "VSI_CACHE": True,
+    # A server that takes a request and says nothing would be waited for without end.
+    "GDAL_HTTP_CONNECTTIMEOUT": 20,
+    "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
+    "GDAL_HTTP_LOW_SPEED_TIME": 60,
 }
 
 
