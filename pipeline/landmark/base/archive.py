@@ -23,6 +23,11 @@ class Item:
     assets: dict[str, str]
     digest: str
 
+    def href(self, band: str, root: str) -> str:
+        """Where a band lies: under `root` (a folder or URL, ending in a slash) unless its href is whole."""
+        href = self.assets[band]
+        return href if "://" in href else root + href
+
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:

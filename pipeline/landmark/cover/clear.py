@@ -61,11 +61,9 @@ def look(unit: ClearUnit) -> pa.Table:
 
 
 def _masks(unit: ClearUnit) -> Iterator[tuple[str, NDArray[Any]]]:
-    hrefs = [item.assets[unit.mask.band] for item in unit.acquisition.items]
+    hrefs = [item.href(unit.mask.band, unit.root) for item in unit.acquisition.items]
     with ExitStack() as stack:
-        rasters = [
-            stack.enter_context(opened(href if "://" in href else unit.root + href, unit.access)) for href in hrefs
-        ]
+        rasters = [stack.enter_context(opened(href, unit.access)) for href in hrefs]
         places = _places(unit, rasters[0].header)
         size = round(unit.cell_m / rasters[0].header.pixel)
         chips = (raster.chips([place for place, _ in places], size) for raster in rasters)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
@@ -113,30 +114,39 @@ def shortlist(of: Choices, sensor: Sensor, best_of: int) -> dict[str, NDArray[np
     _, start, count = np.unique(keys, return_index=True, return_counts=True)
     place = np.arange(len(keys)) - np.repeat(start, count)
     looked = mine[(place < best_of) & (np.repeat(count, count) > 1)]
-    numbers = of.acquisition[looked]
-    return {of.acquisitions[one].id: np.sort(of.cell[looked[numbers == one]]) for one in np.unique(numbers)}
+    looked = looked[np.lexsort((of.cell[looked], of.acquisition[looked]))]
+    numbers, first = np.unique(of.acquisition[looked], return_index=True)
+    rows = np.split(of.cell[looked], first[1:])
+    return {of.acquisitions[number].id: cells for number, cells in zip(numbers.tolist(), rows, strict=False)}
 
 
 def seen(of: Choices, clear: pa.Table, mask: Mask | None) -> Seen:
     """What a CLEAR table says of each choice."""
-    veiled, hidden = np.full(len(of.cell), np.nan), np.full(len(of.cell), np.nan)
+    nothing = np.full(len(of.cell), np.nan)
     if mask is None or clear.num_rows == 0:
-        return Seen(veiled, hidden)
-    numbers = {one.id: number for number, one in enumerate(of.acquisitions)}
-    cells = {name: number for number, name in enumerate(of.cells["cell"].to_pylist())}
-    total: dict[tuple[int, int], list[int]] = {}
-    codes = mask.classes
-    veil = {*codes["cloud"], *codes["shadow"]}
-    for row in clear.to_pylist():
-        counts = total.setdefault((cells[row["cell"]], numbers[row["acquisition"]]), [0, 0, 0])
-        counts[0] += row["pixels"]
-        counts[1] += row["pixels"] * (row["code"] in veil)
-        counts[2] += row["pixels"] * (row["code"] in veil or row["code"] in codes["nodata"])
-    for place, pair in enumerate(zip(of.cell.tolist(), of.acquisition.tolist(), strict=True)):
-        if pair in total:
-            pixels, veiled_px, hidden_px = total[pair]
-            veiled[place], hidden[place] = 100 * veiled_px / pixels, 100 * hidden_px / pixels
-    return Seen(veiled, hidden)
+        return Seen(nothing, nothing)
+    names = pa.array([one.id for one in of.acquisitions])
+    keys = _pairs(
+        pc.index_in(clear["cell"], of.cells["cell"].combine_chunks()).to_numpy(),
+        pc.index_in(clear["acquisition"], names).to_numpy(),
+        of,
+    )
+    looked, place = np.unique(keys, return_inverse=True)
+    code, pixels = clear["code"].to_numpy(), clear["pixels"].to_numpy()
+    veil = np.isin(code, (*mask.classes["cloud"], *mask.classes["shadow"]))
+    total, veiled, hidden = (
+        np.bincount(place, weights=pixels * counted, minlength=len(looked))
+        for counted in (np.ones_like(veil), veil, veil | np.isin(code, mask.classes["nodata"]))
+    )
+    mine = _pairs(of.cell, of.acquisition, of)
+    at = np.minimum(np.searchsorted(looked, mine), len(looked) - 1)
+    known = looked[at] == mine
+    return Seen(*(np.where(known, 100 * part[at] / total[at], np.nan) for part in (veiled, hidden)))
+
+
+def _pairs(cell: NDArray[np.int64], acquisition: NDArray[np.int64], of: Choices) -> NDArray[np.int64]:
+    """One number per cell and acquisition."""
+    return cell.astype(np.int64) * len(of.acquisitions) + acquisition
 
 
 def choose(of: Choices, sensor: str, looked: Seen, beside: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -145,9 +145,8 @@ def _cut(what: Cut, pending: list[tuple[str, tuple[float, float]]]) -> Iterator[
 
 
 def _open(stack: ExitStack, what: Cut, item: Item, band: str) -> Raster:
-    href = item.assets[band]
     try:
-        return stack.enter_context(opened(href if "://" in href else what.root + href, what.access))
+        return stack.enter_context(opened(item.href(band, what.root), what.access))
     except Unreadable as error:
         raise type(error)(f"{band} of {item.id}: {error}") from error
 

@@ -21,12 +21,11 @@ class Look:
 def look(what: Look) -> Acquisition | Outcome:
     """The acquisition on the grid of its own file, or why it has none; the grid is the first item's."""
     one = what.acquisition
-    href = one.items[0].assets[what.band]
     try:
-        with opened(href if "://" in href else what.root + href, what.access) as raster:
+        with opened(one.items[0].href(what.band, what.root), what.access) as raster:
             header = raster.header
     except Unreadable as error:
-        return Outcome(one.items[0].id, "", "catalog", "read_error", f"{what.band}: {error}")
+        return Outcome(one.items[0].id, "", "catalog", error.reason, f"{what.band}: {error}")
     if header.epsg is None or not header.north_up:
         points = f"{header.ground_points} ground control points" if header.ground_points else "no grid"
         return Outcome(one.items[0].id, "", "catalog", "not_geocoded", f"{what.band} has {points}")
