@@ -9,7 +9,7 @@ from landmark.base.hashing import digest
 from landmark.base.profiles import Imagery, Provider, Sensor, load_sensors
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Meaning, load_meaning
-from landmark.catalog import Document, Given, given_files, open_document
+from landmark.catalog import Document, Given, given_files, label_collection, open_document
 from landmark.io.access import Access
 from landmark.narrate import Grammar, load_grammar
 
@@ -68,6 +68,11 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
     provider = load(Provider, "profiles/providers", recipe.provider)
     meaning = load_meaning(recipe)
     sources = zip(meaning.sources, recipe.labels, strict=True)
+    label_files = {name: given_files(entry, _world) for name, entry in sources if entry.files}
+    for crosswalk in meaning.crosswalks:
+        if crosswalk.name not in label_files:
+            # Asked before a server is: a source nobody publishes needs files.
+            label_collection(provider, crosswalk)
     return Setting(
         recipe=recipe,
         provider=provider,
@@ -75,7 +80,7 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
         meaning=meaning,
         grammar=load_grammar(recipe.captions),
         document=open_document(_catalog(recipe, provider, catalog)),
-        label_files={name: given_files(entry, _world) for name, entry in sources if entry.files},
+        label_files=label_files,
     )
 
 

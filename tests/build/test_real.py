@@ -6,6 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import rasterio
+from rasterio.enums import Resampling
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
 
 import landmark
 from landmark.base.recipe import load_recipe
@@ -72,6 +75,24 @@ def test_radar_pixels_are_decibels_of_the_files_and_vv_is_above_vh(five, real):
         np.testing.assert_allclose(sample.s1[sample.s1 == sample.s1], expected[sample.s1 == sample.s1], atol=0.0051)
         vv, vh = np.nanmedian(sample.s1, axis=(1, 2))
         assert -25 < vh < vv < 0
+
+
+def test_radar_off_the_lattice_is_warped_onto_it_as_gdal_would(real, tmp_path):
+    """The real scenes lie on no lattice; three of the five hold a whole cell of the UTM grid."""
+    asked = load_recipe("real-five", sensors="s1").model_copy(update={"grid": "utm"})
+    build(Request(asked, tmp_path / "utm", Where(), catalog=str(real / "catalog")))
+    corpus = landmark.open(tmp_path / "utm")
+    assert len(corpus) == 3
+    for sample in corpus:
+        for number, band in enumerate(("vv", "vh")):
+            path = real / "catalog/sentinel-1-rtc" / sample.items[0] / f"{band}.tif"
+            grid = {"transform": Affine(*sample.transform), "width": 120, "height": 120, "dtype": "float64"}
+            with (
+                rasterio.open(path) as source,
+                WarpedVRT(source, crs=source.crs, resampling=Resampling.bilinear, **grid) as warped,
+            ):
+                assert source.transform.c % 10 and source.transform.f % 10
+                np.testing.assert_allclose(sample.s1[number], 10 * np.log10(warped.read(1)), atol=0.0051)
 
 
 def test_labels_are_the_land_use_of_the_images_year(five, real):

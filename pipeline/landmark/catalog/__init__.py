@@ -1,8 +1,18 @@
 """Recipe → acquisitions and label maps: which items of the archive, and which files, there are to choose from."""
 
 from landmark.catalog.documents import Document, Query
-from landmark.catalog.labels import Given, file_digest, given_files
+from landmark.catalog.labels import Given, file_digest, given_files, label_collection
 from landmark.catalog.opening import open_document
 from landmark.catalog.search import Found, search
 
-__all__ = ["Document", "Found", "Given", "Query", "file_digest", "given_files", "open_document", "search"]
+__all__ = [
+    "Document",
+    "Found",
+    "Given",
+    "Query",
+    "file_digest",
+    "given_files",
+    "label_collection",
+    "open_document",
+    "search",
+]

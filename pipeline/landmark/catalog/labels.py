@@ -64,7 +64,7 @@ def label_collection(provider: Provider, crosswalk: Crosswalk) -> str:
         known = ", ".join(provider.labels) or "none"
         raise InputError(
             f"labels: provider {provider.name} publishes no {crosswalk.name!r}; it publishes {known};"
-            f" give its files with `files` or --labels {crosswalk.name}=PATH"
+            f" give its files with `files` or --labels {crosswalk.name}=PATH; see `landmark labels --help`"
         )
     return provider.labels[crosswalk.name]
 

@@ -57,7 +57,14 @@ def _read(href: str) -> bytes:
         answer.raise_for_status()
         return bytes(answer.content)
     except OSError as error:  # requests' errors are OSErrors, too
-        raise InputError(f"{href}: cannot be read: {error}") from error
+        raise InputError(f"{href}: cannot be read: {_root(error)}") from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an error began with: HTTP libraries wrap it three times, and each repeats the address."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
 
 
 def _json(href: str, data: bytes) -> dict[str, Any]:
