@@ -23,7 +23,7 @@ sheet: corpus ## Draw corpora/<REGION>/sheet.png: samples with their captions
 	$(BIN)/landmark sheet corpora/$(REGION) --out corpora/$(REGION)/sheet.png
 
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 turns skips into failures
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 services: ## Install what the tests of STAC APIs and signed hrefs start: PostgreSQL + PostGIS, Azurite
 	tests/services/install.sh
