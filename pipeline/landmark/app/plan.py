@@ -34,7 +34,9 @@ def plan(
         planned, cost = work.plan(
             work.Request(wanted, folder, where, catalog=catalog, locked=locked, progress=progress)
         )
-    said = {"folder": str(folder), "considered": planned.lock.considered, "proof": planned.lock.proof, **asdict(cost)}
+    lock = planned.lock
+    said = {"considered": lock.considered, "proof": lock.proof, "findings": lock.findings, **asdict(cost)}
+    said["folder"] = str(folder)
     typer.echo(json.dumps(said, indent=1) if as_json else _page(said, planned.plan))
 
 
@@ -64,6 +66,7 @@ def _page(said: dict[str, Any], plan: Any) -> str:
             f"corpus        about {corpus_gb:.2f} GB, and {staging_gb:.2f} GB more of disk while building",
             f"splits        {gap}; {proof['shared_blocks']} blocks in two splits,"
             f" {proof['shared_acquisitions']} acquisitions seen by two (reported only)",
-            f"written       {said['folder']}/plan.parquet, cover.parquet, lock.json",
+            *(f"look here     {finding}" for finding in said["findings"]),
+            f"written       {said['folder']}/plan.parquet, cover.parquet, clear.parquet, lock.json",
         )
     )

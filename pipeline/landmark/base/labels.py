@@ -23,7 +23,7 @@ class LabelFiles(Strict):
         description="Patterns searched in a file's name, the first that matches counts: groups `moment` (20210612 or"
         " 20210612T101031, UTC) or `year`, and perhaps `version`",
     )
-    version: str = Field("unknown", description="Of files whose name says none")
+    version: str = Field("unknown", description="Of maps that say none")
     band: str | None = Field(None, description="Description of the band of codes, where a file has several bands")
     fields: tuple[str, ...] = Field(
         (), description="Attributes that may hold a polygon's code, in any case; the first that a layer has counts"

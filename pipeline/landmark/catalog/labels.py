@@ -16,10 +16,10 @@ from landmark.base.archive import LabelRaster
 from landmark.base.errors import InputError
 from landmark.base.hashing import digest, file_sha256
 from landmark.base.labels import WORLD, Labels, matching
-from landmark.base.profiles import Provider
+from landmark.base.profiles import Mirror, Provider
 from landmark.base.projection import LONLAT
 from landmark.base.taxonomy import Crosswalk, LabelVintage
-from landmark.catalog.dialect import footprint, interval, item_digest
+from landmark.catalog.dialect import footprint, href_of, interval, item_digest
 from landmark.catalog.documents import Document
 from landmark.io.raster import Unreadable, opened
 from landmark.io.vector import SUFFIXES, Layer, NotPolygons, layers
@@ -69,7 +69,7 @@ def label_collection(provider: Provider, crosswalk: Crosswalk) -> str:
     return provider.labels[crosswalk.name]
 
 
-def of_item(item: pystac.Item, document: Document, crosswalk: Crosswalk) -> LabelRaster:
+def of_item(item: pystac.Item, document: Document, crosswalk: Crosswalk, mirror: Mirror | None = None) -> LabelRaster:
     """The class raster of a STAC item.
 
     Raises:
@@ -82,8 +82,8 @@ def of_item(item: pystac.Item, document: Document, crosswalk: Crosswalk) -> Labe
     start, end = interval(item)
     if crosswalk.exclusive_end and end > start:
         end -= dt.timedelta(microseconds=1)
-    version = str(item.properties.get(crosswalk.version_property or "", "")) or "unknown"
-    href = item.assets[crosswalk.asset].href.split("?")[0]
+    version = str(item.properties.get(crosswalk.version_property or "", "")) or crosswalk.files.version
+    href = href_of(item, crosswalk.asset, mirror)
     return LabelRaster(
         vintage=LabelVintage(crosswalk.name, version, start, end),
         item=item.id,

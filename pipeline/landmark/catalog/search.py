@@ -68,7 +68,8 @@ def search(
         try:
             if collection in sources:
                 # A cell whose centre lies in the region may reach over its edge.
-                labels += [of_item(item, document, sources[collection])] if footprint(item).intersects(near) else []
+                if footprint(item).intersects(near):
+                    labels.append(of_item(item, document, sources[collection], provider.mirror))
             elif footprint(item).intersects(region):
                 found += _acquisitions(item, document, recipe, provider, imagery[collection])
         except InputError as error:
