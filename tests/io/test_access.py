@@ -1,5 +1,6 @@
 """Signed hrefs: real tokens of a real blob store, that end, are renewed, and cannot be had."""
 
+import logging
 import math
 import time
 
@@ -8,7 +9,7 @@ import pytest
 from planetary_computer.sas import TOKEN_CACHE
 
 from landmark.io.access import OPEN, Access, NoToken
-from landmark.io.raster import Forbidden, Unread, opened
+from landmark.io.raster import Forbidden, opened
 from tests.io.rasters import noise, write_raster
 from tests.services.client import once
 from tests.services.tokens import HOUR, token_service
@@ -119,19 +120,20 @@ def test_a_token_that_ends_between_two_blocks_is_renewed_and_the_band_is_whole(s
     assert stored.refusals() > refused
 
 
-def test_where_the_next_token_is_refused_too_the_rest_is_unread_and_nothing_is_raised(stored, tokens):
-    tokens(lambda number: 3 if number == 0 else -5)
-    with opened(HREF, SIGNED) as raster:
+def test_where_the_next_token_is_refused_too_the_raster_is_given_up_and_no_log_holds_a_piece_of_either(
+    stored, tokens, caplog
+):
+    served = tokens(lambda number: 3 if number == 0 else -5)
+    caplog.set_level(logging.DEBUG, "rasterio")
+    with pytest.raises(Forbidden, match="the archive answers 403"), opened(HREF, SIGNED) as raster:
         chips = raster.chips(CORNERS, 64)
-        read = [next(chips)]
+        assert isinstance(next(chips), np.ndarray)
         end = time.time() + 5
         while time.time() < end:
             time.sleep(0.1)
-        try:
-            read += list(chips)
-        except Forbidden:
-            read += [Unread("forbidden")] * (len(CORNERS) - len(read))
-    assert isinstance(read[0], np.ndarray) and isinstance(read[-1], Unread) and len(read) == len(CORNERS)
+        list(chips)
+    assert len(served.asked) == 2 and "rasterio" in {record.name.split(".")[0] for record in caplog.records}
+    assert HREF in caplog.text and "sig=" not in caplog.text and "%3D" not in caplog.text
 
 
 @pytest.mark.parametrize("status", [401, 404])

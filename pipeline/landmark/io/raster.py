@@ -17,8 +17,12 @@ from rasterio.windows import Window
 from landmark.io.access import OPEN, Access, NoToken
 
 log = logging.getLogger(__name__)
-# GDAL's own complaints name signed addresses; what is logged here says the same without the token.
-logging.getLogger("rasterio._env").addFilter(lambda record: "sig=" not in record.getMessage())
+# GDAL's own complaints name signed addresses; what is logged here says the same without the token. A signature may hold
+# a slash, and GDAL names a file by what follows the last one: then only its end, always an encoded `=`, tells.
+for _name in ("_base", "_env", "_err", "_io"):
+    logging.getLogger(f"rasterio.{_name}").addFilter(
+        lambda record: not any(part in record.getMessage() for part in ("sig=", "%3D"))
+    )
 
 _REFUSED = re.compile(r"HTTP response code: (401|403|409)")
 
