@@ -16,7 +16,7 @@ from landmark.base.files import load
 from landmark.base.profiles import Provider
 from landmark.base.recipe import load_recipe
 from landmark.base.taxonomy import Crosswalk
-from landmark.catalog import Query, api, open_document, search
+from landmark.catalog import Query, api, documents, open_document, search
 from landmark.setting import prepare
 from tests.base.parts import examples
 from tests.catalog.items import PROVIDER, anywhere, items_of
@@ -193,7 +193,7 @@ def test_a_busy_server_is_asked_again_when_it_says_and_not_before(rained):
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_that_stays_busy_is_given_up(rained, status, monkeypatch):
-    monkeypatch.setattr(api, "PATIENCE", api.PATIENCE.new(backoff_factor=0))
+    monkeypatch.setattr(documents, "PATIENCE", documents.PATIENCE.new(backoff_factor=0))
     with proxied(rained) as server:
         server.refuse = lambda: (status, {}, b"{}")
         with pytest.raises(InputError, match=rf"{server.url}: .*too many {status} error responses.*--catalog"):

@@ -23,7 +23,6 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.base.errors import InputError
 from landmark.catalog.documents import Document, Query
-from landmark.io.http import PATIENCE, TIMEOUT_S
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +30,6 @@ _LIMIT = 250
 _LEAST_DEG = 0.01
 _MAX_VERTICES = 400
 _EARTH = shapely.box(-180, -90, 180, 90)
-
-
-def connection() -> StacApiIO:
-    """What HTTP requests go through: patient with a busy server, but not for ever."""
-    return StacApiIO(timeout=TIMEOUT_S, max_retries=PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,43 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pystac
-from pystac.stac_io import RetryStacIO
+from pystac.stac_io import DefaultStacIO
+from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry.base import BaseGeometry
 
 from landmark.base.errors import InputError
-from landmark.io.http import PATIENCE
+from landmark.io.http import PATIENCE, TIMEOUT_S
+
+
+def connection() -> StacApiIO:
+    """What HTTP requests go through: patient with a busy server, but not for ever."""
+    return StacApiIO(timeout=TIMEOUT_S, max_retries=PATIENCE)
+
+
+def fetched(href: str) -> bytes:
+    """What lies at a path or URL.
+
+    Raises:
+        OSError: nothing, or no answer; requests' errors are OSErrors, too.
+    """
+    if "://" not in href:
+        return Path(href).read_bytes()
+    to = connection()
+    answer = to.session.get(href, timeout=to.timeout)
+    answer.raise_for_status()
+    return bytes(answer.content)
+
+
+class _Reader(DefaultStacIO):
+    """pystac's reader waits for a silent server without end."""
+
+    def read_text_from_href(self, href: str) -> str:
+        """A document's text."""
+        return fetched(href).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +131,7 @@ class Static(Document):
             item.set_self_href(self.href)
             yield item
         else:
-            top = pystac.read_file(self.href, stac_io=RetryStacIO(retry=PATIENCE))
+            top = pystac.read_file(self.href, stac_io=_Reader())
             assert isinstance(top, pystac.Catalog)
             yield from _walk(top, collections)
 

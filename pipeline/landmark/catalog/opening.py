@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from stac_geoparquet.arrow import stac_table_to_items
 
 from landmark.base.errors import InputError
-from landmark.catalog.api import Api, connection
-from landmark.catalog.documents import Document, Static
+from landmark.catalog.api import Api
+from landmark.catalog.documents import Document, Static, connection, fetched
 
 _KINDS = ("Catalog", "Collection", "FeatureCollection", "Feature")
 
@@ -50,13 +50,8 @@ def _file(href: str) -> str:
 
 def _read(href: str) -> bytes:
     try:
-        if "://" not in href:
-            return Path(href).read_bytes()
-        to = connection()
-        answer = to.session.get(href, timeout=to.timeout)
-        answer.raise_for_status()
-        return bytes(answer.content)
-    except OSError as error:  # requests' errors are OSErrors, too
+        return fetched(href)
+    except OSError as error:
         raise InputError(f"{href}: cannot be read: {_root(error)}") from error
 
 
