@@ -97,7 +97,7 @@ def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[A
     """Ask the headers of the acquisitions whose item is not to be trusted, or says another pixel size than is wanted.
 
     Raises:
-        NoCoverage: none is left.
+        NoCoverage: none is left of a sensor.
     """
     looks = {
         one.id: imagery.Look(one, setting.sensors[one.sensor].groups[0].bands[0], setting.document.root, setting.access)
@@ -115,8 +115,14 @@ def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[A
     findings = [line for one in kept if (line := imagery.disagreement(said[one.id], one)) is not None]
     for line in [*findings, *(f"{one.id} is left out: {Reason[one.reason].text} ({one.detail})" for one in refused)]:
         log.warning("%s", line)
-    if not kept:
-        raise NoCoverage(f"{setting.recipe.name}: no image can be used: {refused[0].id}: {refused[0].detail}")
+    for sensor in setting.recipe.sensors:
+        if not any(one.sensor == sensor for one in kept):
+            first = next(lost for one, lost in zip(found, measured, strict=True) if one.sensor == sensor)
+            assert isinstance(first, Outcome)
+            raise NoCoverage(
+                f"{setting.recipe.name}: no image of {sensor} can be used, as {first.id}: {Reason[first.reason].text}"
+                f" ({first.detail})"
+            )
     return _Grids(kept, refused, findings)
 
 

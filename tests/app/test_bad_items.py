@@ -286,3 +286,46 @@ def test_a_sheet_that_cannot_be_written_is_refused(name: str, sealed: Path, land
 def test_a_sheet_over_a_folder_is_refused(sealed: Path, landmark: Run, tmp_path: Path) -> None:
     (tmp_path / "there.png").mkdir()
     refused(landmark("sheet", sealed, "--out", tmp_path / "there.png", "--pairs", 1), tmp_path / "there.png")
+
+
+# -- Provider profiles -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ("extends: nothing\n", "no provider named 'nothing'"),
+        ("extends: [planetary-computer]\n", "`extends`: give the name or the path of one file"),
+        ("extends: gone.yaml\n", "gone.yaml: no such file"),
+        ('extends: planetary-computer\nmirror: {pattern: "(", to: x}\n', "`mirror`: not a regular expression"),
+        ('extends: planetary-computer\nmirror: {pattern: "(.)", to: "\\\\2"}\n', "`mirror`: not a regular expression"),
+        ("extends: planetary-computer\nsigning: by-hand\n", "`signing`"),
+    ],
+)
+def test_a_provider_that_cannot_be_is_refused_by_file_and_key(
+    profile: str, words: str, landmark: Run, recipe: Write, world: Path
+) -> None:
+    asked = recipe(provider="mine.yaml")
+    text(asked.parent / "mine.yaml", profile)
+    refused(plan(landmark, asked, world), words)
+
+
+def test_a_provider_may_extend_one_that_lies_beside_it(
+    landmark: Run, recipe: Write, world: Path, tmp_path: Path
+) -> None:
+    asked = recipe(provider="mine.yaml", sensors=["s2"])
+    text(asked.parent / "mine.yaml", "extends: theirs.yaml\nname: mine\n")
+    text(asked.parent / "theirs.yaml", "extends: mine.yaml\n")
+    refused(plan(landmark, asked, world), "theirs.yaml: `extends`: mine.yaml extends this file in turn")
+    text(asked.parent / "theirs.yaml", "extends: planetary-computer\nname: theirs\n")
+    code, _, err = plan(landmark, asked, world, "--out", tmp_path / "out")
+    assert code == 0, err
+
+
+def test_radar_of_which_no_file_can_be_read_is_refused_with_the_reason(
+    planet: dict[str, list[Json]], landmark: Run, recipe: Write, tmp_path: Path
+) -> None:
+    for item in planet[RADAR]:
+        item["assets"]["vv"]["href"] = str(tmp_path / "gone.tif")
+    path = collected(tmp_path / "archive", every(planet))
+    refused(plan(landmark, recipe(), path), "no image of s1 can be used", "the raster could not be read", "vv")

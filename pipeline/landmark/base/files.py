@@ -100,10 +100,20 @@ def parse(model: type[Model], value: dict[str, Any], source: Path | str, *, stri
 def load(model: type[Model], kind: str, name: str) -> Model:
     """Find, read and check a file of a kind; its keys stand before those of the file it `extends`."""
     path = find(kind, name)
+    return parse(model, _whole(kind, path, ()), path)
+
+
+def _whole(kind: str, path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
     value = read(path)
-    if isinstance(base := value.pop("extends", None), str):
-        value = read(find(kind, base)) | value
-    return parse(model, value, path)
+    base = value.pop("extends", None)
+    if base is None:
+        return value
+    if not isinstance(base, str):
+        raise InputError(f"{path}: `extends`: give the name or the path of one file (got {base!r})")
+    upper = find(kind, str(path.parent / base) if base.endswith((".yaml", ".yml")) else base)
+    if upper.resolve() in (below := (*below, path.resolve())):
+        raise InputError(f"{path}: `extends`: {base} extends this file in turn")
+    return _whole(kind, upper, below) | value
 
 
 def _complaint(model: type[BaseModel], mistake: dict[str, Any]) -> str:

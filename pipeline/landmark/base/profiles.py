@@ -97,14 +97,13 @@ class Mirror(Strict):
     pattern: str = Field(description="Regular expression, matched at the start of an href")
     to: str = Field(description="What replaces the match; a relative result starts at the item's own folder")
 
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
+    @model_validator(mode="after")
+    def _compiles(self) -> "Mirror":
         try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        return value
+            re.compile(self.pattern).sub(self.to, "")
+        except (re.error, IndexError) as error:
+            raise ValueError(f"not a regular expression and its replacement: {error}") from error
+        return self
 
 
 class Provider(Strict):

@@ -183,9 +183,11 @@ def _because(refused: list[Outcome]) -> str:
 def _nothing(what: str, collection: str, recipe: Recipe, document: Document) -> str:
     if not document.holds(collection):
         return f"{document.href}: holds no item of collection {collection!r}, where {recipe.provider} keeps {what}"
+    orbit = f", {recipe.orbit_direction}," if what == "s1" and recipe.orbit_direction != "any" else ""
     return (
-        f"{document.href}: no {what} item meets the region {_box(recipe)}, {recipe.time.start} to {recipe.time.end}"
-        f" and at most {recipe.clouds.max_item_pct:g} % cloud; widen region, time or clouds.max_item_pct"
+        f"{document.href}: no {what} item{orbit} meets the region {_box(recipe)},"
+        f" {recipe.time.start} to {recipe.time.end} and at most {recipe.clouds.max_item_pct:g} % cloud;"
+        " widen region, time or clouds.max_item_pct"
     )
 
 
