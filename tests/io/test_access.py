@@ -9,7 +9,8 @@ import pytest
 from planetary_computer.sas import TOKEN_CACHE
 
 from landmark.io.access import OPEN, Access, NoToken
-from landmark.io.raster import Forbidden, opened
+from landmark.io.raster import opened
+from landmark.io.source import Forbidden
 from tests.io.rasters import noise, write_raster
 from tests.services.client import once
 from tests.services.tokens import HOUR, token_service

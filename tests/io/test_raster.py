@@ -9,7 +9,8 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from landmark.io.raster import Raster, Unread, Unreadable, opened
+from landmark.io.raster import Raster, Unread, opened
+from landmark.io.source import Unreadable
 from tests.base.parts import examples
 from tests.io.rasters import Watched, noise, spoil, write_raster
 

@@ -21,7 +21,8 @@ from landmark.base.projection import LONLAT
 from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.catalog.dialect import footprint, href_of, interval, item_digest
 from landmark.catalog.documents import Document
-from landmark.io.raster import Unreadable, opened
+from landmark.io.raster import opened
+from landmark.io.source import Unreadable
 from landmark.io.vector import SUFFIXES, Layer, NotPolygons, layers
 
 # Stretches a map's frame is cut into before it is turned into degrees, where straight edges bend.

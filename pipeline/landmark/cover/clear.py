@@ -13,7 +13,8 @@ from landmark.base.archive import Acquisition
 from landmark.base.profiles import Mask
 from landmark.base.schemas import CLEAR
 from landmark.io.access import OPEN, Access
-from landmark.io.raster import Header, Unread, Unreadable, opened
+from landmark.io.raster import Header, Unread, opened
+from landmark.io.source import Unreadable
 
 
 @dataclass(frozen=True, slots=True)

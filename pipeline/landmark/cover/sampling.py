@@ -14,7 +14,8 @@ from landmark.base.errors import InputError
 from landmark.base.taxonomy import Crosswalk
 from landmark.cover.codes import NONE, BadCodes, canonical, from_attributes, whole
 from landmark.io.access import OPEN, Access
-from landmark.io.raster import Raster, Unreadable, opened
+from landmark.io.raster import Raster, opened
+from landmark.io.source import Unreadable
 from landmark.io.vector import NotPolygons, crs_of, polygons
 
 

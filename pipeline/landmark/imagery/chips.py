@@ -14,7 +14,8 @@ from landmark.base.pixels import gamma0_to_stored, pixels_sha256, remove_offset
 from landmark.base.profiles import Imagery, Sensor
 from landmark.imagery.values import Power, block_mean, darkest, implausible, interpolated, linear_power
 from landmark.io.access import OPEN, Access
-from landmark.io.raster import Header, Raster, Unread, Unreadable, opened
+from landmark.io.raster import Header, Raster, Unread, opened
+from landmark.io.source import Unreadable
 
 _LATTICE_PX = 1e-3
 _DTYPES = {

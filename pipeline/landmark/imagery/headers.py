@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from landmark.base.archive import Acquisition
 from landmark.base.outcomes import Outcome
 from landmark.io.access import OPEN, Access
-from landmark.io.raster import Unreadable, opened
+from landmark.io.raster import opened
+from landmark.io.source import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
