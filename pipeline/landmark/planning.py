@@ -58,7 +58,7 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
     periods = sorted({recipe.time.period_of(one.moment) for one in acquisitions})
     measured = _measure(setting, sampled.cells, found.labels, periods, map_units, progress)
     facts = meaning.fold(measured.table) if meaning.crosswalks else None
-    clear = _clear(setting, sampled.cells, acquisitions, choices, map_units, progress)
+    clear, unread = _clear(setting, sampled.cells, acquisitions, choices, map_units, progress)
     drawn = draw.draw(
         sampled, choices, recipe, facts=facts, sensors=setting.sensors, clear=clear, label_gaps=measured.gaps
     )
@@ -74,7 +74,7 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         editions=measured.editions,
         considered=drawn.considered,
         proof=drawn.proof,
-        findings=grids.findings,
+        findings=[*grids.findings, *unread],
     )
 
 
@@ -133,9 +133,9 @@ def _clear(
     choices: Any,
     map_units: MapUnits[Any, Any],
     progress: Progress,
-) -> pa.Table:
-    """What the masks of the clearest few acquisitions of each cell show."""
-    recipe, tables = setting.recipe, [CLEAR.empty_table()]
+) -> tuple[pa.Table, list[str]]:
+    """What the masks of the clearest few acquisitions of each cell show, and which could not be read."""
+    recipe, tables, unread = setting.recipe, [CLEAR.empty_table()], []
     known = {one.id: one for one in acquisitions}
     for sensor in setting.sensors.values():
         if sensor.mask is not None:
@@ -148,8 +148,14 @@ def _clear(
                 root=setting.document.root,
                 access=setting.access,
             )
-            tables += [table for _, table in _done(map_units, cover.look, units, "clear", progress)]
-    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("cell", "acquisition", "code")])
+            for unit, table in _done(map_units, cover.look, units, "clear", progress):
+                tables.append(table)
+                if lost := unit.cells.num_rows - len(pc.unique(table["cell"])):
+                    unread.append(
+                        f"{unit.acquisition.id}: its mask could not be read in {lost} cells: others went first"
+                    )
+    table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("cell", "acquisition", "code")])
+    return table, sorted(unread)
 
 
 def _done(

@@ -69,8 +69,13 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
     meaning = load_meaning(recipe)
     sources = zip(meaning.sources, recipe.labels, strict=True)
     label_files = {name: given_files(entry, _world) for name, entry in sources if entry.files}
-    for crosswalk in meaning.crosswalks:
+    for crosswalk, entry in zip(meaning.crosswalks, recipe.labels, strict=True):
         if crosswalk.name not in label_files:
+            if entry.composite == "probability":
+                raise InputError(
+                    f"{recipe.name}: labels: {entry.name}: `composite: probability` needs `files` with a band of"
+                    " probability per class; a provider's maps hold codes alone"
+                )
             # Asked before a server is: a source nobody publishes needs files.
             label_collection(provider, crosswalk)
     return Setting(

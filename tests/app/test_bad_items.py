@@ -329,3 +329,34 @@ def test_radar_of_which_no_file_can_be_read_is_refused_with_the_reason(
         item["assets"]["vv"]["href"] = str(tmp_path / "gone.tif")
     path = collected(tmp_path / "archive", every(planet))
     refused(plan(landmark, recipe(), path), "no image of s1 can be used", "the raster could not be read", "vv")
+
+
+# -- Half an archive ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sign", [{"links": [{"rel": "next", "href": "http://127.0.0.1:9/more"}]}, {"numberMatched": 999}]
+)
+def test_one_page_of_an_answer_is_no_archive(
+    planet: dict[str, list[Json]], landmark: Run, recipe: Write, tmp_path: Path, sign: Json
+) -> None:
+    path = collected(tmp_path / "archive", every(planet))
+    path.write_text(json.dumps(json.loads(path.read_text()) | sign))
+    refused(plan(landmark, recipe(), path), path, "one page of a longer answer")
+
+
+def test_a_mask_that_cannot_be_read_while_planning_is_a_finding(
+    planet: dict[str, list[Json]], landmark: Run, recipe: Write, tmp_path: Path
+) -> None:
+    for item in planet[OPTICAL]:
+        item["assets"]["SCL"]["href"] = str(tmp_path / "gone.tif")
+    path = collected(tmp_path / "archive", every(planet))
+    code, out, err = plan(landmark, recipe(), path, "--out", tmp_path / "out", "--json")
+    assert code == 0, err
+    findings = json.loads(out)["findings"]
+    assert findings and all("its mask could not be read in" in line for line in findings)
+
+
+def test_probabilities_that_no_provider_publishes_are_refused_by_key(landmark: Run, recipe: Write, world: Path) -> None:
+    labels = [{"source": "worldcover", "composite": "probability"}]
+    refused(plan(landmark, recipe(labels=labels), world), "worldcover", "`composite: probability` needs `files`")

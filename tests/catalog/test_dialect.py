@@ -7,8 +7,8 @@ import pytest
 
 from landmark.base.errors import EmptySearch, InputError
 from landmark.base.files import load
-from landmark.base.profiles import Imagery, Provider
-from landmark.catalog.dialect import footprint
+from landmark.base.profiles import Imagery, Mirror, Provider
+from landmark.catalog.dialect import footprint, href_of
 from landmark.cells import utm_cells
 from tests.catalog.items import PROVIDER, anywhere, changed, collected, found_in, items_of
 
@@ -301,6 +301,45 @@ def test_orbit_directions_are_kept_apart(world, direction):
     wanted = {"ascending", "descending"} if direction == "any" else {direction}
     assert {one.orbit_direction for one in found} == wanted
     assert all(len(one.items) == 1 for one in found)
+
+
+@pytest.mark.parametrize(("state", "wanted"), [("DESCENDING", "descending"), ("Descending", "ascending")])
+def test_a_direction_is_read_in_any_case(world, tmp_path, state, wanted):
+    item = changed(items_of(world, S1)[0], sat__orbit_state=state)
+    path, asked = collected(tmp_path, [item]), anywhere("s1", orbit_direction=wanted)
+    if wanted == "descending":
+        assert len(found_in(path, asked).acquisitions) == 1
+    else:
+        with pytest.raises(EmptySearch, match="no s1 item, ascending, meets"):
+            found_in(path, asked)
+
+
+def test_a_direction_nobody_said_is_no_match_and_is_told(world, tmp_path):
+    one, other, *_ = (item for item in items_of(world, S1) if item["properties"]["sat:orbit_state"] == "ascending")
+    path = collected(tmp_path, [one, changed(other, sat__orbit_state=None)])
+    found = found_in(path, anywhere("s1", orbit_direction="ascending"))
+    assert [(lost.id, lost.reason) for lost in found.refused] == [(other["id"], "orbit_unsaid")]
+    assert len(found.acquisitions) == 1 and len(found_in(path, anywhere("s1")).acquisitions) == 2
+
+
+@pytest.mark.parametrize(
+    ("to", "href"),
+    [
+        ("/eodata/", "/eodata/a/B04.tif"),
+        ("file:///eodata/", "file:///eodata/a/B04.tif"),
+        ("./", "{folder}/a/B04.tif"),
+        ("https://mirror.example.org/", "https://mirror.example.org/a/B04.tif"),
+    ],
+)
+def test_a_mirror_is_a_folder_or_another_host(tmp_path, to, href):
+    item = pystac.Item("i", None, None, dt.datetime(2020, 1, 1, tzinfo=dt.UTC), {})
+    item.add_asset("B04", pystac.Asset("s3://bucket/a/B04.tif"))
+    mirror = Mirror(pattern="s3://bucket/", to=to)
+    item.set_self_href(str(tmp_path / "item.json"))
+    assert href_of(item, "B04", mirror) == href.format(folder=tmp_path)
+    item.set_self_href("https://stac.example.org/items/i")
+    wanted = href.format(folder="https://stac.example.org/items")
+    assert href_of(item, "B04", mirror) == (f"file://{wanted}" if to == "/eodata/" else wanted)
 
 
 # -- the antimeridian --------------------------------------------------------------------------------------------------

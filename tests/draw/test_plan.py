@@ -211,9 +211,23 @@ def shown(**cells):
         ({"s2_000": {0: 40, 4: 60}, "s2_001": {9: 20, 4: 80}}, "s2_001"),
         ({"s2_000": {4: 100}, "s2_001": {4: 100}}, "s2_000"),
         ({"s2_001": {9: 24, 4: 76}}, "s2_001"),
+        ({"s2_000": {0: 6, 4: 94}, "s2_001": {9: 10, 4: 90}}, "s2_001"),
+        ({"s2_000": {9: 26, 4: 74}, "s2_001": {9: 24, 0: 4, 4: 72}}, "s2_001"),
+        ({"s2_000": {9: 60, 4: 40}, "s2_001": {9: 50, 4: 50}}, "s2_002"),
         ({"s2_000": {11: 100}, "s2_001": {9: 1, 4: 99}}, "s2_000"),
     ],
-    ids=["none", "cloud", "shadow counts", "no data counts", "a tie: the earlier", "seen before said", "snow does not"],
+    ids=[
+        "none",
+        "cloud",
+        "shadow counts",
+        "no data counts",
+        "a tie: the earlier",
+        "seen before said",
+        "too empty",
+        "too cloudy",
+        "two that break a limit",
+        "snow does not",
+    ],
 )
 def test_of_the_masks_that_were_looked_at_the_clearest_chip_wins(looked, taken):
     archive = [masked(0, day=0, cloud=1.0), masked(1, day=9, cloud=30.0), masked(2, day=20, cloud=60.0)]

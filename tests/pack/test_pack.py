@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from landmark.base.outcomes import Reason
 from landmark.base.schemas import INDEX, LEDGER, shard_schema
 from landmark.io.store import write_table
 from landmark.pack import Staging, note_packed, packing_folder, read_packed, refresh_index, write_documents
+from landmark.pack.card import card
 from tests.base.parts import acquisition, examples, recipe_of
 from tests.pack.rows import PATCH_PX, SENSORS, failure, pack, plan_of, sample_row, stage
 
@@ -449,6 +451,14 @@ def test_the_card_names_a_config_for_each_sensor_and_only_splits_that_exist(tmp_
         assert [entry["split"] for entry in files] == ["train"]
         assert sorted(Path(tmp_path).glob(files[0]["path"])) == sorted(tmp_path.glob(f"shards/g0000/{sensor}-*"))
     assert "10 samples" in body and "1200 m" in body
+
+
+@pytest.mark.parametrize("title", ["Veneto: 2021", "[a] #1", "two\nlines", '"'])
+def test_any_title_leaves_the_cards_front_matter_yaml(tmp_path, title):
+    _, manifest = sealed(tmp_path)
+    front, body = card(manifest.model_copy(update={"title": title})).split("---\n", 2)[1:]
+    assert yaml.safe_load(front)["pretty_name"] == title
+    assert f"# {' '.join(title.split())}\n" in body
 
 
 def test_no_document_is_a_corpus_without_its_manifest(tmp_path):

@@ -18,6 +18,7 @@ class Reason(Enum):
     # Known of an item before anything is planned (stage `catalog`; the id is the item's).
     band_missing = "the item lacks a band of the sensor", True
     polarisation = "the item lacks a polarisation of the sensor", True
+    orbit_unsaid = "the item does not say its orbit's direction, and the recipe asks for one", True
     not_geocoded = "the image lies on no grid: ground control points, or nothing, place it", True
     # Known before a pixel is read (stage `draw`; the id is the cell's).
     no_acquisition = "no acquisition of the sensor covers the cell in the period", True

@@ -94,7 +94,7 @@ class Imagery(Strict):
 class Mirror(Strict):
     """Where the files of an archive lie, if not where its items say."""
 
-    pattern: str = Field(description="Regular expression, matched at the start of an href")
+    pattern: str = Field(min_length=1, description="Regular expression, matched at the start of an href")
     to: str = Field(description="What replaces the match; a relative result starts at the item's own folder")
 
     @model_validator(mode="after")

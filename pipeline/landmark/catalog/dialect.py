@@ -128,6 +128,8 @@ def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None) -> str:
     if mirror is None or (match := re.match(mirror.pattern, href)) is None:
         return href
     moved = match.expand(mirror.to) + href[match.end() :]
+    if moved.startswith("/"):
+        return f"file://{moved}" if "://" in (item.get_self_href() or "") else moved
     return pystac.utils.make_absolute_href(moved, item.get_self_href(), start_is_dir=False)
 
 

@@ -71,7 +71,17 @@ def _json(href: str, data: bytes) -> dict[str, Any]:
         raise InputError(
             f"{href}: not a STAC API, catalogue, ItemCollection or Item: its `type` is none of {', '.join(_KINDS)}"
         )
+    if content["type"] == "FeatureCollection" and _is_a_page(content):
+        raise InputError(
+            f"{href}: one page of a longer answer; give --catalog the API's landing page, which is searched whole"
+        )
     return content
+
+
+def _is_a_page(content: dict[str, Any]) -> bool:
+    matched, features = content.get("numberMatched"), content.get("features")
+    more = any(isinstance(link, dict) and link.get("rel") == "next" for link in content.get("links") or ())
+    return more or (isinstance(matched, int) and isinstance(features, list) and matched > len(features))
 
 
 def _table(href: str, data: bytes) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Said(BaseModel):
     end_datetime: Moment | None = None
     platform: str | None = None
     relative_orbit: int | None = Field(None, alias="sat:relative_orbit")
-    orbit_state: str | None = Field(None, alias="sat:orbit_state")
+    orbit_state: Annotated[str, AfterValidator(str.lower)] | None = Field(None, alias="sat:orbit_state")
     cloud_cover: float | None = Field(None, alias="eo:cloud_cover")
     baseline: str | None = Field(None, alias="s2:processing_baseline", pattern=r"^\d+\.\d+$")
     datatake: str | None = Field(None, alias="s2:datatake_id")

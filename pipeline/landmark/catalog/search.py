@@ -166,9 +166,11 @@ def _acquisitions(
         return [one] if _in_time(interval(item)[0], recipe) else []
     if profile.mask is not None and profile.mask.band not in one.items[0].assets:
         log.warning("%s has no %s: clouds.max_chip_pct cannot be kept for its chips", item.id, profile.mask.band)
-    wanted = recipe.orbit_direction in ("any", one.orbit_direction) or sensor != "s1"
-    wanted &= (one.cloud_pct or 0) <= recipe.clouds.max_item_pct
-    return [one] if wanted and _in_time(one.moment, recipe) else []
+    if not _in_time(one.moment, recipe) or (one.cloud_pct or 0) > recipe.clouds.max_item_pct:
+        return []
+    if sensor != "s1" or recipe.orbit_direction in ("any", one.orbit_direction):
+        return [one]
+    return [Outcome(item.id, "", "catalog", "orbit_unsaid", "")] if one.orbit_direction is None else []
 
 
 def _in_time(moment: dt.datetime, recipe: Recipe) -> bool:

@@ -149,20 +149,23 @@ def _pairs(cell: NDArray[np.int64], acquisition: NDArray[np.int64], of: Choices)
     return cell.astype(np.int64) * len(of.acquisitions) + acquisition
 
 
-def choose(of: Choices, sensor: str, looked: Seen, beside: NDArray[np.int64]) -> NDArray[np.int64]:
+def choose(of: Choices, sensor: str, looked: Seen, beside: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int64]:
     """The best choice of a sensor per cell and period: the clearest, then the nearest in time to what is `beside`.
 
-    The masks that were looked at decide before what items say of their cloud (an item that does not say counts as all
-    cloud). With nothing beside, the earliest; then the smaller id.
+    Images whose mask was looked at and keeps the recipe's limits come first, then those that were not looked at, by
+    what their items say of cloud (unsaid is all cloud), and those that break a limit last. With nothing beside, the
+    earliest; then the smaller id.
     """
     mine = of.of(sensor)
     keys = of.keys(of.cell[mine], of.acquisition[mine])
     anchors = np.zeros(of.cells.num_rows * len(of.names), dtype=np.int64)
     anchors[of.keys(of.cell[beside], of.acquisition[beside])] = of.moments[of.acquisition[beside]]
     away = np.abs(of.moments[of.acquisition[mine]] - anchors[keys])
-    unseen = np.isnan(looked.hidden_pct[mine])
-    cloud = np.where(unseen, _said_cloud(of)[of.acquisition[mine]], looked.hidden_pct[mine])
-    order = np.lexsort((of.acquisition[mine], away, cloud, unseen))
+    hidden, veiled = looked.hidden_pct[mine], looked.veiled_pct[mine]
+    unseen = np.isnan(hidden)
+    fails = (veiled > recipe.clouds.max_chip_pct) | (hidden - veiled > 100 - recipe.min_valid_pct)
+    cloud = np.where(unseen, _said_cloud(of)[of.acquisition[mine]], hidden)
+    order = np.lexsort((of.acquisition[mine], away, cloud, unseen + 2 * fails))
     _, first = np.unique(keys[order], return_index=True)
     return np.sort(mine[order[first]])
 

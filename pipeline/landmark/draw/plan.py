@@ -57,7 +57,7 @@ def draw(
     chosen = np.empty(0, dtype=np.int64)
     # Sentinel-2 first, for its clouds; Sentinel-1 sees through them and comes as near in time as it can.
     for sensor in sorted(recipe.sensors, reverse=True):
-        chosen = np.concatenate([chosen, choose(choices, sensor, looked, chosen)])
+        chosen = np.concatenate([chosen, choose(choices, sensor, looked, chosen, recipe)])
     chosen = _clear(chosen, choices, looked, recipe, left_out)
     rows = list(zip(choices.cell[chosen].tolist(), choices.acquisition[chosen].tolist(), strict=True))
     rows = _labelled(rows, choices, facts, label_gaps, left_out)

@@ -1,5 +1,6 @@
 """The card (README.md with the front matter loaders read) and ATTRIBUTION.md of a corpus."""
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from landmark.base.schemas import shard_schema
 
 _CARD = """\
 ---
-pretty_name: {title}
+pretty_name: {quoted}
 license: other
 task_categories: [text-to-image, image-to-text]
 tags: [earth-observation, sentinel-1, sentinel-2, remote-sensing, retrieval]
@@ -53,7 +54,8 @@ def card(manifest: Manifest) -> str:
     """README.md: per sensor a config with its columns and a row of counts, and how to read."""
     gap = manifest.proof.get("closest_m")
     return _CARD.format(
-        title=manifest.title or manifest.name,
+        title=" ".join((manifest.title or manifest.name).split()),
+        quoted=json.dumps(manifest.title or manifest.name, ensure_ascii=False),
         configs="\n".join(_config(manifest, sensor) for sensor in manifest.sensors),
         features="".join(_features(manifest, sensor) for sensor in manifest.sensors).rstrip(),
         written=manifest.counts["written"],
