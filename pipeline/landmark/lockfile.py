@@ -114,7 +114,7 @@ def check_inputs(lock: Lock, setting: Setting) -> None:
     for recorded in lock.files:
         found = _file(setting, recorded.href)
         unknown += found.sha256 is None or recorded.sha256 is None
-        if recorded.sha256 is not None and not setting.document.remote and found != recorded:
+        if recorded.sha256 is not None and found != recorded:
             raise InputsChanged(f"{setting.document.locate(recorded.href)} is not the locked file, or is gone")
     if unknown:
         log.warning("%d files of the archive give no digest without a download and were not compared", unknown)
@@ -154,8 +154,9 @@ def _edition(vintage: LabelVintage) -> LabelEdition:
 
 
 def _file(setting: Setting, href: str) -> InputFile:
-    path = Path(setting.document.locate(href))
-    if setting.document.remote or not path.is_file():
+    place = setting.document.locate(href).removeprefix("file://")
+    path = Path(place)
+    if "://" in place or not path.is_file():
         return InputFile(href=href, size_bytes=None, sha256=None)
     return InputFile(href=href, size_bytes=path.stat().st_size, sha256=file_sha256(path))
 

@@ -43,7 +43,6 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
     log.info("found %d acquisitions and %d label maps", len(found.acquisitions), len(found.labels))
     grids = _grids(setting, found.acquisitions, map_units, progress)
     acquisitions = grids.acquisitions
-    _refuse_resolution(recipe, acquisitions)
     # A region may be a continent and hold a few scenes: only cells under an image are enumerated.
     region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in acquisitions]))
     size = {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
@@ -113,7 +112,13 @@ def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[A
     refused = [one for one in measured if isinstance(one, Outcome)]
     said = {one.id: one for one in found}
     findings = [line for one in kept if (line := imagery.disagreement(said[one.id], one)) is not None]
-    for line in [*findings, *(f"{one.id} is left out: {Reason[one.reason].text} ({one.detail})" for one in refused)]:
+    findings += [
+        f"{one.id} is left out: it could not be read while planning ({one.detail}); plan again to have it"
+        for one in refused
+        if not one.final
+    ]
+    told = [f"{one.id} is left out: {Reason[one.reason].text} ({one.detail})" for one in refused if one.final]
+    for line in [*findings, *told]:
         log.warning("%s", line)
     for sensor in setting.recipe.sensors:
         if not any(one.sensor == sensor for one in kept):
@@ -123,7 +128,14 @@ def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[A
                 f"{setting.recipe.name}: no image of {sensor} can be used, as {first.id}: {Reason[first.reason].text}"
                 f" ({first.detail})"
             )
-    return _Grids(kept, refused, findings)
+    _refuse_resolution(setting.recipe, kept)
+    fitting = [one for one in kept if one.pixel_m == setting.recipe.resolution_m]
+    refused += [
+        Outcome(one.items[0].id, "", "catalog", "resolution", f"pixels of {one.pixel_m:g} m")
+        for one in kept
+        if one.pixel_m != setting.recipe.resolution_m
+    ]
+    return _Grids(fitting, refused, findings)
 
 
 def _clear(

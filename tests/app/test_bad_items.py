@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from landmark import open as open_corpus
 from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
+from landmark.catalog import open_document
 from landmark.run import Where
 from tests.app.conftest import Run
 from tests.base.parts import text
@@ -360,3 +362,51 @@ def test_a_mask_that_cannot_be_read_while_planning_is_a_finding(
 def test_probabilities_that_no_provider_publishes_are_refused_by_key(landmark: Run, recipe: Write, world: Path) -> None:
     labels = [{"source": "worldcover", "composite": "probability"}]
     refused(plan(landmark, recipe(labels=labels), world), "worldcover", "`composite: probability` needs `files`")
+
+
+def test_an_archive_whose_links_are_null_is_taken(
+    planet: dict[str, list[Json]], landmark: Run, recipe: Write, tmp_path: Path
+) -> None:
+    path = collected(tmp_path / "archive", every(planet))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"links": None}))
+    code, _, err = plan(landmark, recipe(), path, "--out", tmp_path / "out")
+    assert code == 0, err
+
+
+def test_radar_of_another_pixel_size_is_left_out_and_told(
+    planet: dict[str, list[Json]], landmark: Run, recipe: Write, tmp_path: Path
+) -> None:
+    # Its file is Sentinel-2's classification, of 20 m.
+    planet[RADAR][0]["assets"]["vv"]["href"] = planet[OPTICAL][0]["assets"]["SCL"]["href"]
+    path = collected(tmp_path / "archive", every(planet))
+    code, _, err = plan(landmark, recipe(), path, "--out", tmp_path / "out")
+    assert code == 0, err
+    ledger = pq.read_table(tmp_path / "out" / "ledger.parquet").to_pylist()
+    assert [row["reason"] for row in ledger if row["id"] == planet[RADAR][0]["id"]] == ["resolution"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"time": {"start": "2021-06-01", "end": "9999-12-31"}}, "`time.end`"),
+        ({"region": {"bbox": []}}, "`region.bbox`"),
+    ],
+)
+def test_values_no_search_can_be_made_of_are_refused(
+    said: Json, words: str, landmark: Run, recipe: Write, world: Path
+) -> None:
+    refused(plan(landmark, recipe(**said), world), words)
+
+
+def test_one_collection_cannot_be_two_sources(landmark: Run, recipe: Write, world: Path) -> None:
+    asked = recipe(provider="mine.yaml")
+    text(asked.parent / "mine.yaml", "extends: planetary-computer\nlabels: {worldcover: lc, io-lulc: lc}\n")
+    refused(plan(landmark, asked, world), "collection lc serves two")
+
+
+def test_a_signed_address_of_an_archive_names_nothing_the_lock_holds(
+    url: str, planet: dict[str, list[Json]], tmp_path: Path
+) -> None:
+    collected(tmp_path / "served", every(planet))
+    document = open_document(f"{url}/items.json?sig=a/b%3D")
+    assert (document.id, document.root) == ("items.json", f"{url}/")

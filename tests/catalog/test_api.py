@@ -343,6 +343,17 @@ def test_a_long_outline_becomes_a_shorter_one_around_it(corners, radius_deg, lon
     assert shapely.box(-180, -90, 180, 90).covers(asked)
 
 
+@pytest.mark.parametrize("count", [10, 81, 300])
+def test_a_region_of_many_boxes_is_asked_in_groups_and_not_as_a_continent(count):
+    chance = random.Random(count)
+    corners = [(chance.uniform(-10, 30), chance.uniform(36, 60)) for _ in range(count)]
+    region = shapely.union_all([shapely.box(lon, lat, lon + 0.1, lat + 0.1) for lon, lat in corners])
+    parts = [part.region for part in api._slices(drops(region=region))]
+    assert all(shapely.get_num_coordinates(part) <= 400 for part in parts)
+    assert shapely.union_all(parts).buffer(1e-9).covers(region)
+    assert sum(part.area for part in parts) == pytest.approx(region.area)
+
+
 def test_world_items_are_what_the_tests_think(world):
     assert {item["collection"] for item in planet.items(world)} == {*planet.PLACES}
     assert len(items_of(world, "sentinel-2-l2a")) == 25

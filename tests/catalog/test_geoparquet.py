@@ -43,3 +43,10 @@ def test_a_table_of_something_else_is_refused_with_its_path(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match=r"other\.parquet: not STAC-GeoParquet"):
         open_document(str(tmp_path / "other.parquet"))
+
+
+def test_a_column_of_times_is_text_as_in_json(world, tmp_path):
+    items = items_of(world, "sentinel-2-l2a")
+    for item in items:
+        item["properties"]["updated"] = "2022-11-06T09:32:34.081877Z"
+    assert len(found_in(written(tmp_path / "items.parquet", items), anywhere("s2")).acquisitions) == len(items)

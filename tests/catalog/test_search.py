@@ -13,6 +13,7 @@ from shapely.geometry import mapping, shape
 
 from landmark.base.errors import EmptySearch, InputError
 from landmark.base.files import load
+from landmark.base.profiles import Mirror
 from landmark.base.recipe import load_recipe
 from landmark.base.taxonomy import Crosswalk
 from landmark.catalog import Query, open_document
@@ -392,3 +393,53 @@ def test_a_label_item_without_its_raster_is_refused_by_name(world, tmp_path):
     path = collected(tmp_path, [*items_of(world, S2), label])
     with pytest.raises(InputError, match=rf"{label['id']}: has no asset 'map'"):
         found_in(path, anywhere("s2"), crosswalks=(WORLDCOVER,))
+
+
+# -- items as archives really write them -------------------------------------------------------------------------------
+
+
+def test_a_saved_search_lies_where_it_was_read(world, tmp_path):
+    elsewhere = [{"rel": "self", "href": "https://stac.example.org/items/one"}]
+    items = [item | {"links": elsewhere} for item in items_of(world, S2)]
+    provider = PROVIDER.model_copy(update={"mirror": Mirror(pattern=".*/", to="./")})
+    for one in found_in(collected(tmp_path, items), anywhere("s2"), provider=provider).acquisitions:
+        assert set(one.items[0].assets.values()) == {f"{band}.tif" for band in one.items[0].assets}
+
+
+def test_a_local_href_in_any_form_names_no_place_of_this_machine(world, tmp_path):
+    item = items_of(world, S2)[0]
+    for asset in item["assets"].values():
+        asset["href"] = f"file://{asset['href']}"
+    (one,) = found_in(collected(tmp_path, [item]), anywhere("s2")).acquisitions
+    assert all(href.startswith("..") and str(tmp_path.parent) not in href for href in one.items[0].assets.values())
+
+
+def test_halves_of_different_offsets_are_refused_by_name(world, tmp_path):
+    one, other = changed(items_of(world, S2)[0], id="half-a"), changed(items_of(world, S2)[0], id="half-b")
+    west, south, east, north = shape(one["geometry"]).bounds
+    for half, box in ((one, (west, south, (west + east) / 2, north)), (other, ((west + east) / 2, south, east, north))):
+        half["geometry"] = mapping(shapely.box(*box))
+    other["properties"]["earthsearch:boa_offset_applied"] = True
+    with pytest.raises(InputError, match="half-a and half-b are halves of one image, but carry different offsets"):
+        found_in(collected(tmp_path, [one, other]), anywhere("s2"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), {"deep": float("inf")}, None])
+def test_numbers_json_has_no_word_for_are_silence(world, tmp_path, value):
+    item = items_of(world, S2)[0]
+    item["properties"]["s2:water_percentage"] = value
+    (one,) = found_in(collected(tmp_path, [item]), anywhere("s2")).acquisitions
+    assert one.items[0].digest
+
+
+def test_an_outline_that_crosses_itself_keeps_both_its_lobes(world, tmp_path):
+    bow = {"type": "Polygon", "coordinates": [[[11, 45], [12, 46], [12, 45], [11, 46], [11, 45]]]}
+    (one,) = found_in(collected(tmp_path, [changed(items_of(world, S2)[0], geometry=bow)]), anywhere("s2")).acquisitions
+    assert one.footprint.area == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("kind", "coordinates"), [("Point", [11, 45]), ("Polygon", [])])
+def test_an_outline_of_nothing_is_refused_by_item(world, tmp_path, kind, coordinates):
+    item = changed(items_of(world, S2)[0], geometry={"type": kind, "coordinates": coordinates})
+    with pytest.raises(InputError, match=f"item {item['id']}: `geometry` is no area"):
+        found_in(collected(tmp_path, [item]), anywhere("s2"))

@@ -174,6 +174,12 @@ def test_optical_rasters_between_the_pixels_of_the_grid_give_no_sample_and_radar
     assert {(row["reason"], row["detail"]) for row in result.left_out.to_pylist()} == {("no_acquisition", "s2 2021")}
 
 
+def test_cells_at_a_rasters_own_corner_are_for_the_rasters_on_them():
+    archive = [radar(0), radar(1, day=1, origin=(599_003.0, 5_041_000.0))]
+    result = planned(archive, sensors=["s1"], grid="source", cells=grid(2, 2))
+    assert set(result.plan["acquisition"].to_pylist()) == {"s1_000"}
+
+
 def test_a_radar_raster_between_the_pixels_needs_one_pixel_more():
     said = {"sensors": ["s1"], "cells": grid(1, 1)}
     for x, y, size, count in ((0, 0, 120, 1), (3, 0, 120, 0), (3, 0, 121, 1), (0, 4, 120, 0), (0, 4, 121, 1)):

@@ -46,7 +46,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
-    except LandmarkError as error:
+    except (LandmarkError, Interrupted) as error:
         _stop(str(error), error.exit_code)
     except OSError as error:
         if error.errno == errno.ENOSPC:

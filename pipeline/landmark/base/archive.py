@@ -37,10 +37,10 @@ class Acquisition:
         id: `<sensor>_<tile, or EPSG code for S1>_<UTC second>_<relative orbit>`.
         moment: UTC second that names the samples: the datatake's start for S2, the slice's start for S1.
         epsg: UTM zone of the rasters.
-        origin: (left, top) of the finest raster in metres, from the catalogue: for planning only, the header decides
-            later.
-        size_px: (width, height) of the finest raster, from the catalogue.
-        pixel_m: Pixel size of the finest raster in metres, from the catalogue.
+        origin: (left, top) of the finest raster in metres, from the catalogue or a header asked while planning; when
+            reading, headers decide.
+        size_px: (width, height) of the finest raster.
+        pixel_m: Pixel size of the finest raster in metres.
         cloud_pct: Of the whole item, None where unknown.
         offset_dn: Subtracted from each valid digital number (S2).
         offset_rule: Why `offset_dn` is what it is.

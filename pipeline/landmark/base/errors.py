@@ -76,8 +76,8 @@ class DownloadUnfinished(LandmarkError):
     exit_code = 1
 
 
-class Interrupted(LandmarkError):
-    """A person stopped the work."""
+class Interrupted(BaseException):
+    """A person stopped the work; no `except Exception` of a library may take it for its own."""
 
     exit_code = 130
 

@@ -75,6 +75,8 @@ def read(path: Path) -> dict[str, Any]:
         mark = error.problem_mark
         place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         raise InputError(f"{path}:{place} malformed YAML: {error.problem}") from error
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path}: malformed YAML: a value is not of its tag's kind: {error}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: must hold keys and values, not {type(value).__name__}")
     return value

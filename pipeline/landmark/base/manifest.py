@@ -62,7 +62,9 @@ class Lock(Strict):
         description="Cells of the region under an image, and how many of them are planned or left out, by reason"
     )
     proof: dict[str, Any] = Field(description="Why no split leaks into another")
-    findings: list[str] = Field(description="Where an item's grid is not its file's")
+    findings: list[str] = Field(
+        description="Items whose grid is not their file's, files and masks that could not be read"
+    )
     libraries: dict[str, str] = Field(description="Versions of the libraries that touch pixels")
 
     @property

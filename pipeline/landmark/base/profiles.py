@@ -118,6 +118,13 @@ class Provider(Strict):
     mirror: Mirror | None = Field(None, description="Rewrites the hrefs of its items")
 
     @model_validator(mode="after")
+    def _one_thing_a_collection(self) -> "Provider":
+        names = [*(imagery.collection for imagery in self.sensors.values()), *self.labels.values()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"collection {twice[0]} serves two sensors or label sources; it can serve one")
+        return self
+
+    @model_validator(mode="after")
     def _assets_cover_bands(self) -> "Provider":
         for name, imagery in self.sensors.items():
             sensor = load_sensor(name)

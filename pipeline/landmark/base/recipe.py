@@ -19,13 +19,14 @@ from landmark.base.profiles import Provider, SensorName
 from landmark.base.region import Region, resolved
 
 SPLITS = ("train", "val", "test")
+_FIRST, _LAST = dt.date(1970, 1, 1), dt.date(2999, 12, 31)
 
 
 class TimeRange(Strict):
     """When. A sample is chosen per cell and period."""
 
-    start: dt.date = Field(description="First day")
-    end: dt.date = Field(description="Last day, included")
+    start: dt.date = Field(ge=_FIRST, le=_LAST, description="First day")
+    end: dt.date = Field(ge=_FIRST, le=_LAST, description="Last day, included")
     period: Literal["year", "month"] = Field("year", description="Calendar unit within which one acquisition is chosen")
 
     @model_validator(mode="after")

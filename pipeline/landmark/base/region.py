@@ -17,6 +17,7 @@ class Region(Strict):
 
     bbox: tuple[tuple[float, float, float, float], ...] | None = Field(
         None,
+        min_length=1,
         description="[west, south, east, north] in degrees, or a list of such; west > east crosses the antimeridian",
     )
     geojson: str | dict[str, Any] | None = Field(None, description="Path of a GeoJSON file (EPSG:4326), or a geometry")

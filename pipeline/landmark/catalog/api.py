@@ -46,7 +46,7 @@ class Api(Document):
         """
         ask = partial(self._page, self._client(), query)
         try:
-            whole = _whole(ask, _first(query))
+            whole = [item for part in _slices(query) for item in _whole(ask, part)]
             found = {(str(item["collection"]), str(item["id"])): item for item in whole}
         except (APIError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise self._refused(error) from error
@@ -214,12 +214,19 @@ def _hides(ask: _Ask, page: _Page, limit: int) -> bool:
     )
 
 
-def _first(query: Query) -> _Slice:
-    region = _EARTH if query.region is None else _asked(_polygons(query.region.intersection(_EARTH)))
-    if query.interval is None:
-        return _Slice(region, None)
-    start, end = query.interval
-    return _Slice(region, (int(start.timestamp()), int(end.timestamp()) + 1))
+def _slices(query: Query) -> list[_Slice]:
+    """What a query begins with: its region's polygons, as many together as a request takes."""
+    seconds = None
+    if query.interval is not None:
+        start, end = query.interval
+        seconds = int(start.timestamp()), int(end.timestamp()) + 1
+    region = _EARTH if query.region is None else _polygons(query.region.intersection(_EARTH))
+    groups: list[list[BaseGeometry]] = [[]]
+    for part in shapely.get_parts(region):
+        if groups[-1] and shapely.get_num_coordinates([*groups[-1], part]).sum() > _MAX_VERTICES:
+            groups.append([])
+        groups[-1].append(part)
+    return [_Slice(_asked(shapely.union_all(group)), seconds) for group in groups]
 
 
 def _asked(region: BaseGeometry) -> BaseGeometry:

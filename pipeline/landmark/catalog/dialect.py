@@ -20,7 +20,7 @@ from landmark.base.outcomes import Outcome
 from landmark.base.profiles import Imagery, Mirror, Sensor
 from landmark.catalog.documents import Document
 from landmark.catalog.offset import declared_offset, radiometric_offset
-from landmark.catalog.said import Said, said
+from landmark.catalog.said import Said, plain, said
 
 _HALF_TURN_DEG = 180
 _EARTH = shapely.box(-180, -90, 180, 90)
@@ -33,7 +33,11 @@ def footprint(item: pystac.Item) -> BaseGeometry:
         InputError: the item has no geometry, or none that is an area.
     """
     try:
-        return _unwrapped(shape(item.geometry or {})).buffer(0)
+        outline = shapely.make_valid(_unwrapped(shape(item.geometry or {})))
+        areas = [part for part in shapely.get_parts(outline) if part.area > 0]
+        if not areas:
+            raise ValueError("it covers nothing")
+        return shapely.union_all(areas)
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"item {item.id}: `geometry` is no area: {error}") from error
 
@@ -144,7 +148,7 @@ def _digest(item: pystac.Item, assets: Mapping[str, str], keys: Mapping[str, str
         for band, key in keys.items()
     }
     return digest(
-        {"id": item.id, "properties": item.to_dict(False, False)["properties"], "assets": assets, "files": files}
+        {"id": item.id, "properties": plain(item.to_dict(False, False)["properties"]), "assets": assets, "files": files}
     )
 
 

@@ -87,6 +87,8 @@ class Document(ABC):
 
     def relative(self, href: str) -> str:
         """An href as the lock records it: relative to the root, but for other hosts; never a local path."""
+        if not self.remote:
+            href = href.removeprefix("file://")
         if "://" in href:
             return href.removeprefix(self.root)
         return os.path.relpath(href, self.root)
@@ -124,12 +126,9 @@ class Static(Document):
         kind = self.content["type"]
         if kind == "FeatureCollection":
             for feature in self.content["features"]:
-                yield _item(feature, self.href)
+                yield _item(feature, self.href, moved=not self.remote)
         elif kind == "Feature":
-            # An item read alone lies where it was read, wherever its publisher keeps it.
-            item = _item(self.content, self.href)
-            item.set_self_href(self.href)
-            yield item
+            yield _item(self.content, self.href, moved=True)
         else:
             top = pystac.read_file(self.href, stac_io=_Reader())
             assert isinstance(top, pystac.Catalog)
@@ -145,8 +144,9 @@ def _walk(catalog: pystac.Catalog, collections: frozenset[str]) -> Iterator[pyst
         yield from _walk(child, collections)
 
 
-def _item(feature: dict[str, Any], href: str) -> pystac.Item:
+def _item(feature: dict[str, Any], href: str, *, moved: bool) -> pystac.Item:
+    """An item; one that was saved lies where it was read, wherever its publisher keeps it."""
     item = pystac.Item.from_dict(feature, preserve_dict=False)
-    if item.get_self_href() is None:
+    if moved or item.get_self_href() is None:
         item.set_self_href(href)
     return item

@@ -78,4 +78,5 @@ def _said(fields: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     bands = [band for key in ("raster:bands", "bands") for band in (fields.get(key) or ()) if isinstance(band, dict)]
     for level, prefix in ((fields, "raster:"), *((band, "raster:") for band in bands), *((band, "") for band in bands)):
         if level.get(f"{prefix}offset") is not None:
-            yield level[f"{prefix}offset"], level.get(f"{prefix}scale", _SCALE)
+            scale = level.get(f"{prefix}scale")
+            yield level[f"{prefix}offset"], _SCALE if scale is None else scale

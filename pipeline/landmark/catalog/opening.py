@@ -26,9 +26,11 @@ def open_document(href: str) -> Document:
     href = _file(href)
     data = _read(href)
     content = _table(href, data) if data[:4] == b"PAR1" else _json(href, data)
-    if any(link.get("rel") == "search" for link in content.get("links", ()) if isinstance(link, dict)):
-        return Api(href, href.rstrip("/") + "/", str(content.get("id", href)), connection())
-    return Static(href, href.rsplit("/", 1)[0] + "/", str(content.get("id", Path(href).name)), content)
+    # A signed address is no name: what follows its path goes into no lock.
+    place = href.split("?")[0]
+    if any(link.get("rel") == "search" for link in content.get("links") or () if isinstance(link, dict)):
+        return Api(href, place.rstrip("/") + "/", str(content.get("id", place)), connection())
+    return Static(href, place.rsplit("/", 1)[0] + "/", str(content.get("id", Path(place).name)), content)
 
 
 def _file(href: str) -> str:
@@ -87,6 +89,8 @@ def _is_a_page(content: dict[str, Any]) -> bool:
 def _table(href: str, data: bytes) -> dict[str, Any]:
     """The rows of STAC-GeoParquet as an ItemCollection."""
     try:
-        return {"type": "FeatureCollection", "features": list(stac_table_to_items(pq.read_table(io.BytesIO(data))))}
+        items = stac_table_to_items(pq.read_table(io.BytesIO(data)))
+        # Columns of times come as times, where STAC has text.
+        return {"type": "FeatureCollection", "features": json.loads(json.dumps(list(items), default=str))}
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{href}: not STAC-GeoParquet: {error}") from error

@@ -1,7 +1,9 @@
 """The STAC keys landmark reads, checked at the door: what an item says, whatever the provider calls it."""
 
 import datetime as dt
-from typing import Annotated
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import pystac
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
@@ -41,6 +43,11 @@ class Said(BaseModel):
     shape: tuple[int, int] | None = Field(None, alias="proj:shape")
 
 
+def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties as JSON has them: times are text, and what is no number is silence."""
+    return dict(json.loads(json.dumps(dict(properties), default=str), parse_constant=lambda _: None))
+
+
 def said(item: pystac.Item, asset: str | None = None) -> Said:
     """What an item says of itself and of an asset.
 
@@ -50,5 +57,7 @@ def said(item: pystac.Item, asset: str | None = None) -> Said:
     of_asset = item.assets[asset].extra_fields if asset is not None else {}
     properties = item.to_dict(include_self_link=False, transform_hrefs=False)["properties"]
     # A table of items has a column for every key that any of them says.
-    told = {key: value for fields in (properties, of_asset) for key, value in fields.items() if value is not None}
+    told = {
+        key: value for fields in (properties, of_asset) for key, value in plain(fields).items() if value is not None
+    }
     return parse(Said, told, f"item {item.id}", strict=True)

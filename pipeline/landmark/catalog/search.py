@@ -25,7 +25,6 @@ from landmark.catalog.labels import Given, label_collection, of_files, of_item
 log = logging.getLogger(__name__)
 
 _SAME_GROUND = 0.9
-_MARGIN_DEG = 0.05
 # Providers' `datetime` of a scene lies a while after the start of the datatake that names it.
 _MARGIN = dt.timedelta(hours=1)
 
@@ -58,7 +57,8 @@ def search(
     imagery = {_imagery(provider, name).collection: name for name in recipe.sensors}
     sources = {label_collection(provider, each): each for each in crosswalks if each.name not in files}
     region = recipe.region.geometry
-    near = region.buffer(_MARGIN_DEG)
+    # A cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
+    near = region.buffer(10 * recipe.cell_m / 111_000)
     shapely.prepare([region, near])
     found: list[Acquisition | Outcome] = []
     labels: list[LabelRaster] = []
@@ -136,6 +136,9 @@ def _merged(same: list[Acquisition]) -> Acquisition:
         if (one.baseline or "") == newest and not any(_same_ground(one, other) for other in kept):
             kept.append(one)
     kept.reverse()
+    if len({(one.offset_dn, one.offset_rule) for one in kept}) > 1:
+        names = " and ".join(one.items[0].id for one in kept)
+        raise InputError(f"items {names} are halves of one image, but carry different offsets")
     clouds = [one.cloud_pct for one in kept if one.cloud_pct is not None]
     return replace(
         kept[0],

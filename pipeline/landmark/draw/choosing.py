@@ -58,7 +58,9 @@ def choices(
 ) -> Choices:
     """All choices for the cells of a sample, in the order of the acquisitions' ids."""
     ordered = sorted(acquisitions, key=lambda one: one.id)
-    covered = [_covered(cells, one, recipe.cell_m, warped=sensors[one.sensor].warped) for one in ordered]
+    # Cells anchored at rasters' own corners are for the rasters that lie on them.
+    warped = {name: sensor.warped and recipe.grid == "utm" for name, sensor in sensors.items()}
+    covered = [_covered(cells, one, recipe.cell_m, warped=warped[one.sensor]) for one in ordered]
     periods = [recipe.time.period_of(one.moment) for one in ordered]
     names = sorted(set(periods))
     return Choices(

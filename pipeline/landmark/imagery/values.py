@@ -65,7 +65,7 @@ def implausible(stored: NDArray[Any], imagery: Imagery, known: NDArray[np.bool_]
 
 
 def darkest(bands: list[NDArray[Any]]) -> int | None:
-    """The smallest first percentile of several bands' digital numbers, every fourth row and column of large ones.
+    """The smallest first percentile of several bands' digital numbers, every second row and column of large ones.
 
     Near 1000 where a radiometric offset is in the numbers, far below where it is not; over snow and bright soil alone
     it says nothing. None without data.
