@@ -60,7 +60,9 @@ def codes_at(label: LabelRaster, crosswalk: Crosswalk, points: Points, access: A
 def probabilities_at(
     label: LabelRaster, crosswalk: Crosswalk, points: Points, access: Access = OPEN
 ) -> NDArray[np.float32]:
-    """The probability of each class (in the order of their codes) at each point, NaN where the map has none.
+    """The probability of each class (in the order of their codes) at each point, 0 to 1, NaN where the map has none.
+
+    Whole numbers are percent, as landmark's own export script writes them.
 
     Raises:
         InputError: the map is gone, unreadable, without CRS, or lacks the band of a class.
@@ -73,6 +75,8 @@ def probabilities_at(
             window = _Window(raster, points)
             for row, (share, valid) in enumerate(_shares(window, raster, crosswalk)):
                 found[row, window.points[valid]] = share[valid]
+            if np.issubdtype(raster.header.dtype, np.integer):
+                found /= 100
     # Earth Engine writes masked pixels as 0; and a mean of some of the bands would be none of the classes'.
     found[:, ~(found.sum(axis=0) > 0)] = np.nan
     return found
