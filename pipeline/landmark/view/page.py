@@ -194,12 +194,17 @@ def _sources(samples: list[Sample]) -> str:
             source["name"],
             source["version"],
             source["year"],
-            " / ".join(f"{sample.sources[place]['gap_days']} d" for sample in samples),
+            " / ".join(_label_gap(sample, source["name"]) for sample in samples),
             "alone" if source["agreement"] is None else f"{source['agreement']:.0%}",
         )
-        for place, source in enumerate(samples[0].sources)
+        for source in samples[0].sources
     ]
     return _table(("labels from", "version", "year", "gap", "agrees"), rows, numbers=(2, 3, 4)) if rows else ""
+
+
+def _label_gap(sample: Sample, name: str) -> str:
+    """Days from a source's labels to an image; images of two periods may have other sources."""
+    return next((f"{source['gap_days']} d" for source in sample.sources if source["name"] == name), "none")
 
 
 def _details(samples: list[Sample]) -> str:
