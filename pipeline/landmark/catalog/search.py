@@ -150,7 +150,7 @@ def _merged(same: list[Acquisition]) -> Acquisition:
 
 def _same_ground(one: Acquisition, other: Acquisition) -> bool:
     shared = one.footprint.intersection(other.footprint).area
-    return bool(shared > _SAME_GROUND * min(one.footprint.area, other.footprint.area))
+    return bool(shared > _SAME_GROUND * max(one.footprint.area, other.footprint.area))
 
 
 def _imagery(provider: Provider, sensor: SensorName) -> Imagery:
