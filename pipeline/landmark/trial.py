@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _BOXES = 5
 _BOX_DEG = 0.3
+# What a trial's title ends in: only folders that say so are emptied.
+_MARK = ", tried out"
 
 
 def trial_recipe(recipe: Recipe, *, samples: int, seed: int, narrow: bool) -> Recipe:
@@ -38,7 +40,7 @@ def trial_recipe(recipe: Recipe, *, samples: int, seed: int, narrow: bool) -> Re
     sampling = {"fraction": 1.0, "cells": None, "seed": recipe.sampling.seed + seed}
     changes = {
         "name": f"{recipe.name[:59]}-try",
-        "title": f"{recipe.title or recipe.name}, tried out",
+        "title": f"{recipe.title or recipe.name}{_MARK}",
         "limit": max(1, samples // (len(recipe.sensors) * _periods(recipe.time))),
         "sampling": recipe.sampling.model_copy(update=sampling),
     }
@@ -93,8 +95,9 @@ def _make_room(request: work.Request) -> None:
     found = [read_document(model, request.out / name) for name, model in documents if (request.out / name).is_file()]
     if not found or found[0].recipe_digest == request.recipe.digest:
         return
-    theirs = found[0].name if isinstance(found[0], Manifest) else found[0].recipe["name"]
-    if theirs != request.recipe.name:
+    one = found[0]
+    name, title = (one.name, one.title) if isinstance(one, Manifest) else (one.recipe["name"], one.recipe["title"])
+    if name != request.recipe.name or not title.endswith(_MARK):
         return
     log.info("%s: an earlier trial makes room", request.out)
     with held(request.out):
