@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from landmark.base.errors import InputError, UnknownName
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_ROOMS = ("manifests", "taxonomies", "profiles/providers", "profiles/sensors")
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -95,11 +95,19 @@ class Labels(Strict):
 
 
 def matching(pattern: str) -> list[Path]:
-    """The files of a path or glob, sorted."""
-    whole = Path(pattern).resolve()
-    if whole.is_file():
-        return [whole]
-    return sorted(path for path in Path(whole.anchor).glob(str(whole.relative_to(whole.anchor))) if path.is_file())
+    """The files of a path or glob, sorted.
+
+    Raises:
+        InputError: neither can be made of it.
+    """
+    try:
+        whole = Path(pattern).resolve()
+        if whole.is_file():
+            return [whole]
+        found = Path(whole.anchor).glob(str(whole.relative_to(whole.anchor)))
+        return sorted(path for path in found if path.is_file())
+    except (ValueError, IndexError) as error:
+        raise InputError(f"labels: files: {pattern!r} is no path and no pattern of files: {error}") from error
 
 
 def with_given(labels: Sequence[Labels], given: Sequence[str]) -> tuple[Labels, ...]:

@@ -18,6 +18,7 @@ from pystac_client import Client
 from pystac_client.conformance import ConformanceClasses
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from shapely.errors import ShapelyError
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
@@ -48,7 +49,7 @@ class Api(Document):
         try:
             whole = [item for part in _slices(query) for item in _whole(ask, part)]
             found = {(str(item["collection"]), str(item["id"])): item for item in whole}
-        except (APIError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (APIError, AttributeError, KeyError, ShapelyError, TypeError, ValueError) as error:
             raise self._refused(error) from error
         log.info("%s: %d items of %s", self.href, len(found), ", ".join(sorted(query.collections)))
         for _, item in sorted(found.items(), key=lambda entry: entry[0]):

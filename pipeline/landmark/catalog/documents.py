@@ -28,6 +28,7 @@ def fetched(href: str) -> bytes:
     Raises:
         OSError: nothing, or no answer; requests' errors are OSErrors, too.
     """
+    href = href.removeprefix("file://")
     if "://" not in href:
         return Path(href).read_bytes()
     to = connection()

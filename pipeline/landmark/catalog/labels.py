@@ -1,6 +1,7 @@
 """Label maps: an item of the catalogue, or a file on disk, as a `LabelRaster` with its edition and its ground."""
 
 import datetime as dt
+import glob
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ import numpy as np
 import pystac
 import shapely
 from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
 
 from landmark.base.archive import LabelRaster
@@ -106,7 +108,7 @@ def of_files(given: Given, crosswalk: Crosswalk, near: BaseGeometry) -> list[Lab
         if path.name in found:
             raise InputError(f"labels: two files of {crosswalk.name} are called {path.name}, their name in the lock")
         vintage = _vintage(path, given.entry, crosswalk)
-        maps = _layers(path, vintage, crosswalk) if path.suffix in SUFFIXES else [_raster(path, vintage)]
+        maps = _layers(path, vintage, crosswalk) if path.suffix.lower() in SUFFIXES else [_raster(path, vintage)]
         meeting = [one for one in maps if one.footprint.intersects(near)]
         said = file_digest(path) if meeting else ""
         found[path.name] = [replace(one, digest=said) for one in meeting]
@@ -115,10 +117,12 @@ def of_files(given: Given, crosswalk: Crosswalk, near: BaseGeometry) -> list[Lab
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a map's bytes; of a shapefile, a digest of all its files'."""
-    if path.suffix != ".shp":
+    if path.suffix.lower() != ".shp":
         return file_sha256(path)
-    parts = [path.with_suffix(suffix) for suffix in _SHAPEFILE]
-    return digest([[part.suffix, file_sha256(part)] for part in parts if part.is_file()])
+    parts = sorted(
+        part for part in path.parent.glob(f"{glob.escape(path.stem)}.*") if part.suffix.lower() in _SHAPEFILE
+    )
+    return digest([[part.suffix.lower(), file_sha256(part)] for part in parts])
 
 
 def _vintage(path: Path, entry: Labels, crosswalk: Crosswalk) -> LabelVintage:
@@ -146,7 +150,7 @@ def _moment(path: Path, text: str) -> dt.datetime:
 
 
 def _raster(path: Path, vintage: LabelVintage) -> LabelRaster:
-    if path.suffix == ".vrt":
+    if path.suffix.lower() == ".vrt":
         raise InputError(f"{path}: a VRT only points at other files, which the lock would not know; name those files")
     try:
         with opened(str(path)) as raster:
@@ -157,7 +161,7 @@ def _raster(path: Path, vintage: LabelVintage) -> LabelRaster:
         raise InputError(f"{path}: has no CRS; assign one (gdal_edit -a_srs)")
     frame = shapely.segmentize(shapely.box(0, 0, width, height), max(width, height) / _EDGE_STEPS)
     corners = shapely.transform(frame, lambda pixel: np.stack(transform @ (pixel[:, 0], pixel[:, 1]), axis=1))
-    return _local(path, vintage, _in_degrees(corners, CRS.from_wkt(wkt)))
+    return _local(path, vintage, _in_degrees(path, corners, CRS.from_wkt(wkt)))
 
 
 def _layers(path: Path, vintage: LabelVintage, crosswalk: Crosswalk) -> list[LabelRaster]:
@@ -180,7 +184,7 @@ def _layer(path: Path, vintage: LabelVintage, layer: Layer, field: str) -> Label
         raise InputError(f"{path}: layer {layer.name} has no CRS; assign one (ogr2ogr -a_srs)")
     left, bottom, right, top = layer.bounds
     frame = shapely.segmentize(shapely.box(*layer.bounds), max(right - left, top - bottom) / _EDGE_STEPS)
-    return replace(_local(path, vintage, _in_degrees(frame, layer.crs)), layer=layer.name, field=field)
+    return replace(_local(path, vintage, _in_degrees(path, frame, layer.crs)), layer=layer.name, field=field)
 
 
 def _field(layer: Layer, crosswalk: Crosswalk) -> str | None:
@@ -193,9 +197,12 @@ def _local(path: Path, vintage: LabelVintage, footprint: BaseGeometry) -> LabelR
     return LabelRaster(vintage, path.stem, str(path.resolve()), path.name, "", footprint, local=True)
 
 
-def _in_degrees(frame: BaseGeometry, crs: CRS) -> BaseGeometry:
+def _in_degrees(path: Path, frame: BaseGeometry, crs: CRS) -> BaseGeometry:
     """A frame in EPSG:4326, made wider where it meets the antimeridian or has edges no longitude and latitude has."""
-    to_degrees = Transformer.from_crs(crs, LONLAT, always_xy=True)
+    try:
+        to_degrees = Transformer.from_crs(crs, LONLAT, always_xy=True)
+    except ProjError as error:
+        raise InputError(f"{path}: its CRS, {crs.name}, is not tied to the Earth; assign the right one") from error
     lon, lat = to_degrees.transform(*shapely.get_coordinates(frame).T)
     known = np.isfinite(lon) & np.isfinite(lat)
     if not known.all():

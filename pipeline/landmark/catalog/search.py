@@ -113,6 +113,8 @@ def _in_files(
         found = of_files(files[crosswalk.name], crosswalk, near)
         if not found and not files[crosswalk.name].entry.optional:
             raise EmptySearch(f"labels: no file of {crosswalk.name} meets the region {_box(recipe)}")
+        if not found:
+            log.warning("NO %s: none of its files meets the region", crosswalk.name.upper())
         labels += found
     return labels
 

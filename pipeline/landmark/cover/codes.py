@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from landmark.base.taxonomy import Crosswalk
 
 NONE = -1
+# What absent values of text, numbers and nullable columns look like.
+_UNSAID = ("", "None", "nan", "<NA>")
 
 
 class BadCodes(Exception):
@@ -56,7 +58,7 @@ def from_attributes(values: NDArray[Any], crosswalk: Crosswalk) -> NDArray[np.in
         BadCodes: one is no number, or unknown.
     """
     codes = np.full(len(values), NONE, np.int32)
-    said = np.array([value is not None and value == value and str(value).strip() != "" for value in values], dtype=bool)
+    said = np.array([str(value).strip() not in _UNSAID for value in values], dtype=bool)
     codes[said] = canonical(np.array([_number(value) for value in values[said]], np.int64), crosswalk, unit="polygons")
     return codes
 

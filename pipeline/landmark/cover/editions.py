@@ -17,6 +17,8 @@ from landmark.io.access import OPEN, Access
 
 # Editions kept at hand: those of two neighbouring periods, and what lies between.
 _KEPT = 4
+# Bands are float32: a share of exactly the limit is not to be lost.
+_ROUNDING = 1e-6
 
 Codes = NDArray[np.int32]
 
@@ -152,7 +154,7 @@ class Editions:
             for row, share in enumerate(shares):
                 sums[row] += np.where(there, share, 0)
         best = sums.max(axis=0)
-        sure = (dates > 0) & (best >= self._source.min_confidence * dates)
+        sure = (dates > 0) & (best >= (self._source.min_confidence - _ROUNDING) * dates)
         return np.where(sure, known[sums.argmax(axis=0)], NONE), seen.first, seen.last
 
     def _edition_codes(self, edition: LabelVintage) -> Codes:

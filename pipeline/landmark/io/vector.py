@@ -16,6 +16,7 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
+from pyproj.exceptions import ProjError
 
 _ARROW = (".parquet", ".geoparquet")
 # GeoParquet: no key `crs` means longitude and latitude, null that nobody knows.
@@ -40,15 +41,16 @@ class Layer:
 
 
 def layers(path: Path) -> list[Layer]:
-    """The layers of a file that have a geometry.
+    """The layers of a file that have a geometry and at least one feature.
 
     Raises:
         NotPolygons: missing, or no file of vectors.
     """
     with _opening():
-        if path.suffix in _ARROW:
-            return [_arrow_layer(path)]
-        return [_layer(path, name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        if path.suffix.lower() in _ARROW:
+            return [_arrow_layer(path)] if pq.read_metadata(path).num_rows else []
+        named = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
+        return [layer for name in named if (layer := _layer(path, name)) is not None]
 
 
 def crs_of(path: Path, layer: str) -> CRS:
@@ -58,7 +60,11 @@ def crs_of(path: Path, layer: str) -> CRS:
         NotPolygons: the layer is gone, or has none.
     """
     with _opening():
-        said = _geo(path).get("crs", _LONLAT) if path.suffix in _ARROW else pyogrio.read_info(path, layer=layer)["crs"]
+        said = (
+            _geo(path).get("crs", _LONLAT)
+            if path.suffix.lower() in _ARROW
+            else pyogrio.read_info(path, layer=layer)["crs"]
+        )
     if not said:
         raise NotPolygons(f"layer {layer} has no CRS; assign one (ogr2ogr -a_srs)")
     return CRS.from_user_input(said)
@@ -73,7 +79,7 @@ def polygons(path: Path, layer: str, field: str, box: Box) -> tuple[NDArray[Any]
         NotPolygons: the layer or its field is gone or unreadable.
     """
     with _opening():
-        if path.suffix in _ARROW:
+        if path.suffix.lower() in _ARROW:
             column = _geo(path)
             columns, boxed = [field, column["name"]], box if "covering" in column else None
             frame = geopandas.read_parquet(path, columns=columns, bbox=boxed)
@@ -88,12 +94,14 @@ def polygons(path: Path, layer: str, field: str, box: Box) -> tuple[NDArray[Any]
 def _opening() -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, pa.ArrowException, DataSourceError, DataLayerError) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException, DataSourceError, DataLayerError, ProjError) as error:
         raise NotPolygons(str(error)) from error
 
 
-def _layer(path: Path, name: str) -> Layer:
+def _layer(path: Path, name: str) -> Layer | None:
     said = pyogrio.read_info(path, layer=name, force_total_bounds=True)
+    if said["total_bounds"] is None or not np.isfinite(said["total_bounds"]).all():
+        return None
     crs = CRS.from_user_input(said["crs"]) if said["crs"] else None
     return Layer(str(name), tuple(map(str, said["fields"])), crs, tuple(said["total_bounds"]))
 

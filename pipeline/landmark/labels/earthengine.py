@@ -128,6 +128,8 @@ def export_script(corpus: Path, out: Path) -> int:
     planned = read_plan(corpus)
     if planned is None:
         raise NotACorpus(f"{corpus} holds no plan; make one with `landmark plan`")
+    if out.is_dir():
+        raise InputError(f"--out {out}: is a folder; name the script in it")
     if not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
     recipe = planned.lock.recipe

@@ -55,7 +55,12 @@ class Service:
         self._session = requests.Session()
         # An order is never sent twice unasked: only reading is tried again.
         patient = Retry(
-            total=4, connect=2, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), raise_on_status=False
+            total=4,
+            connect=2,
+            backoff_factor=0.5,
+            status_forcelist=(429, 502, 503, 504),
+            raise_on_status=False,
+            retry_after_max=120,
         )
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=patient))
