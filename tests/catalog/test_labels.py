@@ -11,7 +11,7 @@ from rasterio.transform import Affine
 
 from landmark.base.errors import EmptySearch, InputError
 from landmark.base.hashing import file_sha256
-from landmark.base.labels import Labels
+from landmark.base.labels import Labels, matching
 from landmark.catalog import Given, Query, file_digest, given_files, open_document, search
 from landmark.catalog.labels import of_files, of_item
 from tests.catalog.items import anywhere, found_in
@@ -226,3 +226,44 @@ def test_what_a_file_of_polygons_holds_is_not_changed_by_looking(tmp_path):
     before = file_sha256(path)
     maps(CORINE, path)
     assert file_sha256(path) == before and [one.name for one in tmp_path.iterdir()] == ["clc2018.gpkg"]
+
+
+def test_a_shapefile_in_capitals_is_known_by_all_its_files_too(tmp_path):
+    path = polygons(tmp_path / "clc2018.shp", [SQUARE], ["111"])
+    table = path.with_suffix(".dbf").rename(tmp_path / "clc2018.DBF")
+    before = file_digest(path)
+    table.write_bytes(table.read_bytes().replace(b"111", b"523"))
+    assert file_digest(path) != before
+
+
+def test_a_geopackage_in_capitals_is_no_raster(tmp_path):
+    path = polygons(tmp_path / "clc2018.gpkg", [SQUARE], ["111"]).rename(tmp_path / "CLC2018.GPKG")
+    (label,) = maps(CORINE, path)
+    assert label.field == "CODE_18"
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "parquet", "geojson"])
+def test_a_file_without_a_polygon_is_refused_by_name(tmp_path, suffix):
+    path = polygons(tmp_path / f"clc2018.{suffix}", [], [])
+    with pytest.raises(InputError, match=rf"clc2018\.{suffix}: no layer has a code"):
+        maps(CORINE, path)
+
+
+def test_an_empty_layer_beside_another_is_passed_over(tmp_path):
+    path = polygons(tmp_path / "clc2018.gpkg", [SQUARE], ["111"])
+    empty = geopandas.GeoDataFrame({"CODE_18": []}, geometry=[], crs=32632)
+    empty.to_file(path, layer="empty", driver="GPKG")
+    assert [label.layer for label in maps(CORINE, path)] == ["clc2018"]
+
+
+def test_a_crs_that_is_not_tied_to_the_earth_is_refused_by_name(tmp_path):
+    local = 'LOCAL_CS["Site",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]'
+    path = raster(tmp_path / "clc2018.tif", np.ones((12, 12), "uint8"), crs=local)
+    with pytest.raises(InputError, match=r"clc2018\.tif: its CRS, .*not tied to the Earth"):
+        maps(CORINE, path)
+
+
+@pytest.mark.parametrize("pattern", ["dw/**.tif", "/", "a\0b"])
+def test_a_pattern_that_is_none_is_refused_by_key(pattern):
+    with pytest.raises(InputError, match=r"labels: files: .* is no path and no pattern of files"):
+        matching(pattern)

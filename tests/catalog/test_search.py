@@ -443,3 +443,17 @@ def test_an_outline_of_nothing_is_refused_by_item(world, tmp_path, kind, coordin
     item = changed(items_of(world, S2)[0], geometry={"type": kind, "coordinates": coordinates})
     with pytest.raises(InputError, match=f"item {item['id']}: `geometry` is no area"):
         found_in(collected(tmp_path, [item]), anywhere("s2"))
+
+
+def test_a_later_strip_inside_a_large_half_does_not_take_its_place(world, tmp_path):
+    item = items_of(world, S2)[0]
+    west, south, east, north = shape(item["geometry"]).bounds
+    large, strip = (
+        mapping(shapely.box(*box))
+        for box in ((west, south, west + 0.95 * (east - west), north), (west + 0.8 * (east - west), south, east, north))
+    )
+    parts = [
+        product(changed(item, geometry=large), "20220101T000000"),
+        product(changed(item, geometry=strip), "20220101T000007"),
+    ]
+    assert [part.id[-15:] for part in one_of(tmp_path, parts).items] == ["20220101T000000", "20220101T000007"]

@@ -11,7 +11,20 @@ from rasterio.transform import Affine
 from landmark.base.projection import transformer
 from landmark.cover import Source
 from tests.base.parts import cell_table, examples
-from tests.cover.maps import DYNAMIC, IO_LULC, LEFT, TOP, WORLDCOVER, counts, covered, export, maps, period, raster
+from tests.cover.maps import (
+    DYNAMIC,
+    IO_LULC,
+    LEFT,
+    SHARES,
+    TOP,
+    WORLDCOVER,
+    counts,
+    covered,
+    export,
+    maps,
+    period,
+    raster,
+)
 
 TWO = cell_table(32632, [(LEFT, TOP), (LEFT + 120, TOP)], cell_m=120)
 A, B = TWO["cell"].to_pylist()
@@ -270,3 +283,13 @@ def test_every_cell_and_period_counts_all_its_pixels(tmp_path_factory, seed, com
     cover = measured(TWO, *sources, periods=months)
     sums = cover.table.group_by(["cell", "period"]).aggregate([("pixels", "sum")])
     assert sums.num_rows == 6 and set(sums["pixels_sum"].to_pylist()) == {144}
+
+
+@pytest.mark.parametrize(("confidence", "sure"), [(0.69, True), (0.7, True), (0.71, False)])
+def test_whole_numbers_are_percent_and_exactly_the_limit_is_enough(tmp_path, confidence, sure):
+    """As landmark's own export script writes them."""
+    shares = [np.full((12, 12), percent, "uint8") for percent in (5, 70, 5, 4, 4, 3, 3, 3, 3)]
+    names = [*SHARES, "label"]
+    path = raster(tmp_path / "20210601.tif", *shares, np.ones((12, 12), "uint8"), names=names, nodata=255)
+    source = Source(DYNAMIC, "probability", confidence, 366)
+    assert counts(measured(AT_A, (source, maps(DYNAMIC, path))), A) == {((1,) if sure else (-1,)): 144}

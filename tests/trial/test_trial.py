@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import landmark as package
 from landmark.base.errors import EmptySearch, OtherRecipe
 from landmark.base.recipe import Recipe, load_recipe
-from landmark.build import Request
+from landmark.build import Request, build
 from landmark.run import Where
 from landmark.trial import trial_recipe, try_out
 from tests.app.conftest import Run, landmark
@@ -100,6 +100,14 @@ def test_a_changed_recipe_takes_the_place_of_the_trial_before_and_of_nothing_els
     with pytest.raises(OtherRecipe, match="another recipe"):
         try_out(request(recipe(name="other"), out, 4))
     assert len(package.open(out)) > 0
+
+
+def test_a_corpus_that_only_has_a_trials_name_is_left_alone(recipe: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "tiny-try"
+    built = build(Request(load_recipe(str(recipe(name="tiny-try")), limit=2), out, Where()))
+    with pytest.raises(OtherRecipe, match="another recipe"):
+        try_out(request(recipe(), out, 4))
+    assert package.open(out).manifest == built
 
 
 def test_where_nothing_lies_another_seed_is_named(recipe: Callable[..., Path], tmp_path: Path) -> None:
