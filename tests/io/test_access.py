@@ -108,12 +108,12 @@ def test_tokens_that_are_never_of_use_are_given_up(stored, tokens):
 
 
 def test_a_token_that_ends_between_two_blocks_is_renewed_and_the_band_is_whole(stored, tokens):
-    served = tokens(lambda number: 3 if number == 0 else HOUR)
+    served = tokens(lambda number: 6 if number == 0 else HOUR)
     refused = stored.refusals()
     with opened(HREF, SIGNED) as raster:
         chips = raster.chips(CORNERS, 64)
         read = [next(chips), next(chips)]
-        end = time.time() + 5
+        end = time.time() + 8
         while time.time() < math.ceil(end):
             time.sleep(0.1)
         read += list(chips)
@@ -124,12 +124,12 @@ def test_a_token_that_ends_between_two_blocks_is_renewed_and_the_band_is_whole(s
 def test_where_the_next_token_is_refused_too_the_raster_is_given_up_and_no_log_holds_a_piece_of_either(
     stored, tokens, caplog
 ):
-    served = tokens(lambda number: 3 if number == 0 else -5)
+    served = tokens(lambda number: 6 if number == 0 else -5)
     caplog.set_level(logging.DEBUG, "rasterio")
     with pytest.raises(Forbidden, match="the archive answers 403"), opened(HREF, SIGNED) as raster:
         chips = raster.chips(CORNERS, 64)
         assert isinstance(next(chips), np.ndarray)
-        end = time.time() + 5
+        end = time.time() + 8
         while time.time() < end:
             time.sleep(0.1)
         list(chips)

@@ -1,14 +1,14 @@
 """A server in front of the real STAC API that refuses, cuts and forgets as real ones have done."""
 
 import http.client
-import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlparse
+
+from tests.services.served import served
 
 Json = dict[str, Any]
 
@@ -50,26 +50,6 @@ class Proxy:
 def proxied(api: str) -> Iterator[Proxy]:
     """A proxy of an API; its `url` is the landing page."""
     proxy = Proxy(api)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, headers, data = proxy.answer(self.command, self.path, body)
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(data))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_POST = do_GET
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
+    with served(proxy.answer) as url:
+        proxy.url = url
         yield proxy
-        server.shutdown()
-        thread.join()

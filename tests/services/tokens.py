@@ -1,14 +1,13 @@
 """A token service like the Planetary Computer's, for the accounts of the tests' blob store."""
 
 import datetime as dt
-import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.services.client import token
+from tests.services.served import served
 
 HOUR = 3600.0
 
@@ -43,22 +42,6 @@ class Tokens:
 def token_service(seconds: Callable[[int], float] = lambda _: HOUR, **said: float) -> Iterator[Tokens]:
     """A running token service; its `url` is what PC_SDK_SAS_URL names."""
     tokens = Tokens(seconds, **said)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = tokens.answer(self.path.removeprefix("/token/"))
-            self.send_response(tokens.status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        tokens.url = f"http://127.0.0.1:{server.server_address[1]}/token"
+    with served(lambda _, path, __: (tokens.status, {}, tokens.answer(path.removeprefix("/token/")))) as url:
+        tokens.url = f"{url}/token"
         yield tokens
-        server.shutdown()
-        thread.join()
