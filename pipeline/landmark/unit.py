@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from landmark.base.archive import Acquisition
 from landmark.base.errors import LandmarkError
 from landmark.base.outcomes import Outcome
-from landmark.base.projection import LONLAT, projected
+from landmark.base.projection import LONLAT, projected, unwrapped
 from landmark.base.schemas import runs, staging_schema
 from landmark.base.taxonomy import Fractions, LabelVintage, Meaning
 from landmark.imagery import Chip, Cut, cut
@@ -223,6 +223,6 @@ def _source(vintage: LabelVintage, moment: Any, facts: Fractions) -> dict[str, A
 
 
 def _outline(epsg: int, x: float, y: float, cell_m: float) -> bytes:
-    """The cell's square as WKB in EPSG:4326."""
+    """The cell's square as WKB in EPSG:4326, in two parts where it crosses the antimeridian."""
     square = shapely.box(x, y - cell_m, x + cell_m, y)
-    return bytes(shapely.to_wkb(projected(square, epsg, LONLAT)))
+    return bytes(shapely.to_wkb(unwrapped(projected(square, epsg, LONLAT))))

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import shapely
+import shapely.affinity
 from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 LONLAT = 4326
+_HALF_TURN_DEG = 180
+_EARTH = shapely.box(-180, -90, 180, 90)
 
 
 @cache
@@ -26,3 +29,24 @@ def projected(geometry: BaseGeometry, source: int, target: int) -> BaseGeometry:
         return np.stack(columns, axis=1)
 
     return shapely.transform(geometry, turn)
+
+
+def unwrapped(outline: BaseGeometry) -> BaseGeometry:
+    """An outline in EPSG:4326, cut in two at the antimeridian where it crosses it.
+
+    No image spans half the planet: a polygon that seems to changes the sign of its longitudes at 180 degrees.
+    """
+    west, _, east, _ = outline.bounds
+    if west >= -_HALF_TURN_DEG and east <= _HALF_TURN_DEG and east - west <= _HALF_TURN_DEG:
+        return outline
+    parts = []
+    for part in shapely.get_parts(outline):
+        west, _, east, _ = part.bounds
+        turned = shapely.transform(part, _all_east) if east - west > _HALF_TURN_DEG else part
+        parts += [shapely.affinity.translate(turned, xoff=turn) for turn in (-360, 0, 360)]
+    whole = shapely.union_all(parts).intersection(_EARTH)
+    return shapely.union_all([part for part in shapely.get_parts(whole) if part.area > 0])
+
+
+def _all_east(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return points + np.where(points[:, :1] < 0, [360.0, 0.0], 0.0)

@@ -4,11 +4,8 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 
-import numpy as np
 import pystac
 import shapely
-import shapely.affinity
-from numpy.typing import NDArray
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
@@ -18,12 +15,10 @@ from landmark.base.errors import InputError
 from landmark.base.hashing import digest
 from landmark.base.outcomes import Outcome
 from landmark.base.profiles import Imagery, Mirror, Sensor
+from landmark.base.projection import unwrapped
 from landmark.catalog.documents import Document
 from landmark.catalog.offset import declared_offset, radiometric_offset
 from landmark.catalog.said import Said, plain, said
-
-_HALF_TURN_DEG = 180
-_EARTH = shapely.box(-180, -90, 180, 90)
 
 
 def footprint(item: pystac.Item) -> BaseGeometry:
@@ -33,30 +28,13 @@ def footprint(item: pystac.Item) -> BaseGeometry:
         InputError: the item has no geometry, or none that is an area.
     """
     try:
-        outline = shapely.make_valid(_unwrapped(shape(item.geometry or {})))
+        outline = shapely.make_valid(unwrapped(shape(item.geometry or {})))
         areas = [part for part in shapely.get_parts(outline) if part.area > 0]
         if not areas:
             raise ValueError("it covers nothing")
         return shapely.union_all(areas)
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"item {item.id}: `geometry` is no area: {error}") from error
-
-
-def _unwrapped(outline: BaseGeometry) -> BaseGeometry:
-    """No image spans half the planet: a polygon that seems to changes the sign of its longitudes at 180 degrees."""
-    west, _, east, _ = outline.bounds
-    if west >= -_HALF_TURN_DEG and east <= _HALF_TURN_DEG and east - west <= _HALF_TURN_DEG:
-        return outline
-    parts = []
-    for part in shapely.get_parts(outline):
-        west, _, east, _ = part.bounds
-        turned = shapely.transform(part, _all_east) if east - west > _HALF_TURN_DEG else part
-        parts += [shapely.affinity.translate(turned, xoff=turn) for turn in (-360, 0, 360)]
-    return shapely.union_all(parts).intersection(_EARTH)
-
-
-def _all_east(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    return points + np.where(points[:, :1] < 0, [360.0, 0.0], 0.0)
 
 
 def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:

@@ -94,7 +94,7 @@ def _index(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
     """All columns but pixels, rows in the order of the shards, with GeoParquet's metadata."""
     parts = [pq.read_table(corpus / shard.path, columns=INDEX.names) for shard in shards]
     table = pa.concat_tables([INDEX.empty_table(), *parts]).replace_schema_metadata(None)
-    column = {"encoding": "WKB", "geometry_types": ["Polygon"], "edges": "planar", "bbox": _bbox(table)}
+    column = {"encoding": "WKB", "edges": "planar", **_ground(table)}
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
     return table.replace_schema_metadata({"geo": json.dumps(geo)})
 
@@ -121,10 +121,15 @@ def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:
     return findings
 
 
-def _bbox(table: pa.Table) -> list[float]:
+def _ground(table: pa.Table) -> dict[str, Any]:
+    """Kinds and bounds of the cells' outlines; a cell across the antimeridian has two parts."""
     from shapely import from_wkb, total_bounds
 
-    return [round(float(edge), 9) for edge in total_bounds(from_wkb(table["geometry"].to_pylist()))]
+    outlines = from_wkb(table["geometry"].to_pylist())
+    return {
+        "geometry_types": sorted({outline.geom_type for outline in outlines}),
+        "bbox": [round(float(edge), 9) for edge in total_bounds(outlines)],
+    }
 
 
 def _per_split(index: pa.Table, sensor: str) -> dict[str, int]:
