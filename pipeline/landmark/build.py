@@ -10,8 +10,10 @@ import numpy as np
 
 from landmark import draw, lockfile, pack
 from landmark.base.errors import DiskTooSmall, InputsChanged, NeedsConsent, OtherRecipe
+from landmark.base.files import load
 from landmark.base.manifest import Lock, Manifest, Projection, is_sealed, read_document
 from landmark.base.recipe import Recipe
+from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import held, sweep
 from landmark.lockfile import Planned
 from landmark.planning import estimate, make_plan
@@ -98,7 +100,7 @@ def build(request: Request) -> Manifest:
 
 def _reopened(request: Request) -> Manifest:
     """A sealed corpus, with what it lacks of the formats asked for."""
-    manifest = reopen(request.out)
+    manifest = reopen(request.out, load(Taxonomy, "taxonomies", request.recipe.taxonomy))
     if not unprojected(request.out, manifest, request.recipe):
         return manifest
     with running(request.where) as map_units:

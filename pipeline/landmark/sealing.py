@@ -14,6 +14,7 @@ from landmark.base.manifest import Manifest, Projection, Shard, read_document
 from landmark.base.outcomes import Outcome
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import shard_schema
+from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import sweep
 from landmark.lockfile import Planned
 from landmark.run import Lost, MapUnits
@@ -55,6 +56,7 @@ def seal(
         recipe=setting.recipe,
         lock=planned.lock,
         planned=planned.plan.num_rows,
+        taxonomy=setting.meaning.taxonomy,
         attributions=setting.attributions,
         version=landmark.__version__,
     )
@@ -102,8 +104,8 @@ def project(
     return whole
 
 
-def reopen(corpus: Path) -> Manifest:
-    """The manifest of a sealed corpus, its shards counted, its index rewritten where it is gone or foreign.
+def reopen(corpus: Path, taxonomy: Taxonomy) -> Manifest:
+    """The manifest of a sealed corpus, its shards counted, its index and queries rewritten where they are gone.
 
     A projection that is gone is no damage: `unprojected` finds it, and `project` writes it again.
 
@@ -122,6 +124,7 @@ def reopen(corpus: Path) -> Manifest:
     if manifest.projections:
         shutil.rmtree(corpus / _PROJECTING, ignore_errors=True)
     pack.refresh_index(corpus, manifest)
+    pack.refresh_queries(corpus, manifest, taxonomy)
     return manifest
 
 

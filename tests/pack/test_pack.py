@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 import landmark
 from landmark.base.archive import Acquisition
 from landmark.base.errors import NotACorpus
+from landmark.base.files import load
 from landmark.base.manifest import Lock
 from landmark.base.outcomes import Reason
 from landmark.base.schemas import INDEX, LEDGER, shard_schema
+from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import write_table
 from landmark.pack import Staging, note_packed, packing_folder, read_packed, refresh_index, write_documents
 from landmark.pack.card import card
@@ -308,6 +310,9 @@ def test_a_noted_shard_is_remembered_until_it_is_gone(tmp_path):
 # -- the documents -----------------------------------------------------------------------------------------------------
 
 
+TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
+
+
 def lock_of(recipe):
     said = {"catalog": "x", "acquisitions": [], "labels": [], "files": [], "findings": ["an item is wrong"]}
     rest = {"editions": [], "rules": "r", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
@@ -322,6 +327,7 @@ def sealed(corpus, count=10, lost=("s2_x",)):
     write_table(corpus / "ledger.parquet", LEDGER.empty_table())
     outcomes, asked = [failure(id, "cloud") for id in lost], recipe_of(patch_px=PATCH_PX)
     said = {"recipe": asked, "lock": lock_of(asked), "planned": count + len(lost), "attributions": ["b", "a"]}
+    said["taxonomy"] = TAXONOMY
     return rows, write_documents(corpus, packed, outcomes, version="0", **said)
 
 
@@ -406,7 +412,8 @@ def test_darkest_pixels_that_contradict_the_offset_are_said_loudly(tmp_path, off
     write_table(tmp_path / "ledger.parquet", LEDGER.empty_table())
     asked, one = recipe_of(patch_px=PATCH_PX), acquisition(offset_dn=offset_dn, offset_rule="why")
     lock = lock_of(asked).model_copy(update={"acquisitions": [one.to_json()]})
-    manifest = write_documents(tmp_path, packed, [], recipe=asked, lock=lock, planned=2, attributions=[], version="0")
+    said = {"planned": 2, "attributions": [], "taxonomy": TAXONOMY, "version": "0"}
+    manifest = write_documents(tmp_path, packed, [], recipe=asked, lock=lock, **said)
     assert manifest.findings[0] == "an item is wrong"
     assert len(manifest.findings) == (1 if words is None else 2)
     assert words is None or (manifest.findings[1].startswith("one: ") and words in manifest.findings[1])
@@ -430,6 +437,7 @@ def test_the_ledger_holds_every_outcome_and_keeps_what_the_plan_left_out(tmp_pat
     packed = [each[1:] for each in pack(tmp_path, plan_of(rows))]
     asked = recipe_of(patch_px=PATCH_PX)
     said = {"recipe": asked, "lock": lock_of(asked), "planned": 6, "attributions": [], "version": "0"}
+    said["taxonomy"] = TAXONOMY
     write_table(tmp_path / "ledger.parquet", pa.Table.from_pylist([row], schema=LEDGER))
     for _ in range(2):
         write_documents(tmp_path, packed, [failure("s2_y", "nodata"), failure("s2_x", "cloud")], **said)

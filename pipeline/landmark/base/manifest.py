@@ -103,6 +103,14 @@ class Projection(Strict):
     sha256: str
 
 
+class QueryFile(Strict):
+    """Retrieval queries, or which samples of a split are relevant to them."""
+
+    path: str = Field(description="Relative to the corpus folder")
+    size_bytes: int
+    sha256: str
+
+
 class Manifest(Strict):
     """`corpus.json`: written last, and the only mutable truth."""
 
@@ -130,6 +138,7 @@ class Manifest(Strict):
     licences: list[str]
     attributions: list[str]
     shards: list[Shard]
+    queries: list[QueryFile] = Field([], description="queries.jsonl and qrels/; none where no sample has a label")
     projections: list[Projection] = Field([], description="In the order of their shards; a shard need not have one")
 
 

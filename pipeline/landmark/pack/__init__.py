@@ -1,6 +1,6 @@
 """Outcomes → staging files → shards, index, ledger, manifest, card; shards → their projections."""
 
-from landmark.pack.documents import refresh_index, write_documents, write_ledger, write_manifest
+from landmark.pack.documents import refresh_index, refresh_queries, write_documents, write_ledger, write_manifest
 from landmark.pack.shards import Moments, ShardTask, note_packed, packing_folder, read_packed, shard_tasks, write_shard
 from landmark.pack.staging import Staging, Status, write_staging
 from landmark.pack.tars import (
@@ -24,6 +24,7 @@ __all__ = [
     "read_packed",
     "read_projected",
     "refresh_index",
+    "refresh_queries",
     "shard_tasks",
     "tar_tasks",
     "with_projections",

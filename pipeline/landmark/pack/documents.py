@@ -18,8 +18,10 @@ from landmark.base.outcomes import BEFORE_THE_PLAN, Outcome, ledger_table
 from landmark.base.profiles import load_sensor
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import INDEX
+from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import write_bytes, write_table
 from landmark.pack.card import attribution, card
+from landmark.pack.queries import write_queries
 from landmark.pack.shards import Moments
 
 # Where Sentinel-2's offset is in the digital numbers, hardly a pixel is below it.
@@ -35,10 +37,11 @@ def write_documents(
     recipe: Recipe,
     lock: Lock,
     planned: int,
+    taxonomy: Taxonomy,
     attributions: Sequence[str],
     version: str,
 ) -> Manifest:
-    """Index, ledger, card, attribution, then the manifest; with it the corpus is sealed."""
+    """Index, ledger, queries, card, attribution, then the manifest; with it the corpus is sealed."""
     shards = [shard for shard, _ in packed]
     index = _index(corpus, shards)
     write_table(corpus / "index.parquet", index)
@@ -65,6 +68,7 @@ def write_documents(
         licences=sorted({licence for row in index["licences"].to_pylist() for licence in row}),
         attributions=sorted(attributions),
         shards=shards,
+        queries=write_queries(corpus, index, taxonomy),
     )
     write_bytes(corpus / "README.md", card(manifest).encode())
     write_bytes(corpus / "ATTRIBUTION.md", attribution(manifest).encode())
@@ -81,6 +85,12 @@ def refresh_index(corpus: Path, manifest: Manifest) -> None:
     """Write the index again where it is gone or not of these shards."""
     if read_index(corpus, manifest) is None:
         write_table(corpus / "index.parquet", _index(corpus, manifest.shards))
+
+
+def refresh_queries(corpus: Path, manifest: Manifest, taxonomy: Taxonomy) -> None:
+    """Write the queries again where one of their files is gone."""
+    if not all((corpus / one.path).is_file() for one in manifest.queries):
+        write_queries(corpus, pq.read_table(corpus / "index.parquet"), taxonomy)
 
 
 def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:

@@ -1,0 +1,1 @@
+"""Corpus → findings: the gate."""

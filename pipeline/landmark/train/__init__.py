@@ -1,0 +1,1 @@
+"""Corpus → CLOSP, and how well it retrieves."""
