@@ -31,7 +31,7 @@ def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[Que
     (corpus / "qrels").mkdir(exist_ok=True)
     for stale in (corpus / "qrels").iterdir():
         stale.unlink()
-    files = {"queries.jsonl": (json.dumps(query, ensure_ascii=False) for query in asked)}
+    files: dict[str, Iterable[str]] = {"queries.jsonl": (json.dumps(query, ensure_ascii=False) for query in asked)}
     rows = list(zip(index["id"].to_pylist(), index["split"].to_pylist(), carried, strict=True))
     for split in SPLITS:
         files[f"qrels/{split}.txt"] = _judged(asked, [(id, labels) for id, of, labels in rows if of == split])
