@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def _corner(cell: str, edge_m: float) -> tuple[int, float, float] | None:
 
 def _outline(row: Row, lon: float, lat: float, edge_m: float) -> Iterator[Said]:
     try:
-        outline = shapely.from_wkb(row["geometry"])
+        outline: Any = shapely.from_wkb(row["geometry"])
     except shapely.errors.ShapelyError:
         yield "a geometry is not WKB", ""
         return
@@ -123,7 +124,7 @@ def fractions(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
             if shares[key] > threshold[key] + limits["tolerance"]:
                 yield "a class above its threshold is no label", f"{key} {shares[key]:.3f}"
     held = [shares[key] for key in labels if key in shares]
-    if any(one < other - limits["tolerance"] for one, other in zip(held, held[1:], strict=False)):
+    if any(one < other - limits["tolerance"] for one, other in pairwise(held)):
         yield "labels do not stand in the order of their shares", ", ".join(labels)
 
 
@@ -175,7 +176,7 @@ def _caption(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
 
 def _mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:
     """Classes a text names, the longest words first: `flooded vegetation` is one class, not two."""
-    words = {}
+    words: dict[str, str] = {}
     for key, entry in taxonomy.classes.items():
         words |= {spoken[lang].lower(): key for spoken in (entry.name, entry.phrase) if lang in spoken}
     longest_first = sorted(words, key=len, reverse=True)
