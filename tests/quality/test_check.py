@@ -127,7 +127,7 @@ def test_a_wrong_rules_file_is_refused_by_key_and_value(tmp_path, text, words):
 
 def test_rules_of_a_file_change_what_they_name_and_nothing_else(tmp_path):
     path = tmp_path / "rules.yaml"
-    path.write_text('checks: {balance: {severity: off}, agreement: {severity: error, limits: {min_mean_pct: 7}}}')
+    path.write_text("checks: {balance: {severity: off}, agreement: {severity: error, limits: {min_mean_pct: 7}}}")
     shipped, mine = load_rules(), load_rules(path)
     assert (
         mine.checks["balance"].severity == "off" and mine.checks["balance"].limits == shipped.checks["balance"].limits
@@ -141,7 +141,7 @@ def test_rules_of_a_file_change_what_they_name_and_nothing_else(tmp_path):
 def test_a_check_that_is_off_is_not_made(corpus, tmp_path):
     (corpus / "index.parquet").unlink()
     path = tmp_path / "rules.yaml"
-    path.write_text('checks: {index: {severity: off}, ids: {severity: off}}')
+    path.write_text("checks: {index: {severity: off}, ids: {severity: off}}")
     report = check(corpus, load_rules(path), where=Where())
     assert not {"index", "ids"} & report.checks.keys() and not report.findings("warning")
 
