@@ -61,6 +61,7 @@ class Known:
 
     Attributes:
         recipe: As the lock has it; empty where there is no lock.
+        max_gap_days: Per label source, what the recipe or the source's own file allows.
         limits: Per check that is not off, of the rules.
     """
 
@@ -68,6 +69,7 @@ class Known:
     manifest: Manifest
     taxonomy: Taxonomy
     recipe: Mapping[str, Any]
+    max_gap_days: Mapping[str, float]
     limits: Mapping[str, Limits]
 
 
