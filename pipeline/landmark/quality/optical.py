@@ -16,7 +16,7 @@ GREEN = ("B02", "B03", "B04", "B05", "B07", "B11", "B12")
 NAMES = (
     *(f"{band}_p50_dn" for band in ORDER),
     *(f"green_{band}_dn" for band in GREEN),
-    *("darkest_p1_dn", "B12_p1_dn", "B02_clipped_pct", "soil_red_blue", "B08_B8A_r", "blue_r", "edge_r"),
+    *("darkest_p1_dn", "B12_p1_dn", "B02_clipped_pct", "soil_red_blue", "B8A_B08", "B08_B8A_r", "blue_r", "edge_r"),
     *("ndvi_mean", "ndwi_mean", "ndsi_mean", "green_pct", "water_pct", "cloudy_pct"),
 )
 _LEAST_PCT = 5  # of a chip's pixels that a spectrum is the mean of
@@ -104,10 +104,19 @@ def _spectra(bands: Bands) -> dict[str, float | None]:
         "cloudy_pct": 100 * float(cloudy.mean()),
         **{f"green_{band}_dn": value for band, value in zip(GREEN, _means(at, plants), strict=True)},
         "soil_red_blue": _soil_red_blue(at, cloudy),
-        "B08_B8A_r": correlation(at["B08"], at["B8A"]),
+        **_near_infrared(at),
         "edge_r": _difference(at["B05"], at["B04"], at["B02"]),
         "blue_r": _difference(bands["B01"].astype(np.float32), coarse["B02"], coarse["B04"]),
     }
+
+
+def _near_infrared(at: Mapping[str, F]) -> dict[str, float | None]:
+    """Ratio of means and correlation of B8A and B08, of pixels that one of them shows bright."""
+    lit = np.maximum(at["B08"], at["B8A"]) > 1000
+    if 100 * np.count_nonzero(lit) < _LEAST_PCT * lit.size:
+        return {}
+    near, edge = at["B08"][lit], at["B8A"][lit]
+    return {"B8A_B08": float(edge.mean() / near.mean()), "B08_B8A_r": correlation(near, edge)}
 
 
 def _cloudy(at: Mapping[str, F], ndsi: F) -> NDArray[np.bool_]:

@@ -88,9 +88,11 @@ def _copies(evidence: Evidence, limits: Limits, *, across: bool) -> Iterator[Fla
                 continue
             # A place looks like itself at another date; only the levels then tell a copy from the next image.
             change = np.max(abs(levels[one] - levels[other]) / np.maximum(abs(levels[one]), 1))
-            if same_cell and not 100 * change < limits["max_change_pct"]:
+            if same_cell and not (likeness >= limits["least_own_likeness"] and 100 * change < limits["max_change_pct"]):
                 continue
             seen = f"{likeness:.4f} like {ids[one]} ({splits[one]})"
-            yield Flag(f"an image is a near copy of one of {'another' if across else 'its own'} split", ids[other], seen)
+            yield Flag(
+                f"an image is a near copy of one of {'another' if across else 'its own'} split", ids[other], seen
+            )
     if not seen_any:
         raise NotApplicable("no pixels were read")

@@ -32,7 +32,9 @@ def measure_radar(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
     flat = {name: values.ravel() if whole else values[known] for name, values in db.items()}
     measures: dict[str, float | None] = {"vv_vh_db": _median(flat["vv"] - flat["vh"])}
     for name, values in flat.items():
-        measures |= {f"{name}_{level}_db": value for level, value in zip(("p1", "p50", "p99"), _levels(values), strict=True)}
+        measures |= {
+            f"{name}_{level}_db": value for level, value in zip(("p1", "p50", "p99"), _levels(values), strict=True)
+        }
     return measures | {"vv_speckle_db": _speckle_db(db["vv"], known), "smooth_pct": _smooth_pct(db, known)}
 
 

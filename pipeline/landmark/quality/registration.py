@@ -147,9 +147,7 @@ def peak(surface: Surface) -> Shift:
     rest[max(row - 3, 0) : row + 4, max(col - 3, 0) : col + 4] = False
     spread = float(values[rest].std())
     strength = (float(values[row, col]) - float(values[rest].mean())) / spread if spread > 0 else 0.0
-    return Shift(
-        row - REACH_PX + _vertex(values[:, col], row), col - REACH_PX + _vertex(values[row], col), strength
-    )
+    return Shift(row - REACH_PX + _vertex(values[:, col], row), col - REACH_PX + _vertex(values[row], col), strength)
 
 
 def _vertex(line: NDArray[np.float64], top: int) -> float:

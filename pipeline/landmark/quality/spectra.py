@@ -18,18 +18,14 @@ def band_order(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     with its neighbour in the spectrum rather than with one farther off.
     """
     table = looked_at(evidence, "s2", "B8A_p50_dn")
-    near, edge = columns(table, "B08_p50_dn", "B8A_p50_dn")
-    lit = np.maximum(near, edge) > limits["least_infrared_dn"]
-    ratio = edge / np.maximum(near, 1)
-    (together_r,) = columns(table, "B08_B8A_r")
-    apart = (ratio < limits["least_B8A_B08"]) | (ratio > limits["most_B8A_B08"])
-    apart |= together_r < limits["least_B08_B8A_r"]
+    ratio, alike = columns(table, "B8A_B08", "B08_B8A_r")
+    apart = (ratio < limits["least_B8A_B08"]) | (ratio > limits["most_B8A_B08"]) | (alike < limits["least_B08_B8A_r"])
     yield from together(
         table,
-        lit & apart,
+        apart,
         "B08 and B8A do not see the same infrared",
-        lambda row: f"B8A / B08 = {ratio[row]:.2f}, r = {together_r[row]:.2f}",
-        telling=lit,
+        lambda row: f"B8A / B08 = {ratio[row]:.2f}, r = {alike[row]:.2f}",
+        telling=np.isfinite(ratio),
     )
     yield from _plants(evidence, limits)
     yield from _blue_and_red(evidence, limits)
@@ -61,8 +57,8 @@ def _plants(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
 
 def _blue_and_red(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     table = looked_at(evidence, "s2", "B8A_p50_dn")
-    soil, blue, edge, near = columns(table, "soil_red_blue", "blue_r", "edge_r", "B8A_p50_dn")
-    land = near > limits["least_infrared_dn"]
+    soil, blue, edge, lit = columns(table, "soil_red_blue", "blue_r", "edge_r", "B8A_B08")
+    land = np.isfinite(lit)
     strangers = land & (blue < -limits["least_r_difference"]) & (edge < -limits["least_r_difference"])
     yield from together(
         table,
