@@ -84,7 +84,8 @@ def ground_of(table: pa.Table, limits: Limits) -> Ground:
     rows = (mixture.sum(axis=1) > 0.5) & (100 * unsteady <= limits["max_water_pct"])
     rows &= ~(numbers(table, "cloud_pct") > limits["max_cloud_pct"])
     names = ("datetime", "lon", "lat", "orbit_direction")
-    block = [(when.month, lon // _PLACE_DEG, lat // _PLACE_DEG, side) for when, lon, lat, side in
+    block: list[tuple[Hashable, ...]] = [
+        (when.month, lon // _PLACE_DEG, lat // _PLACE_DEG, side) for when, lon, lat, side in
              zip(*(table[name].to_pylist() for name in names), strict=True)]  # fmt: skip
     return Ground(rows, block, mixture)
 
@@ -114,16 +115,12 @@ def contrast(
 
 
 def _within(values: F8, mixture: F8, mine: F8, of: NDArray[np.intp], limits: Limits) -> Contrast | None:
-    """Least squares in one block: a band is the mixture of its classes' levels, plus the contrast (Frisch & Waugh 1933).
+    """Least squares in one block: the mixture of its classes' levels, plus the contrast (Frisch & Waugh 1933).
 
     Fitted twice, without samples far from the first fit. Samples of one acquisition share haze and moisture: the error
     is the larger of the plain one and the one between acquisitions (Liang & Zeger 1986).
 
-    Args:
-        values: (sample, band).
-        mixture: (sample, class).
-        mine: 1 where the sample is of the level, else 0.
-        of: Number of each sample's acquisition.
+    Of each sample: `values` per band, `mixture` per class, `mine` 1 where it is of the level, `of` its acquisition.
     """
     keep = np.ones(len(mine), dtype=bool)
     found = None

@@ -20,7 +20,7 @@ def registration(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     if not evidence.surfaces:
         raise NotApplicable("no pair of optical and radar images was read")
     shifts = {item: peak(surface) for item, surface in evidence.surfaces.items()}
-    usual = float(np.median([shift.strength / evidence.surfaces[item].count ** 0.5 for item, shift in shifts.items()]))
+    usual = float(np.median([shift.strength / evidence.surfaces[item].chips ** 0.5 for item, shift in shifts.items()]))
     for item, shift in sorted(shifts.items()):
         surface = evidence.surfaces[item]
         if _moved(shift, surface, limits):
@@ -30,19 +30,19 @@ def registration(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
 
 
 def _moved(shift: Shift, surface: Surface, limits: Limits) -> bool:
-    certain = shift.strength >= limits["least_strength"] and surface.count >= limits["least_chips"]
+    certain = shift.strength >= limits["least_strength"] and surface.chips >= limits["least_chips"]
     return certain and float(np.hypot(shift.y_px, shift.x_px)) > limits["max_shift_px"]
 
 
 def _strange(shift: Shift, surface: Surface, usual: float, limits: Limits) -> bool:
     """Nothing stands out, where as many chips of the other acquisitions make a clear peak."""
-    expected = usual * float(surface.count) ** 0.5
+    expected = usual * float(surface.chips) ** 0.5
     return shift.strength < limits["least_strength"] and expected >= limits["least_expected_strength"]
 
 
 def _said(shift: Shift, surface: Surface) -> str:
     place = f"radar {shift.y_px:+.1f} px south, {shift.x_px:+.1f} px east"
-    return f"{place}, peak of {shift.strength:.1f} deviations over {surface.count} chips"
+    return f"{place}, peak of {shift.strength:.1f} deviations over {surface.chips} chips"
 
 
 def registration_single(evidence: Evidence, limits: Limits) -> Iterator[Flag]:

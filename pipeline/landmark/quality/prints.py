@@ -41,7 +41,7 @@ def _print(alike: list[NDArray[Any]], nodata: int, each: int) -> NDArray[np.int8
     # Pictures fade with frequency; fine and coarse shall count alike.
     found = (basis @ coarse @ basis.T)[:, rows, cols] * (rows + cols)
     spread = np.sqrt((found**2).mean(axis=1, keepdims=True)) + 1e-9
-    return np.clip(np.rint(found / spread * 42), -127, 127).astype(np.int8).ravel()
+    return np.asarray(np.clip(np.rint(found / spread * 42), -127, 127), dtype=np.int8).ravel()
 
 
 @cache
@@ -50,7 +50,7 @@ def _basis() -> NDArray[np.float32]:
     places = np.arange(_GRID)
     basis = np.cos(np.pi * (2 * places + 1) * places[:, None] / (2 * _GRID)) * np.sqrt(2 / _GRID)
     basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
+    return np.asarray(basis, dtype=np.float32)
 
 
 @cache
