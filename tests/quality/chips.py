@@ -58,9 +58,13 @@ class Chips:
 
     def ids(self, sensor: str, where: Callable[[Record, Bands], bool] = lambda record, bands: True) -> list[str]:
         """Samples of a sensor that fulfil a condition, in the order of ids."""
-        return sorted(record["id"] for record, bands in self.samples if record["sensor"] == sensor and where(record, bands))
+        return sorted(
+            record["id"] for record, bands in self.samples if record["sensor"] == sensor and where(record, bands)
+        )
 
-    def evidence(self, ids: Mapping[str, Change] | None = None, more: tuple[tuple[Record, Bands], ...] = ()) -> Evidence:
+    def evidence(
+        self, ids: Mapping[str, Change] | None = None, more: tuple[tuple[Record, Bands], ...] = ()
+    ) -> Evidence:
         """All samples' evidence, some of them changed before they are measured, and others added."""
         registration, rows, changes = Registration(), [], ids or {}
         for record, bands in (*self.samples, *more):

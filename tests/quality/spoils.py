@@ -12,7 +12,7 @@ S1_NODATA = -32768
 
 
 def renamed(**source: str) -> Spoil:
-    """Bands that hold what another band saw: renamed(B02="B04") stores red as B02."""
+    """Bands that hold what another band of their size saw."""
     return lambda bands: {**bands, **{name: bands[of] for name, of in source.items()}}
 
 
@@ -106,4 +106,6 @@ def moved(rows: int, cols: int) -> Spoil:
 def noisy(seed: int, *, share: float = 0.0, level: float = 0.0) -> Spoil:
     """Noise in proportion and of a level in stored numbers."""
     draw = np.random.default_rng(seed)
-    return every(lambda band: band * (1 + share * draw.standard_normal(band.shape)) + level * draw.standard_normal(band.shape))
+    return every(
+        lambda band: band * (1 + share * draw.standard_normal(band.shape)) + level * draw.standard_normal(band.shape)
+    )

@@ -37,21 +37,19 @@ def _plants(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     spectrum = columns(table, *(f"green_{name}_dn" for name in GREEN))
     blue, green, red, edge, steep, near, short, longer = spectrum
     telling = np.isfinite(red)
+    flat_edge = (red > edge) | (green > edge) | (edge > steep) | (steep > near)
+    no_peak = (green < limits["least_green_blue"] * blue) | (green < limits["least_green_red"] * red)
     laws: tuple[tuple[Rows, str], ...] = (
-        ((red > edge) | (green > edge) | (edge > steep) | (steep > near), "the red edge of plants does not rise from B04 to B07"),
-        ((green < limits["least_green_blue"] * blue) | (green < limits["least_green_red"] * red),
-         "plants are darker in green (B03) than in blue or red"),
+        (flat_edge, "the red edge of plants does not rise from B04 to B07"),
+        (no_peak, "plants are darker in green (B03) than in blue or red"),
         (longer > limits["most_B12_B11"] * short, "plants are brighter in B12 than in B11"),
-    )  # fmt: skip
+    )
     for bad, what in laws:
         yield from together(
             table,
             bad,
             what,
-            lambda row: " ".join(
-                f"{name} {value[row]:.0f}"
-                for name, value in zip(GREEN, spectrum, strict=True)
-            ),
+            lambda row: " ".join(f"{name} {value[row]:.0f}" for name, value in zip(GREEN, spectrum, strict=True)),
             telling=telling,
         )
 
