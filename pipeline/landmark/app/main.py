@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import landmark
-from landmark.app import build, labels, plan, sheet, trial, world
+from landmark.app import build, evaluate, labels, plan, sheet, train, trial, world
 from landmark.base.errors import Interrupted, LandmarkError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app.command("build")(build.build)
 app.command("plan")(plan.plan)
 app.command("sheet")(sheet.sheet)
 app.command("try")(trial.trial)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(labels.app, name="labels")
 app.add_typer(world.app, name="world")
 

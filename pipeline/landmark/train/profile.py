@@ -9,6 +9,13 @@ from landmark.base.files import Strict, load, parse
 from landmark.base.profiles import SensorName
 
 
+class Stat(Strict):
+    """Mean and deviation of a band's valid pixels in the train split, in dB or as reflectance."""
+
+    mean: float
+    std: float
+
+
 class ImageTower(Strict):
     """A ResNet for each sensor, as `transformers` builds it."""
 
