@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import landmark
-from landmark.app import build, evaluate, labels, plan, sheet, train, trial, world
+from landmark.app import build, evaluate, labels, plan, sheet, train, trial, validate, world
 from landmark.base.errors import Interrupted, LandmarkError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("sheet")(sheet.sheet)
 app.command("try")(trial.trial)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("validate")(validate.validate)
 app.add_typer(labels.app, name="labels")
 app.add_typer(world.app, name="world")
 

@@ -15,6 +15,8 @@ from landmark.unit import Tally
 
 _LOSS_EVERY_S = 10.0
 
+Steps = Callable[[int, int, float, float], None]
+
 CorpusFolder = Annotated[Path, typer.Argument(help="A sealed corpus.", metavar="CORPUS")]
 ModelName = Annotated[str, typer.Option("--model", help="A model by name or path: tiny, closp, closp-paper.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -48,9 +50,9 @@ def train(
     profile = load_model(model, epochs=epochs, batch=batch, text=text)
     opened = landmark.open(corpus)
     folder = (out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}").resolve()
-    with steps("train") as progress:
+    with steps() as progress:
         wanted = Training(
-            profile, folder, seed=seed, device=device, save_every=save_every, progress=progress
+            profile, folder, seed=seed, device=device, save_every=save_every, progress=progress("train")
         )
         run = learn(opened, wanted)
     last = run.history[-1]
@@ -63,16 +65,19 @@ def train(
 
 
 @contextmanager
-def steps(stage: str) -> Iterator[Callable[[int, int, float, float], None]]:
-    """A progress callback for (step, of, loss, learning rate): a bar or lines, and now and then the loss."""
-    log, last = logging.getLogger(__name__), float("-inf")
+def steps() -> Iterator[Callable[[str], Steps]]:
+    """Makes the progress callbacks of trainings, by name: a bar or lines, and now and then loss and learning rate."""
+    log = logging.getLogger(__name__)
+    last: dict[str, float] = {}
     with reporting() as report:
 
-        def progress(step: int, of: int, loss: float, rate: float) -> None:
-            nonlocal last
-            report(stage, step, of, Tally.zero())
-            if step == of or time.monotonic() - last >= _LOSS_EVERY_S:
-                last = time.monotonic()
-                log.info("%s: step %d of %d: loss %.3f, learning rate %.2e", stage, step, of, loss, rate)
+        def named(stage: str) -> Steps:
+            def progress(step: int, of: int, loss: float, rate: float) -> None:
+                report(stage, step, of, Tally.zero())
+                if step == of or time.monotonic() - last.get(stage, float("-inf")) >= _LOSS_EVERY_S:
+                    last[stage] = time.monotonic()
+                    log.info("%s: step %d of %d: loss %.3f, learning rate %.2e", stage, step, of, loss, rate)
 
-        yield progress
+            return progress
+
+        yield named

@@ -100,12 +100,6 @@ class Diverged(LandmarkError):
     exit_code = 1
 
 
-class Unproven(LandmarkError):
-    """The validation ran, and the corpus did not pass."""
-
-    exit_code = 1
-
-
 class Unprojected(LandmarkError):
     """The corpus is sealed, but a format that was asked for could not be added whole."""
 
