@@ -48,7 +48,9 @@ def _page(report: Any) -> str:
     width = max(len(name) for name in rows)
     titles = " ".join(f"{title.format(k=report.k):>8}" for title in _COLUMNS)
     head = f"{report.split}: {report.overall.documents} images, {report.overall.queries} queries"
-    return "\n".join([head, f"  {'':{width}} {titles}", *(f"  {name:{width}} {_row(one)}" for name, one in rows.items())])
+    return "\n".join(
+        [head, f"  {'':{width}} {titles}", *(f"  {name:{width}} {_row(one)}" for name, one in rows.items())]
+    )
 
 
 def _row(one: Any) -> str:

@@ -51,9 +51,7 @@ def train(
     opened = landmark.open(corpus)
     folder = (out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}").resolve()
     with steps() as progress:
-        wanted = Training(
-            profile, folder, seed=seed, device=device, save_every=save_every, progress=progress("train")
-        )
+        wanted = Training(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress("train"))
         run = learn(opened, wanted)
     last = run.history[-1]
     typer.echo(

@@ -1,4 +1,4 @@
-"""`landmark validate`: does the corpus teach what its captions say?"""
+"""`landmark validate`: whether the corpus teaches what its captions say."""
 
 import json
 from dataclasses import asdict

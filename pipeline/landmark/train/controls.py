@@ -44,11 +44,15 @@ def _draw(chance: np.random.Generator, keys: list[str], shares: np.ndarray) -> f
 CONTROLS: Mapping[str, Control] = {"shuffled": shuffled, "random": random}
 
 
+def _as_they_are(texts: Texts, names: Mapping[str, str], seed: int) -> Texts:
+    return texts
+
+
 def dealt(
     arm: str, texts: Mapping[str, Mapping[str, Texts]], names: Mapping[str, str], seed: int
 ) -> dict[str, dict[str, Texts]]:
     """The texts (split → sensor → texts) of an arm: the corpus's own for `real`."""
-    control = CONTROLS.get(arm, lambda one, *_: one)
+    control = CONTROLS.get(arm, _as_they_are)
     return {
         split: {sensor: control(one, names, rank(seed, arm, split, sensor)) for sensor, one in sensors.items()}
         for split, sensors in texts.items()

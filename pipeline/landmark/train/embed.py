@@ -61,7 +61,9 @@ def embed_split(opened: Opened, corpus: Corpus, split: str) -> NDArray[np.float3
     vectors = np.zeros((len(of), opened.run.identity.model.dimensions), dtype=np.float32)
     for name in np.unique(of).tolist():
         if name not in opened.run.sensors:
-            raise Untrainable(f"{corpus.root} has {name} images, and the run learnt {', '.join(opened.run.sensors)} only")
+            raise Untrainable(
+                f"{corpus.root} has {name} images, and the run learnt {', '.join(opened.run.sensors)} only"
+            )
         blocks = feed.pixel_blocks(
             selection.select(sensor=name), load_sensor(name), opened.run.identity.model.image.downsample
         )

@@ -54,7 +54,7 @@ def read_texts(selection: Corpus, style: str, lang: str) -> Texts:
         if not labels or not caption:
             lacks = f"no {style} caption in {lang}" if labels else "no label"
             raise Untrainable(
-                f"{selection.root}: {id} has {lacks}, and there is nothing to learn from; build the corpus with `labels`"
+                f"{selection.root}: {id} has {lacks}, so nothing can be learnt; build the corpus with `labels`"
                 f" and `captions: [{style}]`"
             )
     return texts
@@ -83,10 +83,10 @@ def pixel_blocks(selection: Corpus, sensor: Sensor, factor: int) -> Iterator[Sto
     for sample in selection:
         waiting.append(_shrunk(_stored(sample, sensor), sensor, factor))
         if len(waiting) == BLOCK:
-            yield np.stack(waiting)  # type: ignore[misc]
+            yield np.stack(waiting)
             waiting.clear()
     if waiting:
-        yield np.stack(waiting)  # type: ignore[misc]
+        yield np.stack(waiting)
 
 
 def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path) -> Stored:
@@ -114,7 +114,7 @@ def discard(folder: Path) -> None:
 
 
 def measure(pixels: Stored, sensor: Sensor) -> list[Stat]:
-    """Mean and deviation of each band over valid pixels; (0, 1) where a band has none, deviation 1 where it has none."""
+    """Mean and deviation of each band over valid pixels; a band without any has mean 0; no deviation is 1."""
     sums = np.zeros((3, pixels.shape[1]))
     for start in range(0, len(pixels), BLOCK):
         stored = pixels[start : start + BLOCK]

@@ -23,7 +23,15 @@ from landmark.train.feed import Texts
 from landmark.train.loss import contrast, similarity
 from landmark.train.profile import Model, Objective
 from landmark.train.schedule import learning_rate, torch_seed
-from landmark.train.text import Text, from_words, pretrained, vocabulary_of, weights_file, weights_folder, without_weights
+from landmark.train.text import (
+    Text,
+    from_words,
+    pretrained,
+    vocabulary_of,
+    weights_file,
+    weights_folder,
+    without_weights,
+)
 from landmark.train.weights import load_image_weights
 
 log = logging.getLogger(__name__)
@@ -184,7 +192,7 @@ class _Loop:
         torch.manual_seed(torch_seed(self._wanted.seed, "step", step=step))
         loss = batch_loss(self._net, self._batches.at(step), self._model.objective, self._device)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), budget.max_norm or math.inf)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise Diverged(
@@ -221,8 +229,8 @@ def _check(corpus: Corpus, model: Model, texts: Mapping[str, Texts]) -> None:
             )
         if len(set(said.labels)) < 2:
             raise Untrainable(
-                f"{corpus.root}: all {sensor} samples of the train split carry {sorted(said.labels[0])}: with nothing to"
-                " tell apart there is nothing to learn"
+                f"{corpus.root}: all {sensor} samples of the train split carry {sorted(said.labels[0])}: with nothing"
+                " to tell apart there is nothing to learn"
             )
 
 

@@ -1,7 +1,9 @@
 """CLOSP's loss: symmetric cross-entropy between the images of a sensor and their texts, against soft targets.
 
-Samples of the same label set have the same caption; as each other's negatives, as in CLIP's identity targets, they
-would push apart what is the same. SoftCon (arXiv 2405.20462) grades the targets by the overlap of labels instead.
+Samples of one label set say the same, and samples that share classes say similar things; CLIP's identity targets call
+them each other's negatives. SoftCon (arXiv 2405.20462) grades the targets by the overlap of labels instead. Where equal
+label sets have one and the same text, `equal` is `identity` (pushes and pulls within the group cancel), and only
+`overlap` says more.
 """
 
 from typing import Literal

@@ -53,7 +53,7 @@ class Figures:
 
     @property
     def above_chance(self) -> float:
-        """mAP minus its expectation for a random order; NaN where no query can be judged."""
+        """How far mAP lies above its expectation for a random order; NaN where no query can be judged."""
         return float("nan") if self.map is None or self.chance_map is None else self.map - self.chance_map
 
 

@@ -99,9 +99,7 @@ class Model(Strict):
     caveats: tuple[str, ...] = Field((), description="What a reader of its figures should know")
 
 
-def load_model(
-    name: str, *, epochs: int | None = None, batch: int | None = None, text: str | None = None
-) -> Model:
+def load_model(name: str, *, epochs: int | None = None, batch: int | None = None, text: str | None = None) -> Model:
     """A profile by name or path, changed as the command line says.
 
     Raises:

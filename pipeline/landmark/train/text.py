@@ -1,4 +1,4 @@
-"""Text towers and their tokenizers: a pretrained one from a folder or the hub, or a small BERT over a corpus's words."""
+"""Text towers and their tokenizers: pretrained, from a folder or the hub, or a small BERT over a corpus's words."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -108,9 +108,7 @@ def _tokenizer(profile: TextTower, folder: Path) -> Tokenize:
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
     def tokenize(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        told = tokenizer(
-            list(texts), padding=True, truncation=True, max_length=profile.max_tokens, return_tensors="pt"
-        )
+        told = tokenizer(list(texts), padding=True, truncation=True, max_length=profile.max_tokens, return_tensors="pt")
         return told["input_ids"], told["attention_mask"]
 
     return tokenize
@@ -131,7 +129,7 @@ def _fetched(name: str) -> Path:
 
 def _hush() -> None:
     """Neither bars nor reports: what matters is said by landmark."""
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
     from transformers.utils import logging
 
     logging.set_verbosity_error()

@@ -62,7 +62,13 @@ def read_grades(corpus: Corpus, split: str, *, queries: Sequence[Query], ids: Se
     return grades
 
 
-def write_trec(path: Path, queries: Sequence[Query], ids: Sequence[str], ranked: Iterable[tuple[Order, NDArray[np.floating]]], tag: str) -> Iterator[Order]:
+def write_trec(
+    path: Path,
+    queries: Sequence[Query],
+    ids: Sequence[str],
+    ranked: Iterable[tuple[Order, NDArray[np.floating]]],
+    tag: str,
+) -> Iterator[Order]:
     """Write rankings as a TREC run, whole, while they pass through."""
     with appearing(path) as partial, partial.open("w", encoding="utf-8") as file:
         for query, (order, scores) in zip(queries, ranked, strict=True):

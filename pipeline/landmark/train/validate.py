@@ -201,7 +201,7 @@ def _outcome(sensor: str, scores: Sequence[Score]) -> Outcome:
 
 
 def _reached(sensor: str, scores: Sequence[Score]) -> dict[str, NDArray[np.float64]]:
-    """mAP above chance of each arm, a number a seed, seeds in the same order in all."""
+    """What each arm reached above chance in mAP, a number a seed, seeds in the same order in all."""
     mine = [score for score in scores if score.sensor == sensor]
     return {arm: np.array([score.above_chance for score in mine if score.arm == arm]) for arm in ARMS}
 
