@@ -56,7 +56,9 @@ def test_loss_is_the_double_loops(sets, kind, power, scale, seed):
     likeness = similarity(labels, kind, power).double()
     expected = naive_likeness([frozenset(one) for one in sets], kind, power)
     assert np.allclose(likeness.numpy(), expected, atol=1e-6)
-    loss = contrast(torch.from_numpy(images), torch.from_numpy(texts), likeness, torch.tensor(scale, dtype=torch.float64))
+    loss = contrast(
+        torch.from_numpy(images), torch.from_numpy(texts), likeness, torch.tensor(scale, dtype=torch.float64)
+    )
     assert float(loss) == pytest.approx(naive_loss(images, texts, likeness.tolist(), scale), rel=1e-9)
 
 
@@ -65,7 +67,7 @@ LABELS = torch.tensor([[True, False], [True, False], [False, True]])
 
 @pytest.mark.parametrize(("kind", "pulled"), [("identity", False), ("equal", True), ("overlap", True)])
 def test_another_wording_of_the_same_label_set_is_no_negative(kind, pulled):
-    """The first image, far from the second one's text, which says the same: does the loss draw them together?"""
+    """The first image, far from the second one's text, which says the same."""
     images = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], requires_grad=True)
     texts = torch.eye(3)
     contrast(images, texts, similarity(LABELS, kind, 2.0), torch.tensor(3.0)).backward()

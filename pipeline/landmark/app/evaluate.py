@@ -32,10 +32,12 @@ def evaluate(
     if trec is not None and run is None:
         raise InputError(f"--trec {trec}: writes the rankings of a RUN, and there is none")
     import landmark
+    from landmark.train import require_libraries
     from landmark.train.evaluate import evaluate_run, evaluate_trec
 
     opened = landmark.open(corpus)
     if run is not None:
+        require_libraries()
         report = evaluate_run(opened, run, split=split, k=k, device=device, trec_file=trec)
     else:
         assert from_trec is not None

@@ -43,6 +43,9 @@ def train(
 ) -> None:
     """Train CLOSP on a corpus, or resume: the same command goes on where it was interrupted."""
     import landmark
+    from landmark.train import require_libraries
+
+    require_libraries()
     from landmark.train.loop import Training
     from landmark.train.loop import train as learn
     from landmark.train.profile import load_model

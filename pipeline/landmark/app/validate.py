@@ -30,6 +30,9 @@ def validate(
 ) -> None:
     """Train on the corpus, on shuffled captions and on random labels; exit 0 if the first leads both by the margin."""
     import landmark
+    from landmark.train import require_libraries
+
+    require_libraries()
     from landmark.train.profile import load_model
     from landmark.train.validate import Validation
     from landmark.train.validate import validate as prove

@@ -45,7 +45,7 @@ class Batches:
     """Batches by step; remembers the order of the epoch it is in. The last incomplete batch of an epoch is dropped."""
 
     def __init__(self, lessons: Mapping[str, Lesson], model: Model, *, seed: int, tokenize: Tokenize) -> None:
-        self.per_epoch = min(len(lesson.pixels) for lesson in lessons.values()) // model.budget.batch
+        self.per_epoch = steps_per_epoch(lessons, model.budget.batch)
         self._lessons, self._model, self._seed = lessons, model, seed
         captions = sorted({caption for lesson in lessons.values() for caption in lesson.texts.captions})
         self._ids, self._mask = tokenize(captions)
@@ -87,6 +87,11 @@ class Batches:
         stored = np.stack([turned(lesson.pixels[row], int(turns[row])) for row in rows])
         sensor = load_sensor(name)
         return torch.from_numpy(inputs(stored, sensor, tower=self._model.image, statistics=lesson.statistics))
+
+
+def steps_per_epoch(lessons: Mapping[str, Lesson], batch: int) -> int:
+    """Whole batches of the sensor with the fewest images; of the other, each epoch sees others."""
+    return min(len(lesson.pixels) for lesson in lessons.values()) // batch
 
 
 def multi_hot(labels: Sequence[frozenset[str]]) -> np.ndarray:

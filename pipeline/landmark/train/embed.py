@@ -16,7 +16,7 @@ from landmark.train import feed
 from landmark.train.checkpoint import Run, read_run
 from landmark.train.closp import Closp
 from landmark.train.feed import Stored
-from landmark.train.loop import build_net, pick_device
+from landmark.train.net import pick_device, stored_net
 from landmark.train.text import Tokenize
 
 
@@ -43,8 +43,8 @@ def open_run(folder: Path, device: str = "auto") -> Opened:
             " ends it"
         )
     where = pick_device(device)
-    net, text = build_net(folder, run)
-    return Opened(run, net.to(where), text.tokenize, where)
+    net, tokenize = stored_net(folder, run)
+    return Opened(run, net.to(where).eval(), tokenize, where)
 
 
 @torch.no_grad()

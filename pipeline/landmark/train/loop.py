@@ -2,7 +2,6 @@
 
 import logging
 import math
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,27 +15,17 @@ from landmark.base.hashing import file_sha256
 from landmark.base.profiles import load_sensor
 from landmark.io.store import held, sweep
 from landmark.train import feed
-from landmark.train.batches import Batch, Batches, Lesson
-from landmark.train.checkpoint import Epoch, File, Identity, Run, load_state, load_weights, save, standing
+from landmark.train.batches import Batch, Batches, Lesson, steps_per_epoch
+from landmark.train.checkpoint import Epoch, File, Identity, Run, load_state, save, standing
 from landmark.train.closp import Closp
 from landmark.train.feed import Texts
 from landmark.train.loss import contrast, similarity
+from landmark.train.net import keep_text, new_net, pick_device, stored_net
 from landmark.train.profile import Model, Objective
 from landmark.train.schedule import learning_rate, torch_seed
-from landmark.train.text import (
-    Text,
-    from_words,
-    pretrained,
-    vocabulary_of,
-    weights_file,
-    weights_folder,
-    without_weights,
-)
-from landmark.train.weights import load_image_weights
+from landmark.train.text import vocabulary_of, weights_file, weights_folder
 
 log = logging.getLogger(__name__)
-
-_TEXT_FILES = ("*.json", "vocab.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +57,8 @@ class Training:
 def train(corpus: Corpus, wanted: Training) -> Run:
     """A finished training in `wanted.out`: started, resumed, or found finished.
 
-    On the processor of one machine the weights depend on corpus, model and seed alone, however often it was
-    interrupted.
+    On one machine's processor, with the same number of threads, the weights depend on corpus, model and seed alone,
+    however often the training was interrupted.
 
     Raises:
         Untrainable, InputError, OtherRun, NotARun: refused; the folder is as it was.
@@ -86,9 +75,11 @@ def train(corpus: Corpus, wanted: Training) -> Run:
         run = standing(wanted.out, identity)
         if run is not None and run.finished:
             log.info("%s is trained already", wanted.out)
+            feed.discard(wanted.out)
             return run
         with torch.random.fork_rng():
-            return _Loop(corpus, wanted, identity, texts=texts, run=run, folder=folder, device=device).go()
+            loop = _loop(corpus, wanted, identity, texts=texts, run=run, folder=folder, device=device)
+            return loop.go()
 
 
 def train_texts(corpus: Corpus, model: Model, split: str = "train") -> dict[str, Texts]:
@@ -104,66 +95,41 @@ def train_texts(corpus: Corpus, model: Model, split: str = "train") -> dict[str,
     return texts
 
 
-def pick_device(name: str) -> torch.device:
-    """A device by name; auto is the graphics processor where there is one.
-
-    Raises:
-        InputError: no such device here.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {name}: give auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: PyTorch finds no CUDA device here; --device cpu works everywhere")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def build_net(folder: Path, run: Run) -> tuple[Closp, Text]:
-    """The trained net of a run folder, in evaluation mode, and its tokenizer.
-
-    Raises:
-        NotARun: its weights are gone, damaged or of another net.
-    """
-    text = _text(run.identity.model, run.vocabulary, folder / "text", trained=True)
-    net = Closp(run.identity.model, run.sensors, text.tower)
-    load_weights(folder, run, net)
-    return net.eval(), text
+def _loop(
+    corpus: Corpus,
+    wanted: Training,
+    identity: Identity,
+    *,
+    texts: Mapping[str, Texts],
+    run: Run | None,
+    folder: Path | None,
+    device: torch.device,
+) -> "_Loop":
+    """A training before its first step, or where its last checkpoint left it."""
+    torch.manual_seed(torch_seed(wanted.seed, "init"))
+    vocabulary = [] if folder else vocabulary_of(one for said in texts.values() for one in said.captions)
+    # Weights that cannot be read are refused here, before a pixel is decoded.
+    if run is None:
+        net, tokenize = new_net(wanted.model, list(texts), vocabulary=vocabulary, folder=folder)
+    else:
+        net, tokenize = stored_net(wanted.out, run)
+    if folder is not None:
+        keep_text(folder, wanted.out / "text")
+    lessons = _lessons(corpus, wanted, texts, run)
+    run = run or _first(corpus, identity, lessons, vocabulary)
+    return _Loop(wanted, run, net, Batches(lessons, wanted.model, seed=wanted.seed, tokenize=tokenize), device)
 
 
 class _Loop:
-    """A training under way: net, optimizer, and what to write down of it."""
+    """A training under way: net, optimizer, and what to write down of them."""
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        wanted: Training,
-        identity: Identity,
-        *,
-        texts: Mapping[str, Texts],
-        run: Run | None,
-        folder: Path | None,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, wanted: Training, run: Run, net: Closp, batches: Batches, device: torch.device) -> None:
         self._wanted, self._model, self._device = wanted, wanted.model, device
-        lessons = _lessons(corpus, wanted, texts, run)
-        vocabulary = [] if folder else vocabulary_of(one for said in texts.values() for one in said.captions)
-        torch.manual_seed(torch_seed(wanted.seed, "init"))
-        if folder is not None:
-            _keep_text(folder, wanted.out / "text")
-        text = _text(self._model, vocabulary, folder, trained=False)
-        self._net = Closp(self._model, list(texts), text.tower)
-        self._batches = Batches(lessons, self._model, seed=wanted.seed, tokenize=text.tokenize)
-        self._run = run or _first(corpus, identity, lessons, vocabulary, self._batches.per_epoch)
-        if run is not None:
-            load_weights(wanted.out, run, self._net)
-        else:
-            for sensor, path in self._model.image.weights.items():
-                if sensor in texts:
-                    load_image_weights(Path(path).expanduser(), self._net.images[sensor])
-        self._net.to(device).train()
-        budget = self._model.budget
-        self._optimizer = torch.optim.AdamW(self._net.parameters(), lr=budget.rate, weight_decay=budget.weight_decay)
-        if run is not None:
-            load_state(wanted.out, run, self._net, self._optimizer)
+        self._run, self._net, self._batches = run, net.to(device).train(), batches
+        budget = wanted.model.budget
+        self._optimizer = torch.optim.AdamW(net.parameters(), lr=budget.rate, weight_decay=budget.weight_decay)
+        if run.state is not None:
+            load_state(wanted.out, run, net, self._optimizer)
 
     def go(self) -> Run:
         """Every step that is left, then the finished run."""
@@ -198,7 +164,7 @@ class _Loop:
             raise Diverged(
                 f"{self._wanted.out}: at step {step + 1} of {self._run.steps}, learning rate {rate:.3g}, the loss is"
                 f" {float(loss.detach()):.3g} and its gradient {float(norm):.3g}; the last checkpoint stands: lower"
-                " `budget.rate` or set `budget.max_norm`"
+                " `budget.rate` or set `budget.max_norm`, with another --out"
             )
         self._optimizer.step()
         self._net.hold_scale()
@@ -259,17 +225,15 @@ def _lessons(corpus: Corpus, wanted: Training, texts: Mapping[str, Texts], run: 
     return lessons
 
 
-def _first(
-    corpus: Corpus, identity: Identity, lessons: Mapping[str, Lesson], vocabulary: list[str], per_epoch: int
-) -> Run:
+def _first(corpus: Corpus, identity: Identity, lessons: Mapping[str, Lesson], vocabulary: list[str]) -> Run:
     """The run before its first step."""
-    names = [load_sensor(name).name for name in lessons]
+    names, budget = [load_sensor(name).name for name in lessons], identity.model.budget
     return Run(
         identity=identity,
         corpus=corpus.manifest.name,
         sensors=names,
         step=0,
-        steps=identity.model.budget.epochs * per_epoch,
+        steps=budget.epochs * steps_per_epoch(lessons, budget.batch),
         statistics={name: list(lessons[name].statistics) for name in names},
         vocabulary=vocabulary,
         weights=File(path="", sha256=""),
@@ -277,16 +241,3 @@ def _first(
         history=[],
         losses=[],
     )
-
-
-def _text(model: Model, vocabulary: list[str], folder: Path | None, *, trained: bool) -> Text:
-    if model.text.weights is None or folder is None:
-        return from_words(model.text, vocabulary)
-    return without_weights(model.text, folder) if trained else pretrained(model.text, folder)
-
-
-def _keep_text(source: Path, folder: Path) -> None:
-    """Copy configuration and tokenizer, so that the run can be used without the folder they came from."""
-    folder.mkdir(exist_ok=True)
-    for path in sorted(found for pattern in _TEXT_FILES for found in source.glob(pattern)):
-        shutil.copyfile(path, folder / path.name)
