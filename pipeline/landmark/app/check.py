@@ -82,8 +82,8 @@ def _page(report: Any) -> Iterator[str]:
     if report.against is not None:
         yield f"  against {report.against}: what was flagged there is left out; {report.mended} flags are gone"
     skipped = {name: verdict.skipped for name, verdict in report.checks.items() if verdict.skipped}
-    for name, why in skipped.items():
-        yield f"  nothing to look at for {name}: {why}"
+    for why in dict.fromkeys(skipped.values()):
+        yield f"  not checked: {', '.join(name for name in skipped if skipped[name] == why)} ({why})"
     counts = Counter(finding.severity for finding in report.findings())
     said = ", ".join(
         f"{counts[name]} {name}{'s' * (counts[name] > 1)}" for name in ("error", "warning", "note") if counts[name]

@@ -22,7 +22,7 @@ from landmark.run import Lost, Where, running
 # What judges the corpus as a whole; many also have a part that looks at each row where it is read.
 JUDGES: dict[str, Judge] = {
     **integrity.JUDGES,
-    **radiometry.PIXEL_CHECKS,
+    **radiometry.JUDGES,
     **words.JUDGES,
     **splits.JUDGES,
     **bias.JUDGES,
@@ -127,6 +127,12 @@ def _verdict(name: str, rules: Rules, evidence: Evidence, flags: list[Flag]) -> 
             flags = [*flags, *JUDGES[name](evidence, rule.limits)]
         except NotApplicable as reason:
             skipped = str(reason)
+        except (TypeError, ValueError, KeyError, AttributeError, pa.ArrowException) as error:
+            # A gate looks at what others broke: whatever a corpus holds, it is a finding and no crash.
+            flags = [
+                *flags,
+                Flag("the corpus cannot be judged", "corpus.json", f"{type(error).__name__}: {error}"[:160]),
+            ]
     findings = gather(name, rule.severity, flags)
     return Verdict(
         severity=rule.severity,

@@ -12,6 +12,7 @@ import shapely
 
 from landmark.base.projection import LONLAT, transformer
 from landmark.base.taxonomy import Taxonomy
+from landmark.narrate import season
 from landmark.quality.evidence import Known
 from landmark.quality.rules import Limits
 
@@ -24,7 +25,9 @@ _ID = re.compile(r"(s1|s2)_(\w+)_(\d{8}t\d{6})_r(\d{3})")
 _UTM = re.compile(r"(\d\d)([ns])_(\d+)_(\d+)")
 _ANCHORED = re.compile(r"(\d{4,5})_(-?\d+)_(-?\d+)")
 _SHARD = re.compile(r".*/(s1|s2)-(train|val|test)-")
-SECRET = re.compile(r"[?&](sig|sv|se|token|key|X-Amz-\w+|AWSAccessKeyId|Signature)=", re.IGNORECASE)
+SECRET = re.compile(
+    r"[?&](sig|sv|se|token|key|X-Amz-\w+|AWSAccessKeyId|Signature)=|\bBearer [\w.~+/-]{8}", re.IGNORECASE
+)
 _LOCAL = re.compile(
     r"(^|[\s'\"])(file:|/(home|users|root|tmp|var|mnt|data|media|opt|srv|scratch)/|[a-z]:\\)", re.IGNORECASE
 )
@@ -204,6 +207,8 @@ def _evidence(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
             yield "evidence points at other words than its fact", f"{one['fact']} at {span!r}"
         if kind == "sensor" and value != row["sensor"]:
             yield "a caption names another sensor", f"{value}, the sample is {row['sensor']}"
+        if kind == "season" and value != (due := season(row["datetime"], row["lat"])):
+            yield "a caption names another season", f"{value}, the sample is of {due}"
         end = one["end"]
 
 
@@ -240,7 +245,7 @@ def secrets(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
     """No column holds a signed address or a path of somebody's machine."""
     for name, text in _texts(row):
         if SECRET.search(text):
-            yield f"{name} holds a signed address", re.sub(r"=[^&\s]+", "=…", text)[:120]
+            yield f"{name} holds a token or a signed address", re.sub(r"(=|Bearer )[^&\s]+", r"\1…", text)[:120]
         elif _LOCAL.search(text):
             yield f"{name} holds a path of a machine", text[:120]
 
@@ -252,7 +257,7 @@ def _texts(row: Row) -> Iterator[tuple[str, str]]:
         for text in row[name]:
             yield name, text
     for one in row["captions"]:
-        yield "captions", one["text"]
+        yield "captions", f"{one['text']} {one['template']}"
     for one in row["sources"]:
         yield "sources", f"{one['name']} {one['version']}"
     for one in row["events"]:

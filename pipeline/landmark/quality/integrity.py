@@ -121,6 +121,9 @@ def ledger(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
         ("the ledger names a sample that nobody planned", dropped - planned),
     ):
         yield from (Flag(what, id) for id in sorted(lost))
+    for row in rows:
+        if not row["final"]:
+            yield Flag("the ledger of a sealed corpus holds a failure worth another try", row["id"], row["reason"])
     reasons = Counter(row["reason"] for row in rows if row["stage"] not in BEFORE_THE_PLAN)
     yield from _differing("drops", evidence.manifest.dropped, reasons)
 
@@ -149,6 +152,25 @@ def pairs(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
             yield Flag("pair_gap_s is not the time between the pair", id, f"{row['pair_gap_s']} s, not {gap_s} s")
         if abs(gap_s) > most_s:
             yield Flag("a pair is farther apart than the recipe allows", id, f"{abs(gap_s) / 86_400:.1f} days")
+    yield from _nearer(by_id, most_s)
+
+
+def _nearer(by_id: Mapping[str, Mapping[str, Any]], most_s: float) -> Iterator[Flag]:
+    """Samples whose pair is not the nearest one there is."""
+    in_cell: dict[str, list[str]] = {}
+    for id, row in by_id.items():
+        in_cell.setdefault(row["cell"], []).append(id)
+    for id, row in by_id.items():
+        gaps_s = {
+            other: abs((row["datetime"] - by_id[other]["datetime"]).total_seconds())
+            for other in in_cell[row["cell"]]
+            if by_id[other]["sensor"] != row["sensor"] and by_id[other]["split"] == row["split"]
+        }
+        nearest = min(gaps_s, key=lambda other: gaps_s[other], default=None)
+        if nearest is None or gaps_s[nearest] > most_s or gaps_s.get(row["pair"]) == gaps_s[nearest]:
+            continue
+        if row["pair"] is None or row["pair"] in gaps_s:
+            yield Flag("a nearer image of the other sensor is not the pair", id, nearest)
 
 
 def statistics(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
@@ -195,7 +217,7 @@ def secrets(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     for name in _TEXTS:
         path: Path = evidence.known.root / name
         if path.is_file() and (found := SECRET.search(path.read_text(encoding="utf-8", errors="replace"))):
-            yield Flag("a document holds a signed address", name, re.sub(r"=.*", "=…", found[0]))
+            yield Flag("a document holds a token or a signed address", name, re.sub(r"(=|Bearer ).*", r"\1…", found[0]))
 
 
 JUDGES: dict[str, Judge] = {

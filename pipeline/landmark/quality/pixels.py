@@ -122,7 +122,9 @@ def _flat(stack: NDArray[Any], kind: _Kind) -> float:
     tall = inner.reshape(len(stack), size, _BLOCK_PX, -1)
     shape = (len(stack), size, size, _BLOCK_PX)
     top, bottom = tall.max(axis=2).reshape(shape).max(axis=3), tall.min(axis=2).reshape(shape).min(axis=3)
-    return float(((top == bottom) & (top > kind.floor)).mean(axis=(1, 2)).max())
+    # Dark water may be clipped to the floor in one band; ground is never so in all of them.
+    flat = top == bottom
+    return float((flat & ((top > kind.floor) | flat.all(axis=0))).mean(axis=(1, 2)).max())
 
 
 def _saturated(

@@ -149,7 +149,7 @@ def s1_scale(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
         )
 
 
-PIXEL_CHECKS: dict[str, Judge] = {
+JUDGES: dict[str, Judge] = {
     "nodata": nodata,
     "constant": constant,
     "saturation": saturation,

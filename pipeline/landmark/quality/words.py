@@ -8,9 +8,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from landmark.base.recipe import SPLITS
-from landmark.quality.evidence import Evidence, Judge, numbers
+from landmark.quality.evidence import Evidence, Judge
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.rules import Limits
+from landmark.quality.telling import columns, each
 
 
 def repetition(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
@@ -83,6 +84,7 @@ def agreement(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
             classes.setdefault(key, []).append(share)
     if not found:
         raise NotApplicable("no place is seen by two label sources")
+    yield from _contradicted(evidence, limits)
     for what, groups in (("a label source agrees with no other", found), ("a class is confirmed too seldom", classes)):
         for name, shares in sorted(groups.items()):
             mean_pct = 100 * float(np.mean(shares))
@@ -90,52 +92,53 @@ def agreement(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
                 yield Flag(what, name, f"{mean_pct:.0f} % of the pixels, over {len(shares)} samples")
 
 
+def _contradicted(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
+    """Samples no two of whose sources see the same."""
+    columns = (evidence.samples[name].to_pylist() for name in ("id", "sources"))
+    for id, sources in zip(*columns, strict=True):
+        shares_pct = [100 * one["agreement"] for one in sources if one["agreement"] is not None]
+        if shares_pct and max(shares_pct) < limits["least_sample_pct"]:
+            yield Flag("no two label sources of a sample agree", id, f"{max(shares_pct):.0f} % at most")
+
+
 def water_index(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """Where labels say water the pixels do, and where they say dry land they do not (NDWI; dark radar)."""
-    yield from _against(evidence, limits, "water", ("water",), ("water", "flooded_vegetation", "snow_and_ice"))
+    """Where labels say water the pixels do (NDWI > 0), and where most pixels do the labels say water, marsh or snow."""
+    table = _labelled(evidence, "water_pct", limits)
+    (seen_pct,) = columns(table, "water_pct")
+    water_pct = _share_pct(table, "water")
+    wet_pct = water_pct + _share_pct(table, "flooded_vegetation", "snow_and_ice")
+    dry = (water_pct >= limits["min_labelled_pct"]) & (100 * seen_pct < limits["least_seen_share_pct"] * water_pct)
+    wet = seen_pct - wet_pct > limits["max_excess_pct"]
+    told = lambda row: f"labelled {wet_pct[row]:.0f} %, seen {seen_pct[row]:.0f} %"  # noqa: E731
+    yield from each(table, dry, "labels say water, but few of its pixels look like it", told)
+    yield from each(table, wet, "many pixels look like water, but labels say otherwise", told)
 
 
 def vegetation_index(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """Where labels say trees some of the pixels are green, and where they say water or snow few are (NDVI)."""
-    yield from _against(evidence, limits, "green", ("trees",), _GREEN)
+    """Where labels say trees the ground is not bare (NDVI), and where they say water, bare or snow it is not green."""
+    table = _labelled(evidence, "ndvi_mean", limits)
+    (ndvi,) = columns(table, "ndvi_mean")
+    trees_pct, barren_pct = _share_pct(table, "trees"), _share_pct(table, "water", "bare", "snow_and_ice")
+    bald = (trees_pct >= limits["min_labelled_pct"]) & (ndvi < limits["least_ndvi_of_trees"])
+    lush = (barren_pct >= limits["min_labelled_pct"]) & (ndvi > limits["most_ndvi_of_barren"])
+    told = lambda row: f"mean NDVI {ndvi[row]:.2f}"  # noqa: E731
+    yield from each(table, bald, "labels say trees, but the ground is bare", told)
+    yield from each(table, lush, "labels say water, bare ground or snow, but the ground is green", told)
 
 
-_GREEN = ("trees", "crops", "grass", "shrub_and_scrub", "flooded_vegetation", "built", "bare")
+def _labelled(evidence: Evidence, measure: str, limits: Limits) -> pa.Table:
+    """Clear samples with shares of classes whose pixels gave a measure."""
+    table = evidence.samples
+    has = np.array([bool(row) for row in table["fractions"].to_pylist()], dtype=bool)
+    value, cloud_pct, snow_pct = columns(table, measure, "cloud_pct", "snow_pct")
+    clear = np.nan_to_num(cloud_pct) + np.nan_to_num(snow_pct) <= limits["max_cloud_pct"]
+    chosen = table.filter(has & clear & np.isfinite(value))
+    if chosen.num_rows == 0:
+        raise NotApplicable(f"no clear sample with labels has a {measure}")
+    return chosen
 
 
-def _against(
-    evidence: Evidence, limits: Limits, index: str, sure: tuple[str, ...], possible: tuple[str, ...]
-) -> Iterator[Flag]:
-    """Samples whose index contradicts their labels.
-
-    Of a sample nearly all of which is of the classes `sure`, some pixels must show the index; of one that has hardly a
-    pixel of the classes `possible`, not many may.
-    """
-    table = _labelled(evidence, f"{index}_pct")
-    seen_pct = numbers(table, f"{index}_pct")
-    clear = ~(numbers(table, "cloud_pct") + numbers(table, "snow_pct") > limits["max_cloud_pct"])
-    certain, may = (_share_pct(table, classes) for classes in (sure, possible))
-    lacking = clear & (certain >= limits["min_labelled_pct"]) & (seen_pct < limits["least_seen_pct"])
-    excess = clear & (may <= limits["max_unlabelled_pct"]) & (seen_pct > limits["most_seen_pct"])
-    ids = table["id"].to_pylist()
-    for rows, share_pct, what in (
-        (lacking, certain, f"labels say {' or '.join(sure)}, but hardly a pixel looks like it"),
-        (excess, may, f"most pixels look {'like water' if index == 'water' else 'green'}, but labels say otherwise"),
-    ):
-        for row in np.flatnonzero(rows).tolist():
-            yield Flag(what, ids[row], f"labelled {share_pct[row]:.0f} %, seen {seen_pct[row]:.0f} %")
-
-
-def _labelled(evidence: Evidence, measure: str) -> pa.Table:
-    """Samples with shares of classes whose pixels gave a measure."""
-    has = np.array([bool(row) for row in evidence.samples["fractions"].to_pylist()], dtype=bool)
-    table = evidence.samples.filter(has & np.isfinite(numbers(evidence.samples, measure)))
-    if table.num_rows == 0:
-        raise NotApplicable(f"no labelled sample has a {measure}")
-    return table
-
-
-def _share_pct(table: pa.Table, classes: tuple[str, ...]) -> NDArray[np.float64]:
+def _share_pct(table: pa.Table, *classes: str) -> NDArray[np.float64]:
     """Share of the labelled pixels that are of any of the classes, in percent."""
     rows = table["fractions"].to_pylist()
     return np.array([100 * sum(share for key, share in row if key in classes) for row in rows])
