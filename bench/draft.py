@@ -73,7 +73,9 @@ class Draft:
     @cached_property
     def places(self) -> dict[str, tuple[str, int]]:
         """Shard and row of every sample."""
-        return {id: (path, row) for path, table in self.tables.items() for row, id in enumerate(table["id"].to_pylist())}
+        return {
+            id: (path, row) for path, table in self.tables.items() for row, id in enumerate(table["id"].to_pylist())
+        }
 
     def bands(self, id: str) -> Bands:
         """Copies of a sample's bands as stored, each at its own resolution."""

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import landmark
+from bench.draft import Bands, Draft, Planted, Row
 from landmark.base.files import load, parse
 from landmark.base.hashing import file_sha256
 from landmark.base.manifest import Lock, Manifest, Shard, read_document
@@ -24,8 +25,6 @@ from landmark.base.schemas import INDEX, PLAN, shard_schema, staging_schema
 from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import write_bytes, write_table
 from landmark.pack import Moments, ShardTask, write_documents, write_shard, write_staging
-
-from bench.draft import Bands, Draft, Planted, Row
 
 _PIXELS = "bands"
 

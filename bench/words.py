@@ -1,0 +1,311 @@
+"""Defects of labels and captions: templates, joins, crosswalks, dates."""
+
+from collections.abc import Callable
+from functools import partial
+
+from bench.draft import Draft, Planted, Row, ids
+from bench.facts import changed
+from bench.registry import Unsuited, planting
+from bench.wording import as_if, of_another, spoken, taxonomy, without
+
+_words = partial(planting, "words")
+Caption = dict[str, object]
+
+
+def _labelled(row: Row) -> bool:
+    return bool(row["labels"])
+
+
+def _rephrased(draft: Draft, kind: str, change: Callable[[Row, Row], Row], *, style: str = "sentence") -> Planted:
+    """Another caption of a style for a few samples; `change` takes the row and the caption."""
+
+    def edit(row: Row) -> Row:
+        kept = [{**one, **change(row, one)} if one["style"] == style else one for one in row["captions"]]
+        return {"captions": kept}
+
+    return changed(draft, kind, edit, among=lambda row: len(row["labels"]) > 1)
+
+
+# -- Captions --------------------------------------------------------------------------------------------------------
+
+
+@_words("captions", "a caption names a class the sample does not have")
+def class_invented(draft: Draft) -> Planted:
+    def change(row: Row, caption: Row) -> Row:
+        absent = next(key for key in taxonomy(draft).classes if key not in row["labels"])
+        return {"text": f"{caption['text'][:-1]} and {taxonomy(draft).classes[absent].phrase['en']}."}
+
+    return _rephrased(draft, "class-invented", change)
+
+
+@_words("captions", "a caption omits a class")
+def class_omitted(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        fewer = spoken(draft, row, {"labels": row["labels"][:-1]})["captions"]
+        return {"captions": [one for one in row["captions"] if one["style"] != "sentence"] + fewer[1:]}
+
+    return changed(draft, "class-omitted", edit, among=lambda row: len(row["labels"]) > 1)
+
+
+@_words("captions", "evidence points past the words it is for")
+def evidence_shifted(draft: Draft) -> Planted:
+    def change(row: Row, caption: Row) -> Row:
+        moved = [{**one, "start": one["start"] + 3, "end": one["end"] + 3} for one in caption["evidence"]]
+        return {"evidence": moved}
+
+    return _rephrased(draft, "evidence-shifted", change)
+
+
+@_words("captions", "empty captions")
+def caption_empty(draft: Draft) -> Planted:
+    return _rephrased(draft, "caption-empty", lambda row, caption: {"text": "", "evidence": []})
+
+
+@_words("captions", "a caption is missing")
+def caption_missing(draft: Draft) -> Planted:
+    return changed(draft, "caption-missing", lambda row: {"captions": row["captions"][:1]}, among=_labelled)
+
+
+@_words("captions", "a slot of the template is left open")
+def slot_left(draft: Draft) -> Planted:
+    return _rephrased(draft, "slot-left", lambda row, _: {"text": "An image of {labels}.", "evidence": []})
+
+
+@_words("captions", "captions are shuffled among a few samples")
+def captions_shuffled(draft: Draft) -> Planted:
+    able = {tuple(row["labels"]): row for row in reversed(draft.rows()) if _labelled(row)}
+    rows = draft.pick("captions-shuffled", able.values(), pct=0, least=max(4, len(draft.facts) // 50))
+    edits = {row["id"]: {"captions": other["captions"]} for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)}
+    return Planted(ids(rows), len(draft.facts), edits)
+
+
+@_words("captions", "the structured caption lists the classes by alphabet")
+def labels_by_alphabet(draft: Draft) -> Planted:
+    def change(row: Row, caption: Row) -> Row:
+        return {"text": ". ".join(sorted(caption["text"].split(". "))), "evidence": []}
+
+    planted = _rephrased(draft, "labels-by-alphabet", change, style="structured")
+    really = {id: edit for id, edit in planted.edits.items() if edit["captions"] != draft.facts[id]["captions"]}
+    return Planted(tuple((id,) for id in really), planted.of, really)
+
+
+@_words("captions", "captions name the other sensor")
+def sensor_wrong(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        other = {"s1": "s2", "s2": "s1"}[row["sensor"]]
+        return {"captions": spoken(draft, {**row, "sensor": other}, {"labels": row["labels"]})["captions"]}
+
+    return changed(draft, "sensor-wrong", edit, among=_labelled)
+
+
+@_words("captions", "seasons of the other hemisphere")
+def season_of_the_north(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        return {"captions": spoken(draft, {**row, "lat": -row["lat"]}, {"labels": row["labels"]})["captions"]}
+
+    def tells(row: Row) -> bool:
+        return any(one["fact"].startswith("season:") for one in row["captions"][-1]["evidence"])
+
+    return changed(draft, "season-of-the-north", edit, among=lambda row: row["lat"] < 0 and tells(row))
+
+
+# -- Labels and shares -----------------------------------------------------------------------------------------------
+
+
+@_words("fractions", "shares of all pixels, in percent")
+def shares_in_percent(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        return {"fractions": {key: 100 * share for key, share in row["fractions"].items()}}
+
+    return changed(draft, "shares-in-percent", edit, among=_labelled)
+
+
+@_words("fractions", "shares that do not sum to one")
+def shares_short(draft: Draft) -> Planted:
+    return changed(
+        draft, "shares-short", lambda row: {"fractions": dict(list(row["fractions"].items())[1:])}, among=_labelled
+    )
+
+
+def _rare(row: Row) -> list[str]:
+    return [key for key, share in row["fractions"].items() if key not in row["labels"] and share < 0.045]
+
+
+@_words("fractions", "a label below its threshold")
+def label_below_threshold(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        return spoken(draft, row, {"labels": [*row["labels"], _rare(row)[0]]})
+
+    return changed(draft, "label-below-threshold", edit, among=lambda row: bool(_rare(row)))
+
+
+@_words("fractions", "a class above its threshold is no label")
+def label_left_out(draft: Draft) -> Planted:
+    return changed(
+        draft,
+        "label-left-out",
+        lambda row: spoken(draft, row, {"labels": row["labels"][1:]}),
+        among=lambda row: len(row["labels"]) > 1,
+    )
+
+
+@_words("fractions", "labels do not stand in the order of their shares")
+def labels_reversed(draft: Draft) -> Planted:
+    return changed(
+        draft,
+        "labels-reversed",
+        lambda row: spoken(draft, row, {"labels": row["labels"][::-1]}),
+        among=lambda row: len(row["labels"]) > 1,
+    )
+
+
+@_words("vocabulary", "a class nobody defined")
+def class_undefined(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        first, *rest = row["labels"]
+        return {
+            "labels": [f"{first}_area", *rest],
+            "fractions": {f"{key}_area" if key == first else key: share for key, share in row["fractions"].items()},
+        }
+
+    return changed(draft, "class-undefined", edit, among=_labelled)
+
+
+@_words("vocabulary", "text decoded by another encoding")
+def mojibake(draft: Draft) -> Planted:
+    def change(row: Row, caption: Row) -> Row:
+        return {"text": caption["text"].replace(" and ", " — ").encode().decode("cp1252")}
+
+    def edit(row: Row) -> Row:
+        return {"captions": [{**one, **change(row, one)} for one in row["captions"]]}
+
+    told = lambda row: " and " in row["captions"][-1]["text"]  # noqa: E731
+    return changed(draft, "mojibake", edit, among=told)
+
+
+@_words("vocabulary", "finer classes of a source the sample does not name")
+def source_unnamed(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        return {"finer": {f"esri/{key.split('/')[1]}": share for key, share in row["finer"].items()}}
+
+    return changed(draft, "source-unnamed", edit, among=_labelled)
+
+
+# -- The corpus as a whole -------------------------------------------------------------------------------------------
+
+
+@_words("repetition", "one caption on a third of the samples", wide=True)
+def caption_repeated(draft: Draft) -> Planted:
+    rows = draft.pick("caption-repeated", draft.rows(), pct=34)
+    shares = {"trees": 0.6, "grass": 0.4}
+    edits = {row["id"]: as_if(draft, row, shares) for row in rows}
+    return Planted((("trees. grass",),), 1, edits)
+
+
+@_words("entropy", "nearly every sample carries the same set of labels", wide=True)
+def labels_collapsed(draft: Draft) -> Planted:
+    rows = draft.pick("labels-collapsed", draft.rows(), pct=92)
+    edits = {row["id"]: as_if(draft, row, {"crops": 0.7, "trees": 0.3}) for row in rows}
+    return Planted((("corpus", "labels", "train", "crops. trees"),), 1, edits)
+
+
+@_words("balance", "a class is all but gone", wide=True)
+def class_nearly_absent(draft: Draft) -> Planted:
+    holders = [row for row in draft.rows() if "water" in row["labels"]]
+    if len(holders) < 10:
+        raise Unsuited("hardly any water")
+    edits = {row["id"]: without(draft, row, "water", "bare") for row in holders[2:]}
+    return Planted((("water",),), len(draft.manifest.labels), edits)
+
+
+# -- Time and agreement ----------------------------------------------------------------------------------------------
+
+
+def _sourced(draft: Draft, kind: str, **said: object) -> Planted:
+    def edit(row: Row) -> Row:
+        first, *rest = row["sources"]
+        return {"sources": [{**first, **said}, *rest]}
+
+    return changed(draft, kind, edit, among=lambda row: bool(row["sources"]))
+
+
+@_words("label-gap", "labels of twelve years before the image")
+def labels_old(draft: Draft) -> Planted:
+    return _sourced(draft, "labels-old", year=2009, gap_days=4400)
+
+
+@_words("label-gap", "old labels that claim to be of the image's day")
+def label_year_wrong(draft: Draft) -> Planted:
+    return _sourced(draft, "label-year-wrong", year=2009, gap_days=0)
+
+
+@_words("agreement", "two sources contradict each other")
+def sources_disagree(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        return {
+            "sources": [{**one, "agreement": 0.05} for one in row["sources"]],
+            "agreement": dict.fromkeys(row["agreement"], 0.05),
+        }
+
+    return changed(draft, "sources-disagree", edit, among=lambda row: len(row["sources"]) > 1)
+
+
+# -- Words against pixels --------------------------------------------------------------------------------------------
+
+
+@_words("water-index", "labels are shuffled among one sample in twenty", wide=True)
+def labels_shuffled(draft: Draft) -> Planted:
+    rows = draft.pick("labels-shuffled", draft.rows(), pct=5)
+    others = [*rows[1:], rows[0]]
+    edits = {row["id"]: of_another(draft, row, other) for row, other in zip(rows, others, strict=True)}
+    return Planted(ids(rows), len(draft.facts), edits)
+
+
+@_words("water-index", "the table of labels slipped by a row in one shard", wide=True)
+def labels_slipped(draft: Draft) -> Planted:
+    path = next(shard.path for shard in draft.manifest.shards if (shard.sensor, shard.split) == ("s2", "train"))
+    rows = [row for row in draft.facts.values() if row["shard"] == path]
+    others = [*rows[1:], rows[0]]
+    edits = {row["id"]: of_another(draft, row, other) for row, other in zip(rows, others, strict=True)}
+    return Planted(ids(rows), len(draft.facts), edits)
+
+
+def _dominated(row: Row, *labels: str) -> bool:
+    return row["sensor"] == "s2" and sum(row["fractions"].get(label, 0) for label in labels) > 0.6
+
+
+@_words("water-index", "dry land is labelled water")
+def dry_water(draft: Draft) -> Planted:
+    shares = {"water": 0.8, "grass": 0.2}
+    dry = lambda row: _dominated(row, "crops", "trees", "grass")  # noqa: E731
+    return changed(draft, "dry-water", lambda row: as_if(draft, row, shares), among=dry)
+
+
+@_words("water-index", "water is labelled crops")
+def wet_crops(draft: Draft) -> Planted:
+    wet = lambda row: _dominated(row, "water")  # noqa: E731
+    return changed(draft, "wet-crops", lambda row: as_if(draft, row, {"crops": 0.9, "grass": 0.1}), among=wet)
+
+
+@_words("vegetation-index", "bare ground and water are labelled trees")
+def bare_trees(draft: Draft) -> Planted:
+    bare = lambda row: _dominated(row, "bare", "water")  # noqa: E731
+    return changed(draft, "bare-trees", lambda row: as_if(draft, row, {"trees": 1.0}), among=bare)
+
+
+# -- Events ----------------------------------------------------------------------------------------------------------
+
+
+def _event(draft: Draft, row: Row, key: str, events: list[Row]) -> Row:
+    return {**spoken(draft, row, {"labels": [key, *row["labels"]]}), "events": events}
+
+
+@_words("event-words", "burned land without a fire")
+def fire_without_event(draft: Draft) -> Planted:
+    return changed(draft, "fire-without-event", lambda row: _event(draft, row, "burned_area", []), among=_labelled)
+
+
+@_words("event-words", "a flood named on images taken before it")
+def flood_before(draft: Draft) -> Planted:
+    event = {"id": "EMSR517", "type": "flood", "phase": "before", "fraction": 0.3, "in_aoi": True, "product": "DEL"}
+    return changed(draft, "flood-before", lambda row: _event(draft, row, "flooded_area", [event]), among=_labelled)
