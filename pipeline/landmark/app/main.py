@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import landmark
-from landmark.app import build, labels, plan, sheet, trial, world
+from landmark.app import build, check, labels, plan, sheet, trial, world
 from landmark.base.errors import Interrupted, LandmarkError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("build")(build.build)
+app.command("check")(check.check)
 app.command("plan")(plan.plan)
 app.command("sheet")(sheet.sheet)
 app.command("try")(trial.trial)

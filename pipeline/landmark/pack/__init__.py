@@ -1,6 +1,7 @@
 """Outcomes → staging files → shards, index, ledger, manifest, card; shards → their projections."""
 
 from landmark.pack.documents import refresh_index, refresh_queries, write_documents, write_ledger, write_manifest
+from landmark.pack.queries import query_files
 from landmark.pack.shards import Moments, ShardTask, note_packed, packing_folder, read_packed, shard_tasks, write_shard
 from landmark.pack.staging import Staging, Status, write_staging
 from landmark.pack.tars import (
@@ -21,6 +22,7 @@ __all__ = [
     "note_packed",
     "note_projected",
     "packing_folder",
+    "query_files",
     "read_packed",
     "read_projected",
     "refresh_index",

@@ -24,19 +24,26 @@ _SETS = 100
 _CARRIED_BY = 2
 
 
-def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
-    """Write `queries.jsonl` and, per split with a relevant sample, `qrels/<split>.txt` in TREC's four columns."""
-    carried = [frozenset(labels) for labels in index["labels"].to_pylist()]
+def query_files(samples: pa.Table, taxonomy: Taxonomy) -> dict[str, list[str]]:
+    """Lines of `queries.jsonl` and, per split with a relevant sample, of `qrels/<split>.txt` in TREC's four columns.
+
+    `samples` has the columns id, split and labels; judgements stand in its order.
+    """
+    carried = [frozenset(labels) for labels in samples["labels"].to_pylist()]
     asked = _queries(carried, taxonomy)
+    files = {"queries.jsonl": [json.dumps(query, ensure_ascii=False) for query in asked]}
+    rows = list(zip(samples["id"].to_pylist(), samples["split"].to_pylist(), carried, strict=True))
+    for split in SPLITS:
+        files[f"qrels/{split}.txt"] = list(_judged(asked, [(id, labels) for id, of, labels in rows if of == split]))
+    return {path: lines for path, lines in files.items() if lines}
+
+
+def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
+    """Write the query files of an index."""
     (corpus / "qrels").mkdir(exist_ok=True)
     for stale in (corpus / "qrels").iterdir():
         stale.unlink()
-    files: dict[str, Iterable[str]] = {"queries.jsonl": (json.dumps(query, ensure_ascii=False) for query in asked)}
-    rows = list(zip(index["id"].to_pylist(), index["split"].to_pylist(), carried, strict=True))
-    for split in SPLITS:
-        files[f"qrels/{split}.txt"] = _judged(asked, [(id, labels) for id, of, labels in rows if of == split])
-    written = (_write(corpus, path, lines) for path, lines in files.items())
-    return [one for one in written if one is not None]
+    return [_write(corpus, path, lines) for path, lines in query_files(index, taxonomy).items()]
 
 
 def _queries(carried: Iterable[frozenset[str]], taxonomy: Taxonomy) -> list[dict[str, Any]]:
@@ -64,9 +71,7 @@ def _judged(queries: Iterable[dict[str, Any]], samples: list[tuple[str, frozense
                 yield f"{query['id']} 0 {id} {1 + (2 * len(wanted) >= len(labels)) + (wanted == labels)}"
 
 
-def _write(corpus: Path, path: str, lines: Iterable[str]) -> QueryFile | None:
+def _write(corpus: Path, path: str, lines: list[str]) -> QueryFile:
     data = "".join(f"{line}\n" for line in lines).encode()
-    if not data:
-        return None
     write_bytes(corpus / path, data)
     return QueryFile(path=path, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

@@ -1,0 +1,137 @@
+"""One pass over a corpus, then every check of the rules: its report."""
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from landmark.base.errors import NotACorpus
+from landmark.base.files import load
+from landmark.base.manifest import Lock, Manifest, read_document
+from landmark.base.taxonomy import Crosswalk, Taxonomy
+from landmark.quality import bias, facts, integrity, radiometry, splits, words
+from landmark.quality.evidence import Evidence, Judge, Known, Measured, Moments
+from landmark.quality.findings import Flag, NotApplicable, Report, Verdict, gather
+from landmark.quality.measure import measure, portions
+from landmark.quality.registration import merge
+from landmark.quality.rules import Rules
+from landmark.run import Lost, Where, running
+
+# What judges the corpus as a whole; many also have a part that looks at each row where it is read.
+JUDGES: dict[str, Judge] = {
+    **integrity.JUDGES,
+    **radiometry.PIXEL_CHECKS,
+    **words.JUDGES,
+    **splits.JUDGES,
+    **bias.JUDGES,
+}
+KNOWN_CHECKS = JUDGES.keys() | facts.ROW_CHECKS.keys() | {"shards", "schema", "pixel-digest", "index"}
+
+Progress = Callable[[int, int], None]
+
+
+def check(
+    root: Path,
+    rules: Rules,
+    *,
+    where: Where,
+    share: float = 1.0,
+    seed: int = 0,
+    progress: Progress = lambda done, of: None,
+) -> Report:
+    """Hold a sealed corpus to the rules; nothing is written.
+
+    Args:
+        root: The corpus folder.
+        rules: Severities and limits.
+        where: Where the shards are read.
+        share: Of the cells whose pixels are read, in (0, 1], by a hash of `seed`; below 1 files are not hashed.
+        seed: Another seed reads other cells.
+        progress: Told (portions done, of).
+
+    Raises:
+        NotACorpus: no manifest, or nothing of any shard can be read.
+        UnknownName: the corpus's taxonomy is not known here.
+    """
+    known, lock = _known(root, rules)
+    evidence, flags = _evidence(known, lock, where, share=share, seed=seed, progress=progress)
+    checks = {
+        name: _verdict(name, rules, evidence, flags.get(name, []))
+        for name, rule in rules.checks.items()
+        if rule.severity != "off"
+    }
+    looked_at = sum(evidence.samples["looked_at"].to_pylist())
+    return Report(
+        corpus=known.manifest.name,
+        content=known.manifest.content,
+        samples=evidence.samples.num_rows,
+        looked_at=looked_at,
+        checks=checks,
+    )
+
+
+def _known(root: Path, rules: Rules) -> tuple[Known, Lock | None]:
+    manifest: Manifest = read_document(Manifest, root / "corpus.json")
+    try:
+        lock: Lock | None = read_document(Lock, root / "lock.json")
+    except NotACorpus:
+        lock = None
+    recipe = lock.recipe if lock else {}
+    taxonomy = load(Taxonomy, "taxonomies", recipe.get("taxonomy", "landmark"))
+    limits = {name: rule.limits for name, rule in rules.checks.items() if rule.severity != "off"}
+    return Known(root, manifest, taxonomy, recipe, _gaps(recipe), limits), lock
+
+
+def _gaps(recipe: Mapping[str, Any]) -> dict[str, float]:
+    """Days a label source may be away from an image: as the recipe says, else as the source's own file does."""
+    asked = {one["source"]: one.get("max_gap_days") for one in recipe.get("labels", ())}
+    names = [load(Crosswalk, "taxonomies", source) if days is None else None for source, days in asked.items()]
+    return {
+        own.name if own else source: own.max_gap_days if own else days
+        for own, (source, days) in zip(names, asked.items(), strict=True)
+    }
+
+
+def _evidence(
+    known: Known, lock: Lock | None, where: Where, *, share: float, seed: int, progress: Progress
+) -> tuple[Evidence, dict[str, list[Flag]]]:
+    """Everything the portions bring back, added up."""
+    units, parts = portions(known, share=share, seed=seed), list[Measured]()
+    with running(where) as map_units:
+        for unit, result in map_units(measure, units):
+            if isinstance(result, Lost):
+                raise NotACorpus(f"{known.root / unit.shards[0].path}: {result.detail}")
+            parts.append(result)
+            progress(len(parts), len(units))
+    if not any(part.samples.num_rows for part in parts):
+        raise NotACorpus(f"{known.root}: not one sample of its {len(known.manifest.shards)} shards can be read")
+    flags: dict[str, list[Flag]] = {}
+    moments: dict[tuple[str, str], Moments] = {}
+    for part in parts:
+        for name, found in part.flags.items():
+            flags.setdefault(name, []).extend(found)
+        for key, one in part.moments.items():
+            moments[key] = moments.get(key, Moments()) + one
+    samples = pa.concat_tables([part.samples for part in parts]).sort_by([("id", "ascending"), ("shard", "ascending")])
+    surfaces = reduce(merge, (part.surfaces for part in parts), {})
+    return Evidence(known, lock, samples, surfaces, moments, share == 1), flags
+
+
+def _verdict(name: str, rules: Rules, evidence: Evidence, flags: list[Flag]) -> Verdict:
+    rule, skipped = rules.checks[name], None
+    assert rule.severity != "off"
+    if name in JUDGES:
+        try:
+            flags = [*flags, *JUDGES[name](evidence, rule.limits)]
+        except NotApplicable as reason:
+            skipped = str(reason)
+    findings = gather(name, rule.severity, flags)
+    return Verdict(
+        severity=rule.severity,
+        about=rule.about,
+        remedy=rule.remedy,
+        findings=findings,
+        skipped=None if findings else skipped,
+    )
