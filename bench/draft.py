@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +55,25 @@ class Draft:
     corpus: Path
     packed: Mapping[str, tuple[Shard, Moments]] = field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was read: a worker reads it once for all its units."""
+        return {"corpus": self.corpus, "packed": self.packed}
+
     @cached_property
     def manifest(self) -> Manifest:
         """As it stands on disk."""
-        return read_document(Manifest, self.corpus / "corpus.json")  # type: ignore[no-any-return]
+        manifest: Manifest = read_document(Manifest, self.corpus / "corpus.json")
+        return manifest
 
     @cached_property
     def facts(self) -> dict[str, Row]:
         """Every column but the pixels, with maps as dicts and the shard's path as `shard`, by id."""
-        return {row["id"]: row for path, table in self.tables.items() for row in _plain(table, path)}
+        return _facts(self.corpus)
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
         """The shards by path."""
-        return {shard.path: pq.read_table(self.corpus / shard.path) for shard in self.manifest.shards}
+        return _tables(self.corpus)
 
     @cached_property
     def places(self) -> dict[str, tuple[str, int]]:
@@ -101,6 +106,17 @@ class Draft:
 def ids(rows: Iterable[Row]) -> tuple[tuple[str, ...], ...]:
     """The subjects of a defect whose findings name samples."""
     return tuple((str(row["id"]),) for row in rows)
+
+
+@lru_cache(maxsize=1)
+def _tables(corpus: Path) -> dict[str, pa.Table]:
+    manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
+    return {shard.path: pq.read_table(corpus / shard.path) for shard in manifest.shards}
+
+
+@lru_cache(maxsize=1)
+def _facts(corpus: Path) -> dict[str, Row]:
+    return {row["id"]: row for path, table in _tables(corpus).items() for row in _plain(table, path)}
 
 
 def _plain(table: pa.Table, path: str) -> Iterable[Row]:

@@ -146,7 +146,10 @@ def _exchanged(*names: str) -> Callable[[Bands], Bands]:
     """The first band holds the second's pixels, and so on, the last the first's."""
 
     def change(bands: Bands) -> Bands:
-        return {**bands, **{to: _sized(bands[of], len(bands[to])) for to, of in zip(names, (*names[1:], names[0]))}}
+        return {
+            **bands,
+            **{to: _sized(bands[of], len(bands[to])) for to, of in zip(names, (*names[1:], names[0]), strict=True)},
+        }
 
     return change
 

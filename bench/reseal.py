@@ -69,7 +69,7 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
         recipe=parse(Recipe, lock.recipe, out / "lock.json"),
         lock=lock,
         planned=pq.read_metadata(out / "plan.parquet").num_rows,
-        taxonomy=load(Taxonomy, "taxonomies", lock.recipe["taxonomy"]),
+        taxonomy=_taxonomy(draft, planted, lock),
         attributions=draft.manifest.attributions,
         version=landmark.__version__,
     )
@@ -153,6 +153,16 @@ def _planned(changes: Mapping[str, Any], row: Row) -> Row:
     said = {name: changes[name] for name in PLAN.names if name in changes}
     corner = changes.get("transform")
     return {**row, **said, **({"x": corner[2], "y": corner[5]} if corner else {})}
+
+
+def _taxonomy(draft: Draft, planted: Planted, lock: Lock) -> Taxonomy:
+    """The recipe's; a label it lacks is taken in, as by a builder that had another one."""
+    known: Taxonomy = load(Taxonomy, "taxonomies", lock.recipe["taxonomy"])
+    some = next(iter(known.classes.values()))
+    named = {label for edit in planted.edits.values() for label in edit.get("labels", ())}
+    return known.model_copy(
+        update={"classes": {**known.classes, **dict.fromkeys(sorted(named - known.classes.keys()), some)}}
+    )
 
 
 def _outcomes(out: Path) -> list[Outcome]:

@@ -1,6 +1,9 @@
 """Facts and captions that agree with each other, so that a defect of one is not a contradiction with the other."""
 
 from collections.abc import Mapping
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import Any
 
 from bench.draft import Draft, Row
 from landmark.base.files import load
@@ -11,23 +14,27 @@ from landmark.narrate import Scene, captions, load_grammar
 _FACTS = ("labels", "fractions", "label_valid_pct", "finer", "agreement", "sources")
 
 
-def recipe(draft: Draft) -> Mapping[str, object]:
+@lru_cache(maxsize=1)
+def recipe(corpus: Path) -> Mapping[str, Any]:
     """The resolved recipe, of the lock."""
-    lock: Lock = read_document(Lock, draft.corpus / "lock.json")
+    lock: Lock = read_document(Lock, corpus / "lock.json")
     return lock.recipe
 
 
-def taxonomy(draft: Draft) -> Taxonomy:
+@cache
+def taxonomy(corpus: Path) -> Taxonomy:
     """The corpus's classes."""
-    return load(Taxonomy, "taxonomies", str(recipe(draft)["taxonomy"]))
+    return load(Taxonomy, "taxonomies", recipe(corpus)["taxonomy"])
+
+
+_grammar, _crosswalk = cache(load_grammar), cache(partial(load, Crosswalk, "taxonomies"))
 
 
 def spoken(draft: Draft, row: Row, facts: Row) -> Row:
     """The facts, with the captions that landmark would write of them."""
-    asked = recipe(draft)
-    styles = tuple(asked["captions"])  # type: ignore[call-overload]
+    styles = tuple(recipe(draft.corpus)["captions"])
     scene = Scene(row["id"], row["sensor"], row["datetime"], row["lat"], tuple(facts["labels"]))
-    words = captions(scene, load_grammar(styles), taxonomy=taxonomy(draft), styles=styles, seed=0)
+    words = captions(scene, _grammar(styles), taxonomy=taxonomy(draft.corpus), styles=styles, seed=0)
     return {**facts, "captions": words}
 
 
@@ -38,16 +45,13 @@ def of_another(draft: Draft, row: Row, other: Row) -> Row:
 
 def as_if(draft: Draft, row: Row, shares: Mapping[str, float]) -> Row:
     """What the row would say if its labels had these shares (largest first, summing to one)."""
-    asked, source = recipe(draft), row["sources"][0]["name"]
-    thresholds = asked["thresholds"]
-    default = thresholds["default"] / 100  # type: ignore[index]
-    crosswalk = load(Crosswalk, "taxonomies", source)
+    source, least = row["sources"][0]["name"], recipe(draft.corpus)["thresholds"]["default"] / 100
     finer: dict[str, float] = {}
     for key, share in shares.items():
-        code = next((entry.key for entry in crosswalk.classes.values() if entry.to == key), key)
+        code = next((entry.key for entry in _crosswalk(source).classes.values() if entry.to == key), key)
         finer[f"{source}/{code}"] = share
     facts = {
-        "labels": [key for key, share in shares.items() if share >= default],
+        "labels": [key for key, share in shares.items() if share >= least],
         "fractions": dict(shares),
         "finer": finer,
         "agreement": {key: row["agreement"].get(key, 0.9) for key in shares},

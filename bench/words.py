@@ -32,8 +32,8 @@ def _rephrased(draft: Draft, kind: str, change: Callable[[Row, Row], Row], *, st
 @_words("captions", "a caption names a class the sample does not have")
 def class_invented(draft: Draft) -> Planted:
     def change(row: Row, caption: Row) -> Row:
-        absent = next(key for key in taxonomy(draft).classes if key not in row["labels"])
-        return {"text": f"{caption['text'][:-1]} and {taxonomy(draft).classes[absent].phrase['en']}."}
+        absent = next(key for key in taxonomy(draft.corpus).classes if key not in row["labels"])
+        return {"text": f"{caption['text'][:-1]} and {taxonomy(draft.corpus).classes[absent].phrase['en']}."}
 
     return _rephrased(draft, "class-invented", change)
 
@@ -206,7 +206,7 @@ def caption_repeated(draft: Draft) -> Planted:
 def labels_collapsed(draft: Draft) -> Planted:
     rows = draft.pick("labels-collapsed", draft.rows(), pct=92)
     edits = {row["id"]: as_if(draft, row, {"crops": 0.7, "trees": 0.3}) for row in rows}
-    return Planted((("corpus", "labels", "train", "crops. trees"),), 1, edits)
+    return Planted((("s1",), ("s2",)), 2, edits)
 
 
 @_words("balance", "a class is all but gone", wide=True)
@@ -239,7 +239,20 @@ def label_year_wrong(draft: Draft) -> Planted:
     return _sourced(draft, "label-year-wrong", year=2009, gap_days=0)
 
 
-@_words("agreement", "two sources contradict each other")
+@_words("agreement", "a source's codes were read by another scheme: it agrees with no other", wide=True)
+def source_misread(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        said = [{**one, "agreement": 0.2} if one["name"] == name else one for one in row["sources"]]
+        return {"sources": said}
+
+    rows = [row for row in draft.rows() if len(row["sources"]) > 1]
+    if not rows:
+        raise Unsuited("no sample of two sources")
+    name = rows[0]["sources"][-1]["name"]
+    return Planted(((name,),), len(rows[0]["sources"]), {row["id"]: edit(row) for row in rows})
+
+
+@_words("agreement", "the sources contradict each other on a few samples")
 def sources_disagree(draft: Draft) -> Planted:
     def edit(row: Row) -> Row:
         return {
