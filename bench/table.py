@@ -20,8 +20,8 @@ def _summary(found: Mapping[str, Any], defects: list[Mapping[str, Any]]) -> str:
     planted, recalled = (sum(one[key] for one in defects) for key in ("planted", "recalled"))
     clean = found["clean"]
     return (
-        f"{len(defects)} kinds of defects, planted one by one into the demo's {clean['samples']} samples: {named} named by"
-        f" the check that must find them, {seen} found by any; {recalled} of {planted} planted subjects named."
+        f"{len(defects)} kinds of defects, planted one by one into the demo's {clean['samples']} samples: {named} named"
+        f" by the check that must find them, {seen} found by any; {recalled} of {planted} planted subjects named."
         f" The clean corpus has {len(clean['findings'])} findings."
     )
 
