@@ -1,17 +1,22 @@
 # Everything runs in .venv, made on first use. PYTHON chooses the interpreter (3.11 or newer).
 PYTHON ?= python3
 REGION ?= demo
+OUT ?= corpora/$(REGION)
 ARGS ?=
+# 0 leaves the smoke training out, and torch uninstalled.
+TRAIN ?= 1
 BIN := .venv/bin
 
-.PHONY: help corpus plan try sheet test services lint clean
+.PHONY: help corpus plan try sheet test bench services lint clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-corpus: .venv/run ## Build corpora/<REGION>; REGION=demo (the embedded world) unless told otherwise, ARGS="--limit 50"
-	$(BIN)/landmark build $(REGION) $(ARGS)
+corpus: .venv/run $(if $(filter-out 0,$(TRAIN)),.venv/train) ## Build OUT=corpora/<REGION>, check it, train on it (REGION=demo; TRAIN=0 leaves the last out; ARGS="--limit 50")
+	$(BIN)/landmark build $(REGION) --out $(OUT) $(ARGS)
+	$(BIN)/landmark check $(OUT)
+	$(if $(filter-out 0,$(TRAIN)),$(BIN)/landmark validate $(OUT) --smoke)
 
 plan: .venv/run ## Say what `make corpus` would do and cost
 	$(BIN)/landmark plan $(REGION) $(ARGS)
@@ -19,8 +24,8 @@ plan: .venv/run ## Say what `make corpus` would do and cost
 try: .venv/run ## Build 20 samples of REGION and a page of them, corpora/<REGION>-try/sheet.html
 	$(BIN)/landmark try $(REGION) $(ARGS)
 
-sheet: corpus ## Draw corpora/<REGION>/sheet.png: samples with their captions
-	$(BIN)/landmark sheet corpora/$(REGION) --out corpora/$(REGION)/sheet.png
+sheet: .venv/run ## Draw OUT/sheet.png of a corpus: samples with their captions
+	$(BIN)/landmark sheet $(OUT) --out $(OUT)/sheet.png
 
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 turns skips into failures
 	$(BIN)/python -m pytest -n auto $(ARGS)
@@ -42,6 +47,10 @@ clean: ## Remove the virtual environment and caches; corpora stay
 
 .venv/run: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/train: .venv/run
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
 	@touch $@
 
 .venv/dev: .venv/run

@@ -1,4 +1,4 @@
-"""What the tests share: the small world, recipes over it, and the real inputs beside the checkout."""
+"""What the tests share: the small world, recipes over it, the command line, and the real inputs beside the checkout."""
 
 import fcntl
 import os
@@ -10,8 +10,11 @@ import pytest
 import yaml
 
 from landmark import world as planet
+from landmark.app import main
 from tests.services.client import Services, missing, once, running
 from tests.services.planet import move_in
+
+Run = Callable[..., tuple[int, str, str]]
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
@@ -81,3 +84,19 @@ def recipe(tmp_path: Path, world: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def landmark(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs the command line in an empty folder: (exit code, stdout, stderr)."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["landmark", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        out, err = capfd.readouterr()
+        return int(exit_.value.code or 0), out, err
+
+    return run

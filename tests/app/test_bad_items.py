@@ -16,9 +16,9 @@ from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
 from landmark.catalog import open_document
 from landmark.run import Where
-from tests.app.conftest import Run
 from tests.base.parts import text
 from tests.catalog.items import Json, changed, collected, items_of
+from tests.conftest import Run
 
 Write = Callable[..., Path]
 RADAR, OPTICAL, COVER = "sentinel-1-rtc", "sentinel-2-l2a", "esa-worldcover"

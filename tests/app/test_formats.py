@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.conftest import Run
+from tests.conftest import Run
 
 Write = Callable[..., Path]
 

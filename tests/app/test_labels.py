@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.conftest import Run
+from tests.conftest import Run
 from tests.labels.clms import MAP, Clms, profile, serving
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import rasterio
 
-from tests.app.conftest import Run
+from tests.conftest import Run
 
 Write = Callable[..., Path]
 

@@ -14,8 +14,8 @@ from landmark.base.recipe import Recipe, load_recipe
 from landmark.build import Request, build
 from landmark.run import Where
 from landmark.trial import trial_recipe, try_out
-from tests.app.conftest import Run, landmark
 from tests.base.parts import examples
+from tests.conftest import Run, landmark
 
 __all__ = ["landmark"]
 

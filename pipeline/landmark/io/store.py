@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 
 from landmark.base.errors import Busy, InputError
 
+# Small enough that who needs the rows of one shard does not read a continent's.
+_GROUP_ROWS = 2**15
+
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
@@ -45,7 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table as Parquet, whole; the same table gives the same bytes."""
     with appearing(path) as partial:
-        pq.write_table(table, partial, compression="zstd", compression_level=1)
+        pq.write_table(table, partial, compression="zstd", compression_level=1, row_group_size=_GROUP_ROWS)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ carries no other. A sample without a line is not relevant.
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -39,11 +40,12 @@ def query_files(samples: pa.Table, taxonomy: Taxonomy) -> dict[str, list[str]]:
 
 
 def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
-    """Write the query files of an index."""
-    (corpus / "qrels").mkdir(exist_ok=True)
-    for stale in (corpus / "qrels").iterdir():
-        stale.unlink()
-    return [_write(corpus, path, lines) for path, lines in query_files(index, taxonomy).items()]
+    """Write the query files of an index, and nothing where no sample has a label."""
+    shutil.rmtree(corpus / "qrels", ignore_errors=True)
+    files = query_files(index, taxonomy)
+    if files:
+        (corpus / "qrels").mkdir()
+    return [_write(corpus, path, lines) for path, lines in files.items()]
 
 
 def _queries(carried: Iterable[frozenset[str]], taxonomy: Taxonomy) -> list[dict[str, Any]]:

@@ -36,7 +36,9 @@ def _judge(name: str, circumstance: Callable[[pa.Table], list[Hashable]]) -> Jud
     def judge(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
         labels, kinds = evidence.samples["labels"].to_pylist(), circumstance(evidence.samples)
         if len(set(kinds)) < 2:
-            raise NotApplicable(f"all samples are of one {name}")
+            raise NotApplicable(f"no two samples differ in {name}")
+        if len(kinds) < limits["min_corpus"]:
+            raise NotApplicable(f"fewer than {limits['min_corpus']:.0f} samples")
         for key, number in sorted(Counter(key for row in labels for key in row).items()):
             if number < limits["min_samples"]:
                 continue

@@ -1,7 +1,7 @@
 """What the pass over a corpus brings back, and what it needs to know before."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +19,11 @@ from landmark.quality.rules import Limits
 
 # Judged row by row where they are read, and too much to gather.
 _HEAVY = ("geometry", "captions", "licences", "transform")
-# A row a sample: what gathers in the client. `x`, `y`: left and top edge, metres of `epsg`; `caption`: the structured one;
-# `looked_at`: true where the pixels were read.
+# A row a sample: what gathers in the client. `x`, `y`: left and top edge, metres of `epsg`; `caption`: the structured
+# one; `looked_at`: true where the pixels were read.
 FACTS = pa.schema([
     *(column.with_nullable(True) for column in INDEX if column.name not in _HEAVY),
     pa.field("shard", pa.string()),
-    pa.field("row", pa.int64()),
     pa.field("x", pa.float64()),
     pa.field("y", pa.float64()),
     pa.field("caption", pa.string()),
@@ -86,17 +85,6 @@ class Portion:
     shards: tuple[Shard, ...]
     share: float
     seed: int
-
-
-@dataclass(slots=True)
-class Flags:
-    """Flags per check, as they come."""
-
-    found: dict[str, list[Flag]] = field(default_factory=dict)
-
-    def add(self, check: str, *flags: Flag) -> None:
-        """Note flags of a check."""
-        self.found.setdefault(check, []).extend(flags)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def _corner(cell: str, edge_m: float) -> tuple[int, float, float] | None:
 
 def _outline(row: Row, lon: float, lat: float, edge_m: float) -> Iterator[Said]:
     try:
-        outline = shapely.from_wkb(row["geometry"])
+        outline: Any = shapely.from_wkb(row["geometry"])
     except shapely.errors.ShapelyError:
         yield "a geometry is not WKB", ""
         return
@@ -123,7 +124,7 @@ def fractions(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
             if shares[key] > threshold[key] + limits["tolerance"]:
                 yield "a class above its threshold is no label", f"{key} {shares[key]:.3f}"
     held = [shares[key] for key in labels if key in shares]
-    if any(one < other - limits["tolerance"] for one, other in zip(held, held[1:], strict=False)):
+    if any(one < other - limits["tolerance"] for one, other in pairwise(held)):
         yield "labels do not stand in the order of their shares", ", ".join(labels)
 
 
@@ -163,7 +164,7 @@ def _caption(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
         due = ". ".join(taxonomy.classes[key].name[lang].lower() for key in row["labels"] if key in taxonomy.classes)
         if text != due:
             yield "a structured caption is not the sample's labels", f"{text!r}, not {due!r}"
-    named = _mentions(text, taxonomy, lang)
+    named = mentions(text, taxonomy, lang)
     if extra := named - set(row["labels"]):
         yield "a caption names a class the sample does not have", f"{', '.join(sorted(extra))} in {text!r}"
     spoken = {one["fact"] for one in caption["evidence"]}
@@ -173,9 +174,9 @@ def _caption(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
     yield from _evidence(caption, row, taxonomy)
 
 
-def _mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:
+def mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:
     """Classes a text names, the longest words first: `flooded vegetation` is one class, not two."""
-    words = {}
+    words: dict[str, str] = {}
     for key, entry in taxonomy.classes.items():
         words |= {spoken[lang].lower(): key for spoken in (entry.name, entry.phrase) if lang in spoken}
     longest_first = sorted(words, key=len, reverse=True)
@@ -191,7 +192,7 @@ def _evidence(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
         if not end <= one["start"] < one["end"] <= len(text):
             yield "evidence points outside its caption, or overlaps", f"{one['fact']} at {one['start']}-{one['end']}"
             return
-        if kind == "label" and _mentions(span, taxonomy, caption["lang"]) != {value}:
+        if kind == "label" and mentions(span, taxonomy, caption["lang"]) != {value}:
             yield "evidence points at other words than its fact", f"{one['fact']} at {span!r}"
         if kind == "sensor" and value != row["sensor"]:
             yield "a caption names another sensor", f"{value}, the sample is {row['sensor']}"
@@ -216,7 +217,7 @@ def label_gap(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
 def event_words(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
     """A crisis class needs an event that has begun when the image is taken."""
     known_keys = known.taxonomy.classes
-    named = {key for one in row["captions"] for key in _mentions(one["text"], known.taxonomy, one["lang"])}
+    named = {key for one in row["captions"] for key in mentions(one["text"], known.taxonomy, one["lang"])}
     for key in sorted({*row["labels"], *named}):
         if key not in known_keys or not known_keys[key].event:
             continue

@@ -68,10 +68,10 @@ def _lock(evidence: Evidence) -> Iterator[Flag]:
 def shards(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """No file lies among the shards that the manifest does not name; none is named twice."""
     said = evidence.manifest
-    named = [one.path for one in (*said.shards, *said.projections)]
-    for path, times in Counter(named).items():
+    named = [*(one.path for one in said.shards), *(one.path for one in said.projections)]
+    for name, times in Counter(named).items():
         if times > 1:
-            yield Flag("a file is named twice in the manifest", path)
+            yield Flag("a file is named twice in the manifest", name)
     folder = evidence.known.root / "shards"
     for path in sorted(folder.rglob("*.parquet")) + sorted(folder.rglob("*.tar")):
         if (name := path.relative_to(evidence.known.root).as_posix()) not in named:

@@ -19,9 +19,8 @@ def junit(report: Report, rules: Rules, *, fail_on: Severity) -> str:
         failed = [name for name in names if any(one.severity in counting for one in report.checks[name].findings)]
         skipped = [name for name in names if report.checks[name].skipped]
         counts = {"tests": len(names), "failures": len(failed), "skipped": len(skipped), "errors": 0}
-        suite = ElementTree.SubElement(
-            root, "testsuite", name=f"landmark check {report.corpus}: {group}", **{k: str(v) for k, v in counts.items()}
-        )
+        said = {"name": f"landmark check {report.corpus}: {group}"} | {key: str(n) for key, n in counts.items()}
+        suite = ElementTree.SubElement(root, "testsuite", said)
         for name in names:
             _case(suite, group, name, report.checks[name], failed=name in failed)
     ElementTree.indent(root)

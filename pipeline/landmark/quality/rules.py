@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from landmark.base.errors import InputError
 from landmark.base.files import Strict, find, parse, read
@@ -14,13 +14,15 @@ from landmark.quality.findings import Severity
 KIND = "profiles/checks"
 
 Limits = Mapping[str, float]
+# YAML reads a bare `off` as false.
+Level = Annotated[Severity | Literal["off"], BeforeValidator(lambda value: "off" if value is False else value)]
 
 
 class Rule(Strict):
     """How one check judges."""
 
     group: Literal["integrity", "pixels", "words", "splits", "bias"]
-    severity: Severity | Literal["off"]
+    severity: Level
     about: str = Field(description="What a corpus that passes has")
     remedy: str = Field(description="What to do about a finding")
     limits: dict[str, float] = Field({}, description="Thresholds by name; the unit stands in the name")
@@ -35,7 +37,7 @@ class Rules(Strict):
 class Change(Strict):
     """What a person's rules file may say of a check; the rest stays as shipped."""
 
-    severity: Severity | Literal["off"] | None = None
+    severity: Level | None = None
     limits: dict[str, float] = Field({}, description="Thresholds to change")
 
 

@@ -1,0 +1,248 @@
+"""The gate as people call it: exit codes, reports, rules, samples, a base to compare with, and broken files."""
+
+import json
+from xml.etree import ElementTree
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from landmark.base.errors import InputError, NotACorpus
+from landmark.base.files import find, load
+from landmark.quality import check, load_rules, read_report
+from landmark.quality.check import KNOWN_CHECKS
+from landmark.quality.rules import KIND, Rules
+from landmark.run import Where
+from tests.conftest import Run
+
+
+def report_of(path, **options):
+    return check(path, load_rules(), where=Where(), **options)
+
+
+def flagged(report, name):
+    """What a check says → the subjects it says it of."""
+    return {finding.what: set(finding.subjects) for finding in report.checks[name].findings}
+
+
+def first_shard(corpus, sensor="s2"):
+    return min((corpus / "shards" / "g0000").glob(f"{sensor}-train-*.parquet"))
+
+
+def rewrite(path, change):
+    """A shard with its table changed; neither manifest nor index hears of it."""
+    pq.write_table(change(pq.read_table(path)), path, row_group_size=64)
+
+
+# -- as a command ------------------------------------------------------------------------------------------------------
+
+
+def test_a_clean_corpus_exits_0_and_says_so(sealed, landmark: Run):
+    code, out, _ = landmark("check", sealed, "--workers", 0)
+    assert code == 0
+    assert out.splitlines()[0].startswith("tiny: ") and "pixels of" in out
+    assert "  error " not in out and "  warning " not in out
+
+
+def test_findings_exit_1_and_name_check_subject_figures_and_remedy(corpus, landmark: Run):
+    path = first_shard(corpus)
+    path.write_bytes(path.read_bytes()[:-1])
+    code, out, _ = landmark("check", corpus, "--workers", 0)
+    assert code == 1
+    assert "error    shards: a shard is not as long as the manifest says (1)" in out
+    assert path.relative_to(corpus).as_posix() in out and "bytes, not" in out and "→ Copy the named files again" in out
+
+
+def test_what_is_no_corpus_exits_2(tmp_path, landmark: Run):
+    code, out, err = landmark("check", tmp_path, "--workers", 0)
+    assert (code, out) == (2, "") and "corpus.json is missing" in err
+
+
+def test_a_manifest_cut_short_exits_2_and_names_the_file(corpus, landmark: Run):
+    path = corpus / "corpus.json"
+    path.write_bytes(path.read_bytes()[:100])
+    code, _, err = landmark("check", corpus, "--workers", 0)
+    assert code == 2 and "corpus.json: not a landmark manifest" in err
+
+
+def test_warnings_end_with_1_unless_only_errors_shall(corpus, landmark: Run, tmp_path):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("checks: {repetition: {limits: {max_share_pct: 1, min_samples: 5}}}")
+    line = ("check", corpus, "--rules", rules, "--workers", 0)
+    assert landmark(*line)[0] == 1
+    code, out, _ = landmark(*line, "--fail-on", "error")
+    assert code == 0 and "warning  repetition" in out
+
+
+def test_json_is_a_report_that_junit_and_against_agree_with(corpus, landmark: Run, tmp_path):
+    (corpus / "index.parquet").unlink()
+    code, out, _ = landmark("check", corpus, "--workers", 0, "--json", "--junit", tmp_path / "junit.xml")
+    (tmp_path / "base.json").write_text(out)
+    assert code == 1 and set(json.loads(out)["checks"]) == KNOWN_CHECKS
+    cases = {case.get("name"): case for case in ElementTree.parse(tmp_path / "junit.xml").iter("testcase")}
+    assert cases.keys() == KNOWN_CHECKS
+    assert [name for name, case in cases.items() if case.find("failure") is not None] == ["index"]
+    assert cases["split-events"].find("skipped").get("message") == "no sample has an event"
+    suites = ElementTree.parse(tmp_path / "junit.xml").findall("testsuite")
+    assert sum(int(suite.get("failures")) for suite in suites) == 1
+    # Known already, the finding is no news; another one is.
+    assert landmark("check", corpus, "--workers", 0, "--against", tmp_path / "base.json")[0] == 0
+    (corpus / "queries.jsonl").unlink()
+    code, out, _ = landmark("check", corpus, "--workers", 0, "--against", tmp_path / "base.json")
+    assert code == 1 and "queries" in out and "error    index" not in out
+
+
+def test_against_a_corpus_reports_what_changed_and_what_was_mended(sealed, corpus, landmark: Run):
+    (corpus / "index.parquet").unlink()
+    code, out, _ = landmark("check", corpus, "--workers", 0, "--against", sealed)
+    assert code == 1 and "index: the index is missing" in out
+    code, out, _ = landmark("check", sealed, "--workers", 0, "--against", corpus)
+    assert code == 0 and "1 flags are gone" in out
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_rules_are_those_of_the_checks():
+    assert load(Rules, KIND, "default").checks.keys() == KNOWN_CHECKS
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("checks: {pears: {severity: off}}", ("no such check", "did you mean `pairs`")),
+        ("checks: {balance: {limits: {min_share: 2}}}", ("no such limit", "did you mean `min_share_pct`")),
+        ("checks: {balance: {severity: loud}}", ("checks.balance.severity", "loud")),
+        ("checks: {balance: {limits: {min_share_pct: much}}}", ("min_share_pct", "much")),
+        ("checks: [balance]", ("checks", "balance")),
+    ],
+)
+def test_a_wrong_rules_file_is_refused_by_key_and_value(tmp_path, text, words):
+    path = tmp_path / "rules.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        load_rules(path)
+    assert all(word in str(error.value) for word in (str(path), *words))
+
+
+def test_rules_of_a_file_change_what_they_name_and_nothing_else(tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text("checks: {balance: {severity: off}, agreement: {severity: error, limits: {min_mean_pct: 7}}}")
+    shipped, mine = load_rules(), load_rules(path)
+    assert (
+        mine.checks["balance"].severity == "off" and mine.checks["balance"].limits == shipped.checks["balance"].limits
+    )
+    assert mine.checks["agreement"].severity == "error" and mine.checks["agreement"].limits["min_mean_pct"] == 7
+    assert mine.checks["agreement"].limits["min_samples"] == shipped.checks["agreement"].limits["min_samples"]
+    untouched = shipped.checks.keys() - {"balance", "agreement"}
+    assert all(mine.checks[name] == shipped.checks[name] for name in untouched)
+
+
+def test_a_check_that_is_off_is_not_made(corpus, tmp_path):
+    (corpus / "index.parquet").unlink()
+    path = tmp_path / "rules.yaml"
+    path.write_text("checks: {index: {severity: off}, ids: {severity: off}}")
+    report = check(corpus, load_rules(path), where=Where())
+    assert not {"index", "ids"} & report.checks.keys() and not report.findings("warning")
+
+
+# -- the pass ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_is_the_same_wherever_the_shards_are_read(corpus):
+    rewrite(first_shard(corpus), lambda table: table.slice(1))
+    serial = report_of(corpus)
+    assert serial.findings("error")
+    assert check(corpus, load_rules(), where=Where(workers=2)) == serial
+
+
+def test_a_sample_reads_some_cells_of_both_sensors_and_hashes_nothing(corpus):
+    whole, some, same, other = (report_of(corpus, share=share, seed=seed) for share, seed in
+                                ((1.0, 0), (0.3, 0), (0.3, 0), (0.3, 1)))  # fmt: skip
+    assert whole.looked_at == whole.samples == some.samples
+    assert 0 < some.looked_at < whole.samples and some == same and some.looked_at != other.looked_at
+    path = first_shard(corpus)
+    data = bytearray(path.read_bytes())
+    data[-6] ^= 1  # the footer's own metadata: another SHA-256, still readable or not
+    path.write_bytes(bytes(data))
+    assert "a shard's bytes are not those that were sealed" in flagged(report_of(corpus), "shards")
+    assert "a shard's bytes are not those that were sealed" not in flagged(report_of(corpus, share=0.3), "shards")
+
+
+def test_a_check_writes_nothing(sealed):
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in sealed.rglob("*")}
+    report_of(sealed)
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in sealed.rglob("*")} == before
+
+
+def test_a_shard_without_a_column_of_facts_is_named_and_the_rest_is_judged(corpus):
+    path = first_shard(corpus)
+    rewrite(path, lambda table: table.drop_columns("fractions"))
+    report = report_of(corpus)
+    assert flagged(report, "schema") == {"column fractions is missing": {path.relative_to(corpus).as_posix()}}
+    assert report.samples and flagged(report, "captions") == {}
+
+
+def test_a_wider_type_is_named_and_its_rows_are_judged_all_the_same(corpus):
+    path = first_shard(corpus)
+
+    def widen(table):
+        place = table.schema.get_field_index("valid_pct")
+        return table.set_column(place, "valid_pct", table["valid_pct"].cast(pa.float64()))
+
+    rewrite(path, widen)
+    report = report_of(corpus)
+    assert "column valid_pct is of another type" in flagged(report, "schema")
+    assert report.samples == report_of(corpus, share=0.5).samples and flagged(report, "captions") == {}
+
+
+def test_rows_with_nulls_are_named_and_left_out(corpus):
+    path = first_shard(corpus)
+    rows = pq.read_table(path).num_rows
+
+    def hollow(table):
+        place = table.schema.get_field_index("labels")
+        values = [None, *table["labels"].to_pylist()[1:]]
+        return table.set_column(
+            place, pa.field("labels", pa.list_(pa.string())), pa.array(values, pa.list_(pa.string()))
+        )
+
+    rewrite(path, hollow)
+    report = report_of(corpus)
+    assert "column labels has nulls" in flagged(report, "schema")
+    assert flagged(report, "ledger")["a planned sample is neither written nor in the ledger"] and rows
+
+
+def test_a_corpus_none_of_whose_shards_can_be_read_cannot_be_checked(corpus):
+    for path in (corpus / "shards").rglob("*.parquet"):
+        path.write_bytes(b"no Parquet")
+    with pytest.raises(NotACorpus, match="not one sample of its"):
+        report_of(corpus)
+
+
+def test_garbage_in_a_row_is_a_finding_and_no_crash(corpus):
+    def spoil(table):
+        place = table.schema.get_field_index("transform")
+        values = [[float("nan")] * 6, *table["transform"].to_pylist()[1:]]
+        return table.set_column(place, table.schema.field(place), pa.array(values, table.schema.field(place).type))
+
+    rewrite(first_shard(corpus), spoil)
+    assert flagged(report_of(corpus), "placement")
+
+
+def test_a_report_is_read_back_as_it_was_written_and_nothing_else_is(corpus, tmp_path):
+    report = report_of(corpus)
+    path = tmp_path / "report.json"
+    path.write_text(report.model_dump_json())
+    assert read_report(path) == report
+    path.write_text("{}")
+    with pytest.raises(InputError, match="not a report"):
+        read_report(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_report(tmp_path / "none.json")
+
+
+def test_every_rule_says_what_a_corpus_has_and_what_to_do():
+    for name, rule in load_rules().checks.items():
+        assert rule.about.endswith(".") and rule.remedy.endswith("."), name
+    assert find(KIND, "default").is_file()

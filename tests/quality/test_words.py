@@ -1,0 +1,169 @@
+"""What single rows and the words of a whole corpus show, on rows made by hand."""
+
+import datetime as dt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landmark.base.files import load
+from landmark.base.taxonomy import Taxonomy
+from landmark.quality.bias import explained_pct
+from landmark.quality.evidence import Known
+from landmark.quality.facts import ROW_CHECKS, mentions
+from landmark.quality.words import entropy_bits
+from tests.base.parts import examples
+
+TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
+RECIPE = {"thresholds": {"default": 5, "classes": {"built": 2}}, "captions": ["structured"]}
+KNOWN = Known(root=None, manifest=None, taxonomy=TAXONOMY, recipe=RECIPE, max_gap_days={"corine": 2200}, limits={})
+LIMITS = {"fractions": {"tolerance": 5e-4}, "label-gap": {"max_gap_days": 1100}}
+classes = st.lists(
+    st.sampled_from([key for key, one in TAXONOMY.classes.items() if not one.event]), unique=True, min_size=1
+)
+
+
+def row_of(of=("water", "trees"), **changes):
+    """A row whose facts agree, but for what is changed."""
+    text = ". ".join(TAXONOMY.classes[key].name["en"].lower() for key in of)
+    share = {key: 1 / len(of) for key in of}
+    caption = {"style": "structured", "lang": "en", "text": text, "template": "structured@1", "evidence": []}
+    row = {
+        "id": "s2_32n_1_2_20210601t100000_r001",
+        "sensor": "s2",
+        "datetime": dt.datetime(2021, 6, 1, 10, tzinfo=dt.UTC),
+        "labels": list(of),
+        "fractions": share,
+        "finer": {f"corine/{key}": value for key, value in share.items()},
+        "agreement": {},
+        "sources": [{"name": "corine", "version": "1", "year": 2018, "gap_days": 882, "agreement": None}],
+        "events": [],
+        "captions": [caption],
+    }
+    return row | changes
+
+
+def told(check, row):
+    return {what for what, _ in ROW_CHECKS[check](row, KNOWN, LIMITS.get(check, {}))}
+
+
+def spoken(text, **changes):
+    return [{"style": "sentence", "lang": "en", "text": text, "template": "x", "evidence": [], **changes}]
+
+
+WORDS = ("captions", "fractions", "vocabulary", "label-gap", "event-words")
+
+
+@given(classes)
+@examples(30)
+def test_true_words_pass(labels):
+    assert {name: told(name, row_of(labels)) for name in WORDS} == {name: set() for name in WORDS}
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "what"),
+    [
+        ("captions", {"captions": []}, "a structured caption is missing"),
+        ("captions", {"labels": ["trees", "water"]}, "a structured caption is not the sample's labels"),
+        ("captions", {"labels": ["water"]}, "a caption names a class the sample does not have"),
+        ("captions", {"labels": ["water", "trees", "grass"]}, "a caption omits a class of the sample"),
+        ("fractions", {"fractions": {"water": 0.6, "trees": 0.3}}, "fractions do not sum to one"),
+        ("fractions", {"finer": {"corine/sea": 1.2}}, "finer do not sum to one"),
+        ("fractions", {"fractions": {"water": 0.97, "trees": 0.03}}, "a label is below its threshold"),
+        (
+            "fractions",
+            {"fractions": {"water": 0.6, "trees": 0.37, "built": 0.03}},
+            "a class above its threshold is no label",
+        ),
+        ("fractions", {"fractions": {"water": 0.4, "trees": 0.6}}, "labels do not stand in the order of their shares"),
+        ("vocabulary", {"labels": ["swamp"]}, "labels hold a class the taxonomy does not define"),
+        ("vocabulary", {"finer": {"urban-atlas/park": 1.0}}, "a finer class is of a source the sample does not name"),
+        ("vocabulary", {"captions": spoken("forÃªt")}, "a caption holds broken characters"),
+        ("vocabulary", {"captions": spoken("for\N{REPLACEMENT CHARACTER}t")}, "a caption holds broken characters"),
+        ("captions", {"captions": spoken(" ")}, "a caption is empty"),
+        ("captions", {"captions": spoken("A {sensor} of water and trees.")}, "a caption holds a slot nobody filled"),
+        (
+            "captions",
+            {"captions": spoken("trees, water", evidence=[{"start": 0, "end": 5, "fact": "label:water"}])},
+            "evidence points at other words than its fact",
+        ),
+        (
+            "captions",
+            {"captions": spoken("trees, water", evidence=[{"start": 7, "end": 40, "fact": "label:water"}])},
+            "evidence points outside its caption, or overlaps",
+        ),
+        ("event-words", {"labels": ["burned_area"]}, "a crisis class without an event"),
+        ("event-words", {"captions": spoken("Burned area and trees.")}, "a crisis class without an event"),
+        (
+            "event-words",
+            {"labels": ["flooded_area"], "events": [{"phase": "before", "id": "E", "product": ""}]},
+            "a crisis class on an image taken before its event",
+        ),
+    ],
+)
+def test_untrue_words_are_told_by_what_is_wrong(check, changes, what):
+    assert what in told(check, row_of(**changes))
+
+
+@pytest.mark.parametrize(("gap_days", "year", "whats"), [
+    (2199, 2015, set()),
+    (2400, 2014, {"corine is too far from the image in time"}),
+    (10, 2018, {"year and gap_days of corine contradict each other"}),
+])  # fmt: skip
+def test_a_label_map_may_be_as_old_as_its_source_allows(gap_days, year, whats):
+    source = {"name": "corine", "version": "1", "year": year, "gap_days": gap_days, "agreement": None}
+    assert told("label-gap", row_of(sources=[source])) == whats
+
+
+@pytest.mark.parametrize("text", [
+    "https://a.blob.core.windows.net/c/B02.tif?sv=2024&sig=abc%3D",
+    "https://b.s3.amazonaws.com/x.tif?X-Amz-Signature=0f",
+    "/home/ada/data/B02.tif",
+    "file:///data/B02.tif",
+    "C:\\\\Users\\\\ada\\\\B02.tif",
+])  # fmt: skip
+def test_signed_addresses_and_paths_of_machines_are_told_without_the_token(text):
+    plain = {"product": "S2MSI2A", "platform": None, "baseline": None, "offset_rule": None, "licences": []}
+    found = list(ROW_CHECKS["secrets"](row_of(items=[text], **plain), KNOWN, {}))
+    assert len(found) == 1 and "abc" not in found[0][1]
+    assert not list(ROW_CHECKS["secrets"](row_of(items=["S2A_MSIL2A_20210601"], **plain), KNOWN, {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("flooded vegetation", {"flooded_vegetation"}),
+        ("Built-up land, grassland and waterways", {"built", "grass"}),
+        ("shrub and scrub. snow and ice", {"shrub_and_scrub", "snow_and_ice"}),
+        ("A Sentinel-2 optical image.", set()),
+    ],
+)
+def test_classes_are_heard_by_their_longest_words(text, keys):
+    assert mentions(text, TAXONOMY, "en") == keys
+
+
+# -- information -------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))
+def test_entropy_is_that_of_the_definition_and_at_most_the_logarithm_of_the_kinds(counts):
+    shares = np.array(counts) / sum(counts)
+    assert entropy_bits(np.array(counts)) == pytest.approx(-sum(share * np.log2(share) for share in shares), abs=1e-9)
+    assert entropy_bits(np.array(counts)) <= np.log2(len(counts)) + 1e-9
+
+
+def test_a_circumstance_that_decides_a_class_explains_it_and_one_that_does_not_explains_nothing():
+    rng = np.random.default_rng(0)
+    place = rng.integers(0, 5, 2000).tolist()
+    assert explained_pct([one == 3 for one in place], place) > 99
+    # Chance alone explains a little in so few samples; the correction takes it away.
+    assert max(explained_pct((rng.random(2000) < 0.3).tolist(), place) for _ in range(20)) < 1
+    assert explained_pct([True] * 10, list(range(10))) == 0
+
+
+def test_half_an_explanation_is_half():
+    # Of one place all carry the class and of the other half do: 1 - H(1/2)/2 over H(3/4).
+    carries, place = [True] * 4000 + [True, False] * 2000, ["a"] * 4000 + ["b"] * 4000
+    entropy = -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25))
+    assert explained_pct(carries, place) == pytest.approx(100 * (entropy - 0.5) / entropy, abs=0.05)
