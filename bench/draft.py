@@ -41,7 +41,7 @@ class Planted:
     edits: Mapping[str, Row] = field(default_factory=dict)
     extra: tuple[tuple[str, Row], ...] = ()
     moves: Mapping[str, str] = field(default_factory=dict)
-    after: Callable[[Path], None] | None = None
+    after: Callable[[Path], object] | None = None
 
 
 @dataclass(frozen=True)

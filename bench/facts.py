@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
-from shapely.affinity import translate
 
 from bench.draft import Draft, Planted, Row, ids
 from bench.registry import Unsuited, planting
@@ -105,7 +104,8 @@ def lon_lat_exchanged(draft: Draft) -> Planted:
 @_integrity("placement", "outlines are those of another cell")
 def geometry_elsewhere(draft: Draft) -> Planted:
     def change(row: Row) -> Row:
-        return {"geometry": shapely.to_wkb(translate(shapely.from_wkb(row["geometry"]), 0.02, 0))}
+        outline = shapely.from_wkb(row["geometry"])
+        return {"geometry": shapely.to_wkb(shapely.transform(outline, lambda lonlat: lonlat + [0.02, 0]))}
 
     return changed(draft, "geometry-elsewhere", change)
 

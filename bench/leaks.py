@@ -87,12 +87,13 @@ def copied_under_another_id(draft: Draft) -> Planted:
     return Planted(tuple(names), len(draft.facts), extra=tuple(extra))
 
 
-def _into_test(draft: Draft, kind: str, change: Callable[[str, Bands], Bands], *, pct: float = 2) -> Planted:
-    """Samples of test that hold the pixels and words of samples of train."""
+def _into(draft: Draft, kind: str, change: Callable[[str, Bands], Bands], *, split: str = "test") -> Planted:
+    """Samples of a split that hold the pixels and words of samples of train."""
     # Featureless chips have no look of their own: land with several classes has.
     varied = [row for row in draft.rows(sensor="s2", split="train") if len(row["labels"]) >= 3]
-    targets = draft.pick(kind, draft.rows(sensor="s2", split="test"), pct=pct, least=2)
-    origins = draft.pick(f"{kind}-origin", varied, pct=0, least=len(targets))
+    targets = draft.pick(kind, draft.rows(sensor="s2", split=split), least=2)
+    apart = [row for row in varied if all(row["cell"] != target["cell"] for target in targets)]
+    origins = draft.pick(f"{kind}-origin", apart, pct=0, least=len(targets))
     if len(origins) < len(targets):
         raise Unsuited("too few samples of train with three classes")
     edits, names = {}, []
@@ -104,19 +105,18 @@ def _into_test(draft: Draft, kind: str, change: Callable[[str, Bands], Bands], *
 
 
 @_splits("duplicates", "pixels of train stand in test")
-def copied_into_test(draft: Draft) -> Planted:
-    return _into_test(draft, "copied-into-test", lambda id, bands: bands)
+def copied_into(draft: Draft) -> Planted:
+    return _into(draft, "copied-into-test", lambda id, bands: bands)
+
+
+def _noisy(id: str, bands: Bands) -> Bands:
+    dice = np.random.default_rng(rank(0, "noise", id))
+    return {name: np.clip(np.rint(band * dice.normal(1, 0.01, band.shape)), 1, 65535) for name, band in bands.items()}
 
 
 @_splits("near-duplicates", "pixels of train stand in test with a little noise", wide=True)
 def copied_with_noise(draft: Draft) -> Planted:
-    def change(id: str, bands: Bands) -> Bands:
-        dice = np.random.default_rng(rank(0, "noise", id))
-        return {
-            name: np.clip(np.rint(band * dice.normal(1, 0.01, band.shape)), 1, 65535) for name, band in bands.items()
-        }
-
-    return _into_test(draft, "copied-with-noise", change)
+    return _into(draft, "copied-with-noise", _noisy)
 
 
 @_splits("near-duplicates", "pixels of train stand in test, brightened and coarsened", wide=True)
@@ -124,7 +124,12 @@ def copied_requantised(draft: Draft) -> Planted:
     def change(id: str, bands: Bands) -> Bands:
         return {name: np.clip(32 * np.rint(1.04 * band / 32), 1, 65535) for name, band in bands.items()}
 
-    return _into_test(draft, "copied-requantised", change)
+    return _into(draft, "copied-requantised", change)
+
+
+@_splits("near-duplicates-within", "pixels stand in another cell of their split with a little noise", wide=True)
+def copied_within_train(draft: Draft) -> Planted:
+    return _into(draft, "copied-within-train", _noisy, split="train")
 
 
 # -- Classes that betray something else ------------------------------------------------------------------------------

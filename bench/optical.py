@@ -98,14 +98,14 @@ def edge_repeated(draft: Draft) -> Planted:
     return sampled(draft, "edge-repeated", _each(change))
 
 
-@_pixels("constant", "blocks of zeros where a range of the file was not read")
-def block_zero(draft: Draft) -> Planted:
+@_pixels("constant", "a block of ones where a range of the file was not read")
+def block_black(draft: Draft) -> Planted:
     def change(band: np.ndarray) -> np.ndarray:
         lost = band.copy()
         lost[: len(band) // 3, : len(band) // 2] = 1
         return lost
 
-    return sampled(draft, "block-zero", _each(change))
+    return sampled(draft, "block-black", _each(change))
 
 
 @_pixels("saturation", "a fifth of the pixels at the type's ceiling")
@@ -159,7 +159,7 @@ def _sized(band: np.ndarray, size: int) -> np.ndarray:
     if size >= len(band):
         return band.repeat(size // len(band), axis=0).repeat(size // len(band), axis=1)
     factor = len(band) // size
-    return np.rint(band.reshape(size, factor, size, factor).mean(axis=(1, 3)))
+    return np.asarray(np.rint(band.reshape(size, factor, size, factor).mean(axis=(1, 3))))
 
 
 @_pixels("band-order", "red and blue are exchanged")

@@ -57,7 +57,7 @@ def polarisations_exchanged(draft: Draft) -> Planted:
     return acquired(draft, lambda bands: {"vv": bands["vh"], "vh": bands["vv"]}, sensor="s1")
 
 
-@_pixels("constant", "one polarisation stands in both bands")
+@_pixels("s1-polarisation", "one polarisation stands in both bands")
 def polarisation_copied(draft: Draft) -> Planted:
     return sampled(draft, "polarisation-copied", lambda bands: {"vv": bands["vv"], "vh": bands["vv"]}, sensor="s1")
 
@@ -86,7 +86,7 @@ def radar_flipped(draft: Draft) -> Planted:
     return Planted((tuple(sorted(names)),), len({row["items"][0] for row in draft.rows(sensor="s1")}), edits)
 
 
-@_pixels("registration", "a few radar chips are shifted by 8 pixels", wide=True)
+@_pixels("registration-single", "a few radar chips are shifted by 8 pixels", wide=True)
 def radar_chips_shifted(draft: Draft) -> Planted:
     rows = draft.pick("radar-chips-shifted", [row for row in draft.rows(sensor="s1") if row["pair"]])
     edits = {

@@ -3,11 +3,13 @@
 Packs as `landmark build` does, so that shards, digests, counts, statistics, index and queries follow from the rows.
 """
 
+import filecmp
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -37,20 +39,36 @@ def opened(corpus: Path, scratch: Path) -> Draft:
     """
     bare = Draft(corpus)
     packed = _seal(bare, Planted((), 0), scratch, touched=set(bare.tables))
-    for path in sorted(corpus.rglob("*")):
-        if path.is_file() and path.read_bytes() != (scratch / path.relative_to(corpus)).read_bytes():
-            raise ValueError(f"{path} is not what sealing it again gives")
+    for name in _files(corpus):
+        if not _same(corpus / name, scratch / name):
+            raise ValueError(f"{corpus / name} is not what sealing it again gives")
     shutil.rmtree(scratch)
     return Draft(corpus, packed)
 
 
 def reseal(draft: Draft, planted: Planted, out: Path) -> None:
-    """Write the corpus with a defect into `out`, a new folder."""
+    """Write the corpus with a defect into `out`, a new folder.
+
+    Raises:
+        ValueError: the defect changes nothing.
+    """
     ids = {*planted.edits, *planted.moves, *(id for id, _ in planted.extra)}
     touched = {draft.facts[id]["shard"] for id in ids} | set(planted.moves.values())
     _seal(draft, planted, out, touched=touched)
     if planted.after is not None:
         planted.after(out)
+    if _files(out) == (sealed := _files(draft.corpus)) and all(
+        _same(out / name, draft.corpus / name) for name in sealed
+    ):
+        raise ValueError(f"{out.name}: the defect changes nothing")
+
+
+def _files(corpus: Path) -> list[str]:
+    return sorted(path.relative_to(corpus).as_posix() for path in corpus.rglob("*") if path.is_file())
+
+
+def _same(one: Path, other: Path) -> bool:
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> dict[str, tuple[Shard, Moments]]:
@@ -126,8 +144,6 @@ def _edited(row: Row, changes: Mapping[str, Any]) -> Row:
 
 
 def _columns(name: str, bands: Bands) -> Row:
-    import numpy as np
-
     sensor = load_sensor(name)
     groups = {group.column: np.stack([bands[band] for band in group.bands]) for group in sensor.groups}
     arrays = {column: group.astype(sensor.dtype) for column, group in groups.items()}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+# Between these the README holds it.
 MARKERS = ("<!-- bench:defects -->", "<!-- /bench:defects -->")
 
 

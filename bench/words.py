@@ -284,7 +284,7 @@ def labels_slipped(draft: Draft) -> Planted:
 
 
 def _dominated(row: Row, *labels: str) -> bool:
-    return row["sensor"] == "s2" and sum(row["fractions"].get(label, 0) for label in labels) > 0.6
+    return bool(row["sensor"] == "s2" and sum(row["fractions"].get(label, 0) for label in labels) > 0.6)
 
 
 @_words("water-index", "dry land is labelled water")
