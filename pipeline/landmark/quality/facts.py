@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -176,12 +177,19 @@ def _caption(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
 
 def mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:
     """Classes a text names, the longest words first: `flooded vegetation` is one class, not two."""
-    words: dict[str, str] = {}
-    for key, entry in taxonomy.classes.items():
-        words |= {spoken[lang].lower(): key for spoken in (entry.name, entry.phrase) if lang in spoken}
+    words = {
+        spoken[lang].lower(): key
+        for key, entry in taxonomy.classes.items()
+        for spoken in (entry.name, entry.phrase)
+        if lang in spoken
+    }
+    return {words[found] for found in _pattern(tuple(words)).findall(text.lower())}
+
+
+@cache
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     longest_first = sorted(words, key=len, reverse=True)
-    pattern = r"(?<!\w)(" + "|".join(re.escape(one) for one in longest_first) + r")(?!\w)"
-    return {words[found] for found in re.findall(pattern, text.lower())}
+    return re.compile(r"(?<!\w)(" + "|".join(re.escape(word) for word in longest_first) + r")(?!\w)")
 
 
 def _evidence(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:

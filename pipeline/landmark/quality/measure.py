@@ -68,12 +68,13 @@ class _Reading:
             if not self._columns(shard, file.schema_arrow):
                 return
             pixels = not any(flag.subject == shard.path for flag in self._flags.get("schema", ()))
+            fields = pixel_fields(shard_schema(load_sensor(shard.sensor), self._known.manifest.patch_px))
             index, done = _index_rows(shard, self._known), 0
             try:
                 for group in self._groups(file, pixels=pixels):
                     self._compare(index, group, done, shard)
                     for record in self._whole(group, shard).to_pylist(maps_as_pydicts="lossy"):
-                        self._row(record, shard)
+                        self._row(record, shard, fields)
                     done += group.num_rows
             except (pa.ArrowException, OSError) as error:
                 self._flag(
@@ -156,7 +157,7 @@ class _Reading:
                 group = group.set_column(place, column.with_nullable(True), values.cast(column.type))
         return group.filter(keep)
 
-    def _row(self, record: dict[str, Any], shard: Shard) -> None:
+    def _row(self, record: dict[str, Any], shard: Shard, fields: list[pa.Field]) -> None:
         """Take in a sample's facts and measures, and flag what is wrong with it by itself."""
         row = {**record, **joined(record), "shard": shard.path, "looked_at": False}
         for name in ROW_CHECKS.keys() & self._known.limits.keys():
@@ -166,7 +167,6 @@ class _Reading:
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 # A gate looks at what others broke: whatever a row holds, it is a finding and no crash.
                 self._flag(name, "a row cannot be judged", row["id"], f"{type(error).__name__}: {_line(error)}")
-        fields = pixel_fields(shard_schema(load_sensor(shard.sensor), self._known.manifest.patch_px))
         if self._chosen(row["cell"]) and all(record.get(field.name) for field in fields):
             bands = self._bands(record, fields)
             if bands is not None:
