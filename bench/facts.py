@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
@@ -105,7 +106,7 @@ def lon_lat_exchanged(draft: Draft) -> Planted:
 def geometry_elsewhere(draft: Draft) -> Planted:
     def change(row: Row) -> Row:
         outline = shapely.from_wkb(row["geometry"])
-        return {"geometry": shapely.to_wkb(shapely.transform(outline, lambda lonlat: lonlat + [0.02, 0]))}
+        return {"geometry": shapely.to_wkb(shapely.transform(outline, partial(np.add, [0.02, 0])))}
 
     return changed(draft, "geometry-elsewhere", change)
 

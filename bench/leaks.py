@@ -35,7 +35,7 @@ def cell_in_two_splits(draft: Draft) -> Planted:
     )
 
 
-@_splits("split-buffer", "random splits: a cell's neighbours are on the other side")
+@_splits("split-buffer", "random splits: a cell's neighbours are on the other side", wide=True)
 def neighbours_split(draft: Draft) -> Planted:
     cells = {row["cell"]: row for row in draft.rows(split="train")}
     inner = [row for row in cells.values() if _neighbours(row, cells.values())]
@@ -105,7 +105,7 @@ def _into(draft: Draft, kind: str, change: Callable[[str, Bands], Bands], *, spl
 
 
 @_splits("duplicates", "pixels of train stand in test")
-def copied_into(draft: Draft) -> Planted:
+def copied_into_test(draft: Draft) -> Planted:
     return _into(draft, "copied-into-test", lambda id, bands: bands)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.draft import Bands, Draft, Planted, Row, ids
+from bench.draft import Bands, Draft, Planted, Row
 from bench.registry import Unsuited, planting
 
 _pixels = partial(planting, "pixels")
@@ -19,7 +19,8 @@ def sampled(
     """A change of the pixels of a few samples; `facts` changes their other columns, too."""
     rows = draft.pick(kind, draft.rows(sensor=sensor))
     edits = {row["id"]: {"bands": change(draft.bands(row["id"])), **facts} for row in rows}
-    return Planted(ids(rows), len(draft.rows(sensor=sensor)), edits)
+    # Where an acquisition has few samples, a finding may name it in their place.
+    return Planted(tuple((row["id"], row["items"][0]) for row in rows), len(draft.rows(sensor=sensor)), edits)
 
 
 def acquisition(draft: Draft, sensor: str, *, wanted: Callable[[Row], bool] = lambda row: True) -> list[Row]:

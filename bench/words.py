@@ -294,13 +294,13 @@ def dry_water(draft: Draft) -> Planted:
     return changed(draft, "dry-water", lambda row: as_if(draft, row, shares), among=dry)
 
 
-@_words("water-index", "water is labelled crops")
+@_words("water-index", "water is labelled crops", wide=True)
 def wet_crops(draft: Draft) -> Planted:
     wet = lambda row: _dominated(row, "water")  # noqa: E731
     return changed(draft, "wet-crops", lambda row: as_if(draft, row, {"crops": 0.9, "grass": 0.1}), among=wet)
 
 
-@_words("vegetation-index", "bare ground and water are labelled trees")
+@_words("vegetation-index", "bare ground and water are labelled trees", wide=True)
 def bare_trees(draft: Draft) -> Planted:
     bare = lambda row: _dominated(row, "bare", "water")  # noqa: E731
     return changed(draft, "bare-trees", lambda row: as_if(draft, row, {"trees": 1.0}), among=bare)
