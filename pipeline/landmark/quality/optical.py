@@ -1,0 +1,164 @@
+"""Sentinel-2 chip → measures: levels of every band, spectra of what is surely green or bare, indices, cloud."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+F = NDArray[np.float32]
+Bands = Mapping[str, NDArray[Any]]
+
+ORDER = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+# Over bright ground the visible bands betray an offset, over water and snow the infrared ones.
+DARK = ("B01", "B02", "B04", "B08", "B11", "B12")
+GREEN = ("B02", "B03", "B04", "B05", "B07", "B11", "B12")
+NAMES = (
+    *(f"{band}_p50_dn" for band in ORDER),
+    *(f"green_{band}_dn" for band in GREEN),
+    *("darkest_p1_dn", "B12_p1_dn", "B02_clipped_pct", "soil_red_blue", "B8A_B08", "B08_B8A_r", "blue_r", "edge_r"),
+    *("ndvi_mean", "ndwi_mean", "ndsi_mean", "green_pct", "water_pct", "cloudy_pct"),
+)
+_LEAST_PCT = 5  # of a chip's pixels that a spectrum is the mean of
+
+
+def measure_optical(bands: Bands) -> dict[str, float | None]:
+    """NAMES of one chip; None where nothing in it can tell.
+
+    Args:
+        bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000, 0 where there is no data. 10 m bands are
+            a multiple of 6 pixels wide.
+    """
+    levels = {band: _levels(bands[band]) for band in ORDER}
+    if any(level is None for level in levels.values()):
+        return {}
+    known = {band: level for band, level in levels.items() if level is not None}
+    blue = bands["B02"][bands["B02"] != 0]
+    return {
+        **{f"{band}_p50_dn": known[band][1] for band in ORDER},
+        "darkest_p1_dn": min(known[band][0] for band in DARK),
+        "B12_p1_dn": known["B12"][0],
+        "B02_clipped_pct": 100 * np.count_nonzero(blue == 1) / blue.size,
+        **_indices(bands),
+        **_spectra(bands),
+    }
+
+
+def _levels(stored: NDArray[Any]) -> tuple[float, float] | None:
+    """First percentile and median of the pixels with data."""
+    values = stored.ravel() if stored.all() else stored[stored != 0]
+    if not values.size:
+        return None
+    low, middle = values.size // 100, values.size // 2
+    ordered = np.partition(values, (low, middle))
+    return float(ordered[low]), float(ordered[middle])
+
+
+def mean_of(stored: NDArray[Any], times: int) -> F:
+    """Means of `times` x `times` pixels."""
+    rows, cols = (size // times for size in stored.shape)
+    lines = stored.reshape(rows, times, cols * times).sum(axis=1, dtype=np.float32)
+    return np.asarray(lines.reshape(rows, cols, times).sum(axis=2) / np.float32(times * times))
+
+
+def normalised(one: F, other: F) -> F:
+    """(one - other) / (one + other), 0 where both are 0."""
+    return np.asarray((one - other) / np.maximum(one + other, np.float32(1)))
+
+
+def _indices(bands: Bands) -> dict[str, float]:
+    """Means over the pixels with data of NDVI (Rouse 1974), NDWI (McFeeters 1996), and their shares beyond 0.5 and 0."""
+    green, red, near = (bands[band].astype(np.float32) for band in ("B03", "B04", "B08"))
+    ndvi, ndwi = normalised(near, red), normalised(green, near)
+    known = (bands["B03"] != 0) & (bands["B04"] != 0) & (bands["B08"] != 0)
+    if not known.all():
+        ndvi, ndwi = ndvi[known], ndwi[known]
+    if not ndvi.size:
+        return {}
+    return {
+        "ndvi_mean": float(ndvi.mean()),
+        "ndwi_mean": float(ndwi.mean()),
+        "green_pct": 100 * float((ndvi > 0.5).mean()),
+        "water_pct": 100 * float((ndwi > 0).mean()),
+    }
+
+
+def _spectra(bands: Bands) -> dict[str, float | None]:
+    """What the pixels of 20 m show: spectra of plants and soil, cloud, NDSI (Hall 1995), and which bands go together."""
+    fine = {band: mean_of(bands[band], 2) for band in ("B02", "B03", "B04", "B08")}
+    at = fine | {band: bands[band].astype(np.float32) for band in ("B05", "B07", "B8A", "B11", "B12")}
+    known = np.ones(at["B8A"].shape, dtype=bool)
+    for band in at.values():
+        known &= band > 0
+    if not known.any():
+        return {}
+    if not known.all():
+        at = {band: values[known] for band, values in at.items()}
+    ndsi = normalised(at["B03"], at["B11"])
+    cloudy = _cloudy(at, ndsi)
+    # B8A, not B08: a pixel is then green whatever is stored as B08.
+    plants = (normalised(at["B8A"], at["B04"]) > 0.5) & (at["B8A"] > 1000) & ~cloudy
+    coarse = {band: mean_of(fine[band], 3) for band in ("B02", "B04")}
+    return {
+        "ndsi_mean": float(ndsi.mean()),
+        "cloudy_pct": 100 * float(cloudy.mean()),
+        **{f"green_{band}_dn": value for band, value in zip(GREEN, _means(at, plants), strict=True)},
+        "soil_red_blue": _soil_red_blue(at, cloudy),
+        **_near_infrared(at),
+        "edge_r": _difference(at["B05"], at["B04"], at["B02"]),
+        "blue_r": _difference(bands["B01"].astype(np.float32), coarse["B02"], coarse["B04"]),
+    }
+
+
+def _near_infrared(at: Mapping[str, F]) -> dict[str, float | None]:
+    """Ratio of means and correlation of B8A and B08, of pixels that one of them shows bright."""
+    lit = np.maximum(at["B08"], at["B8A"]) > 1000
+    if 100 * np.count_nonzero(lit) < _LEAST_PCT * lit.size:
+        return {}
+    near, edge = at["B08"][lit], at["B8A"][lit]
+    return {"B8A_B08": float(edge.mean() / near.mean()), "B08_B8A_r": correlation(near, edge)}
+
+
+def _cloudy(at: Mapping[str, F], ndsi: F) -> NDArray[np.bool_]:
+    """Pixels that are bright in blue, white, neither snow nor bright ground (basic test of Fmask, Zhu & Woodcock 2012).
+
+    Blue above 0.2 in place of the haze test, whiteness below 0.7 / 2, NDSI between that of bright ground and of snow,
+    near over short-wave infrared above 0.75.
+    """
+    blue, green, red = at["B02"], at["B03"], at["B04"]
+    middle = (blue + green + red) / 3
+    white = (abs(blue - middle) + abs(green - middle) + abs(red - middle)) < 0.35 * middle
+    return np.asarray((blue > 2000) & white & (ndsi > -0.25) & (ndsi < 0.6) & (at["B8A"] > 0.75 * at["B11"]))
+
+
+def _means(at: Mapping[str, F], chosen: NDArray[np.bool_]) -> list[float | None]:
+    if 100 * np.count_nonzero(chosen) < _LEAST_PCT * chosen.size:
+        return [None] * len(GREEN)
+    return [float(at[band][chosen].mean()) for band in GREEN]
+
+
+def _soil_red_blue(at: Mapping[str, F], cloudy: NDArray[np.bool_]) -> float | None:
+    """Red over blue where the ground is bare and dry: brighter in B11 than in the near infrared, and not green.
+
+    Whichever of red and blue is brighter counts as red, so that exchanging the two chooses the same pixels.
+    """
+    visible = np.maximum(at["B02"], at["B04"])
+    bare = (normalised(at["B8A"], visible) < 0.25) & (at["B11"] > at["B8A"]) & (at["B11"] > 1500) & ~cloudy
+    if 100 * np.count_nonzero(bare) < _LEAST_PCT * bare.size:
+        return None
+    return float(at["B04"][bare].mean() / at["B02"][bare].mean())
+
+
+def _difference(one: F, like: F, unlike: F) -> float | None:
+    """How much better a band goes with its neighbour in the spectrum than with one farther off."""
+    near, far = correlation(one, like), correlation(one, unlike)
+    return None if near is None or far is None else near - far
+
+
+def correlation(one: F, other: F) -> float | None:
+    """Pearson's r of two arrays, None where one of them has no contrast or few pixels."""
+    if one.size < 64:
+        return None
+    a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
+    scale = float(np.dot(a, a)) * float(np.dot(b, b))
+    return float(np.dot(a, b)) / float(np.sqrt(scale)) if scale > 0 else None

@@ -1,0 +1,98 @@
+"""Samples that belong together, or must not be alike: optical and radar of a place, and copies."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow.compute as pc
+
+from landmark.quality.evidence import Evidence
+from landmark.quality.findings import Flag, NotApplicable
+from landmark.quality.optical import ORDER
+from landmark.quality.prints import LENGTH, alike
+from landmark.quality.registration import Shift, Surface, peak
+from landmark.quality.rules import Limits
+from landmark.quality.telling import acquisitions, columns
+
+
+def registration(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
+    """Optical and radar images of an acquisition lie on each other, and show the same place."""
+    if not evidence.surfaces:
+        raise NotApplicable("no pair of optical and radar images was read")
+    shifts = {item: peak(surface) for item, surface in evidence.surfaces.items()}
+    usual = float(np.median([shift.strength / evidence.surfaces[item].count ** 0.5 for item, shift in shifts.items()]))
+    for item, shift in sorted(shifts.items()):
+        surface = evidence.surfaces[item]
+        if _moved(shift, surface, limits):
+            yield Flag("radar and optical images do not lie on each other", item, _said(shift, surface))
+        elif _strange(shift, surface, usual, limits):
+            yield Flag("radar and optical images do not show the same place", item, _said(shift, surface))
+
+
+def _moved(shift: Shift, surface: Surface, limits: Limits) -> bool:
+    certain = shift.strength >= limits["least_strength"] and surface.count >= limits["least_chips"]
+    return certain and float(np.hypot(shift.y_px, shift.x_px)) > limits["max_shift_px"]
+
+
+def _strange(shift: Shift, surface: Surface, usual: float, limits: Limits) -> bool:
+    """Nothing stands out, where as many chips of the other acquisitions make a clear peak."""
+    expected = usual * float(surface.count) ** 0.5
+    return shift.strength < limits["least_strength"] and expected >= limits["least_expected_strength"]
+
+
+def _said(shift: Shift, surface: Surface) -> str:
+    place = f"radar {shift.y_px:+.1f} px south, {shift.x_px:+.1f} px east"
+    return f"{place}, peak of {shift.strength:.1f} deviations over {surface.count} chips"
+
+
+def registration_single(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
+    """No chip lies clearly off its pair; an acquisition that is off as a whole is told by `registration`."""
+    table = evidence.samples.filter(pc.is_valid(evidence.samples["shift_strength"]))
+    if table.num_rows == 0:
+        raise NotApplicable("no pair of optical and radar images was read")
+    rows, cols, strength = columns(table, "shift_y_px", "shift_x_px", "shift_strength")
+    bad = (strength >= limits["least_strength"]) & (np.hypot(rows, cols) > limits["max_shift_px"])
+    items = acquisitions(table)
+    number, worse = Counter(items), Counter(items[row] for row in np.flatnonzero(bad).tolist())
+    for row in np.flatnonzero(bad).tolist():
+        if 2 * worse[items[row]] <= number[items[row]] or number[items[row]] < 3:
+            seen = f"{rows[row]:+.1f} px south, {cols[row]:+.1f} px east, peak of {strength[row]:.1f} deviations"
+            yield Flag("the radar image lies off the optical one", str(table["id"][row]), seen)
+
+
+def near_duplicates(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
+    """No image of one split looks like one of another but for noise, gain or offset."""
+    yield from _copies(evidence, limits, across=True)
+
+
+def near_duplicates_within(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
+    """No image looks like another of its split but for noise, gain or offset."""
+    yield from _copies(evidence, limits, across=False)
+
+
+def _copies(evidence: Evidence, limits: Limits, *, across: bool) -> Iterator[Flag]:
+    seen_any = False
+    for sensor in ("s1", "s2"):
+        table = evidence.of(sensor)
+        table = table.filter(pc.is_valid(table["print"]))
+        if table.num_rows == 0:
+            continue
+        seen_any = True
+        prints = np.frombuffer(b"".join(table["print"].to_pylist()), dtype=np.int8).reshape(-1, LENGTH)
+        names = [f"{band}_p50_dn" for band in ORDER] if sensor == "s2" else ["vv_p50_db", "vh_p50_db"]
+        levels = np.array(columns(table, *names)).T
+        ids, cells, splits, digests = (table[name].to_pylist() for name in ("id", "cell", "split", "sha256"))
+        for one, other, likeness in alike(prints, limits["least_likeness"]):
+            exact, same_cell = digests[one] == digests[other], cells[one] == cells[other]
+            if exact or (splits[one] != splits[other]) != across:
+                continue
+            # A place looks like itself at another date; only the levels then tell a copy from the next image.
+            change = np.max(abs(levels[one] - levels[other]) / np.maximum(abs(levels[one]), 1))
+            if same_cell and not (likeness >= limits["least_own_likeness"] and 100 * change < limits["max_change_pct"]):
+                continue
+            seen = f"{likeness:.4f} like {ids[one]} ({splits[one]})"
+            yield Flag(
+                f"an image is a near copy of one of {'another' if across else 'its own'} split", ids[other], seen
+            )
+    if not seen_any:
+        raise NotApplicable("no pixels were read")

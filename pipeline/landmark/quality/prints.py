@@ -1,0 +1,99 @@
+"""Chip → print: numbers that stay the same under small noise, gain and offset; and which prints are alike.
+
+A print holds the mid frequencies of the cosine transform of every band's coarse picture (perceptual hashing: Zauner
+2010, over all bands): no level and no slope, so that water under a gradient of glint has no more than its noise, which
+is nobody else's. Their signs are the hash by which pairs are found, their values what a pair is compared by.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LENGTH = 252  # numbers of a print: 21 a band of Sentinel-2, 126 a polarisation of Sentinel-1
+_GRID = 16
+# Turned bit strings that are sorted, and followers each is compared with: bounded, however many are alike.
+_TURNS, _FOLLOWERS = 16, 6
+
+
+def fingerprint(bands: Mapping[str, NDArray[Any]], nodata: int) -> bytes | None:
+    """LENGTH signed bytes; None for chips too small for a picture of 16 x 16."""
+    each = LENGTH // len(bands)
+    sizes = {band.shape for band in bands.values()}
+    if min(min(size) for size in sizes) < _GRID:
+        return None
+    numbers = [_print([band for band in bands.values() if band.shape == size], nodata, each) for size in sorted(sizes)]
+    return np.concatenate(numbers).tobytes()
+
+
+def _print(alike: list[NDArray[Any]], nodata: int, each: int) -> NDArray[np.int8]:
+    """The numbers of bands of one size, band after band."""
+    stack = np.stack(alike).astype(np.float32)
+    known = stack != nodata
+    if not known.all():
+        stack = np.where(known, stack, np.nanmean(np.where(known, stack, np.nan), axis=(1, 2), keepdims=True))
+    edges = np.arange(_GRID) * stack.shape[1] // _GRID
+    widths = np.diff(np.append(edges, stack.shape[1]))
+    coarse = np.add.reduceat(np.add.reduceat(stack, edges, axis=1), edges, axis=2) / (widths[:, None] * widths)
+    basis, (rows, cols) = _basis(), _frequencies(each)
+    # Pictures fade with frequency; fine and coarse shall count alike.
+    found = (basis @ coarse @ basis.T)[:, rows, cols] * (rows + cols)
+    spread = np.sqrt((found**2).mean(axis=1, keepdims=True)) + 1e-9
+    return np.clip(np.rint(found / spread * 42), -127, 127).astype(np.int8).ravel()
+
+
+@cache
+def _basis() -> NDArray[np.float32]:
+    """Rows of the orthonormal cosine transform."""
+    places = np.arange(_GRID)
+    basis = np.cos(np.pi * (2 * places + 1) * places[:, None] / (2 * _GRID)) * np.sqrt(2 / _GRID)
+    basis[0] /= np.sqrt(2)
+    return basis.astype(np.float32)
+
+
+@cache
+def _frequencies(each: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The lowest frequencies but the level and the two slopes."""
+    rows, cols = np.indices((_GRID, _GRID)).reshape(2, -1)
+    order = np.lexsort((rows, rows + cols))[3 : 3 + each]
+    return rows[order], cols[order]
+
+
+def alike(prints: NDArray[np.int8], least_likeness: float) -> Iterator[tuple[int, int, float]]:
+    """Pairs of rows (one < other) whose prints' cosine is at least as high, each once.
+
+    Candidates are neighbours when the signs are sorted as bit strings, turned so that each part stands first once
+    (sorted neighbourhoods, Hernandez & Stolfo 1995; turned as in Manku et al. 2007): n log n.
+
+    Args:
+        prints: (sample, LENGTH).
+        least_likeness: In (0, 1].
+    """
+    bits = np.packbits(prints > 0, axis=1)
+    told: set[tuple[int, int]] = set()
+    for turn in range(_TURNS):
+        turned = np.ascontiguousarray(np.roll(bits, -2 * turn, axis=1))
+        order = np.argsort(turned.view(f"V{turned.shape[1]}").ravel().view(f"S{turned.shape[1]}"), kind="stable")
+        for step in range(1, _FOLLOWERS + 1):
+            for one, other, likeness in _close(prints, order[:-step], order[step:], least_likeness):
+                pair = min(one, other), max(one, other)
+                if pair not in told:
+                    told.add(pair)
+                    yield *pair, likeness
+
+
+def _close(
+    prints: NDArray[np.int8], ones: NDArray[np.intp], others: NDArray[np.intp], least: float
+) -> Iterator[tuple[int, int, float]]:
+    for start in range(0, len(ones), 1 << 16):
+        left, right = ones[start : start + (1 << 16)], others[start : start + (1 << 16)]
+        likeness = _cosine(prints[left].astype(np.float32), prints[right].astype(np.float32))
+        for place in np.flatnonzero(likeness >= least):
+            yield int(left[place]), int(right[place]), float(likeness[place])
+
+
+def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    dot = np.einsum("ij,ij->i", one, other)
+    return np.asarray(dot / np.sqrt(np.einsum("ij,ij->i", one, one) * np.einsum("ij,ij->i", other, other) + 1e-9))

@@ -1,0 +1,69 @@
+"""Do the bands bear their own names: what plants, soil and neighbours in the spectrum say of their order."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from landmark.quality.evidence import Evidence
+from landmark.quality.findings import Flag
+from landmark.quality.rules import Limits
+from landmark.quality.telling import Rows, columns, looked_at, together
+
+
+def band_order(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
+    """No spectrum is one that only exchanged bands can show.
+
+    Laws of spectra that hold for any land: B08 and B8A see the same infrared; over plants red < red edge < infrared,
+    green is a peak and water in leaves darkens B12 more than B11; dry soil brightens from blue to red; a band goes
+    with its neighbour in the spectrum rather than with one farther off.
+    """
+    table = looked_at(evidence, "s2", "B8A_p50_dn")
+    ratio, alike = columns(table, "B8A_B08", "B08_B8A_r")
+    apart = (ratio < limits["least_B8A_B08"]) | (ratio > limits["most_B8A_B08"]) | (alike < limits["least_B08_B8A_r"])
+    yield from together(
+        table,
+        apart,
+        "B08 and B8A do not see the same infrared",
+        lambda row: f"B8A / B08 = {ratio[row]:.2f}, r = {alike[row]:.2f}",
+        telling=np.isfinite(ratio),
+    )
+    yield from _plants(evidence, limits)
+    yield from _blue_and_red(evidence, limits)
+
+
+def _plants(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
+    table = looked_at(evidence, "s2", "B8A_p50_dn")
+    names = ("B02", "B03", "B04", "B05", "B07", "B11", "B12")
+    blue, green, red, edge, near, short, longer = columns(table, *(f"green_{name}_dn" for name in names))
+    telling = np.isfinite(red)
+    laws: tuple[tuple[Rows, str], ...] = (
+        ((red > edge) | (green > edge) | (edge > near), "the red edge of plants does not rise from B04 over B05 to B07"),
+        ((green < limits["least_green_blue"] * blue) | (green < limits["least_green_red"] * red),
+         "plants are darker in green (B03) than in blue or red"),
+        (longer > limits["most_B12_B11"] * short, "plants are brighter in B12 than in B11"),
+    )  # fmt: skip
+    for bad, what in laws:
+        yield from together(
+            table,
+            bad,
+            what,
+            lambda row: " ".join(
+                f"{name} {value[row]:.0f}"
+                for name, value in zip(names, (blue, green, red, edge, near, short, longer), strict=True)
+            ),
+            telling=telling,
+        )
+
+
+def _blue_and_red(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
+    table = looked_at(evidence, "s2", "B8A_p50_dn")
+    soil, blue, edge, lit = columns(table, "soil_red_blue", "blue_r", "edge_r", "B8A_B08")
+    land = np.isfinite(lit)
+    strangers = land & (blue < -limits["least_r_difference"]) & (edge < -limits["least_r_difference"])
+    yield from together(
+        table,
+        strangers | (soil < limits["least_soil_red_blue"]),
+        "B02 and B04 are exchanged",
+        lambda row: f"soil: B04 / B02 = {soil[row]:.2f}; r to B01 {blue[row]:+.2f}, to B05 {edge[row]:+.2f}",
+        telling=land | np.isfinite(soil),
+    )

@@ -1,0 +1,68 @@
+"""Flags of samples, told of the acquisition where it is the acquisition's fault."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from landmark.quality.evidence import Evidence, numbers
+from landmark.quality.findings import Flag, NotApplicable
+
+Rows = NDArray[np.bool_]
+Seen = Callable[[int], str]
+_LEAST = 3  # samples that can tell, for an acquisition to be judged as a whole
+
+
+def looked_at(evidence: Evidence, sensor: str, measure: str) -> pa.Table:
+    """The samples of a sensor that have a measure.
+
+    Raises:
+        NotApplicable: there is none.
+    """
+    table = evidence.of(sensor)
+    table = table.filter(pc.is_valid(table[measure]))
+    if table.num_rows == 0:
+        raise NotApplicable(f"no pixels of {sensor} were read")
+    return table
+
+
+def columns(table: pa.Table, *names: str) -> list[NDArray[np.float64]]:
+    """Several measures, NaN where null: a comparison with it is false."""
+    return [numbers(table, name) for name in names]
+
+
+def acquisitions(table: pa.Table) -> list[str]:
+    """The first item each sample was cut from."""
+    return [str(items[0]) if items else "" for items in table["items"].to_pylist()]
+
+
+def each(table: pa.Table, bad: Rows, what: str, seen: Seen) -> Iterator[Flag]:
+    """A flag a bad sample."""
+    for row in np.flatnonzero(bad).tolist():
+        yield Flag(what, str(table["id"][row]), seen(row))
+
+
+def together(
+    table: pa.Table, bad: Rows, what: str, seen: Seen, *, telling: Rows | None = None, singly: bool = True
+) -> Iterator[Flag]:
+    """One flag for an acquisition most of whose samples are bad; otherwise, if `singly`, one a bad sample.
+
+    Args:
+        telling: Samples that could show the fault; all by default.
+    """
+    can_tell = np.ones_like(bad) if telling is None else telling
+    of: dict[str, list[int]] = {}
+    items: list[Any] = acquisitions(table)
+    if bad.any():
+        for row in np.flatnonzero(can_tell).tolist():
+            of.setdefault(items[row], []).append(row)
+    for item, rows in sorted(of.items()):
+        worse = [row for row in rows if bad[row]]
+        if len(rows) >= _LEAST and 2 * len(worse) > len(rows):
+            yield Flag(what, item, f"{len(worse)} of {len(rows)} samples that can tell, as {seen(worse[0])}")
+        elif singly:
+            for row in worse:
+                yield Flag(what, str(table["id"][row]), seen(row))
