@@ -21,11 +21,7 @@ def pair_to_nowhere(draft: Draft) -> Planted:
 @_integrity("pairs", "pairs of another cell")
 def pair_of_another_cell(draft: Draft) -> Planted:
     def change(row: Row) -> Row:
-        other = next(
-            one
-            for one in draft.rows(split=row["split"])
-            if one["sensor"] != row["sensor"] and one["cell"] != row["cell"]
-        )
+        other = next(one for one in draft.rows() if one["sensor"] != row["sensor"] and one["cell"] != row["cell"])
         return {"pair": other["id"], "pair_gap_s": _gap_s(row, other)}
 
     return changed(draft, "pair-of-another-cell", change, among=_paired)

@@ -47,8 +47,8 @@ def _missed(defects: list[Mapping[str, Any]]) -> Iterator[str]:
         yield "| not found in full | check | subjects named | what else is said |"
         yield "|---|---|---|---|"
     for one in short:
-        others = ", ".join(f"`{name}` {number}" for name, number in one["others"].items()) or "nothing"
-        yield f"| {one['about']} | `{one['check']}` | {one['recalled']} of {one['planted']} | {others} |"
+        others = one.get("crashed") or ", ".join(f"`{name}` {number}" for name, number in one["others"].items())
+        yield f"| {one['about']} | `{one['check']}` | {one['recalled']} of {one['planted']} | {others or 'nothing'} |"
 
 
 def _real(real: Mapping[str, Any]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """One defect: planted, checked, and what became of it."""
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Result:
         recalled: Planted subjects that the expected check names.
         others: What other checks say besides, check → number of subjects.
         unsuited: Why the defect could not be planted.
+        crashed: The error the gate ended in.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Result:
     recalled: int = 0
     others: dict[str, int] | None = None
     unsuited: str | None = None
+    crashed: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Without what does not apply."""
@@ -60,10 +62,15 @@ def tried(trial: Trial) -> Result:
         planted = defect.plant(trial.draft)
     except Unsuited as lack:
         return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(lack))
+    reseal(trial.draft, planted, out)
     try:
-        reseal(trial.draft, planted, out)
-        report = check(out, load_rules(), where=Where()).beyond(trial.clean)
-        return judged(defect, planted, flags(report))
+        report = check(out, load_rules(), where=Where())
+    except Exception as error:
+        # A gate that falls over has found nothing, and the bench goes on.
+        crashed = f"{type(error).__name__}: {error}"
+        return replace(judged(defect, planted, {}), crashed=crashed)
+    else:
+        return judged(defect, planted, flags(report.beyond(trial.clean)))
     finally:
         shutil.rmtree(out, ignore_errors=True)
 
