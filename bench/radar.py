@@ -77,6 +77,13 @@ def direction_low(draft: Draft) -> Planted:
     return Planted((("descending",),), 2, edits)
 
 
+@_pixels("drift", "radar images of the test split are 2 dB low", wide=True)
+def radar_split_low(draft: Draft) -> Planted:
+    lower = _decibels(lambda db: db - 2)
+    edits = {row["id"]: {"bands": lower(draft.bands(row["id"]))} for row in draft.rows(sensor="s1", split="test")}
+    return Planted((("s1 test",),), 3, edits)
+
+
 @_pixels("registration", "one radar acquisition is upside down", wide=True)
 def radar_flipped(draft: Draft) -> Planted:
     rows = acquisition(draft, "s1", wanted=lambda row: row["pair"] is not None)
