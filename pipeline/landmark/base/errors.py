@@ -82,6 +82,24 @@ class Interrupted(BaseException):
     exit_code = 130
 
 
+class Untrainable(LandmarkError):
+    """The corpus has too little, or nothing, to learn from or to be judged by."""
+
+
+class NotARun(LandmarkError):
+    """The folder holds no training that can be taken up or used."""
+
+
+class OtherRun(LandmarkError):
+    """The run folder belongs to another training."""
+
+
+class Diverged(LandmarkError):
+    """The loss is no number any more; the last checkpoint stands."""
+
+    exit_code = 1
+
+
 class Unprojected(LandmarkError):
     """The corpus is sealed, but a format that was asked for could not be added whole."""
 

@@ -1,28 +1,22 @@
 """Retrieval queries with graded relevance, so that every corpus says how it wants to be searched.
 
-A query asks for classes: each class alone, and each set of classes that samples carry together. Relevance follows from
-the labels: 1, the sample carries every class asked for; 2, and these are at least half of its classes; 3, and it
-carries no other. A sample without a line is not relevant.
+`base/relevance.py` is the rule; a sample without a line is not relevant.
 """
 
 import hashlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from landmark.base.manifest import QueryFile
 from landmark.base.recipe import SPLITS
+from landmark.base.relevance import Query, grade, make_queries
 from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import write_bytes
-
-# Beyond these the sets are ever rarer, and the judgements of Europe would outgrow its index.
-_SETS = 100
-_CARRIED_BY = 2
 
 
 def query_files(samples: pa.Table, taxonomy: Taxonomy) -> dict[str, list[str]]:
@@ -31,8 +25,8 @@ def query_files(samples: pa.Table, taxonomy: Taxonomy) -> dict[str, list[str]]:
     `samples` has the columns id, split and labels; judgements stand in its order.
     """
     carried = [frozenset(labels) for labels in samples["labels"].to_pylist()]
-    asked = _queries(carried, taxonomy)
-    files = {"queries.jsonl": [json.dumps(query, ensure_ascii=False) for query in asked]}
+    asked = make_queries(carried, {key: one.name["en"].lower() for key, one in taxonomy.classes.items()})
+    files = {"queries.jsonl": [json.dumps(asdict(query), ensure_ascii=False) for query in asked]}
     rows = list(zip(samples["id"].to_pylist(), samples["split"].to_pylist(), carried, strict=True))
     for split in SPLITS:
         files[f"qrels/{split}.txt"] = list(_judged(asked, [(id, labels) for id, of, labels in rows if of == split]))
@@ -48,29 +42,12 @@ def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[Que
     return [_write(corpus, path, lines) for path, lines in files.items()]
 
 
-def _queries(carried: Iterable[frozenset[str]], taxonomy: Taxonomy) -> list[dict[str, Any]]:
-    """Each class that occurs, in the taxonomy's order, then the sets, the most frequent first."""
-    order = list(taxonomy.classes)
-    counts = Counter(tuple(sorted(labels, key=order.index)) for labels in carried)
-    singles = [(key,) for key in order if any(key in labels for labels in counts)]
-    sets = [labels for labels, count in counts.items() if len(labels) > 1 and count >= _CARRIED_BY]
-    often = sorted(sets, key=lambda labels: (-counts[labels], labels))[:_SETS]
-    return [
-        {
-            "id": "+".join(labels),
-            "text": ". ".join(taxonomy.classes[key].name["en"].lower() for key in labels),
-            "labels": list(labels),
-        }
-        for labels in [*singles, *often]
-    ]
-
-
-def _judged(queries: Iterable[dict[str, Any]], samples: list[tuple[str, frozenset[str]]]) -> Iterator[str]:
-    for query in queries:
-        wanted = frozenset(query["labels"])
+def _judged(asked: Iterable[Query], samples: list[tuple[str, frozenset[str]]]) -> Iterator[str]:
+    for query in asked:
+        wanted = frozenset(query.labels)
         for id, labels in samples:
-            if wanted <= labels:
-                yield f"{query['id']} 0 {id} {1 + (2 * len(wanted) >= len(labels)) + (wanted == labels)}"
+            if relevance := grade(wanted, labels):
+                yield f"{query.id} 0 {id} {relevance}"
 
 
 def _write(corpus: Path, path: str, lines: list[str]) -> QueryFile:

@@ -84,7 +84,8 @@ def ground_of(table: pa.Table, limits: Limits) -> Ground:
     rows = (mixture.sum(axis=1) > 0.5) & (100 * unsteady <= limits["max_water_pct"])
     rows &= ~(numbers(table, "cloud_pct") > limits["max_cloud_pct"])
     names = ("datetime", "lon", "lat", "orbit_direction")
-    block = [(when.month, lon // _PLACE_DEG, lat // _PLACE_DEG, side) for when, lon, lat, side in
+    block: list[tuple[Hashable, ...]] = [
+        (when.month, lon // _PLACE_DEG, lat // _PLACE_DEG, side) for when, lon, lat, side in
              zip(*(table[name].to_pylist() for name in names), strict=True)]  # fmt: skip
     return Ground(rows, block, mixture)
 
@@ -114,16 +115,12 @@ def contrast(
 
 
 def _within(values: F8, mixture: F8, mine: F8, of: NDArray[np.intp], limits: Limits) -> Contrast | None:
-    """Least squares in one block: a band is the mixture of its classes' levels, plus the contrast (Frisch & Waugh 1933).
+    """Least squares in one block: the mixture of its classes' levels, plus the contrast (Frisch & Waugh 1933).
 
     Fitted twice, without samples far from the first fit. Samples of one acquisition share haze and moisture: the error
     is the larger of the plain one and the one between acquisitions (Liang & Zeger 1986).
 
-    Args:
-        values: (sample, band).
-        mixture: (sample, class).
-        mine: 1 where the sample is of the level, else 0.
-        of: Number of each sample's acquisition.
+    Of each sample: `values` per band, `mixture` per class, `mine` 1 where it is of the level, `of` its acquisition.
     """
     keep = np.ones(len(mine), dtype=bool)
     found = None
@@ -151,17 +148,22 @@ def _explained(values: F8, mixture: F8) -> F8:
 
 def _flags(found: Contrast, sensor: str, factor: str, where: str, limits: Limits) -> Iterator[Flag]:
     """All bands together where they move together, else each that moves."""
-    unit, most, most_all = (
-        ("dB", limits["max_band_db"], limits["max_db"]) if sensor == "s1" else
-        ("%", limits["max_band_pct"], limits["max_pct"])
+    most, most_all = (
+        (limits["max_band_db"], limits["max_db"]) if sensor == "s1" else
+        (limits["max_band_pct"], limits["max_pct"])
     )  # fmt: skip
+    ground = f"over {found.samples} samples of like ground"
     sure = abs(found.above) > limits["least_errors"] * found.error
     whole = float(np.median(found.above))
     if (np.sign(found.above) == np.sign(whole)).all() and abs(whole) > most_all and sure.mean() > 0.5:
-        seen = f"{whole:+.1f} {unit} in the median of all bands, over {found.samples} samples of like ground"
+        seen = f"{_said(whole, sensor)} in the median of all bands, {ground}"
         yield Flag(f"a {factor} departs from the others in all bands", where, seen)
         return
-    for name, above, error, certain in zip(BANDS[sensor], found.above, found.error, sure, strict=True):
+    for name, above, certain in zip(BANDS[sensor], found.above.tolist(), sure.tolist(), strict=True):
         if certain and abs(above) > most:
-            seen = f"{above:+.1f} ± {error:.1f} {unit} over {found.samples} samples of like ground"
-            yield Flag(f"a {factor} departs from the others in a band", f"{where} {name.split('_')[0]}", seen)
+            band = f"{where} {name.split('_')[0]}"
+            yield Flag(f"a {factor} departs from the others in a band", band, f"{_said(above, sensor)} {ground}")
+
+
+def _said(above: float, sensor: str) -> str:
+    return f"{above:+.1f} dB" if sensor == "s1" else f"{100 * np.expm1(above / 100):+.0f} %"

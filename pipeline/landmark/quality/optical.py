@@ -12,11 +12,11 @@ Bands = Mapping[str, NDArray[Any]]
 ORDER = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
 # Over bright ground the visible bands betray an offset, over water and snow the infrared ones.
 DARK = ("B01", "B02", "B04", "B08", "B11", "B12")
-GREEN = ("B02", "B03", "B04", "B05", "B07", "B11", "B12")
+GREEN = ("B02", "B03", "B04", "B05", "B06", "B07", "B11", "B12")
 NAMES = (
     *(f"{band}_p50_dn" for band in ORDER),
     *(f"green_{band}_dn" for band in GREEN),
-    *("darkest_p1_dn", "B12_p1_dn", "B02_clipped_pct", "soil_red_blue", "B8A_B08", "B08_B8A_r", "blue_r", "edge_r"),
+    *("darkest_p1_dn", "B12_p1_dn", "B02_clipped_pct", "soil_red_blue", "B8A_B08", "B08_B8A_r", "blue_z", "edge_z"),
     *("ndvi_mean", "ndwi_mean", "ndsi_mean", "green_pct", "water_pct", "cloudy_pct"),
 )
 _LEAST_PCT = 5  # of a chip's pixels that a spectrum is the mean of
@@ -67,7 +67,7 @@ def normalised(one: F, other: F) -> F:
 
 
 def _indices(bands: Bands) -> dict[str, float]:
-    """Means over the pixels with data of NDVI (Rouse 1974), NDWI (McFeeters 1996), and their shares beyond 0.5 and 0."""
+    """Means of NDVI (Rouse 1974) and NDWI (McFeeters 1996), and shares beyond 0.5 and 0, of pixels with data."""
     green, red, near = (bands[band].astype(np.float32) for band in ("B03", "B04", "B08"))
     ndvi, ndwi = normalised(near, red), normalised(green, near)
     known = (bands["B03"] != 0) & (bands["B04"] != 0) & (bands["B08"] != 0)
@@ -84,9 +84,9 @@ def _indices(bands: Bands) -> dict[str, float]:
 
 
 def _spectra(bands: Bands) -> dict[str, float | None]:
-    """What the pixels of 20 m show: spectra of plants and soil, cloud, NDSI (Hall 1995), and which bands go together."""
+    """What pixels of 20 m show: spectra of plants and soil, cloud, NDSI (Hall 1995), which bands go together."""
     fine = {band: mean_of(bands[band], 2) for band in ("B02", "B03", "B04", "B08")}
-    at = fine | {band: bands[band].astype(np.float32) for band in ("B05", "B07", "B8A", "B11", "B12")}
+    at = fine | {band: bands[band].astype(np.float32) for band in ("B05", "B06", "B07", "B8A", "B11", "B12")}
     known = np.ones(at["B8A"].shape, dtype=bool)
     for band in at.values():
         known &= band > 0
@@ -105,8 +105,8 @@ def _spectra(bands: Bands) -> dict[str, float | None]:
         **{f"green_{band}_dn": value for band, value in zip(GREEN, _means(at, plants), strict=True)},
         "soil_red_blue": _soil_red_blue(at, cloudy),
         **_near_infrared(at),
-        "edge_r": _difference(at["B05"], at["B04"], at["B02"]),
-        "blue_r": _difference(bands["B01"].astype(np.float32), coarse["B02"], coarse["B04"]),
+        "edge_z": _difference(at["B05"], at["B04"], at["B02"]),
+        "blue_z": _difference(bands["B01"].astype(np.float32), coarse["B02"], coarse["B04"]),
     }
 
 
@@ -150,9 +150,9 @@ def _soil_red_blue(at: Mapping[str, F], cloudy: NDArray[np.bool_]) -> float | No
 
 
 def _difference(one: F, like: F, unlike: F) -> float | None:
-    """How much better a band goes with its neighbour in the spectrum than with one farther off."""
+    """How much better a band goes with its neighbour in the spectrum than with one farther off (Fisher's z of r)."""
     near, far = correlation(one, like), correlation(one, unlike)
-    return None if near is None or far is None else near - far
+    return None if near is None or far is None else float(np.arctanh(near) - np.arctanh(far))
 
 
 def correlation(one: F, other: F) -> float | None:
@@ -161,4 +161,4 @@ def correlation(one: F, other: F) -> float | None:
         return None
     a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
     scale = float(np.dot(a, a)) * float(np.dot(b, b))
-    return float(np.dot(a, b)) / float(np.sqrt(scale)) if scale > 0 else None
+    return float(np.clip(np.dot(a, b) / np.sqrt(scale), -0.9999, 0.9999)) if scale > 0 else None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from landmark.quality.evidence import Evidence
@@ -14,35 +15,48 @@ from landmark.quality.registration import Shift, Surface, peak
 from landmark.quality.rules import Limits
 from landmark.quality.telling import acquisitions, columns
 
+_MOST_WET_PCT = 50
+
 
 def registration(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """Optical and radar images of an acquisition lie on each other, and show the same place."""
+    """Optical and radar images of an acquisition lie on each other, and on land show the same place."""
     if not evidence.surfaces:
         raise NotApplicable("no pair of optical and radar images was read")
     shifts = {item: peak(surface) for item, surface in evidence.surfaces.items()}
-    usual = float(np.median([shift.strength / evidence.surfaces[item].count ** 0.5 for item, shift in shifts.items()]))
+    usual = float(np.median([shift.strength / evidence.surfaces[item].chips ** 0.5 for item, shift in shifts.items()]))
+    wet = _water_pct(evidence)
     for item, shift in sorted(shifts.items()):
         surface = evidence.surfaces[item]
         if _moved(shift, surface, limits):
             yield Flag("radar and optical images do not lie on each other", item, _said(shift, surface))
-        elif _strange(shift, surface, usual, limits):
+        elif wet.get(item, 0) < _MOST_WET_PCT and _strange(shift, surface, usual, limits):
             yield Flag("radar and optical images do not show the same place", item, _said(shift, surface))
 
 
+def _water_pct(evidence: Evidence) -> dict[str, float]:
+    """Per optical acquisition the median share of water: over it there are no edges to see."""
+    table = evidence.of("s2")
+    (water,) = columns(table, "water_pct")
+    of: dict[str, list[float]] = {}
+    for item, share in zip(acquisitions(table), water.tolist(), strict=True):
+        of.setdefault(item, []).append(share)
+    return {item: float(np.nanmedian(shares)) for item, shares in of.items() if np.isfinite(shares).any()}
+
+
 def _moved(shift: Shift, surface: Surface, limits: Limits) -> bool:
-    certain = shift.strength >= limits["least_strength"] and surface.count >= limits["least_chips"]
+    certain = shift.strength >= limits["least_strength"] and surface.chips >= limits["least_chips"]
     return certain and float(np.hypot(shift.y_px, shift.x_px)) > limits["max_shift_px"]
 
 
 def _strange(shift: Shift, surface: Surface, usual: float, limits: Limits) -> bool:
     """Nothing stands out, where as many chips of the other acquisitions make a clear peak."""
-    expected = usual * float(surface.count) ** 0.5
-    return shift.strength < limits["least_strength"] and expected >= limits["least_expected_strength"]
+    expected = usual * float(surface.chips) ** 0.5
+    return shift.strength < limits["most_strange_strength"] and expected >= limits["least_expected_strength"]
 
 
 def _said(shift: Shift, surface: Surface) -> str:
     place = f"radar {shift.y_px:+.1f} px south, {shift.x_px:+.1f} px east"
-    return f"{place}, peak of {shift.strength:.1f} deviations over {surface.count} chips"
+    return f"{place}, peak of {shift.strength:.1f} deviations over {surface.chips} chips"
 
 
 def registration_single(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
@@ -71,28 +85,32 @@ def near_duplicates_within(evidence: Evidence, limits: Limits) -> Iterator[Flag]
 
 
 def _copies(evidence: Evidence, limits: Limits, *, across: bool) -> Iterator[Flag]:
-    seen_any = False
-    for sensor in ("s1", "s2"):
-        table = evidence.of(sensor)
-        table = table.filter(pc.is_valid(table["print"]))
-        if table.num_rows == 0:
-            continue
-        seen_any = True
-        prints = np.frombuffer(b"".join(table["print"].to_pylist()), dtype=np.int8).reshape(-1, LENGTH)
-        names = [f"{band}_p50_dn" for band in ORDER] if sensor == "s2" else ["vv_p50_db", "vh_p50_db"]
-        levels = np.array(columns(table, *names)).T
-        ids, cells, splits, digests = (table[name].to_pylist() for name in ("id", "cell", "split", "sha256"))
-        for one, other, likeness in alike(prints, limits["least_likeness"]):
-            exact, same_cell = digests[one] == digests[other], cells[one] == cells[other]
-            if exact or (splits[one] != splits[other]) != across:
-                continue
-            # A place looks like itself at another date; only the levels then tell a copy from the next image.
-            change = np.max(abs(levels[one] - levels[other]) / np.maximum(abs(levels[one]), 1))
-            if same_cell and not (likeness >= limits["least_own_likeness"] and 100 * change < limits["max_change_pct"]):
-                continue
-            seen = f"{likeness:.4f} like {ids[one]} ({splits[one]})"
-            yield Flag(
-                f"an image is a near copy of one of {'another' if across else 'its own'} split", ids[other], seen
-            )
-    if not seen_any:
+    printed = evidence.samples.filter(pc.is_valid(evidence.samples["print"]))
+    if printed.num_rows == 0:
         raise NotApplicable("no pixels were read")
+    what = f"an image is a near copy of one of {'another' if across else 'its own'} split"
+    for sensor in ("s1", "s2"):
+        table = printed.filter(pc.equal(printed["sensor"], sensor))
+        ids, splits = table["id"].to_pylist(), table["split"].to_pylist()
+        for one, other, likeness in _near(table, sensor, limits):
+            if (splits[one] != splits[other]) == across:
+                for mine, its in ((one, other), (other, one)):
+                    yield Flag(what, str(ids[mine]), f"{likeness:.4f} like {ids[its]} ({splits[its]})")
+
+
+def _near(table: pa.Table, sensor: str, limits: Limits) -> Iterator[tuple[int, int, float]]:
+    """Pairs of rows that are alike, but neither the same file nor a place that looks like itself at another date."""
+    if table.num_rows == 0:
+        return
+    prints = np.frombuffer(b"".join(table["print"].to_pylist()), dtype=np.int8).reshape(-1, LENGTH)
+    names = [f"{band}_p50_dn" for band in ORDER] if sensor == "s2" else ["vv_p50_db", "vh_p50_db"]
+    levels = np.array(columns(table, *names)).T
+    cells, digests = table["cell"].to_pylist(), table["sha256"].to_pylist()
+    for one, other, likeness in alike(prints, limits["least_likeness"]):
+        if digests[one] == digests[other]:
+            continue
+        # Texture stays where nothing grows; only levels then tell a copy from the next image of the place.
+        change_pct = 100 * float(np.max(abs(levels[one] - levels[other]) / np.maximum(abs(levels[one]), 1)))
+        own = likeness >= limits["least_own_likeness"] and change_pct < limits["max_change_pct"]
+        if cells[one] != cells[other] or own:
+            yield one, other, likeness

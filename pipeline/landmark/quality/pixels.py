@@ -25,17 +25,20 @@ MEASURES = pa.schema([
 
 _BLOCK_PX = 8
 _FEW_PX = 10  # that share a value by chance
-_LEAST_CEILING = 250  # below it neighbouring numbers are shared by many pixels of dark water
 
 
 class _Kind(NamedTuple):
-    """How a sensor's numbers end: `floor` is the least a pixel with data can be."""
+    """How a sensor's numbers end: `floor` is what darker pixels with data are clipped to.
+
+    `least_top`: the least number that is a ceiling when many pixels share it; dark water has few numbers anyway.
+    """
 
     nodata: int
     floor: int
+    least_top: int
 
 
-_KINDS = {"s1": _Kind(radar.NODATA, radar.NODATA), "s2": _Kind(0, 1)}
+_KINDS = {"s1": _Kind(radar.NODATA, radar.NODATA, radar.NODATA), "s2": _Kind(0, 1, 250)}
 
 
 def measure_pixels(sensor: str, bands: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,10 +128,10 @@ def _saturated(
     stack: NDArray[Any], known: NDArray[np.bool_], top: NDArray[Any], bottom: NDArray[Any], kind: _Kind
 ) -> float:
     """The worst band's share of pixels that pile up at an end of their range."""
-    ends = [top] if kind.floor == 1 else [top, bottom]
+    ends = [top] if kind.nodata == 0 else [top, bottom]
     worst = 0.0
     for end in ends:
         at_end = np.count_nonzero(stack == end[:, None, None], axis=(1, 2))
-        telling = (at_end > _FEW_PX) & (top > bottom) & (abs(end.astype(np.int64)) >= _LEAST_CEILING)
+        telling = (at_end > _FEW_PX) & (top > bottom) & (end >= kind.least_top)
         worst = max(worst, float(np.where(telling, at_end / np.maximum(known.sum(axis=(1, 2)), 1), 0).max()))
     return worst

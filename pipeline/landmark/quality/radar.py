@@ -12,8 +12,8 @@ NAMES = (
     *(f"{name}_{level}_db" for name in ("vv", "vh") for level in ("p1", "p50", "p99")),
     *("vv_vh_db", "vv_speckle_db", "smooth_pct"),
 )
-# Open water of a 5 x 5 mean. In VV calm water lies below -17 dB and dry sand, roads and runways partly too, so VH, where
-# water sinks towards the noise, must agree (thresholds of Twele et al. 2016, Bioresita et al. 2018, by Otsu's method).
+# Open water in a mean of 5 x 5 px. No threshold fits every wind (Twele et al. 2016 find one per scene); these are
+# dark ones. Dry sand and runways are as dark in VV, so VH, where water sinks towards the noise, must agree.
 WATER_DB = {"vv": -17.0, "vh": -23.0}
 _WINDOW_PX = 8
 
@@ -48,9 +48,10 @@ def _levels(values: NDArray[np.float32]) -> list[float]:
 
 
 def _speckle_db(values: NDArray[np.float32], known: NDArray[np.bool_]) -> float | None:
-    """Standard deviation inside small windows, of the smoothest quarter: speckle alone (Lee et al. 1994).
+    """Standard deviation inside small windows, of the smoothest quarter: speckle alone.
 
-    4.4 looks have 2.2 dB, more looks less; any other scale than dB of power changes it with the level.
+    L looks have 4.34 √ψ'(L) dB (ψ' the trigamma function): 2.2 dB for the 4.4 looks of ground-range products, less
+    after interpolation. Any other scale than dB of power changes it in proportion.
     """
     size = values.shape[0] // _WINDOW_PX
     if size < 2:

@@ -134,7 +134,7 @@ def s1_scale(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     )
     linear = (vv_low >= 0) & (vh_low >= 0)
     squeezed = ~linear & (speckle < limits["least_speckle_db"]) & (abs(above) < limits["least_vv_vh_db"])
-    squeezed &= (vh > limits["most_vh_db"]) & (vv < 0)
+    squeezed &= (vh > limits["least_vh_db"]) & (vv < 0)
     stretched = (speckle > limits["most_speckle_db"]) & (abs(above) > limits["most_vv_vh_db"])
     for bad, what in (
         (linear, "no pixel is negative: linear numbers, not dB"),

@@ -22,7 +22,7 @@ class Surface(NamedTuple):
     """
 
     total: NDArray[np.int64]
-    count: int
+    chips: int
 
 
 Surfaces = dict[str, Surface]
@@ -83,7 +83,7 @@ def merge(one: Surfaces, other: Surfaces) -> Surfaces:
     whole = dict(one)
     for item, surface in other.items():
         before = whole.get(item)
-        whole[item] = surface if before is None else Surface(before.total + surface.total, before.count + surface.count)
+        whole[item] = surface if before is None else Surface(before.total + surface.total, before.chips + surface.chips)
     return whole
 
 
@@ -111,7 +111,7 @@ def structure(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
 def _edges(values: F) -> F:
     """Magnitude of the gradient over its mean, cut at `_SHARPEST`."""
     found = ndimage.gaussian_gradient_magnitude(values, _EDGE_PX)
-    return np.minimum(found / max(float(found.mean()), 1e-9), np.float32(_SHARPEST))
+    return np.asarray(np.minimum(found / max(float(found.mean()), 1e-9), np.float32(_SHARPEST)))
 
 
 def surface_of(optical: NDArray[np.uint8], radar: NDArray[np.uint8]) -> Surface:

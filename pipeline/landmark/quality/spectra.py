@@ -6,6 +6,7 @@ import numpy as np
 
 from landmark.quality.evidence import Evidence
 from landmark.quality.findings import Flag
+from landmark.quality.optical import GREEN
 from landmark.quality.rules import Limits
 from landmark.quality.telling import Rows, columns, looked_at, together
 
@@ -33,37 +34,35 @@ def band_order(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
 
 def _plants(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     table = looked_at(evidence, "s2", "B8A_p50_dn")
-    names = ("B02", "B03", "B04", "B05", "B07", "B11", "B12")
-    blue, green, red, edge, near, short, longer = columns(table, *(f"green_{name}_dn" for name in names))
+    spectrum = columns(table, *(f"green_{name}_dn" for name in GREEN))
+    blue, green, red, edge, steep, near, short, longer = spectrum
     telling = np.isfinite(red)
+    flat_edge = (red > edge) | (green > edge) | (edge > steep) | (steep > near)
+    no_peak = (green < limits["least_green_blue"] * blue) | (green < limits["least_green_red"] * red)
     laws: tuple[tuple[Rows, str], ...] = (
-        ((red > edge) | (green > edge) | (edge > near), "the red edge of plants does not rise from B04 over B05 to B07"),
-        ((green < limits["least_green_blue"] * blue) | (green < limits["least_green_red"] * red),
-         "plants are darker in green (B03) than in blue or red"),
+        (flat_edge, "the red edge of plants does not rise from B04 to B07"),
+        (no_peak, "plants are darker in green (B03) than in blue or red"),
         (longer > limits["most_B12_B11"] * short, "plants are brighter in B12 than in B11"),
-    )  # fmt: skip
+    )
     for bad, what in laws:
         yield from together(
             table,
             bad,
             what,
-            lambda row: " ".join(
-                f"{name} {value[row]:.0f}"
-                for name, value in zip(names, (blue, green, red, edge, near, short, longer), strict=True)
-            ),
+            lambda row: " ".join(f"{name} {value[row]:.0f}" for name, value in zip(GREEN, spectrum, strict=True)),
             telling=telling,
         )
 
 
 def _blue_and_red(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     table = looked_at(evidence, "s2", "B8A_p50_dn")
-    soil, blue, edge, lit = columns(table, "soil_red_blue", "blue_r", "edge_r", "B8A_B08")
+    soil, blue, edge, lit = columns(table, "soil_red_blue", "blue_z", "edge_z", "B8A_B08")
     land = np.isfinite(lit)
-    strangers = land & (blue < -limits["least_r_difference"]) & (edge < -limits["least_r_difference"])
+    strangers = land & (blue < -limits["least_z"]) & (edge < -limits["least_z"])
     yield from together(
         table,
         strangers | (soil < limits["least_soil_red_blue"]),
         "B02 and B04 are exchanged",
-        lambda row: f"soil: B04 / B02 = {soil[row]:.2f}; r to B01 {blue[row]:+.2f}, to B05 {edge[row]:+.2f}",
+        lambda row: f"soil: B04 / B02 = {soil[row]:.2f}; z to B01 {blue[row]:+.2f}, to B05 {edge[row]:+.2f}",
         telling=land | np.isfinite(soil),
     )

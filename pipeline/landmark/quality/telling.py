@@ -45,14 +45,8 @@ def each(table: pa.Table, bad: Rows, what: str, seen: Seen) -> Iterator[Flag]:
         yield Flag(what, str(table["id"][row]), seen(row))
 
 
-def together(
-    table: pa.Table, bad: Rows, what: str, seen: Seen, *, telling: Rows | None = None, singly: bool = True
-) -> Iterator[Flag]:
-    """One flag for an acquisition most of whose samples are bad; otherwise, if `singly`, one a bad sample.
-
-    Args:
-        telling: Samples that could show the fault; all by default.
-    """
+def together(table: pa.Table, bad: Rows, what: str, seen: Seen, *, telling: Rows | None = None) -> Iterator[Flag]:
+    """One flag for an acquisition most of whose telling samples are bad, otherwise one for each bad sample."""
     can_tell = np.ones_like(bad) if telling is None else telling
     of: dict[str, list[int]] = {}
     items: list[Any] = acquisitions(table)
@@ -63,6 +57,6 @@ def together(
         worse = [row for row in rows if bad[row]]
         if len(rows) >= _LEAST and 2 * len(worse) > len(rows):
             yield Flag(what, item, f"{len(worse)} of {len(rows)} samples that can tell, as {seen(worse[0])}")
-        elif singly:
+        else:
             for row in worse:
                 yield Flag(what, str(table["id"][row]), seen(row))

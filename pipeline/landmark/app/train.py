@@ -1,0 +1,84 @@
+"""`landmark train`: a CLOSP of a corpus."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmark.app import options
+from landmark.app.console import reporting
+from landmark.unit import Tally
+
+_LOSS_EVERY_S = 10.0
+
+Steps = Callable[[int, int, float, float], None]
+
+CorpusFolder = Annotated[Path, typer.Argument(help="A sealed corpus.", metavar="CORPUS")]
+ModelName = Annotated[str, typer.Option("--model", help="A model by name or path: tiny, closp, closp-paper.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Override the model's epochs.")]
+Batch = Annotated[int | None, typer.Option(min=2, help="Override the model's images of each sensor in a step.")]
+TextWeights = Annotated[
+    str | None, typer.Option(help="Weights of the text tower: a local folder, or a name on the Hugging Face hub.")
+]
+
+
+def train(
+    corpus: CorpusFolder,
+    model: ModelName = "tiny",
+    out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<corpus>-<model>.")] = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    text: TextWeights = None,
+    device: Device = "auto",
+    save_every: Annotated[
+        int, typer.Option(min=0, help="Steps between checkpoints inside an epoch; 0: only at its end.")
+    ] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Train CLOSP on a corpus, or resume: the same command goes on where it was interrupted."""
+    import landmark
+    from landmark.train import require_libraries
+
+    require_libraries()
+    from landmark.train.loop import Training
+    from landmark.train.loop import train as learn
+    from landmark.train.profile import load_model
+
+    profile = load_model(model, epochs=epochs, batch=batch, text=text)
+    opened = landmark.open(corpus)
+    folder = (out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}").resolve()
+    with steps() as progress:
+        wanted = Training(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress("train"))
+        run = learn(opened, wanted)
+    last = run.history[-1]
+    typer.echo(
+        run.model_dump_json(indent=1)
+        if as_json
+        else f"{folder} is trained: {run.steps} steps, {len(run.history)} epochs, mean loss {run.history[0].loss:.3f}"
+        f" → {last.loss:.3f}, scale {last.scale:.3g}\n  landmark evaluate {corpus} {folder}"
+    )
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], Steps]]:
+    """Makes the progress callbacks of trainings, by name: a bar or lines, and now and then loss and learning rate."""
+    log = logging.getLogger(__name__)
+    last: dict[str, float] = {}
+    with reporting() as report:
+
+        def named(stage: str) -> Steps:
+            def progress(step: int, of: int, loss: float, rate: float) -> None:
+                report(stage, step, of, Tally.zero())
+                if step == of or time.monotonic() - last.get(stage, float("-inf")) >= _LOSS_EVERY_S:
+                    last[stage] = time.monotonic()
+                    log.info("%s: step %d of %d: loss %.3f, learning rate %.2e", stage, step, of, loss, rate)
+
+            return progress
+
+        yield named

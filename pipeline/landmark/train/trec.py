@@ -1,0 +1,125 @@
+"""Queries, judgements and rankings in TREC's formats, read and written."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from landmark.base.corpus import Corpus
+from landmark.base.errors import InputError, NotACorpus, Untrainable
+from landmark.base.relevance import Query
+from landmark.io.store import appearing
+from landmark.train.metrics import Order, order_of, tie_ranks
+
+
+def read_queries(corpus: Corpus) -> list[Query]:
+    """The queries a corpus came with.
+
+    Raises:
+        Untrainable: it has none, for want of labels.
+        NotACorpus: the file is gone or malformed.
+    """
+    if not corpus.manifest.queries:
+        raise Untrainable(
+            f"{corpus.root}: the manifest lists no queries, because no sample has a label (or the corpus was built"
+            " before queries were written); build it with `labels`"
+        )
+    path = corpus.root / "queries.jsonl"
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [Query(line["id"], line["text"], tuple(line["labels"])) for line in lines]
+    except FileNotFoundError as error:
+        raise NotACorpus(f"{path} is missing; `landmark build` writes it again") from error
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise NotACorpus(f"{path}: not queries: {error}; delete it, and `landmark build` writes it again") from error
+
+
+def read_grades(corpus: Corpus, split: str, *, queries: Sequence[Query], ids: Sequence[str]) -> NDArray[np.int8]:
+    """Grades (query, document) of a split's samples, 0 where the file has no line.
+
+    Raises:
+        NotACorpus: the file is missing or malformed, or names what is not in the corpus.
+    """
+    path = corpus.root / "qrels" / f"{split}.txt"
+    grades = np.zeros((len(queries), len(ids)), dtype=np.int8)
+    row_of, column_of = _places([query.id for query in queries]), _places(ids)
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    query, _, id, grade = line.split()
+                    grades[row_of[query], column_of[id]] = int(grade)
+                except (ValueError, KeyError, OverflowError) as error:
+                    raise NotACorpus(
+                        f"{path}: line {number}: not a judgement of this corpus: {line.strip()!r}; delete the file, and"
+                        " `landmark build` writes it again"
+                    ) from error
+    except FileNotFoundError as error:
+        raise NotACorpus(f"{path} is missing: the corpus has no judgements of its {split} split") from error
+    return grades
+
+
+def write_trec(
+    path: Path,
+    queries: Sequence[Query],
+    ids: Sequence[str],
+    ranked: Iterable[tuple[Order, NDArray[np.floating]]],
+    tag: str,
+) -> Iterator[Order]:
+    """Write rankings as a TREC run, whole, while they pass through."""
+    with appearing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for query, (order, scores) in zip(queries, ranked, strict=True):
+            file.writelines(
+                f"{query.id} Q0 {ids[place]} {rank} {scores[place]:.9g} {tag}\n"
+                for rank, place in enumerate(order.tolist(), 1)
+            )
+            yield order
+
+
+def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> list[Order]:
+    """Somebody's rankings, a query each, by their scores: as trec_eval does, ranks are not believed.
+
+    A query without a line has an empty ranking.
+
+    Raises:
+        InputError: not such a file, or of unknown queries or documents, or with a document twice.
+    """
+    row_of, column_of, ties = _places([query.id for query in queries]), _places(ids), tie_ranks(ids)
+    found: list[dict[int, float]] = [{} for _ in queries]
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                _take(line, f"--from-trec {path}: line {number}", found, row_of, column_of)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--from-trec {path}: cannot be read: {error}") from error
+    return [_ordered(one, ties) for one in found]
+
+
+def _take(
+    line: str, where: str, found: list[dict[int, float]], row_of: dict[str, int], column_of: dict[str, int]
+) -> None:
+    try:
+        query, _, id, _, score, _ = line.split()
+        value = float(score)
+    except ValueError as error:
+        raise InputError(f"{where}: want `query Q0 document rank score tag`, found {line.strip()!r}") from error
+    if query not in row_of:
+        raise InputError(f"{where}: the corpus has no query {query!r}")
+    if id not in column_of:
+        raise InputError(f"{where}: the split has no sample {id!r}; --split says which is judged")
+    if np.isnan(value) or column_of[id] in found[row_of[query]]:
+        raise InputError(f"{where}: {id!r} {'has no score' if np.isnan(value) else 'stands twice'} for query {query!r}")
+    found[row_of[query]][column_of[id]] = value
+
+
+def _ordered(scores: dict[int, float], ties: Order) -> Order:
+    places = np.fromiter(scores.keys(), dtype=np.int64, count=len(scores))
+    values = np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
+    return places[order_of(values, ties[places])]
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
