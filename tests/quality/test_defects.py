@@ -26,7 +26,16 @@ ROOT = Path(__file__).parents[2]
 COMMITTED = json.loads(RESULT.read_text())
 
 # What the gate does not find, or not in full; a kind that it learns to find makes its test fail, and leaves this list.
-UNNAMED: set[str] = set()
+UNNAMED = {
+    "bearer-token",
+    "block-black",
+    "class-undefined",
+    "failure-sealed",
+    "pair-one-sided",
+    "polarisation-copied",
+    "season-of-the-north",
+    "sources-disagree",
+}
 
 
 @pytest.fixture(scope="module")
