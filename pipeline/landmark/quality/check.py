@@ -15,7 +15,7 @@ from landmark.quality import bias, facts, integrity, radiometry, splits, words
 from landmark.quality.evidence import Evidence, Judge, Known, Measured, Moments
 from landmark.quality.findings import Flag, NotApplicable, Report, Verdict, gather
 from landmark.quality.measure import measure, portions
-from landmark.quality.registration import merge
+from landmark.quality.registration import Surfaces, merge
 from landmark.quality.rules import Rules
 from landmark.run import Lost, Where, running
 
@@ -115,7 +115,7 @@ def _evidence(
         for key, one in part.moments.items():
             moments[key] = moments.get(key, Moments()) + one
     samples = pa.concat_tables([part.samples for part in parts]).sort_by([("id", "ascending"), ("shard", "ascending")])
-    surfaces = reduce(merge, (part.surfaces for part in parts), {})
+    surfaces: Surfaces = reduce(merge, (part.surfaces for part in parts), {})
     return Evidence(known, lock, samples, surfaces, moments, share == 1), flags
 
 

@@ -22,14 +22,17 @@ def registration(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """Optical and radar images of an acquisition lie on each other, and on land show the same place."""
     if not evidence.surfaces:
         raise NotApplicable("no pair of optical and radar images was read")
-    shifts = {item: peak(surface) for item, surface in evidence.surfaces.items()}
-    usual = float(np.median([shift.strength / evidence.surfaces[item].chips ** 0.5 for item, shift in shifts.items()]))
+    whole = Surface(
+        np.sum([surface.total for surface in evidence.surfaces.values()], axis=0),
+        sum(surface.chips for surface in evidence.surfaces.values()),
+    )
     wet = _water_pct(evidence)
-    for item, shift in sorted(shifts.items()):
-        surface = evidence.surfaces[item]
+    for item, surface in sorted(evidence.surfaces.items()):
+        shift = peak(surface)
+        others = Surface(whole.total - surface.total, whole.chips - surface.chips)
         if _moved(shift, surface, limits):
             yield Flag("radar and optical images do not lie on each other", item, _said(shift, surface))
-        elif wet.get(item, 0) < _MOST_WET_PCT and _strange(shift, surface, usual, limits):
+        elif wet.get(item, 0) < _MOST_WET_PCT and _strange(shift, surface, others, limits):
             yield Flag("radar and optical images do not show the same place", item, _said(shift, surface))
 
 
@@ -48,10 +51,12 @@ def _moved(shift: Shift, surface: Surface, limits: Limits) -> bool:
     return certain and float(np.hypot(shift.y_px, shift.x_px)) > limits["max_shift_px"]
 
 
-def _strange(shift: Shift, surface: Surface, usual: float, limits: Limits) -> bool:
-    """Nothing stands out, where as many chips of the other acquisitions make a clear peak."""
-    expected = usual * float(surface.chips) ** 0.5
-    return shift.strength < limits["most_strange_strength"] and expected >= limits["least_expected_strength"]
+def _strange(shift: Shift, surface: Surface, others: Surface, limits: Limits) -> bool:
+    """Nothing stands out, where as many chips of the other acquisitions together would make a clear peak."""
+    if shift.strength >= limits["most_strange_strength"] or others.chips == 0:
+        return False
+    expected = peak(others).strength * (surface.chips / others.chips) ** 0.5
+    return bool(expected >= limits["least_expected_strength"])
 
 
 def _said(shift: Shift, surface: Surface) -> str:

@@ -84,32 +84,33 @@ _WORST: dict[str, Any] = {"constant_bands": sum, "equal_lines": max, "flat_block
 
 
 def _faults(stack: NDArray[Any], kind: _Kind) -> dict[str, float]:
-    """What is wrong with bands of one size, (band, y, x)."""
-    size = stack.shape[1]
+    """What is wrong with bands of one size, (band, y, x); of a few pixels nothing can be said."""
+    if stack[0].size < _BLOCK_PX**2:
+        return dict.fromkeys(_WORST, 0)
     known = stack != kind.nodata
     top = stack.max(axis=(1, 2))
-    bottom = np.where(known, stack, top[:, None, None]).min(axis=(1, 2)) if not known.all() else stack.min(axis=(1, 2))
-    one = (top == bottom) & (top > kind.floor) & (size * size >= 64)
-    if size * size < 64:
-        return dict.fromkeys(_WORST, 0)
+    bottom = stack.min(axis=(1, 2)) if known.all() else np.where(known, stack, top[:, None, None]).min(axis=(1, 2))
     return {
-        "constant_bands": int(one.sum()),
-        "equal_lines": int(max(_lines(stack, kind, axis).sum(axis=1).max() for axis in (1, 2))),
+        "constant_bands": int(((top == bottom) & (top > kind.floor)).sum()),
+        "equal_lines": _lines(stack, kind),
         "flat_blocks_pct": 100 * _flat(stack, kind),
         "saturated_pct": 100 * _saturated(stack, known, top, bottom, kind),
     }
 
 
-def _lines(stack: NDArray[Any], kind: _Kind, axis: int) -> NDArray[np.bool_]:
-    """(band, line) true for a row (axis 1) or column of one value or equal to the one before, clipped ones left out."""
-    lines = stack if axis == 1 else stack.transpose(0, 2, 1)
-    repeats = np.zeros(lines.shape[:2], dtype=bool)
-    repeats[:, 1:] = (lines[:, 1:] == lines[:, :-1]).all(axis=2)
-    repeats |= (lines[:, :, 1:] == lines[:, :, :-1]).all(axis=2)
-    seldom: NDArray[np.bool_] = repeats.copy()
-    for band, line in np.argwhere(repeats):
-        seldom[band, line] = np.count_nonzero(lines[band, line] > kind.floor) > lines.shape[2] / 2
-    return seldom
+def _lines(stack: NDArray[Any], kind: _Kind) -> int:
+    """The worst band's rows or columns that are of one value or equal to the one before, most pixels not clipped."""
+    beside, below = stack[:, :, 1:] == stack[:, :, :-1], stack[:, 1:] == stack[:, :-1]
+    worst = 0
+    for equal, alike, lines in ((beside, below, stack), (below, beside, stack.transpose(0, 2, 1))):
+        across = 2 if lines is stack else 1
+        repeats = equal.all(axis=across)
+        repeats[:, 1:] |= alike.all(axis=across)
+        numbers = np.zeros(len(stack), dtype=np.int64)
+        for band, line in np.argwhere(repeats):
+            numbers[band] += np.count_nonzero(lines[band, line] > kind.floor) > lines.shape[2] / 2
+        worst = max(worst, int(numbers.max()))
+    return worst
 
 
 def _flat(stack: NDArray[Any], kind: _Kind) -> float:
