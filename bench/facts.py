@@ -208,7 +208,7 @@ def local_path(draft: Draft) -> Planted:
     return _said(draft, "local-path", items=lambda row: [f"/home/anna/data/{row['items'][0]}.tif"])
 
 
-@_integrity("secrets", "a bearer token in a caption's template")
+@_integrity("secrets", "a bearer token in the rule of an offset")
 def bearer_token(draft: Draft) -> Planted:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
     rule = f"declared by item; Authorization: Bearer {token}"

@@ -16,11 +16,11 @@ def _labelled(row: Row) -> bool:
     return bool(row["labels"])
 
 
-def _rephrased(draft: Draft, kind: str, change: Callable[[Row, Row], Row], *, style: str = "sentence") -> Planted:
-    """Another caption of a style for a few samples; `change` takes the row and the caption."""
+def _rephrased(draft: Draft, kind: str, change: Callable[[Row, Row], Row]) -> Planted:
+    """Another sentence for a few samples; `change` takes the row and the caption."""
 
     def edit(row: Row) -> Row:
-        kept = [{**one, **change(row, one)} if one["style"] == style else one for one in row["captions"]]
+        kept = [{**one, **change(row, one)} if one["style"] == "sentence" else one for one in row["captions"]]
         return {"captions": kept}
 
     return changed(draft, kind, edit, among=lambda row: len(row["labels"]) > 1)
@@ -81,12 +81,10 @@ def captions_shuffled(draft: Draft) -> Planted:
 
 @_words("captions", "the structured caption lists the classes by alphabet")
 def labels_by_alphabet(draft: Draft) -> Planted:
-    def change(row: Row, caption: Row) -> Row:
-        return {"text": ". ".join(sorted(caption["text"].split(". "))), "evidence": []}
+    def edit(row: Row) -> Row:
+        return {"captions": spoken(draft, row, {"labels": sorted(row["labels"])})["captions"]}
 
-    planted = _rephrased(draft, "labels-by-alphabet", change, style="structured")
-    really = {id: edit for id, edit in planted.edits.items() if edit["captions"] != draft.facts[id]["captions"]}
-    return Planted(tuple((id,) for id in really), planted.of, really)
+    return changed(draft, "labels-by-alphabet", edit, among=lambda row: row["labels"] != sorted(row["labels"]))
 
 
 @_words("captions", "captions name the other sensor")

@@ -27,9 +27,12 @@ COMMITTED = json.loads(RESULT.read_text())
 
 # What the gate does not find, or not in full; a kind that it learns to find makes its test fail, and leaves this list.
 UNNAMED = {
+    "bare-trees",
     "bearer-token",
     "block-black",
+    "class-of-one-sensor",
     "class-undefined",
+    "direction-low",
     "failure-sealed",
     "pair-one-sided",
     "polarisation-copied",
@@ -157,11 +160,10 @@ def test_the_hook_checks_each_corpus_a_commit_touches(
     }
     assert len(touched["good"]) > 5
     hooked = f'{hook["entry"]} "$@"'
-    assert run("bash", "-c", hooked, "hook", *touched["good"]).returncode == 0
     both = run("bash", "-c", hooked, "hook", *touched["good"], *touched["bad"])
     assert both.returncode == 1
     assert both.stdout.count(" samples, pixels of ") == 2
-    assert "secrets" in both.stdout
+    assert both.stdout.count("  error ") == both.stdout.count("  error    secrets: ") == 1
 
 
 def test_the_action_fails_on_what_is_new_and_leaves_its_reports(
@@ -181,6 +183,7 @@ def test_the_action_fails_on_what_is_new_and_leaves_its_reports(
         summary = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
         return run("bash", "-eo", "pipefail", "-c", step["run"], **env, **summary).returncode
 
+    inputs["workers"] = "0"
     assert acted(corpus=str(good)) == 0
     assert acted(corpus=str(bad), report="first") == 1
     assert "| error | secrets |" in (tmp_path / "summary.md").read_text()
