@@ -30,6 +30,9 @@ sheet: .venv/run ## Draw OUT/sheet.png of a corpus: samples with their captions
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 turns skips into failures
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
+bench: .venv/run ## Plant every known defect into the demo, one by one, and see which ones `landmark check` finds
+	$(BIN)/python -m bench.defects $(ARGS)
+
 services: ## Install what the tests of STAC APIs and signed hrefs start: PostgreSQL + PostGIS, Azurite
 	tests/services/install.sh
 

@@ -1,0 +1,66 @@
+"""Facts and captions that agree with each other, so that a defect of one is not a contradiction with the other."""
+
+from collections.abc import Mapping
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from bench.draft import Draft, Row
+from landmark.base.files import load
+from landmark.base.manifest import Lock, read_document
+from landmark.base.taxonomy import Crosswalk, Taxonomy
+from landmark.narrate import Scene, captions, load_grammar
+
+_FACTS = ("labels", "fractions", "label_valid_pct", "finer", "agreement", "sources")
+
+
+@lru_cache(maxsize=1)
+def recipe(corpus: Path) -> Mapping[str, Any]:
+    """The resolved recipe, of the lock."""
+    lock: Lock = read_document(Lock, corpus / "lock.json")
+    return lock.recipe
+
+
+@cache
+def taxonomy(corpus: Path) -> Taxonomy:
+    """The corpus's classes."""
+    return load(Taxonomy, "taxonomies", recipe(corpus)["taxonomy"])
+
+
+_grammar, _crosswalk = cache(load_grammar), cache(partial(load, Crosswalk, "taxonomies"))
+
+
+def spoken(draft: Draft, row: Row, facts: Row) -> Row:
+    """The facts, with the captions that landmark would write of them."""
+    styles = tuple(recipe(draft.corpus)["captions"])
+    scene = Scene(row["id"], row["sensor"], row["datetime"], row["lat"], tuple(facts["labels"]))
+    words = captions(scene, _grammar(styles), taxonomy=taxonomy(draft.corpus), styles=styles, seed=0)
+    return {**facts, "captions": words}
+
+
+def of_another(draft: Draft, row: Row, other: Row) -> Row:
+    """All that the labels say of another sample, in words for this one."""
+    return spoken(draft, row, {name: other[name] for name in _FACTS})
+
+
+def as_if(draft: Draft, row: Row, shares: Mapping[str, float]) -> Row:
+    """What the row would say if its labels had these shares (largest first, summing to one)."""
+    source, least = row["sources"][0]["name"], recipe(draft.corpus)["thresholds"]["default"] / 100
+    finer: dict[str, float] = {}
+    for key, share in shares.items():
+        code = next((entry.key for entry in _crosswalk(source).classes.values() if entry.to == key), key)
+        finer[f"{source}/{code}"] = share
+    facts = {
+        "labels": [key for key, share in shares.items() if share >= least],
+        "fractions": dict(shares),
+        "finer": finer,
+        "agreement": {key: row["agreement"].get(key, 0.9) for key in shares},
+    }
+    return spoken(draft, row, facts)
+
+
+def without(draft: Draft, row: Row, label: str, instead: str) -> Row:
+    """The row's facts with one class counted as another."""
+    shares = dict(row["fractions"])
+    shares[instead] = shares.get(instead, 0.0) + shares.pop(label, 0.0)
+    return as_if(draft, row, dict(sorted(shares.items(), key=lambda item: (-item[1], item[0]))))
