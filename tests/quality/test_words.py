@@ -28,7 +28,13 @@ def row_of(of=("water", "trees"), **changes):
     """A row whose facts agree, but for what is changed."""
     text = ". ".join(TAXONOMY.classes[key].name["en"].lower() for key in of)
     share = {key: 1 / len(of) for key in of}
-    caption = {"style": "structured", "lang": "en", "text": text, "template": "structured@1", "evidence": []}
+    spoken = [TAXONOMY.classes[key].name["en"].lower() for key in of]
+    starts = [len(". ".join([*spoken[:place], ""])) for place in range(len(of))]
+    evidence = [
+        {"start": start, "end": start + len(words), "fact": f"label:{key}"}
+        for key, words, start in zip(of, spoken, starts, strict=True)
+    ]
+    caption = {"style": "structured", "lang": "en", "text": text, "template": "structured@1", "evidence": evidence}
     row = {
         "id": "s2_32n_1_2_20210601t100000_r001",
         "sensor": "s2",
@@ -83,6 +89,7 @@ def test_true_words_pass(labels):
         ("vocabulary", {"captions": spoken("for\N{REPLACEMENT CHARACTER}t")}, "a caption holds broken characters"),
         ("captions", {"captions": spoken(" ")}, "a caption is empty"),
         ("captions", {"captions": spoken("A {sensor} of water and trees.")}, "a caption holds a slot nobody filled"),
+        ("captions", {"captions": spoken("trees, water")}, "a caption names a class without evidence"),
         (
             "captions",
             {"captions": spoken("trees, water", evidence=[{"start": 0, "end": 5, "fact": "label:water"}])},

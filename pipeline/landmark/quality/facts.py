@@ -26,7 +26,8 @@ _UTM = re.compile(r"(\d\d)([ns])_(\d+)_(\d+)")
 _ANCHORED = re.compile(r"(\d{4,5})_(-?\d+)_(-?\d+)")
 _SHARD = re.compile(r".*/(s1|s2)-(train|val|test)-")
 SECRET = re.compile(
-    r"[?&](sig|sv|se|token|key|X-Amz-\w+|AWSAccessKeyId|Signature)=|\bBearer [\w.~+/-]{8}", re.IGNORECASE
+    r"[?&](sig|sv|se|token|key|X-Amz-\w+|AWSAccessKeyId|Signature)=|\bBearer [\w.~+/-]{8}|\beyJ[\w-]{8,}\.[\w-]+",
+    re.IGNORECASE,
 )
 _LOCAL = re.compile(
     r"(^|[\s'\"])(file:|/(home|users|root|tmp|var|mnt|data|media|opt|srv|scratch)/|[a-z]:\\)", re.IGNORECASE
@@ -172,6 +173,8 @@ def _caption(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
     if extra := named - set(row["labels"]):
         yield "a caption names a class the sample does not have", f"{', '.join(sorted(extra))} in {text!r}"
     spoken = {one["fact"] for one in caption["evidence"]}
+    if unproved := {key for key in named if f"label:{key}" not in spoken}:
+        yield "a caption names a class without evidence", f"{', '.join(sorted(unproved))} in {text!r}"
     of_labels = style == "structured" or any(fact.startswith("label:") for fact in spoken)
     if of_labels and (missing := set(row["labels"]) - named):
         yield "a caption omits a class of the sample", f"{', '.join(sorted(missing))} in {text!r}"
