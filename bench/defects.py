@@ -1,13 +1,13 @@
-"""`python -m bench.defects`: every defect planted into the demo's corpus, then the real corpora as they are.
+"""`python -m bench.defects`: every defect planted into the demo's corpus, and those of pixels into the real ones.
 
-Writes `bench/defects.json` and prints it as Markdown. What the gate says of the real corpora stands there word for
-word: whether it is right is for people to judge.
+Writes `bench/defects.json` and prints it as Markdown. What the gate says of the real corpora as they are stands there
+word for word: whether it is right is for people to judge.
 """
 
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,32 +39,42 @@ def main() -> None:
     print(markdown(found))
 
 
-def bench(folder: Path, kinds: Iterable[str]) -> dict[str, Any]:
+def bench(folder: Path, kinds: Collection[str]) -> dict[str, Any]:
     """The demo with each defect, and the real corpora; `folder` holds what is built meanwhile."""
-    demo, where = folder / "demo", Where(cores())
-    build(Request(load_recipe("demo"), demo, where))
-    clean = check(demo, load_rules(), where=where)
-    draft, results = opened(demo, folder / "resealed"), dict[str, Result]()
-    (folder / "scratch").mkdir()
-    with running(where) as map_units:
-        for trial, result in map_units(tried, [Trial(kind, draft, clean, folder / "scratch") for kind in kinds]):
-            if isinstance(result, Lost):
-                raise MemoryError(f"{trial.kind}: {result.detail}")
-            results[trial.kind] = result
-            print(f"{len(results):3} {trial.kind}", file=sys.stderr)
+    where = Where(cores())
+    build(Request(load_recipe("demo"), folder / "demo", where))
+    clean, results = _planted(folder / "demo", kinds, where)
+    pixels = [kind for kind in kinds if DEFECTS[kind].group == "pixels"]
     return {
         "clean": said(clean),
-        "defects": [results[kind].to_json() for kind in DEFECTS if kind in results],
-        "real": {name: _real(name, folder, where) for name in _CATALOGS},
+        "defects": results,
+        "real": {name: _real(name, folder, pixels, where) for name in _CATALOGS},
     }
 
 
-def _real(name: str, folder: Path, where: Where) -> Mapping[str, Any]:
+def _planted(corpus: Path, kinds: Collection[str], where: Where) -> tuple[Report, list[dict[str, Any]]]:
+    """What is said of a corpus as it is, and with each defect."""
+    clean = check(corpus, load_rules(), where=where)
+    scratch, results = corpus.with_name(f"{corpus.name}-scratch"), dict[str, Result]()
+    draft = opened(corpus, scratch)
+    scratch.mkdir()
+    with running(where) as map_units:
+        for trial, result in map_units(tried, [Trial(kind, draft, clean, scratch) for kind in kinds]):
+            if isinstance(result, Lost):
+                raise MemoryError(f"{trial.kind}: {result.detail}")
+            results[trial.kind] = result
+            print(f"{corpus.name}: {len(results):3} {trial.kind}", file=sys.stderr)
+    return clean, [results[kind].to_json() for kind in DEFECTS if kind in results]
+
+
+def _real(name: str, folder: Path, kinds: Collection[str], where: Where) -> Mapping[str, Any]:
+    """What is said of a real corpus as it is, and which defects of pixels are seen in it: no limit was set by it."""
     catalog = _REAL / _CATALOGS[name]
     if not catalog.exists():
         return {"absent": "the real inputs do not lie beside this checkout"}
     build(Request(load_recipe(name), folder / name, where, catalog=str(catalog)))
-    return said(check(folder / name, load_rules(), where=where))
+    clean, results = _planted(folder / name, kinds, where)
+    return {**said(clean), "defects": results}
 
 
 def said(report: Report) -> dict[str, Any]:
