@@ -133,15 +133,18 @@ def inputs(stored: Stored, sensor: Sensor, *, tower: ImageTower, statistics: Seq
     Standardised, a pixel without data is 0, its band's mean. Divided, Sentinel-1 takes the mean too, and Sentinel-2
     stays 0, as stored.
     """
-    mean, std = (np.array([getattr(band, name) for band in statistics])[:, None, None] for name in ("mean", "std"))
-    values = stored * sensor.scale
+    mean, std = (
+        np.array([getattr(band, name) for band in statistics], dtype=np.float32)[:, None, None]
+        for name in ("mean", "std")
+    )
+    values = stored.astype(np.float32) * np.float32(sensor.scale)
     if tower.scaling == "standardised" or sensor.name == "s1":
         values = np.where(stored == sensor.nodata, mean, values)
     if tower.scaling == "standardised":
         values = (values - mean) / std
     if tower.bands == "sentinel-2-l1c" and sensor.name == "s2":
         values = np.insert(values, sensor.order.index("B11"), 0, axis=1)
-    return values.astype(np.float32)
+    return values
 
 
 def channels(sensor: Sensor, tower: ImageTower) -> int:

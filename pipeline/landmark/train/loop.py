@@ -65,9 +65,8 @@ def train(corpus: Corpus, wanted: Training) -> Run:
         Diverged: the loss is no number any more (exit 1).
     """
     model, device = wanted.model, pick_device(wanted.device)
-    feed.check_size(corpus, model.image)
     texts = wanted.texts or train_texts(corpus, model)
-    _check(corpus, model, texts)
+    check_trainable(corpus, model, texts)
     folder = weights_folder(model.text.weights) if model.text.weights else None
     identity = _identity(corpus, wanted, folder)
     with held(wanted.out):
@@ -186,7 +185,14 @@ def batch_loss(net: Closp, batch: Batch, objective: Objective, device: torch.dev
     return torch.stack(losses).mean()
 
 
-def _check(corpus: Corpus, model: Model, texts: Mapping[str, Texts]) -> None:
+def check_trainable(corpus: Corpus, model: Model, texts: Mapping[str, Texts]) -> None:
+    """See that a model can learn from a train split, of which `texts` is said.
+
+    Raises:
+        Untrainable: too few samples for a batch, or all of one label set.
+        InputError: images the model cannot average.
+    """
+    feed.check_size(corpus, model.image)
     for sensor, said in texts.items():
         if len(said.ids) < model.budget.batch:
             raise Untrainable(

@@ -19,8 +19,9 @@ from landmark.train.controls import CONTROLS, dealt
 from landmark.train.embed import Opened, embed_block, embed_texts, open_run
 from landmark.train.evaluate import Judged, ranking, report, select
 from landmark.train.feed import Texts
-from landmark.train.loop import Training, train, train_texts
+from landmark.train.loop import Training, check_trainable, train, train_texts
 from landmark.train.metrics import Figures
+from landmark.train.net import pick_device
 from landmark.train.profile import Model
 from landmark.train.trec import read_queries
 
@@ -110,7 +111,9 @@ def validate(corpus: Corpus, wanted: Validation) -> Verdict:
     """
     if len(wanted.seeds) not in (1, *range(_FEWEST_SEEDS, 1000)):
         raise InputError(f"--seeds {len(wanted.seeds)}: an interval needs {_FEWEST_SEEDS} seeds or more (or --smoke)")
+    pick_device(wanted.device)
     texts, names = _texts(corpus, wanted), _names(read_queries(corpus))
+    check_trainable(corpus, wanted.model, texts["train"])
     with held(wanted.out):
         scores = [
             score
