@@ -55,7 +55,7 @@ def test_options_change_the_model(landmark: Run, toy_corpus: Corpus, model_path:
 
 
 def test_smoke_prints_the_small_table(landmark: Run, toy_corpus: Corpus, model_path: Path) -> None:
-    arguments = ("--smoke", "--model", model_path, "--epochs", 30, "--device", "cpu")
+    arguments = ("--smoke", "--model", model_path, "--epochs", 16, "--device", "cpu")
     code, out, err = landmark("validate", toy_corpus.root, *arguments)
     assert code == 0, out + err
     for word in ("real", "shuffled", "random", "mAP above chance", "R-prec", "one seed, no interval", "PASSED"):
