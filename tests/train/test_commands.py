@@ -82,7 +82,13 @@ def test_smoke_prints_the_small_table(landmark: Run, toy_corpus: Corpus, model_p
         (("evaluate", "--from-trec", "none.txt"), ("--from-trec none.txt", "cannot be read")),
         (("evaluate", "--from-trec", "none.txt", "--split", "dev"), ("--split dev", "train, val, test")),
         (("validate", "--seeds", 2), ("--seeds 2", "3 seeds or more")),
-        (("validate", "--seeds", 1), ("3 seeds or more",)),
+        (
+            ("validate", "--seeds", 1),
+            (
+                "--seeds 1",
+                "3 seeds or more",
+            ),
+        ),
         (("validate", "--smoke", "--split", "train"), ("--split train",)),
         (("validate", "--smoke", "--batch", 25), ("do not fill a batch of 25",)),
     ],

@@ -201,6 +201,20 @@ def test_samples_without_labels_or_captions_are_refused(tmp_path: Path) -> None:
         feed.read_texts(mute, "structured", "en")
 
 
+def test_the_first_caption_of_the_style_is_taken(tmp_path: Path) -> None:
+    said = [
+        ("structured", "fr", "eau"),
+        ("natural", "en", "A lake."),
+        ("structured", "en", "water"),
+        ("structured", "en", "b"),
+    ]
+    rest = {"template": "structured@1", "evidence": []}
+    captions = [{"style": style, "lang": lang, "text": text, **rest} for style, lang, text in said]
+    corpus = opened(tmp_path / "c", counts={"train": 3}, sensors=("s2",), captions=captions)
+    assert feed.read_texts(corpus, "structured", "en").captions == ("water",) * 3
+    assert feed.read_texts(corpus, "structured", "fr").captions == ("eau",) * 3
+
+
 def test_a_style_the_corpus_lacks_is_refused(toy_corpus: Corpus) -> None:
     with pytest.raises(Untrainable, match=r"no natural caption in en.*captions: \[natural\]"):
         feed.read_texts(toy_corpus, "natural", "en")

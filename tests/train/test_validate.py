@@ -149,7 +149,7 @@ def test_a_corpus_whose_captions_lie_does_not_pass(tmp_path: Path) -> None:
     """Every sample carries words that another sample's pixels would deserve."""
     corpus = opened(tmp_path / "lies", counts={"train": 24, "test": 24}, sensors=("s2",), lie=True)
     model = load_model(str(model_file(tmp_path, budget={"epochs": 8})))
-    verdict = validate(corpus, Validation(model, tmp_path / "runs", [0], device="cpu", margin=0.2))
+    verdict = validate(corpus, Validation(model, tmp_path / "runs", [0], smoke=True, device="cpu", margin=0.2))
     assert not verdict.passed and all("s2: the lead over" in line for line in verdict.objections)
 
 
@@ -158,9 +158,11 @@ def test_what_cannot_be_validated_is_refused(toy_corpus: Corpus, tmp_path: Path,
     with pytest.raises(InputError, match="--seeds 2: an interval needs 3"):
         validate(toy_corpus, Validation(model, out, [0, 1]))
     with pytest.raises(InputError, match="--split train: give val or test"):
-        validate(toy_corpus, Validation(model, out, [0], split="train"))
+        validate(toy_corpus, Validation(model, out, [0], smoke=True, split="train"))
     with pytest.raises(Untrainable, match="no sample in its test split"):
-        validate(opened(tmp_path / "c", counts={"train": 8}), Validation(model, out, [0]))
+        validate(opened(tmp_path / "c", counts={"train": 8}), Validation(model, out, [0], smoke=True))
+    with pytest.raises(Untrainable, match="8 s1 samples in the val split are too few"):
+        validate(toy_corpus, Validation(model, out, [0], smoke=True, split="val"))
     with pytest.raises(InputError, match="--device tpu"):
-        validate(toy_corpus, Validation(model, out, [0], device="tpu"))
+        validate(toy_corpus, Validation(model, out, [0], smoke=True, device="tpu"))
     assert not out.exists()

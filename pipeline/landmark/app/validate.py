@@ -40,13 +40,12 @@ def validate(
     profile = load_model(model, epochs=epochs, batch=batch, text=text)
     opened = landmark.open(corpus)
     folder = (out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}-validation").resolve()
-    # One seed without --smoke is asked for two, and refused like two: an interval needs three.
-    count = range(seed, seed + (1 if smoke else max(2, seeds)))
     with steps() as progress:
         wanted = Validation(
             profile,
             folder,
-            list(count),
+            list(range(seed, seed + (1 if smoke else seeds))),
+            smoke=smoke,
             split=split,
             margin=margin,
             device=device,

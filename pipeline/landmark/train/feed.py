@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark.base.corpus import Corpus, Sample
@@ -48,7 +50,7 @@ def read_texts(selection: Corpus, style: str, lang: str) -> Texts:
     texts = Texts(
         tuple(table["id"].to_pylist()),
         tuple(frozenset(labels) for labels in table["labels"].to_pylist()),
-        tuple(_caption(captions, style, lang) for captions in table["captions"].to_pylist()),
+        tuple(_captions(table["captions"], style, lang)),
     )
     for id, labels, caption in zip(texts.ids, texts.labels, texts.captions, strict=True):
         if not labels or not caption:
@@ -60,8 +62,17 @@ def read_texts(selection: Corpus, style: str, lang: str) -> Texts:
     return texts
 
 
-def _caption(captions: list[dict[str, str]], style: str, lang: str) -> str:
-    return next((one["text"] for one in captions if (one["style"], one["lang"]) == (style, lang)), "")
+def _captions(column: pa.ChunkedArray, style: str, lang: str) -> list[str]:
+    """The first caption of a style and language in each row, empty where there is none.
+
+    Evidence and other captions stay in Arrow: as Python objects those of Europe would fill the memory.
+    """
+    rows = column.combine_chunks()
+    flat = pc.list_flatten(rows)
+    wanted = pc.and_(pc.equal(pc.struct_field(flat, "style"), style), pc.equal(pc.struct_field(flat, "lang"), lang))
+    texts = pc.struct_field(flat, "text").filter(wanted).to_pylist()
+    found = dict(zip(reversed(pc.list_parent_indices(rows).filter(wanted).to_pylist()), reversed(texts), strict=True))
+    return [found.get(row, "") for row in range(len(rows))]
 
 
 def check_size(corpus: Corpus, tower: ImageTower) -> None:

@@ -29,6 +29,7 @@ REAL = "real"
 ARMS = (REAL, *CONTROLS)
 _LEVEL = 0.95
 _FEWEST_SEEDS = 3
+_FEWEST_JUDGED = 10
 
 AllTexts = Mapping[str, Mapping[str, Texts]]
 
@@ -39,7 +40,8 @@ class Validation:
 
     Attributes:
         out: Folder of its trainings; those that are finished are not repeated.
-        seeds: One training of each arm a seed; a single one is a smoke test, without intervals.
+        seeds: One training of each arm a seed.
+        smoke: One seed will do: a first look, without intervals.
         margin: How far the real arm must lie above each control, in mAP.
         progress: Makes the callback of a training, told seed and arm.
     """
@@ -47,6 +49,7 @@ class Validation:
     model: Model
     out: Path
     seeds: Sequence[int]
+    smoke: bool = False
     split: str = "test"
     margin: float = 0.05
     device: str = "auto"
@@ -106,10 +109,10 @@ def validate(corpus: Corpus, wanted: Validation) -> Verdict:
     95 % interval of the paired difference, and the controls lie at chance.
 
     Raises:
-        InputError: two seeds, or no such split.
+        InputError: too few seeds, or no such split.
         LandmarkError: the corpus cannot be learnt or judged.
     """
-    if len(wanted.seeds) not in (1, *range(_FEWEST_SEEDS, 1000)):
+    if len(wanted.seeds) < _FEWEST_SEEDS and not wanted.smoke:
         raise InputError(f"--seeds {len(wanted.seeds)}: an interval needs {_FEWEST_SEEDS} seeds or more (or --smoke)")
     pick_device(wanted.device)
     texts, names = _texts(corpus, wanted), _names(read_queries(corpus))
@@ -137,7 +140,12 @@ def _texts(corpus: Corpus, wanted: Validation) -> AllTexts:
     """What is said of every split; refuses before anything is trained."""
     if wanted.split not in SPLITS[1:]:
         raise InputError(f"--split {wanted.split}: give val or test; what was learnt by heart proves nothing")
-    select(corpus, wanted.split)
+    for sensor, of in corpus.manifest.samples.items():
+        if 0 < len(select(corpus, wanted.split).select(sensor=sensor)) < _FEWEST_JUDGED:
+            raise Untrainable(
+                f"{corpus.root}: {of[wanted.split]} {sensor} samples in the {wanted.split} split are too few to judge"
+                f" by; {_FEWEST_JUDGED} are the least (--split takes another)"
+            )
     kept = [split for split in SPLITS if len(corpus.select(split=split))]
     texts = {split: train_texts(corpus, wanted.model, split) for split in kept}
     if lacking := sorted(set(texts[wanted.split]) - set(texts.get("train", {}))):
