@@ -3,7 +3,7 @@
 A small feed for corpora that fit a disk twice; batches are chosen by `train/schedule.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from landmark.train.profile import ImageTower, Model, Stat
 
 # Rows decoded, scaled or embedded at a time.
 BLOCK = 64
+
+# Told (stage, done, of, remark).
+Progress = Callable[[str, int, int, str], None]
 
 Stored = NDArray[np.uint16] | NDArray[np.int16]
 
@@ -100,7 +103,11 @@ def pixel_blocks(selection: Corpus, sensor: Sensor, factor: int) -> Iterator[Sto
         yield np.stack(waiting)
 
 
-def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path) -> Stored:
+def silent(stage: str, done: int, of: int, remark: str) -> None:
+    """Progress nobody looks at."""
+
+
+def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path, progress: Progress = silent) -> Stored:
     """Memory-mapped pixels (sample, band, y, x), as stored; the file is written whole, unless it stands already."""
     profile, factor = load_sensor(sensor), model.image.downsample
     edge = selection.manifest.patch_px // factor
@@ -113,6 +120,7 @@ def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path) -> St
             for block in pixel_blocks(selection, profile, factor):
                 target[row : row + len(block)] = block
                 row += len(block)
+                progress(f"decode {sensor}", row, len(selection), "")
             target.flush()
     pixels: Stored = np.load(path, mmap_mode="r")
     return pixels

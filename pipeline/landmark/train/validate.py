@@ -1,7 +1,7 @@
 """Does a corpus teach what it says? A model trained on it must beat the same model trained on meaningless words."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from landmark.train import feed
 from landmark.train.controls import CONTROLS, dealt
 from landmark.train.embed import Opened, embed_block, embed_texts, open_run
 from landmark.train.evaluate import Judged, ranking, report, select
-from landmark.train.feed import Texts
+from landmark.train.feed import Progress, Texts
 from landmark.train.loop import Training, check_trainable, train, train_texts
 from landmark.train.metrics import Figures
 from landmark.train.net import pick_device
@@ -43,7 +43,7 @@ class Validation:
         seeds: One training of each arm a seed.
         smoke: One seed will do: a first look, without intervals.
         margin: How far the real arm must lie above each control, in mAP.
-        progress: Makes the callback of a training, told seed and arm.
+        progress: Told stage (seed and arm in front), done, of, and how the loss goes.
     """
 
     model: Model
@@ -53,7 +53,7 @@ class Validation:
     split: str = "test"
     margin: float = 0.05
     device: str = "auto"
-    progress: Callable[[int, str], Callable[[int, int, float, float], None]] = lambda *_: lambda *_: None
+    progress: Progress = feed.silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,6 @@ def _judge(
     """Train one arm, and ask it the queries its own words make, one sensor at a time."""
     mark = digest([corpus.manifest.content, wanted.model.model_dump(mode="json")])[:8]
     folder = wanted.out / f"seed{seed}-{arm}-{mark}"
-    progress = wanted.progress(seed, arm)
     train(
         corpus,
         Training(
@@ -175,7 +174,7 @@ def _judge(
             arm=arm,
             texts=texts["train"],
             pixels=wanted.out,
-            progress=progress,
+            progress=lambda stage, *rest: wanted.progress(f"seed {seed}, {arm}: {stage}", *rest),
         ),
     )
     opened = open_run(folder, wanted.device)
