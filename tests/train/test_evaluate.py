@@ -114,7 +114,7 @@ def test_a_query_the_ranking_does_not_answer_counts_as_failed(toy_corpus: Corpus
         ("trees Q0 s1_test_000 1 high x", "line 2: want"),
         ("volcano Q0 s1_test_000 1 0.5 x", "line 2: the corpus has no query 'volcano'"),
         ("trees Q0 s1_train_000 1 0.5 x", "line 2: the split has no sample 's1_train_000'; --split"),
-        ("trees Q0 s1_test_001 2 0.5 x", "line 2: 's1_test_001' stands twice"),
+        ("trees Q0 s1_test_001 2 0.5 x", "'s1_test_001' stands twice for query 'trees'"),
         ("trees Q0 s1_test_000 2 nan x", "line 2: 's1_test_000' has no score"),
     ],
 )

@@ -11,6 +11,7 @@ from landmark.base.corpus import Corpus
 from landmark.base.errors import InputError, Untrainable
 from landmark.base.relevance import grade, make_queries
 from landmark.train.controls import dealt, random, shuffled
+from landmark.train.evaluate import evaluate_run
 from landmark.train.feed import Texts
 from landmark.train.loop import train_texts
 from landmark.train.metrics import judge, mean_figures
@@ -139,6 +140,11 @@ def test_colours_are_proven_learnable(large: Corpus, tmp_path: Path) -> None:
         for control in ARMS[1:]:
             low = outcome.lead[control].low
             assert abs(outcome.arms[control].mean) < 0.1 and low is not None and low > 0.1
+    (first,) = (tmp_path / "runs").glob("seed0-real-*")
+    own = evaluate_run(large, first, split="test", k=10, device="cpu").sensors
+    for score in verdict.scores:
+        if (score.arm, score.seed) == ("real", 0):
+            assert score.figures.map == pytest.approx(own[score.sensor].map, abs=1e-6)
     assert len(verdict.scores) == 3 * 3 * 2 and not list((tmp_path / "runs").glob("*.npy"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")}
     assert validate(large, wanted) == verdict
