@@ -27,9 +27,9 @@ class Stop(Exception):
     pass
 
 
-def stop_at(step: int) -> Callable[[int, int, float, float], None]:
-    def progress(done: int, *_: object) -> None:
-        if done == step:
+def stop_at(step: int) -> Callable[[str, int, int, str], None]:
+    def progress(stage: str, done: int, of: int, remark: str) -> None:
+        if (stage, done) == ("train", step):
             raise Stop
 
     return progress
@@ -68,8 +68,8 @@ def test_interrupted_at_any_step_and_resumed_is_uninterrupted(
 def test_a_resumed_training_repeats_no_step_that_is_saved(toy_corpus: Corpus, asked: Training) -> None:
     seen: list[int] = []
 
-    def note(done: int, *_: object) -> None:
-        seen.append(done)
+    def note(stage: str, done: int, of: int, remark: str) -> None:
+        seen.extend([done] if stage == "train" else [])
 
     with pytest.raises(Stop):
         train(toy_corpus, replace(asked, progress=stop_at(8)))
@@ -85,7 +85,7 @@ from landmark.train.loop import Training, train
 from landmark.train.profile import load_model
 torch.set_num_threads(1)
 corpus, model, out = sys.argv[1:]
-say = lambda step, *_: print(step, flush=True)
+say = lambda stage, step, *_: print(stage, step, flush=True)
 train(landmark.open(corpus), Training(load_model(model), Path(out), device="cpu", save_every=1, progress=say))
 """
 
@@ -96,7 +96,7 @@ def test_killed_and_started_again_is_uninterrupted(
     command = [sys.executable, "-c", SCRIPT, str(toy_corpus.root), str(model_path), str(asked.out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        while process.stdout.readline().strip() != "4":
+        while process.stdout.readline().strip() != "train 4":
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
     assert not read_run(asked.out).finished

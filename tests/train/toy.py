@@ -37,9 +37,13 @@ def toy(
     *,
     sensors: tuple[str, ...] = ("s1", "s2"),
     seed: int = 0,
+    lie: bool = False,
     **changes: Any,
 ) -> Path:
-    """Seal `counts` samples of each sensor; a class alone, or two, decide the mean of the bands."""
+    """Seal `counts` samples of each sensor; a class alone, or two, decide the mean of the bands.
+
+    With `lie` each sample carries the words of another.
+    """
     chance = np.random.default_rng(seed)
     rows = [
         coloured(f"{sensor}_{split}_{number:03d}", split, chance, **changes)
@@ -47,6 +51,9 @@ def toy(
         for split, count in counts.items()
         for number in range(count)
     ]
+    if lie:
+        others = [{name: row[name] for name in ("labels", "captions")} for row in rows]
+        rows = [row | others[place] for row, place in zip(rows, chance.permutation(len(rows)), strict=True)]
     for sensor in sensors:
         stage(folder, f"{sensor}_unit", [row for row in rows if row["sensor"] == sensor])
     packed = [each[1:] for each in pack(folder, plan_of(rows))]

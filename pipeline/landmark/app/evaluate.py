@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from landmark.app import options
-from landmark.app.train import CorpusFolder, Device
+from landmark.app.train import CorpusFolder, Device, progress_shown
 from landmark.base.errors import InputError
 
 _COLUMNS = ("mAP", "chance", "above", "R-prec", "chance", "nDCG@{k}", "MRR", "Hit@{k}")
@@ -38,7 +38,8 @@ def evaluate(
     opened = landmark.open(corpus)
     if run is not None:
         require_libraries()
-        report = evaluate_run(opened, run, split=split, k=k, device=device, trec_file=trec)
+        with progress_shown() as progress:
+            report = evaluate_run(opened, run, split=split, k=k, device=device, trec_file=trec, progress=progress)
     else:
         assert from_trec is not None
         report = evaluate_trec(opened, from_trec, split=split, k=k)

@@ -13,9 +13,7 @@ from landmark.app import options
 from landmark.app.console import reporting
 from landmark.unit import Tally
 
-_LOSS_EVERY_S = 10.0
-
-Steps = Callable[[int, int, float, float], None]
+_REMARK_EVERY_S = 10.0
 
 CorpusFolder = Annotated[Path, typer.Argument(help="A sealed corpus.", metavar="CORPUS")]
 ModelName = Annotated[str, typer.Option("--model", help="A model by name or path: tiny, closp, closp-paper.")]
@@ -53,8 +51,8 @@ def train(
     profile = load_model(model, epochs=epochs, batch=batch, text=text)
     opened = landmark.open(corpus)
     folder = (out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}").resolve()
-    with steps() as progress:
-        wanted = Training(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress("train"))
+    with progress_shown() as progress:
+        wanted = Training(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress)
         run = learn(opened, wanted)
     last = run.history[-1]
     typer.echo(
@@ -66,19 +64,16 @@ def train(
 
 
 @contextmanager
-def steps() -> Iterator[Callable[[str], Steps]]:
-    """Makes the progress callbacks of trainings, by name: a bar or lines, and now and then loss and learning rate."""
+def progress_shown() -> Iterator[Callable[[str, int, int, str], None]]:
+    """A progress callback for (stage, done, of, remark): a bar or lines, and now and then the remark."""
     log = logging.getLogger(__name__)
     last: dict[str, float] = {}
     with reporting() as report:
 
-        def named(stage: str) -> Steps:
-            def progress(step: int, of: int, loss: float, rate: float) -> None:
-                report(stage, step, of, Tally.zero())
-                if step == of or time.monotonic() - last.get(stage, float("-inf")) >= _LOSS_EVERY_S:
-                    last[stage] = time.monotonic()
-                    log.info("%s: step %d of %d: loss %.3f, learning rate %.2e", stage, step, of, loss, rate)
+        def progress(stage: str, done: int, of: int, remark: str) -> None:
+            report(stage, done, of, Tally.zero())
+            if remark and (done == of or time.monotonic() - last.get(stage, float("-inf")) >= _REMARK_EVERY_S):
+                last[stage] = time.monotonic()
+                log.info("%s: step %d of %d: %s", stage, done, of, remark)
 
-            return progress
-
-        yield named
+        yield progress

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from landmark.app import options
-from landmark.app.train import Batch, CorpusFolder, Device, Epochs, ModelName, TextWeights, steps
+from landmark.app.train import Batch, CorpusFolder, Device, Epochs, ModelName, TextWeights, progress_shown
 
 
 def validate(
@@ -40,17 +40,16 @@ def validate(
     profile = load_model(model, epochs=epochs, batch=batch, text=text)
     opened = landmark.open(corpus)
     folder = (out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}-validation").resolve()
-    # One seed without --smoke is asked for two, and refused like two: an interval needs three.
-    count = range(seed, seed + (1 if smoke else max(2, seeds)))
-    with steps() as progress:
+    with progress_shown() as progress:
         wanted = Validation(
             profile,
             folder,
-            list(count),
+            list(range(seed, seed + (1 if smoke else seeds))),
+            smoke=smoke,
             split=split,
             margin=margin,
             device=device,
-            progress=lambda number, arm: progress(f"seed {number}, {arm}"),
+            progress=progress,
         )
         verdict = prove(opened, wanted)
     told = {**asdict(verdict), "passed": verdict.passed}

@@ -180,6 +180,8 @@ def _state(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor
 def _write(path: Path, tensors: Mapping[str, Tensor]) -> File:
     with appearing(path) as partial:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+        # safetensors lets nobody but the owner read what it writes.
+        partial.chmod(0o644)
     return File(path=path.name, sha256=file_sha256(path))
 
 

@@ -15,7 +15,7 @@ from landmark.base.profiles import load_sensor
 from landmark.train import feed
 from landmark.train.checkpoint import Run, read_run
 from landmark.train.closp import Closp
-from landmark.train.feed import Stored
+from landmark.train.feed import Progress, Stored
 from landmark.train.net import pick_device, stored_net
 from landmark.train.text import Tokenize
 
@@ -48,7 +48,7 @@ def open_run(folder: Path, device: str = "auto") -> Opened:
 
 
 @torch.no_grad()
-def embed_split(opened: Opened, corpus: Corpus, split: str) -> NDArray[np.float32]:
+def embed_split(opened: Opened, corpus: Corpus, split: str, progress: Progress = feed.silent) -> NDArray[np.float32]:
     """Unit vectors (sample, d) of a split, in the corpus's order; pixels pass through a block at a time.
 
     Raises:
@@ -64,10 +64,12 @@ def embed_split(opened: Opened, corpus: Corpus, split: str) -> NDArray[np.float3
             raise Untrainable(
                 f"{corpus.root} has {name} images, and the run learnt {', '.join(opened.run.sensors)} only"
             )
-        blocks = feed.pixel_blocks(
-            selection.select(sensor=name), load_sensor(name), opened.run.identity.model.image.downsample
-        )
-        vectors[of == name] = np.concatenate([embed_block(opened, name, block) for block in blocks])
+        mine, done = np.flatnonzero(of == name), 0
+        factor = opened.run.identity.model.image.downsample
+        for block in feed.pixel_blocks(selection.select(sensor=name), load_sensor(name), factor):
+            vectors[mine[done : done + len(block)]] = embed_block(opened, name, block)
+            done += len(block)
+            progress(f"embed {name}", done, len(mine), "")
     return vectors
 
 

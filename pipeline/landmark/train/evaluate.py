@@ -12,6 +12,7 @@ from landmark.base.errors import InputError, Untrainable
 from landmark.base.recipe import SPLITS
 from landmark.base.relevance import Query
 from landmark.train import trec
+from landmark.train.feed import Progress, silent
 from landmark.train.metrics import Figures, Judgement, Order, judge, mean_figures, order_of, score_blocks, tie_ranks
 
 
@@ -70,7 +71,14 @@ def select(corpus: Corpus, split: str) -> Corpus:
 
 
 def evaluate_run(
-    corpus: Corpus, folder: Path, *, split: str, k: int, device: str = "auto", trec_file: Path | None = None
+    corpus: Corpus,
+    folder: Path,
+    *,
+    split: str,
+    k: int,
+    device: str = "auto",
+    trec_file: Path | None = None,
+    progress: Progress = silent,
 ) -> Report:
     """The figures of a finished run; with `trec_file` its rankings are written too.
 
@@ -80,7 +88,7 @@ def evaluate_run(
     from landmark.train.embed import embed_split, embed_texts, open_run
 
     judged, run = judged_split(corpus, split), open_run(folder, device)
-    images = embed_split(run, corpus, split)
+    images = embed_split(run, corpus, split, progress)
     texts = embed_texts(run, [query.text for query in judged.queries])
     ranked = ranking(texts, images, judged.ids)
     if trec_file is None:

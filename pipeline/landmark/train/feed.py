@@ -3,11 +3,13 @@
 A small feed for corpora that fit a disk twice; batches are chosen by `train/schedule.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark.base.corpus import Corpus, Sample
@@ -19,6 +21,9 @@ from landmark.train.profile import ImageTower, Model, Stat
 
 # Rows decoded, scaled or embedded at a time.
 BLOCK = 64
+
+# Told (stage, done, of, remark).
+Progress = Callable[[str, int, int, str], None]
 
 Stored = NDArray[np.uint16] | NDArray[np.int16]
 
@@ -48,7 +53,7 @@ def read_texts(selection: Corpus, style: str, lang: str) -> Texts:
     texts = Texts(
         tuple(table["id"].to_pylist()),
         tuple(frozenset(labels) for labels in table["labels"].to_pylist()),
-        tuple(_caption(captions, style, lang) for captions in table["captions"].to_pylist()),
+        tuple(_captions(table["captions"], style, lang)),
     )
     for id, labels, caption in zip(texts.ids, texts.labels, texts.captions, strict=True):
         if not labels or not caption:
@@ -60,8 +65,17 @@ def read_texts(selection: Corpus, style: str, lang: str) -> Texts:
     return texts
 
 
-def _caption(captions: list[dict[str, str]], style: str, lang: str) -> str:
-    return next((one["text"] for one in captions if (one["style"], one["lang"]) == (style, lang)), "")
+def _captions(column: pa.ChunkedArray, style: str, lang: str) -> list[str]:
+    """The first caption of a style and language in each row, empty where there is none.
+
+    Evidence and other captions stay in Arrow: as Python objects those of Europe would fill the memory.
+    """
+    rows = column.combine_chunks()
+    flat = pc.list_flatten(rows)
+    wanted = pc.and_(pc.equal(pc.struct_field(flat, "style"), style), pc.equal(pc.struct_field(flat, "lang"), lang))
+    texts = pc.struct_field(flat, "text").filter(wanted).to_pylist()
+    found = dict(zip(reversed(pc.list_parent_indices(rows).filter(wanted).to_pylist()), reversed(texts), strict=True))
+    return [found.get(row, "") for row in range(len(rows))]
 
 
 def check_size(corpus: Corpus, tower: ImageTower) -> None:
@@ -89,7 +103,11 @@ def pixel_blocks(selection: Corpus, sensor: Sensor, factor: int) -> Iterator[Sto
         yield np.stack(waiting)
 
 
-def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path) -> Stored:
+def silent(stage: str, done: int, of: int, remark: str) -> None:
+    """Progress nobody looks at."""
+
+
+def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path, progress: Progress = silent) -> Stored:
     """Memory-mapped pixels (sample, band, y, x), as stored; the file is written whole, unless it stands already."""
     profile, factor = load_sensor(sensor), model.image.downsample
     edge = selection.manifest.patch_px // factor
@@ -102,6 +120,7 @@ def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path) -> St
             for block in pixel_blocks(selection, profile, factor):
                 target[row : row + len(block)] = block
                 row += len(block)
+                progress(f"decode {sensor}", row, len(selection), "")
             target.flush()
     pixels: Stored = np.load(path, mmap_mode="r")
     return pixels
@@ -133,15 +152,18 @@ def inputs(stored: Stored, sensor: Sensor, *, tower: ImageTower, statistics: Seq
     Standardised, a pixel without data is 0, its band's mean. Divided, Sentinel-1 takes the mean too, and Sentinel-2
     stays 0, as stored.
     """
-    mean, std = (np.array([getattr(band, name) for band in statistics])[:, None, None] for name in ("mean", "std"))
-    values = stored * sensor.scale
+    mean, std = (
+        np.array([getattr(band, name) for band in statistics], dtype=np.float32)[:, None, None]
+        for name in ("mean", "std")
+    )
+    values = stored.astype(np.float32) * np.float32(sensor.scale)
     if tower.scaling == "standardised" or sensor.name == "s1":
         values = np.where(stored == sensor.nodata, mean, values)
     if tower.scaling == "standardised":
         values = (values - mean) / std
     if tower.bands == "sentinel-2-l1c" and sensor.name == "s2":
         values = np.insert(values, sensor.order.index("B11"), 0, axis=1)
-    return values.astype(np.float32)
+    return values
 
 
 def channels(sensor: Sensor, tower: ImageTower) -> int:

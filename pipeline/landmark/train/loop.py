@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from landmark.train import feed
 from landmark.train.batches import Batch, Batches, Lesson, steps_per_epoch
 from landmark.train.checkpoint import Epoch, File, Identity, Run, load_state, save, standing
 from landmark.train.closp import Closp
-from landmark.train.feed import Texts
+from landmark.train.feed import Progress, Texts
 from landmark.train.loss import contrast, similarity
 from landmark.train.net import keep_text, new_net, pick_device, stored_net
 from landmark.train.profile import Model, Objective
@@ -40,7 +40,7 @@ class Training:
         texts: Of a control, per sensor, in place of the corpus's own.
         pixels: Folder of the decoded pixels, kept when the training ends; None decodes into `out` for as long as it
             lasts.
-        progress: Told (step, of, loss, learning rate).
+        progress: Told stage, done, of, and how the loss goes.
     """
 
     model: Model
@@ -51,7 +51,7 @@ class Training:
     arm: str = "real"
     texts: Mapping[str, Texts] | None = None
     pixels: Path | None = None
-    progress: Callable[[int, int, float, float], None] = lambda *_: None
+    progress: Progress = feed.silent
 
 
 def train(corpus: Corpus, wanted: Training) -> Run:
@@ -65,9 +65,8 @@ def train(corpus: Corpus, wanted: Training) -> Run:
         Diverged: the loss is no number any more (exit 1).
     """
     model, device = wanted.model, pick_device(wanted.device)
-    feed.check_size(corpus, model.image)
     texts = wanted.texts or train_texts(corpus, model)
-    _check(corpus, model, texts)
+    check_trainable(corpus, model, texts)
     folder = weights_folder(model.text.weights) if model.text.weights else None
     identity = _identity(corpus, wanted, folder)
     with held(wanted.out):
@@ -144,7 +143,8 @@ class _Loop:
                 losses = []
             if not losses or (self._wanted.save_every and done % self._wanted.save_every == 0):
                 self._save(done, history, losses)
-            self._wanted.progress(done, self._run.steps, loss, rate)
+            remark = f"loss {loss:.3f}, learning rate {rate:.2e}"
+            self._wanted.progress("train", done, self._run.steps, remark)
         if self._wanted.pixels is None:
             feed.discard(self._wanted.out)
         return self._run
@@ -186,7 +186,14 @@ def batch_loss(net: Closp, batch: Batch, objective: Objective, device: torch.dev
     return torch.stack(losses).mean()
 
 
-def _check(corpus: Corpus, model: Model, texts: Mapping[str, Texts]) -> None:
+def check_trainable(corpus: Corpus, model: Model, texts: Mapping[str, Texts]) -> None:
+    """See that a model can learn from a train split, of which `texts` is said.
+
+    Raises:
+        Untrainable: too few samples for a batch, or all of one label set.
+        InputError: images the model cannot average.
+    """
+    feed.check_size(corpus, model.image)
     for sensor, said in texts.items():
         if len(said.ids) < model.budget.batch:
             raise Untrainable(
@@ -219,7 +226,7 @@ def _lessons(corpus: Corpus, wanted: Training, texts: Mapping[str, Texts], run: 
     store, lessons = wanted.pixels or wanted.out, {}
     for name, said in texts.items():
         selection = corpus.select(split="train", sensor=name)
-        pixels = feed.decoded(selection, wanted.model, sensor=name, folder=store)
+        pixels = feed.decoded(selection, wanted.model, sensor=name, folder=store, progress=wanted.progress)
         known = run.statistics.get(load_sensor(name).name) if run else None
         lessons[name] = Lesson(pixels, said, known or feed.measure(pixels, load_sensor(name)))
     return lessons

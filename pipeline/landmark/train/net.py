@@ -13,7 +13,7 @@ from landmark.train.profile import Model
 from landmark.train.text import Tokenize, from_words, pretrained, without_weights
 from landmark.train.weights import load_image_weights
 
-_TEXT_FILES = ("*.json", "vocab.txt")
+_TEXT_FILES = ("config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt")
 
 
 def pick_device(name: str) -> torch.device:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from landmark.base.errors import InputError
@@ -81,7 +82,7 @@ def pretrained(profile: TextTower, folder: Path) -> Text:
     _hush()
     try:
         return Text(_tokenizer(profile, folder), AutoModel.from_pretrained(folder, local_files_only=True))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(f"--text {folder}: not a text tower transformers can read: {error}") from error
 
 

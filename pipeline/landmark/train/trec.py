@@ -1,6 +1,8 @@
 """Queries, judgements and rankings in TREC's formats, read and written."""
 
 import json
+import math
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -88,19 +90,28 @@ def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> li
         InputError: not such a file, or of unknown queries or documents, or with a document twice.
     """
     row_of, column_of, ties = _places([query.id for query in queries]), _places(ids), tie_ranks(ids)
-    found: list[dict[int, float]] = [{} for _ in queries]
+    found = [(array("q"), array("d")) for _ in queries]
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                _take(line, f"--from-trec {path}: line {number}", found, row_of, column_of)
+                row, column, score = _read_line(line, f"--from-trec {path}: line {number}", row_of, column_of)
+                found[row][0].append(column)
+                found[row][1].append(score)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--from-trec {path}: cannot be read: {error}") from error
-    return [_ordered(one, ties) for one in found]
+    orders = []
+    for query, (columns, scores) in zip(queries, found, strict=True):
+        places = np.array(columns, dtype=np.int64)
+        named, times = np.unique(places, return_counts=True)
+        if (times > 1).any():
+            twice = ids[int(named[times > 1][0])]
+            raise InputError(f"--from-trec {path}: {twice!r} stands twice for query {query.id!r}")
+        orders.append(places[order_of(np.array(scores), ties[places])])
+    return orders
 
 
-def _take(
-    line: str, where: str, found: list[dict[int, float]], row_of: dict[str, int], column_of: dict[str, int]
-) -> None:
+def _read_line(line: str, where: str, row_of: dict[str, int], column_of: dict[str, int]) -> tuple[int, int, float]:
+    """Query, document and score of a line, the first two as places."""
     try:
         query, _, id, _, score, _ = line.split()
         value = float(score)
@@ -110,15 +121,9 @@ def _take(
         raise InputError(f"{where}: the corpus has no query {query!r}")
     if id not in column_of:
         raise InputError(f"{where}: the split has no sample {id!r}; --split says which is judged")
-    if np.isnan(value) or column_of[id] in found[row_of[query]]:
-        raise InputError(f"{where}: {id!r} {'has no score' if np.isnan(value) else 'stands twice'} for query {query!r}")
-    found[row_of[query]][column_of[id]] = value
-
-
-def _ordered(scores: dict[int, float], ties: Order) -> Order:
-    places = np.fromiter(scores.keys(), dtype=np.int64, count=len(scores))
-    values = np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
-    return places[order_of(values, ties[places])]
+    if math.isnan(value):
+        raise InputError(f"{where}: {id!r} has no score")
+    return row_of[query], column_of[id], value
 
 
 def _places(names: Iterable[str]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Does a corpus teach what it says? A model trained on it must beat the same model trained on meaningless words."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from landmark.train import feed
 from landmark.train.controls import CONTROLS, dealt
 from landmark.train.embed import Opened, embed_block, embed_texts, open_run
 from landmark.train.evaluate import Judged, ranking, report, select
-from landmark.train.feed import Texts
-from landmark.train.loop import Training, train, train_texts
+from landmark.train.feed import Progress, Texts
+from landmark.train.loop import Training, check_trainable, train, train_texts
 from landmark.train.metrics import Figures
+from landmark.train.net import pick_device
 from landmark.train.profile import Model
 from landmark.train.trec import read_queries
 
@@ -28,6 +29,7 @@ REAL = "real"
 ARMS = (REAL, *CONTROLS)
 _LEVEL = 0.95
 _FEWEST_SEEDS = 3
+_FEWEST_JUDGED = 10
 
 AllTexts = Mapping[str, Mapping[str, Texts]]
 
@@ -38,18 +40,20 @@ class Validation:
 
     Attributes:
         out: Folder of its trainings; those that are finished are not repeated.
-        seeds: One training of each arm a seed; a single one is a smoke test, without intervals.
+        seeds: One training of each arm a seed.
+        smoke: One seed will do: a first look, without intervals.
         margin: How far the real arm must lie above each control, in mAP.
-        progress: Makes the callback of a training, told seed and arm.
+        progress: Told stage (seed and arm in front), done, of, and how the loss goes.
     """
 
     model: Model
     out: Path
     seeds: Sequence[int]
+    smoke: bool = False
     split: str = "test"
     margin: float = 0.05
     device: str = "auto"
-    progress: Callable[[int, str], Callable[[int, int, float, float], None]] = lambda *_: lambda *_: None
+    progress: Progress = feed.silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,14 @@ def validate(corpus: Corpus, wanted: Validation) -> Verdict:
     95 % interval of the paired difference, and the controls lie at chance.
 
     Raises:
-        InputError: two seeds, or no such split.
+        InputError: too few seeds, or no such split.
         LandmarkError: the corpus cannot be learnt or judged.
     """
-    if len(wanted.seeds) not in (1, *range(_FEWEST_SEEDS, 1000)):
+    if len(wanted.seeds) < _FEWEST_SEEDS and not wanted.smoke:
         raise InputError(f"--seeds {len(wanted.seeds)}: an interval needs {_FEWEST_SEEDS} seeds or more (or --smoke)")
+    pick_device(wanted.device)
     texts, names = _texts(corpus, wanted), _names(read_queries(corpus))
+    check_trainable(corpus, wanted.model, texts["train"])
     with held(wanted.out):
         scores = [
             score
@@ -134,7 +140,12 @@ def _texts(corpus: Corpus, wanted: Validation) -> AllTexts:
     """What is said of every split; refuses before anything is trained."""
     if wanted.split not in SPLITS[1:]:
         raise InputError(f"--split {wanted.split}: give val or test; what was learnt by heart proves nothing")
-    select(corpus, wanted.split)
+    for sensor, of in corpus.manifest.samples.items():
+        if 0 < len(select(corpus, wanted.split).select(sensor=sensor)) < _FEWEST_JUDGED:
+            raise Untrainable(
+                f"{corpus.root}: {of[wanted.split]} {sensor} samples in the {wanted.split} split are too few to judge"
+                f" by; {_FEWEST_JUDGED} are the least (--split takes another)"
+            )
     kept = [split for split in SPLITS if len(corpus.select(split=split))]
     texts = {split: train_texts(corpus, wanted.model, split) for split in kept}
     if lacking := sorted(set(texts[wanted.split]) - set(texts.get("train", {}))):
@@ -153,7 +164,6 @@ def _judge(
     """Train one arm, and ask it the queries its own words make, one sensor at a time."""
     mark = digest([corpus.manifest.content, wanted.model.model_dump(mode="json")])[:8]
     folder = wanted.out / f"seed{seed}-{arm}-{mark}"
-    progress = wanted.progress(seed, arm)
     train(
         corpus,
         Training(
@@ -164,7 +174,7 @@ def _judge(
             arm=arm,
             texts=texts["train"],
             pixels=wanted.out,
-            progress=progress,
+            progress=lambda stage, *rest: wanted.progress(f"seed {seed}, {arm}: {stage}", *rest),
         ),
     )
     opened = open_run(folder, wanted.device)
