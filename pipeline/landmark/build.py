@@ -12,6 +12,7 @@ from landmark import draw, lockfile, pack
 from landmark.base.errors import DiskTooSmall, InputsChanged, NeedsConsent, OtherRecipe
 from landmark.base.files import load
 from landmark.base.manifest import Lock, Manifest, Projection, is_sealed, read_document
+from landmark.base.outcomes import Tally
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import held, sweep
@@ -20,7 +21,7 @@ from landmark.planning import estimate, make_plan
 from landmark.run import Lost, MapUnits, Where, running
 from landmark.sealing import project, reopen, seal, unprojected
 from landmark.setting import Setting, prepare
-from landmark.unit import Tally, Unit, carry_out, give_up, units
+from landmark.unit import Unit, carry_out, give_up, units
 
 log = logging.getLogger(__name__)
 

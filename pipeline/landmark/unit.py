@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from landmark.base.archive import Acquisition
 from landmark.base.errors import LandmarkError
-from landmark.base.outcomes import Outcome
+from landmark.base.outcomes import Outcome, Tally
 from landmark.base.projection import LONLAT, projected, unwrapped
 from landmark.base.schemas import runs, staging_schema
 from landmark.base.taxonomy import Fractions, LabelVintage, Meaning
@@ -55,28 +55,6 @@ class Unit:
     cover: pa.Table
     wording: Wording
     target: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How a unit went: samples written, and the others by reason."""
-
-    written: int
-    dropped: Counter[str]
-    failed: Counter[str]
-
-    @classmethod
-    def zero(cls) -> "Tally":
-        """Nothing yet."""
-        return cls(0, Counter(), Counter())
-
-    @property
-    def all(self) -> int:
-        """Samples of known fate."""
-        return self.written + self.dropped.total() + self.failed.total()
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.written + other.written, self.dropped + other.dropped, self.failed + other.failed)
 
 
 def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Staging) -> Iterator[Unit]:

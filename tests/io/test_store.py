@@ -55,7 +55,7 @@ def test_a_held_folder_refuses_a_second_holder_and_is_free_afterwards(tmp_path):
     folder = tmp_path / "corpus"
     with held(folder):
         (folder / "kept").touch()
-        with pytest.raises(Busy, match=r"corpus: another build is running there"), held(folder):
+        with pytest.raises(Busy, match=r"corpus: another landmark command is at work there"), held(folder):
             pass
     with held(folder):
         pass

@@ -9,6 +9,7 @@ import typer
 
 from landmark.app import options
 from landmark.app.console import reporting
+from landmark.base.outcomes import Tally
 
 _SHOWN = 3
 
@@ -42,7 +43,6 @@ def check(
     from landmark import quality
     from landmark.io.store import write_bytes
     from landmark.run import Where
-    from landmark.unit import Tally
 
     wanted, where = quality.load_rules(rules), Where(options.processes(workers), scheduler)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from landmark.unit import Tally
+from landmark.base.outcomes import Tally
 
 _LINE_EVERY_S = 5.0
 

@@ -11,7 +11,7 @@ import typer
 
 from landmark.app import options
 from landmark.app.console import reporting
-from landmark.unit import Tally
+from landmark.base.outcomes import Tally
 
 _REMARK_EVERY_S = 10.0
 

@@ -1,5 +1,6 @@
 """Why a planned sample is not in the corpus: one closed list of reasons."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -69,6 +70,28 @@ class Outcome:
     def final(self) -> bool:
         """True for a drop, false for a failure worth another try."""
         return Reason[self.reason].final
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How a unit went: samples written, and the others by reason."""
+
+    written: int
+    dropped: Counter[str]
+    failed: Counter[str]
+
+    @classmethod
+    def zero(cls) -> "Tally":
+        """Nothing yet."""
+        return cls(0, Counter(), Counter())
+
+    @property
+    def all(self) -> int:
+        """Samples of known fate."""
+        return self.written + self.dropped.total() + self.failed.total()
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.written + other.written, self.dropped + other.dropped, self.failed + other.failed)
 
 
 def ledger_table(outcomes: Iterable[Outcome]) -> pa.Table:

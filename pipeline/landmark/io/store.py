@@ -79,7 +79,7 @@ def _locked(path: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise Busy(
-                    f"{path.parent}: another build is running there; wait for it or choose another --out"
+                    f"{path.parent}: another landmark command is at work there; wait for it or choose another --out"
                 ) from error
             # Its last owner removes the file; a lock on a removed file keeps nobody out.
             if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
