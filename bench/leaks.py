@@ -127,7 +127,7 @@ def copied_requantised(draft: Draft) -> Planted:
     return _into(draft, "copied-requantised", change)
 
 
-@_splits("near-duplicates-within", "pixels stand in another cell of their split with a little noise", wide=True)
+@_splits("near-duplicates", "pixels stand in another cell of their split with a little noise", wide=True)
 def copied_within_train(draft: Draft) -> Planted:
     return _into(draft, "copied-within-train", _noisy, split="train")
 

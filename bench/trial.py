@@ -87,7 +87,8 @@ def flags(report: Report) -> dict[str, dict[str, str]]:
 def judged(defect: Defect, planted: Planted, said: dict[str, dict[str, str]]) -> Result:
     """Compare what the gate says with what was planted."""
     named = said.get(defect.check, {})
-    recalled = sum(any(name in subject for name in names for subject in named) for names in planted.subjects)
+    told = [f"{subject}: {text}" for subject, text in named.items()]
+    recalled = sum(any(name in line for name in names for line in told) for names in planted.subjects)
     return Result(
         defect.kind,
         defect.group,

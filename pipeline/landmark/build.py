@@ -10,11 +10,9 @@ import numpy as np
 
 from landmark import draw, lockfile, pack
 from landmark.base.errors import DiskTooSmall, InputsChanged, NeedsConsent, OtherRecipe
-from landmark.base.files import load
 from landmark.base.manifest import Lock, Manifest, Projection, is_sealed, read_document
 from landmark.base.outcomes import Tally
 from landmark.base.recipe import Recipe
-from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import held, sweep
 from landmark.lockfile import Planned
 from landmark.planning import estimate, make_plan
@@ -101,7 +99,7 @@ def build(request: Request) -> Manifest:
 
 def _reopened(request: Request) -> Manifest:
     """A sealed corpus, with what it lacks of the formats asked for."""
-    manifest = reopen(request.out, load(Taxonomy, "taxonomies", request.recipe.taxonomy))
+    manifest = reopen(request.out)
     if not unprojected(request.out, manifest, request.recipe):
         return manifest
     with running(request.where) as map_units:

@@ -14,7 +14,6 @@ from landmark.base.manifest import Manifest, Projection, Shard, read_document
 from landmark.base.outcomes import Outcome
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import shard_schema
-from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import sweep
 from landmark.lockfile import Planned
 from landmark.run import Lost, MapUnits
@@ -104,7 +103,7 @@ def project(
     return whole
 
 
-def reopen(corpus: Path, taxonomy: Taxonomy) -> Manifest:
+def reopen(corpus: Path) -> Manifest:
     """The manifest of a sealed corpus, its shards counted, its index and queries rewritten where they are gone.
 
     A projection that is gone is no damage: `unprojected` finds it, and `project` writes it again.
@@ -124,7 +123,7 @@ def reopen(corpus: Path, taxonomy: Taxonomy) -> Manifest:
     if manifest.projections:
         shutil.rmtree(corpus / _PROJECTING, ignore_errors=True)
     pack.refresh_index(corpus, manifest)
-    pack.refresh_queries(corpus, manifest, taxonomy)
+    pack.refresh_queries(corpus, manifest)
     return manifest
 
 

@@ -16,7 +16,7 @@ from landmark.base.pixels import pixel_fields
 from landmark.quality.evidence import FACTS, Evidence, Known, joined
 from landmark.quality.findings import Flag
 from landmark.quality.pixels import MEASURES, measure_pixels
-from landmark.quality.radiometry import PIXEL_CHECKS
+from landmark.quality.radiometry import JUDGES
 from landmark.quality.registration import Registration
 from landmark.quality.rules import load_rules
 
@@ -53,7 +53,7 @@ class Chips:
     def of(root: Path) -> "Chips":
         manifest: Manifest = read_document(Manifest, root / "corpus.json")
         lock: Lock = read_document(Lock, root / "lock.json")
-        known = Known(root, manifest, None, lock.recipe, {}, {})  # type: ignore[arg-type]
+        known = Known(root, manifest, lock.recipe, {}, {})
         return Chips(known, list(read_chips(root)), {})
 
     def ids(self, sensor: str, where: Callable[[Record, Bands], bool] = lambda record, bands: True) -> list[str]:
@@ -89,4 +89,4 @@ class Chips:
 
 def judged(check: str, evidence: Evidence) -> list[Flag]:
     """What a check says under the shipped limits."""
-    return sorted(PIXEL_CHECKS[check](evidence, RULES.checks[check].limits))
+    return sorted(JUDGES[check](evidence, RULES.checks[check].limits))

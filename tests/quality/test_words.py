@@ -1,6 +1,7 @@
 """What single rows and the words of a whole corpus show, on rows made by hand."""
 
 import datetime as dt
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from tests.base.parts import examples
 
 TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
 RECIPE = {"thresholds": {"default": 5, "classes": {"built": 2}}, "captions": ["structured"]}
-KNOWN = Known(root=None, manifest=None, taxonomy=TAXONOMY, recipe=RECIPE, max_gap_days={"corine": 2200}, limits={})
+KNOWN = Known(
+    root=None, manifest=SimpleNamespace(taxonomy=TAXONOMY), recipe=RECIPE, max_gap_days={"corine": 2200}, limits={}
+)
 LIMITS = {"fractions": {"tolerance": 5e-4}, "label-gap": {"max_gap_days": 1100}}
 classes = st.lists(
     st.sampled_from([key for key, one in TAXONOMY.classes.items() if not one.event]), unique=True, min_size=1

@@ -9,6 +9,7 @@ import typer
 
 from landmark.app import options
 from landmark.app.console import reporting
+from landmark.base.errors import InputError
 from landmark.base.outcomes import Tally
 
 _SHOWN = 3
@@ -17,9 +18,10 @@ Corpus = Annotated[Path, typer.Argument(help="A sealed corpus.")]
 Rules = Annotated[Path | None, typer.Option(help="A YAML file that changes severities and limits of checks by name.")]
 Junit = Annotated[Path | None, typer.Option(help="Also write the verdicts as JUnit XML.")]
 Sample = Annotated[
-    float, typer.Option(min=0.001, max=1, help="Share of the cells whose pixels are read; below 1 nothing is hashed.")
+    float,
+    typer.Option(min=0.001, max=1, help="Share of cells whose pixels are measured; below 1 nothing is hashed."),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Another seed samples other cells.")]
+Seed = Annotated[int, typer.Option(min=0, help="Another seed measures other cells.")]
 Against = Annotated[
     Path | None,
     typer.Option(metavar="BASE", help="Report only what BASE does not have: a corpus, or its `--json` report."),
@@ -44,26 +46,37 @@ def check(
     from landmark.io.store import write_bytes
     from landmark.run import Where
 
+    if junit is not None and not junit.resolve().parent.is_dir():
+        raise InputError(f"--junit {junit}: there is no folder {junit.parent}; make it first")
+    if against is not None and not against.exists():
+        raise InputError(f"--against {against}: there is no such report or corpus")
     wanted, where = quality.load_rules(rules), Where(options.processes(workers), scheduler)
 
     def judged(folder: Path) -> Any:
         with reporting() as progress:
-            return quality.check(
-                folder.resolve(),
-                wanted,
-                where=where,
-                share=sample,
-                seed=seed,
-                progress=lambda done, of: progress("check", done, of, Tally.zero()),
-            )
+            try:
+                return quality.check(
+                    folder.resolve(),
+                    wanted,
+                    where=where,
+                    share=sample,
+                    seed=seed,
+                    progress=lambda done, of: progress("check", done, of, Tally.zero()),
+                )
+            except OSError as error:
+                # Exit 1 would say that there are findings.
+                raise InputError(f"{error.filename or folder}: cannot be read: {error.strerror or error}") from error
 
     base = None if against is None else quality.read_report(against) if against.is_file() else judged(against)
     report = judged(corpus)
     if base is not None:
         report = report.beyond(base)
-    if junit is not None:
-        write_bytes(junit, quality.junit(report, wanted, fail_on=fail_on).encode())
     typer.echo(report.model_dump_json(indent=1) if as_json else "\n".join(_page(report)))
+    if junit is not None:
+        try:
+            write_bytes(junit, quality.junit(report, wanted, fail_on=fail_on).encode())
+        except OSError as error:
+            raise InputError(f"--junit {junit}: cannot be written: {error.strerror}") from error
     if report.findings(fail_on):
         raise typer.Exit(1)
 

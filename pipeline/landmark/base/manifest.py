@@ -11,6 +11,7 @@ from landmark.base.archive import Acquisition
 from landmark.base.errors import NotACorpus
 from landmark.base.files import Strict
 from landmark.base.hashing import digest
+from landmark.base.taxonomy import Taxonomy
 
 
 class LabelInput(Strict):
@@ -125,6 +126,7 @@ class Manifest(Strict):
     patch_px: int
     resolution_m: float
     sensors: list[str]
+    taxonomy: Taxonomy = Field(description="What the labels mean")
     counts: dict[str, int] = Field(description="planned = written + dropped + failed")
     samples: dict[str, dict[str, int]] = Field(description="Written, per sensor and split")
     labels: dict[str, int] = Field(description="Samples that carry each label")

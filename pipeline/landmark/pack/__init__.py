@@ -2,7 +2,16 @@
 
 from landmark.pack.documents import refresh_index, refresh_queries, write_documents, write_ledger, write_manifest
 from landmark.pack.queries import query_files
-from landmark.pack.shards import Moments, ShardTask, note_packed, packing_folder, read_packed, shard_tasks, write_shard
+from landmark.pack.shards import (
+    Moments,
+    ShardTask,
+    canonical,
+    note_packed,
+    packing_folder,
+    read_packed,
+    shard_tasks,
+    write_shard,
+)
 from landmark.pack.staging import Staging, Status, write_staging
 from landmark.pack.tars import (
     TarTask,
@@ -19,6 +28,7 @@ __all__ = [
     "Staging",
     "Status",
     "TarTask",
+    "canonical",
     "note_packed",
     "note_projected",
     "packing_folder",

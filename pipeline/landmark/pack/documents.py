@@ -57,6 +57,7 @@ def write_documents(
         patch_px=recipe.patch_px,
         resolution_m=recipe.resolution_m,
         sensors=list(recipe.sensors),
+        taxonomy=taxonomy,
         counts={"planned": planned, "written": index.num_rows, "dropped": len(outcomes), "failed": 0},
         samples={sensor: _per_split(index, sensor) for sensor in recipe.sensors},
         labels=dict(sorted(Counter(label for labels in index["labels"].to_pylist() for label in labels).items())),
@@ -87,10 +88,10 @@ def refresh_index(corpus: Path, manifest: Manifest) -> None:
         write_table(corpus / "index.parquet", _index(corpus, manifest.shards))
 
 
-def refresh_queries(corpus: Path, manifest: Manifest, taxonomy: Taxonomy) -> None:
+def refresh_queries(corpus: Path, manifest: Manifest) -> None:
     """Write the queries again where one of their files is gone."""
     if not all((corpus / one.path).is_file() for one in manifest.queries):
-        write_queries(corpus, pq.read_table(corpus / "index.parquet"), taxonomy)
+        write_queries(corpus, pq.read_table(corpus / "index.parquet"), manifest.taxonomy)
 
 
 def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:

@@ -92,7 +92,7 @@ def write_shard(task: ShardTask) -> tuple[Shard, Moments]:
             for group in _row_groups(task):
                 writer.write_table(group, row_group_size=_GROUP_ROWS)
                 for row in group.to_pylist():
-                    content.update(_canonical(row))
+                    content.update(canonical(row))
                     moments.add(row)
     shard = Shard(
         path=task.path,
@@ -151,7 +151,7 @@ def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
         yield pa.table(group.columns, schema=task.schema)
 
 
-def _canonical(row: Mapping[str, Any]) -> bytes:
+def canonical(row: Mapping[str, Any]) -> bytes:
     """Bytes that stand for a row's id, pixels (by their digest) and facts, whatever library wrote the file."""
     facts = {name: row[name].hex() if isinstance(row[name], bytes) else row[name] for name in INDEX.names}
     return json.dumps(facts, sort_keys=True, default=str, separators=(",", ":")).encode()

@@ -63,8 +63,8 @@ def _alone(name: str, key: str, carries: list[bool], kinds: list[Hashable], limi
 
 
 def _sources(samples: pa.Table) -> list[Hashable]:
-    """The source that leads: the one the finer classes are of."""
-    return [next(iter(sorted({key.split("/")[0] for key, _ in row})), None) for row in samples["finer"].to_pylist()]
+    """The source that most of a sample's classes are of: shares stand in the order of their size."""
+    return [next((key.split("/")[0] for key, _ in row), None) for row in samples["finer"].to_pylist()]
 
 
 def _sensors(samples: pa.Table) -> list[Hashable]:

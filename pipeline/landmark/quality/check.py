@@ -8,10 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from landmark.base.errors import NotACorpus
-from landmark.base.files import load
+from landmark.base.files import known, load
+from landmark.base.hashing import digest
 from landmark.base.manifest import Lock, Manifest, read_document
-from landmark.base.taxonomy import Crosswalk, Taxonomy
-from landmark.quality import bias, facts, integrity, radiometry, splits, words
+from landmark.base.taxonomy import Crosswalk
+from landmark.quality import bias, integrity, radiometry, splits, words
 from landmark.quality.evidence import Evidence, Judge, Known, Measured, Moments
 from landmark.quality.findings import Flag, NotApplicable, Report, Verdict, gather
 from landmark.quality.measure import measure, portions
@@ -27,7 +28,6 @@ JUDGES: dict[str, Judge] = {
     **splits.JUDGES,
     **bias.JUDGES,
 }
-KNOWN_CHECKS = JUDGES.keys() | facts.ROW_CHECKS.keys() | {"shards", "schema", "pixel-digest", "index"}
 
 Progress = Callable[[int, int], None]
 
@@ -47,13 +47,12 @@ def check(
         root: The corpus folder.
         rules: Severities and limits.
         where: Where the shards are read.
-        share: Of the cells whose pixels are read, in (0, 1], by a hash of `seed`; below 1 files are not hashed.
-        seed: Another seed reads other cells.
+        share: Of the cells whose pixels are measured, in (0, 1], by a hash of `seed`; below 1 files are not hashed.
+        seed: Another seed measures other cells.
         progress: Told (portions done, of).
 
     Raises:
         NotACorpus: no manifest, or nothing of any shard can be read.
-        UnknownName: the corpus's taxonomy is not known here.
     """
     known, lock = _known(root, rules)
     evidence, flags = _evidence(known, lock, where, share=share, seed=seed, progress=progress)
@@ -68,30 +67,37 @@ def check(
         content=known.manifest.content,
         samples=evidence.samples.num_rows,
         looked_at=looked_at,
+        terms=digest([rules.model_dump(mode="json"), share, seed]),
         checks=checks,
     )
 
 
 def _known(root: Path, rules: Rules) -> tuple[Known, Lock | None]:
     manifest: Manifest = read_document(Manifest, root / "corpus.json")
-    try:
-        lock: Lock | None = read_document(Lock, root / "lock.json")
-    except NotACorpus:
-        lock = None
+    lock = _lock(root, manifest)
     recipe = lock.recipe if lock else {}
-    taxonomy = load(Taxonomy, "taxonomies", recipe.get("taxonomy", "landmark"))
     limits = {name: rule.limits for name, rule in rules.checks.items() if rule.severity != "off"}
-    return Known(root, manifest, taxonomy, recipe, _gaps(recipe), limits), lock
+    return Known(root, manifest, recipe, _gaps(recipe), limits), lock
+
+
+def _lock(root: Path, manifest: Manifest) -> Lock | None:
+    """The lock the manifest names; of another one nothing is taken, and `manifest` says so."""
+    try:
+        lock: Lock = read_document(Lock, root / "lock.json")
+    except (NotACorpus, OSError):
+        return None
+    return lock if lock.digest == manifest.lock_digest else None
 
 
 def _gaps(recipe: Mapping[str, Any]) -> dict[str, float]:
     """Days a label source may be away from an image: as the recipe says, else as the source's own file does."""
-    asked = {one["source"]: one.get("max_gap_days") for one in recipe.get("labels", ())}
-    names = [load(Crosswalk, "taxonomies", source) if days is None else None for source, days in asked.items()]
-    return {
-        own.name if own else source: own.max_gap_days if own else days
-        for own, (source, days) in zip(names, asked.items(), strict=True)
-    }
+    found: dict[str, float] = {}
+    for one in recipe.get("labels", ()):
+        source, days = one["source"], one.get("max_gap_days")
+        # Only the shipped sources are known here by name.
+        if days is not None or source in known("taxonomies"):
+            found[source] = load(Crosswalk, "taxonomies", source).max_gap_days if days is None else days
+    return found
 
 
 def _evidence(
@@ -102,7 +108,7 @@ def _evidence(
     with running(where) as map_units:
         for unit, result in map_units(measure, units):
             if isinstance(result, Lost):
-                raise NotACorpus(f"{known.root / unit.shards[0].path}: {result.detail}")
+                raise NotACorpus(f"{known.root / unit.shards[0][0].path}: {result.detail}")
             parts.append(result)
             progress(len(parts), len(units))
     if not any(part.samples.num_rows for part in parts):

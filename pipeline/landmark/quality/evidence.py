@@ -31,6 +31,9 @@ FACTS = pa.schema([
 ])  # fmt: skip
 
 
+MAPS = tuple(column.name for column in INDEX if pa.types.is_map(column.type))
+
+
 def joined(record: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of FACTS that follow from the heavy ones."""
     structured = [one["text"] for one in record.get("captions") or () if one["style"] == "structured"]
@@ -60,17 +63,21 @@ class Known:
     """What a corpus claims of itself: the client reads it once, and workers get it as a value.
 
     Attributes:
-        recipe: As the lock has it; empty where there is no lock.
+        recipe: As the lock has it; empty where there is no lock, or not the one the manifest names.
         max_gap_days: Per label source, what the recipe or the source's own file allows.
         limits: Per check that is not off, of the rules.
     """
 
     root: Path
     manifest: Manifest
-    taxonomy: Taxonomy
     recipe: Mapping[str, Any]
     max_gap_days: Mapping[str, float]
     limits: Mapping[str, Limits]
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """What the labels mean."""
+        return self.manifest.taxonomy
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +85,12 @@ class Portion:
     """A unit of the pass: the shards of one split and number, which hold the same cells of every sensor.
 
     Attributes:
-        share: Of the cells, in (0, 1]: those whose pixels are read, chosen by hash.
+        shards: Each with its first row in the index.
+        share: Of the cells, in (0, 1]: those whose pixels are measured, chosen by hash.
     """
 
     known: Known
-    shards: tuple[Shard, ...]
+    shards: tuple[tuple[Shard, int], ...]
     share: float
     seed: int
 

@@ -29,7 +29,7 @@ SECRET = re.compile(
     r"[?&](sig|sv|se|token|key|X-Amz-\w+|AWSAccessKeyId|Signature)=|\bBearer [\w.~+/-]{8}|\beyJ[\w-]{8,}\.[\w-]+",
     re.IGNORECASE,
 )
-_LOCAL = re.compile(
+LOCAL = re.compile(
     r"(^|[\s'\"])(file:|/(home|users|root|tmp|var|mnt|data|media|opt|srv|scratch)/|[a-z]:\\)", re.IGNORECASE
 )
 _MOJIBAKE = re.compile("\N{REPLACEMENT CHARACTER}|Ã.|â€|Â[^\\w\\s]?")
@@ -249,7 +249,7 @@ def secrets(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
     for name, text in _texts(row):
         if SECRET.search(text):
             yield f"{name} holds a token or a signed address", re.sub(r"(=|Bearer )[^&\s]+", r"\1…", text)[:120]
-        elif _LOCAL.search(text):
+        elif LOCAL.search(text):
             yield f"{name} holds a path of a machine", text[:120]
 
 

@@ -1,5 +1,6 @@
 """What a check says: flags of single things, findings that gather them, a verdict a check, the report of all."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -8,6 +9,9 @@ from pydantic import Field, ValidationError
 
 from landmark.base.errors import InputError
 from landmark.base.files import Strict
+
+# Neither a terminal nor XML may be handed what a broken row holds.
+_UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -57,7 +61,8 @@ class Report(Strict):
     corpus: str = Field(description="Name of the corpus")
     content: str = Field(description="The corpus's content digest")
     samples: int
-    looked_at: int = Field(description="Samples whose pixels were read; fewer than `samples` with --sample")
+    looked_at: int = Field(description="Samples whose pixels were measured; fewer than `samples` with --sample")
+    terms: str = Field(description="Digest of rules and sample: reports of other terms cannot be compared")
     against: str | None = Field(None, description="Content digest of the corpus whose findings are left out")
     mended: int = Field(0, description="With `against`: subjects flagged there and no longer here")
     checks: dict[str, Verdict]
@@ -72,7 +77,17 @@ class Report(Strict):
         )
 
     def beyond(self, base: "Report") -> "Report":
-        """The report without what `base` flags, too: the same subject, for the same reason, by the same check."""
+        """The report without what `base` flags, too: the same subject, for the same reason, by the same check.
+
+        Raises:
+            InputError: `base` was made by other rules or of another sample, or leaves out findings itself.
+        """
+        if base.against is not None:
+            raise InputError(f"--against: the report of {base.corpus} was itself made with --against; give a whole one")
+        if base.terms != self.terms:
+            raise InputError(
+                f"--against: the report of {base.corpus} was made with other --rules, --sample or --seed; make it again"
+            )
         known, mine = _flagged(base), _flagged(self)
         checks = {
             name: verdict.model_copy(update={"findings": _new(verdict, known)}) for name, verdict in self.checks.items()
@@ -85,7 +100,9 @@ def gather(check: str, severity: Severity, flags: Iterable[Flag]) -> list[Findin
     """The flags of one check, gathered by what they say; subjects sorted, so that the order of units is no matter."""
     kinds: dict[str, dict[str, str]] = {}
     for flag in sorted(flags):
-        kinds.setdefault(flag.what, {}).setdefault(flag.subject, flag.seen)
+        kinds.setdefault(flag.what, {}).setdefault(
+            *(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text) for text in flag[1:])
+        )
     return [Finding(check=check, severity=severity, what=what, subjects=subjects) for what, subjects in kinds.items()]
 
 

@@ -17,8 +17,9 @@ from landmark.base.hashing import digest, file_sha256, names_digest
 from landmark.base.manifest import Lock, read_document
 from landmark.base.outcomes import BEFORE_THE_PLAN
 from landmark.base.profiles import load_sensor
+from landmark.base.schemas import LEDGER
 from landmark.quality.evidence import Evidence, Judge, Moments
-from landmark.quality.facts import SECRET
+from landmark.quality.facts import LOCAL, SECRET
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.rules import Limits
 
@@ -59,6 +60,10 @@ def _lock(evidence: Evidence) -> Iterator[Flag]:
         return
     if lock.digest != evidence.manifest.lock_digest:
         yield Flag("the lock is not the one the manifest names", "lock.json", lock.digest)
+        return
+    for name in ("recipe_digest", "proof", "considered"):
+        if getattr(lock, name) != getattr(evidence.manifest, name):
+            yield Flag(f"{name} is not the lock's", "corpus.json")
     for name in ("plan", "cover", "clear"):
         path = root / f"{name}.parquet"
         if not path.is_file() or file_sha256(path) != getattr(lock, f"{name}_sha256"):
@@ -72,28 +77,20 @@ def shards(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     for name, times in Counter(named).items():
         if times > 1:
             yield Flag("a file is named twice in the manifest", name)
-    folder = evidence.known.root / "shards"
-    for path in sorted(folder.rglob("*.parquet")) + sorted(folder.rglob("*.tar")):
-        if (name := path.relative_to(evidence.known.root).as_posix()) not in named:
+    for path in sorted((evidence.known.root / "shards").rglob("*")):
+        if path.is_file() and (name := path.relative_to(evidence.known.root).as_posix()) not in named:
             yield Flag("a file lies among the shards that the manifest does not name", name)
-    for one in said.projections:
-        path = evidence.known.root / one.path
-        if not path.is_file() or path.stat().st_size != one.size_bytes:
-            yield Flag("a projection is missing, or not as long as the manifest says", one.path)
-        elif evidence.whole and file_sha256(path) != one.sha256:
-            yield Flag("a projection's bytes are not those that were written", one.path)
 
 
 def index(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """The index holds the samples of the shards, in their order (column by column where the shards are read)."""
-    path = evidence.known.root / "index.parquet"
-    try:
-        ids = pq.read_table(path, columns=["id"])["id"].to_pylist()
-    except (pa.ArrowException, OSError, KeyError) as error:
-        yield Flag("the index is missing or cannot be read", path.name, str(error).splitlines()[0][:120])
+    table = _table(evidence.known.root / "index.parquet", "id")
+    if table is None:
+        yield Flag("the index is missing or cannot be read", "index.parquet")
         return
+    ids = table["id"].to_pylist()
     if names_digest(ids) != evidence.manifest.ids:
-        yield Flag("the index holds other samples than the manifest", path.name, f"{len(ids)} rows")
+        yield Flag("the index holds other samples than the manifest", "index.parquet", f"{len(ids)} rows")
 
 
 def ids(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
@@ -105,13 +102,14 @@ def ids(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
 
 def ledger(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """Every planned sample is written or stands in the ledger, and none in both."""
-    root = evidence.known.root
-    try:
-        rows = pq.read_table(root / "ledger.parquet").to_pylist()
-        planned = set(pq.read_table(root / "plan.parquet", columns=["id"])["id"].to_pylist())
-    except (pa.ArrowException, OSError) as error:
-        yield Flag("ledger or plan is missing or cannot be read", "ledger.parquet", str(error).splitlines()[0][:120])
-        return
+    root, read = evidence.known.root, dict[str, list[dict[str, Any]]]()
+    for name, columns in (("ledger", LEDGER.names), ("plan", ["id"])):
+        table = _table(root / f"{name}.parquet", *columns)
+        if table is None:
+            yield Flag("a table is missing or has not its columns", f"{name}.parquet")
+            return
+        read[name] = table.to_pylist()
+    rows, planned = read["ledger"], {row["id"] for row in read["plan"]}
     dropped = {row["id"] for row in rows if row["stage"] not in BEFORE_THE_PLAN}
     written = set(evidence.samples["id"].to_pylist())
     for what, lost in (
@@ -152,34 +150,30 @@ def pairs(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
             yield Flag("pair_gap_s is not the time between the pair", id, f"{row['pair_gap_s']} s, not {gap_s} s")
         if abs(gap_s) > most_s:
             yield Flag("a pair is farther apart than the recipe allows", id, f"{abs(gap_s) / 86_400:.1f} days")
-    yield from _nearer(by_id, most_s)
+    yield from _unpaired(by_id, evidence.known.root)
 
 
-def _nearer(by_id: Mapping[str, Mapping[str, Any]], most_s: float) -> Iterator[Flag]:
-    """Samples whose pair is not the nearest one there is."""
-    in_cell: dict[str, list[str]] = {}
+def _unpaired(by_id: Mapping[str, Mapping[str, Any]], root: Path) -> Iterator[Flag]:
+    """Samples without the pair that the plan gave them, though it was written, or that name them theirs."""
+    planned = _table(root / "plan.parquet", "id", "pair")
+    wanted = {row["id"]: row["pair"] for row in planned.to_pylist()} if planned is not None else {}
+    naming = {row["pair"]: id for id, row in by_id.items() if row["pair"] is not None}
     for id, row in by_id.items():
-        in_cell.setdefault(row["cell"], []).append(id)
-    for id, row in by_id.items():
-        gaps_s = {
-            other: abs((row["datetime"] - by_id[other]["datetime"]).total_seconds())
-            for other in in_cell[row["cell"]]
-            if by_id[other]["sensor"] != row["sensor"] and by_id[other]["split"] == row["split"]
-        }
-        nearest = min(gaps_s, key=lambda other: gaps_s[other], default=None)
-        if nearest is None or gaps_s[nearest] > most_s or gaps_s.get(row["pair"]) == gaps_s[nearest]:
-            continue
-        if row["pair"] is None or row["pair"] in gaps_s:
-            yield Flag("a nearer image of the other sensor is not the pair", id, nearest)
+        due = wanted.get(id)
+        if row["pair"] is None and due in by_id:
+            yield Flag("the pair that was planned is not named", id, str(due))
+        elif row["pair"] is None and due is None and id in naming:
+            yield Flag("a sample without a pair is the pair of another", id, naming[id])
 
 
 def statistics(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """The manifest's mean and deviation of each band are those of the pixels."""
     if not evidence.whole:
         raise NotApplicable("only a sample of the pixels was read")
-    for sensor, bands in evidence.manifest.statistics.items():
-        scale = load_sensor(sensor).scale
-        for band, said in bands.items():
+    for sensor in evidence.manifest.sensors:
+        scale, told = load_sensor(sensor).scale, evidence.manifest.statistics.get(sensor, {})
+        for band in load_sensor(sensor).order:
+            said = told.get(band, [])
             found = _mean_std(evidence.moments.get((sensor, band), Moments()), scale)
             if len(said) != len(found) or not np.allclose(said, found, atol=limits["tolerance"] * scale, rtol=1e-6):
                 yield Flag("statistics are not those of the pixels", f"{sensor} {band}", f"{said}, not {found}")
@@ -213,11 +207,28 @@ def queries(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
 
 
 def secrets(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """No document holds a signed address."""
-    for name in _TEXTS:
-        path: Path = evidence.known.root / name
-        if path.is_file() and (found := SECRET.search(path.read_text(encoding="utf-8", errors="replace"))):
-            yield Flag("a document holds a token or a signed address", name, re.sub(r"(=|Bearer ).*", r"\1…", found[0]))
+    """No document and no row of the ledger holds a token, a signed address or a path of a machine."""
+    texts = [(name, _text(evidence.known.root / name)) for name in _TEXTS]
+    if (ledger := _table(evidence.known.root / "ledger.parquet", *LEDGER.names)) is not None:
+        texts += [("ledger.parquet", " ".join(str(value) for value in row.values())) for row in ledger.to_pylist()]
+    for name, text in texts:
+        if found := SECRET.search(text):
+            yield Flag("a token or a signed address", name, re.sub(r"(=|Bearer |eyJ).*", r"\1…", found[0]))
+        elif found := LOCAL.search(text):
+            yield Flag("a path of a machine", name, found[0].strip())
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _table(path: Path, *columns: str) -> pa.Table | None:
+    """Columns of a table beside the shards, None where it cannot be read or lacks one."""
+    try:
+        table = pq.read_table(path, columns=list(columns)) if path.is_file() else None
+    except (pa.ArrowException, OSError):
+        return None
+    return table if table is not None and set(columns) <= set(table.column_names) else None
 
 
 JUDGES: dict[str, Judge] = {

@@ -1,7 +1,8 @@
 """The pass: shards → facts, measures and flags. Runs where the units run; every row group is read once."""
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from landmark.base.manifest import Shard
 from landmark.base.pixels import pixel_fields, pixels_sha256
 from landmark.base.profiles import load_sensor
 from landmark.base.schemas import INDEX, shard_schema
-from landmark.quality.evidence import FACTS, Known, Measured, Moments, Portion, joined
+from landmark.pack import canonical
+from landmark.quality.evidence import FACTS, MAPS, Known, Measured, Moments, Portion, joined
 from landmark.quality.facts import ROW_CHECKS
 from landmark.quality.findings import Flag
 from landmark.quality.pixels import MEASURES, measure_pixels
@@ -27,17 +29,19 @@ _SPREAD = 2**64
 
 def portions(known: Known, *, share: float, seed: int) -> list[Portion]:
     """The units of the pass, in the order of splits and numbers."""
-    groups: dict[tuple[int, str, int], list[Shard]] = {}
+    groups: dict[tuple[int, str, int], list[tuple[Shard, int]]] = {}
+    start = 0
     for shard in known.manifest.shards:
-        groups.setdefault((shard.generation, shard.split, shard.k), []).append(shard)
+        groups.setdefault((shard.generation, shard.split, shard.k), []).append((shard, start))
+        start += shard.rows
     return [Portion(known, tuple(shards), share, seed) for _, shards in sorted(groups.items())]
 
 
 def measure(portion: Portion) -> Measured:
     """Read the shards of a portion once: what they hold, and what is wrong with a file or a sample by itself."""
     reading = _Reading(portion)
-    for shard in portion.shards:
-        reading.read(shard)
+    for shard, start in portion.shards:
+        reading.read(shard, start)
     return reading.measured()
 
 
@@ -50,6 +54,7 @@ class _Reading:
         self._flags: dict[str, list[Flag]] = {}
         self._moments: dict[tuple[str, str], Moments] = {}
         self._registration = Registration()
+        self._schemas: dict[str, pa.Schema] = {}
 
     def measured(self) -> Measured:
         """Everything read so far."""
@@ -59,8 +64,9 @@ class _Reading:
         table = pa.Table.from_pylist(self._rows, schema=_SCHEMA)
         return Measured(table, self._flags, self._registration.surfaces, self._moments)
 
-    def read(self, shard: Shard) -> None:
-        """The rows of a shard as far as they can be read."""
+    def read(self, shard: Shard, start: int) -> None:
+        """The rows of a shard as far as they can be read; `start`: its first row in the index."""
+        self._projection(shard)
         file = self._opened(shard)
         if file is None:
             return
@@ -68,20 +74,23 @@ class _Reading:
             if not self._columns(shard, file.schema_arrow):
                 return
             pixels = not any(flag.subject == shard.path for flag in self._flags.get("schema", ()))
-            fields = pixel_fields(shard_schema(load_sensor(shard.sensor), self._known.manifest.patch_px))
-            index, done = _index_rows(shard, self._known), 0
+            index, done, content = _index_rows(start, shard.rows, self._known), 0, hashlib.sha256()
             try:
-                for group in self._groups(file, pixels=pixels):
+                for number in range(file.metadata.num_row_groups):
+                    group = file.read_row_group(number, columns=None if pixels else INDEX.names)
                     self._compare(index, group, done, shard)
-                    for record in self._whole(group, shard).to_pylist(maps_as_pydicts="lossy"):
-                        self._row(record, shard, fields)
+                    for record in self._whole(group, shard, pixels=pixels).to_pylist():
+                        content.update(canonical(record))
+                        self._row(record, shard)
                     done += group.num_rows
-            except (pa.ArrowException, OSError) as error:
-                self._flag(
-                    "shards", "a shard cannot be read to its end", shard.path, f"after {done} rows: {_line(error)}"
-                )
+            except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+                seen = f"after {done} rows: {_line(error)}"
+                self._flag("shards", "a shard cannot be read to its end", shard.path, seen)
+                return
         if done != shard.rows:
             self._flag("shards", "rows are not as many as the manifest says", shard.path, f"{done}, not {shard.rows}")
+        elif content.hexdigest() != shard.content:
+            self._flag("shards", "a shard's content digest is not that of its rows", shard.path)
 
     def _flag(self, check: str, what: str, subject: str, seen: str = "") -> None:
         self._flags.setdefault(check, []).append(Flag(what, subject, seen))
@@ -104,10 +113,23 @@ class _Reading:
             self._flag("shards", "a shard cannot be opened", shard.path, _line(error))
             return None
 
+    def _projection(self, shard: Shard) -> None:
+        """Compare the .tar made of a shard, if there is one."""
+        for one in self._known.manifest.projections:
+            if one.shard != shard.path:
+                continue
+            path = self._known.root / one.path
+            if not path.is_file() or path.stat().st_size != one.size_bytes:
+                self._flag("shards", "a projection is missing, or not as long as the manifest says", one.path)
+            elif self._portion.share == 1 and file_sha256(path) != one.sha256:
+                self._flag("shards", "a projection's bytes are not those that were written", one.path)
+
     def _columns(self, shard: Shard, schema: pa.Schema) -> bool:
         """Compare columns, types and what pixel columns say of themselves; true where the facts can be read."""
-        readable = True
-        for column in shard_schema(load_sensor(shard.sensor), self._known.manifest.patch_px):
+        readable, due = True, self._schema(shard)
+        for name in sorted(set(schema.names) - set(due.names)):
+            self._flag("schema", f"column {name} is not one of a shard's", shard.path)
+        for column in due:
             if column.name not in schema.names:
                 self._flag("schema", f"column {column.name} is missing", shard.path)
                 readable &= column.name not in INDEX.names
@@ -122,16 +144,6 @@ class _Reading:
                 )
         return readable
 
-    def _groups(self, file: pq.ParquetFile, *, pixels: bool) -> Iterator[pa.Table]:
-        """Row groups; without pixels where no sample of a group is to be looked at."""
-        for number in range(file.metadata.num_row_groups):
-            if pixels and self._portion.share == 1:
-                yield file.read_row_group(number)
-                continue
-            plain = file.read_row_group(number, columns=INDEX.names)
-            wanted = pixels and any(self._chosen(cell) for cell in plain["cell"].to_pylist())
-            yield file.read_row_group(number) if wanted else plain
-
     def _chosen(self, cell: str) -> bool:
         """True for the cells whose pixels are looked at: both sensors of a cell, or neither."""
         share = self._portion.share
@@ -145,10 +157,10 @@ class _Reading:
             if name not in mine.column_names or not mine[name].combine_chunks().equals(group[name].combine_chunks()):
                 self._flag("index", f"index.parquet and the shards differ in {name}", shard.path)
 
-    def _whole(self, group: pa.Table, shard: Shard) -> pa.Table:
-        """The rows whose every required column has a value, facts of the declared types."""
+    def _whole(self, group: pa.Table, shard: Shard, *, pixels: bool) -> pa.Table:
+        """The rows whose every required column has a value, of the declared types."""
         keep = np.ones(group.num_rows, dtype=bool)
-        for column in INDEX:
+        for column in self._schema(shard) if pixels else INDEX:
             place, values = group.column_names.index(column.name), group[column.name]
             if not column.nullable and values.null_count:
                 self._flag("schema", f"column {column.name} has nulls", shard.path, f"{values.null_count} rows")
@@ -157,17 +169,24 @@ class _Reading:
                 group = group.set_column(place, column.with_nullable(True), values.cast(column.type))
         return group.filter(keep)
 
-    def _row(self, record: dict[str, Any], shard: Shard, fields: list[pa.Field]) -> None:
+    def _schema(self, shard: Shard) -> pa.Schema:
+        if shard.sensor not in self._schemas:
+            self._schemas[shard.sensor] = shard_schema(load_sensor(shard.sensor), self._known.manifest.patch_px)
+        return self._schemas[shard.sensor]
+
+    def _row(self, record: dict[str, Any], shard: Shard) -> None:
         """Take in a sample's facts and measures, and flag what is wrong with it by itself."""
-        row = {**record, **joined(record), "shard": shard.path, "looked_at": False}
+        maps = {name: dict(record[name]) for name in MAPS}
+        row = {**record, **maps, **joined(record), "shard": shard.path, "looked_at": False}
         for name in ROW_CHECKS.keys() & self._known.limits.keys():
             try:
                 for what, seen in ROW_CHECKS[name](row, self._known, self._known.limits[name]):
                     self._flag(name, what, row["id"], seen)
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
+            except Exception as error:
                 # A gate looks at what others broke: whatever a row holds, it is a finding and no crash.
                 self._flag(name, "a row cannot be judged", row["id"], f"{type(error).__name__}: {_line(error)}")
-        if self._chosen(row["cell"]) and all(record.get(field.name) for field in fields):
+        fields = pixel_fields(self._schema(shard))
+        if self._chosen(row["cell"]) and fields[0].name in record:
             bands = self._bands(record, fields)
             if bands is not None:
                 row |= {**measure_pixels(shard.sensor, bands, record), "looked_at": True}
@@ -200,23 +219,21 @@ class _Reading:
             self._moments[key] = self._moments.get(key, Moments()) + Moments.of(values, nodata)
 
 
-def _index_rows(shard: Shard, known: Known) -> pa.Table | None:
-    """The rows of the index that stand for a shard, None where there is no such index."""
-    shards = known.manifest.shards
-    first = sum(one.rows for one in shards[: shards.index(shard)])
+def _index_rows(first: int, rows: int, known: Known) -> pa.Table | None:
+    """Some rows of the index, None where there is no such index."""
     try:
         with pq.ParquetFile(known.root / "index.parquet") as file:
-            if file.metadata.num_rows != sum(one.rows for one in shards):
+            if file.metadata.num_rows != sum(one.rows for one in known.manifest.shards):
                 return None
             parts, start = [], 0
             for number in range(file.metadata.num_row_groups):
                 end = start + file.metadata.row_group(number).num_rows
-                if start < first + shard.rows and first < end:
+                if start < first + rows and first < end:
                     parts.append(file.read_row_group(number).slice(max(first - start, 0)))
                 start = end
     except (pa.ArrowException, OSError):
         return None
-    return pa.concat_tables(parts).slice(0, shard.rows) if parts else None
+    return pa.concat_tables(parts).slice(0, rows) if parts else None
 
 
 def _said(column: pa.Field) -> dict[str, str]:

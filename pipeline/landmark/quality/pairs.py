@@ -21,7 +21,7 @@ _MOST_WET_PCT = 50
 def registration(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """Optical and radar images of an acquisition lie on each other, and on land show the same place."""
     if not evidence.surfaces:
-        raise NotApplicable("no pair of optical and radar images was read")
+        raise NotApplicable("no pair of optical and radar images of at least 48 px was read")
     whole = Surface(
         np.sum([surface.total for surface in evidence.surfaces.values()], axis=0),
         sum(surface.chips for surface in evidence.surfaces.values()),
@@ -68,7 +68,7 @@ def registration_single(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """No chip lies clearly off its pair; an acquisition that is off as a whole is told by `registration`."""
     table = evidence.samples.filter(pc.is_valid(evidence.samples["shift_strength"]))
     if table.num_rows == 0:
-        raise NotApplicable("no pair of optical and radar images was read")
+        raise NotApplicable("no pair of optical and radar images of at least 48 px was read")
     rows, cols, strength = columns(table, "shift_y_px", "shift_x_px", "shift_strength")
     bad = (strength >= limits["least_strength"]) & (np.hypot(rows, cols) > limits["max_shift_px"])
     items = acquisitions(table)
@@ -80,27 +80,17 @@ def registration_single(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
 
 
 def near_duplicates(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """No image of one split looks like one of another but for noise, gain or offset."""
-    yield from _copies(evidence, limits, across=True)
-
-
-def near_duplicates_within(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """No image looks like another of its split but for noise, gain or offset."""
-    yield from _copies(evidence, limits, across=False)
-
-
-def _copies(evidence: Evidence, limits: Limits, *, across: bool) -> Iterator[Flag]:
+    """No image looks like another but for noise, gain or offset."""
     printed = evidence.samples.filter(pc.is_valid(evidence.samples["print"]))
     if printed.num_rows == 0:
-        raise NotApplicable("no pixels were read")
-    what = f"an image is a near copy of one of {'another' if across else 'its own'} split"
+        raise NotApplicable("no image of at least 16 px was read")
     for sensor in ("s1", "s2"):
         table = printed.filter(pc.equal(printed["sensor"], sensor))
         ids, splits = table["id"].to_pylist(), table["split"].to_pylist()
         for one, other, likeness in _near(table, sensor, limits):
-            if (splits[one] != splits[other]) == across:
-                for mine, its in ((one, other), (other, one)):
-                    yield Flag(what, str(ids[mine]), f"{likeness:.4f} like {ids[its]} ({splits[its]})")
+            what = f"an image is a near copy of one of {'its own' if splits[one] == splits[other] else 'another'} split"
+            for mine, its in ((one, other), (other, one)):
+                yield Flag(what, str(ids[mine]), f"{likeness:.4f} like {ids[its]} ({splits[its]})")
 
 
 def _near(table: pa.Table, sensor: str, limits: Limits) -> Iterator[tuple[int, int, float]]:

@@ -20,13 +20,16 @@ _MOST_BITS = 40  # a cosine of 0.98 is an angle of 11 degrees, which turns 6 % o
 
 
 def fingerprint(bands: Mapping[str, NDArray[Any]], nodata: int) -> bytes | None:
-    """LENGTH signed bytes; None for chips too small for a picture of 16 x 16."""
-    each = LENGTH // len(bands)
-    sizes = {band.shape for band in bands.values()}
-    if min(min(size) for size in sizes) < _GRID:
+    """LENGTH signed bytes, of the bands that have a picture of 16 x 16; None where none has."""
+    large = [band for band in bands.values() if min(band.shape) >= _GRID]
+    if not large:
         return None
-    numbers = [_print([band for band in bands.values() if band.shape == size], nodata, each) for size in sorted(sizes)]
-    return np.concatenate(numbers).tobytes()
+    each = LENGTH // len(large)
+    sizes = sorted({band.shape for band in large})
+    numbers = [_print([band for band in large if band.shape == size], nodata, each) for size in sizes]
+    whole = np.zeros(LENGTH, dtype=np.int8)
+    whole[: each * len(large)] = np.concatenate(numbers)
+    return whole.tobytes()
 
 
 def _print(alike: list[NDArray[Any]], nodata: int, each: int) -> NDArray[np.int8]:

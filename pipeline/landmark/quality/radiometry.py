@@ -9,7 +9,7 @@ from landmark.quality.drift import drift
 from landmark.quality.evidence import Evidence, Judge
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.optical import ORDER
-from landmark.quality.pairs import near_duplicates, near_duplicates_within, registration, registration_single
+from landmark.quality.pairs import near_duplicates, registration, registration_single
 from landmark.quality.rules import Limits
 from landmark.quality.spectra import band_order
 from landmark.quality.telling import columns, each, looked_at, together
@@ -164,5 +164,4 @@ JUDGES: dict[str, Judge] = {
     "registration-single": registration_single,
     "drift": drift,
     "near-duplicates": near_duplicates,
-    "near-duplicates-within": near_duplicates_within,
 }

@@ -1,7 +1,7 @@
-"""Flags of samples, told of the acquisition where it is the acquisition's fault."""
+"""Flags of samples, which name the acquisition where it is the acquisition's fault."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -46,17 +46,12 @@ def each(table: pa.Table, bad: Rows, what: str, seen: Seen) -> Iterator[Flag]:
 
 
 def together(table: pa.Table, bad: Rows, what: str, seen: Seen, *, telling: Rows | None = None) -> Iterator[Flag]:
-    """One flag for an acquisition most of whose telling samples are bad, otherwise one for each bad sample."""
+    """A flag a bad sample, which names its acquisition where most of that one's telling samples are bad."""
     can_tell = np.ones_like(bad) if telling is None else telling
-    of: dict[str, list[int]] = {}
-    items: list[Any] = acquisitions(table)
-    if bad.any():
-        for row in np.flatnonzero(can_tell).tolist():
-            of.setdefault(items[row], []).append(row)
-    for item, rows in sorted(of.items()):
-        worse = [row for row in rows if bad[row]]
-        if len(rows) >= _LEAST and 2 * len(worse) > len(rows):
-            yield Flag(what, item, f"{len(worse)} of {len(rows)} samples that can tell, as {seen(worse[0])}")
-        else:
-            for row in worse:
-                yield Flag(what, str(table["id"][row]), seen(row))
+    items = acquisitions(table)
+    told, worse = (Counter(items[row] for row in np.flatnonzero(rows).tolist()) for rows in (can_tell, can_tell & bad))
+    for row in np.flatnonzero(can_tell & bad).tolist():
+        item = items[row]
+        whole = told[item] >= _LEAST and 2 * worse[item] > told[item]
+        also = f"; as {worse[item]} of {told[item]} samples of {item} that can tell" if whole else ""
+        yield Flag(what, str(table["id"][row]), f"{seen(row)}{also}")
