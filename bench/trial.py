@@ -62,7 +62,11 @@ def tried(trial: Trial) -> Result:
         planted = defect.plant(trial.draft)
     except Unsuited as lack:
         return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(lack))
-    reseal(trial.draft, planted, out)
+    try:
+        reseal(trial.draft, planted, out)
+    except ValueError as same:
+        shutil.rmtree(out, ignore_errors=True)
+        return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(same))
     try:
         report = check(out, load_rules(), where=Where())
     except Exception as error:

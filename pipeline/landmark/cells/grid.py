@@ -34,11 +34,13 @@ def source_cells(
 ) -> pa.Table:
     """Whole cells of every raster on its own lattice, anchored at its upper left corner.
 
-    Rasters of one corner share cells.
+    Rasters of one corner share cells, and so do those whose corners lie whole cells apart.
     """
     anchors = {(one.epsg, *one.origin): one for one in acquisitions}
     tables = [_anchored_cells(one, region, cell_m, block_m) for _, one in sorted(anchors.items())]
-    return pa.concat_tables([CELLS.empty_table(), *tables]).sort_by("cell")
+    cells = pa.concat_tables([CELLS.empty_table(), *tables])
+    _, first = np.unique(np.array(cells["cell"].to_pylist(), dtype=str), return_index=True)
+    return cells.take(first).sort_by("cell")
 
 
 def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, block_m: float) -> pa.Table:

@@ -4,6 +4,9 @@
 There are no states of random generators: order, augmentation and dropout follow from seed and step.
 """
 
+import errno
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +24,12 @@ from landmark.base.profiles import SensorName
 from landmark.io.store import appearing, write_bytes
 from landmark.train.profile import Model, Stat
 
+# What a training leaves in its folder, and may therefore remove from it.
+_OURS = re.compile(r"\.?((model|state)(-\d{8})?\.safetensors|pixels-[0-9a-f]{12}\.npy|run\.json)(\.\d+\.partial)?")
+
 
 class Identity(Strict):
-    """What a training is: two of the same identity give the same weights."""
+    """What a training is: on one machine, two of the same identity give the same weights."""
 
     content: str = Field(description="Digest of the corpus")
     model: Model
@@ -137,7 +143,8 @@ def load_weights(folder: Path, run: Run, net: nn.Module) -> None:
     try:
         net.load_state_dict(_read(folder, run.weights))
     except RuntimeError as error:
-        raise NotARun(f"{folder / run.weights.path}: not the weights of this model: {error}") from error
+        reason = str(error).splitlines()[0]
+        raise NotARun(f"{folder / run.weights.path}: not the weights of this model: {reason}") from error
 
 
 def load_state(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -160,7 +167,7 @@ def load_state(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Op
 
 
 def _ours(name: str) -> bool:
-    return name in (".landmark.lock", "text") or name.startswith(("pixels-", "model-", "state-", "."))
+    return name in (".landmark.lock", "text") or _OURS.fullmatch(name) is not None
 
 
 def _differing(theirs: Identity, ours: Identity) -> str:
@@ -179,7 +186,13 @@ def _state(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor
 
 def _write(path: Path, tensors: Mapping[str, Tensor]) -> File:
     with appearing(path) as partial:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+        try:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+        except SafetensorError as error:
+            # It words every error of the system itself; a full disk is one that passes.
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+            raise
         # safetensors lets nobody but the owner read what it writes.
         partial.chmod(0o644)
     return File(path=path.name, sha256=file_sha256(path))
@@ -199,5 +212,5 @@ def _read(folder: Path, file: File) -> dict[str, Any]:
 def _forget(folder: Path, run: Run) -> None:
     kept = {file.path for file in (run.weights, run.state) if file is not None}
     for path in folder.glob("*.safetensors"):
-        if path.name not in kept:
+        if path.name not in kept and _OURS.fullmatch(path.name):
             path.unlink()

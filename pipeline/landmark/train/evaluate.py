@@ -3,17 +3,21 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, Untrainable
+from landmark.base.errors import InputError, OtherRun, Untrainable
 from landmark.base.recipe import SPLITS
 from landmark.base.relevance import Query
 from landmark.train import trec
 from landmark.train.feed import Progress, silent
 from landmark.train.metrics import Figures, Judgement, Order, judge, mean_figures, order_of, score_blocks, tie_ranks
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,26 @@ def evaluate_run(
     from landmark.train.embed import embed_split, embed_texts, open_run
 
     judged, run = judged_split(corpus, split), open_run(folder, device)
+    _refuse_foreign(run.run, corpus, folder)
     images = embed_split(run, corpus, split, progress)
     texts = embed_texts(run, [query.text for query in judged.queries])
     ranked = ranking(texts, images, judged.ids)
     if trec_file is None:
         return report(judged, (order for order, _ in ranked), k=k)
-    return report(judged, trec.write_trec(trec_file, judged.queries, judged.ids, ranked, folder.name or "run"), k=k)
+    tag = "-".join(folder.name.split()) or "run"
+    return report(judged, trec.write_trec(trec_file, judged.queries, judged.ids, ranked, tag), k=k)
+
+
+def _refuse_foreign(run: "Run", corpus: Corpus, folder: Path) -> None:
+    """Refuse a run of another corpus, whose train split may hold what is judged here, and a control's."""
+    learnt = run.identity
+    if learnt.content != corpus.manifest.content:
+        raise OtherRun(
+            f"{folder} was trained on another corpus ({run.corpus}, content {learnt.content[:12]}), whose train split"
+            f" may hold what is judged here; train on {corpus.root}, or judge its ranking with --from-trec"
+        )
+    if learnt.arm != "real":
+        raise OtherRun(f"{folder} learnt {learnt.arm} words, as a control of `landmark validate`; name another run")
 
 
 def evaluate_trec(corpus: Corpus, path: Path, *, split: str, k: int) -> Report:

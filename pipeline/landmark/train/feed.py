@@ -3,6 +3,7 @@
 A small feed for corpora that fit a disk twice; batches are chosen by `train/schedule.py`.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,9 @@ def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path, progr
     if not path.exists():
         with appearing(path) as partial:
             target = np.lib.format.open_memmap(partial, mode="w+", dtype=np.dtype(profile.dtype), shape=shape)
+            # A mapped page that finds the disk full kills the process; asked before, the disk says no.
+            with partial.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
             row = 0
             for block in pixel_blocks(selection, profile, factor):
                 target[row : row + len(block)] = block

@@ -70,8 +70,8 @@ def train(corpus: Corpus, wanted: Training) -> Run:
     folder = weights_folder(model.text.weights) if model.text.weights else None
     identity = _identity(corpus, wanted, folder)
     with held(wanted.out):
-        sweep(wanted.out)
         run = standing(wanted.out, identity)
+        sweep(wanted.out)
         if run is not None and run.finished:
             log.info("%s is trained already", wanted.out)
             feed.discard(wanted.out)
@@ -112,7 +112,7 @@ def _loop(
         net, tokenize = new_net(wanted.model, list(texts), vocabulary=vocabulary, folder=folder)
     else:
         net, tokenize = stored_net(wanted.out, run)
-    if folder is not None:
+    if folder is not None and run is None:
         keep_text(folder, wanted.out / "text")
     lessons = _lessons(corpus, wanted, texts, run)
     run = run or _first(corpus, identity, lessons, vocabulary)

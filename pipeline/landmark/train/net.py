@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from landmark.base.errors import InputError
+from landmark.base.errors import InputError, NotARun
 from landmark.train.checkpoint import Run, load_weights
 from landmark.train.closp import Closp
 from landmark.train.profile import Model
@@ -55,7 +55,12 @@ def stored_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
     """
     model = run.identity.model
     scratch = model.text.weights is None
-    text = from_words(model.text, run.vocabulary) if scratch else without_weights(model.text, folder / "text")
+    try:
+        text = from_words(model.text, run.vocabulary) if scratch else without_weights(model.text, folder / "text")
+    except Exception as error:
+        # Whatever a damaged folder makes `transformers` raise.
+        reason = (str(error).splitlines() or [""])[0]
+        raise NotARun(f"{folder / 'text'}: not the configuration and tokenizer of a text tower: {reason}") from error
     net = Closp(model, run.sensors, text.tower)
     load_weights(folder, run, net)
     return net, text.tokenize

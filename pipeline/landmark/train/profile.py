@@ -1,6 +1,6 @@
 """What a model is and how it is trained: `profiles/models/*.yaml`, checked at the door."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,8 +21,8 @@ class ImageTower(Strict):
 
     layer: Literal["basic", "bottleneck"] = Field(description="Residual layers of two, or of three convolutions")
     stem_width: int = Field(ge=1, description="Channels after the first convolution")
-    widths: tuple[int, ...] = Field(min_length=1, description="Channels of each stage")
-    depths: tuple[int, ...] = Field(min_length=1, description="Residual layers of each stage")
+    widths: tuple[Annotated[int, Field(ge=4)], ...] = Field(min_length=1, description="Channels of each stage")
+    depths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, description="Residual layers of each stage")
     downsample: int = Field(1, ge=1, description="Images are averaged over squares of this many pixels first")
     bands: Literal["stored", "sentinel-2-l1c"] = Field(
         "stored", description="Bands as readers hand them back; or Sentinel-2's thirteen, with zeros for B10"

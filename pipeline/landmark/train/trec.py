@@ -1,5 +1,6 @@
 """Queries, judgements and rankings in TREC's formats, read and written."""
 
+import hashlib
 import json
 import math
 from array import array
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from landmark.base.corpus import Corpus
 from landmark.base.errors import InputError, NotACorpus, Untrainable
@@ -22,45 +22,47 @@ def read_queries(corpus: Corpus) -> list[Query]:
 
     Raises:
         Untrainable: it has none, for want of labels.
-        NotACorpus: the file is gone or malformed.
+        NotACorpus: the file is gone, or not the one that was sealed.
     """
     if not corpus.manifest.queries:
         raise Untrainable(
             f"{corpus.root}: the manifest lists no queries, because no sample has a label (or the corpus was built"
             " before queries were written); build it with `labels`"
         )
-    path = corpus.root / "queries.jsonl"
+    lines = (json.loads(line) for line in _sealed(corpus, "queries.jsonl").splitlines())
+    return [Query(line["id"], line["text"], tuple(line["labels"])) for line in lines]
+
+
+def _sealed(corpus: Corpus, name: str) -> str:
+    """The text of a query file as it was sealed.
+
+    Raises:
+        NotACorpus: it is gone, or its bytes are not those the manifest names.
+    """
+    path = corpus.root / name
+    said = {one.path: one.sha256 for one in corpus.manifest.queries}
+    if name not in said:
+        raise NotACorpus(f"{path} is missing: the manifest lists no such file")
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return [Query(line["id"], line["text"], tuple(line["labels"])) for line in lines]
-    except FileNotFoundError as error:
-        raise NotACorpus(f"{path} is missing; `landmark build` writes it again") from error
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise NotACorpus(f"{path}: not queries: {error}; delete it, and `landmark build` writes it again") from error
+        data = path.read_bytes()
+    except OSError as error:
+        raise NotACorpus(f"{path} is missing: {error.strerror}; `landmark build` writes it again") from error
+    if hashlib.sha256(data).hexdigest() != said[name]:
+        raise NotACorpus(f"{path} is not the file that was sealed; delete it, and `landmark build` writes it again")
+    return data.decode()
 
 
 def read_grades(corpus: Corpus, split: str, *, queries: Sequence[Query], ids: Sequence[str]) -> NDArray[np.int8]:
     """Grades (query, document) of a split's samples, 0 where the file has no line.
 
     Raises:
-        NotACorpus: the file is missing or malformed, or names what is not in the corpus.
+        NotACorpus: the file is missing, or not the one that was sealed.
     """
-    path = corpus.root / "qrels" / f"{split}.txt"
     grades = np.zeros((len(queries), len(ids)), dtype=np.int8)
     row_of, column_of = _places([query.id for query in queries]), _places(ids)
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    query, _, id, grade = line.split()
-                    grades[row_of[query], column_of[id]] = int(grade)
-                except (ValueError, KeyError, OverflowError) as error:
-                    raise NotACorpus(
-                        f"{path}: line {number}: not a judgement of this corpus: {line.strip()!r}; delete the file, and"
-                        " `landmark build` writes it again"
-                    ) from error
-    except FileNotFoundError as error:
-        raise NotACorpus(f"{path} is missing: the corpus has no judgements of its {split} split") from error
+    for line in _sealed(corpus, f"qrels/{split}.txt").splitlines():
+        query, _, id, grade = line.split()
+        grades[row_of[query], column_of[id]] = int(grade)
     return grades
 
 

@@ -1,6 +1,7 @@
 """Does a corpus teach what it says? A model trained on it must beat the same model trained on meaningless words."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, Untrainable
+from landmark.base.errors import InputError, OtherRun, Untrainable
 from landmark.base.hashing import digest
 from landmark.base.recipe import SPLITS
 from landmark.base.relevance import Query, grade, make_queries
-from landmark.io.store import held
+from landmark.io.store import held, sweep
 from landmark.train import feed
 from landmark.train.controls import CONTROLS, dealt
 from landmark.train.embed import Opened, embed_block, embed_texts, open_run
@@ -29,6 +30,9 @@ REAL = "real"
 ARMS = (REAL, *CONTROLS)
 _LEVEL = 0.95
 _FEWEST_SEEDS = 3
+_OURS = re.compile(
+    rf"\.landmark\.lock|seed\d+-({'|'.join(ARMS)})-[0-9a-f]{{8}}|\.?pixels-[0-9a-f]{{12}}\.npy(\.\d+\.partial)?"
+)
 _FEWEST_JUDGED = 10
 
 AllTexts = Mapping[str, Mapping[str, Texts]]
@@ -118,6 +122,9 @@ def validate(corpus: Corpus, wanted: Validation) -> Verdict:
     texts, names = _texts(corpus, wanted), _names(read_queries(corpus))
     check_trainable(corpus, wanted.model, texts["train"])
     with held(wanted.out):
+        if strange := sorted(path.name for path in wanted.out.iterdir() if not _OURS.fullmatch(path.name)):
+            raise OtherRun(f"{wanted.out} is no validation, but holds {strange[0]}; name a new folder with --out")
+        sweep(wanted.out)
         scores = [
             score
             for seed in wanted.seeds
