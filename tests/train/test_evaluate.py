@@ -9,7 +9,7 @@ import pytrec_eval
 
 import landmark
 from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, NotACorpus, NotARun, Untrainable
+from landmark.base.errors import InputError, NotACorpus, NotARun, OtherRun, Untrainable
 from landmark.train.embed import embed_split, embed_texts, open_run
 from landmark.train.evaluate import evaluate_run, evaluate_trec, judged_split
 from landmark.train.loop import Training, train
@@ -168,4 +168,10 @@ def test_a_sensor_the_run_never_saw_is_refused(toy_corpus: Corpus, tmp_path: Pat
     train(lone, Training(load_model(str(model_path)), tmp_path / "run", device="cpu"))
     assert evaluate_run(lone, tmp_path / "run", split="test", k=5, device="cpu").sensors.keys() == {"s2"}
     with pytest.raises(Untrainable, match="has s1 images, and the run learnt s2 only"):
-        evaluate_run(toy_corpus, tmp_path / "run", split="test", k=5, device="cpu")
+        embed_split(open_run(tmp_path / "run", "cpu"), toy_corpus, "test")
+
+
+def test_a_run_of_another_corpus_is_refused_for_what_it_may_know_by_heart(run: Path, tmp_path: Path) -> None:
+    other = opened(tmp_path / "other", sensors=("s2",))
+    with pytest.raises(OtherRun, match="was trained on another corpus"):
+        evaluate_run(other, run, split="test", k=5, device="cpu")

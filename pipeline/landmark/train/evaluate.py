@@ -19,6 +19,9 @@ from landmark.train.metrics import Figures, Judgement, Order, judge, mean_figure
 if TYPE_CHECKING:
     pass
 
+if TYPE_CHECKING:
+    from landmark.train.checkpoint import Run
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
