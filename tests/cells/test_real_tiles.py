@@ -114,3 +114,10 @@ def test_majortom_cells_are_about_ten_kilometres_and_change_name_at_their_edges(
 
 def test_majortom_rows_and_columns_count_from_equator_and_greenwich():
     assert majortom_names(np.array([0.01, -0.01, 0.01]), np.array([0.01, 0.01, -0.01])) == ["0U_0R", "0U_1L", "1D_0R"]
+
+
+def test_rasters_that_overlap_by_whole_cells_share_them():
+    one = acquisition(epsg=32632, origin=(600_000, 5_000_040), size_px=(360, 360), pixel_m=10)
+    other = acquisition(epsg=32632, origin=(602_400, 5_000_040), size_px=(360, 360), pixel_m=10)
+    table = source_cells([one, other], shapely.box(-180, -90, 180, 90), cell_m=1200, block_m=24_000)
+    assert table.num_rows == len(set(table["cell"].to_pylist())) == 15
