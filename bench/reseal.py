@@ -26,7 +26,7 @@ from landmark.base.recipe import Recipe
 from landmark.base.schemas import INDEX, PLAN, shard_schema, staging_schema
 from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import write_bytes, write_table
-from landmark.pack import Moments, ShardTask, write_documents, write_shard, write_staging
+from landmark.pack import Moments, ShardTask, write_documents, write_manifest, write_shard, write_staging
 
 _PIXELS = "bands"
 
@@ -80,7 +80,7 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
         if shard.path in touched:
             packed[shard.path] = _packed(draft, planted, shard, out)
     lock = _replanned(draft, planted, out)
-    write_documents(
+    sealed = write_documents(
         out,
         [packed[path] for path in sorted(packed)],
         _outcomes(out),
@@ -91,6 +91,8 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
         attributions=draft.manifest.attributions,
         version=landmark.__version__,
     )
+    # The corpus goes on claiming the words it had, whatever its labels hold now.
+    write_manifest(out, sealed.model_copy(update={"taxonomy": draft.manifest.taxonomy}))
     return packed
 
 
@@ -172,7 +174,7 @@ def _planned(changes: Mapping[str, Any], row: Row) -> Row:
 
 
 def _taxonomy(draft: Draft, planted: Planted, lock: Lock) -> Taxonomy:
-    """The recipe's; a label it lacks is taken in, as by a builder that had another one."""
+    """The recipe's; a label it lacks is taken in for as long as queries are written."""
     known: Taxonomy = load(Taxonomy, "taxonomies", lock.recipe["taxonomy"])
     some = next(iter(known.classes.values()))
     named = {label for edit in planted.edits.values() for label in edit.get("labels", ())}
