@@ -61,7 +61,8 @@ def _page(verdict: Any) -> str:
     rows = [line for outcome in verdict.outcomes for line in _sensor(verdict, outcome)]
     ended = "PASSED" if verdict.passed else "NOT PASSED"
     ended += "" if len(verdict.seeds) > 1 else " (one seed: a look, no proof)"
-    spread = "one seed, no interval" if len(verdict.seeds) == 1 else f"mean over {len(verdict.seeds)} seeds [95 % Student-t interval]"
+    several = f"mean over {len(verdict.seeds)} seeds [95 % Student-t interval]"
+    spread = "one seed, no interval" if len(verdict.seeds) == 1 else several
     head = f"{verdict.split} split, {spread}"
     return "\n".join([head, *rows, *(f"  {line}" for line in verdict.objections), ended])
 
