@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from landmark.base.schemas import CELLS
-from landmark.cells import utm_cells, zone_of
+from landmark.cells import corner_of, utm_cells, zone_of
 from tests.base.parts import examples
 
 SIZES_M = (600.0, 1200.0, 1260.0, 2400.0)
@@ -100,6 +100,7 @@ def test_an_id_counts_columns_from_easting_zero_and_rows_from_the_equator_outwar
         near_edge = 10_000_000 - row["y"] if south else row["y"] - cell_m
         assert (int(zone[:-1]), south) == (row["epsg"] % 100, row["epsg"] > 32700)
         assert (int(col) * cell_m, int(away) * cell_m) == (row["x"], near_edge)
+        assert corner_of(row["cell"], cell_m) == (row["epsg"], row["x"], row["y"])
 
 
 def test_the_rows_on_both_sides_of_the_equator_are_both_number_zero_and_touch():

@@ -8,7 +8,7 @@ import rasterio
 import shapely
 from shapely.geometry import shape
 
-from landmark.cells import majortom_names, source_cells, utm_cells
+from landmark.cells import corner_of, majortom_names, source_cells, utm_cells
 from tests.base.parts import acquisition
 
 SCENE = "scene/S2A_29RKH_20200219_0_L2A"
@@ -121,3 +121,6 @@ def test_rasters_that_overlap_by_whole_cells_share_them():
     other = acquisition(epsg=32632, origin=(602_400, 5_000_040), size_px=(360, 360), pixel_m=10)
     table = source_cells([one, other], shapely.box(-180, -90, 180, 90), cell_m=1200, block_m=24_000)
     assert table.num_rows == len(set(table["cell"].to_pylist())) == 15
+    for row in table.to_pylist():
+        assert corner_of(row["cell"], 1200) == (row["epsg"], row["x"], row["y"])
+    assert corner_of("somewhere", 1200) is None

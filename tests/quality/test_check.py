@@ -104,6 +104,34 @@ def test_against_a_corpus_reports_what_changed_and_what_was_mended(sealed, corpu
     assert code == 0 and "1 flags are gone" in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--junit", "none/j.xml"), ("--junit none/j.xml", "no folder none")),
+        (("--against", "none.json"), ("--against none.json", "no such report or corpus")),
+    ],
+)
+def test_what_cannot_be_written_or_read_is_refused_before_the_pass(sealed, landmark: Run, arguments, words):
+    code, out, err = landmark("check", sealed, "--workers", 0, *arguments)
+    assert (code, out) == (2, "") and all(word in err for word in words)
+
+
+def test_a_file_in_place_of_a_corpus_cannot_be_checked(sealed, landmark: Run):
+    code, out, err = landmark("check", sealed / "corpus.json", "--workers", 0)
+    assert (code, out) == (2, "") and "Traceback" not in err
+
+
+def test_reports_of_other_terms_cannot_be_compared(sealed, landmark: Run, tmp_path):
+    _, out, _ = landmark("check", sealed, "--workers", 0, "--json")
+    (tmp_path / "base.json").write_text(out)
+    code, _, err = landmark("check", sealed, "--workers", 0, "--sample", 0.5, "--against", tmp_path / "base.json")
+    assert code == 2 and "other --rules, --sample or --seed" in err
+    _, out, _ = landmark("check", sealed, "--workers", 0, "--json", "--against", tmp_path / "base.json")
+    (tmp_path / "rest.json").write_text(out)
+    code, _, err = landmark("check", sealed, "--workers", 0, "--against", tmp_path / "rest.json")
+    assert code == 2 and "was itself made with --against" in err
+
+
 # -- rules -------------------------------------------------------------------------------------------------------------
 
 
@@ -250,3 +278,101 @@ def test_every_rule_says_what_a_corpus_has_and_what_to_do():
     for name, rule in load_rules().checks.items():
         assert rule.about.endswith(".") and rule.remedy.endswith("."), name
     assert find(KIND, "default").is_file()
+
+
+def replaced(table, name, value, *, row=0):
+    """A table with one value changed, its column as wide as that needs."""
+    place, values = table.schema.get_field_index(name), table[name].to_pylist()
+    values[row] = value
+    field = table.schema.field(name).with_nullable(True)
+    return table.set_column(place, field, pa.array(values, field.type))
+
+
+def test_pixels_that_are_not_there_are_named(corpus):
+    rewrite(first_shard(corpus, "s1"), lambda table: replaced(table, "s1", None))
+    assert "column s1 has nulls" in flagged(report_of(corpus), "schema")
+
+
+def test_a_column_nobody_asked_for_is_named(corpus):
+    path = first_shard(corpus)
+    rewrite(path, lambda table: table.append_column("source_url", pa.array(["x"] * table.num_rows)))
+    what = flagged(report_of(corpus), "schema")
+    assert what == {"column source_url is not one of a shard's": {path.relative_to(corpus).as_posix()}}
+
+
+def test_bytes_that_are_no_text_are_a_finding_and_no_crash(corpus):
+    def spoil(table):
+        place = table.schema.get_field_index("product")
+        raw = [b"M\xfcnchen", *(text.encode() for text in table["product"].to_pylist()[1:])]
+        return table.set_column(place, table.schema.field(place), pa.array(raw, pa.binary()).view(pa.string()))
+
+    rewrite(first_shard(corpus), spoil)
+    assert "a shard cannot be read to its end" in flagged(report_of(corpus), "shards")
+
+
+def test_a_crs_nobody_knows_is_a_finding_and_no_crash(corpus):
+    rewrite(first_shard(corpus), lambda table: replaced(table, "epsg", 999_999))
+    assert "a row cannot be judged" in flagged(report_of(corpus), "placement")
+
+
+def test_a_judge_that_falls_over_is_a_finding_and_no_crash(corpus, monkeypatch):
+    def fall(evidence, limits):
+        raise RuntimeError("no such projection")
+
+    monkeypatch.setitem(JUDGES, "balance", fall)
+    assert flagged(report_of(corpus), "balance") == {"the corpus cannot be judged": {"balance"}}
+
+
+def test_what_no_terminal_and_no_xml_can_hold_is_replaced(corpus, landmark: Run, tmp_path):
+    def spoil(table):
+        first = table["captions"].to_pylist()[0]
+        return replaced(table, "captions", [{**first[0], "text": "{\x0b\x00"}, *first[1:]])
+
+    rewrite(first_shard(corpus), spoil)
+    code, out, _ = landmark("check", corpus, "--workers", 0, "--junit", tmp_path / "junit.xml")
+    assert code == 1 and "\x0b" not in out and "\x00" not in out
+    assert ElementTree.parse(tmp_path / "junit.xml").find(".//testcase[@name='captions']/failure") is not None
+
+
+def manifest_with(corpus, **changes):
+    path = corpus / "corpus.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_digests_and_statistics_the_manifest_only_claims_are_found_out(corpus):
+    shards = json.loads((corpus / "corpus.json").read_text())["shards"]
+    manifest_with(corpus, statistics={}, proof={}, shards=[{**shards[0], "content": "0" * 64}, *shards[1:]])
+    report = report_of(corpus)
+    assert flagged(report, "shards") == {"a shard's content digest is not that of its rows": {shards[0]["path"]}}
+    assert len(flagged(report, "statistics")["statistics are not those of the pixels"]) == 14
+    assert {"the content digest is not that of the shards", "proof is not the lock's"} <= set(
+        flagged(report, "manifest")
+    )
+
+
+def test_a_lock_of_another_corpus_is_said_and_nothing_is_taken_from_it(corpus):
+    path = corpus / "lock.json"
+    lock = json.loads(path.read_text())
+    path.write_text(json.dumps({**lock, "recipe": {**lock["recipe"], "labels": None}}))
+    assert "the lock is not the one the manifest names" in flagged(report_of(corpus), "manifest")
+
+
+def test_a_token_in_the_ledger_and_a_path_in_the_card_are_found(corpus):
+    ledger = pq.read_table(corpus / "ledger.parquet")
+    row = {"id": "x", "acquisition": "", "stage": "catalog", "reason": "cloud", "detail": "a.tif?sig=AAAAAAAA"}
+    added = pa.Table.from_pylist([{**row, "final": True}], schema=ledger.schema)
+    pq.write_table(pa.concat_tables([ledger, added]), corpus / "ledger.parquet")
+    with (corpus / "README.md").open("a") as card:
+        card.write("\nMade in /home/ada/corpora.\n")
+    found = flagged(report_of(corpus), "secrets")
+    assert found == {"a token or a signed address": {"ledger.parquet"}, "a path of a machine": {"README.md"}}
+
+
+def test_the_corpus_says_its_words_itself(corpus):
+    """A taxonomy of one's own is judged by what it says, not by a shipped one of the same name."""
+    said = json.loads((corpus / "corpus.json").read_text())["taxonomy"]
+    crops = {**said["classes"]["crops"], "name": {"en": "Tilled"}, "phrase": {"en": "tilled land"}}
+    manifest_with(corpus, taxonomy={**said, "classes": {**said["classes"], "crops": crops}})
+    report = report_of(corpus)
+    assert "a caption omits a class of the sample" in flagged(report, "captions")
+    assert "queries or judgements do not follow from the labels" in flagged(report, "queries")

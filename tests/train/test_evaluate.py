@@ -11,10 +11,13 @@ import landmark
 from landmark.base.corpus import Corpus
 from landmark.base.errors import InputError, NotACorpus, NotARun, OtherRun, Untrainable
 from landmark.train.embed import embed_split, embed_texts, open_run
-from landmark.train.evaluate import evaluate_run, evaluate_trec, judged_split
+from landmark.train.evaluate import Report, evaluate_run, evaluate_trec, judged_split
 from landmark.train.loop import Training, train
 from landmark.train.profile import load_model
 from tests.train.toy import model_file, opened
+
+# Where the ranking lies; query → document → score; query → document → grade.
+Ranked = tuple[Path, Report, dict[str, dict[str, float]], dict[str, dict[str, int]]]
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +37,17 @@ def test_a_run_that_learnt_retrieves_well_above_chance_from_both_sensors(toy_cor
     assert report.overall.documents == 24 and report.sensors["s1"].documents == 12
 
 
-def test_figures_are_trec_evals_of_the_ranking_that_was_written(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def ranked(toy_corpus: Corpus, run: Path, tmp_path: Path) -> Ranked:
+    """The run's figures, its ranking as trec_eval reads it, and the judgements."""
     path = tmp_path / "ranking.txt"
     report = evaluate_run(toy_corpus, run, split="test", k=5, device="cpu", trec_file=path)
-    with path.open() as file:
-        ranking = pytrec_eval.parse_run(file)
-    with (toy_corpus.root / "qrels" / "test.txt").open() as file:
-        judged = pytrec_eval.parse_qrel(file)
+    with path.open() as file, (toy_corpus.root / "qrels" / "test.txt").open() as judged:
+        return path, report, pytrec_eval.parse_run(file), pytrec_eval.parse_qrel(judged)
+
+
+def test_figures_are_trec_evals_of_the_ranking_that_was_written(ranked: Ranked, toy_corpus: Corpus) -> None:
+    path, report, ranking, judged = ranked
     evaluator = pytrec_eval.RelevanceEvaluator(judged, {"map", "Rprec", "ndcg_cut", "recip_rank", "success"})
     theirs = evaluator.evaluate(ranking)
     assert report.overall.queries == len(theirs) == len(judged)
@@ -51,13 +58,8 @@ def test_figures_are_trec_evals_of_the_ranking_that_was_written(toy_corpus: Corp
     assert evaluate_trec(toy_corpus, path, split="test", k=5) == report
 
 
-def test_a_sensors_figures_are_those_of_its_documents_alone(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
-    path = tmp_path / "ranking.txt"
-    report = evaluate_run(toy_corpus, run, split="test", k=5, device="cpu", trec_file=path)
-    with path.open() as file:
-        ranking = pytrec_eval.parse_run(file)
-    with (toy_corpus.root / "qrels" / "test.txt").open() as file:
-        judged = pytrec_eval.parse_qrel(file)
+def test_a_sensors_figures_are_those_of_its_documents_alone(ranked: Ranked) -> None:
+    _, report, ranking, judged = ranked
     for sensor in ("s1", "s2"):
         mine = [
             {q: {d: g for d, g in docs.items() if d[:2] == sensor} for q, docs in of.items()}
@@ -175,3 +177,33 @@ def test_a_run_of_another_corpus_is_refused_for_what_it_may_know_by_heart(run: P
     other = opened(tmp_path / "other", sensors=("s2",))
     with pytest.raises(OtherRun, match="was trained on another corpus"):
         evaluate_run(other, run, split="test", k=5, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["queries.jsonl", "qrels/test.txt"])
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"cut 0 short"], ids=["empty", "no-utf8", "other"])
+def test_queries_and_judgements_that_are_not_the_sealed_ones_are_refused(
+    toy_corpus: Corpus, tmp_path: Path, name: str, data: bytes
+) -> None:
+    root = Path(shutil.copytree(toy_corpus.root, tmp_path / "copy"))
+    (root / name).write_bytes(data)
+    with pytest.raises(NotACorpus, match=f"{name} is not the file that was sealed"):
+        judged_split(landmark.open(root), "test")
+    (root / name).unlink()
+    with pytest.raises(NotACorpus, match=f"{name} is missing"):
+        judged_split(landmark.open(root), "test")
+
+
+def test_the_run_of_a_control_is_refused(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    text = (copy / "run.json").read_text()
+    (copy / "run.json").write_text(text.replace('"arm": "real"', '"arm": "shuffled"'))
+    with pytest.raises(OtherRun, match="learnt shuffled words, as a control"):
+        evaluate_run(toy_corpus, copy, split="test", k=5, device="cpu")
+
+
+def test_a_run_folder_with_a_space_writes_rankings_that_can_be_read_back(
+    toy_corpus: Corpus, run: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "my run"))
+    report = evaluate_run(toy_corpus, copy, split="test", k=5, device="cpu", trec_file=tmp_path / "x.run")
+    assert evaluate_trec(toy_corpus, tmp_path / "x.run", split="test", k=5) == report

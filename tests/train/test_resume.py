@@ -149,6 +149,16 @@ def test_a_folder_of_other_things_is_refused(toy_corpus: Corpus, asked: Training
     assert leavings(asked.out) == ["thesis.tex"]
 
 
+def test_what_only_looks_like_a_checkpoint_is_refused_and_stays(toy_corpus: Corpus, asked: Training) -> None:
+    asked.out.mkdir()
+    names = ["model-mine.safetensors", "pixels-mine.npy", ".important.partial"]
+    for name in names:
+        (asked.out / name).write_text("x")
+    with pytest.raises(OtherRun, match="is no training, but holds"):
+        train(toy_corpus, asked)
+    assert leavings(asked.out) == sorted(names)
+
+
 def interrupted(corpus: Corpus, asked: Training) -> Path:
     with pytest.raises(Stop):
         train(corpus, replace(asked, progress=stop_at(4)))

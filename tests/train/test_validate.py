@@ -1,5 +1,6 @@
 """The proof: colours are learnt, dealt words are not, and chance is where theory puts it."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import landmark
 from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, Untrainable
+from landmark.base.errors import InputError, OtherRun, Untrainable
 from landmark.base.relevance import grade, make_queries
 from landmark.train.controls import dealt, random, shuffled
 from landmark.train.evaluate import evaluate_run
@@ -172,3 +174,8 @@ def test_what_cannot_be_validated_is_refused(toy_corpus: Corpus, tmp_path: Path,
     with pytest.raises(InputError, match="--device tpu"):
         validate(toy_corpus, Validation(model, out, [0], smoke=True, device="tpu"))
     assert not out.exists()
+    corpus = landmark.open(shutil.copytree(toy_corpus.root, tmp_path / "copy"))
+    before = sorted(path.name for path in corpus.root.iterdir())
+    with pytest.raises(OtherRun, match="is no validation, but holds"):
+        validate(corpus, Validation(model, corpus.root, [0], smoke=True))
+    assert sorted(path.name for path in corpus.root.iterdir()) == before

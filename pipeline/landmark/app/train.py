@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,17 +40,10 @@ def train(
     as_json: options.Json = False,
 ) -> None:
     """Train CLOSP on a corpus, or resume: the same command goes on where it was interrupted."""
-    import landmark
-    from landmark.train import require_libraries
-
-    require_libraries()
+    profile, opened, folder = prepared(corpus, model, out, epochs=epochs, batch=batch, text=text)
     from landmark.train.loop import Training
     from landmark.train.loop import train as learn
-    from landmark.train.profile import load_model
 
-    profile = load_model(model, epochs=epochs, batch=batch, text=text)
-    opened = landmark.open(corpus)
-    folder = (out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}").resolve()
     with progress_shown() as progress:
         wanted = Training(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress)
         run = learn(opened, wanted)
@@ -61,6 +54,28 @@ def train(
         else f"{folder} is trained: {run.steps} steps, {len(run.history)} epochs, mean loss {run.history[0].loss:.3f}"
         f" → {last.loss:.3f}, scale {last.scale:.3g}\n  landmark evaluate {corpus} {folder}"
     )
+
+
+def prepared(
+    corpus: Path,
+    model: str,
+    out: Path | None,
+    *,
+    epochs: int | None,
+    batch: int | None,
+    text: str | None,
+    ending: str = "",
+) -> tuple[Any, Any, Path]:
+    """The profile, the corpus, and the folder of what is trained: by default one named after both in `runs`."""
+    import landmark
+    from landmark.train import require_libraries
+
+    require_libraries()
+    from landmark.train.profile import load_model
+
+    profile, opened = load_model(model, epochs=epochs, batch=batch, text=text), landmark.open(corpus)
+    folder = out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}{ending}"
+    return profile, opened, folder.resolve()
 
 
 @contextmanager

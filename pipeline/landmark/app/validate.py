@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from landmark.app import options
-from landmark.app.train import Batch, CorpusFolder, Device, Epochs, ModelName, TextWeights, progress_shown
+from landmark.app.train import Batch, CorpusFolder, Device, Epochs, ModelName, TextWeights, prepared, progress_shown
 
 
 def validate(
@@ -29,17 +29,10 @@ def validate(
     as_json: options.Json = False,
 ) -> None:
     """Train on the corpus, on shuffled captions and on random labels; exit 0 if the first leads both by the margin."""
-    import landmark
-    from landmark.train import require_libraries
-
-    require_libraries()
-    from landmark.train.profile import load_model
+    profile, opened, folder = prepared(corpus, model, out, epochs=epochs, batch=batch, text=text, ending="-validation")
     from landmark.train.validate import Validation
     from landmark.train.validate import validate as prove
 
-    profile = load_model(model, epochs=epochs, batch=batch, text=text)
-    opened = landmark.open(corpus)
-    folder = (out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}-validation").resolve()
     with progress_shown() as progress:
         wanted = Validation(
             profile,

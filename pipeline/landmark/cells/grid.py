@@ -4,6 +4,7 @@ Within a zone the cells tile without gap or overlap; a cell belongs to the zone 
 """
 
 import math
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -20,6 +21,8 @@ from landmark.cells.zones import zone_epsg, zone_of, zone_span
 
 _FALSE_NORTHING_M = 10_000_000
 _EDGE_STEP_DEG = 0.05
+_UTM_NAME = re.compile(r"(\d\d)([ns])_(\d+)_(\d+)")
+_ANCHORED_NAME = re.compile(r"(\d{4,5})_(-?\d+)_(-?\d+)")
 
 
 def utm_cells(region: BaseGeometry, *, cell_m: float, block_m: float) -> pa.Table:
@@ -41,6 +44,20 @@ def source_cells(
     cells = pa.concat_tables([CELLS.empty_table(), *tables])
     _, first = np.unique(np.array(cells["cell"].to_pylist(), dtype=str), return_index=True)
     return cells.take(first).sort_by("cell")
+
+
+def corner_of(cell: str, cell_m: float) -> tuple[int, float, float] | None:
+    """EPSG code, left and top edge in metres that a cell's name means, None where it names no cell.
+
+    The names of cells anchored at a raster's corner say centimetres.
+    """
+    if (utm := _UTM_NAME.fullmatch(cell)) is not None:
+        zone, south, col, row = int(utm[1]), utm[2] == "s", int(utm[3]), int(utm[4])
+        top = _FALSE_NORTHING_M - row * cell_m if south else (row + 1) * cell_m
+        return zone_epsg(zone, south), col * cell_m, top
+    if (anchored := _ANCHORED_NAME.fullmatch(cell)) is not None:
+        return int(anchored[1]), int(anchored[2]) / 100, int(anchored[3]) / 100
+    return None
 
 
 def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, block_m: float) -> pa.Table:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from landmark.base import files
 from landmark.base.errors import NotACorpus
-from landmark.base.files import known, load
 from landmark.base.hashing import digest
 from landmark.base.manifest import Lock, Manifest, read_document
 from landmark.base.taxonomy import Crosswalk
@@ -92,11 +92,11 @@ def _lock(root: Path, manifest: Manifest) -> Lock | None:
 def _gaps(recipe: Mapping[str, Any]) -> dict[str, float]:
     """Days a label source may be away from an image: as the recipe says, else as the source's own file does."""
     found: dict[str, float] = {}
-    for one in recipe.get("labels", ()):
+    for one in recipe.get("labels") or ():
         source, days = one["source"], one.get("max_gap_days")
         # Only the shipped sources are known here by name.
-        if days is not None or source in known("taxonomies"):
-            found[source] = load(Crosswalk, "taxonomies", source).max_gap_days if days is None else days
+        if days is not None or source in files.known("taxonomies"):
+            found[source] = files.load(Crosswalk, "taxonomies", source).max_gap_days if days is None else days
     return found
 
 
@@ -133,12 +133,9 @@ def _verdict(name: str, rules: Rules, evidence: Evidence, flags: list[Flag]) -> 
             flags = [*flags, *JUDGES[name](evidence, rule.limits)]
         except NotApplicable as reason:
             skipped = str(reason)
-        except (TypeError, ValueError, KeyError, AttributeError, pa.ArrowException) as error:
+        except Exception as error:
             # A gate looks at what others broke: whatever a corpus holds, it is a finding and no crash.
-            flags = [
-                *flags,
-                Flag("the corpus cannot be judged", "corpus.json", f"{type(error).__name__}: {error}"[:160]),
-            ]
+            flags = [*flags, Flag("the corpus cannot be judged", name, f"{type(error).__name__}: {error}"[:160])]
     findings = gather(name, rule.severity, flags)
     return Verdict(
         severity=rule.severity,

@@ -12,6 +12,7 @@ import shapely
 
 from landmark.base.projection import LONLAT, transformer
 from landmark.base.taxonomy import Taxonomy
+from landmark.cells import corner_of
 from landmark.narrate import season
 from landmark.quality.evidence import Known
 from landmark.quality.rules import Limits
@@ -22,8 +23,6 @@ Said = tuple[str, str]
 RowCheck = Callable[[Row, Known, Limits], Iterable[Said]]
 
 _ID = re.compile(r"(s1|s2)_(\w+)_(\d{8}t\d{6})_r(\d{3})")
-_UTM = re.compile(r"(\d\d)([ns])_(\d+)_(\d+)")
-_ANCHORED = re.compile(r"(\d{4,5})_(-?\d+)_(-?\d+)")
 _SHARD = re.compile(r".*/(s1|s2)-(train|val|test)-")
 SECRET = re.compile(
     r"[?&](sig|sv|se|token|key|X-Amz-\w+|AWSAccessKeyId|Signature)=|\bBearer [\w.~+/-]{8}|\beyJ[\w-]{8,}\.[\w-]+",
@@ -65,7 +64,7 @@ def placement(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
     if (width, skew, tilt, height) != (known.manifest.resolution_m, 0, 0, -known.manifest.resolution_m):
         yield "a transform is not north-up at the corpus's resolution", f"{width:g} x {height:g} m"
         return
-    corner = _corner(row["cell"], edge_m)
+    corner = corner_of(row["cell"], edge_m)
     if corner is None:
         yield "a cell's name names no place", str(row["cell"])
     elif corner[0] != row["epsg"] or max(abs(corner[1] - left), abs(corner[2] - top)) > _CORNER_M:
@@ -80,17 +79,6 @@ def placement(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
             f"{row['lon']:.6f} {row['lat']:.6f}, not {lon:.6f} {lat:.6f}",
         )
     yield from _outline(row, lon, lat, edge_m)
-
-
-def _corner(cell: str, edge_m: float) -> tuple[int, float, float] | None:
-    """EPSG code, left and top edge that a cell's name means."""
-    if (utm := _UTM.fullmatch(cell or "")) is not None:
-        zone, south, col, row = int(utm[1]), utm[2] == "s", int(utm[3]), int(utm[4])
-        top = 10_000_000 - row * edge_m if south else (row + 1) * edge_m
-        return (32700 if south else 32600) + zone, col * edge_m, top
-    if (anchored := _ANCHORED.fullmatch(cell or "")) is not None:
-        return int(anchored[1]), int(anchored[2]) / 100, int(anchored[3]) / 100
-    return None
 
 
 def _outline(row: Row, lon: float, lat: float, edge_m: float) -> Iterator[Said]:
