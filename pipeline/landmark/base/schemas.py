@@ -80,6 +80,11 @@ _EVENT = pa.struct(
         "fraction": pa.float32(),
         "in_aoi": pa.bool_(),
         "product": pa.string(),
+        "days": pa.float32(),
+        "label": pa.string(),
+        "grade": pa.string(),
+        "distance_km": pa.float32(),
+        "magnitude": pa.float32(),
     }
 )
 _SOURCE = pa.struct(

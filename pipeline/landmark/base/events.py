@@ -1,0 +1,124 @@
+"""Events: what happened where and when, and what an image of some moment may say of it."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pydantic import Field
+from shapely.geometry.base import BaseGeometry
+
+from landmark.base.files import Strict
+
+Phase = Literal["before", "during", "after", "unrelated"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+# Parts of an event that are no observation of it: the ground somebody looked at, and the ground within a radius.
+AOI, NEAR = "aoi", "near"
+
+
+class EventType(Strict):
+    """A kind of event, and when an image may carry its class."""
+
+    name: dict[str, str] = Field(description="Language → noun inside a sentence, without article")
+    to: str = Field(description="Target class of the ground that products map as affected")
+    minus: tuple[str, ...] = Field((), description="Land cover that was so before: its pixels are not counted")
+    says: tuple[Phase, ...] = Field(description="Phases in which an image carries the class")
+    lasts_days: float = Field(ge=0, description="From the start to the end, where a product states no end")
+    trace_days: float = Field(ge=0, description="How long after the end its trace is looked for")
+
+
+class EventTypes(Strict):
+    """`taxonomies/events/types.yaml`."""
+
+    version: str
+    types: dict[str, EventType] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Ground of an event.
+
+    Attributes:
+        name: `aoi`, `near`, or what was observed there: `observed`, or the grade of damage, as `destroyed`.
+        shape: Polygons, EPSG:4326, valid.
+    """
+
+    name: str
+    shape: BaseGeometry
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event in one area, as the latest product shows it.
+
+    Attributes:
+        id: `[a-z0-9_-]+`, the same wherever the product is read from.
+        group: Events of one group, as the areas of an activation, go to one split.
+        type: Key of `EventTypes.types`.
+        source: Name of the file in taxonomies/events/ it was read by.
+        product: The product's own name.
+        start: First moment, UTC.
+        end: Last moment, UTC.
+        observed: When the image was taken that the product was drawn from, UTC; None where it does not say.
+        parts: At most one of each name. No part but `aoi` is a true negative: somebody looked and found nothing.
+        epicentre: (lon, lat) of an earthquake.
+        magnitude: Of an earthquake.
+    """
+
+    id: str
+    group: str
+    type: str
+    source: str
+    product: str
+    start: dt.datetime
+    end: dt.datetime
+    observed: dt.datetime | None = None
+    parts: tuple[Part, ...] = ()
+    epicentre: tuple[float, float] | None = None
+    magnitude: float | None = None
+
+    def part(self, name: str) -> BaseGeometry | None:
+        """The ground of a part, None where the event has none."""
+        return next((part.shape for part in self.parts if part.name == name), None)
+
+    @property
+    def affected(self) -> tuple[Part, ...]:
+        """What was observed, grade by grade."""
+        return tuple(part for part in self.parts if part.name not in (AOI, NEAR))
+
+
+@dataclass(frozen=True, slots=True)
+class EventFact:
+    """What one image may say of one event: a row of the column `events`.
+
+    Attributes:
+        fraction: Share of the cell's pixels the event affected, whatever the phase, 0 to 1.
+        in_aoi: Whether every pixel was looked at: with `fraction` 0 a true negative.
+        days: From the event's start to the image, negative before it.
+        label: Target class the image carries because of it, None where phase or share forbid it.
+        grade: The worst damage in the cell.
+        distance_km: From an epicentre to the cell's centre, where the cell lies within the source's radius.
+    """
+
+    id: str
+    type: str
+    phase: Phase
+    fraction: float
+    in_aoi: bool
+    product: str
+    days: float
+    label: str | None = None
+    grade: str | None = None
+    distance_km: float | None = None
+    magnitude: float | None = None
+
+
+def phase_of(event: Event, moment: dt.datetime, types: Mapping[str, EventType]) -> Phase:
+    """Where a moment lies against an event's window; `unrelated` once its trace is no longer looked for."""
+    if moment < event.start:
+        return "before"
+    if moment <= event.end:
+        return "during"
+    trace = dt.timedelta(days=types[event.type].trace_days)
+    return "after" if moment <= event.end + trace else "unrelated"
