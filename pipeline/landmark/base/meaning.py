@@ -5,6 +5,7 @@ Everything a corpus says of its ground (labels, shares, finer classes, agreement
 over that table, so that a changed threshold or crosswalk reads no raster again.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -86,6 +87,13 @@ class Meaning:
             )
             for start, end in runs(keys)
         }
+
+    def event_labels(self, said: Fractions, moment: dt.datetime) -> list[str]:
+        """The classes an image of a moment carries because of events."""
+        if self.happenings is None:
+            return []
+        facts = self.happenings.facts(said.grounds, moment, None, self.thresholds)
+        return list(dict.fromkeys(fact.label for fact in facts if fact.label is not None))
 
     def _grounds(
         self,
@@ -208,7 +216,7 @@ def _matrix(column: pa.ChunkedArray) -> NDArray[np.int32]:
     """A column of lists of one length, (row, place)."""
     lists = column.combine_chunks()
     flat: NDArray[np.int32] = lists.flatten().to_numpy()
-    return flat.reshape(-1, lists.type.list_size)
+    return flat.reshape(len(lists), lists.type.list_size)
 
 
 def _shares(counts: dict[str, int], total: int) -> dict[str, float]:
