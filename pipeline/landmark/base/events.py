@@ -153,6 +153,22 @@ class Event:
         """The ground of a part, None where the event has none."""
         return next((part.shape for part in self.parts if part.name == name), None)
 
+    def to_json(self) -> dict[str, Any]:
+        """For the lock: everything but the ground, which the cover has counted; of its parts the names."""
+        told = {name: getattr(self, name) for name in self.__slots__}
+        moments = {name: told[name] and told[name].isoformat() for name in ("start", "end", "observed")}
+        return {**told, **moments, "parts": [part.name for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Event":
+        """Read back from the lock, on empty ground."""
+        moments = {
+            name: value[name] and dt.datetime.fromisoformat(value[name]) for name in ("start", "end", "observed")
+        }
+        parts = tuple(Part(name, shapely.Polygon()) for name in value["parts"])
+        epicentre = value["epicentre"] and tuple(value["epicentre"])
+        return cls(**{**value, **moments, "parts": parts, "epicentre": epicentre})
+
     def surroundings(self, km: float) -> BaseGeometry:
         """All that lies within some kilometres of its ground, as a box, EPSG:4326."""
         west, south, east, north = shapely.union_all([part.shape for part in self.parts]).bounds

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from landmark.base.errors import InputError
+from landmark.base.events import EventTypes
 from landmark.base.files import find, load
 from landmark.base.ground import Ground, Happenings
 from landmark.base.recipe import Recipe
@@ -196,6 +197,24 @@ def load_meaning(recipe: Recipe) -> Meaning:
         raise InputError(f"{recipe.name}: thresholds.classes.{unknown[0]}: no such class; {taxonomy.name} has {known}")
     thresholds = {key: recipe.thresholds.classes.get(key, recipe.thresholds.default) for key in taxonomy.classes}
     return Meaning(taxonomy, crosswalks, thresholds, recipe.thresholds.min_agreement_pct)
+
+
+def load_types(taxonomy: Taxonomy) -> EventTypes:
+    """The kinds of events, once their classes are known to be a taxonomy's.
+
+    Raises:
+        InputError: a class nobody defined, or one of land cover.
+    """
+    types = load(EventTypes, "taxonomies/events", "types")
+    for name, kind in types.types.items():
+        target = taxonomy.classes.get(kind.to)
+        if target is None or not target.event:
+            path = find("taxonomies/events", "types")
+            raise InputError(f"{path}: types.{name}.to: {taxonomy.name} has no class of events {kind.to!r}")
+        if unknown := [key for key in kind.minus if key not in taxonomy.classes]:
+            path = find("taxonomies/events", "types")
+            raise InputError(f"{path}: types.{name}.minus: {taxonomy.name} has no class {unknown[0]!r}")
+    return types
 
 
 def _crosswalk(name: str, taxonomy: Taxonomy) -> Crosswalk:
