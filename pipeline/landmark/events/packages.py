@@ -35,6 +35,7 @@ class Name:
         sheet: Part of a product that is published in sheets, `overview` or `detail01`.
         edition: (release, version); a later one corrects an earlier one.
         layer: Its name without case and underscores, `observedeventa`; empty for a package's.
+        product: What the layers of a product have in common, as written.
     """
 
     code: str
@@ -44,6 +45,7 @@ class Name:
     sheet: str
     edition: tuple[int, int]
     layer: str
+    product: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Layer:
 
 @dataclass(slots=True)
 class Product:
-    """One round of one kind of product in an area: its layers by role, `observed`, `damage`, `aoi`, `blind`, `images`."""
+    """One round of one kind of product in an area, and its layers by role: `observed`, `damage`, `aoi` and so on."""
 
     name: str
     kind: str
@@ -68,7 +70,7 @@ def parse(text: str) -> Name | None:
     """What a name says; None where it is not one of a layer or package."""
     if (start := _START.match(text)) is None:
         return None
-    kind, sheet, numbers, words = "", [], {"monit": 0, "r": 1, "v": 1}, []
+    kind, sheet, numbers, words, title = "", [], {"monit": 0, "r": 1, "v": 1}, [], [start[1], start[2]]
     for token in re.split(r"[_-]", start[3]):
         if not kind and (said := _KIND.fullmatch(token)):
             kind = _KINDS.get(said[1].lower(), said[1].lower())
@@ -79,10 +81,13 @@ def parse(text: str) -> Name | None:
             sheet.append(said[1].lower())
         elif not _SILENT.fullmatch(token):
             words.append(token.lower())
+            continue
+        title.append(token)
     if not kind:
         return None
-    edition = numbers["r"], numbers["v"]
-    return Name(start[1].lower(), start[2].lower(), kind, numbers["monit"], "-".join(sheet), edition, "".join(words))
+    edition, layer = (numbers["r"], numbers["v"]), "".join(words)
+    code, area = start[1].lower(), start[2].lower()
+    return Name(code, area, kind, numbers["monit"], "-".join(sheet), edition, layer, "_".join(title))
 
 
 def products(found: Iterable[Found], packages: Packages) -> dict[tuple[str, str], list[Product]]:
@@ -99,7 +104,7 @@ def products(found: Iterable[Found], packages: Packages) -> dict[tuple[str, str]
     areas: dict[tuple[str, str], dict[tuple[str, int], Product]] = {}
     for (code, area, kind, number, _), editions in sorted(sheets.items()):
         edition = max(editions)
-        title = f"{code}_{area}_{kind}_{f'monit{number:02}' if number else 'product'}_r{edition[0]}_v{edition[1]}".upper()
+        title = min(name.product for name, _ in editions[edition])
         product = areas.setdefault((code, area), {}).setdefault((kind, number), Product(title, kind, number))
         for name, layer in _once(editions[edition]):
             for role, patterns in roles.items():

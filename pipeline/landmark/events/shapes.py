@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyogrio
 import shapely
-import shapely.affinity
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Geod, Transformer
@@ -116,9 +115,8 @@ def circle(lon: float, lat: float, radius_km: float) -> BaseGeometry:
     along = np.full(_CIRCLE_STEPS, 1000 * radius_km)
     lons, lats, _ = _EARTH.fwd(np.full(_CIRCLE_STEPS, lon), np.full(_CIRCLE_STEPS, lat), steps, along)
     unrolled = lon + (np.asarray(lons) - lon + 180) % 360 - 180
-    ring = shapely.polygons(np.column_stack([unrolled, lats]))
-    turned = [shapely.affinity.translate(ring, by) for by in (-360.0, 0.0, 360.0)]
-    whole = union(shapely.intersection(turned, shapely.box(-180, -90, 180, 90)))
+    rings = [shapely.Polygon(np.column_stack([unrolled + by, lats])) for by in (-360, 0, 360)]
+    whole = union(np.asarray(shapely.intersection(rings, shapely.box(-180, -90, 180, 90))))
     assert whole is not None
     return whole
 
@@ -141,13 +139,10 @@ def _lonlat(shapes: NDArray[Any], crs: str | None, label: str) -> NDArray[Any]:
     source, target = CRS.from_user_input(crs), CRS.from_epsg(4326)
     if source.to_2d() in (target, CRS.from_user_input("OGC:CRS84")):
         return shapes
-    turn = Transformer.from_crs(source.to_2d(), target, always_xy=True).transform
-    there = ~shapely.is_missing(shapes)
-    turned = shapes.copy()
-    turned[there] = shapely.transform(shapes[there], turn, interleaved=False)
+    turn = Transformer.from_crs(source.to_2d(), target, always_xy=True)
+    turned = shapely.transform(shapes, lambda xy: np.column_stack(turn.transform(xy[:, 0], xy[:, 1])))
     # What is valid in one plane may touch itself in another.
-    turned[there] = shapely.make_valid(turned[there])
-    return np.asarray(turned)
+    return np.asarray(shapely.make_valid(turned))
 
 
 def _missing_is_none(value: Any) -> Any:
