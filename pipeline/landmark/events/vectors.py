@@ -67,9 +67,10 @@ class _Layer:
             rows.setdefault(row.id, []).append(row)
         events = [event for id_ in sorted(rows) if (event := self._event(rows[id_])) is not None]
         notes = [f"{self._label}: {count} features left out: {why}" for why, count in sorted(self._left_out.items())]
+        repaired = {id_: int(self._features.invalid[[row.place for row in rows[id_]]].sum()) for id_ in sorted(rows)}
         if self._features.repaired:
             notes.append(f"{self._label}: {self._features.repaired} polygons repaired")
-        return Read(tuple(events), tuple(notes))
+        return Read(tuple(events), tuple(notes), repaired={event.id: repaired[event.id] for event in events})
 
     def _rows(self) -> list[_Row]:
         mapping, count = self._mapping, len(self._features)
