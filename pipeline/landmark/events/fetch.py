@@ -142,7 +142,7 @@ def _start(feature: Mapping[str, Any], feed: Feed) -> Any:
 
 
 def _lon_first(features: list[dict[str, Any]], extent: Box | None, feed: Feed) -> list[dict[str, Any]]:
-    """The features with longitude first: as they come, or turned where only that puts all of them on the ground asked for.
+    """The features with longitude first: as they come, or turned where that alone puts all of them where they can be.
 
     Raises:
         DownloadUnfinished: neither does.
