@@ -7,6 +7,8 @@ from landmark.base.events import Events, EventTypes
 from landmark.base.files import load
 from landmark.base.notations import Notations
 from landmark.events.ems import read_packages
+from landmark.events.feed import Feed, Wanted
+from landmark.events.fetch import fetch
 from landmark.events.files import event_files, origins, unpacked
 from landmark.events.read import Asked, Read, combined
 from landmark.events.shapes import affected_km2, area_km2
@@ -15,11 +17,14 @@ from landmark.events.vectors import read_vectors
 
 __all__ = [
     "EventSource",
+    "Feed",
     "Read",
+    "Wanted",
     "affected_km2",
     "area_km2",
     "combined",
     "event_files",
+    "fetch",
     "load_source",
     "read_events",
 ]
@@ -31,11 +36,9 @@ def read_events(entry: Events, source: EventSource, paths: Sequence[Path]) -> Re
     Raises:
         InputError: naming file, key, value and remedy.
     """
-    asked = Asked(entry, load(EventTypes, ROOM, "types").types)
+    words = load(Notations, "taxonomies", "ems" if source.ems is None else source.ems.words)
+    asked = Asked(entry, load(EventTypes, ROOM, "types").types, words)
     with unpacked(paths) as found:
-        if source.ems is not None:
-            read = read_packages(found, source, load(Notations, "taxonomies", source.ems.words), asked)
-        else:
-            read = read_vectors(found, source, asked)
+        read = read_vectors(found, source, asked) if source.ems is None else read_packages(found, source, asked)
         asked.check_dates(read.events)
         return combined([read, Read(files=origins(found))])

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from landmark.base.errors import InputError
 from landmark.base.events import AOI, Event, Part
-from landmark.base.notations import Notations
 from landmark.events.activations import activations
 from landmark.events.areas import Area, AreaReader, Shown
 from landmark.events.files import Found
@@ -14,7 +13,7 @@ from landmark.events.read import OBSERVED, Asked, Read, combined, slug
 from landmark.events.source import EventSource
 
 
-def read_packages(found: Sequence[Found], source: EventSource, words: Notations, asked: Asked) -> Read:
+def read_packages(found: Sequence[Found], source: EventSource, asked: Asked) -> Read:
     """The events of all areas of all activations in some files.
 
     Raises:
@@ -27,7 +26,7 @@ def read_packages(found: Sequence[Found], source: EventSource, words: Notations,
         raise InputError(f"events: {source.name}: no layer of a Copernicus EMS package is among the files: {seen}")
     reads = []
     for code in sorted({code for code, _ in rounds}):
-        reader = AreaReader(source.ems, words, told.get(code), [])
+        reader = AreaReader(source.ems, asked.words, told.get(code), [])
         names = sorted(area for other, area in rounds if other == code)
         areas = {name: reader.area(f"{code.upper()} {name.upper()}", rounds[code, name]) for name in names}
         activation = _Events(code, source.name, reader, asked)
@@ -68,25 +67,24 @@ class _Events:
     def _usual(self, areas: Mapping[str, Area]) -> str | None:
         """What the service says the activation was for, else what most of its areas show."""
         if (told := self._reader.told) is not None:
-            said = self._reader.words.event_type(told.category, told.kind)
+            said = self._asked.words.event_type(told.category, told.kind)
             if isinstance(said, str):
                 return said
         seen = Counter(type_ for area in areas.values() for type_ in area.extent.ground)
         return min(seen, key=lambda one: (-seen[one], one), default=None)
 
     def _shown(self, id_: str, type_: str, area: Area) -> Shown | None:
-        """The product an event is drawn from: a class that gradings give is given by gradings alone."""
-        if not self._by_grade(type_):
+        """The product an event is drawn from."""
+        if not self._asked.by_grade(type_):
             return area.extent
         if area.damage is None:
             self._reader.notes.append(f"{id_}: nobody graded damage there, and an extent is no damage; left out")
         return area.damage
 
-    def _by_grade(self, type_: str) -> bool:
-        return self._asked.types[type_].to in {grade.to for grade in self._reader.words.gradings.values()}
-
     def _event(self, id_: str, type_: str, shown: Shown) -> Event:
-        names = {grade: grade for grade in self._reader.words.grades} if self._by_grade(type_) else {OBSERVED: type_}
+        names = (
+            {grade: grade for grade in self._asked.words.grades} if self._asked.by_grade(type_) else {OBSERVED: type_}
+        )
         ground = {part: shown.shape(name) for part, name in names.items()} | {AOI: shown.looked_at()}
         told = self._reader.told
         start, stated = self._asked.stated(id_, self._code) or (None if told is None else told.start, None)

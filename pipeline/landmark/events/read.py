@@ -9,6 +9,7 @@ from pathlib import Path
 
 from landmark.base.errors import InputError
 from landmark.base.events import Event, Events, EventType
+from landmark.base.notations import Notations
 
 # Part of an event that was mapped as affected, without a grade.
 OBSERVED = "observed"
@@ -33,16 +34,21 @@ class Read:
 class Asked:
     """A recipe's entry, and what it decides of an event."""
 
-    def __init__(self, entry: Events, types: Mapping[str, EventType]) -> None:
+    def __init__(self, entry: Events, types: Mapping[str, EventType], words: Notations) -> None:
         if unknown := [name for name in entry.types if name not in types]:
             known = ", ".join(types)
             raise InputError(f"events: {entry.name}: types: {unknown[0]!r} is none of those in types.yaml, {known}")
-        self.entry, self.types = entry, types
+        self.entry, self.types, self.words = entry, types, words
+        self._graded = {grade.to for grade in words.gradings.values()} - {None}
         self._dates = {name.lower(): span for name, span in entry.dates.items()}
 
     def keeps(self, type_: str) -> bool:
         """Whether the recipe wants events of a type."""
         return not self.entry.types or type_ in self.entry.types
+
+    def by_grade(self, type_: str) -> bool:
+        """Whether gradings give the class of a type; then they alone do: where it shook is not where it broke."""
+        return self.types[type_].to in self._graded
 
     def stated(self, id_: str, group: str) -> tuple[dt.datetime, dt.datetime | None] | None:
         """Start and end the recipe states for an event, or for its group."""

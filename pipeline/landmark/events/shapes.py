@@ -29,12 +29,17 @@ class Features:
     Attributes:
         fields: Attribute in lower case → values; moments as ISO 8601 text.
         shapes: Geometries in EPSG:4326, (lon, lat), valid; None where there is none.
-        repaired: How many polygons were invalid in the file.
+        invalid: Which were not valid in the file, and are repaired.
     """
 
     fields: dict[str, NDArray[Any]]
     shapes: NDArray[Any]
-    repaired: int
+    invalid: NDArray[np.bool_]
+
+    @property
+    def repaired(self) -> int:
+        """How many were repaired."""
+        return int(self.invalid.sum())
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -70,11 +75,11 @@ def read_features(path: Path, layer: str, label: str) -> Features:
         fields = {str(name).lower(): column for name, column in zip(meta["fields"], columns, strict=True)}
         if found is None:
             rows = len(columns[0]) if columns else 0
-            return Features(fields, np.full(rows, None, dtype=object), 0)
+            return Features(fields, np.full(rows, None, dtype=object), np.zeros(rows, dtype=bool))
         shapes = shapely.from_wkb(found, on_invalid="fix")
         wrong = ~(shapely.is_valid(shapes) | shapely.is_missing(shapes))
         shapes[wrong] = shapely.make_valid(shapes[wrong])
-        return Features(fields, _lonlat(shapes, meta["crs"], label), int(wrong.sum()))
+        return Features(fields, _lonlat(shapes, meta["crs"], label), wrong)
     except (DataSourceError, DataLayerError, OSError, ValueError, ProjError, shapely.errors.GEOSException) as error:
         raise InputError(f"events: {label}: layer {layer} cannot be read: {error}") from error
 

@@ -67,14 +67,15 @@ class _Layer:
             rows.setdefault(row.id, []).append(row)
         events = [event for id_ in sorted(rows) if (event := self._event(rows[id_])) is not None]
         notes = [f"{self._label}: {count} features left out: {why}" for why, count in sorted(self._left_out.items())]
+        repaired = {id_: int(self._features.invalid[[row.place for row in rows[id_]]].sum()) for id_ in sorted(rows)}
         if self._features.repaired:
             notes.append(f"{self._label}: {self._features.repaired} polygons repaired")
-        return Read(tuple(events), tuple(notes))
+        return Read(tuple(events), tuple(notes), repaired={event.id: repaired[event.id] for event in events})
 
     def _rows(self) -> list[_Row]:
         mapping, count = self._mapping, len(self._features)
-        ids, groups = self._joined(mapping.id), self._joined(mapping.group or mapping.id)
-        products = self._joined(mapping.product) if mapping.product else [[self._stem]] * count
+        ids, groups = self._joined(self._first(mapping.id)), self._joined(mapping.group or mapping.id)
+        products = self._joined(mapping.product)
         types = [mapping.type] * count if isinstance(mapping.type, str) else self._words(mapping.type)
         parts = [OBSERVED] * count if mapping.grade is None else self._words(mapping.grade)
         times = [self._times(time, last=time is mapping.end) for time in (mapping.start, mapping.end, mapping.observed)]
@@ -139,6 +140,11 @@ class _Layer:
     def _ground(self, rows: Sequence[_Row]) -> tuple[tuple[float, float] | None, tuple[Part, ...]]:
         shapes = {name: self._features.shapes[[row.place for row in rows if row.part == name]] for name in _parts(rows)}
         ground = {name: union(found) for name, found in shapes.items()}
+        if ground.get(OBSERVED) is not None and self._asked.by_grade(rows[0].type):
+            raise InputError(
+                f"events: {self._label}: {rows[0].id}: a polygon of an {rows[0].type} is damage only where it says a"
+                f" grade: add `grade` to taxonomies/events/{self._source}.yaml"
+            )
         centres = points(np.concatenate(list(shapes.values())))
         centre = None if not len(centres) else (float(shapely.get_x(centres[0])), float(shapely.get_y(centres[0])))
         if centre is not None:
@@ -152,7 +158,9 @@ class _Layer:
 
     def _joined(self, names: Sequence[str]) -> list[list[str]]:
         """For each feature the values of some attributes, but for those without one."""
-        columns = [self._features.values((name,)) for name in self._first(tuple(names))]
+        columns = [self._features.values((name,)) for name in names]
+        if not columns:
+            return [[]] * len(self._features)
         return [[_text(value) for value in row if _text(value)] for row in zip(*columns, strict=True)]
 
     def _numbers(self, names: tuple[str, ...]) -> list[float | None]:
