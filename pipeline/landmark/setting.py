@@ -6,9 +6,9 @@ from pathlib import Path
 from landmark.base.errors import InputError
 from landmark.base.files import load
 from landmark.base.hashing import digest
+from landmark.base.meaning import Meaning, load_meaning
 from landmark.base.profiles import Imagery, Provider, Sensor, load_sensors
 from landmark.base.recipe import Recipe
-from landmark.base.taxonomy import Meaning, load_meaning
 from landmark.catalog import Document, Given, given_files, label_collection, open_document
 from landmark.io.access import Access
 from landmark.narrate import Grammar, load_grammar

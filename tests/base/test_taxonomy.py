@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from landmark.base.errors import InputError, UnknownName
 from landmark.base.files import find, known, load, read
+from landmark.base.meaning import Meaning, load_meaning
 from landmark.base.schemas import cover_schema
-from landmark.base.taxonomy import Crosswalk, Meaning, SourceClass, Taxonomy, load_meaning
+from landmark.base.taxonomy import Crosswalk, SourceClass, Taxonomy
 from tests.base.parts import examples, recipe_of, text
 
 TAXONOMY = load(Taxonomy, "taxonomies", "landmark")

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from landmark.base.errors import NoCoverage
 from landmark.base.hashing import ranks
+from landmark.base.meaning import Fractions
 from landmark.base.outcomes import Outcome, ledger_table
 from landmark.base.profiles import Mask, Sensor
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import CLEAR, PLAN
-from landmark.base.taxonomy import Fractions
 from landmark.draw.choosing import Choices, Seen, choose, seen
 from landmark.draw.distance import closest_m
 from landmark.draw.sample import Sampled
@@ -154,6 +154,8 @@ def _plan_table(rows: list[_Row], choices: Choices, recipe: Recipe, sensors: Map
         "rank": ranks(recipe.sampling.seed, "row", ids),
         "pair": [ids[other] if other >= 0 else None for other in pair],
         "pair_gap_s": [gap if other >= 0 else None for other, gap in zip(pair, gap_s, strict=True)],
+        "role": pa.nulls(len(rows), pa.string()),
+        "event": pa.nulls(len(rows), pa.string()),
         **{name: taken[name] for name in ("epsg", "x", "y", "lon", "lat", "majortom", "block")},
     }
     return pa.table(columns, schema=PLAN).sort_by("id")
