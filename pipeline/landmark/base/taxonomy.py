@@ -108,14 +108,7 @@ class Crosswalk(Strict):
     @model_validator(mode="before")
     @classmethod
     def _led_elsewhere(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or not isinstance(value.get("instead"), dict):
-            return value
-        whole, classes = dict(value), dict(value.get("classes") or {})
-        for code, target in whole.pop("instead").items():
-            if not isinstance(classes.get(code), dict):
-                raise ValueError(f"instead.{code}: the file it extends has no such code")
-            classes[code] = {key: said for key, said in classes[code].items() if key != "drop"} | {"to": target}
-        return whole | {"classes": classes}
+        return led_elsewhere(value)
 
     @field_validator("classes")
     @classmethod
@@ -160,6 +153,22 @@ class LabelVintage:
     def gap_days(self, moment: dt.datetime) -> int:
         """Whole days between an image and the labelled interval, 0 inside it."""
         return max((self.start - moment).days, (moment - self.end).days, 0)
+
+
+def led_elsewhere(value: Any) -> Any:
+    """A crosswalk's keys with the codes of `instead` led where that says.
+
+    Raises:
+        ValueError: there is no such code.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("instead"), dict):
+        return value
+    whole, classes = dict(value), dict(value.get("classes") or {})
+    for code, target in whole.pop("instead").items():
+        if not isinstance(classes.get(code), dict):
+            raise ValueError(f"instead.{code}: the file it extends has no such code")
+        classes[code] = {key: said for key, said in classes[code].items() if key != "drop"} | {"to": target}
+    return whole | {"classes": classes}
 
 
 def words_of(entry: SourceClass) -> set[str]:
