@@ -226,8 +226,8 @@ def _crosswalk(name: str, taxonomy: Taxonomy) -> Crosswalk:
         target = taxonomy.classes.get(entry.to) if entry.to is not None else None
         if entry.to is not None and target is None:
             raise InputError(f"{path}: classes.{code}.to: {taxonomy.name} has no class {entry.to!r}")
-        if target is not None and target.event:
-            raise InputError(f"{path}: classes.{code}.to: {entry.to!r} comes from events only")
+        if target is not None and target.event and not crosswalk.undated:
+            raise InputError(f"{path}: classes.{code}.to: {entry.to!r} comes from events only, unless `undated: true`")
     return crosswalk
 
 
