@@ -141,9 +141,10 @@ def shortlist(of: Choices, sensor: Sensor, best_of: int) -> dict[str, NDArray[np
     _, start, count = np.unique(keys, return_index=True, return_counts=True)
     place = np.arange(len(keys)) - np.repeat(start, count)
     looked = mine[(place < best_of) & (np.repeat(count, count) > 1)]
-    looked = looked[np.lexsort((of.cell[looked], of.acquisition[looked]))]
-    numbers, first = np.unique(of.acquisition[looked], return_index=True)
-    rows = np.split(of.cell[looked], first[1:])
+    # A mask is read once, however many slots ask for it.
+    pairs = np.unique(np.stack([of.acquisition[looked], of.cell[looked]]), axis=1)
+    numbers, first = np.unique(pairs[0], return_index=True)
+    rows = np.split(pairs[1], first[1:])
     return {of.acquisitions[number].id: cells for number, cells in zip(numbers.tolist(), rows, strict=False)}
 
 
