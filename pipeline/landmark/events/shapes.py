@@ -97,11 +97,11 @@ def points(shapes: NDArray[Any]) -> NDArray[Any]:
 
 
 def union(shapes: NDArray[Any]) -> BaseGeometry | None:
-    """The ground that polygons cover together, a valid (Multi)Polygon; None where that is none."""
+    """The ground that polygons cover together, a valid (Multi)Polygon written in one way; None where that is none."""
     whole = shapely.union_all(polygons(shapes))
     if not shapely.is_valid(whole):
         whole = shapely.union_all(polygons(np.array([shapely.make_valid(whole)])))
-    return None if shapely.is_empty(whole) else whole
+    return None if shapely.is_empty(whole) else shapely.normalize(whole)
 
 
 def squares(centres: NDArray[Any], edge_m: float) -> NDArray[Any]:
