@@ -180,6 +180,15 @@ def test_ground_nobody_could_see_is_not_looked_at(tmp_path: Path) -> None:
     assert not looked.contains(EAST.centroid)
 
 
+def test_an_event_marked_by_points_alone_is_no_true_negative(tmp_path: Path) -> None:
+    layer(tmp_path / "EMSR900_AOI01_DEL_PRODUCT_observedEventP_v1.json", [shapely.Point(11.85, 45.35)], FLOOD)
+    layer(tmp_path / "EMSR900_AOI01_DEL_PRODUCT_areaOfInterestA_v1.json", [AOI], {"emsr_id": "EMSR900"})
+    activation(tmp_path, "EMSR900", "Flood")
+    found = read(tmp_path)
+    assert not found.events
+    assert found.notes == ("emsr900-aoi01: marked by points or lines alone; left out",)
+
+
 def test_an_area_alone_needs_the_activations_document(tmp_path: Path) -> None:
     layer(tmp_path / "EMSR900_01PLACE_DEL_v1_area_of_interest_a.shp", [AOI], {"emsr_id": "EMSR900"})
     found = read(tmp_path, **{})

@@ -140,7 +140,7 @@ def test_what_a_feed_cannot_be_asked(feeds: Feeds, tmp_path: Path) -> None:
         fetch(feed("usgs-earthquakes", feeds), Wanted(), tmp_path)
     with pytest.raises(InputError, match="copernicus-ems: say which"):
         fetch(feed("copernicus-ems", feeds), Wanted(), tmp_path)
-    with pytest.raises(InputError, match="--code EMSR999: .* knows no such activation"):
+    with pytest.raises(InputError, match=r"--code EMSR999: .* knows no such activation"):
         fetch(feed("copernicus-ems", feeds), Wanted(codes=("EMSR999",)), tmp_path)
     assert not feeds.paths("-info/")
 
@@ -154,7 +154,7 @@ def test_answers_that_are_none(feeds: Feeds, tmp_path: Path) -> None:
     feeds.packages["/effis"] = b"[]"
     with pytest.raises(DownloadUnfinished, match="answers with a list"):
         fetch(feed("effis", feeds), Wanted(), tmp_path)
-    with pytest.raises(InputError, match="--out .*: cannot be made"):
+    with pytest.raises(InputError, match=r"--out .*: cannot be made"):
         (tmp_path / "file").write_text("")
         fetch(feed("effis", feeds), Wanted(), tmp_path / "file" / "out")
 
