@@ -14,36 +14,17 @@ from numpy.typing import NDArray
 
 from landmark.base.archive import Acquisition
 from landmark.base.errors import LandmarkError
+from landmark.base.meaning import Fractions
 from landmark.base.outcomes import Outcome, Tally
 from landmark.base.projection import LONLAT, projected, unwrapped
 from landmark.base.schemas import runs, staging_schema
-from landmark.base.taxonomy import Fractions, LabelVintage, Meaning
 from landmark.imagery import Chip, Cut, cut
 from landmark.lockfile import Planned
-from landmark.narrate import Grammar, Scene, captions
 from landmark.pack import Staging, write_staging
 from landmark.setting import Setting
+from landmark.wording import Image, Wording, wording_of, words
 
 log = logging.getLogger(__name__)
-
-_NO_LABELS = Fractions((), {}, {}, 0.0, {})
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """What a sample's words follow from.
-
-    Attributes:
-        editions: Of the label sources, by the numbers the cover gives them.
-        licences: Of imagery and labels, per sensor.
-    """
-
-    meaning: Meaning
-    grammar: Grammar
-    styles: tuple[str, ...]
-    seed: int
-    editions: tuple[LabelVintage, ...]
-    licences: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +40,7 @@ class Unit:
 
 def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Staging) -> Iterator[Unit]:
     """One unit per acquisition of the pending rows of a plan, in the order of their ids, made as they are asked for."""
-    acquisitions, wording, tries = planned.lock.read_acquisitions(), _wording(planned, setting), staging.tries()
+    acquisitions, wording, tries = planned.lock.read_acquisitions(), wording_of(planned, setting), staging.tries()
     cover_rows = _rows_by_cell(planned.cover)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
     names = ordered["acquisition"].to_pylist()
@@ -68,19 +49,6 @@ def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Stagin
         touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
         cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
         yield Unit(_cut(one, rows, setting), rows, cover, wording, staging.path(one.id, tries[one.id]))
-
-
-def _wording(planned: Planned, setting: Setting) -> Wording:
-    recipe = setting.recipe
-    editions = (LabelVintage(entry.source, entry.version, entry.start, entry.end) for entry in planned.lock.editions)
-    return Wording(
-        meaning=setting.meaning,
-        grammar=setting.grammar,
-        styles=recipe.captions,
-        seed=recipe.sampling.seed,
-        editions=tuple(editions),
-        licences={name: setting.licences(name) for name in recipe.sensors},
-    )
 
 
 def _rows_by_cell(cover: pa.Table) -> dict[str, NDArray[np.int64]]:
@@ -137,24 +105,23 @@ def tally(outcomes: list[Outcome | None]) -> Tally:
 
 
 def _samples(unit: Unit) -> Iterator[dict[str, Any] | Outcome]:
-    facts = unit.wording.meaning.fold(unit.cover)
+    facts = unit.wording.facts(unit.cover)
     planned = {row["id"]: row for row in unit.rows.to_pylist()}
     for result in cut(unit.cut):
         if isinstance(result, Outcome):
             yield result
         else:
             row = planned[result.id]
-            yield _row(unit, result, row, facts.get((row["cell"], row["period"]), _NO_LABELS))
+            yield _row(unit, result, row, facts.of(row["cell"], row["period"]))
 
 
 def _row(unit: Unit, chip: Chip, row: Mapping[str, Any], facts: Fractions) -> dict[str, Any]:
-    one, wording, cell_m = unit.cut.acquisition, unit.wording, unit.cut.patch_px * unit.cut.resolution_m
-    scene = Scene(chip.id, one.sensor, one.moment, row["lat"], facts.labels)
+    one, cell_m = unit.cut.acquisition, unit.cut.patch_px * unit.cut.resolution_m
+    far_from = row["event"] if row["role"] == "far" else None
+    image = Image(chip.id, one.sensor, one.moment, row["lon"], row["lat"], far_from)
+    planned = ("id", "sensor", "cell", "majortom", "split", "role", "epsg", "lon", "lat", "pair", "pair_gap_s")
     return {
-        **{
-            name: row[name]
-            for name in ("id", "sensor", "cell", "majortom", "split", "epsg", "lon", "lat", "pair", "pair_gap_s")
-        },
+        **{name: row[name] for name in planned},
         "datetime": one.moment,
         "transform": [unit.cut.resolution_m, 0.0, row["x"], 0.0, -unit.cut.resolution_m, row["y"]],
         "geometry": _outline(row["epsg"], row["x"], row["y"], cell_m),
@@ -170,33 +137,9 @@ def _row(unit: Unit, chip: Chip, row: Mapping[str, Any], facts: Fractions) -> di
         "cloud_pct": chip.cloud_pct,
         "shadow_pct": chip.shadow_pct,
         "snow_pct": chip.snow_pct,
-        "labels": facts.labels,
-        "fractions": list(facts.fractions.items()),
-        "label_valid_pct": facts.label_valid_pct,
-        "finer": list(facts.finer.items()),
-        "agreement": list(facts.class_agreement.items()),
-        "sources": [_source(wording.editions[number], one.moment, facts) for number in facts.editions.values()],
-        "events": [],
-        "captions": captions(
-            scene,
-            wording.grammar,
-            taxonomy=wording.meaning.taxonomy,
-            styles=wording.styles,
-            seed=wording.seed,
-        ),
-        "licences": wording.licences[one.sensor],
+        **words(image, facts, unit.wording),
         "sha256": chip.sha256,
         **{column: group.tobytes() for column, group in chip.groups.items()},
-    }
-
-
-def _source(vintage: LabelVintage, moment: Any, facts: Fractions) -> dict[str, Any]:
-    return {
-        "name": vintage.name,
-        "version": vintage.version,
-        "year": vintage.start.year,
-        "gap_days": vintage.gap_days(moment),
-        "agreement": facts.agreement.get(vintage.name),
     }
 
 

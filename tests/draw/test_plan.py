@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from landmark.base.archive import Item
 from landmark.base.errors import NoCoverage
 from landmark.base.files import load
+from landmark.base.meaning import Fractions
 from landmark.base.profiles import Provider, load_sensor
 from landmark.base.schemas import CLEAR, LEDGER, PLAN
-from landmark.base.taxonomy import Fractions
 from landmark.draw import choices, draw, estimate, sample, shortlist
 from tests.base.parts import NOON, acquisition, cell_table, examples, recipe_of
 

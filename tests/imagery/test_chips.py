@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 from rasterio.windows import from_bounds
 
+from landmark.base.meaning import load_meaning
 from landmark.base.outcomes import Outcome, Reason
 from landmark.base.pixels import gamma0_to_stored, remove_offset
 from landmark.base.profiles import Imagery
 from landmark.base.recipe import load_recipe
-from landmark.base.taxonomy import load_meaning
 from landmark.catalog import open_document, search
 from landmark.cells import utm_cells
 from landmark.imagery import Chip, cut

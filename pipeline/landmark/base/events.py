@@ -1,12 +1,14 @@
 """Events: what happened where and when, and what an image of some moment may say of it."""
 
 import datetime as dt
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import shapely
 from pydantic import Field, field_validator
 from shapely.geometry.base import BaseGeometry
 
@@ -18,6 +20,7 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 
 # Parts of an event that are no observation of it: the ground somebody looked at, and the ground within a radius.
 AOI, NEAR = "aoi", "near"
+_KM_A_DEGREE = 110.5
 
 _DAY = re.compile(r"\d{4}-?\d\d-?\d\d")
 
@@ -149,6 +152,29 @@ class Event:
     def part(self, name: str) -> BaseGeometry | None:
         """The ground of a part, None where the event has none."""
         return next((part.shape for part in self.parts if part.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the lock: everything but the ground, which the cover has counted; of its parts the names."""
+        told = {name: getattr(self, name) for name in self.__slots__}
+        moments = {name: told[name] and told[name].isoformat() for name in ("start", "end", "observed")}
+        return {**told, **moments, "parts": [part.name for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Event":
+        """Read back from the lock, on empty ground."""
+        moments = {
+            name: value[name] and dt.datetime.fromisoformat(value[name]) for name in ("start", "end", "observed")
+        }
+        parts = tuple(Part(name, shapely.Polygon()) for name in value["parts"])
+        epicentre = value["epicentre"] and tuple(value["epicentre"])
+        return cls(**{**value, **moments, "parts": parts, "epicentre": epicentre})
+
+    def surroundings(self, km: float) -> BaseGeometry:
+        """All that lies within some kilometres of its ground, as a box, EPSG:4326."""
+        west, south, east, north = shapely.union_all([part.shape for part in self.parts]).bounds
+        up = km / _KM_A_DEGREE
+        aside = up / max(math.cos(math.radians(max(abs(south), abs(north)) + up)), 0.01)
+        return shapely.box(west - aside, max(south - up, -90), east + aside, min(north + up, 90))
 
     @property
     def affected(self) -> tuple[Part, ...]:

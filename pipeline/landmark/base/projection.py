@@ -7,18 +7,24 @@ import numpy as np
 import shapely
 import shapely.affinity
 from numpy.typing import NDArray
-from pyproj import Transformer
+from pyproj import Geod, Transformer
 from shapely.geometry.base import BaseGeometry
 
 LONLAT = 4326
 _HALF_TURN_DEG = 180
 _EARTH = shapely.box(-180, -90, 180, 90)
+_WGS84 = Geod(ellps="WGS84")
 
 
 @cache
 def transformer(source: int, target: int) -> Transformer:
     """From one EPSG code to another."""
     return Transformer.from_crs(source, target, always_xy=True)
+
+
+def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Between two places (lon, lat in degrees) on the ellipsoid."""
+    return float(_WGS84.inv(*one, *other)[2]) / 1000
 
 
 def projected(geometry: BaseGeometry, source: int, target: int) -> BaseGeometry:

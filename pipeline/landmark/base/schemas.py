@@ -29,22 +29,23 @@ CELLS = pa.schema(
 )
 
 
-def cover_schema(sources: Iterable[str]) -> pa.Schema:
+def cover_schema(sources: Iterable[str], *, events: bool = False) -> pa.Schema:
     """Joint histogram: a row per combination of codes in a cell and period.
 
     `codes` and `editions` stand in the order of `sources`, -1 where a source has none; an edition is a number in the
-    lock's `editions`, the same in all rows of a cell and period.
+    lock's `editions`, the same in all rows of a cell and period. With `events`, one code more is the number of a mark
+    in the lock's `marks`.
     """
     names = list(sources)
     return pa.schema(
         {
             "cell": pa.string(),
             "period": pa.string(),
-            "codes": pa.list_(pa.int32(), len(names)),
+            "codes": pa.list_(pa.int32(), len(names) + events),
             "pixels": pa.int64(),
             "editions": pa.list_(pa.int32(), len(names)),
         },
-        metadata={"sources": json.dumps(names)},
+        metadata={"sources": json.dumps([*names, "events"] if events else names)},
     )
 
 
@@ -52,6 +53,7 @@ def cover_schema(sources: Iterable[str]) -> pa.Schema:
 CLEAR = pa.schema({"cell": pa.string(), "acquisition": pa.string(), "code": pa.int16(), "pixels": pa.int32()})
 
 # One row a planned sample. `rank` orders the rows of a shard; `pair_gap_s` is this sample's time minus its pair's.
+# `role` says what an event recipe takes it for, and `event` of which event; null in other recipes.
 PLAN = pa.schema(
     {
         "id": pa.string(),
@@ -64,7 +66,20 @@ PLAN = pa.schema(
         "rank": pa.uint64(),
         "pair": pa.string(),
         "pair_gap_s": pa.int64(),
+        "role": pa.string(),
+        "event": pa.string(),
         **{name: CELLS.field(name).type for name in ("epsg", "x", "y", "lon", "lat", "majortom", "block")},
+    }
+)
+
+# `events.parquet`: the ground of each part of each event the plan knows of, EPSG:4326.
+EVENT_PARTS = pa.schema(
+    {
+        **{name: pa.string() for name in ("id", "group", "type", "source", "product")},
+        **dict.fromkeys(("start", "end", "observed"), UTC),
+        "magnitude": pa.float32(),
+        "part": pa.string(),
+        "geometry": pa.binary(),
     }
 )
 
@@ -121,6 +136,7 @@ INDEX = pa.schema(
         _required("cell", pa.string()),
         _required("majortom", pa.string()),
         _required("split", pa.string()),
+        pa.field("role", pa.string()),
         _required("datetime", UTC),
         _required("epsg", pa.int32()),
         _required("transform", pa.list_(pa.float64(), 6)),
