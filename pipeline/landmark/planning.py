@@ -217,7 +217,7 @@ def _clear(
     for sensor in setting.sensors.values():
         if sensor.mask is not None:
             units = cover.clear_units(
-                draw.shortlist(choices, sensor, recipe.clouds.best_of),
+                draw.shortlist(choices, sensor, recipe.clouds.best_of, lone=recipe.around_events is not None),
                 known,
                 candidates,
                 cell_m=recipe.cell_m,
