@@ -64,6 +64,7 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
         "snow_pct": None,
         "pair": None,
         "pair_gap_s": None,
+        "role": None,
         "labels": ["trees", "water"][: seed % 3],
         "fractions": [("trees", 0.75), ("water", 0.25)],
         "label_valid_pct": 100.0,
@@ -89,7 +90,7 @@ def failure(id: str, reason: str = "read_error") -> Outcome:
 
 def plan_of(rows: list[Row], **changes: Any) -> pa.Table:
     """The plan those rows were made from; `changes` maps an id to columns."""
-    blank = {"acquisition": "a", "period": "2021", "shard": 0, "x": 0.0, "y": 0.0, "block": "b"}
+    blank = {"acquisition": "a", "period": "2021", "role": None, "event": None, "shard": 0, "x": 0.0, "y": 0.0, "block": "b"}
     planned = []
     for number, row in enumerate(rows):
         said = {**blank, **row, "rank": number, **changes.get(row["id"], {})}
