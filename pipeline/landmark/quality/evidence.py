@@ -1,7 +1,7 @@
 """What the pass over a corpus brings back, and what it needs to know before."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +66,7 @@ class Known:
         recipe: As the lock has it; empty where there is no lock, or not the one the manifest names.
         max_gap_days: Per label source, what the recipe or the source's own file allows.
         limits: Per check that is not off, of the rules.
+        undated: Finer class → class of events it gives, of the sources that give such classes without a date.
     """
 
     root: Path
@@ -73,6 +74,7 @@ class Known:
     recipe: Mapping[str, Any]
     max_gap_days: Mapping[str, float]
     limits: Mapping[str, Limits]
+    undated: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def taxonomy(self) -> Taxonomy:
