@@ -90,7 +90,16 @@ def failure(id: str, reason: str = "read_error") -> Outcome:
 
 def plan_of(rows: list[Row], **changes: Any) -> pa.Table:
     """The plan those rows were made from; `changes` maps an id to columns."""
-    blank = {"acquisition": "a", "period": "2021", "role": None, "event": None, "shard": 0, "x": 0.0, "y": 0.0, "block": "b"}
+    blank = {
+        "acquisition": "a",
+        "period": "2021",
+        "role": None,
+        "event": None,
+        "shard": 0,
+        "x": 0.0,
+        "y": 0.0,
+        "block": "b",
+    }
     planned = []
     for number, row in enumerate(rows):
         said = {**blank, **row, "rank": number, **changes.get(row["id"], {})}
