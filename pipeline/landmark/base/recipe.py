@@ -18,6 +18,7 @@ from landmark.base.hashing import digest
 from landmark.base.labels import Labels, present, with_given
 from landmark.base.profiles import Provider, SensorName
 from landmark.base.region import Region, resolved
+from landmark.base.wanted import Meaningful
 
 SPLITS = ("train", "val", "test")
 _FIRST, _LAST = dt.date(1970, 1, 1), dt.date(2999, 12, 31)
@@ -64,6 +65,7 @@ class Sampling(Strict):
     cells: int | None = Field(None, ge=1, description="Stop after the cluster that reaches this many cells")
     cluster_px: int = Field(512, ge=1, description="Edge of a cluster, a multiple of the rasters' block size")
     seed: int = Field(0, ge=0)
+    by_meaning: Meaningful | None = Field(None, description="Choose among the clusters' cells by what lies in them")
 
 
 class Around(Strict):
