@@ -95,7 +95,7 @@ def _flood(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
     """Leave the banks by `width_m` at most; fields hold back, trees and houses stand out, lakes are no flood."""
     spread = 1 - part**2
     spill = 0.3 * Noise(seed)(f"spill/{strike.name}", at, texel_m=26, slope=1.5) + 0.5 * (unit(land.parcel, 301) - 0.5)
-    depth = spread * (1 + spill) - _off_water_m(strike, at, seed) / strike.width_m
+    depth = spread * (1 + spill) - 0.12 - np.maximum(_off_water_m(strike, at, seed), 0) / strike.width_m
     cover, river = COVER[land.most], land.most == KINDS["river"]
     return np.where(np.isin(cover, (TREES, BUILT)) | (cover == WATER) & ~river, 0, np.clip(depth, 0, 1))
 
