@@ -83,7 +83,12 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
         provider=provider,
         sensors=dict(load_sensors(recipe.sensors)),
         meaning=meaning,
-        grammar=load_grammar(recipe.captions),
+        grammar=load_grammar(
+            recipe.captions,
+            recipe.languages,
+            taxonomy=meaning.taxonomy,
+            types=meaning.happenings.types if meaning.happenings else (),
+        ),
         document=open_document(_catalog(recipe, provider, catalog)),
         label_files=label_files,
     )

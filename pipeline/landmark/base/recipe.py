@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from landmark.base.errors import InputError
 from landmark.base.files import Strict, find, load, parse, read
@@ -127,7 +127,11 @@ class Recipe(Strict):
     labels: tuple[Labels, ...] = Field(description="In order of precedence; [] builds without")
     taxonomy: str = Field("landmark", description="Name of a file in taxonomies/: the target classes")
     thresholds: Thresholds = Thresholds()
-    captions: tuple[str, ...] = Field(("structured", "sentence"), min_length=1)
+    captions: tuple[str, ...] = Field(("structured", "sentence"), min_length=1, description="Styles")
+    languages: tuple[str, ...] = Field(("en",), min_length=1, description="Files of taxonomies/captions/, or paths")
+    captions_per_style: int = Field(1, ge=1, le=20, description="At most, each worded otherwise; structured has one")
+    questions: int = Field(0, ge=0, le=50, description="Per language, with answers")
+    hard_negatives: int = Field(0, ge=0, le=50, description="Per language: captions with one fact falsified")
     max_pair_gap_days: float = Field(10, ge=0)
     splits: Splits = Splits()
     output: Output = Output()
@@ -146,12 +150,12 @@ class Recipe(Strict):
             raise ValueError(f"source {twice[0]} stands twice")
         return labels
 
-    @field_validator("captions")
+    @field_validator("captions", "languages")
     @classmethod
-    def _each_once(cls, captions: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(captions)) < len(captions):
-            raise ValueError("a style stands twice")
-        return captions
+    def _each_once(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"a {'style' if info.field_name == 'captions' else 'language'} stands twice")
+        return names
 
     @field_validator("patch_px")
     @classmethod
@@ -180,7 +184,8 @@ class Recipe(Strict):
         asked = self.model_dump(mode="json", exclude={"catalog": True, "output": {"formats"}})
         labels = [entry.asked() for entry in self.labels]
         names = {key: Path(asked[key]).stem for key in ("provider", "taxonomy")}
-        return {**asked, **names, "labels": labels}
+        languages = [Path(name).stem for name in self.languages]
+        return {**asked, **names, "labels": labels, "languages": languages}
 
     @property
     def digest(self) -> str:
@@ -241,6 +246,7 @@ def _beside(recipe: Recipe, path: Path) -> dict[str, Any]:
         "catalog": str(path.parent / str(place)) if local else place,
         "provider": file(recipe.provider),
         "taxonomy": file(recipe.taxonomy),
+        "languages": tuple(file(name) for name in recipe.languages),
         "labels": tuple(entry.beside(path.parent) for entry in recipe.labels),
     }
 

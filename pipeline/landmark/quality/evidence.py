@@ -1,7 +1,7 @@
 """What the pass over a corpus brings back, and what it needs to know before."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from landmark.base.manifest import Lock, Manifest, Shard
 from landmark.base.schemas import INDEX
 from landmark.base.taxonomy import Taxonomy
+from landmark.narrate import Lexicon
 from landmark.quality.findings import Flag
 from landmark.quality.registration import Surfaces
 from landmark.quality.rules import Limits
@@ -66,6 +67,7 @@ class Known:
         recipe: As the lock has it; empty where there is no lock, or not the one the manifest names.
         max_gap_days: Per label source, what the recipe or the source's own file allows.
         limits: Per check that is not off, of the rules.
+        lexicons: Per language, the words of its captions.
     """
 
     root: Path
@@ -73,6 +75,7 @@ class Known:
     recipe: Mapping[str, Any]
     max_gap_days: Mapping[str, float]
     limits: Mapping[str, Limits]
+    lexicons: Mapping[str, Lexicon] = field(default_factory=dict)
 
     @property
     def taxonomy(self) -> Taxonomy:
