@@ -110,9 +110,10 @@ def test_shares_in_words_are_those_of_the_stated_intervals(where, seed):
         upto = {key: (low, high) for (key, low), (_, high) in pairwise(bounds)}
         for span in row["evidence"]:
             if span["fact"].startswith("share:"):
-                _, key, words = span["fact"].split(":")
-                pct = 100 * affected.get(key, where.shares.get(key))
-                assert upto[words][0] - 1e-5 <= pct < upto[words][1]
+                _, keys, words = span["fact"].split(":")
+                for key in keys.split(","):
+                    pct = 100 * affected.get(key, where.shares.get(key))
+                    assert upto[words][0] - 1e-5 <= pct < upto[words][1]
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -34,13 +34,14 @@ class Share(Strict):
 
     from_pct: float = Field(alias="from", ge=0, lt=100)
     of_class: str = Field(alias="class", description="In a list, with {class}")
+    several: str | None = Field(None, description="The same of classes with equal words; they stand apart without it")
     alone: str = Field(description="The answer to a question")
     part: str = Field(description="Of the ground, as what an event affected")
 
-    @field_validator("of_class")
+    @field_validator("of_class", "several")
     @classmethod
-    def _names_it(cls, text: str) -> str:
-        return _needed(allowed(text, "class"), "class")
+    def _names_it(cls, text: str | None) -> str | None:
+        return text if text is None else _needed(allowed(text, "class"), "class")
 
 
 class Within(Strict):
@@ -165,6 +166,7 @@ class Language(Strict):
     version: str = Field(description="Goes up when the words of facts that did not change do")
     styles: dict[str, tuple[Template, ...]]
     and_: str = Field(alias="and", description="Between the last two of a list")
+    and_shares: str = Field(description="The same of classes with their shares, which may be lists themselves")
     sensors: dict[str, str]
     seasons: dict[Literal["winter", "spring", "summer", "autumn"], str] = Field(min_length=4)
     months: tuple[str, ...] = Field(min_length=12, max_length=12)

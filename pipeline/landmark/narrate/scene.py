@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 
 from landmark.base.events import EventFact
 from landmark.base.taxonomy import Taxonomy
@@ -141,8 +142,9 @@ class Telling:
 
     def shares(self) -> Pieces:
         """The land cover, each class with its share in words."""
-        land = [key for key in self.scene.labels if key not in self._affected]
-        return self._list([self._share(key) for key in self._turned(tuple(land))])
+        land = self._turned(tuple(key for key in self.scene.labels if key not in self._affected))
+        groups = [self._share(list(keys)) for _, keys in groupby(land, self._together)]
+        return joined(groups, self.language.and_shares) if groups else []
 
     def events(self) -> Pieces:
         """What had happened, and when."""
@@ -166,11 +168,23 @@ class Telling:
     def _phrase(self, key: str) -> Pieces:
         return [(self.language.phrase(key, self.taxonomy), f"label:{key}")]
 
-    def _share(self, key: str) -> Pieces:
-        if key not in self.scene.shares:
-            return self._phrase(key)
-        words = self.claims.get(f"share:{key}") or self.language.share(self.scene.shares[key])
-        return marked(self.language.shares[words].of_class, {"class": self._detail(key)}, f"share:{key}:{words}")
+    def _words(self, key: str) -> str | None:
+        """Key of the words for a class's share."""
+        share = self.scene.shares.get(key)
+        return self.claims.get(f"share:{key}") or (None if share is None else self.language.share(share))
+
+    def _together(self, key: str) -> str:
+        """The same for classes that are said in one breath."""
+        words = self._words(key)
+        return words if words and self.language.shares[words].several else key
+
+    def _share(self, keys: list[str]) -> Pieces:
+        words, details = self._words(keys[0]), self._list([self._detail(key) for key in keys])
+        if words is None:
+            return details
+        said = self.language.shares[words]
+        text = said.several if len(keys) > 1 and said.several else said.of_class
+        return marked(text, {"class": details}, f"share:{','.join(keys)}:{words}")
 
     def _detail(self, key: str) -> Pieces:
         finer, share = self.scene.finer.get(key, ("", 0.0))

@@ -108,13 +108,14 @@ def _date(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
 
 
 def _share(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
-    key, _, said = value.partition(":")
-    shares = [one["fraction"] for one in row["events"] if one["label"] == key] or [dict(row["fractions"]).get(key)]
-    if shares[0] is None:
-        return "a caption gives the share of a class the sample does not show", value
-    if words.language is None or (due := words.language.share(shares[0])) == said:
-        return None
-    return "a caption gives a class another share", f"{value}, {100 * shares[0]:.1f} % is {due}"
+    keys, _, said = value.partition(":")
+    for key in keys.split(","):
+        shares = [one["fraction"] for one in row["events"] if one["label"] == key] or [dict(row["fractions"]).get(key)]
+        if shares[0] is None:
+            return "a caption gives the share of a class the sample does not show", value
+        if words.language is not None and (due := words.language.share(shares[0])) != said:
+            return "a caption gives a class another share", f"{value}, {100 * shares[0]:.1f} % is {due}"
+    return None
 
 
 def _finer(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
