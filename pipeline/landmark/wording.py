@@ -14,7 +14,7 @@ from landmark.base.events import EventFact
 from landmark.base.meaning import Fractions, Meaning
 from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.lockfile import Planned
-from landmark.narrate import Grammar, Scene, Wanted, captions
+from landmark.narrate import Grammar, Scene, Wanted, captions, hard_negatives, questions
 from landmark.setting import Setting
 
 _NO_LABELS = Fractions((), {}, {}, 0.0, {})
@@ -73,7 +73,9 @@ def wording_of(planned: Planned, setting: Setting) -> Wording:
     return Wording(
         meaning=setting.meaning,
         grammar=setting.grammar,
-        wanted=Wanted(recipe.captions, recipe.sampling.seed, recipe.captions_per_style),
+        wanted=Wanted(
+            recipe.captions, recipe.sampling.seed, recipe.captions_per_style, recipe.questions, recipe.hard_negatives
+        ),
         editions=tuple(editions),
         licences={name: setting.licences(name) for name in recipe.sensors},
     )
@@ -91,7 +93,10 @@ def words(image: Image, facts: Fractions, wording: Wording) -> dict[str, Any]:
         "agreement": list(facts.class_agreement.items()),
         "sources": [_source(wording.editions[number], image.moment, facts) for number in facts.editions.values()],
         "events": [asdict(fact) for fact in events],
+        "place": None,
         "captions": captions(scene, wording.grammar, taxonomy, wording.wanted),
+        "questions": questions(scene, wording.grammar, taxonomy, wording.wanted),
+        "hard_negatives": hard_negatives(scene, wording.grammar, taxonomy, wording.wanted),
         "licences": wording.licences[image.sensor],
     }
 

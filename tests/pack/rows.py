@@ -75,6 +75,8 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
             {"style": "structured", "lang": "en", "text": "trees. water", "template": "structured@1",
              "evidence": [{"start": 0, "end": 5, "fact": "label:trees"}]}
         ],
+        "questions": [],
+        "hard_negatives": [],
         "licences": ["CC-BY-4.0"],
         "sha256": hashlib.sha256(b"".join(group.tobytes() for group in groups.values())).hexdigest(),
         **{column: group.tobytes() for column, group in groups.items()},
@@ -89,7 +91,16 @@ def failure(id: str, reason: str = "read_error") -> Outcome:
 
 def plan_of(rows: list[Row], **changes: Any) -> pa.Table:
     """The plan those rows were made from; `changes` maps an id to columns."""
-    blank = {"acquisition": "a", "period": "2021", "shard": 0, "x": 0.0, "y": 0.0, "block": "b"}
+    blank = {
+        "acquisition": "a",
+        "period": "2021",
+        "shard": 0,
+        "x": 0.0,
+        "y": 0.0,
+        "block": "b",
+        "role": None,
+        "event": None,
+    }
     planned = []
     for number, row in enumerate(rows):
         said = {**blank, **row, "rank": number, **changes.get(row["id"], {})}

@@ -2,7 +2,9 @@
 
 from landmark.narrate.captions import Wanted, captions
 from landmark.narrate.language import Grammar, Language, load_grammar, shipped
+from landmark.narrate.negatives import hard_negatives
 from landmark.narrate.parse import Lexicon, lexicon
+from landmark.narrate.questions import questions
 from landmark.narrate.scene import Nearby, Scene, season
 
 __all__ = [
@@ -13,8 +15,10 @@ __all__ = [
     "Scene",
     "Wanted",
     "captions",
+    "hard_negatives",
     "lexicon",
     "load_grammar",
+    "questions",
     "season",
     "shipped",
 ]

@@ -17,12 +17,15 @@ class Wanted:
 
     Attributes:
         seed: Another seed draws other templates.
-        each: At most, per style and language.
+        each: Captions at most, per style and language.
+        questions: At most, per language; so `hard_negatives`.
     """
 
     styles: tuple[str, ...]
     seed: int
     each: int = 1
+    questions: int = 0
+    hard_negatives: int = 0
 
 
 def captions(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:

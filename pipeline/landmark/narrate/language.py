@@ -157,6 +157,14 @@ class Questions(Strict):
     comparison: Question
     share: Question
 
+    @model_validator(mode="after")
+    def _answered(self) -> "Questions":
+        for name in ("presence", "comparison"):
+            question = getattr(self, name)
+            if question.yes is None or question.no is None:
+                raise ValueError(f"`{name}` needs a `yes` and a `no`")
+        return self
+
 
 class Language(Strict):
     """A file of taxonomies/captions/."""

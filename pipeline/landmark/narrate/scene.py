@@ -152,7 +152,8 @@ class Telling:
 
     def effects(self) -> Pieces:
         """How much of the ground events affected."""
-        return self._list([self._effect(fact) for fact in self.scene.told if fact.label is not None])
+        told = [fact for fact in self.scene.told if f"event:{fact.id}" not in self.claims]
+        return self._list([self._effect(fact) for fact in told if fact.label is not None])
 
     @cached_property
     def _affected(self) -> set[str | None]:

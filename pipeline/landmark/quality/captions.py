@@ -153,7 +153,7 @@ def _sayable(event: Row) -> bool:
 
 def _names(row: Row) -> list[str]:
     place = row.get("place")
-    return [] if place is None else [name for name in dict(place["names"]).values() if name]
+    return [] if place is None else [place["name"], *(one["name"] for one in place["names"])]
 
 
 def mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:

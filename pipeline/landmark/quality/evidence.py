@@ -19,7 +19,7 @@ from landmark.quality.registration import Surfaces
 from landmark.quality.rules import Limits
 
 # Judged row by row where they are read, and too much to gather.
-_HEAVY = ("geometry", "captions", "licences", "transform")
+_HEAVY = ("geometry", "captions", "questions", "hard_negatives", "licences", "transform")
 # A row a sample: what gathers in the client. `x`, `y`: left and top edge, metres of `epsg`; `caption`: the structured
 # one; `looked_at`: true where the pixels were read.
 FACTS = pa.schema([
