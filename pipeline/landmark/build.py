@@ -26,7 +26,14 @@ log = logging.getLogger(__name__)
 CONSENT_BYTES = 20 * 10**9
 
 # What a plan killed before its lock leaves behind.
-_UNFINISHED_PLAN = {"plan.parquet", "cover.parquet", "clear.parquet", "ledger.parquet", ".landmark.lock"}
+_UNFINISHED_PLAN = {
+    "plan.parquet",
+    "cover.parquet",
+    "clear.parquet",
+    "events.parquet",
+    "ledger.parquet",
+    ".landmark.lock",
+}
 
 
 @dataclass(frozen=True, slots=True)

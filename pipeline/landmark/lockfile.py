@@ -1,7 +1,7 @@
 """Plan, cover and lock on disk: written once, read by every build, and compared with what stands there now."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -9,14 +9,19 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
 
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputsChanged
+from landmark.base.events import Event
+from landmark.base.ground import Mark
 from landmark.base.hashing import file_sha256
-from landmark.base.manifest import InputFile, LabelEdition, LabelInput, Lock, read_document
+from landmark.base.manifest import EventFile, InputFile, LabelEdition, LabelInput, Lock, read_document
+from landmark.base.schemas import EVENT_PARTS
 from landmark.base.taxonomy import LabelVintage
 from landmark.catalog import file_digest
 from landmark.io.store import write_bytes, write_table
+from landmark.io.vector import as_geoparquet
 from landmark.setting import Setting
 
 log = logging.getLogger(__name__)
@@ -44,6 +49,8 @@ def write_plan(
     acquisitions: Mapping[str, Acquisition],
     labels: Iterable[LabelRaster],
     editions: Iterable[LabelVintage],
+    events: Sequence[Event],
+    marks: Sequence[Mark],
     considered: dict[str, int],
     proof: dict[str, Any],
     findings: list[str],
@@ -53,7 +60,10 @@ def write_plan(
     used = [acquisitions[name] for name in sorted(set(plan["acquisition"].to_pylist()))]
     locked = [_label(raster) for raster in labels]
     hrefs = {href for one in used for item in one.items for href in item.assets.values()}
-    for name, table in (("plan", plan), ("cover", cover), ("clear", clear), ("ledger", left_out)):
+    tables = {"plan": plan, "cover": cover, "clear": clear, "ledger": left_out}
+    if events:
+        tables["events"] = _grounds(events)
+    for name, table in tables.items():
         write_table(corpus / f"{name}.parquet", table)
     lock = Lock(
         recipe=setting.recipe.asked(),
@@ -65,6 +75,9 @@ def write_plan(
         acquisitions=[one.to_json() for one in used],
         labels=locked,
         editions=[_edition(vintage) for vintage in editions],
+        events=[event.to_json() for event in events],
+        event_files=_event_files(setting),
+        marks=list(marks),
         files=[_file(setting, href) for href in sorted(hrefs | {entry.href for entry in locked if not entry.local})],
         rules=setting.rules,
         considered=considered,
@@ -110,6 +123,7 @@ def check_inputs(lock: Lock, setting: Setting) -> None:
             " put it back, or plan into a new --out"
         )
     _check_label_files(lock, setting)
+    _check_event_files(lock, setting)
     unknown = 0
     for recorded in lock.files:
         found = _file(setting, recorded.href)
@@ -134,6 +148,28 @@ def _check_label_files(lock: Lock, setting: Setting) -> None:
             )
         if file_digest(path) != locked:
             raise InputsChanged(f"{path} is not the locked file")
+
+
+def _check_event_files(lock: Lock, setting: Setting) -> None:
+    now = _event_files(setting)
+    if now != lock.event_files:
+        one, other = ({(file.name, file.sha256) for file in files} for files in (now, lock.event_files))
+        raise InputsChanged(f"events: {min(one ^ other)[0]} is not the locked file, or is new or gone")
+
+
+def _event_files(setting: Setting) -> list[EventFile]:
+    return [EventFile(name=path.name, sha256=file_sha256(path)) for path in setting.events.files]
+
+
+def _grounds(events: Sequence[Event]) -> pa.Table:
+    """A row for each part of each event, for maps and for whoever asks what lay behind a share."""
+    told = ("id", "group", "type", "source", "product", "start", "end", "observed", "magnitude")
+    rows = [
+        {**{name: getattr(event, name) for name in told}, "part": part.name, "geometry": shapely.to_wkb(part.shape)}
+        for event in events
+        for part in event.parts
+    ]
+    return as_geoparquet(pa.Table.from_pylist(rows, schema=EVENT_PARTS))
 
 
 def _label(raster: LabelRaster) -> LabelInput:

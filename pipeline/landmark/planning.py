@@ -1,5 +1,6 @@
 """Recipe → plan and lock: catalog, cells, cover and draw, in that order."""
 
+import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ import shapely
 from landmark import cells, cover, draw, imagery, lockfile
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputError, NoCoverage
+from landmark.base.events import Event
+from landmark.base.ground import Happenings
 from landmark.base.outcomes import Outcome, Reason, ledger_table
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import CLEAR
-from landmark.catalog import search
+from landmark.catalog import Window, search
 from landmark.lockfile import Planned
 from landmark.run import Lost, MapUnits
 from landmark.setting import Setting
@@ -32,34 +35,39 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
     Raises:
         LandmarkError: nothing found, nothing covered, or an input cannot be understood; `out` is untouched then.
     """
-    recipe, meaning = setting.recipe, setting.meaning
+    recipe, happening = setting.recipe, _happening(setting)
     found = search(
         setting.document,
         recipe,
         provider=setting.provider,
-        crosswalks=meaning.crosswalks,
+        crosswalks=setting.meaning.crosswalks,
         files=setting.label_files,
+        windows=_windows(happening, recipe),
     )
     log.info("found %d acquisitions and %d label maps", len(found.acquisitions), len(found.labels))
     grids = _grids(setting, found.acquisitions, map_units, progress)
     acquisitions = grids.acquisitions
-    # A region may be a continent and hold a few scenes: only cells under an image are enumerated.
-    region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in acquisitions]))
-    size = {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
-    on_utm = recipe.grid == "utm"
-    grid = cells.utm_cells(region, **size) if on_utm else cells.source_cells(acquisitions, region, **size)
-    sampled = draw.sample(grid, acquisitions, recipe)
+    sampled = draw.sample(_cells(setting, acquisitions, happening), acquisitions, recipe, happening)
     if sampled.cells.num_rows == 0:
         raise NoCoverage(
             f"{recipe.name}: no whole {recipe.cell_m:g} m cell of the region lies inside an image: {sampled.considered}"
         )
     choices = draw.choices(sampled.cells, acquisitions, recipe, setting.sensors)
-    periods = sorted({recipe.time.period_of(one.moment) for one in acquisitions})
-    measured = _measure(setting, sampled.cells, found.labels, periods, map_units, progress)
-    facts = meaning.fold(measured.table) if meaning.crosswalks else None
+    measured = _measure(setting, sampled.cells, found.labels, choices.names, happening, map_units, progress)
+    knowing = setting.knowing(_happenings(setting, happening, measured))
+    facts = knowing.meaning.fold(measured.table)
+    if recipe.around_events is not None:
+        choices = draw.around(choices, facts, knowing.meaning, recipe)
     clear, unread = _clear(setting, sampled.cells, acquisitions, choices, map_units, progress)
     drawn = draw.draw(
-        sampled, choices, recipe, facts=facts, sensors=setting.sensors, clear=clear, label_gaps=measured.gaps
+        sampled,
+        choices,
+        recipe,
+        facts=facts if recipe.labels else None,
+        sensors=setting.sensors,
+        clear=clear,
+        label_gaps=measured.gaps,
+        meaning=knowing.meaning,
     )
     return lockfile.write_plan(
         out,
@@ -71,10 +79,67 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         acquisitions={one.id: one for one in acquisitions},
         labels=found.labels,
         editions=measured.editions,
+        events=happening,
+        marks=measured.marks,
         considered=drawn.considered,
         proof=drawn.proof,
-        findings=[*grids.findings, *unread],
+        findings=[*setting.events.notes, *grids.findings, *unread],
     )
+
+
+def _happening(setting: Setting) -> tuple[Event, ...]:
+    """The events that meet the recipe's region; to go round them, they must meet its time as well.
+
+    Raises:
+        NoCoverage: there are none to go round.
+    """
+    recipe = setting.recipe
+    region, wish = recipe.region.geometry, recipe.around_events
+    shapely.prepare(region)
+    meeting = tuple(one for one in setting.events.events if any(part.shape.intersects(region) for part in one.parts))
+    if wish is None:
+        return meeting
+    in_time = tuple(
+        one for one in meeting if one.start.date() <= recipe.time.end and one.end.date() >= recipe.time.start
+    )
+    if not in_time:
+        raise NoCoverage(
+            f"{recipe.name}: none of {len(setting.events.events)} events meets region and time;"
+            " `landmark events show` tells where and when they are"
+        )
+    return in_time
+
+
+def _windows(events: Sequence[Event], recipe: Recipe) -> list[Window]:
+    """Where and when to look for images round events; none where the recipe looks everywhere."""
+    wish, region = recipe.around_events, recipe.region.geometry
+    if wish is None:
+        return []
+    day = dt.timedelta(days=1)
+    return [
+        Window(
+            one.surroundings(wish.far_km).intersection(region),
+            max((one.start - wish.before_days * day).date(), recipe.time.start),
+            min((one.end + wish.after_days * day).date(), recipe.time.end),
+        )
+        for one in events
+    ]
+
+
+def _cells(setting: Setting, acquisitions: Sequence[Acquisition], events: Sequence[Event]) -> pa.Table:
+    """Every cell that could be taken: a region may be a continent and hold a few scenes or events."""
+    recipe = setting.recipe
+    region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in acquisitions]))
+    if recipe.around_events is not None:
+        region = region.intersection(shapely.union_all([window.region for window in _windows(events, recipe)]))
+    size = {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
+    return cells.utm_cells(region, **size) if recipe.grid == "utm" else cells.source_cells(acquisitions, region, **size)
+
+
+def _happenings(setting: Setting, events: Sequence[Event], measured: cover.Cover) -> Happenings | None:
+    if setting.event_types is None:
+        return None
+    return Happenings({one.id: one for one in events}, setting.event_types.types, measured.marks)
 
 
 def estimate(planned: Planned, setting: Setting) -> draw.Estimate:
@@ -190,6 +255,7 @@ def _measure(
     candidates: pa.Table,
     rasters: Sequence[LabelRaster],
     periods: Sequence[str],
+    events: Sequence[Event],
     map_units: MapUnits[Any, Any],
     progress: Progress,
 ) -> cover.Cover:
@@ -197,7 +263,7 @@ def _measure(
     sources = tuple(cover.Source.of(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
     spans = tuple(cover.Period(name, *recipe.time.span(name)) for name in periods)
     parts: list[cover.Cover] = []
-    if sources:
+    if sources or recipe.events:
         units = list(
             cover.cover_units(
                 candidates,
@@ -207,10 +273,11 @@ def _measure(
                 sources=sources,
                 periods=spans,
                 access=setting.access,
+                events=events if recipe.events else None,
             )
         )
         parts += [part for _, part in _done(map_units, cover.measure, units, "cover", progress)]
-    return cover.gathered(sources, parts)
+    return cover.gathered(sources, parts, events=bool(recipe.events))
 
 
 def _planned_cover(cover_table: pa.Table, plan: pa.Table) -> pa.Table:

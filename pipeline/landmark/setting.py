@@ -1,15 +1,19 @@
 """Everything a recipe refers to, read and checked at the door; workers get values, never files."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from landmark.base.errors import InputError
+from landmark.base.events import EventTypes
 from landmark.base.files import load
+from landmark.base.ground import Happenings
 from landmark.base.hashing import digest
-from landmark.base.meaning import Meaning, load_meaning
+from landmark.base.meaning import Meaning, load_meaning, load_types
 from landmark.base.profiles import Imagery, Provider, Sensor, load_sensors
 from landmark.base.recipe import Recipe
+from landmark.base.taxonomy import Crosswalk
 from landmark.catalog import Document, Given, given_files, label_collection, open_document
+from landmark.events import EventSource, Read, combined, event_files, load_source, read_events
 from landmark.io.access import Access
 from landmark.narrate import Grammar, load_grammar
 
@@ -20,6 +24,8 @@ class Setting:
 
     Attributes:
         label_files: Of the label sources that are read from disk.
+        event_sources: Of the recipe's events, in its order.
+        events: What they tell, and every file that was looked into.
     """
 
     recipe: Recipe
@@ -29,13 +35,23 @@ class Setting:
     grammar: Grammar
     document: Document
     label_files: dict[str, Given] = field(default_factory=dict)
+    event_sources: tuple[EventSource, ...] = ()
+    event_types: EventTypes | None = None
+    events: Read = field(default_factory=Read)
 
     @property
     def rules(self) -> str:
         """Digest of every profile, taxonomy, crosswalk, threshold and word that shapes a sample."""
         models = [self.provider, *self.sensors.values(), self.meaning.taxonomy, *self.meaning.crosswalks, self.grammar]
+        if self.event_types is not None:
+            models += [self.event_types, *self.event_sources]
         limits = [dict(self.meaning.thresholds), self.meaning.min_agreement_pct]
         return digest([[model.model_dump(mode="json") for model in models], *limits])
+
+    @property
+    def sources(self) -> list[Crosswalk | EventSource]:
+        """Whose labels and events the words follow from."""
+        return [*self.meaning.crosswalks, *self.event_sources]
 
     def imagery(self, sensor: str) -> Imagery:
         """How the provider speaks of a sensor."""
@@ -48,15 +64,20 @@ class Setting:
 
     def licences(self, sensor: str) -> tuple[str, ...]:
         """Licences a sample of a sensor inherits."""
-        return tuple(sorted({self.imagery(sensor).licence, *(source.licence for source in self.meaning.crosswalks)}))
+        labels = (source.licence for source in self.sources)
+        return tuple(sorted({self.imagery(sensor).licence, *labels}))
 
     @property
     def attributions(self) -> list[str]:
         """Whom a corpus names."""
         return [
             *(self.imagery(name).attribution for name in self.sensors),
-            *(source.attribution for source in self.meaning.crosswalks),
+            *(source.attribution for source in self.sources),
         ]
+
+    def knowing(self, happenings: Happenings | None) -> "Setting":
+        """The same, once the marks of the cover are known."""
+        return replace(self, meaning=replace(self.meaning, happenings=happenings))
 
 
 def prepare(recipe: Recipe, catalog: str | None) -> Setting:
@@ -78,6 +99,9 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
                 )
             # Asked before a server is: a source nobody publishes needs files.
             label_collection(provider, crosswalk)
+    types = load_types(meaning.taxonomy) if recipe.events else None
+    event_sources = tuple(load_source(entry.source) for entry in recipe.events)
+    told = zip(recipe.events, event_sources, strict=True)
     return Setting(
         recipe=recipe,
         provider=provider,
@@ -87,10 +111,13 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
             recipe.captions,
             recipe.languages,
             taxonomy=meaning.taxonomy,
-            types=meaning.happenings.types if meaning.happenings else (),
+            types=types.types if types else (),
         ),
         document=open_document(_catalog(recipe, provider, catalog)),
         label_files=label_files,
+        event_sources=event_sources,
+        event_types=types,
+        events=combined([read_events(entry, source, event_files(entry, _world)) for entry, source in told]),
     )
 
 

@@ -71,7 +71,7 @@ def wording_of(planned: Planned, setting: Setting) -> Wording:
     recipe = setting.recipe
     editions = (LabelVintage(entry.source, entry.version, entry.start, entry.end) for entry in planned.lock.editions)
     return Wording(
-        meaning=setting.meaning,
+        meaning=setting.knowing(planned.lock.happenings(setting.event_types)).meaning,
         grammar=setting.grammar,
         wanted=Wanted(
             recipe.captions, recipe.sampling.seed, recipe.captions_per_style, recipe.questions, recipe.hard_negatives

@@ -202,7 +202,7 @@ def test_codes_nobody_knows_are_refused_with_file_and_count(tmp_path, values, dt
 @pytest.mark.parametrize(
     ("codes", "words"),
     [
-        (["111", "x1"], ["'x1'", "no number"]),
+        (["111", "x1"], ["code 'x1' ", " 1 polygons"]),
         (["111", "987"], ["code 987 ", " 1 polygons"]),
         (["111", "2"], ["two kinds"]),
     ],

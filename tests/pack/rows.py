@@ -64,6 +64,7 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
         "snow_pct": None,
         "pair": None,
         "pair_gap_s": None,
+        "role": None,
         "labels": ["trees", "water"][: seed % 3],
         "fractions": [("trees", 0.75), ("water", 0.25)],
         "label_valid_pct": 100.0,
@@ -75,6 +76,7 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
             {"style": "structured", "lang": "en", "text": "trees. water", "template": "structured@1",
              "evidence": [{"start": 0, "end": 5, "fact": "label:trees"}]}
         ],
+        "place": None,
         "questions": [],
         "hard_negatives": [],
         "licences": ["CC-BY-4.0"],
@@ -94,12 +96,12 @@ def plan_of(rows: list[Row], **changes: Any) -> pa.Table:
     blank = {
         "acquisition": "a",
         "period": "2021",
+        "role": None,
+        "event": None,
         "shard": 0,
         "x": 0.0,
         "y": 0.0,
         "block": "b",
-        "role": None,
-        "event": None,
     }
     planned = []
     for number, row in enumerate(rows):

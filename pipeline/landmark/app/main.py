@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import landmark
-from landmark.app import build, check, evaluate, labels, plan, sheet, train, trial, validate, world
+from landmark.app import build, check, evaluate, events, labels, plan, sheet, taxonomy, train, trial, validate, world
 from landmark.base.errors import Interrupted, LandmarkError
 
 app = typer.Typer(
@@ -26,7 +26,9 @@ app.command("try")(trial.trial)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("validate")(validate.validate)
+app.add_typer(events.app, name="events")
 app.add_typer(labels.app, name="labels")
+app.add_typer(taxonomy.app, name="taxonomy")
 app.add_typer(world.app, name="world")
 
 

@@ -1,20 +1,91 @@
 """Events: what happened where and when, and what an image of some moment may say of it."""
 
 import datetime as dt
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-from pydantic import Field
+import shapely
+from pydantic import Field, field_validator
 from shapely.geometry.base import BaseGeometry
 
 from landmark.base.files import Strict
+from landmark.base.labels import WORLD
 
 Phase = Literal["before", "during", "after", "unrelated"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 # Parts of an event that are no observation of it: the ground somebody looked at, and the ground within a radius.
 AOI, NEAR = "aoi", "near"
+_KM_A_DEGREE = 110.5
+
+_DAY = re.compile(r"\d{4}-?\d\d-?\d\d")
+
+
+def moment(text: str, *, last: bool = False) -> dt.datetime:
+    """A moment in ISO 8601 as UTC, which also one without a zone is in; a day is its first moment, or its `last`.
+
+    Raises:
+        ValueError: not ISO 8601.
+    """
+    text = text.strip()
+    said = dt.datetime.fromisoformat(text)
+    whole = said.replace(tzinfo=said.tzinfo or dt.UTC).astimezone(dt.UTC)
+    return whole + dt.timedelta(days=1, microseconds=-1) if last and _DAY.fullmatch(text) else whole
+
+
+class Events(Strict):
+    """Events of one source that a recipe asks for."""
+
+    source: str = Field(description="Name of a file in taxonomies/events/, or the path of such a file")
+    files: tuple[str, ...] = Field(
+        min_length=1,
+        description="Files, folders or globs from the recipe; `world:` leads into the embedded world's folder",
+    )
+    dates: dict[str, tuple[dt.datetime, dt.datetime | None]] = Field(
+        default_factory=dict,
+        description="Event or group → its start, or [start, end], before what files say; a day alone is the whole day",
+    )
+    within_km: float | None = Field(None, gt=0, le=1000, description="Around a point, the ground that is `near` it")
+    min_magnitude: float | None = Field(None, description="Weaker events, and those of unknown magnitude, are left out")
+    types: tuple[str, ...] = Field((), description="Keep only events of these types")
+
+    @field_validator("dates", mode="before")
+    @classmethod
+    def _spans(cls, dates: Any) -> Any:
+        return {str(key): _span(key, value) for key, value in dates.items()} if isinstance(dates, dict) else dates
+
+    @property
+    def name(self) -> str:
+        """Name of the source, also where `source` is a path."""
+        return Path(self.source).stem
+
+    def asked(self) -> dict[str, Any]:
+        """What is asked for, as JSON, wherever it lies: files by their names."""
+        names = [Path(pattern.removeprefix(WORLD)).name for pattern in self.files]
+        return {**self.model_dump(mode="json"), "source": self.name, "files": names}
+
+    def beside(self, folder: Path) -> "Events":
+        """The entry with the paths that are relative to a folder made whole."""
+        is_file = self.source.endswith((".yaml", ".yml"))
+        files = tuple(
+            pattern if pattern.startswith(WORLD) else str(folder / Path(pattern).expanduser()) for pattern in self.files
+        )
+        return self.model_copy(update={"source": str(folder / self.source) if is_file else self.source, "files": files})
+
+
+def _span(key: object, value: object) -> tuple[dt.datetime, dt.datetime | None]:
+    first, last = value if isinstance(value, list | tuple) and len(value) == 2 else (value, None)
+    try:
+        start, end = moment(str(first)), None if last is None else moment(str(last), last=True)
+    except ValueError as error:
+        raise ValueError(f"{key}: {value!r} is no day such as 2018-10-29 and no [start, end] of such") from error
+    if end is not None and end < start:
+        raise ValueError(f"{key}: ends {last} before it starts {first}")
+    return start, end
 
 
 class EventType(Strict):
@@ -81,6 +152,29 @@ class Event:
     def part(self, name: str) -> BaseGeometry | None:
         """The ground of a part, None where the event has none."""
         return next((part.shape for part in self.parts if part.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the lock: everything but the ground, which the cover has counted; of its parts the names."""
+        told = {name: getattr(self, name) for name in self.__slots__}
+        moments = {name: told[name] and told[name].isoformat() for name in ("start", "end", "observed")}
+        return {**told, **moments, "parts": [part.name for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Event":
+        """Read back from the lock, on empty ground."""
+        moments = {
+            name: value[name] and dt.datetime.fromisoformat(value[name]) for name in ("start", "end", "observed")
+        }
+        parts = tuple(Part(name, shapely.Polygon()) for name in value["parts"])
+        epicentre = value["epicentre"] and tuple(value["epicentre"])
+        return cls(**{**value, **moments, "parts": parts, "epicentre": epicentre})
+
+    def surroundings(self, km: float) -> BaseGeometry:
+        """All that lies within some kilometres of its ground, as a box, EPSG:4326."""
+        west, south, east, north = shapely.union_all([part.shape for part in self.parts]).bounds
+        up = km / _KM_A_DEGREE
+        aside = up / max(math.cos(math.radians(max(abs(south), abs(north)) + up)), 0.01)
+        return shapely.box(west - aside, max(south - up, -90), east + aside, min(north + up, 90))
 
     @property
     def affected(self) -> tuple[Part, ...]:

@@ -103,10 +103,15 @@ def parse(model: type[Model], value: dict[str, Any], source: Path | str, *, stri
 def load(model: type[Model], kind: str, name: str) -> Model:
     """Find, read and check a file of a kind; its keys stand before those of the file it `extends`."""
     path = find(kind, name)
-    return parse(model, _whole(kind, path, ()), path)
+    return parse(model, whole(kind, path), path)
 
 
-def _whole(kind: str, path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
+def whole(kind: str, path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a file, before those of the file it `extends`; `below` are the files that led here.
+
+    Raises:
+        InputError: a file is unreadable, or extends itself in the end.
+    """
     value = read(path)
     base = value.pop("extends", None)
     if base is None:
@@ -116,7 +121,7 @@ def _whole(kind: str, path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
     upper = find(kind, str(path.parent / base) if base.endswith((".yaml", ".yml")) else base)
     if upper.resolve() in (below := (*below, path.resolve())):
         raise InputError(f"{path}: `extends`: {base} extends this file in turn")
-    return _whole(kind, upper, below) | value
+    return whole(kind, upper, below) | value
 
 
 def _complaint(model: type[BaseModel], mistake: dict[str, Any]) -> str:

@@ -82,7 +82,7 @@ class Happenings:
         self,
         grounds: Mapping[str, Ground],
         moment: dt.datetime,
-        centre: tuple[float, float],
+        centre: tuple[float, float] | None,
         thresholds: Mapping[str, float],
         *,
         far_from: str | None = None,
@@ -92,7 +92,7 @@ class Happenings:
         Args:
             grounds: Of the cell.
             moment: When the image was taken.
-            centre: (lon, lat) of the cell.
+            centre: (lon, lat) of the cell, None where no distance is asked for.
             thresholds: Per target class, in percent of the cell's pixels.
             far_from: An event that does not meet the cell, and is `unrelated` to it.
         """
@@ -107,12 +107,12 @@ class Happenings:
         event: Event,
         ground: Ground,
         moment: dt.datetime,
-        centre: tuple[float, float],
+        centre: tuple[float, float] | None,
         thresholds: Mapping[str, float],
     ) -> EventFact:
         kind, phase = self.types[event.type], phase_of(event, moment, self.types)
         said = phase in kind.says and ground.fraction > 0 and 100 * ground.fraction >= thresholds[kind.to]
-        away = distance_km(event.epicentre, centre) if event.epicentre and ground.near else None
+        away = distance_km(event.epicentre, centre) if event.epicentre and centre and ground.near else None
         return EventFact(
             id=event.id,
             type=event.type,

@@ -9,7 +9,9 @@ from pydantic import Field, ValidationError
 
 from landmark.base.archive import Acquisition
 from landmark.base.errors import NotACorpus
+from landmark.base.events import Event, EventTypes
 from landmark.base.files import Strict
+from landmark.base.ground import Happenings, Mark
 from landmark.base.hashing import digest
 from landmark.base.taxonomy import Taxonomy
 
@@ -36,6 +38,13 @@ class LabelEdition(Strict):
     end: dt.datetime
 
 
+class EventFile(Strict):
+    """A file the events were read from."""
+
+    name: str
+    sha256: str
+
+
 class InputFile(Strict):
     """A file whose bytes the plan relies on."""
 
@@ -57,6 +66,9 @@ class Lock(Strict):
     acquisitions: list[dict[str, Any]] = Field(description="`Acquisition.to_json` of each planned one")
     labels: list[LabelInput]
     editions: list[LabelEdition] = Field(description="What the numbers in the cover's column `editions` mean")
+    events: list[dict[str, Any]] = Field([], description="`Event.to_json` of each that meets the recipe's ground")
+    event_files: list[EventFile] = Field([], description="What they were read from")
+    marks: list[Mark] = Field([], description="What the last of the cover's `codes` means, where there are events")
     files: list[InputFile]
     rules: str = Field(description="Digest of profiles, taxonomy, crosswalks, thresholds and grammar")
     considered: dict[str, int] = Field(
@@ -78,6 +90,13 @@ class Lock(Strict):
         from shapely import Polygon
 
         return {value["id"]: Acquisition.from_json(value, Polygon()) for value in self.acquisitions}
+
+    def happenings(self, types: EventTypes | None) -> Happenings | None:
+        """The events with the marks of the cover, None where the recipe had none."""
+        if types is None:
+            return None
+        events = {value["id"]: Event.from_json(value) for value in self.events}
+        return Happenings(events, types.types, tuple(self.marks))
 
 
 class Shard(Strict):

@@ -5,6 +5,7 @@ Everything a corpus says of its ground (labels, shares, finer classes, agreement
 over that table, so that a changed threshold or crosswalk reads no raster again.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from landmark.base.errors import InputError
+from landmark.base.events import EventTypes
 from landmark.base.files import find, load
 from landmark.base.ground import Ground, Happenings
 from landmark.base.recipe import Recipe
@@ -86,6 +88,13 @@ class Meaning:
             )
             for start, end in runs(keys)
         }
+
+    def event_labels(self, said: Fractions, moment: dt.datetime) -> list[str]:
+        """The classes an image of a moment carries because of events."""
+        if self.happenings is None:
+            return []
+        facts = self.happenings.facts(said.grounds, moment, None, self.thresholds)
+        return list(dict.fromkeys(fact.label for fact in facts if fact.label is not None))
 
     def _grounds(
         self,
@@ -190,6 +199,24 @@ def load_meaning(recipe: Recipe) -> Meaning:
     return Meaning(taxonomy, crosswalks, thresholds, recipe.thresholds.min_agreement_pct)
 
 
+def load_types(taxonomy: Taxonomy) -> EventTypes:
+    """The kinds of events, once their classes are known to be a taxonomy's.
+
+    Raises:
+        InputError: a class nobody defined, or one of land cover.
+    """
+    types = load(EventTypes, "taxonomies/events", "types")
+    for name, kind in types.types.items():
+        target = taxonomy.classes.get(kind.to)
+        if target is None or not target.event:
+            path = find("taxonomies/events", "types")
+            raise InputError(f"{path}: types.{name}.to: {taxonomy.name} has no class of events {kind.to!r}")
+        if unknown := [key for key in kind.minus if key not in taxonomy.classes]:
+            path = find("taxonomies/events", "types")
+            raise InputError(f"{path}: types.{name}.minus: {taxonomy.name} has no class {unknown[0]!r}")
+    return types
+
+
 def _crosswalk(name: str, taxonomy: Taxonomy) -> Crosswalk:
     crosswalk = load(Crosswalk, "taxonomies", name)
     path = find("taxonomies", name)
@@ -199,8 +226,8 @@ def _crosswalk(name: str, taxonomy: Taxonomy) -> Crosswalk:
         target = taxonomy.classes.get(entry.to) if entry.to is not None else None
         if entry.to is not None and target is None:
             raise InputError(f"{path}: classes.{code}.to: {taxonomy.name} has no class {entry.to!r}")
-        if target is not None and target.event:
-            raise InputError(f"{path}: classes.{code}.to: {entry.to!r} comes from events only")
+        if target is not None and target.event and not crosswalk.undated:
+            raise InputError(f"{path}: classes.{code}.to: {entry.to!r} comes from events only, unless `undated: true`")
     return crosswalk
 
 
@@ -208,7 +235,7 @@ def _matrix(column: pa.ChunkedArray) -> NDArray[np.int32]:
     """A column of lists of one length, (row, place)."""
     lists = column.combine_chunks()
     flat: NDArray[np.int32] = lists.flatten().to_numpy()
-    return flat.reshape(-1, lists.type.list_size)
+    return flat.reshape(len(lists), lists.type.list_size)
 
 
 def _shares(counts: dict[str, int], total: int) -> dict[str, float]:

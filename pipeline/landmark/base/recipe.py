@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from landmark.base.errors import InputError
+from landmark.base.events import Events
 from landmark.base.files import Strict, find, load, parse, read
 from landmark.base.hashing import digest
 from landmark.base.labels import Labels, present, with_given
@@ -63,6 +64,20 @@ class Sampling(Strict):
     cells: int | None = Field(None, ge=1, description="Stop after the cluster that reaches this many cells")
     cluster_px: int = Field(512, ge=1, description="Edge of a cluster, a multiple of the rasters' block size")
     seed: int = Field(0, ge=0)
+
+
+class Around(Strict):
+    """Chips round events, in place of chips over the region; numbers are cells per event, as far as there are."""
+
+    affected: int = Field(12, ge=0, description="Cells the event's class is said of (or that lie near an epicentre)")
+    before: bool = Field(
+        True, description="With each of these the nearest image before it, of the same sensor and orbit direction"
+    )
+    spared: int = Field(4, ge=0, description="Cells that were looked at whole and show nothing of the event")
+    far: int = Field(4, ge=0, description="Cells of the same acquisitions on the ground of no event")
+    far_km: float = Field(15, gt=0, description="How far from the event's ground they may lie")
+    before_days: int = Field(90, ge=1, description="How long before the event an image may be taken")
+    after_days: int = Field(60, ge=0, description="How long after its end")
 
 
 class Thresholds(Strict):
@@ -125,6 +140,8 @@ class Recipe(Strict):
     min_valid_pct: float = Field(95, ge=0, le=100, description="Least share of valid pixels of a chip")
     sampling: Sampling = Sampling()
     labels: tuple[Labels, ...] = Field(description="In order of precedence; [] builds without")
+    events: tuple[Events, ...] = Field((), description="What happened: its words come from here alone")
+    around_events: Around | None = Field(None, description="Take chips round the events that meet region and time")
     taxonomy: str = Field("landmark", description="Name of a file in taxonomies/: the target classes")
     thresholds: Thresholds = Thresholds()
     captions: tuple[str, ...] = Field(("structured", "sentence"), min_length=1, description="Styles")
@@ -149,6 +166,22 @@ class Recipe(Strict):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"source {twice[0]} stands twice")
         return labels
+
+    @field_validator("events")
+    @classmethod
+    def _one_entry_a_source(cls, events: tuple[Events, ...]) -> tuple[Events, ...]:
+        names = [entry.name for entry in events]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"source {twice[0]} stands twice; name all its files in one entry")
+        return events
+
+    @model_validator(mode="after")
+    def _events_to_go_round(self) -> "Recipe":
+        if self.around_events is not None and not self.events:
+            raise ValueError("`around_events` needs `events`")
+        if self.around_events is not None and (self.sampling.cells is not None or self.sampling.fraction < 1):
+            raise ValueError("`around_events` chooses the cells: leave out `sampling.cells` and `sampling.fraction`")
+        return self
 
     @field_validator("captions", "languages")
     @classmethod
@@ -182,10 +215,10 @@ class Recipe(Strict):
         The lock names what was read, and digests what the files say. A format more changes no sample.
         """
         asked = self.model_dump(mode="json", exclude={"catalog": True, "output": {"formats"}})
-        labels = [entry.asked() for entry in self.labels]
+        labels, events = ([entry.asked() for entry in entries] for entries in (self.labels, self.events))
         names = {key: Path(asked[key]).stem for key in ("provider", "taxonomy")}
         languages = [Path(name).stem for name in self.languages]
-        return {**asked, **names, "labels": labels, "languages": languages}
+        return {**asked, **names, "labels": labels, "events": events, "languages": languages}
 
     @property
     def digest(self) -> str:
@@ -248,6 +281,7 @@ def _beside(recipe: Recipe, path: Path) -> dict[str, Any]:
         "taxonomy": file(recipe.taxonomy),
         "languages": tuple(file(name) for name in recipe.languages),
         "labels": tuple(entry.beside(path.parent) for entry in recipe.labels),
+        "events": tuple(entry.beside(path.parent) for entry in recipe.events),
     }
 
 

@@ -72,6 +72,17 @@ PLAN = pa.schema(
     }
 )
 
+# `events.parquet`: the ground of each part of each event the plan knows of, EPSG:4326.
+EVENT_PARTS = pa.schema(
+    {
+        **{name: pa.string() for name in ("id", "group", "type", "source", "product")},
+        **dict.fromkeys(("start", "end", "observed"), UTC),
+        "magnitude": pa.float32(),
+        "part": pa.string(),
+        "geometry": pa.binary(),
+    }
+)
+
 LEDGER = pa.schema(
     {name: pa.string() for name in ("id", "acquisition", "stage", "reason", "detail")} | {"final": pa.bool_()}
 )

@@ -3,13 +3,14 @@
 from landmark.catalog.documents import Document, Query
 from landmark.catalog.labels import Given, file_digest, given_files, label_collection
 from landmark.catalog.opening import open_document
-from landmark.catalog.search import Found, search
+from landmark.catalog.search import Found, Window, search
 
 __all__ = [
     "Document",
     "Found",
     "Given",
     "Query",
+    "Window",
     "file_digest",
     "given_files",
     "label_collection",

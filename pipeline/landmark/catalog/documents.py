@@ -69,6 +69,11 @@ class Document(ABC):
     root: str
     id: str
 
+    @property
+    def selective(self) -> bool:
+        """True where it pays to ask for parts: the archive answers with what was asked for, not with all it has."""
+        return True
+
     @abstractmethod
     def items(self, query: Query) -> Iterator[pystac.Item]:
         """At least the items a query asks for, each with absolute asset hrefs.
@@ -104,6 +109,11 @@ class Static(Document):
     """A STAC document that says all it has: whatever is asked, all items of the collections are read."""
 
     content: dict[str, Any]
+
+    @property
+    def selective(self) -> bool:
+        """False: every question reads all documents."""
+        return False
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
         """Items of the collections asked for, each with absolute asset hrefs.

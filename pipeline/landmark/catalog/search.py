@@ -30,6 +30,15 @@ _MARGIN = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Where and when images are looked for: a region in EPSG:4326; first and last day, both included."""
+
+    region: BaseGeometry
+    start: dt.date
+    end: dt.date
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a search came back with, sorted by id, and the items of imagery it had to leave out (stage `catalog`)."""
 
@@ -45,10 +54,12 @@ def search(
     provider: Provider,
     crosswalks: Sequence[Crosswalk],
     files: Mapping[str, Given] = MappingProxyType({}),
+    windows: Sequence[Window] = (),
 ) -> Found:
     """Acquisitions of the recipe's region, time, sensors and clouds; label maps of its region.
 
-    A source that has `files` is read from these, not from the catalogue.
+    With `windows` only what lies in one of them, in region and time. A source that has `files` is read from these, not
+    from the catalogue.
 
     Raises:
         EmptySearch: nothing matches for a sensor or a label source.
@@ -56,13 +67,15 @@ def search(
     """
     imagery = {_imagery(provider, name).collection: name for name in recipe.sensors}
     sources = {label_collection(provider, each): each for each in crosswalks if each.name not in files}
-    region = recipe.region.geometry
+    windows = windows or [Window(recipe.region.geometry, recipe.time.start, recipe.time.end)]
+    region = shapely.union_all([window.region for window in windows])
     # A cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
     near = region.buffer(10 * recipe.cell_m / 111_000)
-    shapely.prepare([region, near])
+    shapely.prepare([near, *(window.region for window in windows)])
     found: list[Acquisition | Outcome] = []
     labels: list[LabelRaster] = []
-    queries = _queries(recipe, imagery, sources, region=region, near=near)
+    asked = windows if document.selective else [_whole(windows, region)]
+    queries = _queries(recipe, imagery, sources, windows=asked, near=near)
     for item in chain.from_iterable(document.items(query) for query in queries):
         collection = str(item.collection_id)
         try:
@@ -70,8 +83,9 @@ def search(
                 # A cell whose centre lies in the region may reach over its edge.
                 if footprint(item).intersects(near):
                     labels.append(of_item(item, document, sources[collection], provider.mirror))
-            elif footprint(item).intersects(region):
-                found += _acquisitions(item, document, recipe, provider, imagery[collection])
+            else:
+                meeting = [window for window in windows if footprint(item).intersects(window.region)]
+                found += _acquisitions(item, document, recipe, provider, imagery[collection], meeting)
         except InputError as error:
             raise InputError(f"{item.get_self_href() or document.href}: {error}") from error
     refused = [one for one in found if isinstance(one, Outcome)]
@@ -93,15 +107,27 @@ def _queries(
     imagery: dict[str, SensorName],
     sources: dict[str, Crosswalk],
     *,
-    region: BaseGeometry,
+    windows: Sequence[Window],
     near: BaseGeometry,
 ) -> list[Query]:
     """What to ask for: images by region, time and cloud, each sensor by itself; labels by region alone."""
-    start, end = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (recipe.time.start, recipe.time.end))
-    span = start - _MARGIN, end + dt.timedelta(days=1) + _MARGIN
     clouds = {"s2": recipe.clouds.max_item_pct}
-    images = [Query(frozenset({name}), region, span, clouds.get(sensor)) for name, sensor in imagery.items()]
+    images = [
+        Query(frozenset({name}), window.region, _span(window), clouds.get(sensor))
+        for window in windows
+        for name, sensor in imagery.items()
+    ]
     return [*images, Query(frozenset(sources), near)] if sources else images
+
+
+def _span(window: Window) -> tuple[dt.datetime, dt.datetime]:
+    start, end = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (window.start, window.end))
+    return start - _MARGIN, end + dt.timedelta(days=1) + _MARGIN
+
+
+def _whole(windows: Sequence[Window], region: BaseGeometry) -> Window:
+    """One window that holds all others."""
+    return Window(region, min(window.start for window in windows), max(window.end for window in windows))
 
 
 def _in_files(
@@ -162,24 +188,31 @@ def _imagery(provider: Provider, sensor: SensorName) -> Imagery:
 
 
 def _acquisitions(
-    item: pystac.Item, document: Document, recipe: Recipe, provider: Provider, sensor: SensorName
+    item: pystac.Item,
+    document: Document,
+    recipe: Recipe,
+    provider: Provider,
+    sensor: SensorName,
+    windows: Sequence[Window],
 ) -> list[Acquisition | Outcome]:
-    """The item as an acquisition, or why it is none, if its time, orbit and cloud are the recipe's."""
+    """The item as an acquisition, or why it is none, if its time is a window's, its orbit and cloud the recipe's."""
+    if not windows:
+        return []
     profile = load_sensor(sensor)
     one = acquisition(item, document, sensor=profile, imagery=provider.sensors[sensor], mirror=provider.mirror)
     if isinstance(one, Outcome):
-        return [one] if _in_time(interval(item)[0], recipe) else []
+        return [one] if _in_time(interval(item)[0], windows) else []
     if profile.mask is not None and profile.mask.band not in one.items[0].assets:
         log.warning("%s has no %s: clouds.max_chip_pct cannot be kept for its chips", item.id, profile.mask.band)
-    if not _in_time(one.moment, recipe) or (one.cloud_pct or 0) > recipe.clouds.max_item_pct:
+    if not _in_time(one.moment, windows) or (one.cloud_pct or 0) > recipe.clouds.max_item_pct:
         return []
     if sensor != "s1" or recipe.orbit_direction in ("any", one.orbit_direction):
         return [one]
     return [Outcome(item.id, "", "catalog", "orbit_unsaid", "")] if one.orbit_direction is None else []
 
 
-def _in_time(moment: dt.datetime, recipe: Recipe) -> bool:
-    return recipe.time.start <= moment.date() <= recipe.time.end
+def _in_time(moment: dt.datetime, windows: Sequence[Window]) -> bool:
+    return any(window.start <= moment.date() <= window.end for window in windows)
 
 
 def _because(refused: list[Outcome]) -> str:

@@ -1,15 +1,20 @@
 """Values found in files → the codes of a crosswalk."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.base.taxonomy import Crosswalk
+from landmark.base.taxonomy import Crosswalk, plain
 
 NONE = -1
 # What absent values of text, numbers and nullable columns look like.
-_UNSAID = ("", "None", "nan", "<NA>")
+_UNSAID = ("", "None", "nan", "<NA>", "Null", "NaT")
+# CORINE's manuals write 1.1.2; one dot alone is a decimal point.
+_DOTTED = re.compile(r"\d(\.\d){2,}")
+_LARGEST = 2**31 - 1
 
 
 class BadCodes(Exception):
@@ -31,9 +36,7 @@ def canonical(values: NDArray[np.int64], crosswalk: Crosswalk, *, unit: str = "p
     known |= dict.fromkeys((*crosswalk.nodata, *crosswalk.alias_nodata), NONE)
     for value, code, count in zip(found.tolist(), cut, counts.tolist(), strict=True):
         if code not in known:
-            raise BadCodes(
-                f"code {value} stands at {count} {unit}, but taxonomies/{crosswalk.name}.yaml does not know it"
-            )
+            raise _unknown(value, count, unit, crosswalk)
     return np.array([known[code] for code in cut], np.int32)[places.reshape(values.shape)]
 
 
@@ -41,35 +44,64 @@ def whole(values: NDArray[Any]) -> NDArray[np.int64]:
     """Numbers as whole numbers.
 
     Raises:
-        BadCodes: one has a fraction.
+        BadCodes: one has a fraction, or is too large for any code.
     """
     if np.issubdtype(values.dtype, np.integer):
         return values.astype(np.int64)
-    rounded = values.astype(np.int64)
+    rounded = np.where(np.abs(values) <= _LARGEST, values, 0).astype(np.int64)
     if (odd := rounded != values).any():
-        raise BadCodes(f"holds {values[odd][0]:g}, which is no code but a fraction")
+        raise BadCodes(f"holds {values[odd][0]:g}, which is no code but a fraction or no number of a class")
     return rounded
 
 
 def from_attributes(values: NDArray[Any], crosswalk: Crosswalk) -> NDArray[np.int32]:
-    """Codes of polygons, written as text or numbers; -1 where a polygon has none.
+    """Codes of polygons, written as numbers, as text of numbers or in words; -1 where a polygon has none.
 
     Raises:
-        BadCodes: one is no number, or unknown.
+        BadCodes: one is unknown.
     """
-    codes = np.full(len(values), NONE, np.int32)
-    said = np.array([str(value).strip() not in _UNSAID for value in values], dtype=bool)
-    codes[said] = canonical(np.array([_number(value) for value in values[said]], np.int64), crosswalk, unit="polygons")
-    return codes
+    texts = np.array([str(value).strip() for value in values], str)
+    found, places, counts = np.unique(texts, return_inverse=True, return_counts=True)
+    words = crosswalk.words | {plain(word): NONE for word in (*crosswalk.word_nodata, *_UNSAID)}
+    numbers = [_number(text) for text in found.tolist()]
+    codes = np.array(
+        [
+            _spoken(text, count, words, crosswalk) if number is None else number
+            for text, number, count in zip(found.tolist(), numbers, counts.tolist(), strict=True)
+        ],
+        np.int64,
+    )[places]
+    written = np.array([number is not None for number in numbers], bool)[places]
+    codes[written] = canonical(codes[written], crosswalk, unit="polygons")
+    return codes.astype(np.int32)
 
 
-def _number(value: Any) -> int:
+def _spoken(text: str, count: int, words: Mapping[str, int], crosswalk: Crosswalk) -> int:
+    if plain(text) not in words:
+        raise _unknown(repr(text), count, "polygons", crosswalk)
+    return words[plain(text)]
+
+
+def _unknown(value: object, count: int, unit: str, crosswalk: Crosswalk) -> BadCodes:
+    return BadCodes(f"code {value} stands at {count} {unit}, but taxonomies/{crosswalk.name}.yaml does not know it")
+
+
+def _number(text: str) -> int | None:
+    """The number a text writes, None where it writes none.
+
+    Raises:
+        BadCodes: it has a fraction, or is no code's.
+    """
+    if _DOTTED.fullmatch(text):
+        return int(text.replace(".", ""))
     try:
-        number = float(str(value).strip())
-    except ValueError as error:
-        raise BadCodes(f"code {value!r} is no number") from error
-    if not number.is_integer():
-        raise BadCodes(f"code {value!r} is no whole number")
+        number = float(text)
+    except ValueError:
+        return None
+    if number != number:  # the text `NaN`
+        return None
+    if abs(number) > _LARGEST or not number.is_integer():
+        raise BadCodes(f"code {text!r} is no whole number of a class")
     return int(number)
 
 

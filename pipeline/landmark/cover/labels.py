@@ -1,4 +1,4 @@
-"""The joint histogram of the label sources in each cell, sampled at the centres of the cell's pixels."""
+"""The joint histogram of label sources and events in each cell, sampled at the centres of the cell's pixels."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
 from landmark.base.archive import LabelRaster
+from landmark.base.events import Event
+from landmark.base.ground import Mark
 from landmark.base.schemas import cover_schema
 from landmark.base.taxonomy import LabelVintage
 from landmark.cover.codes import NONE
-from landmark.cover.editions import Editions, Period, Served, Source
+from landmark.cover.editions import Editions, Period, Source
+from landmark.cover.marks import marks_at
 from landmark.cover.sampling import Points
 from landmark.io.access import OPEN, Access
 
@@ -29,6 +33,7 @@ class CoverUnit:
         cells: Rows of the CELLS table.
         sources: In order of precedence.
         rasters: Those that may meet the cells; access: How their hrefs are read.
+        events: Those that may meet the cells; None where the recipe has none.
     """
 
     cells: pa.Table
@@ -38,6 +43,7 @@ class CoverUnit:
     periods: tuple[Period, ...]
     rasters: tuple[LabelRaster, ...]
     access: Access = OPEN
+    events: tuple[Event, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,13 @@ class Cover:
         table: Rows of a cover table, sorted by cell, period and codes.
         editions: What the numbers in its column `editions` mean.
         gaps: (cell, period) → days to the nearest labels, where no source has any within its limit.
+        marks: What the last of its `codes` means, where the recipe has events; else empty.
     """
 
     table: pa.Table
     editions: tuple[LabelVintage, ...]
     gaps: dict[tuple[str, str], int]
+    marks: tuple[Mark, ...] = ()
 
 
 def cover_units(
@@ -64,8 +72,9 @@ def cover_units(
     sources: tuple[Source, ...],
     periods: tuple[Period, ...],
     access: Access = OPEN,
+    events: Sequence[Event] | None = None,
 ) -> Iterator[CoverUnit]:
-    """Cut a CELLS table into batches of neighbours, each with the label maps that meet it."""
+    """Cut a CELLS table into batches of neighbours, each with the label maps and events that meet it."""
     span = _BATCH_CELLS * cell_m
     keys = [
         cells["epsg"].to_numpy(),
@@ -80,7 +89,12 @@ def cover_units(
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
         meeting = tuple(raster for raster in rasters if raster.footprint.intersects(area))
-        yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting, access)
+        happening = None if events is None else tuple(one for one in events if _meets(one, area))
+        yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting, access, happening)
+
+
+def _meets(event: Event, area: shapely.Geometry) -> bool:
+    return any(part.shape.intersects(area) for part in event.parts)
 
 
 def measure(unit: CoverUnit) -> Cover:
@@ -92,33 +106,38 @@ def measure(unit: CoverUnit) -> Cover:
     x, y = _pixel_centres(unit)
     points = Points(unit.cells["epsg"][0].as_py(), x.ravel(), y.ravel())
     readers = [Editions(source, _rasters(unit, source), points, x.shape, unit.access) for source in unit.sources]
+    marked, marks = marks_at(unit.events or (), points)
+    radix = [*(_codes(source) for source in unit.sources), np.arange(-1, len(marks) - 1, dtype=np.int32)]
     numbers: dict[LabelVintage | None, int] = {None: -1}
     columns: dict[str, list[Any]] = {name: [] for name in cover_schema([]).names}
     gaps: dict[tuple[str, str], int] = {}
     for period in unit.periods:
         served = [reader.serve(period) for reader in readers]
-        packed = _packed(unit.sources, served)
+        # A mark's code is one less than its number: -1 is that of no event.
+        packed = _packed(radix, [*(each.codes for each in served), marked.reshape(x.shape) - 1])
         for row, cell in enumerate(unit.cells["cell"].to_pylist()):
             kinds, counts = np.unique(packed[row], return_counts=True)
             chosen = [numbers.setdefault(each.editions[row], len(numbers) - 1) for each in served]
             columns["cell"] += [cell] * len(kinds)
             columns["period"] += [period.name] * len(kinds)
-            columns["codes"] += _unpacked(unit.sources, kinds).tolist()
+            codes = _unpacked(radix, kinds)
+            columns["codes"] += (codes[:, :-1] if unit.events is None else codes).tolist()
             columns["pixels"] += counts.tolist()
             columns["editions"] += [chosen] * len(kinds)
             days = [gap for each in served if (gap := each.gaps[row]) is not None]
             if days and not any(each.editions[row] for each in served):
                 gaps[cell, period.name] = min(days)
-    table = pa.table(columns, schema=cover_schema(source.crosswalk.name for source in unit.sources))
+    schema = cover_schema((source.crosswalk.name for source in unit.sources), events=unit.events is not None)
+    table = pa.table(columns, schema=schema).sort_by([("cell", "ascending"), ("period", "ascending")])
     editions = tuple(edition for edition in numbers if edition is not None)
-    return Cover(table.sort_by([("cell", "ascending"), ("period", "ascending")]), editions, gaps)
+    return Cover(table, editions, gaps, () if unit.events is None else tuple(marks[1:]))
 
 
 def _rasters(unit: CoverUnit, source: Source) -> list[LabelRaster]:
     return [one for one in unit.rasters if one.vintage.name == source.crosswalk.name]
 
 
-def gathered(sources: Sequence[Source], covers: Iterable[Cover]) -> Cover:
+def gathered(sources: Sequence[Source], covers: Iterable[Cover], *, events: bool = False) -> Cover:
     """The covers of several units as one; the same whatever their order."""
     parts = list(covers)
     order = {source.crosswalk.name: place for place, source in enumerate(sources)}
@@ -126,36 +145,54 @@ def gathered(sources: Sequence[Source], covers: Iterable[Cover]) -> Cover:
         {edition for part in parts for edition in part.editions},
         key=lambda one: (order[one.name], one.start, one.end, one.version),
     )
-    number = {edition: place for place, edition in enumerate(editions)}
-    empty = cover_schema(order).empty_table()
-    table = pa.concat_tables([empty, *(_renumbered(part, number) for part in parts)])
+    marks = sorted({mark for part in parts for mark in part.marks})
+    empty = cover_schema(order, events=events).empty_table()
+    table = pa.concat_tables([empty, *(_renumbered(part, editions, marks) for part in parts)])
     gaps = {key: days for part in parts for key, days in part.gaps.items()}
-    return Cover(table.sort_by([("cell", "ascending"), ("period", "ascending")]), tuple(editions), gaps)
+    # Rows of a cell and period stand by their codes, whichever numbers its unit gave.
+    table = _sorted(table)
+    return Cover(table, tuple(editions), gaps, tuple(marks))
 
 
-def _renumbered(part: Cover, number: dict[LabelVintage, int]) -> pa.Table:
-    # -1, no edition, is the last place.
-    new = np.array([*(number[edition] for edition in part.editions), -1], np.int32)
-    place, field = part.table.schema.get_field_index("editions"), part.table.schema.field("editions")
-    old = part.table["editions"].combine_chunks()
-    flat = pa.array(new[old.flatten().to_numpy()])
-    return part.table.set_column(place, field, pa.FixedSizeListArray.from_arrays(flat, type=old.type))
+def _sorted(table: pa.Table) -> pa.Table:
+    codes = table["codes"].combine_chunks()
+    wide = codes.flatten().to_numpy().reshape(table.num_rows, codes.type.list_size)
+    keys = {f"code{place}": column for place, column in enumerate(wide.T)}
+    keyed = pa.table({"cell": table["cell"], "period": table["period"], **keys})
+    return table.take(pc.sort_indices(keyed, [(name, "ascending") for name in keyed.column_names]))
 
 
-def _packed(sources: Sequence[Source], served: Sequence[Served]) -> NDArray[np.int64]:
-    """The codes of all sources at each pixel as one number (cell, pixel), in the order of the codes."""
-    packed = np.zeros(served[0].codes.shape, np.int64)
-    for source, each in zip(sources, served, strict=True):
-        known = _codes(source)
-        packed = packed * len(known) + np.searchsorted(known, each.codes)
+def _renumbered(part: Cover, editions: Sequence[LabelVintage], marks: Sequence[Mark]) -> pa.Table:
+    """The table of a unit with its editions and marks numbered as in all units."""
+    number = {edition: place for place, edition in enumerate(editions)}
+    table = _mapped(part.table, "editions", slice(None), [number[edition] for edition in part.editions])
+    place = {mark: at for at, mark in enumerate(marks)}
+    return _mapped(table, "codes", slice(-1, None), [place[mark] for mark in part.marks]) if part.marks else table
+
+
+def _mapped(table: pa.Table, name: str, where: slice, new: Sequence[int]) -> pa.Table:
+    """A column of lists with the numbers at some of their places exchanged; -1 stays, as the last place of `new`."""
+    at, field = table.schema.get_field_index(name), table.schema.field(name)
+    if not field.type.list_size:
+        return table
+    values = table[name].combine_chunks().flatten().to_numpy().reshape(table.num_rows, field.type.list_size).copy()
+    values[:, where] = np.array([*new, -1], np.int32)[values[:, where]]
+    flat = pa.array(values.ravel())
+    return table.set_column(at, field, pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+
+
+def _packed(radix: Sequence[NDArray[np.int32]], columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """Codes of each pixel as one number (cell, pixel), in the order of the codes; `radix` says which a column has."""
+    packed = np.zeros(columns[0].shape, np.int64)
+    for known, codes in zip(radix, columns, strict=True):
+        packed = packed * len(known) + np.searchsorted(known, codes)
     return packed
 
 
-def _unpacked(sources: Sequence[Source], packed: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The codes in each number, (number, source)."""
-    codes = np.empty((len(packed), len(sources)), np.int32)
-    for column, source in reversed(list(enumerate(sources))):
-        known = _codes(source)
+def _unpacked(radix: Sequence[NDArray[np.int32]], packed: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The codes in each number, (number, column)."""
+    codes = np.empty((len(packed), len(radix)), np.int32)
+    for column, known in reversed(list(enumerate(radix))):
         packed, place = np.divmod(packed, len(known))
         codes[:, column] = known[place]
     return codes

@@ -1,7 +1,7 @@
-"""Which acquisitions could serve which cells, and the best one of each sensor per cell and period."""
+"""Which acquisitions could serve which cells, and the best one of each sensor per cell and slot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,25 @@ _LATTICE_PX = 1e-3
 class Choices:
     """Every (cell, acquisition) that could give a sample, as parallel arrays of row numbers.
 
-    `periods` and `moments` (seconds since 1970) belong to the acquisitions, `period` numbers them in `names`.
+    One of each sensor is chosen per cell and slot: a period of the recipe, or what an event asks for.
+
+    Attributes:
+        slot: Number of each choice's slot.
+        slots: Their names.
+        anchors: Per slot the moment to come near to, in seconds since 1970.
+        periods: Per acquisition, and `names` of all of them, sorted.
+        moments: Per acquisition, in seconds since 1970.
     """
 
     cells: pa.Table
     acquisitions: list[Acquisition]
     cell: NDArray[np.int64]
     acquisition: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    slots: list[str]
+    anchors: NDArray[np.int64]
     periods: list[str]
     names: list[str]
-    period: NDArray[np.int64]
     moments: NDArray[np.int64]
 
     def of(self, sensor: str) -> NDArray[np.int64]:
@@ -40,9 +49,20 @@ class Choices:
         mine = np.array([one.sensor == sensor for one in self.acquisitions], dtype=bool)
         return np.flatnonzero(mine[self.acquisition])
 
-    def keys(self, cell: NDArray[np.int64], acquisition: NDArray[np.int64]) -> NDArray[np.int64]:
-        """One number per cell and period."""
-        return cell * len(self.names) + self.period[acquisition]
+    def keys(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One number per cell and slot."""
+        return self.cell[rows] * len(self.slots) + self.slot[rows]
+
+    def taken(self, rows: NDArray[np.int64], slot: NDArray[np.int64], slots: Mapping[str, int]) -> "Choices":
+        """Some of the choices, for other slots: name → moment to come near to."""
+        return replace(
+            self,
+            cell=self.cell[rows],
+            acquisition=self.acquisition[rows],
+            slot=slot,
+            slots=list(slots),
+            anchors=np.array(list(slots.values()), dtype=np.int64),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +83,19 @@ def choices(
     covered = [_covered(cells, one, recipe.cell_m, warped=warped[one.sensor]) for one in ordered]
     periods = [recipe.time.period_of(one.moment) for one in ordered]
     names = sorted(set(periods))
+    acquisition = np.repeat(np.arange(len(ordered)), [len(found) for found in covered])
+    period = np.searchsorted(names, periods) if names else np.empty(0, np.int64)
     return Choices(
         cells=cells,
         acquisitions=ordered,
         cell=np.concatenate([np.empty(0, np.int64), *covered]),
-        acquisition=np.repeat(np.arange(len(ordered)), [len(found) for found in covered]),
+        acquisition=acquisition,
+        slot=period[acquisition],
+        slots=names,
+        # With nothing to come near to, the earliest.
+        anchors=np.zeros(len(names), dtype=np.int64),
         periods=periods,
         names=names,
-        period=np.searchsorted(names, periods) if names else np.empty(0, np.int64),
         moments=np.array([int(one.moment.timestamp()) for one in ordered], dtype=np.int64),
     )
 
@@ -110,7 +135,7 @@ def shortlist(of: Choices, sensor: Sensor, best_of: int) -> dict[str, NDArray[np
     masked = np.array([all(mask in item.assets for item in one.items) for one in of.acquisitions], dtype=bool)
     mine = of.of(sensor.name)
     mine = mine[masked[of.acquisition[mine]]]
-    keys = of.keys(of.cell[mine], of.acquisition[mine])
+    keys = of.keys(mine)
     order = np.lexsort((of.acquisition[mine], _said_cloud(of)[of.acquisition[mine]], keys))
     mine, keys = mine[order], keys[order]
     _, start, count = np.unique(keys, return_index=True, return_counts=True)
@@ -151,18 +176,24 @@ def _pairs(cell: NDArray[np.int64], acquisition: NDArray[np.int64], of: Choices)
     return cell.astype(np.int64) * len(of.acquisitions) + acquisition
 
 
-def choose(of: Choices, sensor: str, looked: Seen, beside: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int64]:
-    """The best choice of a sensor per cell and period: the clearest, then the nearest in time to what is `beside`.
+def choose(
+    of: Choices,
+    sensor: str,
+    looked: Seen,
+    beside: NDArray[np.int64],
+    recipe: Recipe,
+    *,
+    among: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """The best choice of a sensor per cell and slot: the clearest, then the nearest in time to what is `beside`.
 
     Images whose mask was looked at and keeps the recipe's limits come first, then those that were not looked at, by
     what their items say of cloud (unsaid is all cloud), and those that break a limit last. With nothing beside, the
-    earliest; then the smaller id.
+    nearest to the slot's anchor; then the smaller id. Only choices `among` some are looked at, where that is given.
     """
-    mine = of.of(sensor)
-    keys = of.keys(of.cell[mine], of.acquisition[mine])
-    anchors = np.zeros(of.cells.num_rows * len(of.names), dtype=np.int64)
-    anchors[of.keys(of.cell[beside], of.acquisition[beside])] = of.moments[of.acquisition[beside]]
-    away = np.abs(of.moments[of.acquisition[mine]] - anchors[keys])
+    mine = of.of(sensor) if among is None else np.intersect1d(of.of(sensor), np.flatnonzero(among))
+    keys = of.keys(mine)
+    away = np.abs(of.moments[of.acquisition[mine]] - _anchors(of, keys, mine, beside))
     hidden, veiled = looked.hidden_pct[mine], looked.veiled_pct[mine]
     unseen = np.isnan(hidden)
     fails = (veiled > recipe.clouds.max_chip_pct) | (hidden - veiled > 100 - recipe.min_valid_pct)
@@ -170,6 +201,23 @@ def choose(of: Choices, sensor: str, looked: Seen, beside: NDArray[np.int64], re
     order = np.lexsort((of.acquisition[mine], away, cloud, unseen + 2 * fails))
     _, first = np.unique(keys[order], return_index=True)
     return np.sort(mine[order[first]])
+
+
+def _anchors(
+    of: Choices, keys: NDArray[np.int64], mine: NDArray[np.int64], beside: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Per choice the moment to come near to: that of what is beside it, else its slot's."""
+    anchors = of.anchors[of.slot[mine]]
+    if len(beside):
+        others, first = np.unique(of.keys(beside), return_index=True)
+        at = np.minimum(np.searchsorted(others, keys), len(others) - 1)
+        anchors = np.where(others[at] == keys, of.moments[of.acquisition[beside[first[at]]]], anchors)
+    return anchors
+
+
+def kept_clear(looked: Seen, chosen: NDArray[np.int64], recipe: Recipe) -> NDArray[np.bool_]:
+    """Which of the chosen keep the limit, as far as their mask was looked at."""
+    return np.asarray(~(looked.veiled_pct[chosen] > recipe.clouds.max_chip_pct))
 
 
 def _said_cloud(of: Choices) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Cells and acquisitions → one row a sample: acquisition, pair and shard."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from landmark.base.errors import NoCoverage
 from landmark.base.hashing import ranks
-from landmark.base.meaning import Fractions
+from landmark.base.meaning import Fractions, Meaning
 from landmark.base.outcomes import Outcome, ledger_table
 from landmark.base.profiles import Mask, Sensor
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import CLEAR, PLAN
-from landmark.draw.choosing import Choices, Seen, choose, seen
+from landmark.draw.around import cast, parts_of, shown_events
+from landmark.draw.choosing import Choices, Seen, choose, kept_clear, seen
 from landmark.draw.distance import closest_m
 from landmark.draw.sample import Sampled
 
@@ -43,77 +44,84 @@ def draw(
     sensors: Mapping[str, Sensor],
     clear: pa.Table | None = None,
     label_gaps: Mapping[tuple[str, str], int] = MappingProxyType({}),
+    meaning: Meaning | None = None,
 ) -> Drawn:
-    """One sample per cell, period and sensor, of the clearest Sentinel-2 and of the Sentinel-1 nearest to it in time.
+    """One sample per cell, slot and sensor, of the clearest Sentinel-2 and of the Sentinel-1 nearest to it in time.
 
-    `facts` holds what the labels say per (cell, period), None where the recipe has no labels; `clear` what the masks of
-    the shortlist show (CLEAR); `label_gaps` the days to the nearest labels where all are farther than the recipe takes.
+    `facts` holds what labels and events say per (cell, period), None where the recipe has neither; `clear` what the
+    masks of the shortlist show (CLEAR); `label_gaps` the days to the nearest labels where all are farther than the
+    recipe takes. Where the recipe goes round events, `choices` are those of `around`.
 
     Raises:
         NoCoverage: no cell has both an image and a label.
     """
     left_out = [Outcome(cell, "", "draw", "buffer", "") for cell in sampled.buffered]
     looked = seen(choices, CLEAR.empty_table() if clear is None else clear, _mask(sensors))
+    if recipe.around_events is not None:
+        chosen = cast(choices, looked, recipe)
+    else:
+        chosen = _one_a_slot(choices, looked, recipe, left_out)
+        left_out += _missing(choices, recipe)
+    if facts is not None:
+        chosen = _labelled(chosen, choices, facts, label_gaps, left_out, meaning)
+    if not len(chosen):
+        raise NoCoverage(f"{recipe.name}: no cell of the region has both an image and a label: {_why(left_out)}")
+    plan = _plan_table(chosen, choices, recipe, sensors)
+    planned = len(set(plan["cell"].to_pylist()))
+    considered = {**sampled.considered, "without_sample": sampled.cells.num_rows - planned, "planned": planned}
+    proof = _proof(plan, recipe)
+    if meaning is not None and meaning.happenings is not None:
+        proof["events"] = shown_events(meaning.happenings, plan)
+    return Drawn(plan, ledger_table(left_out), considered, proof)
+
+
+_Rows = NDArray[np.int64]
+
+
+def _one_a_slot(choices: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]) -> _Rows:
     chosen = np.empty(0, dtype=np.int64)
     # Sentinel-2 first, for its clouds; Sentinel-1 sees through them and comes as near in time as it can.
     for sensor in sorted(recipe.sensors, reverse=True):
         chosen = np.concatenate([chosen, choose(choices, sensor, looked, chosen, recipe)])
-    chosen = _clear(chosen, choices, looked, recipe, left_out)
-    rows = list(zip(choices.cell[chosen].tolist(), choices.acquisition[chosen].tolist(), strict=True))
-    rows = _labelled(rows, choices, facts, label_gaps, left_out)
-    left_out += _missing(choices, recipe)
-    if not rows:
-        raise NoCoverage(f"{recipe.name}: no cell of the region has both an image and a label: {_why(left_out)}")
-    plan = _plan_table(rows, choices, recipe, sensors)
-    planned = len(set(plan["cell"].to_pylist()))
-    considered = {**sampled.considered, "without_sample": sampled.cells.num_rows - planned, "planned": planned}
-    return Drawn(plan, ledger_table(left_out), considered, _proof(plan, recipe))
-
-
-# A chosen sample: row of the cell, row of the acquisition.
-_Row = tuple[int, int]
+    kept, names = kept_clear(looked, chosen, recipe), choices.cells["cell"]
+    left_out += [
+        Outcome(names[choices.cell[row]].as_py(), "", "draw", "cloud", f"{period}: at best {share:.1f} % hidden")
+        for row, share in zip(chosen[~kept].tolist(), looked.veiled_pct[chosen[~kept]].tolist(), strict=True)
+        for period in [choices.periods[choices.acquisition[row]]]
+    ]
+    return chosen[kept]
 
 
 def _mask(sensors: Mapping[str, Sensor]) -> Mask | None:
     return next((sensor.mask for sensor in sensors.values() if sensor.mask is not None), None)
 
 
-def _clear(
-    chosen: NDArray[np.int64], choices: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]
-) -> NDArray[np.int64]:
-    """The chosen whose mask, where it was looked at, keeps the limit."""
-    veiled = looked.veiled_pct[chosen]
-    clouded = veiled > recipe.clouds.max_chip_pct
-    names = choices.cells["cell"]
-    left_out += [
-        Outcome(names[choices.cell[row]].as_py(), "", "draw", "cloud", f"{period}: at best {share:.1f} % hidden")
-        for row, share in zip(chosen[clouded].tolist(), veiled[clouded].tolist(), strict=True)
-        for period in [choices.periods[choices.acquisition[row]]]
-    ]
-    return chosen[~clouded]
-
-
 def _labelled(
-    rows: list[_Row],
+    chosen: _Rows,
     choices: Choices,
-    facts: Mapping[tuple[str, str], Fractions] | None,
+    facts: Mapping[tuple[str, str], Fractions],
     label_gaps: Mapping[tuple[str, str], int],
     left_out: list[Outcome],
-) -> list[_Row]:
-    if facts is None:
-        return rows
+    meaning: Meaning | None,
+) -> _Rows:
+    """The chosen of which a label says something, or an event does."""
     cells, kept = choices.cells["cell"].to_pylist(), []
     refused: dict[tuple[str, str], Outcome] = {}
-    for cell, acquisition in rows:
+    for row, cell, acquisition in _each(chosen, choices):
         period = choices.periods[acquisition]
         said = facts[cells[cell], period]
-        if said.labels:
-            kept.append((cell, acquisition))
+        if said.labels or (meaning and meaning.event_labels(said, choices.acquisitions[acquisition].moment)):
+            kept.append(row)
         else:
             days = label_gaps.get((cells[cell], period))
             refused[cells[cell], period] = _unlabelled(cells[cell], period, said, days)
     left_out += [refused[key] for key in sorted(refused)]
-    return kept
+    return np.array(kept, dtype=np.int64)
+
+
+def _each(chosen: _Rows, choices: Choices) -> Iterator[tuple[int, int, int]]:
+    """(row, cell, acquisition) of each chosen."""
+    return zip(chosen.tolist(), choices.cell[chosen].tolist(), choices.acquisition[chosen].tolist(), strict=True)
 
 
 def _unlabelled(cell: str, period: str, said: Fractions, gap_days: int | None) -> Outcome:
@@ -125,23 +133,24 @@ def _unlabelled(cell: str, period: str, said: Fractions, gap_days: int | None) -
 
 
 def _missing(choices: Choices, recipe: Recipe) -> list[Outcome]:
-    """Sampled cells for which a sensor has no acquisition in a period that others have."""
+    """Sampled cells for which a sensor has no acquisition in a slot that others have."""
     missing = []
     for sensor in recipe.sensors:
         mine = choices.of(sensor)
-        offered = np.zeros((choices.cells.num_rows, len(choices.names)), dtype=bool)
-        offered[choices.cell[mine], choices.period[choices.acquisition[mine]]] = True
-        for cell, period in np.argwhere(~offered).tolist():
+        offered = np.zeros((choices.cells.num_rows, len(choices.slots)), dtype=bool)
+        offered[choices.cell[mine], choices.slot[mine]] = True
+        for cell, slot in np.argwhere(~offered).tolist():
             name = choices.cells["cell"][cell].as_py()
-            missing.append(Outcome(name, "", "draw", "no_acquisition", f"{sensor} {choices.names[period]}"))
+            missing.append(Outcome(name, "", "draw", "no_acquisition", f"{sensor} {choices.slots[slot]}"))
     return missing
 
 
-def _plan_table(rows: list[_Row], choices: Choices, recipe: Recipe, sensors: Mapping[str, Sensor]) -> pa.Table:
-    cell, acquisition = np.array(rows, dtype=np.int64).T
+def _plan_table(chosen: _Rows, choices: Choices, recipe: Recipe, sensors: Mapping[str, Sensor]) -> pa.Table:
+    cell, acquisition = choices.cell[chosen], choices.acquisition[chosen]
     names = choices.cells["cell"].to_pylist()
-    ids = [choices.acquisitions[a].sample_id(names[c]) for c, a in rows]
+    ids = [choices.acquisitions[a].sample_id(names[c]) for _, c, a in _each(chosen, choices)]
     pair, gap_s = _pairs(cell, acquisition, choices, recipe)
+    events, roles = parts_of(choices, chosen) if recipe.around_events is not None else ([None] * len(ids),) * 2
     taken = choices.cells.take(cell)
     columns = {
         "id": ids,
@@ -154,8 +163,8 @@ def _plan_table(rows: list[_Row], choices: Choices, recipe: Recipe, sensors: Map
         "rank": ranks(recipe.sampling.seed, "row", ids),
         "pair": [ids[other] if other >= 0 else None for other in pair],
         "pair_gap_s": [gap if other >= 0 else None for other, gap in zip(pair, gap_s, strict=True)],
-        "role": pa.nulls(len(rows), pa.string()),
-        "event": pa.nulls(len(rows), pa.string()),
+        "role": roles,
+        "event": events,
         **{name: taken[name] for name in ("epsg", "x", "y", "lon", "lat", "majortom", "block")},
     }
     return pa.table(columns, schema=PLAN).sort_by("id")

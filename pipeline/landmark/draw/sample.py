@@ -1,18 +1,22 @@
 """Which cells are candidates: whole clusters by hash, splits by block, and a buffer between the splits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import shapely
 from numpy.typing import NDArray
 
 from landmark.base.archive import Acquisition
+from landmark.base.events import Event
 from landmark.base.hashing import ranks
 from landmark.base.recipe import SPLITS, Recipe, Splits
 from landmark.draw.distance import gaps_below
 
 _ALL = 2.0**64
+_M_A_DEGREE = 110_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +34,20 @@ class Sampled:
     considered: dict[str, int]
 
 
-def sample(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> Sampled:
-    """Cells inside a raster: whole clusters in the order of their hash, split by block, buffered, cut at the limit."""
+def sample(
+    cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe, events: Sequence[Event] = ()
+) -> Sampled:
+    """Cells inside a raster: whole clusters in the order of their hash, split by block, buffered, cut at the limit.
+
+    Blocks that events of one group touch go to one split.
+    """
     clusters, names = _clusters(cells, acquisitions, recipe)
     inside = clusters >= 0
     chosen = inside & np.isin(clusters, _first(clusters[inside], names, recipe))
     taken = cells.filter(pa.array(chosen))
-    split = assign_splits(taken["block"].to_pylist(), recipe.splits, recipe.sampling.seed)
-    buffered = _buffered(taken, split, recipe)
+    blocks, touched = taken["block"].to_pylist(), touching(taken, events, recipe.cell_m)
+    split = assign_splits(blocks, recipe.splits, recipe.sampling.seed, together(blocks, touched))
+    buffered = _buffered(taken, split, recipe, np.isin(np.arange(len(split)), [row for _, row in touched]))
     kept = taken.append_column("split", pa.array(split, pa.string())).filter(pa.array(~buffered))
     limited = _limited(kept, recipe)
     considered = {
@@ -50,12 +60,46 @@ def sample(cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe)
     return Sampled(limited, taken.filter(pa.array(buffered))["cell"].to_pylist(), considered)
 
 
-def assign_splits(blocks: Sequence[str], splits: Splits, seed: int) -> list[str]:
-    """A split for each block, by its hash alone: a block keeps its split whatever else is in the corpus."""
-    names, inverse = np.unique(np.array(blocks, dtype=object).astype(str), return_inverse=True)
+def assign_splits(
+    blocks: Sequence[str], splits: Splits, seed: int, group_of: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """A split for each block, by its hash alone, or that of the group of events that holds it.
+
+    A block keeps its split whatever else is in the corpus, but for events.
+    """
+    names, inverse = np.unique(np.array([group_of.get(block, block) for block in blocks], str), return_inverse=True)
     place = ranks(seed, "split", names.tolist()) / _ALL * 100
     edges = np.cumsum([splits.train, splits.val])
     return [SPLITS[number] for number in np.searchsorted(edges, place, side="right")[inverse]]
+
+
+def touching(cells: pa.Table, events: Sequence[Event], cell_m: float) -> list[tuple[str, int]]:
+    """(group, row) of every cell that an event of the group touches, or nearly: within a cell's diagonal."""
+    if not events or not cells.num_rows:
+        return []
+    shapes = [(event.group, part.shape) for event in events for part in event.parts]
+    lon, lat = cells["lon"].to_numpy(), cells["lat"].to_numpy()
+    high = cell_m / _M_A_DEGREE
+    wide = high / np.maximum(np.cos(np.radians(lat)), 0.01)
+    boxes = shapely.box(lon - wide, lat - high, lon + wide, lat + high)
+    number, rows = shapely.STRtree(boxes).query([shape for _, shape in shapes], predicate="intersects")
+    return sorted({(shapes[one][0], row) for one, row in zip(number.tolist(), rows.tolist(), strict=True)})
+
+
+def together(blocks: Sequence[str], touched: Sequence[tuple[str, int]]) -> dict[str, str]:
+    """Block → the first of all groups that it shares blocks with, however far the chain goes."""
+    leader: dict[str, str] = {}
+
+    def first(name: str) -> str:
+        while (above := leader.setdefault(name, name)) != name:
+            name = above
+        return name
+
+    # Every block of a group is led by the first group that reaches it.
+    for group, row in touched:
+        one, other = sorted((first(f"event {group}"), first(f"~{blocks[row]}")))
+        leader[other] = one
+    return {blocks[row]: first(f"~{blocks[row]}") for _, row in touched}
 
 
 def _clusters(
@@ -96,11 +140,15 @@ def _first(clusters: NDArray[np.int64], names: list[str], recipe: Recipe) -> NDA
     return order[:enough]
 
 
-def _buffered(cells: pa.Table, split: list[str], recipe: Recipe) -> NDArray[np.bool_]:
-    """Cells to leave out: nearer than the buffer to another split. Of the two, train yields to val and val to test."""
-    priority = np.array([SPLITS.index(name) for name in split])
+def _buffered(cells: pa.Table, split: list[str], recipe: Recipe, touched: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells to leave out: nearer than the buffer to another split.
+
+    Of the two, what no event touches yields to what one does; then train yields to val and val to test.
+    """
+    group = np.array([SPLITS.index(name) for name in split])
+    priority = group + len(SPLITS) * touched
     lost = np.zeros(len(split), dtype=bool)
-    for one, other, _ in gaps_below(cells, priority, buffer_m=recipe.splits.buffer_m, cell_m=recipe.cell_m):
+    for one, other, _ in gaps_below(cells, group, buffer_m=recipe.splits.buffer_m, cell_m=recipe.cell_m):
         lost[one if priority[one] < priority[other] else other] = True
     return lost
 

@@ -119,3 +119,16 @@ def _geo(path: Path) -> dict[str, Any]:
     """What GeoParquet says of its first geometry column."""
     geo = json.loads((pq.read_schema(path).metadata or {})[b"geo"])
     return {"name": geo["primary_column"], **geo["columns"][geo["primary_column"]]}
+
+
+def as_geoparquet(table: pa.Table) -> pa.Table:
+    """A table whose column `geometry` is WKB in EPSG:4326, with the metadata that GeoParquet's readers look for."""
+    outlines = shapely.from_wkb(table["geometry"].to_pylist())
+    column = {
+        "encoding": "WKB",
+        "edges": "planar",
+        "geometry_types": sorted({outline.geom_type for outline in outlines}),
+        "bbox": [round(float(edge), 9) for edge in shapely.total_bounds(outlines)],
+    }
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    return table.replace_schema_metadata({"geo": json.dumps(geo)})

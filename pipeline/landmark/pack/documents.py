@@ -1,6 +1,5 @@
 """What stands beside the shards: index, ledger, card, attribution, and the manifest, which is written last."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import INDEX
 from landmark.base.taxonomy import Taxonomy
 from landmark.io.store import write_bytes, write_table
+from landmark.io.vector import as_geoparquet
 from landmark.pack.card import attribution, card
 from landmark.pack.queries import write_queries
 from landmark.pack.shards import Moments
@@ -107,9 +107,7 @@ def _index(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
     """All columns but pixels, rows in the order of the shards, with GeoParquet's metadata."""
     parts = [pq.read_table(corpus / shard.path, columns=INDEX.names) for shard in shards]
     table = pa.concat_tables([INDEX.empty_table(), *parts]).replace_schema_metadata(None)
-    column = {"encoding": "WKB", "edges": "planar", **_ground(table)}
-    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-    return table.replace_schema_metadata({"geo": json.dumps(geo)})
+    return as_geoparquet(table)
 
 
 def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:
@@ -132,17 +130,6 @@ def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:
                 " it may still be in them, unless all is bright ground"
             )
     return findings
-
-
-def _ground(table: pa.Table) -> dict[str, Any]:
-    """Kinds and bounds of the cells' outlines; a cell across the antimeridian has two parts."""
-    from shapely import from_wkb, total_bounds
-
-    outlines = from_wkb(table["geometry"].to_pylist())
-    return {
-        "geometry_types": sorted({outline.geom_type for outline in outlines}),
-        "bbox": [round(float(edge), 9) for edge in total_bounds(outlines)],
-    }
 
 
 def _per_split(index: pa.Table, sensor: str) -> dict[str, int]:

@@ -140,10 +140,7 @@ def settle(canvas: Canvas, sites: Sites, radius_m: F, *, leafy: float = 0.5) -> 
     wobble = canvas.field("town", 24, 1.5)
     depth = (radius_m * (1 + 0.3 * wobble) - sites.distance_m) / np.maximum(radius_m, 1)
     inside = (depth > 0) & (radius_m > 60)
-    turn = (unit(sites.key, 11) * np.pi).astype(np.float64)
-    p, q = turned(canvas.at, (sites.u, sites.v), turn)
-    p, q = p + 14 * canvas.field("street-u", 60, 1.75), q + 14 * canvas.field("street-v", 60, 1.75)
-    block_m = (84 + 44 * unit(sites.key, 21), 110 + 70 * unit(sites.key, 22))
+    (p, q), block_m = streets(canvas.at, canvas.noise, sites)
     _houses(canvas, inside, (p, q), sites, depth + leafy * 0.25 * canvas.field("leafy", 25, 1.25) - leafy * 0.3)
     works = (depth > -0.25) & (radius_m > 420) & (p > 0.42 * radius_m) & (np.abs(q + 120) < 0.44 * radius_m)
     _works(canvas, works, (p, q), sites)
@@ -154,6 +151,15 @@ def settle(canvas: Canvas, sites: Sites, radius_m: F, *, leafy: float = 0.5) -> 
         off = np.abs(along / size - np.rint(along / size)) * size
         canvas.line(off, "street", half_width_m=6.5, where=(inside & ~works))
     return np.asarray(inside | works)
+
+
+def streets(at: At, noise: Noise, sites: Sites) -> tuple[At, At]:
+    """Return points in the axes of their site's streets, and the size of its blocks, both in metres."""
+    turn = (unit(sites.key, 11) * np.pi).astype(np.float64)
+    p, q = turned(at, (sites.u, sites.v), turn)
+    sway = (14 * noise(f"street-{axis}", at, texel_m=60, slope=1.75) for axis in "uv")
+    block_m = (84 + 44 * unit(sites.key, 21), 110 + 70 * unit(sites.key, 22))
+    return (p + next(sway), q + next(sway)), block_m
 
 
 def _houses(canvas: Canvas, inside: B, at: At, sites: Sites, density: F) -> None:

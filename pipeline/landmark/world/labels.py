@@ -14,7 +14,8 @@ from landmark.world.ground import COVER, signatures
 from landmark.world.places import PLACES
 from landmark.world.plane import seed_of, to_plane, unit
 from landmark.world.scenes import Zone
-from landmark.world.sensors import HALO, View, lattice_noise
+from landmark.world.sensors import lattice_noise
+from landmark.world.window import HALO, View
 
 DYNAMIC_WORLD: dict[str, list[Any]] = signatures()["dynamic_world"]
 LAND_USE = np.array([code for code, *_ in DYNAMIC_WORLD.values()], np.uint8)

@@ -7,9 +7,25 @@ import numpy as np
 from landmark.world.ground import At, Bank, Canvas, Land, Parcels, Stream, parcels, roads, settle
 from landmark.world.plane import F, Noise, Sites, nearest_sites, unit
 
+SETTLED = {
+    "europe": (2700, 100, 0),
+    "south": (2300, 200, 1_000_003),
+}  # spacing of sites in metres, their salt, the seed's
+
+
+def sites_of(place: str, at: At) -> Sites:
+    """Return the sites of a place's settlements nearest to each point."""
+    return nearest_sites(at, spacing_m=SETTLED[place][0], salt=SETTLED[place][1])
+
+
+def noise_of(place: str, seed: int) -> Noise:
+    """Return the fields a place is painted with."""
+    return Noise(seed + SETTLED[place][2])
+
 
 @lru_cache(maxsize=2)
-def _europe_streams(seed: int) -> tuple[Stream, Stream]:
+def europe_streams(seed: int) -> tuple[Stream, Stream]:
+    """Return the river and the brook."""
     river = Stream(seed, "river", through=(-2600, 700), heading_deg=-7, wave_m=2600, bend_rad=1.3)
     brook = Stream(seed, "brook", through=(-7300, 900), heading_deg=-78, wave_m=700, bend_rad=1.0, down_m=2500)
     return river, brook
@@ -17,13 +33,13 @@ def _europe_streams(seed: int) -> tuple[Stream, Stream]:
 
 def europe(at: At, seed: int) -> Land:
     """Paint wooded hills, a plain of fields with villages, a meandering river, a lagoon and the sea."""
-    canvas = Canvas(at, Noise(seed))
+    canvas = Canvas(at, noise_of("europe", seed))
     hill = _hill(canvas)
-    sites = nearest_sites(at, spacing_m=2700, salt=100)
-    shore_m = _shore(canvas)
+    sites = sites_of("europe", at)
+    shore_m = shore(canvas)
     _european_fields(canvas, sites, hill, shore_m)
     _woods(canvas, hill)
-    river, brook = (stream.bank(canvas) for stream in _europe_streams(seed))
+    river, brook = (stream.bank(canvas) for stream in europe_streams(seed))
     _floodplain(canvas, river)
     settle(canvas, sites, _european_towns(sites, hill, shore_m, seed))
     roads(canvas, sites)
@@ -44,7 +60,7 @@ def _hill(canvas: Canvas) -> F:
     return np.asarray(hill)
 
 
-def _shore(canvas: Canvas) -> F:
+def shore(canvas: Canvas) -> F:
     """Return metres inside the lagoon; negative on land."""
     u, v = canvas.at
     shore = 0.42 * u - v - 4900 + 520 * canvas.field("coast", 45, 1.5)
@@ -169,7 +185,8 @@ def _barrier(canvas: Canvas, shore_m: F) -> None:
 
 
 @lru_cache(maxsize=2)
-def _south_streams(seed: int) -> tuple[Stream, Stream]:
+def south_streams(seed: int) -> tuple[Stream, Stream]:
+    """Return the dam's river and the wash."""
     river = Stream(seed, "south-river", through=(1500, 300), heading_deg=-158, wave_m=1500, bend_rad=0.9, up_m=900)
     wash = Stream(seed, "wash", through=(3000, -3300), heading_deg=174, wave_m=1100, bend_rad=0.8)
     return river, wash
@@ -177,10 +194,10 @@ def _south_streams(seed: int) -> tuple[Stream, Stream]:
 
 def south(at: At, seed: int) -> Land:
     """Paint a mountain ridge, dry shrubland, a dammed lake, irrigated land along its river and a town."""
-    canvas = Canvas(at, Noise(seed + 1_000_003))
+    canvas = Canvas(at, noise_of("south", seed))
     ridge = _mountain(canvas)
-    river, wash = (stream.bank(canvas) for stream in _south_streams(seed))
-    sites = nearest_sites(at, spacing_m=2300, salt=200)
+    river, wash = (stream.bank(canvas) for stream in south_streams(seed))
+    sites = sites_of("south", at)
     wet = np.maximum(1 - river.distance_m / 700, 0) + 0.0
     field = _dry_land(canvas, sites, ridge)
     _irrigated(canvas, field, sites, ridge)

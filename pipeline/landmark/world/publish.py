@@ -17,18 +17,16 @@ from pyproj import Transformer
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from landmark.world import items, labels, scenes
+from landmark.world import events, feeds, items, labels, packages, scenes
 from landmark.world.ground import COVER
 from landmark.world.places import PLACES
 from landmark.world.plane import Plane
 from landmark.world.scenes import SWATH_SLANT, Footprint, Pass, Zone, zones
 from landmark.world.sensors import (
     BANDS,
-    HALO,
     Ground10,
     Radar,
     Sky,
-    View,
     area_mean,
     backscatter,
     ground10,
@@ -39,6 +37,7 @@ from landmark.world.sensors import (
     sun,
     veil,
 )  # fmt: skip
+from landmark.world.window import HALO, View, view
 
 STRIP_ROWS = 384  # rows worked on at once, fewer where rows are long: a multiple of 6, so that 60 m pixels stay whole
 STRIP_PX = 3_000_000  # keeps a process under 3 GB
@@ -89,14 +88,6 @@ def strips(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
     yield from ((top, min(step, shape[0] - top)) for top in range(0, shape[0], step))
 
 
-def view(zone: Zone, plane: Plane, *, west: int, north: int, shape: tuple[int, int]) -> View:
-    """Return the land under a window of a zone's 10 m lattice, and a halo about it."""
-    x = west + 10.0 * (np.arange(shape[1] + 2 * HALO) - HALO) + 5
-    y = north - 10.0 * (np.arange(shape[0] + 2 * HALO) - HALO) - 5
-    at = plane.at(x, y)
-    return View(PLACES[zone.place](at, zone.seed), at, (zone.false_northing_m - north) // 10, west // 10)
-
-
 # -- Sentinel-2 ------------------------------------------------------------------------------------------------------
 
 
@@ -117,7 +108,7 @@ def sentinel_2(zone: Zone, tile: str, out: Path) -> None:
     plane = Plane(zone.lon, zone.lat, zone.epsg)
     west, north = zone.corners[tile]
     with ExitStack() as files, rasterio.Env(GDAL_CACHEMAX=128):
-        takes = [_open_take(zone, tile, number, plane, out, files) for number in range(len(zone.book["takes"]))]
+        takes = [_open_take(zone, tile, number, plane, out, files) for number in zone.takes(tile)]
         for top, rows in strips((zone.tile_px, zone.tile_px)):
             _strip_2(zone, takes, view(zone, plane, west=west, north=north - 10 * top, shape=(rows, zone.tile_px)))
     for take in takes:
@@ -155,19 +146,19 @@ def _band(zone: Zone, tile: str, folder: Path, name: str) -> Raster:
 
 
 def _strip_2(zone: Zone, takes: list[Take], seen: View) -> None:
-    base = ground10(seen, zone.seed)
+    base, found = ground10(seen, zone.seed), events.marks(seen, zone.place, zone.seed)
     for take in takes:
-        veil_ = veil(take.sky, seen.at, zone.seed)
+        now, veil_ = events.struck(seen, found, take.facts.when), veil(take.sky, seen.at, zone.seed)
         inside, coarse = _swath(zone, seen, take.edge_m), {}
         day = take.facts.when.timetuple().tm_yday
-        for band, field in reflectances(seen, base, day=day, veil_=veil_, where=take.sky.sun):
-            stored = recorded(band, field, seen, take=take.facts.datatake, offset=take.facts.offset, seed=zone.seed)
+        for band, field in reflectances(now, base, day=day, veil_=veil_, where=take.sky.sun):
+            stored = recorded(band, field, now, take=take.facts.datatake, offset=take.facts.offset, seed=zone.seed)
             take.rasters[band].append(stored * _magnified(inside, 6 // BANDS[band]))
             if band in ("B03", "B04", "B8A", "B11"):
                 coarse[band] = area_mean(field[HALO:-HALO, HALO:-HALO], 2)
-        classes = scene_classes(coarse, seen, veil_) * _magnified(inside, 3)
+        classes = scene_classes(coarse, now, veil_) * _magnified(inside, 3)
         take.rasters["SCL"].append(classes)
-        take.labels.append(labels.dynamic_world(seen, classes, take=take.facts.datatake, seed=zone.seed))
+        take.labels.append(labels.dynamic_world(now, classes, take=take.facts.datatake, seed=zone.seed))
         take.counts += np.bincount(classes.ravel(), minlength=12)
 
 
@@ -199,9 +190,10 @@ def sentinel_1(zone: Zone, out: Path) -> None:
         for top, rows in strips(both[0][1].shape):
             shape = rows, both[0][1].shape[1]
             seen = view(zone, plane, west=west, north=north - 10 * top, shape=shape)
-            base = ground10(seen, zone.seed)
+            base, found = ground10(seen, zone.seed), events.marks(seen, zone.place, zone.seed)
             for (one, where), pair in zip(both, rasters, strict=True):
-                _strip_1(zone, seen, base, one, inside=where.inside(top, shape), pair=pair)
+                now = events.struck(seen, found, one.when)
+                _strip_1(zone, now, base, one, inside=where.inside(top, shape), pair=pair)
             for facts, raster in zip(years, maps, strict=True):
                 raster.append(labels.land_use(seen, facts.year))
     for one, where in both:
@@ -281,13 +273,13 @@ def units(parameters: dict[str, int]) -> list[tuple[str, ...]]:
     radar = [("s1", str(zone.epsg)) for zone in every]
     cover = [("wc", place) for place in dict.fromkeys(zone.place for zone in every)]
     optical = [("s2", str(zone.epsg), tile) for zone in every for tile in zone.corners]
-    return [*radar, *cover, ("clc", "europe"), *optical]
+    return [*radar, *cover, ("clc", "europe"), *optical, ("events",)]
 
 
 def write_unit(work: tuple[str, ...], *, out: Path, parameters: dict[str, int]) -> None:
     """Write one piece of work, items included."""
     every, (kind, *what) = zones(**parameters), work
-    held = [zone for zone in every if what[0] in (zone.place, str(zone.epsg))]
+    held = [zone for zone in every if not what or what[0] in (zone.place, str(zone.epsg))]
     match kind:
         case "s1":
             sentinel_1(held[0], out)
@@ -297,3 +289,6 @@ def write_unit(work: tuple[str, ...], *, out: Path, parameters: dict[str, int]) 
             corine(held, out)
         case "s2":
             sentinel_2(held[0], what[1], out)
+        case "events":
+            packages.publish(held, out / "events" / "ems")
+            feeds.publish(held, out / "events")

@@ -55,6 +55,10 @@ class Zone:
         north = next(iter(self.corners.values()))[1]
         return min(west), north - size, max(west) + size, north
 
+    def takes(self, tile: str) -> list[int]:
+        """Numbers of the acquisitions that the archive holds of a tile."""
+        return [number for number, take in enumerate(self.book["takes"]) if tile in (take[6:] or [self.corners])[0]]
+
 
 def zones(*, tile_px: int, block_px: int, seed: int) -> list[Zone]:
     """Return every place's zones, from `acquisitions.yaml`; tile corners are multiples of 60 m from the equator."""
@@ -99,7 +103,7 @@ class Take:
 
 def take(zone: Zone, tile: str, number: int) -> Take:
     """Return the acquisition `number` of a tile, named as ESA and the Planetary Computer name it."""
-    letter, when, absolute, baseline, cloud, _ = zone.book["takes"][number]
+    letter, when, absolute, baseline, cloud = zone.book["takes"][number][:5]
     made = when + timedelta(hours=3, minutes=51 + 7 * list(zone.corners).index(tile), seconds=32)
     orbit, satellite = zone.book["orbit"], f"S2{letter}"
     start, end = f"{satellite}_MSIL2A_{stamp(when)}", f"R{orbit:03d}_T{tile}_{stamp(made)}"

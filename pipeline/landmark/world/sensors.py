@@ -1,7 +1,6 @@
 """What the two satellites record of a painted window: reflectance with clouds, backscatter with speckle."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import NamedTuple
@@ -10,31 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from landmark.world.ground import COVER, At, Land, signatures
+from landmark.world.ground import COVER, At, signatures
 from landmark.world.plane import F, Noise, U, fractal, rng, seed_of, unit
+from landmark.world.window import HALO, View
 
 BANDS: dict[str, int] = {
     "B01": 6, "B02": 1, "B03": 1, "B04": 1, "B05": 2, "B06": 2, "B07": 2, "B08": 1, "B8A": 2, "B09": 6,
     "B11": 2, "B12": 2,
 }  # fmt: skip
-HALO = 6  # pixels about a window that the sensors' blur and the slopes need; a multiple of 6 keeps 60 m pixels whole
 PHASES, VIGOURS = 8, 8
 RED_EDGE_AND_NIR = ("B06", "B07", "B08", "B8A", "B09")
 CLOUD = dict(zip(BANDS, (5700, 5800, 5700, 5800, 5900, 5950, 6000, 6050, 6100, 5200, 4300, 3300), strict=True))
 SHADE = dict(zip(BANDS, (.72, .66, .58, .52, .48, .46, .44, .44, .42, .42, .36, .36), strict=True))  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A window of one UTM zone: its land and place in the plane, `HALO` wider on every side than the pixels asked for.
-
-    `row` and `column` number the first pixel asked for on the zone's 10 m lattice, southward and eastward.
-    """
-
-    land: Land
-    at: At
-    row: int
-    column: int
 
 
 class Sun(NamedTuple):
@@ -103,7 +89,7 @@ def _slopes(view: View) -> tuple[F, F]:
 
 
 class Ground10(NamedTuple):
-    """What all acquisitions of a window share: texture and slopes."""
+    """What all acquisitions of a window share: texture, each kind of ground's to be scaled by its trait, and slopes."""
 
     grain: F
     mottle: F
@@ -116,8 +102,13 @@ def ground10(view: View, seed: int) -> Ground10:
     noise = Noise(seed)
     grain = noise("grain", view.at, texel_m=8.3, slope=0.4)
     mottle = noise("mottle", view.at, texel_m=19, slope=1.25)
+    return Ground10(grain, mottle, *_slopes(view))
+
+
+def _texture(view: View, base: Ground10) -> tuple[F, F]:
+    """Return grain and mottle of what lies there now."""
     kind = view.land.kind
-    return Ground10(grain * _trait("grain")[kind], mottle * _trait("mottle")[kind], *_slopes(view))
+    return base.grain * _trait("grain")[kind], base.mottle * _trait("mottle")[kind]
 
 
 class Sky(NamedTuple):
@@ -173,8 +164,9 @@ def reflectances(view: View, base: Ground10, *, day: int, veil_: Veil, where: Su
     tan = 0.5 * np.tan(np.radians(min(where.zenith_deg, 52)))
     azimuth = np.radians(where.azimuth_deg)
     lit = np.clip(1 - tan * (base.east * np.sin(azimuth) + base.north * np.cos(azimuth)), 0.35, 1.5)
-    visible = (1 + base.grain + base.mottle) * lit
-    infrared = (1 + 0.75 * base.grain - 0.35 * base.mottle) * lit
+    grain, mottle = _texture(view, base)
+    visible = (1 + grain + mottle) * lit
+    infrared = (1 + 0.75 * grain - 0.35 * mottle) * lit
     for index, band in enumerate(BANDS):
         field = spectra[rows, index]
         field[mixed] += land.share[mixed] * (spectra[over, index] - field[mixed])
@@ -261,7 +253,8 @@ def _quiet_db(view: View, base: Ground10, radar: Radar) -> dict[str, F]:
     facing = base.east * (-1 if radar.ascending else 1)
     terrain = np.clip(6.5 * facing, -2.4, 3.2)
     rows = np.where(COVER[land.kind] == 40, 2.2 * (unit(land.parcel, 93 + radar.ascending) - 0.5), 0)
-    clutter = terrain + rows + 3.2 * base.mottle + 2.0 * base.grain
+    grain, mottle = _texture(view, base)
+    clutter = terrain + rows + 3.2 * mottle + 2.0 * grain
     grows = np.array([kind["grows"] for kind in signatures()["kinds"].values()], np.float32)
     result = {}
     for index, name in enumerate(("vv", "vh")):

@@ -1,0 +1,99 @@
+"""A public feed: where it is, what may be asked of it, and how its answers are fetched."""
+
+import datetime as dt
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfileobj
+from typing import Any, Literal
+
+import requests
+from pydantic import Field
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from landmark.base.errors import DownloadUnfinished, InputError
+from landmark.base.files import Strict
+from landmark.io.http import PATIENCE, TIMEOUT_S
+from landmark.io.store import appearing
+
+Box = tuple[float, float, float, float]
+_AGAIN = "run the same command again to go on"
+
+
+class Feed(Strict):
+    """A file in profiles/events/."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$", description="Also of the file in taxonomies/events/ that reads it")
+    service: Literal["fdsn", "ems", "wfs"]
+    api: str = Field(pattern=r"^https?://.*[^/]$", description="Root of the service, without a slash at its end")
+    page: int = Field(1000, ge=1, description="Entries asked for at once")
+    layer: str = Field("", description="Of a feature service")
+    dates: tuple[str, ...] = Field((), description="Attributes of a feature service with an event's start, ISO 8601")
+    extent: Box | None = Field(None, description="West, south, east, north of all there can be, degrees")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of a feed. `bbox`: west, south, east, north in degrees; `codes`: activations."""
+
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    min_magnitude: float | None = None
+    bbox: Box | None = None
+    codes: tuple[str, ...] = ()
+
+    def covers(self, start: dt.datetime | None) -> bool:
+        """Whether an event that begins then is wanted; one of unknown start is where no time is asked for."""
+        if start is None:
+            return self.since is None and self.until is None
+        return (self.since is None or start >= self.since) and (self.until is None or start <= self.until)
+
+
+class Line:
+    """A session with a server, patient with a busy one.
+
+    Raises, in every method:
+        InputError: the server refuses what is asked.
+        DownloadUnfinished: no answer, or not a whole one.
+    """
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = "landmark"
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE))
+
+    def json(self, url: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        """An answer that is a JSON object."""
+        try:
+            with self._session.get(url, params=dict(query), timeout=TIMEOUT_S) as answer:
+                _accept(answer)
+                value = answer.json()
+        except requests.JSONDecodeError as error:
+            raise DownloadUnfinished(f"{url} answers without whole JSON ({error}); {_AGAIN}") from error
+        except requests.RequestException as error:
+            raise DownloadUnfinished(f"{url} cannot be reached: {error}; {_AGAIN}") from error
+        if not isinstance(value, dict):
+            raise DownloadUnfinished(f"{url} answers with a {type(value).__name__}, not with an object; {_AGAIN}")
+        return value
+
+    def package(self, url: str, path: Path) -> None:
+        """A zip, written whole or not at all."""
+        with appearing(path) as partial:
+            try:
+                with self._session.get(url, stream=True, timeout=TIMEOUT_S) as answer, partial.open("wb") as file:
+                    _accept(answer)
+                    copyfileobj(answer.raw, file, 1 << 20)
+                    came, expected = file.tell(), int(answer.headers.get("Content-Length", file.tell()))
+            except (requests.RequestException, HTTPError) as error:
+                raise DownloadUnfinished(f"{url}: the download was cut short: {error}; {_AGAIN}") from error
+            if came != expected or not zipfile.is_zipfile(partial):
+                raise DownloadUnfinished(f"{url}: {came} of {expected} bytes came, no whole zip; {_AGAIN}")
+
+
+def _accept(answer: requests.Response) -> None:
+    if answer.status_code >= 400:
+        said = " ".join(answer.text.split())[:200] or answer.reason
+        raise InputError(f"{answer.url} refuses what was asked: {answer.status_code} {said}")

@@ -1,0 +1,231 @@
+"""Any file of vectors → events, by a mapping of its attributes."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+
+from landmark.base.errors import InputError
+from landmark.base.events import NEAR, Event, Part, moment
+from landmark.events.files import Found
+from landmark.events.read import OBSERVED, Asked, Read, combined, slug
+from landmark.events.shapes import Features, circle, layer_names, points, read_features, union
+from landmark.events.source import NUMBERS, EventSource, Time, Vectors, Word
+
+
+def read_vectors(found: Sequence[Found], source: EventSource, asked: Asked) -> Read:
+    """The events of all layers of all files; features of one layer and id are one event.
+
+    Raises:
+        InputError: a layer lacks an attribute, a value cannot be understood, or a point has no `within_km`.
+    """
+    assert source.vectors is not None
+    reads = []
+    for one in found:
+        if one.path.suffix.lower() == ".dbf":
+            continue
+        for layer in layer_names(one.path, one.label):
+            features = read_features(one.path, layer, one.label)
+            reads.append(_Layer(features, source.vectors, source.name, one, asked).read())
+    if not reads:
+        raise InputError(f"events: {source.name}: no file of vectors is among the files given")
+    return combined(reads)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What a feature says; None where it says nothing."""
+
+    id: str
+    group: str
+    type: str
+    start: dt.datetime | None
+    end: dt.datetime | None
+    observed: dt.datetime | None
+    product: str
+    magnitude: float | None
+    part: str
+    place: int
+
+
+class _Layer:
+    """The features of one layer, as a mapping reads them."""
+
+    def __init__(self, features: Features, mapping: Vectors, source: str, found: Found, asked: Asked) -> None:
+        self._features, self._mapping, self._source = features, mapping, source
+        self._label, self._asked = found.label, asked
+        self._stem = found.path.stem
+        self._left_out: Counter[str] = Counter()
+
+    def read(self) -> Read:
+        rows: dict[str, list[_Row]] = {}
+        for row in self._rows():
+            rows.setdefault(row.id, []).append(row)
+        events = [event for id_ in sorted(rows) if (event := self._event(rows[id_])) is not None]
+        notes = [f"{self._label}: {count} features left out: {why}" for why, count in sorted(self._left_out.items())]
+        repaired = {id_: int(self._features.invalid[[row.place for row in rows[id_]]].sum()) for id_ in sorted(rows)}
+        if self._features.repaired:
+            notes.append(f"{self._label}: {self._features.repaired} polygons repaired")
+        return Read(tuple(events), tuple(notes), repaired={event.id: repaired[event.id] for event in events})
+
+    def _rows(self) -> list[_Row]:
+        mapping, count = self._mapping, len(self._features)
+        ids, groups = self._joined(self._first(mapping.id)), self._joined(mapping.group or mapping.id)
+        products = self._joined(mapping.product)
+        types = [mapping.type] * count if isinstance(mapping.type, str) else self._words(mapping.type)
+        parts = [OBSERVED] * count if mapping.grade is None else self._words(mapping.grade)
+        times = [self._times(time, last=time is mapping.end) for time in (mapping.start, mapping.end, mapping.observed)]
+        magnitudes = self._numbers(mapping.magnitude)
+        rows = []
+        for place in range(count):
+            id_, type_, magnitude = slug(mapping.prefix, *ids[place]), types[place], magnitudes[place]
+            if not ids[place]:
+                self._left_out[f"none of {', '.join(mapping.id)} says which event"] += 1
+            elif type_ is None or parts[place] is None:
+                self._left_out["of no type or grade that is mapped"] += 1
+            elif self._wanted(type_, magnitude):
+                group, product = slug(mapping.prefix, *groups[place]), " ".join(products[place]) or self._stem
+                start, end, seen = (column[place] for column in times)
+                part = str(parts[place])
+                rows.append(_Row(id_, group, type_, start, end, seen, product, magnitude, part, place))
+        return rows
+
+    def _wanted(self, type_: str, magnitude: float | None) -> bool:
+        if type_ not in self._asked.types:
+            known = ", ".join(self._asked.types)
+            raise InputError(f"events: {self._source}: `type`: {type_!r} is none of those in types.yaml, {known}")
+        if not self._asked.keeps(type_):
+            return False
+        if (least := self._asked.entry.min_magnitude) is None or (magnitude is not None and magnitude >= least):
+            return True
+        self._left_out[f"weaker than magnitude {least:g}, or of unknown magnitude"] += 1
+        return False
+
+    def _event(self, rows: Sequence[_Row]) -> Event | None:
+        first = rows[0]
+        start, end = self._asked.stated(first.id, first.group) or (
+            min((row.start for row in rows if row.start), default=None),
+            max((row.end for row in rows if row.end), default=None),
+        )
+        if start is None:
+            self._left_out[f"no start; state it as `dates: {{{first.id}: …}}`"] += len(rows)
+            return None
+        if end is not None and end < start:
+            self._left_out["an end before the start (the event is kept, its end is not)"] += len(rows)
+            end = None
+        seen = max((row.observed for row in rows if row.observed), default=None)
+        end = self._asked.end(first.type, start, stated=end, seen=seen)
+        centre, parts = self._ground(rows)
+        if not parts:
+            self._left_out["no polygon and no point"] += len(rows)
+            return None
+        return Event(
+            id=first.id,
+            group=first.group,
+            type=first.type,
+            source=self._source,
+            product=first.product,
+            start=start,
+            end=end,
+            observed=seen,
+            parts=parts,
+            epicentre=centre,
+            magnitude=max((row.magnitude for row in rows if row.magnitude is not None), default=None),
+        )
+
+    def _ground(self, rows: Sequence[_Row]) -> tuple[tuple[float, float] | None, tuple[Part, ...]]:
+        shapes = {name: self._features.shapes[[row.place for row in rows if row.part == name]] for name in _parts(rows)}
+        ground = {name: union(found) for name, found in shapes.items()}
+        if ground.get(OBSERVED) is not None and self._asked.by_grade(rows[0].type):
+            raise InputError(
+                f"events: {self._label}: {rows[0].id}: a polygon of an {rows[0].type} is damage only where it says a"
+                f" grade: add `grade` to taxonomies/events/{self._source}.yaml"
+            )
+        centres = points(np.concatenate(list(shapes.values())))
+        centre = None if not len(centres) else (float(shapely.get_x(centres[0])), float(shapely.get_y(centres[0])))
+        if centre is not None:
+            if (radius := self._asked.entry.within_km) is None:
+                raise InputError(
+                    f"events: {self._label}: {rows[0].id} is a point: say `within_km` in this entry of the recipe's"
+                    " `events`, the radius of the ground that is near it"
+                )
+            ground[NEAR] = circle(*centre, radius)
+        return centre, tuple(Part(name, shape) for name, shape in ground.items() if shape is not None)
+
+    def _joined(self, names: Sequence[str]) -> list[list[str]]:
+        """For each feature the values of some attributes, but for those without one."""
+        columns = [self._features.values((name,)) for name in names]
+        if not columns:
+            return [[]] * len(self._features)
+        return [[_text(value) for value in row if _text(value)] for row in zip(*columns, strict=True)]
+
+    def _numbers(self, names: tuple[str, ...]) -> list[float | None]:
+        if not names:
+            return [None] * len(self._features)
+        said = self._features.values(self._first(names))
+        try:
+            return [None if one is None else float(one) for one in said]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"events: {self._label}: {names[0]} holds what is no number: {error}") from error
+
+    def _words(self, word: Word) -> list[str | None]:
+        meant = {name.casefold(): value for name, value in word.values.items()}
+        said = [_text(value) for value in self._features.values(self._first(word.fields))]
+        if unknown := Counter(one for one in said if one.casefold() not in meant and word.others == "error"):
+            name, count = min(unknown.items())
+            raise InputError(
+                f"events: {self._label}: {word.fields[0]}: {name!r} ({count} features) is not among the mapped words"
+                f" {', '.join(word.values)}; add it to `values`, or say `others: drop`"
+            )
+        return [meant.get(one.casefold()) for one in said]
+
+    def _times(self, time: Time | None, *, last: bool) -> list[dt.datetime | None]:
+        if time is None or not any(name.lower() in self._features.fields for name in time.fields):
+            return [None] * len(self._features)
+        columns = [self._features.values((name,)) for name in time.fields]
+        said = [next((one for one in row if _text(one)), None) for row in zip(*columns, strict=True)]
+        return [None if one is None else self._moment(one, time, last=last) for one in said]
+
+    def _moment(self, value: Any, time: Time, *, last: bool) -> dt.datetime:
+        for form in time.formats:
+            if (read := _moment(value, form, last=last)) is not None:
+                return read
+        raise InputError(
+            f"events: {self._label}: {time.fields[0]}: {value!r} is no moment written as {' or '.join(time.formats)};"
+            f" add its format to taxonomies/events/{self._source}.yaml"
+        )
+
+    def _first(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not any(name.lower() in self._features.fields for name in names):
+            there = ", ".join(self._features.fields) or "none"
+            raise InputError(f"events: {self._label}: has no attribute {' or '.join(names)}, only {there}")
+        return names
+
+
+def _moment(value: Any, form: str, *, last: bool) -> dt.datetime | None:
+    """A value read as a format says; a day alone is its first moment, or its last."""
+    try:
+        if form in NUMBERS:
+            return dt.datetime.fromtimestamp(float(value) * NUMBERS[form], dt.UTC)
+        if form == "iso":
+            return moment(str(value), last=last)
+        read = dt.datetime.strptime(_text(value), form)
+        whole = read.replace(tzinfo=read.tzinfo or dt.UTC).astimezone(dt.UTC)
+        return whole if "%H" in form else moment(whole.date().isoformat(), last=last)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _parts(rows: Sequence[_Row]) -> list[str]:
+    return list(dict.fromkeys(row.part for row in rows))
+
+
+def _text(value: Any) -> str:
+    """A value as a person would write it: 7 for 7.0, nothing for nothing."""
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
