@@ -88,6 +88,7 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
         lock=lock,
         planned=pq.read_metadata(out / "plan.parquet").num_rows,
         taxonomy=_taxonomy(draft, planted, lock),
+        grammar=draft.manifest.grammar,
         attributions=draft.manifest.attributions,
         version=landmark.__version__,
     )

@@ -56,6 +56,7 @@ def seal(
         lock=planned.lock,
         planned=planned.plan.num_rows,
         taxonomy=setting.meaning.taxonomy,
+        grammar=setting.grammar.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         attributions=setting.attributions,
         version=landmark.__version__,
     )

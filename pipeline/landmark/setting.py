@@ -107,7 +107,12 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
         provider=provider,
         sensors=dict(load_sensors(recipe.sensors)),
         meaning=meaning,
-        grammar=load_grammar(recipe.captions),
+        grammar=load_grammar(
+            recipe.captions,
+            recipe.languages,
+            taxonomy=meaning.taxonomy,
+            types=types.types if types else (),
+        ),
         document=open_document(_catalog(recipe, provider, catalog)),
         label_files=label_files,
         event_sources=event_sources,

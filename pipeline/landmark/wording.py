@@ -12,12 +12,14 @@ import pyarrow as pa
 
 from landmark.base.events import EventFact
 from landmark.base.meaning import Fractions, Meaning
-from landmark.base.taxonomy import LabelVintage
+from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.lockfile import Planned
-from landmark.narrate import Grammar, Scene, captions
+from landmark.narrate import Grammar, Scene, Wanted, captions, hard_negatives, questions
 from landmark.setting import Setting
 
 _NO_LABELS = Fractions((), {}, {}, 0.0, {})
+# What no map shows is absent only where the maps leave (but for rounding) no pixel open.
+_WHOLE_PCT = 99.995
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,12 @@ class Wording:
     Attributes:
         editions: Of the label sources, by the numbers the cover gives them.
         licences: Of imagery and labels, per sensor.
+        wanted: Which captions, and how many.
     """
 
     meaning: Meaning
     grammar: Grammar
-    styles: tuple[str, ...]
-    seed: int
+    wanted: Wanted
     editions: tuple[LabelVintage, ...]
     licences: Mapping[str, tuple[str, ...]]
 
@@ -71,8 +73,9 @@ def wording_of(planned: Planned, setting: Setting) -> Wording:
     return Wording(
         meaning=setting.knowing(planned.lock.happenings(setting.event_types)).meaning,
         grammar=setting.grammar,
-        styles=recipe.captions,
-        seed=recipe.sampling.seed,
+        wanted=Wanted(
+            recipe.captions, recipe.sampling.seed, recipe.captions_per_style, recipe.questions, recipe.hard_negatives
+        ),
         editions=tuple(editions),
         licences={name: setting.licences(name) for name in recipe.sensors},
     )
@@ -81,21 +84,74 @@ def wording_of(planned: Planned, setting: Setting) -> Wording:
 def words(image: Image, facts: Fractions, wording: Wording) -> dict[str, Any]:
     """The columns of a sample that say what its image shows; land cover first, then what events did to it."""
     events = _events(image, facts, wording.meaning)
-    labels = tuple(dict.fromkeys([*facts.labels, *(fact.label for fact in events if fact.label is not None)]))
-    scene = Scene(image.id, image.sensor, image.moment, image.lat, labels)
+    scene, taxonomy = _scene(image, facts, events, wording), wording.meaning.taxonomy
     return {
-        "labels": labels,
+        "labels": scene.labels,
         "fractions": list(facts.fractions.items()),
         "label_valid_pct": facts.label_valid_pct,
         "finer": list(facts.finer.items()),
         "agreement": list(facts.class_agreement.items()),
         "sources": [_source(wording.editions[number], image.moment, facts) for number in facts.editions.values()],
         "events": [asdict(fact) for fact in events],
-        "captions": captions(
-            scene, wording.grammar, taxonomy=wording.meaning.taxonomy, styles=wording.styles, seed=wording.seed
-        ),
+        "place": None,
+        "captions": captions(scene, wording.grammar, taxonomy, wording.wanted),
+        "questions": questions(scene, wording.grammar, taxonomy, wording.wanted),
+        "hard_negatives": hard_negatives(scene, wording.grammar, taxonomy, wording.wanted),
         "licences": wording.licences[image.sensor],
     }
+
+
+def _scene(image: Image, facts: Fractions, events: tuple[EventFact, ...], wording: Wording) -> Scene:
+    meaning = wording.meaning
+    return Scene(
+        id=image.id,
+        sensor=image.sensor,
+        moment=image.moment,
+        lat=image.lat,
+        labels=tuple(dict.fromkeys([*facts.labels, *(fact.label for fact in events if fact.label is not None)])),
+        shares=facts.fractions,
+        finer=_largest_finer(facts, meaning.crosswalks),
+        events=events,
+        absent=_absent(facts, meaning),
+        looked_for=_looked_for(events, meaning),
+    )
+
+
+def _largest_finer(facts: Fractions, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
+    """Per class its largest finer class, and that one's share of the class."""
+    target = {f"{one.name}/{entry.key}": entry.to for one in crosswalks for entry in one.classes.values()}
+    largest: dict[str, tuple[str, float]] = {}
+    for finer, share in facts.finer.items():
+        key = target[finer]
+        if key is not None and key not in largest:
+            largest[key] = finer, share / facts.fractions[key]
+    return largest
+
+
+def _absent(facts: Fractions, meaning: Meaning) -> tuple[str, ...]:
+    """The classes that every map of the cell could have shown, and none of its pixels carries."""
+    if facts.label_valid_pct < _WHOLE_PCT:
+        return ()
+    here = [one for one in meaning.crosswalks if one.name in facts.editions]
+    could = [{entry.to for entry in one.classes.values()} for one in here]
+    known = set.intersection(*could) if could else set()
+    return tuple(
+        key
+        for key, one in meaning.taxonomy.classes.items()
+        if key in known and key not in facts.fractions and not one.event
+    )
+
+
+def _looked_for(events: tuple[EventFact, ...], meaning: Meaning) -> tuple[str, ...]:
+    """The classes of events somebody looked for on all of the cell, at such a time, and that left no trace in it."""
+    if meaning.happenings is None:
+        return ()
+    kinds = {fact.id: meaning.happenings.types[fact.type] for fact in events}
+    looked = [
+        kinds[fact.id].to for fact in events if fact.in_aoi and fact.fraction == 0 and fact.phase in kinds[fact.id].says
+    ]
+    found = {kinds[fact.id].to for fact in events if fact.fraction > 0}
+    return tuple(dict.fromkeys(key for key in looked if key not in found))
 
 
 def _events(image: Image, facts: Fractions, meaning: Meaning) -> tuple[EventFact, ...]:

@@ -76,6 +76,9 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
             {"style": "structured", "lang": "en", "text": "trees. water", "template": "structured@1",
              "evidence": [{"start": 0, "end": 5, "fact": "label:trees"}]}
         ],
+        "place": None,
+        "questions": [],
+        "hard_negatives": [],
         "licences": ["CC-BY-4.0"],
         "sha256": hashlib.sha256(b"".join(group.tobytes() for group in groups.values())).hexdigest(),
         **{column: group.tobytes() for column, group in groups.items()},

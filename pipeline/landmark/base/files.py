@@ -50,7 +50,9 @@ def find(kind: str, name: str) -> Path:
         return path
     near = difflib.get_close_matches(name, known(kind), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    one = {"manifests": "recipe", "taxonomies": "taxonomy"}.get(kind, kind.split("/")[-1].rstrip("s"))
+    one = {"manifests": "recipe", "taxonomies": "taxonomy", "taxonomies/captions": "language"}.get(
+        kind, kind.split("/")[-1].rstrip("s")
+    )
     raise UnknownName(
         f"no {one} named {name!r}.{hint} Known: {', '.join(known(kind)) or 'none'}; or give the path of a .yaml file"
     )

@@ -147,6 +147,7 @@ class Manifest(Strict):
     resolution_m: float
     sensors: list[str]
     taxonomy: Taxonomy = Field(description="What the labels mean")
+    grammar: dict[str, Any] = Field(default_factory=dict, description="What the captions are made of: their languages")
     counts: dict[str, int] = Field(description="planned = written + dropped + failed")
     samples: dict[str, dict[str, int]] = Field(description="Written, per sensor and split")
     labels: dict[str, int] = Field(description="Samples that carry each label")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from landmark.base.errors import InputError
 from landmark.base.events import Events
@@ -153,7 +153,11 @@ class Recipe(Strict):
     around_events: Around | None = Field(None, description="Take chips round the events that meet region and time")
     taxonomy: str = Field("landmark", description="Name of a file in taxonomies/: the target classes")
     thresholds: Thresholds = Thresholds()
-    captions: tuple[str, ...] = Field(("structured", "sentence"), min_length=1)
+    captions: tuple[str, ...] = Field(("structured", "sentence"), min_length=1, description="Styles")
+    languages: tuple[str, ...] = Field(("en",), min_length=1, description="Files of taxonomies/captions/, or paths")
+    captions_per_style: int = Field(1, ge=1, le=20, description="At most, each worded otherwise; structured has one")
+    questions: int = Field(0, ge=0, le=50, description="Per language, with answers")
+    hard_negatives: int = Field(0, ge=0, le=50, description="Per language: captions with one fact falsified")
     max_pair_gap_days: float = Field(10, ge=0)
     splits: Splits = Splits()
     output: Output = Output()
@@ -197,12 +201,12 @@ class Recipe(Strict):
             raise ValueError("`sampling.by_meaning` needs `labels`")
         return self
 
-    @field_validator("captions")
+    @field_validator("captions", "languages")
     @classmethod
-    def _each_once(cls, captions: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(captions)) < len(captions):
-            raise ValueError("a style stands twice")
-        return captions
+    def _each_once(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"a {'style' if info.field_name == 'captions' else 'language'} stands twice")
+        return names
 
     @field_validator("patch_px")
     @classmethod
@@ -231,7 +235,8 @@ class Recipe(Strict):
         asked = self.model_dump(mode="json", exclude={"catalog": True, "output": {"formats"}})
         labels, events = ([entry.asked() for entry in entries] for entries in (self.labels, self.events))
         names = {key: Path(asked[key]).stem for key in ("provider", "taxonomy")}
-        return {**asked, **names, "labels": labels, "events": events}
+        languages = [Path(name).stem for name in self.languages]
+        return {**asked, **names, "labels": labels, "events": events, "languages": languages}
 
     @property
     def digest(self) -> str:
@@ -292,6 +297,7 @@ def _beside(recipe: Recipe, path: Path) -> dict[str, Any]:
         "catalog": str(path.parent / str(place)) if local else place,
         "provider": file(recipe.provider),
         "taxonomy": file(recipe.taxonomy),
+        "languages": tuple(file(name) for name in recipe.languages),
         "labels": tuple(entry.beside(path.parent) for entry in recipe.labels),
         "events": tuple(entry.beside(path.parent) for entry in recipe.events),
     }

@@ -122,6 +122,29 @@ _CAPTION = pa.struct(
         "evidence": pa.list_(_EVIDENCE),
     }
 )
+# The nearest place of the recipe's gazetteer, its other names by language, and the way from it to the image's centre.
+_PLACE = pa.struct(
+    {
+        "name": pa.string(),
+        "names": pa.list_(pa.struct({"lang": pa.string(), "name": pa.string()})),
+        "km": pa.float32(),
+        "bearing_deg": pa.float32(),
+    }
+)
+# Evidence: the facts an answer rests on.
+_QUESTION = pa.struct(
+    {
+        "lang": pa.string(),
+        "kind": pa.string(),
+        "question": pa.string(),
+        "answer": pa.string(),
+        "evidence": pa.list_(pa.string()),
+    }
+)
+# A caption that is true but for one fact: `instead` is said in place of `falsified`.
+_HARD_NEGATIVE = pa.struct(
+    {name: pa.string() for name in ("style", "lang", "text", "template", "falsified", "instead")}
+)
 
 
 def _required(name: str, type_: pa.DataType) -> pa.Field:
@@ -164,7 +187,10 @@ INDEX = pa.schema(
         _required("agreement", pa.map_(pa.string(), pa.float32())),
         _required("sources", pa.list_(_SOURCE)),
         _required("events", pa.list_(_EVENT)),
+        pa.field("place", _PLACE),
         _required("captions", pa.list_(_CAPTION)),
+        _required("questions", pa.list_(_QUESTION)),
+        _required("hard_negatives", pa.list_(_HARD_NEGATIVE)),
         _required("licences", pa.list_(pa.string())),
         _required("sha256", pa.string()),
     ]

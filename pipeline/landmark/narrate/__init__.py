@@ -1,5 +1,24 @@
-"""Facts → captions. Pure text: no pixels, no network, no clock."""
+"""Facts → captions, questions, hard negatives, and back. Pure text: no pixels, no network, no clock."""
 
-from landmark.narrate.captions import Grammar, Scene, captions, load_grammar, season
+from landmark.narrate.captions import Wanted, captions
+from landmark.narrate.language import Grammar, Language, load_grammar, shipped
+from landmark.narrate.negatives import hard_negatives
+from landmark.narrate.parse import Lexicon, lexicon
+from landmark.narrate.questions import questions
+from landmark.narrate.scene import Nearby, Scene, season
 
-__all__ = ["Grammar", "Scene", "captions", "load_grammar", "season"]
+__all__ = [
+    "Grammar",
+    "Language",
+    "Lexicon",
+    "Nearby",
+    "Scene",
+    "Wanted",
+    "captions",
+    "hard_negatives",
+    "lexicon",
+    "load_grammar",
+    "questions",
+    "season",
+    "shipped",
+]

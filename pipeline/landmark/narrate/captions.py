@@ -1,157 +1,96 @@
 """Captions from a small grammar in YAML: each phrase states one fact, and the caption says where."""
 
-import datetime as dt
-import string
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import Field, field_validator
-
-from landmark.base.errors import InputError
-from landmark.base.files import Strict, load
 from landmark.base.hashing import rank
 from landmark.base.taxonomy import Taxonomy
-
-_TROPIC_DEG = 23.44
-_SEASONS = ("winter", "spring", "summer", "autumn")
-_SLOTS = frozenset({"labels", "sensor", "season"})
-
-
-class Template(Strict):
-    """One way of saying it."""
-
-    id: str
-    text: str
-
-    @field_validator("text")
-    @classmethod
-    def _known_slots(cls, text: str) -> str:
-        if unknown := slots(text) - _SLOTS:
-            raise ValueError(f"no slot {{{min(unknown)}}}; there are {', '.join(sorted(_SLOTS))}")
-        return text
-
-
-class Language(Strict):
-    """The words of one language."""
-
-    and_: str = Field(alias="and", description="Between the last two of a list")
-    sensors: dict[str, str]
-    seasons: dict[str, str]
-
-
-class Grammar(Strict):
-    """`taxonomies/captions.yaml`."""
-
-    version: str
-    styles: dict[str, tuple[Template, ...]]
-    languages: dict[str, Language]
+from landmark.narrate.language import Grammar, Template
+from landmark.narrate.markup import Pieces, parsed, plain
+from landmark.narrate.scene import Scene, Telling
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """The facts a caption may state of one sample: `labels` are class keys, largest first; `lat` in degrees."""
+class Wanted:
+    """Which captions, and how many.
 
-    id: str
-    sensor: str
-    moment: dt.datetime
-    lat: float
-    labels: tuple[str, ...]
-
-
-def load_grammar(styles: tuple[str, ...]) -> Grammar:
-    """The shipped grammar, once it is known to have the styles a recipe asks for.
-
-    Raises:
-        InputError: no such style.
+    Attributes:
+        seed: Another seed draws other templates.
+        each: Captions at most, per style and language.
+        questions: At most, per language; so `hard_negatives`.
     """
-    grammar = load(Grammar, "taxonomies", "captions")
-    for style in styles:
-        if style not in grammar.styles:
-            raise InputError(f"captions: no style {style!r}; there are {', '.join(grammar.styles)}")
-    return grammar
+
+    styles: tuple[str, ...]
+    seed: int
+    each: int = 1
+    questions: int = 0
+    hard_negatives: int = 0
 
 
-def captions(
-    scene: Scene, grammar: Grammar, *, taxonomy: Taxonomy, styles: tuple[str, ...], seed: int
-) -> list[dict[str, Any]]:
-    """One caption per style and language, as rows of the `captions` column.
+def captions(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
+    """Up to `each` captions per style and language, as rows of the `captions` column; no two say it alike.
 
-    A style none of whose templates has facts gives none.
+    A style none of whose templates has facts gives none. Further captions take the style's other templates, then name
+    the classes in another order; `structured` has one.
     """
-    made = []
-    for style in styles:
-        for lang, words in grammar.languages.items():
-            spoken = _facts(scene, taxonomy, lang, words, style)
-            templates = _fullest(grammar.styles[style], spoken)
-            if templates:
-                template = templates[rank(seed, "template", style, lang, scene.id) % len(templates)]
-                made.append(
-                    {
-                        "style": style,
-                        "lang": lang,
-                        "template": f"{template.id}@{grammar.version}",
-                        **_fill(template, spoken),
-                    }
-                )
-    return made
+    return [
+        row
+        for style in wanted.styles
+        for language in grammar.languages.values()
+        for row in _of_style(Telling(scene, language, taxonomy, style), wanted)
+    ]
 
 
-def season(moment: dt.datetime, lat: float) -> str | None:
-    """Meteorological season (December to February is the northern winter).
-
-    None between the tropics, which have none.
-    """
-    if abs(lat) <= _TROPIC_DEG:
-        return None
-    return _SEASONS[(moment.month % 12 // 3 + (0 if lat > 0 else 2)) % 4]
-
-
-def slots(text: str) -> set[str]:
-    """Names of the slots of a template, in lower case."""
-    return {name.lower() for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+def _of_style(telling: Telling, wanted: Wanted) -> list[dict[str, Any]]:
+    made: dict[str, dict[str, Any]] = {}
+    for turn in range(1 if telling.style == "structured" else max(1, len(telling.scene.labels))):
+        turned = replace(telling, turn=turn)
+        for template in drawn(turned, wanted.seed):
+            row = spoken(turned, template)
+            made.setdefault(row["text"], row)
+            if len(made) == wanted.each:
+                return list(made.values())
+    return list(made.values())
 
 
-# A slot's pieces: words, and the fact they state ("" for glue).
-_Pieces = list[tuple[str, str]]
+def drawn(telling: Telling, seed: int) -> list[Template]:
+    """The templates of a style that state most, from the one the sample's id draws on."""
+    language, style = telling.language, telling.style
+    templates = language.styles[style]
+    facts = telling.facts(frozenset().union(*(parsed(one.text).every for one in templates)))
+    fullest = _fullest(templates, facts)
+    if not fullest:
+        return []
+    first = rank(seed, "template", style, language.lang, telling.scene.id) % len(fullest)
+    return fullest[first:] + fullest[:first]
 
 
-def _facts(scene: Scene, taxonomy: Taxonomy, lang: str, words: Language, style: str) -> Mapping[str, _Pieces]:
-    facts: dict[str, _Pieces] = {"sensor": [(words.sensors[scene.sensor], f"sensor:{scene.sensor}")]}
-    if (when := season(scene.moment, scene.lat)) is not None:
-        facts["season"] = [(words.seasons[when], f"season:{when}")]
-    if scene.labels:
-        facts["labels"] = _labels(scene, taxonomy, lang, words, style)
-    return facts
+def spoken(telling: Telling, template: Template) -> dict[str, Any]:
+    """A row of the `captions` column: what a template says of a scene."""
+    group = parsed(template.text)
+    pieces = group.filled(telling.facts(group.every))
+    return {
+        "style": telling.style,
+        "lang": telling.language.lang,
+        "template": f"{template.id}@{telling.language.version}",
+        "text": plain(pieces),
+        "evidence": evidence(pieces),
+    }
 
 
-def _labels(scene: Scene, taxonomy: Taxonomy, lang: str, words: Language, style: str) -> _Pieces:
-    classes = [(taxonomy.classes[key], f"label:{key}") for key in scene.labels]
-    if style == "structured":
-        spoken, glue = [(entry.name[lang].lower(), fact) for entry, fact in classes], ". "
-    else:
-        spoken, glue = [(entry.phrase[lang], fact) for entry, fact in classes], ", "
-    pieces = [spoken[0]]
-    for number, piece in enumerate(spoken[1:], start=2):
-        last = number == len(spoken) and style != "structured"
-        pieces += [(words.and_ if last else glue, ""), piece]
-    return pieces
+def evidence(pieces: Pieces) -> list[dict[str, Any]]:
+    """Where in the text each fact is stated: characters [start, end)."""
+    found, end = [], 0
+    for words, fact in pieces:
+        start, end = end, end + len(words)
+        if fact:
+            found.append({"start": start, "end": end, "fact": fact})
+    return found
 
 
-def _fullest(templates: tuple[Template, ...], facts: Mapping[str, _Pieces]) -> list[Template]:
+def _fullest(templates: Sequence[Template], facts: Mapping[str, Pieces]) -> list[Template]:
     """Among the templates whose every slot has a fact, those that state most."""
-    usable = [template for template in templates if slots(template.text) <= facts.keys()]
-    most = max((len(slots(template.text)) for template in usable), default=0)
-    return [template for template in usable if len(slots(template.text)) == most]
-
-
-def _fill(template: Template, facts: Mapping[str, _Pieces]) -> dict[str, Any]:
-    text, evidence = "", []
-    for literal, slot, _, _ in string.Formatter().parse(template.text):
-        text += literal
-        for number, (words, fact) in enumerate(facts[slot.lower()] if slot else []):
-            spoken = words[:1].upper() + words[1:] if number == 0 and slot and slot[0].isupper() else words
-            if fact:
-                evidence.append({"start": len(text), "end": len(text) + len(spoken), "fact": fact})
-            text += spoken
-    return {"text": text, "evidence": evidence}
+    stated = {one.id: parsed(one.text).stated(facts.keys()) for one in templates}
+    most = max((len(found) for found in stated.values() if found is not None), default=0)
+    return [one for one in templates if (found := stated[one.id]) is not None and len(found) == most]

@@ -1,7 +1,7 @@
 """What stands beside the shards: index, ledger, card, attribution, and the manifest, which is written last."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def write_documents(
     taxonomy: Taxonomy,
     attributions: Sequence[str],
     version: str,
+    grammar: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Index, ledger, queries, card, attribution, then the manifest; with it the corpus is sealed."""
     shards = [shard for shard, _ in packed]
@@ -58,6 +59,7 @@ def write_documents(
         resolution_m=recipe.resolution_m,
         sensors=list(recipe.sensors),
         taxonomy=taxonomy,
+        grammar=dict(grammar or {}),
         counts={"planned": planned, "written": index.num_rows, "dropped": len(outcomes), "failed": 0},
         samples={sensor: _per_split(index, sensor) for sensor in recipe.sensors},
         labels=dict(sorted(Counter(label for labels in index["labels"].to_pylist() for label in labels).items())),

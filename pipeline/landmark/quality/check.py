@@ -13,6 +13,7 @@ from landmark.base.hashing import digest
 from landmark.base.manifest import Lock, Manifest, read_document
 from landmark.base.taxonomy import Crosswalk, Taxonomy
 from landmark.quality import bias, integrity, radiometry, splits, words
+from landmark.quality.captions import lexicons
 from landmark.quality.evidence import Evidence, Judge, Known, Measured, Moments
 from landmark.quality.findings import Flag, NotApplicable, Report, Verdict, gather
 from landmark.quality.measure import measure, portions
@@ -77,7 +78,8 @@ def _known(root: Path, rules: Rules) -> tuple[Known, Lock | None]:
     lock = _lock(root, manifest)
     recipe = lock.recipe if lock else {}
     limits = {name: rule.limits for name, rule in rules.checks.items() if rule.severity != "off"}
-    return Known(root, manifest, recipe, _gaps(recipe), limits, _undated(recipe, manifest.taxonomy)), lock
+    undated = _undated(recipe, manifest.taxonomy)
+    return Known(root, manifest, recipe, _gaps(recipe), limits, undated, lexicons(manifest)), lock
 
 
 def _lock(root: Path, manifest: Manifest) -> Lock | None:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from landmark.base.manifest import Lock, Manifest, Shard
 from landmark.base.schemas import INDEX
 from landmark.base.taxonomy import Taxonomy
+from landmark.narrate import Lexicon
 from landmark.quality.findings import Flag
 from landmark.quality.registration import Surfaces
 from landmark.quality.rules import Limits
 
 # Judged row by row where they are read, and too much to gather.
-_HEAVY = ("geometry", "captions", "licences", "transform")
+_HEAVY = ("geometry", "captions", "questions", "hard_negatives", "licences", "transform")
 # A row a sample: what gathers in the client. `x`, `y`: left and top edge, metres of `epsg`; `caption`: the structured
 # one; `looked_at`: true where the pixels were read.
 FACTS = pa.schema([
@@ -67,6 +68,7 @@ class Known:
         max_gap_days: Per label source, what the recipe or the source's own file allows.
         limits: Per check that is not off, of the rules.
         undated: Finer class → class of events it gives, of the sources that give such classes without a date.
+        lexicons: Per language, the words of its captions.
     """
 
     root: Path
@@ -75,6 +77,7 @@ class Known:
     max_gap_days: Mapping[str, float]
     limits: Mapping[str, Limits]
     undated: Mapping[str, str] = field(default_factory=dict)
+    lexicons: Mapping[str, Lexicon] = field(default_factory=dict)
 
     @property
     def taxonomy(self) -> Taxonomy:

@@ -2,8 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,13 +12,10 @@ import shapely
 from landmark.base.projection import LONLAT, transformer
 from landmark.base.taxonomy import Taxonomy
 from landmark.cells import corner_of
-from landmark.narrate import season
+from landmark.quality.captions import Row, Said, captions, mentions
 from landmark.quality.evidence import Known
 from landmark.quality.rules import Limits
 
-Row = Mapping[str, Any]
-# (what is wrong, the figures)
-Said = tuple[str, str]
 RowCheck = Callable[[Row, Known, Limits], Iterable[Said]]
 
 _ID = re.compile(r"(s1|s2)_(\w+)_(\d{8}t\d{6})_r(\d{3})")
@@ -136,73 +132,6 @@ def vocabulary(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
     for caption in row["captions"]:
         if broken := _MOJIBAKE.search(caption["text"]):
             yield "a caption holds broken characters", repr(broken[0])
-
-
-def captions(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
-    """A caption names the sample's classes, all of them and no other, and its evidence says where."""
-    styles = {one["style"] for one in row["captions"]}
-    for style in known.recipe.get("captions", ()):
-        if row["labels"] and style not in styles:
-            yield f"a {style} caption is missing", ""
-    for caption in row["captions"]:
-        yield from _caption(caption, row, known.taxonomy)
-
-
-def _caption(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
-    text, style, lang = caption["text"], caption["style"], caption["lang"]
-    if not text.strip():
-        yield "a caption is empty", style
-        return
-    if "{" in text or "}" in text:
-        yield "a caption holds a slot nobody filled", text
-    if style == "structured":
-        due = ". ".join(taxonomy.classes[key].name[lang].lower() for key in row["labels"] if key in taxonomy.classes)
-        if text != due:
-            yield "a structured caption is not the sample's labels", f"{text!r}, not {due!r}"
-    named = mentions(text, taxonomy, lang)
-    if extra := named - set(row["labels"]):
-        yield "a caption names a class the sample does not have", f"{', '.join(sorted(extra))} in {text!r}"
-    spoken = {one["fact"] for one in caption["evidence"]}
-    if unproved := {key for key in named if f"label:{key}" not in spoken}:
-        yield "a caption names a class without evidence", f"{', '.join(sorted(unproved))} in {text!r}"
-    of_labels = style == "structured" or any(fact.startswith("label:") for fact in spoken)
-    if of_labels and (missing := set(row["labels"]) - named):
-        yield "a caption omits a class of the sample", f"{', '.join(sorted(missing))} in {text!r}"
-    yield from _evidence(caption, row, taxonomy)
-
-
-def mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:
-    """Classes a text names, the longest words first: `flooded vegetation` is one class, not two."""
-    words = {
-        spoken[lang].lower(): key
-        for key, entry in taxonomy.classes.items()
-        for spoken in (entry.name, entry.phrase)
-        if lang in spoken
-    }
-    return {words[found] for found in _pattern(tuple(words)).findall(text.lower())}
-
-
-@cache
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(words, key=len, reverse=True)
-    return re.compile(r"(?<!\w)(" + "|".join(re.escape(word) for word in longest_first) + r")(?!\w)")
-
-
-def _evidence(caption: Row, row: Row, taxonomy: Taxonomy) -> Iterator[Said]:
-    text, end = caption["text"], 0
-    for one in caption["evidence"]:
-        kind, _, value = one["fact"].partition(":")
-        span = text[one["start"] : one["end"]]
-        if not end <= one["start"] < one["end"] <= len(text):
-            yield "evidence points outside its caption, or overlaps", f"{one['fact']} at {one['start']}-{one['end']}"
-            return
-        if kind == "label" and mentions(span, taxonomy, caption["lang"]) != {value}:
-            yield "evidence points at other words than its fact", f"{one['fact']} at {span!r}"
-        if kind == "sensor" and value != row["sensor"]:
-            yield "a caption names another sensor", f"{value}, the sample is {row['sensor']}"
-        if kind == "season" and value != (due := season(row["datetime"], row["lat"])):
-            yield "a caption names another season", f"{value}, the sample is of {due}"
-        end = one["end"]
 
 
 def label_gap(row: Row, known: Known, limits: Limits) -> Iterator[Said]:

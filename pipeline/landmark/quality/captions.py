@@ -1,0 +1,173 @@
+"""Whether captions say what their samples are: read back into facts, and their evidence held against the row."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from landmark.base.manifest import Manifest
+from landmark.base.taxonomy import Taxonomy
+from landmark.narrate import Grammar, Lexicon, lexicon, season, shipped
+from landmark.quality.evidence import Known
+from landmark.quality.rules import Limits
+
+Row = Mapping[str, Any]
+# (what is wrong, the figures)
+Said = tuple[str, str]
+
+_STATED = ("sensor", "season", "finer")
+
+
+def lexicons(manifest: Manifest) -> dict[str, Lexicon]:
+    """The words of a corpus's languages: of the grammar it was sealed with, else of the languages landmark ships."""
+    if manifest.grammar:
+        languages = Grammar.model_validate(manifest.grammar).languages
+        return {lang: lexicon(one, manifest.taxonomy, lang) for lang, one in languages.items()}
+    found = {lang: shipped(lang) for lang in next(iter(manifest.taxonomy.classes.values())).name}
+    return {lang: lexicon(one, manifest.taxonomy, lang) for lang, one in found.items()}
+
+
+def captions(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
+    """A caption names the sample's classes, all of them and no other, and its evidence says where."""
+    styles = {one["style"] for one in row["captions"]}
+    for style in known.recipe.get("captions", ()):
+        if row["labels"] and style not in styles:
+            yield f"a {style} caption is missing", ""
+    for caption in row["captions"]:
+        lang = caption["lang"]
+        yield from _caption(caption, row, known.lexicons.get(lang) or lexicon(None, known.taxonomy, lang))
+
+
+def _caption(caption: Row, row: Row, words: Lexicon) -> Iterator[Said]:
+    text, style = caption["text"], caption["style"]
+    if not text.strip():
+        yield "a caption is empty", style
+        return
+    if "{" in text or "}" in text:
+        yield "a caption holds a slot nobody filled", text
+    if style == "structured":
+        due = ". ".join(words.names.get(key, key) for key in row["labels"])
+        if text != due:
+            yield "a structured caption is not the sample's labels", f"{text!r}, not {due!r}"
+    stated = {one.fact for one in words.stated(text, _names(row))}
+    named = {fact.removeprefix("label:") for fact in stated if fact.startswith("label:")}
+    if extra := named - set(row["labels"]):
+        yield "a caption names a class the sample does not have", f"{', '.join(sorted(extra))} in {text!r}"
+    spoken = {one["fact"] for one in caption["evidence"]}
+    if unproved := {key for key in named if f"label:{key}" not in spoken}:
+        yield "a caption names a class without evidence", f"{', '.join(sorted(unproved))} in {text!r}"
+    of_labels = style == "structured" or any(fact.startswith("label:") for fact in spoken)
+    if of_labels and (missing := set(row["labels"]) - named):
+        yield "a caption omits a class of the sample", f"{', '.join(sorted(missing))} in {text!r}"
+    yield from _unproved(stated, spoken, row, text)
+    yield from _evidence(caption, row, words)
+
+
+def _unproved(stated: set[str], spoken: set[str], row: Row, text: str) -> Iterator[Said]:
+    """What a caption says beside classes, and no evidence or event of the sample bears out."""
+    for fact in sorted(stated - spoken):
+        kind, _, value = fact.partition(":")
+        if kind in _STATED:
+            yield f"a caption names a {kind} without evidence", f"{value} in {text!r}"
+        if kind == "happening" and not any(one["type"] == value and _sayable(one) for one in row["events"]):
+            yield "a caption names an event the image may not carry", f"{value} in {text!r}"
+
+
+def _evidence(caption: Row, row: Row, words: Lexicon) -> Iterator[Said]:
+    text, end = caption["text"], 0
+    for one in caption["evidence"]:
+        if not end <= one["start"] < one["end"] <= len(text):
+            yield "evidence points outside its caption, or overlaps", f"{one['fact']} at {one['start']}-{one['end']}"
+            return
+        end = one["end"]
+        kind, _, value = one["fact"].partition(":")
+        if kind not in _BORNE_OUT:
+            yield "evidence is of no kind landmark knows", one["fact"]
+        elif wrong := _BORNE_OUT[kind](value, text[one["start"] : end], row, words):
+            yield wrong
+
+
+def _label(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
+    right = words.labels(span) == {value}
+    return None if right else ("evidence points at other words than its fact", f"label:{value} at {span!r}")
+
+
+def _sensor(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
+    right = value == row["sensor"]
+    return None if right else ("a caption names another sensor", f"{value}, the sample is {row['sensor']}")
+
+
+def _season(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
+    due = season(row["datetime"], row["lat"])
+    return None if value == due else ("a caption names another season", f"{value}, the sample is of {due}")
+
+
+def _date(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
+    due = f"{row['datetime']:%Y-%m}"
+    return None if value == due else ("a caption names another month", f"{value}, the sample is of {due}")
+
+
+def _share(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
+    keys, _, said = value.partition(":")
+    for key in keys.split(","):
+        shares = [one["fraction"] for one in row["events"] if one["label"] == key] or [dict(row["fractions"]).get(key)]
+        if shares[0] is None:
+            return "a caption gives the share of a class the sample does not show", value
+        if words.language is not None and (due := words.language.share(shares[0])) != said:
+            return "a caption gives a class another share", f"{value}, {100 * shares[0]:.1f} % is {due}"
+    return None
+
+
+def _finer(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
+    right = value in dict(row["finer"])
+    return None if right else ("a caption names a finer class the sample does not show", value)
+
+
+def _event(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
+    right = any(one["id"] == value and _sayable(one) for one in row["events"])
+    return None if right else ("a caption names an event the image may not carry", value)
+
+
+def _place(value: str, span: str, row: Row, words: Lexicon) -> Said | None:
+    right = value in _names(row)
+    return None if right else ("a caption names another place", value)
+
+
+_BORNE_OUT: dict[str, Callable[[str, str, Row, Lexicon], Said | None]] = {
+    "label": _label,
+    "sensor": _sensor,
+    "season": _season,
+    "date": _date,
+    "share": _share,
+    "finer": _finer,
+    "event": _event,
+    "place": _place,
+}
+
+
+def _sayable(event: Row) -> bool:
+    """An event that has begun, and that the image carries or whose epicentre is near."""
+    carried = event["label"] is not None or event["distance_km"] is not None
+    return carried and event["phase"] in ("during", "after")
+
+
+def _names(row: Row) -> list[str]:
+    place = row.get("place")
+    return [] if place is None else [place["name"], *(one["name"] for one in place["names"])]
+
+
+def mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:
+    """Classes a text names, the longest words first: `flooded vegetation` is one class, not two."""
+    words = {
+        spoken[lang].lower(): key
+        for key, entry in taxonomy.classes.items()
+        for spoken in (entry.name, entry.phrase)
+        if lang in spoken
+    }
+    return {words[found] for found in _pattern(tuple(words)).findall(text.lower())}
+
+
+@cache
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile(r"(?<!\w)(" + "|".join(re.escape(word) for word in longest_first) + r")(?!\w)")
