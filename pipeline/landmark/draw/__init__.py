@@ -12,10 +12,6 @@ from landmark.draw.plan import Drawn, draw
 from landmark.draw.sample import Sampled, sample
 
 __all__ = [
-    "Drawn",
-    "Estimate",
-    "Sampled",
-    "Selection",
     "around",
     "choices",
     "draw",
@@ -24,4 +20,8 @@ __all__ = [
     "sample",
     "select",
     "shortlist",
+    "Drawn",
+    "Estimate",
+    "Sampled",
+    "Selection",
 ]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +49,11 @@ class Selection:
     before: dict[str, int]
     after: dict[str, int]
     skipped: dict[str, int]
+
+    def told(self) -> dict[str, Any]:
+        """For the lock: cells looked at and taken, and the counts."""
+        counts = {"candidates": len(self.keep), "chosen": int(self.keep.sum())}
+        return {**counts, "before": self.before, "after": self.after, "skipped": self.skipped}
 
 
 @dataclass(frozen=True, slots=True)
