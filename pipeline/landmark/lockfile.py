@@ -53,6 +53,7 @@ def write_plan(
     marks: Sequence[Mark],
     considered: dict[str, int],
     proof: dict[str, Any],
+    meaning: dict[str, Any],
     findings: list[str],
 ) -> Planned:
     """Write plan, cover, clear and the first rows of the ledger, then the lock that names them, which makes it one."""
@@ -82,6 +83,7 @@ def write_plan(
         rules=setting.rules,
         considered=considered,
         proof=proof,
+        meaning=meaning,
         findings=findings,
         libraries=_versions(),
     )

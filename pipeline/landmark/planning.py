@@ -52,10 +52,13 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         raise NoCoverage(
             f"{recipe.name}: no whole {recipe.cell_m:g} m cell of the region lies inside an image: {sampled.considered}"
         )
-    choices = draw.choices(sampled.cells, acquisitions, recipe, setting.sensors)
-    measured = _measure(setting, sampled.cells, found.labels, choices.names, happening, map_units, progress)
+    periods = sorted({recipe.time.period_of(one.moment) for one in acquisitions})
+    measured = _measure(setting, sampled.cells, found.labels, periods, happening, map_units, progress)
     knowing = setting.knowing(_happenings(setting, happening, measured))
     facts = knowing.meaning.fold(measured.table)
+    selection = draw.select(sampled.cells, facts, recipe.sampling, seed=recipe.sampling.seed)
+    sampled = sampled.only(selection.keep)
+    choices = draw.choices(sampled.cells, acquisitions, recipe, setting.sensors)
     if recipe.around_events is not None:
         choices = draw.around(choices, facts, knowing.meaning, recipe)
     clear, unread = _clear(setting, sampled.cells, acquisitions, choices, map_units, progress)
@@ -83,6 +86,7 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         marks=measured.marks,
         considered=drawn.considered,
         proof=drawn.proof,
+        meaning=selection.told() if recipe.sampling.by_meaning else {},
         findings=[*setting.events.notes, *grids.findings, *unread],
     )
 
@@ -217,7 +221,7 @@ def _clear(
     for sensor in setting.sensors.values():
         if sensor.mask is not None:
             units = cover.clear_units(
-                draw.shortlist(choices, sensor, recipe.clouds.best_of),
+                draw.shortlist(choices, sensor, recipe.clouds.best_of, lone=recipe.around_events is not None),
                 known,
                 candidates,
                 cell_m=recipe.cell_m,

@@ -115,7 +115,7 @@ def corine_codes_of_ground(zone: scenes.Zone, x: float, y: float) -> NDArray[np.
 def test_dynamic_world_comes_as_earth_engine_exports_it(world: Path) -> None:
     pairs = list(images(world))
     assert {path for _, path in pairs} == set((world / "labels" / "dynamic-world").iterdir())
-    assert len(pairs) == 25
+    assert len(pairs) == 37
     for folder, path in pairs:
         with rasterio.open(path) as file, rasterio.open(folder / "B02.tif") as band:
             assert (file.crs, file.transform, file.shape) == (band.crs, band.transform, band.shape)

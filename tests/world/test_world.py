@@ -86,7 +86,7 @@ def test_the_demo_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_catalogue_walks(world: Path) -> None:
     catalog = pystac.Catalog.from_file(str(world / "catalog.json"))
     counts = {child.id: len(list(child.get_items())) for child in catalog.get_children()}
-    assert counts == {"sentinel-2-l2a": 25, "sentinel-1-rtc": 18, "esa-worldcover": 2, "io-lulc-annual-v02": 6}
+    assert counts == {"sentinel-2-l2a": 37, "sentinel-1-rtc": 26, "esa-worldcover": 2, "io-lulc-annual-v02": 6}
     for item in catalog.get_items(recursive=True):
         collection = item.get_collection()
         assert collection is not None
@@ -127,7 +127,7 @@ def test_overlapping_tiles_hold_the_same_pixels(world: Path) -> None:
     for item, folder in items(world, "sentinel-2-l2a"):
         takes.setdefault(item["properties"]["s2:datatake_id"], []).append((item, folder))
     pairs = [pair for pair in takes.values() if len(pair) == 2]
-    assert len(pairs) == 10
+    assert len(pairs) == 14
     for (left_item, left), (right_item, right) in pairs:
         assert left_item["properties"]["datetime"] == right_item["properties"]["datetime"]
         for band in ("B01", "B04", "B8A", "SCL"):
@@ -241,8 +241,8 @@ def test_both_zones_see_the_same_plane() -> None:
 
 def test_each_tile_has_clear_and_cloudy_days(world: Path) -> None:
     tiles: dict[str, list[tuple[str, float]]] = {}
-    for item, _ in items(world, "sentinel-2-l2a"):
-        said = item["properties"]
+    quiet = (item["properties"] for item, _ in items(world, "sentinel-2-l2a"))
+    for said in (said for said in quiet if said["datetime"] < "2022-06"):
         tiles.setdefault(said["s2:mgrs_tile"], []).append((said["datetime"][:4], said["eo:cloud_cover"]))
     assert len(tiles) == 5
     for days in tiles.values():

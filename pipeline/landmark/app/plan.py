@@ -35,7 +35,8 @@ def plan(
             work.Request(wanted, folder, where, catalog=catalog, locked=locked, progress=progress)
         )
     lock = planned.lock
-    said = {"considered": lock.considered, "proof": lock.proof, "findings": lock.findings, **asdict(cost)}
+    told = {name: getattr(lock, name) for name in ("considered", "proof", "meaning", "findings")}
+    said = {**told, **asdict(cost)}
     said["folder"] = str(folder)
     typer.echo(json.dumps(said, indent=1) if as_json else _page(said, planned.plan))
 
@@ -66,7 +67,34 @@ def _page(said: dict[str, Any], plan: Any) -> str:
             f"corpus        about {corpus_gb:.2f} GB, and {staging_gb:.2f} GB more of disk while building",
             f"splits        {gap}; {proof['shared_blocks']} blocks in two splits,"
             f" {proof['shared_acquisitions']} acquisitions seen by two (reported only)",
+            *_meaning(said["meaning"]),
+            *_events(proof.get("events", {})),
             *(f"look here     {finding}" for finding in said["findings"]),
             f"written       {said['folder']}/plan.parquet, cover.parquet, clear.parquet, lock.json",
         )
     )
+
+
+def _meaning(told: dict[str, Any]) -> list[str]:
+    """What choosing by meaning did to the classes: cells that carry each, among the candidates and among the chosen."""
+    if not told:
+        return []
+    skipped = ", ".join(f"{count} {reason}" for reason, count in told["skipped"].items()) or "none"
+    lines = [f"by meaning    {told['chosen']} of {told['candidates']} candidate cells  (not: {skipped})"]
+    for key, before in told["before"].items():
+        after = told["after"].get(key, 0)
+        pct, then_pct = 100 * before / max(told["candidates"], 1), 100 * after / max(told["chosen"], 1)
+        lines.append(f"              {key:<20} {before:>7} {pct:>4.0f} %  →  {after:>7} {then_pct:>4.0f} %")
+    return lines
+
+
+def _events(told: dict[str, Any]) -> list[str]:
+    """How many cells play each role in each event."""
+    if not told:
+        return []
+    wide = max(map(len, told))
+    lines = [f"events        {'':<{wide}}  split  affected  before  spared  far"]
+    for event, said in told.items():
+        counts = f"{said['affected']:>8}  {said['before']:>6}  {said['spared']:>6}  {said['far']:>3}"
+        lines.append(f"              {event:<{wide}}  {said['split'] or '-':<5}  {counts}")
+    return lines

@@ -75,6 +75,7 @@ class Lock(Strict):
         description="Cells of the region under an image, and how many of them are planned or left out, by reason"
     )
     proof: dict[str, Any] = Field(description="Why no split leaks into another")
+    meaning: dict[str, Any] = Field({}, description="What choosing by meaning did to the classes, and its cost")
     findings: list[str] = Field(
         description="Items whose grid is not their file's, files and masks that could not be read"
     )

@@ -195,6 +195,10 @@ def load_meaning(recipe: Recipe) -> Meaning:
     if unknown := sorted(recipe.thresholds.classes.keys() - taxonomy.classes.keys()):
         known = ", ".join(taxonomy.classes)
         raise InputError(f"{recipe.name}: thresholds.classes.{unknown[0]}: no such class; {taxonomy.name} has {known}")
+    wanted = recipe.sampling.by_meaning
+    if wanted is not None and (foreign := wanted.unknown(taxonomy.classes)):
+        known = ", ".join(taxonomy.classes)
+        raise InputError(f"{recipe.name}: sampling.by_meaning.{foreign[0]}: no such class; {taxonomy.name} has {known}")
     thresholds = {key: recipe.thresholds.classes.get(key, recipe.thresholds.default) for key in taxonomy.classes}
     return Meaning(taxonomy, crosswalks, thresholds, recipe.thresholds.min_agreement_pct)
 

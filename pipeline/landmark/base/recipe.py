@@ -4,6 +4,7 @@ Resolved (region, sensors, limit) it has a digest, and the digest names the corp
 """
 
 import datetime as dt
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from landmark.base.hashing import digest
 from landmark.base.labels import Labels, present, with_given
 from landmark.base.profiles import Provider, SensorName
 from landmark.base.region import Region, resolved
+from landmark.base.wanted import Meaningful
 
 SPLITS = ("train", "val", "test")
 _FIRST, _LAST = dt.date(1970, 1, 1), dt.date(2999, 12, 31)
@@ -64,6 +66,13 @@ class Sampling(Strict):
     cells: int | None = Field(None, ge=1, description="Stop after the cluster that reaches this many cells")
     cluster_px: int = Field(512, ge=1, description="Edge of a cluster, a multiple of the rasters' block size")
     seed: int = Field(0, ge=0)
+    by_meaning: Meaningful | None = Field(None, description="Choose among the clusters' cells by what lies in them")
+
+    @property
+    def candidates(self) -> int | None:
+        """Cells to draw whole clusters for; None is all."""
+        factor = 1 if self.by_meaning is None else self.by_meaning.candidates
+        return None if self.cells is None else math.ceil(self.cells * factor)
 
 
 class Around(Strict):
@@ -179,8 +188,17 @@ class Recipe(Strict):
     def _events_to_go_round(self) -> "Recipe":
         if self.around_events is not None and not self.events:
             raise ValueError("`around_events` needs `events`")
-        if self.around_events is not None and (self.sampling.cells is not None or self.sampling.fraction < 1):
-            raise ValueError("`around_events` chooses the cells: leave out `sampling.cells` and `sampling.fraction`")
+        wished = self.sampling.cells or self.sampling.fraction < 1 or self.sampling.by_meaning
+        if self.around_events is not None and wished:
+            raise ValueError(
+                "`around_events` chooses the cells: leave out `cells`, `fraction`, `by_meaning` of `sampling`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_to_choose_by(self) -> "Recipe":
+        if self.sampling.by_meaning is not None and not self.labels:
+            raise ValueError("`sampling.by_meaning` needs `labels`")
         return self
 
     @field_validator("captions", "languages")

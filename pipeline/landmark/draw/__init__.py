@@ -7,7 +7,21 @@ from landmark.draw.around import around
 from landmark.draw.choosing import choices, shortlist
 from landmark.draw.distance import gaps_below
 from landmark.draw.estimate import Estimate, estimate
+from landmark.draw.meaning import Selection, select
 from landmark.draw.plan import Drawn, draw
 from landmark.draw.sample import Sampled, sample
 
-__all__ = ["Drawn", "Estimate", "Sampled", "around", "choices", "draw", "estimate", "gaps_below", "sample", "shortlist"]
+__all__ = [
+    "around",
+    "choices",
+    "draw",
+    "estimate",
+    "gaps_below",
+    "sample",
+    "select",
+    "shortlist",
+    "Drawn",
+    "Estimate",
+    "Sampled",
+    "Selection",
+]

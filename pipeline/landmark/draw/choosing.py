@@ -127,9 +127,12 @@ def _on_lattice(position: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.abs(position - np.rint(position)) < _LATTICE_PX
 
 
-def shortlist(of: Choices, sensor: Sensor, best_of: int) -> dict[str, NDArray[np.int64]]:
-    """Acquisition id → rows of the cells whose mask is worth a look: the clearest few, where there is a choice."""
-    if sensor.mask is None or best_of == 1:
+def shortlist(of: Choices, sensor: Sensor, best_of: int, *, lone: bool = False) -> dict[str, NDArray[np.int64]]:
+    """Acquisition id → rows of the cells whose mask is worth a look: the clearest few, where there is a choice.
+
+    `lone`: also where there is none, for there is one of cells.
+    """
+    if sensor.mask is None or (best_of == 1 and not lone):
         return {}
     mask = sensor.mask.band
     masked = np.array([all(mask in item.assets for item in one.items) for one in of.acquisitions], dtype=bool)
@@ -140,10 +143,11 @@ def shortlist(of: Choices, sensor: Sensor, best_of: int) -> dict[str, NDArray[np
     mine, keys = mine[order], keys[order]
     _, start, count = np.unique(keys, return_index=True, return_counts=True)
     place = np.arange(len(keys)) - np.repeat(start, count)
-    looked = mine[(place < best_of) & (np.repeat(count, count) > 1)]
-    looked = looked[np.lexsort((of.cell[looked], of.acquisition[looked]))]
-    numbers, first = np.unique(of.acquisition[looked], return_index=True)
-    rows = np.split(of.cell[looked], first[1:])
+    looked = mine[(place < best_of) & (lone | (np.repeat(count, count) > 1))]
+    # A mask is read once, however many slots ask for it.
+    pairs = np.unique(np.stack([of.acquisition[looked], of.cell[looked]]), axis=1)
+    numbers, first = np.unique(pairs[0], return_index=True)
+    rows = np.split(pairs[1], first[1:])
     return {of.acquisitions[number].id: cells for number, cells in zip(numbers.tolist(), rows, strict=False)}
 
 

@@ -1,7 +1,7 @@
 """Which cells are candidates: whole clusters by hash, splits by block, and a buffer between the splits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -32,6 +32,13 @@ class Sampled:
     cells: pa.Table
     buffered: list[str]
     considered: dict[str, int]
+
+    def only(self, keep: NDArray[np.bool_]) -> "Sampled":
+        """Some of the cells."""
+        if keep.all():
+            return self
+        considered = {**self.considered, "not_chosen": int((~keep).sum())}
+        return replace(self, cells=self.cells.filter(pa.array(keep)), considered=considered)
 
 
 def sample(
@@ -135,8 +142,8 @@ def _first(clusters: NDArray[np.int64], names: list[str], recipe: Recipe) -> NDA
     counts = np.bincount(clusters, minlength=len(names))
     order = np.argsort(ranks(recipe.sampling.seed, "cluster", names), kind="stable")
     enough = int(np.ceil(recipe.sampling.fraction * len(names)))
-    if recipe.sampling.cells is not None:
-        enough = min(enough, int(np.searchsorted(np.cumsum(counts[order]), recipe.sampling.cells)) + 1)
+    if recipe.sampling.candidates is not None:
+        enough = min(enough, int(np.searchsorted(np.cumsum(counts[order]), recipe.sampling.candidates)) + 1)
     return order[:enough]
 
 

@@ -35,6 +35,7 @@ class Shown:
         ground: Event type, or grade of damage → polygons.
         aoi: Polygons of the ground that was looked at.
         unsure: Polygons where nobody can say whether it is affected: clouds, other events, doubtful damage.
+        marked: Whether the event is marked by points or lines, whose ground nobody outlined.
         image: When the latest image was taken that it was drawn from, UTC.
         repaired: Polygons that were invalid in its files.
     """
@@ -43,6 +44,7 @@ class Shown:
     ground: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     aoi: list[NDArray[Any]] = field(default_factory=list)
     unsure: list[NDArray[Any]] = field(default_factory=list)
+    marked: bool = False
     image: dt.datetime | None = None
     repaired: int = 0
 
@@ -91,6 +93,7 @@ class AreaReader:
         extent = self._latest(name, after, role="observed", kinds=("del", "gra", "fep"))
         damage = self._latest(name, after, role="damage", kinds=("gra", "del"))
         seen = self._extent(name, extent) if extent else Shown(after[0].name)
+        seen.marked = any(len(self._read(layer)) for one in after for layer in one.layers["marks"])
         graded = self._damage(name, damage) if damage else None
         self._frame(seen, [extent or after[0], *after, *rounds])
         if damage and graded:
@@ -102,7 +105,7 @@ class AreaReader:
         for kind in kinds:
             ours = [one for one in rounds if one.kind == kind and one.layers[role]]
             for place, one in enumerate(ours):
-                if any(len(self._read(layer)) for layer in one.layers[role]):
+                if any(np.any(~shapely.is_missing(self._read(layer).shapes)) for layer in one.layers[role]):
                     self.notes.extend(f"{name}: {other.name} shows nothing any more" for other in ours[:place])
                     self.notes.extend(f"{name}: {one.name} replaces {other.name}" for other in ours[place + 1 :])
                     return one

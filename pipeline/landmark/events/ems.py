@@ -76,7 +76,10 @@ class _Events:
     def _shown(self, id_: str, type_: str, area: Area) -> Shown | None:
         """The product an event is drawn from."""
         if not self._asked.by_grade(type_):
-            return area.extent
+            if area.extent.ground or not area.extent.marked:
+                return area.extent
+            self._reader.notes.append(f"{id_}: marked by points or lines alone; left out")
+            return None
         if area.damage is None:
             self._reader.notes.append(f"{id_}: nobody graded damage there, and an extent is no damage; left out")
         return area.damage

@@ -96,7 +96,7 @@ def products(found: Iterable[Found], packages: Packages) -> dict[tuple[str, str]
     Raises:
         InputError: a GeoPackage cannot be read.
     """
-    roles = {role: getattr(packages, role) for role in ("observed", "damage", "aoi", "blind", "images")}
+    roles = {role: getattr(packages, role) for role in ("observed", "marks", "damage", "aoi", "blind", "images")}
     sheets: dict[tuple[str, str, str, int, str], dict[tuple[int, int], list[tuple[Name, Layer]]]] = {}
     for name, layer in _named(found):
         key = name.code, name.area, name.kind, name.round, name.sheet

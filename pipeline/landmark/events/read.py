@@ -57,11 +57,14 @@ class Asked:
     def end(
         self, type_: str, start: dt.datetime, *, stated: dt.datetime | None, seen: dt.datetime | None
     ) -> dt.datetime:
-        """The stated end; else as long after the start as such events last, but not before it was seen last."""
+        """The stated end; else as long after the start as such events last, but not before it was seen last.
+
+        What lasts no time leaves its trace at once: seeing that later makes it no longer.
+        """
+        lasts = dt.timedelta(days=self.types[type_].lasts_days)
         if stated is not None:
             return stated
-        end = start + dt.timedelta(days=self.types[type_].lasts_days)
-        return end if seen is None else max(end, seen)
+        return max(start + lasts, seen) if seen is not None and lasts else start + lasts
 
     def check_dates(self, events: Sequence[Event]) -> None:
         """Refuse dates of nothing that was read, where nothing was left out on purpose.

@@ -97,11 +97,11 @@ def points(shapes: NDArray[Any]) -> NDArray[Any]:
 
 
 def union(shapes: NDArray[Any]) -> BaseGeometry | None:
-    """The ground that polygons cover together, a valid (Multi)Polygon; None where that is none."""
+    """The ground that polygons cover together, a valid (Multi)Polygon written in one way; None where that is none."""
     whole = shapely.union_all(polygons(shapes))
     if not shapely.is_valid(whole):
         whole = shapely.union_all(polygons(np.array([shapely.make_valid(whole)])))
-    return None if shapely.is_empty(whole) else whole
+    return None if shapely.is_empty(whole) else shapely.normalize(whole)
 
 
 def squares(centres: NDArray[Any], edge_m: float) -> NDArray[Any]:
@@ -120,6 +120,8 @@ def circle(lon: float, lat: float, radius_km: float) -> BaseGeometry:
     along = np.full(_CIRCLE_STEPS, 1000 * radius_km)
     lons, lats, _ = _EARTH.fwd(np.full(_CIRCLE_STEPS, lon), np.full(_CIRCLE_STEPS, lat), steps, along)
     unrolled = lon + (np.asarray(lons) - lon + 180) % 360 - 180
+    if unrolled.min() >= -180 and unrolled.max() <= 180:
+        return shapely.normalize(shapely.Polygon(np.column_stack([unrolled, lats])))
     rings = [shapely.Polygon(np.column_stack([unrolled + by, lats])) for by in (-360, 0, 360)]
     whole = union(np.asarray(shapely.intersection(rings, shapely.box(-180, -90, 180, 90))))
     assert whole is not None

@@ -17,6 +17,7 @@ class Packages(Strict):
 
     words: str = Field(description="Name of the file in taxonomies/ that says what the packages' words mean")
     observed: tuple[str, ...] = Field(min_length=1, description="Patterns of layers with the extent of the event")
+    marks: tuple[str, ...] = Field((), description="Patterns of layers that mark the event by points and lines alone")
     damage: tuple[str, ...] = Field(min_length=1, description="Patterns of layers whose features are graded")
     aoi: tuple[str, ...] = Field(min_length=1, description="Patterns of layers with the ground that was looked at")
     blind: tuple[str, ...] = Field((), description="Patterns of layers with the ground nobody could see")
@@ -26,7 +27,7 @@ class Packages(Strict):
     notation: tuple[str, ...] = ()
     grade: tuple[str, ...] = Field(min_length=1)
 
-    @field_validator("observed", "damage", "aoi", "blind", "images")
+    @field_validator("observed", "marks", "damage", "aoi", "blind", "images")
     @classmethod
     def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:

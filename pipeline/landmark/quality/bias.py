@@ -32,7 +32,9 @@ def explained_pct(carries: Sequence[bool], circumstance: Sequence[Hashable]) -> 
     return 100 * max(information - chance, 0.0) / entropy if entropy > 0 else 0.0
 
 
-def _judge(name: str, circumstance: Callable[[pa.Table], list[Hashable]]) -> Judge:
+def _judge(name: str, circumstance: Callable[[pa.Table], list[Hashable]], *, crises: bool = False) -> Judge:
+    """`crises`: only classes that events give; land cover follows from an event's place, which is no fault of it."""
+
     def judge(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
         labels, kinds = evidence.samples["labels"].to_pylist(), circumstance(evidence.samples)
         if len(set(kinds)) < 2:
@@ -40,7 +42,7 @@ def _judge(name: str, circumstance: Callable[[pa.Table], list[Hashable]]) -> Jud
         if len(kinds) < limits["min_corpus"]:
             raise NotApplicable(f"fewer than {limits['min_corpus']:.0f} samples")
         for key, number in sorted(Counter(key for row in labels for key in row).items()):
-            if number < limits["min_samples"]:
+            if number < limits["min_samples"] or (crises and not _of_events(evidence, key)):
                 continue
             carries = [key in row for row in labels]
             share_pct = explained_pct(carries, kinds)
@@ -49,6 +51,11 @@ def _judge(name: str, circumstance: Callable[[pa.Table], list[Hashable]]) -> Jud
             yield from _alone(name, key, carries, kinds, limits)
 
     return judge
+
+
+def _of_events(evidence: Evidence, key: str) -> bool:
+    entry = evidence.known.taxonomy.classes.get(key)
+    return entry is not None and entry.event
 
 
 def _alone(name: str, key: str, carries: list[bool], kinds: list[Hashable], limits: Limits) -> Iterator[Flag]:
@@ -86,5 +93,5 @@ JUDGES: dict[str, Judge] = {
     "bias-source": _judge("label source", _sources),
     "bias-sensor": _judge("sensor", _sensors),
     "bias-place": _judge("place", _places),
-    "bias-event": _judge("event", _events),
+    "bias-event": _judge("event", _events, crises=True),
 }

@@ -11,7 +11,7 @@ from landmark.base import files
 from landmark.base.errors import NotACorpus
 from landmark.base.hashing import digest
 from landmark.base.manifest import Lock, Manifest, read_document
-from landmark.base.taxonomy import Crosswalk
+from landmark.base.taxonomy import Crosswalk, Taxonomy
 from landmark.quality import bias, integrity, radiometry, splits, words
 from landmark.quality.captions import lexicons
 from landmark.quality.evidence import Evidence, Judge, Known, Measured, Moments
@@ -78,7 +78,8 @@ def _known(root: Path, rules: Rules) -> tuple[Known, Lock | None]:
     lock = _lock(root, manifest)
     recipe = lock.recipe if lock else {}
     limits = {name: rule.limits for name, rule in rules.checks.items() if rule.severity != "off"}
-    return Known(root, manifest, recipe, _gaps(recipe), limits, lexicons(manifest)), lock
+    undated = _undated(recipe, manifest.taxonomy)
+    return Known(root, manifest, recipe, _gaps(recipe), limits, undated, lexicons(manifest)), lock
 
 
 def _lock(root: Path, manifest: Manifest) -> Lock | None:
@@ -99,6 +100,20 @@ def _gaps(recipe: Mapping[str, Any]) -> dict[str, float]:
         if days is not None or source in files.known("taxonomies"):
             found[source] = files.load(Crosswalk, "taxonomies", source).max_gap_days if days is None else days
     return found
+
+
+def _undated(recipe: Mapping[str, Any], taxonomy: Taxonomy) -> dict[str, str]:
+    """Finer class → class of events, of the shipped sources that give such classes and say that they are undated."""
+    names = {one["source"] for one in recipe.get("labels") or ()} & set(files.known("taxonomies"))
+    sources = [files.load(Crosswalk, "taxonomies", name) for name in sorted(names)]
+    events = {key for key, entry in taxonomy.classes.items() if entry.event}
+    return {
+        f"{source.name}/{entry.key}": entry.to
+        for source in sources
+        if source.undated
+        for entry in source.classes.values()
+        if entry.to in events
+    }
 
 
 def _evidence(

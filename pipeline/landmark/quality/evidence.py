@@ -67,6 +67,7 @@ class Known:
         recipe: As the lock has it; empty where there is no lock, or not the one the manifest names.
         max_gap_days: Per label source, what the recipe or the source's own file allows.
         limits: Per check that is not off, of the rules.
+        undated: Finer class → class of events it gives, of the sources that give such classes without a date.
         lexicons: Per language, the words of its captions.
     """
 
@@ -75,6 +76,7 @@ class Known:
     recipe: Mapping[str, Any]
     max_gap_days: Mapping[str, float]
     limits: Mapping[str, Limits]
+    undated: Mapping[str, str] = field(default_factory=dict)
     lexicons: Mapping[str, Lexicon] = field(default_factory=dict)
 
     @property

@@ -96,7 +96,9 @@ def _outline(row: Row, lon: float, lat: float, edge_m: float) -> Iterator[Said]:
 
 def fractions(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
     """Shares sum to one, and the labels are those shares that reach their threshold, largest first."""
-    shares, labels = row["fractions"], [key for key in row["labels"] if not _event_class(known.taxonomy, key)]
+    shares = row["fractions"]
+    # What events gave has no share; what an undated source gave has.
+    labels = [key for key in row["labels"] if key in shares or not _event_class(known.taxonomy, key)]
     for name in ("fractions", "finer"):
         total = sum(row[name].values())
         if row[name] and abs(total - 1) > limits["tolerance"]:
@@ -148,11 +150,12 @@ def label_gap(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
 
 
 def event_words(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
-    """A crisis class needs an event that has begun when the image is taken."""
+    """A crisis class needs an event that has begun when the image is taken, or a source that gives it undated."""
     known_keys = known.taxonomy.classes
+    undated = {known.undated[finer] for finer in row["finer"] if finer in known.undated}
     named = {key for one in row["captions"] for key in mentions(one["text"], known.taxonomy, one["lang"])}
     for key in sorted({*row["labels"], *named}):
-        if key not in known_keys or not known_keys[key].event:
+        if key not in known_keys or not known_keys[key].event or key in undated:
             continue
         phases = {one["phase"] for one in row["events"]}
         if not phases:

@@ -106,7 +106,7 @@ def water_index(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     table = _labelled(evidence, "water_pct", limits)
     (seen_pct,) = columns(table, "water_pct")
     water_pct = _share_pct(table, "water")
-    wet_pct = water_pct + _share_pct(table, "flooded_vegetation", "snow_and_ice")
+    wet_pct = water_pct + _share_pct(table, "flooded_vegetation", "snow_and_ice") + _events_pct(table, "flooded_area")
     dry = (water_pct >= limits["min_labelled_pct"]) & (100 * seen_pct < limits["least_seen_share_pct"] * water_pct)
     wet = seen_pct - wet_pct > limits["max_excess_pct"]
     told = lambda row: f"labelled {wet_pct[row]:.0f} %, seen {seen_pct[row]:.0f} %"  # noqa: E731
@@ -118,7 +118,9 @@ def vegetation_index(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """Where labels say trees the ground is not bare (NDVI), and where they say water, bare or snow it is not green."""
     table = _labelled(evidence, "ndvi_mean", limits)
     (ndvi,) = columns(table, "ndvi_mean")
-    trees_pct, barren_pct = _share_pct(table, "trees"), _share_pct(table, "water", "bare", "snow_and_ice")
+    # Forest that burned, or stands in a flood, is not green, and its map is older.
+    trees_pct = _share_pct(table, "trees") - _events_pct(table, "burned_area", "flooded_area")
+    barren_pct = _share_pct(table, "water", "bare", "snow_and_ice")
     bald = (trees_pct >= limits["min_labelled_pct"]) & (ndvi < limits["least_ndvi_of_trees"])
     lush = (barren_pct >= limits["min_labelled_pct"]) & (ndvi > limits["most_ndvi_of_barren"])
     told = lambda row: f"mean NDVI {ndvi[row]:.2f}"  # noqa: E731
@@ -142,6 +144,12 @@ def _share_pct(table: pa.Table, *classes: str) -> NDArray[np.float64]:
     """Share of the labelled pixels that are of any of the classes, in percent."""
     rows = table["fractions"].to_pylist()
     return np.array([100 * sum(share for key, share in row if key in classes) for row in rows])
+
+
+def _events_pct(table: pa.Table, *classes: str) -> NDArray[np.float64]:
+    """Share of the pixels that events gave any of the classes, in percent."""
+    rows = table["events"].to_pylist()
+    return np.array([100 * sum(one["fraction"] for one in row if one["label"] in classes) for row in rows])
 
 
 JUDGES: dict[str, Judge] = {

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.features import shapes
 from rasterio.transform import Affine
+from shapely.geometry.base import BaseGeometry
 
 from landmark.world.events import Strike, marks
 from landmark.world.plane import F, Plane, to_plane
@@ -17,7 +18,8 @@ from landmark.world.window import HALO, View, view
 
 LEAST_M2 = 900  # smaller patches and holes are not mapped
 EASE_M = 6  # how far a mapped line strays from the pixels
-Shape = shapely.Geometry
+Shape = BaseGeometry
+Ring = list[tuple[float, float]]
 
 
 class Chart(NamedTuple):
@@ -45,18 +47,20 @@ def chart(strike: Strike, zones: list[Zone]) -> Chart:
 def square(zone: Zone, at: tuple[float, float], half_m: float) -> shapely.Polygon:
     """Return a square about a point of the place's plane, in map metres, its corners on the 10 m lattice."""
     x, y = to_plane(zone.lon, zone.lat, zone.epsg).transform(*at, direction="INVERSE")
-    return shapely.box(*(edge // 10 * 10 for edge in (x - half_m, y - half_m, x + half_m, y + half_m)))
+    west, south, east, north = (int(edge // 10) * 10 for edge in (x - half_m, y - half_m, x + half_m, y + half_m))
+    return shapely.box(west, south, east, north)
 
 
 def outlines(where: NDArray[np.bool_], transform: Affine) -> list[shapely.Polygon]:
     """Return the outlines of what is true, in map metres: eased, without the smallest patches and holes."""
-    found = (shapely.geometry.shape(one) for one, _ in shapes(where.astype(np.uint8), where, transform=transform))
-    eased = [_filled(one).simplify(EASE_M) for one in found if shapely.Polygon(one.exterior).area >= LEAST_M2]
-    return [one for one in eased if one.area > 0]
+    found = (_filled(*one["coordinates"]) for one, _ in shapes(where.astype(np.uint8), where, transform=transform))
+    return [
+        eased for one in found if isinstance(eased := one.simplify(EASE_M), shapely.Polygon) and one.area >= LEAST_M2
+    ]
 
 
-def _filled(one: shapely.Polygon) -> shapely.Polygon:
-    return shapely.Polygon(one.exterior, [ring for ring in one.interiors if shapely.Polygon(ring).area >= LEAST_M2])
+def _filled(outer: Ring, *inner: Ring) -> shapely.Polygon:
+    return shapely.Polygon(outer, [hole for hole in inner if shapely.Polygon(hole).area >= LEAST_M2])
 
 
 def degrees(found: Iterable[Shape], epsg: int) -> list[Shape]:

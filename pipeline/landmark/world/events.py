@@ -87,20 +87,15 @@ def _mark(strike: Strike, seen: View, seed: int) -> Mark | None:
         return None
     where = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     at, part = (seen.at[0][where], seen.at[1][where]), near_m[where] / strike.reach_m
-    level = _LEVELS[strike.type](strike, at, _cut(seen.land, where), part, seed)
+    level = _LEVELS[strike.type](strike, at, seen.land.cut(where), part, seed)
     return Mark(strike, where, np.where(part < 1, level, 0).astype(np.float32))
-
-
-def _cut(land: Land, where: tuple[slice, slice]) -> Land:
-    fields = (land.kind, land.over, land.share, land.parcel, land.height_m)
-    return Land(*(field[where] for field in fields))
 
 
 def _flood(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
     """Leave the banks by `width_m` at most; fields hold back, trees and houses stand out, lakes are no flood."""
     spread = 1 - part**2
     spill = 0.3 * Noise(seed)(f"spill/{strike.name}", at, texel_m=26, slope=1.5) + 0.5 * (unit(land.parcel, 301) - 0.5)
-    depth = spread * (1 + spill) - _off_water_m(strike, at, seed) / strike.width_m
+    depth = spread * (1 + spill) - 0.12 - np.maximum(_off_water_m(strike, at, seed), 0) / strike.width_m
     cover, river = COVER[land.most], land.most == KINDS["river"]
     return np.where(np.isin(cover, (TREES, BUILT)) | (cover == WATER) & ~river, 0, np.clip(depth, 0, 1))
 
@@ -111,7 +106,7 @@ def _off_water_m(strike: Strike, at: At, seed: int) -> F:
         return -shore(Canvas(at, noise_of(strike.place, seed)))
     stream = europe_streams(seed)[0] if strike.water == "river" else south_streams(seed)[1]
     found, _ = stream.tree.query(np.stack(at, axis=-1), distance_upper_bound=strike.reach_m)
-    return np.minimum(found, strike.reach_m)
+    return np.asarray(np.minimum(found, strike.reach_m))
 
 
 def _fire(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
@@ -153,7 +148,7 @@ def struck(seen: View, found: list[Mark], when: datetime) -> View:
     kind, over, share = seen.land.kind.copy(), seen.land.over.copy(), seen.land.share.copy()
     land = replace(seen.land, kind=kind, over=over, share=share)
     for mark in past:
-        _CHANGES[mark.strike.type](_cut(land, mark.where), mark, when)
+        _CHANGES[mark.strike.type](land.cut(mark.where), mark, when)
     return replace(seen, land=land)
 
 

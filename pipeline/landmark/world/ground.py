@@ -42,6 +42,10 @@ class Land:
         """The kind of ground that fills most of the point."""
         return np.where(self.share > 0.5, self.over, self.kind)
 
+    def cut(self, to: tuple[slice, slice]) -> "Land":
+        """Return rows and columns of it; they share its memory."""
+        return Land(self.kind[to], self.over[to], self.share[to], self.parcel[to], self.height_m[to])
+
 
 BEND_M = 38.0  # how far grown borders stray from drawn ones (deviation)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import geopandas
-import pandas
 import pyogrio
 import shapely
 
@@ -25,7 +24,13 @@ LAYERS = {  # until 2020, and since
 }  # fmt: skip
 MAPS = {"DEL": "Delineation", "GRA": "Grading"}
 UNSAID = "Not Applicable"
-Table = pandas.DataFrame
+
+
+class Table(NamedTuple):
+    """A layer of a package: rows of attributes, and as many shapes in degrees; none in a table of sources."""
+
+    rows: list[dict[str, Any]]
+    shapes: list[Shape]
 
 
 class Area(NamedTuple):
@@ -41,10 +46,10 @@ class Area(NamedTuple):
 class Product(NamedTuple):
     """One product of an activation: the image it was drawn from is number `source` of its table of sources."""
 
+    source: int
     name: str
     image: str
     taken: datetime
-    source: int
 
 
 def publish(zones: list[Zone], out: Path) -> None:
@@ -52,7 +57,7 @@ def publish(zones: list[Zone], out: Path) -> None:
     out.mkdir(parents=True)
     for code, facts in book()["activations"].items():
         areas = list(_areas(facts, zones))
-        products = [Product(*product, 2 + number) for number, product in enumerate(facts["products"])]
+        products = [Product(number, *said) for number, said in enumerate(facts["products"], 2)]
         for area in areas:
             for number, product in enumerate(products):
                 package, layer = _named(code, facts, area, product)
@@ -60,6 +65,7 @@ def publish(zones: list[Zone], out: Path) -> None:
                 files = [
                     _written(layer.format(LAYERS[key][facts["new"]]), table, product.taken)
                     for key, table in tables.items()
+                    if table.rows
                 ]
                 _zip(out / package, files, product.taken)
         answer = {"count": 1, "next": None, "previous": None, "results": [_activation(code, facts, areas, products)]}
@@ -94,7 +100,8 @@ def _tables(code: str, facts: dict[str, Any], area: Area, products: list[Product
         if area.strike.type == "earthquake":
             return tables | {"built": _built(area.chart, products[-1].source)}
         drawn = [_observed(facts, area.strike, area.chart, product) for product in products]
-        return tables | {"observed": pandas.concat(drawn, ignore_index=True), "water": _water(area.chart)}
+        rows, found = [row for one in drawn for row in one.rows], [shape for one in drawn for shape in one.shapes]
+        return tables | {"observed": Table(rows, found), "water": _water(area.chart)}
     return tables
 
 
@@ -104,34 +111,34 @@ def _aoi(code: str, area: Area, product: Product) -> Table:
         "emsr_id": code.lower() if area.number == 2 else code, "glide_no": UNSAID, "area_id": f"{area.number:02d}",
         "locality": area.locality, "map_type": MAPS[kind] + (f"-{again.title()}" if again else ""),
     }  # fmt: skip
-    return _layer([area.outline], [row])
+    return Table([row], [area.outline])
 
 
 def _sources(products: list[Product]) -> Table:
-    before = Product("", "Sentinel-2A", products[0].taken - timedelta(days=40), 1)
+    before = Product(1, "", "Sentinel-2A", products[0].taken - timedelta(days=40))
     return Table([
         {"src_id": one.source, "source_nam": one.image, "src_date": f"{one.taken:%Y-%m-%d}",
          "source_tm": f"{one.taken:%H:%M:%S}"} for one in (before, *products)
-    ])  # fmt: skip
+    ], [])  # fmt: skip
 
 
 def _observed(facts: dict[str, Any], strike: Strike, seen: Chart, product: Product) -> Table:
     found = outlines(reached(strike, seen.level, product.taken), seen.transform)
     if not facts["new"]:
-        found = [_crossed(one) if number % 4 == 1 else one for number, one in enumerate(found)]
+        found = [_crossed(one) if number % 2 else one for number, one in enumerate(found)]
     row = {
         "event_type": f"5-{facts['category']}", "obj_desc": facts["kind"], "det_method": "Semi-automatic extraction",
         "notation": "Flooded area", "dmg_src_id": product.source,
     }  # fmt: skip
-    return _layer(degrees(found, seen.epsg), [row] * len(found))
+    return Table([row] * len(found), degrees(found, seen.epsg))
 
 
 def _crossed(one: shapely.Polygon) -> shapely.Polygon:
     """Return the polygon with two neighbouring corners swapped: a line drawn in haste crosses itself."""
     line = list(one.exterior.coords)
     for at in range(1, len(line) - 2):
-        swapped = shapely.Polygon([*line[:at], line[at + 1], line[at], *line[at + 2 :]], one.interiors)
-        if not swapped.is_valid and abs(shapely.make_valid(swapped).area - one.area) < 0.01 * one.area:
+        swapped = shapely.Polygon([*line[:at], line[at + 1], line[at], *line[at + 2 :]], list(one.interiors))
+        if not swapped.is_valid and abs(shapely.make_valid(swapped).area - one.area) < 0.02 * one.area:
             return swapped
     return one
 
@@ -147,25 +154,23 @@ def _built(seen: Chart, source: int) -> Table:
             "obj_type": "11-Residential Buildings", "info": "997-Not Applicable", "damage_gra": words,
             "det_method": "Photo-interpretation", "notation": UNSAID, "or_src_id": 1, "dmg_src_id": source,
         }] * len(patches)  # fmt: skip
-    return _layer(degrees(found, seen.epsg), rows)
+    return Table(rows, degrees(found, seen.epsg))
 
 
 def _water(seen: Chart) -> Table:
     """Return the water there was before: a layer that tells of no event."""
     found = outlines(COVER[seen.seen.land.most] == 80, seen.transform)
-    return _layer(degrees(found, seen.epsg), [{"obj_type": "Hydrography", "name": UNSAID, "or_src_id": 1}] * len(found))
-
-
-def _layer(found: list[Shape], rows: list[dict[str, Any]]) -> Table:
-    return geopandas.GeoDataFrame(rows, geometry=found, crs="EPSG:4326")
+    row = {"obj_type": "Hydrography", "name": UNSAID, "or_src_id": 1}
+    return Table([row] * len(found), degrees(found, seen.epsg))
 
 
 def _written(name: str, table: Table, when: datetime) -> dict[str, bytes]:
     """Return a layer's files: a shapefile, or a dBase table where there are no shapes."""
-    ending = "shp" if isinstance(table, geopandas.GeoDataFrame) else "dbf"
+    shaped = {"geometry": table.shapes, "crs": "EPSG:4326"} if table.shapes else {}
+    frame, ending = geopandas.GeoDataFrame(table.rows, **shaped), "shp" if shaped else "dbf"
     with tempfile.TemporaryDirectory() as folder:
         # A dBase header holds the day it was written: the image's day keeps the bytes the same.
-        pyogrio.write_dataframe(table, Path(folder) / f"{name}.{ending}", driver="ESRI Shapefile", encoding="UTF-8",
+        pyogrio.write_dataframe(frame, Path(folder) / f"{name}.{ending}", driver="ESRI Shapefile", encoding="UTF-8",
                                 DBF_DATE_LAST_UPDATE=f"{when:%Y-%m-%d}")  # fmt: skip
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
