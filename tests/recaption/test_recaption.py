@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 import landmark
 from landmark import quality
@@ -21,54 +20,12 @@ from landmark.build import Request, build
 from landmark.io.store import held
 from landmark.recaptioning import recaption, recipe_of
 from landmark.run import Where
-
-SERIAL = Where()
-MORE = {
-    "captions": ["structured", "sentence", "detailed"],
-    "languages": ["en", "fr", "es"],
-    "captions_per_style": 2,
-    "questions": 3,
-    "hard_negatives": 2,
-}
-PLAIN = {
-    "name": "tiny",
-    "region": {"bbox": [[11.5, 45.2, 12.5, 45.7]]},
-    "time": {"start": "2021-06-01", "end": "2022-05-31"},
-    "labels": [{"source": "worldcover"}, {"source": "io-lulc"}],
-    "splits": {"train": 60, "val": 20, "test": 20, "block_m": 1200, "buffer_m": 0},
-    "output": {"shard_mb": 2},
-    "limit": 16,
-}
-_PIXELS = ("s1", "s2_x1", "s2_x2", "s2_x6")
+from tests.recaption.conftest import MORE, SERIAL, written
 
 
 def files(folder):
     found = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-
-
-def written(folder, **changes):
-    path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(PLAIN | changes))
-    return path
-
-
-@pytest.fixture(scope="session")
-def sealed(tmp_path_factory, world):
-    """Two corpora of one plan, built from an archive that is gone by now: the plain words, and more of them."""
-    folder = tmp_path_factory.mktemp("sealed")
-    shutil.copytree(world, folder / "world")
-    for name, changes in (("plain", {}), ("more", MORE)):
-        recipe = written(folder, catalog="world/catalog.json", **changes)
-        build(Request(load_recipe(str(recipe)), folder / name, SERIAL))
-    shutil.rmtree(folder / "world")
-    return folder
-
-
-@pytest.fixture
-def corpus(sealed, tmp_path):
-    shutil.copytree(sealed / "plain", tmp_path / "corpus")
-    return tmp_path / "corpus"
 
 
 def told(corpus, **changes):
@@ -170,6 +127,7 @@ import os, signal, sys
 from pathlib import Path
 from landmark import recaptioning as work
 from landmark.run import Where
+from tests.recaption.conftest import MORE, SERIAL, written
 corpus, stage = Path(sys.argv[1]), sys.argv[2]
 calls = 0
 def killing(name):

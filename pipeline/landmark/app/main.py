@@ -13,6 +13,7 @@ from landmark.app import (
     check,
     evaluate,
     events,
+    explain,
     labels,
     plan,
     recaption,
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command("build")(build.build)
 app.command("check")(check.check)
 app.command("plan")(plan.plan)
+app.command("explain")(explain.explain)
 app.command("recaption")(recaption.recaption)
 app.command("sheet")(sheet.sheet)
 app.command("try")(trial.trial)
