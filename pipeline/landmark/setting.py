@@ -12,7 +12,7 @@ from landmark.base.meaning import Meaning, load_meaning, load_types
 from landmark.base.profiles import Imagery, Provider, Sensor, load_sensors
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Crosswalk
-from landmark.catalog import Document, Given, given_files, label_collection, open_document
+from landmark.catalog import Document, Given, NoArchive, given_files, label_collection, open_document
 from landmark.events import EventSource, Read, combined, event_files, load_source, read_events
 from landmark.io.access import Access
 from landmark.narrate import Grammar, load_grammar
@@ -86,8 +86,8 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
     Raises:
         InputError: naming file, key, value and remedy.
     """
-    provider = load(Provider, "profiles/providers", recipe.provider)
-    meaning = load_meaning(recipe)
+    setting = without_archive(recipe, "")
+    provider, meaning = setting.provider, setting.meaning
     sources = zip(meaning.sources, recipe.labels, strict=True)
     label_files = {name: given_files(entry, _world) for name, entry in sources if entry.files}
     for crosswalk, entry in zip(meaning.crosswalks, recipe.labels, strict=True):
@@ -99,25 +99,36 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
                 )
             # Asked before a server is: a source nobody publishes needs files.
             label_collection(provider, crosswalk)
+    told = zip(recipe.events, setting.event_sources, strict=True)
+    return replace(
+        setting,
+        document=open_document(_catalog(recipe, provider, catalog)),
+        label_files=label_files,
+        events=combined([read_events(entry, source, event_files(entry, _world)) for entry, source in told]),
+    )
+
+
+def without_archive(recipe: Recipe, archive: str) -> Setting:
+    """What the recipe names as far as words follow from it: neither archive nor label nor event file is opened.
+
+    `archive` is the id by which the lock names the one there was.
+
+    Raises:
+        InputError: naming file, key, value and remedy.
+    """
+    meaning = load_meaning(recipe)
     types = load_types(meaning.taxonomy) if recipe.events else None
-    event_sources = tuple(load_source(entry.source) for entry in recipe.events)
-    told = zip(recipe.events, event_sources, strict=True)
     return Setting(
         recipe=recipe,
-        provider=provider,
+        provider=load(Provider, "profiles/providers", recipe.provider),
         sensors=dict(load_sensors(recipe.sensors)),
         meaning=meaning,
         grammar=load_grammar(
-            recipe.captions,
-            recipe.languages,
-            taxonomy=meaning.taxonomy,
-            types=types.types if types else (),
+            recipe.captions, recipe.languages, taxonomy=meaning.taxonomy, types=types.types if types else ()
         ),
-        document=open_document(_catalog(recipe, provider, catalog)),
-        label_files=label_files,
-        event_sources=event_sources,
+        document=NoArchive("", "", archive),
+        event_sources=tuple(load_source(entry.source) for entry in recipe.events),
         event_types=types,
-        events=combined([read_events(entry, source, event_files(entry, _world)) for entry, source in told]),
     )
 
 

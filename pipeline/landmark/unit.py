@@ -41,7 +41,7 @@ class Unit:
 def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Staging) -> Iterator[Unit]:
     """One unit per acquisition of the pending rows of a plan, in the order of their ids, made as they are asked for."""
     acquisitions, wording, tries = planned.lock.read_acquisitions(), wording_of(planned, setting), staging.tries()
-    cover_rows = _rows_by_cell(planned.cover)
+    cover_rows = rows_by_cell(planned.cover)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
     names = ordered["acquisition"].to_pylist()
     for start, end in runs(names):
@@ -51,7 +51,7 @@ def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Stagin
         yield Unit(_cut(one, rows, setting), rows, cover, wording, staging.path(one.id, tries[one.id]))
 
 
-def _rows_by_cell(cover: pa.Table) -> dict[str, NDArray[np.int64]]:
+def rows_by_cell(cover: pa.Table) -> dict[str, NDArray[np.int64]]:
     """Row numbers of each cell of a cover table, which is sorted by cell."""
     cells = cover["cell"].to_pylist()
     return {cells[start]: np.arange(start, end) for start, end in runs(cells)}

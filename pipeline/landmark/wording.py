@@ -101,6 +101,11 @@ def words(image: Image, facts: Fractions, wording: Wording) -> dict[str, Any]:
     }
 
 
+def labels(image: Image, facts: Fractions, wording: Wording) -> tuple[str, ...]:
+    """The labels alone."""
+    return _scene(image, facts, _events(image, facts, wording.meaning), wording).labels
+
+
 def _scene(image: Image, facts: Fractions, events: tuple[EventFact, ...], wording: Wording) -> Scene:
     meaning = wording.meaning
     return Scene(

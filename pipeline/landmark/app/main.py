@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 import landmark
-from landmark.app import build, check, evaluate, events, labels, plan, sheet, taxonomy, train, trial, validate, world
+from landmark.app import (
+    build,
+    check,
+    evaluate,
+    events,
+    explain,
+    labels,
+    plan,
+    recaption,
+    sheet,
+    taxonomy,
+    train,
+    trial,
+    validate,
+    world,
+)
 from landmark.base.errors import Interrupted, LandmarkError
 
 app = typer.Typer(
@@ -21,6 +36,8 @@ app = typer.Typer(
 app.command("build")(build.build)
 app.command("check")(check.check)
 app.command("plan")(plan.plan)
+app.command("explain")(explain.explain)
+app.command("recaption")(recaption.recaption)
 app.command("sheet")(sheet.sheet)
 app.command("try")(trial.trial)
 app.command("train")(train.train)

@@ -132,6 +132,22 @@ class QueryFile(Strict):
     sha256: str
 
 
+class Generation(Strict):
+    """What the samples were said to show before they were captioned anew; its files need not be kept."""
+
+    landmark: str
+    recipe_digest: str
+    lock_digest: str
+    content: str
+    shards: list[Shard]
+    projections: list[Projection]
+
+    @property
+    def files(self) -> "list[Shard | Projection]":
+        """All of them."""
+        return [*self.shards, *self.projections]
+
+
 class Manifest(Strict):
     """`corpus.json`: written last, and the only mutable truth."""
 
@@ -163,6 +179,7 @@ class Manifest(Strict):
     shards: list[Shard]
     queries: list[QueryFile] = Field([], description="queries.jsonl and qrels/; none where no sample has a label")
     projections: list[Projection] = Field([], description="In the order of their shards; a shard need not have one")
+    earlier: list[Generation] = Field([], description="Generations before this one, the first one first")
 
 
 def read_document(model: type[Strict], path: Path) -> Any:

@@ -92,9 +92,9 @@ class Around(Strict):
 class Thresholds(Strict):
     """A label needs this share of the pixels that have a class, in percent."""
 
-    default: float = Field(5, gt=0, le=100)
+    default: float = Field(5.0, gt=0, le=100)
     min_agreement_pct: float = Field(
-        0, ge=0, le=100, description="A label also needs another source to agree on this share, where there is one"
+        0.0, ge=0, le=100, description="A label also needs another source to agree on this share, where there is one"
     )
     classes: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict, description="Per class key")
 

@@ -105,6 +105,19 @@ class Document(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class NoArchive(Document):
+    """In place of an archive nobody is to ask."""
+
+    def items(self, query: Query) -> Iterator[pystac.Item]:
+        """None."""
+        return iter(())
+
+    def holds(self, collection: str) -> bool:
+        """Nothing."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class Static(Document):
     """A STAC document that says all it has: whatever is asked, all items of the collections are read."""
 

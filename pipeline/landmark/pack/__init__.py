@@ -1,6 +1,13 @@
 """Outcomes → staging files → shards, index, ledger, manifest, card; shards → their projections."""
 
-from landmark.pack.documents import refresh_index, refresh_queries, write_documents, write_ledger, write_manifest
+from landmark.pack.documents import (
+    refresh_index,
+    refresh_queries,
+    rewrite_documents,
+    write_documents,
+    write_ledger,
+    write_manifest,
+)
 from landmark.pack.queries import query_files
 from landmark.pack.shards import (
     Moments,
@@ -9,6 +16,7 @@ from landmark.pack.shards import (
     note_packed,
     packing_folder,
     read_packed,
+    rewrite_shard,
     shard_tasks,
     write_shard,
 )
@@ -37,6 +45,8 @@ __all__ = [
     "read_projected",
     "refresh_index",
     "refresh_queries",
+    "rewrite_documents",
+    "rewrite_shard",
     "shard_tasks",
     "tar_tasks",
     "with_projections",

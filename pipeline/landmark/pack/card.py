@@ -1,6 +1,7 @@
 """The card (README.md with the front matter loaders read) and ATTRIBUTION.md of a corpus."""
 
 import json
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -84,8 +85,9 @@ def attribution(manifest: Manifest) -> str:
 
 def _config(manifest: Manifest, sensor: str) -> str:
     splits = [split for split in SPLITS if manifest.samples[sensor][split]]
+    (folder,) = {str(PurePosixPath(shard.path).parent) for shard in manifest.shards}
     files = "\n".join(
-        f'      - split: {split}\n        path: "shards/g*/{sensor}-{split}-*.parquet"' for split in splits
+        f'      - split: {split}\n        path: "{folder}/{sensor}-{split}-*.parquet"' for split in splits
     )
     return f"  - config_name: {sensor}\n    data_files:\n{files}"
 

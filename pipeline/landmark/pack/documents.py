@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from landmark.base.corpus import read_index
 from landmark.base.hashing import digest, names_digest
-from landmark.base.manifest import Lock, Manifest, Shard
+from landmark.base.manifest import Generation, Lock, Manifest, Shard
 from landmark.base.outcomes import BEFORE_THE_PLAN, Outcome, ledger_table
 from landmark.base.profiles import load_sensor
 from landmark.base.recipe import SPLITS, Recipe
@@ -53,26 +53,72 @@ def write_documents(
         landmark=version,
         recipe_digest=lock.recipe_digest,
         lock_digest=lock.digest,
-        content=digest([[shard.path, shard.content] for shard in shards]),
-        ids=names_digest(index["id"].to_pylist()),
         patch_px=recipe.patch_px,
         resolution_m=recipe.resolution_m,
         sensors=list(recipe.sensors),
-        taxonomy=taxonomy,
-        grammar=dict(grammar or {}),
         counts={"planned": planned, "written": index.num_rows, "dropped": len(outcomes), "failed": 0},
         samples={sensor: _per_split(index, sensor) for sensor in recipe.sensors},
-        labels=dict(sorted(Counter(label for labels in index["labels"].to_pylist() for label in labels).items())),
         dropped=dict(sorted(Counter(outcome.reason for outcome in outcomes).items())),
         considered=lock.considered,
         proof=lock.proof,
         findings=[*lock.findings, *_offset_findings(index, lock)],
         statistics={sensor: _statistics(sensor, packed) for sensor in recipe.sensors},
-        licences=sorted({licence for row in index["licences"].to_pylist() for licence in row}),
-        attributions=sorted(attributions),
-        shards=shards,
-        queries=write_queries(corpus, index, taxonomy),
+        **_told(corpus, index, shards, taxonomy, grammar, attributions),
     )
+    return _sealed(corpus, manifest)
+
+
+def rewrite_documents(
+    corpus: Path,
+    manifest: Manifest,
+    shards: Sequence[Shard],
+    *,
+    title: str,
+    lock: Lock,
+    taxonomy: Taxonomy,
+    attributions: Sequence[str],
+    version: str,
+    grammar: Mapping[str, Any],
+) -> Manifest:
+    """Index, queries, card, attribution and manifest of a new generation; the manifest remembers the earlier one."""
+    index = _index(corpus, shards)
+    write_table(corpus / "index.parquet", index)
+    earlier = Generation(**{name: getattr(manifest, name) for name in Generation.model_fields})
+    changed = {
+        "title": title,
+        "landmark": version,
+        "recipe_digest": lock.recipe_digest,
+        "lock_digest": lock.digest,
+        "projections": [],
+        "earlier": [*manifest.earlier, earlier],
+        **_told(corpus, index, shards, taxonomy, grammar, attributions),
+    }
+    return _sealed(corpus, manifest.model_copy(update=changed))
+
+
+def _told(
+    corpus: Path,
+    index: pa.Table,
+    shards: Sequence[Shard],
+    taxonomy: Taxonomy,
+    grammar: Mapping[str, Any] | None,
+    attributions: Sequence[str],
+) -> dict[str, Any]:
+    """What the manifest says of the words of its shards; their queries are written."""
+    return {
+        "content": digest([[shard.path, shard.content] for shard in shards]),
+        "ids": names_digest(index["id"].to_pylist()),
+        "taxonomy": taxonomy,
+        "grammar": dict(grammar or {}),
+        "labels": dict(sorted(Counter(label for row in index["labels"].to_pylist() for label in row).items())),
+        "licences": sorted({licence for row in index["licences"].to_pylist() for licence in row}),
+        "attributions": sorted(attributions),
+        "shards": list(shards),
+        "queries": write_queries(corpus, index, taxonomy),
+    }
+
+
+def _sealed(corpus: Path, manifest: Manifest) -> Manifest:
     write_bytes(corpus / "README.md", card(manifest).encode())
     write_bytes(corpus / "ATTRIBUTION.md", attribution(manifest).encode())
     write_manifest(corpus, manifest)

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -77,23 +78,13 @@ def shard_tasks(corpus: Path, plan: pa.Table, status: Status, schemas: Mapping[s
 
 def write_shard(task: ShardTask) -> tuple[Shard, Moments]:
     """Write one shard, whole, and measure what the manifest says of it."""
-    content, moments = hashlib.sha256(), _Moments(pixel_fields(task.schema))
-    target = task.corpus / task.path
-    with appearing(target) as partial:
-        pixels = {field.name for field in pixel_fields(task.schema)}
-        options = {
-            "compression": "zstd",
-            "compression_level": 1,
-            "use_dictionary": False,
-            "write_page_checksum": True,
-        }
-        statistics = [name for name in task.schema.names if name not in pixels]
-        with pq.ParquetWriter(partial, task.schema, write_statistics=statistics, **options) as writer:
-            for group in _row_groups(task):
-                writer.write_table(group, row_group_size=_GROUP_ROWS)
-                for row in group.to_pylist():
-                    content.update(canonical(row))
-                    moments.add(row)
+    content, moments, target = hashlib.sha256(), _Moments(pixel_fields(task.schema)), task.corpus / task.path
+    with appearing(target) as partial, _writing(partial, task.schema) as writer:
+        for group in _row_groups(task):
+            writer.write_table(group, row_group_size=_GROUP_ROWS)
+            for row in group.to_pylist():
+                content.update(canonical(row))
+                moments.add(row)
     shard = Shard(
         path=task.path,
         generation=_GENERATION,
@@ -106,6 +97,32 @@ def write_shard(task: ShardTask) -> tuple[Shard, Moments]:
         content=content.hexdigest(),
     )
     return shard, moments.total
+
+
+def rewrite_shard(corpus: Path, shard: Shard, path: str, groups: Iterable[pa.Table], *, generation: int) -> Shard:
+    """Write the rows of a shard once more, with other words, as a shard of another generation."""
+    content, target, rows = hashlib.sha256(), corpus / path, iter(groups)
+    first = next(rows)
+    with appearing(target) as partial, _writing(partial, first.schema) as writer:
+        for group in chain([first], rows):
+            writer.write_table(group, row_group_size=_GROUP_ROWS)
+            for row in group.select(INDEX.names).to_pylist():
+                content.update(canonical(row))
+    found = {"size_bytes": target.stat().st_size, "sha256": file_sha256(target), "content": content.hexdigest()}
+    return shard.model_copy(update={"path": path, "generation": generation, **found})
+
+
+def _writing(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    pixels = {field.name for field in pixel_fields(schema)}
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        write_page_checksum=True,
+        write_statistics=[name for name in schema.names if name not in pixels],
+    )
 
 
 def packing_folder(corpus: Path, tasks: Sequence[ShardTask], key: str) -> Path:

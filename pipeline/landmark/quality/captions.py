@@ -33,9 +33,10 @@ def captions(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
     for style in known.recipe.get("captions", ()):
         if row["labels"] and style not in styles:
             yield f"a {style} caption is missing", ""
-    for caption in row["captions"]:
-        lang = caption["lang"]
-        yield from _caption(caption, row, known.lexicons.get(lang) or lexicon(None, known.taxonomy, lang))
+    for name, judge in _JUDGES.items():
+        for one in row.get(name) or ():
+            words = known.lexicons.get(one["lang"]) or lexicon(None, known.taxonomy, one["lang"])
+            yield from judge(one, row, words)
 
 
 def _caption(caption: Row, row: Row, words: Lexicon) -> Iterator[Said]:
@@ -143,6 +144,54 @@ _BORNE_OUT: dict[str, Callable[[str, str, Row, Lexicon], Said | None]] = {
     "event": _event,
     "place": _place,
 }
+
+
+def _question(one: Row, row: Row, words: Lexicon) -> Iterator[Said]:
+    """The facts an answer rests on are the sample's, and the answer is theirs."""
+    answers = set()
+    for fact in one["evidence"]:
+        kind, _, value = fact.partition(":")
+        if kind not in _ANSWERS or not _ANSWERS[kind](value, row):
+            yield "an answer rests on no fact of the sample", f"{fact} for {one['question']!r}"
+        answers.add(kind not in ("absent", "looked_for"))
+    if one["kind"] == "presence" and words.language is not None:
+        asked = words.language.questions.presence
+        if one["answer"] != (asked.yes if answers == {True} else asked.no):
+            yield "an answer is not what the facts say", f"{one['answer']} to {one['question']!r}"
+
+
+def _hard_negative(one: Row, row: Row, words: Lexicon) -> Iterator[Said]:
+    """A hard negative names all the sample's classes but the one it falsifies, and none that a pixel shows."""
+    falsified, instead = (one[name].partition(":") for name in ("falsified", "instead"))
+    named = words.labels(one["text"], _names(row))
+    if falsified[0] == "label":
+        due = {*row["labels"], instead[2]} - {falsified[2]}
+        if instead[2] in dict(row["fractions"]) or named != due:
+            yield "a hard negative is not false in one class alone", f"{one['instead']} in {one['text']!r}"
+    elif extra := named - set(row["labels"]):
+        yield "a hard negative is not false in one fact alone", f"{', '.join(sorted(extra))} in {one['text']!r}"
+    if one["instead"] == one["falsified"]:
+        yield "a hard negative says what is so", one["instead"]
+
+
+_JUDGES: dict[str, Callable[[Row, Row, Lexicon], Iterator[Said]]] = {
+    "captions": _caption,
+    "questions": _question,
+    "hard_negatives": _hard_negative,
+}
+_ANSWERS: dict[str, Callable[[str, Row], bool]] = {
+    "label": lambda key, row: key in row["labels"],
+    "event": lambda id, row: any(one["id"] == id and _sayable(one) for one in row["events"]),
+    "absent": lambda key, row: bool(row["fractions"]) and key not in dict(row["fractions"]),
+    "looked_for": lambda key, row: any(one["in_aoi"] and one["fraction"] == 0 for one in row["events"]),
+    "more": lambda pair, row: _more(pair, row),
+    "share": lambda value, row: value.partition(":")[0] in row["labels"],
+}
+
+
+def _more(pair: str, row: Row) -> bool:
+    shares, (one, _, other) = dict(row["fractions"]), pair.partition(":")
+    return bool(shares.get(one, 0) > shares.get(other, 0))
 
 
 def _sayable(event: Row) -> bool:

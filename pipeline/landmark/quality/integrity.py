@@ -74,12 +74,20 @@ def shards(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     """No file lies among the shards that the manifest does not name; none is named twice."""
     said = evidence.manifest
     named = [*(one.path for one in said.shards), *(one.path for one in said.projections)]
+    past = [one for each in said.earlier for one in each.files]
+    earlier = {one.path: one for one in past}
     for name, times in Counter(named).items():
         if times > 1:
             yield Flag("a file is named twice in the manifest", name)
     for path in sorted((evidence.known.root / "shards").rglob("*")):
-        if path.is_file() and (name := path.relative_to(evidence.known.root).as_posix()) not in named:
+        if path.is_file() and (name := path.relative_to(evidence.known.root).as_posix()) not in {*named, *earlier}:
             yield Flag("a file lies among the shards that the manifest does not name", name)
+    for name, one in earlier.items():
+        path = evidence.known.root / name
+        if path.is_file() and (
+            path.stat().st_size != one.size_bytes or (evidence.whole and file_sha256(path) != one.sha256)
+        ):
+            yield Flag("a file of an earlier generation is not what was sealed", name)
 
 
 def index(evidence: Evidence, limits: Limits) -> Iterator[Flag]:

@@ -1,0 +1,308 @@
+"""A sealed corpus told anew: other thresholds or words over the same pixels, as one more generation of shards.
+
+What is said follows from cover and lock, so that neither the archive nor a label map is asked again.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import landmark
+from landmark import lockfile, pack
+from landmark.base.corpus import read_index
+from landmark.base.errors import InputError, InputsChanged, NotACorpus, Unsealed
+from landmark.base.files import parse
+from landmark.base.hashing import digest
+from landmark.base.manifest import Lock, Manifest, Shard, read_document
+from landmark.base.recipe import Recipe
+from landmark.base.schemas import runs, shard_schema
+from landmark.io.store import held, sweep, write_bytes
+from landmark.lockfile import Planned
+from landmark.run import Lost, MapUnits, Where, running
+from landmark.sealing import project
+from landmark.setting import Setting, without_archive
+from landmark.unit import rows_by_cell
+from landmark.wording import Facts, Image, Wording, labels, wording_of, words
+
+# All else a recipe says decides which pixels there are, or what maps say of them.
+MAY_CHANGE = (
+    "title",
+    "taxonomy",
+    "thresholds",
+    "captions",
+    "languages",
+    "captions_per_style",
+    "questions",
+    "hard_negatives",
+)
+_FOLDER = "recaptioning"
+_ID = ("id", "sensor", "datetime", "lon", "lat")
+_GROUND = ("cell", "period", "role", "event")
+
+
+@dataclass(frozen=True, slots=True)
+class Retold:
+    """What a recaptioning did, or would do.
+
+    Attributes:
+        changed: False where the corpus says all this already.
+        before: Samples that carry each label; `""` counts those without one.
+        after: The same, told anew.
+    """
+
+    manifest: Manifest
+    changed: bool
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewording:
+    """One shard to tell anew: its rows of the plan, and the cover of their cells."""
+
+    corpus: Path
+    shard: Shard
+    path: str
+    generation: int
+    schema: pa.Schema
+    plan: pa.Table
+    cover: pa.Table
+    wording: Wording
+
+
+def recipe_of(corpus: Path, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe of a corpus with some of its keys changed; `thresholds.default` is a key inside another.
+
+    Raises:
+        InputError: a key or a value the recipe does not know.
+        NotACorpus: no lock.
+    """
+    lock: Lock = read_document(Lock, corpus / "lock.json")
+    asked = json.loads(json.dumps(lock.recipe))
+    for name, value in changes.items():
+        *outer, last = name.split(".")
+        inner = asked
+        for key in outer:
+            inner = inner.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise InputError(f"--set {name}: `{key}` holds no keys")
+        inner[last] = value
+    return parse(Recipe, asked, "--set")
+
+
+def recaption(
+    corpus: Path,
+    recipe: Recipe,
+    where: Where,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Retold:
+    """Write a new generation of a sealed corpus: the same ids, order, splits and pixels, told by this recipe.
+
+    Interrupted, it goes on where it stopped; the manifest comes last, and no file of an earlier generation changes.
+
+    Raises:
+        NotACorpus: the folder is not sealed, or a shard of it is damaged.
+        InputError: the recipe differs in what only pixels or maps could tell.
+        Unsealed: a worker died on a shard; the corpus is as it was.
+    """
+    read_document(Manifest, corpus / "corpus.json")
+    with held(corpus):
+        manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
+        planned = _planned(corpus)
+        _refuse(planned.lock, recipe)
+        setting = without_archive(recipe, planned.lock.catalog)
+        said = {"recipe": recipe.asked(), "recipe_digest": recipe.digest, "rules": setting.rules}
+        lock = planned.lock.model_copy(update=said)
+        before, changed = _carried(corpus, manifest), lock.digest != manifest.lock_digest
+        if dry_run:
+            return Retold(manifest, changed, before, _would_carry(corpus, manifest, planned, setting))
+        with running(where) as map_units:
+            if changed:
+                manifest = _written(
+                    corpus, manifest, Planned(lock, planned.plan, planned.cover), setting, map_units, progress
+                )
+            manifest = _projected(corpus, manifest, map_units, progress)
+        return Retold(manifest, changed, before, _carried(corpus, manifest))
+
+
+def reword(task: Rewording) -> Shard:
+    """Tell a shard's samples anew. Runs where units run.
+
+    Raises:
+        NotACorpus: the shard is damaged.
+    """
+    facts, plan = task.wording.facts(task.cover), {row["id"]: row for row in task.plan.to_pylist()}
+    try:
+        with pq.ParquetFile(task.corpus / task.shard.path, page_checksum_verification=True) as file:
+            groups = (_told(file.read_row_group(number), task, facts, plan) for number in range(file.num_row_groups))
+            return pack.rewrite_shard(task.corpus, task.shard, task.path, groups, generation=task.generation)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise NotACorpus(f"{task.corpus / task.shard.path} is damaged: {error}") from error
+
+
+def _told(group: pa.Table, task: Rewording, facts: Facts, plan: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    """A row group with other words; its pixels, and all that is known of the images, are passed on as they are."""
+    rows = [
+        words(_image(row, plan[row["id"]]), facts.of(plan[row["id"]]["cell"], plan[row["id"]]["period"]), task.wording)
+        for row in group.select(_ID).to_pylist()
+    ]
+    columns = []
+    for field in task.schema:
+        if field.name in rows[0]:
+            columns.append(pa.array([row[field.name] for row in rows], field.type))
+        elif field.name in group.column_names:
+            columns.append(group[field.name].combine_chunks().cast(field.type))
+        else:
+            columns.append(pa.nulls(group.num_rows, field.type))
+    return pa.table(columns, schema=task.schema)
+
+
+def _image(row: Mapping[str, Any], planned: Mapping[str, Any]) -> Image:
+    far_from = planned.get("event") if planned.get("role") == "far" else None
+    return Image(row["id"], row["sensor"], row["datetime"], row["lon"], row["lat"], far_from)
+
+
+def _planned(corpus: Path) -> Planned:
+    planned = lockfile.read_plan(corpus)
+    if planned is None:
+        raise InputsChanged(f"{corpus / 'lock.json'} is gone: without it nobody knows what the cover's numbers mean")
+    return planned
+
+
+def _refuse(lock: Lock, recipe: Recipe) -> None:
+    """Refuse what cannot be told without pixels or maps."""
+    then, now = parse(Recipe, lock.recipe, "lock.json").asked(), recipe.asked()
+    if other := [key for key in now if now[key] != then.get(key) and key not in MAY_CHANGE]:
+        raise InputError(
+            f"a recaptioning cannot change {', '.join(f'`{key}`' for key in other)}: that needs the archive or the"
+            f" label maps; put it back, or build anew. It can change {', '.join(f'`{key}`' for key in MAY_CHANGE)}"
+        )
+
+
+def _carried(corpus: Path, manifest: Manifest) -> dict[str, int]:
+    index = read_index(corpus, manifest)
+    if index is None:
+        raise NotACorpus(f"{corpus / 'index.parquet'} is missing; `landmark build` rewrites it")
+    return _counts(index["labels"].to_pylist(), manifest)
+
+
+def _would_carry(corpus: Path, manifest: Manifest, planned: Planned, setting: Setting) -> dict[str, int]:
+    index, wording = read_index(corpus, manifest), wording_of(planned, setting)
+    assert index is not None, "its labels were counted"
+    facts, plan = wording.facts(planned.cover), {row["id"]: row for row in _ground(planned.plan).to_pylist()}
+    told = []
+    for row in index.select(_ID).to_pylist():
+        where = plan[row["id"]]
+        told.append(labels(_image(row, where), facts.of(where["cell"], where["period"]), wording))
+    return _counts(told, manifest)
+
+
+def _counts(carried: Sequence[Sequence[str]], manifest: Manifest) -> dict[str, int]:
+    found = Counter(key for row in carried for key in row)
+    counts = {key: found[key] for key in manifest.taxonomy.classes if found[key]}
+    return (
+        counts
+        | {key: count for key, count in sorted(found.items()) if key not in counts}
+        | {"": sum(not row for row in carried)}
+    )
+
+
+def _written(
+    corpus: Path,
+    manifest: Manifest,
+    planned: Planned,
+    setting: Setting,
+    map_units: MapUnits[Rewording, Shard],
+    progress: Callable[[str, int, int], None],
+) -> Manifest:
+    """Every shard of the new generation, then lock, documents and manifest."""
+    generation = 1 + max(shard.generation for shard in manifest.shards)
+    targets = {shard.path: _target(shard, generation) for shard in manifest.shards}
+    notes = _notes(corpus, digest([landmark.__version__, manifest.content, planned.lock.digest]), targets.values())
+    done = {path: found for path, target in targets.items() if (found := _noted(corpus, notes, target)) is not None}
+    pending = [shard for shard in manifest.shards if shard.path not in done]
+    for task, result in map_units(reword, _tasks(corpus, pending, generation, planned, setting)):
+        if isinstance(result, Lost):
+            raise Unsealed(f"{task.path} could not be written: {result.detail}; run again to resume")
+        done[task.shard.path] = result
+        write_bytes(notes / f"{PurePosixPath(task.path).stem}.json", result.model_dump_json().encode())
+        progress("words", len(done), len(targets))
+    write_bytes(corpus / "lock.json", planned.lock.model_dump_json(indent=1).encode())
+    told = pack.rewrite_documents(
+        corpus,
+        manifest,
+        [done[shard.path] for shard in manifest.shards],
+        title=setting.recipe.title,
+        lock=planned.lock,
+        taxonomy=setting.meaning.taxonomy,
+        grammar=setting.grammar.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        attributions=setting.attributions,
+        version=landmark.__version__,
+    )
+    shutil.rmtree(corpus / _FOLDER)
+    return told
+
+
+def _tasks(
+    corpus: Path, shards: Sequence[Shard], generation: int, planned: Planned, setting: Setting
+) -> Iterator[Rewording]:
+    wording, cover_rows = wording_of(planned, setting), rows_by_cell(planned.cover)
+    plan = planned.plan.sort_by([(name, "ascending") for name in ("sensor", "split", "shard")])
+    keys = list(zip(*(plan[name].to_pylist() for name in ("sensor", "split", "shard")), strict=True))
+    stretch = {keys[start]: (start, end) for start, end in runs(keys)}
+    for shard in shards:
+        start, end = stretch[shard.sensor, shard.split, shard.k]
+        rows = _ground(plan.slice(start, end - start))
+        touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
+        cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
+        schema = shard_schema(setting.sensors[shard.sensor], setting.recipe.patch_px)
+        yield Rewording(corpus, shard, _target(shard, generation), generation, schema, rows, cover, wording)
+
+
+def _ground(plan: pa.Table) -> pa.Table:
+    """Which cover a sample stands on; plans made before there were events say nothing of them."""
+    return plan.select(["id", *(name for name in _GROUND if name in plan.column_names)])
+
+
+def _target(shard: Shard, generation: int) -> str:
+    return f"shards/g{generation:04d}/{PurePosixPath(shard.path).name}"
+
+
+def _notes(corpus: Path, key: str, targets: Iterable[str]) -> Path:
+    """The folder where written shards are noted, with that of the shards cleared of what no note of it names."""
+    notes, named = corpus / _FOLDER / key, {corpus / target for target in targets}
+    notes.mkdir(parents=True, exist_ok=True)
+    for folder in {path.parent for path in named}:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        for path in folder.iterdir():
+            if path not in named or not (notes / f"{path.stem}.json").is_file():
+                path.unlink()
+    return notes
+
+
+def _noted(corpus: Path, notes: Path, target: str) -> Shard | None:
+    note = notes / f"{PurePosixPath(target).stem}.json"
+    if not note.is_file() or not (corpus / target).is_file():
+        return None
+    return Shard.model_validate_json(note.read_bytes())
+
+
+def _projected(
+    corpus: Path, manifest: Manifest, map_units: MapUnits[Any, Any], progress: Callable[[str, int, int], None]
+) -> Manifest:
+    """The .tar files again, where this generation or the one before it has some."""
+    if not manifest.projections and not (manifest.earlier and manifest.earlier[-1].projections):
+        return manifest
+    tasks = pack.tar_tasks(corpus, manifest, every=True)
+    return project(corpus, manifest, tasks, map_units, progress=progress) if tasks else manifest

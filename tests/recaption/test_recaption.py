@@ -1,0 +1,227 @@
+"""A corpus told anew: the same samples and pixels, no archive, whatever interrupts it."""
+
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import landmark
+from landmark import quality
+from landmark.base.errors import Busy, InputError, NotACorpus
+from landmark.base.manifest import Manifest, read_document
+from landmark.base.recipe import load_recipe
+from landmark.build import Request, build
+from landmark.io.store import held
+from landmark.recaptioning import recaption, recipe_of
+from landmark.run import Where
+from tests.recaption.conftest import MORE, SERIAL, written
+
+
+def files(folder):
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def told(corpus, **changes):
+    return recaption(corpus, recipe_of(corpus, changes), SERIAL)
+
+
+def rows(corpus):
+    manifest = read_document(Manifest, corpus / "corpus.json")
+    return [row for shard in manifest.shards for row in pq.read_table(corpus / shard.path).to_pylist()]
+
+
+def test_ids_order_splits_and_pixels_stay_and_no_old_file_changes(corpus):
+    before, old = rows(corpus), files(corpus / "shards")
+    shift = told(corpus, **{"thresholds.default": 15})
+    after = rows(corpus)
+    words = {"labels", "captions"}
+    for one, other in zip(before, after, strict=True):
+        assert {key: value for key, value in one.items() if key not in words} == {
+            key: value for key, value in other.items() if key not in words
+        }
+        assert set(other["labels"]) == {key for key, share in other["fractions"] if share >= 0.15}
+    assert {name: digest for name, digest in files(corpus / "shards").items() if name.startswith("g0000/")} == old
+    assert shift.changed and shift.before != shift.after
+    assert shift.after[""] == sum(not row["labels"] for row in after)
+
+
+def test_what_is_told_anew_is_what_a_build_of_that_recipe_tells(corpus, sealed):
+    told(corpus, **MORE)
+    assert rows(corpus) == rows(sealed / "more")
+    mine, theirs = (read_document(Manifest, each / "corpus.json") for each in (corpus, sealed / "more"))
+    same = ("recipe_digest", "lock_digest", "ids", "labels", "queries", "statistics", "grammar", "taxonomy", "licences")
+    assert {name: getattr(mine, name) for name in same} == {name: getattr(theirs, name) for name in same}
+    assert [one.content for one in mine.shards] == [one.content for one in theirs.shards]
+    assert [one.sha256 for one in mine.shards] == [one.sha256 for one in theirs.shards]
+
+
+def test_no_raster_is_opened(corpus, monkeypatch):
+    import rasterio
+
+    def refused(*_, **__):
+        raise AssertionError("a raster was opened")
+
+    monkeypatch.setattr(rasterio, "open", refused)
+    assert told(corpus, **{"thresholds.default": 9}).changed
+
+
+def test_the_reader_the_gate_and_the_build_take_the_new_generation(corpus, tmp_path):
+    told(corpus, **MORE)
+    opened = landmark.open(corpus)
+    assert {one["lang"] for one in next(iter(opened)).captions} == {"en", "fr", "es"}
+    report = quality.check(corpus, quality.load_rules(None), where=SERIAL)
+    assert [one.what for one in report.findings() if one.severity == "error"] == []
+    stood = files(corpus)
+    manifest = build(Request(load_recipe(str(written(tmp_path, **MORE))), corpus, SERIAL))
+    assert manifest == opened.manifest and files(corpus) == stood
+
+
+def test_generations_follow_one_another_and_the_gate_knows_them_all(corpus):
+    told(corpus, **{"thresholds.default": 10})
+    told(corpus, languages=["fr"])
+    manifest = landmark.open(corpus).manifest
+    assert {one.generation for one in manifest.shards} == {2}
+    assert [{shard.generation for shard in one.shards} for one in manifest.earlier] == [{0}, {1}]
+    assert load_recipe_of(corpus)["thresholds"]["default"] == 10
+    strays = "a file lies among the shards that the manifest does not name"
+    assert strays not in {one.what for one in quality.check(corpus, quality.load_rules(None), where=SERIAL).findings()}
+    spoiled = corpus / manifest.earlier[0].shards[0].path
+    spoiled.write_bytes(spoiled.read_bytes() + b"x")
+    found = {one.what for one in quality.check(corpus, quality.load_rules(None), where=SERIAL).findings()}
+    assert "a file of an earlier generation is not what was sealed" in found
+    for shard in manifest.earlier[1].shards:
+        (corpus / shard.path).unlink()
+    assert "a shard is missing" not in found
+
+
+def load_recipe_of(corpus):
+    return json.loads((corpus / "lock.json").read_text())["recipe"]
+
+
+def test_nothing_to_change_changes_nothing(corpus):
+    stood = files(corpus)
+    assert not told(corpus).changed and files(corpus) == stood
+    told(corpus, **{"thresholds.default": 10})
+    stood = files(corpus)
+    assert not told(corpus, **{"thresholds.default": 10}).changed and files(corpus) == stood
+
+
+def test_a_dry_run_tells_and_writes_nothing(corpus, landmark):
+    stood = files(corpus)
+    code, out, _ = landmark("recaption", corpus, "--set", "thresholds.default=15", "--dry-run", "--workers", 0)
+    assert code == 0 and "nothing was written" in out and files(corpus) == stood
+    real = told(corpus, **{"thresholds.default": 15})
+    for key, count in real.after.items():
+        assert f"→ {count:>7}" in next(line for line in out.splitlines() if line.startswith(key or "no label"))
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from landmark import recaptioning as work
+from landmark.run import Where
+from tests.recaption.conftest import MORE, SERIAL, written
+corpus, stage = Path(sys.argv[1]), sys.argv[2]
+calls = 0
+def killing(name):
+    def die(*_, **__):
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(work if name == "reword" else work.pack, name, die)
+if stage == "second":
+    true = work.reword
+    def reword(task):
+        global calls
+        calls += 1
+        if calls == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return true(task)
+    work.reword = reword
+else:
+    killing(stage)
+work.recaption(corpus, work.recipe_of(corpus, {"thresholds.default": 10}), Where())
+"""
+
+
+@pytest.mark.parametrize("stage", ["reword", "second", "rewrite_documents"])
+def test_killed_and_run_again_gives_the_same(corpus, sealed, tmp_path, stage):
+    shutil.copytree(sealed / "plain", tmp_path / "whole")
+    told(tmp_path / "whole", **{"thresholds.default": 10})
+    ended = subprocess.run([sys.executable, "-c", _KILLED, str(corpus), stage], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert landmark.open(corpus).manifest == landmark.open(sealed / "plain").manifest
+    assert told(corpus, **{"thresholds.default": 10}).changed
+    assert files(corpus) == files(tmp_path / "whole")
+
+
+def test_what_another_recaptioning_left_behind_is_written_over(corpus, sealed, tmp_path):
+    shutil.copytree(sealed / "plain", tmp_path / "whole")
+    told(tmp_path / "whole", languages=["es"])
+    subprocess.run([sys.executable, "-c", _KILLED, str(corpus), "rewrite_documents"], check=False)
+    told(corpus, languages=["es"], **{"thresholds.default": 5})
+    assert files(corpus) == files(tmp_path / "whole")
+
+
+def test_a_second_writer_is_kept_out(corpus):
+    stood = files(corpus)
+    with held(corpus), pytest.raises(Busy):
+        told(corpus, **{"thresholds.default": 10})
+    assert files(corpus) == stood
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"patch_px": 60}, "cannot change `patch_px`: that needs the archive or the label maps"),
+        ({"labels": [{"source": "worldcover"}]}, "cannot change `labels`"),
+        ({"sampling.seed": 4}, "cannot change `sampling`"),
+        ({"thresholds.trees": 4}, "unknown key `thresholds.trees`"),
+        ({"thresholds.classes": {"wood": 4}}, "no such class"),
+        ({"captions": ["haiku"]}, "no style 'haiku'"),
+        ({"name.first": 4}, "`name` holds no keys"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_by_name(corpus, changes, what):
+    stood = files(corpus)
+    with pytest.raises(InputError, match=what):
+        told(corpus, **changes)
+    assert files(corpus) == stood
+
+
+def test_a_folder_that_is_no_corpus_stays_as_it_is(tmp_path):
+    with pytest.raises(NotACorpus):
+        recipe_of(tmp_path / "none", {})
+    assert not (tmp_path / "none").exists()
+
+
+def test_projections_are_made_again(corpus, tmp_path):
+    recipe = written(tmp_path, output={"shard_mb": 2, "formats": ["parquet", "webdataset"]})
+    build(Request(load_recipe(str(recipe)), corpus, SERIAL))
+    told(corpus, **{"thresholds.default": 10})
+    manifest = landmark.open(corpus).manifest
+    assert [one.shard for one in manifest.projections] == [one.path for one in manifest.shards]
+    assert all((corpus / one.path).is_file() for one in [*manifest.projections, *manifest.earlier[0].projections])
+
+
+def test_workers_change_no_byte(corpus, sealed, tmp_path):
+    shutil.copytree(sealed / "plain", tmp_path / "other")
+    told(corpus, **MORE)
+    recaption(tmp_path / "other", recipe_of(tmp_path / "other", MORE), Where(2))
+    assert files(corpus) == files(tmp_path / "other")
+
+
+def test_a_recipe_on_disk_tells_it_too(corpus, landmark, tmp_path):
+    recipe = written(tmp_path, thresholds={"default": 12})
+    code, out, err = landmark("recaption", corpus, "--recipe", recipe, "--workers", 0, "--json")
+    assert code == 0, err
+    assert json.loads(out)["generation"] == 1 and json.loads(out)["changed"]
+    code, out, _ = landmark("recaption", corpus, "--recipe", recipe, "--workers", 0)
+    assert (code, out) == (0, "nothing to change: the corpus says all this already\n")
+    assert landmark("recaption", corpus, "--set", "thresholds")[0] == 2
+    assert isinstance(Path(recipe), Path)
