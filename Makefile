@@ -36,11 +36,12 @@ bench: .venv/run ## Plant every known defect into the demo, one by one, and see 
 services: ## Install what the tests of STAC APIs and signed hrefs start: PostgreSQL + PostGIS, Azurite
 	tests/services/install.sh
 
-lint: .venv/dev ## Check code, types and the direction of imports
+lint: .venv/dev ## Check code, types, the direction of imports, and every taxonomy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/landmark taxonomy check
 
 clean: ## Remove the virtual environment and caches; corpora stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,6 +1,5 @@
 """Recipe → plan and lock: catalog, cells, cover and draw, in that order."""
 
-import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from landmark import cells, cover, draw, imagery, lockfile
 from landmark.base.archive import Acquisition, LabelRaster
 from landmark.base.errors import InputError, NoCoverage
 from landmark.base.events import Event
-from landmark.base.ground import Happenings
 from landmark.base.outcomes import Outcome, Reason, ledger_table
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import CLEAR
-from landmark.catalog import Window, search
+from landmark.catalog import search
+from landmark.happening import events_of, happenings, windows
 from landmark.lockfile import Planned
 from landmark.run import Lost, MapUnits
 from landmark.setting import Setting
@@ -35,14 +34,14 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
     Raises:
         LandmarkError: nothing found, nothing covered, or an input cannot be understood; `out` is untouched then.
     """
-    recipe, happening = setting.recipe, _happening(setting)
+    recipe, happening = setting.recipe, events_of(setting)
     found = search(
         setting.document,
         recipe,
         provider=setting.provider,
         crosswalks=setting.meaning.crosswalks,
         files=setting.label_files,
-        windows=_windows(happening, recipe),
+        windows=windows(happening, recipe),
     )
     log.info("found %d acquisitions and %d label maps", len(found.acquisitions), len(found.labels))
     grids = _grids(setting, found.acquisitions, map_units, progress)
@@ -54,9 +53,10 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         )
     periods = sorted({recipe.time.period_of(one.moment) for one in acquisitions})
     measured = _measure(setting, sampled.cells, found.labels, periods, happening, map_units, progress)
-    knowing = setting.knowing(_happenings(setting, happening, measured))
+    knowing = setting.knowing(happenings(setting, happening, measured.marks))
     facts = knowing.meaning.fold(measured.table)
     selection = draw.select(sampled.cells, facts, recipe.sampling, seed=recipe.sampling.seed)
+    told = _told(selection, sampled.cells, acquisitions, setting)
     sampled = sampled.only(selection.keep)
     choices = draw.choices(sampled.cells, acquisitions, recipe, setting.sensors)
     if recipe.around_events is not None:
@@ -86,48 +86,21 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         marks=measured.marks,
         considered=drawn.considered,
         proof=drawn.proof,
-        meaning=selection.told() if recipe.sampling.by_meaning else {},
+        meaning=told,
         findings=[*setting.events.notes, *grids.findings, *unread],
     )
 
 
-def _happening(setting: Setting) -> tuple[Event, ...]:
-    """The events that meet the recipe's region; to go round them, they must meet its time as well.
-
-    Raises:
-        NoCoverage: there are none to go round.
-    """
-    recipe = setting.recipe
-    region, wish = recipe.region.geometry, recipe.around_events
-    shapely.prepare(region)
-    meeting = tuple(one for one in setting.events.events if any(part.shape.intersects(region) for part in one.parts))
-    if wish is None:
-        return meeting
-    in_time = tuple(
-        one for one in meeting if one.start.date() <= recipe.time.end and one.end.date() >= recipe.time.start
-    )
-    if not in_time:
-        raise NoCoverage(
-            f"{recipe.name}: none of {len(setting.events.events)} events meets region and time;"
-            " `landmark events show` tells where and when they are"
-        )
-    return in_time
-
-
-def _windows(events: Sequence[Event], recipe: Recipe) -> list[Window]:
-    """Where and when to look for images round events; none where the recipe looks everywhere."""
-    wish, region = recipe.around_events, recipe.region.geometry
-    if wish is None:
-        return []
-    day = dt.timedelta(days=1)
-    return [
-        Window(
-            one.surroundings(wish.far_km).intersection(region),
-            max((one.start - wish.before_days * day).date(), recipe.time.start),
-            min((one.end + wish.after_days * day).date(), recipe.time.end),
-        )
-        for one in events
-    ]
+def _told(
+    selection: draw.Selection, cells: pa.Table, acquisitions: Sequence[Acquisition], setting: Setting
+) -> dict[str, Any]:
+    """What choosing by meaning did to the classes, and what the candidates would cost if all of them were kept."""
+    recipe, sensors = setting.recipe, setting.sensors
+    if recipe.sampling.by_meaning is None:
+        return {}
+    offered = draw.choices(cells, acquisitions, recipe, sensors)
+    whole = draw.amplification(offered, recipe, provider=setting.provider, sensors=sensors)
+    return {**selection.told(), "amplification_of_all": round(whole, 3)}
 
 
 def _cells(setting: Setting, acquisitions: Sequence[Acquisition], events: Sequence[Event]) -> pa.Table:
@@ -135,15 +108,9 @@ def _cells(setting: Setting, acquisitions: Sequence[Acquisition], events: Sequen
     recipe = setting.recipe
     region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in acquisitions]))
     if recipe.around_events is not None:
-        region = region.intersection(shapely.union_all([window.region for window in _windows(events, recipe)]))
+        region = region.intersection(shapely.union_all([window.region for window in windows(events, recipe)]))
     size = {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
     return cells.utm_cells(region, **size) if recipe.grid == "utm" else cells.source_cells(acquisitions, region, **size)
-
-
-def _happenings(setting: Setting, events: Sequence[Event], measured: cover.Cover) -> Happenings | None:
-    if setting.event_types is None:
-        return None
-    return Happenings({one.id: one for one in events}, setting.event_types.types, measured.marks)
 
 
 def estimate(planned: Planned, setting: Setting) -> draw.Estimate:

@@ -21,8 +21,8 @@ from landmark.base.errors import EmptySearch, NoCoverage
 from landmark.base.files import Strict
 from landmark.base.hashing import ranks
 from landmark.base.manifest import Lock, Manifest, read_document
-from landmark.base.recipe import Recipe, TimeRange
-from landmark.base.region import Region
+from landmark.base.recipe import Recipe
+from landmark.base.region import Region, TimeRange
 from landmark.io.store import held, write_bytes
 from landmark.view import page
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from landmark.base.errors import InputError, NotACorpus
 from landmark.base.files import load
-from landmark.base.recipe import TimeRange, load_recipe
+from landmark.base.recipe import load_recipe
+from landmark.base.region import TimeRange
 from landmark.base.taxonomy import Taxonomy
 from landmark.build import Request, plan
 from landmark.labels import export_script

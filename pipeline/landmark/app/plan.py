@@ -80,7 +80,10 @@ def _meaning(told: dict[str, Any]) -> list[str]:
     if not told:
         return []
     skipped = ", ".join(f"{count} {reason}" for reason, count in told["skipped"].items()) or "none"
-    lines = [f"by meaning    {told['chosen']} of {told['candidates']} candidate cells  (not: {skipped})"]
+    lines = [
+        f"by meaning    {told['chosen']} of {told['candidates']} candidate cells  (not: {skipped});"
+        f" with all of them {told['amplification_of_all']:.1f} bytes for each byte kept"
+    ]
     for key, before in told["before"].items():
         after = told["after"].get(key, 0)
         pct, then_pct = 100 * before / max(told["candidates"], 1), 100 * after / max(told["chosen"], 1)

@@ -3,7 +3,6 @@
 Resolved (region, sensors, limit) it has a digest, and the digest names the corpus.
 """
 
-import datetime as dt
 import math
 import re
 from collections.abc import Sequence
@@ -18,37 +17,10 @@ from landmark.base.files import Strict, find, load, parse, read
 from landmark.base.hashing import digest
 from landmark.base.labels import Labels, present, with_given
 from landmark.base.profiles import Provider, SensorName
-from landmark.base.region import Region, resolved
-from landmark.base.wanted import Meaningful
+from landmark.base.region import Region, TimeRange, resolved
+from landmark.base.wanted import Around, Meaningful
 
 SPLITS = ("train", "val", "test")
-_FIRST, _LAST = dt.date(1970, 1, 1), dt.date(2999, 12, 31)
-
-
-class TimeRange(Strict):
-    """When. A sample is chosen per cell and period."""
-
-    start: dt.date = Field(ge=_FIRST, le=_LAST, description="First day")
-    end: dt.date = Field(ge=_FIRST, le=_LAST, description="Last day, included")
-    period: Literal["year", "month"] = Field("year", description="Calendar unit within which one acquisition is chosen")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "TimeRange":
-        if self.end < self.start:
-            raise ValueError(f"end {self.end} is before start {self.start}")
-        return self
-
-    def period_of(self, moment: dt.date) -> str:
-        """`2021` or `2021-06`."""
-        return f"{moment:%Y}" if self.period == "year" else f"{moment:%Y-%m}"
-
-    def span(self, period: str) -> tuple[dt.datetime, dt.datetime]:
-        """First and last moment of a period that lie in the recipe's time, UTC."""
-        year, month = int(period[:4]), int(period[5:] or 0)
-        first = dt.date(year, month or 1, 1)
-        after = dt.date(year + 1, 1, 1) if month in (0, 12) else dt.date(year, month + 1, 1)
-        start = dt.datetime.combine(max(first, self.start), dt.time.min, dt.UTC)
-        return start, dt.datetime.combine(min(after - dt.timedelta(days=1), self.end), dt.time.max, dt.UTC)
 
 
 class Clouds(Strict):
@@ -73,20 +45,6 @@ class Sampling(Strict):
         """Cells to draw whole clusters for; None is all."""
         factor = 1 if self.by_meaning is None else self.by_meaning.candidates
         return None if self.cells is None else math.ceil(self.cells * factor)
-
-
-class Around(Strict):
-    """Chips round events, in place of chips over the region; numbers are cells per event, as far as there are."""
-
-    affected: int = Field(12, ge=0, description="Cells the event's class is said of (or that lie near an epicentre)")
-    before: bool = Field(
-        True, description="With each of these the nearest image before it, of the same sensor and orbit direction"
-    )
-    spared: int = Field(4, ge=0, description="Cells that were looked at whole and show nothing of the event")
-    far: int = Field(4, ge=0, description="Cells of the same acquisitions on the ground of no event")
-    far_km: float = Field(15, gt=0, description="How far from the event's ground they may lie")
-    before_days: int = Field(90, ge=1, description="How long before the event an image may be taken")
-    after_days: int = Field(60, ge=0, description="How long after its end")
 
 
 class Thresholds(Strict):

@@ -1,8 +1,9 @@
-"""Where a recipe looks: boxes or a polygon, in degrees of EPSG:4326."""
+"""Where and when a recipe looks: boxes or a polygon, in degrees of EPSG:4326; first and last day."""
 
+import datetime as dt
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import shapely
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +11,8 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.base.errors import InputError
 from landmark.base.files import Strict
+
+_FIRST, _LAST = dt.date(1970, 1, 1), dt.date(2999, 12, 31)
 
 
 class Region(Strict):
@@ -51,6 +54,32 @@ class Region(Strict):
         if self.bbox is not None:
             return shapely.union_all([part for box in self.bbox for part in _boxes(*box)])
         return _area(self.geojson if self.geojson is not None else {}, "region")
+
+
+class TimeRange(Strict):
+    """When. A sample is chosen per cell and period."""
+
+    start: dt.date = Field(ge=_FIRST, le=_LAST, description="First day")
+    end: dt.date = Field(ge=_FIRST, le=_LAST, description="Last day, included")
+    period: Literal["year", "month"] = Field("year", description="Calendar unit within which one acquisition is chosen")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TimeRange":
+        if self.end < self.start:
+            raise ValueError(f"end {self.end} is before start {self.start}")
+        return self
+
+    def period_of(self, moment: dt.date) -> str:
+        """`2021` or `2021-06`."""
+        return f"{moment:%Y}" if self.period == "year" else f"{moment:%Y-%m}"
+
+    def span(self, period: str) -> tuple[dt.datetime, dt.datetime]:
+        """First and last moment of a period that lie in the recipe's time, UTC."""
+        year, month = int(period[:4]), int(period[5:] or 0)
+        first = dt.date(year, month or 1, 1)
+        after = dt.date(year + 1, 1, 1) if month in (0, 12) else dt.date(year, month + 1, 1)
+        start = dt.datetime.combine(max(first, self.start), dt.time.min, dt.UTC)
+        return start, dt.datetime.combine(min(after - dt.timedelta(days=1), self.end), dt.time.max, dt.UTC)
 
 
 def resolved(region: Region, path: Path) -> Region:

@@ -1,4 +1,4 @@
-"""What a recipe wants the ground of its cells to be, beyond their being there."""
+"""What a recipe wants the ground of its cells to be: round events, or chosen by what lies there."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -10,6 +10,20 @@ from landmark.base.files import Strict
 Percent = Annotated[float, Field(gt=0, le=100)]
 Number = Annotated[int, Field(ge=0)]
 _DEFAULT = "default"
+
+
+class Around(Strict):
+    """Chips round events, in place of chips over the region; numbers are cells per event, as far as there are."""
+
+    affected: int = Field(12, ge=0, description="Cells the event's class is said of (or that lie near an epicentre)")
+    before: bool = Field(
+        True, description="With each of these the nearest image before it, of the same sensor and orbit direction"
+    )
+    spared: int = Field(4, ge=0, description="Cells that were looked at whole and show nothing of the event")
+    far: int = Field(4, ge=0, description="Cells of the same acquisitions on the ground of no event")
+    far_km: float = Field(15, gt=0, description="How far from the event's ground they may lie")
+    before_days: int = Field(90, ge=1, description="How long before the event an image may be taken")
+    after_days: int = Field(60, ge=0, description="How long after its end")
 
 
 class Meaningful(Strict):

@@ -6,12 +6,13 @@ Pure functions of tables; after this room nothing chooses.
 from landmark.draw.around import around
 from landmark.draw.choosing import choices, shortlist
 from landmark.draw.distance import gaps_below
-from landmark.draw.estimate import Estimate, estimate
+from landmark.draw.estimate import Estimate, amplification, estimate
 from landmark.draw.meaning import Selection, select
 from landmark.draw.plan import Drawn, draw
 from landmark.draw.sample import Sampled, sample
 
 __all__ = [
+    "amplification",
     "around",
     "choices",
     "draw",

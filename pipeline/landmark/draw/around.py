@@ -16,7 +16,8 @@ from landmark.base.events import Event, EventType, phase_of
 from landmark.base.ground import Ground, Happenings
 from landmark.base.hashing import ranks
 from landmark.base.meaning import Fractions, Meaning
-from landmark.base.recipe import Around, Recipe
+from landmark.base.recipe import Recipe
+from landmark.base.wanted import Around
 from landmark.draw.choosing import Choices, Seen, choose, kept_clear
 
 AFFECTED, BEFORE, SPARED, FAR = ROLES = ("affected", "before", "spared", "far")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from landmark.base.archive import Acquisition
 from landmark.base.profiles import Imagery, Provider, Sensor
 from landmark.base.recipe import Recipe
+from landmark.draw.choosing import Choices, Seen, choose
 
 # What zstd-1 makes of real pixels, and what the other columns of a row take.
 _PACKED = 0.76
@@ -67,6 +68,19 @@ def estimate(
         corpus_bytes=int(_PACKED * raw) + _ROW_BYTES * plan.num_rows + tars,
         staging_bytes=raw + _ROW_BYTES * plan.num_rows,
     )
+
+
+def amplification(of: Choices, recipe: Recipe, *, provider: Provider, sensors: Mapping[str, Sensor]) -> float:
+    """Bytes fetched for each byte kept, if one image of each sensor were taken in every cell and slot."""
+    nothing = np.full(len(of.cell), np.nan)
+    looked, chosen = Seen(nothing, nothing), np.empty(0, np.int64)
+    for name in sorted(recipe.sensors, reverse=True):
+        chosen = np.concatenate([chosen, choose(of, name, looked, chosen, recipe)])
+    known = {one.id: one for one in of.acquisitions}
+    taken, names = of.cells.take(of.cell[chosen]), pa.array(list(known)).take(pa.array(of.acquisition[chosen]))
+    sensor = [of.acquisitions[row].sensor for row in of.acquisition[chosen].tolist()]
+    plan = pa.table({"acquisition": pa.chunked_array([names]), "x": taken["x"], "y": taken["y"], "sensor": sensor})
+    return estimate(plan, known, recipe, provider=provider, sensors=sensors).amplification
 
 
 def _layers(sensor: Sensor) -> Sequence[tuple[int, int]]:

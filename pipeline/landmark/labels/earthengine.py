@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from landmark.base.errors import InputError, NotACorpus
-from landmark.base.recipe import TimeRange
+from landmark.base.region import TimeRange
 from landmark.io.store import write_bytes
 from landmark.lockfile import read_plan
 

@@ -24,6 +24,7 @@ LAYERS = {  # until 2020, and since
 }  # fmt: skip
 MAPS = {"DEL": "Delineation", "GRA": "Grading"}
 UNSAID = "Not Applicable"
+AROUND_M = 700  # how far mappers look beyond what they find
 
 
 class Table(NamedTuple):
@@ -75,7 +76,7 @@ def publish(zones: list[Zone], out: Path) -> None:
 def _areas(facts: dict[str, Any], zones: list[Zone]) -> Iterator[Area]:
     for number, locality, what in facts["areas"]:
         strike = None if isinstance(what, list) else strikes()[what]
-        epsg, u, v, half_m = (strike.epsg, *strike.at, strike.reach_m + 100) if strike else what
+        epsg, u, v, half_m = (strike.epsg, *strike.at, strike.reach_m + AROUND_M) if strike else what
         zone = next(zone for zone in zones if zone.epsg == epsg)
         (outline,) = degrees([square(zone, (u, v), half_m)], epsg)
         yield Area(number, locality, strike, chart(strike, zones) if strike else None, outline)
