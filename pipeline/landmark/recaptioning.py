@@ -193,7 +193,7 @@ def _carried(corpus: Path, manifest: Manifest) -> dict[str, int]:
     index = read_index(corpus, manifest)
     if index is None:
         raise NotACorpus(f"{corpus / 'index.parquet'} is missing; `landmark build` rewrites it")
-    return _counts(index["labels"].to_pylist(), manifest)
+    return _counts(index["labels"].to_pylist())
 
 
 def _would_carry(corpus: Path, manifest: Manifest, planned: Planned, setting: Setting) -> dict[str, int]:
@@ -204,17 +204,12 @@ def _would_carry(corpus: Path, manifest: Manifest, planned: Planned, setting: Se
     for row in index.select(_ID).to_pylist():
         where = plan[row["id"]]
         told.append(labels(_image(row, where), facts.of(where["cell"], where["period"]), wording))
-    return _counts(told, manifest)
+    return _counts(told)
 
 
-def _counts(carried: Sequence[Sequence[str]], manifest: Manifest) -> dict[str, int]:
+def _counts(carried: Sequence[Sequence[str]]) -> dict[str, int]:
     found = Counter(key for row in carried for key in row)
-    counts = {key: found[key] for key in manifest.taxonomy.classes if found[key]}
-    return (
-        counts
-        | {key: count for key, count in sorted(found.items()) if key not in counts}
-        | {"": sum(not row for row in carried)}
-    )
+    return {**dict(sorted(found.items())), "": sum(not row for row in carried)}
 
 
 def _written(
@@ -270,7 +265,7 @@ def _tasks(
 
 
 def _ground(plan: pa.Table) -> pa.Table:
-    """Which cover a sample stands on; plans made before there were events say nothing of them."""
+    # Plans made before there were events say nothing of them.
     return plan.select(["id", *(name for name in _GROUND if name in plan.column_names)])
 
 
