@@ -1,6 +1,8 @@
 """Mistakes planted in copies of the shipped files, each named with file, key, value and remedy."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -474,3 +476,13 @@ def test_what_cannot_be_compared_is_refused(landmark, arguments, words):
 def test_a_shipped_file_says_nothing_twice():
     """`crisislandmark` repeats nothing of the file it extends."""
     assert read(find("taxonomies", "crisislandmark")).keys() == {"extends", "name", "title", "undated", "instead"}
+
+
+def test_the_files_the_handbook_shows_have_no_mistake(tmp_path):
+    handbook = (Path(__file__).parents[2] / "docs/taxonomies.md").read_text(encoding="utf-8")
+    shown = [block for block in re.findall(r"```yaml\n(.*?)```", handbook, re.DOTALL) if "\nname: " in f"\n{block}"]
+    for block in shown:
+        path = text(tmp_path / f"{yaml.safe_load(block)['name']}.yaml", block)
+        (checked,) = schemes.check([str(path)])
+        assert checked.mistakes == ()
+    assert len(shown) == 2
