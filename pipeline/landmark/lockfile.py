@@ -22,7 +22,7 @@ from landmark.base.taxonomy import LabelVintage
 from landmark.catalog import file_digest
 from landmark.io.store import write_bytes, write_table
 from landmark.io.vector import as_geoparquet
-from landmark.setting import Setting
+from landmark.setting import Setting, places_file
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ def write_plan(
         editions=[_edition(vintage) for vintage in editions],
         events=[event.to_json() for event in events],
         event_files=_event_files(setting),
+        places=places_of(setting),
         marks=list(marks),
         files=[_file(setting, href) for href in sorted(hrefs | {entry.href for entry in locked if not entry.local})],
         rules=setting.rules,
@@ -126,6 +127,8 @@ def check_inputs(lock: Lock, setting: Setting) -> None:
         )
     _check_label_files(lock, setting)
     _check_event_files(lock, setting)
+    if places_of(setting) != lock.places:
+        raise InputsChanged("places: the gazetteer is not the locked file")
     unknown = 0
     for recorded in lock.files:
         found = _file(setting, recorded.href)
@@ -161,6 +164,14 @@ def _check_event_files(lock: Lock, setting: Setting) -> None:
 
 def _event_files(setting: Setting) -> list[EventFile]:
     return [EventFile(name=path.name, sha256=file_sha256(path)) for path in setting.events.files]
+
+
+def places_of(setting: Setting) -> EventFile | None:
+    """The gazetteer's file as the lock names it."""
+    if setting.recipe.places is None:
+        return None
+    path = places_file(setting.recipe.places)
+    return EventFile(name=path.name, sha256=file_sha256(path))
 
 
 def _grounds(events: Sequence[Event]) -> pa.Table:

@@ -7,13 +7,12 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import landmark
 from landmark import lockfile, pack
@@ -26,11 +25,12 @@ from landmark.base.recipe import Recipe
 from landmark.base.schemas import runs, shard_schema
 from landmark.io.store import held, sweep, write_bytes
 from landmark.lockfile import Planned
+from landmark.rewording import KNOWN, Rewording, image_of, reword
 from landmark.run import Lost, MapUnits, Where, running
 from landmark.sealing import project
-from landmark.setting import Setting, without_archive
+from landmark.setting import Setting, gazetteer, without_archive
 from landmark.unit import rows_by_cell
-from landmark.wording import Facts, Image, Wording, labels, wording_of, words
+from landmark.wording import labels, wording_of
 
 # All else a recipe says decides which pixels there are, or what maps say of them.
 MAY_CHANGE = (
@@ -42,9 +42,9 @@ MAY_CHANGE = (
     "captions_per_style",
     "questions",
     "hard_negatives",
+    "places",
 )
 _FOLDER = "recaptioning"
-_ID = ("id", "sensor", "datetime", "lon", "lat")
 _GROUND = ("cell", "period", "role", "event")
 
 
@@ -62,20 +62,6 @@ class Retold:
     changed: bool
     before: Mapping[str, int]
     after: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Rewording:
-    """One shard to tell anew: its rows of the plan, and the cover of their cells."""
-
-    corpus: Path
-    shard: Shard
-    path: str
-    generation: int
-    schema: pa.Schema
-    plan: pa.Table
-    cover: pa.Table
-    wording: Wording
 
 
 def recipe_of(corpus: Path, changes: Mapping[str, Any]) -> Recipe:
@@ -121,55 +107,26 @@ def recaption(
         planned = _planned(corpus)
         _refuse(planned.lock, recipe)
         setting = without_archive(recipe, planned.lock.catalog)
-        said = {"recipe": recipe.asked(), "recipe_digest": recipe.digest, "rules": setting.rules}
-        lock = planned.lock.model_copy(update=said)
+        moved = _asked(planned.lock).get("places") != recipe.asked()["places"]
+        # Where a kill left lock and manifest apart, the rows may know the places of another recipe.
+        keep = planned.lock.digest == manifest.lock_digest and not moved
+        lock = planned.lock.model_copy(
+            update={
+                "recipe": recipe.asked(),
+                "recipe_digest": recipe.digest,
+                "rules": setting.rules,
+                "places": lockfile.places_of(setting) if moved else planned.lock.places,
+            }
+        )
         before, changed = _carried(corpus, manifest), lock.digest != manifest.lock_digest
         if dry_run:
             return Retold(manifest, changed, before, _would_carry(corpus, manifest, planned, setting))
         with running(where) as map_units:
             if changed:
-                manifest = _written(
-                    corpus, manifest, Planned(lock, planned.plan, planned.cover), setting, map_units, progress
-                )
+                anew = replace(planned, lock=lock)
+                manifest = _written(corpus, manifest, anew, setting, map_units, progress, keep_places=keep)
             manifest = _projected(corpus, manifest, map_units, progress)
         return Retold(manifest, changed, before, _carried(corpus, manifest))
-
-
-def reword(task: Rewording) -> Shard:
-    """Tell a shard's samples anew. Runs where units run.
-
-    Raises:
-        NotACorpus: the shard is damaged.
-    """
-    facts, plan = task.wording.facts(task.cover), {row["id"]: row for row in task.plan.to_pylist()}
-    try:
-        with pq.ParquetFile(task.corpus / task.shard.path, page_checksum_verification=True) as file:
-            groups = (_told(file.read_row_group(number), task, facts, plan) for number in range(file.num_row_groups))
-            return pack.rewrite_shard(task.corpus, task.shard, task.path, groups, generation=task.generation)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise NotACorpus(f"{task.corpus / task.shard.path} is damaged: {error}") from error
-
-
-def _told(group: pa.Table, task: Rewording, facts: Facts, plan: Mapping[str, Mapping[str, Any]]) -> pa.Table:
-    """A row group with other words; its pixels, and all that is known of the images, are passed on as they are."""
-    rows = [
-        words(_image(row, plan[row["id"]]), facts.of(plan[row["id"]]["cell"], plan[row["id"]]["period"]), task.wording)
-        for row in group.select(_ID).to_pylist()
-    ]
-    columns = []
-    for field in task.schema:
-        if field.name in rows[0]:
-            columns.append(pa.array([row[field.name] for row in rows], field.type))
-        elif field.name in group.column_names:
-            columns.append(group[field.name].combine_chunks().cast(field.type))
-        else:
-            columns.append(pa.nulls(group.num_rows, field.type))
-    return pa.table(columns, schema=task.schema)
-
-
-def _image(row: Mapping[str, Any], planned: Mapping[str, Any]) -> Image:
-    far_from = planned.get("event") if planned.get("role") == "far" else None
-    return Image(row["id"], row["sensor"], row["datetime"], row["lon"], row["lat"], far_from)
 
 
 def _planned(corpus: Path) -> Planned:
@@ -181,7 +138,7 @@ def _planned(corpus: Path) -> Planned:
 
 def _refuse(lock: Lock, recipe: Recipe) -> None:
     """Refuse what cannot be told without pixels or maps."""
-    then, now = parse(Recipe, lock.recipe, "lock.json").asked(), recipe.asked()
+    then, now = _asked(lock), recipe.asked()
     if other := [key for key in now if now[key] != then.get(key) and key not in MAY_CHANGE]:
         raise InputError(
             f"a recaptioning cannot change {', '.join(f'`{key}`' for key in other)}: that needs the archive or the"
@@ -189,11 +146,15 @@ def _refuse(lock: Lock, recipe: Recipe) -> None:
         )
 
 
+def _asked(lock: Lock) -> dict[str, Any]:
+    return parse(Recipe, lock.recipe, "lock.json").asked()
+
+
 def _carried(corpus: Path, manifest: Manifest) -> dict[str, int]:
     index = read_index(corpus, manifest)
     if index is None:
         raise NotACorpus(f"{corpus / 'index.parquet'} is missing; `landmark build` rewrites it")
-    return _counts(index["labels"].to_pylist(), manifest)
+    return _counts(index["labels"].to_pylist())
 
 
 def _would_carry(corpus: Path, manifest: Manifest, planned: Planned, setting: Setting) -> dict[str, int]:
@@ -201,20 +162,15 @@ def _would_carry(corpus: Path, manifest: Manifest, planned: Planned, setting: Se
     assert index is not None, "its labels were counted"
     facts, plan = wording.facts(planned.cover), {row["id"]: row for row in _ground(planned.plan).to_pylist()}
     told = []
-    for row in index.select(_ID).to_pylist():
+    for row in index.select([name for name in KNOWN if name in index.column_names]).to_pylist():
         where = plan[row["id"]]
-        told.append(labels(_image(row, where), facts.of(where["cell"], where["period"]), wording))
-    return _counts(told, manifest)
+        told.append(labels(image_of(row, where, keep_place=True), facts.of(where["cell"], where["period"]), wording))
+    return _counts(told)
 
 
-def _counts(carried: Sequence[Sequence[str]], manifest: Manifest) -> dict[str, int]:
+def _counts(carried: Sequence[Sequence[str]]) -> dict[str, int]:
     found = Counter(key for row in carried for key in row)
-    counts = {key: found[key] for key in manifest.taxonomy.classes if found[key]}
-    return (
-        counts
-        | {key: count for key, count in sorted(found.items()) if key not in counts}
-        | {"": sum(not row for row in carried)}
-    )
+    return {**dict(sorted(found.items())), "": sum(not row for row in carried)}
 
 
 def _written(
@@ -224,14 +180,17 @@ def _written(
     setting: Setting,
     map_units: MapUnits[Rewording, Shard],
     progress: Callable[[str, int, int], None],
+    *,
+    keep_places: bool,
 ) -> Manifest:
     """Every shard of the new generation, then lock, documents and manifest."""
-    generation = 1 + max(shard.generation for shard in manifest.shards)
-    targets = {shard.path: _target(shard, generation) for shard in manifest.shards}
+    targets = {shard.path: _target(shard) for shard in manifest.shards}
     notes = _notes(corpus, digest([landmark.__version__, manifest.content, planned.lock.digest]), targets.values())
     done = {path: found for path, target in targets.items() if (found := _noted(corpus, notes, target)) is not None}
     pending = [shard for shard in manifest.shards if shard.path not in done]
-    for task, result in map_units(reword, _tasks(corpus, pending, generation, planned, setting)):
+    if pending and not keep_places:
+        setting = replace(setting, gazetteer=gazetteer(setting.recipe.places))
+    for task, result in map_units(reword, _tasks(corpus, pending, planned, setting, keep_places=keep_places)):
         if isinstance(result, Lost):
             raise Unsealed(f"{task.path} could not be written: {result.detail}; run again to resume")
         done[task.shard.path] = result
@@ -254,7 +213,7 @@ def _written(
 
 
 def _tasks(
-    corpus: Path, shards: Sequence[Shard], generation: int, planned: Planned, setting: Setting
+    corpus: Path, shards: Sequence[Shard], planned: Planned, setting: Setting, *, keep_places: bool
 ) -> Iterator[Rewording]:
     wording, cover_rows = wording_of(planned, setting), rows_by_cell(planned.cover)
     plan = planned.plan.sort_by([(name, "ascending") for name in ("sensor", "split", "shard")])
@@ -266,16 +225,16 @@ def _tasks(
         touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
         cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
         schema = shard_schema(setting.sensors[shard.sensor], setting.recipe.patch_px)
-        yield Rewording(corpus, shard, _target(shard, generation), generation, schema, rows, cover, wording)
+        yield Rewording(corpus, shard, _target(shard), schema, rows, cover, wording, keep_places)
 
 
 def _ground(plan: pa.Table) -> pa.Table:
-    """Which cover a sample stands on; plans made before there were events say nothing of them."""
+    # Plans made before there were events say nothing of them.
     return plan.select(["id", *(name for name in _GROUND if name in plan.column_names)])
 
 
-def _target(shard: Shard, generation: int) -> str:
-    return f"shards/g{generation:04d}/{PurePosixPath(shard.path).name}"
+def _target(shard: Shard) -> str:
+    return f"shards/g{shard.generation + 1:04d}/{PurePosixPath(shard.path).name}"
 
 
 def _notes(corpus: Path, key: str, targets: Iterable[str]) -> Path:

@@ -8,14 +8,16 @@ from landmark.base.events import EventTypes
 from landmark.base.files import load
 from landmark.base.ground import Happenings
 from landmark.base.hashing import digest
+from landmark.base.labels import WORLD
 from landmark.base.meaning import Meaning, load_meaning, load_types
+from landmark.base.places import Places
 from landmark.base.profiles import Imagery, Provider, Sensor, load_sensors
 from landmark.base.recipe import Recipe
 from landmark.base.taxonomy import Crosswalk
 from landmark.catalog import Document, Given, NoArchive, given_files, label_collection, open_document
 from landmark.events import EventSource, Read, combined, event_files, load_source, read_events
 from landmark.io.access import Access
-from landmark.narrate import Grammar, load_grammar
+from landmark.narrate import Gazetteer, Grammar, load_grammar, read_gazetteer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Setting:
         label_files: Of the label sources that are read from disk.
         event_sources: Of the recipe's events, in its order.
         events: What they tell, and every file that was looked into.
+        gazetteer: The places captions may name.
     """
 
     recipe: Recipe
@@ -38,6 +41,7 @@ class Setting:
     event_sources: tuple[EventSource, ...] = ()
     event_types: EventTypes | None = None
     events: Read = field(default_factory=Read)
+    gazetteer: Gazetteer | None = None
 
     @property
     def rules(self) -> str:
@@ -49,9 +53,10 @@ class Setting:
         return digest([[model.model_dump(mode="json") for model in models], *limits])
 
     @property
-    def sources(self) -> list[Crosswalk | EventSource]:
-        """Whose labels and events the words follow from."""
-        return [*self.meaning.crosswalks, *self.event_sources]
+    def sources(self) -> list[Crosswalk | EventSource | Places]:
+        """Whose labels, events and places the words follow from."""
+        places = [self.recipe.places] if self.recipe.places else []
+        return [*self.meaning.crosswalks, *self.event_sources, *places]
 
     def imagery(self, sensor: str) -> Imagery:
         """How the provider speaks of a sensor."""
@@ -104,6 +109,7 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
         setting,
         document=open_document(_catalog(recipe, provider, catalog)),
         label_files=label_files,
+        gazetteer=gazetteer(recipe.places),
         events=combined([read_events(entry, source, event_files(entry, _world)) for entry, source in told]),
     )
 
@@ -130,6 +136,22 @@ def without_archive(recipe: Recipe, archive: str) -> Setting:
         event_sources=tuple(load_source(entry.source) for entry in recipe.events),
         event_types=types,
     )
+
+
+def gazetteer(places: Places | None) -> Gazetteer | None:
+    """The places a recipe names, read.
+
+    Raises:
+        InputError: the file is gone, or holds no named points.
+    """
+    return read_gazetteer(places_file(places), places.within_km) if places else None
+
+
+def places_file(places: Places) -> Path:
+    """Where a gazetteer lies."""
+    if places.file.startswith(WORLD):
+        return _world() / places.file.removeprefix(WORLD)
+    return Path(places.file)
 
 
 def _catalog(recipe: Recipe, provider: Provider, given: str | None) -> str:

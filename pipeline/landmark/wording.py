@@ -14,7 +14,7 @@ from landmark.base.events import EventFact
 from landmark.base.meaning import Fractions, Meaning
 from landmark.base.taxonomy import Crosswalk, LabelVintage
 from landmark.lockfile import Planned
-from landmark.narrate import Grammar, Scene, Wanted, captions, hard_negatives, questions
+from landmark.narrate import Gazetteer, Grammar, Nearby, Scene, Wanted, captions, hard_negatives, questions
 from landmark.setting import Setting
 
 _NO_LABELS = Fractions((), {}, {}, 0.0, {})
@@ -37,6 +37,7 @@ class Wording:
     wanted: Wanted
     editions: tuple[LabelVintage, ...]
     licences: Mapping[str, tuple[str, ...]]
+    gazetteer: Gazetteer | None = None
 
     def facts(self, cover: pa.Table) -> "Facts":
         """What the labels and events say, per cell and period of a cover table."""
@@ -56,7 +57,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Which image is spoken of: `lon` and `lat` of the cell's centre in degrees, `moment` UTC."""
+    """Which image is spoken of: `lon` and `lat` of the cell's centre in degrees, `moment` UTC.
+
+    `place` is the nearest one where it is known already; else the gazetteer is asked.
+    """
 
     id: str
     sensor: str
@@ -64,6 +68,7 @@ class Image:
     lon: float
     lat: float
     far_from: str | None = None
+    place: Nearby | None = None
 
 
 def wording_of(planned: Planned, setting: Setting) -> Wording:
@@ -77,6 +82,7 @@ def wording_of(planned: Planned, setting: Setting) -> Wording:
             recipe.captions, recipe.sampling.seed, recipe.captions_per_style, recipe.questions, recipe.hard_negatives
         ),
         editions=tuple(editions),
+        gazetteer=setting.gazetteer,
         licences={name: setting.licences(name) for name in recipe.sensors},
     )
 
@@ -93,7 +99,7 @@ def words(image: Image, facts: Fractions, wording: Wording) -> dict[str, Any]:
         "agreement": list(facts.class_agreement.items()),
         "sources": [_source(wording.editions[number], image.moment, facts) for number in facts.editions.values()],
         "events": [asdict(fact) for fact in events],
-        "place": None,
+        "place": _place(scene.place),
         "captions": captions(scene, wording.grammar, taxonomy, wording.wanted),
         "questions": questions(scene, wording.grammar, taxonomy, wording.wanted),
         "hard_negatives": hard_negatives(scene, wording.grammar, taxonomy, wording.wanted),
@@ -117,9 +123,17 @@ def _scene(image: Image, facts: Fractions, events: tuple[EventFact, ...], wordin
         shares=facts.fractions,
         finer=_largest_finer(facts, meaning.crosswalks),
         events=events,
+        place=image.place or (wording.gazetteer.nearest(image.lon, image.lat) if wording.gazetteer else None),
         absent=_absent(facts, meaning),
         looked_for=_looked_for(events, meaning),
     )
+
+
+def _place(place: Nearby | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    others = [{"lang": lang, "name": name} for lang, name in place.names.items() if lang]
+    return {"name": place.names[""], "names": others, "km": place.km, "bearing_deg": place.bearing_deg}
 
 
 def _largest_finer(facts: Fractions, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:

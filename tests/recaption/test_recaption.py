@@ -225,3 +225,25 @@ def test_a_recipe_on_disk_tells_it_too(corpus, landmark, tmp_path):
     assert (code, out) == (0, "nothing to change: the corpus says all this already\n")
     assert landmark("recaption", corpus, "--set", "thresholds")[0] == 2
     assert isinstance(Path(recipe), Path)
+
+
+def test_places_are_named_kept_without_their_file_and_taken_away(corpus, tmp_path):
+    lon, lat = rows(corpus)[0]["lon"], rows(corpus)[0]["lat"]
+    gazetteer = tmp_path / "places.csv"
+    gazetteer.write_text(f"name,name_fr,lon,lat\nRiverton,Riveville,{lon},{lat}\n")
+    said = {"file": str(gazetteer), "within_km": 3, "licence": "CC0-1.0", "attribution": "A test"}
+    told(corpus, captions=["detailed"], languages=["en", "fr"], places=said)
+    first = rows(corpus)[0]
+    assert (first["place"]["name"], first["place"]["names"]) == ("Riverton", [{"lang": "fr", "name": "Riveville"}])
+    assert ["near Riverton" in first["captions"][0]["text"], "près de Riveville" in first["captions"][1]["text"]] == [
+        True
+    ] * 2
+    assert "CC0-1.0" in first["licences"] and any(row["place"] is None for row in rows(corpus))
+    report = quality.check(corpus, quality.load_rules(None), where=SERIAL)
+    assert [one.what for one in report.findings() if one.severity == "error"] == []
+    gazetteer.unlink()
+    places = [row["place"] for row in rows(corpus)]
+    assert told(corpus, **{"thresholds.default": 10}).changed
+    assert [row["place"] for row in rows(corpus)] == places
+    told(corpus, places=None)
+    assert all(row["place"] is None for row in rows(corpus))

@@ -39,7 +39,7 @@ class LabelEdition(Strict):
 
 
 class EventFile(Strict):
-    """A file the events were read from."""
+    """A file the events, or the named places, were read from."""
 
     name: str
     sha256: str
@@ -68,6 +68,7 @@ class Lock(Strict):
     editions: list[LabelEdition] = Field(description="What the numbers in the cover's column `editions` mean")
     events: list[dict[str, Any]] = Field([], description="`Event.to_json` of each that meets the recipe's ground")
     event_files: list[EventFile] = Field([], description="What they were read from")
+    places: EventFile | None = Field(None, description="The gazetteer")
     marks: list[Mark] = Field([], description="What the last of the cover's `codes` means, where there are events")
     files: list[InputFile]
     rules: str = Field(description="Digest of profiles, taxonomy, crosswalks, thresholds and grammar")

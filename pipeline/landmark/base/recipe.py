@@ -16,6 +16,7 @@ from landmark.base.events import Events
 from landmark.base.files import Strict, find, load, parse, read
 from landmark.base.hashing import digest
 from landmark.base.labels import Labels, present, with_given
+from landmark.base.places import Places
 from landmark.base.profiles import Provider, SensorName
 from landmark.base.region import Region, TimeRange, resolved
 from landmark.base.wanted import Around, Meaningful
@@ -116,6 +117,7 @@ class Recipe(Strict):
     captions_per_style: int = Field(1, ge=1, le=20, description="At most, each worded otherwise; structured has one")
     questions: int = Field(0, ge=0, le=50, description="Per language, with answers")
     hard_negatives: int = Field(0, ge=0, le=50, description="Per language: captions with one fact falsified")
+    places: Places | None = Field(None, description="Named points, of which captions say the nearest")
     max_pair_gap_days: float = Field(10, ge=0)
     splits: Splits = Splits()
     output: Output = Output()
@@ -194,7 +196,8 @@ class Recipe(Strict):
         labels, events = ([entry.asked() for entry in entries] for entries in (self.labels, self.events))
         names = {key: Path(asked[key]).stem for key in ("provider", "taxonomy")}
         languages = [Path(name).stem for name in self.languages]
-        return {**asked, **names, "labels": labels, "events": events, "languages": languages}
+        places = self.places.asked() if self.places else None
+        return {**asked, **names, "labels": labels, "events": events, "languages": languages, "places": places}
 
     @property
     def digest(self) -> str:
@@ -258,6 +261,7 @@ def _beside(recipe: Recipe, path: Path) -> dict[str, Any]:
         "languages": tuple(file(name) for name in recipe.languages),
         "labels": tuple(entry.beside(path.parent) for entry in recipe.labels),
         "events": tuple(entry.beside(path.parent) for entry in recipe.events),
+        "places": recipe.places.beside(path.parent) if recipe.places else None,
     }
 
 

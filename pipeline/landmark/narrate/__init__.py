@@ -4,10 +4,12 @@ from landmark.narrate.captions import Wanted, captions
 from landmark.narrate.language import Grammar, Language, load_grammar, shipped
 from landmark.narrate.negatives import hard_negatives
 from landmark.narrate.parse import Lexicon, lexicon
+from landmark.narrate.places import Gazetteer, read_gazetteer
 from landmark.narrate.questions import questions
 from landmark.narrate.scene import Nearby, Scene, season
 
 __all__ = [
+    "Gazetteer",
     "Grammar",
     "Language",
     "Lexicon",
@@ -19,6 +21,7 @@ __all__ = [
     "lexicon",
     "load_grammar",
     "questions",
+    "read_gazetteer",
     "season",
     "shipped",
 ]
