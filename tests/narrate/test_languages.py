@@ -213,6 +213,15 @@ def test_time_since_an_event_is_said_in_words(days, said):
     assert f"{said} after a fire began" in row["text"]
 
 
+def test_one_earthquake_that_two_products_tell_is_said_once():
+    graded = EventFact("ems", "earthquake", "after", 0.1, True, "p", 14.2, label="earthquake_damage")
+    felt = EventFact("usgs", "earthquake", "after", 0.0, False, "q", 14.4, distance_km=0.4, magnitude=5.6)
+    where = scene(["built", "earthquake_damage"], shares={"built": 1.0}, events=(graded, felt))
+    text = captions(where, GRAMMAR, TAXONOMY, Wanted(("detailed",), 0))[0]["text"]
+    assert text.count("after an earthquake") == 1
+    assert "14 days after an earthquake of magnitude 5.6 whose epicentre lies less than 1 km away" in text
+
+
 # -- the door ----------------------------------------------------------------------------------------------------------
 
 

@@ -186,6 +186,7 @@ class Language(Strict):
     finer: dict[str, str] = Field(default_factory=dict, description="source/class → words; others are not said")
     classes: dict[str, ClassWords] = Field(default_factory=dict)
     places: Places
+    under_one: str = Field(description="In place of a distance in km below one")
     spans: Spans
     events: dict[str, EventWords]
     questions: Questions

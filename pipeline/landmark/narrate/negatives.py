@@ -64,7 +64,7 @@ def _lies(scene: Scene, styles: tuple[str, ...]) -> Iterator[Lie]:
         yield from (Lie("sentence", "season", "", other) for other in SEASONS if other != scene.season)
     if "detailed" in styles:
         yield from (Lie("detailed", "share", key) for key in land if key in scene.shares)
-        yield from (Lie("detailed", "event", fact.id, "before") for fact in scene.told if fact.phase == "after")
+        yield from (Lie("detailed", "event", fact.id, "before") for fact in scene.dated if fact.phase == "after")
 
 
 def _spoken(lie: Lie, scene: Scene, language: Language, taxonomy: Taxonomy, wanted: Wanted) -> dict[str, Any] | None:

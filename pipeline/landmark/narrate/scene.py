@@ -72,6 +72,12 @@ class Scene:
         near = [fact for fact in self.events if _felt(fact) and fact not in named]
         return (*named, *sorted(near, key=lambda fact: (fact.distance_km or 0, fact.id))[:1])
 
+    @property
+    def dated(self) -> tuple[EventFact, ...]:
+        """Those of which a caption says when they were: of one earthquake that two products tell, the epicentre's."""
+        felt = [fact for fact in self.told if _felt(fact)]
+        return tuple(fact for fact in self.told if _felt(fact) or not any(_one(fact, other) for other in felt))
+
 
 def season(moment: dt.datetime, lat: float) -> str | None:
     """Meteorological season (December to February is the northern winter).
@@ -148,12 +154,13 @@ class Telling:
 
     def events(self) -> Pieces:
         """What had happened, and when."""
-        return self._list([[(self._clause(fact), f"event:{fact.id}")] for fact in self.scene.told])
+        return self._list([[(self._clause(fact), f"event:{fact.id}")] for fact in self.scene.dated])
 
     def effects(self) -> Pieces:
         """How much of the ground events affected."""
-        told = [fact for fact in self.scene.told if f"event:{fact.id}" not in self.claims]
-        return self._list([self._effect(fact) for fact in told if fact.label is not None])
+        if any(claim.startswith("event:") for claim in self.claims):
+            return []  # What had not happened yet affected nothing.
+        return self._list([self._effect(fact) for fact in self.scene.told if fact.label is not None])
 
     @cached_property
     def _affected(self) -> set[str | None]:
@@ -203,8 +210,11 @@ class Telling:
         if fact.magnitude is not None:
             facts["magnitude"] = f"{fact.magnitude:.1f}".replace(".", self.language.decimal)
         if _felt(fact) and words.near and phase != "before":
-            text, facts["km"] = words.near, str(round(fact.distance_km or 0))
+            text, facts["km"] = words.near, self._km(fact.distance_km or 0.0)
         return filled(text, **facts)
+
+    def _km(self, km: float) -> str:
+        return str(round(km)) if km >= 1 else self.language.under_one
 
     def _effect(self, fact: EventFact) -> Pieces:
         assert fact.label is not None
@@ -232,6 +242,11 @@ _SAYS: dict[str, Callable[[Telling], Pieces]] = {
     "events": Telling.events,
     "effects": Telling.effects,
 }
+
+
+def _one(fact: EventFact, other: EventFact) -> bool:
+    """Two products that tell one event."""
+    return fact.type == other.type and abs(fact.days - other.days) < 1
 
 
 def _felt(fact: EventFact) -> bool:
