@@ -17,6 +17,8 @@ from landmark.draw.distance import gaps_below
 
 _ALL = 2.0**64
 _M_A_DEGREE = 110_500
+# Of a cell, and a little more: its edges are not quite those of degrees.
+_HALF = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,12 @@ def assign_splits(
 
 
 def touching(cells: pa.Table, events: Sequence[Event], cell_m: float) -> list[tuple[str, int]]:
-    """(group, row) of every cell that an event of the group touches, or nearly: within a cell's diagonal."""
+    """(group, row) of every cell that an event of the group touches, or all but touches."""
     if not events or not cells.num_rows:
         return []
     shapes = [(event.group, part.shape) for event in events for part in event.parts]
     lon, lat = cells["lon"].to_numpy(), cells["lat"].to_numpy()
-    high = cell_m / _M_A_DEGREE
+    high = _HALF * cell_m / _M_A_DEGREE
     wide = high / np.maximum(np.cos(np.radians(lat)), 0.01)
     boxes = shapely.box(lon - wide, lat - high, lon + wide, lat + high)
     number, rows = shapely.STRtree(boxes).query([shape for _, shape in shapes], predicate="intersects")

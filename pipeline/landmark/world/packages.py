@@ -24,7 +24,7 @@ LAYERS = {  # until 2020, and since
 }  # fmt: skip
 MAPS = {"DEL": "Delineation", "GRA": "Grading"}
 UNSAID = "Not Applicable"
-AROUND_M = 700  # how far mappers look beyond what they find
+AROUND_M = 400  # how far mappers look beyond what they find
 
 
 class Table(NamedTuple):
