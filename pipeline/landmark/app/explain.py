@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
@@ -44,19 +45,20 @@ def _page(found: Any, captions: list[Any], columns: int, lang: str | None) -> It
     said = {phrase.number for one in captions for phrase in one.phrases}
     for number, (fact, lines) in enumerate(found.facts, start=1):
         if number in said:
-            yield from _evidence(str(number), fact, lines)
+            yield f"{number:>3}  {fact}"
+            yield from _indented(lines, columns)
     if found.events:
         yield from ("", "events of this ground")
-        yield from (f"   {line}" for line in found.events)
+        yield from _indented(found.events, columns)
     for one in (one for one in found.questions if lang in (None, one["lang"])):
         yield from ("", f"{one['question']}  {one['answer']}", f"   {', '.join(one['evidence'])}")
     for one in (one for one in found.hard_negatives if lang in (None, one["lang"])):
         yield from ("", f"false: {one['text']}", f"   {one['instead']} in place of {one['falsified']}")
 
 
-def _evidence(number: str, fact: str, lines: tuple[str, ...]) -> Iterator[str]:
-    yield f"{number:>3}  {fact}"
-    yield from (f"     {line}" for line in lines)
+def _indented(lines: tuple[str, ...], columns: int) -> Iterator[str]:
+    for line in lines:
+        yield from wrap(line, columns, initial_indent=" " * 5, subsequent_indent=" " * 7)
 
 
 def _underlined(caption: Any, columns: int) -> Iterator[str]:

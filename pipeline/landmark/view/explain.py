@@ -187,14 +187,15 @@ class _Why:
         away = abs(one["days"]) if one["days"] is not None else None
         when = "" if away is None else f", {away:.1f} days {'before' if one['days'] < 0 else 'after'} it began"
         told = [
-            f"{one['type']} {one['id']} ({one['product']}{window}): the image lies {one['phase']}{when}",
+            f"{one['type']} {one['id']} ({one['product']}{window}): phase {one['phase']}{when}",
             f"it affected {_pct(one['fraction'])} of the cell" + (f" ({one['grade']})" if one["grade"] else ""),
             "every pixel was looked at" if one["in_aoi"] else "not every pixel was looked at",
         ]
         if one["distance_km"] is not None:
             strength = "" if one["magnitude"] is None else f" of magnitude {one['magnitude']:.1f}"
             told.append(f"its epicentre{strength} lies {one['distance_km']:.1f} km away")
-        told.append(f"the image carries {one['label']}" if one["label"] else "the image carries no class because of it")
+        said = f"{one['label']}, {self._rule(one['label'])}" if one["label"] else "no class because of it"
+        told.append(f"the image carries {said}")
         return "; ".join(told)
 
     def _rule(self, key: str) -> str:
