@@ -241,3 +241,16 @@ def test_near_an_epicentre_alone_is_enough_to_be_gone_round():
     said = {row: {"quake-1": Ground(0.0, False, near=True)} for row in (0, 1, 8)}
     found = roles_of(planned(archive_of(during=(dt.timedelta(days=2) / DAY,)), [quake], said))
     assert len({row["cell"] for row in found["affected"]}) == 3 and "spared" not in found
+
+
+def test_what_lies_under_clouds_and_what_has_no_image_before_is_told():
+    archive, cells = archive_of(before=(), during=(2,)), cells_of()
+    during = next(one.id for one in archive if one.sensor == "s2" and 0 < (one.moment - START) / DAY < 10)
+    veiled = cells["cell"][0].as_py()
+    clear = pa.Table.from_pylist([{"cell": veiled, "acquisition": during, "code": 9, "pixels": 3600}], schema=CLEAR)
+    drawn = planned(archive, [flood_of()], SAID, clear=clear, clouds={"max_chip_pct": 10})
+    told = {(row["id"], row["reason"], row["detail"]) for row in drawn.left_out.to_pylist()}
+    affected = {(row["cell"], row["sensor"]) for row in roles_of(drawn)["affected"]}
+    assert told == {(veiled, "cloud", "flood-1/affected: at best 100.0 % hidden")} | {
+        (cell, "no_acquisition", f"{sensor} before flood-1") for cell, sensor in affected
+    }

@@ -5,6 +5,7 @@ The last three are hard negatives: what differs is the event, not the place, the
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from landmark.base.events import Event, EventType, phase_of
 from landmark.base.ground import Ground, Happenings
 from landmark.base.hashing import ranks
 from landmark.base.meaning import Fractions, Meaning
+from landmark.base.outcomes import Outcome
 from landmark.base.recipe import Recipe
 from landmark.base.wanted import Around
-from landmark.draw.choosing import Choices, Seen, choose, kept_clear
+from landmark.draw.choosing import Choices, Seen, choose, clouded, kept_clear
 
 AFFECTED, BEFORE, SPARED, FAR = ROLES = ("affected", "before", "spared", "far")
 # Cells looked at for each one wanted, since clouds take some.
@@ -48,6 +50,7 @@ def around(of: Choices, facts: Mapping[tuple[str, str], Fractions], meaning: Mea
             SPARED: (cells[SPARED], showing, observed),
             FAR: (cells[FAR], showing, observed),
         }
+        # Their order is that of ROLES: a slot's number tells event and role.
         for role, (some, acquisitions, anchor) in parts.items():
             mine = rows_of(some)
             mine = mine[np.isin(of.acquisition[mine], acquisitions)]
@@ -122,30 +125,38 @@ def _ordered(cells: pa.Table, rows: Rows, purpose: str, recipe: Recipe) -> Rows:
     return rows[np.argsort(ranks(recipe.sampling.seed, f"around/{purpose}", names), kind="stable")]
 
 
-def cast(of: Choices, looked: Seen, recipe: Recipe) -> Rows:
-    """The choices to take, from those `around` offers: of each event and role as many cells as are wanted."""
+def cast(of: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]) -> Rows:
+    """The choices to take, from those `around` offers: of each event and role as many cells as are wanted.
+
+    Told in `left_out`: cells under clouds, and affected ones that no image shows before the event.
+    """
     wish = recipe.around_events
     assert wish is not None
-    role = np.array([name.rpartition("/")[2] for name in of.slots], dtype=object)[of.slot]
-    shown = _best(of, looked, recipe, np.isin(role, (AFFECTED, SPARED)))
+    best = partial(_best, of, looked, recipe, left_out)
+    role = np.array(ROLES)[of.slot % len(ROLES)]
+    shown = best(np.isin(role, (AFFECTED, SPARED)))
     shown = _cut(of, shown, {AFFECTED: wish.affected, SPARED: wish.spared}, recipe)
-    before = _best(of, looked, recipe, _before(of, shown))
-    far = _best(of, looked, recipe, _same_acquisitions(of, shown, np.flatnonzero(role == FAR)))
-    far = _cut(of, far, {FAR: wish.far}, recipe)
-    taken = np.concatenate(
-        [part[role[part] == one] for one, part in zip(ROLES, (shown, before, shown, far), strict=True)]
-    )
+    affected = shown[role[shown] == AFFECTED]
+    before = best(_before(of, affected, np.flatnonzero(role == BEFORE)))
+    if wish.before:
+        left_out += _unpaired(of, affected, before)
+    # Every event has its slots side by side, one for each role.
+    seen = of.slot // len(ROLES) * len(of.acquisitions) + of.acquisition
+    far = _cut(of, best((role == FAR) & np.isin(seen, seen[shown])), {FAR: wish.far}, recipe)
+    taken = np.concatenate([affected, before, shown[role[shown] == SPARED], far])
     # An image may serve two events: it stands in the first role that asks for it.
     _, first = np.unique(of.cell[taken] * len(of.acquisitions) + of.acquisition[taken], return_index=True)
     return np.asarray(taken[np.sort(first)])
 
 
-def _best(of: Choices, looked: Seen, recipe: Recipe, among: NDArray[np.bool_]) -> Rows:
+def _best(of: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome], among: NDArray[np.bool_]) -> Rows:
     """The best clear choice of each sensor per cell and slot; Sentinel-1 as near to Sentinel-2 as it comes."""
     chosen = np.empty(0, dtype=np.int64)
     for sensor in sorted(recipe.sensors, reverse=True):
         chosen = np.concatenate([chosen, choose(of, sensor, looked, chosen, recipe, among=among)])
-    return chosen[kept_clear(looked, chosen, recipe)]
+    kept = kept_clear(looked, chosen, recipe)
+    left_out += clouded(of, looked, chosen[~kept])
+    return chosen[kept]
 
 
 def _cut(of: Choices, rows: Rows, wanted: Mapping[str, int], recipe: Recipe) -> Rows:
@@ -154,54 +165,38 @@ def _cut(of: Choices, rows: Rows, wanted: Mapping[str, int], recipe: Recipe) -> 
     for number in np.unique(of.slot[rows]).tolist():
         mine = rows[of.slot[rows] == number]
         cells = _ordered(of.cells, np.unique(of.cell[mine]), of.slots[number], recipe)
-        kept.append(mine[np.isin(of.cell[mine], cells[: wanted[of.slots[number].rpartition("/")[2]]])])
+        kept.append(mine[np.isin(of.cell[mine], cells[: wanted[ROLES[number % len(ROLES)]]])])
     return np.concatenate(kept)
 
 
-def _before(of: Choices, shown: Rows) -> NDArray[np.bool_]:
+def _before(of: Choices, affected: Rows, offered: Rows) -> NDArray[np.bool_]:
     """Choices before the event that look as the one that shows it did: same sensor and direction, same track if any."""
-    among, places = np.zeros(len(of.cell), dtype=bool), _places(of)
-    for row in shown.tolist():
-        event, _, role = of.slots[of.slot[row]].rpartition("/")
+    among, there = np.zeros(len(of.cell), dtype=bool), dict[tuple[int, int], list[int]]()
+    for row in offered.tolist():
+        there.setdefault((int(of.cell[row]), of.slot[row] // len(ROLES)), []).append(row)
+    for row in affected.tolist():
         then = of.acquisitions[of.acquisition[row]]
-        alike = (
-            [
-                other
-                for other in places.get((int(of.cell[row]), f"{event}/{BEFORE}"), ())
-                if (one := of.acquisitions[of.acquisition[other]]).sensor == then.sensor
-                and one.orbit_direction == then.orbit_direction
-            ]
-            if role == AFFECTED
-            else []
-        )
-        same_track = [o for o in alike if of.acquisitions[of.acquisition[o]].relative_orbit == then.relative_orbit]
+        alike, same_track = list[int](), list[int]()
+        for other in there.get((int(of.cell[row]), of.slot[row] // len(ROLES)), ()):
+            one = of.acquisitions[of.acquisition[other]]
+            if (one.sensor, one.orbit_direction) == (then.sensor, then.orbit_direction):
+                (same_track if one.relative_orbit == then.relative_orbit else alike).append(other)
         among[same_track or alike] = True
     return among
 
 
-def _places(of: Choices) -> dict[tuple[int, str], list[int]]:
-    """The choices of each cell and slot `before`."""
-    places: dict[tuple[int, str], list[int]] = {}
-    for row, (cell, slot) in enumerate(zip(of.cell.tolist(), of.slot.tolist(), strict=True)):
-        if (name := of.slots[slot]).endswith(f"/{BEFORE}"):
-            places.setdefault((cell, name), []).append(row)
-    return places
-
-
-def _same_acquisitions(of: Choices, shown: Rows, far: Rows) -> NDArray[np.bool_]:
-    """Those far choices whose acquisition was taken to show the event."""
-    used = set(
-        zip(
-            (of.slots[slot].rpartition("/")[0] for slot in of.slot[shown].tolist()),
-            of.acquisition[shown].tolist(),
-            strict=True,
-        )
-    )
-    among = np.zeros(len(of.cell), dtype=bool)
-    among[
-        [row for row in far.tolist() if (of.slots[of.slot[row]].rpartition("/")[0], int(of.acquisition[row])) in used]
-    ] = True
-    return among
+def _unpaired(of: Choices, affected: Rows, before: Rows) -> list[Outcome]:
+    """Affected cells without an image of the same sensor before the event."""
+    told = []
+    for sensor in sorted({one.sensor for one in of.acquisitions}):
+        mine = of.of(sensor)
+        # A cell's slots of one event lie side by side.
+        paired = of.keys(before[np.isin(before, mine)]) // len(ROLES)
+        for row in affected[np.isin(affected, mine)].tolist():
+            if of.keys(np.array([row]))[0] // len(ROLES) not in paired:
+                name, event = of.cells["cell"][of.cell[row]].as_py(), of.slots[of.slot[row]].rpartition("/")[0]
+                told.append(Outcome(name, "", "draw", "no_acquisition", f"{sensor} before {event}"))
+    return told
 
 
 def parts_of(of: Choices, taken: Rows) -> tuple[list[str], list[str]]:

@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from landmark.base.archive import Acquisition
+from landmark.base.outcomes import Outcome
 from landmark.base.profiles import Mask, Sensor
 from landmark.base.projection import LONLAT, projected
 from landmark.base.recipe import Recipe
@@ -222,6 +223,17 @@ def _anchors(
 def kept_clear(looked: Seen, chosen: NDArray[np.int64], recipe: Recipe) -> NDArray[np.bool_]:
     """Which of the chosen keep the limit, as far as their mask was looked at."""
     return np.asarray(~(looked.veiled_pct[chosen] > recipe.clouds.max_chip_pct))
+
+
+def clouded(of: Choices, looked: Seen, rows: NDArray[np.int64]) -> list[Outcome]:
+    """What the ledger says of choices that were the best of their slot, and under clouds."""
+    names = of.cells["cell"]
+    return [
+        Outcome(names[cell].as_py(), "", "draw", "cloud", f"{of.slots[slot]}: at best {share:.1f} % hidden")
+        for cell, slot, share in zip(
+            of.cell[rows].tolist(), of.slot[rows].tolist(), looked.veiled_pct[rows].tolist(), strict=True
+        )
+    ]
 
 
 def _said_cloud(of: Choices) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from landmark.base.profiles import Mask, Sensor
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import CLEAR, PLAN
 from landmark.draw.around import cast, parts_of, shown_events
-from landmark.draw.choosing import Choices, Seen, choose, kept_clear, seen
+from landmark.draw.choosing import Choices, Seen, choose, clouded, kept_clear, seen
 from landmark.draw.distance import closest_m
 from landmark.draw.sample import Sampled
 
@@ -58,7 +58,7 @@ def draw(
     left_out = [Outcome(cell, "", "draw", "buffer", "") for cell in sampled.buffered]
     looked = seen(choices, CLEAR.empty_table() if clear is None else clear, _mask(sensors))
     if recipe.around_events is not None:
-        chosen = cast(choices, looked, recipe)
+        chosen = cast(choices, looked, recipe, left_out)
     else:
         chosen = _one_a_slot(choices, looked, recipe, left_out)
         left_out += _missing(choices, recipe)
@@ -83,12 +83,8 @@ def _one_a_slot(choices: Choices, looked: Seen, recipe: Recipe, left_out: list[O
     # Sentinel-2 first, for its clouds; Sentinel-1 sees through them and comes as near in time as it can.
     for sensor in sorted(recipe.sensors, reverse=True):
         chosen = np.concatenate([chosen, choose(choices, sensor, looked, chosen, recipe)])
-    kept, names = kept_clear(looked, chosen, recipe), choices.cells["cell"]
-    left_out += [
-        Outcome(names[choices.cell[row]].as_py(), "", "draw", "cloud", f"{period}: at best {share:.1f} % hidden")
-        for row, share in zip(chosen[~kept].tolist(), looked.veiled_pct[chosen[~kept]].tolist(), strict=True)
-        for period in [choices.periods[choices.acquisition[row]]]
-    ]
+    kept = kept_clear(looked, chosen, recipe)
+    left_out += clouded(choices, looked, chosen[~kept])
     return chosen[kept]
 
 
