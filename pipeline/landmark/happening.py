@@ -14,7 +14,7 @@ from landmark.setting import Setting
 
 
 def events_of(setting: Setting) -> tuple[Event, ...]:
-    """The events that meet the recipe's region; to go round them, they must meet its time as well.
+    """The events that meet the recipe's region, whenever; to go round them, one must meet its time as well.
 
     Raises:
         NoCoverage: there are none to go round.
@@ -23,17 +23,12 @@ def events_of(setting: Setting) -> tuple[Event, ...]:
     region, wish = recipe.region.geometry, recipe.around_events
     shapely.prepare(region)
     meeting = tuple(one for one in setting.events.events if any(part.shape.intersects(region) for part in one.parts))
-    if wish is None:
-        return meeting
-    in_time = tuple(
-        one for one in meeting if one.start.date() <= recipe.time.end and one.end.date() >= recipe.time.start
-    )
-    if not in_time:
+    if wish is not None and not any(recipe.time.meets(one.start, one.end) for one in meeting):
         raise NoCoverage(
             f"{recipe.name}: none of {len(setting.events.events)} events meets region and time;"
             " `landmark events show` tells where and when they are"
         )
-    return in_time
+    return meeting
 
 
 def windows(events: Sequence[Event], recipe: Recipe) -> list[Window]:
@@ -49,6 +44,7 @@ def windows(events: Sequence[Event], recipe: Recipe) -> list[Window]:
             min((one.end + wish.after_days * day).date(), recipe.time.end),
         )
         for one in events
+        if recipe.time.meets(one.start, one.end)
     ]
 
 

@@ -76,7 +76,7 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         out,
         setting,
         plan=drawn.plan,
-        cover=_planned_cover(measured.table, drawn.plan),
+        cover=_planned_cover(measured.table, drawn.plan, recipe),
         clear=clear,
         left_out=pa.concat_tables([ledger_table([*found.refused, *grids.refused]), drawn.left_out]),
         acquisitions={one.id: one for one in acquisitions},
@@ -251,8 +251,10 @@ def _measure(
     return cover.gathered(sources, parts, events=bool(recipe.events))
 
 
-def _planned_cover(cover_table: pa.Table, plan: pa.Table) -> pa.Table:
-    """The rows whose (cell, period) a planned sample refers to."""
+def _planned_cover(cover_table: pa.Table, plan: pa.Table, recipe: Recipe) -> pa.Table:
+    """The rows whose (cell, period) a planned sample refers to; with events, all periods of its cell."""
+    if recipe.events:
+        return cover_table.filter(pc.is_in(cover_table["cell"], value_set=plan["cell"].combine_chunks()))
     keys = [pc.binary_join_element_wise(table["cell"], table["period"], "/") for table in (cover_table, plan)]
     return cover_table.filter(pc.is_in(keys[0], value_set=keys[1].combine_chunks()))
 

@@ -2,14 +2,19 @@ import datetime as dt
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark.base.events import AOI, NEAR, PHASES, Event, Part, phase_of
+from landmark.base.files import load
 from landmark.base.ground import Happenings
+from landmark.base.meaning import Meaning
 from landmark.base.projection import distance_km
+from landmark.base.schemas import cover_schema
+from landmark.base.taxonomy import Crosswalk, Taxonomy
 from tests.base.happenings import DAY, START, TYPES, event, grounds
 from tests.base.parts import examples
 
@@ -99,3 +104,47 @@ def test_an_event_comes_back_from_the_lock_but_for_its_ground():
     back = Event.from_json(json.loads(json.dumps(one.to_json())))
     assert back.to_json() == one.to_json() and [part.name for part in back.affected] == ["observed"]
     assert all(part.shape.is_empty for part in back.parts)
+
+
+def test_of_an_event_of_a_known_day_nothing_is_said_on_that_day():
+    quake = event("quake-1", type="earthquake", start=START.replace(hour=0), end=START.replace(hour=0))
+    told = [phase_of(quake, quake.start + hours * DAY / 24, TYPES) for hours in (-1, 0, 6, 23.9, 24, 30)]
+    assert told == ["before", *["unrelated"] * 3, "after", "after"]
+
+
+def test_what_was_water_before_is_asked_of_the_first_period_that_knows():
+    """Fields under water in the flood's own map are flooded all the same."""
+    codes = {"codes": [[20, 0], [20, 0], [-1, 0]], "editions": [[0], [0], [-1]], "pixels": [100, 100, 100]}
+    cells = {"cell": ["a", "a", "b"], "period": ["2021-06", "2021-07", "2021-06"]}
+    land = {"fields": 10, "water": 20}
+
+    def fractions(first, second):
+        told = {**codes, "codes": [[land[first], 0], [land[second], 0], [-1, 0]]}
+        table = pa.table({**cells, **told}, schema=cover_schema(["one"], events=True))
+        flood = event(parts=grounds(SQUARE, SQUARE))
+        known = happenings(flood, marks=[(("flood-1", AOI), ("flood-1", "observed"))])
+        source = {
+            "name": "one",
+            "title": "one",
+            "target": "landmark",
+            "licence": "x",
+            "attribution": "x",
+            "classes": {
+                10: {"key": "fields", "name": "Fields", "to": "crops"},
+                20: {"key": "water", "name": "Water", "to": "water"},
+            },
+        }
+        taxonomy = load(Taxonomy, "taxonomies", "landmark")
+        meaning = Meaning(
+            taxonomy, (Crosswalk.model_validate(source),), dict.fromkeys(taxonomy.classes, 5.0), happenings=known
+        )
+        said = meaning.fold(table)
+        return [said["a", when].grounds["flood-1"].fraction for when in ("2021-06", "2021-07")]
+
+    assert fractions("fields", "water") == [1, 1] and fractions("water", "fields") == [0, 0]
+
+
+def test_the_surroundings_of_an_event_across_the_antimeridian_are_two_boxes():
+    both = shapely.union(shapely.box(179.8, 0, 180, 0.2), shapely.box(-180, 0, -179.9, 0.2))
+    west, _, east, _ = (near := event(parts=grounds(both)).surroundings(20)).bounds
+    assert (west, east) == (-180, 180) and near.area < 1 and near.contains(both)

@@ -66,7 +66,7 @@ def asked(folder, world, **changes):
         "time": {"start": "2021-06-01", "end": "2022-05-31"},
         "labels": [{"source": "worldcover"}],
         "events": [{"source": "drawn.yaml", "files": ["drawn.geojson"], "within_km": 1.5}],
-        "around_events": {"affected": 3, "far": 2, "before_days": 200, "after_days": 120},
+        "around_events": {"affected": 3, "far": 2, "before_days": 200, "after_days": 120, "apart_km": 0},
         "clouds": {"max_chip_pct": 60},
         "splits": {"train": 60, "val": 20, "test": 20, "block_m": 1200, "buffer_m": 0},
         "output": {"shard_mb": 2},
@@ -183,3 +183,12 @@ def test_the_same_corpus_whatever_the_workers(landmark, world, tmp_path):
     assert len(contents) == 1
     ground = pq.read_table(tmp_path / "0" / "events.parquet")
     assert set(ground["part"].to_pylist()) == {"observed", "near"}
+
+
+def test_events_without_a_label_source_make_a_corpus_that_can_be_resumed(landmark, world, tmp_path):
+    path = asked(tmp_path, world, labels=[])
+    assert landmark("plan", path, "--out", tmp_path / "c", "--workers", "0")[0] == 0
+    code, _, err = landmark("build", path, "--out", tmp_path / "c", "--workers", "0")
+    assert code == 0, err
+    labels = {key for row in lm.open(tmp_path / "c").table["labels"].to_pylist() for key in row}
+    assert labels and labels <= {"flooded_area", "burned_area"}

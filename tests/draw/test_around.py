@@ -42,7 +42,8 @@ def planned(archive, events, said, *, clear=None, cells=None, **changes):
     cells = cells_of() if cells is None else cells
     names = cells["cell"].to_pylist()
     asked = recipe_of(
-        **{"events": [{"source": "effis", "files": ["x"]}], "around_events": {"affected": 3, "spared": 2, "far": 2},
+        **{"events": [{"source": "effis", "files": ["x"]}],
+           "around_events": {"affected": 3, "spared": 2, "far": 2, "apart_km": 0},
            "splits": {"train": 100, "val": 0, "test": 0, "block_m": 2400, "buffer_m": 0}} | changes
     )  # fmt: skip
     known = Happenings({one.id: one for one in events}, TYPES, ())
@@ -141,7 +142,7 @@ def test_only_a_phase_that_says_the_event_shows_it(kind, day, shown):
 
 
 def test_an_event_too_long_ago_or_too_far_ahead_is_not_gone_round():
-    window = {"around_events": {"affected": 3, "before_days": 10, "after_days": 5}}
+    window = {"around_events": {"affected": 3, "before_days": 10, "after_days": 5, "apart_km": 0}}
     archive = archive_of(before=(-20,), during=(2,))
     found = roles_of(planned(archive, [flood_of()], SAID, **window))
     assert "before" not in found and len({row["cell"] for row in found["affected"]}) == 3
@@ -254,3 +255,40 @@ def test_what_lies_under_clouds_and_what_has_no_image_before_is_told():
     assert told == {(veiled, "cloud", "flood-1/affected: at best 100.0 % hidden")} | {
         (cell, "no_acquisition", f"{sensor} before flood-1") for cell, sensor in affected
     }
+
+
+def test_far_cells_stand_apart_from_all_events_and_out_of_their_holes():
+    cells = cells_of()
+    lon, lat = centre(cells, 27)
+    ring = square(lon, lat, 0.03) - square(lon, lat, 0.025)
+    holed = event(parts=grounds(square(*centre(cells, 0)), ring))
+    said = {0: flooded()}
+    for apart_km in (0, 0.4):
+        wish = {"affected": 3, "far": 64, "apart_km": apart_km}
+        far = {row["cell"] for row in roles_of(planned(archive_of(), [holed], said, around_events=wish))["far"]}
+        gap = shapely.MultiPoint([centre(cells, cells["cell"].to_pylist().index(cell)) for cell in far])
+        assert far and not shapely.intersects(gap, shapely.Polygon(ring.exterior))
+        # Centres, half a cell and the distance asked for, in degrees of latitude.
+        assert gap.distance(ring.exterior) > (0.55 + apart_km) / 111
+
+
+def test_a_limit_takes_a_true_subset_of_the_plan():
+    archive = archive_of()
+    whole = planned(archive, [flood_of()], SAID).plan
+    some = planned(archive, [flood_of()], SAID, limit=3).plan
+    assert set(some["id"].to_pylist()) < set(whole["id"].to_pylist()) and len(set(some["cell"].to_pylist())) == 3
+
+
+def test_candidates_no_image_of_the_event_shows_leave_their_place_to_others():
+    cells = cells_of()
+    # All cells are flooded, and one image covers the first rows of them.
+    said = {row: flooded() for row in range(64)}
+    archive = [optical(1, day=SINCE_NOON + 2), optical(2, day=SINCE_NOON - 5)]
+    covered = {row["cell"] for row in roles_of(planned(archive, [flood_of()], said, cells=cells))["affected"]}
+    assert len(covered) == 3
+
+
+def test_an_event_out_of_the_recipes_time_speaks_but_is_not_gone_round():
+    early = event("early-1", start=START - 300 * DAY, end=START - 290 * DAY, parts=flood_of().parts)
+    drawn = planned(archive_of(), [flood_of(), early], SAID, time={"start": "2021-05-01", "end": "2021-12-31"})
+    assert set(drawn.proof["events"]) == {"flood-1"}

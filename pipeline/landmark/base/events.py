@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from shapely.geometry.base import BaseGeometry
 
@@ -169,12 +171,18 @@ class Event:
         epicentre = value["epicentre"] and tuple(value["epicentre"])
         return cls(**{**value, **moments, "parts": parts, "epicentre": epicentre})
 
+    @property
+    def begun(self) -> dt.datetime:
+        """When it surely had begun: the end of its first day where only that is known, which midnight stands for."""
+        return self.start + dt.timedelta(days=1) if self.start.time() == dt.time() else self.start
+
     def surroundings(self, km: float) -> BaseGeometry:
-        """All that lies within some kilometres of its ground, as a box, EPSG:4326."""
-        west, south, east, north = shapely.union_all([part.shape for part in self.parts]).bounds
-        up = km / _KM_A_DEGREE
-        aside = up / max(math.cos(math.radians(max(abs(south), abs(north)) + up)), 0.01)
-        return shapely.box(west - aside, max(south - up, -90), east + aside, min(north + up, 90))
+        """All that lies within some kilometres of its ground, as a box, two across the antimeridian; EPSG:4326."""
+        parts = shapely.get_parts(shapely.union_all([part.shape for part in self.parts]))
+        middles = shapely.get_x(shapely.centroid(parts))
+        apart = np.ptp(middles) > 180
+        sides = [parts[middles < 0], parts[middles >= 0]] if apart else [parts]
+        return shapely.union_all([_widened(shapely.total_bounds(side), km) for side in sides])
 
     @property
     def affected(self) -> tuple[Part, ...]:
@@ -208,10 +216,25 @@ class EventFact:
     magnitude: float | None = None
 
 
+def _widened(bounds: NDArray[np.float64], km: float) -> BaseGeometry:
+    west, south, east, north = bounds.tolist()
+    up = km / _KM_A_DEGREE
+    aside = up / max(math.cos(math.radians(max(abs(south), abs(north)) + up)), 0.01)
+    box: BaseGeometry = shapely.box(
+        max(west - aside, -180), max(south - up, -90), min(east + aside, 180), min(north + up, 90)
+    )
+    return box
+
+
 def phase_of(event: Event, moment: dt.datetime, types: Mapping[str, EventType]) -> Phase:
-    """Where a moment lies against an event's window; `unrelated` once its trace is no longer looked for."""
+    """Where a moment lies against an event's window; `unrelated` once its trace is no longer looked for.
+
+    A start at midnight is a day: until that day has ended nobody knows whether the event had begun: `unrelated`.
+    """
     if moment < event.start:
         return "before"
+    if moment < event.begun:
+        return "unrelated"
     if moment <= event.end:
         return "during"
     trace = dt.timedelta(days=types[event.type].trace_days)

@@ -17,6 +17,8 @@ from landmark.base.projection import distance_km
 # (event id, part) of all that holds at a pixel.
 Mark = tuple[tuple[str, str], ...]
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -33,6 +35,10 @@ class Ground:
     in_aoi: bool
     near: bool = False
     grade: str | None = None
+
+    def reaches(self, threshold_pct: float) -> bool:
+        """Whether it affected that share of the cell, and anything at all; an exact share is not lost to rounding."""
+        return self.fraction > 0 and 100 * self.fraction >= threshold_pct - _ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class Happenings:
         thresholds: Mapping[str, float],
     ) -> EventFact:
         kind, phase = self.types[event.type], phase_of(event, moment, self.types)
-        said = phase in kind.says and ground.fraction > 0 and 100 * ground.fraction >= thresholds[kind.to]
+        said = phase in kind.says and ground.reaches(thresholds[kind.to])
         away = distance_km(event.epicentre, centre) if event.epicentre and centre and ground.near else None
         return EventFact(
             id=event.id,

@@ -77,6 +77,7 @@ class Meaning:
         editions = _matrix(cover["editions"])
         target, winner, finer = self._winners(codes)
         keys = list(zip(cover["cell"].to_pylist(), cover["period"].to_pylist(), strict=True))
+        grounds = self._grounds(keys, codes, target, winner, pixels)
         return {
             keys[start]: self._fractions(
                 target[:, start:end],
@@ -84,7 +85,7 @@ class Meaning:
                 finer[start:end],
                 pixels[start:end],
                 editions[start],
-                self._grounds(codes[start:end], target[:, start:end], winner[start:end], pixels[start:end]),
+                grounds.get(keys[start][0], {}),
             )
             for start, end in runs(keys)
         }
@@ -98,16 +99,28 @@ class Meaning:
 
     def _grounds(
         self,
+        keys: list[tuple[str, str]],
         codes: NDArray[np.int32],
         target: NDArray[np.int64],
         winner: NDArray[np.int64],
         pixels: NDArray[np.int64],
-    ) -> dict[str, Ground]:
+    ) -> dict[str, dict[str, Ground]]:
+        """Per cell what events did, by the land cover of its first period that has any: what was there before."""
         if self.happenings is None:
             return {}
-        names, marks = [*self.taxonomy.classes, None], codes[:, -1]
+        names = [*self.taxonomy.classes, None]
         won = target[winner, np.arange(len(winner))]
-        return self.happenings.grounds(marks, [names[place] for place in won.tolist()], pixels)
+        first: dict[str, tuple[int, int]] = {}
+        for start, end in runs(keys):
+            cell = keys[start][0]
+            if cell not in first or ((won[slice(*first[cell])] < 0).all() and (won[start:end] >= 0).any()):
+                first[cell] = start, end
+        return {
+            cell: self.happenings.grounds(
+                codes[start:end, -1], [names[place] for place in won[start:end].tolist()], pixels[start:end]
+            )
+            for cell, (start, end) in first.items()
+        }
 
     def _winners(self, codes: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
         """Per row: each source's target class (source, row), -1 where none; the source that wins; its finer class."""
@@ -160,7 +173,7 @@ class Meaning:
             100 * classed / int(pixels.sum()),
             {name: _agreement(target, row, pixels) for row, name in enumerate(self.sources)},
             {key: confirmed[key][0] / confirmed[key][1] for key in fractions if key in confirmed},
-            {name: number for name, number in zip(self.sources, editions.tolist(), strict=True) if number >= 0},
+            {name: number for name, number in zip(self.sources, editions.tolist(), strict=False) if number >= 0},
             grounds,
         )
 

@@ -69,6 +69,10 @@ class TimeRange(Strict):
             raise ValueError(f"end {self.end} is before start {self.start}")
         return self
 
+    def meets(self, start: dt.datetime, end: dt.datetime) -> bool:
+        """Whether a span of moments has a day in it."""
+        return start.date() <= self.end and end.date() >= self.start
+
     def period_of(self, moment: dt.date) -> str:
         """`2021` or `2021-06`."""
         return f"{moment:%Y}" if self.period == "year" else f"{moment:%Y-%m}"

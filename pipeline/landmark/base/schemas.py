@@ -34,7 +34,7 @@ def cover_schema(sources: Iterable[str], *, events: bool = False) -> pa.Schema:
 
     `codes` and `editions` stand in the order of `sources`, -1 where a source has none; an edition is a number in the
     lock's `editions`, the same in all rows of a cell and period. With `events`, one code more is the number of a mark
-    in the lock's `marks`.
+    in the lock's `marks`. Without a source there is one edition, -1: Parquet has no lists of length 0.
     """
     names = list(sources)
     return pa.schema(
@@ -43,7 +43,7 @@ def cover_schema(sources: Iterable[str], *, events: bool = False) -> pa.Schema:
             "period": pa.string(),
             "codes": pa.list_(pa.int32(), len(names) + events),
             "pixels": pa.int64(),
-            "editions": pa.list_(pa.int32(), len(names)),
+            "editions": pa.list_(pa.int32(), max(len(names), 1)),
         },
         metadata={"sources": json.dumps([*names, "events"] if events else names)},
     )

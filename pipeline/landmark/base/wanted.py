@@ -22,6 +22,7 @@ class Around(Strict):
     spared: int = Field(4, ge=0, description="Cells that were looked at whole and show nothing of the event")
     far: int = Field(4, ge=0, description="Cells of the same acquisitions on the ground of no event")
     far_km: float = Field(15, gt=0, description="How far from the event's ground they may lie")
+    apart_km: float = Field(1.2, ge=0, description="How far, at least, they stand from the ground of all events")
     before_days: int = Field(90, ge=1, description="How long before the event an image may be taken")
     after_days: int = Field(60, ge=0, description="How long after its end")
 

@@ -71,7 +71,8 @@ def search(
     region = shapely.union_all([window.region for window in windows])
     # A cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
     near = region.buffer(10 * recipe.cell_m / 111_000)
-    shapely.prepare([near, *(window.region for window in windows)])
+    shapely.prepare(near)
+    places = shapely.STRtree([window.region for window in windows])
     found: list[Acquisition | Outcome] = []
     labels: list[LabelRaster] = []
     asked = windows if document.selective else [_whole(windows, region)]
@@ -84,11 +85,13 @@ def search(
                 if footprint(item).intersects(near):
                     labels.append(of_item(item, document, sources[collection], provider.mirror))
             else:
-                meeting = [window for window in windows if footprint(item).intersects(window.region)]
+                numbers = places.query(footprint(item), predicate="intersects")
+                meeting = [windows[number] for number in sorted(numbers.tolist())]
                 found += _acquisitions(item, document, recipe, provider, imagery[collection], meeting)
         except InputError as error:
             raise InputError(f"{item.get_self_href() or document.href}: {error}") from error
-    refused = [one for one in found if isinstance(one, Outcome)]
+    # Windows that overlap are asked one by one, and told of an item again.
+    refused = list(dict.fromkeys(one for one in found if isinstance(one, Outcome)))
     merged = merge(one for one in found if isinstance(one, Acquisition))
     for collection, name in imagery.items():
         if not any(one.sensor == name for one in merged):

@@ -83,18 +83,17 @@ def cover_units(
     places, batch = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True)
     # A margin of a cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
     margin_deg = cell_m / 111_000 * 10
+    shapes = [(one, part.shape) for one in events or () for part in one.parts]
+    tree = shapely.STRtree([shape for _, shape in shapes])
     for number in range(len(places)):
         part = cells.take(np.flatnonzero(batch.ravel() == number))
         centres = np.stack([part["lon"].to_numpy(), part["lat"].to_numpy()], axis=1)
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
         meeting = tuple(raster for raster in rasters if raster.footprint.intersects(area))
-        happening = None if events is None else tuple(one for one in events if _meets(one, area))
+        near = {shapes[number][0].id for number in tree.query(area, predicate="intersects").tolist()}
+        happening = None if events is None else tuple(one for one in events if one.id in near)
         yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting, access, happening)
-
-
-def _meets(event: Event, area: shapely.Geometry) -> bool:
-    return any(part.shape.intersects(area) for part in event.parts)
 
 
 def measure(unit: CoverUnit) -> Cover:
@@ -117,7 +116,7 @@ def measure(unit: CoverUnit) -> Cover:
         packed = _packed(radix, [*(each.codes for each in served), marked.reshape(x.shape) - 1])
         for row, cell in enumerate(unit.cells["cell"].to_pylist()):
             kinds, counts = np.unique(packed[row], return_counts=True)
-            chosen = [numbers.setdefault(each.editions[row], len(numbers) - 1) for each in served]
+            chosen = [numbers.setdefault(each.editions[row], len(numbers) - 1) for each in served] or [-1]
             columns["cell"] += [cell] * len(kinds)
             columns["period"] += [period.name] * len(kinds)
             codes = _unpacked(radix, kinds)
@@ -173,8 +172,6 @@ def _renumbered(part: Cover, editions: Sequence[LabelVintage], marks: Sequence[M
 def _mapped(table: pa.Table, name: str, where: slice, new: Sequence[int]) -> pa.Table:
     """A column of lists with the numbers at some of their places exchanged; -1 stays, as the last place of `new`."""
     at, field = table.schema.get_field_index(name), table.schema.field(name)
-    if not field.type.list_size:
-        return table
     values = table[name].combine_chunks().flatten().to_numpy().reshape(table.num_rows, field.type.list_size).copy()
     values[:, where] = np.array([*new, -1], np.int32)[values[:, where]]
     flat = pa.array(values.ravel())

@@ -3,8 +3,8 @@
 The last three are hard negatives: what differs is the event, not the place, the orbit or the day.
 """
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from landmark.base.events import Event, EventType, phase_of
+from landmark.base.events import Event, EventType, Phase, phase_of
 from landmark.base.ground import Ground, Happenings
 from landmark.base.hashing import ranks
 from landmark.base.meaning import Fractions, Meaning
@@ -21,13 +21,13 @@ from landmark.base.outcomes import Outcome
 from landmark.base.recipe import Recipe
 from landmark.base.wanted import Around
 from landmark.draw.choosing import Choices, Seen, choose, clouded, kept_clear
+from landmark.draw.sample import touching
 
 AFFECTED, BEFORE, SPARED, FAR = ROLES = ("affected", "before", "spared", "far")
 # Cells looked at for each one wanted, since clouds take some.
 _SPARE = 3
 
 Rows = NDArray[np.int64]
-Grounds = Sequence[Mapping[str, Ground]]
 
 
 def around(of: Choices, facts: Mapping[tuple[str, str], Fractions], meaning: Meaning, recipe: Recipe) -> Choices:
@@ -38,17 +38,22 @@ def around(of: Choices, facts: Mapping[tuple[str, str], Fractions], meaning: Mea
     wish, happenings = recipe.around_events, meaning.happenings
     assert wish is not None
     assert happenings is not None
-    grounds, rows_of = _grounds(of, facts), _rows_of(of)
+    stage, rows_of = _Stage.of(of, facts, happenings, recipe), _rows_of(of)
     rows, slot, slots = [np.empty(0, np.int64)], [np.empty(0, np.int64)], dict[str, int]()
-    for event in sorted(happenings.events.values(), key=lambda one: one.id):
-        showing, before = _acquisitions(of, event, happenings.types, wish)
+    for event in _in_time(happenings, recipe):
+        showing, before = _acquisitions(of, event, happenings.types[event.type].says, happenings.types, wish)
+        seen = np.zeros(of.cells.num_rows, dtype=bool)
+        seen[of.cell[np.isin(of.acquisition, showing)]] = True
+        least = meaning.thresholds[happenings.types[event.type].to]
+        affected = stage.first(event, AFFECTED, stage.hit(event, least), seen, wish.affected)
+        spared = stage.first(event, SPARED, stage.spared(event), seen, wish.spared)
+        far = stage.first(event, FAR, stage.far(event, wish.far_km), seen, wish.far)
         observed, start = (int(moment.timestamp()) for moment in (event.observed or event.start, event.start))
-        cells = _candidates(of.cells, grounds, event, meaning, recipe)
         parts = {
-            AFFECTED: (cells[AFFECTED], showing, observed),
-            BEFORE: (cells[AFFECTED] if wish.before else cells[AFFECTED][:0], before, start),
-            SPARED: (cells[SPARED], showing, observed),
-            FAR: (cells[FAR], showing, observed),
+            AFFECTED: (affected, showing, observed),
+            BEFORE: (affected if wish.before else affected[:0], before, start),
+            SPARED: (spared, showing, observed),
+            FAR: (far, showing, observed),
         }
         # Their order is that of ROLES: a slot's number tells event and role.
         for role, (some, acquisitions, anchor) in parts.items():
@@ -60,69 +65,104 @@ def around(of: Choices, facts: Mapping[tuple[str, str], Fractions], meaning: Mea
     return of.taken(np.concatenate(rows), np.concatenate(slot), slots)
 
 
-def _acquisitions(of: Choices, event: Event, types: Mapping[str, EventType], wish: Around) -> tuple[Rows, Rows]:
+def _in_time(happenings: Happenings, recipe: Recipe) -> list[Event]:
+    """The events to go round: others only speak where they lie."""
+    met = (one for one in happenings.events.values() if recipe.time.meets(one.start, one.end))
+    return sorted(met, key=lambda one: one.id)
+
+
+def _acquisitions(
+    of: Choices, event: Event, says: Sequence[Phase], types: Mapping[str, EventType], wish: Around
+) -> tuple[Rows, Rows]:
     """Those that may show the event, and those that show its ground before it."""
-    latest, earliest = event.end + dt.timedelta(days=wish.after_days), event.start - dt.timedelta(days=wish.before_days)
-    phases = [(phase_of(event, one.moment, types), one.moment) for one in of.acquisitions]
-    says = types[event.type].says
-    showing = [row for row, (phase, moment) in enumerate(phases) if phase in says and moment <= latest]
-    before = [row for row, (phase, moment) in enumerate(phases) if phase == "before" and moment >= earliest]
+    day_s = 86_400
+    start, end = event.start.timestamp(), event.end.timestamp()
+    near = np.flatnonzero(
+        (of.moments >= start - wish.before_days * day_s) & (of.moments <= end + wish.after_days * day_s)
+    )
+    phases = [(row, phase_of(event, of.acquisitions[row].moment, types)) for row in near.tolist()]
+    showing = [row for row, phase in phases if phase in says]
+    before = [row for row, phase in phases if phase == "before"]
     return np.array(showing, dtype=np.int64), np.array(before, dtype=np.int64)
 
 
-def _grounds(of: Choices, facts: Mapping[tuple[str, str], Fractions]) -> Grounds:
-    """Per cell what each event did to it, which is the same in every period."""
-    names = of.cells["cell"].to_pylist()
-    return [next((facts[name, when].grounds for when in of.names if (name, when) in facts), {}) for name in names]
-
-
-def _rows_of(of: Choices) -> Any:
+def _rows_of(of: Choices) -> Callable[[Rows], Rows]:
     """A function from cells to all their choices."""
     by_cell = np.argsort(of.cell, kind="stable")
     starts = np.searchsorted(of.cell[by_cell], np.arange(of.cells.num_rows + 1))
     return lambda cells: np.concatenate([by_cell[:0], *(by_cell[starts[one] : starts[one + 1]] for one in cells)])
 
 
-def _candidates(cells: pa.Table, grounds: Grounds, event: Event, meaning: Meaning, recipe: Recipe) -> dict[str, Rows]:
-    """Cells for each role, in the order they are to be taken."""
-    wish, happenings = recipe.around_events, meaning.happenings
-    assert wish is not None
-    assert happenings is not None
-    least = meaning.thresholds[happenings.types[event.type].to] / 100
-    met = [row for row, ground in enumerate(grounds) if event.id in ground]
-    hit = [row for row in met if _hit(event, grounds[row][event.id], least)]
-    spared = [
-        row for row in met if grounds[row][event.id].in_aoi and not any(one.fraction for one in grounds[row].values())
-    ]
-    return {
-        AFFECTED: _first(cells, hit, f"{event.id}/{AFFECTED}", wish.affected, recipe),
-        SPARED: _first(cells, spared, f"{event.id}/{SPARED}", wish.spared, recipe),
-        FAR: _first(cells, _far(cells, grounds, met, event, wish), f"{event.id}/{FAR}", wish.far, recipe),
-    }
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """The cells, and what each event did to them.
+
+    Attributes:
+        grounds: Per cell.
+        met: Event → rows of the cells it meets.
+        free: Rows of the cells that stand apart from all events, with `places`, their centres.
+        splits: Per cell.
+        seed: Of the recipe.
+    """
+
+    cells: pa.Table
+    grounds: Sequence[Mapping[str, Ground]]
+    met: Mapping[str, list[int]]
+    free: Rows
+    places: shapely.STRtree
+    splits: list[str]
+    seed: int
+
+    @classmethod
+    def of(
+        cls, of: Choices, facts: Mapping[tuple[str, str], Fractions], happenings: Happenings, recipe: Recipe
+    ) -> "_Stage":
+        assert recipe.around_events is not None
+        cells, names = of.cells, of.cells["cell"].to_pylist()
+        # What events did to a cell is the same in every period.
+        grounds = [next((facts[one, when].grounds for when in of.names if (one, when) in facts), {}) for one in names]
+        met: dict[str, list[int]] = {}
+        for row, ground in enumerate(grounds):
+            for event in ground:
+                met.setdefault(event, []).append(row)
+        known, beyond_m = list(happenings.events.values()), 1000 * recipe.around_events.apart_km
+        near = {row for _, row in touching(cells, known, recipe.cell_m, beyond_m=beyond_m)}
+        free = np.array([row for row in range(len(names)) if row not in near and not grounds[row]], dtype=np.int64)
+        centres = shapely.points(cells["lon"].to_numpy()[free], cells["lat"].to_numpy()[free])
+        splits = cells["split"].to_pylist()
+        return cls(cells, grounds, met, free, shapely.STRtree(centres), splits, recipe.sampling.seed)
+
+    def hit(self, event: Event, least_pct: float) -> list[int]:
+        """Cells that it affected enough to be said of them."""
+        grounds = ((row, self.grounds[row][event.id]) for row in self.met.get(event.id, ()))
+        return [row for row, one in grounds if (one.reaches(least_pct) if event.affected else one.near)]
+
+    def spared(self, event: Event) -> list[int]:
+        """Cells that were looked at whole, and that no event affected."""
+        mine = self.met.get(event.id, ())
+        return [
+            row
+            for row in mine
+            if self.grounds[row][event.id].in_aoi and not any(one.fraction for one in self.grounds[row].values())
+        ]
+
+    def far(self, event: Event, far_km: float) -> list[int]:
+        """Cells apart from all events, of the split of this one's: whoever shares an event shares a split."""
+        if event.id not in self.met:
+            return []
+        split = self.splits[self.met[event.id][0]]
+        near = self.free[np.sort(self.places.query(event.surroundings(far_km), predicate="intersects"))]
+        return [row for row in near.tolist() if self.splits[row] == split]
+
+    def first(self, event: Event, role: str, rows: Sequence[int], seen: NDArray[np.bool_], wanted: int) -> Rows:
+        """Enough of the cells that an image may show to lose some to clouds, in the order of their hash."""
+        some = np.array([row for row in rows if seen[row]], dtype=np.int64)
+        return _ordered(self.cells, some, f"{event.id}/{role}", self.seed)[: _SPARE * wanted]
 
 
-def _hit(event: Event, ground: Ground, least: float) -> bool:
-    return ground.fraction > 0 and ground.fraction >= least if event.affected else ground.near
-
-
-def _far(cells: pa.Table, grounds: Grounds, met: Sequence[int], event: Event, wish: Around) -> list[int]:
-    """Cells on no event's ground, of the split of this event's: whoever shares an event shares a split."""
-    if not met:
-        return []
-    split, near = cells["split"][met[0]].as_py(), event.surroundings(wish.far_km)
-    inside = shapely.intersects_xy(near, cells["lon"].to_numpy(), cells["lat"].to_numpy())
-    mine = inside & (np.array(cells["split"].to_pylist()) == split)
-    return [row for row in np.flatnonzero(mine).tolist() if not grounds[row]]
-
-
-def _first(cells: pa.Table, rows: Sequence[int], purpose: str, wanted: int, recipe: Recipe) -> Rows:
-    """Enough of the rows to lose some to clouds, in the order of their hash."""
-    return _ordered(cells, np.array(rows, dtype=np.int64), purpose, recipe)[: _SPARE * wanted]
-
-
-def _ordered(cells: pa.Table, rows: Rows, purpose: str, recipe: Recipe) -> Rows:
+def _ordered(cells: pa.Table, rows: Rows, purpose: str, seed: int) -> Rows:
     names = cells["cell"].take(pa.array(rows)).to_pylist()
-    return rows[np.argsort(ranks(recipe.sampling.seed, f"around/{purpose}", names), kind="stable")]
+    return rows[np.argsort(ranks(seed, f"around/{purpose}", names), kind="stable")]
 
 
 def cast(of: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]) -> Rows:
@@ -150,10 +190,10 @@ def cast(of: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]) -> 
 
 
 def _best(of: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome], among: NDArray[np.bool_]) -> Rows:
-    """The best clear choice of each sensor per cell and slot; Sentinel-1 as near to Sentinel-2 as it comes."""
+    """The clear choice nearest to the event of each sensor, per cell and slot; Sentinel-1 nearest to Sentinel-2."""
     chosen = np.empty(0, dtype=np.int64)
     for sensor in sorted(recipe.sensors, reverse=True):
-        chosen = np.concatenate([chosen, choose(of, sensor, looked, chosen, recipe, among=among)])
+        chosen = np.concatenate([chosen, choose(of, sensor, looked, chosen, recipe, among=among, nearest=True)])
     kept = kept_clear(looked, chosen, recipe)
     left_out += clouded(of, looked, chosen[~kept])
     return chosen[kept]
@@ -164,7 +204,7 @@ def _cut(of: Choices, rows: Rows, wanted: Mapping[str, int], recipe: Recipe) -> 
     kept = [rows[:0]]
     for number in np.unique(of.slot[rows]).tolist():
         mine = rows[of.slot[rows] == number]
-        cells = _ordered(of.cells, np.unique(of.cell[mine]), of.slots[number], recipe)
+        cells = _ordered(of.cells, np.unique(of.cell[mine]), of.slots[number], recipe.sampling.seed)
         kept.append(mine[np.isin(of.cell[mine], cells[: wanted[ROLES[number % len(ROLES)]]])])
     return np.concatenate(kept)
 
@@ -205,7 +245,7 @@ def parts_of(of: Choices, taken: Rows) -> tuple[list[str], list[str]]:
     return [event for event, _, _ in parts], [role for _, _, role in parts]
 
 
-def shown_events(happenings: Happenings, plan: pa.Table) -> dict[str, dict[str, Any]]:
+def shown_events(happenings: Happenings, plan: pa.Table, recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Per event its split and how many cells play each role in a plan; none is a fact, too."""
     cells: dict[tuple[str, str], set[str]] = {}
     splits: dict[str, str] = {}
@@ -216,5 +256,5 @@ def shown_events(happenings: Happenings, plan: pa.Table) -> dict[str, dict[str, 
         splits[event] = split
     return {
         event: {"split": splits.get(event), **{role: len(cells.get((event, role), ())) for role in ROLES}}
-        for event in sorted(happenings.events)
+        for event in (one.id for one in _in_time(happenings, recipe))
     }

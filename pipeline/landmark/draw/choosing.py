@@ -189,8 +189,11 @@ def choose(
     recipe: Recipe,
     *,
     among: NDArray[np.bool_] | None = None,
+    nearest: bool = False,
 ) -> NDArray[np.int64]:
     """The best choice of a sensor per cell and slot: the clearest, then the nearest in time to what is `beside`.
+
+    Or the `nearest`, then the clearest.
 
     Images whose mask was looked at and keeps the recipe's limits come first, then those that were not looked at, by
     what their items say of cloud (unsaid is all cloud), and those that break a limit last. With nothing beside, the
@@ -203,7 +206,8 @@ def choose(
     unseen = np.isnan(hidden)
     fails = (veiled > recipe.clouds.max_chip_pct) | (hidden - veiled > 100 - recipe.min_valid_pct)
     cloud = np.where(unseen, _said_cloud(of)[of.acquisition[mine]], hidden)
-    order = np.lexsort((of.acquisition[mine], away, cloud, unseen + 2 * fails))
+    then = (cloud, away) if nearest else (away, cloud)
+    order = np.lexsort((of.acquisition[mine], *then, unseen + 2 * fails))
     _, first = np.unique(keys[order], return_index=True)
     return np.sort(mine[order[first]])
 

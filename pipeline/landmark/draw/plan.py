@@ -20,7 +20,7 @@ from landmark.base.schemas import CLEAR, PLAN
 from landmark.draw.around import cast, parts_of, shown_events
 from landmark.draw.choosing import Choices, Seen, choose, clouded, kept_clear, seen
 from landmark.draw.distance import closest_m
-from landmark.draw.sample import Sampled
+from landmark.draw.sample import Sampled, first_cells
 
 _DAY_S = 86_400
 
@@ -59,6 +59,8 @@ def draw(
     looked = seen(choices, CLEAR.empty_table() if clear is None else clear, _mask(sensors))
     if recipe.around_events is not None:
         chosen = cast(choices, looked, recipe, left_out)
+        kept = first_cells(choices.cells, np.unique(choices.cell[chosen]), recipe)
+        chosen = chosen[np.isin(choices.cell[chosen], kept)]
     else:
         chosen = _one_a_slot(choices, looked, recipe, left_out)
         left_out += _missing(choices, recipe)
@@ -71,7 +73,7 @@ def draw(
     considered = {**sampled.considered, "without_sample": sampled.cells.num_rows - planned, "planned": planned}
     proof = _proof(plan, recipe)
     if meaning is not None and meaning.happenings is not None:
-        proof["events"] = shown_events(meaning.happenings, plan)
+        proof["events"] = shown_events(meaning.happenings, plan, recipe)
     return Drawn(plan, ledger_table(left_out), considered, proof)
 
 

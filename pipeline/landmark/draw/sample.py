@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from landmark.base.archive import Acquisition
 from landmark.base.events import Event
@@ -82,17 +83,24 @@ def assign_splits(
     return [SPLITS[number] for number in np.searchsorted(edges, place, side="right")[inverse]]
 
 
-def touching(cells: pa.Table, events: Sequence[Event], cell_m: float) -> list[tuple[str, int]]:
-    """(group, row) of every cell that an event of the group touches, or all but touches."""
+def touching(cells: pa.Table, events: Sequence[Event], cell_m: float, *, beyond_m: float = 0) -> list[tuple[str, int]]:
+    """(group, row) of every cell that an event of the group touches, or all but touches, or comes near to.
+
+    Holes in an event's ground are part of it: nobody can speak for them.
+    """
     if not events or not cells.num_rows:
         return []
-    shapes = [(event.group, part.shape) for event in events for part in event.parts]
+    shapes = [(event.group, shape) for event in events for part in event.parts for shape in _filled(part.shape)]
     lon, lat = cells["lon"].to_numpy(), cells["lat"].to_numpy()
-    high = _HALF * cell_m / _M_A_DEGREE
+    high = (_HALF * cell_m + beyond_m) / _M_A_DEGREE
     wide = high / np.maximum(np.cos(np.radians(lat)), 0.01)
     boxes = shapely.box(lon - wide, lat - high, lon + wide, lat + high)
     number, rows = shapely.STRtree(boxes).query([shape for _, shape in shapes], predicate="intersects")
     return sorted({(shapes[one][0], row) for one, row in zip(number.tolist(), rows.tolist(), strict=True)})
+
+
+def _filled(shape: BaseGeometry) -> list[BaseGeometry]:
+    return [shapely.Polygon(ring) for ring in shapely.get_exterior_ring(shapely.get_parts(shape))]
 
 
 def together(blocks: Sequence[str], touched: Sequence[tuple[str, int]]) -> dict[str, str]:
@@ -163,7 +171,15 @@ def _buffered(cells: pa.Table, split: list[str], recipe: Recipe, touched: NDArra
 
 
 def _limited(cells: pa.Table, recipe: Recipe) -> pa.Table:
-    if recipe.limit is None or cells.num_rows <= recipe.limit:
+    # Round events the limit counts the cells that play a role: draw.
+    if recipe.around_events is not None:
         return cells
-    order = np.argsort(ranks(recipe.sampling.seed, "limit", cells["cell"].to_pylist()), kind="stable")
-    return cells.take(np.sort(order[: recipe.limit]))
+    return cells.take(np.sort(first_cells(cells, np.arange(cells.num_rows), recipe)))
+
+
+def first_cells(cells: pa.Table, rows: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int64]:
+    """As many of some rows as the recipe's limit allows, in the order of their hash."""
+    if recipe.limit is None or len(rows) <= recipe.limit:
+        return rows
+    names = cells["cell"].take(pa.array(rows)).to_pylist()
+    return rows[np.argsort(ranks(recipe.sampling.seed, "limit", names), kind="stable")][: recipe.limit]
