@@ -356,4 +356,4 @@ def test_a_region_of_many_boxes_is_asked_in_groups_and_not_as_a_continent(count)
 
 def test_world_items_are_what_the_tests_think(world):
     assert {item["collection"] for item in planet.items(world)} == {*planet.PLACES}
-    assert len(items_of(world, "sentinel-2-l2a")) == 25
+    assert len(items_of(world, "sentinel-2-l2a")) == 37

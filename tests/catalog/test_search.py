@@ -43,7 +43,7 @@ def test_a_folder_means_the_catalogue_in_it(world, recipe):
 
 def test_a_collection_is_read_by_file_and_by_folder(world):
     by_file = found_in(world / S2 / "collection.json", anywhere("s2"))
-    assert by_file == found_in(world / S2, anywhere("s2")) and len(by_file.acquisitions) == 25
+    assert by_file == found_in(world / S2, anywhere("s2")) and len(by_file.acquisitions) == 37
 
 
 def test_an_item_collection_holds_what_the_catalogue_holds(world, recipe, tmp_path):
@@ -123,6 +123,7 @@ def test_only_items_that_meet_the_region_are_taken(world, recipe):
         ("2021-06-11", "2021-06-14", 4),
         ("2021-06-12", "2021-06-14", 4),
         ("2021-06-01", "2022-05-31", 25),
+        ("2021-06-01", "2022-12-31", 37),
     ],
 )
 def test_both_ends_of_the_time_belong_to_it(world, start, end, count):

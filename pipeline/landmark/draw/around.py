@@ -28,6 +28,7 @@ AFFECTED, BEFORE, SPARED, FAR = ROLES = ("affected", "before", "spared", "far")
 _SPARE = 3
 
 Rows = NDArray[np.int64]
+RowsOf = Callable[[Sequence[int] | Rows], Rows]
 
 
 def around(of: Choices, facts: Mapping[tuple[str, str], Fractions], meaning: Meaning, recipe: Recipe) -> Choices:
@@ -42,12 +43,11 @@ def around(of: Choices, facts: Mapping[tuple[str, str], Fractions], meaning: Mea
     rows, slot, slots = [np.empty(0, np.int64)], [np.empty(0, np.int64)], dict[str, int]()
     for event in _in_time(happenings, recipe):
         showing, before = _acquisitions(of, event, happenings.types[event.type].says, happenings.types, wish)
-        seen = np.zeros(of.cells.num_rows, dtype=bool)
-        seen[of.cell[np.isin(of.acquisition, showing)]] = True
+        first = partial(_first, of, rows_of, showing, recipe.sampling.seed)
         least = meaning.thresholds[happenings.types[event.type].to]
-        affected = stage.first(event, AFFECTED, stage.hit(event, least), seen, wish.affected)
-        spared = stage.first(event, SPARED, stage.spared(event), seen, wish.spared)
-        far = stage.first(event, FAR, stage.far(event, wish.far_km), seen, wish.far)
+        affected = first(f"{event.id}/{AFFECTED}", stage.hit(event, least), wish.affected)
+        spared = first(f"{event.id}/{SPARED}", stage.spared(event), wish.spared)
+        far = first(f"{event.id}/{FAR}", stage.far(event, wish.far_km), wish.far)
         observed, start = (int(moment.timestamp()) for moment in (event.observed or event.start, event.start))
         parts = {
             AFFECTED: (affected, showing, observed),
@@ -86,7 +86,16 @@ def _acquisitions(
     return np.array(showing, dtype=np.int64), np.array(before, dtype=np.int64)
 
 
-def _rows_of(of: Choices) -> Callable[[Rows], Rows]:
+def _first(
+    of: Choices, rows_of: RowsOf, showing: Rows, seed: int, purpose: str, cells: Sequence[int], wanted: int
+) -> Rows:
+    """Enough of the cells that an image may show to lose some to clouds, in the order of their hash."""
+    mine = rows_of(cells)
+    seen = np.unique(of.cell[mine[np.isin(of.acquisition[mine], showing)]])
+    return _ordered(of.cells, seen, purpose, seed)[: _SPARE * wanted]
+
+
+def _rows_of(of: Choices) -> RowsOf:
     """A function from cells to all their choices."""
     by_cell = np.argsort(of.cell, kind="stable")
     starts = np.searchsorted(of.cell[by_cell], np.arange(of.cells.num_rows + 1))
@@ -102,16 +111,13 @@ class _Stage:
         met: Event → rows of the cells it meets.
         free: Rows of the cells that stand apart from all events, with `places`, their centres.
         splits: Per cell.
-        seed: Of the recipe.
     """
 
-    cells: pa.Table
     grounds: Sequence[Mapping[str, Ground]]
     met: Mapping[str, list[int]]
     free: Rows
     places: shapely.STRtree
     splits: list[str]
-    seed: int
 
     @classmethod
     def of(
@@ -129,8 +135,7 @@ class _Stage:
         near = {row for _, row in touching(cells, known, recipe.cell_m, beyond_m=beyond_m)}
         free = np.array([row for row in range(len(names)) if row not in near and not grounds[row]], dtype=np.int64)
         centres = shapely.points(cells["lon"].to_numpy()[free], cells["lat"].to_numpy()[free])
-        splits = cells["split"].to_pylist()
-        return cls(cells, grounds, met, free, shapely.STRtree(centres), splits, recipe.sampling.seed)
+        return cls(grounds, met, free, shapely.STRtree(centres), cells["split"].to_pylist())
 
     def hit(self, event: Event, least_pct: float) -> list[int]:
         """Cells that it affected enough to be said of them."""
@@ -153,11 +158,6 @@ class _Stage:
         split = self.splits[self.met[event.id][0]]
         near = self.free[np.sort(self.places.query(event.surroundings(far_km), predicate="intersects"))]
         return [row for row in near.tolist() if self.splits[row] == split]
-
-    def first(self, event: Event, role: str, rows: Sequence[int], seen: NDArray[np.bool_], wanted: int) -> Rows:
-        """Enough of the cells that an image may show to lose some to clouds, in the order of their hash."""
-        some = np.array([row for row in rows if seen[row]], dtype=np.int64)
-        return _ordered(self.cells, some, f"{event.id}/{role}", self.seed)[: _SPARE * wanted]
 
 
 def _ordered(cells: pa.Table, rows: Rows, purpose: str, seed: int) -> Rows:
