@@ -37,7 +37,7 @@ _MARK = ", tried out"
 def trial_recipe(recipe: Recipe, *, samples: int, seed: int, narrow: bool) -> Recipe:
     """The recipe for about so many samples; `narrow` cuts a wide region down to a few boxes."""
     # With the recipe's own seed a cell has the split it will have in the whole corpus.
-    sampling = {"fraction": 1.0, "cells": None, "seed": recipe.sampling.seed + seed}
+    sampling = {"fraction": 1.0, "cells": None, "by_meaning": None, "seed": recipe.sampling.seed + seed}
     changes = {
         "name": f"{recipe.name[:59]}-try",
         "title": f"{recipe.title or recipe.name}{_MARK}",
@@ -45,7 +45,8 @@ def trial_recipe(recipe: Recipe, *, samples: int, seed: int, narrow: bool) -> Re
         "sampling": recipe.sampling.model_copy(update=sampling),
     }
     region = recipe.region.geometry
-    if narrow and region.area > _BOXES * _BOX_DEG**2:
+    # Round events a recipe looks at a few places anyway.
+    if narrow and recipe.around_events is None and region.area > _BOXES * _BOX_DEG**2:
         boxes = _boxes(region, seed)
         changes["region"] = Region(bbox=None, geojson=json.loads(shapely.to_geojson(boxes)))
     return recipe.model_copy(update=changes)
