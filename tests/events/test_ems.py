@@ -277,6 +277,27 @@ def test_buildings_graded_in_a_flood_are_no_earthquake(tmp_path: Path) -> None:
     assert same(event.part("aoi"), AOI)
 
 
+@pytest.mark.parametrize("category", ["Flood", "Wildfire"])
+@pytest.mark.parametrize(
+    ("grades", "negative"),
+    [
+        (["Destroyed"], False),
+        (["No visible damage", "Possibly damaged"], False),
+        (["No visible damage", "Not analysed"], False),
+        (["No visible damage", "Null"], True),
+    ],
+)
+def test_damage_without_an_extent_is_no_true_negative(
+    tmp_path: Path, category: str, grades: list[str], negative: bool
+) -> None:
+    shapes = {grade: square(11.81 + 0.01 * place, 45.31) for place, grade in enumerate(grades)}
+    activation(grading(tmp_path, shapes), "EMSR901", category)
+    found = read(tmp_path)
+    assert [[part.name for part in event.parts] for event in found.events] == [["aoi"]] * negative
+    note = "emsr901-aoi01: damage is graded, but no extent is outlined; left out"
+    assert (note in found.notes) == (not negative)
+
+
 def test_two_kinds_in_one_area_are_two_events_and_a_landslide_is_none(tmp_path: Path) -> None:
     path = tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.shp"
     slide = {"event_type": "6-Mass movement", "obj_desc": "Landslide", "notation": "Null", "dmg_src_id": 1}

@@ -36,6 +36,7 @@ class Shown:
         aoi: Polygons of the ground that was looked at.
         unsure: Polygons where nobody can say whether it is affected: clouds, other events, doubtful damage.
         marked: Whether the event is marked by points or lines, whose ground nobody outlined.
+        harmed: Whether something is graded as other than whole: what harmed it was there, outlined or not.
         image: When the latest image was taken that it was drawn from, UTC.
         repaired: Polygons that were invalid in its files.
     """
@@ -45,6 +46,7 @@ class Shown:
     aoi: list[NDArray[Any]] = field(default_factory=list)
     unsure: list[NDArray[Any]] = field(default_factory=list)
     marked: bool = False
+    harmed: bool = False
     image: dt.datetime | None = None
     repaired: int = 0
 
@@ -138,6 +140,7 @@ class AreaReader:
                 there = features.shapes[[one == word for one in said]]
                 shapes = np.concatenate([polygons(there), squares(points(there), _POINT_M)])
                 grade = _known(self.words.grade, word, layer, said.count(word))
+                shown.harmed |= grade.key != _WHOLE and not self.words.is_unsaid(word)
                 if grade.to is not None and grade.key is not None:
                     shown.ground.setdefault(grade.key, []).append(shapes)
                 elif grade.key != _WHOLE:
