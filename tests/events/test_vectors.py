@@ -17,7 +17,7 @@ from landmark.base.errors import InputError
 from landmark.base.events import NEAR, moment
 from landmark.events import affected_km2, area_km2, combined
 from landmark.events.shapes import circle
-from tests.events.making import BOWTIE, EAST, WEST, layer, read, zipped
+from tests.events.making import AOI, BOWTIE, EAST, WEST, layer, read, zipped
 
 DOCS = Path(__file__).parents[2] / "docs" / "events.md"
 
@@ -48,7 +48,7 @@ def test_effis_perimeters(tmp_path: Path) -> None:
     layer(path, [WEST, BOWTIE], {"id": 101, **row}, {"id": 102, **row, "FIREDATE": "2022-07-30"})
     found = read(zipped(tmp_path / "effis.zip", tmp_path.glob("modis*")), source="effis")
     first, second = found.events
-    assert (first.id, first.group, first.type, first.product) == ("effis-101", "effis-101", "fire", "modis.ba.poly")
+    assert (first.id, first.group, first.type, first.product) == ("effis-101", "effis-101", "fire", "effis-101")
     assert (first.start, first.observed) == (at("2022-07-14T12:40"), at("2022-08-02T09:00"))
     assert first.end == at("2022-08-02T09:00"), "no end is stated, and the perimeter was drawn later than a week"
     assert second.start == at("2022-07-30") and second.end == at("2022-08-06")
@@ -126,7 +126,7 @@ def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
     row = {"Event_No": 7, "Basin": "Brenta", "Hazard": "Flood", "From": "29.10.2018", "To": "02.11.2018"}
     layer(tmp_path / "a.geojson", [WEST, EAST], row, {**row, "Event_No": 8, "Hazard": "Storm"}, crs=4326)
     event = read(tmp_path / "a.geojson", source=str(mapping)).events[0]
-    assert (event.id, event.group, event.type, event.product) == ("mine-7", "mine-brenta", "flood", "a")
+    assert (event.id, event.group, event.type, event.product) == ("mine-7", "mine-brenta", "flood", "mine-7")
     assert (event.start, event.end) == (at("2018-10-29"), at("2018-11-02T23:59:59.999999"))
     assert event.source == "floods-of-mine"
 
@@ -186,12 +186,53 @@ def test_what_cannot_be_understood_is_told(tmp_path: Path) -> None:
         read(path, source=str(tmp_path / "none.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        (("Εύβοια", "Αττική"), r"a\.geojson: no: 'Εύβοια' makes no id"),
+        (("Εύβοια 1", "Αττική 1"), r"a\.geojson: no: 'Αττική 1' like 'Εύβοια 1' makes the id 'mine-1'"),
+        (("a-b", "a b"), r"a\.geojson: no: 'a b' like 'a-b' makes the id 'mine-a-b'"),
+    ],
+)
+def test_events_of_one_id_are_not_merged(tmp_path: Path, ids: tuple[str, str], told: str) -> None:
+    rows = [{"no": one, "when": "2020-01-01", "basin": one, "row": place} for place, one in enumerate(ids)]
+    path = layer(tmp_path / "a.geojson", [WEST, EAST], *rows)
+    with pytest.raises(InputError, match=told):
+        read(path, source=mapping(tmp_path, prefix="mine"))
+    with pytest.raises(InputError, match=told.replace("no:", "basin:", 1)):
+        read(path, source=mapping(tmp_path, prefix="mine", id=["row"], group=["basin"]))
+
+
+def test_features_are_one_event_in_any_case_and_none_without_what_tells_it(tmp_path: Path) -> None:
+    rows = [{"no": one, "sea": sea, "when": "2020-01-01"} for one, sea in (("A", "x"), ("a", "X"), (None, "x"))]
+    path = layer(tmp_path / "a.geojson", [WEST, EAST, AOI], *rows)
+    found = read(path, source=mapping(tmp_path, id=["sea", "no"]))
+    assert [event.id for event in found.events] == ["x-a"]
+    assert found.notes == ("a.geojson: 1 features left out: no does not say which event",)
+    assert len(read(path, source=mapping(tmp_path, id=["sea", "no"], telling=["sea"])).events) == 2
+    with pytest.raises(InputError, match="telling: 'when' is not among `id`, no"):
+        read(path, source=mapping(tmp_path, telling=["when"]))
+    grouped = read(path, source=mapping(tmp_path, id=["sea"], group=["no"]))
+    assert [event.group for event in grouped.events] == ["a"]
+
+
+def test_cal_fire_perimeters_without_number_and_name_are_left_out(tmp_path: Path) -> None:
+    row = {"YEAR_": "2020", "AGENCY": "CDF", "UNIT_ID": None, "ALARM_DATE": "2020-08-17", "CONT_DATE": None}
+    told = [{"INC_NUM": "7", "FIRE_NAME": None}, {"INC_NUM": None, "FIRE_NAME": "JONES"}]
+    nameless = {"INC_NUM": None, "FIRE_NAME": None}
+    rows = [{**row, **one} for one in (*told, nameless, nameless)]
+    found = read(layer(tmp_path / "fire.gpkg", [WEST, EAST, WEST, EAST], *rows), source="cal-fire")
+    assert [event.id for event in found.events] == ["cal-fire-2020-cdf-7", "cal-fire-2020-cdf-jones"]
+    assert found.notes == ("fire.gpkg: 2 features left out: none of INC_NUM, FIRE_NAME says which event",)
+
+
 def test_one_event_told_twice(tmp_path: Path) -> None:
     row = {"no": 1, "when": "2020-01-01"}
     one, same = layer(tmp_path / "one.geojson", [WEST], row), layer(tmp_path / "two" / "one.gpkg", [WEST], row)
+    named = layer(tmp_path / "four.geojson", [WEST], row)
     other = layer(tmp_path / "three" / "one.geojson", [EAST], row)
     source = mapping(tmp_path)
-    assert len(read(one, same, source=source).events) == 1
+    assert len(read(one, same, named, source=source).events) == 1, "whatever its files are called"
     assert combined([read(one, source=source), read(same, source=source)]).events == read(one, source=source).events
     with pytest.raises(InputError, match="1 is told twice and differently"):
         combined([read(one, source=source), read(other, source=source)])

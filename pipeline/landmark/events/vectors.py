@@ -58,8 +58,8 @@ class _Layer:
     def __init__(self, features: Features, mapping: Vectors, source: str, found: Found, asked: Asked) -> None:
         self._features, self._mapping, self._source = features, mapping, source
         self._label, self._asked = found.label, asked
-        self._stem = found.path.stem
         self._left_out: Counter[str] = Counter()
+        self._named: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
 
     def read(self) -> Read:
         rows: dict[str, list[_Row]] = {}
@@ -74,21 +74,26 @@ class _Layer:
 
     def _rows(self) -> list[_Row]:
         mapping, count = self._mapping, len(self._features)
-        ids, groups = self._joined(self._first(mapping.id)), self._joined(mapping.group or mapping.id)
-        products = self._joined(mapping.product)
+        ids, groups = self._values(self._first(mapping.id)), self._values(mapping.group)
+        telling = [mapping.id.index(name) for name in mapping.telling]
+        products = self._values(mapping.product)
         types = [mapping.type] * count if isinstance(mapping.type, str) else self._words(mapping.type)
         parts = [OBSERVED] * count if mapping.grade is None else self._words(mapping.grade)
         times = [self._times(time, last=time is mapping.end) for time in (mapping.start, mapping.end, mapping.observed)]
         magnitudes = self._numbers(mapping.magnitude)
         rows = []
         for place in range(count):
-            id_, type_, magnitude = slug(mapping.prefix, *ids[place]), types[place], magnitudes[place]
-            if not ids[place]:
-                self._left_out[f"none of {', '.join(mapping.id)} says which event"] += 1
+            said, type_, magnitude = ids[place], types[place], magnitudes[place]
+            if telling and not any(said[one] for one in telling):
+                self._left_out[f"none of {', '.join(mapping.telling)} says which event"] += 1
+            elif not telling and not all(said):
+                self._left_out[f"{mapping.id[said.index('')]} does not say which event"] += 1
             elif type_ is None or parts[place] is None:
                 self._left_out["of no type or grade that is mapped"] += 1
             elif self._wanted(type_, magnitude):
-                group, product = slug(mapping.prefix, *groups[place]), " ".join(products[place]) or self._stem
+                id_ = self._id(mapping.id, said)
+                group = self._id(mapping.group, groups[place]) if any(groups[place]) else id_
+                product = " ".join(filter(None, products[place])) or id_
                 start, end, seen = (column[place] for column in times)
                 part = str(parts[place])
                 rows.append(_Row(id_, group, type_, start, end, seen, product, magnitude, part, place))
@@ -156,12 +161,22 @@ class _Layer:
             ground[NEAR] = circle(*centre, radius)
         return centre, tuple(Part(name, shape) for name, shape in ground.items() if shape is not None)
 
-    def _joined(self, names: Sequence[str]) -> list[list[str]]:
-        """For each feature the values of some attributes, but for those without one."""
-        columns = [self._features.values((name,)) for name in names]
-        if not columns:
-            return [[]] * len(self._features)
-        return [[_text(value) for value in row if _text(value)] for row in zip(*columns, strict=True)]
+    def _id(self, names: tuple[str, ...], said: tuple[str, ...]) -> str:
+        """The id that values of some attributes make, never that of other values: case alone makes no other."""
+        id_, values = slug(self._mapping.prefix, *filter(None, said)), ", ".join(said)
+        first = self._named.setdefault((names, id_), said)
+        if slug(*said) and [one.casefold() for one in first] == [one.casefold() for one in said]:
+            return id_
+        wrong = f"like {', '.join(first)!r} makes the id {id_!r}" if slug(*said) else "makes no id"
+        raise InputError(
+            f"events: {self._label}: {', '.join(names)}: {values!r} {wrong}: only Latin letters and digits count; name"
+            f" an attribute with numbers in taxonomies/events/{self._source}.yaml"
+        )
+
+    def _values(self, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """For each feature the values of some attributes, empty where it has none."""
+        columns = [[_text(value) for value in self._features.values((name,))] for name in names]
+        return list(zip(*columns, strict=True)) if columns else [()] * len(self._features)
 
     def _numbers(self, names: tuple[str, ...]) -> list[float | None]:
         if not names:
