@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
+import pyogrio
 import pytest
 import shapely
 from hypothesis import given
@@ -146,6 +148,54 @@ def test_a_grade_names_the_part_and_an_earthquake_needs_one(tmp_path: Path) -> N
     grade = {"fields": ["DMG"], "values": {"collapsed": "destroyed"}}
     event = read(path, source=mapping(tmp_path, type="earthquake", grade=grade)).events[0]
     assert [part.name for part in event.parts] == ["destroyed"]
+
+
+def test_the_worst_grade_comes_first_and_none_is_made_up(tmp_path: Path) -> None:
+    row = {"no": 1, "when": "2020-01-01T00:00:00"}
+    path = layer(tmp_path / "a.geojson", [WEST, EAST], {**row, "dmg": "moderate"}, {**row, "dmg": "total"})
+    grade: dict[str, Any] = {"fields": ["dmg"], "values": {"moderate": "moderately_damaged", "total": "destroyed"}}
+    event = read(path, source=mapping(tmp_path, type="earthquake", grade=grade)).events[0]
+    assert [part.name for part in event.parts] == ["destroyed", "moderately_damaged"]
+    grade["values"]["total"] = "ruined"
+    with pytest.raises(InputError, match="own: grade: values: 'ruined' is no grade of damage, only destroyed, damaged"):
+        read(path, source=mapping(tmp_path, type="earthquake", grade=grade))
+
+
+def test_a_layer_without_geometry_is_passed_over(tmp_path: Path) -> None:
+    """As QGIS saves its styles."""
+    path = layer(tmp_path / "a.gpkg", [WEST], {"no": 1, "when": "2020-01-01"})
+    pyogrio.write_dataframe(pandas.DataFrame({"styleName": ["a"]}), path, layer="layer_styles", append=False)
+    assert [event.id for event in read(path, source=mapping(tmp_path)).events] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "formats", "expected"),
+    [
+        ("2021-08-05T00:00:00", ["iso"], "2021-08-05T23:59:59.999999"),
+        ("2021-08-05", ["iso"], "2021-08-05T23:59:59.999999"),
+        ("2021/08/05 00:00:00", ["%Y/%m/%d %H:%M:%S"], "2021-08-05T23:59:59.999999"),
+        (1_628_121_600_000, ["epoch_ms"], "2021-08-05T23:59:59.999999"),
+        ("2021-08-05T00:00:01", ["iso"], "2021-08-05T00:00:01"),
+    ],
+)
+def test_an_end_at_midnight_is_the_whole_day(tmp_path: Path, value: Any, formats: list[str], expected: str) -> None:
+    path = layer(tmp_path / "a.gpkg", [WEST], {"no": 1, "when": "2021-08-01T00:00:00", "to": value})
+    event = read(path, source=mapping(tmp_path, end={"fields": ["to"], "formats": formats})).events[0]
+    assert (event.start, event.end) == (at("2021-08-01"), at(expected))
+
+
+def test_times_out_of_all_time_are_refused(tmp_path: Path) -> None:
+    row = {"no": 1, "when": "2021-08-01", "to": "9999-12-31"}
+    path, ended = layer(tmp_path / "a.gpkg", [WEST], row), {"end": {"fields": ["to"]}}
+    with pytest.raises(InputError, match=r"a\.gpkg: to: 9999-12-31 lies outside 1900-01-01 to 2999-12-31"):
+        read(path, source=mapping(tmp_path, **ended))
+    path = layer(tmp_path / "b.gpkg", [WEST], {**row, "when": "1899-12-31", "to": "2999-12-31"})
+    with pytest.raises(InputError, match=r"b\.gpkg: when: 1899-12-31 lies outside"):
+        read(path, source=mapping(tmp_path, **ended))
+    with pytest.raises(InputError, match=r"own: dates: 1: 9999-12-31 lies outside"):
+        read(path, source=mapping(tmp_path, start=None), dates={"1": ["2020-01-01", "9999-12-31"]})
+    path = layer(tmp_path / "c.gpkg", [WEST], {**row, "when": "1900-01-01", "to": "2999-12-31"})
+    assert len(read(path, source=mapping(tmp_path, **ended)).events) == 1
 
 
 @pytest.mark.parametrize(

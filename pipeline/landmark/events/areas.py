@@ -15,6 +15,7 @@ from landmark.base.errors import InputError
 from landmark.base.notations import Dropped, Notations
 from landmark.events.activations import Activation, taken
 from landmark.events.packages import Layer, Product
+from landmark.events.read import sane
 from landmark.events.shapes import Features, points, polygons, read_features, squares, union
 from landmark.events.source import Packages
 
@@ -164,11 +165,12 @@ class AreaReader:
         """The latest image that a product's features name as their source (`dmg_src_id` → `src_id`)."""
         drawn = {_number(one) for layer in product.layers[role] for one in self._read(layer).values(("dmg_src_id",))}
         listed = [
-            (source, taken(day, hour))
+            (source, when and sane(when, layer.found.label))
             for layer in product.layers["images"]
             for source, day, hour in zip(
                 *(self._read(layer).values((name,)) for name in ("src_id", "src_date", "source_tm")), strict=True
             )
+            for when in (taken(day, hour),)
         ]
         moments = [when for source, when in listed if when and _number(source) in drawn - {None}]
         return max(moments, default=None)
@@ -176,7 +178,7 @@ class AreaReader:
     def _type(self, row: tuple[Any, Any, Any]) -> str | Dropped:
         event_type, kind, notation = row
         if self.words.is_unsaid(event_type) and self.told is not None:
-            event_type = self.told.category
+            return self.told.means(self.words, kind=kind, notation=notation)
         return self.words.event_type(event_type, kind, notation)
 
     def _read(self, layer: Layer) -> Features:
@@ -189,7 +191,9 @@ def _known(look_up: Callable[[Any], Meant], word: Any, layer: Layer, count: int)
     try:
         return look_up(word)
     except InputError as error:
-        raise InputError(f"events: {layer.found.label}: {count} features: {error}") from error
+        raise InputError(
+            f"events: {layer.found.label}: {count} features: {str(error).removeprefix('events: ')}"
+        ) from error
 
 
 def _together(shapes: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -67,7 +67,7 @@ class _Events:
     def _usual(self, areas: Mapping[str, Area]) -> str | None:
         """What the service says the activation was for, else what most of its areas show."""
         if (told := self._reader.told) is not None:
-            said = self._asked.words.event_type(told.category, told.kind)
+            said = told.means(self._asked.words, kind=told.kind)
             if isinstance(said, str):
                 return said
         seen = Counter(type_ for area in areas.values() for type_ in area.extent.ground)
