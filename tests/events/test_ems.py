@@ -369,6 +369,16 @@ def test_files_that_are_no_packages(tmp_path: Path) -> None:
         read(tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.shp")
 
 
+def test_a_zip_with_a_corrupt_stream_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([number**3 for number in range(4000)]))
+    package = zipped(tmp_path / "corrupt.zip", [tmp_path / "a.json"])
+    bad = bytearray(package.read_bytes())
+    bad[36:60] = b"\xff" * 24  # the deflate stream begins after the 30 bytes of the header and the 6 of the name
+    package.write_bytes(bad)
+    with pytest.raises(InputError, match=r"corrupt\.zip: cannot be unzipped: .*decompressing"):
+        read(package)
+
+
 def test_zips_stay_in_their_place_and_have_an_end(tmp_path: Path) -> None:
     import zipfile
 
