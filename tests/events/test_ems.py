@@ -277,6 +277,27 @@ def test_buildings_graded_in_a_flood_are_no_earthquake(tmp_path: Path) -> None:
     assert same(event.part("aoi"), AOI)
 
 
+@pytest.mark.parametrize("category", ["Flood", "Wildfire"])
+@pytest.mark.parametrize(
+    ("grades", "negative"),
+    [
+        (["Destroyed"], False),
+        (["No visible damage", "Possibly damaged"], False),
+        (["No visible damage", "Not analysed"], False),
+        (["No visible damage", "Null"], True),
+    ],
+)
+def test_damage_without_an_extent_is_no_true_negative(
+    tmp_path: Path, category: str, grades: list[str], negative: bool
+) -> None:
+    shapes = {grade: square(11.81 + 0.01 * place, 45.31) for place, grade in enumerate(grades)}
+    activation(grading(tmp_path, shapes), "EMSR901", category)
+    found = read(tmp_path)
+    assert [[part.name for part in event.parts] for event in found.events] == [["aoi"]] * negative
+    note = "emsr901-aoi01: damage is graded, but no extent is outlined; left out"
+    assert (note in found.notes) == (not negative)
+
+
 def test_two_kinds_in_one_area_are_two_events_and_a_landslide_is_none(tmp_path: Path) -> None:
     path = tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.shp"
     slide = {"event_type": "6-Mass movement", "obj_desc": "Landslide", "notation": "Null", "dmg_src_id": 1}
@@ -303,6 +324,30 @@ def test_unknown_words_are_told_with_file_and_count(tmp_path: Path) -> None:
         read(tmp_path / "g")
 
 
+def test_what_a_document_says_wrong_is_told_with_its_name(tmp_path: Path) -> None:
+    flood(tmp_path)
+    activation(tmp_path, "EMSR900", "Blizzard")
+    with pytest.raises(InputError, match=r"events: EMSR900\.json: `category`: .*'Blizzard' is not known"):
+        read(tmp_path)
+    layer(
+        tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.shp",
+        [WEST],
+        {**FLOOD, "event_type": "Null", "obj_desc": ""},
+    )
+    with pytest.raises(InputError, match=r"observed_event_a\.shp: 1 features: EMSR900\.json: `category`: .*'Blizzard'"):
+        read(tmp_path)
+    activation(tmp_path, "EMSR900", "Flood", "9999-12-31T00:00:00")
+    with pytest.raises(InputError, match=r"EMSR900\.json: `eventTime`: 9999-12-31 lies outside 1900-01-01"):
+        read(tmp_path)
+
+
+def test_an_image_out_of_all_time_is_refused(tmp_path: Path) -> None:
+    row = {"src_id": 2, "src_date": "31/10/9999", "source_tm": "T09:00:00Z"}
+    table(tmp_path / "EMSR900_01PLACE_DEL_v1_source.dbf", row)
+    with pytest.raises(InputError, match=r"_source\.dbf: 9999-10-31 lies outside 1900-01-01"):
+        read(flood(tmp_path), **DATED)
+
+
 def test_shapes_without_a_system_are_refused(tmp_path: Path) -> None:
     layer(tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.shp", [WEST], FLOOD)
     (tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.prj").unlink()
@@ -322,6 +367,16 @@ def test_files_that_are_no_packages(tmp_path: Path) -> None:
     (tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.shp").write_bytes(b"no shapes")
     with pytest.raises(InputError, match="cannot be read"):
         read(tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.shp")
+
+
+def test_a_zip_with_a_corrupt_stream_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([number**3 for number in range(4000)]))
+    package = zipped(tmp_path / "corrupt.zip", [tmp_path / "a.json"])
+    bad = bytearray(package.read_bytes())
+    bad[36:60] = b"\xff" * 24  # the deflate stream begins after the 30 bytes of the header and the 6 of the name
+    package.write_bytes(bad)
+    with pytest.raises(InputError, match=r"corrupt\.zip: cannot be unzipped: .*decompressing"):
+        read(package)
 
 
 def test_zips_stay_in_their_place_and_have_an_end(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_earthquakes_come_in_pages_each_once(feeds: Feeds, tmp_path: Path) -> No
     feeds.busy = 1
     wanted = Wanted(since=SINCE, until=moment("2022-06-30", last=True), min_magnitude=4.6, bbox=(10, 44, 13, 47))
     (path,) = fetch(feed("usgs-earthquakes", feeds, page=2), wanted, tmp_path / "out")
-    assert path.name == "usgs-earthquakes-20220601-20220630.geojson"
+    assert path.name == "usgs-earthquakes-20220601-20220630-m4.6-10_44_13_47.geojson"
     assert [query["offset"] for query in feeds.paths("/query")] == ["1", "3", "5"]
     asked = feeds.paths("/query")[0]
     assert (asked["starttime"], asked["endtime"]) == ("2022-06-01T00:00:00", "2022-06-30T23:59:59")
@@ -157,6 +157,75 @@ def test_answers_that_are_none(feeds: Feeds, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--out .*: cannot be made"):
         (tmp_path / "file").write_text("")
         fetch(feed("effis", feeds), Wanted(), tmp_path / "file" / "out")
+
+
+_ACTIVATION = {"code": "EMSR900", "eventTime": "2022-06-10", "centroid": "POINT (1 2)"}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "answer", "wanted", "told"),
+    [
+        ("usgs-earthquakes", "/fdsnws/event/1/count", {}, Wanted(since=SINCE), "`count` as a int"),
+        ("usgs-earthquakes", "/fdsnws/event/1/query", {}, Wanted(since=SINCE), "`features` as a list"),
+        ("usgs-earthquakes", "/fdsnws/event/1/query", {"features": [{}]}, Wanted(since=SINCE), "`id` as a str"),
+        ("copernicus-ems", "-info/", {"count": 3}, Wanted(since=SINCE), "`results` as a list"),
+        ("copernicus-ems", "-info/", {"count": 3, "results": [{}]}, Wanted(since=SINCE), "`code` as a str"),
+        (
+            "copernicus-ems",
+            "-info/",
+            {"count": 1, "results": [{**_ACTIVATION, "eventTime": "soon"}]},
+            Wanted(since=SINCE),
+            "'soon' is no moment",
+        ),
+        (
+            "copernicus-ems",
+            "-info/",
+            {"count": 1, "results": [{**_ACTIVATION, "centroid": "here"}]},
+            Wanted(bbox=(1, 2, 3, 4)),
+            "'here' is no centroid",
+        ),
+        ("copernicus-ems", "/", {}, Wanted(codes=("EMSR900",)), "`results` as a list"),
+        ("copernicus-ems", "/", {"results": [{"x": 1}]}, Wanted(codes=("EMSR900",)), "`code` as a str"),
+        ("effis", "/effis", {}, Wanted(), "`features` as a list"),
+        ("effis", "/effis", {"features": [{"properties": None}]}, Wanted(), "`properties` as a dict"),
+        ("effis", "/effis", {"features": [{"properties": {}, "geometry": {}, "x": 1}, 7]}, Wanted(), "`properties`"),
+        ("effis", "/effis", {"features": [{"properties": {}, "geometry": {"type": "x"}}]}, Wanted(), "geometry"),
+    ],
+)
+def test_answers_that_lack_what_they_should_say(
+    feeds: Feeds, tmp_path: Path, name: str, path: str, answer: dict[str, Any], wanted: Wanted, told: str
+) -> None:
+    feeds.quakes = [quake("us1", 5)]
+    whole = f"/backend/dashboard-api/public-activations{path}" if name == "copernicus-ems" else path
+    feeds.packages[whole] = json.dumps(answer).encode()
+    with pytest.raises(DownloadUnfinished, match=told):
+        fetch(feed(name, feeds), wanted, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.geojson"))
+
+
+def test_a_burnt_area_without_ground_is_kept_as_it_is(feeds: Feeds, tmp_path: Path) -> None:
+    feeds.burnt = [burnt(1, "2022-06-04", WEST), {**burnt(2, "2022-06-04", WEST), "geometry": None}]
+    (path,) = fetch(feed("effis", feeds), Wanted(), tmp_path / "out")
+    assert [one["geometry"] is None for one in json.loads(path.read_text())["features"]] == [False, True]
+
+
+def test_another_question_is_written_to_another_file(feeds: Feeds, tmp_path: Path) -> None:
+    feeds.quakes = [quake("us1", 5)]
+    day, later = moment("2022-06-01"), moment("2022-06-02", last=True)
+    asked = [
+        Wanted(since=day),
+        Wanted(since=moment("2022-06-01T06:30:00")),
+        Wanted(since=day, until=later),
+        Wanted(since=day, until=moment("2022-06-02T12:00:00")),
+        Wanted(since=day, min_magnitude=4.5),
+        Wanted(since=day, bbox=(10, 44, 13, 47)),
+        Wanted(since=day, bbox=(10, 44, 13, 47.000001)),
+    ]
+    paths = [path for wanted in asked for path in fetch(feed("usgs-earthquakes", feeds), wanted, tmp_path / "out")]
+    paths += fetch(feed("effis", feeds), Wanted(since=day), tmp_path / "out")
+    paths += fetch(feed("effis", feeds), Wanted(until=day), tmp_path / "out")
+    assert len(set(paths)) == len(paths) == 9
+    assert paths[1].name == "usgs-earthquakes-20220601T063000.geojson"
 
 
 def test_the_command_fetches_and_shows(landmark: Run, feeds: Feeds, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
+import pyogrio
 import pytest
 import shapely
 from hypothesis import given
@@ -17,7 +19,7 @@ from landmark.base.errors import InputError
 from landmark.base.events import NEAR, moment
 from landmark.events import affected_km2, area_km2, combined
 from landmark.events.shapes import circle
-from tests.events.making import BOWTIE, EAST, WEST, layer, read, zipped
+from tests.events.making import AOI, BOWTIE, EAST, WEST, layer, read, zipped
 
 DOCS = Path(__file__).parents[2] / "docs" / "events.md"
 
@@ -48,7 +50,7 @@ def test_effis_perimeters(tmp_path: Path) -> None:
     layer(path, [WEST, BOWTIE], {"id": 101, **row}, {"id": 102, **row, "FIREDATE": "2022-07-30"})
     found = read(zipped(tmp_path / "effis.zip", tmp_path.glob("modis*")), source="effis")
     first, second = found.events
-    assert (first.id, first.group, first.type, first.product) == ("effis-101", "effis-101", "fire", "modis.ba.poly")
+    assert (first.id, first.group, first.type, first.product) == ("effis-101", "effis-101", "fire", "effis-101")
     assert (first.start, first.observed) == (at("2022-07-14T12:40"), at("2022-08-02T09:00"))
     assert first.end == at("2022-08-02T09:00"), "no end is stated, and the perimeter was drawn later than a week"
     assert second.start == at("2022-07-30") and second.end == at("2022-08-06")
@@ -126,7 +128,7 @@ def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
     row = {"Event_No": 7, "Basin": "Brenta", "Hazard": "Flood", "From": "29.10.2018", "To": "02.11.2018"}
     layer(tmp_path / "a.geojson", [WEST, EAST], row, {**row, "Event_No": 8, "Hazard": "Storm"}, crs=4326)
     event = read(tmp_path / "a.geojson", source=str(mapping)).events[0]
-    assert (event.id, event.group, event.type, event.product) == ("mine-7", "mine-brenta", "flood", "a")
+    assert (event.id, event.group, event.type, event.product) == ("mine-7", "mine-brenta", "flood", "mine-7")
     assert (event.start, event.end) == (at("2018-10-29"), at("2018-11-02T23:59:59.999999"))
     assert event.source == "floods-of-mine"
 
@@ -146,6 +148,54 @@ def test_a_grade_names_the_part_and_an_earthquake_needs_one(tmp_path: Path) -> N
     grade = {"fields": ["DMG"], "values": {"collapsed": "destroyed"}}
     event = read(path, source=mapping(tmp_path, type="earthquake", grade=grade)).events[0]
     assert [part.name for part in event.parts] == ["destroyed"]
+
+
+def test_the_worst_grade_comes_first_and_none_is_made_up(tmp_path: Path) -> None:
+    row = {"no": 1, "when": "2020-01-01T00:00:00"}
+    path = layer(tmp_path / "a.geojson", [WEST, EAST], {**row, "dmg": "moderate"}, {**row, "dmg": "total"})
+    grade: dict[str, Any] = {"fields": ["dmg"], "values": {"moderate": "moderately_damaged", "total": "destroyed"}}
+    event = read(path, source=mapping(tmp_path, type="earthquake", grade=grade)).events[0]
+    assert [part.name for part in event.parts] == ["destroyed", "moderately_damaged"]
+    grade["values"]["total"] = "ruined"
+    with pytest.raises(InputError, match="own: grade: values: 'ruined' is no grade of damage, only destroyed, damaged"):
+        read(path, source=mapping(tmp_path, type="earthquake", grade=grade))
+
+
+def test_a_layer_without_geometry_is_passed_over(tmp_path: Path) -> None:
+    """As QGIS saves its styles."""
+    path = layer(tmp_path / "a.gpkg", [WEST], {"no": 1, "when": "2020-01-01"})
+    pyogrio.write_dataframe(pandas.DataFrame({"styleName": ["a"]}), path, layer="layer_styles", append=False)
+    assert [event.id for event in read(path, source=mapping(tmp_path)).events] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "formats", "expected"),
+    [
+        ("2021-08-05T00:00:00", ["iso"], "2021-08-05T23:59:59.999999"),
+        ("2021-08-05", ["iso"], "2021-08-05T23:59:59.999999"),
+        ("2021/08/05 00:00:00", ["%Y/%m/%d %H:%M:%S"], "2021-08-05T23:59:59.999999"),
+        (1_628_121_600_000, ["epoch_ms"], "2021-08-05T23:59:59.999999"),
+        ("2021-08-05T00:00:01", ["iso"], "2021-08-05T00:00:01"),
+    ],
+)
+def test_an_end_at_midnight_is_the_whole_day(tmp_path: Path, value: Any, formats: list[str], expected: str) -> None:
+    path = layer(tmp_path / "a.gpkg", [WEST], {"no": 1, "when": "2021-08-01T00:00:00", "to": value})
+    event = read(path, source=mapping(tmp_path, end={"fields": ["to"], "formats": formats})).events[0]
+    assert (event.start, event.end) == (at("2021-08-01"), at(expected))
+
+
+def test_times_out_of_all_time_are_refused(tmp_path: Path) -> None:
+    row = {"no": 1, "when": "2021-08-01", "to": "9999-12-31"}
+    path, ended = layer(tmp_path / "a.gpkg", [WEST], row), {"end": {"fields": ["to"]}}
+    with pytest.raises(InputError, match=r"a\.gpkg: to: 9999-12-31 lies outside 1900-01-01 to 2999-12-31"):
+        read(path, source=mapping(tmp_path, **ended))
+    path = layer(tmp_path / "b.gpkg", [WEST], {**row, "when": "1899-12-31", "to": "2999-12-31"})
+    with pytest.raises(InputError, match=r"b\.gpkg: when: 1899-12-31 lies outside"):
+        read(path, source=mapping(tmp_path, **ended))
+    with pytest.raises(InputError, match=r"own: dates: 1: 9999-12-31 lies outside"):
+        read(path, source=mapping(tmp_path, start=None), dates={"1": ["2020-01-01", "9999-12-31"]})
+    path = layer(tmp_path / "c.gpkg", [WEST], {**row, "when": "1900-01-01", "to": "2999-12-31"})
+    assert len(read(path, source=mapping(tmp_path, **ended)).events) == 1
 
 
 @pytest.mark.parametrize(
@@ -186,12 +236,53 @@ def test_what_cannot_be_understood_is_told(tmp_path: Path) -> None:
         read(path, source=str(tmp_path / "none.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        (("Εύβοια", "Αττική"), r"a\.geojson: no: 'Εύβοια' makes no id"),
+        (("Εύβοια 1", "Αττική 1"), r"a\.geojson: no: 'Αττική 1' like 'Εύβοια 1' makes the id 'mine-1'"),
+        (("a-b", "a b"), r"a\.geojson: no: 'a b' like 'a-b' makes the id 'mine-a-b'"),
+    ],
+)
+def test_events_of_one_id_are_not_merged(tmp_path: Path, ids: tuple[str, str], told: str) -> None:
+    rows = [{"no": one, "when": "2020-01-01", "basin": one, "row": place} for place, one in enumerate(ids)]
+    path = layer(tmp_path / "a.geojson", [WEST, EAST], *rows)
+    with pytest.raises(InputError, match=told):
+        read(path, source=mapping(tmp_path, prefix="mine"))
+    with pytest.raises(InputError, match=told.replace("no:", "basin:", 1)):
+        read(path, source=mapping(tmp_path, prefix="mine", id=["row"], group=["basin"]))
+
+
+def test_features_are_one_event_in_any_case_and_none_without_what_tells_it(tmp_path: Path) -> None:
+    rows = [{"no": one, "sea": sea, "when": "2020-01-01"} for one, sea in (("A", "x"), ("a", "X"), (None, "x"))]
+    path = layer(tmp_path / "a.geojson", [WEST, EAST, AOI], *rows)
+    found = read(path, source=mapping(tmp_path, id=["sea", "no"]))
+    assert [event.id for event in found.events] == ["x-a"]
+    assert found.notes == ("a.geojson: 1 features left out: no does not say which event",)
+    assert len(read(path, source=mapping(tmp_path, id=["sea", "no"], telling=["sea"])).events) == 2
+    with pytest.raises(InputError, match="telling: 'when' is not among `id`, no"):
+        read(path, source=mapping(tmp_path, telling=["when"]))
+    grouped = read(path, source=mapping(tmp_path, id=["sea"], group=["no"]))
+    assert [event.group for event in grouped.events] == ["a"]
+
+
+def test_cal_fire_perimeters_without_number_and_name_are_left_out(tmp_path: Path) -> None:
+    row = {"YEAR_": "2020", "AGENCY": "CDF", "UNIT_ID": None, "ALARM_DATE": "2020-08-17", "CONT_DATE": None}
+    told = [{"INC_NUM": "7", "FIRE_NAME": None}, {"INC_NUM": None, "FIRE_NAME": "JONES"}]
+    nameless = {"INC_NUM": None, "FIRE_NAME": None}
+    rows = [{**row, **one} for one in (*told, nameless, nameless)]
+    found = read(layer(tmp_path / "fire.gpkg", [WEST, EAST, WEST, EAST], *rows), source="cal-fire")
+    assert [event.id for event in found.events] == ["cal-fire-2020-cdf-7", "cal-fire-2020-cdf-jones"]
+    assert found.notes == ("fire.gpkg: 2 features left out: none of INC_NUM, FIRE_NAME says which event",)
+
+
 def test_one_event_told_twice(tmp_path: Path) -> None:
     row = {"no": 1, "when": "2020-01-01"}
     one, same = layer(tmp_path / "one.geojson", [WEST], row), layer(tmp_path / "two" / "one.gpkg", [WEST], row)
+    named = layer(tmp_path / "four.geojson", [WEST], row)
     other = layer(tmp_path / "three" / "one.geojson", [EAST], row)
     source = mapping(tmp_path)
-    assert len(read(one, same, source=source).events) == 1
+    assert len(read(one, same, named, source=source).events) == 1, "whatever its files are called"
     assert combined([read(one, source=source), read(same, source=source)]).events == read(one, source=source).events
     with pytest.raises(InputError, match="1 is told twice and differently"):
         combined([read(one, source=source), read(other, source=source)])

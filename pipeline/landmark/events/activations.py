@@ -9,8 +9,10 @@ from typing import Any
 
 from landmark.base.errors import InputError
 from landmark.base.events import moment
+from landmark.base.notations import Dropped, Notations
 from landmark.events.files import Found
 from landmark.events.packages import parse
+from landmark.events.read import sane
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,23 @@ class Activation:
     kind: str | None
     path: Path
 
+    def means(self, words: Notations, *, kind: object, notation: object = None) -> str | Dropped:
+        """What its category means, where kind and notation say no more.
+
+        Raises:
+            InputError: the category is unknown; with the document.
+        """
+        try:
+            return words.event_type(self.category, kind, notation)
+        except InputError as error:
+            raise InputError(f"events: {self.path.name}: `category`: {error}") from error
+
 
 def activations(found: Iterable[Found]) -> dict[str, Activation]:
     """Code in lower case → what answers of the service's API say that are among the files, or lie beside them.
 
     Raises:
-        InputError: such a document has a start that is no moment.
+        InputError: such a document has a start that is no moment, or is out of all time.
     """
     paths = {path for one in found for path in (*one.origin.parent.glob("*.json"), one.path)}
     named = sorted(path for path in paths if path.suffix.lower() == ".json" and parse(path.stem) is None)
@@ -67,4 +80,6 @@ def _activation(said: Mapping[str, Any], path: Path) -> Activation:
         start = moment(str(said["eventTime"])) if said.get("eventTime") else None
     except ValueError as error:
         raise InputError(f"events: {path.name}: `eventTime` is no moment: {said['eventTime']!r}") from error
+    if start is not None:
+        sane(start, f"{path.name}: `eventTime`")
     return Activation(start, said.get("category"), said.get("subCategory"), path)

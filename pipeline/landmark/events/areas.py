@@ -15,6 +15,7 @@ from landmark.base.errors import InputError
 from landmark.base.notations import Dropped, Notations
 from landmark.events.activations import Activation, taken
 from landmark.events.packages import Layer, Product
+from landmark.events.read import sane
 from landmark.events.shapes import Features, points, polygons, read_features, squares, union
 from landmark.events.source import Packages
 
@@ -36,6 +37,7 @@ class Shown:
         aoi: Polygons of the ground that was looked at.
         unsure: Polygons where nobody can say whether it is affected: clouds, other events, doubtful damage.
         marked: Whether the event is marked by points or lines, whose ground nobody outlined.
+        harmed: Whether something is graded as other than whole: what harmed it was there, outlined or not.
         image: When the latest image was taken that it was drawn from, UTC.
         repaired: Polygons that were invalid in its files.
     """
@@ -45,6 +47,7 @@ class Shown:
     aoi: list[NDArray[Any]] = field(default_factory=list)
     unsure: list[NDArray[Any]] = field(default_factory=list)
     marked: bool = False
+    harmed: bool = False
     image: dt.datetime | None = None
     repaired: int = 0
 
@@ -138,6 +141,7 @@ class AreaReader:
                 there = features.shapes[[one == word for one in said]]
                 shapes = np.concatenate([polygons(there), squares(points(there), _POINT_M)])
                 grade = _known(self.words.grade, word, layer, said.count(word))
+                shown.harmed |= grade.key != _WHOLE and not self.words.is_unsaid(word)
                 if grade.to is not None and grade.key is not None:
                     shown.ground.setdefault(grade.key, []).append(shapes)
                 elif grade.key != _WHOLE:
@@ -161,11 +165,12 @@ class AreaReader:
         """The latest image that a product's features name as their source (`dmg_src_id` → `src_id`)."""
         drawn = {_number(one) for layer in product.layers[role] for one in self._read(layer).values(("dmg_src_id",))}
         listed = [
-            (source, taken(day, hour))
+            (source, when and sane(when, layer.found.label))
             for layer in product.layers["images"]
             for source, day, hour in zip(
                 *(self._read(layer).values((name,)) for name in ("src_id", "src_date", "source_tm")), strict=True
             )
+            for when in (taken(day, hour),)
         ]
         moments = [when for source, when in listed if when and _number(source) in drawn - {None}]
         return max(moments, default=None)
@@ -173,7 +178,7 @@ class AreaReader:
     def _type(self, row: tuple[Any, Any, Any]) -> str | Dropped:
         event_type, kind, notation = row
         if self.words.is_unsaid(event_type) and self.told is not None:
-            event_type = self.told.category
+            return self.told.means(self.words, kind=kind, notation=notation)
         return self.words.event_type(event_type, kind, notation)
 
     def _read(self, layer: Layer) -> Features:
@@ -186,7 +191,9 @@ def _known(look_up: Callable[[Any], Meant], word: Any, layer: Layer, count: int)
     try:
         return look_up(word)
     except InputError as error:
-        raise InputError(f"events: {layer.found.label}: {count} features: {error}") from error
+        raise InputError(
+            f"events: {layer.found.label}: {count} features: {str(error).removeprefix('events: ')}"
+        ) from error
 
 
 def _together(shapes: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -67,7 +67,7 @@ class _Events:
     def _usual(self, areas: Mapping[str, Area]) -> str | None:
         """What the service says the activation was for, else what most of its areas show."""
         if (told := self._reader.told) is not None:
-            said = self._asked.words.event_type(told.category, told.kind)
+            said = told.means(self._asked.words, kind=told.kind)
             if isinstance(said, str):
                 return said
         seen = Counter(type_ for area in areas.values() for type_ in area.extent.ground)
@@ -76,9 +76,9 @@ class _Events:
     def _shown(self, id_: str, type_: str, area: Area) -> Shown | None:
         """The product an event is drawn from."""
         if not self._asked.by_grade(type_):
-            if area.extent.ground or not area.extent.marked:
+            if (why := _unclear(area)) is None:
                 return area.extent
-            self._reader.notes.append(f"{id_}: marked by points or lines alone; left out")
+            self._reader.notes.append(f"{id_}: {why}; left out")
             return None
         if area.damage is None:
             self._reader.notes.append(f"{id_}: nobody graded damage there, and an extent is no damage; left out")
@@ -112,3 +112,12 @@ class _Events:
             f" `dates: {{{code}: 2018-10-29}}`, with its own day, into this entry of the recipe's `events`, or fetch"
             f" the activation's document beside them with `landmark events fetch copernicus-ems --code {code}`"
         )
+
+
+def _unclear(area: Area) -> str | None:
+    """Why an area without an extent is no true negative either; None where it has one, or is one."""
+    if area.extent.ground:
+        return None
+    if area.extent.marked:
+        return "marked by points or lines alone"
+    return "damage is graded, but no extent is outlined" if area.damage and area.damage.harmed else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import requests
 from pydantic import Field
@@ -18,6 +18,7 @@ from landmark.base.files import Strict
 from landmark.io.http import PATIENCE, TIMEOUT_S
 from landmark.io.store import appearing
 
+Told = TypeVar("Told")
 Box = tuple[float, float, float, float]
 _AGAIN = "run the same command again to go on"
 
@@ -91,6 +92,18 @@ class Line:
                 raise DownloadUnfinished(f"{url}: the download was cut short: {error}; {_AGAIN}") from error
             if came != expected or not zipfile.is_zipfile(partial):
                 raise DownloadUnfinished(f"{url}: {came} of {expected} bytes came, no whole zip; {_AGAIN}")
+
+
+def told(answer: object, key: str, kind: type[Told], url: str) -> Told:
+    """What an answer, or an object in it, says under a key.
+
+    Raises:
+        DownloadUnfinished: nothing, or nothing of that kind.
+    """
+    said = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(said, kind):
+        raise DownloadUnfinished(f"{url} answers without `{key}` as a {kind.__name__}; {_AGAIN}")
+    return said
 
 
 def _accept(answer: requests.Response) -> None:

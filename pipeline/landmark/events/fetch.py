@@ -1,5 +1,6 @@
 """Public feeds → files that `read_events` reads."""
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import shapely
 
 from landmark.base.errors import DownloadUnfinished, InputError
 from landmark.base.events import moment
-from landmark.events.feed import Box, Feed, Line, Wanted
+from landmark.events.feed import Box, Feed, Line, Wanted, told
 from landmark.io.store import sweep, write_bytes
 
 # What each service can be asked.
@@ -57,11 +58,12 @@ def _earthquakes(feed: Feed, wanted: Wanted, out: Path, progress: Say) -> Iterat
     if wanted.bbox is not None:
         query |= dict(zip(("minlongitude", "minlatitude", "maxlongitude", "maxlatitude"), wanted.bbox, strict=True))
     line = Line()
-    count = int(line.json(f"{feed.api}/count", query)["count"])
+    count = told(line.json(f"{feed.api}/count", query), "count", int, f"{feed.api}/count")
     found: dict[str, Any] = {}
     for first in range(1, count + 1, feed.page):
         page = {"limit": feed.page, "offset": first, "orderby": "time-asc"}
-        found |= {str(one["id"]): one for one in line.json(f"{feed.api}/query", query | page)["features"]}
+        features = told(line.json(f"{feed.api}/query", query | page), "features", list, f"{feed.api}/query")
+        found |= {told(one, "id", str, f"{feed.api}/query"): one for one in features}
         progress(f"{len(found)} of {count} earthquakes")
     if len(found) < count:
         raise DownloadUnfinished(f"{feed.api} counts {count} earthquakes, but gave {len(found)}; run it again")
@@ -71,17 +73,19 @@ def _earthquakes(feed: Feed, wanted: Wanted, out: Path, progress: Say) -> Iterat
 def _packages(feed: Feed, wanted: Wanted, out: Path, progress: Say) -> Iterator[Path]:
     line = Line()
     for code in wanted.codes or _codes(feed, wanted, line, progress):
-        answer = line.json(f"{feed.api}/public-activations/", {"code": code.upper()})
-        if not answer.get("results"):
+        url = f"{feed.api}/public-activations/"
+        answer = line.json(url, {"code": code.upper()})
+        if not (results := told(answer, "results", list, url)):
             raise InputError(f"--code {code}: {feed.api} knows no such activation")
+        told(results[0], "code", str, url)
         folder = out / code.upper()
         folder.mkdir(exist_ok=True)
         sweep(folder)
         # Before its packages: it tells when the event began.
         write_bytes(folder / f"{code.upper()}.json", json.dumps(answer, indent=1, ensure_ascii=False).encode())
         yield folder / f"{code.upper()}.json"
-        for url in _links(answer["results"][0]):
-            whole = urljoin(f"{feed.api}/", url)
+        for link in _links(results[0]):
+            whole = urljoin(f"{feed.api}/", link)
             path = folder / Path(urlsplit(whole).path).name
             if not path.exists():
                 line.package(whole, path)
@@ -94,27 +98,31 @@ def _codes(feed: Feed, wanted: Wanted, line: Line, progress: Say) -> list[str]:
     if wanted == Wanted():
         raise InputError(f"{feed.name}: say which: --code EMSR332, or --since, --until and --bbox")
     listed: dict[str, Mapping[str, Any]] = {}
+    url = f"{feed.api}/public-activations-info/"
     while True:
         query = {"limit": feed.page, "offset": len(listed)}
-        answer = line.json(f"{feed.api}/public-activations-info/", query)
+        answer = line.json(url, query)
+        count, results = told(answer, "count", int, url), told(answer, "results", list, url)
         before = len(listed)
-        listed |= {str(one["code"]): one for one in answer["results"]}
-        progress(f"{len(listed)} of {answer.get('count', '?')} activations listed")
-        if len(listed) >= int(answer.get("count", 0)) or not answer["results"]:
+        listed |= {told(one, "code", str, url): one for one in results}
+        progress(f"{len(listed)} of {count} activations listed")
+        if len(listed) >= count or not results:
             break
         if len(listed) == before:
             raise DownloadUnfinished(f"{feed.api} lists the same activations again at {before}; run it again")
-    return [code for code, one in listed.items() if _within(one, wanted)]
+    return [code for code, one in listed.items() if _within(one, wanted, url)]
 
 
-def _within(activation: Mapping[str, Any], wanted: Wanted) -> bool:
-    start = activation.get("eventTime")
-    if not wanted.covers(moment(str(start)) if start else None):
+def _within(activation: Mapping[str, Any], wanted: Wanted, url: str) -> bool:
+    start, centroid = activation.get("eventTime"), str(activation.get("centroid") or "POINT EMPTY")
+    if not wanted.covers(_moment(start, url) if start else None):
         return False
     if wanted.bbox is None:
         return True
-    centre = shapely.from_wkt(str(activation.get("centroid") or "POINT EMPTY").rpartition(";")[2])
-    return bool(shapely.box(*wanted.bbox).intersects(centre))
+    try:
+        return bool(shapely.box(*wanted.bbox).intersects(shapely.from_wkt(centroid.rpartition(";")[2])))
+    except shapely.errors.GEOSException as error:
+        raise DownloadUnfinished(f"{url}: {centroid!r} is no centroid: {error}") from error
 
 
 def _links(activation: Mapping[str, Any]) -> list[str]:
@@ -126,30 +134,40 @@ def _links(activation: Mapping[str, Any]) -> list[str]:
 
 def _features(feed: Feed, wanted: Wanted, out: Path, progress: Say) -> Iterator[Path]:
     query = {"service": "WFS", "version": "1.0.0", "request": "GetFeature", "typename": feed.layer}
-    box = {} if wanted.bbox is None else {"bbox": ",".join(f"{edge:g}" for edge in wanted.bbox)}
+    box = {} if wanted.bbox is None else {"bbox": ",".join(_edges(wanted.bbox))}
     answer = Line().json(feed.api, {**query, "outputformat": "geojson", **box})
-    features = [one for one in answer["features"] if wanted.covers(_start(one, feed))]
-    progress(f"{len(features)} of {len(answer['features'])} features are of the time asked for")
+    listed = told(answer, "features", list, feed.api)
+    features = [one for one in listed if wanted.covers(_start(one, feed))]
+    progress(f"{len(features)} of {len(listed)} features are of the time asked for")
     yield _written(out / _name(feed, wanted), _lon_first(features, wanted.bbox or feed.extent, feed))
 
 
-def _start(feature: Mapping[str, Any], feed: Feed) -> Any:
-    said = next((feature["properties"][name] for name in feed.dates if feature["properties"].get(name)), None)
+def _start(feature: object, feed: Feed) -> dt.datetime | None:
+    properties = told(feature, "properties", dict, feed.api)
+    said = next((properties[name] for name in feed.dates if properties.get(name)), None)
+    return None if said is None else _moment(said, feed.api)
+
+
+def _moment(said: object, url: str) -> dt.datetime:
     try:
-        return None if said is None else moment(str(said))
+        return moment(str(said))
     except ValueError as error:
-        raise DownloadUnfinished(f"{feed.api}: {said!r} is no moment in ISO 8601: {error}") from error
+        raise DownloadUnfinished(f"{url}: {said!r} is no moment in ISO 8601: {error}") from error
 
 
 def _lon_first(features: list[dict[str, Any]], extent: Box | None, feed: Feed) -> list[dict[str, Any]]:
     """The features with longitude first: as they come, or turned where that alone puts all of them where they can be.
 
     Raises:
-        DownloadUnfinished: neither does.
+        DownloadUnfinished: neither does, or they have no geometries.
     """
     if extent is None or not features:
         return features
-    shapes = shapely.from_geojson([json.dumps(one["geometry"]) for one in features])
+    written = [json.dumps(one["geometry"]) if one.get("geometry") else None for one in features]
+    try:
+        shapes = shapely.from_geojson(written)
+    except shapely.errors.GEOSException as error:
+        raise DownloadUnfinished(f"{feed.api} answers with a geometry that is none: {error}") from error
     turned = shapely.transform(shapes, lambda xy: xy[:, ::-1])
     frame = shapely.box(*extent)
     for found in (shapes, turned):
@@ -160,8 +178,26 @@ def _lon_first(features: list[dict[str, Any]], extent: Box | None, feed: Feed) -
 
 
 def _name(feed: Feed, wanted: Wanted) -> str:
-    days = [f"{day:%Y%m%d}" for day in (wanted.since, wanted.until) if day is not None]
-    return "-".join([feed.name, *days]) + ".geojson"
+    """A file's name that tells all that was asked: another question never overwrites its answer."""
+    since, until, least = wanted.since, wanted.until, wanted.min_magnitude
+    said = [feed.name]
+    if since is not None:
+        said.append(_when(since, whole=since.time() == dt.time()))
+    if until is not None:
+        said += ["until"] * (since is None) + [_when(until, whole=until.time() == dt.time.max)]
+    if least is not None:
+        said.append(f"m{least:.9g}")
+    if wanted.bbox is not None:
+        said.append("_".join(_edges(wanted.bbox)))
+    return "-".join(said) + ".geojson"
+
+
+def _when(time: dt.datetime, *, whole: bool) -> str:
+    return f"{time:%Y%m%d}" if whole else f"{time:%Y%m%dT%H%M%S}"
+
+
+def _edges(box: Box) -> list[str]:
+    return [f"{edge:.9g}" for edge in box]  # a millimetre
 
 
 def _written(path: Path, features: Iterable[Mapping[str, Any]]) -> Path:

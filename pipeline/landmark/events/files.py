@@ -1,9 +1,11 @@
 """The vector files in what a person points at: files, folders, and zips however deep."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +17,8 @@ from landmark.base.labels import WORLD
 SUFFIXES = (".shp", ".gpkg", ".fgb", ".geojson", ".json", ".dbf")
 _SIDECARS = (".shx", ".prj", ".cpg")
 _DEEPEST = 4
+# What unzipping raises: a cut or corrupt archive, a corrupt stream in it, a password, an unknown compression.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,6 @@ def _extracted(package: Path, label: str, scratch: Path, depth: int) -> Path:
             for member in archive.infolist():
                 if member.filename.lower().endswith(wanted):
                     archive.extract(member, folder)  # never outside the folder: it cuts `..` and roots away
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise InputError(f"events: {label}: cannot be unzipped: {error}; download it again") from error
     return folder

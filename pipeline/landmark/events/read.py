@@ -41,6 +41,9 @@ class Asked:
         self.entry, self.types, self.words = entry, types, words
         self._graded = {grade.to for grade in words.gradings.values()} - {None}
         self._dates = {name.lower(): span for name, span in entry.dates.items()}
+        for name, moments in entry.dates.items():
+            for one in filter(None, moments):
+                sane(one, f"{entry.name}: dates: {name}")
 
     def keeps(self, type_: str) -> bool:
         """Whether the recipe wants events of a type."""
@@ -78,6 +81,19 @@ class Asked:
         if idle := sorted(set(self._dates) - names):
             known = ", ".join(sorted(names)[:6]) or "none"
             raise InputError(f"events: {self.entry.name}: dates: {idle[0]!r} is no event or group read here: {known}")
+
+
+def sane(when: dt.datetime, where: str) -> dt.datetime:
+    """A moment that events may have: what is added to it later stays a date.
+
+    Raises:
+        InputError: before 1900 or after 2999, with where it stands.
+    """
+    if not 1900 <= when.year <= 2999:
+        raise InputError(
+            f"events: {where}: {when:%Y-%m-%d} lies outside 1900-01-01 to 2999-12-31; correct it, or leave it empty"
+        )
+    return when
 
 
 def slug(*words: str) -> str:

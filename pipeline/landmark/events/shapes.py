@@ -50,14 +50,14 @@ class Features:
         return [None] * len(self) if column is None else [_missing_is_none(value) for value in column.tolist()]
 
 
-def layer_names(path: Path, label: str) -> list[str]:
-    """Names of a file's layers.
+def layer_names(path: Path, label: str, *, shaped: bool = False) -> list[str]:
+    """Names of a file's layers, or of those alone that have geometries: not of a table of styles beside them.
 
     Raises:
         InputError: it is no file of vectors.
     """
     try:
-        return [str(name) for name, _ in pyogrio.list_layers(path)]
+        return [str(name) for name, shape in pyogrio.list_layers(path) if shape or not shaped]
     except (DataSourceError, DataLayerError, OSError) as error:
         raise InputError(f"events: {label}: cannot be read: {error}") from error
 

@@ -66,15 +66,22 @@ class Vectors(Strict):
     """Files of vectors. Attributes are named in any case; times are UTC where they state no zone."""
 
     id: tuple[str, ...] = Field(min_length=1, description="Attributes that together name an event")
+    telling: tuple[str, ...] = Field((), description="Those of `id` of which one must say something; else each must")
     prefix: str = Field("", pattern=r"^[a-z0-9-]*$", description="Of ids, so that two sources' numbers do not meet")
     group: tuple[str, ...] = Field((), description="Attributes that together name what goes to one split; else the id")
     type: str | Word = Field(description="The type of all events, or where it stands")
     start: Time | None = Field(None, description="None: the recipe's `dates` say it")
     end: Time | None = None
     observed: Time | None = Field(None, description="When the image was taken that the outline was drawn from")
-    product: tuple[str, ...] = Field((), description="Attributes that together name the product; else the file's name")
+    product: tuple[str, ...] = Field((), description="Attributes that together name the product; else the id")
     magnitude: tuple[str, ...] = Field((), description="Attributes; the first with a value counts")
     grade: Word | None = Field(None, description="Grade of damage of a polygon, which names its part of the event")
+
+    @model_validator(mode="after")
+    def _of_the_id(self) -> "Vectors":
+        if wrong := [name for name in self.telling if name not in self.id]:
+            raise ValueError(f"telling: {wrong[0]!r} is not among `id`, {', '.join(self.id)}")
+        return self
 
 
 class EventSource(Strict):

@@ -12,7 +12,7 @@ import shapely
 from landmark.base.errors import InputError
 from landmark.base.events import NEAR, Event, Part, moment
 from landmark.events.files import Found
-from landmark.events.read import OBSERVED, Asked, Read, combined, slug
+from landmark.events.read import OBSERVED, Asked, Read, combined, sane, slug
 from landmark.events.shapes import Features, circle, layer_names, points, read_features, union
 from landmark.events.source import NUMBERS, EventSource, Time, Vectors, Word
 
@@ -24,11 +24,12 @@ def read_vectors(found: Sequence[Found], source: EventSource, asked: Asked) -> R
         InputError: a layer lacks an attribute, a value cannot be understood, or a point has no `within_km`.
     """
     assert source.vectors is not None
+    _check_grades(source.vectors, source.name, asked)
     reads = []
     for one in found:
         if one.path.suffix.lower() == ".dbf":
             continue
-        for layer in layer_names(one.path, one.label):
+        for layer in layer_names(one.path, one.label, shaped=True):
             features = read_features(one.path, layer, one.label)
             reads.append(_Layer(features, source.vectors, source.name, one, asked).read())
     if not reads:
@@ -58,8 +59,8 @@ class _Layer:
     def __init__(self, features: Features, mapping: Vectors, source: str, found: Found, asked: Asked) -> None:
         self._features, self._mapping, self._source = features, mapping, source
         self._label, self._asked = found.label, asked
-        self._stem = found.path.stem
         self._left_out: Counter[str] = Counter()
+        self._named: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
 
     def read(self) -> Read:
         rows: dict[str, list[_Row]] = {}
@@ -74,21 +75,26 @@ class _Layer:
 
     def _rows(self) -> list[_Row]:
         mapping, count = self._mapping, len(self._features)
-        ids, groups = self._joined(self._first(mapping.id)), self._joined(mapping.group or mapping.id)
-        products = self._joined(mapping.product)
+        ids, groups = self._values(self._first(mapping.id)), self._values(mapping.group)
+        telling = [mapping.id.index(name) for name in mapping.telling]
+        products = self._values(mapping.product)
         types = [mapping.type] * count if isinstance(mapping.type, str) else self._words(mapping.type)
         parts = [OBSERVED] * count if mapping.grade is None else self._words(mapping.grade)
         times = [self._times(time, last=time is mapping.end) for time in (mapping.start, mapping.end, mapping.observed)]
         magnitudes = self._numbers(mapping.magnitude)
         rows = []
         for place in range(count):
-            id_, type_, magnitude = slug(mapping.prefix, *ids[place]), types[place], magnitudes[place]
-            if not ids[place]:
-                self._left_out[f"none of {', '.join(mapping.id)} says which event"] += 1
+            said, type_, magnitude = ids[place], types[place], magnitudes[place]
+            if telling and not any(said[one] for one in telling):
+                self._left_out[f"none of {', '.join(mapping.telling)} says which event"] += 1
+            elif not telling and not all(said):
+                self._left_out[f"{mapping.id[said.index('')]} does not say which event"] += 1
             elif type_ is None or parts[place] is None:
                 self._left_out["of no type or grade that is mapped"] += 1
             elif self._wanted(type_, magnitude):
-                group, product = slug(mapping.prefix, *groups[place]), " ".join(products[place]) or self._stem
+                id_ = self._id(mapping.id, said)
+                group = self._id(mapping.group, groups[place]) if any(groups[place]) else id_
+                product = " ".join(filter(None, products[place])) or id_
                 start, end, seen = (column[place] for column in times)
                 part = str(parts[place])
                 rows.append(_Row(id_, group, type_, start, end, seen, product, magnitude, part, place))
@@ -138,7 +144,9 @@ class _Layer:
         )
 
     def _ground(self, rows: Sequence[_Row]) -> tuple[tuple[float, float] | None, tuple[Part, ...]]:
-        shapes = {name: self._features.shapes[[row.place for row in rows if row.part == name]] for name in _parts(rows)}
+        shapes = {
+            name: self._features.shapes[[row.place for row in rows if row.part == name]] for name in self._parts(rows)
+        }
         ground = {name: union(found) for name, found in shapes.items()}
         if ground.get(OBSERVED) is not None and self._asked.by_grade(rows[0].type):
             raise InputError(
@@ -156,12 +164,26 @@ class _Layer:
             ground[NEAR] = circle(*centre, radius)
         return centre, tuple(Part(name, shape) for name, shape in ground.items() if shape is not None)
 
-    def _joined(self, names: Sequence[str]) -> list[list[str]]:
-        """For each feature the values of some attributes, but for those without one."""
-        columns = [self._features.values((name,)) for name in names]
-        if not columns:
-            return [[]] * len(self._features)
-        return [[_text(value) for value in row if _text(value)] for row in zip(*columns, strict=True)]
+    def _parts(self, rows: Sequence[_Row]) -> list[str]:
+        """Names of the parts, the worst grade first."""
+        return sorted({row.part for row in rows}, key=(*self._asked.words.grades, OBSERVED).index)
+
+    def _id(self, names: tuple[str, ...], said: tuple[str, ...]) -> str:
+        """The id that values of some attributes make, never that of other values: case alone makes no other."""
+        id_, values = slug(self._mapping.prefix, *filter(None, said)), ", ".join(said)
+        first = self._named.setdefault((names, id_), said)
+        if slug(*said) and [one.casefold() for one in first] == [one.casefold() for one in said]:
+            return id_
+        wrong = f"like {', '.join(first)!r} makes the id {id_!r}" if slug(*said) else "makes no id"
+        raise InputError(
+            f"events: {self._label}: {', '.join(names)}: {values!r} {wrong}: only Latin letters and digits count; name"
+            f" an attribute with numbers in taxonomies/events/{self._source}.yaml"
+        )
+
+    def _values(self, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """For each feature the values of some attributes, empty where it has none."""
+        columns = [[_text(value) for value in self._features.values((name,))] for name in names]
+        return list(zip(*columns, strict=True)) if columns else [()] * len(self._features)
 
     def _numbers(self, names: tuple[str, ...]) -> list[float | None]:
         if not names:
@@ -193,7 +215,7 @@ class _Layer:
     def _moment(self, value: Any, time: Time, *, last: bool) -> dt.datetime:
         for form in time.formats:
             if (read := _moment(value, form, last=last)) is not None:
-                return read
+                return sane(read, f"{self._label}: {time.fields[0]}")
         raise InputError(
             f"events: {self._label}: {time.fields[0]}: {value!r} is no moment written as {' or '.join(time.formats)};"
             f" add its format to taxonomies/events/{self._source}.yaml"
@@ -206,22 +228,35 @@ class _Layer:
         return names
 
 
+def _check_grades(mapping: Vectors, source: str, asked: Asked) -> None:
+    known, said = asked.words.grades, () if mapping.grade is None else mapping.grade.values.values()
+    if unknown := [grade for grade in said if grade not in known]:
+        raise InputError(
+            f"events: {source}: grade: values: {unknown[0]!r} is no grade of damage, only {', '.join(known)}; what is"
+            " none needs no word where `others: drop` is said"
+        )
+
+
 def _moment(value: Any, form: str, *, last: bool) -> dt.datetime | None:
-    """A value read as a format says; a day alone is its first moment, or its last."""
+    """A value read as a format says; a day alone is its first moment, or its last.
+
+    The last is also meant by an exact midnight, as which files without a type for days write them.
+    """
     try:
-        if form in NUMBERS:
-            return dt.datetime.fromtimestamp(float(value) * NUMBERS[form], dt.UTC)
-        if form == "iso":
-            return moment(str(value), last=last)
-        read = dt.datetime.strptime(_text(value), form)
-        whole = read.replace(tzinfo=read.tzinfo or dt.UTC).astimezone(dt.UTC)
-        return whole if "%H" in form else moment(whole.date().isoformat(), last=last)
+        read = _read(value, form)
+        return read + dt.timedelta(days=1, microseconds=-1) if last and read.time() == dt.time() else read
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _parts(rows: Sequence[_Row]) -> list[str]:
-    return list(dict.fromkeys(row.part for row in rows))
+def _read(value: Any, form: str) -> dt.datetime:
+    if form in NUMBERS:
+        return dt.datetime.fromtimestamp(float(value) * NUMBERS[form], dt.UTC)
+    if form == "iso":
+        return moment(str(value))
+    read = dt.datetime.strptime(_text(value), form)
+    whole = read.replace(tzinfo=read.tzinfo or dt.UTC).astimezone(dt.UTC)
+    return whole if "%H" in form else moment(whole.date().isoformat())
 
 
 def _text(value: Any) -> str:
