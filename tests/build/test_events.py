@@ -162,7 +162,7 @@ def test_events_beside_a_plain_recipe_only_add_what_happened(landmark, world, tm
 def test_a_changed_event_file_is_refused_by_a_standing_plan(landmark, world, tmp_path):
     path = asked(tmp_path, world)
     assert landmark("plan", path, "--out", tmp_path / "c", "--workers", "0")[0] == 0
-    text(tmp_path / "drawn.geojson", json.dumps({"type": "FeatureCollection", "features": EVENTS[:-1]}))
+    text(tmp_path / "drawn.geojson", json.dumps({"type": "FeatureCollection", "features": EVENTS[1:]}))
     code, _, err = landmark("build", path, "--out", tmp_path / "c", "--workers", "0")
     assert code == 2 and "drawn.geojson is not the locked file" in err
 
