@@ -337,14 +337,14 @@ def test_what_a_document_says_wrong_is_told_with_its_name(tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"observed_event_a\.shp: 1 features: EMSR900\.json: `category`: .*'Blizzard'"):
         read(tmp_path)
     activation(tmp_path, "EMSR900", "Flood", "9999-12-31T00:00:00")
-    with pytest.raises(InputError, match=r"EMSR900\.json: `eventTime`: 9999-12-31 lies outside 1900-01-01"):
+    with pytest.raises(InputError, match=r"EMSR900\.json: `eventTime`: 9999-12-31 lies outside 1000-01-01"):
         read(tmp_path)
 
 
 def test_an_image_out_of_all_time_is_refused(tmp_path: Path) -> None:
     row = {"src_id": 2, "src_date": "31/10/9999", "source_tm": "T09:00:00Z"}
     table(tmp_path / "EMSR900_01PLACE_DEL_v1_source.dbf", row)
-    with pytest.raises(InputError, match=r"_source\.dbf: 9999-10-31 lies outside 1900-01-01"):
+    with pytest.raises(InputError, match=r"_source\.dbf: 9999-10-31 lies outside 1000-01-01"):
         read(flood(tmp_path), **DATED)
 
 

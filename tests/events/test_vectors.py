@@ -187,14 +187,14 @@ def test_an_end_at_midnight_is_the_whole_day(tmp_path: Path, value: Any, formats
 def test_times_out_of_all_time_are_refused(tmp_path: Path) -> None:
     row = {"no": 1, "when": "2021-08-01", "to": "9999-12-31"}
     path, ended = layer(tmp_path / "a.gpkg", [WEST], row), {"end": {"fields": ["to"]}}
-    with pytest.raises(InputError, match=r"a\.gpkg: to: 9999-12-31 lies outside 1900-01-01 to 2999-12-31"):
+    with pytest.raises(InputError, match=r"a\.gpkg: to: 9999-12-31 lies outside 1000-01-01 to 2999-12-31"):
         read(path, source=mapping(tmp_path, **ended))
-    path = layer(tmp_path / "b.gpkg", [WEST], {**row, "when": "1899-12-31", "to": "2999-12-31"})
-    with pytest.raises(InputError, match=r"b\.gpkg: when: 1899-12-31 lies outside"):
+    path = layer(tmp_path / "b.gpkg", [WEST], {**row, "when": "0999-12-31", "to": "2999-12-31"})
+    with pytest.raises(InputError, match=r"b\.gpkg: when: 0999-12-31 lies outside"):
         read(path, source=mapping(tmp_path, **ended))
     with pytest.raises(InputError, match=r"own: dates: 1: 9999-12-31 lies outside"):
         read(path, source=mapping(tmp_path, start=None), dates={"1": ["2020-01-01", "9999-12-31"]})
-    path = layer(tmp_path / "c.gpkg", [WEST], {**row, "when": "1900-01-01", "to": "2999-12-31"})
+    path = layer(tmp_path / "c.gpkg", [WEST], {**row, "when": "1000-01-01", "to": "2999-12-31"})
     assert len(read(path, source=mapping(tmp_path, **ended)).events) == 1
 
 

@@ -87,11 +87,11 @@ def sane(when: dt.datetime, where: str) -> dt.datetime:
     """A moment that events may have: what is added to it later stays a date.
 
     Raises:
-        InputError: before 1900 or after 2999, with where it stands.
+        InputError: before 1000 or after 2999, with where it stands.
     """
-    if not 1900 <= when.year <= 2999:
+    if not 1000 <= when.year <= 2999:
         raise InputError(
-            f"events: {where}: {when:%Y-%m-%d} lies outside 1900-01-01 to 2999-12-31; correct it, or leave it empty"
+            f"events: {where}: {when.date()} lies outside 1000-01-01 to 2999-12-31; correct it, or leave it empty"
         )
     return when
 
