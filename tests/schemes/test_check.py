@@ -342,6 +342,12 @@ MISTAKES = [
         ["types.flood.minus", "'burned_area'", "land cover"],
     ),
     (
+        "an event that looks like nothing",
+        "events/types",
+        put("types", "flood", "looks_like", said=["lake"]),
+        ["types.flood.looks_like", "'lake'", "land cover"],
+    ),
+    (
         "an event without a language",
         "events/types",
         put("types", "fire", "name", "fr"),
