@@ -1,6 +1,7 @@
 """What single rows and the words of a whole corpus show, on rows made by hand."""
 
 import datetime as dt
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from landmark.base.files import load
 from landmark.base.taxonomy import Taxonomy
 from landmark.quality.bias import explained_pct
+from landmark.narrate import lexicon, load_grammar
 from landmark.quality.evidence import Known
-from landmark.quality.facts import ROW_CHECKS, mentions
+from landmark.quality.facts import ROW_CHECKS
 from landmark.quality.words import entropy_bits
 from tests.base.parts import examples
 
@@ -150,7 +152,21 @@ def test_signed_addresses_and_paths_of_machines_are_told_without_the_token(text)
     ],
 )
 def test_classes_are_heard_by_their_longest_words(text, keys):
-    assert mentions(text, TAXONOMY, "en") == keys
+    assert lexicon(None, TAXONOMY, "en").labels(text) == keys
+
+
+def test_crisis_words_are_heard_in_a_language_the_taxonomy_lacks():
+    """Of the corpus's own file; where it was sealed without one, nothing is heard, and nothing breaks."""
+    english = load_grammar(("structured",), taxonomy=TAXONOMY, types=()).languages["en"]
+    words = {key: {"name": f"{key} (pt)", "phrase": f"{key} (pt)"} for key in TAXONOMY.classes}
+    words["burned_area"] = {"name": "Terra Ardida", "phrase": "terra ardida"}
+    language = english.model_validate(english.model_dump(by_alias=True) | {"lang": "pt", "classes": words})
+    heard = replace(KNOWN, lexicons={"pt": lexicon(language, TAXONOMY, "pt")})
+    said = [{"style": "sentence", "lang": "pt", "text": "Uma imagem de terra ardida.", "template": "x", "evidence": []}]
+    row = row_of(captions=said)
+    assert list(ROW_CHECKS["event-words"](row, heard, {})) == [("a crisis class without an event", "burned_area")]
+    assert told("event-words", row) == set()
+    assert "a caption omits a class of the sample" not in told("captions", row)
 
 
 # -- information -------------------------------------------------------------------------------------------------------

@@ -66,7 +66,8 @@ def lexicon(language: Language | None, taxonomy: Taxonomy, lang: str) -> Lexicon
     }
     if language is not None:
         words = {word.lower(): fact for word, fact in _words(language, taxonomy)} | words
-    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    # Without a word the pattern never matches: an empty one would match everywhere.
+    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) or r"(?!)"
     return Lexicon(language, _names(language, taxonomy, lang), words, re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)"))
 
 

@@ -1,12 +1,9 @@
 """Whether captions say what their samples are: read back into facts, and their evidence held against the row."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from landmark.base.manifest import Manifest
-from landmark.base.taxonomy import Taxonomy
 from landmark.narrate import Grammar, Lexicon, lexicon, season, shipped
 from landmark.quality.evidence import Known
 from landmark.quality.rules import Limits
@@ -35,8 +32,26 @@ def captions(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
             yield f"a {style} caption is missing", ""
     for name, judge in _JUDGES.items():
         for one in row.get(name) or ():
-            words = known.lexicons.get(one["lang"]) or lexicon(None, known.taxonomy, one["lang"])
-            yield from judge(one, row, words)
+            yield from judge(one, row, words_of(one["lang"], known))
+
+
+def words_of(lang: str, known: Known) -> Lexicon:
+    """The words of a language, those of the taxonomy alone where the corpus was not sealed with its file."""
+    return known.lexicons.get(lang) or lexicon(None, known.taxonomy, lang)
+
+
+def event_words(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
+    """A crisis class needs an event that has begun when the image is taken, or a source that gives it undated."""
+    undated = {known.undated[finer] for finer in row["finer"] if finer in known.undated}
+    heard = (words_of(one["lang"], known).labels(one["text"], _names(row)) for one in row["captions"])
+    for key in sorted(set(row["labels"]).union(*heard) - undated):
+        if key not in known.taxonomy.classes or not known.taxonomy.classes[key].event:
+            continue
+        phases = {one["phase"] for one in row["events"]}
+        if not phases:
+            yield "a crisis class without an event", key
+        elif not phases & {"during", "after"}:
+            yield "a crisis class on an image taken before its event", f"{key}: {', '.join(sorted(phases))}"
 
 
 def _caption(caption: Row, row: Row, words: Lexicon) -> Iterator[Said]:
@@ -203,20 +218,3 @@ def _sayable(event: Row) -> bool:
 def _names(row: Row) -> list[str]:
     place = row.get("place")
     return [] if place is None else [place["name"], *(one["name"] for one in place["names"])]
-
-
-def mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:
-    """Classes a text names, the longest words first: `flooded vegetation` is one class, not two."""
-    words = {
-        spoken[lang].lower(): key
-        for key, entry in taxonomy.classes.items()
-        for spoken in (entry.name, entry.phrase)
-        if lang in spoken
-    }
-    return {words[found] for found in _pattern(tuple(words)).findall(text.lower())}
-
-
-@cache
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(words, key=len, reverse=True)
-    return re.compile(r"(?<!\w)(" + "|".join(re.escape(word) for word in longest_first) + r")(?!\w)")
