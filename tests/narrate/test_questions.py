@@ -34,7 +34,7 @@ def answer_of(row, where):
         return yes if stated[0] in where.labels else no
     if row["kind"] == "comparison":
         return yes if where.shares[stated[0]] > where.shares[stated[1]] else no
-    affected = {fact.label: fact.fraction for fact in where.told if fact.label}
+    affected = {fact.label: fact.fraction for fact in reversed(where.told) if fact.label}
     language = GRAMMAR.languages[row["lang"]]
     return language.shares[language.share(affected.get(stated[0], where.shares.get(stated[0])))].alone
 

@@ -5,10 +5,11 @@ from landmark.narrate.language import Grammar, Language, load_grammar, shipped
 from landmark.narrate.negatives import hard_negatives
 from landmark.narrate.parse import Lexicon, lexicon
 from landmark.narrate.places import Gazetteer, read_gazetteer
-from landmark.narrate.questions import questions
+from landmark.narrate.questions import Asked, put, questions
 from landmark.narrate.scene import Nearby, Scene, season
 
 __all__ = [
+    "Asked",
     "Gazetteer",
     "Grammar",
     "Language",
@@ -20,6 +21,7 @@ __all__ = [
     "hard_negatives",
     "lexicon",
     "load_grammar",
+    "put",
     "questions",
     "read_gazetteer",
     "season",

@@ -34,7 +34,7 @@ def hard_negatives(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: W
     """Rows of the `hard_negatives` column: up to `wanted.hard_negatives` per language, the same lies in each.
 
     Each takes the template of the sample's own caption. A class is put in place of another only where no pixel of
-    any map shows it, and an event before itself only where no other of its type is yet to come; kinds of lies take turns.
+    any map shows it, and an image before an event only where none of its type is yet to come; kinds of lies take turns.
     """
     rows = (
         _spoken(lie, scene, language, taxonomy, wanted)
