@@ -7,7 +7,8 @@ from typing import Any
 from landmark.base.hashing import rank
 from landmark.base.taxonomy import Taxonomy
 from landmark.narrate.captions import Wanted, drawn, spoken
-from landmark.narrate.language import SEASONS, Grammar, Language
+from landmark.narrate.grammar import Grammar
+from landmark.narrate.language import SEASONS, Language
 from landmark.narrate.scene import Scene, Telling
 
 # Steps between the words for the true share and those claimed: neighbours differ by less than maps err.

@@ -8,7 +8,8 @@ from typing import Any
 from landmark.base.hashing import rank
 from landmark.base.taxonomy import Taxonomy
 from landmark.narrate.captions import Wanted
-from landmark.narrate.language import Grammar, Language
+from landmark.narrate.grammar import Grammar
+from landmark.narrate.language import Language
 from landmark.narrate.markup import filled
 from landmark.narrate.scene import Scene
 
@@ -63,8 +64,7 @@ def _drawn(scene: Scene, wanted: Wanted) -> list[Asked]:
 
 def _askable(scene: Scene) -> Iterator[Asked]:
     """All that could be asked."""
-    # The first of a class is the largest: one told for its epicentre alone stands behind it.
-    affected = {fact.label: fact for fact in reversed(scene.told) if fact.label is not None}
+    affected = scene.affected
     for key in scene.labels:
         yield Asked("presence", key, (_carried(key, scene),), yes=True)
         share = affected[key].fraction if key in affected else scene.shares.get(key)

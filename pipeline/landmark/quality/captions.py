@@ -186,6 +186,8 @@ def _asked(one: Row, row: Row) -> Iterator[Asked]:
         more, _, less = key.partition(":")
         yield Asked("comparison", more, (first,), yes=True, other=less)
         yield Asked("comparison", less, (first,), yes=False, other=more)
+    if not one["evidence"]:
+        return
     event = next((each for each in row["events"] if kind == "event" and each["id"] == key), None)
     key = event["label"] if event else key
     if one["kind"] == "presence":
