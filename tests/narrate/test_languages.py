@@ -278,9 +278,9 @@ def test_a_fourth_language_is_one_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"classes": {}}, r"pt\.yaml: classes\.trees\.name is missing: taxonomy landmark has none in 'pt'; add"),
-        ({"classes": {"trees": {"name": "Árvores"}}}, r"pt\.yaml: classes\.trees\.phrase is missing"),
-        ({"events": {}}, r"pt\.yaml: events\.earthquake is missing: the recipe has such events; add its words"),
+        ({"classes": {}}, r"pt\.yaml: classes\.trees\.name: is missing: taxonomy landmark has none in 'pt'; add"),
+        ({"classes": {"trees": {"name": "Árvores"}}}, r"pt\.yaml: classes\.trees\.phrase: is missing"),
+        ({"events": {}}, r"pt\.yaml: events\.earthquake: is missing, and there are such events; add its words"),
         ({"months": ["janeiro"]}, r"pt\.yaml: `months`"),
         ({"shares": {"all": LATE}}, r"pt\.yaml: `shares`: shares must begin at 0"),
         ({"lang": "es"}, "languages: 'es' stands twice"),

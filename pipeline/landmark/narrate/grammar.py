@@ -1,6 +1,7 @@
 """The languages of a corpus, found by name or path, and refused where they lack words or words would mean two facts."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from landmark.base.errors import InputError
@@ -32,9 +33,7 @@ def load_grammar(
         language = load(Language, KIND, name)
         if language.lang in spoken:
             raise InputError(f"languages: {language.lang!r} stands twice")
-        if lacks := language.lacking(styles, taxonomy, types):
-            raise InputError(f"{find(KIND, name)}: {lacks}")
-        for key, said in said_twice(language, taxonomy):
+        for key, said in chain(language.lacking(styles, taxonomy, types), said_twice(language, taxonomy)):
             raise InputError(f"{find(KIND, name)}: {key}: {said}")
         spoken[language.lang] = language
     return Grammar(languages=spoken)

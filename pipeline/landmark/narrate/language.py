@@ -1,6 +1,6 @@
 """The words of a language: one file in taxonomies/captions/, checked at the door, so that a caption never lacks one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -232,22 +232,19 @@ class Language(Strict):
         """A number, in words as far as the language file goes."""
         return self.numbers[count] if count < len(self.numbers) else str(count)
 
-    def lacking(self, styles: Iterable[str], taxonomy: Taxonomy, types: Iterable[str]) -> str | None:
-        """The first key without which these captions cannot be said, and the remedy."""
+    def lacking(self, styles: Iterable[str], taxonomy: Taxonomy, types: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """(key, what is missing and the remedy) of all without which these captions cannot be said."""
         for style in styles:
             if style not in self.styles:
-                return f"styles.{style}: no style {style!r}; there are {', '.join(self.styles)}"
+                yield f"styles.{style}", f"no style {style!r}; there are {', '.join(self.styles)}"
         for key, entry in taxonomy.classes.items():
             for field in ("name", "phrase"):
                 if self._said(key, field) is None and self.lang not in _spoken(entry, field):
-                    return (
-                        f"classes.{key}.{field} is missing: taxonomy {taxonomy.name} has none in {self.lang!r};"
-                        " add it here or there"
-                    )
+                    said = f"is missing: taxonomy {taxonomy.name} has none in {self.lang!r}; add it here or there"
+                    yield f"classes.{key}.{field}", said
         for kind in types:
             if kind not in self.events:
-                return f"events.{kind} is missing: the recipe has such events; add its words"
-        return None
+                yield f"events.{kind}", "is missing, and there are such events; add its words"
 
     def _said(self, key: str, field: str) -> str | None:
         found: str | None = getattr(self.classes.get(key), field, None)

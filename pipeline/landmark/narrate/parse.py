@@ -78,7 +78,7 @@ def said_twice(language: Language, taxonomy: Taxonomy) -> Iterator[tuple[str, st
     owner: dict[str, tuple[str, str]] = {}
     for key, words, fact in chain(_of_taxonomy(taxonomy, language.lang), _words(language, taxonomy)):
         first, other = owner.setdefault(words.lower(), (key, fact))
-        if other != fact:
+        if words and other != fact:
             yield key, f"{words!r} also is `{first}`; give each fact its own words"
 
 
