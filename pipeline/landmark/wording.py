@@ -124,7 +124,7 @@ def _scene(image: Image, facts: Fractions, events: tuple[EventFact, ...], wordin
         finer=_largest_finer(facts, meaning.crosswalks),
         events=events,
         place=image.place or (wording.gazetteer.nearest(image.lon, image.lat) if wording.gazetteer else None),
-        absent=_absent(facts, meaning),
+        absent=_absent(facts, events, meaning),
         looked_for=_looked_for(events, meaning),
     )
 
@@ -147,18 +147,24 @@ def _largest_finer(facts: Fractions, crosswalks: tuple[Crosswalk, ...]) -> dict[
     return largest
 
 
-def _absent(facts: Fractions, meaning: Meaning) -> tuple[str, ...]:
-    """The classes that every map of the cell could have shown, and none of its pixels carries."""
+def _absent(facts: Fractions, events: tuple[EventFact, ...], meaning: Meaning) -> tuple[str, ...]:
+    """The classes that every map of the cell could have shown, and none of its pixels carries or may look like."""
     if facts.label_valid_pct < _WHOLE_PCT:
         return ()
     here = [one for one in meaning.crosswalks if one.name in facts.editions]
     could = [{entry.to for entry in one.classes.values()} for one in here]
-    known = set.intersection(*could) if could else set()
+    known = (set.intersection(*could) if could else set()) - _seeming(events, meaning)
     return tuple(
         key
         for key, one in meaning.taxonomy.classes.items()
         if key in known and key not in facts.fractions and not one.event
     )
+
+
+def _seeming(events: tuple[EventFact, ...], meaning: Meaning) -> set[str]:
+    """What the ground of events that have begun may look like, though the maps show none: a flood is water."""
+    begun = {fact.type for fact in events if fact.fraction > 0 and fact.phase in ("during", "after")}
+    return {key for kind in begun if meaning.happenings for key in meaning.happenings.types[kind].looks_like}
 
 
 def _looked_for(events: tuple[EventFact, ...], meaning: Meaning) -> tuple[str, ...]:

@@ -177,6 +177,17 @@ def test_a_text_is_cleanly_set(where, seed):
         ("Le Havre", "près du Havre"),
         ("Les Ulis", "près des Ulis"),
         ("Lyon", "près de Lyon"),
+        ("Castillo de Aro", "près de Castillo de Aro"),
+        ("Ablain de Le Nord", "près d'Ablain de Le Nord"),
+        ("Yvetot", "près d'Yvetot"),
+        ("York", "près de York"),
+        ("Yerres", "près d'Yerres"),
+        ("Örebro", "près d'Örebro"),
+        ("Ålesund", "près d'Ålesund"),
+        ("Ouagadougou", "près de Ouagadougou"),
+        ("Oujda", "près d'Oujda"),
+        ("Hyères", "près d'Hyères"),
+        ("Honfleur", "près de Honfleur"),
     ],
 )
 def test_french_joins_de_with_what_follows(place, said):
@@ -267,12 +278,20 @@ def test_a_fourth_language_is_one_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"classes": {}}, r"pt\.yaml: classes\.trees\.name is missing: taxonomy landmark has none in 'pt'; add"),
-        ({"classes": {"trees": {"name": "Árvores"}}}, r"pt\.yaml: classes\.trees\.phrase is missing"),
-        ({"events": {}}, r"pt\.yaml: events\.earthquake is missing: the recipe has such events; add its words"),
+        ({"classes": {}}, r"pt\.yaml: classes\.trees\.name: is missing: taxonomy landmark has none in 'pt'; add"),
+        ({"classes": {"trees": {"name": "Árvores"}}}, r"pt\.yaml: classes\.trees\.phrase: is missing"),
+        ({"events": {}}, r"pt\.yaml: events\.earthquake: is missing, and there are such events; add its words"),
         ({"months": ["janeiro"]}, r"pt\.yaml: `months`"),
         ({"shares": {"all": LATE}}, r"pt\.yaml: `shares`: shares must begin at 0"),
         ({"lang": "es"}, "languages: 'es' stands twice"),
+        (
+            {"finer": {"corine/pastures": "pradeiras", "worldcover/mangroves": "Pradeiras"}},
+            r"pt\.yaml: finer\.worldcover/mangroves: 'Pradeiras' also is `finer\.corine/pastures`; give each",
+        ),
+        (
+            {"finer": {"corine/pastures": "água"}},
+            r"pt\.yaml: classes\.water\.name: 'Água' also is `finer\.corine/pastures`",
+        ),
         ({"moons": []}, r"pt\.yaml: unknown key `moons`; did you mean `months`\?"),
     ],
 )  # fmt: skip

@@ -34,7 +34,7 @@ def answer_of(row, where):
         return yes if stated[0] in where.labels else no
     if row["kind"] == "comparison":
         return yes if where.shares[stated[0]] > where.shares[stated[1]] else no
-    affected = {fact.label: fact.fraction for fact in where.told if fact.label}
+    affected = {fact.label: fact.fraction for fact in reversed(where.told) if fact.label}
     language = GRAMMAR.languages[row["lang"]]
     return language.shares[language.share(affected.get(stated[0], where.shares.get(stated[0])))].alone
 
@@ -174,6 +174,14 @@ def test_no_two_hard_negatives_of_a_language_are_one_and_none_is_the_caption(whe
     for lang in LANGS:
         texts = [row["text"] for row in rows if row["lang"] == lang]
         assert len(set(texts)) == len(texts) <= 6 and not true & set(texts)
+
+
+@pytest.mark.parametrize(("kind", "before"), [("fire", 0), ("flood", 1)])
+def test_an_image_before_the_next_fire_is_no_lie(kind, before):
+    burnt = EventFact("a", "fire", "after", 0.3, True, "p", 20, label="burned_area")
+    coming = EventFact("b", kind, "before", 0.3, True, "p", -20)
+    where = scene(("trees", "burned_area"), shares={"trees": 1.0}, events=(burnt, coming))
+    assert len({row["falsified"] for row in lies(where, 20) if row["falsified"].startswith("event:")}) == before
 
 
 def test_before_and_after_change_places():

@@ -1,6 +1,7 @@
 """What single rows and the words of a whole corpus show, on rows made by hand."""
 
 import datetime as dt
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landmark.base.events import EventFact
 from landmark.base.files import load
 from landmark.base.taxonomy import Taxonomy
+from landmark.narrate import Wanted, hard_negatives, lexicon, load_grammar, questions
 from landmark.quality.bias import explained_pct
+from landmark.quality.captions import captions as captions_check
 from landmark.quality.evidence import Known
-from landmark.quality.facts import ROW_CHECKS, mentions
+from landmark.quality.facts import ROW_CHECKS
 from landmark.quality.words import entropy_bits
 from tests.base.parts import examples
+from tests.narrate.scenes import GRAMMAR, LEXICONS, STYLES, every, scene, scenes
 
 TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
 RECIPE = {"thresholds": {"default": 5, "classes": {"built": 2}}, "captions": ["structured"]}
@@ -150,7 +155,95 @@ def test_signed_addresses_and_paths_of_machines_are_told_without_the_token(text)
     ],
 )
 def test_classes_are_heard_by_their_longest_words(text, keys):
-    assert mentions(text, TAXONOMY, "en") == keys
+    assert lexicon(None, TAXONOMY, "en").labels(text) == keys
+
+
+def test_crisis_words_are_heard_in_a_language_the_taxonomy_lacks():
+    """Of the corpus's own file; where it was sealed without one, nothing is heard, and nothing breaks."""
+    english = load_grammar(("structured",), taxonomy=TAXONOMY, types=()).languages["en"]
+    words = {key: {"name": f"{key} (pt)", "phrase": f"{key} (pt)"} for key in TAXONOMY.classes}
+    words["burned_area"] = {"name": "Terra Ardida", "phrase": "terra ardida"}
+    language = english.model_validate(english.model_dump(by_alias=True) | {"lang": "pt", "classes": words})
+    heard = replace(KNOWN, lexicons={"pt": lexicon(language, TAXONOMY, "pt")})
+    said = [{"style": "sentence", "lang": "pt", "text": "Uma imagem de terra ardida.", "template": "x", "evidence": []}]
+    row = row_of(captions=said)
+    assert list(ROW_CHECKS["event-words"](row, heard, {})) == [("a crisis class without an event", "burned_area")]
+    assert told("event-words", row) == set()
+    assert "a caption omits a class of the sample" not in told("captions", row)
+
+
+# -- questions and hard negatives --------------------------------------------------------------------------------------
+
+WANTED = Wanted(STYLES, 3, questions=8, hard_negatives=8)
+
+
+def told_of(where, **changes):
+    """What the gate says of a scene's own row, but for what is changed."""
+    row = {
+        "datetime": where.moment,
+        "events": [asdict(fact) for fact in where.events],
+        "place": None,
+        "captions": every(where),
+        "questions": questions(where, GRAMMAR, TAXONOMY, WANTED),
+        "hard_negatives": hard_negatives(where, GRAMMAR, TAXONOMY, WANTED),
+        **{name: getattr(where, name) for name in ("sensor", "lat", "labels")},
+        "fractions": where.shares,
+        "finer": dict(where.finer.values()),
+    }
+    recipe = {"captions": ["structured"] if where.labels else []}
+    return {what for what, _ in captions_check(row | changes, replace(KNOWN, recipe=recipe, lexicons=LEXICONS), {})}
+
+
+@given(scenes())
+@examples(60)
+def test_questions_and_hard_negatives_of_any_scene_pass_the_gate(where):
+    # A cell without classes is of unknown cover, and nothing is absent there.
+    where = replace(where, place=None, looked_for=(), absent=where.absent if where.shares else ())
+    assert told_of(where) == set()
+
+
+BURNT = EventFact("f", "fire", "after", 0.3, True, "p", 6, label="burned_area")
+WOOD = scene(
+    ("trees", "crops", "burned_area"), shares={"trees": 0.75, "crops": 0.25}, events=(BURNT,), absent=("water",)
+)
+MORE, WATER = ["more:trees:crops"], "Does this image show water?"
+LESS = "Is more of this image covered by crops than by trees?"
+CROPS = "How much of this image is covered by crops?"
+
+
+@pytest.mark.parametrize(("kind", "question", "answer", "evidence", "what"), [
+    ("comparison", LESS, "no", MORE, None),
+    ("comparison", LESS, "yes", MORE, "an answer is not what the facts say"),
+    ("comparison", LESS, "no", ["more:crops:trees"], "an answer rests on no fact of the sample"),
+    ("share", CROPS, "about a quarter", ["label:crops", "share:crops:quarter"], None),
+    ("share", CROPS, "about half", ["label:crops", "share:crops:quarter"], "an answer is not what the facts say"),
+    ("share", CROPS, "about half", ["label:crops", "share:crops:half"], "an answer is not what the facts say"),
+    ("share", CROPS, "most of it", ["label:trees", "share:trees:most"],
+     "a question does not ask for the facts of its answer"),
+    ("presence", WATER, "no", ["absent:water"], None),
+    ("presence", WATER, "yes", ["absent:water"], "an answer is not what the facts say"),
+    ("presence", WATER, "no", ["absent:bare"], "a question does not ask for the facts of its answer"),
+    ("presence", WATER, "yes", [], "a question does not ask for the facts of its answer"),
+])  # fmt: skip
+def test_an_answer_is_held_against_the_facts(kind, question, answer, evidence, what):
+    one = {"lang": "en", "kind": kind, "question": question, "answer": answer, "evidence": evidence}
+    assert told_of(WOOD, questions=[one]) == ({what} if what else set())
+
+
+@pytest.mark.parametrize(("change", "what"), [
+    ({"falsified": "label:grass"}, "a hard negative falsifies no fact of the sample"),
+    ({"falsified": "season:winter", "instead": "season:spring"}, "a hard negative falsifies no fact of the sample"),
+    ({"falsified": "share:trees:half", "instead": "share:trees:some"},
+     "a hard negative falsifies no fact of the sample"),
+    ({"falsified": "event:f:during", "instead": "event:f:before"}, "a hard negative falsifies no fact of the sample"),
+    ({"falsified": "moon:full", "instead": "moon:new"}, "a hard negative falsifies no fact of the sample"),
+    ({"text": every(WOOD)[0]["text"], "falsified": "season:summer", "instead": "season:winter"},
+     "a hard negative says what is so"),
+])  # fmt: skip
+def test_a_hard_negative_falsifies_a_fact_and_is_no_caption(change, what):
+    (lie, *_) = (one for one in hard_negatives(WOOD, GRAMMAR, TAXONOMY, WANTED) if one["falsified"] == "label:trees")
+    assert told_of(WOOD, hard_negatives=[lie]) == set()
+    assert what in told_of(WOOD, hard_negatives=[lie | change])
 
 
 # -- information -------------------------------------------------------------------------------------------------------

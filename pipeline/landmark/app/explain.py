@@ -24,9 +24,13 @@ def explain(
     """Show a sample's captions with each phrase numbered, and beneath them what each phrase rests on."""
     from dataclasses import asdict
 
+    from landmark.base.errors import UnknownName
     from landmark.view import explain as work
 
     found = work(corpus, id)
+    for name, value in (("lang", lang), ("style", style)):
+        if value not in (None, *(spoken := dict.fromkeys(getattr(one, name) for one in found.captions))):
+            raise UnknownName(f"--{name} {value}: {id} has no such captions; there are {', '.join(spoken) or 'none'}")
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
         return

@@ -96,6 +96,7 @@ class EventType(Strict):
     name: dict[str, str] = Field(description="Language → noun inside a sentence, without article")
     to: str = Field(description="Target class of the ground that products map as affected")
     minus: tuple[str, ...] = Field((), description="Land cover that was so before: its pixels are not counted")
+    looks_like: tuple[str, ...] = Field((), description="Land cover its ground may show; never said to be absent there")
     says: tuple[Phase, ...] = Field(description="Phases in which an image carries the class")
     lasts_days: float = Field(ge=0, description="From the start to the end, where a product states no end")
     trace_days: float = Field(ge=0, description="How long after the end its trace is looked for")

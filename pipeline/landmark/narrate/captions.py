@@ -6,7 +6,8 @@ from typing import Any
 
 from landmark.base.hashing import rank
 from landmark.base.taxonomy import Taxonomy
-from landmark.narrate.language import Grammar, Template
+from landmark.narrate.grammar import Grammar
+from landmark.narrate.language import Template
 from landmark.narrate.markup import Pieces, parsed, plain
 from landmark.narrate.scene import Scene, Telling
 

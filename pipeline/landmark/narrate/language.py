@@ -1,19 +1,18 @@
 """The words of a language: one file in taxonomies/captions/, checked at the door, so that a caption never lacks one."""
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from landmark.base.errors import InputError
-from landmark.base.files import Strict, find, known, load
+from landmark.base.files import Strict
 from landmark.base.taxonomy import TargetClass, Taxonomy
 from landmark.narrate.markup import allowed, filled, parsed
 
-KIND = "taxonomies/captions"
 SLOTS = ("labels", "sensor", "season", "date", "place", "shares", "events", "effects")
 SEASONS = ("winter", "spring", "summer", "autumn")
+# Stands for a place's name, which may hold any letter.
+_NAME = "\0"
 _EVENT_SLOTS = ("span", "magnitude", "km")
 
 
@@ -76,17 +75,20 @@ class Places(Strict):
 
     def near_to(self, name: str) -> str:
         """Words for an image right beside a place."""
-        return self._joined(self.near, place=name)
+        return self._joined(self.near, name)
 
     def away_from(self, name: str, km: str, wind: int) -> str:
         """Words for an image farther off; `wind` counts eighths of a turn from the north."""
-        return self._joined(self.away, place=name, km=km, wind=self.winds[wind % len(self.winds)])
+        return self._joined(self.away, name, km=km, wind=self.winds[wind % len(self.winds)])
 
-    def _joined(self, text: str, **facts: str) -> str:
-        said = " " + filled(text, **facts)
-        for apart, together in self.contractions.items():
-            said = said.replace(apart, together)
-        return said[1:]
+    def _joined(self, text: str, name: str, **facts: str) -> str:
+        """The words, contracted where the name begins and nowhere inside it; the longest contraction counts."""
+        glue, _, rest = (" " + filled(text, place=_NAME, **facts)).partition(_NAME)
+        for apart, together in sorted(self.contractions.items(), key=lambda pair: -len(pair[0])):
+            for cut in range(1, len(apart)):
+                if glue.endswith(apart[:cut]) and name.startswith(apart[cut:]):
+                    return (glue.removesuffix(apart[:cut]) + together + name.removeprefix(apart[cut:]) + rest)[1:]
+        return (glue + name + rest)[1:]
 
     @field_validator("near", "away")
     @classmethod
@@ -230,61 +232,23 @@ class Language(Strict):
         """A number, in words as far as the language file goes."""
         return self.numbers[count] if count < len(self.numbers) else str(count)
 
-    def lacking(self, styles: Iterable[str], taxonomy: Taxonomy, types: Iterable[str]) -> str | None:
-        """The first key without which these captions cannot be said, and the remedy."""
+    def lacking(self, styles: Iterable[str], taxonomy: Taxonomy, types: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """(key, what is missing and the remedy) of all without which these captions cannot be said."""
         for style in styles:
             if style not in self.styles:
-                return f"styles.{style}: no style {style!r}; there are {', '.join(self.styles)}"
+                yield f"styles.{style}", f"no style {style!r}; there are {', '.join(self.styles)}"
         for key, entry in taxonomy.classes.items():
             for field in ("name", "phrase"):
                 if self._said(key, field) is None and self.lang not in _spoken(entry, field):
-                    return (
-                        f"classes.{key}.{field} is missing: taxonomy {taxonomy.name} has none in {self.lang!r};"
-                        " add it here or there"
-                    )
+                    said = f"is missing: taxonomy {taxonomy.name} has none in {self.lang!r}; add it here or there"
+                    yield f"classes.{key}.{field}", said
         for kind in types:
             if kind not in self.events:
-                return f"events.{kind} is missing: the recipe has such events; add its words"
-        return None
+                yield f"events.{kind}", "is missing, and there are such events; add its words"
 
     def _said(self, key: str, field: str) -> str | None:
         found: str | None = getattr(self.classes.get(key), field, None)
         return found
-
-
-class Grammar(Strict):
-    """The languages of a corpus, in the recipe's order."""
-
-    languages: dict[str, Language]
-
-
-def load_grammar(
-    styles: Sequence[str], languages: Sequence[str] = ("en",), *, taxonomy: Taxonomy, types: Iterable[str] = ()
-) -> Grammar:
-    """The languages a recipe names (of a file in taxonomies/captions/, or a path), able to say all it asks for.
-
-    Raises:
-        InputError: no such language, style, class or kind of event in its file; names file, key and remedy.
-    """
-    spoken: dict[str, Language] = {}
-    for name in languages:
-        language = load(Language, KIND, name)
-        if language.lang in spoken:
-            raise InputError(f"languages: {language.lang!r} stands twice")
-        if lacks := language.lacking(styles, taxonomy, types):
-            raise InputError(f"{find(KIND, name)}: {lacks}")
-        spoken[language.lang] = language
-    return Grammar(languages=spoken)
-
-
-def shipped(lang: str) -> Language | None:
-    """The language's own file, None where landmark has none."""
-    return load(Language, KIND, lang) if lang in known(KIND) else None
-
-
-def file_name(name: str) -> str:
-    """A language of a recipe, wherever it lies."""
-    return Path(name).stem
 
 
 def _spoken(entry: TargetClass, field: str) -> dict[str, str]:

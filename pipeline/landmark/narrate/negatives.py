@@ -7,7 +7,8 @@ from typing import Any
 from landmark.base.hashing import rank
 from landmark.base.taxonomy import Taxonomy
 from landmark.narrate.captions import Wanted, drawn, spoken
-from landmark.narrate.language import SEASONS, Grammar, Language
+from landmark.narrate.grammar import Grammar
+from landmark.narrate.language import SEASONS, Language
 from landmark.narrate.scene import Scene, Telling
 
 # Steps between the words for the true share and those claimed: neighbours differ by less than maps err.
@@ -34,7 +35,7 @@ def hard_negatives(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: W
     """Rows of the `hard_negatives` column: up to `wanted.hard_negatives` per language, the same lies in each.
 
     Each takes the template of the sample's own caption. A class is put in place of another only where no pixel of
-    any map shows it; kinds of lies take turns.
+    any map shows it, and an image before an event only where none of its type is yet to come; kinds of lies take turns.
     """
     rows = (
         _spoken(lie, scene, language, taxonomy, wanted)
@@ -64,7 +65,9 @@ def _lies(scene: Scene, styles: tuple[str, ...]) -> Iterator[Lie]:
         yield from (Lie("sentence", "season", "", other) for other in SEASONS if other != scene.season)
     if "detailed" in styles:
         yield from (Lie("detailed", "share", key) for key in land if key in scene.shares)
-        yield from (Lie("detailed", "event", fact.id, "before") for fact in scene.dated if fact.phase == "after")
+        coming = {fact.type for fact in scene.events if fact.days < 0}
+        past = [fact for fact in scene.dated if fact.phase == "after" and fact.type not in coming]
+        yield from (Lie("detailed", "event", fact.id, "before") for fact in past)
 
 
 def _spoken(lie: Lie, scene: Scene, language: Language, taxonomy: Taxonomy, wanted: Wanted) -> dict[str, Any] | None:

@@ -1,8 +1,9 @@
 """Text → facts: the inverse of the grammar, by which the gate reads a caption without looking at its evidence."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from landmark.base.taxonomy import Taxonomy
@@ -58,15 +59,11 @@ class Lexicon:
 
 def lexicon(language: Language | None, taxonomy: Taxonomy, lang: str) -> Lexicon:
     """All words of a language that state facts; without its file, the classes alone."""
-    words = {
-        said[lang].lower(): f"label:{key}"
-        for key, entry in taxonomy.classes.items()
-        for said in (entry.name, entry.phrase)
-        if lang in said
-    }
+    words = {word.lower(): fact for _, word, fact in _of_taxonomy(taxonomy, lang)}
     if language is not None:
-        words = {word.lower(): fact for word, fact in _words(language, taxonomy)} | words
-    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+        words = {word.lower(): fact for _, word, fact in _words(language, taxonomy)} | words
+    # Without a word the pattern never matches: an empty one would match everywhere.
+    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) or r"(?!)"
     return Lexicon(language, _names(language, taxonomy, lang), words, re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)"))
 
 
@@ -76,13 +73,32 @@ def _names(language: Language | None, taxonomy: Taxonomy, lang: str) -> dict[str
     return {key: one.name[lang].lower() for key, one in taxonomy.classes.items() if lang in one.name}
 
 
-def _words(language: Language, taxonomy: Taxonomy) -> Iterable[tuple[str, str]]:
+def said_twice(language: Language, taxonomy: Taxonomy) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong) of words that state two facts, so that nobody could tell which a caption means."""
+    owner: dict[str, tuple[str, str]] = {}
+    for key, words, fact in chain(_of_taxonomy(taxonomy, language.lang), _words(language, taxonomy)):
+        first, other = owner.setdefault(words.lower(), (key, fact))
+        if words and other != fact:
+            yield key, f"{words!r} also is `{first}`; give each fact its own words"
+
+
+def _of_taxonomy(taxonomy: Taxonomy, lang: str) -> Iterator[tuple[str, str, str]]:
+    """(key, words, fact) of the classes, as the taxonomy says them."""
+    for key, entry in taxonomy.classes.items():
+        for form, said in (("name", entry.name), ("phrase", entry.phrase)):
+            if lang in said:
+                yield f"{taxonomy.name}: classes.{key}.{form}", said[lang], f"label:{key}"
+
+
+def _words(language: Language, taxonomy: Taxonomy) -> Iterator[tuple[str, str, str]]:
+    """(key, words, fact) of a language's file."""
     for key, one in language.events.items():
-        yield one.noun, f"happening:{key}"
+        yield f"events.{key}.noun", one.noun, f"happening:{key}"
     for finer, words in language.finer.items():
-        yield words, f"finer:{finer}"
+        yield f"finer.{finer}", words, f"finer:{finer}"
     for key, of in language.classes.items():
         if key in taxonomy.classes:
-            yield from ((words, f"label:{key}") for words in (of.name, of.phrase, of.of, of.word) if words)
-    yield from ((words, f"sensor:{key}") for key, words in language.sensors.items())
-    yield from ((words, f"season:{key}") for key, words in language.seasons.items())
+            forms = (("name", of.name), ("phrase", of.phrase), ("of", of.of), ("word", of.word))
+            yield from ((f"classes.{key}.{form}", words, f"label:{key}") for form, words in forms if words)
+    yield from ((f"sensors.{key}", words, f"sensor:{key}") for key, words in language.sensors.items())
+    yield from ((f"seasons.{key}", words, f"season:{key}") for key, words in language.seasons.items())

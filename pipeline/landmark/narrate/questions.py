@@ -8,7 +8,8 @@ from typing import Any
 from landmark.base.hashing import rank
 from landmark.base.taxonomy import Taxonomy
 from landmark.narrate.captions import Wanted
-from landmark.narrate.language import Grammar, Language
+from landmark.narrate.grammar import Grammar
+from landmark.narrate.language import Language
 from landmark.narrate.markup import filled
 from landmark.narrate.scene import Scene
 
@@ -41,7 +42,7 @@ def questions(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted
     answer in one way only is not put to it, or one could guess.
     """
     asked = _drawn(scene, wanted)
-    return [_spoken(one, language, taxonomy) for one in asked for language in grammar.languages.values()]
+    return [put(one, language, taxonomy) for one in asked for language in grammar.languages.values()]
 
 
 def _drawn(scene: Scene, wanted: Wanted) -> list[Asked]:
@@ -63,7 +64,7 @@ def _drawn(scene: Scene, wanted: Wanted) -> list[Asked]:
 
 def _askable(scene: Scene) -> Iterator[Asked]:
     """All that could be asked."""
-    affected = {fact.label: fact for fact in scene.told if fact.label is not None}
+    affected = scene.affected
     for key in scene.labels:
         yield Asked("presence", key, (_carried(key, scene),), yes=True)
         share = affected[key].fraction if key in affected else scene.shares.get(key)
@@ -85,7 +86,8 @@ def _carried(key: str, scene: Scene) -> str:
     return next((f"event:{fact.id}" for fact in scene.told if fact.label == key), f"label:{key}")
 
 
-def _spoken(asked: Asked, language: Language, taxonomy: Taxonomy) -> dict[str, Any]:
+def put(asked: Asked, language: Language, taxonomy: Taxonomy) -> dict[str, Any]:
+    """A row of the `questions` column: a question in a language, with its answer."""
     words = getattr(language.questions, asked.kind)
     said = {"class": language.phrase(asked.key, taxonomy), "of": language.of(asked.key, taxonomy)}
     if asked.other:

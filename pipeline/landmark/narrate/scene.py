@@ -65,10 +65,14 @@ class Scene:
         return season(self.moment, self.lat)
 
     @property
+    def affected(self) -> dict[str, EventFact]:
+        """Per class that events give, the largest of them."""
+        return {fact.label: fact for fact in reversed(self.events) if fact.label is not None}
+
+    @property
     def told(self) -> tuple[EventFact, ...]:
         """The events a caption may name: the largest of each class carried, and the nearest epicentre of the others."""
-        largest = {fact.label: fact for fact in reversed(self.events) if fact.label is not None}
-        named = [fact for fact in self.events if fact.label is not None and largest[fact.label] is fact]
+        named = [fact for fact in self.events if fact.label is not None and self.affected[fact.label] is fact]
         near = [fact for fact in self.events if _felt(fact) and fact not in named]
         return (*named, *sorted(near, key=lambda fact: (fact.distance_km or 0, fact.id))[:1])
 
@@ -160,7 +164,8 @@ class Telling:
         """How much of the ground events affected."""
         if any(claim.startswith("event:") for claim in self.claims):
             return []  # What had not happened yet affected nothing.
-        return self._list([self._effect(fact) for fact in self.scene.told if fact.label is not None])
+        largest = self.scene.affected.values()
+        return self._list([self._effect(fact) for fact in self.scene.told if any(fact is one for one in largest)])
 
     @cached_property
     def _affected(self) -> set[str | None]:

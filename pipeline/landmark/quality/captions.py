@@ -1,13 +1,10 @@
 """Whether captions say what their samples are: read back into facts, and their evidence held against the row."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from landmark.base.manifest import Manifest
-from landmark.base.taxonomy import Taxonomy
-from landmark.narrate import Grammar, Lexicon, lexicon, season, shipped
+from landmark.narrate import Asked, Grammar, Lexicon, lexicon, put, season, shipped
 from landmark.quality.evidence import Known
 from landmark.quality.rules import Limits
 
@@ -35,12 +32,30 @@ def captions(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
             yield f"a {style} caption is missing", ""
     for name, judge in _JUDGES.items():
         for one in row.get(name) or ():
-            words = known.lexicons.get(one["lang"]) or lexicon(None, known.taxonomy, one["lang"])
-            yield from judge(one, row, words)
+            yield from judge(one, row, known)
 
 
-def _caption(caption: Row, row: Row, words: Lexicon) -> Iterator[Said]:
-    text, style = caption["text"], caption["style"]
+def _words_of(lang: str, known: Known) -> Lexicon:
+    """The words of a language, those of the taxonomy alone where the corpus was not sealed with its file."""
+    return known.lexicons.get(lang) or lexicon(None, known.taxonomy, lang)
+
+
+def event_words(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
+    """A crisis class needs an event that has begun when the image is taken, or a source that gives it undated."""
+    undated = {known.undated[finer] for finer in row["finer"] if finer in known.undated}
+    heard = (_words_of(one["lang"], known).labels(one["text"], _names(row)) for one in row["captions"])
+    for key in sorted(set(row["labels"]).union(*heard) - undated):
+        if key not in known.taxonomy.classes or not known.taxonomy.classes[key].event:
+            continue
+        phases = {one["phase"] for one in row["events"]}
+        if not phases:
+            yield "a crisis class without an event", key
+        elif not phases & {"during", "after"}:
+            yield "a crisis class on an image taken before its event", f"{key}: {', '.join(sorted(phases))}"
+
+
+def _caption(caption: Row, row: Row, known: Known) -> Iterator[Said]:
+    text, style, words = caption["text"], caption["style"], _words_of(caption["lang"], known)
     if not text.strip():
         yield "a caption is empty", style
         return
@@ -146,22 +161,45 @@ _BORNE_OUT: dict[str, Callable[[str, str, Row, Lexicon], Said | None]] = {
 }
 
 
-def _question(one: Row, row: Row, words: Lexicon) -> Iterator[Said]:
-    """The facts an answer rests on are the sample's, and the answer is theirs."""
-    answers = set()
+def _question(one: Row, row: Row, known: Known) -> Iterator[Said]:
+    """The facts an answer rests on are the sample's, the question asks for them, and the answer is theirs."""
     for fact in one["evidence"]:
         kind, _, value = fact.partition(":")
         if kind not in _ANSWERS or not _ANSWERS[kind](value, row):
             yield "an answer rests on no fact of the sample", f"{fact} for {one['question']!r}"
-        answers.add(kind not in ("absent", "looked_for"))
-    if one["kind"] == "presence" and words.language is not None:
-        asked = words.language.questions.presence
-        if one["answer"] != (asked.yes if answers == {True} else asked.no):
-            yield "an answer is not what the facts say", f"{one['answer']} to {one['question']!r}"
+            return
+    language = _words_of(one["lang"], known).language
+    if language is None:
+        return
+    due = {said["question"]: said for said in (put(asked, language, known.taxonomy) for asked in _asked(one, row))}
+    if one["question"] not in due:
+        yield "a question does not ask for the facts of its answer", f"{one['question']!r}, {one['evidence']}"
+    elif any(one[name] != due[one["question"]][name] for name in ("answer", "evidence")):
+        yield "an answer is not what the facts say", f"{one['answer']} to {one['question']!r}"
 
 
-def _hard_negative(one: Row, row: Row, words: Lexicon) -> Iterator[Said]:
+def _asked(one: Row, row: Row) -> Iterator[Asked]:
+    """The questions that the first fact of an answer allows."""
+    first = one["evidence"][0] if one["evidence"] else ""
+    kind, _, key = first.partition(":")
+    if one["kind"] == "comparison" and kind == "more":
+        more, _, less = key.partition(":")
+        yield Asked("comparison", more, (first,), yes=True, other=less)
+        yield Asked("comparison", less, (first,), yes=False, other=more)
+    if not one["evidence"]:
+        return
+    event = next((each for each in row["events"] if kind == "event" and each["id"] == key), None)
+    key = event["label"] if event else key
+    if one["kind"] == "presence":
+        yield Asked("presence", key, (first,), yes=kind in ("label", "event"))
+    share = event["fraction"] if event else dict(row["fractions"]).get(key)
+    if one["kind"] == "share" and share is not None:
+        yield Asked("share", key, (first,), share=share)
+
+
+def _hard_negative(one: Row, row: Row, known: Known) -> Iterator[Said]:
     """A hard negative names all the sample's classes but the one it falsifies, and none that a pixel shows."""
+    words = _words_of(one["lang"], known)
     falsified, instead = (one[name].partition(":") for name in ("falsified", "instead"))
     named = words.labels(one["text"], _names(row))
     if falsified[0] == "label":
@@ -170,22 +208,32 @@ def _hard_negative(one: Row, row: Row, words: Lexicon) -> Iterator[Said]:
             yield "a hard negative is not false in one class alone", f"{one['instead']} in {one['text']!r}"
     elif extra := named - set(row["labels"]):
         yield "a hard negative is not false in one fact alone", f"{', '.join(sorted(extra))} in {one['text']!r}"
-    if one["instead"] == one["falsified"]:
-        yield "a hard negative says what is so", one["instead"]
+    if falsified[0] not in _FALSIFIED or not _FALSIFIED[falsified[0]](falsified[2], row, words):
+        yield "a hard negative falsifies no fact of the sample", f"{one['falsified']} in {one['text']!r}"
+    if one["instead"] == one["falsified"] or one["text"] in {caption["text"] for caption in row["captions"]}:
+        yield "a hard negative says what is so", f"{one['instead']} in {one['text']!r}"
 
 
-_JUDGES: dict[str, Callable[[Row, Row, Lexicon], Iterator[Said]]] = {
+_JUDGES: dict[str, Callable[[Row, Row, Known], Iterator[Said]]] = {
     "captions": _caption,
     "questions": _question,
     "hard_negatives": _hard_negative,
 }
 _ANSWERS: dict[str, Callable[[str, Row], bool]] = {
     "label": lambda key, row: key in row["labels"],
-    "event": lambda id, row: any(one["id"] == id and _sayable(one) for one in row["events"]),
+    "event": lambda id, row: any(one["id"] == id and one["label"] and _sayable(one) for one in row["events"]),
     "absent": lambda key, row: bool(row["fractions"]) and key not in dict(row["fractions"]),
     "looked_for": lambda key, row: any(one["in_aoi"] and one["fraction"] == 0 for one in row["events"]),
     "more": lambda pair, row: _more(pair, row),
     "share": lambda value, row: value.partition(":")[0] in row["labels"],
+}
+_FALSIFIED: dict[str, Callable[[str, Row, Lexicon], bool]] = {
+    "label": lambda key, row, words: key in row["labels"],
+    "season": lambda value, row, words: value == season(row["datetime"], row["lat"]),
+    "share": lambda value, row, words: _share(value, "", row, words) is None,
+    "event": lambda value, row, words: any(
+        value == f"{one['id']}:{one['phase']}" and _sayable(one) for one in row["events"]
+    ),
 }
 
 
@@ -203,20 +251,3 @@ def _sayable(event: Row) -> bool:
 def _names(row: Row) -> list[str]:
     place = row.get("place")
     return [] if place is None else [place["name"], *(one["name"] for one in place["names"])]
-
-
-def mentions(text: str, taxonomy: Taxonomy, lang: str) -> set[str]:
-    """Classes a text names, the longest words first: `flooded vegetation` is one class, not two."""
-    words = {
-        spoken[lang].lower(): key
-        for key, entry in taxonomy.classes.items()
-        for spoken in (entry.name, entry.phrase)
-        if lang in spoken
-    }
-    return {words[found] for found in _pattern(tuple(words)).findall(text.lower())}
-
-
-@cache
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(words, key=len, reverse=True)
-    return re.compile(r"(?<!\w)(" + "|".join(re.escape(word) for word in longest_first) + r")(?!\w)")

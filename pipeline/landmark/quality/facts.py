@@ -12,7 +12,7 @@ import shapely
 from landmark.base.projection import LONLAT, transformer
 from landmark.base.taxonomy import Taxonomy
 from landmark.cells import corner_of
-from landmark.quality.captions import Row, Said, captions, mentions
+from landmark.quality.captions import Row, Said, captions, event_words
 from landmark.quality.evidence import Known
 from landmark.quality.rules import Limits
 
@@ -147,21 +147,6 @@ def label_gap(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
         # An edition may begin or end inside its year, or last for several.
         if apart - one["gap_days"] > 366 or one["gap_days"] - apart > 366:
             yield f"year and gap_days of {one['name']} contradict each other", f"{one['year']}, {one['gap_days']} days"
-
-
-def event_words(row: Row, known: Known, limits: Limits) -> Iterator[Said]:
-    """A crisis class needs an event that has begun when the image is taken, or a source that gives it undated."""
-    known_keys = known.taxonomy.classes
-    undated = {known.undated[finer] for finer in row["finer"] if finer in known.undated}
-    named = {key for one in row["captions"] for key in mentions(one["text"], known.taxonomy, one["lang"])}
-    for key in sorted({*row["labels"], *named}):
-        if key not in known_keys or not known_keys[key].event or key in undated:
-            continue
-        phases = {one["phase"] for one in row["events"]}
-        if not phases:
-            yield "a crisis class without an event", key
-        elif not phases & {"during", "after"}:
-            yield "a crisis class on an image taken before its event", f"{key}: {', '.join(sorted(phases))}"
 
 
 def secrets(row: Row, known: Known, limits: Limits) -> Iterator[Said]:

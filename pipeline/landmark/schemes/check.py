@@ -13,10 +13,14 @@ from landmark.base.events import EventTypes
 from landmark.base.files import Model, find, known, load, parse, whole
 from landmark.base.notations import Notations
 from landmark.base.taxonomy import Crosswalk, Taxonomy, led_elsewhere
+from landmark.events import EventSource
+from landmark.narrate import Language
 from landmark.schemes.sources import of_crosswalk
 from landmark.schemes.targets import Said, of_event_types, of_notations, of_taxonomy
+from landmark.schemes.words import of_event_source, of_language
 
 _KIND = "taxonomies"
+_KINDS = (_KIND, "taxonomies/events", "taxonomies/captions")
 _TYPES = "events/types"
 _BETWEEN_KEYS = ("(top level)", "classes")
 _WRONG = object()
@@ -44,23 +48,26 @@ class Checked:
 
 
 def check(names: Sequence[str] = ()) -> list[Checked]:
-    """The named files, or all that are shipped but for the grammars of captions, each with all its mistakes.
+    """The named files, or all that are shipped, each with all its mistakes.
 
     Raises:
         UnknownName: a named file does not exist.
     """
-    shipped = [name for name in known(_KIND) if not name.startswith("captions")]
-    return [_checked(find(_KIND, name)) for name in names or [*shipped, _TYPES]]
+    shipped = [f"{kind}/{name}".removeprefix(f"{_KIND}/") for kind in _KINDS for name in known(kind)]
+    return [_checked(find(_KIND, name)) for name in names or shipped]
 
 
 def _checked(path: Path) -> Checked:
     try:
-        value = whole(_KIND, path)
+        value = _whole(path)
     except InputError as error:
         return Checked(str(path), "unreadable", tuple(_of_lines(path, error)))
     model = _model_of(value)
     if model is None:
-        said = "neither classes of a source (`target`), target classes, nor notations of events; see docs/taxonomies.md"
+        said = (
+            "neither classes of a source (`target`), target classes, notations or a source of events, nor a language;"
+            " see docs/taxonomies.md"
+        )
         return Checked(str(path), "nothing known", (Mistake(str(path), "(top level)", said),))
     try:
         value, instead = (led_elsewhere(value) if model is Crosswalk else value), list[Mistake]()
@@ -76,11 +83,25 @@ def _checked(path: Path) -> Checked:
     return Checked(str(path), _holds(sound), tuple(dict.fromkeys(found)))
 
 
+def _whole(path: Path) -> dict[str, Any]:
+    """The keys of a file; what it `extends` is looked for among files of every kind."""
+    for kind in _KINDS[1:]:
+        try:
+            return whole(kind, path)
+        except UnknownName:
+            continue
+    return whole(_KIND, path)
+
+
 def _model_of(value: dict[str, Any]) -> type[BaseModel] | None:
     if "types" in value:
         return EventTypes
     if "event_types" in value:
         return Notations
+    if "lang" in value:
+        return Language
+    if {"ems", "vectors"} & value.keys():
+        return EventSource
     if {"target", "licence", "asset"} & value.keys():
         return Crosswalk
     return Taxonomy if "classes" in value else None
@@ -108,7 +129,8 @@ def _sound(model: type[BaseModel], value: dict[str, Any]) -> Any:
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         kind: Any = field.annotation
-        if name in value and (valid := _valid(kind, value[name])) is not _WRONG:
+        key = field.alias or name
+        if key in value and (valid := _valid(kind, value[key])) is not _WRONG:
             fields[name] = valid
         elif field.is_required():
             fields[name] = {} if get_origin(kind) is dict else ""
@@ -139,11 +161,16 @@ def _said(sound: Any, path: Path) -> Iterable[Said]:
         return of_taxonomy(sound)
     if isinstance(sound, EventTypes):
         return of_event_types(sound, load(Taxonomy, _KIND, "landmark"))
+    types = load(EventTypes, _KIND, _TYPES)
+    if isinstance(sound, Language):
+        return of_language(sound, load(Taxonomy, _KIND, "landmark"), types)
+    if isinstance(sound, EventSource):
+        return of_event_source(sound, types, stem=path.stem)
     target = _beside(Taxonomy, sound.target, path)
     if target is None:
         return [("target", f"there is no taxonomy {sound.target!r}; name one of taxonomies/, as landmark")]
     if isinstance(sound, Notations):
-        return of_notations(sound, load(EventTypes, _KIND, _TYPES), target)
+        return of_notations(sound, types, target)
     finer = _beside(Crosswalk, sound.merge_of, path) if sound.merge_of else None
     return of_crosswalk(sound, target, finer, stem=path.stem)
 
@@ -164,6 +191,10 @@ def _holds(sound: Any) -> str:
         return f"{len(sound.classes)} classes, {len(sound.classes) - dropped} into {sound.target}, {dropped} dropped"
     if isinstance(sound, Taxonomy):
         return f"{len(sound.classes)} target classes in {', '.join(sound.languages)}"
+    if isinstance(sound, Language):
+        return f"{len(sound.events)} types of events and {len(sound.finer)} finer classes in {sound.name}"
+    if isinstance(sound, EventSource):
+        return f"events of {sound.title}"
     if isinstance(sound, Notations):
         words = len(sound.event_types) + len(sound.kinds) + len(sound.notations)
         return f"{words} words for events, {len(sound.gradings)} grades of damage"

@@ -110,9 +110,11 @@ def of_event_types(types: EventTypes, taxonomy: Taxonomy) -> Iterator[Said]:
     for key, entry in types.types.items():
         yield from _crisis(f"types.{key}.to", entry.to, taxonomy)
         yield from _complete(f"types.{key}.name", entry.name, taxonomy.languages)
-        for cover in entry.minus:
-            if cover not in taxonomy.classes or taxonomy.classes[cover].event:
-                yield f"types.{key}.minus", f"{cover!r} is no land cover of {taxonomy.name}; name one of its classes"
+        for name in ("minus", "looks_like"):
+            for cover in getattr(entry, name):
+                if cover not in taxonomy.classes or taxonomy.classes[cover].event:
+                    said = f"{cover!r} is no land cover of {taxonomy.name}; name one of its classes"
+                    yield f"types.{key}.{name}", said
         if not entry.says:
             yield f"types.{key}.says", "is empty, so that no image ever carries the class; name a phase"
 
