@@ -19,7 +19,7 @@ from landmark import lockfile, pack
 from landmark.base.corpus import read_index
 from landmark.base.errors import InputError, InputsChanged, NotACorpus, Unsealed
 from landmark.base.files import parse
-from landmark.base.hashing import digest
+from landmark.base.hashing import digest, file_sha256
 from landmark.base.manifest import Lock, Manifest, Shard, read_document
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import runs, shard_schema
@@ -241,6 +241,9 @@ def _notes(corpus: Path, key: str, targets: Iterable[str]) -> Path:
     """The folder where written shards are noted, with that of the shards cleared of what no note of it names."""
     notes, named = corpus / _FOLDER / key, {corpus / target for target in targets}
     notes.mkdir(parents=True, exist_ok=True)
+    # Another recaptioning writes shards of the same names: its notes would outlive their files.
+    for other in set(notes.parent.iterdir()) - {notes}:
+        shutil.rmtree(other)
     for folder in {path.parent for path in named}:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
@@ -251,10 +254,13 @@ def _notes(corpus: Path, key: str, targets: Iterable[str]) -> Path:
 
 
 def _noted(corpus: Path, notes: Path, target: str) -> Shard | None:
-    note = notes / f"{PurePosixPath(target).stem}.json"
-    if not note.is_file() or not (corpus / target).is_file():
+    """The shard as it was noted, None where that is not what stands there."""
+    note, path = notes / f"{PurePosixPath(target).stem}.json", corpus / target
+    if not note.is_file() or not path.is_file():
         return None
-    return Shard.model_validate_json(note.read_bytes())
+    shard = Shard.model_validate_json(note.read_bytes())
+    whole = path.stat().st_size == shard.size_bytes and file_sha256(path) == shard.sha256
+    return shard if whole else None
 
 
 def _projected(

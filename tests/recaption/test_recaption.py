@@ -134,27 +134,32 @@ def killing(name):
     def die(*_, **__):
         os.kill(os.getpid(), signal.SIGKILL)
     setattr(work if name == "reword" else work.pack, name, die)
-if stage == "second":
+if stage in ("second", "third"):
     true = work.reword
     def reword(task):
         global calls
         calls += 1
-        if calls == 2:
+        if calls == (2 if stage == "second" else 3):
             os.kill(os.getpid(), signal.SIGKILL)
         return true(task)
     work.reword = reword
 else:
     killing(stage)
-work.recaption(corpus, work.recipe_of(corpus, {"thresholds.default": 10}), Where())
+threshold = float(sys.argv[3]) if len(sys.argv) > 3 else 10
+work.recaption(corpus, work.recipe_of(corpus, {"thresholds.default": threshold}), Where())
 """
+
+
+def killed(corpus, stage, threshold=10):
+    ended = subprocess.run([sys.executable, "-c", _KILLED, str(corpus), stage, str(threshold)], check=False)
+    assert ended.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("stage", ["reword", "second", "rewrite_documents"])
 def test_killed_and_run_again_gives_the_same(corpus, sealed, tmp_path, stage):
     shutil.copytree(sealed / "plain", tmp_path / "whole")
     told(tmp_path / "whole", **{"thresholds.default": 10})
-    ended = subprocess.run([sys.executable, "-c", _KILLED, str(corpus), stage], check=False)
-    assert ended.returncode == -signal.SIGKILL
+    killed(corpus, stage)
     assert landmark.open(corpus).manifest == landmark.open(sealed / "plain").manifest
     assert told(corpus, **{"thresholds.default": 10}).changed
     assert files(corpus) == files(tmp_path / "whole")
@@ -163,8 +168,29 @@ def test_killed_and_run_again_gives_the_same(corpus, sealed, tmp_path, stage):
 def test_what_another_recaptioning_left_behind_is_written_over(corpus, sealed, tmp_path):
     shutil.copytree(sealed / "plain", tmp_path / "whole")
     told(tmp_path / "whole", languages=["es"])
-    subprocess.run([sys.executable, "-c", _KILLED, str(corpus), "rewrite_documents"], check=False)
+    killed(corpus, "rewrite_documents")
     told(corpus, languages=["es"], **{"thresholds.default": 5})
+    assert files(corpus) == files(tmp_path / "whole")
+
+
+def test_no_shard_of_another_recaptioning_is_sealed(corpus, sealed, tmp_path):
+    shutil.copytree(sealed / "plain", tmp_path / "whole")
+    told(tmp_path / "whole", **{"thresholds.default": 20})
+    for threshold in (20, 30):
+        killed(corpus, "third", threshold)
+        assert len(list((corpus / "recaptioning").iterdir())) == 1
+    told(corpus, **{"thresholds.default": 20})
+    assert files(corpus) == files(tmp_path / "whole")
+
+
+def test_a_noted_shard_that_changed_since_is_written_again(corpus, sealed, tmp_path):
+    shutil.copytree(sealed / "plain", tmp_path / "whole")
+    told(tmp_path / "whole", **{"thresholds.default": 10})
+    killed(corpus, "third")
+    first, second = sorted((corpus / "shards" / "g0001").glob("*.parquet"))[:2]
+    first.write_bytes(first.read_bytes()[::-1])
+    second.write_bytes(second.read_bytes()[:-1])
+    told(corpus, **{"thresholds.default": 10})
     assert files(corpus) == files(tmp_path / "whole")
 
 
