@@ -17,7 +17,7 @@ import pyarrow as pa
 import landmark
 from landmark import lockfile, pack
 from landmark.base.corpus import read_index
-from landmark.base.errors import InputError, InputsChanged, NotACorpus, Unsealed
+from landmark.base.errors import InputError, InputsChanged, Unsealed
 from landmark.base.files import parse
 from landmark.base.hashing import digest, file_sha256
 from landmark.base.manifest import Lock, Manifest, Shard, read_document
@@ -25,6 +25,7 @@ from landmark.base.recipe import Recipe
 from landmark.base.schemas import runs, shard_schema
 from landmark.io.store import held, sweep, write_bytes
 from landmark.lockfile import Planned
+from landmark.pack.documents import index_of
 from landmark.rewording import KNOWN, Rewording, image_of, reword
 from landmark.run import Lost, MapUnits, Where, running
 from landmark.sealing import project
@@ -118,15 +119,18 @@ def recaption(
                 "places": lockfile.places_of(setting) if moved else planned.lock.places,
             }
         )
-        before, changed = _carried(corpus, manifest), lock.digest != manifest.lock_digest
+        index, changed = _index(corpus, manifest), lock.digest != manifest.lock_digest
+        before = _counts(index["labels"].to_pylist())
         if dry_run:
-            return Retold(manifest, changed, before, _would_carry(corpus, manifest, planned, setting))
+            return Retold(manifest, changed, before, _would_carry(index, planned, setting))
         with running(where) as map_units:
             if changed:
                 anew = replace(planned, lock=lock)
                 manifest = _written(corpus, manifest, anew, setting, map_units, progress, keep_places=keep)
+            else:
+                _restore(corpus, manifest, lock)
             manifest = _projected(corpus, manifest, map_units, progress)
-        return Retold(manifest, changed, before, _carried(corpus, manifest))
+        return Retold(manifest, changed, before, _counts(_index(corpus, manifest)["labels"].to_pylist()))
 
 
 def _planned(corpus: Path) -> Planned:
@@ -150,16 +154,14 @@ def _asked(lock: Lock) -> dict[str, Any]:
     return parse(Recipe, lock.recipe, "lock.json").asked()
 
 
-def _carried(corpus: Path, manifest: Manifest) -> dict[str, int]:
+def _index(corpus: Path, manifest: Manifest) -> pa.Table:
+    """What is known of the manifest's shards, whatever a kill made of the index on disk."""
     index = read_index(corpus, manifest)
-    if index is None:
-        raise NotACorpus(f"{corpus / 'index.parquet'} is missing; `landmark build` rewrites it")
-    return _counts(index["labels"].to_pylist())
+    return index_of(corpus, manifest.shards) if index is None else index
 
 
-def _would_carry(corpus: Path, manifest: Manifest, planned: Planned, setting: Setting) -> dict[str, int]:
-    index, wording = read_index(corpus, manifest), wording_of(planned, setting)
-    assert index is not None, "its labels were counted"
+def _would_carry(index: pa.Table, planned: Planned, setting: Setting) -> dict[str, int]:
+    wording = wording_of(planned, setting)
     facts, plan = wording.facts(planned.cover), {row["id"]: row for row in _ground(planned.plan).to_pylist()}
     told = []
     for row in index.select([name for name in KNOWN if name in index.column_names]).to_pylist():
@@ -210,6 +212,17 @@ def _written(
     )
     shutil.rmtree(corpus / _FOLDER)
     return told
+
+
+def _restore(corpus: Path, manifest: Manifest, lock: Lock) -> None:
+    """Undo what a recaptioning to another recipe, killed before its manifest stood, wrote over or left behind."""
+    pack.refresh_index(corpus, manifest)
+    pack.refresh_queries(corpus, manifest)
+    text = lock.model_dump_json(indent=1).encode()
+    if (corpus / "lock.json").read_bytes() != text:
+        write_bytes(corpus / "lock.json", text)
+    for folder in {corpus / _FOLDER, *((corpus / _target(shard)).parent for shard in manifest.shards)}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tasks(

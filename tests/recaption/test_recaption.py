@@ -20,6 +20,7 @@ from landmark.build import Request, build
 from landmark.io.store import held
 from landmark.recaptioning import recaption, recipe_of
 from landmark.run import Where
+from landmark.sealing import reopen
 from tests.recaption.conftest import MORE, SERIAL, written
 
 
@@ -126,6 +127,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from landmark import recaptioning as work
+from landmark.pack import documents
 from landmark.run import Where
 from tests.recaption.conftest import MORE, SERIAL, written
 corpus, stage = Path(sys.argv[1]), sys.argv[2]
@@ -133,7 +135,7 @@ calls = 0
 def killing(name):
     def die(*_, **__):
         os.kill(os.getpid(), signal.SIGKILL)
-    setattr(work if name == "reword" else work.pack, name, die)
+    setattr({"reword": work, "rewrite_documents": work.pack}.get(name, documents), name, die)
 if stage in ("second", "third"):
     true = work.reword
     def reword(task):
@@ -155,14 +157,35 @@ def killed(corpus, stage, threshold=10):
     assert ended.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("stage", ["reword", "second", "rewrite_documents"])
+@pytest.mark.parametrize("stage", ["reword", "second", "rewrite_documents", "write_manifest"])
 def test_killed_and_run_again_gives_the_same(corpus, sealed, tmp_path, stage):
     shutil.copytree(sealed / "plain", tmp_path / "whole")
     told(tmp_path / "whole", **{"thresholds.default": 10})
     killed(corpus, stage)
-    assert landmark.open(corpus).manifest == landmark.open(sealed / "plain").manifest
+    assert (corpus / "corpus.json").read_bytes() == (sealed / "plain" / "corpus.json").read_bytes()
     assert told(corpus, **{"thresholds.default": 10}).changed
     assert files(corpus) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stage", ["second", "write_queries", "write_manifest"])
+def test_killed_and_taken_back_leaves_nothing(corpus, stage):
+    stood = files(corpus)
+    killed(corpus, stage)
+    assert files(corpus) != stood
+    assert not told(corpus, **{"thresholds.default": 5}).changed
+    assert files(corpus) == stood
+
+
+def test_an_index_of_words_that_no_manifest_names_is_not_served(corpus, sealed):
+    killed(corpus, "write_manifest")
+    with pytest.raises(NotACorpus, match="not of this corpus"):
+        landmark.open(corpus)
+    shift = recaption(corpus, recipe_of(corpus, {}), SERIAL, dry_run=True)
+    assert shift.before == told(sealed / "plain").before
+    manifest = reopen(corpus)
+    assert landmark.open(corpus).table.equals(landmark.open(sealed / "plain").table)
+    for one in ("index.parquet", "README.md", "ATTRIBUTION.md", *(one.path for one in manifest.queries)):
+        assert (corpus / one).read_bytes() == (sealed / "plain" / one).read_bytes()
 
 
 def test_what_another_recaptioning_left_behind_is_written_over(corpus, sealed, tmp_path):
