@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import landmark
 from landmark import quality
 from landmark.base.errors import Busy, InputError, NotACorpus
+from landmark.base.files import find
 from landmark.base.manifest import Manifest, read_document
 from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
@@ -274,6 +276,31 @@ def test_a_recipe_on_disk_tells_it_too(corpus, landmark, tmp_path):
     assert (code, out) == (0, "nothing to change: the corpus says all this already\n")
     assert landmark("recaption", corpus, "--set", "thresholds")[0] == 2
     assert isinstance(Path(recipe), Path)
+
+
+def test_words_given_by_path_are_kept_when_their_files_are_gone(corpus, landmark, tmp_path):
+    language, taxonomy = tmp_path / "mine.yaml", tmp_path / "landmark2.yaml"
+    language.write_text(find("taxonomies/captions", "fr").read_text().replace("lang: fr", "lang: pt"))
+    said = yaml.safe_load(find("taxonomies", "landmark").read_text())
+    for one in said["classes"].values():
+        for words in (one["name"], one["phrase"]):
+            words["pt"] = words["fr"]
+    taxonomy.write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
+    told(corpus, languages=["en", str(language)], taxonomy=str(taxonomy))
+    before = [{one["text"] for one in row["captions"] if one["lang"] == "pt"} for row in rows(corpus)]
+    stood = read_document(Manifest, corpus / "corpus.json")
+    language.unlink(), taxonomy.unlink()
+    assert not told(corpus).changed
+    assert told(corpus, title="Another").changed
+    assert [{one["text"] for one in row["captions"] if one["lang"] == "pt"} for row in rows(corpus)] == before
+    now = read_document(Manifest, corpus / "corpus.json")
+    assert all(before) and (now.grammar, now.taxonomy) == (stood.grammar, stood.taxonomy)
+    code, _, err = landmark("recaption", corpus, "--set", "captions=[haiku]", "--workers", 0)
+    assert code == 2 and "no style 'haiku'" in err
+    with pytest.raises(InputError, match="no language named 'qq'"):
+        told(corpus, languages=["mine", "qq"])
+    with pytest.raises(InputError, match=r"corpus\.json: mine\.yaml: styles\.haiku"):
+        told(corpus, languages=["mine"], captions=["haiku"])
 
 
 def test_places_are_named_kept_without_their_file_and_taken_away(corpus, tmp_path):
