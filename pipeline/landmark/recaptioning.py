@@ -6,7 +6,7 @@ What is said follows from cover and lock, so that neither the archive nor a labe
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,15 +17,17 @@ import pyarrow as pa
 import landmark
 from landmark import lockfile, pack
 from landmark.base.corpus import read_index
-from landmark.base.errors import InputError, InputsChanged, NotACorpus, Unsealed
-from landmark.base.files import parse
+from landmark.base.errors import InputError, InputsChanged, Unsealed
+from landmark.base.files import Strict, parse
 from landmark.base.hashing import digest
 from landmark.base.manifest import Lock, Manifest, Shard, read_document
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import runs, shard_schema
-from landmark.io.store import held, sweep, write_bytes
+from landmark.io.store import held, write_bytes
 from landmark.lockfile import Planned
-from landmark.rewording import KNOWN, Rewording, image_of, reword
+from landmark.narrate import Language
+from landmark.pack.documents import index_of
+from landmark.rewording import FOLDER, KNOWN, Rewording, image_of, noted, notes_folder, reword, target
 from landmark.run import Lost, MapUnits, Where, running
 from landmark.sealing import project
 from landmark.setting import Setting, gazetteer, without_archive
@@ -44,7 +46,6 @@ MAY_CHANGE = (
     "hard_negatives",
     "places",
 )
-_FOLDER = "recaptioning"
 _GROUND = ("cell", "period", "role", "event")
 
 
@@ -106,7 +107,7 @@ def recaption(
         manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
         planned = _planned(corpus)
         _refuse(planned.lock, recipe)
-        setting = without_archive(recipe, planned.lock.catalog)
+        setting = without_archive(recipe, planned.lock.catalog, _own(manifest, planned.lock))
         moved = _asked(planned.lock).get("places") != recipe.asked()["places"]
         # Where a kill left lock and manifest apart, the rows may know the places of another recipe.
         keep = planned.lock.digest == manifest.lock_digest and not moved
@@ -118,15 +119,18 @@ def recaption(
                 "places": lockfile.places_of(setting) if moved else planned.lock.places,
             }
         )
-        before, changed = _carried(corpus, manifest), lock.digest != manifest.lock_digest
+        index, changed = _index(corpus, manifest), lock.digest != manifest.lock_digest
+        before = _counts(index["labels"].to_pylist())
         if dry_run:
-            return Retold(manifest, changed, before, _would_carry(corpus, manifest, planned, setting))
+            return Retold(manifest, changed, before, _would_carry(index, planned, setting))
         with running(where) as map_units:
             if changed:
                 anew = replace(planned, lock=lock)
                 manifest = _written(corpus, manifest, anew, setting, map_units, progress, keep_places=keep)
+            else:
+                _restore(corpus, manifest, lock)
             manifest = _projected(corpus, manifest, map_units, progress)
-        return Retold(manifest, changed, before, _carried(corpus, manifest))
+        return Retold(manifest, changed, before, _counts(_index(corpus, manifest)["labels"].to_pylist()))
 
 
 def _planned(corpus: Path) -> Planned:
@@ -150,16 +154,25 @@ def _asked(lock: Lock) -> dict[str, Any]:
     return parse(Recipe, lock.recipe, "lock.json").asked()
 
 
-def _carried(corpus: Path, manifest: Manifest) -> dict[str, int]:
+def _own(manifest: Manifest, lock: Lock) -> dict[tuple[str, str], Strict]:
+    """Taxonomy and languages of the manifest, by kind and the name of the file they once were."""
+    languages = [Language.model_validate(said) for said in manifest.grammar.get("languages", {}).values()]
+    asked: dict[str, Any] = {"taxonomy": manifest.taxonomy.name, "languages": [language.lang for language in languages]}
+    if lock.digest == manifest.lock_digest:
+        asked = _asked(lock)
+    own: dict[tuple[str, str], Strict] = {("taxonomies", asked["taxonomy"]): manifest.taxonomy}
+    named = zip(asked["languages"], languages, strict=False)
+    return own | {("taxonomies/captions", name): language for name, language in named}
+
+
+def _index(corpus: Path, manifest: Manifest) -> pa.Table:
+    """What is known of the manifest's shards, whatever a kill made of the index on disk."""
     index = read_index(corpus, manifest)
-    if index is None:
-        raise NotACorpus(f"{corpus / 'index.parquet'} is missing; `landmark build` rewrites it")
-    return _counts(index["labels"].to_pylist())
+    return index_of(corpus, manifest.shards) if index is None else index
 
 
-def _would_carry(corpus: Path, manifest: Manifest, planned: Planned, setting: Setting) -> dict[str, int]:
-    index, wording = read_index(corpus, manifest), wording_of(planned, setting)
-    assert index is not None, "its labels were counted"
+def _would_carry(index: pa.Table, planned: Planned, setting: Setting) -> dict[str, int]:
+    wording = wording_of(planned, setting)
     facts, plan = wording.facts(planned.cover), {row["id"]: row for row in _ground(planned.plan).to_pylist()}
     told = []
     for row in index.select([name for name in KNOWN if name in index.column_names]).to_pylist():
@@ -184,9 +197,11 @@ def _written(
     keep_places: bool,
 ) -> Manifest:
     """Every shard of the new generation, then lock, documents and manifest."""
-    targets = {shard.path: _target(shard) for shard in manifest.shards}
-    notes = _notes(corpus, digest([landmark.__version__, manifest.content, planned.lock.digest]), targets.values())
-    done = {path: found for path, target in targets.items() if (found := _noted(corpus, notes, target)) is not None}
+    targets = {shard.path: target(shard) for shard in manifest.shards}
+    notes = notes_folder(
+        corpus, digest([landmark.__version__, manifest.content, planned.lock.digest]), targets.values()
+    )
+    done = {path: found for path, anew in targets.items() if (found := noted(corpus, notes, anew)) is not None}
     pending = [shard for shard in manifest.shards if shard.path not in done]
     if pending and not keep_places:
         setting = replace(setting, gazetteer=gazetteer(setting.recipe.places))
@@ -208,8 +223,19 @@ def _written(
         attributions=setting.attributions,
         version=landmark.__version__,
     )
-    shutil.rmtree(corpus / _FOLDER)
+    shutil.rmtree(corpus / FOLDER)
     return told
+
+
+def _restore(corpus: Path, manifest: Manifest, lock: Lock) -> None:
+    """Undo what a recaptioning to another recipe, killed before its manifest stood, wrote over or left behind."""
+    pack.refresh_index(corpus, manifest)
+    pack.refresh_queries(corpus, manifest)
+    text = lock.model_dump_json(indent=1).encode()
+    if (corpus / "lock.json").read_bytes() != text:
+        write_bytes(corpus / "lock.json", text)
+    for folder in {corpus / FOLDER, *((corpus / target(shard)).parent for shard in manifest.shards)}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tasks(
@@ -225,36 +251,12 @@ def _tasks(
         touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
         cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
         schema = shard_schema(setting.sensors[shard.sensor], setting.recipe.patch_px)
-        yield Rewording(corpus, shard, _target(shard), schema, rows, cover, wording, keep_places)
+        yield Rewording(corpus, shard, target(shard), schema, rows, cover, wording, keep_places)
 
 
 def _ground(plan: pa.Table) -> pa.Table:
     # Plans made before there were events say nothing of them.
     return plan.select(["id", *(name for name in _GROUND if name in plan.column_names)])
-
-
-def _target(shard: Shard) -> str:
-    return f"shards/g{shard.generation + 1:04d}/{PurePosixPath(shard.path).name}"
-
-
-def _notes(corpus: Path, key: str, targets: Iterable[str]) -> Path:
-    """The folder where written shards are noted, with that of the shards cleared of what no note of it names."""
-    notes, named = corpus / _FOLDER / key, {corpus / target for target in targets}
-    notes.mkdir(parents=True, exist_ok=True)
-    for folder in {path.parent for path in named}:
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
-        for path in folder.iterdir():
-            if path not in named or not (notes / f"{path.stem}.json").is_file():
-                path.unlink()
-    return notes
-
-
-def _noted(corpus: Path, notes: Path, target: str) -> Shard | None:
-    note = notes / f"{PurePosixPath(target).stem}.json"
-    if not note.is_file() or not (corpus / target).is_file():
-        return None
-    return Shard.model_validate_json(note.read_bytes())
 
 
 def _projected(

@@ -1,8 +1,9 @@
-"""One shard told anew, in a worker: other words beside the same pixels."""
+"""One shard told anew, in a worker: other words beside the same pixels; and the note that it is."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -10,10 +11,13 @@ import pyarrow.parquet as pq
 
 from landmark import pack
 from landmark.base.errors import NotACorpus
+from landmark.base.hashing import file_sha256
 from landmark.base.manifest import Shard
+from landmark.io.store import sweep
 from landmark.narrate import Nearby
 from landmark.wording import Facts, Image, Wording, words
 
+FOLDER = "recaptioning"
 # What is known of an image before anything is told of it.
 KNOWN = ("id", "sensor", "datetime", "lon", "lat", "place")
 
@@ -81,3 +85,34 @@ def _nearby(said: Mapping[str, Any] | None) -> Nearby | None:
         return None
     names = {"": said["name"], **{one["lang"]: one["name"] for one in said["names"]}}
     return Nearby(names, said["km"], said["bearing_deg"])
+
+
+def target(shard: Shard) -> str:
+    """Path of a shard's next generation."""
+    return f"shards/g{shard.generation + 1:04d}/{PurePosixPath(shard.path).name}"
+
+
+def notes_folder(corpus: Path, key: str, targets: Iterable[str]) -> Path:
+    """The folder where written shards are noted, with that of the shards cleared of what no note of it names."""
+    notes, named = corpus / FOLDER / key, {corpus / target for target in targets}
+    notes.mkdir(parents=True, exist_ok=True)
+    # Another recaptioning writes shards of the same names: its notes would outlive their files.
+    for other in set(notes.parent.iterdir()) - {notes}:
+        shutil.rmtree(other)
+    for folder in {path.parent for path in named}:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        for path in folder.iterdir():
+            if path not in named or not (notes / f"{path.stem}.json").is_file():
+                path.unlink()
+    return notes
+
+
+def noted(corpus: Path, folder: Path, path: str) -> Shard | None:
+    """The shard as it was noted, None where that is not what stands there."""
+    note, written = folder / f"{PurePosixPath(path).stem}.json", corpus / path
+    if not note.is_file() or not written.is_file():
+        return None
+    shard = Shard.model_validate_json(note.read_bytes())
+    whole = written.stat().st_size == shard.size_bytes and file_sha256(written) == shard.sha256
+    return shard if whole else None

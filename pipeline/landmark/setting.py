@@ -1,11 +1,15 @@
 """Everything a recipe refers to, read and checked at the door; workers get values, never files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
 
 from landmark.base.errors import InputError
 from landmark.base.events import EventTypes
-from landmark.base.files import load
+from landmark.base.files import Strict, known, load
 from landmark.base.ground import Happenings
 from landmark.base.hashing import digest
 from landmark.base.labels import WORLD
@@ -114,14 +118,38 @@ def prepare(recipe: Recipe, catalog: str | None) -> Setting:
     )
 
 
-def without_archive(recipe: Recipe, archive: str) -> Setting:
+def without_archive(recipe: Recipe, archive: str, own: Mapping[tuple[str, str], Strict] | None = None) -> Setting:
     """What the recipe names as far as words follow from it: neither archive nor label nor event file is opened.
 
-    `archive` is the id by which the lock names the one there was.
+    `archive` is the id by which the lock names the one there was. `own` are the taxonomy and the languages the corpus
+    holds, by kind and name: they stand for the files that are neither shipped nor named by a path.
 
     Raises:
         InputError: naming file, key, value and remedy.
     """
+    with TemporaryDirectory() as folder:
+        try:
+            return replace(_without_archive(_written(recipe, own or {}, folder), archive), recipe=recipe)
+        except InputError as error:
+            raise type(error)(str(error).replace(f"{folder}/", "corpus.json: ")) from error
+
+
+def _written(recipe: Recipe, own: Mapping[tuple[str, str], Strict], folder: str) -> Recipe:
+    """The recipe with what the corpus holds as files, which the readers of files check as any other."""
+
+    def file(kind: str, name: str) -> str:
+        if (kind, name) not in own or name in known(kind):
+            return name
+        path = Path(folder) / f"{name}.yaml"
+        said = own[kind, name].model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        path.write_text(yaml.safe_dump(said, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        return str(path)
+
+    languages = tuple(file("taxonomies/captions", name) for name in recipe.languages)
+    return recipe.model_copy(update={"taxonomy": file("taxonomies", recipe.taxonomy), "languages": languages})
+
+
+def _without_archive(recipe: Recipe, archive: str) -> Setting:
     meaning = load_meaning(recipe)
     types = load_types(meaning.taxonomy) if recipe.events else None
     return Setting(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import landmark
 from landmark.base.archive import Acquisition
+from landmark.base.corpus import CONTENT, read_index
 from landmark.base.errors import NotACorpus
 from landmark.base.files import load
 from landmark.base.manifest import Lock
@@ -481,3 +482,14 @@ def test_the_lock_hands_acquisitions_back_as_they_were():
     one = acquisition(tile="32tqr", platform="sentinel-2a", baseline="05.10", offset_dn=1000, offset_rule="r")
     back = Acquisition.from_json(json.loads(json.dumps(one.to_json())), one.footprint)
     assert back == one
+
+
+def test_an_index_of_other_words_is_none_and_one_that_says_no_content_is_known_by_its_ids(tmp_path):
+    _, manifest = sealed(tmp_path)
+    path = tmp_path / "index.parquet"
+    index = read_index(tmp_path, manifest)
+    assert index.schema.metadata[CONTENT].decode() == manifest.content
+    assert read_index(tmp_path, manifest.model_copy(update={"content": "0" * 32})) is None
+    pq.write_table(index.replace_schema_metadata({"geo": index.schema.metadata[b"geo"]}), path)
+    assert read_index(tmp_path, manifest) is not None
+    assert read_index(tmp_path, manifest.model_copy(update={"ids": "0" * 32})) is None

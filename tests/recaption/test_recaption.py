@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import landmark
 from landmark import quality
 from landmark.base.errors import Busy, InputError, NotACorpus
+from landmark.base.files import find
 from landmark.base.manifest import Manifest, read_document
 from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
 from landmark.io.store import held
 from landmark.recaptioning import recaption, recipe_of
 from landmark.run import Where
+from landmark.sealing import reopen
 from tests.recaption.conftest import MORE, SERIAL, written
 
 
@@ -126,6 +129,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from landmark import recaptioning as work
+from landmark.pack import documents
 from landmark.run import Where
 from tests.recaption.conftest import MORE, SERIAL, written
 corpus, stage = Path(sys.argv[1]), sys.argv[2]
@@ -133,38 +137,85 @@ calls = 0
 def killing(name):
     def die(*_, **__):
         os.kill(os.getpid(), signal.SIGKILL)
-    setattr(work if name == "reword" else work.pack, name, die)
-if stage == "second":
+    setattr({"reword": work, "rewrite_documents": work.pack}.get(name, documents), name, die)
+if stage in ("second", "third"):
     true = work.reword
     def reword(task):
         global calls
         calls += 1
-        if calls == 2:
+        if calls == (2 if stage == "second" else 3):
             os.kill(os.getpid(), signal.SIGKILL)
         return true(task)
     work.reword = reword
 else:
     killing(stage)
-work.recaption(corpus, work.recipe_of(corpus, {"thresholds.default": 10}), Where())
+threshold = float(sys.argv[3]) if len(sys.argv) > 3 else 10
+work.recaption(corpus, work.recipe_of(corpus, {"thresholds.default": threshold}), Where())
 """
 
 
-@pytest.mark.parametrize("stage", ["reword", "second", "rewrite_documents"])
+def killed(corpus, stage, threshold=10):
+    ended = subprocess.run([sys.executable, "-c", _KILLED, str(corpus), stage, str(threshold)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("stage", ["reword", "second", "rewrite_documents", "write_manifest"])
 def test_killed_and_run_again_gives_the_same(corpus, sealed, tmp_path, stage):
     shutil.copytree(sealed / "plain", tmp_path / "whole")
     told(tmp_path / "whole", **{"thresholds.default": 10})
-    ended = subprocess.run([sys.executable, "-c", _KILLED, str(corpus), stage], check=False)
-    assert ended.returncode == -signal.SIGKILL
-    assert landmark.open(corpus).manifest == landmark.open(sealed / "plain").manifest
+    killed(corpus, stage)
+    assert (corpus / "corpus.json").read_bytes() == (sealed / "plain" / "corpus.json").read_bytes()
     assert told(corpus, **{"thresholds.default": 10}).changed
     assert files(corpus) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stage", ["second", "write_queries", "write_manifest"])
+def test_killed_and_taken_back_leaves_nothing(corpus, stage):
+    stood = files(corpus)
+    killed(corpus, stage)
+    assert files(corpus) != stood
+    assert not told(corpus, **{"thresholds.default": 5}).changed
+    assert files(corpus) == stood
+
+
+def test_an_index_of_words_that_no_manifest_names_is_not_served(corpus, sealed):
+    killed(corpus, "write_manifest")
+    with pytest.raises(NotACorpus, match="not of this corpus"):
+        landmark.open(corpus)
+    shift = recaption(corpus, recipe_of(corpus, {}), SERIAL, dry_run=True)
+    assert shift.before == told(sealed / "plain").before
+    manifest = reopen(corpus)
+    assert landmark.open(corpus).table.equals(landmark.open(sealed / "plain").table)
+    for one in ("index.parquet", "README.md", "ATTRIBUTION.md", *(one.path for one in manifest.queries)):
+        assert (corpus / one).read_bytes() == (sealed / "plain" / one).read_bytes()
 
 
 def test_what_another_recaptioning_left_behind_is_written_over(corpus, sealed, tmp_path):
     shutil.copytree(sealed / "plain", tmp_path / "whole")
     told(tmp_path / "whole", languages=["es"])
-    subprocess.run([sys.executable, "-c", _KILLED, str(corpus), "rewrite_documents"], check=False)
+    killed(corpus, "rewrite_documents")
     told(corpus, languages=["es"], **{"thresholds.default": 5})
+    assert files(corpus) == files(tmp_path / "whole")
+
+
+def test_no_shard_of_another_recaptioning_is_sealed(corpus, sealed, tmp_path):
+    shutil.copytree(sealed / "plain", tmp_path / "whole")
+    told(tmp_path / "whole", **{"thresholds.default": 20})
+    for threshold in (20, 30):
+        killed(corpus, "third", threshold)
+        assert len(list((corpus / "recaptioning").iterdir())) == 1
+    told(corpus, **{"thresholds.default": 20})
+    assert files(corpus) == files(tmp_path / "whole")
+
+
+def test_a_noted_shard_that_changed_since_is_written_again(corpus, sealed, tmp_path):
+    shutil.copytree(sealed / "plain", tmp_path / "whole")
+    told(tmp_path / "whole", **{"thresholds.default": 10})
+    killed(corpus, "third")
+    first, second = sorted((corpus / "shards" / "g0001").glob("*.parquet"))[:2]
+    first.write_bytes(first.read_bytes()[::-1])
+    second.write_bytes(second.read_bytes()[:-1])
+    told(corpus, **{"thresholds.default": 10})
     assert files(corpus) == files(tmp_path / "whole")
 
 
@@ -225,6 +276,31 @@ def test_a_recipe_on_disk_tells_it_too(corpus, landmark, tmp_path):
     assert (code, out) == (0, "nothing to change: the corpus says all this already\n")
     assert landmark("recaption", corpus, "--set", "thresholds")[0] == 2
     assert isinstance(Path(recipe), Path)
+
+
+def test_words_given_by_path_are_kept_when_their_files_are_gone(corpus, landmark, tmp_path):
+    language, taxonomy = tmp_path / "mine.yaml", tmp_path / "landmark2.yaml"
+    language.write_text(find("taxonomies/captions", "fr").read_text().replace("lang: fr", "lang: pt"))
+    said = yaml.safe_load(find("taxonomies", "landmark").read_text())
+    for one in said["classes"].values():
+        for words in (one["name"], one["phrase"]):
+            words["pt"] = words["fr"]
+    taxonomy.write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
+    told(corpus, languages=["en", str(language)], taxonomy=str(taxonomy))
+    before = [{one["text"] for one in row["captions"] if one["lang"] == "pt"} for row in rows(corpus)]
+    stood = read_document(Manifest, corpus / "corpus.json")
+    language.unlink(), taxonomy.unlink()
+    assert not told(corpus).changed
+    assert told(corpus, title="Another").changed
+    assert [{one["text"] for one in row["captions"] if one["lang"] == "pt"} for row in rows(corpus)] == before
+    now = read_document(Manifest, corpus / "corpus.json")
+    assert all(before) and (now.grammar, now.taxonomy) == (stood.grammar, stood.taxonomy)
+    code, _, err = landmark("recaption", corpus, "--set", "captions=[haiku]", "--workers", 0)
+    assert code == 2 and "no style 'haiku'" in err
+    with pytest.raises(InputError, match="no language named 'qq'"):
+        told(corpus, languages=["mine", "qq"])
+    with pytest.raises(InputError, match=r"corpus\.json: mine\.yaml: styles\.haiku"):
+        told(corpus, languages=["mine"], captions=["haiku"])
 
 
 def test_places_are_named_kept_without_their_file_and_taken_away(corpus, tmp_path):

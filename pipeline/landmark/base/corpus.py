@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import geopandas
     import xarray
 
+# Of the index's metadata: the manifest's `content` of the shards it was read from.
+CONTENT = b"landmark:content"
 _MAPS = ("fractions", "finer", "agreement")
 
 
@@ -209,5 +211,7 @@ def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
         index = pq.read_table(root / "index.parquet")
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
+    # Told anew, samples keep their ids. Corpora sealed before there were generations say nothing of the content.
+    content = (index.schema.metadata or {}).get(CONTENT, manifest.content.encode()).decode()
     known = "id" in index.column_names and names_digest(index["id"].to_pylist()) == manifest.ids
-    return index if known else None
+    return index if known and content == manifest.content else None

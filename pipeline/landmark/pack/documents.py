@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from landmark.base.corpus import read_index
-from landmark.base.hashing import digest, names_digest
-from landmark.base.manifest import Generation, Lock, Manifest, Shard
+from landmark.base.corpus import CONTENT, read_index
+from landmark.base.hashing import digest, file_sha256, names_digest
+from landmark.base.manifest import Generation, Lock, Manifest, QueryFile, Shard
 from landmark.base.outcomes import BEFORE_THE_PLAN, Outcome, ledger_table
 from landmark.base.profiles import load_sensor
 from landmark.base.recipe import SPLITS, Recipe
@@ -44,7 +44,7 @@ def write_documents(
 ) -> Manifest:
     """Index, ledger, queries, card, attribution, then the manifest; with it the corpus is sealed."""
     shards = [shard for shard, _ in packed]
-    index = _index(corpus, shards)
+    index = index_of(corpus, shards)
     write_table(corpus / "index.parquet", index)
     write_ledger(corpus, outcomes)
     manifest = Manifest(
@@ -81,7 +81,7 @@ def rewrite_documents(
     grammar: Mapping[str, Any],
 ) -> Manifest:
     """Index, queries, card, attribution and manifest of a new generation; the manifest remembers the earlier one."""
-    index = _index(corpus, shards)
+    index = index_of(corpus, shards)
     write_table(corpus / "index.parquet", index)
     earlier = Generation(**{name: getattr(manifest, name) for name in Generation.model_fields})
     changed = {
@@ -106,7 +106,7 @@ def _told(
 ) -> dict[str, Any]:
     """What the manifest says of the words of its shards; their queries are written."""
     return {
-        "content": digest([[shard.path, shard.content] for shard in shards]),
+        "content": _content(shards),
         "ids": names_digest(index["id"].to_pylist()),
         "taxonomy": taxonomy,
         "grammar": dict(grammar or {}),
@@ -114,15 +114,19 @@ def _told(
         "licences": sorted({licence for row in index["licences"].to_pylist() for licence in row}),
         "attributions": sorted(attributions),
         "shards": list(shards),
-        "queries": write_queries(corpus, index, taxonomy),
+        "queries": _write_queries(corpus, index, taxonomy),
     }
 
 
 def _sealed(corpus: Path, manifest: Manifest) -> Manifest:
-    write_bytes(corpus / "README.md", card(manifest).encode())
-    write_bytes(corpus / "ATTRIBUTION.md", attribution(manifest).encode())
+    _write_pages(corpus, manifest)
     write_manifest(corpus, manifest)
     return manifest
+
+
+def _write_pages(corpus: Path, manifest: Manifest) -> None:
+    write_bytes(corpus / "README.md", card(manifest).encode())
+    write_bytes(corpus / "ATTRIBUTION.md", attribution(manifest).encode())
 
 
 def write_manifest(corpus: Path, manifest: Manifest) -> None:
@@ -131,15 +135,29 @@ def write_manifest(corpus: Path, manifest: Manifest) -> None:
 
 
 def refresh_index(corpus: Path, manifest: Manifest) -> None:
-    """Write the index again where it is gone or not of these shards."""
+    """Write card, attribution and index again where the index is gone or not of these shards."""
     if read_index(corpus, manifest) is None:
-        write_table(corpus / "index.parquet", _index(corpus, manifest.shards))
+        # The index last: while it is stale, whoever is killed here does this again.
+        _write_pages(corpus, manifest)
+        write_table(corpus / "index.parquet", index_of(corpus, manifest.shards))
 
 
 def refresh_queries(corpus: Path, manifest: Manifest) -> None:
-    """Write the queries again where one of their files is gone."""
-    if not all((corpus / one.path).is_file() for one in manifest.queries):
-        write_queries(corpus, pq.read_table(corpus / "index.parquet"), manifest.taxonomy)
+    """Write the queries again where one of their files is gone or not the manifest's."""
+    if not all(_stands(corpus / one.path, one) for one in manifest.queries):
+        _write_queries(corpus, pq.read_table(corpus / "index.parquet"), manifest.taxonomy)
+
+
+def _write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
+    files = write_queries(corpus, index, taxonomy)
+    if not files:
+        # Of labels that no sample carries any more.
+        (corpus / "queries.jsonl").unlink(missing_ok=True)
+    return files
+
+
+def _stands(path: Path, one: QueryFile) -> bool:
+    return path.is_file() and path.stat().st_size == one.size_bytes and file_sha256(path) == one.sha256
 
 
 def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:
@@ -149,11 +167,16 @@ def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:
     write_table(corpus / "ledger.parquet", pa.concat_tables([left_out, ledger_table(outcomes)]))
 
 
-def _index(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
-    """All columns but pixels, rows in the order of the shards, with GeoParquet's metadata."""
+def index_of(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
+    """All columns but pixels, rows in the order of the shards, with GeoParquet's metadata and the shards' content."""
     parts = [pq.read_table(corpus / shard.path, columns=INDEX.names) for shard in shards]
     table = pa.concat_tables([INDEX.empty_table(), *parts]).replace_schema_metadata(None)
-    return as_geoparquet(table)
+    table = as_geoparquet(table)
+    return table.replace_schema_metadata({**table.schema.metadata, CONTENT: _content(shards).encode()})
+
+
+def _content(shards: Sequence[Shard]) -> str:
+    return digest([[shard.path, shard.content] for shard in shards])
 
 
 def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:
