@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 from shapely import contains_xy
 
 import landmark
@@ -13,7 +14,7 @@ from landmark.base.corpus import Corpus, Sample
 from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
 from landmark.run import Where
-from landmark.view import contact_sheet, rgb
+from landmark.view import contact_sheet, rgb, sheet
 
 
 def optical(value: int) -> Sample:
@@ -52,6 +53,33 @@ def test_a_sheet_shows_as_many_cells_as_asked(small: Corpus) -> None:
     one, four = contact_sheet(small, pairs=1), contact_sheet(small, pairs=4)
     assert four.height > one.height
     assert np.asarray(one).std() > 10
+
+
+def test_a_card_tells_the_first_languages_structured_caption_and_sentence(small: Corpus) -> None:
+    kept = small.select(sensor="s2")
+    sample = kept[kept.ids[0]]
+    said = [("structured", "fr", "arbres"), ("structured", "en", "trees"), ("sentence", "fr", "Une image."),
+            ("sentence", "fr", "Autre image."), ("sentence", "en", "An image.")]  # fmt: skip
+    rows = [{"style": style, "lang": lang, "text": text} for style, lang, text in said]
+    other = Sample(sample.s1, sample.s2, sample.mask, {**sample.fields, "captions": rows})
+    assert [text for text, _ in sheet._lines([other])[:2]] == ["arbres", "Une image."]
+
+
+def test_what_the_font_lacks_is_written_plainly() -> None:
+    font = ImageFont.load_default(size=12)
+    plain = sheet.drawable("Forêt près d'Île-d\u2019Œuf, ¿qué? 水", font)
+    box = sheet._glyph("\uffff", font)
+    assert not [one for one in plain if sheet._glyph(one, font) == box]
+    assert len(plain.split()) == 5 and plain.startswith("For") and "水" not in plain
+    assert sheet.drawable("Trees and water", font) == "Trees and water"
+
+
+def test_explain_refuses_a_language_and_a_style_nobody_speaks(small: Corpus, corpus: Path, landmark: Any) -> None:
+    assert landmark("explain", corpus, small.ids[0], "--lang", "en", "--style", "structured")[0] == 0
+    code, _, err = landmark("explain", corpus, small.ids[0], "--lang", "de")
+    assert code == 2 and "--lang de" in err and "there are en" in err
+    code, _, err = landmark("explain", corpus, small.ids[0], "--style", "haiku", "--json")
+    assert code == 2 and "--style haiku" in err and "structured" in err
 
 
 def test_the_same_seed_gives_the_same_sheet_and_another_another(small: Corpus) -> None:

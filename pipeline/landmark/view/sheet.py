@@ -1,6 +1,9 @@
 """A contact sheet: samples of a corpus with their captions, optical beside radar."""
 
 import textwrap
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,6 +18,9 @@ _TEXT_PX = 14 * (_TEXT_LINES + 2) + 6
 _COLUMNS = 3
 _LINE_CHARS = 76
 _SHOWN_SHARE = 0.005
+_SHOWN_STYLES = ("structured", "sentence")
+# What does not decompose.
+_ASCII = {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ß": "ss", "\u2019": "'", "«": '"', "»": '"'}
 
 
 def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Image:
@@ -59,15 +65,39 @@ def _card(samples: list[Sample], width: int, height: int) -> Image.Image:
     for place, sample in enumerate(samples):
         picture = Image.fromarray(rgb(sample)).resize((_TILE_PX, _TILE_PX), Image.Resampling.NEAREST)
         card.paste(picture, (place * (_TILE_PX + 2), 0))
-    draw = ImageDraw.Draw(card)
+    draw, font = ImageDraw.Draw(card), ImageFont.load_default(size=12)
     for line, (text, colour) in enumerate(_lines(samples)):
-        draw.text((2, _TILE_PX + 4 + 14 * line), text, fill=colour, font=ImageFont.load_default(size=12))
+        draw.text((2, _TILE_PX + 4 + 14 * line), drawable(text, font), fill=colour, font=font)
     return card
+
+
+def drawable(text: str, font: Any) -> str:
+    """The text in glyphs the font has: what it lacks is written without its accents, or as `?`."""
+    lacking = _glyph("\uffff", font)
+    return "".join(one if _glyph(one, font) != lacking else _plain(one) for one in unicodedata.normalize("NFC", text))
+
+
+def _glyph(character: str, font: Any) -> bytes:
+    mask = font.getmask(character)
+    return bytes(mask) + repr(mask.size).encode()
+
+
+def _plain(character: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", _ASCII.get(character, character))
+    return decomposed.encode("ascii", "ignore").decode() or "?"
+
+
+def _told(captions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The structured caption and the first sentence of a sample's first language."""
+    mine = [one for one in captions if one["lang"] == captions[0]["lang"]]
+    first = {one["style"]: one["text"] for one in reversed(mine)}
+    chosen = [first[style] for style in _SHOWN_STYLES if style in first]
+    return chosen or [one["text"] for one in mine[:2]]
 
 
 def _lines(samples: list[Sample]) -> list[tuple[str, str]]:
     first = samples[0]
-    texts = [line for caption in first.captions[:2] for line in textwrap.wrap(caption["text"], _LINE_CHARS)]
+    texts = [line for text in _told(first.captions) for line in textwrap.wrap(text, _LINE_CHARS)]
     shares = ", ".join(f"{key} {share:.0%}" for key, share in first.fractions.items() if share >= _SHOWN_SHARE)
     dates = "  |  ".join(f"{sample.sensor} {sample.datetime:%Y-%m-%d}" for sample in samples)
     notes = [textwrap.shorten(shares, _LINE_CHARS, placeholder=" …"), f"{first.cell}  |  {dates}"]
