@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from landmark.base.archive import Acquisition, LabelRaster
-from landmark.base.errors import InputsChanged
+from landmark.base.errors import InputError, InputsChanged
 from landmark.base.events import Event
 from landmark.base.ground import Mark
 from landmark.base.hashing import file_sha256
@@ -167,11 +167,21 @@ def _event_files(setting: Setting) -> list[EventFile]:
 
 
 def places_of(setting: Setting) -> EventFile | None:
-    """The gazetteer's file as the lock names it."""
+    """The gazetteer's file as the lock names it.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     if setting.recipe.places is None:
         return None
     path = places_file(setting.recipe.places)
-    return EventFile(name=path.name, sha256=file_sha256(path))
+    try:
+        return EventFile(name=path.name, sha256=file_sha256(path))
+    except OSError as error:
+        raise InputError(
+            f"places.file: {path} cannot be read: {error.strerror}; give the path of the gazetteer, as in"
+            " --set places.file=PATH"
+        ) from error
 
 
 def _grounds(events: Sequence[Event]) -> pa.Table:

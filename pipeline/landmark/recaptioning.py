@@ -4,6 +4,7 @@ What is said follows from cover and lock, so that neither the archive nor a labe
 """
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from landmark.base.corpus import read_index
 from landmark.base.errors import InputError, InputsChanged, Unsealed
 from landmark.base.files import Strict, parse
 from landmark.base.hashing import digest
-from landmark.base.manifest import Lock, Manifest, Shard, read_document
+from landmark.base.manifest import EventFile, Lock, Manifest, Shard, read_document
 from landmark.base.recipe import Recipe
 from landmark.base.schemas import runs, shard_schema
 from landmark.io.store import held, write_bytes
@@ -108,7 +109,7 @@ def recaption(
         planned = _planned(corpus)
         _refuse(planned.lock, recipe)
         setting = without_archive(recipe, planned.lock.catalog, _own(manifest, planned.lock))
-        moved = _asked(planned.lock).get("places") != recipe.asked()["places"]
+        places, moved = _places(planned.lock, setting)
         # Where a kill left lock and manifest apart, the rows may know the places of another recipe.
         keep = planned.lock.digest == manifest.lock_digest and not moved
         lock = planned.lock.model_copy(
@@ -116,7 +117,7 @@ def recaption(
                 "recipe": recipe.asked(),
                 "recipe_digest": recipe.digest,
                 "rules": setting.rules,
-                "places": lockfile.places_of(setting) if moved else planned.lock.places,
+                "places": places,
             }
         )
         index, changed = _index(corpus, manifest), lock.digest != manifest.lock_digest
@@ -152,6 +153,19 @@ def _refuse(lock: Lock, recipe: Recipe) -> None:
 
 def _asked(lock: Lock) -> dict[str, Any]:
     return parse(Recipe, lock.recipe, "lock.json").asked()
+
+
+def _places(lock: Lock, setting: Setting) -> tuple[EventFile | None, bool]:
+    """The gazetteer, and whether other places may be the nearest now: the recipe asks otherwise, or its file changed.
+
+    Where the recipe asks for what it did, the file need not be there any more.
+    """
+    places = setting.recipe.places
+    same = _asked(lock)["places"] == setting.recipe.asked()["places"]
+    if same and (places is None or not os.access(places.file, os.R_OK)):
+        return lock.places, False
+    found = lockfile.places_of(setting)
+    return found, not same or found != lock.places
 
 
 def _own(manifest: Manifest, lock: Lock) -> dict[tuple[str, str], Strict]:

@@ -303,6 +303,47 @@ def test_words_given_by_path_are_kept_when_their_files_are_gone(corpus, landmark
         told(corpus, languages=["mine"], captions=["haiku"])
 
 
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--set", "title=!!int foo"), "--set title=!!int foo: malformed YAML"),
+        (("--set", "title=!!timestamp x"), "--set title=!!timestamp x: malformed YAML"),
+        (("--set", "thresholds={default: 1, default: 2}"), "written twice"),
+        (("--set", "thresholds.default=[1"), "malformed YAML"),
+        (("--limit", 4), "--limit: needs --recipe"),
+        (("--region", "1,2,3,4"), "--region: needs --recipe"),
+        (("--sensors", "s2"), "--sensors: needs --recipe"),
+        (("--labels", "corine=x.gpkg", "--set", "title=x"), "--labels: needs --recipe"),
+        (
+            ("--set", "places={file: /gone/towns.csv, licence: CC0-1.0, attribution: A test}"),
+            "places.file: /gone/towns.csv cannot be read",
+        ),
+    ],
+)
+def test_the_command_line_refuses_by_name(corpus, landmark, options, what):
+    stood = files(corpus)
+    code, out, err = landmark("recaption", corpus, *options, "--workers", 0)
+    assert (code, out) == (2, "") and what in err
+    assert files(corpus) == stood
+
+
+def test_a_day_is_a_text(corpus, landmark):
+    assert landmark("recaption", corpus, "--set", "title=2022-13-45", "--dry-run", "--workers", 0)[0] == 0
+
+
+def test_an_edited_gazetteer_is_read_again(corpus, tmp_path):
+    lon, lat = rows(corpus)[0]["lon"], rows(corpus)[0]["lat"]
+    gazetteer = tmp_path / "places.csv"
+    gazetteer.write_text(f"name,lon,lat\nRiverton,{lon},{lat}\n")
+    said = {"file": str(gazetteer), "within_km": 3, "licence": "CC0-1.0", "attribution": "A test"}
+    told(corpus, places=said)
+    assert not told(corpus, places=said).changed
+    gazetteer.write_text(f"name,lon,lat\nNewtown,{lon},{lat}\n")
+    assert told(corpus, places=said).changed and rows(corpus)[0]["place"]["name"] == "Newtown"
+    gazetteer.unlink()
+    assert not told(corpus, places=said).changed and rows(corpus)[0]["place"]["name"] == "Newtown"
+
+
 def test_places_are_named_kept_without_their_file_and_taken_away(corpus, tmp_path):
     lon, lat = rows(corpus)[0]["lon"], rows(corpus)[0]["lat"]
     gazetteer = tmp_path / "places.csv"

@@ -11,6 +11,7 @@ import yaml
 from landmark.app import options
 from landmark.app.console import reporting
 from landmark.base.errors import InputError
+from landmark.base.files import _Loader
 from landmark.base.outcomes import Tally
 
 Corpus = Annotated[Path, typer.Argument(help="A sealed corpus.")]
@@ -46,6 +47,9 @@ def recaption(
     if recipe is not None and set_:
         raise InputError("--recipe and --set: say one of them; write what is to change into the recipe")
     if recipe is None:
+        given = {"--region": region, "--sensors": sensors, "--labels": labels, "--limit": limit}
+        if ignored := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"{ignored[0]}: needs --recipe, the recipe it changes; a corpus has the cells it has")
         wanted = work.recipe_of(corpus, dict(_pair(text) for text in set_ or ()))
     else:
         wanted = options.recipe(recipe, region, sensors, limit, labels=labels)
@@ -66,9 +70,9 @@ def _pair(text: str) -> tuple[str, Any]:
     if not key or not equals:
         raise InputError(f"--set {text}: give a key and a value, as in thresholds.default=10")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {text}: the value is no YAML: {error}") from error
+        return key.strip(), yaml.load(value, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, AttributeError) as error:
+        raise InputError(f"--set {text}: malformed YAML: {error}") from error
 
 
 def _document(told: Any, corpus: Path) -> str:

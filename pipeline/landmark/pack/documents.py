@@ -169,8 +169,11 @@ def write_ledger(corpus: Path, outcomes: Sequence[Outcome]) -> None:
 
 def index_of(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
     """All columns but pixels, rows in the order of the shards, with GeoParquet's metadata and the shards' content."""
-    parts = [pq.read_table(corpus / shard.path, columns=INDEX.names) for shard in shards]
-    table = pa.concat_tables([INDEX.empty_table(), *parts]).replace_schema_metadata(None)
+    # Shards sealed before a column came to be lack it, all of them alike.
+    held = set(pq.read_schema(corpus / shards[0].path).names)
+    columns = [name for name in INDEX.names if name in held]
+    parts = [pq.read_table(corpus / shard.path, columns=columns) for shard in shards]
+    table = pa.concat_tables(parts).replace_schema_metadata(None)
     table = as_geoparquet(table)
     return table.replace_schema_metadata({**table.schema.metadata, CONTENT: _content(shards).encode()})
 
