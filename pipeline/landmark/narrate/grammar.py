@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from pathlib import Path
 
 from landmark.base.errors import InputError
 from landmark.base.files import Strict, find, known, load
@@ -42,8 +41,3 @@ def load_grammar(
 def shipped(lang: str) -> Language | None:
     """The language's own file, None where landmark has none."""
     return load(Language, KIND, lang) if lang in known(KIND) else None
-
-
-def file_name(name: str) -> str:
-    """A language of a recipe, wherever it lies."""
-    return Path(name).stem
