@@ -228,10 +228,10 @@ def load_types(taxonomy: Taxonomy) -> EventTypes:
         if target is None or not target.event:
             path = find("taxonomies/events", "types")
             raise InputError(f"{path}: types.{name}.to: {taxonomy.name} has no class of events {kind.to!r}")
-        for field, keys in (("minus", kind.minus), ("looks_like", kind.looks_like)):
+        for entry, keys in (("minus", kind.minus), ("looks_like", kind.looks_like)):
             if unknown := [key for key in keys if key not in taxonomy.classes]:
                 path = find("taxonomies/events", "types")
-                raise InputError(f"{path}: types.{name}.{field}: {taxonomy.name} has no class {unknown[0]!r}")
+                raise InputError(f"{path}: types.{name}.{entry}: {taxonomy.name} has no class {unknown[0]!r}")
     return types
 
 
