@@ -9,7 +9,7 @@ from bench.draft import Draft, Row
 from landmark.base.files import load
 from landmark.base.manifest import Lock, read_document
 from landmark.base.taxonomy import Crosswalk, Taxonomy
-from landmark.narrate import Scene, captions, load_grammar
+from landmark.narrate import Grammar, Scene, Wanted, captions, load_grammar
 
 _FACTS = ("labels", "fractions", "label_valid_pct", "finer", "agreement", "sources")
 
@@ -27,14 +27,19 @@ def taxonomy(corpus: Path) -> Taxonomy:
     return load(Taxonomy, "taxonomies", recipe(corpus)["taxonomy"])
 
 
-_grammar, _crosswalk = cache(load_grammar), cache(partial(load, Crosswalk, "taxonomies"))
+@cache
+def _grammar(corpus: Path) -> Grammar:
+    return load_grammar(recipe(corpus)["captions"], taxonomy=taxonomy(corpus))
+
+
+_crosswalk = cache(partial(load, Crosswalk, "taxonomies"))
 
 
 def spoken(draft: Draft, row: Row, facts: Row) -> Row:
     """The facts, with the captions that landmark would write of them."""
-    styles = tuple(recipe(draft.corpus)["captions"])
+    wanted = Wanted(tuple(recipe(draft.corpus)["captions"]), seed=0)
     scene = Scene(row["id"], row["sensor"], row["datetime"], row["lat"], tuple(facts["labels"]))
-    words = captions(scene, _grammar(styles), taxonomy=taxonomy(draft.corpus), styles=styles, seed=0)
+    words = captions(scene, _grammar(draft.corpus), taxonomy(draft.corpus), wanted)
     return {**facts, "captions": words}
 
 

@@ -241,9 +241,10 @@ def threshold(setting: Setting) -> Setting:
 
 
 def grammar(setting: Setting) -> Setting:
-    old = setting.grammar
-    said = tuple(entry.model_copy(update={"text": f"Lo! {entry.text}"}) for entry in old.styles["sentence"])
-    return replace(setting, grammar=old.model_copy(update={"styles": {**old.styles, "sentence": said}}))
+    english = setting.grammar.languages["en"]
+    said = tuple(entry.model_copy(update={"text": f"Lo! {entry.text}"}) for entry in english.styles["sentence"])
+    changed = english.model_copy(update={"styles": {**english.styles, "sentence": said}})
+    return replace(setting, grammar=setting.grammar.model_copy(update={"languages": {"en": changed}}))
 
 
 def provider(setting: Setting) -> Setting:
