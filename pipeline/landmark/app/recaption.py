@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from landmark.app import options
 from landmark.app.console import reporting
 from landmark.base.errors import InputError
-from landmark.base.files import _Loader
+from landmark.base.files import read_text
 from landmark.base.outcomes import Tally
 
 Corpus = Annotated[Path, typer.Argument(help="A sealed corpus.")]
@@ -69,10 +68,7 @@ def _pair(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise InputError(f"--set {text}: give a key and a value, as in thresholds.default=10")
-    try:
-        return key.strip(), yaml.load(value, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, AttributeError) as error:
-        raise InputError(f"--set {text}: malformed YAML: {error}") from error
+    return key.strip(), read_text(value, f"--set {text}")
 
 
 def _document(told: Any, corpus: Path) -> str:

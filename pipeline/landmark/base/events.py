@@ -5,7 +5,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,7 +14,7 @@ from pydantic import Field, field_validator
 from shapely.geometry.base import BaseGeometry
 
 from landmark.base.files import Strict
-from landmark.base.labels import WORLD
+from landmark.base.labels import FromFiles
 
 Phase = Literal["before", "during", "after", "unrelated"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
@@ -39,7 +38,7 @@ def moment(text: str, *, last: bool = False) -> dt.datetime:
     return whole + dt.timedelta(days=1, microseconds=-1) if last and _DAY.fullmatch(text) else whole
 
 
-class Events(Strict):
+class Events(FromFiles):
     """Events of one source that a recipe asks for."""
 
     source: str = Field(description="Name of a file in taxonomies/events/, or the path of such a file")
@@ -59,24 +58,6 @@ class Events(Strict):
     @classmethod
     def _spans(cls, dates: Any) -> Any:
         return {str(key): _span(key, value) for key, value in dates.items()} if isinstance(dates, dict) else dates
-
-    @property
-    def name(self) -> str:
-        """Name of the source, also where `source` is a path."""
-        return Path(self.source).stem
-
-    def asked(self) -> dict[str, Any]:
-        """What is asked for, as JSON, wherever it lies: files by their names."""
-        names = [Path(pattern.removeprefix(WORLD)).name for pattern in self.files]
-        return {**self.model_dump(mode="json"), "source": self.name, "files": names}
-
-    def beside(self, folder: Path) -> "Events":
-        """The entry with the paths that are relative to a folder made whole."""
-        is_file = self.source.endswith((".yaml", ".yml"))
-        files = tuple(
-            pattern if pattern.startswith(WORLD) else str(folder / Path(pattern).expanduser()) for pattern in self.files
-        )
-        return self.model_copy(update={"source": str(folder / self.source) if is_file else self.source, "files": files})
 
 
 def _span(key: object, value: object) -> tuple[dt.datetime, dt.datetime | None]:

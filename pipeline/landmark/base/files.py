@@ -65,22 +65,33 @@ def read(path: Path) -> dict[str, Any]:
         InputError: unreadable, malformed (with line and column), or not a mapping.
     """
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text") from error
-    except yaml.reader.ReaderError as error:
-        raise InputError(f"{path}: malformed YAML: {error.reason} at character {error.position}") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise InputError(f"{path}:{place} malformed YAML: {error.problem}") from error
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{path}: malformed YAML: a value is not of its tag's kind: {error}") from error
+    value = read_text(text, path)
     if not isinstance(value, dict):
         raise InputError(f"{path}: must hold keys and values, not {type(value).__name__}")
     return value
+
+
+def read_text(text: str, source: Path | str) -> Any:
+    """What a YAML text says.
+
+    Raises:
+        InputError: malformed, with line and column.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.reader.ReaderError as error:
+        raise InputError(f"{source}: malformed YAML: {error.reason} at character {error.position}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        raise InputError(f"{source}:{place} malformed YAML: {error.problem}") from error
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{source}: malformed YAML: a value is not of its tag's kind: {error}") from error
 
 
 def parse(model: type[Model], value: dict[str, Any], source: Path | str, *, strict: bool = False) -> Model:

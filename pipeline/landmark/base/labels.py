@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -42,7 +42,32 @@ class LabelFiles(Strict):
         return dates
 
 
-class Labels(Strict):
+class FromFiles(Strict):
+    """A recipe's entry of a source whose files it names."""
+
+    source: str
+    files: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the source, also where `source` is a path."""
+        return Path(self.source).stem
+
+    def asked(self) -> dict[str, Any]:
+        """What is asked for, as JSON, wherever it lies: files by their names."""
+        names = [Path(pattern.removeprefix(WORLD)).name for pattern in self.files]
+        return {**self.model_dump(mode="json"), "source": self.name, "files": names}
+
+    def beside(self, folder: Path) -> Self:
+        """The entry with the paths that are relative to a folder made whole."""
+        is_file = self.source.endswith((".yaml", ".yml"))
+        files = tuple(
+            pattern if pattern.startswith(WORLD) else str(folder / Path(pattern).expanduser()) for pattern in self.files
+        )
+        return self.model_copy(update={"source": str(folder / self.source) if is_file else self.source, "files": files})
+
+
+class Labels(FromFiles):
     """One label source; the first in the list with a class at a pixel wins."""
 
     source: str = Field(description="Name of a file in taxonomies/")
@@ -74,24 +99,6 @@ class Labels(Strict):
         if self.min_confidence and self.composite != "probability":
             raise ValueError("min_confidence needs `composite: probability`")
         return self
-
-    @property
-    def name(self) -> str:
-        """Name of the source, also where `source` is a path."""
-        return Path(self.source).stem
-
-    def asked(self) -> dict[str, Any]:
-        """What is asked for, as JSON, wherever it lies: files by their names."""
-        names = [Path(pattern.removeprefix(WORLD)).name for pattern in self.files]
-        return {**self.model_dump(mode="json"), "source": self.name, "files": names}
-
-    def beside(self, folder: Path) -> "Labels":
-        """The entry with the paths that are relative to a folder made whole."""
-        is_file = self.source.endswith((".yaml", ".yml"))
-        files = tuple(
-            pattern if pattern.startswith(WORLD) else str(folder / Path(pattern).expanduser()) for pattern in self.files
-        )
-        return self.model_copy(update={"source": str(folder / self.source) if is_file else self.source, "files": files})
 
 
 def matching(pattern: str) -> list[Path]:
