@@ -13,8 +13,9 @@ from rasterio.windows import Window
 def write_raster(
     path: Path, pixels: NDArray[Any], *, origin=(600_000.0, 5_040_000.0), pixel_m=10.0, **options: Any
 ) -> Path:
-    """One band as a GeoTIFF in EPSG:32632, tiled by 64 and deflated unless options say otherwise."""
+    """One band (y, x) or several (band, y, x) as a GeoTIFF in EPSG:32632, tiled by 64 and deflated by default."""
     profile = {
+        "driver": "GTiff",
         "crs": "EPSG:32632",
         "transform": Affine(pixel_m, 0, origin[0], 0, -pixel_m, origin[1]),
         "tiled": True,
@@ -29,11 +30,11 @@ def write_raster(
         profile.pop("blockysize")
     profile = {name: value for name, value in profile.items() if value is not None}
     path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = pixels.shape
-    with rasterio.open(
-        path, "w", driver="GTiff", height=height, width=width, count=1, dtype=pixels.dtype, **profile
-    ) as to:
-        to.write(pixels, 1)
+    bands = pixels if pixels.ndim == 3 else pixels[None]
+    count, height, width = bands.shape
+    shape = {"count": count, "height": height, "width": width}
+    with rasterio.open(path, "w", **shape, **({"dtype": pixels.dtype} | profile)) as to:
+        to.write(bands)
     return path
 
 
@@ -45,14 +46,20 @@ def noise(shape: tuple[int, int], dtype: str, seed: int = 0) -> NDArray[Any]:
     return chance.integers(1, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
-def spoil(path: Path, row: int, col: int) -> None:
-    """Overwrite the bytes of one block (row and column of the block) with nonsense."""
+def block_bytes(path: Path, row: int, col: int) -> range:
+    """The bytes of the file that hold one block (row and column of the block) of the first band."""
     with rasterio.open(path) as data:
         offset, size = (
             int(data.get_tag_item(f"BLOCK_{word}_{col}_{row}", "TIFF", bidx=1)) for word in ("OFFSET", "SIZE")
         )
+    return range(offset, offset + size)
+
+
+def spoil(path: Path, row: int, col: int) -> None:
+    """Overwrite the bytes of one block (row and column of the block) with nonsense."""
+    place = block_bytes(path, row, col)
     content = bytearray(path.read_bytes())
-    content[offset : offset + size] = b"\xa5" * size
+    content[place.start : place.stop] = b"\xa5" * len(place)
     path.write_bytes(content)
 
 
