@@ -26,7 +26,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request and what became of it; `bytes` is the range of the file it was about, `at_s` when it came."""
+    """One request and what became of it; `bytes` are those of the file it asked for, `at_s` is when it came."""
 
     method: str
     name: str
@@ -57,13 +57,17 @@ def page(_: Answer, __: bytes) -> Answer:
     return Answer(200, {"Content-Type": "text/html"}, b"<html><body>Please sign in</body></html>" * 20)
 
 
-def cut(answer: Answer, _: bytes) -> Answer:
-    """Announce the whole body, send half of it, close."""
-    return replace(answer, sent=len(answer.body) // 2)
+def cut(place: int) -> Fault:
+    """Announce the whole body, send what lies before a byte of the file, close."""
+    return partial(_cut, place)
+
+
+def _cut(place: int, answer: Answer, _: bytes) -> Answer:
+    return replace(answer, sent=max(0, place - answer.first))
 
 
 def clipped(answer: Answer, _: bytes) -> Answer:
-    """Send half of what was asked for, and say that it is what was asked for."""
+    """Send half of what was asked for, as if it were all."""
     return replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
@@ -72,9 +76,16 @@ def padded(answer: Answer, _: bytes) -> Answer:
     return replace(answer, body=answer.body + b"\xa5" * 1000)
 
 
-def garbled(answer: Answer, _: bytes) -> Answer:
-    """Send nonsense of the right length."""
-    return replace(answer, body=b"\xa5" * len(answer.body))
+def garbled(place: range) -> Fault:
+    """Send nonsense for some bytes of the file."""
+    return partial(_garbled, place)
+
+
+def _garbled(place: range, answer: Answer, _: bytes) -> Answer:
+    body = bytearray(answer.body)
+    begin, end = (min(max(byte - answer.first, 0), len(body)) for byte in (place.start, place.stop))
+    body[begin:end] = b"\xa5" * (end - begin)
+    return replace(answer, body=bytes(body))
 
 
 def whole(answer: Answer, content: bytes) -> Answer:

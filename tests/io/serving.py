@@ -52,7 +52,7 @@ class _Folder:
         name = unquote(where.path).lstrip("/")
         content = (self.path / name).read_bytes() if (self.path / name).is_file() else None
         honest = _honest(content, said_range)
-        asked = range(honest.first, honest.first + len(honest.body))
+        asked = range(honest.first, honest.first + len(honest.body) if method == "GET" else honest.first)
         request = Request(method, name, where.query, asked, said_range is not None, time.monotonic(), 0)
         with self.lock:
             plan = next((planned for planned in self.plans.get(name, ()) if planned.befalls(request)), None)
