@@ -1,5 +1,7 @@
 """GeoTIFFs for the tests of the reader, and ways to watch and to spoil them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 from rasterio.windows import Window
+
+from landmark.io.raster import Raster, opened
 
 
 def write_raster(
@@ -64,16 +68,41 @@ def spoil(path: Path, row: int, col: int) -> None:
 
 
 class Watched:
-    """A dataset that passes every call on and notes the windows it was asked for."""
+    """An open raster that notes which blocks are read: (row, column) of blocks, one list a request."""
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-        self.windows: list[Window] = []
+    def __init__(self, raster: Raster) -> None:
+        self.raster, self.requests = raster, list[list[tuple[int, int]]]()
+        self._direct, self._gdal = raster._direct, raster._gdal
+        self._dataset = self._gdal.dataset
+        self.block = self._dataset.block_shapes[0]
+        if self._direct:
+            self._ranges, self._direct._ranges = self._direct._ranges, self
+        else:
+            self._gdal._dataset = self
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._dataset, name)
 
+    def get(self, start: int, end: int, **said: Any) -> Any:
+        """Fetch a range, and note the blocks that lie in it."""
+        high, wide = self.block
+        rows, cols = -(-self._dataset.height // high), -(-self._dataset.width // wide)
+        blocks = [(row, col) for row in range(rows) for col in range(cols)]
+        places = {block: self._direct._table.place(*block) for block in blocks}
+        self.requests.append([block for block, (at, size) in places.items() if start <= at and at + size <= end])
+        return self._ranges.get(start, end, **said)
+
     def read(self, band: int, window: Window) -> Any:
-        """Read, and note it."""
-        self.windows.append(window)
+        """Read a window, and note its blocks."""
+        high, wide = self.block
+        rows = range(window.row_off // high, -(-(window.row_off + window.height) // high))
+        cols = range(window.col_off // wide, -(-(window.col_off + window.width) // wide))
+        self.requests.append([(row, col) for row in rows for col in cols])
         return self._dataset.read(band, window=window)
+
+
+@contextmanager
+def watched(path: Path) -> Iterator[Watched]:
+    """A raster on disk, opened and watched."""
+    with opened(str(path)) as raster:
+        yield Watched(raster)

@@ -1,5 +1,7 @@
 """Cuts all chips of one acquisition, reading every block of every band once."""
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,8 +16,10 @@ from landmark.base.pixels import gamma0_to_stored, pixels_sha256, remove_offset
 from landmark.base.profiles import Imagery, Sensor
 from landmark.imagery.values import Power, block_mean, darkest, implausible, interpolated, linear_power
 from landmark.io.access import OPEN, Access
-from landmark.io.raster import Header, Raster, Unread, opened
+from landmark.io.raster import Asked, Header, Raster, Unread, ask, opened
 from landmark.io.source import Unreadable
+
+log = logging.getLogger(__name__)
 
 _LATTICE_PX = 1e-3
 _DTYPES = {
@@ -122,7 +126,7 @@ def _cut(what: Cut, pending: list[tuple[str, tuple[float, float]]]) -> Iterator[
     if what.sensor.mask is not None and all(what.sensor.mask.band in item.assets for item in what.acquisition.items):
         bands.append((what.sensor.mask.band, what.sensor.mask.factor))
     with ExitStack() as stack:
-        rasters = {band: [_open(stack, what, item, band) for item in what.acquisition.items] for band, _ in bands}
+        rasters = _rasters(stack, what, [band for band, _ in bands])
         layers = [_layer(what, band, factor, rasters[band], pending[0][1]) for band, factor in bands]
         inside: list[tuple[str, tuple[float, float]]] = []
         for id, corner in pending:
@@ -145,9 +149,21 @@ def _cut(what: Cut, pending: list[tuple[str, tuple[float, float]]]) -> Iterator[
                 yield _outcome(what, id, refused.reason, refused.detail)
 
 
-def _open(stack: ExitStack, what: Cut, item: Item, band: str) -> Raster:
+def _rasters(stack: ExitStack, what: Cut, bands: Sequence[str]) -> dict[str, list[Raster]]:
+    """The rasters of each band, one an item; all their headers are asked for before the first is waited for."""
+    asked = {
+        band: [(item, ask(item.href(band, what.root), what.access)) for item in what.acquisition.items]
+        for band in bands
+    }
+    rasters = {band: [_open(stack, band, item, one) for item, one in several] for band, several in asked.items()}
+    routes = Counter(raster.route for several in rasters.values() for raster in several)
+    log.info("%s: %s", what.acquisition.id, ", ".join(f"{count} {route}" for route, count in routes.items()))
+    return rasters
+
+
+def _open(stack: ExitStack, band: str, item: Item, asked: Asked) -> Raster:
     try:
-        return stack.enter_context(opened(item.href(band, what.root), what.access))
+        return stack.enter_context(opened(asked))
     except Unreadable as error:
         raise type(error)(f"{band} of {item.id}: {error}") from error
 
@@ -206,16 +222,20 @@ def _place(what: Cut, layer: _Layer, corner: tuple[float, float]) -> tuple[int, 
 def _stream(
     what: Cut, rasters: Sequence[Raster], layer: _Layer, inside: list[tuple[str, tuple[float, float]]]
 ) -> Iterator[NDArray[Any] | Unread]:
-    """One band of every chip; where an item has no data, the next item of the acquisition fills in."""
+    """One band of every chip, asked for at once; where an item has no data, the next of the acquisition fills in."""
     places = [_place(what, layer, corner) for _, corner in inside]
-    for parts in zip(*(raster.chips(places, layer.size(what.patch_px)) for raster in rasters), strict=True):
-        whole = parts[0]
-        for part in parts[1:]:
-            if isinstance(whole, Unread) or isinstance(part, Unread):
-                whole = whole if isinstance(whole, Unread) else part
-                break
-            whole = np.where(whole == what.sensor.nodata, part, whole)
-        yield whole
+    streams = [raster.chips(places, layer.size(what.patch_px)) for raster in rasters]
+    return (_together(parts, what.sensor.nodata) for parts in zip(*streams, strict=True))
+
+
+def _together(parts: Sequence[NDArray[Any] | Unread], nodata: int) -> NDArray[Any] | Unread:
+    """One chip of the parts that several items hold of it."""
+    whole = parts[0]
+    for part in parts[1:]:
+        if isinstance(whole, Unread) or isinstance(part, Unread):
+            return whole if isinstance(whole, Unread) else part
+        whole = np.where(whole == nodata, part, whole)
+    return whole
 
 
 def _judged(what: Cut, id: str, layers: list[_Layer], chips: list[Any]) -> Chip:

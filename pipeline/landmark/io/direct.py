@@ -1,0 +1,130 @@
+"""Blocks fetched by ranges and decoded in threads, straight into the chips that touch them."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple
+
+from landmark.io.blocks import Table, Undecodable
+from landmark.io.budget import cores, processes
+from landmark.io.cutting import Chips, Strip, scatter
+from landmark.io.ranges import Ranges, Unranged
+from landmark.io.source import Forbidden, Unreadable
+
+# Requests of a process at once, as far as the hosts' budgets let it.
+_THREADS = 16
+# What one request may bring, and what may lie unused between two blocks of it.
+_RANGE_BYTES = 2**22
+_GAP_BYTES = 256
+
+# Column of a block that gave no pixels, and why; None where GDAL may know better.
+Failed = tuple[int, str | None]
+
+
+class Place(NamedTuple):
+    """Where a block lies in the file."""
+
+    column: int
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """First byte after it."""
+        return self.offset + self.size
+
+
+class Begun(NamedTuple):
+    """A strip on its way: bytes asked for, and what becomes of each request; blocks without a place in `missing`."""
+
+    bytes: int
+    requests: list[Future[list[Failed]]]
+    missing: list[Failed]
+
+
+class Direct:
+    """The blocks of a raster's first band."""
+
+    def __init__(self, ranges: Ranges, table: Table) -> None:
+        self._ranges, self._table = ranges, table
+        self._coding = table.coding()
+
+    def close(self) -> None:
+        """Give the header back."""
+        self._table.close()
+
+    @property
+    def dataset(self) -> Any:
+        """The header, as rasterio has it; it reads no pixels."""
+        return self._table.dataset
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of a block."""
+        return self._coding.shape
+
+    def begin(self, strip: Strip, chips: Chips) -> Begun:
+        """Ask for the blocks of a strip; what comes is cut into the chips as it comes."""
+        placed = [(column, self._table.place(strip.number, column)) for column in strip.pieces]
+        places = [Place(column, *place) for column, place in placed if place is not None]
+        runs = list(_runs(sorted(places, key=lambda place: place.offset)))
+        requests = [threads().submit(self._brought, run, strip, chips) for run in runs]
+        missing: list[Failed] = [(column, None) for column, place in placed if place is None]
+        return Begun(sum(run[-1].end - run[0].offset for run in runs), requests, missing)
+
+    def _brought(self, run: Sequence[Place], strip: Strip, chips: Chips, *, patient: bool = True) -> list[Failed]:
+        """Fetch a run of blocks, and cut them; one that cannot be had together is fetched block by block.
+
+        Raises:
+            Forbidden: the archive refuses the raster.
+        """
+        start = run[0].offset
+        try:
+            content = memoryview(self._ranges.get(start, run[-1].end, patient=patient))
+        except Forbidden:
+            raise
+        except Unranged:
+            return [(place.column, None) for place in run]
+        except Unreadable as error:
+            if len(run) == 1:
+                return [(run[0].column, str(error))]
+            return [failed for place in run for failed in self._brought([place], strip, chips, patient=False)]
+        failures: list[Failed] = []
+        with _decoding():
+            for place in run:
+                try:
+                    block = self._coding.decoded(content[place.offset - start : place.end - start], strip.number)
+                except Undecodable:
+                    failures.append((place.column, None))
+                else:
+                    scatter(block, strip.pieces[place.column], chips)
+        return failures
+
+
+def _runs(places: Sequence[Place]) -> Iterator[list[Place]]:
+    """Blocks that lie one after the other, as many as one request may bring."""
+    run: list[Place] = []
+    for place in places:
+        if run and (place.offset - run[-1].end > _GAP_BYTES or place.end - run[0].offset > _RANGE_BYTES):
+            yield run
+            run = []
+        run.append(place)
+    if run:
+        yield run
+
+
+@cache
+def threads() -> ThreadPoolExecutor:
+    """Those of this process that wait for servers and decode."""
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="blocks")
+
+
+def _decoding() -> threading.Semaphore:
+    """Lets as many threads decode as this process has cores: more would push each other out of the caches."""
+    return _decoders(max(1, cores() // processes()))
+
+
+@cache
+def _decoders(count: int) -> threading.Semaphore:
+    return threading.Semaphore(count)
