@@ -26,12 +26,12 @@ class Kind:
     """A kind of raster.
 
     Attributes:
-        route: How it is to be read: "direct" is what makes the house fast, "gdal" what only GDAL can, "" is left open.
+        route: How it is to be read: "direct", or "gdal" what is out of the ordinary.
     """
 
     name: str
     make: Callable[[Path], object]
-    route: Literal["direct", "gdal", ""] = ""
+    route: Literal["direct", "gdal"] = "direct"
 
 
 @cache
@@ -99,17 +99,26 @@ def _old_deflate(path: Path) -> None:
     path.write_bytes(content.replace(tag + b"\x08\x00", tag + b"\xb2\x80"))
 
 
+def _codings(dtype: str, *codecs: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every codec with every predictor that goes with it, and what they are called."""
+    for codec in codecs:
+        for predictor in (1, 2, 3) if codec else (1,):
+            if predictor < 3 or dtype.startswith("float"):
+                said = {"predictor": predictor} if codec else {}
+                yield f"{codec or 'plain'}-{predictor}-{dtype}", {"compress": codec, **said}
+
+
 def _codecs() -> Iterator[Kind]:
     for dtype in REALS:
-        for codec in (None, "deflate", "lzw", "zstd"):
-            for predictor in (1, 2, 3) if codec else (1,):
-                if predictor < 3 or dtype.startswith("float"):
-                    made = _raster(pixels(dtype), compress=codec, predictor=predictor if codec else None)
-                    usual = codec == "deflate" and dtype in ("uint8", "uint16", "int16", "float32")
-                    yield Kind(f"{codec or 'plain'}-{predictor}-{dtype}", made, "direct" if usual else "")
+        codecs = ("lzw", "zstd") if dtype not in ("int8", "uint64", "int64") else ()
+        for name, coding in _codings(dtype, None, "deflate", *codecs):
+            yield Kind(name, _raster(pixels(dtype), **coding))
+    for dtype in ("uint16", "float64"):
+        for name, coding in _codings(dtype, None, "deflate", "lzw"):
+            yield Kind(f"big-endian-{name}", _raster(pixels(dtype), ENDIANNESS="BIG", **coding), "gdal")
     for dtype in ("uint8", "uint16", "float32"):
-        yield Kind(f"packbits-{dtype}", _raster(pixels(dtype), compress="packbits"))
-        yield Kind(f"lerc-{dtype}", _raster(pixels(dtype), compress="lerc_zstd"), "gdal")
+        for codec in ("packbits", "lerc_zstd"):
+            yield Kind(f"{codec}-{dtype}", _raster(pixels(dtype), compress=codec), "gdal")
     yield Kind("lzma", _raster(pixels("uint16"), compress="lzma"), "gdal")
     for part in ("float32", "float64"):
         values = np.stack([pixels(part), pixels(part)[::-1]], -1).view(f"complex{np.dtype(part).itemsize * 16}")[..., 0]
@@ -120,18 +129,13 @@ def _codecs() -> Iterator[Kind]:
 def _layouts() -> Iterator[Kind]:
     for name, codec in (("plain", {"compress": None}), ("deflate-2", {"predictor": 2})):
         for high, wide in ((16, 16), (64, 64), (128, 128), (256, 256), (512, 512), (32, 128), (256, 16), (304, 272)):
-            made = _raster(pixels("int16"), blockysize=high, blockxsize=wide, **codec)
-            yield Kind(f"tiles-{high}x{wide}-{name}", made, "direct" if name == "deflate-2" else "")
+            yield Kind(
+                f"tiles-{high}x{wide}-{name}", _raster(pixels("int16"), blockysize=high, blockxsize=wide, **codec)
+            )
         for rows in (1, 7, 64, 300, 400, None):
             yield Kind(f"strips-{rows}-{name}", _raster(pixels("int16"), tiled=False, blockysize=rows, **codec))
-    for dtype in ("uint16", "int32", "uint64", "float32", "float64"):
-        for codec in (None, "deflate", "lzw", "zstd"):
-            for predictor in (1, 2, 3) if codec else (1,):
-                if predictor < 3 or dtype.startswith("float"):
-                    said = {"compress": codec, "predictor": predictor if codec else None, "ENDIANNESS": "BIG"}
-                    yield Kind(f"big-endian-{codec}-{predictor}-{dtype}", _raster(pixels(dtype), **said))
-    for endian in ("LITTLE", "BIG"):
-        yield Kind(f"bigtiff-{endian}", _raster(pixels("uint16"), BIGTIFF="YES", predictor=2, ENDIANNESS=endian))
+    yield Kind("bigtiff", _raster(pixels("uint16"), BIGTIFF="YES", predictor=2))
+    yield Kind("bigtiff-big-endian", _raster(pixels("uint16"), BIGTIFF="YES", predictor=2, ENDIANNESS="BIG"), "gdal")
 
 
 def _several() -> Iterator[Kind]:
@@ -140,8 +144,10 @@ def _several() -> Iterator[Kind]:
     for interleave in ("pixel", "band"):
         for predictor in (1, 2):
             made = _raster(bands, interleave=interleave, predictor=predictor)
-            yield Kind(f"three-bands-{interleave}-{predictor}", made)
-    yield Kind("three-bands-strips", _raster(bands, interleave="pixel", tiled=False, blockysize=9))
+            yield Kind(f"three-bands-{interleave}-{predictor}", made, "gdal" if interleave == "pixel" else "direct")
+    for interleave, route in (("pixel", "gdal"), ("band", "direct")):
+        made = _raster(bands, interleave=interleave, tiled=False, blockysize=9)
+        yield Kind(f"three-bands-{interleave}-strips", made, route)
     yield Kind("jpeg", _raster(colours[0], compress="jpeg"), "gdal")
     yield Kind("jpeg-ycbcr", _raster(colours, compress="jpeg", photometric="YCBCR", interleave="pixel"), "gdal")
     yield Kind("webp", _raster(colours, compress="webp", WEBP_LOSSLESS=True, interleave="pixel"), "gdal")
@@ -150,18 +156,18 @@ def _several() -> Iterator[Kind]:
 
 def _headers() -> Iterator[Kind]:
     values = pixels("uint16")
-    yield Kind("cog", _raster(values, compress="deflate", **_COG), "direct")
+    yield Kind("cog", _raster(values, compress="deflate", **_COG))
     yield Kind("cog-zstd-predictor", _raster(values, **_COG | {"compress": "zstd", "PREDICTOR": "YES"}))
-    yield Kind("cog-float", _raster(pixels("float32"), compress="deflate", PREDICTOR="YES", **_COG), "direct")
+    yield Kind("cog-float", _raster(pixels("float32"), compress="deflate", PREDICTOR="YES", **_COG))
     yield Kind("cog-mask", partial(_copied, first=partial(_masked, values=values), driver="COG", BLOCKSIZE=128))
     pyramid = partial(_later, values=values, levels=(2, 4))
-    yield Kind("overviews-at-the-end", pyramid, "direct")
+    yield Kind("overviews-at-the-end", pyramid)
     leader = {"copy_src_overviews": True, "tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
-    yield Kind("block-leaders", partial(_copied, first=pyramid, driver="GTiff", **leader), "direct")
+    yield Kind("block-leaders", partial(_copied, first=pyramid, driver="GTiff", **leader))
     yield Kind("mask", partial(_masked, values=values))
-    yield Kind("header-at-the-end", partial(_later, values=values, note="x" * 3000), "direct")
-    yield Kind("many-tags", partial(_later, values=values, **{f"k{n}": "x" * 100 for n in range(2000)}), "direct")
-    yield Kind("long-index", _raster(noise((2768, 2768), "uint8"), blockxsize=16, blockysize=16), "direct")
+    yield Kind("header-at-the-end", partial(_later, values=values, note="x" * 3000))
+    yield Kind("many-tags", partial(_later, values=values, **{f"k{n}": "x" * 100 for n in range(2000)}))
+    yield Kind("long-index", _raster(noise((2768, 2768), "uint8"), blockxsize=16, blockysize=16))
     yield Kind("long-sparse-index", partial(_sparse, shape=(2768, 2768), nodata=None, block=16))
     yield Kind("long-index-of-strips", _raster(noise((30_000, 24), "uint8"), tiled=False, blockysize=1))
 
@@ -169,10 +175,10 @@ def _headers() -> Iterator[Kind]:
 def _values() -> Iterator[Kind]:
     for nodata in (None, 0, 7, 65535):
         yield Kind(f"sparse-{nodata}", partial(_sparse, shape=SHAPE, nodata=nodata))
-    yield Kind("nodata-nan", _raster(pixels("float32"), nodata=np.nan, predictor=3), "direct")
-    yield Kind("nodata-lowest-float", _raster(pixels("float32"), nodata=float(np.finfo("float32").min)), "direct")
+    yield Kind("nodata-nan", _raster(pixels("float32"), nodata=np.nan, predictor=3))
+    yield Kind("nodata-lowest-float", _raster(pixels("float32"), nodata=float(np.finfo("float32").min)))
     yield Kind("nodata-uint64", _raster(pixels("uint64"), nodata=2**63))
-    yield Kind("scaled", partial(_scaled, values=pixels("int16")), "direct")
+    yield Kind("scaled", partial(_scaled, values=pixels("int16")))
     yield Kind("nbits-12", _raster(pixels("uint16") % 4096, NBITS=12), "gdal")
     yield Kind("nbits-1", _raster(pixels("uint8") % 2, NBITS=1), "gdal")
     yield Kind("nbits-16-float", _raster(pixels("float32"), NBITS=16, predictor=2), "gdal")

@@ -25,9 +25,9 @@ T = TypeVar("T")
 Chips = list[NDArray[Any] | Unread]
 
 
-def make(path: Path) -> Path:
+def make(path: Path, **options: Any) -> Path:
     """The raster, as it should be."""
-    return write_raster(path, PIXELS, blockxsize=BLOCK, blockysize=BLOCK)
+    return write_raster(path, PIXELS, blockxsize=BLOCK, blockysize=BLOCK, **options)
 
 
 def within(work: Callable[[], T]) -> T:

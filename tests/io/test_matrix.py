@@ -109,6 +109,15 @@ def test_the_header_is_what_rasterio_says(built, kind):
         assert repr(raster.header) == repr(expected)  # a nodata of NaN equals no other
 
 
+@each
+def test_which_path_each_raster_takes(built, served, kind):
+    path, _ = built(kind)
+    for href in (str(path), served.href(path.name)):
+        with opened(href) as raster:
+            way, _, why = raster.route.partition(": ")
+        assert way == kind.route and bool(why) == (way == "gdal")
+
+
 @some
 @pytest.mark.parametrize("name", ["a b.tif", "a%20b.tif", "a+b&c.tif", "50%.tif", "ä.tif", "in/two folders/a.tif"])
 @pytest.mark.parametrize("query", ["", SIGNED, "sig=%3D%26"])
