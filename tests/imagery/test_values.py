@@ -11,7 +11,8 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 
 from landmark.base.profiles import Imagery
-from landmark.imagery.values import block_mean, darkest, implausible, interpolated, linear_power
+from landmark.imagery.values import block_mean, darkest, implausible, linear_power
+from landmark.imagery.warp import Shift, interpolated
 from tests.base.parts import examples
 from tests.io.rasters import noise, write_raster
 
@@ -105,7 +106,7 @@ def test_a_unit_that_cannot_be_is_noticed(imagery, stored, words):
 )
 @examples(80)
 def test_interpolation_equals_a_plain_loop(power, known, row_px, col_px):
-    got, there = interpolated((power, known), row_px, col_px)
+    got, there = interpolated((power, known), Shift.by(row_px, col_px))
     for row in range(4):
         for col in range(5):
             total = weight = 0.0
@@ -131,7 +132,9 @@ def test_interpolation_agrees_with_gdals_warper(tmp_path, east_m, south_m):
                   dtype="float64") as warped,
     ):  # fmt: skip
         expected = warped.read(1)
-    got, there = interpolated((power.astype(np.float64), np.ones_like(power, dtype=bool)), south_m / 10, east_m / 10)
+    got, there = interpolated(
+        (power.astype(np.float64), np.ones_like(power, dtype=bool)), Shift.by(south_m / 10, east_m / 10)
+    )
     assert there.all()
     np.testing.assert_allclose(got[:58, :58], expected, rtol=1e-5)
 

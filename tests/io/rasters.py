@@ -76,7 +76,7 @@ class Watched:
         self._dataset = self._gdal.dataset
         self.block = self._dataset.block_shapes[0]
         if self._direct:
-            self._ranges, self._direct._ranges = self._direct._ranges, self
+            self._ranges, self._direct.ranges = self._direct.ranges, self
         else:
             self._gdal._dataset = self
 

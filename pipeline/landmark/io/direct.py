@@ -1,6 +1,7 @@
 """Blocks fetched by ranges and decoded in threads, straight into the chips that touch them."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 from landmark.io.blocks import Table, Undecodable
 from landmark.io.budget import cores, processes
 from landmark.io.cutting import Chips, Strip, scatter
-from landmark.io.ranges import Ranges, Unranged
+from landmark.io.ranges import Buffer, Ranges, Unranged
 from landmark.io.source import Forbidden, Unreadable
 
 # Requests of a process at once, as far as the hosts' budgets let it.
@@ -35,6 +36,16 @@ class Place(NamedTuple):
         return self.offset + self.size
 
 
+class Trip(NamedTuple):
+    """One request: which bytes, how many blocks were in them, and the seconds it took to fetch and to cut these."""
+
+    start: int
+    end: int
+    blocks: int
+    fetch_s: float
+    cut_s: float
+
+
 class Begun(NamedTuple):
     """A strip on its way: bytes asked for, and what becomes of each request; blocks without a place in `missing`."""
 
@@ -44,11 +55,17 @@ class Begun(NamedTuple):
 
 
 class Direct:
-    """The blocks of a raster's first band."""
+    """The blocks of a raster's first band.
+
+    Attributes:
+        ranges: The file.
+        trips: Every request that brought blocks, in the order they were cut.
+    """
 
     def __init__(self, ranges: Ranges, table: Table) -> None:
-        self._ranges, self._table = ranges, table
+        self.ranges, self._table = ranges, table
         self._coding = table.coding()
+        self.trips: list[Trip] = []
 
     def close(self) -> None:
         """Give the header back."""
@@ -66,12 +83,17 @@ class Direct:
 
     def begin(self, strip: Strip, chips: Chips) -> Begun:
         """Ask for the blocks of a strip; what comes is cut into the chips as it comes."""
-        placed = [(column, self._table.place(strip.number, column)) for column in strip.pieces]
+        placed = [(column, self._place(strip.number, column)) for column in strip.pieces]
         places = [Place(column, *place) for column, place in placed if place is not None]
         runs = list(_runs(sorted(places, key=lambda place: place.offset)))
         requests = [threads().submit(self._brought, run, strip, chips) for run in runs]
         missing: list[Failed] = [(column, None) for column, place in placed if place is None]
         return Begun(sum(run[-1].end - run[0].offset for run in runs), requests, missing)
+
+    def _place(self, strip: int, column: int) -> tuple[int, int] | None:
+        """(offset, bytes) of a block, None where it has none, or more than a block can have."""
+        place = self._table.place(strip, column)
+        return place if place is not None and place[1] <= self._coding.most_bytes else None
 
     def _brought(self, run: Sequence[Place], strip: Strip, chips: Chips, *, patient: bool = True) -> list[Failed]:
         """Fetch a run of blocks, and cut them; one that cannot be had together is fetched block by block.
@@ -79,9 +101,9 @@ class Direct:
         Raises:
             Forbidden: the archive refuses the raster.
         """
-        start = run[0].offset
+        start, begun_s = run[0].offset, time.perf_counter()
         try:
-            content = memoryview(self._ranges.get(start, run[-1].end, patient=patient))
+            content = memoryview(self.ranges.get(start, run[-1].end, patient=patient))
         except Forbidden:
             raise
         except Unranged:
@@ -90,16 +112,23 @@ class Direct:
             if len(run) == 1:
                 return [(run[0].column, str(error))]
             return [failed for place in run for failed in self._brought([place], strip, chips, patient=False)]
-        failures: list[Failed] = []
+        fetched_s = time.perf_counter()
         with _decoding():
-            for place in run:
-                try:
-                    block = self._coding.decoded(content[place.offset - start : place.end - start], strip.number)
-                except Undecodable:
-                    failures.append((place.column, None))
-                else:
-                    scatter(block, strip.pieces[place.column], chips)
-        return failures
+            decoding_s = time.perf_counter()
+            blocks = ((place, content[place.offset - start : place.end - start]) for place in run)
+            failed = [place.column for place, block in blocks if not self._cut(block, strip, place.column, chips)]
+            cut_s = time.perf_counter() - decoding_s
+        self.trips.append(Trip(start, run[-1].end, len(run), fetched_s - begun_s, cut_s))
+        return [(column, None) for column in failed]
+
+    def _cut(self, content: Buffer, strip: Strip, column: int, chips: Chips) -> bool:
+        """Decode a block and copy what chips take of it; False where its bytes are not what the header says."""
+        try:
+            block = self._coding.decoded(content, strip.number)
+        except Undecodable:
+            return False
+        scatter(block, strip.pieces[column], chips)
+        return True
 
 
 def _runs(places: Sequence[Place]) -> Iterator[list[Place]]:

@@ -55,17 +55,20 @@ def ranges_of(source: Source) -> Ranges:
     where = urlsplit(source.href)
     if where.scheme in ("http", "https"):
         said = [name for name in _GDAL_ALONE if f"GDAL_HTTP_{name}" in os.environ]
-        return _Nowhere(f"GDAL_HTTP_{said[0]} is set") if said else _Remote(source)
+        return Nowhere(f"GDAL_HTTP_{said[0]} is set") if said else _Remote(source)
     if "://" in source.href or source.href.startswith("/vsi"):
-        return _Nowhere(f"{where.scheme or source.href.split('/')[1]} is for GDAL")
+        return Nowhere(f"{where.scheme or source.href.split('/')[1]} is for GDAL")
     return _Local(source.href)
 
 
-class _Nowhere:
+class Nowhere:
+    """A file no range of which can be had."""
+
     def __init__(self, why: str) -> None:
         self._why = why
 
     def get(self, start: int, end: int, *, patient: bool = True) -> Buffer:
+        """Say why."""
         raise Unranged(self._why)
 
 

@@ -16,9 +16,9 @@ from rasterio.errors import RasterioError
 from landmark.io.access import OPEN, Access
 from landmark.io.blocks import HEAD_BYTES, Unusual, read_table
 from landmark.io.cutting import Chips, Corners, Strip, strips
-from landmark.io.direct import Begun, Direct, threads
+from landmark.io.direct import Begun, Direct, Trip, threads
 from landmark.io.gdal import Gdal
-from landmark.io.ranges import Buffer, Ranges, Unranged, ranges_of
+from landmark.io.ranges import Buffer, Nowhere, Ranges, Unranged, ranges_of
 from landmark.io.source import GDAL, Source, Unreadable
 
 log = logging.getLogger(__name__)
@@ -61,10 +61,10 @@ class Asked(NamedTuple):
     head: Future[Buffer]
 
 
-def ask(href: str, access: Access = OPEN) -> Asked:
-    """Begin to open a raster: ask for several, then open one after the other."""
+def ask(href: str, access: Access = OPEN, *, by_gdal: bool = False) -> Asked:
+    """Begin to open a raster: ask for several, then open one after the other. `by_gdal` leaves all blocks to GDAL."""
     source = Source(href, access)
-    ranges = ranges_of(source)
+    ranges = Nowhere("asked for") if by_gdal else ranges_of(source)
     return Asked(source, ranges, threads().submit(ranges.get, 0, HEAD_BYTES))
 
 
@@ -119,6 +119,16 @@ class Raster:
     def _dataset(self) -> Any:
         """What GDAL knows of the header."""
         return self._direct.dataset if self._direct else self._gdal.dataset
+
+    @property
+    def trips(self) -> Sequence[Trip]:
+        """The requests made so far for blocks; none of GDAL's."""
+        return self._direct.trips if self._direct else ()
+
+    def refetch(self) -> list[Future[Buffer]]:
+        """Make the same requests again, for what they alone take; nothing is done with what comes."""
+        direct = self._direct
+        return [threads().submit(direct.ranges.get, trip.start, trip.end) for trip in self.trips] if direct else []
 
     @property
     def header(self) -> Header:
