@@ -43,7 +43,9 @@ class Orbit:
         tilt, turn = np.radians(self.inclination_deg), 360 * self.cycle_days / self.revolutions
         rise = np.arcsin(np.sin(np.radians(latitudes)) / np.sin(tilt))
         along = rise if ascending else np.pi - rise
-        lon = np.degrees(np.arctan2(np.cos(tilt) * np.sin(along), np.cos(along))) - turn * (along / (2 * np.pi) + number)
+        lon = np.degrees(np.arctan2(np.cos(tilt) * np.sin(along), np.cos(along))) - turn * (
+            along / (2 * np.pi) + number
+        )
         wide = self.half_swath_km / (_KM_A_DEGREE * np.cos(np.radians(latitudes)))
         # No swath that matters here comes near the antimeridian.
         lon = (lon - lon[len(lon) // 2] + 180) % 360 - 180 + (lon[len(lon) // 2] + 180) % 360 - 180
@@ -164,7 +166,9 @@ def _seen_radar(region: BaseGeometry) -> list[Scene]:
                 if ground.intersects(region):
                     raster = _frame(f"{number:03d}{'a' if ascending else 'd'}{south:.1f}", ground)
                     scenes += [
-                        Scene(raster, moment + dt.timedelta(seconds=round(south * 16)), platform, number + 1, ascending, 0)
+                        Scene(
+                            raster, moment + dt.timedelta(seconds=round(south * 16)), platform, number + 1, ascending, 0
+                        )
                         for moment, platform in RADAR.moments(number)
                     ]
     return scenes
@@ -229,7 +233,9 @@ _BAND_M = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B05": 20, "B06": 20, "B0
 def _radar(scene: Scene) -> dict[str, Any]:
     one, taken = scene.raster, f"{scene.moment:%Y%m%dT%H%M%S}"
     name = f"S1{scene.platform[-1]}_IW_GRDH_1SDV_{taken}_{one.name}_038123_rtc"
-    place = f"https://sentinel1euwestrtc.blob.core.windows.net/sentinel1-grd-rtc/GRD/{scene.moment:%Y/%m/%d}/IW/DV/{name}"
+    place = (
+        f"https://sentinel1euwestrtc.blob.core.windows.net/sentinel1-grd-rtc/GRD/{scene.moment:%Y/%m/%d}/IW/DV/{name}"
+    )
     assets = {band: (f"{place}/measurement/iw-{band}.rtc.tiff", {}) for band in ("vh", "vv")}
     moment = f"{scene.moment:%Y-%m-%d %H:%M:%S}.220006+00:00"
     properties = {
@@ -243,7 +249,10 @@ def _radar(scene: Scene) -> dict[str, Any]:
 
 def _map(collection: str, frame: BaseGeometry) -> dict[str, Any]:
     """A label map of the year."""
-    asset, name = ("map" if collection == "esa-worldcover" else "data"), "_".join(f"{edge:.0f}" for edge in frame.bounds)
+    asset, name = (
+        ("map" if collection == "esa-worldcover" else "data"),
+        "_".join(f"{edge:.0f}" for edge in frame.bounds),
+    )
     properties = {"datetime": None, "start_datetime": "2021-01-01T00:00:00Z", "end_datetime": "2021-12-31T23:59:59Z",
                   "esa_worldcover:product_version": "2.0.0"}  # fmt: skip
     href = f"https://ai4edataeuwest.blob.core.windows.net/{collection}/{name}.tif"

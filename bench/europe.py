@@ -116,9 +116,7 @@ def _cover(unit: CoverUnit) -> Cover:
     # A combination stands once in a cell.
     number = codes @ np.array([1000**place for place in range(len(known))])
     owner = np.repeat(np.arange(count), _KINDS)
-    kinds, first, place = np.unique(
-        np.stack([owner, number.ravel()]), axis=1, return_index=True, return_inverse=True
-    )
+    kinds, first, place = np.unique(np.stack([owner, number.ravel()]), axis=1, return_index=True, return_inverse=True)
     held = np.bincount(place.ravel(), weights=pixels.ravel()).astype(np.int64)
     editions = tuple(dict.fromkeys(raster.vintage for raster in unit.rasters))
     schema = cover_schema(source.crosswalk.name for source in unit.sources)
@@ -244,7 +242,9 @@ def markdown(found: dict[str, Any]) -> str:
         "|---|---|---|---|",
     ]
     lines += [f"| {one['stage']} | {one['wall_s']:.1f} | {one['cpu_s']:.1f} | {one['peak_gb']:.2f} |" for one in real]
-    lines.append(f"| **together** | **{wall_s:.0f}** (at most {LIMIT_S}) | **{cpu_s:.0f}** | **{peak:.2f}** (at most {LIMIT_GB}) |")
+    lines.append(
+        f"| **together** | **{wall_s:.0f}** (at most {LIMIT_S}) | **{cpu_s:.0f}** | **{peak:.2f}** (at most {LIMIT_GB}) |"
+    )
     return "\n".join(lines)
 
 

@@ -165,8 +165,8 @@ def _buffered(cells: pa.Table, split: list[str], recipe: Recipe, touched: NDArra
     group = np.array([SPLITS.index(name) for name in split])
     priority = group + len(SPLITS) * touched
     lost = np.zeros(len(split), dtype=bool)
-    for one, other, _ in gaps_below(cells, group, buffer_m=recipe.splits.buffer_m, cell_m=recipe.cell_m):
-        lost[one if priority[one] < priority[other] else other] = True
+    one, other, _ = gaps_below(cells, group, buffer_m=recipe.splits.buffer_m, cell_m=recipe.cell_m)
+    lost[np.where(priority[one] < priority[other], one, other)] = True
     return lost
 
 
