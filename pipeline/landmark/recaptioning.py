@@ -263,8 +263,8 @@ def _tasks(
     first = zip(*(key.take(pa.array(edges[:-1])).to_pylist() for key in keys), strict=True)
     stretch = dict(zip(first, pairwise(edges.tolist()), strict=True))
     for shard in shards:
-        start, end = stretch[shard.sensor, shard.split, shard.k]
-        rows = _ground(plan.slice(start, end - start))
+        # A slice would take the whole plan along to the worker.
+        rows = _ground(plan.take(pa.array(range(*stretch[shard.sensor, shard.split, shard.k]))))
         touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
         cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
         schema = shard_schema(setting.sensors[shard.sensor], setting.recipe.patch_px)

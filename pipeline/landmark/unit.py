@@ -45,7 +45,8 @@ def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Stagin
     cover_rows = rows_by_cell(planned.cover)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
     for start, end in pairwise(runs(ordered["acquisition"]).tolist()):
-        rows, one = ordered.slice(start, end - start), acquisitions[ordered["acquisition"][start].as_py()]
+        # A slice would take the whole plan along to the worker.
+        rows, one = ordered.take(pa.array(range(start, end))), acquisitions[ordered["acquisition"][start].as_py()]
         touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
         cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
         yield Unit(_cut(one, rows, setting), rows, cover, wording, staging.path(one.id, tries[one.id]))

@@ -59,7 +59,7 @@ def sample(
     split = assign_splits(blocks, recipe.splits, recipe.sampling.seed, together(blocks, touched))
     buffered = _buffered(taken, split, recipe, np.isin(np.arange(len(split)), [row for _, row in touched]))
     kept = taken.append_column("split", pa.array(split, pa.string())).filter(pa.array(~buffered))
-    limited = _limited(kept, recipe)
+    limited = _limited(kept, recipe).combine_chunks()
     considered = {
         "cells": cells.num_rows,
         "outside_rasters": int((~inside).sum()),
