@@ -96,5 +96,17 @@ class Tally:
 
 def ledger_table(outcomes: Iterable[Outcome]) -> pa.Table:
     """Outcomes as rows of the ledger, in the order of their ids."""
-    ordered = sorted(outcomes, key=lambda one: (one.id, one.detail))
-    return pa.Table.from_pylist([{name: getattr(one, name) for name in LEDGER.names} for one in ordered], schema=LEDGER)
+    rows = [{name: getattr(one, name) for name in LEDGER.names} for one in outcomes]
+    return ledger([pa.Table.from_pylist(rows, schema=LEDGER)])
+
+
+def left_out(cells: pa.Array, reason: str, details: pa.Array | str = "") -> pa.Table:
+    """Rows of the ledger, stage `draw`, for cells that one reason keeps out of the plan: a continent has millions."""
+    said = {"id": cells, "acquisition": "", "stage": "draw", "reason": reason, "detail": details}
+    columns = {name: pa.repeat(one, len(cells)) if isinstance(one, str) else one for name, one in said.items()}
+    return pa.table(columns | {"final": pa.repeat(Reason[reason].final, len(cells))}, schema=LEDGER)
+
+
+def ledger(parts: Iterable[pa.Table]) -> pa.Table:
+    """Parts of a ledger as one, in the order of their ids."""
+    return pa.concat_tables([LEDGER.empty_table(), *parts]).sort_by([("id", "ascending"), ("detail", "ascending")])

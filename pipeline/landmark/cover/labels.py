@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,17 +81,18 @@ def cover_units(
         cells["epsg"].to_numpy(),
         *(np.floor(cells[axis].to_numpy() / span).astype(np.int64) for axis in ("y", "x")),
     ]
-    places, batch = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True)
+    _, batch, sizes = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(batch.ravel(), kind="stable")
     # A margin of a cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
     margin_deg = cell_m / 111_000 * 10
     shapes = [(one, part.shape) for one in events or () for part in one.parts]
-    tree = shapely.STRtree([shape for _, shape in shapes])
-    for number in range(len(places)):
-        part = cells.take(np.flatnonzero(batch.ravel() == number))
+    tree, maps = shapely.STRtree([shape for _, shape in shapes]), shapely.STRtree([one.footprint for one in rasters])
+    for start, end in pairwise([0, *np.cumsum(sizes).tolist()]):
+        part = cells.take(pa.array(order[start:end]))
         centres = np.stack([part["lon"].to_numpy(), part["lat"].to_numpy()], axis=1)
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
-        meeting = tuple(raster for raster in rasters if raster.footprint.intersects(area))
+        meeting = tuple(rasters[number] for number in np.sort(maps.query(area, predicate="intersects")).tolist())
         near = {shapes[number][0].id for number in tree.query(area, predicate="intersects").tolist()}
         happening = None if events is None else tuple(one for one in events if one.id in near)
         yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting, access, happening)
