@@ -1,4 +1,4 @@
-"""A host is asked no more at once, and no faster, than its budget, by all processes together; a busy one is left alone."""
+"""A host is asked no more, and no faster, than its budget, by all processes together; a busy one is left alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 
