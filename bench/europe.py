@@ -30,8 +30,8 @@ from landmark.base.region import Region
 from landmark.base.schemas import CLEAR, cover_schema
 from landmark.base.taxonomy import LabelVintage
 from landmark.cover import ClearUnit, Cover, CoverUnit
+from landmark.io.budget import cores
 from landmark.io.store import write_bytes
-from landmark.run import cores
 from landmark.setting import Setting, without_archive
 
 RESULT = Path(__file__).with_name("europe.json")

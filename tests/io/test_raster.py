@@ -162,6 +162,17 @@ def test_a_spoiled_block_refuses_a_window_over_it_and_no_other(tmp_path):
             raster.window(60, 60, 10, 10)
 
 
+@pytest.mark.parametrize("options", [{}, {"nodata": 7}, {"nodata": 0}, {"nodata": 7, "ENDIANNESS": "BIG"}])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_a_window_masks_what_rasterio_masks(tmp_path, dtype, options):
+    pixels = np.random.default_rng(2).integers(0, 9, (150, 200)).astype(dtype)
+    path = write_raster(tmp_path / "a.tif", pixels, **options)
+    with opened(str(path)) as raster, rasterio.open(path) as data:
+        found, expected = raster.window(30, 50, 90, 140), data.read(1, window=Window(50, 30, 140, 90), masked=True)
+    assert np.array_equal(found.data, expected.data) and found.dtype == expected.dtype
+    assert np.array_equal(np.ma.getmaskarray(found), np.ma.getmaskarray(expected))
+
+
 def broken(path, kind):
     if kind == "a missing file":
         return path

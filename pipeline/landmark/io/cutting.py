@@ -30,19 +30,19 @@ class Strip:
     pieces: dict[int, list[Piece]]
 
 
-def strips(corners: Corners, size: int, block: tuple[int, int]) -> tuple[Strip, ...]:
-    """The rows of blocks under squares of `size` pixels, from north to south; corners are sorted by row."""
+def strips(corners: Corners, size: tuple[int, int], block: tuple[int, int]) -> tuple[Strip, ...]:
+    """The rows of blocks under chips of `size` (rows, columns), from north to south; corners are sorted by row."""
     return _strips(tuple(corners), size, block)
 
 
 @lru_cache(maxsize=8)
-def _strips(corners: tuple[tuple[int, int], ...], size: int, block: tuple[int, int]) -> tuple[Strip, ...]:
-    high, wide = block
+def _strips(corners: tuple[tuple[int, int], ...], size: tuple[int, int], block: tuple[int, int]) -> tuple[Strip, ...]:
+    (tall, broad), (high, wide) = size, block
     found: dict[int, dict[int, list[Piece]]] = {}
     for number, (row, col) in enumerate(corners):
-        across = [(column, *_meeting(col, size, column, wide)) for column in _touched(col, size, wide)]
-        for strip in _touched(row, size, high):
-            target, source = _meeting(row, size, strip, high)
+        across = [(column, *_meeting(col, broad, column, wide)) for column in _touched(col, broad, wide)]
+        for strip in _touched(row, tall, high):
+            target, source = _meeting(row, tall, strip, high)
             pieces = found.setdefault(strip, {})
             for column, columns, within in across:
                 pieces.setdefault(column, []).append((number, (target, columns), (source, within)))
@@ -52,7 +52,7 @@ def _strips(corners: tuple[tuple[int, int], ...], size: int, block: tuple[int, i
         first, done = begun, ended
         while begun < len(rows) and rows[begun] < (strip + 1) * high:
             begun += 1
-        while ended < begun and rows[ended] + size <= (strip + 1) * high:
+        while ended < begun and rows[ended] + tall <= (strip + 1) * high:
             ended += 1
         made.append(Strip(strip, range(first, begun), range(done, ended), dict(sorted(found[strip].items()))))
     return tuple(made)

@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any, NamedTuple
 
+from rasterio.enums import MaskFlags
+
 from landmark.io.blocks import Table, Undecodable
 from landmark.io.budget import cores, processes
 from landmark.io.cutting import Chips, Strip, scatter
@@ -80,6 +82,12 @@ class Direct:
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of a block."""
         return self._coding.shape
+
+    @property
+    def masks_by_nodata(self) -> bool:
+        """True for whole numbers that are no data where they equal the header's, and nowhere else."""
+        (flags, *_), whole = self.dataset.mask_flag_enums, self._coding.dtype.kind in "ui"
+        return whole and (MaskFlags.all_valid in flags or MaskFlags.nodata in flags)
 
     def begin(self, strip: Strip, chips: Chips) -> Begun:
         """Ask for the blocks of a strip; what comes is cut into the chips as it comes."""

@@ -145,8 +145,11 @@ class Raster:
         Raises:
             Forbidden: while chips are taken, the archive refuses the raster.
         """
+        return iter(self._cutting(corners, (size, size)))
+
+    def _cutting(self, corners: Corners, size: tuple[int, int]) -> "_Cutting":
         cut = strips(corners, size, (self._direct or self._gdal).shape)
-        return iter(_Cutting(self._direct, self._gdal, cut, np.empty((size, size), self.header.dtype)))
+        return _Cutting(self._direct, self._gdal, cut, np.empty(size, self.header.dtype))
 
     def window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
         """Pixels of a window inside the raster as a masked array (y, x); what the file says is no data is masked.
@@ -154,7 +157,13 @@ class Raster:
         Raises:
             Unreadable: a block cannot be read.
         """
-        return self._gdal.window(row, col, height, width, band=band)
+        if band > 1 or self._direct is None or not self._direct.masks_by_nodata:
+            return self._gdal.window(row, col, height, width, band=band)
+        (pixels,) = self._cutting([(row, col)], (height, width))
+        if isinstance(pixels, Unread):
+            raise Unreadable(pixels.detail)
+        nodata = self.header.nodata
+        return np.ma.array(pixels, mask=np.ma.nomask if nodata is None else pixels == nodata)
 
     @property
     def bands(self) -> tuple[str | None, ...]:
