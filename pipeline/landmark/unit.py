@@ -84,7 +84,8 @@ def carry_out(unit: Unit) -> Tally:
     """
     schema = staging_schema(unit.cut.sensor, unit.cut.patch_px)
     try:
-        return tally(write_staging(unit.target, _samples(unit), schema))
+        routes = Counter[str]()
+        return tally(write_staging(unit.target, _samples(unit, routes), schema), routes)
     except (OSError, LandmarkError):
         raise
     except Exception as error:
@@ -99,18 +100,18 @@ def give_up(unit: Unit, reason: str, detail: str) -> Tally:
     return tally(write_staging(unit.target, rows, schema))
 
 
-def tally(outcomes: list[Outcome | None]) -> Tally:
+def tally(outcomes: list[Outcome | None], routes: Counter[str] | None = None) -> Tally:
     """Count outcomes; None is a written sample."""
     lost = [outcome for outcome in outcomes if outcome is not None]
     dropped = Counter(outcome.reason for outcome in lost if outcome.final)
     failed = Counter(outcome.reason for outcome in lost if not outcome.final)
-    return Tally(len(outcomes) - len(lost), dropped, failed)
+    return Tally(len(outcomes) - len(lost), dropped, failed, routes or Counter())
 
 
-def _samples(unit: Unit) -> Iterator[dict[str, Any] | Outcome]:
+def _samples(unit: Unit, routes: Counter[str]) -> Iterator[dict[str, Any] | Outcome]:
     facts = unit.wording.facts(unit.cover)
     planned = {row["id"]: row for row in unit.rows.to_pylist()}
-    for result in cut(unit.cut):
+    for result in cut(unit.cut, routes):
         if isinstance(result, Outcome):
             yield result
         else:

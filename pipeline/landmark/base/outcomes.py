@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import pyarrow as pa
@@ -74,11 +74,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How a unit went: samples written, and the others by reason."""
+    """How a unit went: samples written, and the others by reason; its rasters, by how they were read."""
 
     written: int
     dropped: Counter[str]
     failed: Counter[str]
+    routes: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def zero(cls) -> "Tally":
@@ -91,7 +92,7 @@ class Tally:
         return self.written + self.dropped.total() + self.failed.total()
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.written + other.written, self.dropped + other.dropped, self.failed + other.failed)
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
 def ledger_table(outcomes: Iterable[Outcome]) -> pa.Table:

@@ -1,6 +1,5 @@
 """Cuts all chips of one acquisition, reading every block of every band once for the chips of a zone."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,8 +18,6 @@ from landmark.imagery.warp import Nodes
 from landmark.io.raster import Asked, Raster, Unread, ask, opened
 from landmark.io.source import Unreadable
 
-log = logging.getLogger(__name__)
-
 _DTYPES = {
     "reflectance_dn": ("uint16",),
     "gamma0_power": ("float32", "float64"),
@@ -30,14 +27,14 @@ _DTYPES = {
 _UNITS = {"db": "gamma0_db", "decibel": "gamma0_db", "decibels": "gamma0_db"}
 
 
-def cut(what: Cut) -> Iterator[Chip | Outcome]:
+def cut(what: Cut, routes: Counter[str] | None = None) -> Iterator[Chip | Outcome]:
     """Every chip asked for, or the outcome in its place, in the order the blocks are read.
 
-    From north to south; those of the acquisition's own zone first.
+    From north to south; those of the acquisition's own zone first. `routes` counts the rasters by how they are read.
     """
     told: set[str] = set()
     try:
-        for result in _cut(what):
+        for result in _cut(what, Counter() if routes is None else routes):
             told.add(result.id)
             yield result
     except (Refused, Unreadable) as error:
@@ -47,17 +44,17 @@ def cut(what: Cut) -> Iterator[Chip | Outcome]:
                 yield _outcome(what, id, reason, detail)
 
 
-def _cut(what: Cut) -> Iterator[Chip | Outcome]:
+def _cut(what: Cut, routes: Counter[str]) -> Iterator[Chip | Outcome]:
     bands = [(band, group.factor) for group in what.sensor.groups for band in group.bands]
     if what.sensor.mask is not None and all(what.sensor.mask.band in item.assets for item in what.acquisition.items):
         bands.append((what.sensor.mask.band, what.sensor.mask.factor))
     with ExitStack() as stack:
         rasters = _rasters(stack, what, [band for band, _ in bands])
+        routes.update(raster.route for several in rasters.values() for raster in several)
         layers = [_layer(what, band, factor, rasters[band]) for band, factor in bands]
         own, zones = what.acquisition.epsg, np.array(what.epsgs or (what.acquisition.epsg,) * len(what.ids))
         for epsg in sorted(set(zones.tolist()), key=lambda zone: (zone != own, zone)):
             yield from _zone(what, rasters, layers, np.flatnonzero(zones == epsg), epsg)
-        _told(what, [raster for several in rasters.values() for raster in several])
 
 
 def _rasters(stack: ExitStack, what: Cut, bands: Sequence[str]) -> dict[str, list[Raster]]:
@@ -151,15 +148,6 @@ def _together(parts: Sequence[NDArray[Any] | Unread], nodata: int) -> NDArray[An
             return whole if isinstance(whole, Unread) else part
         whole = np.where(whole == nodata, part, whole)
     return whole
-
-
-def _told(what: Cut, rasters: Sequence[Raster]) -> None:
-    """Log how the rasters were read."""
-    routes = Counter(raster.route for raster in rasters)
-    trips = [trip for raster in rasters for trip in raster.trips]
-    megabytes = sum(trip.end - trip.start for trip in trips) / 1e6
-    read = ", ".join(f"{count} {route}" for route, count in routes.items())
-    log.info("%s: read %s; %d requests, %.1f MB", what.acquisition.id, read, len(trips), megabytes)
 
 
 def _outcome(what: Cut, id: str, reason: str, detail: str) -> Outcome:
