@@ -80,13 +80,15 @@ def _scaled(path: Path, values: NDArray[Any]) -> None:
         to.scales, to.offsets, to.units = (0.0001,), (-0.1,), ("1",)
 
 
-def _sparse(path: Path, shape: tuple[int, int], *, nodata: float | None, block: int = 64) -> None:
-    """Two blocks' worth of pixels; the other blocks are not in the file."""
+def _sparse(
+    path: Path, shape: tuple[int, int] = SHAPE, *, nodata: float | None, block: int = 64, last: bool = True
+) -> None:
+    """Pixels in the first and the last corner; the other blocks are not in the file."""
     layout = {"tiled": True, "blockxsize": block, "blockysize": block, "compress": "deflate", "nodata": nodata}
     shaped = {"height": shape[0], "width": shape[1], "count": 1, "dtype": "uint16"}
     with rasterio.open(path, "w", driver="GTiff", SPARSE_OK=True, **shaped, **layout) as to:
         part = noise((block, block), "uint16")
-        for row, col in ((0, 0), (shape[0] - block, shape[1] - block)):
+        for row, col in ((0, 0), (shape[0] - block, shape[1] - block))[: 1 + last]:
             to.write(part, 1, window=Window(col, row, block, block))
 
 
@@ -174,7 +176,8 @@ def _headers() -> Iterator[Kind]:
 
 def _values() -> Iterator[Kind]:
     for nodata in (None, 0, 7, 65535):
-        yield Kind(f"sparse-{nodata}", partial(_sparse, shape=SHAPE, nodata=nodata))
+        yield Kind(f"sparse-{nodata}", partial(_sparse, nodata=nodata))
+    yield Kind("sparse-to-its-end", partial(_sparse, nodata=7, last=False), "gdal")
     yield Kind("nodata-nan", _raster(pixels("float32"), nodata=np.nan, predictor=3))
     yield Kind("nodata-lowest-float", _raster(pixels("float32"), nodata=float(np.finfo("float32").min)))
     yield Kind("nodata-uint64", _raster(pixels("uint64"), nodata=2**63))

@@ -6,7 +6,7 @@ GDAL reads the header, from the first bytes of the file; whatever is out of the 
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
 from landmark.io.ranges import Buffer, Ranges
+from landmark.io.source import Unreadable
 
 # Most headers, with the block table, in one request.
 HEAD_BYTES = 2**15
@@ -162,11 +163,22 @@ def read_table(head: bytes, ranges: Ranges) -> Table:
     while (table := _table(head)) is None or not table.whole:
         if table is not None:
             table.close()
+        if len(head) < wanted and _ends_early(head):
+            raise Unreadable("the file ends in its header")
         if len(head) < wanted or wanted >= _LONGEST_HEAD_BYTES:
             raise Unusual("no block table among its first bytes")
         wanted *= 4
         head += bytes(ranges.get(len(head), wanted))
     return table
+
+
+def _ends_early(content: bytes) -> bool:
+    """True where a file ends before its block table does: GDAL takes what is missing for blocks without pixels."""
+    table = _table(content + b"\xff" * _LONGEST_HEAD_BYTES)
+    if table is None:
+        return False
+    with closing(table):
+        return table.whole
 
 
 def _table(head: bytes) -> Table | None:

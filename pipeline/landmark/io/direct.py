@@ -20,6 +20,8 @@ _THREADS = 16
 # What one request may bring, and what may lie unused between two blocks of it.
 _RANGE_BYTES = 2**22
 _GAP_BYTES = 256
+# No file is larger, and no system counts much further.
+_LARGEST_BYTES = 2**62
 
 # Column of a block that gave no pixels, and why; None where GDAL may know better.
 Failed = tuple[int, str | None]
@@ -99,9 +101,11 @@ class Direct:
         return Begun(sum(run[-1].end - run[0].offset for run in runs), requests, missing)
 
     def _place(self, strip: int, column: int) -> tuple[int, int] | None:
-        """(offset, bytes) of a block, None where it has none, or more than a block can have."""
+        """(offset, bytes) of a block, None where it has none, lies beyond any file or is larger than a block can be."""
         place = self._table.place(strip, column)
-        return place if place is not None and place[1] <= self._coding.most_bytes else None
+        if place is None or place[0] > _LARGEST_BYTES or place[1] > self._coding.most_bytes:
+            return None
+        return place
 
     def _brought(self, run: Sequence[Place], strip: Strip, chips: Chips, *, patient: bool = True) -> list[Failed]:
         """Fetch a run of blocks, and cut them; one that cannot be had together is fetched block by block.
@@ -114,11 +118,9 @@ class Direct:
             content = memoryview(self.ranges.get(start, run[-1].end, patient=patient))
         except Forbidden:
             raise
-        except Unranged:
-            return [(place.column, None) for place in run]
-        except Unreadable as error:
+        except (Unranged, Unreadable) as error:
             if len(run) == 1:
-                return [(run[0].column, str(error))]
+                return [(run[0].column, None if isinstance(error, Unranged) else str(error))]
             return [failed for place in run for failed in self._brought([place], strip, chips, patient=False)]
         fetched_s = time.perf_counter()
         with _decoding():

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import obstore
 import urllib3
-from obstore.exceptions import NotFoundError, NotSupportedError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import NotSupportedError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore
 
 from landmark.io.budget import Gate, gate_of
@@ -109,7 +109,7 @@ class _Remote:
             raise _forbidden(HTTPStatus.FORBIDDEN) from None
         except UnauthenticatedError:
             raise _forbidden(HTTPStatus.UNAUTHORIZED) from None
-        except NotFoundError:
+        except FileNotFoundError:
             raise Unreadable("the archive answers 404") from None
         except NotSupportedError:
             raise Unranged from None
