@@ -48,9 +48,8 @@ class Quilt(Raster):
         )
         for top in range(0, len(down), self.block_px):
             strip = rows[np.ix_(down[top : top + self.block_px], across)]
-            super().append(
-                strip if rows.dtype != np.uint16 else strip + self.noise.integers(0, NOISE_DN, strip.shape, np.uint8)
-            )
+            noise = self.noise.integers(0, NOISE_DN, strip.shape, np.uint8) if rows.dtype == np.uint16 else None
+            super().append(strip if noise is None else strip + noise)
 
 
 def ground(parameters: dict[str, int]) -> tuple[Zone, View]:
