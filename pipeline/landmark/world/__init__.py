@@ -4,9 +4,11 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from landmark.base.errors import InputError
 from landmark.run import Lost, Where, running
@@ -14,7 +16,7 @@ from landmark.run import Lost, Where, running
 EDITION = 1  # raise it when the world changes for reasons that its sources do not show
 _log = logging.getLogger(__name__)
 
-__all__ = ["demo", "make"]
+__all__ = ["demo", "full_size", "make", "make_scene"]
 
 
 def make(out: Path, *, tile_px: int = 1098, block_px: int = 512, seed: int = 0, workers: int = 0) -> Path:
@@ -30,11 +32,29 @@ def make(out: Path, *, tile_px: int = 1098, block_px: int = 512, seed: int = 0, 
     Raises:
         InputError: If `out` holds something or a size does not fit.
     """
+    from landmark.world import publish
+
     _check(out, tile_px, block_px)
+    return _made(out, publish, {"tile_px": tile_px, "block_px": block_px, "seed": seed}, workers)
+
+
+def make_scene(out: Path, *, tile_px: int = 10980, block_px: int = 512, workers: int = 0) -> Path:
+    """Write one Sentinel-2 scene as large as real ones into `out`, radar scenes and label maps over it.
+
+    Returns the path of its `catalog.json`. `tile_px` is a multiple of 36.
+    """
+    from landmark.world import full
+
+    _check(out, tile_px // 6, block_px)
+    return _made(out, full, {"tile_px": tile_px, "block_px": block_px, "seed": 0}, workers)
+
+
+def _made(out: Path, maker: Any, parameters: dict[str, int], workers: int) -> Path:
+    """Let a module's units fill `out`, which appears whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _fill(building, {"tile_px": tile_px, "block_px": block_px, "seed": seed}, workers)
+        _fill(building, maker, parameters, workers)
         building.chmod(0o755)
         building.rename(out)  # replaces an empty folder, refuses one that another process filled meanwhile
     finally:
@@ -49,12 +69,12 @@ def _check(out: Path, tile_px: int, block_px: int) -> None:
         raise InputError(f"tile_px must be a multiple of 6 from 120, block_px of 16; got {tile_px} and {block_px}")
 
 
-def _fill(building: Path, parameters: dict[str, int], workers: int) -> None:
-    from landmark.world import items, publish
+def _fill(building: Path, maker: Any, parameters: dict[str, int], workers: int) -> None:
+    from landmark.world import items
 
-    write = partial(publish.write_unit, out=building, parameters=parameters)
+    write = partial(maker.write_unit, out=building, parameters=parameters)
     with running(Where(workers)) as map_units:
-        for unit, result in map_units(write, publish.units(parameters)):
+        for unit, result in map_units(write, maker.units(parameters)):
             if isinstance(result, Lost):
                 raise MemoryError(f"{' '.join(unit)} of the world could not be made: {result.detail}")
     items.write_catalog(building)
@@ -62,18 +82,27 @@ def _fill(building: Path, parameters: dict[str, int], workers: int) -> None:
 
 def demo() -> Path:
     """Return the catalogue of the default world in the user's cache, made at the first call."""
+    return _cached("world", make, "the demo's world", "a minute")
+
+
+def full_size() -> Path:
+    """Return the catalogue of a scene as large as real ones in the user's cache, made at the first call."""
+    return _cached("scene", make_scene, "a scene as large as real ones", "three minutes and 4 GB")
+
+
+def _cached(name: str, maker: Callable[..., Path], what: str, cost: str) -> Path:
     import fcntl
 
     import platformdirs
 
     cache = Path(os.environ.get("LANDMARK_CACHE") or platformdirs.user_cache_path("landmark"))
-    folder = cache / f"world-{EDITION}-{_digest()}"
+    folder = cache / f"{name}-{EDITION}-{_digest()}"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second maker waits here and finds the world made
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second maker waits here and finds it made
         if not (folder / "catalog.json").exists():
-            _log.info("making the demo's world in %s (once, about a minute)", folder)
-            make(folder, workers=os.cpu_count() or 1)
+            _log.info("making %s in %s (once, about %s)", what, folder, cost)
+            maker(folder, workers=os.cpu_count() or 1)
     return folder / "catalog.json"
 
 

@@ -197,9 +197,11 @@ def write_land_use(facts: LandUse, *, out: Path) -> None:
 
 
 def write_catalog(out: Path) -> Path:
-    """Write the collections and the catalogue over the items that lie in `out`; return the catalogue's path."""
+    """Write the catalogue over the items in `out`, a collection for each kind of them; return the catalogue's path."""
     links: list[Json] = [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
     for name, words in book()["collections"].items():
+        if not (out / name).is_dir():
+            continue
         _write_collection(name, words, out / name)
         href = f"./{name}/collection.json"
         links.append({"rel": "child", "href": href, "type": "application/json", "title": words["title"]})

@@ -41,7 +41,7 @@ class Corine(NamedTuple):
 
 def corine(place: list[Zone]) -> Corine:
     """Map one place: the commonest class of each 100 m pixel, small patches merged into their neighbours."""
-    boxes = [_european(shapely.box(*zone.bounds), zone.epsg) for zone in place]
+    boxes = [european(shapely.box(*zone.bounds), zone.epsg) for zone in place]
     outline = shapely.union_all(boxes).buffer(MARGIN_M)
     west, south, east, north = (int(edge // 100) * 100 for edge in outline.bounds)
     shape = (north - south) // 100 + 1, (east - west) // 100 + 1
@@ -50,10 +50,11 @@ def corine(place: list[Zone]) -> Corine:
     tops = range(0, shape[0], step)
     codes = np.concatenate([_majority(place[0], transform, top, (min(step, shape[0] - top), shape[1])) for top in tops])
     mapped = geometry_mask([outline], shape, transform, invert=True)
-    return Corine(np.where(mapped, _generalised(codes, mapped), CORINE_NODATA).astype(np.int8), transform)
+    return Corine(np.where(mapped, generalised(codes, mapped), CORINE_NODATA).astype(np.int8), transform)
 
 
-def _european(outline: shapely.Polygon, epsg: int) -> shapely.Polygon:
+def european(outline: shapely.Polygon, epsg: int) -> shapely.Polygon:
+    """Return a map's polygon on the European grid."""
     turn = Transformer.from_crs(epsg, CORINE_EPSG, always_xy=True)
     return shapely.transform(outline, lambda xy: np.stack(turn.transform(xy[:, 0], xy[:, 1]), axis=1))
 
@@ -69,7 +70,7 @@ def _majority(zone: Zone, transform: Affine, top: int, shape: tuple[int, int]) -
     return np.asarray(present[np.argmax(counts, axis=0)], np.int16)
 
 
-def _generalised(codes: NDArray[np.int16], mapped: NDArray[np.bool_]) -> NDArray[np.int16]:
+def generalised(codes: NDArray[np.int16], mapped: NDArray[np.bool_]) -> NDArray[np.int16]:
     """Merge patches under the minimum mapping unit; again where a small one's largest neighbour was small, too."""
     while True:
         merged = sieve(codes, LEAST_PX, mask=mapped)

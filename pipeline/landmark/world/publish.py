@@ -48,14 +48,14 @@ class Raster:
     """One GeoTIFF under way: rows are appended in any number, whole rows of blocks are written."""
 
     def __init__(self, path: Path, shape: tuple[int, int], *, transform: Affine, epsg: int, dtype: str, block_px: int,
-                 nodata: float | None = None, states: NDArray[Any] | None = None) -> None:  # fmt: skip
+                 nodata: float | None = None, states: NDArray[Any] | None = None, zlevel: int = 6) -> None:  # fmt: skip
         """Open the file, in a new folder if need be; with `states` (band, state), rows name what all bands hold."""
         path.parent.mkdir(parents=True, exist_ok=True)
         predictor = {"int8": 1, "uint8": 1, "uint16": 2, "float32": 3 if states is None else 1}[dtype]
         self.file = rasterio.open(
             path, "w", driver="GTiff", height=shape[0], width=shape[1], count=1 if states is None else len(states),
             dtype=dtype, crs=f"EPSG:{epsg}", transform=transform, nodata=nodata, tiled=True, blockxsize=block_px,
-            blockysize=block_px, compress="deflate", predictor=predictor, zlevel=6, bigtiff="if_safer",
+            blockysize=block_px, compress="deflate", predictor=predictor, zlevel=zlevel, bigtiff="if_safer",
         )  # fmt: skip
         self.block_px, self.written, self.states = block_px, 0, states
         self.waiting = np.zeros((0, shape[1]), dtype if states is None else "uint8")
@@ -110,7 +110,7 @@ def sentinel_2(zone: Zone, tile: str, out: Path) -> None:
     with ExitStack() as files, rasterio.Env(GDAL_CACHEMAX=128):
         takes = [_open_take(zone, tile, number, plane, out, files) for number in zone.takes(tile)]
         for top, rows in strips((zone.tile_px, zone.tile_px)):
-            _strip_2(zone, takes, view(zone, plane, west=west, north=north - 10 * top, shape=(rows, zone.tile_px)))
+            strip_2(zone, takes, view(zone, plane, west=west, north=north - 10 * top, shape=(rows, zone.tile_px)))
     for take in takes:
         items.write_sentinel_2(zone, tile, take.facts, counts=take.counts, edge_m=take.edge_m, out=out)
 
@@ -145,7 +145,8 @@ def _band(zone: Zone, tile: str, folder: Path, name: str) -> Raster:
     return Raster(path, shape, transform=transform, epsg=zone.epsg, dtype=dtype, block_px=zone.block_px)
 
 
-def _strip_2(zone: Zone, takes: list[Take], seen: View) -> None:
+def strip_2(zone: Zone, takes: list[Take], seen: View) -> None:
+    """Append to all acquisitions of a tile what they show of a window."""
     base, found = ground10(seen, zone.seed), events.marks(seen, zone.place, zone.seed)
     for take in takes:
         now, veil_ = events.struck(seen, found, take.facts.when), veil(take.sky, seen.at, zone.seed)
