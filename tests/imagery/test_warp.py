@@ -74,8 +74,9 @@ def test_every_centre_lies_within_a_hundredth_of_a_pixel_of_where_proj_puts_it(z
     to_zone = Transformer.from_crs(4326, source, always_xy=True)
     left, top = to_zone.transform(6 * zone - 183 + off_deg, lat)
     x, y = Nodes.of(np.array([[left, top]]), 10.0 * size, source, target).centres(0, size)
-    steps = 10.0 * (np.arange(size) + 0.5)
+    some = np.linspace(0, size - 1, 31).astype(int)
+    steps = 10.0 * (some + 0.5)
     true_x, true_y = Transformer.from_crs(source, target, always_xy=True).transform(
         *np.meshgrid(left + steps, top - steps)
     )
-    assert np.hypot(x - true_x, y - true_y).max() < 0.1
+    assert np.hypot(x[np.ix_(some, some)] - true_x, y[np.ix_(some, some)] - true_y).max() < 0.1

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 from numpy.typing import NDArray
 
 from landmark.base.archive import Acquisition
 from landmark.base.outcomes import left_out
 from landmark.base.profiles import Mask, Sensor
-from landmark.base.projection import LONLAT, projected
 from landmark.base.recipe import Recipe
+from landmark.draw.covering import Squares
 
 _UNSAID_CLOUD_PCT = 100.0
-_LATTICE_PX = 1e-3
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,8 @@ def choices(
     ordered = sorted(acquisitions, key=lambda one: one.id)
     # Cells anchored at rasters' own corners are for the rasters that lie on them.
     warped = {name: sensor.warped and recipe.grid == "utm" for name, sensor in sensors.items()}
-    eastwards = _Eastwards(cells)
-    covered = [_covered(eastwards, one, recipe.cell_m, warped=warped[one.sensor]) for one in ordered]
+    squares = Squares.of(cells, recipe.cell_m)
+    covered = [squares.covered(one, warped=warped[one.sensor]) for one in ordered]
     periods = [recipe.time.period_of(one.moment) for one in ordered]
     names = sorted(set(periods))
     acquisition = np.repeat(np.arange(len(ordered)), [len(found) for found in covered])
@@ -100,53 +99,6 @@ def choices(
         names=names,
         moments=np.array([int(one.moment.timestamp()) for one in ordered], dtype=np.int64),
     )
-
-
-class _Eastwards:
-    """The cells of each zone from west to east: no raster need look at a whole continent."""
-
-    def __init__(self, cells: pa.Table) -> None:
-        epsg, self._x, self._y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
-        order = np.lexsort((self._x, epsg))
-        zones, first = np.unique(epsg[order], return_index=True)
-        self._rows = dict(zip(zones.tolist(), np.split(order, first[1:]), strict=False))
-        self._edges = {zone: self._x[rows] for zone, rows in self._rows.items()}
-
-    def near(self, one: Acquisition) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Rows of the cells of its zone that begin between its left and right edge, and their left and top edges."""
-        if one.epsg not in self._rows:
-            return np.empty(0, np.int64), np.empty(0), np.empty(0)
-        left, right = one.origin[0], one.origin[0] + one.size_px[0] * one.pixel_m
-        west, east = np.searchsorted(self._edges[one.epsg], [left - one.pixel_m, right])
-        rows = self._rows[one.epsg][west:east]
-        return rows, self._x[rows], self._y[rows]
-
-
-def _covered(eastwards: _Eastwards, one: Acquisition, cell_m: float, *, warped: bool) -> NDArray[np.int64]:
-    """Rows of the cells inside the raster, on its pixels unless `warped`, with all corners inside the footprint."""
-    rows, x, y = eastwards.near(one)
-    (left, top), (width, height) = one.origin, one.size_px
-    col, row, size = (x - left) / one.pixel_m, (top - y) / one.pixel_m, cell_m / one.pixel_m
-    between = ~(_on_lattice(col) & _on_lattice(row))
-    inside = warped | ~between
-    for place, pixels in ((col, width), (row, height)):
-        # Between two pixels, interpolation needs one more.
-        first, count = np.where(between, np.floor(place + _LATTICE_PX), place), size + between
-        inside &= (first >= -_LATTICE_PX) & (first + count <= pixels + _LATTICE_PX)
-    rows, x, y = rows[inside], x[inside], y[inside]
-    if not len(rows):
-        return rows
-    # Publishers turn a raster's corners into degrees: its edges are straight in the raster's own CRS, not between them.
-    footprint = projected(one.footprint, LONLAT, one.epsg).buffer(one.pixel_m)
-    shapely.prepare(footprint)
-    within = np.ones(len(rows), dtype=bool)
-    for dx, dy in ((0, 0), (cell_m, 0), (0, cell_m), (cell_m, cell_m)):
-        within &= shapely.contains_xy(footprint, x + dx, y - dy)
-    return np.sort(rows[within])
-
-
-def _on_lattice(position: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.abs(position - np.rint(position)) < _LATTICE_PX
 
 
 def shortlist(of: Choices, sensor: Sensor, best_of: int, *, lone: bool = False) -> dict[str, NDArray[np.int64]]:
@@ -217,7 +169,8 @@ def choose(
 ) -> NDArray[np.int64]:
     """The best choice of a sensor per cell and slot: the clearest, then the nearest in time to what is `beside`.
 
-    Or the `nearest`, then the clearest.
+    Or the `nearest`, then the clearest. Among images near enough for a pair, those of the cell's own zone come before
+    others, which must be warped.
 
     Images whose mask was looked at and keeps the recipe's limits come first, then those that were not looked at, by
     what their items say of cloud (unsaid is all cloud), and those that break a limit last. With nothing beside, the
@@ -230,7 +183,8 @@ def choose(
     unseen = np.isnan(hidden)
     fails = (veiled > recipe.clouds.max_chip_pct) | (hidden - veiled > 100 - recipe.min_valid_pct)
     cloud = np.where(unseen, _said_cloud(of)[of.acquisition[mine]], hidden)
-    then = (away, cloud) if nearest else (cloud, away)
+    near = (away > recipe.max_pair_gap_days * _DAY_S, _foreign(of, mine), away)
+    then = (*near, cloud) if nearest else (cloud, *near)
     return np.sort(mine[_least(keys, unseen + 2 * fails, *then, of.acquisition[mine])])
 
 
@@ -257,6 +211,12 @@ def _anchors(
         at = np.minimum(np.searchsorted(others, keys), len(others) - 1)
         anchors = np.where(others[at] == keys, of.moments[of.acquisition[beside[first[at]]]], anchors)
     return anchors
+
+
+def _foreign(of: Choices, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether an image lies in another zone than the cell."""
+    images = np.array([one.epsg for one in of.acquisitions], dtype=np.int64)
+    return np.asarray(images[of.acquisition[rows]] != of.cells["epsg"].to_numpy()[of.cell[rows]])
 
 
 def kept_clear(looked: Seen, chosen: NDArray[np.int64], recipe: Recipe) -> NDArray[np.bool_]:

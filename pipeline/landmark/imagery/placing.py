@@ -12,6 +12,8 @@ from landmark.io.raster import Header
 
 _LATTICE_PX = 1e-3
 _FAR_PX = 1e9
+# By so much less than half a pixel of the raster can half a pixel of a chip be, so far from its meridian.
+_SCALE_PX = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,12 @@ def in_own_zone(grid: Grid, corners: NDArray[np.float64], *, warped: bool) -> Pl
 
 
 def in_other_zone(grid: Grid, nodes: Nodes) -> Places:
-    """Chips of another CRS: all pixels that they lie on, and those that interpolation needs."""
+    """Chips of another CRS: between the centres of the pixels they lie on lie all of their own."""
     rows, cols = grid.position(nodes.x, nodes.y)
     # What lies beyond the horizon of the projection is infinitely far.
-    edges = np.clip(np.stack([rows, cols], axis=1).reshape(len(rows), 2, -1) - 0.5, -_FAR_PX, _FAR_PX)
-    first, end = np.floor(edges.min(axis=2)).astype(np.int64), np.floor(edges.max(axis=2)).astype(np.int64) + 2
+    edges = np.clip(np.stack([rows, cols], axis=1).reshape(len(rows), 2, -1), -_FAR_PX, _FAR_PX)
+    first = np.floor(edges.min(axis=2) - _SCALE_PX).astype(np.int64)
+    end = np.ceil(edges.max(axis=2) + _SCALE_PX).astype(np.int64)
     refused = _outside(grid, first, end)
     size = int(np.delete(end - first, list(refused), axis=0).max(initial=grid.size))
     # One size for all, so at the raster's far edges a window begins earlier.

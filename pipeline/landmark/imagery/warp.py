@@ -56,11 +56,11 @@ class Warp:
     def around(self, window: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """The four neighbours of every pixel of the chip."""
         flat = window.ravel()
-        return [flat[step:].take(self.first) for step in (0, 1, self.width, self.width + 1)]
+        return [flat[step:].take(self.first, mode="clip") for step in (0, 1, self.width, self.width + 1)]
 
     def nearest(self, window: NDArray[Any]) -> NDArray[Any]:
         """What holds at each pixel of the chip: codes have no means."""
-        return window.ravel().take(self.inside)
+        return window.ravel().take(self.inside, mode="clip")
 
 
 def _shares(down: Any, right: Any) -> Sequence[Any]:

@@ -19,7 +19,7 @@ from landmark.io.source import Forbidden, Unreadable
 _THREADS = 16
 # What one request may bring, and what may lie unused between two blocks of it.
 _RANGE_BYTES = 2**22
-_GAP_BYTES = 256
+_GAP_BYTES = 16
 # No file is larger, and no system counts much further.
 _LARGEST_BYTES = 2**62
 
