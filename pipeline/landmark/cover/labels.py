@@ -22,8 +22,9 @@ from landmark.cover.marks import marks_at
 from landmark.cover.points import Points
 from landmark.io.access import OPEN, Access
 
-# Cells measured in one read: about 12 km, a window of a few million label pixels at 10 m.
-_BATCH_CELLS = 10
+# Pixels along each side of what is measured in one read, by how a source's exports are put together: the probabilities
+# of all classes take some hundred bytes a pixel.
+_BATCH_PX = {"mode": 1920, "probability": 1200}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def cover_units(
     events: Sequence[Event] | None = None,
 ) -> Iterator[CoverUnit]:
     """Cut a CELLS table into batches of neighbours, each with the label maps and events that meet it."""
-    span = _BATCH_CELLS * cell_m
+    batch_px = min((_BATCH_PX[source.composite] for source in sources), default=_BATCH_PX["mode"])
+    span = max(batch_px // patch_px, 1) * cell_m
     keys = [
         cells["epsg"].to_numpy(),
         *(np.floor(cells[axis].to_numpy() / span).astype(np.int64) for axis in ("y", "x")),

@@ -101,10 +101,11 @@ class _Window:
             under[numbers] = True
         return under[:-1].reshape(self._height, self._width)
 
-    def _numbers(self) -> Iterator[NDArray[np.int64]]:
+    def _numbers(self) -> Iterator[NDArray[Any]]:
         """Per rectangle the pixel of the window that each point lies in, counted row by row."""
+        whole = np.int32 if self._height * self._width < 2**31 else np.int64
         for rows, cols in zip(self._rows, self._cols, strict=True):
-            yield (rows - self._top) * np.int64(self._width) + (cols - self._left)
+            yield (rows - self._top) * whole(self._width) + (cols - self._left)
 
 
 def _inside(rows: Pixels, cols: Pixels, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
