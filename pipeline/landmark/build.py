@@ -168,3 +168,5 @@ def _carry_out(planned: Planned, setting: Setting, request: Request, map_units: 
     for unit, result in map_units(carry_out, units(pending, planned, setting, staging)):
         total += give_up(unit, "worker_lost", result.detail) if isinstance(result, Lost) else result
         request.progress("build", total.all, pending.num_rows, total)
+    for route, rasters in sorted(total.routes.items()):
+        log.info("%d rasters read %s", rasters, route)

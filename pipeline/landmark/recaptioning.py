@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -257,11 +258,13 @@ def _tasks(
 ) -> Iterator[Rewording]:
     wording, cover_rows = wording_of(planned, setting), rows_by_cell(planned.cover)
     plan = planned.plan.sort_by([(name, "ascending") for name in ("sensor", "split", "shard")])
-    keys = list(zip(*(plan[name].to_pylist() for name in ("sensor", "split", "shard")), strict=True))
-    stretch = {keys[start]: (start, end) for start, end in runs(keys)}
+    keys = [plan[name] for name in ("sensor", "split", "shard")]
+    edges = runs(*keys)
+    first = zip(*(key.take(pa.array(edges[:-1])).to_pylist() for key in keys), strict=True)
+    stretch = dict(zip(first, pairwise(edges.tolist()), strict=True))
     for shard in shards:
-        start, end = stretch[shard.sensor, shard.split, shard.k]
-        rows = _ground(plan.slice(start, end - start))
+        # A slice would take the whole plan along to the worker.
+        rows = _ground(plan.take(pa.array(range(*stretch[shard.sensor, shard.split, shard.k]))))
         touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
         cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
         schema = shard_schema(setting.sensors[shard.sensor], setting.recipe.patch_px)

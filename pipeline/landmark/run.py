@@ -1,7 +1,6 @@
 """Runs one function over many units, here or on a Dask cluster. The only owner of a Dask client."""
 
 import logging
-import os
 import re
 import signal
 import threading
@@ -12,6 +11,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from landmark.base.errors import SchedulerLost, SchedulerUnreachable
+from landmark.io.budget import share_with
 
 U = TypeVar("U")
 R = TypeVar("R")
@@ -35,12 +35,6 @@ class Where:
 
     workers: int = 0
     scheduler: str | None = None
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +146,28 @@ def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[t
         raise SchedulerLost("the Dask scheduler went away; run the same command again to resume") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Sharing:
+    """A function that leaves the other processes their part of cores and hosts."""
+
+    fn: Callable[[Any], Any]
+    processes: int
+
+    def __call__(self, unit: Any) -> Any:
+        share_with(self.processes)
+        return self.fn(unit)
+
+
 def _in_flight(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
     from distributed import KilledWorker, as_completed
 
-    waiting, ended = iter(units), as_completed(loop=client.loop)
+    waiting, ended, task = iter(units), as_completed(loop=client.loop), _Sharing(fn, len(client.nthreads()))
     unit_of: dict[str, U] = {}
     suspects: list[U] = []
 
     def submit() -> None:
         for unit in islice(waiting, 1):
-            future = client.submit(fn, unit, pure=False)
+            future = client.submit(task, unit, pure=False)
             unit_of[future.key] = unit
             ended.add(future)
 
@@ -178,6 +184,6 @@ def _in_flight(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterato
     # A dying worker also takes the blame for what else it held: only a unit that kills it alone is lost.
     for unit in suspects:
         try:
-            yield unit, client.submit(fn, unit, pure=False).result()
+            yield unit, client.submit(task, unit, pure=False).result()
         except KilledWorker:
             yield unit, Lost("its worker died each time it was tried")

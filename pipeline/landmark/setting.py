@@ -54,7 +54,9 @@ class Setting:
         if self.event_types is not None:
             models += [self.event_types, *self.event_sources]
         limits = [dict(self.meaning.thresholds), self.meaning.min_agreement_pct]
-        return digest([[model.model_dump(mode="json") for model in models], *limits])
+        # How fast hosts are asked shapes nothing.
+        said = [model.model_dump(mode="json", exclude={"budget"}) for model in models]
+        return digest([said, *limits])
 
     @property
     def sources(self) -> list[Crosswalk | EventSource | Places]:
@@ -69,7 +71,7 @@ class Setting:
     @property
     def access(self) -> Access:
         """How the provider's hrefs are read."""
-        return Access(self.provider.signing)
+        return Access(self.provider.signing, self.provider.budget)
 
     def licences(self, sensor: str) -> tuple[str, ...]:
         """Licences a sample of a sensor inherits."""

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,9 @@ def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Stagin
     acquisitions, wording, tries = planned.lock.read_acquisitions(), wording_of(planned, setting), staging.tries()
     cover_rows = rows_by_cell(planned.cover)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
-    names = ordered["acquisition"].to_pylist()
-    for start, end in runs(names):
-        rows, one = ordered.slice(start, end - start), acquisitions[names[start]]
+    for start, end in pairwise(runs(ordered["acquisition"]).tolist()):
+        # A slice would take the whole plan along to the worker.
+        rows, one = ordered.take(pa.array(range(start, end))), acquisitions[ordered["acquisition"][start].as_py()]
         touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
         cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
         yield Unit(_cut(one, rows, setting), rows, cover, wording, staging.path(one.id, tries[one.id]))
@@ -53,8 +54,9 @@ def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Stagin
 
 def rows_by_cell(cover: pa.Table) -> dict[str, NDArray[np.int64]]:
     """Row numbers of each cell of a cover table, which is sorted by cell."""
-    cells = cover["cell"].to_pylist()
-    return {cells[start]: np.arange(start, end) for start, end in runs(cells)}
+    edges = runs(cover["cell"])
+    cells = cover["cell"].take(pa.array(edges[:-1])).to_pylist()
+    return {cell: np.arange(start, end) for cell, (start, end) in zip(cells, pairwise(edges.tolist()), strict=True)}
 
 
 def _cut(one: Acquisition, rows: pa.Table, setting: Setting) -> Cut:
@@ -71,6 +73,7 @@ def _cut(one: Acquisition, rows: pa.Table, setting: Setting) -> Cut:
         resolution_m=recipe.resolution_m,
         max_chip_pct=recipe.clouds.max_chip_pct,
         min_valid_pct=recipe.min_valid_pct,
+        epsgs=tuple(rows["epsg"].to_pylist()),
     )
 
 
@@ -81,7 +84,8 @@ def carry_out(unit: Unit) -> Tally:
     """
     schema = staging_schema(unit.cut.sensor, unit.cut.patch_px)
     try:
-        return tally(write_staging(unit.target, _samples(unit), schema))
+        routes = Counter[str]()
+        return tally(write_staging(unit.target, _samples(unit, routes), schema), routes)
     except (OSError, LandmarkError):
         raise
     except Exception as error:
@@ -96,18 +100,18 @@ def give_up(unit: Unit, reason: str, detail: str) -> Tally:
     return tally(write_staging(unit.target, rows, schema))
 
 
-def tally(outcomes: list[Outcome | None]) -> Tally:
+def tally(outcomes: list[Outcome | None], routes: Counter[str] | None = None) -> Tally:
     """Count outcomes; None is a written sample."""
     lost = [outcome for outcome in outcomes if outcome is not None]
     dropped = Counter(outcome.reason for outcome in lost if outcome.final)
     failed = Counter(outcome.reason for outcome in lost if not outcome.final)
-    return Tally(len(outcomes) - len(lost), dropped, failed)
+    return Tally(len(outcomes) - len(lost), dropped, failed, routes or Counter())
 
 
-def _samples(unit: Unit) -> Iterator[dict[str, Any] | Outcome]:
+def _samples(unit: Unit, routes: Counter[str]) -> Iterator[dict[str, Any] | Outcome]:
     facts = unit.wording.facts(unit.cover)
     planned = {row["id"]: row for row in unit.rows.to_pylist()}
-    for result in cut(unit.cut):
+    for result in cut(unit.cut, routes):
         if isinstance(result, Outcome):
             yield result
         else:

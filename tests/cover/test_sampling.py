@@ -16,9 +16,23 @@ from rasterio.transform import Affine
 from landmark.base.errors import InputError
 from landmark.base.projection import transformer
 from landmark.cover import Source
-from landmark.cover.sampling import Points, codes_at
+from landmark.cover.points import Points
 from tests.base.parts import cell_table, examples
-from tests.cover.maps import CORINE, DYNAMIC, LEFT, TOP, WORLDCOVER, counts, covered, export, maps, polygons, raster
+from tests.cover.maps import (
+    CORINE,
+    DYNAMIC,
+    LEFT,
+    TOP,
+    WORLDCOVER,
+    codes_at,
+    counts,
+    covered,
+    each_alone,
+    export,
+    maps,
+    polygons,
+    raster,
+)
 
 CODES = sorted(CORINE.classes)
 ONE = cell_table(32632, [(LEFT, TOP)], cell_m=120)
@@ -55,7 +69,7 @@ def test_polygons_equal_a_direct_look_point_by_point(tmp_path_factory, seed):
     path = polygons(tmp_path_factory.mktemp("clc") / "clc2018.gpkg", shapes, [str(code) for code in codes])
     x, y = chance.uniform(LEFT, LEFT + 1200, 3000), chance.uniform(TOP - 1200, TOP, 3000)
     (label,) = maps(CORINE, path)
-    assert (codes_at(label, CORINE, Points(32632, x, y)) == naive(shapes, codes, x, y)).all()
+    assert (codes_at(label, CORINE, each_alone(32632, x, y)) == naive(shapes, codes, x, y)).all()
 
 
 @pytest.mark.parametrize("ending", ["gpkg", "shp", "parquet", "geojson"])
@@ -63,10 +77,11 @@ def test_every_format_of_polygons_says_the_same(tmp_path, ending):
     shapes, codes = blobs(1), [111 + number for number in (0, 1, 10, 11, 12, 13, 20, 21, 22, 31, 100, 101)]
     degrees = geopandas.GeoSeries(shapes, crs=32632).to_crs(4326) if ending == "geojson" else shapes
     path = polygons(tmp_path / f"CLC2018.{ending}", list(degrees), codes, crs=4326 if ending == "geojson" else 32632)
-    x, y = (axis.ravel() for axis in np.meshgrid(LEFT + 5 + 10 * np.arange(120), TOP - 5 - 10 * np.arange(120)))
+    axes = LEFT + 5 + 10 * np.arange(120), TOP - 5 - 10 * np.arange(120)
+    x, y = (axis.ravel() for axis in np.meshgrid(*axes))
     (label,) = maps(CORINE, path)
     assert label.vintage.start.year == 2018 and label.local and label.recorded_href == path.name
-    found = codes_at(label, CORINE, Points(32632, x, y))
+    found = codes_at(label, CORINE, Points(32632, *(axis[None] for axis in axes)))
     assert (found == naive(shapes, codes, x, y)).mean() > (0.999 if ending == "geojson" else 0.9999)
     assert len(set(found)) > 5
 
@@ -98,7 +113,7 @@ def test_a_polygon_without_a_code_is_no_data_and_a_point_on_an_edge_has_a_class(
     ]
     (label,) = maps(CORINE, polygons(tmp_path / "clc2018.gpkg", shapes, ["311", "512", None]))
     x = np.array([LEFT + 5, LEFT + 9, LEFT + 15])
-    assert codes_at(label, CORINE, Points(32632, x, np.full(3, TOP - 5))).tolist() == [311, 512, -1]
+    assert codes_at(label, CORINE, each_alone(32632, x, np.full(3, TOP - 5))).tolist() == [311, 512, -1]
 
 
 def test_the_real_polygons_equal_the_real_raster_on_every_valid_pixel(real):
@@ -112,7 +127,7 @@ def test_the_real_polygons_equal_the_real_raster_on_every_valid_pixel(real):
     # EPSG:3042 is northing before easting: its coordinates in the order of the file are those of EPSG:25830.
     assert CRS.from_wkt(wkt).axis_info[0].direction == "north"
     turned = Transformer.from_crs(CRS.from_wkt(wkt), 25830, always_xy=True).transform(x, y)
-    found = codes_at(label, CORINE, Points(25830, *turned))
+    found = codes_at(label, CORINE, each_alone(25830, *turned))
     assert len(found) == 353_130 and (found == values[rows, cols]).all()
     assert Counter(found.tolist()) == {int(code): count for code, count in expected.items()}
 
@@ -120,10 +135,11 @@ def test_the_real_polygons_equal_the_real_raster_on_every_valid_pixel(real):
 def test_the_real_raster_sampled_at_its_own_centres_is_itself(real):
     with rasterio.open(real / "landcover/clc.tif") as data:
         values, transform = data.read(1).astype(np.int64), data.transform
-    rows, cols = np.indices(values.shape).reshape(2, -1)
-    x, y = transform @ (cols + 0.5, rows + 0.5)
+    (x, _), (_, y) = (
+        transform @ (place, place) for place in (np.arange(values.shape[1]) + 0.5, np.arange(values.shape[0]) + 0.5)
+    )
     (label,) = maps(CORINE, real / "landcover/clc.tif", year=2018)
-    found = codes_at(label, CORINE, Points(25830, x, y))
+    found = codes_at(label, CORINE, Points(25830, x[None], y[None]))
     assert (found == np.where(values == 4294967295, -1, values).ravel()).all()
 
 
@@ -145,8 +161,9 @@ def test_a_map_in_ed50_lands_where_pyproj_puts_it_and_not_where_its_numbers_read
         ground = shapely.box(left, top - 4000, left + 4000, top)
         path = polygons(tmp_path / "clc2018.gpkg", [lake, ground], ["512", "311"], crs=23033)
     (label,) = maps(CORINE, path)
-    x, y = np.meshgrid(np.arange(left + 1700, left + 2400), np.arange(top - 2400, top - 1700))
-    found = codes_at(label, CORINE, Points(32633, x.ravel(), y.ravel())).reshape(x.shape)
+    axes = np.arange(left + 1700, left + 2400), np.arange(top - 2400, top - 1700)
+    x, y = np.meshgrid(*axes)
+    found = codes_at(label, CORINE, Points(32633, *(axis[None] for axis in axes))).reshape(x.shape)
     seen = np.array([x[found == 512].mean(), y[found == 512].mean()])
     exact = np.array(Transformer.from_crs(ED50, 32633, always_xy=True).transform(left + 2050, top - 2050))
     assert np.hypot(*(seen - exact)) < 3
@@ -264,7 +281,7 @@ def test_polygons_have_no_probabilities(tmp_path):
 
 
 def test_points_are_handed_out_in_the_crs_asked_for_each_time():
-    points = Points(32632, np.array([LEFT]), np.array([TOP]))
+    points = each_alone(32632, np.array([LEFT]), np.array([TOP]))
     for epsg in (4326, 32632, 4326, 3035):
         x, y = points.within(CRS.from_epsg(epsg))
         assert (x[0], y[0]) == pytest.approx(transformer(32632, epsg).transform(LEFT, TOP))

@@ -152,7 +152,7 @@ def test_the_gaps_found_are_those_of_a_brute_force(corners, data):
         for i, j in combinations(range(len(corners)), 2)
         if group[i] != group[j] and outlines[i].distance(outlines[j]) < buffer_m
     }
-    found = list(gaps_below(cells, group, buffer_m=buffer_m, cell_m=1200))
+    found = list(zip(*gaps_below(cells, group, buffer_m=buffer_m, cell_m=1200), strict=True))
     assert {frozenset((i, j)): round(gap, 6) for i, j, gap in found} == expected and len(found) == len(expected)
     every = [outlines[i].distance(outlines[j]) for i, j in combinations(range(len(corners)), 2) if group[i] != group[j]]
     assert closest_m(cells, group, cell_m=1200) == (pytest.approx(min(every)) if every else None)

@@ -107,7 +107,8 @@ def test_tokens_that_are_never_of_use_are_given_up(stored, tokens):
     assert len(served.asked) == 2
 
 
-def test_a_token_that_ends_between_two_blocks_is_renewed_and_the_band_is_whole(stored, tokens):
+def test_a_token_that_ends_between_two_blocks_is_renewed_and_the_band_is_whole(stored, tokens, monkeypatch):
+    monkeypatch.setattr("landmark.io.raster._AHEAD_BYTES", 1)
     served = tokens(lambda number: 6 if number == 0 else HOUR)
     refused = stored.refusals()
     with opened(HREF, SIGNED) as raster:
@@ -122,8 +123,9 @@ def test_a_token_that_ends_between_two_blocks_is_renewed_and_the_band_is_whole(s
 
 
 def test_where_the_next_token_is_refused_too_the_raster_is_given_up_and_no_log_holds_a_piece_of_either(
-    stored, tokens, caplog
+    stored, tokens, monkeypatch, caplog
 ):
+    monkeypatch.setattr("landmark.io.raster._AHEAD_BYTES", 1)
     served = tokens(lambda number: 6 if number == 0 else -5)
     caplog.set_level(logging.DEBUG, "rasterio")
     with pytest.raises(Forbidden, match="the archive answers 403"), opened(HREF, SIGNED) as raster:

@@ -9,10 +9,10 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from landmark.io.raster import Raster, Unread, opened
+from landmark.io.raster import Unread, opened
 from landmark.io.source import Unreadable
 from tests.base.parts import examples
-from tests.io.rasters import Watched, noise, spoil, write_raster
+from tests.io.rasters import noise, spoil, watched, write_raster
 
 LAYOUTS = [
     ("tiles of 16", {"blockxsize": 16, "blockysize": 16}),
@@ -78,41 +78,50 @@ def test_chips_equal_a_nearest_warp_onto_each_chip(tmp_path, cutting):
 def test_every_block_is_read_once_and_none_that_no_chip_touches(tmp_path, layout, cutting):
     shape, size, corners = cutting
     path = write_raster(tmp_path / "a.tif", noise(shape, "uint16"), **layout)
-    with rasterio.open(path) as data:
-        watched, (high, wide) = Watched(data), data.block_shapes[0]
-        list(Raster(watched).chips(corners, size))
-        reads = np.zeros(shape, dtype=int)
-        for window in watched.windows:
-            reads[window.row_off : window.row_off + window.height, window.col_off : window.col_off + window.width] += 1
-    touched = np.zeros(shape, dtype=int)
-    for row, col in corners:
-        last_row, last_col = (row + size - 1) // high, (col + size - 1) // wide
-        touched[row // high * high : (last_row + 1) * high, col // wide * wide : (last_col + 1) * wide] = 1
-    assert np.array_equal(reads, touched)
+    with watched(path) as seen:
+        list(seen.raster.chips(corners, size))
+    read = [block for request in seen.requests for block in request]
+    touched = {(row // high, col // wide) for high, wide in [seen.block] for row, col in _pixels(corners, size)}
+    assert sorted(read) == sorted(touched)
 
 
-def test_neighbouring_blocks_of_a_strip_are_one_read_and_a_gap_makes_two(tmp_path):
-    path = write_raster(tmp_path / "a.tif", noise((64, 64 * 6), "uint16"))
-    with rasterio.open(path) as data:
-        watched = Watched(data)
-        list(Raster(watched).chips([(0, 10), (0, 100), (0, 330)], 50))
-    assert [(window.col_off, window.width) for window in watched.windows] == [(0, 192), (320, 64)]
+def _pixels(corners, size):
+    """Every pixel of some squares."""
+    return {(row + down, col + right) for row, col in corners for down in range(size) for right in range(size)}
 
 
-def test_a_chip_is_handed_over_before_a_strip_below_it_is_read(tmp_path):
-    path = write_raster(tmp_path / "a.tif", noise((256, 64), "uint16"))
-    with rasterio.open(path) as data:
-        watched = Watched(data)
-        chips = Raster(watched).chips([(0, 0), (60, 0), (192, 0)], 20)
-        strips = [max(window.row_off for window in watched.windows) // 64 for _ in chips]
-    assert strips == [0, 1, 3]
+@pytest.mark.parametrize("layout", [{}, {"ENDIANNESS": "BIG"}], ids=["by ranges", "by GDAL"])
+def test_neighbouring_blocks_of_a_strip_are_one_read_and_a_gap_makes_two(tmp_path, layout):
+    path = write_raster(tmp_path / "a.tif", noise((64, 64 * 6), "uint16"), **layout)
+    with watched(path) as seen:
+        list(seen.raster.chips([(0, 10), (0, 100), (0, 330)], 50))
+    assert sorted(seen.requests) == [[(0, 0), (0, 1), (0, 2)], [(0, 5)]]
+
+
+@pytest.mark.parametrize("layout", [{}, {"ENDIANNESS": "BIG"}], ids=["by ranges", "by GDAL"])
+def test_no_strip_is_asked_for_earlier_than_one_ahead_of_the_chips_taken(tmp_path, monkeypatch, layout):
+    monkeypatch.setattr("landmark.io.raster._AHEAD_BYTES", 1)
+    path = write_raster(tmp_path / "a.tif", noise((512, 64), "uint16"), **layout)
+    corners = [(row, 0) for row in range(0, 512, 64)]
+    with watched(path) as seen:
+        for number, _ in enumerate(seen.raster.chips(corners, 20)):
+            assert max(row for request in seen.requests for row, _ in request) <= number + 1
+    assert len(seen.requests) == 8
 
 
 def test_no_corner_gives_no_chip_and_no_read(tmp_path):
     path = write_raster(tmp_path / "a.tif", noise((64, 64), "uint16"))
-    with rasterio.open(path) as data:
-        watched = Watched(data)
-        assert list(Raster(watched).chips([], 20)) == [] and watched.windows == []
+    with watched(path) as seen:
+        assert list(seen.raster.chips([], 20)) == [] and seen.requests == []
+
+
+def test_chips_that_nobody_takes_leave_nothing_to_be_fetched(tmp_path):
+    path = write_raster(tmp_path / "a.tif", noise((64 * 40, 64), "uint16"))
+    with watched(path) as seen:
+        chips = seen.raster.chips([(row * 64, 0) for row in range(40)], 20)
+        next(chips)
+        chips.close()
+    assert len(seen.requests) < 40
 
 
 @given(st.integers(0, 3), st.integers(0, 3), cuttings())
@@ -151,6 +160,17 @@ def test_a_spoiled_block_refuses_a_window_over_it_and_no_other(tmp_path):
         assert np.array_equal(raster.window(3, 5, 60, 100), pixels[3:63, 5:105])
         with pytest.raises(Unreadable):
             raster.window(60, 60, 10, 10)
+
+
+@pytest.mark.parametrize("options", [{}, {"nodata": 7}, {"nodata": 0}, {"nodata": 7, "ENDIANNESS": "BIG"}])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_a_window_masks_what_rasterio_masks(tmp_path, dtype, options):
+    pixels = np.random.default_rng(2).integers(0, 9, (150, 200)).astype(dtype)
+    path = write_raster(tmp_path / "a.tif", pixels, **options)
+    with opened(str(path)) as raster, rasterio.open(path) as data:
+        found, expected = raster.window(30, 50, 90, 140), data.read(1, window=Window(50, 30, 140, 90), masked=True)
+    assert np.array_equal(found.data, expected.data) and found.dtype == expected.dtype
+    assert np.array_equal(np.ma.getmaskarray(found), np.ma.getmaskarray(expected))
 
 
 def broken(path, kind):

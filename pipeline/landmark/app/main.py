@@ -9,6 +9,7 @@ import typer
 
 import landmark
 from landmark.app import (
+    bench,
     build,
     check,
     evaluate,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("build")(build.build)
 app.command("check")(check.check)
+app.command("bench")(bench.bench)
 app.command("plan")(plan.plan)
 app.command("explain")(explain.explain)
 app.command("recaption")(recaption.recaption)

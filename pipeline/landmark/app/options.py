@@ -57,6 +57,6 @@ def folder(out: Path | None, of: Recipe) -> Path:
 
 def processes(workers: int | None) -> int:
     """Processes asked for, by default one a core this process may use."""
-    from landmark.run import cores
+    from landmark.io.budget import cores
 
     return cores() if workers is None else workers

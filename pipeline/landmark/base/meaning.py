@@ -6,19 +6,18 @@ over that table, so that a changed threshold or crosswalk reads no raster again.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from landmark.base.counted import Counted, counted
 from landmark.base.errors import InputError
 from landmark.base.events import EventTypes
 from landmark.base.files import find, load
 from landmark.base.ground import Ground, Happenings
 from landmark.base.recipe import Recipe
-from landmark.base.schemas import runs
 from landmark.base.taxonomy import Crosswalk, Taxonomy
 
 
@@ -64,31 +63,14 @@ class Meaning:
         """Names of the sources, in order of precedence."""
         return tuple(crosswalk.name for crosswalk in self.crosswalks)
 
-    def fold(self, cover: pa.Table) -> dict[tuple[str, str], Fractions]:
+    def fold(self, cover: pa.Table) -> Mapping[tuple[str, str], Fractions]:
         """What the labels say, per (cell, period) of a cover table.
 
         At a pixel the first source with a class wins. A source's agreement is the share of the pixels that it and
         another one class where both name the same class; a class's is the share of the pixels where the winner names
         it and another source that knows the class has one, where the first such other names it, too.
         """
-        if cover.num_rows == 0:
-            return {}
-        pixels, codes = cover["pixels"].to_numpy(), _matrix(cover["codes"])
-        editions = _matrix(cover["editions"])
-        target, winner, finer = self._winners(codes)
-        keys = list(zip(cover["cell"].to_pylist(), cover["period"].to_pylist(), strict=True))
-        grounds = self._grounds(keys, codes, target, winner, pixels)
-        return {
-            keys[start]: self._fractions(
-                target[:, start:end],
-                winner[start:end],
-                finer[start:end],
-                pixels[start:end],
-                editions[start],
-                grounds.get(keys[start][0], {}),
-            )
-            for start, end in runs(keys)
-        }
+        return Folded(self, cover) if cover.num_rows else {}
 
     def event_labels(self, said: Fractions, moment: dt.datetime) -> list[str]:
         """The classes an image of a moment carries because of events."""
@@ -97,104 +79,79 @@ class Meaning:
         facts = self.happenings.facts(said.grounds, moment, None, self.thresholds)
         return list(dict.fromkeys(fact.label for fact in facts if fact.label is not None))
 
-    def _grounds(
-        self,
-        keys: list[tuple[str, str]],
-        codes: NDArray[np.int32],
-        target: NDArray[np.int64],
-        winner: NDArray[np.int64],
-        pixels: NDArray[np.int64],
-    ) -> dict[str, dict[str, Ground]]:
-        """Per cell what events did, by the land cover of its first period that has any: what was there before."""
-        if self.happenings is None:
-            return {}
-        names = [*self.taxonomy.classes, None]
-        won = target[winner, np.arange(len(winner))]
-        first: dict[str, tuple[int, int]] = {}
-        for start, end in runs(keys):
-            cell = keys[start][0]
-            if cell not in first or ((won[slice(*first[cell])] < 0).all() and (won[start:end] >= 0).any()):
-                first[cell] = start, end
-        return {
-            cell: self.happenings.grounds(
-                codes[start:end, -1], [names[place] for place in won[start:end].tolist()], pixels[start:end]
-            )
-            for cell, (start, end) in first.items()
-        }
 
-    def _winners(self, codes: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
-        """Per row: each source's target class (source, row), -1 where none; the source that wins; its finer class."""
-        order = {key: place for place, key in enumerate(self.taxonomy.classes)}
-        # A recipe of events alone has no source: one that is silent stands for it.
-        target = np.full((max(1, len(self.crosswalks)), len(codes)), -1, dtype=np.int64)
-        for row, crosswalk in enumerate(self.crosswalks):
-            for code, entry in crosswalk.classes.items():
-                if entry.to is not None:
-                    target[row, codes[:, row] == code] = order[entry.to]
-        winner = (target >= 0).argmax(axis=0)
-        chosen = codes[np.arange(len(codes)), winner]
-        classed = target.max(axis=0) >= 0
-        finer = [
-            f"{self.crosswalks[source].name}/{self.crosswalks[source].classes[code].key}" if known else ""
-            for source, code, known in zip(winner.tolist(), chosen.tolist(), classed.tolist(), strict=True)
-        ]
-        return target, winner, finer
+class Folded(Mapping[tuple[str, str], Fractions]):
+    """What the labels say of the cells of a cover table, put into words as it is asked for."""
 
-    def _fractions(
-        self,
-        target: NDArray[np.int64],
-        winner: NDArray[np.int64],
-        finer: list[str],
-        pixels: NDArray[np.int64],
-        editions: NDArray[np.int32],
-        grounds: dict[str, Ground],
-    ) -> Fractions:
-        won = target[winner, np.arange(target.shape[1])]
-        classed = int(pixels[won >= 0].sum())
-        names = list(self.taxonomy.classes)
-        counts: dict[str, int] = {}
-        finer_counts: dict[str, int] = {}
-        for place, source_class, count in zip(won.tolist(), finer, pixels.tolist(), strict=True):
-            if place >= 0:
-                counts[names[place]] = counts.get(names[place], 0) + count
-                finer_counts[source_class] = finer_counts.get(source_class, 0) + count
-        fractions, confirmed = _shares(counts, classed), self._confirmed(target, winner, pixels)
+    def __init__(self, meaning: Meaning, cover: pa.Table) -> None:
+        self._meaning, self._keys = meaning, list(meaning.taxonomy.classes)
+        self._counted = it = counted(cover, meaning.crosswalks, self._keys)
+        starts = pa.array(it.edges[:-1])
+        cells, periods = (cover[name].take(starts).to_pylist() for name in ("cell", "period"))
+        self._place = {key: place for place, key in enumerate(zip(cells, periods, strict=True))}
+        thresholds = np.array([meaning.thresholds[key] for key in self._keys])
         # Compared in pixels, so that a share of exactly the threshold is not lost to rounding.
-        labels = tuple(
-            key
-            for key in fractions
-            if 100 * counts[key] >= self.thresholds[key] * classed
-            and 100 * confirmed.get(key, (0, 0))[0] >= self.min_agreement_pct * confirmed.get(key, (0, 0))[1]
-        )
+        self._reached = 100 * it.classes >= thresholds * it.classes.sum(axis=1, keepdims=True)
+        self._reached &= 100 * it.confirmed >= meaning.min_agreement_pct * it.heard
+        self._first = _first_with_land(cells, it) if meaning.happenings is not None else None
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._place)
+
+    def __getitem__(self, key: tuple[str, str]) -> Fractions:
+        place, it, sources = self._place[key], self._counted, self._meaning.sources
+        rows = slice(it.edges[place], it.edges[place + 1])
+        counts = {number: count for number, count in enumerate(it.classes[place].tolist()) if count}
+        finer: dict[str, int] = {}
+        for number, count in zip(it.finer[rows].tolist(), it.pixels[rows].tolist(), strict=True):
+            if number >= 0:
+                finer[it.names[number]] = finer.get(it.names[number], 0) + count
+        classed = sum(counts.values())
+        fractions = _shares({self._keys[number]: count for number, count in counts.items()}, classed)
+        reached = {self._keys[number] for number in counts if self._reached[place, number]}
+        heard = {self._keys[number]: number for number in counts if it.heard[place, number]}
         return Fractions(
-            labels,
+            tuple(key for key in fractions if key in reached),
             fractions,
-            _shares(finer_counts, classed),
-            100 * classed / int(pixels.sum()),
-            {name: _agreement(target, row, pixels) for row, name in enumerate(self.sources)},
-            {key: confirmed[key][0] / confirmed[key][1] for key in fractions if key in confirmed},
-            {name: number for name, number in zip(self.sources, editions.tolist(), strict=False) if number >= 0},
-            grounds,
+            _shares(finer, classed),
+            100 * classed / int(it.total[place]),
+            {
+                name: agreed / met if met else None
+                for name, agreed, met in zip(sources, it.agreed[place].tolist(), it.met[place].tolist(), strict=True)
+            },
+            {
+                key: int(it.confirmed[place, heard[key]]) / int(it.heard[place, heard[key]])
+                for key in fractions
+                if key in heard
+            },
+            {
+                name: edition
+                for name, edition in zip(sources, it.editions[place].tolist(), strict=False)
+                if edition >= 0
+            },
+            self._grounds(place),
         )
 
-    def _confirmed(
-        self, target: NDArray[np.int64], winner: NDArray[np.int64], pixels: NDArray[np.int64]
-    ) -> dict[str, tuple[int, int]]:
-        """Per class: the pixels where the first other source names it, too, of those where another has a class.
+    def _grounds(self, place: int) -> dict[str, Ground]:
+        """What events did to a cell, by the land cover of its first period that has any: what was there before."""
+        if self._first is None or self._meaning.happenings is None:
+            return {}
+        it, first, names = self._counted, self._first[place], [*self._keys, None]
+        rows = slice(it.edges[first], it.edges[first + 1])
+        land = [names[number] for number in it.won[rows].tolist()]
+        return self._meaning.happenings.grounds(it.codes[rows, -1], land, it.pixels[rows])
 
-        A source whose scheme has no such class is no witness of it.
-        """
-        at, names, counts = np.arange(target.shape[1]), list(self.taxonomy.classes), {}
-        won, others = target[winner, at], target.copy()
-        others[winner, at] = -1
-        for place in np.unique(won[won >= 0]).tolist():
-            knows = [any(entry.to == names[place] for entry in each.classes.values()) for each in self.crosswalks]
-            heard = np.where(np.array(knows)[:, None], others, -1)
-            first_other = heard[(heard >= 0).argmax(axis=0), at]
-            met = (won == place) & (first_other >= 0)
-            if met.any():
-                counts[names[place]] = int(pixels[met & (first_other == place)].sum()), int(pixels[met].sum())
-        return counts
+
+def _first_with_land(cells: list[str], it: Counted) -> list[int]:
+    """Per stretch the first stretch of its cell that has a class, else the first of all."""
+    classed, first = (it.classes.sum(axis=1) > 0).tolist(), dict[str, int]()
+    for place, cell in enumerate(cells):
+        if cell not in first or (classed[place] and not classed[first[cell]]):
+            first[cell] = place
+    return [first[cell] for cell in cells]
 
 
 def load_meaning(recipe: Recipe) -> Meaning:
@@ -249,22 +206,6 @@ def _crosswalk(name: str, taxonomy: Taxonomy) -> Crosswalk:
     return crosswalk
 
 
-def _matrix(column: pa.ChunkedArray) -> NDArray[np.int32]:
-    """A column of lists of one length, (row, place)."""
-    lists = column.combine_chunks()
-    flat: NDArray[np.int32] = lists.flatten().to_numpy()
-    return flat.reshape(len(lists), lists.type.list_size)
-
-
 def _shares(counts: dict[str, int], total: int) -> dict[str, float]:
     largest_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {key: count / total for key, count in largest_first}
-
-
-def _agreement(target: NDArray[np.int64], row: int, pixels: NDArray[np.int64]) -> float | None:
-    others = np.delete(target, row, axis=0)
-    met = (target[row] >= 0) & (others >= 0).any(axis=0)
-    if not met.any():
-        return None
-    first_other = others[(others >= 0).argmax(axis=0), np.arange(others.shape[1])]
-    return float(pixels[met & (first_other == target[row])].sum() / pixels[met].sum())

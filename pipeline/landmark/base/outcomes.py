@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import pyarrow as pa
@@ -74,11 +74,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How a unit went: samples written, and the others by reason."""
+    """How a unit went: samples written, and the others by reason; its rasters, by how they were read."""
 
     written: int
     dropped: Counter[str]
     failed: Counter[str]
+    routes: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def zero(cls) -> "Tally":
@@ -91,10 +92,22 @@ class Tally:
         return self.written + self.dropped.total() + self.failed.total()
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.written + other.written, self.dropped + other.dropped, self.failed + other.failed)
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
 def ledger_table(outcomes: Iterable[Outcome]) -> pa.Table:
     """Outcomes as rows of the ledger, in the order of their ids."""
-    ordered = sorted(outcomes, key=lambda one: (one.id, one.detail))
-    return pa.Table.from_pylist([{name: getattr(one, name) for name in LEDGER.names} for one in ordered], schema=LEDGER)
+    rows = [{name: getattr(one, name) for name in LEDGER.names} for one in outcomes]
+    return ledger([pa.Table.from_pylist(rows, schema=LEDGER)])
+
+
+def left_out(cells: pa.Array, reason: str, details: pa.Array | str = "") -> pa.Table:
+    """Rows of the ledger, stage `draw`, for cells that one reason keeps out of the plan: a continent has millions."""
+    said = {"id": cells, "acquisition": "", "stage": "draw", "reason": reason, "detail": details}
+    columns = {name: pa.repeat(one, len(cells)) if isinstance(one, str) else one for name, one in said.items()}
+    return pa.table(columns | {"final": pa.repeat(Reason[reason].final, len(cells))}, schema=LEDGER)
+
+
+def ledger(parts: Iterable[pa.Table]) -> pa.Table:
+    """Parts of a ledger as one, in the order of their ids."""
+    return pa.concat_tables([LEDGER.empty_table(), *parts]).sort_by([("id", "ascending"), ("detail", "ascending")])

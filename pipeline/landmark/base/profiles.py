@@ -106,6 +106,18 @@ class Mirror(Strict):
         return self
 
 
+class Budget(Strict):
+    """What one host may be asked, by all processes of a run together."""
+
+    in_flight: int = Field(32, ge=1, description="Requests at once")
+    per_second: float | None = Field(None, gt=0, description="Requests begun in a second; unsaid is no limit")
+
+    def share(self, processes: int) -> "Budget":
+        """What one of several processes may ask: its part of the rate, and at least one request at a time."""
+        rate = None if self.per_second is None else self.per_second / processes
+        return Budget(in_flight=max(1, self.in_flight // processes), per_second=rate)
+
+
 class Provider(Strict):
     """A catalogue's dialect."""
 
@@ -116,6 +128,7 @@ class Provider(Strict):
     sensors: dict[SensorName, Imagery]
     labels: dict[str, str] = Field(default_factory=dict, description="Label source → collection")
     mirror: Mirror | None = Field(None, description="Rewrites the hrefs of its items")
+    budget: Budget = Field(default_factory=Budget, description="What each host its files lie at may be asked")
 
     @model_validator(mode="after")
     def _one_thing_a_collection(self) -> "Provider":

@@ -4,11 +4,12 @@ Fixed: later work adds columns, renames none.
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterable
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from landmark.base.profiles import Sensor
 
@@ -226,7 +227,11 @@ def staging_schema(sensor: Sensor, patch_px: int) -> pa.Schema:
     return pa.schema([*fields, pa.field("outcome", pa.struct(list(LEDGER)))])
 
 
-def runs(column: Sequence[Any]) -> list[tuple[int, int]]:
-    """[start, end) of every stretch of equal neighbours in a column of a sorted table."""
-    changes = [place for place in range(1, len(column)) if column[place] != column[place - 1]]
-    return list(pairwise([0, *changes, len(column)])) if len(column) else []
+def runs(*columns: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Where stretches of rows that are equal in some columns of a sorted table begin, and where the last one ends."""
+    count = len(columns[0])
+    begins = np.arange(count) == 0
+    for column in columns:
+        differ = pc.not_equal(column.slice(1), column.slice(0, max(count - 1, 0)))
+        begins[1:] |= differ.to_numpy()
+    return np.append(np.flatnonzero(begins), count)

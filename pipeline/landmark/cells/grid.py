@@ -6,6 +6,7 @@ Within a zone the cells tile without gap or overlap; a cell belongs to the zone 
 import math
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from landmark.base.archive import Acquisition
 from landmark.base.projection import LONLAT, projected, transformer
 from landmark.base.schemas import CELLS
-from landmark.cells.majortom import majortom_names
+from landmark.cells.majortom import joined, majortom_names
 from landmark.cells.zones import zone_epsg, zone_of, zone_span
 
 _FALSE_NORTHING_M = 10_000_000
@@ -29,7 +30,7 @@ def utm_cells(region: BaseGeometry, *, cell_m: float, block_m: float) -> pa.Tabl
     """Cells whose centre lies in a region (EPSG:4326), as a CELLS table sorted by cell id."""
     shapely.prepare(region)
     tables = [_zone_cells(region, zone, south, cell_m, block_m) for zone in range(1, 61) for south in (False, True)]
-    return pa.concat_tables([CELLS.empty_table(), *tables]).sort_by("cell")
+    return pa.concat_tables([CELLS.empty_table(), *tables])
 
 
 def source_cells(
@@ -68,21 +69,31 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
         return CELLS.empty_table()
     epsg = zone_epsg(zone, south)
     outline = projected(shapely.segmentize(part, _EDGE_STEP_DEG), LONLAT, epsg)
+    # To turn a centre into degrees takes ten times as long as to see that it lies far outside.
+    near = shapely.make_valid(outline).simplify(cell_m / 2).buffer(cell_m, join_style="mitre")
+    shapely.prepare(near)
     left, bottom, right, top = outline.bounds
     equator = _FALSE_NORTHING_M if south else 0
-    cols = np.arange(math.floor(left / cell_m) - 1, math.ceil(right / cell_m) + 1)
-    rows = np.arange(math.floor((bottom - equator) / cell_m) - 1, math.ceil((top - equator) / cell_m) + 1)
-    col, row = (axis.ravel() for axis in np.meshgrid(cols, rows))
+    cols = range(math.floor(left / cell_m) - 1, math.ceil(right / cell_m) + 1)
+    rows = range(math.floor((bottom - equator) / cell_m) - 1, math.ceil((top - equator) / cell_m) + 1)
+    # In the order of the ids, which are text.
+    cols, rows = sorted(cols, key=lambda col: f"{col}_"), sorted(rows, key=lambda row: str(_outward(row, south)))
+    col, row = (axis.ravel() for axis in np.meshgrid(cols, rows, indexing="ij"))
     centre_x, centre_y = (col + 0.5) * cell_m, (row + 0.5) * cell_m + equator
-    centre_lon, centre_lat = transformer(epsg, LONLAT).transform(centre_x, centre_y)
-    mine = (zone_of(centre_lon, centre_lat) == zone) & ((row < 0) == south)
-    mine &= shapely.contains_xy(region, centre_lon, centre_lat)
-    col, row, lon, lat = col[mine], row[mine], centre_lon[mine], centre_lat[mine]
+    mine = np.flatnonzero(shapely.contains_xy(near, centre_x, centre_y))
+    lon, lat = transformer(epsg, LONLAT).transform(centre_x[mine], centre_y[mine])
+    inside = (zone_of(lon, lat) == zone) & ((row[mine] < 0) == south) & shapely.contains_xy(region, lon, lat)
+    mine, lon, lat = mine[inside], lon[inside], lat[inside]
+    col, row = col[mine], row[mine]
     prefix = f"{zone:02d}{'s' if south else 'n'}"
-    outward = -row - 1 if south else row
-    ids = [f"{prefix}_{c}_{r}" for c, r in zip(col.tolist(), outward.tolist(), strict=True)]
     x, y = col * cell_m, (row + 1) * cell_m + equator
-    return _table(ids, epsg, x, y, lon, lat, _blocks(prefix, (col + 0.5) * cell_m, (row + 0.5) * cell_m, block_m))
+    blocks = _blocks(prefix, (col + 0.5) * cell_m, (row + 0.5) * cell_m, block_m)
+    return _table(joined(prefix, col, _outward(row, south)), epsg, x, y, lon, lat, blocks)
+
+
+def _outward(row: Any, south: bool) -> Any:
+    """Rows counted from the equator, whichever half they lie in."""
+    return -row - 1 if south else row
 
 
 def _anchored_cells(one: Acquisition, region: BaseGeometry, cell_m: float, block_m: float) -> pa.Table:
@@ -95,24 +106,22 @@ def _anchored_cells(one: Acquisition, region: BaseGeometry, cell_m: float, block
     lon, lat = transformer(one.epsg, LONLAT).transform(x + cell_m / 2, y - cell_m / 2)
     inside = shapely.contains_xy(region, lon, lat)
     x, y, lon, lat = x[inside], y[inside], lon[inside], lat[inside]
-    corners = zip(np.rint(100 * x).astype(np.int64).tolist(), np.rint(100 * y).astype(np.int64).tolist(), strict=True)
-    ids = [f"{one.epsg}_{left_cm}_{top_cm}" for left_cm, top_cm in corners]
+    ids = joined(str(one.epsg), *(np.rint(100 * edge).astype(np.int64) for edge in (x, y)))
     return _table(ids, one.epsg, x, y, lon, lat, _blocks(str(one.epsg), x + cell_m / 2, y - cell_m / 2, block_m))
 
 
-def _blocks(prefix: str, x: NDArray[np.float64], y: NDArray[np.float64], block_m: float) -> list[str]:
-    col, row = np.floor(x / block_m).astype(np.int64), np.floor(y / block_m).astype(np.int64)
-    return [f"{prefix}_{c}_{r}" for c, r in zip(col.tolist(), row.tolist(), strict=True)]
+def _blocks(prefix: str, x: NDArray[np.float64], y: NDArray[np.float64], block_m: float) -> pa.Array:
+    return joined(prefix, *(np.floor(place / block_m).astype(np.int64) for place in (x, y)))
 
 
 def _table(
-    ids: list[str],
+    ids: pa.Array,
     epsg: int,
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     lon: NDArray[np.float64],
     lat: NDArray[np.float64],
-    blocks: list[str],
+    blocks: pa.Array,
 ) -> pa.Table:
     columns = [
         ids,

@@ -8,6 +8,8 @@ equal latitude are counted from the equator (U north, D south), each divided int
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _SPACING_KM = 10.0
@@ -15,14 +17,21 @@ _RADIUS_KM = 6378.137
 _ROWS = int(np.ceil(np.pi * _RADIUS_KM / _SPACING_KM))
 
 
-def majortom_names(lon: NDArray[np.floating[Any]], lat: NDArray[np.floating[Any]]) -> list[str]:
+def majortom_names(lon: NDArray[np.floating[Any]], lat: NDArray[np.floating[Any]]) -> pa.Array:
     """`<row>_<column>` of the grid cell that holds each point (degrees), e.g. `637U_59R`."""
     step = 180 / _ROWS
     row = np.floor(lat / step).astype(np.int64)
     columns = np.ceil(2 * np.pi * _RADIUS_KM * np.cos(np.radians(row * step)) / _SPACING_KM).astype(np.int64)
     col = np.floor(lon / (360 / columns)).astype(np.int64)
-    return [f"{_name(r, 'U', 'D')}_{_name(c, 'R', 'L')}" for r, c in zip(row.tolist(), col.tolist(), strict=True)]
+    return joined(_named(row, "U", "D"), _named(col, "R", "L"))
 
 
-def _name(number: int, positive: str, negative: str) -> str:
-    return f"{number}{positive}" if number >= 0 else f"{-number}{negative}"
+def joined(*parts: str | NDArray[np.int64] | pa.Array) -> pa.Array:
+    """Names put together of texts and numbers, an underscore between them; a continent has millions."""
+    texts = [part if isinstance(part, str) else pc.cast(pa.array(part), pa.string()) for part in parts]
+    return pc.binary_join_element_wise(*texts, "_")
+
+
+def _named(number: NDArray[np.int64], positive: str, negative: str) -> pa.Array:
+    letter = pc.if_else(pa.array(number >= 0), positive, negative)
+    return pc.binary_join_element_wise(pc.cast(pa.array(np.abs(number)), pa.string()), letter, "")

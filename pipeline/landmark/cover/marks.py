@@ -1,5 +1,6 @@
 """Which events hold at each pixel, as the number of a mark: the set of (event, part) whose ground it lies in."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,15 +12,17 @@ from shapely.geometry.base import BaseGeometry
 from landmark.base.events import Event
 from landmark.base.ground import Mark
 from landmark.base.projection import LONLAT
-from landmark.cover.sampling import Points
+from landmark.cover.points import Points
 
 _NOTHING: Mark = ()
 
 
 def marks_at(events: Sequence[Event], points: Points) -> tuple[NDArray[np.int64], list[Mark]]:
     """Per point a number into the list of marks, whose first is that of no event."""
+    number, marks = np.zeros(math.prod(points.shape), np.int64), [_NOTHING]
+    if not events:
+        return number, marks
     x, y = points.within(CRS.from_epsg(LONLAT))
-    number, marks = np.zeros(len(points), np.int64), [_NOTHING]
     for event in events:
         for part in event.parts:
             inside = _inside(part.shape, x, y)

@@ -17,7 +17,7 @@ from landmark.base.events import Event, EventType, Phase, phase_of
 from landmark.base.ground import Ground, Happenings
 from landmark.base.hashing import ranks
 from landmark.base.meaning import Fractions, Meaning
-from landmark.base.outcomes import Outcome
+from landmark.base.outcomes import left_out
 from landmark.base.recipe import Recipe
 from landmark.base.wanted import Around
 from landmark.draw.choosing import Choices, Seen, choose, clouded, kept_clear
@@ -165,21 +165,21 @@ def _ordered(cells: pa.Table, rows: Rows, purpose: str, seed: int) -> Rows:
     return rows[np.argsort(ranks(seed, f"around/{purpose}", names), kind="stable")]
 
 
-def cast(of: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]) -> Rows:
+def cast(of: Choices, looked: Seen, recipe: Recipe, lost: list[pa.Table]) -> Rows:
     """The choices to take, from those `around` offers: of each event and role as many cells as are wanted.
 
-    Told in `left_out`: cells under clouds, and affected ones that no image shows before the event.
+    Told in `lost`: cells under clouds, and affected ones that no image shows before the event.
     """
     wish = recipe.around_events
     assert wish is not None
-    best = partial(_best, of, looked, recipe, left_out)
+    best = partial(_best, of, looked, recipe, lost)
     role = np.array(ROLES)[of.slot % len(ROLES)]
     shown = best(np.isin(role, (AFFECTED, SPARED)))
     shown = _cut(of, shown, {AFFECTED: wish.affected, SPARED: wish.spared}, recipe)
     affected = shown[role[shown] == AFFECTED]
     before = best(_before(of, affected, np.flatnonzero(role == BEFORE)))
     if wish.before:
-        left_out += _unpaired(of, affected, before)
+        lost.append(_unpaired(of, affected, before))
     # Every event has its slots side by side, one for each role.
     seen = of.slot // len(ROLES) * len(of.acquisitions) + of.acquisition
     far = _cut(of, best((role == FAR) & np.isin(seen, seen[shown])), {FAR: wish.far}, recipe)
@@ -189,13 +189,13 @@ def cast(of: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]) -> 
     return np.asarray(taken[np.sort(first)])
 
 
-def _best(of: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome], among: NDArray[np.bool_]) -> Rows:
+def _best(of: Choices, looked: Seen, recipe: Recipe, lost: list[pa.Table], among: NDArray[np.bool_]) -> Rows:
     """The clear choice nearest to the event of each sensor, per cell and slot; Sentinel-1 nearest to Sentinel-2."""
     chosen = np.empty(0, dtype=np.int64)
     for sensor in sorted(recipe.sensors, reverse=True):
         chosen = np.concatenate([chosen, choose(of, sensor, looked, chosen, recipe, among=among, nearest=True)])
     kept = kept_clear(looked, chosen, recipe)
-    left_out += clouded(of, looked, chosen[~kept])
+    lost.append(clouded(of, looked, chosen[~kept]))
     return chosen[kept]
 
 
@@ -225,18 +225,19 @@ def _before(of: Choices, affected: Rows, offered: Rows) -> NDArray[np.bool_]:
     return among
 
 
-def _unpaired(of: Choices, affected: Rows, before: Rows) -> list[Outcome]:
+def _unpaired(of: Choices, affected: Rows, before: Rows) -> pa.Table:
     """Affected cells without an image of the same sensor before the event."""
-    told = []
+    cells, told = [affected[:0]], list[str]()
     for sensor in sorted({one.sensor for one in of.acquisitions}):
         mine = of.of(sensor)
+        shown = affected[np.isin(affected, mine)]
         # A cell's slots of one event lie side by side.
-        paired = of.keys(before[np.isin(before, mine)]) // len(ROLES)
-        for row in affected[np.isin(affected, mine)].tolist():
-            if of.keys(np.array([row]))[0] // len(ROLES) not in paired:
-                name, event = of.cells["cell"][of.cell[row]].as_py(), of.slots[of.slot[row]].rpartition("/")[0]
-                told.append(Outcome(name, "", "draw", "no_acquisition", f"{sensor} before {event}"))
-    return told
+        keys, paired = (of.keys(rows) // len(ROLES) for rows in (shown, before[np.isin(before, mine)]))
+        alone = shown[~np.isin(keys, paired)]
+        cells.append(of.cell[alone])
+        told += [f"{sensor} before {of.slots[slot].rpartition('/')[0]}" for slot in of.slot[alone].tolist()]
+    names = of.cells["cell"].take(pa.array(np.concatenate(cells)))
+    return left_out(names, "no_acquisition", pa.array(told, pa.string()))
 
 
 def parts_of(of: Choices, taken: Rows) -> tuple[list[str], list[str]]:

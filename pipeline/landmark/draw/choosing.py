@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from landmark.base.archive import Acquisition
-from landmark.base.outcomes import Outcome
+from landmark.base.outcomes import left_out
 from landmark.base.profiles import Mask, Sensor
 from landmark.base.projection import LONLAT, projected
 from landmark.base.recipe import Recipe
@@ -81,7 +81,8 @@ def choices(
     ordered = sorted(acquisitions, key=lambda one: one.id)
     # Cells anchored at rasters' own corners are for the rasters that lie on them.
     warped = {name: sensor.warped and recipe.grid == "utm" for name, sensor in sensors.items()}
-    covered = [_covered(cells, one, recipe.cell_m, warped=warped[one.sensor]) for one in ordered]
+    eastwards = _Eastwards(cells)
+    covered = [_covered(eastwards, one, recipe.cell_m, warped=warped[one.sensor]) for one in ordered]
     periods = [recipe.time.period_of(one.moment) for one in ordered]
     names = sorted(set(periods))
     acquisition = np.repeat(np.arange(len(ordered)), [len(found) for found in covered])
@@ -101,18 +102,38 @@ def choices(
     )
 
 
-def _covered(cells: pa.Table, one: Acquisition, cell_m: float, *, warped: bool) -> NDArray[np.int64]:
+class _Eastwards:
+    """The cells of each zone from west to east: no raster need look at a whole continent."""
+
+    def __init__(self, cells: pa.Table) -> None:
+        epsg, self._x, self._y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
+        order = np.lexsort((self._x, epsg))
+        zones, first = np.unique(epsg[order], return_index=True)
+        self._rows = dict(zip(zones.tolist(), np.split(order, first[1:]), strict=False))
+        self._edges = {zone: self._x[rows] for zone, rows in self._rows.items()}
+
+    def near(self, one: Acquisition) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Rows of the cells of its zone that begin between its left and right edge, and their left and top edges."""
+        if one.epsg not in self._rows:
+            return np.empty(0, np.int64), np.empty(0), np.empty(0)
+        left, right = one.origin[0], one.origin[0] + one.size_px[0] * one.pixel_m
+        west, east = np.searchsorted(self._edges[one.epsg], [left - one.pixel_m, right])
+        rows = self._rows[one.epsg][west:east]
+        return rows, self._x[rows], self._y[rows]
+
+
+def _covered(eastwards: _Eastwards, one: Acquisition, cell_m: float, *, warped: bool) -> NDArray[np.int64]:
     """Rows of the cells inside the raster, on its pixels unless `warped`, with all corners inside the footprint."""
-    epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
+    rows, x, y = eastwards.near(one)
     (left, top), (width, height) = one.origin, one.size_px
     col, row, size = (x - left) / one.pixel_m, (top - y) / one.pixel_m, cell_m / one.pixel_m
     between = ~(_on_lattice(col) & _on_lattice(row))
-    inside = (epsg == one.epsg) & (warped | ~between)
+    inside = warped | ~between
     for place, pixels in ((col, width), (row, height)):
         # Between two pixels, interpolation needs one more.
         first, count = np.where(between, np.floor(place + _LATTICE_PX), place), size + between
         inside &= (first >= -_LATTICE_PX) & (first + count <= pixels + _LATTICE_PX)
-    rows: NDArray[np.int64] = np.flatnonzero(inside)
+    rows, x, y = rows[inside], x[inside], y[inside]
     if not len(rows):
         return rows
     # Publishers turn a raster's corners into degrees: its edges are straight in the raster's own CRS, not between them.
@@ -120,8 +141,8 @@ def _covered(cells: pa.Table, one: Acquisition, cell_m: float, *, warped: bool) 
     shapely.prepare(footprint)
     within = np.ones(len(rows), dtype=bool)
     for dx, dy in ((0, 0), (cell_m, 0), (0, cell_m), (cell_m, cell_m)):
-        within &= shapely.contains_xy(footprint, x[rows] + dx, y[rows] - dy)
-    return rows[within]
+        within &= shapely.contains_xy(footprint, x + dx, y - dy)
+    return np.sort(rows[within])
 
 
 def _on_lattice(position: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -139,41 +160,44 @@ def shortlist(of: Choices, sensor: Sensor, best_of: int, *, lone: bool = False) 
     masked = np.array([all(mask in item.assets for item in one.items) for one in of.acquisitions], dtype=bool)
     mine = of.of(sensor.name)
     mine = mine[masked[of.acquisition[mine]]]
+    clearest_first = np.lexsort((np.arange(len(of.acquisitions)), _said_cloud(of)))
+    standing = np.argsort(clearest_first)
     keys = of.keys(mine)
-    order = np.lexsort((of.acquisition[mine], _said_cloud(of)[of.acquisition[mine]], keys))
+    order = np.argsort(keys * len(of.acquisitions) + standing[of.acquisition[mine]])
     mine, keys = mine[order], keys[order]
-    _, start, count = np.unique(keys, return_index=True, return_counts=True)
+    start = np.flatnonzero(np.diff(keys, prepend=-1))
+    count = np.diff(start, append=len(keys))
     place = np.arange(len(keys)) - np.repeat(start, count)
     looked = mine[(place < best_of) & (lone | (np.repeat(count, count) > 1))]
     # A mask is read once, however many slots ask for it.
-    pairs = np.unique(np.stack([of.acquisition[looked], of.cell[looked]]), axis=1)
-    numbers, first = np.unique(pairs[0], return_index=True)
-    rows = np.split(pairs[1], first[1:])
+    pairs = np.unique(of.acquisition[looked] * of.cells.num_rows + of.cell[looked])
+    acquisition, cell = np.divmod(pairs, of.cells.num_rows)
+    numbers, first = np.unique(acquisition, return_index=True)
+    rows = np.split(cell, first[1:])
     return {of.acquisitions[number].id: cells for number, cells in zip(numbers.tolist(), rows, strict=False)}
 
 
 def seen(of: Choices, clear: pa.Table, mask: Mask | None) -> Seen:
     """What a CLEAR table says of each choice."""
-    nothing = np.full(len(of.cell), np.nan)
+    veiled_pct, hidden_pct = np.full((2, len(of.cell)), np.nan)
     if mask is None or clear.num_rows == 0:
-        return Seen(nothing, nothing)
-    names = pa.array([one.id for one in of.acquisitions])
-    keys = _pairs(
-        pc.index_in(clear["cell"], of.cells["cell"].combine_chunks()).to_numpy(),
-        pc.index_in(clear["acquisition"], names).to_numpy(),
-        of,
-    )
-    looked, place = np.unique(keys, return_inverse=True)
+        return Seen(veiled_pct, hidden_pct)
+    cell = pc.index_in(clear["cell"], of.cells["cell"].combine_chunks()).to_numpy()
+    acquisition = pc.index_in(clear["acquisition"], pa.array([one.id for one in of.acquisitions])).to_numpy()
+    looked, place = np.unique(_pairs(cell, acquisition, of), return_inverse=True)
     code, pixels = clear["code"].to_numpy(), clear["pixels"].to_numpy()
     veil = np.isin(code, (*mask.classes["cloud"], *mask.classes["shadow"]))
     total, veiled, hidden = (
         np.bincount(place, weights=pixels * counted, minlength=len(looked))
         for counted in (np.ones_like(veil), veil, veil | np.isin(code, mask.classes["nodata"]))
     )
-    mine = _pairs(of.cell, of.acquisition, of)
-    at = np.minimum(np.searchsorted(looked, mine), len(looked) - 1)
-    known = looked[at] == mine
-    return Seen(*(np.where(known, 100 * part[at] / total[at], np.nan) for part in (veiled, hidden)))
+    mine = np.flatnonzero(np.isin(np.arange(len(of.acquisitions)), acquisition)[of.acquisition])
+    pairs = _pairs(of.cell[mine], of.acquisition[mine], of)
+    at = np.minimum(np.searchsorted(looked, pairs), len(looked) - 1)
+    known = looked[at] == pairs
+    mine, at = mine[known], at[known]
+    veiled_pct[mine], hidden_pct[mine] = 100 * veiled[at] / total[at], 100 * hidden[at] / total[at]
+    return Seen(veiled_pct, hidden_pct)
 
 
 def _pairs(cell: NDArray[np.int64], acquisition: NDArray[np.int64], of: Choices) -> NDArray[np.int64]:
@@ -206,10 +230,21 @@ def choose(
     unseen = np.isnan(hidden)
     fails = (veiled > recipe.clouds.max_chip_pct) | (hidden - veiled > 100 - recipe.min_valid_pct)
     cloud = np.where(unseen, _said_cloud(of)[of.acquisition[mine]], hidden)
-    then = (cloud, away) if nearest else (away, cloud)
-    order = np.lexsort((of.acquisition[mine], *then, unseen + 2 * fails))
-    _, first = np.unique(keys[order], return_index=True)
-    return np.sort(mine[order[first]])
+    then = (away, cloud) if nearest else (cloud, away)
+    return np.sort(mine[_least(keys, unseen + 2 * fails, *then, of.acquisition[mine])])
+
+
+def _least(keys: NDArray[np.int64], *criteria: NDArray[Any]) -> NDArray[np.int64]:
+    """Of the places that share a key the one that comes first by some criteria, the first of them counting most.
+
+    Only those that are level go on to the next criterion: a sort by all of them takes a continent's choices minutes.
+    """
+    places = np.argsort(keys, kind="stable")
+    for values in criteria:
+        starts = np.flatnonzero(np.diff(keys[places], prepend=-1))
+        level = np.repeat(np.minimum.reduceat(values[places], starts), np.diff(starts, append=len(places)))
+        places = places[values[places] == level]
+    return places
 
 
 def _anchors(
@@ -229,15 +264,13 @@ def kept_clear(looked: Seen, chosen: NDArray[np.int64], recipe: Recipe) -> NDArr
     return np.asarray(~(looked.veiled_pct[chosen] > recipe.clouds.max_chip_pct))
 
 
-def clouded(of: Choices, looked: Seen, rows: NDArray[np.int64]) -> list[Outcome]:
+def clouded(of: Choices, looked: Seen, rows: NDArray[np.int64]) -> pa.Table:
     """What the ledger says of choices that were the best of their slot, and under clouds."""
-    names = of.cells["cell"]
-    return [
-        Outcome(names[cell].as_py(), "", "draw", "cloud", f"{of.slots[slot]}: at best {share:.1f} % hidden")
-        for cell, slot, share in zip(
-            of.cell[rows].tolist(), of.slot[rows].tolist(), looked.veiled_pct[rows].tolist(), strict=True
-        )
+    told = [
+        f"{of.slots[slot]}: at best {share:.1f} % hidden"
+        for slot, share in zip(of.slot[rows].tolist(), looked.veiled_pct[rows].tolist(), strict=True)
     ]
+    return left_out(of.cells["cell"].take(pa.array(of.cell[rows])), "cloud", pa.array(told, pa.string()))
 
 
 def _said_cloud(of: Choices) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """How far cells of different splits stand apart."""
 
-from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,8 @@ _GRID_SCALE = 1.005
 
 def gaps_below(
     cells: pa.Table, group: NDArray[np.int64], *, buffer_m: float, cell_m: float
-) -> Iterator[tuple[int, int, float]]:
-    """Pairs of rows of different groups whose squares stand nearer than `buffer_m`, with the gap in metres.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Pairs of rows of different groups whose squares stand nearer than `buffer_m`, and their gaps in metres.
 
     Within a zone the gap is measured on its grid; across zones it is the distance of the centres less a cell's
     diagonal, which is never more than the true gap.
@@ -30,25 +30,26 @@ def gaps_below(
         ),
         axis=1,
     )
-    reach = (buffer_m + np.sqrt(2) * cell_m) * _GRID_SCALE
+    diagonal_m = np.sqrt(2) * cell_m
+    reach_m = (buffer_m + diagonal_m) * _GRID_SCALE
+    rows = [np.flatnonzero(group == value) for value in np.unique(group)]
+    trees = [KDTree(points[some]) for some in rows]
+    near = [
+        (rows[one][found.row], rows[other][found.col], found.data)
+        for one, other in combinations(range(len(rows)), 2)
+        for found in [trees[one].sparse_distance_matrix(trees[other], reach_m, output_type="coo_matrix")]
+    ]
+    nothing = np.empty(0, np.int64)
+    i, j, centres_m = (
+        (np.concatenate([nothing, *parts]) for parts in zip(*near, strict=True)) if near else [nothing] * 3
+    )
     epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
-    trees = {
-        value: (np.flatnonzero(group == value), KDTree(points[group == value])) for value in np.unique(group).tolist()
-    }
-    for one, (rows, tree) in trees.items():
-        for other, (other_rows, other_tree) in trees.items():
-            if one >= other:
-                continue
-            near = tree.sparse_distance_matrix(other_tree, reach, output_type="coo_matrix")
-            for i, j, distance in zip(rows[near.row], other_rows[near.col], near.data, strict=True):
-                if epsg[i] == epsg[j]:
-                    apart = abs(x[i] - x[j]) - cell_m, abs(y[i] - y[j]) - cell_m
-                    # Squares that share pixels are nearer than any buffer, even none.
-                    gap = -1.0 if max(apart) < 0 else np.hypot(*np.maximum(apart, 0))
-                else:
-                    gap = distance - np.sqrt(2) * cell_m
-                if gap < buffer_m:
-                    yield int(i), int(j), float(gap)
+    apart = np.stack([np.abs(x[i] - x[j]), np.abs(y[i] - y[j])]) - cell_m
+    # Squares that share pixels are nearer than any buffer, even none.
+    on_grid_m = np.where(apart.max(axis=0) < 0, -1.0, np.hypot(*np.maximum(apart, 0)))
+    gap_m = np.where(epsg[i] == epsg[j], on_grid_m, centres_m - diagonal_m)
+    below = gap_m < buffer_m
+    return i[below], j[below], gap_m[below]
 
 
 def closest_m(cells: pa.Table, group: NDArray[np.int64], *, cell_m: float) -> float | None:
@@ -58,7 +59,8 @@ def closest_m(cells: pa.Table, group: NDArray[np.int64], *, cell_m: float) -> fl
     """
     reach = 2 * cell_m
     while len(np.unique(group)) > 1:
-        if gaps := [gap for _, _, gap in gaps_below(cells, group, buffer_m=reach, cell_m=cell_m)]:
-            return min(gaps)
+        _, _, gap_m = gaps_below(cells, group, buffer_m=reach, cell_m=cell_m)
+        if len(gap_m):
+            return float(gap_m.min())
         reach *= 4
     return None

@@ -1,19 +1,21 @@
 """Cells and acquisitions → one row a sample: acquisition, pair and shard."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark.base.errors import NoCoverage
 from landmark.base.hashing import ranks
 from landmark.base.meaning import Fractions, Meaning
-from landmark.base.outcomes import Outcome, ledger_table
+from landmark.base.outcomes import ledger, left_out
 from landmark.base.profiles import Mask, Sensor
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import CLEAR, PLAN
@@ -55,38 +57,39 @@ def draw(
     Raises:
         NoCoverage: no cell has both an image and a label.
     """
-    left_out = [Outcome(cell, "", "draw", "buffer", "") for cell in sampled.buffered]
+    lost = [left_out(sampled.buffered, "buffer")]
     looked = seen(choices, CLEAR.empty_table() if clear is None else clear, _mask(sensors))
     if recipe.around_events is not None:
-        chosen = cast(choices, looked, recipe, left_out)
+        chosen = cast(choices, looked, recipe, lost)
         kept = first_cells(choices.cells, np.unique(choices.cell[chosen]), recipe)
         chosen = chosen[np.isin(choices.cell[chosen], kept)]
     else:
-        chosen = _one_a_slot(choices, looked, recipe, left_out)
-        left_out += _missing(choices, recipe)
+        chosen = _one_a_slot(choices, looked, recipe, lost)
+        lost += _missing(choices, recipe)
     if facts is not None:
-        chosen = _labelled(chosen, choices, facts, label_gaps, left_out, meaning)
+        chosen = _labelled(chosen, choices, facts, label_gaps, lost, meaning)
+    told = ledger(lost)
     if not len(chosen):
-        raise NoCoverage(f"{recipe.name}: no cell of the region has both an image and a label: {_why(left_out)}")
+        raise NoCoverage(f"{recipe.name}: no cell of the region has both an image and a label: {_why(told)}")
     plan = _plan_table(chosen, choices, recipe, sensors)
-    planned = len(set(plan["cell"].to_pylist()))
+    planned = len(np.unique(choices.cell[chosen]))
     considered = {**sampled.considered, "without_sample": sampled.cells.num_rows - planned, "planned": planned}
-    proof = _proof(plan, recipe)
+    proof = _proof(chosen, choices, recipe)
     if meaning is not None and meaning.happenings is not None:
         proof["events"] = shown_events(meaning.happenings, plan, recipe)
-    return Drawn(plan, ledger_table(left_out), considered, proof)
+    return Drawn(plan, told, considered, proof)
 
 
 _Rows = NDArray[np.int64]
 
 
-def _one_a_slot(choices: Choices, looked: Seen, recipe: Recipe, left_out: list[Outcome]) -> _Rows:
+def _one_a_slot(choices: Choices, looked: Seen, recipe: Recipe, lost: list[pa.Table]) -> _Rows:
     chosen = np.empty(0, dtype=np.int64)
     # Sentinel-2 first, for its clouds; Sentinel-1 sees through them and comes as near in time as it can.
     for sensor in sorted(recipe.sensors, reverse=True):
         chosen = np.concatenate([chosen, choose(choices, sensor, looked, chosen, recipe)])
     kept = kept_clear(looked, chosen, recipe)
-    left_out += clouded(choices, looked, chosen[~kept])
+    lost.append(clouded(choices, looked, chosen[~kept]))
     return chosen[kept]
 
 
@@ -99,68 +102,82 @@ def _labelled(
     choices: Choices,
     facts: Mapping[tuple[str, str], Fractions],
     label_gaps: Mapping[tuple[str, str], int],
-    left_out: list[Outcome],
+    lost: list[pa.Table],
     meaning: Meaning | None,
 ) -> _Rows:
     """The chosen of which a label says something, or an event does."""
-    cells, kept = choices.cells["cell"].to_pylist(), []
-    refused: dict[tuple[str, str], Outcome] = {}
-    for row, cell, acquisition in _each(chosen, choices):
-        period = choices.periods[acquisition]
-        said = facts[cells[cell], period]
-        if said.labels or (meaning and meaning.event_labels(said, choices.acquisitions[acquisition].moment)):
-            kept.append(row)
-        else:
-            days = label_gaps.get((cells[cell], period))
-            refused[cells[cell], period] = _unlabelled(cells[cell], period, said, days)
-    left_out += [refused[key] for key in sorted(refused)]
-    return np.array(kept, dtype=np.int64)
+    period = np.searchsorted(choices.names, choices.periods)[choices.acquisition[chosen]]
+    stretch, at = np.unique(choices.cell[chosen] * len(choices.names) + period, return_inverse=True)
+    cell, period = np.divmod(stretch, len(choices.names))
+    names = choices.cells["cell"].take(pa.array(cell))
+    keys = list(zip(names.to_pylist(), (choices.names[number] for number in period.tolist()), strict=True))
+    classed, labelled = np.zeros((2, len(keys)), dtype=bool)
+    for place, said in enumerate(map(facts.__getitem__, keys)):
+        classed[place], labelled[place] = said.label_valid_pct, said.labels
+    kept = labelled[at]
+    if meaning is not None and meaning.happenings is not None:
+        for place in np.flatnonzero(~kept).tolist():
+            moment = choices.acquisitions[choices.acquisition[chosen[place]]].moment
+            kept[place] = meaning.event_labels(facts[keys[at[place]]], moment)
+    refused = np.unique(at[~kept])
+    days = [label_gaps.get(keys[place]) for place in refused.tolist()]
+    lost += _unlabelled(
+        names.take(pa.array(refused)), [keys[place][1] for place in refused.tolist()], classed[refused], days
+    )
+    return chosen[kept]
 
 
-def _each(chosen: _Rows, choices: Choices) -> Iterator[tuple[int, int, int]]:
-    """(row, cell, acquisition) of each chosen."""
-    return zip(chosen.tolist(), choices.cell[chosen].tolist(), choices.acquisition[chosen].tolist(), strict=True)
+def _unlabelled(
+    cells: pa.ChunkedArray, periods: Sequence[str], classed: NDArray[np.bool_], days: Sequence[int | None]
+) -> list[pa.Table]:
+    """What the ledger says of cells in periods of which no label says anything."""
+    dated = np.array([gap is not None for gap in days], dtype=bool)
+    gaps = [period if gap is None else f"{period}: {gap} days" for period, gap in zip(periods, days, strict=True)]
+    kinds = (
+        ("unlabelled", classed, periods),
+        ("label_gap", dated & ~classed, gaps),
+        ("no_labels", ~dated & ~classed, periods),
+    )
+    return [
+        left_out(cells.filter(pa.array(some)), reason, pa.array(told, pa.string()).filter(pa.array(some)))
+        for reason, some, told in kinds
+    ]
 
 
-def _unlabelled(cell: str, period: str, said: Fractions, gap_days: int | None) -> Outcome:
-    if said.label_valid_pct:
-        return Outcome(cell, "", "draw", "unlabelled", period)
-    if gap_days is not None:
-        return Outcome(cell, "", "draw", "label_gap", f"{period}: {gap_days} days")
-    return Outcome(cell, "", "draw", "no_labels", period)
-
-
-def _missing(choices: Choices, recipe: Recipe) -> list[Outcome]:
-    """Sampled cells for which a sensor has no acquisition in a slot that others have."""
+def _missing(choices: Choices, recipe: Recipe) -> list[pa.Table]:
+    """What the ledger says of sampled cells for which a sensor has no acquisition in a slot that others have."""
     missing = []
     for sensor in recipe.sensors:
         mine = choices.of(sensor)
         offered = np.zeros((choices.cells.num_rows, len(choices.slots)), dtype=bool)
         offered[choices.cell[mine], choices.slot[mine]] = True
-        for cell, slot in np.argwhere(~offered).tolist():
-            name = choices.cells["cell"][cell].as_py()
-            missing.append(Outcome(name, "", "draw", "no_acquisition", f"{sensor} {choices.slots[slot]}"))
+        cell, slot = np.nonzero(~offered)
+        details = pa.array([f"{sensor} {name}" for name in choices.slots], pa.string()).take(pa.array(slot))
+        missing.append(left_out(choices.cells["cell"].take(pa.array(cell)), "no_acquisition", details))
     return missing
 
 
 def _plan_table(chosen: _Rows, choices: Choices, recipe: Recipe, sensors: Mapping[str, Sensor]) -> pa.Table:
-    cell, acquisition = choices.cell[chosen], choices.acquisition[chosen]
-    names = choices.cells["cell"].to_pylist()
-    ids = [choices.acquisitions[a].sample_id(names[c]) for _, c, a in _each(chosen, choices)]
-    pair, gap_s = _pairs(cell, acquisition, choices, recipe)
+    of = choices.acquisition[chosen]
+    taken, forms = (
+        choices.cells.take(pa.array(choices.cell[chosen])),
+        [one.sample_id("{}") for one in choices.acquisitions],
+    )
+    ids = [forms[number].format(cell) for cell, number in zip(taken["cell"].to_pylist(), of.tolist(), strict=True)]
+    pair, gap_s = _pairs(chosen, choices, recipe)
+    alone = pair < 0
     events, roles = parts_of(choices, chosen) if recipe.around_events is not None else ([None] * len(ids),) * 2
-    taken = choices.cells.take(cell)
     columns = {
         "id": ids,
-        "sensor": [choices.acquisitions[a].sensor for a in acquisition],
+        "sensor": pa.array([one.sensor for one in choices.acquisitions]).take(pa.array(of)),
         "cell": taken["cell"],
-        "acquisition": [choices.acquisitions[a].id for a in acquisition],
-        "period": [choices.periods[a] for a in acquisition],
+        "acquisition": pa.array([one.id for one in choices.acquisitions]).take(pa.array(of)),
+        "period": pa.array(choices.periods).take(pa.array(of)),
         "split": taken["split"],
-        "shard": _shards(cell, acquisition, choices, recipe, sensors),
+        "shard": _shards(chosen, choices, recipe, sensors),
         "rank": ranks(recipe.sampling.seed, "row", ids),
-        "pair": [ids[other] if other >= 0 else None for other in pair],
-        "pair_gap_s": [gap if other >= 0 else None for other, gap in zip(pair, gap_s, strict=True)],
+        "pair": pa.array(ids).take(pa.array(pair, mask=alone)),
+        "pair_gap_s": pa.array(gap_s, mask=alone),
         "role": roles,
         "event": events,
         **{name: taken[name] for name in ("epsg", "x", "y", "lon", "lat", "majortom", "block")},
@@ -168,49 +185,57 @@ def _plan_table(chosen: _Rows, choices: Choices, recipe: Recipe, sensors: Mappin
     return pa.table(columns, schema=PLAN).sort_by("id")
 
 
-def _pairs(
-    cell: NDArray[np.int64], acquisition: NDArray[np.int64], choices: Choices, recipe: Recipe
-) -> tuple[list[int], list[int]]:
-    """For each row the row of the other sensor nearest in time in the same cell, and own minus its time in seconds.
+def _pairs(chosen: _Rows, choices: Choices, recipe: Recipe) -> tuple[_Rows, _Rows]:
+    """For each chosen the place of the other sensor's nearest in time in its cell, and own minus its time in seconds.
 
     -1 where there is none within the limit.
     """
-    pair, gap_s = [-1] * len(cell), [0] * len(cell)
-    by_cell: dict[int, list[int]] = {}
-    for row, number in enumerate(cell.tolist()):
-        by_cell.setdefault(number, []).append(row)
-    for together in by_cell.values():
-        for row in together:
-            mine = choices.acquisitions[acquisition[row]]
-            others = [o for o in together if choices.acquisitions[acquisition[o]].sensor != mine.sensor]
-            gaps = {o: int(choices.moments[acquisition[row]] - choices.moments[acquisition[o]]) for o in others}
-            nearest = min(gaps, key=lambda o: (abs(gaps[o]), o), default=-1)
-            if nearest >= 0 and abs(gaps[nearest]) <= recipe.max_pair_gap_days * _DAY_S:
-                pair[row], gap_s[row] = nearest, gaps[nearest]
+    cell, acquisition = choices.cell[chosen], choices.acquisition[chosen]
+    moment = choices.moments[acquisition]
+    optical = np.array([one.sensor == "s2" for one in choices.acquisitions], dtype=bool)[acquisition]
+    pair = np.full(len(chosen), -1)
+    for side in (optical, ~optical):
+        mine, others = np.flatnonzero(side), np.flatnonzero(~side)
+        if len(mine) and len(others):
+            pair[mine] = _nearest(mine, others, cell, moment)
+    gap_s = moment - moment[pair]
+    pair[np.abs(gap_s) > recipe.max_pair_gap_days * _DAY_S] = -1
     return pair, gap_s
 
 
-def _shards(
-    cell: NDArray[np.int64],
-    acquisition: NDArray[np.int64],
-    choices: Choices,
-    recipe: Recipe,
-    sensors: Mapping[str, Sensor],
-) -> NDArray[np.int32]:
-    """Shard number of each row.
+def _nearest(mine: _Rows, others: _Rows, cell: _Rows, moment: _Rows) -> _Rows:
+    """For each of mine the nearest in time of the others in its cell, of two as near the first; -1 if there is none."""
+    since = moment - moment.min()
+    # One number per cell and moment, so that those of a cell lie side by side.
+    when = cell * (since.max() + 1) + since
+    others = others[np.argsort(when[others], kind="stable")]
+    after = np.minimum(np.searchsorted(when[others], when[mine]), len(others) - 1)
+    # Of all that share the moment just before, the first.
+    before = np.searchsorted(when[others], when[others[after - 1]])
+    one, other = others[before], others[after]
+    far = np.iinfo(np.int64).max
+    gaps = [np.where(cell[each] == cell[mine], np.abs(moment[each] - moment[mine]), far) for each in (one, other)]
+    nearest = np.where((gaps[1] < gaps[0]) | ((gaps[1] == gaps[0]) & (other < one)), other, one)
+    return np.where(np.minimum(*gaps) < far, nearest, -1)
+
+
+def _shards(chosen: _Rows, choices: Choices, recipe: Recipe, sensors: Mapping[str, Sensor]) -> NDArray[np.int32]:
+    """Shard number of each chosen.
 
     Cells of a split ranked by hash, cut at equal bytes, so shard k of both sensors holds the same cells.
     """
-    sensor = [choices.acquisitions[a].sensor for a in acquisition]
-    weight = np.array([sensors[name].sample_bytes(recipe.patch_px) for name in sensor], dtype=np.float64)
-    split = np.array(choices.cells["split"].to_pylist())
+    cell, acquisition = choices.cell[chosen], choices.acquisition[chosen]
+    sensor = np.array([one.sensor for one in choices.acquisitions])[acquisition]
+    sizes = [sensors[one.sensor].sample_bytes(recipe.patch_px) for one in choices.acquisitions]
+    weight = np.array(sizes, dtype=np.float64)[acquisition]
+    split = pc.index_in(choices.cells["split"], pa.array(SPLITS)).to_numpy()
     place = ranks(recipe.sampling.seed, "shard", choices.cells["cell"].to_pylist())
     shard = np.zeros(len(cell), dtype=np.int32)
-    for name in SPLITS:
-        rows = np.flatnonzero(split[cell] == name)
+    for number in range(len(SPLITS)):
+        rows = np.flatnonzero(split[cell] == number)
         if not len(rows):
             continue
-        heaviest = max(weight[rows][np.array(sensor)[rows] == one].sum() for one in recipe.sensors)
+        heaviest = max(weight[rows][sensor[rows] == one].sum() for one in recipe.sensors)
         cells, inverse = np.unique(cell[rows], return_inverse=True)
         count = min(len(cells), max(1, math.ceil(heaviest / (recipe.output.shard_mb * 1e6))))
         bytes_of = np.bincount(inverse, weights=weight[rows])
@@ -221,29 +246,28 @@ def _shards(
     return shard
 
 
-def _proof(plan: pa.Table, recipe: Recipe) -> dict[str, Any]:
+def _proof(chosen: _Rows, choices: Choices, recipe: Recipe) -> dict[str, Any]:
     """What shows that no split leaks into another, measured on the planned cells."""
-    cells = plan.group_by(["cell", "epsg", "x", "y", "lon", "lat", "split", "block"], use_threads=False).aggregate([])
-    names = cells["split"].to_pylist()
-    split_of: dict[str, set[str]] = {}
-    for acquisition, name in zip(plan["acquisition"].to_pylist(), plan["split"].to_pylist(), strict=True):
-        split_of.setdefault(acquisition, set()).add(name)
-    gap = closest_m(cells, np.array([SPLITS.index(name) for name in names]), cell_m=recipe.cell_m)
+    rows, at = np.unique(choices.cell[chosen], return_inverse=True)
+    cells = choices.cells.take(pa.array(rows))
+    split = pc.index_in(cells["split"], pa.array(SPLITS)).to_numpy()
+    block = cells["block"].combine_chunks().dictionary_encode().indices.to_numpy()
+    gap = closest_m(cells, split, cell_m=recipe.cell_m)
     return {
         "buffer_m": recipe.splits.buffer_m,
         "closest_m": None if gap is None else round(gap, 1),
-        "cells": {name: names.count(name) for name in SPLITS},
-        "shared_blocks": len(set(zip(cells["block"].to_pylist(), names, strict=True)))
-        - len(set(cells["block"].to_pylist())),
-        "shared_acquisitions": sum(len(found) > 1 for found in split_of.values()),
+        "cells": dict(zip(SPLITS, np.bincount(split, minlength=len(SPLITS)).tolist(), strict=True)),
+        "shared_blocks": _shared(block, split),
+        "shared_acquisitions": _shared(choices.acquisition[chosen], split[at]),
     }
 
 
-def _why(left_out: list[Outcome]) -> str:
-    counts: dict[str, int] = {}
-    for outcome in left_out:
-        counts[outcome.reason] = counts.get(outcome.reason, 0) + 1
-    return (
-        ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
-        or "no cell lies whole inside a raster"
-    )
+def _shared(things: _Rows, split: _Rows) -> int:
+    """How many things are in several splits."""
+    once = np.unique(things.astype(np.int64) * len(SPLITS) + split)
+    return int((np.bincount(once // len(SPLITS)) > 1).sum())
+
+
+def _why(told: pa.Table) -> str:
+    counts = sorted(Counter(told["reason"].to_pylist()).items())
+    return ", ".join(f"{reason} {count}" for reason, count in counts) or "no cell lies whole inside a raster"

@@ -59,7 +59,7 @@ def sample(
     split = assign_splits(blocks, recipe.splits, recipe.sampling.seed, together(blocks, touched))
     buffered = _buffered(taken, split, recipe, np.isin(np.arange(len(split)), [row for _, row in touched]))
     kept = taken.append_column("split", pa.array(split, pa.string())).filter(pa.array(~buffered))
-    limited = _limited(kept, recipe)
+    limited = _limited(kept, recipe).combine_chunks()
     considered = {
         "cells": cells.num_rows,
         "outside_rasters": int((~inside).sum()),
@@ -165,8 +165,8 @@ def _buffered(cells: pa.Table, split: list[str], recipe: Recipe, touched: NDArra
     group = np.array([SPLITS.index(name) for name in split])
     priority = group + len(SPLITS) * touched
     lost = np.zeros(len(split), dtype=bool)
-    for one, other, _ in gaps_below(cells, group, buffer_m=recipe.splits.buffer_m, cell_m=recipe.cell_m):
-        lost[one if priority[one] < priority[other] else other] = True
+    one, other, _ = gaps_below(cells, group, buffer_m=recipe.splits.buffer_m, cell_m=recipe.cell_m)
+    lost[np.where(priority[one] < priority[other], one, other)] = True
     return lost
 
 

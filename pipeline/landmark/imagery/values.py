@@ -1,4 +1,4 @@
-"""From what a file stores to what a chip holds: block means, linear power, interpolation, and the darkest pixels."""
+"""From what a file stores to what a chip holds: block means, linear power, and the darkest pixels."""
 
 from typing import Any
 
@@ -36,22 +36,6 @@ def linear_power(stored: NDArray[Any], imagery: Imagery, declared_nodata: float 
         known &= numbers > 0
         numbers = 20 * np.log10(np.where(known, numbers, 1)) + (imagery.calibration_db or 0)
     return 10 ** (np.where(known, numbers, 0) / 10), known
-
-
-def interpolated(power: Power, row_px: float, col_px: float) -> Power:
-    """Bilinear values at a shift of `row_px`, `col_px` (0 to 1) from each pixel's centre, one row and column fewer.
-
-    Pixels without data are left out and the weights of the others made up; less than half the weight is no data.
-    """
-    numbers, known = power
-    total, weight = np.zeros((numbers.shape[0] - 1, numbers.shape[1] - 1)), np.zeros(())
-    for rows, along in ((slice(None, -1), 1 - row_px), (slice(1, None), row_px)):
-        for cols, across in ((slice(None, -1), 1 - col_px), (slice(1, None), col_px)):
-            share = along * across * known[rows, cols]
-            weight = weight + share
-            total += share * np.where(known[rows, cols], numbers[rows, cols], 0)
-    enough = weight >= 0.5
-    return total / np.where(enough, weight, 1), enough
 
 
 def implausible(stored: NDArray[Any], imagery: Imagery, known: NDArray[np.bool_]) -> str | None:

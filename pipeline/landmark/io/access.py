@@ -1,17 +1,20 @@
 """How an href becomes an address that can be read: as it is, or signed for a while, in the process that reads."""
 
 import logging
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlparse
 
 import requests
 
-from landmark.base.profiles import Signing
+from landmark.base.profiles import Budget, Signing
 from landmark.io.http import PATIENCE, TIMEOUT_S
 
 log = logging.getLogger(__name__)
 
+# Bands whose token ended together ask for one new one.
+_RENEWING = threading.Lock()
 _BLOBS = ".blob.core.windows.net"
 # As planetary_computer has it: a token that ends sooner is not handed out again.
 _SPARE_S = 60
@@ -23,9 +26,13 @@ class NoToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The scheme by which a provider's hrefs are signed. It holds no secret: tokens stay in the process they serve."""
+    """How a provider's hrefs are signed, and what each of its hosts may be asked.
+
+    It holds no secret: tokens stay in the process they serve.
+    """
 
     scheme: Signing = "none"
+    budget: Budget = field(default_factory=Budget)
 
     def url(self, href: str, *, fresh: bool = False) -> str:
         """The address to read an href from now; `fresh` trusts no token from before.
@@ -50,8 +57,9 @@ class Access:
         Raises:
             NoToken: none can be had.
         """
-        url = self.url(href)
-        return url if url != refused else self.url(href, fresh=True)
+        with _RENEWING:
+            url = self.url(href)
+            return url if url != refused else self.url(href, fresh=True)
 
 
 OPEN = Access()

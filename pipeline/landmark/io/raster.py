@@ -1,21 +1,30 @@
 """The one raster-read kernel: every block of a raster is read once, every chip in it cut, and the block forgotten."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
-from rasterio.windows import Window
 
 from landmark.io.access import OPEN, Access
+from landmark.io.blocks import HEAD_BYTES, Unusual, read_table
+from landmark.io.cutting import Chips, Corners, Strip, strips
+from landmark.io.direct import Begun, Direct, Trip, threads
+from landmark.io.gdal import Gdal
+from landmark.io.ranges import Buffer, Nowhere, Ranges, Unranged, ranges_of
 from landmark.io.source import GDAL, Source, Unreadable
 
 log = logging.getLogger(__name__)
+
+# Strips are begun until two are on their way, and while less than this is.
+_AHEAD_BYTES = 2**21
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,125 +53,103 @@ class Unread:
     detail: str
 
 
+class Asked(NamedTuple):
+    """A raster whose header is on its way."""
+
+    source: Source
+    ranges: Ranges
+    head: Future[Buffer]
+
+
+def ask(href: str, access: Access = OPEN, *, by_gdal: bool = False) -> Asked:
+    """Begin to open a raster: ask for several, then open one after the other. `by_gdal` leaves all blocks to GDAL."""
+    source = Source(href, access)
+    ranges = Nowhere("asked for") if by_gdal else ranges_of(source)
+    return Asked(source, ranges, threads().submit(ranges.get, 0, HEAD_BYTES))
+
+
 @contextmanager
-def opened(href: str, access: Access = OPEN) -> Iterator["Raster"]:
-    """A raster open for reading; where its address lapses meanwhile, it is opened anew.
+def opened(href: str | Asked, access: Access = OPEN) -> Iterator["Raster"]:
+    """A raster open for reading, by its href or once asked for; where its address lapses meanwhile, another is got.
 
     Raises:
         Unreadable: missing, refused, or not a raster.
     """
-    with rasterio.Env(**GDAL), Source(href, access) as source:
+    asked = ask(href, access) if isinstance(href, str) else href
+    with rasterio.Env(**GDAL), asked.source as source:
         try:
-            yield Raster(source.open(), source)
+            with closing(Raster(source, _direct(asked))) as raster:
+                yield raster
         except RasterioError as error:
-            log.warning("%s: %s", href, source.clean(error))
+            log.warning("%s: %s", source.href, source.clean(error))
             raise Unreadable(type(error).__name__) from None
 
 
-class Raster:
-    """An open raster."""
+def _direct(asked: Asked) -> Direct | str:
+    """The raster's blocks, or why GDAL is to read them.
 
-    def __init__(self, dataset: Any, source: Source | None = None) -> None:
-        self._dataset, self._source = dataset, source or Source(dataset.name, OPEN)
+    Raises:
+        Unreadable: missing or refused.
+    """
+    try:
+        return Direct(asked.ranges, read_table(bytes(asked.head.result()), asked.ranges))
+    except (Unusual, Unranged) as why:
+        return str(why)
+
+
+class Raster:
+    """An open raster.
+
+    Attributes:
+        route: How its blocks are read: "direct", by ranges, or "gdal: " and why not.
+    """
+
+    def __init__(self, source: Source, direct: Direct | str) -> None:
+        self._gdal = Gdal(source)
+        self._direct = None if isinstance(direct, str) else direct
+        self.route = f"gdal: {direct}" if isinstance(direct, str) else "direct"
+        self._header = _header(self._dataset)
+
+    def close(self) -> None:
+        """Give the header back."""
+        if self._direct:
+            self._direct.close()
+
+    @property
+    def _dataset(self) -> Any:
+        """What GDAL knows of the header."""
+        return self._direct.dataset if self._direct else self._gdal.dataset
+
+    @property
+    def trips(self) -> Sequence[Trip]:
+        """The requests made so far for blocks; none of GDAL's."""
+        return self._direct.trips if self._direct else ()
+
+    def refetch(self) -> list[Future[Buffer]]:
+        """Make the same requests again, for what they alone take; nothing is done with what comes."""
+        direct = self._direct
+        return [threads().submit(direct.ranges.get, trip.start, trip.end) for trip in self.trips] if direct else []
 
     @property
     def header(self) -> Header:
         """Geometry and storage, from the file's own header."""
-        data, transform = self._dataset, self._dataset.transform
-        return Header(
-            epsg=data.crs.to_epsg() if data.crs else None,
-            origin=(transform.c, transform.f),
-            pixel=transform.a,
-            shape=(data.height, data.width),
-            dtype=data.dtypes[0],
-            nodata=data.nodata,
-            north_up=transform.b == transform.d == 0 and transform.a == -transform.e and transform.a > 0,
-            unit=data.units[0] or "",
-            ground_points=len(data.gcps[0]),
-        )
+        return self._header
 
-    def chips(self, corners: Sequence[tuple[int, int]], size: int) -> Iterator[NDArray[Any] | Unread]:
+    def chips(self, corners: Corners, size: int) -> Iterator[NDArray[Any] | Unread]:
         """Squares of `size` pixels with their upper left at (row, column), in the order given.
 
-        The corners lie inside the raster and are sorted by row. Blocks are read strip by strip, neighbouring ones in
-        one call, each once; no more than the chips that touch one strip are held. A block that cannot be read spoils
-        exactly the chips it touches.
-        """
-        pending: dict[int, NDArray[Any]] = {}
-        spoiled: dict[int, str] = {}
-        first, done = 0, 0
-        block_h, _ = self._dataset.block_shapes[0]
-        for strip in _strips(corners, size, block_h):
-            while first < len(corners) and corners[first][0] < (strip + 1) * block_h:
-                pending[first] = np.empty((size, size), self._dataset.dtypes[0])
-                first += 1
-            self._fill(strip, {number: corners[number] for number in pending}, size, pending, spoiled)
-            while done in pending and corners[done][0] + size <= (strip + 1) * block_h:
-                chip = pending.pop(done)
-                yield Unread(spoiled.pop(done)) if done in spoiled else chip
-                done += 1
-
-    def _fill(
-        self,
-        strip: int,
-        corners: dict[int, tuple[int, int]],
-        size: int,
-        chips: dict[int, NDArray[Any]],
-        spoiled: dict[int, str],
-    ) -> None:
-        for window in self._runs(strip, corners, size):
-            for part, pixels in self._read(window):
-                for number, corner in corners.items():
-                    if (cut := _overlap(part, corner, size)) is None:
-                        continue
-                    if isinstance(pixels, str):
-                        spoiled[number] = pixels
-                    else:
-                        target, source = cut
-                        chips[number][target] = pixels[source]
-
-    def _runs(self, strip: int, corners: dict[int, tuple[int, int]], size: int) -> Iterator[Window]:
-        """Windows of neighbouring blocks of one strip that the chips touch."""
-        block_h, block_w = self._dataset.block_shapes[0]
-        columns = sorted(
-            {block for _, col in corners.values() for block in range(col // block_w, (col + size - 1) // block_w + 1)}
-        )
-        top, height = strip * block_h, min(block_h, self._dataset.height - strip * block_h)
-        start = 0
-        for end in range(1, len(columns) + 1):
-            if end == len(columns) or columns[end] != columns[end - 1] + 1:
-                left, right = columns[start] * block_w, min((columns[end - 1] + 1) * block_w, self._dataset.width)
-                yield Window(left, top, right - left, height)
-                start = end
-
-    def _read(self, window: Window) -> Iterator[tuple[Window, NDArray[Any] | str]]:
-        """The window's pixels; block by block where the whole cannot be read, with a reason in place of a bad block."""
-        try:
-            yield window, self._read_again(lambda data: data.read(1, window=window))
-        except RasterioError:
-            block_w = self._dataset.block_shapes[0][1]
-            for left in range(window.col_off, window.col_off + window.width, block_w):
-                part = Window(left, window.row_off, min(block_w, window.col_off + window.width - left), window.height)
-                try:
-                    yield part, self._dataset.read(1, window=part)
-                except RasterioError as error:
-                    log.warning("%s: %s: %s", self._source.href, part, self._source.clean(error))
-                    yield part, f"block at row {part.row_off}, column {part.col_off} unreadable"
-
-    def _read_again(self, read: Callable[[Any], Any]) -> Any:
-        """What `read` makes of the dataset; GDAL does not say why it failed, so a signed one is tried with a new token.
+        The corners lie inside the raster and are sorted by row. The first blocks are asked for at once, others while
+        chips are taken: strip by strip, neighbouring ones in one request, each once; no more than the chips that touch
+        two strips are held. A block that cannot be read spoils exactly the chips it touches.
 
         Raises:
-            RasterioError: unreadable.
-            Forbidden: the archive takes no token any more, or none can be had.
+            Forbidden: while chips are taken, the archive refuses the raster.
         """
-        try:
-            return read(self._dataset)
-        except RasterioError:
-            if not self._source.signed:
-                raise
-        self._dataset = self._source.again()
-        return read(self._dataset)
+        return iter(self._cutting(corners, (size, size)))
+
+    def _cutting(self, corners: Corners, size: tuple[int, int]) -> "_Cutting":
+        cut = strips(corners, size, (self._direct or self._gdal).shape)
+        return _Cutting(self._direct, self._gdal, cut, np.empty(size, self.header.dtype))
 
     def window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
         """Pixels of a window inside the raster as a masked array (y, x); what the file says is no data is masked.
@@ -170,11 +157,13 @@ class Raster:
         Raises:
             Unreadable: a block cannot be read.
         """
-        try:
-            part = Window(col, row, width, height)
-            return self._read_again(lambda data: data.read(band, window=part, masked=True))
-        except RasterioError as error:
-            raise Unreadable(self._source.clean(error)) from None
+        if band > 1 or self._direct is None or not self._direct.masks_by_nodata:
+            return self._gdal.window(row, col, height, width, band=band)
+        (pixels,) = self._cutting([(row, col)], (height, width))
+        if isinstance(pixels, Unread):
+            raise Unreadable(pixels.detail)
+        nodata = self.header.nodata
+        return np.ma.array(pixels, mask=np.ma.nomask if nodata is None else pixels == nodata)
 
     @property
     def bands(self) -> tuple[str | None, ...]:
@@ -192,17 +181,60 @@ class Raster:
         return self._dataset.transform
 
 
-def _strips(corners: Sequence[tuple[int, int]], size: int, block_h: int) -> list[int]:
-    return sorted({strip for row, _ in corners for strip in range(row // block_h, (row + size - 1) // block_h + 1)})
+def _header(data: Any) -> Header:
+    transform = data.transform
+    return Header(
+        epsg=data.crs.to_epsg() if data.crs else None,
+        origin=(transform.c, transform.f),
+        pixel=transform.a,
+        shape=(data.height, data.width),
+        dtype=data.dtypes[0],
+        nodata=data.nodata,
+        north_up=transform.b == transform.d == 0 and transform.a == -transform.e and transform.a > 0,
+        unit=data.units[0] or "",
+        ground_points=len(data.gcps[0]),
+    )
 
 
-def _overlap(
-    part: Window, corner: tuple[int, int], size: int
-) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """Where a chip and a window meet: the slices into the chip and into the window."""
-    top, left = max(part.row_off, corner[0]), max(part.col_off, corner[1])
-    bottom, right = min(part.row_off + part.height, corner[0] + size), min(part.col_off + part.width, corner[1] + size)
-    if top >= bottom or left >= right:
-        return None
-    target = slice(top - corner[0], bottom - corner[0]), slice(left - corner[1], right - corner[1])
-    return target, (slice(top - part.row_off, bottom - part.row_off), slice(left - part.col_off, right - part.col_off))
+class _Cutting:
+    """Chips on their way: of the strip that is taken, and of the next."""
+
+    def __init__(self, direct: Direct | None, gdal: Gdal, cut: Sequence[Strip], like: NDArray[Any]) -> None:
+        self._direct, self._gdal, self._like = direct, gdal, like
+        self._coming, self._begun = iter(cut), deque[tuple[Strip, Begun]]()
+        self._chips: Chips = {}
+        self._go_ahead()
+
+    def __iter__(self) -> Iterator[NDArray[Any] | Unread]:
+        spoiled: dict[int, str] = {}
+        try:
+            while self._begun:
+                strip, begun = self._begun.popleft()
+                for column, why in self._unread(strip, begun):
+                    spoiled |= {number: why for number, _, _ in strip.pieces[column]}
+                for number in strip.ended:
+                    chip = self._chips.pop(number)
+                    yield Unread(spoiled.pop(number)) if number in spoiled else chip
+                self._go_ahead()
+        finally:
+            for _, begun in self._begun:
+                for request in begun.requests:
+                    request.cancel()
+
+    def _go_ahead(self) -> None:
+        while len(self._begun) < 2 or sum(begun.bytes for _, begun in self._begun) < _AHEAD_BYTES:
+            if (strip := next(self._coming, None)) is None:
+                return
+            self._chips |= {number: np.empty_like(self._like) for number in strip.begun}
+            self._begun.append((strip, self._begin(strip)))
+
+    def _begin(self, strip: Strip) -> Begun:
+        if self._direct:
+            return self._direct.begin(strip, self._chips)
+        return Begun(_AHEAD_BYTES, [], [(column, None) for column in strip.pieces])
+
+    def _unread(self, strip: Strip, begun: Begun) -> Iterator[tuple[int, str]]:
+        """Columns of the strip's blocks that cannot be read, and why; GDAL has the last word on what arrived."""
+        failed = begun.missing + [one for request in begun.requests for one in request.result()]
+        yield from ((column, why) for column, why in failed if why is not None)
+        yield from self._gdal.read(strip, sorted(column for column, why in failed if why is None), self._chips)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from typing import Any
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from landmark.base.profiles import Budget
 from landmark.io.access import Access, NoToken
 
 log = logging.getLogger(__name__)
@@ -49,10 +51,11 @@ class Forbidden(Unreadable):
 
 
 class Source:
-    """Where a raster is read from: an href, and the address it has for now."""
+    """Where a raster is read from: an href, and the address it has for now. Threads may share one."""
 
     def __init__(self, href: str, access: Access) -> None:
-        self.href, self._access, self._url = href, access, href
+        self.href, self._access, self._url = href, access, ""
+        self._turn = threading.Lock()
         self._datasets = ExitStack()
 
     def __enter__(self) -> "Source":
@@ -62,24 +65,49 @@ class Source:
         self._datasets.close()
 
     @property
+    def budget(self) -> Budget:
+        """What its host may be asked."""
+        return self._access.budget
+
+    @property
     def signed(self) -> bool:
         """True where the address is good for a while only."""
-        return self._url != self.href
+        return self.url() != self.href
 
-    def open(self) -> Any:
-        """The raster, with a fresh token where the one at hand is refused."""
-        self._url = self._address(lambda: self._access.url(self.href))
+    def url(self) -> str:
+        """The address to read from now.
+
+        Raises:
+            Forbidden: no token can be had.
+        """
+        with self._turn:
+            self._url = self._url or self._address(lambda: self._access.url(self.href))
+            return self._url
+
+    def renewed(self, refused: str) -> str:
+        """The address after another was refused; threads refused together renew it once.
+
+        Raises:
+            Forbidden: no token can be had.
+        """
+        with self._turn:
+            if self._url == refused:
+                self._url = self._address(lambda: self._access.renewed(self.href, refused))
+            return self._url
+
+    def dataset(self) -> Any:
+        """The raster as GDAL opens it, with a fresh token where the one at hand is refused."""
+        url = self.url()
         try:
-            return self._open()
+            return self._open(url)
         except Forbidden:
             if not self.signed:
                 raise
-            return self.again()
+            return self.again(url)
 
-    def again(self) -> Any:
+    def again(self, refused: str | None = None) -> Any:
         """The raster, with another token than before."""
-        self._url = self._address(lambda: self._access.renewed(self.href, self._url))
-        return self._open()
+        return self._open(self.renewed(refused or self.url()))
 
     def clean(self, error: Exception) -> str:
         """What an error says, without the token: GDAL names files by the last part of their address."""
@@ -93,12 +121,12 @@ class Source:
             log.warning("%s: %s", self.href, error)
             raise Forbidden(str(error)) from None
 
-    def _open(self) -> Any:
+    def _open(self, url: str) -> Any:
         try:
             with warnings.catch_warnings():
                 # Whoever asks for the header sees that it places the raster nowhere.
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                return self._datasets.enter_context(rasterio.open(self._url))
+                return self._datasets.enter_context(rasterio.open(url))
         except RasterioError as error:
             if code := _REFUSED.search(str(error)):
                 log.warning("%s: %s", self.href, self.clean(error))

@@ -56,7 +56,8 @@ def split_buffer(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     group = np.array([SPLITS.index(split) for split in cells["split"].to_pylist()])
     cell_m = evidence.manifest.patch_px * evidence.manifest.resolution_m
     ids = cells["cell"].to_pylist()
-    for one, other, gap_m in gaps_below(cells, group, buffer_m=buffer_m - limits["tolerance_m"], cell_m=cell_m):
+    near = gaps_below(cells, group, buffer_m=buffer_m - limits["tolerance_m"], cell_m=cell_m)
+    for one, other, gap_m in zip(*(column.tolist() for column in near), strict=True):
         if ids[one] != ids[other]:
             yield Flag("cells of two splits stand too near", min(ids[one], ids[other]),
                        f"{max(gap_m, 0):.0f} m from {max(ids[one], ids[other])}, buffer {buffer_m:g} m")  # fmt: skip

@@ -1,0 +1,259 @@
+"""`python -m bench.europe`: the plan of Europe's 650,000 samples, from catalogue to lock, in seconds and bytes.
+
+The recipe is `europe-full`, the code that of `landmark plan`. Simulated are the archive (bench/continent.py), and what
+units would read from files: headers, land cover and cloud masks. Writes `bench/europe.json` when run in full.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.continent import Continent, continent, part_of
+from landmark import cells, cover, draw, imagery, lockfile, planning
+from landmark.base.hashing import rank
+from landmark.base.meaning import Meaning
+from landmark.base.recipe import load_recipe
+from landmark.base.region import Region
+from landmark.base.schemas import CLEAR, cover_schema
+from landmark.base.taxonomy import LabelVintage
+from landmark.cover import ClearUnit, Cover, CoverUnit
+from landmark.io.budget import cores
+from landmark.io.store import write_bytes
+from landmark.setting import Setting, without_archive
+
+RESULT = Path(__file__).with_name("europe.json")
+MARKERS = ("<!-- bench:europe -->", "<!-- /bench:europe -->")
+RECIPE, LIMIT_S, LIMIT_GB = "europe-full", 180, 3
+_KINDS = 9
+# What is timed, by where `planning` finds it, in the order of the plan.
+_STAGES: dict[str, list[tuple[Any, str]]] = {
+    "catalogue": [(planning, "search")],
+    "cells": [(cells, "utm_cells")],
+    "sample": [(draw, "sample")],
+    "units of cover": [(cover, "cover_units"), (cover, "gathered")],
+    "fold": [(Meaning, "fold")],
+    "choices": [(draw, "choices")],
+    "shortlist": [(draw, "shortlist"), (cover, "clear_units")],
+    "draw": [(draw, "draw")],
+    "plan and lock": [(lockfile, "write_plan")],
+    "estimate": [(planning, "estimate")],
+}
+
+
+class Clock:
+    """Seconds by stage; what is nested in another stage counts there no more."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu, self.peak_gb = dict[str, float](), dict[str, float](), dict[str, float]()
+        self._inner = [(0.0, 0.0)]
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block."""
+        start, self._inner = (time.perf_counter(), time.process_time()), [*self._inner, (0.0, 0.0)]
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start[0], time.process_time() - start[1]
+            inner = self._inner.pop()
+            self.wall[name] = self.wall.get(name, 0) + spent[0] - inner[0]
+            self.cpu[name] = self.cpu.get(name, 0) + spent[1] - inner[1]
+            self._inner[-1] = self._inner[-1][0] + spent[0], self._inner[-1][1] + spent[1]
+            self.peak_gb[name] = peak_gb()
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function whose calls are a stage."""
+
+        def call(*args: Any, **named: Any) -> Any:
+            with self.stage(name):
+                found = function(*args, **named)
+                return list(found) if isinstance(found, Iterator) else found
+
+        return call
+
+
+def peak_gb() -> float:
+    """The most memory this process has held, in 10^9 bytes."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
+
+
+def simulated(clock: Clock) -> Callable[[Callable[..., Any], Iterable[Any]], Iterator[tuple[Any, Any]]]:
+    """A `map_units` that reads nothing: what it answers is as large as what files would say."""
+    answers = {imagery.look: lambda unit: unit.acquisition, cover.measure: _cover, cover.look: _clear}
+
+    def map_units(function: Callable[..., Any], units: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        for some in _batches(units, clock, "simulation"):
+            with clock.stage("simulation"):
+                results = [answers[function](unit) for unit in some]
+            yield from zip(some, results, strict=True)
+
+    return map_units
+
+
+def _batches(things: Iterable[Any], clock: Clock, stage: str) -> Iterator[list[Any]]:
+    """Things by the hundred, made in a stage: a clock that is asked for each would be what takes the time."""
+    waiting = iter(things)
+    while True:
+        with clock.stage(stage):
+            some = list(islice(waiting, 100))
+        if not some:
+            return
+        yield some
+
+
+def _cover(unit: CoverUnit) -> Cover:
+    """Nine combinations of codes in each cell; one cell in fifty has no label."""
+    count = unit.cells.num_rows
+    chance = np.random.default_rng(rank(0, "cover", unit.cells["cell"][0].as_py()))
+    known = [np.array([-1, *source.crosswalk.classes], np.int32) for source in unit.sources]
+    codes = np.stack([chance.choice(some, (count, _KINDS)) for some in known], axis=2)
+    codes[chance.random(count) < 0.02] = -1
+    spread = unit.patch_px**2 - _KINDS
+    cut = np.sort(chance.integers(0, spread, (count, _KINDS - 1), endpoint=True), axis=1)
+    pixels = 1 + np.diff(cut, axis=1, prepend=0, append=spread)
+    # A combination stands once in a cell.
+    number = codes @ np.array([1000**place for place in range(len(known))])
+    owner = np.repeat(np.arange(count), _KINDS)
+    kinds, first, place = np.unique(np.stack([owner, number.ravel()]), axis=1, return_index=True, return_inverse=True)
+    held = np.bincount(place.ravel(), weights=pixels.ravel()).astype(np.int64)
+    editions = tuple(dict.fromkeys(raster.vintage for raster in unit.rasters))
+    schema = cover_schema(source.crosswalk.name for source in unit.sources)
+    columns = {
+        "cell": unit.cells["cell"].take(pa.array(kinds[0])),
+        "period": pa.array([unit.periods[0].name]).take(pa.array(np.zeros(len(first), np.int64))),
+        "codes": _lists(codes.reshape(-1, len(known))[first]),
+        "pixels": held,
+        "editions": _lists(np.tile(_numbers(unit, editions), (len(first), 1))),
+    }
+    return Cover(pa.table(columns, schema=schema), editions, {})
+
+
+def _numbers(unit: CoverUnit, editions: tuple[LabelVintage, ...]) -> list[int]:
+    names = [edition.name for edition in editions]
+    return [names.index(name) if (name := source.crosswalk.name) in names else -1 for source in unit.sources]
+
+
+def _lists(values: Any) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel().astype(np.int32)), values.shape[1])
+
+
+def _clear(unit: ClearUnit) -> pa.Table:
+    """Four classes in each cell, most of it land."""
+    names, codes = unit.cells["cell"].combine_chunks().sort(), np.array([3, 4, 5, 9], np.int16)
+    chance = np.random.default_rng(rank(0, "clear", unit.acquisition.id))
+    shares = chance.dirichlet([0.05, 3, 1, 0.15], len(names))
+    pixels = np.maximum(1, np.rint(3600 * shares)).astype(np.int32)
+    owner = pa.array(np.repeat(np.arange(len(names)), len(codes)))
+    acquisition = pa.array([unit.acquisition.id]).take(pa.array(np.zeros(len(owner), np.int64)))
+    return pa.table([names.take(owner), acquisition, np.tile(codes, len(names)), pixels.ravel()], schema=CLEAR)
+
+
+def measured(share: float, out: Path) -> dict[str, Any]:
+    """The plan of a share of Europe: what it took, by stage, and how large it is. For a process of its own."""
+    clock, whole = Clock(), load_recipe(RECIPE)
+    region = part_of(whole.region.geometry, share) if share < 1 else whole.region.geometry
+    wanted = whole.sampling.model_copy(update={"cells": round(share * (whole.sampling.cells or 0))})
+    area = Region.model_validate({"geojson": json.loads(_geojson(region))})
+    recipe = whole.model_copy(update={"region": area, "sampling": wanted})
+    archive = continent(region, share=share)
+    setting: Setting = replace(without_archive(recipe, ""), document=_timed(archive, clock))
+    for name, places in _STAGES.items():
+        for owner, function in places:
+            setattr(owner, function, clock.timed(name, getattr(owner, function)))
+    before_gb = peak_gb()
+    with clock.stage("the rest"):
+        planned = planning.make_plan(setting, out, simulated(clock), lambda *_: None)
+        planning.estimate(planned, setting)
+    stages = [
+        {"stage": name, "wall_s": clock.wall[name], "cpu_s": clock.cpu[name], "peak_gb": clock.peak_gb[name]}
+        for name in [*_STAGES, "the rest", "simulation"]
+    ]
+    files = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
+    return {
+        "share": share,
+        "scenes": sum(map(len, archive.scenes.values())),
+        "samples": planned.plan.num_rows,
+        "considered": planned.lock.considered,
+        "cover_rows": planned.cover.num_rows,
+        "acquisitions": len(planned.lock.acquisitions),
+        "files": files,
+        "before_gb": before_gb,
+        "stages": stages,
+    }
+
+
+def _geojson(region: Any) -> str:
+    import shapely
+
+    return shapely.to_geojson(region)
+
+
+def _timed(archive: Continent, clock: Clock) -> Any:
+    """The archive, whose making of items is simulation and no part of the plan."""
+
+    class Timed(Continent):
+        def items(self, query: Any) -> Iterator[Any]:
+            for some in _batches(super().items(query), clock, "simulation"):
+                yield from some
+
+    return Timed(*(getattr(archive, name) for name in ("href", "root", "id", "scenes", "frames")))
+
+
+def in_a_process(share: float) -> dict[str, Any]:
+    """Measure in a fresh interpreter, so that the memory is the plan's own."""
+    command = [sys.executable, "-m", "bench.europe", "--inside", "--scale", str(share)]
+    return dict(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+
+
+def main() -> None:
+    """Measure, print, and where it was the whole of Europe write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of Europe, from the west")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.inside:
+        with tempfile.TemporaryDirectory(prefix="landmark-bench-") as folder:
+            print(json.dumps(measured(asked.scale, Path(folder))))
+        return
+    libraries = {name: version(name) for name in ("numpy", "pyarrow", "shapely")}
+    found = in_a_process(asked.scale) | {"cores": cores(), "libraries": libraries}
+    if asked.scale == 1:
+        write_bytes(RESULT, f"{json.dumps(found, indent=1)}\n".encode())
+    print(markdown(found))
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """A row a stage, and the sum against the limit."""
+    stages = found["stages"]
+    real = [one for one in stages if one["stage"] != "simulation"]
+    wall_s, cpu_s = (sum(one[key] for one in real) for key in ("wall_s", "cpu_s"))
+    peak = max(one["peak_gb"] for one in stages)
+    lines = [
+        f"{found['samples']:,} samples of {found['scenes']:,} scenes, out of {found['considered']['cells']:,} cells.",
+        "",
+        "| from catalogue to lock | wall, s | CPU, s | most memory so far, GB |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {one['stage']} | {one['wall_s']:.1f} | {one['cpu_s']:.1f} | {one['peak_gb']:.2f} |" for one in real]
+    lines.append(
+        f"| **together** | **{wall_s:.0f}** (at most {LIMIT_S}) | **{cpu_s:.0f}** | **{peak:.2f}** (at most {LIMIT_GB}) |"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

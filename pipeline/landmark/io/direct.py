@@ -1,0 +1,169 @@
+"""Blocks fetched by ranges and decoded in threads, straight into the chips that touch them."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple
+
+from rasterio.enums import MaskFlags
+
+from landmark.io.blocks import Table, Undecodable
+from landmark.io.budget import cores, processes
+from landmark.io.cutting import Chips, Strip, scatter
+from landmark.io.ranges import Buffer, Ranges, Unranged
+from landmark.io.source import Forbidden, Unreadable
+
+# Requests of a process at once, as far as the hosts' budgets let it.
+_THREADS = 16
+# What one request may bring, and what may lie unused between two blocks of it.
+_RANGE_BYTES = 2**22
+_GAP_BYTES = 256
+# No file is larger, and no system counts much further.
+_LARGEST_BYTES = 2**62
+
+# Column of a block that gave no pixels, and why; None where GDAL may know better.
+Failed = tuple[int, str | None]
+
+
+class Place(NamedTuple):
+    """Where a block lies in the file."""
+
+    column: int
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """First byte after it."""
+        return self.offset + self.size
+
+
+class Trip(NamedTuple):
+    """One request: which bytes, how many blocks were in them, and the seconds it took to fetch and to cut these."""
+
+    start: int
+    end: int
+    blocks: int
+    fetch_s: float
+    cut_s: float
+
+
+class Begun(NamedTuple):
+    """A strip on its way: bytes asked for, and what becomes of each request; blocks without a place in `missing`."""
+
+    bytes: int
+    requests: list[Future[list[Failed]]]
+    missing: list[Failed]
+
+
+class Direct:
+    """The blocks of a raster's first band.
+
+    Attributes:
+        ranges: The file.
+        trips: Every request that brought blocks, in the order they were cut.
+    """
+
+    def __init__(self, ranges: Ranges, table: Table) -> None:
+        self.ranges, self._table = ranges, table
+        self._coding = table.coding()
+        self.trips: list[Trip] = []
+
+    def close(self) -> None:
+        """Give the header back."""
+        self._table.close()
+
+    @property
+    def dataset(self) -> Any:
+        """The header, as rasterio has it; it reads no pixels."""
+        return self._table.dataset
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of a block."""
+        return self._coding.shape
+
+    @property
+    def masks_by_nodata(self) -> bool:
+        """True for whole numbers that are no data where they equal the header's, and nowhere else."""
+        (flags, *_), whole = self.dataset.mask_flag_enums, self._coding.dtype.kind in "ui"
+        return whole and (MaskFlags.all_valid in flags or MaskFlags.nodata in flags)
+
+    def begin(self, strip: Strip, chips: Chips) -> Begun:
+        """Ask for the blocks of a strip; what comes is cut into the chips as it comes."""
+        placed = [(column, self._place(strip.number, column)) for column in strip.pieces]
+        places = [Place(column, *place) for column, place in placed if place is not None]
+        runs = list(_runs(sorted(places, key=lambda place: place.offset)))
+        requests = [threads().submit(self._brought, run, strip, chips) for run in runs]
+        missing: list[Failed] = [(column, None) for column, place in placed if place is None]
+        return Begun(sum(run[-1].end - run[0].offset for run in runs), requests, missing)
+
+    def _place(self, strip: int, column: int) -> tuple[int, int] | None:
+        """(offset, bytes) of a block, None where it has none, lies beyond any file or is larger than a block can be."""
+        place = self._table.place(strip, column)
+        if place is None or place[0] > _LARGEST_BYTES or place[1] > self._coding.most_bytes:
+            return None
+        return place
+
+    def _brought(self, run: Sequence[Place], strip: Strip, chips: Chips, *, patient: bool = True) -> list[Failed]:
+        """Fetch a run of blocks, and cut them; one that cannot be had together is fetched block by block.
+
+        Raises:
+            Forbidden: the archive refuses the raster.
+        """
+        start, begun_s = run[0].offset, time.perf_counter()
+        try:
+            content = memoryview(self.ranges.get(start, run[-1].end, patient=patient))
+        except Forbidden:
+            raise
+        except (Unranged, Unreadable) as error:
+            if len(run) == 1:
+                return [(run[0].column, None if isinstance(error, Unranged) else str(error))]
+            return [failed for place in run for failed in self._brought([place], strip, chips, patient=False)]
+        fetched_s = time.perf_counter()
+        with _decoding():
+            decoding_s = time.perf_counter()
+            blocks = ((place, content[place.offset - start : place.end - start]) for place in run)
+            failed = [place.column for place, block in blocks if not self._cut(block, strip, place.column, chips)]
+            cut_s = time.perf_counter() - decoding_s
+        self.trips.append(Trip(start, run[-1].end, len(run), fetched_s - begun_s, cut_s))
+        return [(column, None) for column in failed]
+
+    def _cut(self, content: Buffer, strip: Strip, column: int, chips: Chips) -> bool:
+        """Decode a block and copy what chips take of it; False where its bytes are not what the header says."""
+        try:
+            block = self._coding.decoded(content, strip.number)
+        except Undecodable:
+            return False
+        scatter(block, strip.pieces[column], chips)
+        return True
+
+
+def _runs(places: Sequence[Place]) -> Iterator[list[Place]]:
+    """Blocks that lie one after the other, as many as one request may bring."""
+    run: list[Place] = []
+    for place in places:
+        if run and (place.offset - run[-1].end > _GAP_BYTES or place.end - run[0].offset > _RANGE_BYTES):
+            yield run
+            run = []
+        run.append(place)
+    if run:
+        yield run
+
+
+@cache
+def threads() -> ThreadPoolExecutor:
+    """Those of this process that wait for servers and decode."""
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="blocks")
+
+
+def _decoding() -> threading.Semaphore:
+    """Lets as many threads decode as this process has cores: more would push each other out of the caches."""
+    return _decoders(max(1, cores() // processes()))
+
+
+@cache
+def _decoders(count: int) -> threading.Semaphore:
+    return threading.Semaphore(count)
