@@ -7,7 +7,7 @@ ARGS ?=
 TRAIN ?= 1
 BIN := .venv/bin
 
-.PHONY: help corpus plan try sheet test bench services lint clean
+.PHONY: help corpus plan try sheet test bench bench-defects services lint clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -30,11 +30,17 @@ sheet: .venv/run ## Draw OUT/sheet.png of a corpus: samples with their captions
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 turns skips into failures
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-bench: .venv/run ## Plant every known defect into the demo, one by one, and see which ones `landmark check` finds
+bench: .venv/bench ## Measure reading against its peers, and a plan at the size of Europe; wants a quiet machine for half an hour
+	bench/install.sh
+	$(BIN)/python -m bench.reading $(ARGS)
+	$(BIN)/python -m bench.europe
+
+bench-defects: .venv/run ## Plant every known defect into the demo, one by one, and see which ones `landmark check` finds
 	$(BIN)/python -m bench.defects $(ARGS)
 
-services: ## Install what the tests of STAC APIs and signed hrefs start: PostgreSQL + PostGIS, Azurite
+services: ## Install what tests start: PostgreSQL + PostGIS, Azurite, nginx
 	tests/services/install.sh
+	bench/install.sh
 
 lint: .venv/dev ## Check code, types, the direction of imports, and every taxonomy
 	$(BIN)/ruff check .
@@ -59,4 +65,8 @@ clean: ## Remove the virtual environment and caches; corpora stay
 
 .venv/dev: .venv/run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.venv/bench: .venv/run
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	@touch $@

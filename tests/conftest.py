@@ -43,6 +43,16 @@ def world(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def scene(shared: Path) -> Path:
+    """The folder of the benches' scene, made small (720 px, blocks of 64) and once for all test processes."""
+    with (shared / "scene.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "scene").exists():
+            planet.make_scene(shared / "scene", tile_px=720, block_px=64)
+    return shared / "scene"
+
+
+@pytest.fixture(scope="session")
 def services(shared: Path) -> Iterator[Services]:
     """A real STAC API and a real blob store, started once for all test processes."""
     require(not (lacking := missing()), f"needs {lacking}; say `make services` and run `make test` again")

@@ -106,7 +106,7 @@ def test_the_committed_result_has_a_clean_corpus_and_names_what_it_can() -> None
 def test_the_readme_shows_the_committed_result() -> None:
     start, end = MARKERS
     readme = (ROOT / "README.md").read_text()
-    require(start in readme, f"README.md has no {start}; put the table of `make bench` there")
+    require(start in readme, f"README.md has no {start}; put the table of `make bench-defects` there")
     shown = readme.split(start)[1].split(end)[0].strip()
     assert shown == markdown(COMMITTED)
 

@@ -14,11 +14,6 @@ from tests.world.test_world import digests, pixels
 SIDE, PATCH = 720, 120
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_scene(tmp_path_factory.mktemp("full") / "scene", tile_px=SIDE, block_px=64).parent
-
-
 def test_the_patch_is_mirrored_and_reflectance_noisy(scene: Path) -> None:
     for path in scene.glob("sentinel-*/*/*.tif"):
         whole = pixels(path).astype(float)
