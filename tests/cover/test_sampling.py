@@ -248,6 +248,25 @@ def test_a_code_that_no_point_lies_in_need_not_be_known(tmp_path):
         covered(apart, (Source(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
 
 
+@pytest.mark.parametrize("pixel_m", [0.5, 1, 2.5, 5, 40])
+def test_a_map_finer_or_coarser_than_the_pixels_says_what_lies_at_their_centres(tmp_path, pixel_m):
+    """With no data, cells apart from each other, and one half outside the map."""
+    chance = np.random.default_rng(0)
+    codes = chance.choice([0, 10, 20, 95], (int(440 / pixel_m), int(420 / pixel_m))).astype("uint8")
+    transform = Affine(pixel_m, 0, LEFT, 0, -pixel_m, TOP)
+    (label,) = maps(WORLDCOVER, raster(tmp_path / "2021.tif", codes, nodata=0, transform=transform))
+    centres = 10 * np.arange(12) + 5.2
+    x, y = (
+        np.array([[LEFT], [LEFT + 300], [LEFT + 360]]) + centres,
+        np.array([[TOP], [TOP - 300], [TOP - 60]]) - centres,
+    )
+    found = codes_at(label, WORLDCOVER, Points(32632, x, y)).reshape(3, 12, 12)
+    for cell, down, across in np.ndindex(found.shape):
+        col, row = (x[cell, across] - LEFT) // pixel_m, (TOP - y[cell, down]) // pixel_m
+        inside = col < codes.shape[1]
+        assert found[cell, down, across] == (codes[int(row), int(col)] or -1 if inside else -1)
+
+
 @given(
     st.sampled_from(["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32"]),
     st.sets(st.integers(1, 120), min_size=1, max_size=20),
