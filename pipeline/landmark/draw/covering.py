@@ -61,7 +61,7 @@ class Squares:
         west, south, east, north = transformer(one.epsg, LONLAT).transform_bounds(left, bottom, right, top)
         spans = [(west, east)] if west <= east else [(west, 180), (-180, east)]
         found = self.centres.query([shapely.box(start, south, end, north) for start, end in spans])
-        return np.unique(found[1])
+        return np.sort(found[1])
 
     def _corners(self, rows: NDArray[np.int64], epsg: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(corner, cell) of x and of y in a CRS."""

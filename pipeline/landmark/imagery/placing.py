@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.imagery.warp import Nodes, Shift, Warp
+from landmark.imagery.warp import Nodes, Shift, Warp, along
 from landmark.io.raster import Header
 
 _LATTICE_PX = 1e-3
@@ -86,10 +86,12 @@ def in_other_zone(grid: Grid, nodes: Nodes) -> Places:
     size = int(np.delete(end - first, list(refused), axis=0).max(initial=grid.size))
     # One size for all, so at the raster's far edges a window begins earlier.
     windows = _pairs(np.minimum(first, np.array(grid.shape) - size))
+    weights = along(rows.shape[1], grid.size)
 
     def onto(chip: int) -> Warp:
-        row, col = grid.position(*nodes.centres(chip, grid.size))
-        return Warp.to(row - 0.5 - windows[chip][0], col - 0.5 - windows[chip][1], size)
+        top, left = windows[chip]
+        row, col = (weights @ (places - 0.5) @ weights.T for places in (rows[chip] - top, cols[chip] - left))
+        return Warp.to(row, col, size)
 
     return Places(windows, size, refused, onto)
 
