@@ -89,32 +89,31 @@ def main() -> None:
     """Measure what the command line says, and print it."""
     asked = json.loads(sys.argv[1])
     job, scene, server = Job(**asked["job"]), Scene(Path(asked["folder"])), Server(asked["port"])
-    for _ in _read(job, scene.reading(job.image, "warm-up", root=server.at(0, again=True), cores=asked["cores"]), {}):
-        pass
+    warm_up = scene.reading(job.image, "warm-up", root=server.at(0, again=True), cores=asked["cores"])
+    sum(1 for _ in _read(job, warm_up))
     reading = scene.reading(job.image, job.cells, root=server.at(job.latency_ms), cores=asked["cores"])
     print(json.dumps(asdict(_taken(job, replace(reading, corners=reading.corners[:: job.every]), scene, server))))
 
 
 def _taken(job: Job, reading: Reading, scene: Scene, server: Server) -> Taken:
     kept: list[tuple[str, Arrays]] = []
-    parts: dict[str, float] = {}
     blocks = block_bytes(layers(reading, scene.folder)) if reading.epsg == reading.acquisition.epsg else 0
     before, start = server.counts(), time.perf_counter()
-    for corner, arrays in zip(reading.corners.tolist(), _read(job, reading, parts), strict=True):
+    for corner, arrays in zip(reading.corners.tolist(), _read(job, reading), strict=True):
         if (5 * corner[0] + 3 * corner[1]) // CELL_M % _COMPARED == 0:
             kept.append((f"{corner[0]}_{corner[1]}", arrays))
-    seconds = sum(parts.values()) or time.perf_counter() - start
+    seconds = sum(reading.parts.values()) if job.tool == "floor" else time.perf_counter() - start
     spent = server.counts() - before
     digests = {} if job.tool == "judged" else {cell: _digest(arrays) for cell, arrays in kept}
-    return Taken(len(reading.corners), seconds, spent.requests, spent.bytes, blocks, peak_mb(), parts, digests)
+    return Taken(len(reading.corners), seconds, spent.requests, spent.bytes, blocks, peak_mb(), reading.parts, digests)
 
 
-def _read(job: Job, reading: Reading, parts: dict[str, float]) -> Iterator[Arrays]:
+def _read(job: Job, reading: Reading) -> Iterator[Arrays]:
     if job.tool != "floor":
         return TOOLS[job.tool](reading)
     names = [name for names in reading.factors.values() for name in names]
     result = floor(layers(reading, Path(reading.setting.document.root)), reading.cores)
-    parts |= result.seconds
+    reading.parts.update(result.seconds)
     return (dict(zip(names, chips, strict=True)) for chips in zip(*result.chips, strict=True))
 
 

@@ -19,9 +19,8 @@ from bench.server import Server, serving
 from bench.shown import markdown, plot
 from bench.whole import Whole, whole
 from landmark import world
-from landmark.imagery import Cut
+from landmark.io.budget import cores
 from landmark.io.store import write_bytes
-from landmark.run import cores
 
 RESULT = Path(__file__).with_name("reading.json")
 PLOT = RESULT.with_suffix(".svg")
@@ -45,8 +44,7 @@ def jobs() -> list[Job]:
     floors = [Job("floor", "s2", cells) for cells in ("contiguous", "random", "whole")]
     radar = [Job(tool, "s1", "whole") for tool in ("floor", "ours", "judged", "odc-eager")]
     warped = [Job("judged", "s1-off", "whole"), Job("odc-eager", "s1-off", "whole")]
-    elsewhere = [Job("judged", "s2", "neighbours")] if "epsgs" in Cut.__dataclass_fields__ else []
-    return [*both, *floors, *radar, *warped, *elsewhere]
+    return [*both, *floors, *radar, *warped, Job("judged", "s2", "neighbours")]
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class Reading:
         epsg: Zone of the cells: the image's own, or its neighbour's.
         corners: (left, top) of each cell in metres of that zone.
         cores: Threads a tool may compute with.
+        parts: Where a tool that knows writes down the seconds of the parts of its work.
     """
 
     acquisition: Acquisition
@@ -70,6 +71,7 @@ class Reading:
     epsg: int
     corners: Corners
     cores: int
+    parts: dict[str, float] = field(default_factory=dict)
 
     @property
     def factors(self) -> dict[int, tuple[str, ...]]:
@@ -82,7 +84,6 @@ class Reading:
     @property
     def cut(self) -> Cut:
         """The same as a unit of a build asks for it; no chip is dropped for what it shows."""
-        elsewhere = {} if self.epsg == self.acquisition.epsg else {"epsgs": (self.epsg,) * len(self.corners)}
         return Cut(
             acquisition=self.acquisition,
             ids=tuple(f"{left}_{top}" for left, top in self.corners.tolist()),
@@ -95,7 +96,7 @@ class Reading:
             resolution_m=CELL_M / PATCH_PX,
             max_chip_pct=self.setting.recipe.clouds.max_chip_pct,
             min_valid_pct=self.setting.recipe.min_valid_pct,
-            **elsewhere,
+            epsgs=(self.epsg,) * len(self.corners),
         )
 
     def href(self, band: str) -> str:

@@ -82,9 +82,8 @@ def _radar(found: Found) -> Iterator[Row]:
     yield Row("Sentinel-1 on the lattice, against odc.stac.load", 5, ours / theirs, floor / theirs, " x")
     theirs, ours = (rate(found, tool, "s1-off", "whole") for tool in ("odc-eager", "judged"))
     yield Row("Sentinel-1 warped, judged, against odc.stac.load", 5, ours / theirs, floor / theirs, " x")
-    if "judged s2 neighbours 0" in found["taken"]:
-        own, other = (rate(found, "judged", "s2", cells) for cells in ("contiguous", "neighbours"))
-        yield Row("Sentinel-2 for the neighbouring zone, warped, against its own", None, other / own)
+    own, other = (rate(found, "judged", "s2", cells) for cells in ("contiguous", "neighbours"))
+    yield Row("Sentinel-2 for the neighbouring zone, warped, against its own", None, other / own)
 
 
 def _whole(found: Found) -> Iterator[Row]:
@@ -141,10 +140,12 @@ def _stages(found: Found) -> str:
     """Where the seconds of a whole scene go."""
     floor = found["taken"]["floor s2 whole 0"]["parts_s"]
     read, full = (median(found["taken"][f"{tool} s2 whole 0"]["seconds"]) for tool in ("ours", "judged"))
+    cut = median(found["taken"]["ours s2 whole 0"]["parts_s"]["decode and copy"])
     whole = found["whole"]
     parts = ", ".join(f"{name} {median(seconds):.1f}" for name, seconds in whole["parts_s"].items())
     return (
-        f"Seconds of the whole scene: read {read:.1f}, judge {full - read:.1f} more; the floor's"
+        f"Seconds of the whole scene: read {read:.1f}, in which each core decodes and copies for {cut:.1f}; judge"
+        f" {full - read:.1f} more. The floor:"
         f" {', '.join(f'{name} {median(seconds):.1f}' for name, seconds in floor.items())}. A build in one process"
         f" takes {median(whole['build_s']):.1f}: {parts}, and the rest."
     )

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bench import DEFECTS
 from bench.defects import RESULT
 from bench.draft import Draft, Planted
 from bench.reseal import opened, reseal
 from bench.table import MARKERS, markdown
 from bench.trial import Trial, flags, tried
 
+from bench import DEFECTS
 from landmark.quality import Report, check, load_rules
 from landmark.run import Where
 from tests.conftest import require

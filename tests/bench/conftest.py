@@ -1,0 +1,16 @@
+"""A server of the benches' scene."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench.server import Server, missing, serving
+
+from tests.conftest import require
+
+
+@pytest.fixture(scope="session")
+def server(scene: Path) -> Iterator[Server]:
+    require(not (lacking := missing()), f"needs {lacking}")
+    with serving(scene) as running:
+        yield running
