@@ -22,8 +22,9 @@ from landmark.cover.points import Points
 from landmark.io.access import OPEN, Access
 
 # Pixels along each side of what is measured in one read, by how a source's exports are put together: the probabilities
-# of all classes take some hundred bytes a pixel.
+# of all classes take some hundred bytes a pixel, the coordinates of points under events half as many.
 _BATCH_PX = {"mode": 1920, "probability": 1200}
+_EVENTS_PX = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Cover:
     """What lies in some cells.
 
     Attributes:
-        table: Rows of a cover table, sorted by cell, period and codes.
+        table: Rows of a cover table; once gathered, sorted by cell, period and codes.
         editions: What the numbers in its column `editions` mean.
         gaps: (cell, period) → days to the nearest labels, where no source has any within its limit.
         marks: What the last of its `codes` means, where the recipe has events; else empty.
@@ -76,7 +77,7 @@ def cover_units(
     events: Sequence[Event] | None = None,
 ) -> Iterator[CoverUnit]:
     """Cut a CELLS table into batches of neighbours, each with the label maps and events that meet it."""
-    batch_px = min((_BATCH_PX[source.composite] for source in sources), default=_BATCH_PX["mode"])
+    batch_px = min((_BATCH_PX[source.composite] for source in sources), default=_EVENTS_PX)
     span = max(batch_px // patch_px, 1) * cell_m
     keys = [
         cells["epsg"].to_numpy(),
