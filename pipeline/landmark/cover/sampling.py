@@ -14,7 +14,7 @@ from pyproj import CRS
 from landmark.base.archive import LabelRaster
 from landmark.base.errors import InputError
 from landmark.base.taxonomy import Crosswalk
-from landmark.cover.codes import BadCodes, Ranks, codes_of, from_attributes, ranked
+from landmark.cover.codes import BadCodes, Ranks, codes_of, from_attributes, rank_type, ranked
 from landmark.cover.points import Pixels, Points
 from landmark.io.access import OPEN, Access
 from landmark.io.raster import Raster, opened
@@ -182,15 +182,15 @@ def _polygon_ranks(label: LabelRaster, field: str, crosswalk: Crosswalk, points:
     layer = label.layer or path.stem
     x, y = points.within(crs_of(path, layer))
     known = np.isfinite(x) & np.isfinite(y)
-    classes = codes_of(crosswalk)
-    ranks = np.zeros(len(x), np.min_scalar_type(len(classes)))
+    ranks = np.zeros(len(x), rank_type(crosswalk))
     if not known.any():
         return ranks.reshape(points.shape)
     box = x[known].min(), y[known].min(), x[known].max(), y[known].max()
     shapes, values = polygons(path, layer, field, box)
     order = np.argsort(x, kind="stable")
     sorted_x = x[order]
-    for shape, rank in zip(shapes, np.searchsorted(classes, from_attributes(values, crosswalk)).tolist(), strict=True):
+    found = np.searchsorted(codes_of(crosswalk), from_attributes(values, crosswalk))
+    for shape, rank in zip(shapes, found.tolist(), strict=True):
         left, bottom, right, top = shape.bounds
         near = order[np.searchsorted(sorted_x, left) : np.searchsorted(sorted_x, right, side="right")]
         near = near[(ranks[near] == 0) & (y[near] >= bottom) & (y[near] <= top)]
