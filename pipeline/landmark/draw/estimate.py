@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from landmark.base.archive import Acquisition
 from landmark.base.profiles import Imagery, Provider, Sensor
 from landmark.base.recipe import Recipe
-from landmark.draw.choosing import Choices, Seen, choose
+from landmark.draw.choosing import Choices
+from landmark.draw.clearest import Seen, choose
 
 # What zstd-1 makes of real pixels, and what the other columns of a row take.
 _PACKED = 0.76
@@ -72,10 +73,9 @@ def estimate(
 
 def amplification(of: Choices, recipe: Recipe, *, provider: Provider, sensors: Mapping[str, Sensor]) -> float:
     """Bytes fetched for each byte kept, if one image of each sensor were taken in every cell and slot."""
-    nothing = np.full(len(of.cell), np.nan)
-    looked, chosen = Seen(nothing, nothing), np.empty(0, np.int64)
+    chosen = np.empty(0, np.int64)
     for name in sorted(recipe.sensors, reverse=True):
-        chosen = np.concatenate([chosen, choose(of, name, looked, chosen, recipe)])
+        chosen = np.concatenate([chosen, choose(of, name, Seen.nothing(), chosen, recipe)])
     known = {one.id: one for one in of.acquisitions}
     taken, names = of.cells.take(of.cell[chosen]), pa.array(list(known)).take(pa.array(of.acquisition[chosen]))
     sensor = [of.acquisitions[row].sensor for row in of.acquisition[chosen].tolist()]
