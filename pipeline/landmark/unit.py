@@ -73,6 +73,7 @@ def _cut(one: Acquisition, rows: pa.Table, setting: Setting) -> Cut:
         resolution_m=recipe.resolution_m,
         max_chip_pct=recipe.clouds.max_chip_pct,
         min_valid_pct=recipe.min_valid_pct,
+        epsgs=tuple(rows["epsg"].to_pylist()),
     )
 
 

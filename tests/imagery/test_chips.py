@@ -18,7 +18,7 @@ from landmark.base.recipe import load_recipe
 from landmark.catalog import open_document, search
 from landmark.cells import utm_cells
 from landmark.imagery import Chip, cut
-from landmark.imagery.values import interpolated
+from landmark.imagery.warp import Shift, interpolated
 from tests.base.parts import examples
 from tests.imagery.scenes import FACTOR, LEFT, PROVIDER, S1, S2, SIZE, TOP, cutting, item, part, s1_pixels, s2_pixels
 from tests.io.rasters import noise, spoil, write_raster
@@ -453,7 +453,7 @@ def test_radar_between_the_pixels_is_interpolated_once_in_linear_power(tmp_path,
         row, col = int(TOP - corner[1]) // 10, int(corner[0] - LEFT) // 10
         for number, band in enumerate(S1.order):
             window = pixels[band][row : row + 121, col : col + 121].astype(np.float64)
-            power, known = interpolated((window, window > 0), south_m / 10, east_m / 10)
+            power, known = interpolated((window, window > 0), Shift.by(south_m / 10, east_m / 10))
             assert (chips[id].groups["s1"][number] == gamma0_to_stored(power, known)).all()
 
 

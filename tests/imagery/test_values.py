@@ -6,14 +6,10 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rasterio.enums import Resampling
-from rasterio.transform import Affine
-from rasterio.vrt import WarpedVRT
 
 from landmark.base.profiles import Imagery
-from landmark.imagery.values import block_mean, darkest, implausible, interpolated, linear_power
+from landmark.imagery.values import block_mean, darkest, implausible, linear_power
 from tests.base.parts import examples
-from tests.io.rasters import noise, write_raster
 
 
 def radar(stored, **more):
@@ -92,48 +88,6 @@ def test_no_data_is_what_profile_or_header_say(imagery, fill, declared):
 def test_a_unit_that_cannot_be_is_noticed(imagery, stored, words):
     got = implausible(stored, imagery, np.ones_like(stored, dtype=bool))
     assert got is None if words is None else words in got
-
-
-# -- between the pixels ------------------------------------------------------------------------------------------------
-
-
-@given(
-    arrays(np.float64, (5, 6), elements=st.floats(0.001, 10)),
-    arrays(np.bool_, (5, 6)),
-    st.floats(0, 0.999),
-    st.floats(0, 0.999),
-)
-@examples(80)
-def test_interpolation_equals_a_plain_loop(power, known, row_px, col_px):
-    got, there = interpolated((power, known), row_px, col_px)
-    for row in range(4):
-        for col in range(5):
-            total = weight = 0.0
-            for down, along in ((0, 1 - row_px), (1, row_px)):
-                for right, across in ((0, 1 - col_px), (1, col_px)):
-                    if known[row + down, col + right]:
-                        total += along * across * power[row + down, col + right]
-                        weight += along * across
-            if abs(weight - 0.5) > 1e-9:
-                assert there[row, col] == (weight > 0.5)
-            if there[row, col]:
-                assert got[row, col] == pytest.approx(total / weight)
-
-
-@pytest.mark.parametrize(("east_m", "south_m"), [(3, 0), (0, 7), (2.5, 7.5), (9.99, 0.01)])
-def test_interpolation_agrees_with_gdals_warper(tmp_path, east_m, south_m):
-    power = noise((60, 60), "float32", 3)
-    path = write_raster(tmp_path / "vv.tif", power, nodata=-32768.0)
-    shifted = Affine(10, 0, 600_000 + east_m, 0, -10, 5_040_000 - south_m)
-    with (
-        rasterio.open(path) as source,
-        WarpedVRT(source, crs=source.crs, transform=shifted, width=58, height=58, resampling=Resampling.bilinear,
-                  dtype="float64") as warped,
-    ):  # fmt: skip
-        expected = warped.read(1)
-    got, there = interpolated((power.astype(np.float64), np.ones_like(power, dtype=bool)), south_m / 10, east_m / 10)
-    assert there.all()
-    np.testing.assert_allclose(got[:58, :58], expected, rtol=1e-5)
 
 
 # -- the darkest pixels ------------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from landmark.base.recipe import Recipe
 from landmark.draw.choosing import Choices
 
 _UNSAID_CLOUD_PCT = 100.0
+_DAY_S = 86_400
+# More than the seconds between any two images.
+_FAR_S = 2**40
 
 Rows = NDArray[np.int64]
 
@@ -112,7 +115,8 @@ def choose(
 ) -> Rows:
     """The best choice of a sensor per cell and slot: the clearest, then the nearest in time to what is `beside`.
 
-    Or the `nearest`, then the clearest.
+    Or the `nearest`, then the clearest. Among images near enough for a pair, those of the cell's own zone come before
+    others, which must be warped.
 
     Images whose mask was looked at and keeps the recipe's limits come first, then those that were not looked at, by
     what their items say of cloud (unsaid is all cloud), and those that break a limit last. With nothing beside, the
@@ -131,7 +135,9 @@ def choose(
         return np.where(np.isnan(hidden), said[of.acquisition[rows]], hidden)
 
     def away(rows: Rows) -> NDArray[Any]:
-        return np.asarray(np.abs(of.moments[of.acquisition[rows]] - _anchors(of, rows, beside)))
+        away_s = np.abs(of.moments[of.acquisition[rows]] - _anchors(of, rows, beside))
+        far = away_s > recipe.max_pair_gap_days * _DAY_S
+        return np.asarray(away_s + _FAR_S * (_foreign(of, rows) + 2 * far))
 
     then = (away, cloud) if nearest else (cloud, away)
     return np.sort(_least(mine, of.keys(mine), tier, *then, lambda rows: of.acquisition[rows]))
@@ -159,6 +165,12 @@ def _anchors(of: Choices, rows: Rows, beside: Rows) -> Rows:
         at = np.minimum(np.searchsorted(others, keys), len(others) - 1)
         anchors = np.where(others[at] == keys, of.moments[of.acquisition[beside[first[at]]]], anchors)
     return anchors
+
+
+def _foreign(of: Choices, rows: Rows) -> NDArray[np.bool_]:
+    """Whether an image lies in another zone than the cell."""
+    images = np.array([one.epsg for one in of.acquisitions], dtype=np.int64)
+    return np.asarray(images[of.acquisition[rows]] != of.cells["epsg"].to_numpy()[of.cell[rows]])
 
 
 def kept_clear(looked: Seen, chosen: Rows, recipe: Recipe) -> NDArray[np.bool_]:

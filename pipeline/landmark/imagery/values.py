@@ -1,4 +1,4 @@
-"""From what a file stores to what a chip holds: block means, linear power, interpolation, and the darkest pixels."""
+"""From what a file stores to what a chip holds: block means, linear power, and the darkest pixels."""
 
 from typing import Any
 
@@ -27,9 +27,8 @@ def linear_power(stored: NDArray[Any], imagery: Imagery, declared_nodata: float 
     """gamma0 as linear power, and where it was measured; no data by the file's header and by the provider's profile."""
     numbers = stored.astype(np.float64)
     known = np.isfinite(numbers)
-    for nodata in (declared_nodata, imagery.nodata):
-        if nodata is not None:
-            known &= numbers != nodata
+    for nodata in {declared_nodata, imagery.nodata} - {None}:
+        known &= numbers != nodata
     if imagery.stored == "gamma0_power":
         return numbers, known
     if imagery.stored == "gamma0_dn":
@@ -38,28 +37,12 @@ def linear_power(stored: NDArray[Any], imagery: Imagery, declared_nodata: float 
     return 10 ** (np.where(known, numbers, 0) / 10), known
 
 
-def interpolated(power: Power, row_px: float, col_px: float) -> Power:
-    """Bilinear values at a shift of `row_px`, `col_px` (0 to 1) from each pixel's centre, one row and column fewer.
-
-    Pixels without data are left out and the weights of the others made up; less than half the weight is no data.
-    """
-    numbers, known = power
-    total, weight = np.zeros((numbers.shape[0] - 1, numbers.shape[1] - 1)), np.zeros(())
-    for rows, along in ((slice(None, -1), 1 - row_px), (slice(1, None), row_px)):
-        for cols, across in ((slice(None, -1), 1 - col_px), (slice(1, None), col_px)):
-            share = along * across * known[rows, cols]
-            weight = weight + share
-            total += share * np.where(known[rows, cols], numbers[rows, cols], 0)
-    enough = weight >= 0.5
-    return total / np.where(enough, weight, 1), enough
-
-
 def implausible(stored: NDArray[Any], imagery: Imagery, known: NDArray[np.bool_]) -> str | None:
     """Why the pixels cannot be what the profile says (dB taken for power, or the reverse), None where they can."""
-    values = stored[known]
-    if imagery.stored == "gamma0_power" and np.count_nonzero(values < 0) > values.size / 2:
+    measured, negative = np.count_nonzero(known), np.count_nonzero((stored < 0) & known)
+    if imagery.stored == "gamma0_power" and negative > measured / 2:
         return "most pixels are negative: dB, where the profile says linear power"
-    if imagery.stored == "gamma0_db" and values.size and not (values < 0).any():
+    if imagery.stored == "gamma0_db" and measured and not negative:
         return "no pixel is negative: linear power or amplitude, where the profile says dB"
     return None
 
@@ -73,7 +56,7 @@ def darkest(bands: list[NDArray[Any]]) -> int | None:
     found = []
     for numbers in bands:
         step = 2 if numbers.shape[0] > 60 else 1
-        values = numbers[::step, ::step]
-        if (values := values[values != 0]).size:
+        values = numbers[::step, ::step].ravel()
+        if (values := values if values.all() else values[values != 0]).size:
             found.append(int(np.partition(values, place := values.size // 100)[place]))
     return min(found, default=None)
