@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,11 @@ from landmark.base.archive import Acquisition
 from landmark.base.profiles import Sensor
 from landmark.base.recipe import Recipe
 from landmark.draw.covering import Squares
+
+Rows = NDArray[np.int64]
+
+# Images looked at together: enough for few steps of Python, and few million pairs of image and cell.
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +35,25 @@ class Choices:
 
     cells: pa.Table
     acquisitions: list[Acquisition]
-    cell: NDArray[np.int64]
-    acquisition: NDArray[np.int64]
-    slot: NDArray[np.int64]
+    cell: Rows
+    acquisition: Rows
+    slot: Rows
     slots: list[str]
-    anchors: NDArray[np.int64]
+    anchors: Rows
     periods: list[str]
     names: list[str]
-    moments: NDArray[np.int64]
+    moments: Rows
 
-    def of(self, sensor: str) -> NDArray[np.int64]:
+    def of(self, sensor: str) -> Rows:
         """The choices of one sensor."""
         mine = np.array([one.sensor == sensor for one in self.acquisitions], dtype=bool)
         return np.flatnonzero(mine[self.acquisition])
 
-    def keys(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def keys(self, rows: Rows) -> Rows:
         """One number per cell and slot."""
         return self.cell[rows] * len(self.slots) + self.slot[rows]
 
-    def taken(self, rows: NDArray[np.int64], slot: NDArray[np.int64], slots: Mapping[str, int]) -> "Choices":
+    def taken(self, rows: Rows, slot: Rows, slots: Mapping[str, int]) -> "Choices":
         """Some of the choices, for other slots: name → moment to come near to."""
         return replace(
             self,
@@ -65,17 +71,15 @@ def choices(
     """All choices for the cells of a sample, in the order of the acquisitions' ids."""
     ordered = sorted(acquisitions, key=lambda one: one.id)
     # Cells anchored at rasters' own corners are for the rasters that lie on them.
-    warped = {name: sensor.warped and recipe.grid == "utm" for name, sensor in sensors.items()}
-    squares = Squares.of(cells, recipe.cell_m)
-    covered = [squares.covered(one, warped=warped[one.sensor]) for one in ordered]
+    warped = [sensors[one.sensor].warped and recipe.grid == "utm" for one in ordered]
+    acquisition, cell = _covered(Squares.of(cells, recipe.cell_m), ordered, warped)
     periods = [recipe.time.period_of(one.moment) for one in ordered]
     names = sorted(set(periods))
-    acquisition = np.repeat(np.arange(len(ordered)), [len(found) for found in covered])
     period = np.searchsorted(names, periods) if names else np.empty(0, np.int64)
     return Choices(
         cells=cells,
         acquisitions=ordered,
-        cell=np.concatenate([np.empty(0, np.int64), *covered]),
+        cell=cell,
         acquisition=acquisition,
         slot=period[acquisition],
         slots=names,
@@ -85,3 +89,16 @@ def choices(
         names=names,
         moments=np.array([int(one.moment.timestamp()) for one in ordered], dtype=np.int64),
     )
+
+
+def _covered(squares: Squares, ordered: Sequence[Acquisition], warped: Sequence[bool]) -> tuple[Rows, Rows]:
+    """(acquisition, cell) of all choices, by acquisition and cell."""
+    epsg = np.array([one.epsg for one in ordered], dtype=np.int64)
+    # Ids begin with tile or zone, so that those of one CRS stand together.
+    edges = np.union1d(np.flatnonzero(np.diff(epsg, prepend=0)), np.arange(0, len(ordered), _AT_ONCE))
+    found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+    for start, end in pairwise([*edges.tolist(), len(ordered)]):
+        image, cell = squares.covered(ordered[start:end], warped=np.array(warped[start:end]))
+        found.append((image + start, cell))
+    acquisition, cell = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return acquisition, cell

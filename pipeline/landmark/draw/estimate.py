@@ -20,6 +20,8 @@ _PACKED = 0.76
 _ROW_BYTES = 1_500
 # What a sample takes in a tar beside its pixels, which lie there as they are.
 _TAR_ROW_BYTES = 7_000
+# More than the blocks of any row of a raster.
+_MANY = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,8 @@ def _blocks(corners: NDArray[np.float64], size: int, imagery: Imagery) -> int:
     last = np.floor((corners + size - 1) / imagery.block_px).astype(np.int64)
     deep, wide = (last - first).max(axis=0).tolist()
     steps = [first + np.array(step) for step in product(range(deep + 1), range(wide + 1))]
-    touched = [block[(block <= last).all(axis=1)] for block in steps]
-    return len(np.unique(np.concatenate(touched), axis=0))
+    touched = np.concatenate([block[(block <= last).all(axis=1)] for block in steps])
+    return len(np.unique(touched[:, 0] * _MANY + touched[:, 1]))
 
 
 def _count(plan: pa.Table, sensor: str) -> int:
