@@ -20,7 +20,8 @@ from landmark.base.profiles import Mask, Sensor
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import CLEAR, PLAN
 from landmark.draw.around import cast, parts_of, shown_events
-from landmark.draw.choosing import Choices, Seen, choose, clouded, kept_clear, seen
+from landmark.draw.choosing import Choices
+from landmark.draw.clearest import Seen, choose, clouded, kept_clear, seen
 from landmark.draw.distance import closest_m
 from landmark.draw.sample import Sampled, first_cells
 
