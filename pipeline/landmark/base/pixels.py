@@ -66,13 +66,12 @@ def remove_offset(numbers: NDArray[np.uint16], offset_dn: int) -> NDArray[np.uin
     """Reflectance x 10000 of Sentinel-2 digital numbers: 0 stays nodata, everything else is clipped at 1."""
     if offset_dn == 0:
         return numbers.astype("<u2", copy=False)
-    # Without a sign a difference wraps round; what does is what is clipped.
-    shifted = numbers - np.uint16(offset_dn % (_MOST_DN + 1))
-    if offset_dn > 0:
-        np.copyto(shifted, 1, where=numbers <= offset_dn)
-    else:
-        np.copyto(shifted, _MOST_DN, where=numbers > _MOST_DN + offset_dn)
-    np.copyto(shifted, 0, where=numbers == 0)
+    # What is farther off than all numbers clips all of them, as the farthest number does.
+    offset = max(-_MOST_DN, min(offset_dn, _MOST_DN - 1))
+    shifted = np.maximum(numbers, offset + 1) if offset > 0 else np.minimum(numbers, _MOST_DN + offset)
+    # Without a sign the difference wraps round to what it is.
+    shifted -= np.uint16(offset % (_MOST_DN + 1))
+    shifted *= numbers > 0
     return shifted.astype("<u2", copy=False)
 
 
