@@ -19,6 +19,9 @@ from landmark.base.recipe import TimeRange
 from landmark.base.taxonomy import Crosswalk
 from landmark.catalog.labels import Given, of_files
 from landmark.cover import Cover, CoverUnit, Period, Source, gathered, measure
+from landmark.cover.codes import codes_of
+from landmark.cover.points import Points
+from landmark.cover.sampling import ranks_at
 
 CORINE, DYNAMIC, WORLDCOVER, IO_LULC = (
     load(Crosswalk, "taxonomies", name) for name in ("corine", "dynamic-world", "worldcover", "io-lulc")
@@ -69,6 +72,16 @@ def period(name: str = "2021", start: str = "2000-01-01", end: str = "2040-12-31
     """A year or month, cut to a recipe's time."""
     time = TimeRange(start=dt.date.fromisoformat(start), end=dt.date.fromisoformat(end))
     return Period(name, *time.span(name))
+
+
+def each_alone(epsg: int, x: NDArray[Any], y: NDArray[Any]) -> Points:
+    """Points in no order, each a rectangle of its own."""
+    return Points(epsg, x[:, None], y[:, None])
+
+
+def codes_at(label: LabelRaster, crosswalk: Crosswalk, points: Points) -> NDArray[Any]:
+    """The code at each point, -1 where there is none, one after the other."""
+    return codes_of(crosswalk)[ranks_at(label, crosswalk, points)].ravel()
 
 
 def covered(

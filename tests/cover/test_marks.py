@@ -8,9 +8,10 @@ from landmark.base.projection import LONLAT, transformer
 from landmark.base.schemas import cover_schema
 from landmark.cover import cover_units, gathered, measure
 from landmark.cover.marks import marks_at
-from landmark.cover.sampling import Points
+from landmark.cover.points import Points
 from tests.base.happenings import event, grounds
 from tests.base.parts import cell_table, examples
+from tests.cover.maps import each_alone
 from tests.cover.test_labels import year
 
 LEFT, TOP = 600_000.0, 5_040_000.0
@@ -36,8 +37,9 @@ def happening(draw):
 @given(happening())
 @examples(40)
 def test_a_mark_is_the_set_of_all_ground_a_point_lies_in(events):
-    x, y = (axis.ravel() for axis in np.meshgrid(LEFT + 25 + 50 * np.arange(24), TOP - 25 - 50 * np.arange(24)))
-    number, marks = marks_at(events, Points(32632, x, y))
+    axes = LEFT + 25 + 50 * np.arange(24), TOP - 25 - 50 * np.arange(24)
+    x, y = (axis.ravel() for axis in np.meshgrid(*axes))
+    number, marks = marks_at(events, Points(32632, *(axis[None] for axis in axes)))
     lon, lat = transformer(32632, LONLAT).transform(x, y)
     assert marks[0] == () and len(set(marks)) == len(marks)
     for at in range(len(x)):
@@ -84,6 +86,7 @@ def test_without_events_at_hand_the_cover_says_so_everywhere():
 
 def test_a_part_that_touches_no_point_leaves_no_mark():
     number, marks = marks_at(
-        [event(parts=(Part("observed", shapely.box(0, 0, 1, 1)),))], Points(32632, np.array([LEFT]), np.array([TOP]))
+        [event(parts=(Part("observed", shapely.box(0, 0, 1, 1)),))],
+        each_alone(32632, np.array([LEFT]), np.array([TOP])),
     )
     assert number.tolist() == [0] and marks == [()]

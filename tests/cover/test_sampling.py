@@ -15,10 +15,26 @@ from rasterio.transform import Affine
 
 from landmark.base.errors import InputError
 from landmark.base.projection import transformer
+from landmark.base.taxonomy import Crosswalk
 from landmark.cover import Source
-from landmark.cover.sampling import Points, codes_at
+from landmark.cover.codes import codes_of, ranked
+from landmark.cover.points import Points
 from tests.base.parts import cell_table, examples
-from tests.cover.maps import CORINE, DYNAMIC, LEFT, TOP, WORLDCOVER, counts, covered, export, maps, polygons, raster
+from tests.cover.maps import (
+    CORINE,
+    DYNAMIC,
+    LEFT,
+    TOP,
+    WORLDCOVER,
+    codes_at,
+    counts,
+    covered,
+    each_alone,
+    export,
+    maps,
+    polygons,
+    raster,
+)
 
 CODES = sorted(CORINE.classes)
 ONE = cell_table(32632, [(LEFT, TOP)], cell_m=120)
@@ -55,7 +71,7 @@ def test_polygons_equal_a_direct_look_point_by_point(tmp_path_factory, seed):
     path = polygons(tmp_path_factory.mktemp("clc") / "clc2018.gpkg", shapes, [str(code) for code in codes])
     x, y = chance.uniform(LEFT, LEFT + 1200, 3000), chance.uniform(TOP - 1200, TOP, 3000)
     (label,) = maps(CORINE, path)
-    assert (codes_at(label, CORINE, Points(32632, x, y)) == naive(shapes, codes, x, y)).all()
+    assert (codes_at(label, CORINE, each_alone(32632, x, y)) == naive(shapes, codes, x, y)).all()
 
 
 @pytest.mark.parametrize("ending", ["gpkg", "shp", "parquet", "geojson"])
@@ -63,10 +79,11 @@ def test_every_format_of_polygons_says_the_same(tmp_path, ending):
     shapes, codes = blobs(1), [111 + number for number in (0, 1, 10, 11, 12, 13, 20, 21, 22, 31, 100, 101)]
     degrees = geopandas.GeoSeries(shapes, crs=32632).to_crs(4326) if ending == "geojson" else shapes
     path = polygons(tmp_path / f"CLC2018.{ending}", list(degrees), codes, crs=4326 if ending == "geojson" else 32632)
-    x, y = (axis.ravel() for axis in np.meshgrid(LEFT + 5 + 10 * np.arange(120), TOP - 5 - 10 * np.arange(120)))
+    axes = LEFT + 5 + 10 * np.arange(120), TOP - 5 - 10 * np.arange(120)
+    x, y = (axis.ravel() for axis in np.meshgrid(*axes))
     (label,) = maps(CORINE, path)
     assert label.vintage.start.year == 2018 and label.local and label.recorded_href == path.name
-    found = codes_at(label, CORINE, Points(32632, x, y))
+    found = codes_at(label, CORINE, Points(32632, *(axis[None] for axis in axes)))
     assert (found == naive(shapes, codes, x, y)).mean() > (0.999 if ending == "geojson" else 0.9999)
     assert len(set(found)) > 5
 
@@ -98,7 +115,7 @@ def test_a_polygon_without_a_code_is_no_data_and_a_point_on_an_edge_has_a_class(
     ]
     (label,) = maps(CORINE, polygons(tmp_path / "clc2018.gpkg", shapes, ["311", "512", None]))
     x = np.array([LEFT + 5, LEFT + 9, LEFT + 15])
-    assert codes_at(label, CORINE, Points(32632, x, np.full(3, TOP - 5))).tolist() == [311, 512, -1]
+    assert codes_at(label, CORINE, each_alone(32632, x, np.full(3, TOP - 5))).tolist() == [311, 512, -1]
 
 
 def test_the_real_polygons_equal_the_real_raster_on_every_valid_pixel(real):
@@ -112,7 +129,7 @@ def test_the_real_polygons_equal_the_real_raster_on_every_valid_pixel(real):
     # EPSG:3042 is northing before easting: its coordinates in the order of the file are those of EPSG:25830.
     assert CRS.from_wkt(wkt).axis_info[0].direction == "north"
     turned = Transformer.from_crs(CRS.from_wkt(wkt), 25830, always_xy=True).transform(x, y)
-    found = codes_at(label, CORINE, Points(25830, *turned))
+    found = codes_at(label, CORINE, each_alone(25830, *turned))
     assert len(found) == 353_130 and (found == values[rows, cols]).all()
     assert Counter(found.tolist()) == {int(code): count for code, count in expected.items()}
 
@@ -120,10 +137,11 @@ def test_the_real_polygons_equal_the_real_raster_on_every_valid_pixel(real):
 def test_the_real_raster_sampled_at_its_own_centres_is_itself(real):
     with rasterio.open(real / "landcover/clc.tif") as data:
         values, transform = data.read(1).astype(np.int64), data.transform
-    rows, cols = np.indices(values.shape).reshape(2, -1)
-    x, y = transform @ (cols + 0.5, rows + 0.5)
+    (x, _), (_, y) = (
+        transform @ (place, place) for place in (np.arange(values.shape[1]) + 0.5, np.arange(values.shape[0]) + 0.5)
+    )
     (label,) = maps(CORINE, real / "landcover/clc.tif", year=2018)
-    found = codes_at(label, CORINE, Points(25830, x, y))
+    found = codes_at(label, CORINE, Points(25830, x[None], y[None]))
     assert (found == np.where(values == 4294967295, -1, values).ravel()).all()
 
 
@@ -145,8 +163,9 @@ def test_a_map_in_ed50_lands_where_pyproj_puts_it_and_not_where_its_numbers_read
         ground = shapely.box(left, top - 4000, left + 4000, top)
         path = polygons(tmp_path / "clc2018.gpkg", [lake, ground], ["512", "311"], crs=23033)
     (label,) = maps(CORINE, path)
-    x, y = np.meshgrid(np.arange(left + 1700, left + 2400), np.arange(top - 2400, top - 1700))
-    found = codes_at(label, CORINE, Points(32633, x.ravel(), y.ravel())).reshape(x.shape)
+    axes = np.arange(left + 1700, left + 2400), np.arange(top - 2400, top - 1700)
+    x, y = np.meshgrid(*axes)
+    found = codes_at(label, CORINE, Points(32633, *(axis[None] for axis in axes))).reshape(x.shape)
     seen = np.array([x[found == 512].mean(), y[found == 512].mean()])
     exact = np.array(Transformer.from_crs(ED50, 32633, always_xy=True).transform(left + 2050, top - 2050))
     assert np.hypot(*(seen - exact)) < 3
@@ -215,6 +234,57 @@ def test_polygons_of_unknown_codes_are_refused_with_file_and_count(tmp_path, cod
     assert all(word in str(caught.value) for word in [str(path), *words])
 
 
+def test_a_code_that_no_point_lies_in_need_not_be_known(tmp_path):
+    """Between two cells, in the one window that is read for both."""
+    codes = np.full((12, 36), 10, "uint8")
+    codes[:, 12:24] = 77
+    path = raster(tmp_path / "a.tif", codes)
+    apart = cell_table(32632, [(LEFT, TOP), (LEFT + 240, TOP)], cell_m=120)
+    found = covered(apart, (Source(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
+    assert [counts(found, cell) for cell in apart["cell"].to_pylist()] == [{(10,): 144}] * 2
+    codes[5, 5:8] = 77
+    raster(path, codes)
+    with pytest.raises(InputError, match="code 77 stands at 3 pixels"):
+        covered(apart, (Source(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
+
+
+@pytest.mark.parametrize("pixel_m", [0.5, 1, 2.5, 5, 40])
+def test_a_map_finer_or_coarser_than_the_pixels_says_what_lies_at_their_centres(tmp_path, pixel_m):
+    """With no data, cells apart from each other, and one half outside the map."""
+    chance = np.random.default_rng(0)
+    codes = chance.choice([0, 10, 20, 95], (int(440 / pixel_m), int(420 / pixel_m))).astype("uint8")
+    transform = Affine(pixel_m, 0, LEFT, 0, -pixel_m, TOP)
+    (label,) = maps(WORLDCOVER, raster(tmp_path / "2021.tif", codes, nodata=0, transform=transform))
+    centres = 10 * np.arange(12) + 5.2
+    x, y = (
+        np.array([[LEFT], [LEFT + 300], [LEFT + 360]]) + centres,
+        np.array([[TOP], [TOP - 300], [TOP - 60]]) - centres,
+    )
+    found = codes_at(label, WORLDCOVER, Points(32632, x, y)).reshape(3, 12, 12)
+    for cell, down, across in np.ndindex(found.shape):
+        col, row = (x[cell, across] - LEFT) // pixel_m, (TOP - y[cell, down]) // pixel_m
+        inside = col < codes.shape[1]
+        assert found[cell, down, across] == (codes[int(row), int(col)] or -1 if inside else -1)
+
+
+@given(
+    st.sampled_from(["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32"]),
+    st.sets(st.integers(1, 120), min_size=1, max_size=20),
+    st.integers(0, 2**32 - 1),
+)
+@examples(60)
+def test_a_value_of_any_type_has_the_rank_of_its_code(dtype, classes, seed):
+    classes |= {90_000} if np.dtype(dtype).itemsize >= 4 else set()
+    made = {code: {"key": f"c{code}", "name": f"class {code}", "to": "trees"} for code in classes}
+    crosswalk = Crosswalk.model_validate({**WORLDCOVER.model_dump(), "classes": made, "count": None})
+    chance = np.random.default_rng(seed)
+    values = chance.choice([0, *classes], (7, 9)).astype(dtype)
+    masked = np.ma.array(values, mask=chance.random((7, 9)) < chance.choice([0, 0.3]))
+    masked.data[masked.mask] = 127
+    expected = np.where(masked.mask | (values == 0), -1, values.astype(int))
+    assert (codes_of(crosswalk)[ranked(masked, crosswalk)] == expected).all()
+
+
 def test_an_internal_mask_is_no_data(tmp_path):
     path = corine_raster(tmp_path / "a.tif", [10, 20, 30, 40], "uint8")
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as to:
@@ -234,6 +304,13 @@ def test_zero_is_water_where_a_probability_says_so_and_nothing_where_all_are_zer
     for composite in ("mode", "probability"):
         path = export(tmp_path / "20210612T101031_32TQR.tif", codes, shares)
         assert seen_in(path, DYNAMIC, composite=composite) == {(0,): 48, (-1,): 96}
+
+
+def test_any_of_the_probabilities_vouches_for_water(tmp_path):
+    shares = np.zeros((9, 12, 12))
+    shares[3, :, :2], shares[8, :, 2:5], shares[0, :, 5] = 0.2, 0.1, 1
+    path = export(tmp_path / "20210612T101031_32TQR.tif", np.zeros((12, 12), "uint8"), shares)
+    assert seen_in(path, DYNAMIC) == {(0,): 72, (-1,): 72}
 
 
 def test_a_label_alone_is_taken_at_its_word(tmp_path):
@@ -264,7 +341,7 @@ def test_polygons_have_no_probabilities(tmp_path):
 
 
 def test_points_are_handed_out_in_the_crs_asked_for_each_time():
-    points = Points(32632, np.array([LEFT]), np.array([TOP]))
+    points = each_alone(32632, np.array([LEFT]), np.array([TOP]))
     for epsg in (4326, 32632, 4326, 3035):
         x, y = points.within(CRS.from_epsg(epsg))
         assert (x[0], y[0]) == pytest.approx(transformer(32632, epsg).transform(LEFT, TOP))

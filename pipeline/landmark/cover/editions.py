@@ -3,7 +3,8 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +12,15 @@ from numpy.typing import NDArray
 from landmark.base.archive import LabelRaster
 from landmark.base.labels import Labels
 from landmark.base.taxonomy import Crosswalk, LabelVintage
-from landmark.cover.codes import NONE
-from landmark.cover.sampling import Points, codes_at, probabilities_at
+from landmark.cover.codes import Ranks, rank_type
+from landmark.cover.points import Points
+from landmark.cover.sampling import probabilities_at, ranks_at
 from landmark.io.access import OPEN, Access
 
 # Editions kept at hand: those of two neighbouring periods, and what lies between.
 _KEPT = 4
 # Bands are float32: a share of exactly the limit is not to be lost.
 _ROUNDING = 1e-6
-
-Codes = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,50 +61,45 @@ class Served:
     """What a source says in a period.
 
     Attributes:
-        codes: (cell, pixel), -1 where there is none.
+        ranks: Of the classes (cell, pixel), 0 where there is none.
         editions: Per cell, None where no edition within the limit has data.
         gaps: Per cell the days to the nearest edition with data, where that is over the limit; else None.
     """
 
-    codes: Codes
-    editions: list[LabelVintage | None]
-    gaps: list[int | None]
+    ranks: Ranks
+    editions: NDArray[np.object_]
+    gaps: NDArray[np.object_]
 
 
 class Editions:
     """The editions of one source over some cells, read as they are asked for."""
 
-    def __init__(
-        self,
-        source: Source,
-        rasters: Sequence[LabelRaster],
-        points: Points,
-        shape: tuple[int, int],
-        access: Access = OPEN,
-    ) -> None:
-        self._source, self._points, self._shape, self._access = source, points, shape, access
+    def __init__(self, source: Source, rasters: Sequence[LabelRaster], points: Points, access: Access = OPEN) -> None:
+        self._source, self._points, self._access = source, points, access
+        self._shape = points.shape[0], points.shape[1] * points.shape[2]
+        self._classes = len(source.crosswalk.classes)
         self._rasters: dict[LabelVintage, list[LabelRaster]] = {}
         for raster in rasters:
             self._rasters.setdefault(raster.vintage, []).append(raster)
-        self._codes = lru_cache(maxsize=_KEPT)(self._edition_codes)
+        self._ranks = lru_cache(maxsize=_KEPT)(self._edition_ranks)
 
     def serve(self, period: Period) -> Served:
         """Per cell the nearest edition with data; exports of one moment inside the period are put together."""
         cells = self._shape[0]
-        served = Served(np.full(self._shape, NONE, np.int32), [None] * cells, [None] * cells)
-        open_cells = np.ones(cells, dtype=bool)
+        served = Served(self._nothing(), np.full(cells, None), np.full(cells, None))
+        left = np.ones(cells, dtype=bool)
         for together in self._by_nearness(period):
-            if not open_cells.any():
+            if not left.any():
                 break
-            codes, first, last = self._put_together(together)
-            for cell in np.flatnonzero(open_cells & (first >= 0)).tolist():
-                one = together[first[cell]]
-                edition = LabelVintage(one.name, one.version, one.start, together[last[cell]].end)
+            ranks, first, last = self._put_together(together)
+            for start, end in set(zip(first[left].tolist(), last[left].tolist(), strict=True)) - {(-1, -1)}:
+                one, here = together[start], left & (first == start) & (last == end)
+                edition = LabelVintage(one.name, one.version, one.start, together[end].end)
                 if (gap := period.gap_days(edition)) > self._source.max_gap_days:
-                    served.gaps[cell] = gap
+                    served.gaps[here] = gap
                 else:
-                    served.codes[cell], served.editions[cell] = codes[cell], edition
-            open_cells &= first < 0
+                    served.ranks[here], served.editions[here] = ranks[here], edition
+            left &= first < 0
         return served
 
     def _by_nearness(self, period: Period) -> list[list[LabelVintage]]:
@@ -119,32 +114,30 @@ class Editions:
         farther = others[len(covering) :]
         return [[one] for one in covering] + ([inside] if inside else []) + [[one] for one in farther]
 
-    def _put_together(self, editions: list[LabelVintage]) -> tuple[Codes, NDArray[np.int64], NDArray[np.int64]]:
-        """Codes, and per cell the first and last edition with data there, -1 where none has."""
+    def _put_together(self, editions: list[LabelVintage]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
+        """Ranks, and per cell the first and last edition with data there, -1 where none has."""
         if self._source.composite == "probability":
             return self._most_probable(editions)
         return self._most_frequent(editions)
 
-    def _most_frequent(self, editions: list[LabelVintage]) -> tuple[Codes, NDArray[np.int64], NDArray[np.int64]]:
-        """Per pixel the code most editions give; of two as frequent the smaller."""
+    def _most_frequent(self, editions: list[LabelVintage]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
+        """Per pixel the class most editions give; of two as frequent the one of the smaller code."""
         seen = _Seen(self._shape[0])
         if len(editions) == 1:
-            codes = self._codes(editions[0])
-            seen.note(0, codes != NONE)
-            return codes, seen.first, seen.last
-        known = np.array(sorted(self._source.crosswalk.classes), np.int32)
-        counts = np.zeros((len(known), *self._shape), np.uint16)
+            ranks = self._ranks(editions[0])
+            seen.note(0, ranks > 0)
+            return ranks, seen.first, seen.last
+        counts = np.zeros((self._classes, *self._shape), np.uint16)
         for number, edition in enumerate(editions):
-            codes = self._edition_codes(edition)
-            seen.note(number, codes != NONE)
-            for row, code in enumerate(known):
-                counts[row] += codes == code
-        return np.where(counts.any(axis=0), known[counts.argmax(axis=0)], NONE), seen.first, seen.last
+            ranks = self._edition_ranks(edition)
+            seen.note(number, ranks > 0)
+            for row in range(self._classes):
+                counts[row] += ranks == row + 1
+        return self._first_of_most(counts, counts.max(axis=0) > 0), seen.first, seen.last
 
-    def _most_probable(self, editions: list[LabelVintage]) -> tuple[Codes, NDArray[np.int64], NDArray[np.int64]]:
-        """Per pixel the code of the greatest mean probability; none where that is below the recipe's confidence."""
-        known = np.array(sorted(self._source.crosswalk.classes), np.int32)
-        sums, dates = np.zeros((len(known), *self._shape)), np.zeros(self._shape, np.uint16)
+    def _most_probable(self, editions: list[LabelVintage]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
+        """Per pixel the class of the greatest mean probability; none where that is below the recipe's confidence."""
+        sums, dates = np.zeros((self._classes, *self._shape)), np.zeros(self._shape, np.uint16)
         seen = _Seen(self._shape[0])
         for number, edition in enumerate(editions):
             shares = self._edition_shares(edition)
@@ -153,25 +146,29 @@ class Editions:
             dates += there
             for row, share in enumerate(shares):
                 sums[row] += np.where(there, share, 0)
-        best = sums.max(axis=0)
-        sure = (dates > 0) & (best >= (self._source.min_confidence - _ROUNDING) * dates)
-        return np.where(sure, known[sums.argmax(axis=0)], NONE), seen.first, seen.last
+        sure = (dates > 0) & (sums.max(axis=0) >= (self._source.min_confidence - _ROUNDING) * dates)
+        return self._first_of_most(sums, sure), seen.first, seen.last
 
-    def _edition_codes(self, edition: LabelVintage) -> Codes:
+    def _first_of_most(self, said: NDArray[Any], where: NDArray[np.bool_]) -> Ranks:
+        """The rank of the class most is said for, (class, cell, pixel) → (cell, pixel), at some pixels."""
+        ranks = self._nothing()
+        ranks[where] = said.argmax(axis=0)[where] + 1
+        return ranks
+
+    def _nothing(self) -> Ranks:
+        return np.zeros(self._shape, rank_type(self._source.crosswalk))
+
+    def _edition_ranks(self, edition: LabelVintage) -> Ranks:
         """(cell, pixel); the earlier map wins where two of an edition overlap."""
-        codes = np.full(len(self._points), NONE, np.int32)
-        for raster in self._rasters[edition]:
-            codes = np.where(codes == NONE, codes_at(raster, self._source.crosswalk, self._points, self._access), codes)
-        return codes.reshape(self._shape)
+        crosswalk, points, access = self._source.crosswalk, self._points, self._access
+        maps = (ranks_at(raster, crosswalk, points, access) for raster in self._rasters[edition])
+        return reduce(lambda ranks, later: np.where(ranks == 0, later, ranks), maps).reshape(self._shape)
 
     def _edition_shares(self, edition: LabelVintage) -> NDArray[np.float32]:
         """(class, cell, pixel); the earlier map wins where two of an edition overlap."""
-        shares: NDArray[np.float32] | None = None
-        for raster in self._rasters[edition]:
-            found = probabilities_at(raster, self._source.crosswalk, self._points, self._access)
-            shares = found if shares is None else np.where(np.isnan(shares), found, shares)
-        assert shares is not None
-        return shares.reshape(-1, *self._shape)
+        crosswalk, points, access = self._source.crosswalk, self._points, self._access
+        maps = (probabilities_at(raster, crosswalk, points, access) for raster in self._rasters[edition])
+        return reduce(lambda shares, later: np.where(np.isnan(shares), later, shares), maps).reshape(-1, *self._shape)
 
 
 class _Seen:

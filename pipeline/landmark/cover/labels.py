@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +14,16 @@ from landmark.base.events import Event
 from landmark.base.ground import Mark
 from landmark.base.schemas import cover_schema
 from landmark.base.taxonomy import LabelVintage
-from landmark.cover.codes import NONE
-from landmark.cover.editions import Editions, Period, Source
+from landmark.cover.codes import codes_of
+from landmark.cover.editions import Editions, Period, Served, Source
+from landmark.cover.histogram import Histogram, joint_histogram
 from landmark.cover.marks import marks_at
-from landmark.cover.sampling import Points
+from landmark.cover.points import Points
 from landmark.io.access import OPEN, Access
 
-# Cells measured in one read: about 12 km, a window of a few million label pixels at 10 m.
-_BATCH_CELLS = 10
+# Pixels along each side of what is measured in one read. The probabilities of all classes take some hundred bytes a
+# pixel, the coordinates of points among events half as many: those are measured in less.
+_BATCH_PX, _SMALL_BATCH_PX = 1920, 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Cover:
     """What lies in some cells.
 
     Attributes:
-        table: Rows of a cover table, sorted by cell, period and codes.
+        table: Rows of a cover table; once gathered, sorted by cell, period and codes.
         editions: What the numbers in its column `editions` mean.
         gaps: (cell, period) → days to the nearest labels, where no source has any within its limit.
         marks: What the last of its `codes` means, where the recipe has events; else empty.
@@ -76,26 +76,31 @@ def cover_units(
     events: Sequence[Event] | None = None,
 ) -> Iterator[CoverUnit]:
     """Cut a CELLS table into batches of neighbours, each with the label maps and events that meet it."""
-    span = _BATCH_CELLS * cell_m
-    keys = [
-        cells["epsg"].to_numpy(),
-        *(np.floor(cells[axis].to_numpy() / span).astype(np.int64) for axis in ("y", "x")),
-    ]
-    _, batch, sizes = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(batch.ravel(), kind="stable")
+    lean = events is None and {source.composite for source in sources} == {"mode"}
+    batch_px = _BATCH_PX if lean else _SMALL_BATCH_PX
     # A margin of a cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
     margin_deg = cell_m / 111_000 * 10
-    shapes = [(one, part.shape) for one in events or () for part in one.parts]
-    tree, maps = shapely.STRtree([shape for _, shape in shapes]), shapely.STRtree([one.footprint for one in rasters])
-    for start, end in pairwise([0, *np.cumsum(sizes).tolist()]):
-        part = cells.take(pa.array(order[start:end]))
+    grounds = [(one, part.shape) for one in events or () for part in one.parts]
+    maps = shapely.STRtree([raster.footprint for raster in rasters])
+    happenings = shapely.STRtree([shape for _, shape in grounds])
+    for rows in _batches(cells, max(batch_px // patch_px, 1) * cell_m):
+        part = cells.take(rows)
         centres = np.stack([part["lon"].to_numpy(), part["lat"].to_numpy()], axis=1)
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
-        meeting = tuple(rasters[number] for number in np.sort(maps.query(area, predicate="intersects")).tolist())
-        near = {shapes[number][0].id for number in tree.query(area, predicate="intersects").tolist()}
+        meeting = tuple(rasters[number] for number in sorted(maps.query(area, predicate="intersects").tolist()))
+        near = {grounds[number][0].id for number in happenings.query(area, predicate="intersects").tolist()}
         happening = None if events is None else tuple(one for one in events if one.id in near)
         yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting, access, happening)
+
+
+def _batches(cells: pa.Table, span_m: float) -> list[NDArray[np.int64]]:
+    """Rows of the cells in each square of each CRS."""
+    squares = (np.floor(cells[axis].to_numpy() / span_m).astype(np.int64) for axis in ("y", "x"))
+    keys = np.stack([cells["epsg"].to_numpy(), *squares], axis=1)
+    _, batch, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(batch.ravel(), kind="stable")
+    return [rows for rows in np.split(order, np.cumsum(counts)) if len(rows)]
 
 
 def measure(unit: CoverUnit) -> Cover:
@@ -104,34 +109,49 @@ def measure(unit: CoverUnit) -> Cover:
     Raises:
         InputError: a label map is missing, unreadable, without CRS, or holds a code its crosswalk does not know.
     """
-    x, y = _pixel_centres(unit)
-    points = Points(unit.cells["epsg"][0].as_py(), x.ravel(), y.ravel())
-    readers = [Editions(source, _rasters(unit, source), points, x.shape, unit.access) for source in unit.sources]
+    points = _pixel_centres(unit)
+    readers = [Editions(source, _rasters(unit, source), points, unit.access) for source in unit.sources]
     marked, marks = marks_at(unit.events or (), points)
-    radix = [*(_codes(source) for source in unit.sources), np.arange(-1, len(marks) - 1, dtype=np.int32)]
+    # A mark's code is one less than its number: -1 is that of no event.
+    codes = [*(codes_of(source.crosswalk) for source in unit.sources), np.arange(-1, len(marks) - 1, dtype=np.int32)]
     numbers: dict[LabelVintage | None, int] = {None: -1}
-    columns: dict[str, list[Any]] = {name: [] for name in cover_schema([]).names}
-    gaps: dict[tuple[str, str], int] = {}
+    tables, gaps = list[pa.Table](), dict[tuple[str, str], int]()
     for period in unit.periods:
         served = [reader.serve(period) for reader in readers]
-        # A mark's code is one less than its number: -1 is that of no event.
-        packed = _packed(radix, [*(each.codes for each in served), marked.reshape(x.shape) - 1])
-        for row, cell in enumerate(unit.cells["cell"].to_pylist()):
-            kinds, counts = np.unique(packed[row], return_counts=True)
-            chosen = [numbers.setdefault(each.editions[row], len(numbers) - 1) for each in served] or [-1]
-            columns["cell"] += [cell] * len(kinds)
-            columns["period"] += [period.name] * len(kinds)
-            codes = _unpacked(radix, kinds)
-            columns["codes"] += (codes[:, :-1] if unit.events is None else codes).tolist()
-            columns["pixels"] += counts.tolist()
-            columns["editions"] += [chosen] * len(kinds)
-            days = [gap for each in served if (gap := each.gaps[row]) is not None]
-            if days and not any(each.editions[row] for each in served):
-                gaps[cell, period.name] = min(days)
-    schema = cover_schema((source.crosswalk.name for source in unit.sources), events=unit.events is not None)
-    table = pa.table(columns, schema=schema).sort_by([("cell", "ascending"), ("period", "ascending")])
+        ranks = [*(each.ranks for each in served), marked.reshape(unit.cells.num_rows, -1)]
+        tables.append(_rows(unit, period, joint_histogram(ranks, codes), _numbered(unit, served, numbers)))
+        gaps |= _gaps(unit, period, served)
     editions = tuple(edition for edition in numbers if edition is not None)
-    return Cover(table, editions, gaps, () if unit.events is None else tuple(marks[1:]))
+    return Cover(pa.concat_tables(tables), editions, gaps, () if unit.events is None else tuple(marks[1:]))
+
+
+def _rows(unit: CoverUnit, period: Period, histogram: Histogram, editions: NDArray[np.int32]) -> pa.Table:
+    cells, codes, pixels = histogram
+    columns = {
+        "cell": unit.cells["cell"].take(cells),
+        "period": pa.repeat(period.name, len(cells)),
+        "codes": _lists(codes[:, :-1] if unit.events is None else codes),
+        "pixels": pixels,
+        "editions": _lists(editions[cells]),
+    }
+    names = (source.crosswalk.name for source in unit.sources)
+    return pa.table(columns, schema=cover_schema(names, events=unit.events is not None))
+
+
+def _numbered(unit: CoverUnit, served: Sequence[Served], numbers: dict[LabelVintage | None, int]) -> NDArray[np.int32]:
+    """The number of each cell's edition (cell, source); new ones are added to the numbers."""
+    chosen = [[numbers.setdefault(edition, len(numbers) - 1) for edition in each.editions] for each in served]
+    return np.array(chosen or [[-1] * unit.cells.num_rows], np.int32).T
+
+
+def _gaps(unit: CoverUnit, period: Period, served: Sequence[Served]) -> dict[tuple[str, str], int]:
+    """Days to the nearest labels of cells where all sources have none, or too old ones."""
+    found = {}
+    for row, cell in enumerate(unit.cells["cell"].to_pylist()):
+        days = [gap for each in served if (gap := each.gaps[row]) is not None]
+        if days and not any(each.editions[row] for each in served):
+            found[cell, period.name] = min(days)
+    return found
 
 
 def _rasters(unit: CoverUnit, source: Source) -> list[LabelRaster]:
@@ -180,31 +200,13 @@ def _mapped(table: pa.Table, name: str, where: slice, new: Sequence[int]) -> pa.
     return table.set_column(at, field, pa.FixedSizeListArray.from_arrays(flat, type=field.type))
 
 
-def _packed(radix: Sequence[NDArray[np.int32]], columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-    """Codes of each pixel as one number (cell, pixel), in the order of the codes; `radix` says which a column has."""
-    packed = np.zeros(columns[0].shape, np.int64)
-    for known, codes in zip(radix, columns, strict=True):
-        packed = packed * len(known) + np.searchsorted(known, codes)
-    return packed
+def _lists(values: NDArray[np.int32]) -> pa.FixedSizeListArray:
+    """Each row of numbers as a list."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 
-def _unpacked(radix: Sequence[NDArray[np.int32]], packed: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The codes in each number, (number, column)."""
-    codes = np.empty((len(packed), len(radix)), np.int32)
-    for column, known in reversed(list(enumerate(radix))):
-        packed, place = np.divmod(packed, len(known))
-        codes[:, column] = known[place]
-    return codes
-
-
-def _codes(source: Source) -> NDArray[np.int32]:
-    return np.array([NONE, *sorted(source.crosswalk.classes)], np.int32)
-
-
-def _pixel_centres(unit: CoverUnit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eastings and northings of all pixel centres, (cell, pixel), rows from north to south."""
+def _pixel_centres(unit: CoverUnit) -> Points:
+    """Of each cell, rows from north to south."""
     steps = (np.arange(unit.patch_px) + 0.5) * (unit.cell_m / unit.patch_px)
-    shape = (unit.cells.num_rows, unit.patch_px, unit.patch_px)
-    x = np.broadcast_to((unit.cells["x"].to_numpy()[:, None] + steps)[:, None, :], shape)
-    y = np.broadcast_to((unit.cells["y"].to_numpy()[:, None] - steps)[:, :, None], shape)
-    return x.reshape(shape[0], -1), y.reshape(shape[0], -1)
+    left, top = (unit.cells[axis].to_numpy()[:, None] for axis in ("x", "y"))
+    return Points(unit.cells["epsg"][0].as_py(), left + steps, top - steps)

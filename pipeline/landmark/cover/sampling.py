@@ -1,60 +1,43 @@
 """What a label map says at points: rasters by their nearest pixel, polygons by the one a point lies in."""
 
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from landmark.base.archive import LabelRaster
 from landmark.base.errors import InputError
 from landmark.base.taxonomy import Crosswalk
-from landmark.cover.codes import NONE, BadCodes, canonical, from_attributes, whole
+from landmark.cover.codes import BadCodes, Ranks, codes_of, from_attributes, rank_type, ranked
+from landmark.cover.points import Pixels, Points
 from landmark.io.access import OPEN, Access
 from landmark.io.raster import Raster, opened
 from landmark.io.source import Unreadable
 from landmark.io.vector import NotPolygons, crs_of, polygons
 
+T = TypeVar("T", bound=np.generic)
 
-class Points:
-    """Points in one CRS, handed out in others; the last answer is kept, for maps of one CRS follow each other."""
-
-    def __init__(self, epsg: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        self._crs, self._x, self._y = CRS.from_epsg(epsg), x, y
-        self._last: tuple[str, NDArray[np.float64], NDArray[np.float64]] | None = None
-
-    def __len__(self) -> int:
-        return len(self._x)
-
-    def within(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Coordinates in a CRS, easting or longitude first whatever the CRS says of its axes."""
-        name = crs.to_wkt()
-        if self._last is None or self._last[0] != name:
-            turn = Transformer.from_crs(self._crs, crs, always_xy=True)
-            self._last = name, *turn.transform(self._x, self._y)
-        return self._last[1:]
+# A window of more pixels a point is read rectangle by rectangle.
+_PIXELS_A_POINT = 4
 
 
-def codes_at(label: LabelRaster, crosswalk: Crosswalk, points: Points, access: Access = OPEN) -> NDArray[np.int32]:
-    """The code at each point, -1 where the map has none.
+def ranks_at(label: LabelRaster, crosswalk: Crosswalk, points: Points, access: Access = OPEN) -> Ranks:
+    """The rank of the class at each point, 0 where the map has none.
 
     Raises:
         InputError: the map is gone, unreadable, without CRS, or holds a code its crosswalk does not know.
     """
     with _named(label):
         if label.field is not None:
-            return _polygon_codes(label, label.field, crosswalk, points)
-        codes = np.full(len(points), NONE, np.int32)
+            return _polygon_ranks(label, label.field, crosswalk, points)
         with opened(label.href, access) as raster:
-            window = _Window(raster, points)
-            values, valid = window.read(_code_band(raster, crosswalk))
-            if _zero_may_be_nothing(raster, crosswalk, values, valid):
-                valid &= sum(np.where(known, share, 0) for share, known in _shares(window, raster, crosswalk)) > 0
-            codes[window.points[valid]] = canonical(whole(values[valid]), crosswalk)
-        return codes
+            return np.concatenate([_ranks(window, raster, crosswalk) for window in _windows(raster, points)])
 
 
 def probabilities_at(
@@ -67,47 +50,113 @@ def probabilities_at(
     Raises:
         InputError: the map is gone, unreadable, without CRS, or lacks the band of a class.
     """
-    found = np.full((len(crosswalk.classes), len(points)), np.nan, np.float32)
     with _named(label):
         if label.field is not None:
             raise BadCodes("holds polygons, which have no probabilities: take `composite: mode`")
         with opened(label.href, access) as raster:
-            window = _Window(raster, points)
-            for row, (share, valid) in enumerate(_shares(window, raster, crosswalk)):
-                found[row, window.points[valid]] = share[valid]
-            if np.issubdtype(raster.header.dtype, np.integer):
-                found /= 100
-    # Earth Engine writes masked pixels as 0; and a mean of some of the bands would be none of the classes'.
-    found[:, ~(found.sum(axis=0) > 0)] = np.nan
-    return found
+            return np.concatenate([_probabilities(one, raster, crosswalk) for one in _windows(raster, points)], axis=1)
 
 
 class _Window:
-    """The part of a raster under the points inside it.
+    """The part of a raster under the points inside it; 0 by 0 where none is.
 
     Attributes:
-        points: Numbers of the points inside.
+        shape: Of the points.
+        size: Pixels of the raster.
     """
 
     def __init__(self, raster: Raster, points: Points) -> None:
         if raster.crs_wkt is None:
             raise BadCodes("has no CRS; assign one (gdal_edit -a_srs)")
-        x, y = points.within(CRS.from_wkt(raster.crs_wkt))
-        known = np.isfinite(x) & np.isfinite(y)
-        col, row = (np.floor(axis).astype(np.int64) for axis in ~raster.transform @ (x[known], y[known]))
-        height, width = raster.header.shape
-        inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
-        self.points = np.flatnonzero(known)[inside]
-        self._raster, self._row, self._col = raster, row[inside], col[inside]
+        rows, cols = points.pixels(CRS.from_wkt(raster.crs_wkt), raster.transform)
+        inside = _inside(rows, cols, raster.header.shape)
+        spans = [
+            _span(axis if inside is None else np.broadcast_to(axis, inside.shape)[inside]) for axis in (rows, cols)
+        ]
+        self._raster, ((self._top, self._height), (self._left, self._width)) = raster, spans
+        self.shape, self.size, self._outside = points.shape, self._height * self._width, inside is not None
+        if inside is not None:
+            # Outside stands after the window's last pixel.
+            rows, cols = np.where(inside, rows, self._top + self._height), np.where(inside, cols, self._left)
+        self._rows, self._cols = rows, cols
 
-    def read(self, band: int) -> tuple[NDArray[np.float64] | NDArray[np.int64], NDArray[np.bool_]]:
-        """Values of a band at the points inside, and where they are data: neither masked nor NaN."""
-        if not len(self.points):
-            return np.empty(0, np.int64), np.empty(0, bool)
-        top, left = int(self._row.min()), int(self._col.min())
-        size = int(self._row.max()) - top + 1, int(self._col.max()) - left + 1
-        there = self._raster.window(top, left, *size, band=band)[self._row - top, self._col - left]
-        return there.data, np.isfinite(there.data) & ~np.ma.getmaskarray(there)
+    def read(self, band: int) -> Any:
+        """Pixels of a band as a masked array (y, x); masked is what the file says is no data, and NaN."""
+        if not self.size:
+            return np.ma.zeros((0, 0), self._raster.header.dtype)
+        there = self._raster.window(self._top, self._left, self._height, self._width, band=band)
+        return np.ma.array(there.data, mask=np.ma.getmaskarray(there) | ~np.isfinite(there.data))
+
+    def at_points(self, pixels: NDArray[T], *, nothing: float) -> NDArray[T]:
+        """What the window's pixels say at each point, in the shape of the points; `nothing` outside."""
+        flat = np.append(pixels, pixels.dtype.type(nothing)) if self._outside else pixels.ravel()
+        said = np.empty(self.shape, pixels.dtype)
+        for numbers, rectangle in zip(self._numbers(), said, strict=True):
+            # All numbers are valid; `clip` spares numpy a copy.
+            flat.take(numbers, out=rectangle, mode="clip")
+        return said
+
+    def _numbers(self) -> Iterator[NDArray[Any]]:
+        """Per rectangle the pixel of the window that each point lies in, counted row by row."""
+        whole = np.int32 if self.size < 2**31 else np.int64
+        for rows, cols in zip(self._rows, self._cols, strict=True):
+            yield (rows - self._top) * whole(self._width) + (cols - self._left)
+
+
+def _inside(rows: Pixels, cols: Pixels, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Which points lie in a raster of that shape, None where all do."""
+    if min(rows.min(), cols.min()) >= 0 and rows.max() < shape[0] and cols.max() < shape[1]:
+        return None
+    inside: NDArray[np.bool_] = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
+    return inside
+
+
+def _span(places: Pixels) -> tuple[int, int]:
+    """The first place, and how many there are from it to the last."""
+    if not places.size:
+        return 0, 0
+    return int(places.min()), int(places.max() - places.min()) + 1
+
+
+def _windows(raster: Raster, points: Points) -> list[_Window]:
+    """One for all points, or one a rectangle where most of its pixels would serve none: far apart, or a fine map."""
+    window = _Window(raster, points)
+    if window.size <= _PIXELS_A_POINT * math.prod(points.shape):
+        return [window]
+    return [_Window(raster, rectangle) for rectangle in points.rectangles()]
+
+
+def _ranks(window: _Window, raster: Raster, crosswalk: Crosswalk) -> Ranks:
+    values = window.read(_code_band(raster, crosswalk))
+    bands = [crosswalk.classes[code].key for code in sorted(crosswalk.classes)]
+    if 0 in crosswalk.classes and set(bands) <= set(raster.bands):
+        # The code 0 may be a class or nothing: only a probability beside it can vouch for it.
+        values[_unvouched(values == 0, window, raster, bands)] = np.ma.masked
+    with suppress(BadCodes):
+        if window.size <= math.prod(window.shape):
+            return window.at_points(ranked(values, crosswalk), nothing=0)
+    # Of more pixels than points, and of codes some of which may lie under no point, only those at points are looked at.
+    masked = window.at_points(np.ma.getmaskarray(values), nothing=True)
+    return ranked(np.ma.array(window.at_points(values.data, nothing=0), mask=masked), crosswalk)
+
+
+def _probabilities(window: _Window, raster: Raster, crosswalk: Crosswalk) -> NDArray[np.float32]:
+    bands = [_band(raster, crosswalk.classes[code].key) for code in sorted(crosswalk.classes)]
+    shares = np.stack([window.read(band).astype(np.float32).filled(np.nan) for band in bands])
+    if np.issubdtype(raster.header.dtype, np.integer):
+        shares /= 100
+    # Earth Engine writes masked pixels as 0; and a mean of some of the bands would be none of the classes'.
+    shares[:, ~(shares.sum(axis=0) > 0)] = np.nan
+    return np.stack([window.at_points(share, nothing=np.nan) for share in shares])
+
+
+def _unvouched(doubted: Any, window: _Window, raster: Raster, bands: list[str]) -> NDArray[np.bool_]:
+    """Pixels among those doubted where no band says more than 0."""
+    left: NDArray[np.bool_] = doubted.filled(False)
+    for band in bands:
+        if left.any():
+            left &= ~(window.read(_band(raster, band)) > 0).filled(False)
+    return left
 
 
 def _code_band(raster: Raster, crosswalk: Crosswalk) -> int:
@@ -124,45 +173,31 @@ def _band(raster: Raster, name: str) -> int:
     return raster.bands.index(name) + 1
 
 
-def _zero_may_be_nothing(
-    raster: Raster, crosswalk: Crosswalk, values: NDArray[np.float64] | NDArray[np.int64], valid: NDArray[np.bool_]
-) -> bool:
-    """True where the code 0 is a class, stands in the file, and only the probabilities beside it can vouch for it."""
-    beside = all(entry.key in raster.bands for entry in crosswalk.classes.values())
-    return beside and 0 in crosswalk.classes and bool((values[valid] == 0).any())
-
-
-def _shares(
-    window: _Window, raster: Raster, crosswalk: Crosswalk
-) -> Iterator[tuple[NDArray[np.float64] | NDArray[np.int64], NDArray[np.bool_]]]:
-    """The band of each class, one after the other."""
-    for code in sorted(crosswalk.classes):
-        yield window.read(_band(raster, crosswalk.classes[code].key))
-
-
-def _polygon_codes(label: LabelRaster, field: str, crosswalk: Crosswalk, points: Points) -> NDArray[np.int32]:
-    """The code of the first polygon of the file that a point lies in, or on.
+def _polygon_ranks(label: LabelRaster, field: str, crosswalk: Crosswalk, points: Points) -> Ranks:
+    """The rank of the first polygon of the file that a point lies in, or on.
 
     Points are turned into the polygons' CRS, in which their edges are straight: no edge moves.
     """
     path = Path(label.href)
     layer = label.layer or path.stem
     x, y = points.within(crs_of(path, layer))
-    codes, known = np.full(len(points), NONE, np.int32), np.isfinite(x) & np.isfinite(y)
+    known = np.isfinite(x) & np.isfinite(y)
+    ranks = np.zeros(len(x), rank_type(crosswalk))
     if not known.any():
-        return codes
+        return ranks.reshape(points.shape)
     box = x[known].min(), y[known].min(), x[known].max(), y[known].max()
     shapes, values = polygons(path, layer, field, box)
     order = np.argsort(x, kind="stable")
     sorted_x = x[order]
-    for shape, code in zip(shapes, from_attributes(values, crosswalk).tolist(), strict=True):
+    found = np.searchsorted(codes_of(crosswalk), from_attributes(values, crosswalk))
+    for shape, rank in zip(shapes, found.tolist(), strict=True):
         left, bottom, right, top = shape.bounds
         near = order[np.searchsorted(sorted_x, left) : np.searchsorted(sorted_x, right, side="right")]
-        near = near[(codes[near] == NONE) & (y[near] >= bottom) & (y[near] <= top)]
-        if code != NONE and len(near):
+        near = near[(ranks[near] == 0) & (y[near] >= bottom) & (y[near] <= top)]
+        if rank and len(near):
             shapely.prepare(shape)
-            codes[near[shapely.intersects_xy(shape, x[near], y[near])]] = code
-    return codes
+            ranks[near[shapely.intersects_xy(shape, x[near], y[near])]] = rank
+    return ranks.reshape(points.shape)
 
 
 @contextmanager
