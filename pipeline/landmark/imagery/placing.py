@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from landmark.imagery.warp import Nodes, Shift, Warp, along
 from landmark.io.raster import Header
 
 _LATTICE_PX = 1e-3
+# Farther than any raster reaches: places beyond a projection's horizon, and what a broken header says.
 _FAR_PX = 1e9
 # By so much less than half a pixel of the raster can half a pixel of a chip be, so far from its meridian.
 _SCALE_PX = 0.01
@@ -25,9 +25,13 @@ class Grid:
     shape: tuple[int, int]
     size: int
 
-    def position(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """(row, column) of places in metres, in pixels from the raster's corner."""
-        return (self.origin[1] - y) / self.pixel, (x - self.origin[0]) / self.pixel
+    def position(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(row, column) of places in metres, in pixels from the raster's corner; what no number tells is far away."""
+        away = (self.origin[1] - y) / self.pixel, (x - self.origin[0]) / self.pixel
+        row, col = (np.clip(np.nan_to_num(axis, nan=_FAR_PX), -_FAR_PX, _FAR_PX) for axis in away)
+        return row, col
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,7 @@ def in_own_zone(grid: Grid, corners: NDArray[np.float64], *, warped: bool) -> Pl
 def in_other_zone(grid: Grid, nodes: Nodes) -> Places:
     """Chips of another CRS: between the centres of the pixels they lie on lie all of their own."""
     rows, cols = grid.position(nodes.x, nodes.y)
-    # What lies beyond the horizon of the projection is infinitely far.
-    edges = np.clip(np.stack([rows, cols], axis=1).reshape(len(rows), 2, -1), -_FAR_PX, _FAR_PX)
+    edges = np.stack([rows, cols], axis=1).reshape(len(rows), 2, -1)
     first = np.floor(edges.min(axis=2) - _SCALE_PX).astype(np.int64)
     end = np.ceil(edges.max(axis=2) + _SCALE_PX).astype(np.int64)
     refused = _outside(grid, first, end)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from landmark.base.projection import transformer
 from landmark.imagery.values import Power
 
-# Between exact points so near to each other, straight lines are right within a hundredth of a metre.
+# Between exact places of points so near to each other, straight lines are right within a hundredth of a metre.
 _NODE_M = 2_000
 
 
@@ -35,7 +35,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Warp:
-    """Each pixel of a chip lies where it lies in a window, `width` pixels wide.
+    """Each pixel of a chip lies elsewhere between those of a window, `width` pixels wide.
 
     `first` is the flat index of its upper left neighbour, `inside` that of the pixel it lies in.
     """
