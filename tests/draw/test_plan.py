@@ -4,6 +4,7 @@ import random
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
@@ -38,12 +39,26 @@ def radar(number, *, day=0.0, **changes):
     return acquisition(id=f"s1_{number:03d}", sensor="s1", moment=NOON + day * DAY, cloud_pct=None, **said)
 
 
+class Told(dict):
+    """(cell, period) → Fractions, as a fold has them."""
+
+    def labelled(self, keys):
+        return tuple(
+            np.array([[self[key].label_valid_pct > 0, bool(self[key].labels)] for key in keys]).reshape(-1, 2).T
+        )
+
+
 def planned(acquisitions, *, cells=None, facts=None, label_gaps=None, clear=None, **changes):
     asked = recipe_of(**({"splits": {"block_m": 2400, "buffer_m": 0}} | changes))
     cells = grid() if cells is None else cells
     sampled = sample(cells, acquisitions, asked)
     options = choices(sampled.cells, acquisitions, asked, SENSORS)
-    said = {"facts": facts, "sensors": SENSORS, "label_gaps": label_gaps or {}, "clear": clear}
+    said = {
+        "facts": None if facts is None else Told(facts),
+        "sensors": SENSORS,
+        "label_gaps": label_gaps or {},
+        "clear": clear,
+    }
     return draw(sampled, options, asked, **said)
 
 

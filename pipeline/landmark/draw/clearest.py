@@ -161,9 +161,10 @@ def _anchors(of: Choices, rows: Rows, beside: Rows) -> Rows:
     """Per choice the moment to come near to: that of what is beside it, else its slot's."""
     anchors = of.anchors[of.slot[rows]]
     if len(beside):
-        keys, (others, first) = of.keys(rows), np.unique(of.keys(beside), return_index=True)
+        others, first = np.unique(of.keys(beside), return_index=True)
+        then, keys = of.moments[of.acquisition[beside[first]]], of.keys(rows)
         at = np.minimum(np.searchsorted(others, keys), len(others) - 1)
-        anchors = np.where(others[at] == keys, of.moments[of.acquisition[beside[first[at]]]], anchors)
+        anchors = np.where(others[at] == keys, then[at], anchors)
     return anchors
 
 
