@@ -438,6 +438,16 @@ def naive_blocks(corners, size, block):
     }
 
 
+def naive_ranges(blocks, most):
+    """How often one has to ask anew, block after block."""
+    asked, last, length = 0, None, 0
+    for row, col in blocks:
+        if last != (row, col - 1) or length == most:
+            asked, length = asked + 1, 0
+        last, length = (row, col), length + 1
+    return asked
+
+
 @given(st.integers(1, 6), st.integers(1, 6), st.sampled_from([64, 100, 512]), st.sampled_from([1, 2]))
 @examples(25)
 def test_the_estimate_counts_the_blocks_that_the_chips_touch(wide, high, block_px, items):
@@ -462,9 +472,11 @@ def test_the_estimate_counts_the_blocks_that_the_chips_touch(wide, high, block_p
                 (round((scene.origin[1] - row["y"]) / 10) // factor, round((row["x"] - scene.origin[0]) / 10) // factor)
                 for row in rows
             ]
-            touched = len(naive_blocks(corners, 120 // factor, block_px)) * bands * len(scene.items)
+            blocks = naive_blocks(corners, 120 // factor, block_px)
+            touched = len(blocks) * bands * len(scene.items)
             size = provider.sensors[scene.sensor].bytes_per_px
-            requests += touched + bands * len(scene.items)
+            ranges = naive_ranges(sorted(blocks), 2**22 // (block_px**2 * size))
+            requests += (1 + ranges) * bands * len(scene.items)
             fetched += touched * block_px**2 * size
             kept += bands * len(rows) * (120 // factor) ** 2 * size
     assert (cost.samples, cost.acquisitions, cost.requests) == (plan.num_rows, 2, requests)

@@ -108,6 +108,9 @@ class Folded(Mapping[tuple[str, str], Fractions]):
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._place)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._place
+
     def __getitem__(self, key: tuple[str, str]) -> Fractions:
         place, it, sources = self._place[key], self._counted, self._meaning.sources
         rows = slice(it.edges[place], it.edges[place + 1])

@@ -94,7 +94,7 @@ def choices(
 def _covered(squares: Squares, ordered: Sequence[Acquisition], warped: Sequence[bool]) -> tuple[Rows, Rows]:
     """(acquisition, cell) of all choices, by acquisition and cell."""
     epsg = np.array([one.epsg for one in ordered], dtype=np.int64)
-    # Ids begin with tile or zone, so that those of one CRS stand together.
+    # Ids begin with sensor and tile or zone, so that those of one CRS stand together.
     edges = np.union1d(np.flatnonzero(np.diff(epsg, prepend=0)), np.arange(0, len(ordered), _AT_ONCE))
     found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
     for start, end in pairwise([*edges.tolist(), len(ordered)]):
