@@ -152,22 +152,29 @@ class _Sharing:
 
     fn: Callable[[Any], Any]
     processes: int
+    machines: int
+
+    @classmethod
+    def among(cls, client: Any, fn: Callable[[Any], Any]) -> "_Sharing":
+        """Shared with the workers there are now: more may come, and some may go."""
+        addresses = list(client.nthreads())
+        return cls(fn, len(addresses), len({address.rsplit(":", 1)[0] for address in addresses}))
 
     def __call__(self, unit: Any) -> Any:
-        share_with(self.processes)
+        share_with(self.processes, self.machines)
         return self.fn(unit)
 
 
 def _in_flight(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
     from distributed import KilledWorker, as_completed
 
-    waiting, ended, task = iter(units), as_completed(loop=client.loop), _Sharing(fn, len(client.nthreads()))
+    waiting, ended = iter(units), as_completed(loop=client.loop)
     unit_of: dict[str, U] = {}
     suspects: list[U] = []
 
     def submit() -> None:
         for unit in islice(waiting, 1):
-            future = client.submit(task, unit, pure=False)
+            future = client.submit(_Sharing.among(client, fn), unit, pure=False)
             unit_of[future.key] = unit
             ended.add(future)
 
@@ -184,6 +191,6 @@ def _in_flight(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterato
     # A dying worker also takes the blame for what else it held: only a unit that kills it alone is lost.
     for unit in suspects:
         try:
-            yield unit, client.submit(task, unit, pure=False).result()
+            yield unit, client.submit(_Sharing.among(client, fn), unit, pure=False).result()
         except KilledWorker:
             yield unit, Lost("its worker died each time it was tried")

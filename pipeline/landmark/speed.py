@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -11,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.base.archive import Acquisition
-from landmark.base.errors import NoCoverage
+from landmark.base.errors import InputError, NoCoverage
+from landmark.base.outcomes import Outcome
 from landmark.catalog import search
+from landmark.imagery import Look, look
 from landmark.io.budget import cores
 from landmark.io.direct import Trip
 from landmark.io.raster import Raster, Unread, ask, opened
+from landmark.io.source import Unreadable
 from landmark.setting import Setting
 
 # Neighbouring cells in rows of so many.
@@ -62,14 +64,27 @@ def speeds(setting: Setting, patches: int) -> Iterator[Speed]:
 
     Raises:
         EmptySearch, NoCoverage: there is no image, or none that holds a cell.
+        InputError: an image cannot be read.
     """
     found = search(setting.document, setting.recipe, provider=setting.provider, crosswalks=())
     for sensor in setting.sensors:
         ours = [one for one in found.acquisitions if one.sensor == sensor]
-        largest = max(ours, key=lambda one: (one.footprint.area, one.id))
-        cells = _cells(largest, setting.recipe.cell_m)
-        yield _measured(setting, largest, "neighbouring", _middle(cells, patches))
-        yield _measured(setting, largest, "scattered", _scattered(cells, patches, setting.recipe.sampling.seed))
+        one = _looked(setting, max(ours, key=lambda one: (one.footprint.area, one.id)))
+        cells = _cells(one, setting.recipe.cell_m)
+        for name, some in (("neighbouring", _middle(cells, patches)), ("scattered", _scattered(cells, patches))):
+            try:
+                yield _measured(setting, one, name, some)
+            except Unreadable as error:
+                raise InputError(f"{one.id} cannot be read: {error}") from error
+
+
+def _looked(setting: Setting, one: Acquisition) -> Acquisition:
+    """The image on the grid of its own file."""
+    band = setting.sensors[one.sensor].groups[0].bands[0]
+    found = look(Look(one, band, setting.document.root, setting.access))
+    if isinstance(found, Outcome):
+        raise InputError(f"{one.id} cannot be read: {found.detail}")
+    return found
 
 
 def _cells(one: Acquisition, cell_m: float) -> Corners:
@@ -91,9 +106,9 @@ def _middle(cells: Corners, patches: int) -> Corners:
     return cells[top : top + down, left : left + across].reshape(-1, 2)[:patches]
 
 
-def _scattered(cells: Corners, patches: int, seed: int) -> Corners:
+def _scattered(cells: Corners, patches: int) -> Corners:
     everywhere = cells.reshape(-1, 2)
-    order = np.random.default_rng(seed).permutation(len(everywhere))[:patches]
+    order = np.random.default_rng(0).permutation(len(everywhere))[:patches]
     return everywhere[np.sort(order)]
 
 
@@ -108,7 +123,7 @@ def _measured(setting: Setting, one: Acquisition, cells: str, corners: Corners) 
         gdal_seconds=gdal.seconds,
         routes=direct.routes,
         requests=len(direct.trips),
-        fetched_bytes=sum(trip.end - trip.start for trip in direct.trips),
+        fetched_bytes=direct.fetched_bytes,
         fetch_seconds=direct.fetch_seconds,
         decode_seconds=sum(trip.cut_s for trip in direct.trips) / cores(),
         unread=direct.unread,
@@ -119,6 +134,7 @@ def _measured(setting: Setting, one: Acquisition, cells: str, corners: Corners) 
 class _Read:
     seconds: float
     fetch_seconds: float
+    fetched_bytes: int
     routes: dict[str, int]
     trips: list[Trip]
     unread: int
@@ -135,11 +151,12 @@ def _read(setting: Setting, one: Acquisition, corners: Corners, *, by_gdal: bool
         unread = sum(any(isinstance(chip, Unread) for chip in chips) for chips in zip(*streams, strict=True))
         seconds = time.perf_counter() - start_s
         start_s = time.perf_counter()
-        wait(request for raster in rasters for request in raster.refetch())
+        again = [request for raster in rasters for request in raster.refetch()]
+        fetched_bytes = sum(request.result() for request in again)
         fetch_seconds = time.perf_counter() - start_s
         routes = Counter(raster.route for raster in rasters)
         trips = [trip for raster in rasters for trip in raster.trips]
-    return _Read(seconds, fetch_seconds, dict(routes), trips, unread)
+    return _Read(seconds, fetch_seconds, fetched_bytes, dict(routes), trips, unread)
 
 
 def _places(raster: Raster, corners: Corners, cell_m: float) -> tuple[Sequence[tuple[int, int]], int]:

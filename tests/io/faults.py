@@ -138,7 +138,3 @@ class Planned:
         if self.times is not None:
             self.times -= 1
         return self.times is None or self.times >= 0
-
-
-def _meet(one: range, other: range) -> bool:
-    return one.start < other.stop and other.start < one.stop

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -77,6 +78,13 @@ def test_a_signed_raster_is_read_and_one_token_serves_many(stored, tokens):
         with opened(HREF, SIGNED) as raster:
             assert same(cut(raster))
     assert served.asked == [f"{ACCOUNT}/{CONTAINER}"]
+
+
+def test_bands_that_want_a_token_together_ask_for_one(stored, tokens):
+    served = tokens()
+    with ThreadPoolExecutor(13) as threads:
+        assert len(set(threads.map(lambda _: SIGNED.url(HREF), range(13)))) == 1
+    assert len(served.asked) == 1
 
 
 def test_a_token_near_its_end_is_renewed_before(stored, tokens):

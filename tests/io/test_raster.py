@@ -1,4 +1,6 @@
 import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -109,6 +111,35 @@ def test_no_strip_is_asked_for_earlier_than_one_ahead_of_the_chips_taken(tmp_pat
     assert len(seen.requests) == 8
 
 
+def test_a_chip_outside_the_raster_is_an_error_and_never_other_pixels(tmp_path):
+    path = write_raster(tmp_path / "a.tif", noise((128, 192), "uint16"))
+    with opened(str(path)) as raster:
+        for corner in ((-1, 0), (0, -1), (109, 0), (0, 173)):
+            with pytest.raises(ValueError, match="lie not in 128 x 192"):
+                raster.chips([corner], 20)
+
+
+def test_however_well_blocks_compress_no_more_than_a_few_megabytes_of_chips_are_held(tmp_path):
+    path = write_raster(tmp_path / "a.tif", np.ones((64 * 200, 512), "uint16"))
+    corners = [(row, col) for row in range(0, 64 * 200, 64) for col in range(0, 512, 64)]
+    with watched(path) as seen:
+        for number, _ in enumerate(seen.raster.chips(corners, 64)):
+            strips = len({row for request in seen.requests for row, _ in request}) - number // 8
+            assert strips * 64 * 512 * 2 < 20e6
+
+
+def test_a_raster_that_is_closed_asks_for_nothing_more(tmp_path, monkeypatch):
+    alone = ThreadPoolExecutor(1)
+    monkeypatch.setattr("landmark.io.direct.threads", lambda: alone)
+    path = write_raster(tmp_path / "a.tif", noise((64 * 8, 64), "uint16"))
+    with watched(path) as seen:
+        slow = seen.get
+        seen.get = lambda *args, **said: (time.sleep(0.2), slow(*args, **said))[1]
+        seen.raster.chips([(64 * row, 0) for row in range(8)], 64)
+    time.sleep(0.5)
+    assert len(seen.requests) <= 2
+
+
 def test_no_corner_gives_no_chip_and_no_read(tmp_path):
     path = write_raster(tmp_path / "a.tif", noise((64, 64), "uint16"))
     with watched(path) as seen:
@@ -172,6 +203,18 @@ def test_a_window_masks_what_rasterio_masks(tmp_path, dtype, options):
         found, expected = raster.window(30, 50, 90, 140), data.read(1, window=Window(50, 30, 140, 90), masked=True)
     assert np.array_equal(found.data, expected.data) and found.dtype == expected.dtype
     assert np.array_equal(np.ma.getmaskarray(found), np.ma.getmaskarray(expected))
+
+
+def test_a_window_under_an_alpha_band_masks_what_rasterio_masks(tmp_path):
+    path, pixels = tmp_path / "a.tif", np.ones((2, 64, 64), "uint8")
+    pixels[1, :, 32:] = 0
+    made = {"driver": "GTiff", "height": 64, "width": 64, "count": 2, "dtype": "uint8", "interleave": "band"}
+    with rasterio.open(
+        path, "w", **made, crs="EPSG:32632", transform=Affine(10, 0, 6e5, 0, -10, 5e6), ALPHA="YES"
+    ) as to:
+        to.write(pixels)
+    with opened(str(path)) as raster:
+        assert raster.route == "direct" and np.ma.getmaskarray(raster.window(0, 0, 64, 64)).sum() == 64 * 32
 
 
 def broken(path, kind):

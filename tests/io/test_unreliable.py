@@ -105,6 +105,16 @@ def test_a_busy_server_is_not_asked_again_before_the_time_it_named(good, files, 
     assert again - refused.at_s >= 2
 
 
+def test_a_server_that_makes_no_sense_of_when_to_come_back_costs_no_chip(good, files, name):
+    files.plan(name, refuse(503, Retry_After="soon"), times=2, over=block_bytes(good, 1, 1))
+    check(read(files.href(name)))
+
+
+@pytest.mark.parametrize("path", ["//{}", "x/../{}", "./{}", "a%2F..%2F{}", "{}/"])
+def test_an_address_of_an_odd_shape_is_an_outcome(files, name, path):
+    check_none_wrong(read(f"{files.url}/{path.format(name)}"))
+
+
 def middle(place):
     """A byte in the middle of a block: no request for it need touch another block."""
     return place[len(place) // 2 :][:1]

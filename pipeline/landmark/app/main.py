@@ -1,6 +1,7 @@
 """`landmark`: gathers the commands and turns refusals into one line and an exit code."""
 
 import errno
+import os
 import signal
 import sys
 from typing import Annotated
@@ -71,7 +72,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
-    except (LandmarkError, Interrupted) as error:
+    except Interrupted as error:
+        _say(str(error))
+        # Threads that wait for a silent server would be waited for.
+        os._exit(error.exit_code)
+    except LandmarkError as error:
         _stop(str(error), error.exit_code)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -84,5 +89,9 @@ def _interrupt(*_: object) -> None:
 
 
 def _stop(message: str, code: int) -> None:
-    typer.echo("\n".join(f"landmark: {line}" for line in message.splitlines()), err=True)
+    _say(message)
     sys.exit(code)
+
+
+def _say(message: str) -> None:
+    typer.echo("\n".join(f"landmark: {line}" for line in message.splitlines()), err=True)

@@ -13,8 +13,8 @@ from landmark.io.http import PATIENCE, TIMEOUT_S
 
 log = logging.getLogger(__name__)
 
-# Bands whose token ended together ask for one new one.
-_RENEWING = threading.Lock()
+# Bands that want a token together ask for one.
+_ASKING = threading.RLock()
 _BLOBS = ".blob.core.windows.net"
 # As planetary_computer has it: a token that ends sooner is not handed out again.
 _SPARE_S = 60
@@ -57,7 +57,7 @@ class Access:
         Raises:
             NoToken: none can be had.
         """
-        with _RENEWING:
+        with _ASKING:
             url = self.url(href)
             return url if url != refused else self.url(href, fresh=True)
 
@@ -71,18 +71,21 @@ def _token(account: str, container: str, *, fresh: bool) -> Any:
     The library's call is the same, but waits for ever on a server that takes the request and says nothing.
     """
     # Imported where it is needed: archives on disk should not wait for it.
-    from planetary_computer.sas import TOKEN_CACHE, SASToken
+    from planetary_computer.sas import TOKEN_CACHE
     from planetary_computer.settings import Settings
 
     settings = Settings.get()
     place = f"{settings.sas_url}/{account}/{container}"
-    token = None if fresh else TOKEN_CACHE.get(place)
-    if token is None or token.ttl() < _SPARE_S:
-        token = TOKEN_CACHE[place] = SASToken(**_asked(place, settings.subscription_key))
-    return token
+    with _ASKING:
+        token = None if fresh else TOKEN_CACHE.get(place)
+        if token is None or token.ttl() < _SPARE_S:
+            token = TOKEN_CACHE[place] = _asked(place, settings.subscription_key)
+        return token
 
 
 def _asked(place: str, key: str | None) -> Any:
+    from planetary_computer.sas import SASToken
+
     with requests.Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=PATIENCE))
@@ -90,8 +93,9 @@ def _asked(place: str, key: str | None) -> Any:
             answer = session.get(place, headers={"Ocp-Apim-Subscription-Key": key} if key else {}, timeout=TIMEOUT_S)
             answer.raise_for_status()
             said = answer.json()
-            return {name: said[name] for name in ("msft:expiry", "token")}
-        except (requests.RequestException, KeyError, TypeError) as error:
-            log.warning("%s gives no token: %s", place, error)
+            return SASToken(**{name: said[name] for name in ("msft:expiry", "token")})
+        except (requests.RequestException, KeyError, TypeError, ValueError) as error:
+            # What pydantic says of an answer holds a piece of it.
+            log.warning("%s gives no token: %s", place, error if isinstance(error, OSError) else type(error).__name__)
             code = getattr(getattr(error, "response", None), "status_code", None)
             raise NoToken(f"the token service {f'answers {code}' if code else 'does not answer'}") from None

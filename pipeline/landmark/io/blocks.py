@@ -34,6 +34,7 @@ _CODECS: dict[int, Callable[..., Any] | None] = {
 }
 _KINDS = {1: "u", 2: "i", 3: "f"}
 _DTYPES = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8")
+_ALPHA = frozenset((1, 2))
 _mine = threading.local()
 
 log = logging.getLogger(__name__)
@@ -127,11 +128,12 @@ class Blocks:
         return numbers.reshape(rows, -1).view(self.dtype)
 
     def masked(self) -> bool:
-        """True unless every directory of the file is among its first bytes, and none is a mask."""
+        """True unless every directory of the file is among its first bytes, and none is a mask or has an alpha band."""
         with tifffile.TiffFile(io.BytesIO(self.head)) as file:
             pages, size = [page for page in file.pages if isinstance(page, tifffile.TiffPage)], file.tiff.offsetsize
             end = _directory_end(pages[-1], self.head)
-            return self.head[end - size : end] != bytes(size) or any(page.is_mask for page in pages)
+            whole = self.head[end - size : end] == bytes(size)
+            return not whole or any(page.is_mask or _ALPHA.intersection(page.extrasamples) for page in pages)
 
 
 def read_blocks(head: bytes, ranges: Ranges) -> Blocks:

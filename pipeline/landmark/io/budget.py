@@ -8,13 +8,14 @@ from types import TracebackType
 
 from landmark.base.profiles import Budget
 
-_processes = 1
+_processes, _machines = 1, 1
+_NO_LIMIT = Budget(in_flight=2**30)
 
 
-def share_with(processes: int) -> None:
-    """From now on this process is one of several that ask the same hosts."""
-    global _processes
-    _processes = processes
+def share_with(processes: int, machines: int = 1) -> None:
+    """From now on this process is one of several, on so many machines, that ask the same hosts."""
+    global _processes, _machines
+    _processes, _machines = max(1, processes), max(1, machines)
 
 
 def cores() -> int:
@@ -23,14 +24,14 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def processes() -> int:
-    """How many processes share the machine and the hosts' budgets."""
-    return _processes
+def own_cores() -> int:
+    """Those of them that are left to it by the others on this machine."""
+    return max(1, cores() * _machines // _processes)
 
 
 def gate_of(host: str, budget: Budget) -> "Gate":
-    """The one gate of this process to a host."""
-    return _gate(host, budget.share(_processes))
+    """The one gate of this process to a host; that to a disk, which has no name, is always open."""
+    return _gate(host, budget.share(_processes) if host else _NO_LIMIT)
 
 
 class Gate:

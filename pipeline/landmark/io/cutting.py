@@ -30,16 +30,26 @@ class Strip:
     pieces: dict[int, list[Piece]]
 
 
-def strips(corners: Corners, size: tuple[int, int], block: tuple[int, int]) -> tuple[Strip, ...]:
-    """The rows of blocks under chips of `size` (rows, columns), from north to south; corners are sorted by row."""
-    return _strips(tuple(corners), size, block)
+def strips(
+    corners: Corners, size: tuple[int, int], block: tuple[int, int], raster: tuple[int, int]
+) -> tuple[Strip, ...]:
+    """The rows of blocks under chips of `size` (rows, columns), from north to south; corners are sorted by row.
+
+    Raises:
+        ValueError: a chip does not lie inside the raster.
+    """
+    return _strips(tuple(corners), size, block, raster)
 
 
 @lru_cache(maxsize=8)
-def _strips(corners: tuple[tuple[int, int], ...], size: tuple[int, int], block: tuple[int, int]) -> tuple[Strip, ...]:
-    (tall, broad), (high, wide) = size, block
+def _strips(
+    corners: tuple[tuple[int, int], ...], size: tuple[int, int], block: tuple[int, int], raster: tuple[int, int]
+) -> tuple[Strip, ...]:
+    (tall, broad), (high, wide), (height, width) = size, block, raster
     found: dict[int, dict[int, list[Piece]]] = {}
     for number, (row, col) in enumerate(corners):
+        if not (0 <= row <= height - tall and 0 <= col <= width - broad):
+            raise ValueError(f"row {row}, column {col}: {tall} x {broad} pixels lie not in {height} x {width}")
         across = [(column, *_meeting(col, broad, column, wide)) for column in _touched(col, broad, wide)]
         for strip in _touched(row, tall, high):
             target, source = _meeting(row, tall, strip, high)

@@ -8,9 +8,9 @@ from functools import cache
 from typing import NamedTuple
 
 from landmark.io.blocks import Blocks, Undecodable
-from landmark.io.budget import cores, processes
+from landmark.io.budget import own_cores
 from landmark.io.cutting import Chips, Strip, scatter
-from landmark.io.ranges import Buffer, Ranges, Unranged
+from landmark.io.ranges import Buffer, Ranges, Silent, Unranged
 from landmark.io.source import Forbidden, Unreadable
 
 # Requests of a process at once, as far as the hosts' budgets let it.
@@ -18,6 +18,8 @@ _THREADS = 16
 # What one request may bring, and what may lie unused between two blocks of it.
 _RANGE_BYTES = 2**22
 _GAP_BYTES = 16
+# A server that was silent more often than this is not asked block by block: each time takes minutes.
+_MOST_SILENCES = 8
 
 # Column of a block that gave no pixels, and why; None where GDAL may know better.
 Failed = tuple[int, str | None]
@@ -65,6 +67,7 @@ class Direct:
     def __init__(self, ranges: Ranges, blocks: Blocks) -> None:
         self.ranges, self._blocks = ranges, blocks
         self.trips: list[Trip] = []
+        self._silences = 0
 
     @property
     def head(self) -> bytes:
@@ -101,8 +104,9 @@ class Direct:
         except Forbidden:
             raise
         except (Unranged, Unreadable) as error:
-            if len(run) == 1:
-                return [(run[0].column, None if isinstance(error, Unranged) else str(error))]
+            self._silences += isinstance(error, Silent)
+            if len(run) == 1 or self._silences > _MOST_SILENCES:
+                return [(place.column, None if isinstance(error, Unranged) else str(error)) for place in run]
             return [failed for place in run for failed in self._brought([place], strip, chips, patient=False)]
         fetched_s = time.perf_counter()
         with _decoding():
@@ -121,6 +125,10 @@ class Direct:
             return False
         scatter(block, strip.pieces[column], chips)
         return True
+
+    def refetched(self, trip: Trip) -> int:
+        """Make a request again, and keep nothing: how many bytes came."""
+        return len(self.ranges.get(trip.start, trip.end))
 
 
 def _runs(places: Sequence[Place]) -> Iterator[list[Place]]:
@@ -143,7 +151,7 @@ def threads() -> ThreadPoolExecutor:
 
 def _decoding() -> threading.Semaphore:
     """Lets as many threads decode as this process has cores: more would push each other out of the caches."""
-    return _decoders(max(1, cores() // processes()))
+    return _decoders(own_cores())
 
 
 @cache

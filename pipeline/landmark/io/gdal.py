@@ -1,6 +1,7 @@
 """Blocks of a raster as GDAL reads them: whatever is out of the ordinary."""
 
 import logging
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from landmark.io.cutting import Chips, Strip, scatter
 from landmark.io.source import Source, Unreadable
 
 log = logging.getLogger(__name__)
+
+# A token is not doubted for so long: what fails with it meanwhile fails for another reason.
+_FRESH_S = 60
 
 
 @contextmanager
@@ -35,6 +39,7 @@ class Gdal:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._dataset: Any = None
+        self._fresh_until_s = 0.0
 
     @property
     def dataset(self) -> Any:
@@ -98,12 +103,15 @@ class Gdal:
             Forbidden: the archive takes no token any more, or none can be had.
         """
         try:
-            return read(self.dataset)
+            with self._source.gate:
+                return read(self.dataset)
         except RasterioError:
-            if not self._source.signed:
+            if not self._source.signed or time.monotonic() < self._fresh_until_s:
                 raise
-        self._dataset = self._source.again()
-        return read(self._dataset)
+        self._dataset.close()
+        self._dataset, self._fresh_until_s = self._source.again(), time.monotonic() + _FRESH_S
+        with self._source.gate:
+            return read(self._dataset)
 
 
 def _neighbours(columns: Sequence[int]) -> list[list[int]]:

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import time
 from functools import cache, lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -14,7 +15,7 @@ import urllib3
 from obstore.exceptions import NotSupportedError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore
 
-from landmark.io.budget import Gate, gate_of
+from landmark.io.budget import Gate
 from landmark.io.http import PATIENCE, TIMEOUT_S
 from landmark.io.source import Forbidden, Source, Unreadable
 
@@ -25,8 +26,11 @@ log = logging.getLogger(__name__)
 
 Buffer = Any  # whatever lends its bytes without a copy
 _CONNECT_S = 20
+# Paths that obstore would spell another way.
+_ODD_PATH = re.compile(r"//|/\.{1,2}(/|$)|/$|%2f", re.IGNORECASE)
 # How obstore words it; it hands on no header, so the next answer must tell for how long.
-_BUSY = re.compile(r"status code: (429|503)")
+_SAID_BUSY = re.compile(r"status code: (429|503)")
+_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
 # Between one try and the next, unless the server says how long to wait.
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -58,10 +62,16 @@ def ranges_of(source: Source) -> Ranges:
     where = urlsplit(source.href)
     if where.scheme in ("http", "https"):
         said = [name for name in _GDAL_ALONE if f"GDAL_HTTP_{name}" in os.environ]
+        if _ODD_PATH.search(where.path):
+            return Nowhere("an address with empty or encoded parts")
         return Nowhere(f"GDAL_HTTP_{said[0]} is set") if said else _Remote(source)
     if "://" in source.href or source.href.startswith("/vsi"):
         return Nowhere(f"{where.scheme or source.href.split('/')[1]} is for GDAL")
     return _Local(source.href)
+
+
+class Silent(Unreadable):
+    """The server took its time, and said nothing."""
 
 
 class Nowhere:
@@ -103,7 +113,7 @@ class _Remote:
 
     def _get(self, url: str, start: int, end: int, patient: bool) -> Buffer:
         where = urlsplit(url)
-        gate = gate_of(where.netloc, self._source.budget)
+        gate = self._source.gate
         try:
             with gate:
                 store = _store(f"{where.scheme}://{where.netloc}", where.query, _proxy())
@@ -120,7 +130,7 @@ class _Remote:
             log.debug("%s: %s", self._source.href, type(error).__name__)
             if not patient:
                 raise Unreadable("the archive does not answer") from None
-            if _BUSY.search(str(error)):
+            if _SAID_BUSY.search(str(error)):
                 gate.shut(_PAUSES_S[0])
             return _patiently(gate, url, start, end)
 
@@ -138,9 +148,21 @@ def _patiently(gate: Gate, url: str, start: int, end: int) -> Buffer:
             raise _forbidden(answer.status)
         if pause_s is None or answer.status not in PATIENCE.status_forcelist:
             break
-        gate.shut(PATIENCE.get_retry_after(answer) or pause_s)
+        quiet_s = _asked_s(answer) or pause_s
+        if answer.status in _BUSY:
+            gate.shut(quiet_s)
+        else:
+            time.sleep(quiet_s)
         log.info("%s answers %d", urlsplit(url).hostname, answer.status)
     raise Unreadable(f"the archive answers {answer.status}")
+
+
+def _asked_s(answer: urllib3.BaseHTTPResponse) -> float | None:
+    """For how long the server wants quiet, None where it does not say, or makes no sense."""
+    try:
+        return PATIENCE.get_retry_after(answer)
+    except urllib3.exceptions.InvalidHeader:
+        return None
 
 
 def _forbidden(status: int) -> Forbidden:
@@ -157,7 +179,7 @@ def _answer(url: str, start: int, end: int) -> urllib3.BaseHTTPResponse:
         return _pool(_proxy()).request("GET", url, headers={"Range": f"bytes={start}-{end - 1}"})
     except urllib3.exceptions.HTTPError as error:
         log.debug("%s", type(error).__name__)
-        raise Unreadable("the archive does not answer") from None
+        raise Silent("the archive does not answer") from None
 
 
 def _proxy() -> str | None:
@@ -170,7 +192,7 @@ def _proxy() -> str | None:
 def _pool(proxy: str | None) -> urllib3.PoolManager:
     # Statuses are judged by the caller, who lets the whole process pause.
     retries = urllib3.Retry(
-        connect=2, read=1, redirect=5, status=0, backoff_factor=0.5, respect_retry_after_header=False
+        connect=2, read=0, redirect=5, status=0, backoff_factor=0.5, respect_retry_after_header=False
     )
     settings: dict[str, Any] = {
         "retries": retries,

@@ -16,15 +16,16 @@ from rasterio.errors import RasterioError
 from landmark.io.access import OPEN, Access
 from landmark.io.blocks import HEAD_BYTES, Unusual, read_blocks
 from landmark.io.cutting import Chips, Corners, Strip, strips
-from landmark.io.direct import Begun, Direct, Trip, threads
+from landmark.io.direct import Begun, Direct, Failed, Trip, threads
 from landmark.io.gdal import Gdal, in_memory
 from landmark.io.ranges import Buffer, Nowhere, Ranges, Unranged, ranges_of
 from landmark.io.source import GDAL, Source, Unreadable
 
 log = logging.getLogger(__name__)
 
-# Strips are begun until two are on their way, and while less than this is.
+# Two strips are on their way, and more of them while they bring less than this and their chips hold less than that.
 _AHEAD_BYTES = 2**21
+_HELD_BYTES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,15 @@ class Raster:
         self._gdal = Gdal(source)
         self._direct = None if isinstance(direct, str) else direct
         self.route = f"gdal: {direct}" if isinstance(direct, str) else "direct"
-        self._held = ExitStack()
+        self._held, self._cuttings = ExitStack(), list[_Cutting]()
         # What is said of the pixels; where blocks are read directly, GDAL has no file but its first bytes.
         self._dataset = self._held.enter_context(in_memory(self._direct.head)) if self._direct else self._gdal.dataset
         self._header = _header(self._dataset)
 
     def close(self) -> None:
-        """Give the header back."""
+        """Give the header back, and ask for nothing more."""
+        for cutting in self._cuttings:
+            cutting.cancel()
         self._held.close()
 
     @property
@@ -122,10 +125,9 @@ class Raster:
         """The requests made so far for blocks; none of GDAL's."""
         return self._direct.trips if self._direct else ()
 
-    def refetch(self) -> list[Future[Buffer]]:
-        """Make the same requests again, for what they alone take; nothing is done with what comes."""
-        direct = self._direct
-        return [threads().submit(direct.ranges.get, trip.start, trip.end) for trip in self.trips] if direct else []
+    def refetch(self) -> list[Future[int]]:
+        """Make the same requests again, for what they alone take, and hold nothing: how many bytes came."""
+        return [threads().submit(self._direct.refetched, trip) for trip in self.trips] if self._direct else []
 
     @property
     def header(self) -> Header:
@@ -135,18 +137,20 @@ class Raster:
     def chips(self, corners: Corners, size: int) -> Iterator[NDArray[Any] | Unread]:
         """Squares of `size` pixels with their upper left at (row, column), in the order given.
 
-        The corners lie inside the raster and are sorted by row. The first blocks are asked for at once, others while
-        chips are taken: strip by strip, neighbouring ones in one request, each once; no more than the chips that touch
-        two strips are held. A block that cannot be read spoils exactly the chips it touches.
+        The corners are sorted by row. The first blocks are asked for at once, others while chips are taken: strip by
+        strip, neighbours of a strip in one request, each once. Held are the chips that touch two strips, or a few more
+        where these are small. A block that cannot be read spoils exactly the chips it touches.
 
         Raises:
+            ValueError: a chip does not lie inside the raster.
             Forbidden: while chips are taken, the archive refuses the raster.
         """
         return iter(self._cutting(corners, (size, size)))
 
     def _cutting(self, corners: Corners, size: tuple[int, int]) -> "_Cutting":
-        cut = strips(corners, size, (self._direct or self._gdal).shape)
-        return _Cutting(self._direct, self._gdal, cut, np.empty(size, self.header.dtype))
+        cut = strips(corners, size, (self._direct or self._gdal).shape, self.header.shape)
+        self._cuttings.append(_Cutting(self._direct, self._gdal, cut, np.empty(size, self.header.dtype)))
+        return self._cuttings[-1]
 
     def window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
         """Pixels of a window inside the raster as a masked array (y, x); what the file says is no data is masked.
@@ -200,6 +204,7 @@ class _Cutting:
         self._direct, self._gdal, self._like = direct, gdal, like
         self._coming, self._begun = iter(cut), deque[tuple[Strip, Begun]]()
         self._chips: Chips = {}
+        self._requests: list[Future[list[Failed]]] = []
         self._go_ahead()
 
     def __iter__(self) -> Iterator[NDArray[Any] | Unread]:
@@ -214,20 +219,29 @@ class _Cutting:
                     yield Unread(spoiled.pop(number)) if number in spoiled else chip
                 self._go_ahead()
         finally:
-            for _, begun in self._begun:
-                for request in begun.requests:
-                    request.cancel()
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Ask for nothing more."""
+        for request in self._requests:
+            request.cancel()
 
     def _go_ahead(self) -> None:
-        while len(self._begun) < 2 or sum(begun.bytes for _, begun in self._begun) < _AHEAD_BYTES:
+        while len(self._begun) < 2 or self._more():
             if (strip := next(self._coming, None)) is None:
                 return
             self._chips |= {number: np.empty_like(self._like) for number in strip.begun}
             self._begun.append((strip, self._begin(strip)))
 
+    def _more(self) -> bool:
+        coming_bytes = sum(begun.bytes for _, begun in self._begun)
+        return coming_bytes < _AHEAD_BYTES and len(self._chips) * self._like.nbytes < _HELD_BYTES
+
     def _begin(self, strip: Strip) -> Begun:
         if self._direct:
-            return self._direct.begin(strip, self._chips)
+            begun = self._direct.begin(strip, self._chips)
+            self._requests += begun.requests
+            return begun
         return Begun(_AHEAD_BYTES, [], [(column, None) for column in strip.pieces])
 
     def _unread(self, strip: Strip, begun: Begun) -> Iterator[tuple[int, str]]:

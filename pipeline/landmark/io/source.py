@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from landmark.base.profiles import Budget
 from landmark.io.access import Access, NoToken
+from landmark.io.budget import Gate, gate_of
 
 log = logging.getLogger(__name__)
 # GDAL's own complaints name signed addresses; what is logged here says the same without the token. A signature may hold
@@ -65,9 +66,9 @@ class Source:
         self._datasets.close()
 
     @property
-    def budget(self) -> Budget:
-        """What its host may be asked."""
-        return self._access.budget
+    def gate(self) -> Gate:
+        """Lets its host be asked; a path on disk is asked at any time."""
+        return gate_of(urlsplit(self.href).netloc, self._access.budget)
 
     @property
     def signed(self) -> bool:
@@ -111,6 +112,8 @@ class Source:
 
     def clean(self, error: Exception) -> str:
         """What an error says, without the token: GDAL names files by the last part of their address."""
+        if not self._url:
+            return str(error)
         tail, name = (place.rsplit("/", 1)[-1] for place in (self._url, self.href))
         return str(error).replace(self._url, self.href).replace(tail, name)
 
