@@ -145,6 +145,17 @@ def test_the_plan_does_not_depend_on_the_order_of_its_inputs(archive, seed):
     assert one.left_out.equals(other.left_out) and one.considered == other.considered and one.proof == other.proof
 
 
+@given(archives(), st.integers(1, 3))
+@examples(20)
+def test_the_plan_does_not_depend_on_how_much_is_looked_at_together(archive, few):
+    whole = planned(archive, cells=grid(3, 3), **BOTH_YEARS)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("choosing", "clearest"):
+            patch.setattr(f"landmark.draw.{module}._AT_ONCE", few)
+        parts = planned(archive, cells=grid(3, 3), **BOTH_YEARS)
+    assert parts.plan.equals(whole.plan) and parts.left_out.equals(whole.left_out)
+
+
 @given(archives())
 @examples(30)
 def test_ids_are_unique_and_name_sensor_cell_second_and_orbit(archive):

@@ -1,6 +1,6 @@
 """The best acquisition of each sensor per cell and slot: the clearest, or the nearest in time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ _UNSAID_CLOUD_PCT = 100.0
 _DAY_S = 86_400
 # More than the seconds between any two images.
 _FAR_S = 2**40
+_AT_ONCE = 2**20
 
 Rows = NDArray[np.int64]
 
@@ -123,7 +124,7 @@ def choose(
     nearest to the slot's anchor; then the smaller id. Only choices `among` some are looked at, where that is given.
     """
     mine = of.of(sensor) if among is None else np.intersect1d(of.of(sensor), np.flatnonzero(among))
-    said = _said_cloud(of)
+    said, anchor = _said_cloud(of), _anchors(of, beside)
 
     def tier(rows: Rows) -> NDArray[Any]:
         veiled, hidden = looked.of(rows)
@@ -135,7 +136,7 @@ def choose(
         return np.where(np.isnan(hidden), said[of.acquisition[rows]], hidden)
 
     def away(rows: Rows) -> NDArray[Any]:
-        away_s = np.abs(of.moments[of.acquisition[rows]] - _anchors(of, rows, beside))
+        away_s = np.abs(of.moments[of.acquisition[rows]] - anchor(rows))
         far = away_s > recipe.max_pair_gap_days * _DAY_S
         return np.asarray(away_s + _FAR_S * (_foreign(of, rows) + 2 * far))
 
@@ -150,6 +151,14 @@ def _least(rows: Rows, keys: Rows, *criteria: Callable[[Rows], NDArray[Any]]) ->
     """
     order = np.argsort(keys, kind="stable")
     rows, keys = rows[order], keys[order]
+    # A million at a time, those of a key together: what a criterion needs is ten times as large as the rows.
+    cuts = np.searchsorted(keys, keys[_AT_ONCE::_AT_ONCE])
+    parts = zip(np.split(rows, cuts), np.split(keys, cuts), strict=True)
+    return np.concatenate([_level(*part, criteria) for part in parts])
+
+
+def _level(rows: Rows, keys: Rows, criteria: Sequence[Callable[[Rows], NDArray[Any]]]) -> Rows:
+    """Of rows that stand by their key those that no criterion sets behind another."""
     for criterion in criteria:
         starts, values = np.flatnonzero(np.diff(keys, prepend=-1)), criterion(rows)
         level = values == np.repeat(np.minimum.reduceat(values, starts), np.diff(starts, append=len(rows)))
@@ -157,15 +166,17 @@ def _least(rows: Rows, keys: Rows, *criteria: Callable[[Rows], NDArray[Any]]) ->
     return rows
 
 
-def _anchors(of: Choices, rows: Rows, beside: Rows) -> Rows:
-    """Per choice the moment to come near to: that of what is beside it, else its slot's."""
-    anchors = of.anchors[of.slot[rows]]
-    if len(beside):
-        others, first = np.unique(of.keys(beside), return_index=True)
-        then, keys = of.moments[of.acquisition[beside[first]]], of.keys(rows)
-        at = np.minimum(np.searchsorted(others, keys), len(others) - 1)
-        anchors = np.where(others[at] == keys, then[at], anchors)
-    return anchors
+def _anchors(of: Choices, beside: Rows) -> Callable[[Rows], Rows]:
+    """Tells of choices the moment to come near to: that of what is beside them, else their slot's."""
+    others, first = np.unique(of.keys(beside), return_index=True)
+    then = of.moments[of.acquisition[beside[first]]]
+
+    def anchor(rows: Rows) -> Rows:
+        at = np.searchsorted(others, of.keys(rows))
+        known = np.append(others, -1)[at] == of.keys(rows)
+        return np.where(known, np.append(then, 0)[at], of.anchors[of.slot[rows]])
+
+    return anchor
 
 
 def _foreign(of: Choices, rows: Rows) -> NDArray[np.bool_]:
