@@ -1,10 +1,10 @@
-"""A simulated archive of Europe's summer of 2021: what both sensors saw from their real orbits, and what lies on the ground.
+"""A simulated archive of Europe's summer of 2021: what both sensors saw from their real orbits, and label maps.
 
 Items are in the Planetary Computer's words. Nothing is random but by seed; no pixel exists.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from shapely.geometry.base import BaseGeometry
 from landmark.base.projection import LONLAT, projected
 from landmark.catalog import Document, Query
 from landmark.cells import zone_of
+
+Json = dict[str, Any]
 
 _START, _DAYS = dt.datetime(2021, 6, 1, tzinfo=dt.UTC), 92
 _SOUTH, _NORTH = 34, 72
@@ -121,8 +123,12 @@ def continent(region: BaseGeometry, *, share: float = 1.0, seed: int = 0) -> Con
     for collection, some in found.items():
         kept = np.sort(chance.permutation(len(some))[: round(share * _SCENES[collection])])
         scenes[collection] = [some[number] for number in kept.tolist()]
-    boxes = [shapely.box(x, y, x + 3, y + 3) for x in range(-27, 45, 3) for y in range(_SOUTH - 1, _NORTH, 3)]
-    strips = [shapely.box(6 * z - 186, y, 6 * z - 180, y + 8) for z in _ZONES for y in range(32, _NORTH, 8)]
+    boxes: list[BaseGeometry] = [
+        shapely.box(x, y, x + 3, y + 3) for x in range(-27, 45, 3) for y in range(_SOUTH - 1, _NORTH, 3)
+    ]
+    strips: list[BaseGeometry] = [
+        shapely.box(6 * z - 186, y, 6 * z - 180, y + 8) for z in _ZONES for y in range(32, _NORTH, 8)
+    ]
     place = "https://planetarycomputer.example/api/stac/v1/"
     return Continent(place, place, "microsoft-pc", scenes, {"esa-worldcover": boxes, "io-lulc-annual-v02": strips})
 
@@ -199,7 +205,7 @@ def _tiles(region: BaseGeometry) -> list[Raster]:
     return tiles
 
 
-def _item(name: str, collection: str, ground: BaseGeometry, properties: dict[str, Any], assets: dict[str, Any]) -> Any:
+def _item(name: str, collection: str, ground: BaseGeometry, properties: Json, assets: Json) -> Json:
     return {
         "type": "Feature", "stac_version": "1.0.0", "id": name, "collection": collection, "stac_extensions": [],
         "bbox": list(ground.bounds), "geometry": mapping(ground), "properties": properties, "links": [],
@@ -207,13 +213,13 @@ def _item(name: str, collection: str, ground: BaseGeometry, properties: dict[str
     }  # fmt: skip
 
 
-def _optical(scene: Scene) -> dict[str, Any]:
+def _optical(scene: Scene) -> Json:
     one, taken = scene.raster, f"{scene.moment:%Y%m%dT%H%M%S}"
     satellite = f"S2{scene.platform[-1]}"
     name = f"{satellite}_MSIL2A_{taken}_R{scene.orbit:03d}_T{one.name}_20210915T120000"
     folder = f"https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/{one.name[:2]}/{one.name[2]}/{one.name[3:]}"
     place = f"{folder}/{scene.moment:%Y/%m/%d}/{name}.SAFE/GRANULE/L2A_T{one.name}_A031234_{taken}/IMG_DATA"
-    assets = {}
+    assets: Json = {}
     for band, edge_m in _BAND_M.items():
         grid = {"proj:shape": [109_800 // edge_m] * 2, "proj:transform": [edge_m, 0, one.left, 0, -edge_m, one.top]}
         assets[band] = (f"{place}/R{edge_m}m/T{one.name}_{taken}_{band}_{edge_m}m.tif", grid)
@@ -230,13 +236,13 @@ _BAND_M = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B05": 20, "B06": 20, "B0
            "SCL": 20, "B01": 60, "B09": 60}  # fmt: skip
 
 
-def _radar(scene: Scene) -> dict[str, Any]:
+def _radar(scene: Scene) -> Json:
     one, taken = scene.raster, f"{scene.moment:%Y%m%dT%H%M%S}"
     name = f"S1{scene.platform[-1]}_IW_GRDH_1SDV_{taken}_{one.name}_038123_rtc"
     place = (
         f"https://sentinel1euwestrtc.blob.core.windows.net/sentinel1-grd-rtc/GRD/{scene.moment:%Y/%m/%d}/IW/DV/{name}"
     )
-    assets = {band: (f"{place}/measurement/iw-{band}.rtc.tiff", {}) for band in ("vh", "vv")}
+    assets: Json = {band: (f"{place}/measurement/iw-{band}.rtc.tiff", {}) for band in ("vh", "vv")}
     moment = f"{scene.moment:%Y-%m-%d %H:%M:%S}.220006+00:00"
     properties = {
         "datetime": moment, "start_datetime": moment, "end_datetime": moment, "platform": scene.platform,
@@ -247,7 +253,7 @@ def _radar(scene: Scene) -> dict[str, Any]:
     return _item(name, "sentinel-1-rtc", one.footprint, properties, assets)
 
 
-def _map(collection: str, frame: BaseGeometry) -> dict[str, Any]:
+def _map(collection: str, frame: BaseGeometry) -> Json:
     """A label map of the year."""
     asset, name = (
         ("map" if collection == "esa-worldcover" else "data"),
@@ -257,8 +263,3 @@ def _map(collection: str, frame: BaseGeometry) -> dict[str, Any]:
                   "esa_worldcover:product_version": "2.0.0"}  # fmt: skip
     href = f"https://ai4edataeuwest.blob.core.windows.net/{collection}/{name}.tif"
     return _item(f"{collection}_{name}", collection, frame, properties, {asset: (href, {})})
-
-
-def sizes(scenes: Sequence[Scene]) -> int:
-    """How many rasters some scenes lie on."""
-    return len({(scene.raster.epsg, scene.raster.left, scene.raster.top) for scene in scenes})

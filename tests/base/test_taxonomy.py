@@ -194,6 +194,17 @@ def test_labels_are_the_classes_that_reach_the_threshold_largest_first(case, thr
         assert list(said.labels) == [name for name in said.fractions if name in said.labels]
 
 
+@given(covers(), st.floats(0.5, 100))
+@examples(30)
+def test_which_cells_have_a_class_and_which_a_label_is_what_their_words_say(case, threshold):
+    meant, rows = case
+    folded = meaning(*meant.crosswalks, default=threshold).fold(cover(rows, meant.sources))
+    keys = [*folded, *reversed(list(folded))]
+    classed, labelled = folded.labelled(keys)
+    assert classed.tolist() == [folded[key].label_valid_pct > 0 for key in keys]
+    assert labelled.tolist() == [bool(folded[key].labels) for key in keys]
+
+
 def test_an_empty_cover_says_nothing():
     assert meaning(WORLDCOVER).fold(cover_schema(["worldcover"]).empty_table()) == {}
 

@@ -15,7 +15,9 @@ from rasterio.transform import Affine
 
 from landmark.base.errors import InputError
 from landmark.base.projection import transformer
+from landmark.base.taxonomy import Crosswalk
 from landmark.cover import Source
+from landmark.cover.codes import codes_of, ranked
 from landmark.cover.points import Points
 from tests.base.parts import cell_table, examples
 from tests.cover.maps import (
@@ -232,6 +234,57 @@ def test_polygons_of_unknown_codes_are_refused_with_file_and_count(tmp_path, cod
     assert all(word in str(caught.value) for word in [str(path), *words])
 
 
+def test_a_code_that_no_point_lies_in_need_not_be_known(tmp_path):
+    """Between two cells, in the one window that is read for both."""
+    codes = np.full((12, 36), 10, "uint8")
+    codes[:, 12:24] = 77
+    path = raster(tmp_path / "a.tif", codes)
+    apart = cell_table(32632, [(LEFT, TOP), (LEFT + 240, TOP)], cell_m=120)
+    found = covered(apart, (Source(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
+    assert [counts(found, cell) for cell in apart["cell"].to_pylist()] == [{(10,): 144}] * 2
+    codes[5, 5:8] = 77
+    raster(path, codes)
+    with pytest.raises(InputError, match="code 77 stands at 3 pixels"):
+        covered(apart, (Source(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
+
+
+@pytest.mark.parametrize("pixel_m", [0.5, 1, 2.5, 5, 40])
+def test_a_map_finer_or_coarser_than_the_pixels_says_what_lies_at_their_centres(tmp_path, pixel_m):
+    """With no data, cells apart from each other, and one half outside the map."""
+    chance = np.random.default_rng(0)
+    codes = chance.choice([0, 10, 20, 95], (int(440 / pixel_m), int(420 / pixel_m))).astype("uint8")
+    transform = Affine(pixel_m, 0, LEFT, 0, -pixel_m, TOP)
+    (label,) = maps(WORLDCOVER, raster(tmp_path / "2021.tif", codes, nodata=0, transform=transform))
+    centres = 10 * np.arange(12) + 5.2
+    x, y = (
+        np.array([[LEFT], [LEFT + 300], [LEFT + 360]]) + centres,
+        np.array([[TOP], [TOP - 300], [TOP - 60]]) - centres,
+    )
+    found = codes_at(label, WORLDCOVER, Points(32632, x, y)).reshape(3, 12, 12)
+    for cell, down, across in np.ndindex(found.shape):
+        col, row = (x[cell, across] - LEFT) // pixel_m, (TOP - y[cell, down]) // pixel_m
+        inside = col < codes.shape[1]
+        assert found[cell, down, across] == (codes[int(row), int(col)] or -1 if inside else -1)
+
+
+@given(
+    st.sampled_from(["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32"]),
+    st.sets(st.integers(1, 120), min_size=1, max_size=20),
+    st.integers(0, 2**32 - 1),
+)
+@examples(60)
+def test_a_value_of_any_type_has_the_rank_of_its_code(dtype, classes, seed):
+    classes |= {90_000} if np.dtype(dtype).itemsize >= 4 else set()
+    made = {code: {"key": f"c{code}", "name": f"class {code}", "to": "trees"} for code in classes}
+    crosswalk = Crosswalk.model_validate({**WORLDCOVER.model_dump(), "classes": made, "count": None})
+    chance = np.random.default_rng(seed)
+    values = chance.choice([0, *classes], (7, 9)).astype(dtype)
+    masked = np.ma.array(values, mask=chance.random((7, 9)) < chance.choice([0, 0.3]))
+    masked.data[masked.mask] = 127
+    expected = np.where(masked.mask | (values == 0), -1, values.astype(int))
+    assert (codes_of(crosswalk)[ranked(masked, crosswalk)] == expected).all()
+
+
 def test_an_internal_mask_is_no_data(tmp_path):
     path = corine_raster(tmp_path / "a.tif", [10, 20, 30, 40], "uint8")
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as to:
@@ -251,6 +304,13 @@ def test_zero_is_water_where_a_probability_says_so_and_nothing_where_all_are_zer
     for composite in ("mode", "probability"):
         path = export(tmp_path / "20210612T101031_32TQR.tif", codes, shares)
         assert seen_in(path, DYNAMIC, composite=composite) == {(0,): 48, (-1,): 96}
+
+
+def test_any_of_the_probabilities_vouches_for_water(tmp_path):
+    shares = np.zeros((9, 12, 12))
+    shares[3, :, :2], shares[8, :, 2:5], shares[0, :, 5] = 0.2, 0.1, 1
+    path = export(tmp_path / "20210612T101031_32TQR.tif", np.zeros((12, 12), "uint8"), shares)
+    assert seen_in(path, DYNAMIC) == {(0,): 72, (-1,): 72}
 
 
 def test_a_label_alone_is_taken_at_its_word(tmp_path):

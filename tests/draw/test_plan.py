@@ -4,6 +4,7 @@ import random
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
@@ -15,6 +16,7 @@ from landmark.base.errors import NoCoverage
 from landmark.base.files import load
 from landmark.base.meaning import Fractions
 from landmark.base.profiles import Provider, load_sensor
+from landmark.base.projection import transformer
 from landmark.base.schemas import CLEAR, LEDGER, PLAN
 from landmark.draw import choices, draw, estimate, sample, shortlist
 from tests.base.parts import NOON, acquisition, cell_table, examples, recipe_of
@@ -37,12 +39,26 @@ def radar(number, *, day=0.0, **changes):
     return acquisition(id=f"s1_{number:03d}", sensor="s1", moment=NOON + day * DAY, cloud_pct=None, **said)
 
 
+class Told(dict):
+    """(cell, period) → Fractions, as a fold has them."""
+
+    def labelled(self, keys):
+        return tuple(
+            np.array([[self[key].label_valid_pct > 0, bool(self[key].labels)] for key in keys]).reshape(-1, 2).T
+        )
+
+
 def planned(acquisitions, *, cells=None, facts=None, label_gaps=None, clear=None, **changes):
     asked = recipe_of(**({"splits": {"block_m": 2400, "buffer_m": 0}} | changes))
     cells = grid() if cells is None else cells
     sampled = sample(cells, acquisitions, asked)
     options = choices(sampled.cells, acquisitions, asked, SENSORS)
-    said = {"facts": facts, "sensors": SENSORS, "label_gaps": label_gaps or {}, "clear": clear}
+    said = {
+        "facts": None if facts is None else Told(facts),
+        "sensors": SENSORS,
+        "label_gaps": label_gaps or {},
+        "clear": clear,
+    }
     return draw(sampled, options, asked, **said)
 
 
@@ -269,9 +285,25 @@ def test_the_shortlist_is_the_clearest_few_where_there_is_a_choice(archive, best
     assert found.keys() == expected and all(rows.tolist() == [0, 1] for rows in found.values())
 
 
-def test_an_acquisition_serves_cells_of_its_own_zone_only():
-    other = radar(0, epsg=32633, footprint=shapely.box(-180, -80, 180, 80))
-    assert cells_of(planned([optical(0), other]), "s1") == set()
+def beside(number, **changes):
+    """Radar of zone 33 over the cells, which are of zone 32."""
+    x, y = transformer(32632, 32633).transform(603_600, 5_036_400)
+    return radar(number, epsg=32633, origin=(x - 6000, y + 6000), size_px=(1200, 1200), **changes)
+
+
+def test_radar_of_the_zone_beside_serves_cells_that_have_none_of_their_own():
+    result = planned([optical(0), beside(0, day=3)])
+    assert set(result.plan["acquisition"].to_pylist()) == {"s2_000", "s1_000"}
+    assert len(cells_of(result, "s1")) == 36 and all(row["epsg"] == 32632 for row in result.plan.to_pylist())
+    assert cells_of(planned([optical(0), beside(0, day=3)], grid="source"), "s1") == set()
+
+
+@pytest.mark.parametrize(
+    ("own_day", "beside_day", "taken"), [(4, 4, "s1_000"), (9, 1, "s1_000"), (-9.5, 9, "s1_000"), (11, 9, "s1_001")]
+)
+def test_radar_of_the_own_zone_comes_first_as_long_as_it_is_near_enough_for_a_pair(own_day, beside_day, taken):
+    result = planned([optical(0), radar(0, day=own_day), beside(1, day=beside_day)], max_pair_gap_days=10)
+    assert {row["acquisition"] for row in result.plan.to_pylist() if row["sensor"] == "s1"} == {taken}
 
 
 # -- labels and what is left out ---------------------------------------------------------------------------------------

@@ -323,6 +323,7 @@ WRONG = [
     ("twice the pixel", "resolution", {"transform": Affine(20, 0, LEFT, 0, -20, TOP)}),
     ("half a pixel aside", "off_lattice", {"transform": Affine(10, 0, LEFT + 5, 0, -10, TOP)}),
     ("a hundredth of a pixel aside", "off_lattice", {"transform": Affine(10, 0, LEFT, 0, -10, TOP + 0.1)}),
+    ("beyond all numbers", "outside", {"transform": Affine(10, 0, 1e300, 0, -10, TOP)}),
     ("elsewhere", "outside", {"transform": Affine(10, 0, LEFT + 60_000, 0, -10, TOP)}),
 ]
 

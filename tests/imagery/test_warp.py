@@ -9,7 +9,7 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 
-from landmark.imagery.warp import Nodes, Shift, interpolated
+from landmark.imagery.warp import Nodes, Shift, along, interpolated
 from tests.base.parts import examples
 from tests.io.rasters import noise, write_raster
 
@@ -28,11 +28,11 @@ def test_interpolation_equals_a_plain_loop(power, known, row_px, col_px):
     for row in range(4):
         for col in range(5):
             total = weight = 0.0
-            for down, along in ((0, 1 - row_px), (1, row_px)):
+            for down, deep in ((0, 1 - row_px), (1, row_px)):
                 for right, across in ((0, 1 - col_px), (1, col_px)):
                     if known[row + down, col + right]:
-                        total += along * across * power[row + down, col + right]
-                        weight += along * across
+                        total += deep * across * power[row + down, col + right]
+                        weight += deep * across
             if abs(weight - 0.5) > 1e-9:
                 assert there[row, col] == (weight > 0.5)
             if there[row, col]:
@@ -73,8 +73,11 @@ def test_every_centre_lies_within_a_hundredth_of_a_pixel_of_where_proj_puts_it(z
     source, target = 32600 + south + zone, 32600 + south + (zone - 1 + side) % 60 + 1
     to_zone = Transformer.from_crs(4326, source, always_xy=True)
     left, top = to_zone.transform(6 * zone - 183 + off_deg, lat)
-    x, y = Nodes.of(np.array([[left, top]]), 10.0 * size, source, target).centres(0, size)
-    steps = 10.0 * (np.arange(size) + 0.5)
+    nodes = Nodes.of(np.array([[left, top]]), 10.0 * size, source, target)
+    some = np.linspace(0, size - 1, 31).astype(int)
+    weights = along(nodes.x.shape[1], size)[some]
+    x, y = (weights @ axis[0] @ weights.T for axis in (nodes.x, nodes.y))
+    steps = 10.0 * (some + 0.5)
     true_x, true_y = Transformer.from_crs(source, target, always_xy=True).transform(
         *np.meshgrid(left + steps, top - steps)
     )

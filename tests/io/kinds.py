@@ -177,7 +177,7 @@ def _headers() -> Iterator[Kind]:
 def _values() -> Iterator[Kind]:
     for nodata in (None, 0, 7, 65535):
         yield Kind(f"sparse-{nodata}", partial(_sparse, nodata=nodata))
-    yield Kind("sparse-to-its-end", partial(_sparse, nodata=7, last=False), "gdal")
+    yield Kind("sparse-to-its-end", partial(_sparse, nodata=7, last=False))
     yield Kind("nodata-nan", _raster(pixels("float32"), nodata=np.nan, predictor=3))
     yield Kind("nodata-lowest-float", _raster(pixels("float32"), nodata=float(np.finfo("float32").min)))
     yield Kind("nodata-uint64", _raster(pixels("uint64"), nodata=2**63))

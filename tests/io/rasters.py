@@ -88,7 +88,7 @@ class Watched:
         high, wide = self.block
         rows, cols = -(-self._dataset.height // high), -(-self._dataset.width // wide)
         blocks = [(row, col) for row in range(rows) for col in range(cols)]
-        places = {block: self._direct._table.place(*block) for block in blocks}
+        places = {block: self._direct._blocks.place(*block) for block in blocks}
         self.requests.append([block for block, (at, size) in places.items() if start <= at and at + size <= end])
         return self._ranges.get(start, end, **said)
 

@@ -115,7 +115,8 @@ def test_no_corner_gives_no_chip_and_no_read(tmp_path):
         assert list(seen.raster.chips([], 20)) == [] and seen.requests == []
 
 
-def test_chips_that_nobody_takes_leave_nothing_to_be_fetched(tmp_path):
+def test_chips_that_nobody_takes_leave_nothing_to_be_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr("landmark.io.raster._AHEAD_BYTES", 1)
     path = write_raster(tmp_path / "a.tif", noise((64 * 40, 64), "uint16"))
     with watched(path) as seen:
         chips = seen.raster.chips([(row * 64, 0) for row in range(40)], 20)

@@ -154,8 +154,7 @@ def test_a_signature_that_lapses_on_the_way_is_renewed_once_and_no_chip_is_lost(
 
 
 def test_a_signature_that_is_refused_again_is_forbidden(good, files, name):
-    files.plan(name, refuse(403), sig="0", over=block_bytes(good, 1, 1))
-    files.plan(name, refuse(403), sig="1")
+    files.plan(name, refuse(403), over=block_bytes(good, 1, 1))
     access = Numbered()
     assert isinstance(read(files.href(name), access), Forbidden)
     assert access.given == [0, 1]

@@ -53,7 +53,7 @@ class Counted:
 
 
 def counted(cover: pa.Table, crosswalks: Sequence[Crosswalk], keys: Sequence[str]) -> Counted:
-    """Count the pixels of a cover table that has rows; `keys` are the target classes.
+    """Count the pixels of a cover table; `keys` are the target classes.
 
     At a pixel the first source with a class wins.
     """
@@ -72,7 +72,7 @@ def counted(cover: pa.Table, crosswalks: Sequence[Crosswalk], keys: Sequence[str
 
     def by_source(some: Sequence[NDArray[np.bool_]]) -> Count:
         sums = [np.add.reduceat(np.where(each, pixels, 0), starts) for each in some]
-        return np.array(sums, np.int64).reshape(-1, len(starts)).T
+        return np.array(sums, np.int64).reshape(len(some), len(starts)).T
 
     return Counted(
         edges=edges,

@@ -6,11 +6,12 @@ over that table, so that a changed threshold or crosswalk reads no raster again.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from landmark.base.counted import Counted, counted
 from landmark.base.errors import InputError
@@ -63,14 +64,14 @@ class Meaning:
         """Names of the sources, in order of precedence."""
         return tuple(crosswalk.name for crosswalk in self.crosswalks)
 
-    def fold(self, cover: pa.Table) -> Mapping[tuple[str, str], Fractions]:
+    def fold(self, cover: pa.Table) -> "Folded":
         """What the labels say, per (cell, period) of a cover table.
 
         At a pixel the first source with a class wins. A source's agreement is the share of the pixels that it and
         another one class where both name the same class; a class's is the share of the pixels where the winner names
         it and another source that knows the class has one, where the first such other names it, too.
         """
-        return Folded(self, cover) if cover.num_rows else {}
+        return Folded(self, cover)
 
     def event_labels(self, said: Fractions, moment: dt.datetime) -> list[str]:
         """The classes an image of a moment carries because of events."""
@@ -94,6 +95,12 @@ class Folded(Mapping[tuple[str, str], Fractions]):
         self._reached = 100 * it.classes >= thresholds * it.classes.sum(axis=1, keepdims=True)
         self._reached &= 100 * it.confirmed >= meaning.min_agreement_pct * it.heard
         self._first = _first_with_land(cells, it) if meaning.happenings is not None else None
+
+    def labelled(self, keys: Sequence[tuple[str, str]]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of some (cell, period) have a class at all, and which a label."""
+        places = np.fromiter((self._place[key] for key in keys), np.int64, len(keys))
+        classed = self._counted.classes[places] > 0
+        return np.asarray(classed.any(axis=1)), np.asarray((classed & self._reached[places]).any(axis=1))
 
     def __len__(self) -> int:
         return len(self._place)

@@ -6,6 +6,7 @@ Stored: little-endian, C order, native resolution.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,25 +14,65 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 S1_NODATA = -32768
+_MOST_CB = 32767
+_MOST_DN = 65535
+_DROPPED_BITS = 43
 
 
 def gamma0_to_stored(power: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> NDArray[np.int16]:
     """Hundredths of a dB of linear gamma0, -32768 where not valid.
 
-    Computed in float64 (float32 differs between libraries after rounding); power that is zero or less has no logarithm
-    and is nodata.
+    As computed in float64 (float32 differs between libraries after rounding); power that is zero or less has no
+    logarithm and is nodata.
     """
-    measured = valid & (power > 0) & np.isfinite(power)
-    decibel = 10 * np.log10(np.where(measured, power, 1).astype(np.float64))
-    return np.where(measured, np.clip(np.rint(100 * decibel), -32767, 32767), S1_NODATA).astype("<i2")
+    exact = power.astype(np.float64, copy=False)
+    first, stored, next_power = _ladder()
+    rung = (exact.view(np.int64) >> _DROPPED_BITS) - first
+    hundredths = stored.take(rung, mode="clip") + (exact >= next_power.take(rung, mode="clip"))
+    measured = valid & np.isfinite(exact)
+    return np.where(measured, hundredths, np.int16(S1_NODATA)).astype("<i2", copy=False)
+
+
+@cache
+def _ladder() -> tuple[int, NDArray[np.int16], NDArray[np.float64]]:
+    """What powers are stored as, by their leading bits: a logarithm is slow, and a table of its steps is as exact.
+
+    Powers that share sign, exponent and nine bits of the fraction differ by 0.85 hundredths of a dB at most: between
+    them is one step or none. Returns the first of these leading bits, what the smallest power with each of them is
+    stored as, and from which power on it is one more.
+    """
+    # What is not even the smallest number has no logarithm, and is stored as one less.
+    steps = np.concatenate([[np.nextafter(0, 1)], _steps(np.arange(1 - _MOST_CB, _MOST_CB + 1))])
+    first, last = (int(bits) for bits in steps[[1, -1]].view(np.int64) >> _DROPPED_BITS)
+    starts = (np.arange(first - 1, last + 2) << _DROPPED_BITS).view(np.float64)
+    starts[0] = 0
+    passed = np.searchsorted(steps, starts, side="right")
+    return first - 1, (passed + S1_NODATA).astype(np.int16), np.append(steps, np.inf)[passed]
+
+
+def _steps(hundredths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The smallest powers that round to so many hundredths of a dB."""
+    guess = 10.0 ** ((hundredths - 0.5) / 1000)
+    below, least = guess * (1 - 1e-13), guess * (1 + 1e-13)
+    # A thousand numbers lie between the two: halved until they are neighbours.
+    for _ in range(12):
+        middle = (below + least) / 2
+        reached = np.rint(100 * (10 * np.log10(middle))) >= hundredths
+        below, least = np.where(reached, below, middle), np.where(reached, middle, least)
+    return least
 
 
 def remove_offset(numbers: NDArray[np.uint16], offset_dn: int) -> NDArray[np.uint16]:
     """Reflectance x 10000 of Sentinel-2 digital numbers: 0 stays nodata, everything else is clipped at 1."""
     if offset_dn == 0:
         return numbers.astype("<u2", copy=False)
-    shifted = np.clip(numbers.astype(np.int32) - offset_dn, 1, 65535)
-    return np.where(numbers == 0, 0, shifted).astype("<u2")
+    # What is farther off than all numbers clips all of them, as the farthest number does.
+    offset = max(-_MOST_DN, min(offset_dn, _MOST_DN - 1))
+    shifted = np.maximum(numbers, offset + 1) if offset > 0 else np.minimum(numbers, _MOST_DN + offset)
+    # Without a sign the difference wraps round to what it is.
+    shifted -= np.uint16(offset % (_MOST_DN + 1))
+    shifted *= numbers > 0
+    return shifted.astype("<u2", copy=False)
 
 
 def pixels_sha256(groups: Sequence[NDArray[Any]]) -> str:

@@ -1,7 +1,7 @@
 """Coordinates from one CRS to another, x before y (longitude before latitude) always."""
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import shapely
@@ -9,6 +9,8 @@ import shapely.affinity
 from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from shapely.geometry.base import BaseGeometry
+
+Shapes = TypeVar("Shapes", BaseGeometry, NDArray[np.object_])
 
 LONLAT = 4326
 _HALF_TURN_DEG = 180
@@ -27,8 +29,11 @@ def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
     return float(_WGS84.inv(*one, *other)[2]) / 1000
 
 
-def projected(geometry: BaseGeometry, source: int, target: int) -> BaseGeometry:
-    """A geometry's vertices in another CRS; straight edges stay straight, so segmentize long ones first."""
+def projected(geometry: Shapes, source: int, target: int) -> Shapes:
+    """The vertices of a geometry, or of several, in another CRS.
+
+    Straight edges stay straight, so segmentize long ones first.
+    """
 
     def turn(points: NDArray[np.float64]) -> NDArray[np.float64]:
         columns: Any = transformer(source, target).transform(points[:, 0], points[:, 1])

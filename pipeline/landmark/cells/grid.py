@@ -74,10 +74,9 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
     shapely.prepare(near)
     left, bottom, right, top = outline.bounds
     equator = _FALSE_NORTHING_M if south else 0
-    cols = range(math.floor(left / cell_m) - 1, math.ceil(right / cell_m) + 1)
-    rows = range(math.floor((bottom - equator) / cell_m) - 1, math.ceil((top - equator) / cell_m) + 1)
     # In the order of the ids, which are text.
-    cols, rows = sorted(cols, key=lambda col: f"{col}_"), sorted(rows, key=lambda row: str(_outward(row, south)))
+    cols = sorted(_within(left, right, cell_m), key=lambda col: f"{col}_")
+    rows = sorted(_within(bottom - equator, top - equator, cell_m), key=lambda row: str(_outward(row, south)))
     col, row = (axis.ravel() for axis in np.meshgrid(cols, rows, indexing="ij"))
     centre_x, centre_y = (col + 0.5) * cell_m, (row + 0.5) * cell_m + equator
     mine = np.flatnonzero(shapely.contains_xy(near, centre_x, centre_y))
@@ -89,6 +88,11 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
     x, y = col * cell_m, (row + 1) * cell_m + equator
     blocks = _blocks(prefix, (col + 0.5) * cell_m, (row + 0.5) * cell_m, block_m)
     return _table(joined(prefix, col, _outward(row, south)), epsg, x, y, lon, lat, blocks)
+
+
+def _within(low: float, high: float, step: float) -> range:
+    """Numbers of all steps between two places, and one more at each end."""
+    return range(math.floor(low / step) - 1, math.ceil(high / step) + 1)
 
 
 def _outward(row: Any, south: bool) -> Any:

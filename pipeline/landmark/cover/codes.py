@@ -31,21 +31,26 @@ def codes_of(crosswalk: Crosswalk) -> NDArray[np.int32]:
     return np.array([NONE, *sorted(crosswalk.classes)], np.int32)
 
 
+def rank_type(crosswalk: Crosswalk) -> np.dtype[Any]:
+    """The smallest whole numbers that hold every rank."""
+    return np.min_scalar_type(len(crosswalk.classes))
+
+
 def ranked(values: Any, crosswalk: Crosswalk, *, unit: str = "pixels") -> Ranks:
-    """The rank of each value, in the smallest whole numbers that hold all; 0 where it is masked.
+    """The rank of each value, 0 where it is masked.
 
     Raises:
         BadCodes: a value is no whole number, a code is unknown, or two kinds of codes are mixed.
     """
-    classes = codes_of(crosswalk)
     if np.ma.is_masked(values):
-        ranks = np.zeros(values.shape, np.min_scalar_type(len(classes)))
+        ranks = np.zeros(values.shape, rank_type(crosswalk))
         ranks[~values.mask] = ranked(values.compressed(), crosswalk, unit=unit)
         return ranks
     found, places, counts = _counted(whole(np.ma.getdata(values)))
     here = np.flatnonzero(counts)
-    rank = np.zeros(len(found), np.min_scalar_type(len(classes)))
-    rank[here] = np.searchsorted(classes, _canonical(found[here].tolist(), counts[here].tolist(), crosswalk, unit))
+    rank = np.zeros(len(found), rank_type(crosswalk))
+    codes = _canonical(found[here].tolist(), counts[here].tolist(), crosswalk, unit)
+    rank[here] = np.searchsorted(codes_of(crosswalk), codes)
     return rank.take(places)
 
 

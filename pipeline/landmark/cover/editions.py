@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from landmark.base.archive import LabelRaster
 from landmark.base.labels import Labels
 from landmark.base.taxonomy import Crosswalk, LabelVintage
-from landmark.cover.codes import Ranks
+from landmark.cover.codes import Ranks, rank_type
 from landmark.cover.points import Points
 from landmark.cover.sampling import probabilities_at, ranks_at
 from landmark.io.access import OPEN, Access
@@ -156,7 +156,7 @@ class Editions:
         return ranks
 
     def _nothing(self) -> Ranks:
-        return np.zeros(self._shape, np.min_scalar_type(self._classes))
+        return np.zeros(self._shape, rank_type(self._source.crosswalk))
 
     def _edition_ranks(self, edition: LabelVintage) -> Ranks:
         """(cell, pixel); the earlier map wins where two of an edition overlap."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +21,9 @@ from landmark.cover.marks import marks_at
 from landmark.cover.points import Points
 from landmark.io.access import OPEN, Access
 
-# Cells measured in one read: about 12 km, a window of a few million label pixels at 10 m.
-_BATCH_CELLS = 10
+# Pixels along each side of what is measured in one read. The probabilities of all classes take some hundred bytes a
+# pixel, the coordinates of points among events half as many: those are measured in less.
+_BATCH_PX, _SMALL_BATCH_PX = 1920, 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Cover:
     """What lies in some cells.
 
     Attributes:
-        table: Rows of a cover table, sorted by cell, period and codes.
+        table: Rows of a cover table; once gathered, sorted by cell, period and codes.
         editions: What the numbers in its column `editions` mean.
         gaps: (cell, period) → days to the nearest labels, where no source has any within its limit.
         marks: What the last of its `codes` means, where the recipe has events; else empty.
@@ -76,26 +76,31 @@ def cover_units(
     events: Sequence[Event] | None = None,
 ) -> Iterator[CoverUnit]:
     """Cut a CELLS table into batches of neighbours, each with the label maps and events that meet it."""
-    span = _BATCH_CELLS * cell_m
-    keys = [
-        cells["epsg"].to_numpy(),
-        *(np.floor(cells[axis].to_numpy() / span).astype(np.int64) for axis in ("y", "x")),
-    ]
-    _, batch, sizes = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(batch.ravel(), kind="stable")
+    lean = events is None and {source.composite for source in sources} == {"mode"}
+    batch_px = _BATCH_PX if lean else _SMALL_BATCH_PX
     # A margin of a cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
     margin_deg = cell_m / 111_000 * 10
-    shapes = [(one, part.shape) for one in events or () for part in one.parts]
-    tree, maps = shapely.STRtree([shape for _, shape in shapes]), shapely.STRtree([one.footprint for one in rasters])
-    for start, end in pairwise([0, *np.cumsum(sizes).tolist()]):
-        part = cells.take(pa.array(order[start:end]))
+    grounds = [(one, part.shape) for one in events or () for part in one.parts]
+    maps = shapely.STRtree([raster.footprint for raster in rasters])
+    happenings = shapely.STRtree([shape for _, shape in grounds])
+    for rows in _batches(cells, max(batch_px // patch_px, 1) * cell_m):
+        part = cells.take(rows)
         centres = np.stack([part["lon"].to_numpy(), part["lat"].to_numpy()], axis=1)
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
-        meeting = tuple(rasters[number] for number in np.sort(maps.query(area, predicate="intersects")).tolist())
-        near = {shapes[number][0].id for number in tree.query(area, predicate="intersects").tolist()}
+        meeting = tuple(rasters[number] for number in sorted(maps.query(area, predicate="intersects").tolist()))
+        near = {grounds[number][0].id for number in happenings.query(area, predicate="intersects").tolist()}
         happening = None if events is None else tuple(one for one in events if one.id in near)
         yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting, access, happening)
+
+
+def _batches(cells: pa.Table, span_m: float) -> list[NDArray[np.int64]]:
+    """Rows of the cells in each square of each CRS."""
+    squares = (np.floor(cells[axis].to_numpy() / span_m).astype(np.int64) for axis in ("y", "x"))
+    keys = np.stack([cells["epsg"].to_numpy(), *squares], axis=1)
+    _, batch, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(batch.ravel(), kind="stable")
+    return [rows for rows in np.split(order, np.cumsum(counts)) if len(rows)]
 
 
 def measure(unit: CoverUnit) -> Cover:

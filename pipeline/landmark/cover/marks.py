@@ -26,21 +26,20 @@ def marks_at(events: Sequence[Event], points: Points) -> tuple[NDArray[np.int64]
     for event in events:
         for part in event.parts:
             inside = _inside(part.shape, x, y)
-            if inside.any():
-                # A point's mark so far, and whether this part is added to it.
-                kinds, number = np.unique(2 * number + inside, return_inverse=True)
-                marks = [(*marks[kind // 2], *([(event.id, part.name)] * (kind % 2))) for kind in kinds.tolist()]
-    if marks[0]:
-        # No point is free of events: the mark of none still comes first.
-        return number + 1, [_NOTHING, *marks]
-    return number, marks
+            before = np.flatnonzero(np.bincount(number[inside]))
+            number[inside] = len(marks) + np.searchsorted(before, number[inside])
+            marks += [(*marks[mark], (event.id, part.name)) for mark in before.tolist()]
+    # Marks that later parts were added to wherever they stood are gone; that of no event comes first nevertheless.
+    there = np.bincount(number, minlength=len(marks)) > 0
+    there[0] = True
+    return (np.cumsum(there) - 1)[number], [mark for mark, stands in zip(marks, there, strict=True) if stands]
 
 
-def _inside(shape: BaseGeometry, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _inside(shape: BaseGeometry, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Numbers of the points inside, or on the edge."""
     west, south, east, north = shape.bounds
-    inside: NDArray[np.bool_] = (x >= west) & (x <= east) & (y >= south) & (y <= north)
-    near = np.flatnonzero(inside)
-    if len(near):
-        shapely.prepare(shape)
-        inside[near] = shapely.intersects_xy(shape, x[near], y[near])
-    return inside
+    near = np.flatnonzero((x >= west) & (x <= east) & (y >= south) & (y <= north))
+    if not len(near):
+        return near
+    shapely.prepare(shape)
+    return near[shapely.intersects_xy(shape, x[near], y[near])]

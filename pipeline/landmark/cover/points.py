@@ -1,5 +1,6 @@
 """The pixel centres of cells: where they lie in another CRS, and in which pixels of a raster."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +28,11 @@ class Points:
         self._epsg, self._x, self._y = epsg, x, y
         self.shape = len(x), y.shape[1], x.shape[1]
         self._last: tuple[CRS, NDArray[np.float64], NDArray[np.float64]] | None = None
+
+    def rectangles(self) -> Iterator["Points"]:
+        """Each rectangle by itself."""
+        for number in range(self.shape[0]):
+            yield Points(self._epsg, self._x[number : number + 1], self._y[number : number + 1])
 
     def within(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Coordinates in a CRS, one after the other, easting or longitude first whatever the CRS says of its axes."""

@@ -1,7 +1,8 @@
 """What a label map says at points: rasters by their nearest pixel, polygons by the one a point lies in."""
 
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from pyproj import CRS
 from landmark.base.archive import LabelRaster
 from landmark.base.errors import InputError
 from landmark.base.taxonomy import Crosswalk
-from landmark.cover.codes import BadCodes, Ranks, codes_of, from_attributes, ranked
+from landmark.cover.codes import BadCodes, Ranks, codes_of, from_attributes, rank_type, ranked
 from landmark.cover.points import Pixels, Points
 from landmark.io.access import OPEN, Access
 from landmark.io.raster import Raster, opened
@@ -21,6 +22,9 @@ from landmark.io.source import Unreadable
 from landmark.io.vector import NotPolygons, crs_of, polygons
 
 T = TypeVar("T", bound=np.generic)
+
+# A window of more pixels a point is read rectangle by rectangle.
+_PIXELS_A_POINT = 4
 
 
 def ranks_at(label: LabelRaster, crosswalk: Crosswalk, points: Points, access: Access = OPEN) -> Ranks:
@@ -33,8 +37,7 @@ def ranks_at(label: LabelRaster, crosswalk: Crosswalk, points: Points, access: A
         if label.field is not None:
             return _polygon_ranks(label, label.field, crosswalk, points)
         with opened(label.href, access) as raster:
-            window = _Window(raster, points)
-            return window.at_points(_window_ranks(window, raster, crosswalk), nothing=0)
+            return np.concatenate([_ranks(window, raster, crosswalk) for window in _windows(raster, points)])
 
 
 def probabilities_at(
@@ -51,17 +54,16 @@ def probabilities_at(
         if label.field is not None:
             raise BadCodes("holds polygons, which have no probabilities: take `composite: mode`")
         with opened(label.href, access) as raster:
-            window = _Window(raster, points)
-            shares = np.stack([share.astype(np.float32).filled(np.nan) for share in _shares(window, raster, crosswalk)])
-            if np.issubdtype(raster.header.dtype, np.integer):
-                shares /= 100
-            # Earth Engine writes masked pixels as 0; and a mean of some of the bands would be none of the classes'.
-            shares[:, ~(shares.sum(axis=0) > 0)] = np.nan
-            return np.stack([window.at_points(share, nothing=np.nan) for share in shares])
+            return np.concatenate([_probabilities(one, raster, crosswalk) for one in _windows(raster, points)], axis=1)
 
 
 class _Window:
-    """The part of a raster under the points inside it; 0 by 0 where none is."""
+    """The part of a raster under the points inside it; 0 by 0 where none is.
+
+    Attributes:
+        shape: Of the points.
+        size: Pixels of the raster.
+    """
 
     def __init__(self, raster: Raster, points: Points) -> None:
         if raster.crs_wkt is None:
@@ -72,39 +74,33 @@ class _Window:
             _span(axis if inside is None else np.broadcast_to(axis, inside.shape)[inside]) for axis in (rows, cols)
         ]
         self._raster, ((self._top, self._height), (self._left, self._width)) = raster, spans
+        self.shape, self.size, self._outside = points.shape, self._height * self._width, inside is not None
         if inside is not None:
             # Outside stands after the window's last pixel.
             rows, cols = np.where(inside, rows, self._top + self._height), np.where(inside, cols, self._left)
-        self._rows, self._cols, self._shape = rows, cols, points.shape
+        self._rows, self._cols = rows, cols
 
     def read(self, band: int) -> Any:
         """Pixels of a band as a masked array (y, x); masked is what the file says is no data, and NaN."""
-        size = self._height, self._width
-        if not self._height:
-            return np.ma.zeros(size, self._raster.header.dtype)
-        there = self._raster.window(self._top, self._left, *size, band=band)
+        if not self.size:
+            return np.ma.zeros((0, 0), self._raster.header.dtype)
+        there = self._raster.window(self._top, self._left, self._height, self._width, band=band)
         return np.ma.array(there.data, mask=np.ma.getmaskarray(there) | ~np.isfinite(there.data))
 
     def at_points(self, pixels: NDArray[T], *, nothing: float) -> NDArray[T]:
         """What the window's pixels say at each point, in the shape of the points; `nothing` outside."""
-        flat = np.append(pixels, pixels.dtype.type(nothing))
-        said = np.empty(self._shape, pixels.dtype)
+        flat = np.append(pixels, pixels.dtype.type(nothing)) if self._outside else pixels.ravel()
+        said = np.empty(self.shape, pixels.dtype)
         for numbers, rectangle in zip(self._numbers(), said, strict=True):
             # All numbers are valid; `clip` spares numpy a copy.
             flat.take(numbers, out=rectangle, mode="clip")
         return said
 
-    def under_points(self) -> NDArray[np.bool_]:
-        """Pixels of the window that a point lies in."""
-        under = np.zeros(self._height * self._width + 1, bool)
-        for numbers in self._numbers():
-            under[numbers] = True
-        return under[:-1].reshape(self._height, self._width)
-
-    def _numbers(self) -> Iterator[NDArray[np.int64]]:
+    def _numbers(self) -> Iterator[NDArray[Any]]:
         """Per rectangle the pixel of the window that each point lies in, counted row by row."""
+        whole = np.int32 if self.size < 2**31 else np.int64
         for rows, cols in zip(self._rows, self._cols, strict=True):
-            yield (rows - self._top) * np.int64(self._width) + (cols - self._left)
+            yield (rows - self._top) * whole(self._width) + (cols - self._left)
 
 
 def _inside(rows: Pixels, cols: Pixels, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
@@ -122,17 +118,36 @@ def _span(places: Pixels) -> tuple[int, int]:
     return int(places.min()), int(places.max() - places.min()) + 1
 
 
-def _window_ranks(window: _Window, raster: Raster, crosswalk: Crosswalk) -> Ranks:
+def _windows(raster: Raster, points: Points) -> list[_Window]:
+    """One for all points, or one a rectangle where most of its pixels would serve none: far apart, or a fine map."""
+    window = _Window(raster, points)
+    if window.size <= _PIXELS_A_POINT * math.prod(points.shape):
+        return [window]
+    return [_Window(raster, rectangle) for rectangle in points.rectangles()]
+
+
+def _ranks(window: _Window, raster: Raster, crosswalk: Crosswalk) -> Ranks:
     values = window.read(_code_band(raster, crosswalk))
     bands = [crosswalk.classes[code].key for code in sorted(crosswalk.classes)]
     if 0 in crosswalk.classes and set(bands) <= set(raster.bands):
         # The code 0 may be a class or nothing: only a probability beside it can vouch for it.
         values[_unvouched(values == 0, window, raster, bands)] = np.ma.masked
-    try:
-        return ranked(values, crosswalk)
-    except BadCodes:
-        # A code where no point lies need not be known.
-        return ranked(np.ma.array(values, mask=~window.under_points(), keep_mask=True), crosswalk)
+    with suppress(BadCodes):
+        if window.size <= math.prod(window.shape):
+            return window.at_points(ranked(values, crosswalk), nothing=0)
+    # Of more pixels than points, and of codes some of which may lie under no point, only those at points are looked at.
+    masked = window.at_points(np.ma.getmaskarray(values), nothing=True)
+    return ranked(np.ma.array(window.at_points(values.data, nothing=0), mask=masked), crosswalk)
+
+
+def _probabilities(window: _Window, raster: Raster, crosswalk: Crosswalk) -> NDArray[np.float32]:
+    bands = [_band(raster, crosswalk.classes[code].key) for code in sorted(crosswalk.classes)]
+    shares = np.stack([window.read(band).astype(np.float32).filled(np.nan) for band in bands])
+    if np.issubdtype(raster.header.dtype, np.integer):
+        shares /= 100
+    # Earth Engine writes masked pixels as 0; and a mean of some of the bands would be none of the classes'.
+    shares[:, ~(shares.sum(axis=0) > 0)] = np.nan
+    return np.stack([window.at_points(share, nothing=np.nan) for share in shares])
 
 
 def _unvouched(doubted: Any, window: _Window, raster: Raster, bands: list[str]) -> NDArray[np.bool_]:
@@ -158,12 +173,6 @@ def _band(raster: Raster, name: str) -> int:
     return raster.bands.index(name) + 1
 
 
-def _shares(window: _Window, raster: Raster, crosswalk: Crosswalk) -> Iterator[Any]:
-    """The band of each class, one after the other."""
-    for code in sorted(crosswalk.classes):
-        yield window.read(_band(raster, crosswalk.classes[code].key))
-
-
 def _polygon_ranks(label: LabelRaster, field: str, crosswalk: Crosswalk, points: Points) -> Ranks:
     """The rank of the first polygon of the file that a point lies in, or on.
 
@@ -173,15 +182,15 @@ def _polygon_ranks(label: LabelRaster, field: str, crosswalk: Crosswalk, points:
     layer = label.layer or path.stem
     x, y = points.within(crs_of(path, layer))
     known = np.isfinite(x) & np.isfinite(y)
-    classes = codes_of(crosswalk)
-    ranks = np.zeros(len(x), np.min_scalar_type(len(classes)))
+    ranks = np.zeros(len(x), rank_type(crosswalk))
     if not known.any():
         return ranks.reshape(points.shape)
     box = x[known].min(), y[known].min(), x[known].max(), y[known].max()
     shapes, values = polygons(path, layer, field, box)
     order = np.argsort(x, kind="stable")
     sorted_x = x[order]
-    for shape, rank in zip(shapes, np.searchsorted(classes, from_attributes(values, crosswalk)).tolist(), strict=True):
+    found = np.searchsorted(codes_of(crosswalk), from_attributes(values, crosswalk))
+    for shape, rank in zip(shapes, found.tolist(), strict=True):
         left, bottom, right, top = shape.bounds
         near = order[np.searchsorted(sorted_x, left) : np.searchsorted(sorted_x, right, side="right")]
         near = near[(ranks[near] == 0) & (y[near] >= bottom) & (y[near] <= top)]

@@ -4,7 +4,8 @@ Pure functions of tables; after this room nothing chooses.
 """
 
 from landmark.draw.around import around
-from landmark.draw.choosing import choices, shortlist
+from landmark.draw.choosing import choices
+from landmark.draw.clearest import shortlist
 from landmark.draw.distance import gaps_below
 from landmark.draw.estimate import Estimate, amplification, estimate
 from landmark.draw.meaning import Selection, select

@@ -20,7 +20,8 @@ from landmark.base.meaning import Fractions, Meaning
 from landmark.base.outcomes import left_out
 from landmark.base.recipe import Recipe
 from landmark.base.wanted import Around
-from landmark.draw.choosing import Choices, Seen, choose, clouded, kept_clear
+from landmark.draw.choosing import Choices
+from landmark.draw.clearest import Seen, choose, clouded, kept_clear
 from landmark.draw.sample import touching
 
 AFFECTED, BEFORE, SPARED, FAR = ROLES = ("affected", "before", "spared", "far")

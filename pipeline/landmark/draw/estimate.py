@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from landmark.base.archive import Acquisition
 from landmark.base.profiles import Imagery, Provider, Sensor
 from landmark.base.recipe import Recipe
-from landmark.draw.choosing import Choices, Seen, choose
+from landmark.draw.choosing import Choices
+from landmark.draw.clearest import Seen, choose
 
 # What zstd-1 makes of real pixels, and what the other columns of a row take.
 _PACKED = 0.76
 _ROW_BYTES = 1_500
 # What a sample takes in a tar beside its pixels, which lie there as they are.
 _TAR_ROW_BYTES = 7_000
+# More than the blocks of any row of a raster.
+_MANY = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,9 @@ def estimate(
 
 def amplification(of: Choices, recipe: Recipe, *, provider: Provider, sensors: Mapping[str, Sensor]) -> float:
     """Bytes fetched for each byte kept, if one image of each sensor were taken in every cell and slot."""
-    nothing = np.full(len(of.cell), np.nan)
-    looked, chosen = Seen(nothing, nothing), np.empty(0, np.int64)
+    chosen = np.empty(0, np.int64)
     for name in sorted(recipe.sensors, reverse=True):
-        chosen = np.concatenate([chosen, choose(of, name, looked, chosen, recipe)])
+        chosen = np.concatenate([chosen, choose(of, name, Seen.nothing(), chosen, recipe)])
     known = {one.id: one for one in of.acquisitions}
     taken, names = of.cells.take(of.cell[chosen]), pa.array(list(known)).take(pa.array(of.acquisition[chosen]))
     sensor = [of.acquisitions[row].sensor for row in of.acquisition[chosen].tolist()]
@@ -95,8 +97,8 @@ def _blocks(corners: NDArray[np.float64], size: int, imagery: Imagery) -> int:
     last = np.floor((corners + size - 1) / imagery.block_px).astype(np.int64)
     deep, wide = (last - first).max(axis=0).tolist()
     steps = [first + np.array(step) for step in product(range(deep + 1), range(wide + 1))]
-    touched = [block[(block <= last).all(axis=1)] for block in steps]
-    return len(np.unique(np.concatenate(touched), axis=0))
+    touched = np.concatenate([block[(block <= last).all(axis=1)] for block in steps])
+    return len(np.unique(touched[:, 0] * _MANY + touched[:, 1]))
 
 
 def _count(plan: pa.Table, sensor: str) -> int:

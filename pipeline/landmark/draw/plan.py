@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from landmark.base.errors import NoCoverage
 from landmark.base.hashing import ranks
-from landmark.base.meaning import Fractions, Meaning
+from landmark.base.meaning import Folded, Meaning
 from landmark.base.outcomes import ledger, left_out
 from landmark.base.profiles import Mask, Sensor
 from landmark.base.recipe import SPLITS, Recipe
 from landmark.base.schemas import CLEAR, PLAN
 from landmark.draw.around import cast, parts_of, shown_events
-from landmark.draw.choosing import Choices, Seen, choose, clouded, kept_clear, seen
+from landmark.draw.choosing import Choices
+from landmark.draw.clearest import Seen, choose, clouded, kept_clear, seen
 from landmark.draw.distance import closest_m
 from landmark.draw.sample import Sampled, first_cells
 
@@ -42,7 +43,7 @@ def draw(
     choices: Choices,
     recipe: Recipe,
     *,
-    facts: Mapping[tuple[str, str], Fractions] | None,
+    facts: Folded | None,
     sensors: Mapping[str, Sensor],
     clear: pa.Table | None = None,
     label_gaps: Mapping[tuple[str, str], int] = MappingProxyType({}),
@@ -100,7 +101,7 @@ def _mask(sensors: Mapping[str, Sensor]) -> Mask | None:
 def _labelled(
     chosen: _Rows,
     choices: Choices,
-    facts: Mapping[tuple[str, str], Fractions],
+    facts: Folded,
     label_gaps: Mapping[tuple[str, str], int],
     lost: list[pa.Table],
     meaning: Meaning | None,
@@ -111,9 +112,7 @@ def _labelled(
     cell, period = np.divmod(stretch, len(choices.names))
     names = choices.cells["cell"].take(pa.array(cell))
     keys = list(zip(names.to_pylist(), (choices.names[number] for number in period.tolist()), strict=True))
-    classed, labelled = np.zeros((2, len(keys)), dtype=bool)
-    for place, said in enumerate(map(facts.__getitem__, keys)):
-        classed[place], labelled[place] = said.label_valid_pct, said.labels
+    classed, labelled = facts.labelled(keys)
     kept = labelled[at]
     if meaning is not None and meaning.happenings is not None:
         for place in np.flatnonzero(~kept).tolist():

@@ -20,6 +20,8 @@ _ALL = 2.0**64
 _M_A_DEGREE = 110_500
 # Of a cell, and a little more: its edges are not quite those of degrees.
 _HALF = 0.55
+# More than the clusters of any column of a raster.
+_MANY = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +143,9 @@ def _clusters(
         unclaimed[code], rows = rows[~mine], rows[mine]
         col = np.floor((x[rows] + size / 2 - left) / cluster_m).astype(np.int64)
         row = np.floor((top - y[rows] + size / 2) / cluster_m).astype(np.int64)
-        places, number = np.unique(np.stack([col, row]), axis=1, return_inverse=True)
-        clusters[rows] = len(names) + number.ravel()
-        names += [f"{code}_{left:.0f}_{top:.0f}_{c}_{r}" for c, r in places.T.tolist()]
+        places, number = np.unique(col * _MANY + row, return_inverse=True)
+        clusters[rows] = len(names) + number
+        names += [f"{code}_{left:.0f}_{top:.0f}_{place // _MANY}_{place % _MANY}" for place in places.tolist()]
     return clusters, names
 
 

@@ -36,16 +36,16 @@ def _stored(what: Cut, bands: Sequence[tuple[Layer, NDArray[Any]]], onto: Onto) 
     if what.imagery.stored == "reflectance_dn":
         native = np.stack([_reflectance(what, layer, window, onto[layer.grid]) for layer, window in bands])
         return remove_offset(native, what.acquisition.offset_dn)
-    power, known = zip(*(_power(what, layer, window, onto[layer.grid]) for layer, window in bands), strict=True)
-    return gamma0_to_stored(np.stack(power), np.stack(known))
+    return np.stack([gamma0_to_stored(*_power(what, layer, window, onto[layer.grid])) for layer, window in bands])
 
 
 def _reflectance(what: Cut, layer: Layer, window: NDArray[Any], onto: Shift | Warp | None) -> NDArray[Any]:
     """Digital numbers of a band's own pixels."""
     nodata = what.sensor.nodata
     if onto is not None:
-        numbers, known = interpolated((window, window != nodata), onto)
-        window = np.where(known, np.rint(numbers), nodata).astype(window.dtype)
+        numbers, known = interpolated((window.astype(np.float64), window != nodata), onto)
+        window = np.rint(numbers).astype(window.dtype)
+        np.copyto(window, nodata, where=~known)
     return block_mean(window, layer.times, nodata) if layer.times > 1 else window
 
 
@@ -55,8 +55,9 @@ def _power(what: Cut, layer: Layer, window: NDArray[Any], onto: Shift | Warp | N
     if (why := implausible(window, what.imagery, known)) is not None:
         raise Refused("encoding", f"{layer.band}: {why}")
     known &= power > 0
-    if known.any() and np.ptp(window[known]) == 0:
-        raise Refused("constant", f"{layer.band} is {window[known][0]:g} everywhere")
+    values = window if known.all() else window[known]
+    if values.size and values.min() == values.max():
+        raise Refused("constant", f"{layer.band} is {values.min():g} everywhere")
     return (power, known) if onto is None else interpolated((power, known), onto)
 
 
@@ -65,8 +66,10 @@ def _valid_pct(what: Cut, groups: Mapping[str, NDArray[Any]]) -> float:
     valid = np.ones((what.patch_px, what.patch_px), dtype=bool)
     for group in what.sensor.groups:
         known = (groups[group.column] != what.sensor.nodata).all(axis=0)
-        valid &= known.repeat(group.factor, axis=0).repeat(group.factor, axis=1)
-    return 100 * int(valid.sum()) / valid.size
+        if not known.all():
+            size, factor = len(known), group.factor
+            valid.reshape(size, factor, size, factor)[:] &= known[:, None, :, None]
+    return 100 * np.count_nonzero(valid) / valid.size
 
 
 def _shares(
@@ -83,12 +86,12 @@ def _shares(
     layer, window = read[mask.band]
     warp, classes = onto[layer.grid], mask.classes
     codes = warp.nearest(window) if isinstance(warp, Warp) else window
-    counts = np.bincount(codes.ravel(), minlength=256)
+    counts = np.bincount(codes.ravel(), minlength=256).tolist()
     cloud, shadow, snow = (_share_pct(counts, classes[name]) for name in ("cloud", "shadow", "snow"))
     if _share_pct(counts, (*classes["cloud"], *classes["shadow"])) > what.max_chip_pct:
         raise Refused("cloud", f"{cloud:.1f} % cloud, {shadow:.1f} % shadow")
     return cloud, shadow, snow
 
 
-def _share_pct(counts: NDArray[np.int64], codes: Sequence[int]) -> float:
-    return 100 * int(counts[list(set(codes))].sum()) / int(counts.sum())
+def _share_pct(counts: Sequence[int], codes: Sequence[int]) -> float:
+    return 100 * sum(counts[code] for code in set(codes)) / sum(counts)

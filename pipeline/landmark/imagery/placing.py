@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.imagery.warp import Nodes, Shift, Warp
+from landmark.imagery.warp import Nodes, Shift, Warp, along
 from landmark.io.raster import Header
 
 _LATTICE_PX = 1e-3
+# Farther than any raster reaches: places beyond a projection's horizon, and what a broken header says.
 _FAR_PX = 1e9
+# By so much less than half a pixel of the raster can half a pixel of a chip be, so far from its meridian.
+_SCALE_PX = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,13 @@ class Grid:
     shape: tuple[int, int]
     size: int
 
-    def position(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """(row, column) of places in metres, in pixels from the raster's corner."""
-        return (self.origin[1] - y) / self.pixel, (x - self.origin[0]) / self.pixel
+    def position(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(row, column) of places in metres, in pixels from the raster's corner; what no number tells is far away."""
+        away = (self.origin[1] - y) / self.pixel, (x - self.origin[0]) / self.pixel
+        row, col = (np.clip(np.nan_to_num(axis, nan=_FAR_PX), -_FAR_PX, _FAR_PX) for axis in away)
+        return row, col
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +80,21 @@ def in_own_zone(grid: Grid, corners: NDArray[np.float64], *, warped: bool) -> Pl
 
 
 def in_other_zone(grid: Grid, nodes: Nodes) -> Places:
-    """Chips of another CRS: all pixels that they lie on, and those that interpolation needs."""
+    """Chips of another CRS: between the centres of the pixels they lie on lie all of their own."""
     rows, cols = grid.position(nodes.x, nodes.y)
-    # What lies beyond the horizon of the projection is infinitely far.
-    edges = np.clip(np.stack([rows, cols], axis=1).reshape(len(rows), 2, -1) - 0.5, -_FAR_PX, _FAR_PX)
-    first, end = np.floor(edges.min(axis=2)).astype(np.int64), np.floor(edges.max(axis=2)).astype(np.int64) + 2
+    edges = np.stack([rows, cols], axis=1).reshape(len(rows), 2, -1)
+    first = np.floor(edges.min(axis=2) - _SCALE_PX).astype(np.int64)
+    end = np.ceil(edges.max(axis=2) + _SCALE_PX).astype(np.int64)
     refused = _outside(grid, first, end)
     size = int(np.delete(end - first, list(refused), axis=0).max(initial=grid.size))
     # One size for all, so at the raster's far edges a window begins earlier.
     windows = _pairs(np.minimum(first, np.array(grid.shape) - size))
+    weights = along(rows.shape[1], grid.size)
 
     def onto(chip: int) -> Warp:
-        row, col = grid.position(*nodes.centres(chip, grid.size))
-        return Warp.to(row - 0.5 - windows[chip][0], col - 0.5 - windows[chip][1], size)
+        top, left = windows[chip]
+        row, col = (weights @ (places - 0.5) @ weights.T for places in (rows[chip] - top, cols[chip] - left))
+        return Warp.to(row, col, size)
 
     return Places(windows, size, refused, onto)
 

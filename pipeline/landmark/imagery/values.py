@@ -27,9 +27,8 @@ def linear_power(stored: NDArray[Any], imagery: Imagery, declared_nodata: float 
     """gamma0 as linear power, and where it was measured; no data by the file's header and by the provider's profile."""
     numbers = stored.astype(np.float64)
     known = np.isfinite(numbers)
-    for nodata in (declared_nodata, imagery.nodata):
-        if nodata is not None:
-            known &= numbers != nodata
+    for nodata in {declared_nodata, imagery.nodata} - {None}:
+        known &= numbers != nodata
     if imagery.stored == "gamma0_power":
         return numbers, known
     if imagery.stored == "gamma0_dn":
@@ -40,10 +39,10 @@ def linear_power(stored: NDArray[Any], imagery: Imagery, declared_nodata: float 
 
 def implausible(stored: NDArray[Any], imagery: Imagery, known: NDArray[np.bool_]) -> str | None:
     """Why the pixels cannot be what the profile says (dB taken for power, or the reverse), None where they can."""
-    values = stored[known]
-    if imagery.stored == "gamma0_power" and np.count_nonzero(values < 0) > values.size / 2:
+    measured, negative = np.count_nonzero(known), np.count_nonzero((stored < 0) & known)
+    if imagery.stored == "gamma0_power" and negative > measured / 2:
         return "most pixels are negative: dB, where the profile says linear power"
-    if imagery.stored == "gamma0_db" and values.size and not (values < 0).any():
+    if imagery.stored == "gamma0_db" and measured and not negative:
         return "no pixel is negative: linear power or amplitude, where the profile says dB"
     return None
 
@@ -57,7 +56,7 @@ def darkest(bands: list[NDArray[Any]]) -> int | None:
     found = []
     for numbers in bands:
         step = 2 if numbers.shape[0] > 60 else 1
-        values = numbers[::step, ::step]
-        if (values := values[values != 0]).size:
+        values = numbers[::step, ::step].ravel()
+        if (values := values if values.all() else values[values != 0]).size:
             found.append(int(np.partition(values, place := values.size // 100)[place]))
     return min(found, default=None)

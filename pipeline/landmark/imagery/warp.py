@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from landmark.base.projection import transformer
 from landmark.imagery.values import Power
 
-# Between exact points so near to each other, straight lines are right within a hundredth of a metre.
+# Between exact places of points so near to each other, straight lines are right within a hundredth of a metre.
 _NODE_M = 2_000
 
 
@@ -35,7 +35,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Warp:
-    """Each pixel of a chip lies where it lies in a window, `width` pixels wide.
+    """Each pixel of a chip lies elsewhere between those of a window, `width` pixels wide.
 
     `first` is the flat index of its upper left neighbour, `inside` that of the pixel it lies in.
     """
@@ -56,11 +56,11 @@ class Warp:
     def around(self, window: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """The four neighbours of every pixel of the chip."""
         flat = window.ravel()
-        return [flat[step:].take(self.first) for step in (0, 1, self.width, self.width + 1)]
+        return [flat[step:].take(self.first, mode="clip") for step in (0, 1, self.width, self.width + 1)]
 
     def nearest(self, window: NDArray[Any]) -> NDArray[Any]:
         """What holds at each pixel of the chip: codes have no means."""
-        return window.ravel().take(self.inside)
+        return window.ravel().take(self.inside, mode="clip")
 
 
 def _shares(down: Any, right: Any) -> Sequence[Any]:
@@ -74,7 +74,7 @@ def interpolated(power: Power, onto: Shift | Warp) -> Power:
     """
     numbers, known = power
     if known.all():
-        values = _weighted(onto.shares, onto.around(numbers)) / sum(onto.shares)
+        values = _weighted(onto.shares, onto.around(numbers))
         return values, np.ones(values.shape, dtype=bool)
     shares = [share * part for share, part in zip(onto.shares, onto.around(known), strict=True)]
     weight = sum(shares)
@@ -83,10 +83,11 @@ def interpolated(power: Power, onto: Shift | Warp) -> Power:
     return total / np.where(enough, weight, 1), enough
 
 
-def _weighted(shares: Sequence[Any], parts: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+def _weighted(shares: Sequence[Any], parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     total: NDArray[np.float64] = shares[0] * parts[0]
+    scratch = np.empty_like(total)
     for share, part in zip(shares[1:], parts[1:], strict=True):
-        total += share * part
+        total += np.multiply(share, part, out=scratch)
     return total
 
 
@@ -109,9 +110,9 @@ class Nodes:
         order = np.argsort(-self.y.max(axis=(1, 2)), kind="stable")
         return order, type(self)(self.x[order], self.y[order])
 
-    def centres(self, chip: int, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(x, y) in metres of the centres of a chip's `size` x `size` pixels, linear between nodes."""
-        nodes = np.arange(self.x.shape[1])
-        places = (np.arange(size) + 0.5) / size * nodes[-1]
-        along = np.maximum(0, 1 - np.abs(places[:, None] - nodes))
-        return along @ self.x[chip] @ along.T, along @ self.y[chip] @ along.T
+
+def along(nodes: int, size: int) -> NDArray[np.float64]:
+    """(size, nodes) weights that lay `size` pixel centres on straight lines between nodes, from edge to edge."""
+    places = (np.arange(size) + 0.5) / size * (nodes - 1)
+    weights: NDArray[np.float64] = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(nodes)))
+    return weights

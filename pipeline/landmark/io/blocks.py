@@ -1,20 +1,20 @@
 """The blocks of an ordinary GeoTIFF: where each lies in the file, and how its bytes become pixels.
 
-GDAL reads the header, from the first bytes of the file; whatever is out of the ordinary is left to it.
+tifffile reads the directory from the first bytes of the file, and GDAL what it means on the ground; whatever is out of
+the ordinary is left to GDAL altogether.
 """
 
+import io
+import logging
 import threading
-import warnings
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
 import imagecodecs
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import MemoryFile
 
 from landmark.io.ranges import Buffer, Ranges
 from landmark.io.source import Unreadable
@@ -22,13 +22,32 @@ from landmark.io.source import Unreadable
 # Most headers, with the block table, in one request.
 HEAD_BYTES = 2**15
 _LONGEST_HEAD_BYTES = 2**22
-_MAGIC = (b"II*\0", b"II+\0")
-_CODECS: dict[str, Callable[..., Any]] = {
-    "DEFLATE": imagecodecs.deflate_decode,
-    "ZSTD": imagecodecs.zstd_decode,
-    "LZW": imagecodecs.lzw_decode,
+# No file is larger, and no system counts much further.
+_LARGEST_BYTES = 2**62
+_TABLES = ("TileOffsets", "TileByteCounts", "StripOffsets", "StripByteCounts")
+_CODECS: dict[int, Callable[..., Any] | None] = {
+    1: None,
+    5: imagecodecs.lzw_decode,
+    8: imagecodecs.deflate_decode,
+    32946: imagecodecs.deflate_decode,
+    50000: imagecodecs.zstd_decode,
 }
+_KINDS = {1: "u", 2: "i", 3: "f"}
+_DTYPES = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8")
 _mine = threading.local()
+
+log = logging.getLogger(__name__)
+# It complains of every half directory, and is asked again with more of it.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+class _Known(io.BytesIO):
+    """The first bytes of a file that goes on: what lies beyond them reads as zeros, as far as is sensible."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= _LONGEST_HEAD_BYTES:
+            raise EOFError(f"{size} bytes")
+        return super().read(size).ljust(size, b"\0")
 
 
 class Unusual(Exception):
@@ -40,25 +59,32 @@ class Undecodable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Coding:
-    """How the bytes of a block become its pixels.
+class Blocks:
+    """The blocks of a raster's first band.
 
     Attributes:
+        head: The file's first bytes, the whole directory among them.
         shape: (rows, columns) of a whole block; `raster` those of the raster.
-        codec: None where blocks are not compressed.
+        decode: None where blocks are not compressed.
         predictor: 1, none; 2, horizontal differences; 3, those of floating-point bytes.
+        offsets, sizes: Bytes, block by block from the upper left.
     """
 
+    head: bytes
     shape: tuple[int, int]
     raster: tuple[int, int]
     dtype: np.dtype[Any]
-    codec: str | None
+    decode: Callable[..., Any] | None
     predictor: int
+    offsets: tuple[int, ...]
+    sizes: tuple[int, ...]
 
-    @property
-    def most_bytes(self) -> int:
-        """No coding makes a block much larger than its pixels."""
-        return 2 * self.shape[0] * self.shape[1] * self.dtype.itemsize + 2**16
+    def place(self, strip: int, column: int) -> tuple[int, int] | None:
+        """(offset, bytes) of a block, None where it has none, lies beyond any file or is larger than a block can be."""
+        number = strip * -(-self.raster[1] // self.shape[1]) + column
+        offset, size = self.offsets[number], self.sizes[number]
+        most = 2 * self.shape[0] * self.shape[1] * self.dtype.itemsize + 2**16
+        return (offset, size) if 0 < offset < _LARGEST_BYTES and 0 < size <= most else None
 
     def decoded(self, content: Buffer, strip: int) -> NDArray[Any]:
         """Pixels (y, x) of a block of a row of blocks; they last until this thread decodes the next.
@@ -71,7 +97,7 @@ class Coding:
         height, width = self.shape
         memory = _memory("block", height * width * self.dtype.itemsize)
         try:
-            found = _CODECS[self.codec](content, out=memory) if self.codec else np.frombuffer(content, np.uint8)
+            found = self.decode(content, out=memory) if self.decode else np.frombuffer(content, np.uint8)
         except RuntimeError as error:
             raise Undecodable(str(error)) from None
         rows, rest = divmod(len(found), width * self.dtype.itemsize)
@@ -80,7 +106,7 @@ class Coding:
         return self._unpredicted(found.view(self.dtype).reshape(rows, width))
 
     def _unpredicted(self, block: NDArray[Any]) -> NDArray[Any]:
-        if self.codec is None or self.predictor == 1:
+        if self.decode is None or self.predictor == 1:
             return block
         if self.predictor == 2:
             whole = block.view(f"u{self.dtype.itemsize}")
@@ -100,92 +126,83 @@ class Coding:
             numbers[..., size - 1 - place] = plane
         return numbers.reshape(rows, -1).view(self.dtype)
 
-
-class Table:
-    """Where the blocks of a raster's first band lie; `dataset` tells all else of its header."""
-
-    def __init__(self, head: bytes) -> None:
-        self._held = ExitStack()
-        memory = self._held.enter_context(MemoryFile(head))
-        with warnings.catch_warnings():
-            # Whoever asks for the header sees that it places the raster nowhere.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            self.dataset = self._held.enter_context(memory.open(driver="GTiff"))
-
-    def close(self) -> None:
-        """Give the header back."""
-        self._held.close()
-
-    def place(self, strip: int, column: int) -> tuple[int, int] | None:
-        """(offset, bytes) of a block, None where the head does not hold its entry or the file not the block."""
-        said = [
-            self.dataset.get_tag_item(f"BLOCK_{what}_{column}_{strip}", "TIFF", bidx=1) for what in ("OFFSET", "SIZE")
-        ]
-        offset, size = (int(number or 0) for number in said)
-        return (offset, size) if offset and size else None
-
-    @property
-    def whole(self) -> bool:
-        """True where the entry of the last block is there."""
-        (height, width), (high, wide) = self.dataset.shape, self.dataset.block_shapes[0]
-        return self.place((height - 1) // high, (width - 1) // wide) is not None
-
-    def coding(self) -> Coding:
-        """How blocks are coded.
-
-        Raises:
-            Unusual: as few are.
-        """
-        data = self.dataset
-        said = data.tags(ns="IMAGE_STRUCTURE")
-        dtype, codec, predictor = np.dtype(data.dtypes[0]), said.get("COMPRESSION"), int(said.get("PREDICTOR", 1))
-        if data.count > 1 and said.get("INTERLEAVE") != "BAND":
-            raise Unusual("bands lie pixel by pixel")
-        if codec not in (None, *_CODECS):
-            raise Unusual(f"{codec} blocks")
-        if "NBITS" in data.tags(1, ns="IMAGE_STRUCTURE") or dtype.kind not in "uif":
-            raise Unusual("pixels of odd size")
-        if predictor not in (1, 2, 3) or (predictor == 3 and dtype.kind != "f"):
-            raise Unusual(f"predictor {predictor}")
-        return Coding(tuple(data.block_shapes[0]), data.shape, dtype, codec, predictor)
+    def masked(self) -> bool:
+        """True unless every directory of the file is among its first bytes, and none is a mask."""
+        with tifffile.TiffFile(io.BytesIO(self.head)) as file:
+            pages, size = [page for page in file.pages if isinstance(page, tifffile.TiffPage)], file.tiff.offsetsize
+            end = _directory_end(pages[-1], self.head)
+            return self.head[end - size : end] != bytes(size) or any(page.is_mask for page in pages)
 
 
-def read_table(head: bytes, ranges: Ranges) -> Table:
-    """The header of a GeoTIFF, from its first `HEAD_BYTES` and as many more as it takes.
+def read_blocks(head: bytes, ranges: Ranges) -> Blocks:
+    """The blocks of a GeoTIFF, from its first `HEAD_BYTES` and as many more as its directory takes.
 
     Raises:
-        Unusual: it is another format, or the table lies far from the file's start.
-        Unreadable, Unranged: as `Ranges.get`.
+        Unusual: it is another format, or laid out as few are.
+        Unreadable, Unranged: as `Ranges.get`; the file ends in its block table.
     """
-    if head[:4] not in _MAGIC:
+    if head[:4] not in (b"II*\0", b"II+\0"):
         raise Unusual("not a little-endian TIFF")
     wanted = HEAD_BYTES
-    while (table := _table(head)) is None or not table.whole:
-        if table is not None:
-            table.close()
-        if len(head) < wanted and _ends_early(head):
-            raise Unreadable("the file ends in its header")
-        if len(head) < wanted or wanted >= _LONGEST_HEAD_BYTES:
-            raise Unusual("no block table among its first bytes")
+    while True:
+        whole = len(head) < wanted
+        try:
+            with tifffile.TiffFile(_Known(head), size=_LARGEST_BYTES) as file:
+                page = file.pages.first
+                missing = [tag.name for tag in page.tags if tag.valueoffset + tag.valuebytecount > len(head)]
+                if _directory_end(page, head) > len(head):
+                    missing.append("directory")
+                if whole and any(name in _TABLES for name in missing):
+                    # GDAL would take them for blocks without pixels.
+                    raise Unreadable("the file ends in its header")
+                if not missing:
+                    return _ordinary(page, head)
+        except (Unusual, Unreadable):
+            raise
+        except Exception as error:  # whatever a parser makes of half a directory, or of nonsense
+            log.debug("%s", error)
+        if whole or wanted >= _LONGEST_HEAD_BYTES:
+            raise Unusual("its directory is not among its first bytes")
         wanted *= 4
         head += bytes(ranges.get(len(head), wanted))
-    return table
 
 
-def _ends_early(content: bytes) -> bool:
-    """True where a file ends before its block table does: GDAL takes what is missing for blocks without pixels."""
-    table = _table(content + b"\xff" * _LONGEST_HEAD_BYTES)
-    if table is None:
-        return False
-    with closing(table):
-        return table.whole
+def _directory_end(page: tifffile.TiffPage, head: bytes) -> int:
+    """The byte after a directory, whose last ones say where the next lies."""
+    tiff = page.parent.tiff
+    entries = int.from_bytes(head[page.offset : page.offset + tiff.tagnosize], "little")
+    return int(page.offset + tiff.tagnosize + entries * tiff.tagsize + tiff.offsetsize)
 
 
-def _table(head: bytes) -> Table | None:
-    try:
-        return Table(head)
-    except RasterioError:
-        return None
+def _ordinary(page: tifffile.TiffPage, head: bytes) -> Blocks:
+    """A directory's blocks.
+
+    Raises:
+        Unusual: GDAL had better read them.
+    """
+    dtype, separate = f"{_KINDS.get(page.sampleformat, 'V')}{page.bitspersample // 8}", page.planarconfig == 2
+    if page.compression not in _CODECS or page.fillorder != 1:
+        raise Unusual(f"{getattr(page.compression, 'name', page.compression)} blocks")
+    if dtype not in _DTYPES or page.bitspersample % 8:
+        raise Unusual(f"pixels of {page.bitspersample} bits")
+    if page.samplesperpixel > 1 and not separate:
+        raise Unusual("bands lie pixel by pixel")
+    if page.predictor not in (1, 2, 3) or (page.predictor == 3 and dtype[0] != "f"):
+        raise Unusual(f"predictor {page.predictor}")
+    raster = page.imagelength, page.imagewidth
+    shape = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, raster[0]), raster[1])
+    offsets, sizes = (
+        _numbers(page, tables) for tables in (("TileOffsets", "StripOffsets"), ("TileByteCounts", "StripByteCounts"))
+    )
+    if min(len(offsets), len(sizes)) < -(-raster[0] // shape[0]) * -(-raster[1] // shape[1]):
+        raise Unusual("a block table with too few entries")
+    return Blocks(head, shape, raster, np.dtype(f"<{dtype}"), _CODECS[page.compression], page.predictor, offsets, sizes)
+
+
+def _numbers(page: tifffile.TiffPage, names: tuple[str, str]) -> tuple[int, ...]:
+    """Values of a tag that goes by one of two names."""
+    value = next((page.tags[name].value for name in names if name in page.tags), ())
+    return (value,) if isinstance(value, int) else tuple(value)
 
 
 def _memory(name: str, size: int) -> NDArray[np.uint8]:

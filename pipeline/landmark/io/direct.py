@@ -5,11 +5,9 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from rasterio.enums import MaskFlags
-
-from landmark.io.blocks import Table, Undecodable
+from landmark.io.blocks import Blocks, Undecodable
 from landmark.io.budget import cores, processes
 from landmark.io.cutting import Chips, Strip, scatter
 from landmark.io.ranges import Buffer, Ranges, Unranged
@@ -19,9 +17,7 @@ from landmark.io.source import Forbidden, Unreadable
 _THREADS = 16
 # What one request may bring, and what may lie unused between two blocks of it.
 _RANGE_BYTES = 2**22
-_GAP_BYTES = 256
-# No file is larger, and no system counts much further.
-_LARGEST_BYTES = 2**62
+_GAP_BYTES = 16
 
 # Column of a block that gave no pixels, and why; None where GDAL may know better.
 Failed = tuple[int, str | None]
@@ -66,46 +62,32 @@ class Direct:
         trips: Every request that brought blocks, in the order they were cut.
     """
 
-    def __init__(self, ranges: Ranges, table: Table) -> None:
-        self.ranges, self._table = ranges, table
-        self._coding = table.coding()
+    def __init__(self, ranges: Ranges, blocks: Blocks) -> None:
+        self.ranges, self._blocks = ranges, blocks
         self.trips: list[Trip] = []
 
-    def close(self) -> None:
-        """Give the header back."""
-        self._table.close()
-
     @property
-    def dataset(self) -> Any:
-        """The header, as rasterio has it; it reads no pixels."""
-        return self._table.dataset
+    def head(self) -> bytes:
+        """The file's first bytes, with all that is said of its pixels."""
+        return self._blocks.head
 
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of a block."""
-        return self._coding.shape
+        return self._blocks.shape
 
-    @property
-    def masks_by_nodata(self) -> bool:
-        """True for whole numbers that are no data where they equal the header's, and nowhere else."""
-        (flags, *_), whole = self.dataset.mask_flag_enums, self._coding.dtype.kind in "ui"
-        return whole and (MaskFlags.all_valid in flags or MaskFlags.nodata in flags)
+    def masked(self) -> bool:
+        """True where more than a value without data may say which pixels count."""
+        return self._blocks.masked()
 
     def begin(self, strip: Strip, chips: Chips) -> Begun:
         """Ask for the blocks of a strip; what comes is cut into the chips as it comes."""
-        placed = [(column, self._place(strip.number, column)) for column in strip.pieces]
+        placed = [(column, self._blocks.place(strip.number, column)) for column in strip.pieces]
         places = [Place(column, *place) for column, place in placed if place is not None]
         runs = list(_runs(sorted(places, key=lambda place: place.offset)))
         requests = [threads().submit(self._brought, run, strip, chips) for run in runs]
         missing: list[Failed] = [(column, None) for column, place in placed if place is None]
         return Begun(sum(run[-1].end - run[0].offset for run in runs), requests, missing)
-
-    def _place(self, strip: int, column: int) -> tuple[int, int] | None:
-        """(offset, bytes) of a block, None where it has none, lies beyond any file or is larger than a block can be."""
-        place = self._table.place(strip, column)
-        if place is None or place[0] > _LARGEST_BYTES or place[1] > self._coding.most_bytes:
-            return None
-        return place
 
     def _brought(self, run: Sequence[Place], strip: Strip, chips: Chips, *, patient: bool = True) -> list[Failed]:
         """Fetch a run of blocks, and cut them; one that cannot be had together is fetched block by block.
@@ -134,7 +116,7 @@ class Direct:
     def _cut(self, content: Buffer, strip: Strip, column: int, chips: Chips) -> bool:
         """Decode a block and copy what chips take of it; False where its bytes are not what the header says."""
         try:
-            block = self._coding.decoded(content, strip.number)
+            block = self._blocks.decoded(content, strip.number)
         except Undecodable:
             return False
         scatter(block, strip.pieces[column], chips)

@@ -1,17 +1,32 @@
 """Blocks of a raster as GDAL reads them: whatever is out of the ordinary."""
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from landmark.io.cutting import Chips, Strip, scatter
 from landmark.io.source import Source, Unreadable
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def in_memory(head: bytes) -> Iterator[Any]:
+    """A dataset of a file's first bytes: its header, and no pixels."""
+    with MemoryFile(head) as memory:
+        with warnings.catch_warnings():
+            # Whoever asks for the header sees that it places the raster nowhere.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = memory.open(driver="GTiff")
+        with dataset:
+            yield dataset
 
 
 class Gdal:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from functools import cache, lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Buffer = Any  # whatever lends its bytes without a copy
 _CONNECT_S = 20
+# How obstore words it; it hands on no header, so the next answer must tell for how long.
+_BUSY = re.compile(r"status code: (429|503)")
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
 # Between one try and the next, unless the server says how long to wait.
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -117,6 +120,8 @@ class _Remote:
             log.debug("%s: %s", self._source.href, type(error).__name__)
             if not patient:
                 raise Unreadable("the archive does not answer") from None
+            if _BUSY.search(str(error)):
+                gate.shut(_PAUSES_S[0])
             return _patiently(gate, url, start, end)
 
 

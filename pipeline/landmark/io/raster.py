@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 from landmark.io.access import OPEN, Access
-from landmark.io.blocks import HEAD_BYTES, Unusual, read_table
+from landmark.io.blocks import HEAD_BYTES, Unusual, read_blocks
 from landmark.io.cutting import Chips, Corners, Strip, strips
 from landmark.io.direct import Begun, Direct, Trip, threads
-from landmark.io.gdal import Gdal
+from landmark.io.gdal import Gdal, in_memory
 from landmark.io.ranges import Buffer, Nowhere, Ranges, Unranged, ranges_of
 from landmark.io.source import GDAL, Source, Unreadable
 
@@ -92,7 +92,7 @@ def _direct(asked: Asked) -> Direct | str:
         Unreadable: missing or refused.
     """
     try:
-        return Direct(asked.ranges, read_table(bytes(asked.head.result()), asked.ranges))
+        return Direct(asked.ranges, read_blocks(bytes(asked.head.result()), asked.ranges))
     except (Unusual, Unranged) as why:
         return str(why)
 
@@ -108,17 +108,14 @@ class Raster:
         self._gdal = Gdal(source)
         self._direct = None if isinstance(direct, str) else direct
         self.route = f"gdal: {direct}" if isinstance(direct, str) else "direct"
+        self._held = ExitStack()
+        # What is said of the pixels; where blocks are read directly, GDAL has no file but its first bytes.
+        self._dataset = self._held.enter_context(in_memory(self._direct.head)) if self._direct else self._gdal.dataset
         self._header = _header(self._dataset)
 
     def close(self) -> None:
         """Give the header back."""
-        if self._direct:
-            self._direct.close()
-
-    @property
-    def _dataset(self) -> Any:
-        """What GDAL knows of the header."""
-        return self._direct.dataset if self._direct else self._gdal.dataset
+        self._held.close()
 
     @property
     def trips(self) -> Sequence[Trip]:
@@ -157,7 +154,7 @@ class Raster:
         Raises:
             Unreadable: a block cannot be read.
         """
-        if band > 1 or self._direct is None or not self._direct.masks_by_nodata:
+        if band > 1 or self._direct is None or self.header.dtype.startswith("float") or self._direct.masked():
             return self._gdal.window(row, col, height, width, band=band)
         (pixels,) = self._cutting([(row, col)], (height, width))
         if isinstance(pixels, Unread):
