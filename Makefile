@@ -33,7 +33,7 @@ test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 turns skips into failur
 bench: .venv/bench ## Measure reading against its peers, and a plan at the size of Europe; wants a quiet machine for half an hour
 	bench/install.sh
 	$(BIN)/python -m bench.reading $(ARGS)
-	$(BIN)/python -m bench.europe
+	$(if $(ARGS),,$(BIN)/python -m bench.europe)
 
 bench-defects: .venv/run ## Plant every known defect into the demo, one by one, and see which ones `landmark check` finds
 	$(BIN)/python -m bench.defects $(ARGS)

@@ -107,8 +107,8 @@ def _summary(found: Found) -> str:
     return (
         f"{len(met)} of {len(aimed)} targets reached, on {found['cores']} cores, by the median of {found['repeats']}"
         f" rounds. A scene of {width} x {height} px, 12 bands and their mask, {scene['s2_bytes_per_px']} B/px (radar"
-        f" {scene['s1_bytes_per_px']}), over HTTP on loopback; {found['cells_compared']} cells were compared, and all"
-        " tools handed out the same pixels."
+        f" {scene['s1_bytes_per_px']}), over HTTP on loopback; {found['cells_compared']} cells were compared between"
+        " tools, which handed out the same pixels."
     )
 
 
@@ -160,12 +160,12 @@ def _number(value: float) -> str:
 # -- the plot ----------------------------------------------------------------------------------------------------------
 
 _WIDTH, _LEFT, _BAR, _GAP = 760, 230, 13, 26
-_DECADES = (1, 4)  # cells/s, powers of ten between which bars lie; a tenth below the first is the axis
+_DECADES = 4  # powers of ten of cells/s, from the axis at 1
 _FILLS = {"floor": "#c9ced6", "ours": "#1b7837", "judged": "#7fbf7b"}
 
 
 def plot(found: Found) -> str:
-    """Bars of cells/s on a logarithmic axis, a group for each choice of cells; the light end is at 30 ms."""
+    """Bars of cells/s on a logarithmic axis, a group for each choice of cells; the red line is at 30 ms."""
     parts, y = [], 30.0
     for cells, title in CHOICES.items():
         parts.append(f'<text x="8" y="{y:.0f}" font-weight="bold">{title}</text>')
@@ -174,7 +174,7 @@ def plot(found: Found) -> str:
                 y += _BAR + 4
                 parts += _bars(found, tool, cells, y)
         y += _GAP
-    axis = [_tick(10**power, y - 10) for power in range(0, _DECADES[1] + 1)]
+    axis = [_tick(10**power, y - 10) for power in range(_DECADES + 1)]
     body = "\n".join([*axis, *parts])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y + 12:.0f}" font-family="sans-serif"'
@@ -202,4 +202,4 @@ def _tick(speed: int, bottom: float) -> str:
 
 
 def _x(speed: float) -> float:
-    return _LEFT + max(0.0, math.log10(speed)) / _DECADES[1] * (_WIDTH - _LEFT - 60)
+    return _LEFT + max(0.0, math.log10(speed)) / _DECADES * (_WIDTH - _LEFT - 60)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.scene import CELL_M, PATCH_PX, Reading, offsets, spans
+from bench.scene import PATCH_PX, Reading, offsets, spans
 from landmark.base.outcomes import Outcome
 from landmark.imagery import cut
 from landmark.io.raster import Unread, ask, opened
@@ -74,7 +74,7 @@ def odc_lazy(reading: Reading) -> Iterator[Arrays]:
     """odc.stac.load of Dask arrays in the files' blocks, slices of them, one compute."""
     with _dask(reading.cores):
         chunks = {"x": _BLOCK_PX, "y": _BLOCK_PX}
-        yield from _computed(_cells(reading, _odc(reading, reading.corners, chunks=chunks)))
+        yield from _computed(_cells(reading, _odc(reading, reading.corners, chunks=chunks), by_blocks=True))
 
 
 def stackstac_lazy(reading: Reading) -> Iterator[Arrays]:
@@ -82,24 +82,24 @@ def stackstac_lazy(reading: Reading) -> Iterator[Arrays]:
     import stackstac
 
     env = stackstac.DEFAULT_GDAL_ENV.updated(always=GDAL_ENV)
-    how = {"epsg": reading.acquisition.epsg, "bounds": spans(reading.corners), "chunksize": _BLOCK_PX, "gdal_env": env}
+    how = {"epsg": reading.acquisition.epsg, "chunksize": _BLOCK_PX, "gdal_env": env, "rescale": False}
     with _dask(reading.cores):
         loaded = {}
-        for factor, names in reading.factors.items():
-            for name in names:
-                fill = np.zeros((), dtype=_dtype(reading, name))[()]
-                stack = stackstac.stack(
-                    [reading.item.to_dict()],
-                    assets=[name],
-                    resolution=10 * factor,
-                    dtype=fill.dtype,
-                    fill_value=fill,
-                    rescale=False,
-                    xy_coords=False,
-                    **how,
-                )
-                loaded[name] = stack.data[0, 0]
-        yield from _computed(_cells(reading, loaded))
+        kinds = {(factor, _dtype(reading, name)) for factor, names in reading.factors.items() for name in names}
+        for factor, dtype in sorted(kinds):
+            names = [name for name in reading.factors[factor] if _dtype(reading, name) == dtype]
+            stack = stackstac.stack(
+                [reading.item.to_dict()],
+                assets=names,
+                bounds=_box(reading, reading.corners, factor, by_blocks=True),
+                resolution=10 * factor,
+                dtype=np.dtype(dtype),
+                fill_value=np.zeros((), dtype)[()],
+                xy_coords=False,
+                **how,
+            )
+            loaded |= {name: stack.data[0, place] for place, name in enumerate(names)}
+        yield from _computed(_cells(reading, loaded, by_blocks=True))
 
 
 def _dtype(reading: Reading, band: str) -> str:
@@ -118,24 +118,42 @@ def _odc(reading: Reading, corners: NDArray[np.int64], **how: Any) -> dict[str, 
     how["stac_cfg"] = {reading.item.collection_id: {"assets": assets}}
     found = {}
     for factor, names in reading.factors.items():
-        box = GeoBox.from_bbox(spans(corners), f"EPSG:{reading.acquisition.epsg}", resolution=10 * factor)
+        bounds = _box(reading, corners, factor, by_blocks="chunks" in how)
+        box = GeoBox.from_bbox(bounds, f"EPSG:{reading.acquisition.epsg}", resolution=10 * factor)
         resampling = "bilinear" if reading.sensor.warped else "nearest"
         loaded = odc.stac.load([reading.item], bands=names, geobox=box, resampling=resampling, **how)
         found |= {name: loaded[name].data[0] for name in names}
     return found
 
 
-def _cells(reading: Reading, loaded: dict[str, Any], corners: NDArray[np.int64] | None = None) -> Iterator[Any]:
+def _box(reading: Reading, corners: NDArray[np.int64], factor: int, *, by_blocks: bool) -> tuple[float, ...]:
+    """West, south, east, north of cells; `by_blocks` up to edges of the file's blocks, so that chunks are blocks."""
+    west, south, east, north = spans(corners)
+    if not by_blocks:
+        return west, south, east, north
+    (left, top), block_m = reading.acquisition.origin, _BLOCK_PX * 10 * factor
+    return (
+        left + (west - left) // block_m * block_m,
+        top - -(-(top - south) // block_m) * block_m,
+        left - -(east - left) // block_m * block_m,
+        top - (top - north) // block_m * block_m,
+    )
+
+
+def _cells(
+    reading: Reading, loaded: dict[str, Any], corners: NDArray[np.int64] | None = None, *, by_blocks: bool = False
+) -> Iterator[Any]:
     """Each cell's slices."""
     corners = reading.corners if corners is None else corners
-    west, _, _, north = spans(corners)
-    sizes = {name: PATCH_PX // factor for factor, names in reading.factors.items() for name in names}
-    places = {size: offsets(corners, (west, north), CELL_M / size) for size in set(sizes.values())}
+    places = {}
+    for factor in reading.factors:
+        west, _, _, north = _box(reading, corners, factor, by_blocks=by_blocks)
+        places[factor] = offsets(corners, (west, north), 10 * factor)
     for number in range(len(corners)):
         cell = {}
-        for name, size in sizes.items():
-            row, column = places[size][number]
-            cell[name] = loaded[name][row : row + size, column : column + size]
+        for factor, names in reading.factors.items():
+            (row, column), size = places[factor][number], PATCH_PX // factor
+            cell |= {name: loaded[name][row : row + size, column : column + size] for name in names}
         yield cell
 
 

@@ -100,9 +100,10 @@ def _worker(again: _Again) -> dict[str, float]:
 def _parts(again: _Again) -> dict[str, float]:
     sensor, patch_px = again.setting.sensors[_SENSOR], again.setting.recipe.patch_px
     rows = [row for path in sorted(again.corpus.glob("shards/*/*")) for row in pq.read_table(path).to_pylist()]
+    cover = _cover(again.planned, again.setting)
     parts: dict[str, Callable[[], Any]] = {
         "read": lambda: sum(1 for _ in cut(again.unit.cut)),
-        "cover": lambda: _cover(again.planned, again.setting),
+        "cover": cover,
         "text": lambda: _text(again.unit),
         "staging": lambda: pack.write_staging(again.unit.target, rows, staging_schema(sensor, patch_px)),
         "pack": lambda: _pack(again, {_SENSOR: shard_schema(sensor, patch_px)}),
@@ -116,8 +117,8 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return work(), time.perf_counter() - start
 
 
-def _cover(planned: Planned, setting: Setting) -> None:
-    """The cover of the planned cells, as planning measures it."""
+def _cover(planned: Planned, setting: Setting) -> Callable[[], Any]:
+    """Measures the cover of the planned cells as planning does, once the maps are found."""
     recipe, crosswalks = setting.recipe, setting.meaning.crosswalks
     sources = tuple(cover.Source.of(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
     found = search(
@@ -126,8 +127,8 @@ def _cover(planned: Planned, setting: Setting) -> None:
     periods = tuple(cover.Period(name, *recipe.time.span(name)) for name in set(planned.plan["period"].to_pylist()))
     size = {"cell_m": recipe.cell_m, "patch_px": recipe.patch_px}
     cells = planned.plan.select(CELLS.names)
-    batches = cover.cover_units(cells, found.labels, sources=sources, periods=periods, **size)
-    cover.gathered(sources, [cover.measure(batch) for batch in batches])
+    batches = list(cover.cover_units(cells, found.labels, sources=sources, periods=periods, **size))
+    return lambda: cover.gathered(sources, [cover.measure(batch) for batch in batches])
 
 
 def _text(unit: Unit) -> None:

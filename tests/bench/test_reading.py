@@ -12,6 +12,7 @@ from bench.reading import _same_pixels, jobs
 from bench.scene import PATCH_PX, Scene, offsets
 from bench.server import Server
 from bench.tools import TOOLS, ours
+from bench.whole import whole
 from rasterio.windows import Window
 
 
@@ -48,13 +49,13 @@ def test_the_floor_fetches_the_touched_blocks_once_and_nothing_else(scene: Path,
 
 
 def test_a_measurement_counts_what_its_process_asked_for(scene: Path, server: Server) -> None:
-    whole = {tool: measured(Job(tool, "s2", "whole"), scene, server, 1) for tool in ("floor", "ours")}
-    assert whole["floor"].digests == whole["ours"].digests != {}
-    assert whole["floor"].bytes == whole["floor"].block_bytes == whole["ours"].block_bytes
+    found = {tool: measured(Job(tool, "s2", "whole"), scene, server, 1) for tool in ("floor", "ours")}
+    assert found["floor"].digests == found["ours"].digests != {}
+    assert found["floor"].bytes == found["floor"].block_bytes == found["ours"].block_bytes
     # Beside its blocks landmark fetches the heads of thirteen files.
-    assert 0 < whole["ours"].bytes - whole["ours"].block_bytes <= 13 * 2**15
-    assert whole["floor"].seconds == pytest.approx(sum(whole["floor"].parts.values()))
-    assert all(one.cells == 36 and one.peak_mb > 50 for one in whole.values())
+    assert 0 < found["ours"].bytes - found["ours"].block_bytes <= 13 * 2**15
+    assert found["floor"].seconds == pytest.approx(sum(found["floor"].parts.values()))
+    assert all(one.cells == 36 and one.peak_mb > 50 for one in found.values())
 
 
 def test_what_fails_is_told(scene: Path, server: Server) -> None:
@@ -77,7 +78,21 @@ def test_tools_that_disagree_end_the_bench() -> None:
     with pytest.raises(AssertionError, match="1200_0"):
         _same_pixels({same: [one], other: [replace(one, digests={"1200_0": 3})]})
     # Two images of a cell are not the same.
-    assert _same_pixels({same: [one], Job("ours", "s1", "whole"): [replace(one, digests={"0_0": 9})]}) == 3
+    assert _same_pixels({same: [one], Job("floor", "s1", "whole"): [replace(one, digests={"0_0": 9})]}) == 0
+
+
+@pytest.mark.parametrize("tool", sorted(TOOLS.keys() - {"ours", "judged"}))
+@pytest.mark.parametrize("image", ["s2", "s1"])
+def test_the_peers_read_the_same_pixels(tool: str, image: str, scene: Path, server: Server) -> None:
+    ours, theirs = (measured(Job(name, image, "whole"), scene, server, 2).digests for name in ("ours", tool))
+    assert ours == theirs != {}
+
+
+def test_a_scene_is_built_and_its_parts_are_done_again(scene: Path, server: Server) -> None:
+    found = whole(scene, server)
+    assert found.samples == 36 and found.worker_mb > 50
+    assert found.parts_s.keys() == {"read", "cover", "text", "staging", "pack", "disk"}
+    assert 0 < min(found.parts_s.values()) < found.build_s
 
 
 def test_every_job_has_a_tool_and_a_name_of_its_own() -> None:
