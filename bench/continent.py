@@ -91,6 +91,11 @@ class Scene:
     cloud_pct: float
 
 
+def item_of(said: dict[str, Any]) -> pystac.Item:
+    """A document as pystac has it."""
+    return pystac.Item.from_dict(said, preserve_dict=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Continent(Document):
     """The archive: scenes by collection, and the frames of the label maps."""
@@ -100,14 +105,18 @@ class Continent(Document):
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
         """Items that meet the region."""
+        yield from map(item_of, self.answers(query))
+
+    def answers(self, query: Query) -> Iterator[dict[str, Any]]:
+        """The same as an archive's documents say it."""
         for collection in sorted(query.collections):
             write = _optical if collection == "sentinel-2-l2a" else _radar
             for scene in self.scenes.get(collection, ()):
                 if query.region is None or scene.raster.footprint.intersects(query.region):
-                    yield pystac.Item.from_dict(write(scene), preserve_dict=False)
+                    yield write(scene)
             for frame in self.frames.get(collection, ()):
                 if query.region is None or frame.intersects(query.region):
-                    yield pystac.Item.from_dict(_map(collection, frame), preserve_dict=False)
+                    yield _map(collection, frame)
 
     def holds(self, collection: str) -> bool:
         """Whether there is any."""

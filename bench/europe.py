@@ -24,7 +24,7 @@ import pyarrow as pa
 import pystac
 import shapely
 
-from bench.continent import Continent, continent, part_of
+from bench.continent import Continent, continent, item_of, part_of
 from landmark import cells, cover, draw, imagery, lockfile, planning
 from landmark.base.hashing import rank
 from landmark.base.meaning import Meaning
@@ -168,13 +168,13 @@ def _clear(unit: ClearUnit) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class _Timed(Continent):
-    """The archive, whose making of items is simulation and no part of the plan."""
+    """The archive, whose making of documents is simulation and no part of the plan."""
 
     clock: Clock
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
-        for some in _batches(Continent.items(self, query), self.clock):
-            yield from some
+        for some in _batches(self.answers(query), self.clock):
+            yield from map(item_of, some)
 
 
 def measured(share: float, out: Path) -> dict[str, Any]:
