@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -88,14 +88,28 @@ def pixel_fields(schema: pa.Schema) -> list[pa.Field]:
     return [field for field in schema if field.metadata and b"shape" in field.metadata]
 
 
+class Group(NamedTuple):
+    """What a column of pixels holds: bands as (band, y, x), each pixel `factor` of the finest along its edge."""
+
+    bands: list[str]
+    shape: tuple[int, int, int]
+    dtype: str
+    factor: int
+
+
+def group_of(field: pa.Field) -> Group:
+    """What the metadata of a column of pixels say."""
+    said = {key.decode(): value.decode() for key, value in field.metadata.items()}
+    return Group(json.loads(said["bands"]), tuple(json.loads(said["shape"])), said["dtype"], int(said["factor"]))
+
+
 def decode(row: Mapping[str, Any], fields: Sequence[pa.Field]) -> NDArray[Any]:
     """All bands of a sample, (band, y, x), as stored, coarse ones repeated to the finest pixel, in readers' order."""
     bands: dict[str, NDArray[Any]] = {}
     for field in fields:
-        said = {key.decode(): value.decode() for key, value in field.metadata.items()}
-        group = np.frombuffer(row[field.name], dtype=said["dtype"]).reshape(json.loads(said["shape"]))
-        factor = int(said["factor"])
-        bands |= zip(json.loads(said["bands"]), group.repeat(factor, axis=1).repeat(factor, axis=2), strict=True)
+        names, shape, dtype, factor = group_of(field)
+        group = np.frombuffer(row[field.name], dtype).reshape(shape)
+        bands |= zip(names, group.repeat(factor, axis=1).repeat(factor, axis=2), strict=True)
     return np.stack([bands[name] for name in band_order(fields)])
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from landmark.base.hashing import file_sha256
 from landmark.base.manifest import Shard
-from landmark.base.pixels import band_order, decode, nodata_of, pixel_fields
+from landmark.base.pixels import band_order, group_of, nodata_of, pixel_fields
 from landmark.base.schemas import INDEX
 from landmark.io.store import appearing, sweep, write_bytes
 from landmark.pack.staging import Status, open_staging
@@ -158,14 +158,28 @@ def read_packed(folder: Path, task: ShardTask) -> tuple[Shard, Moments] | None:
 
 
 def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
-    tables = {path: open_staging(path).drop_columns("outcome") for path, _ in task.rows}
+    staged = {path: _Rows(open_staging(path)) for path in dict.fromkeys(path for path, _ in task.rows)}
     for start in range(0, len(task.rows), _GROUP_ROWS):
         stop = start + _GROUP_ROWS
-        group = pa.concat_tables(tables[path].slice(row, 1) for path, row in task.rows[start:stop]).combine_chunks()
+        group = pa.Table.from_batches(staged[path].row(number) for path, number in task.rows[start:stop])
+        group = group.combine_chunks()
         for name, values in (("pair", task.pairs), ("pair_gap_s", task.gaps_s)):
             place = group.schema.get_field_index(name)
             group = group.set_column(place, name, pa.array(values[start:stop], group.schema.field(name).type))
         yield pa.table(group.columns, schema=task.schema)
+
+
+class _Rows:
+    """The rows of a staging file, one by one, of its batches: slicing a whole table costs as much as it has of them."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._batches = table.drop_columns("outcome").to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+
+    def row(self, number: int) -> pa.RecordBatch:
+        """One of them."""
+        place = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self._batches[place].slice(number - int(self._starts[place]), 1)
 
 
 def canonical(row: Mapping[str, Any]) -> bytes:
@@ -178,15 +192,20 @@ class _Moments:
     """Adds up the pixels of a shard."""
 
     def __init__(self, fields: list[pa.Field]) -> None:
-        self._fields, self._names = fields, band_order(fields)
+        self._names, self._nodata = band_order(fields), nodata_of(fields)
+        groups = [(field.name, group_of(field)) for field in fields]
+        self._groups = [(name, group, [self._names.index(band) for band in group.bands]) for name, group in groups]
         self._sums = np.zeros((len(self._names), 3), dtype=np.int64)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count a sample in."""
-        stored = decode(row, self._fields).astype(np.int64)
-        valid = stored != nodata_of(self._fields)
-        stored[~valid] = 0
-        self._sums += np.stack([valid.sum(axis=(1, 2)), stored.sum(axis=(1, 2)), (stored**2).sum(axis=(1, 2))], axis=1)
+        for name, group, places in self._groups:
+            stored = np.frombuffer(row[name], group.dtype).reshape(len(places), -1)
+            valid = stored != self._nodata
+            # Whole numbers below 2^53, which doubles hold.
+            numbers = np.where(valid, stored, 0).astype(np.float64)
+            sums = np.stack([valid.sum(axis=1), numbers.sum(axis=1), np.einsum("ij,ij->i", numbers, numbers)], axis=1)
+            self._sums[places] += group.factor**2 * sums.astype(np.int64)
 
     @property
     def total(self) -> Moments:
