@@ -158,7 +158,7 @@ def read_packed(folder: Path, task: ShardTask) -> tuple[Shard, Moments] | None:
 
 
 def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
-    tables = {path: open_staging(path).drop_columns("outcome") for path, _ in task.rows}
+    tables = {path: open_staging(path).drop_columns("outcome") for path in {path for path, _ in task.rows}}
     for start in range(0, len(task.rows), _GROUP_ROWS):
         stop = start + _GROUP_ROWS
         group = pa.concat_tables(tables[path].slice(row, 1) for path, row in task.rows[start:stop]).combine_chunks()
