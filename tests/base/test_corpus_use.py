@@ -19,7 +19,7 @@ from landmark.run import Where
 Write = Callable[..., Path]
 
 # Reads with as many open files as the interpreter and its libraries need, and a few more.
-OPEN_FILES = 16
+OPEN_FILES = 15
 FRUGAL = """
 import resource, sys
 import landmark, numpy, pyarrow.parquet
