@@ -6,6 +6,7 @@ nothing.
 
 import argparse
 import json
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="rounds; the median counts")
     parser.add_argument("--quick", action="store_true", help="one round, and nothing is written")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # the server and half a corpus go, too
     found = bench(world.full_size().parent, 1 if asked.quick else asked.repeats)
     if not asked.quick:
         write_bytes(RESULT, f"{json.dumps(found, indent=1)}\n".encode())
