@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -93,8 +94,14 @@ class _Again:
 
 
 def _worker(again: _Again) -> dict[str, float]:
-    carry_out(again.unit)
-    return {"peak_mb": peak_mb()}
+    """A process that is handed the unit and knows nothing else, as Dask's are."""
+    with get_context("spawn").Pool(1) as worker:
+        return {"peak_mb": worker.apply(_streamed, (again.unit,))}
+
+
+def _streamed(unit: Unit) -> float:
+    carry_out(unit)
+    return peak_mb()
 
 
 def _parts(again: _Again) -> dict[str, float]:
