@@ -17,9 +17,10 @@ from bench.table import markdown
 from bench.trial import Result, Trial, tried
 from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
+from landmark.io.budget import cores
 from landmark.io.store import write_bytes
 from landmark.quality import Report, check, load_rules
-from landmark.run import Lost, Where, cores, running
+from landmark.run import Lost, Where, running
 
 RESULT = Path(__file__).with_name("defects.json")
 _REAL = Path(__file__).parents[2] / "shared" / "real"
