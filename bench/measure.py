@@ -5,14 +5,16 @@ threads started, and nothing of what is measured is in any cache but the server'
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.floor import block_bytes, floor, layers
@@ -71,18 +73,18 @@ def measured(job: Job, folder: Path, server: Server, cores: int) -> Taken:
     return Taken(**in_process("bench.measure", asked))
 
 
-def in_process(module: str, asked: dict[str, Any]) -> dict[str, Any]:
+def in_process(module: str, asked: dict[str, Any], environment: Mapping[str, object] = MappingProxyType({})) -> Any:
     """What a module prints when it is run with some JSON, as JSON.
 
     Raises:
         RuntimeError: it failed; what it said is on the terminal.
     """
     command = [sys.executable, "-m", module, json.dumps(asked)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    said = {name: str(value) for name, value in environment.items()}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env={**os.environ, **said})
     if done.returncode:
         raise RuntimeError(f"{module} failed with exit code {done.returncode}: {command[-1]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from landmark.build import Request, build
 from landmark.catalog import search
 from landmark.imagery import cut
 from landmark.lockfile import Planned, read_plan
-from landmark.run import Where
+from landmark.run import WORKER_ENVIRONMENT, Where
 from landmark.setting import Setting, prepare
 from landmark.unit import Unit, carry_out, units
 from landmark.wording import Image, words
@@ -53,7 +53,8 @@ def whole(folder: Path, server: Server) -> Whole:
     """Build, do the parts, and stream, each in a process of its own."""
     with TemporaryDirectory(prefix="landmark-whole-") as scratch:
         asked = {"folder": str(folder), "port": server.port, "corpus": f"{scratch}/corpus"}
-        built, parts, worker = (in_process("bench.whole", {**asked, "do": do}) for do in ("build", "parts", "worker"))
+        built, parts = (in_process("bench.whole", {**asked, "do": do}) for do in ("build", "parts"))
+        worker = in_process("bench.whole", {**asked, "do": "worker"}, WORKER_ENVIRONMENT)
     return Whole(built["samples"], built["seconds"], parts, worker["peak_mb"])
 
 

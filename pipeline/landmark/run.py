@@ -21,7 +21,13 @@ _AHEAD = 3
 # Dask gives up a worker whose replacement takes 15 s to start, as on a busy machine; with none left, all would wait.
 _REPLACED_S = 600
 # Dask has workers hand freed memory back at once, and each next raster faults its pages in again: keep it instead.
-_MALLOC = {"MALLOC_TRIM_THRESHOLD_": 2**29, "MALLOC_MMAP_THRESHOLD_": 2**28}
+# Arrow's own allocator and an arena for every thread would each keep what the others could use.
+WORKER_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": 2**29,
+    "MALLOC_MMAP_THRESHOLD_": 2**28,
+    "MALLOC_ARENA_MAX": 2,
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def _local_cluster(workers: int) -> Iterator[Any]:
     import dask
     from distributed import LocalCluster
 
-    settings = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in _MALLOC.items()}
+    settings = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in WORKER_ENVIRONMENT.items()}
     with dask.config.set({**settings, "distributed.deploy.lost-worker-timeout": _REPLACED_S}):
         with _deaf_children():
             cluster = LocalCluster(

@@ -24,7 +24,7 @@ from landmark.io.source import GDAL, Source, Unreadable
 log = logging.getLogger(__name__)
 
 # Two strips are on their way, and more of them while they bring less than this and their chips hold less than that.
-_AHEAD_BYTES = 2**21
+_AHEAD_BYTES = 2**25
 _HELD_BYTES = 2**24
 
 

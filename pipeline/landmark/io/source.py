@@ -28,7 +28,7 @@ _REFUSED = re.compile(r"HTTP response code: (401|403|409)")
 # One folder listing or side-car probe per band would be a request each; retries cover what passes by itself.
 GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_CACHEMAX": 64,
+    "GDAL_CACHEMAX": 64 * 2**20,
     "GDAL_HTTP_MAX_RETRY": 4,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "VSI_CACHE": True,
