@@ -18,6 +18,7 @@ R = TypeVar("R")
 
 _CONNECT_S = 10
 _AHEAD = 3
+_GONE = "the Dask scheduler went away; run the same command again to resume"
 # Dask gives up a worker whose replacement takes 15 s to start, as on a busy machine; with none left, all would wait.
 _REPLACED_S = 600
 # Dask has workers hand freed memory back at once, and each next raster faults its pages in again: keep it instead.
@@ -149,7 +150,19 @@ def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[t
     try:
         yield from _in_flight(client, fn, units)
     except (CommClosedError, CancelledError) as error:
-        raise SchedulerLost("the Dask scheduler went away; run the same command again to resume") from error
+        raise SchedulerLost(_GONE) from error
+
+
+def _threads(client: Any) -> dict[str, int]:
+    """Threads per address of a worker.
+
+    Raises:
+        SchedulerLost: it went away in mid-run; a client that lost its line to it tries a new one first.
+    """
+    try:
+        return client.nthreads()
+    except OSError as error:
+        raise SchedulerLost(_GONE) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +176,7 @@ class _Sharing:
     @classmethod
     def among(cls, client: Any, fn: Callable[[Any], Any]) -> "_Sharing":
         """Shared with the workers there are now: more may come, and some may go."""
-        addresses = list(client.nthreads())
+        addresses = list(_threads(client))
         return cls(fn, len(addresses), len({address.rsplit(":", 1)[0] for address in addresses}))
 
     def __call__(self, unit: Any) -> Any:
@@ -184,7 +197,7 @@ def _in_flight(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterato
             unit_of[future.key] = unit
             ended.add(future)
 
-    for _ in range(_AHEAD * max(1, sum(client.nthreads().values()))):
+    for _ in range(_AHEAD * max(1, sum(_threads(client).values()))):
         submit()
     for future in ended:
         submit()

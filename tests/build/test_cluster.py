@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from landmark.base.errors import SchedulerUnreachable
+from landmark.base.errors import SchedulerLost, SchedulerUnreachable
 from landmark.base.recipe import load_recipe
 from landmark.build import Request, build
 from landmark.run import Where
+from landmark.run import running as spread
 from tests.build.test_build import files
 
 Write = Callable[..., Path]
@@ -101,6 +102,15 @@ def test_a_scheduler_without_workers_is_told_in_time(
         assert time.monotonic() - start < 5
     assert refusal.value.exit_code == 2
     assert not (tmp_path / "corpus").exists()
+
+
+def test_a_scheduler_lost_before_it_is_asked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landmark.run._CONNECT_S", 1)
+    with scheduled(tmp_path) as (address, scheduler), spread(Where(scheduler=address)) as map_units:
+        os.killpg(scheduler.pid, signal.SIGKILL)
+        scheduler.wait()
+        with pytest.raises(SchedulerLost, match="scheduler went away"):
+            list(map_units(abs, [1]))
 
 
 def test_a_worker_elsewhere_writes_where_the_client_says(recipe: Write, tmp_path: Path) -> None:
