@@ -1,4 +1,4 @@
-"""How fast this machine reads a provider's images: by ranges, by GDAL, and what neither can beat."""
+"""How fast this machine reads a provider's images: by ranges, by GDAL, and what they wait for."""
 
 import time
 from collections import Counter
@@ -52,11 +52,6 @@ class Speed:
     fetch_seconds: float
     decode_seconds: float
     unread: int
-
-    @property
-    def floor_seconds(self) -> float:
-        """What reading cannot beat here: fetching and decoding overlap, so the longer of the two."""
-        return max(self.fetch_seconds, self.decode_seconds)
 
 
 def speeds(setting: Setting, patches: int) -> Iterator[Speed]:
