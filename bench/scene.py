@@ -25,6 +25,7 @@ CONTIGUOUS = (16, 32)  # rows and columns of cells
 RANDOM = 512
 NEIGHBOUR = 32632
 WARM_UP = 4
+_ARCHIVE = Path(__file__).with_name("archive.yaml")
 
 Corners = NDArray[np.int64]  # (cell, 2): left and top in metres
 
@@ -35,6 +36,7 @@ def recipe(folder: Path, sensors: Sequence[str] = ("s1", "s2")) -> Recipe:
     return Recipe.model_validate(
         {
             "name": "scene",
+            "provider": str(_ARCHIVE),
             "region": {"bbox": [10.5, 44, 14, 47]},
             "time": {"start": "2022-01-01", "end": "2022-12-31", "period": "year"},
             "sensors": sensors,

@@ -58,6 +58,11 @@ def test_a_measurement_counts_what_its_process_asked_for(scene: Path, server: Se
     assert all(one.cells == 36 and one.peak_mb > 50 for one in found.values())
 
 
+def test_no_rate_holds_the_bench_back(scene: Path, server: Server) -> None:
+    reading = Scene(scene).reading("s2", "whole", root=server.at(0), cores=2)
+    assert reading.setting.access.budget.per_second is None
+
+
 def test_what_fails_is_told(scene: Path, server: Server) -> None:
     with pytest.raises(RuntimeError, match=r"bench\.measure failed"):
         in_process(
