@@ -160,7 +160,7 @@ def _threads(client: Any) -> dict[str, int]:
         SchedulerLost: it went away in mid-run; a client that lost its line to it tries a new one first.
     """
     try:
-        return client.nthreads()
+        return dict(client.nthreads())
     except OSError as error:
         raise SchedulerLost(_GONE) from error
 

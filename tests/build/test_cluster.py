@@ -59,7 +59,9 @@ def running(command: list[str], folder: Path) -> Iterator[Process]:
 
 @contextmanager
 def scheduled(folder: Path) -> Iterator[tuple[str, Process]]:
-    """A scheduler with one worker, both at home in `folder`: its address and process."""
+    """A scheduler with one worker, both at home in `folder` and ready: its address and process."""
+    from distributed import Client
+
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -67,6 +69,8 @@ def scheduled(folder: Path) -> Iterator[tuple[str, Process]]:
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nworkers", "1", "--nthreads", "1"]
     with running([*scheduler, *plain], folder) as process, running([*worker, *plain], folder):
+        with Client(address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=60)
         yield address, process
 
 
@@ -105,7 +109,7 @@ def test_a_scheduler_without_workers_is_told_in_time(
 
 
 def test_a_scheduler_lost_before_it_is_asked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landmark.run._CONNECT_S", 1)
+    monkeypatch.setattr("landmark.run._CONNECT_S", 3)
     with scheduled(tmp_path) as (address, scheduler), spread(Where(scheduler=address)) as map_units:
         os.killpg(scheduler.pid, signal.SIGKILL)
         scheduler.wait()

@@ -62,6 +62,7 @@ class _Folder:
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:
+        """A request, until its answer is ready to go: once that is out, the next one may already be here."""
         with self.lock:
             self.flying += 1
             self.most = max(self.most, self.flying)
@@ -100,7 +101,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = self.folder.answer(self.command, self.path, self.headers.get("Range"))
             if answer.silent:
                 time.sleep(SILENCE_S)
-            self._send(answer)
+        self._send(answer)
 
     do_HEAD = do_GET
 
