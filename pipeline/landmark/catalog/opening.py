@@ -8,7 +8,6 @@ from urllib.parse import urlparse
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from stac_geoparquet.arrow import stac_table_to_items
 
 from landmark.base.errors import InputError
 from landmark.catalog.api import Api
@@ -88,6 +87,8 @@ def _is_a_page(content: dict[str, Any]) -> bool:
 
 def _table(href: str, data: bytes) -> dict[str, Any]:
     """The rows of STAC-GeoParquet as an ItemCollection."""
+    from stac_geoparquet.arrow import stac_table_to_items
+
     try:
         items = stac_table_to_items(pq.read_table(io.BytesIO(data)))
         # Columns of times come as times, where STAC has text.

@@ -5,7 +5,6 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from landmark.base.projection import LONLAT, transformer
 
@@ -24,6 +23,8 @@ def gaps_below(
     Within a zone the gap is measured on its grid; across zones it is the distance of the centres less a cell's
     diagonal, which is never more than the true gap.
     """
+    from scipy.spatial import KDTree
+
     points = np.stack(
         transformer(LONLAT, _GEOCENTRIC).transform(
             cells["lon"].to_numpy(), cells["lat"].to_numpy(), np.zeros(cells.num_rows)

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
@@ -56,6 +54,9 @@ def layer_names(path: Path, label: str, *, shaped: bool = False) -> list[str]:
     Raises:
         InputError: it is no file of vectors.
     """
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
+
     try:
         return [str(name) for name, shape in pyogrio.list_layers(path) if shape or not shaped]
     except (DataSourceError, DataLayerError, OSError) as error:
@@ -68,6 +69,9 @@ def read_features(path: Path, layer: str, label: str) -> Features:
     Raises:
         InputError: unreadable, or shapes without a coordinate reference system.
     """
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # GDAL on odd rings, which are repaired and counted here

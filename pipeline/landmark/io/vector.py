@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyogrio
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import ProjError
 
@@ -46,11 +43,12 @@ def layers(path: Path) -> list[Layer]:
     Raises:
         NotPolygons: missing, or no file of vectors.
     """
-    with _opening():
+    with _opening() as pyogrio:
         if path.suffix.lower() in _ARROW:
             return [_arrow_layer(path)] if pq.read_metadata(path).num_rows else []
-        named = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
-        return [layer for name in named if (layer := _layer(path, name)) is not None]
+        named = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        said = {name: pyogrio.read_info(path, layer=name, force_total_bounds=True) for name in named}
+        return [layer for name in named if (layer := _layer(name, said[name])) is not None]
 
 
 def crs_of(path: Path, layer: str) -> CRS:
@@ -59,7 +57,7 @@ def crs_of(path: Path, layer: str) -> CRS:
     Raises:
         NotPolygons: the layer is gone, or has none.
     """
-    with _opening():
+    with _opening() as pyogrio:
         said = (
             _geo(path).get("crs", _LONLAT)
             if path.suffix.lower() in _ARROW
@@ -78,8 +76,10 @@ def polygons(path: Path, layer: str, field: str, box: Box) -> tuple[NDArray[Any]
     Raises:
         NotPolygons: the layer or its field is gone or unreadable.
     """
-    with _opening():
+    with _opening() as pyogrio:
         if path.suffix.lower() in _ARROW:
+            import geopandas
+
             column = _geo(path)
             columns, boxed = [field, column["name"]], box if "covering" in column else None
             frame = geopandas.read_parquet(path, columns=columns, bbox=boxed)
@@ -91,22 +91,31 @@ def polygons(path: Path, layer: str, field: str, box: Box) -> tuple[NDArray[Any]
 
 
 @contextmanager
-def _opening() -> Iterator[None]:
+def _opening() -> Iterator[Any]:
+    """Pyogrio, whose failures are refusals; it brings pandas, so it is imported when it is needed.
+
+    Raises:
+        NotPolygons: the file cannot be opened, or does not hold what is asked of it.
+    """
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
+
     try:
-        yield
+        yield pyogrio
     except (OSError, ValueError, KeyError, pa.ArrowException, DataSourceError, DataLayerError, ProjError) as error:
         raise NotPolygons(str(error)) from error
 
 
-def _layer(path: Path, name: str) -> Layer | None:
-    said = pyogrio.read_info(path, layer=name, force_total_bounds=True)
+def _layer(name: str, said: dict[str, Any]) -> Layer | None:
     if said["total_bounds"] is None or not np.isfinite(said["total_bounds"]).all():
         return None
     crs = CRS.from_user_input(said["crs"]) if said["crs"] else None
-    return Layer(str(name), tuple(map(str, said["fields"])), crs, tuple(said["total_bounds"]))
+    return Layer(name, tuple(map(str, said["fields"])), crs, tuple(said["total_bounds"]))
 
 
 def _arrow_layer(path: Path) -> Layer:
+    import geopandas
+
     column = _geo(path)
     crs = column.get("crs", _LONLAT)
     bounds = column.get("bbox") or geopandas.read_parquet(path, columns=[column["name"]]).total_bounds
