@@ -36,7 +36,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def world(shared: Path) -> Path:
     """The folder of a small world (tiles of 366 px, blocks of 128), made once for all test processes."""
-    return _once(shared / "world", partial(planet.make, tile_px=366, block_px=128))
+    return _once(shared / "world", partial(planet.make, tile_px=366, block_px=128, workers=2))
 
 
 @pytest.fixture(scope="session")

@@ -96,8 +96,8 @@ def test_corine_is_the_ground_as_far_as_100_m_and_25_ha_go(
     rows, columns = np.nonzero(codes != -128)
     pick = np.random.default_rng(5).choice(len(rows), 200, replace=False)
     commonest = middle = 0
-    for row, column in zip(rows[pick], columns[pick], strict=True):
-        ground = corine_codes_of_ground(europe[0], *corine.xy(row, column))
+    grounds = corine_codes_of_ground(europe[0], *corine.xy(rows[pick], columns[pick]))
+    for row, column, ground in zip(rows[pick], columns[pick], grounds, strict=True):
         found, counts = np.unique(ground, return_counts=True)
         commonest += found[counts.argmax()] == legend[fine[row, column] - 1]
         middle += ground[5, 5] == legend[codes[row, column] - 1]
@@ -105,11 +105,13 @@ def test_corine_is_the_ground_as_far_as_100_m_and_25_ha_go(
     assert middle >= 110  # most of the rest is fields, woods and towns under 25 ha
 
 
-def corine_codes_of_ground(zone: scenes.Zone, x: float, y: float) -> NDArray[np.int64]:
-    """Return the codes of 10 x 10 points, 10 m apart, about the middle of a CORINE pixel."""
+def corine_codes_of_ground(zone: scenes.Zone, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the codes of 10 x 10 points, 10 m apart, about the middles of CORINE pixels: (pixel, y, x)."""
     off_m = 10 * np.arange(10) - 45.0
-    at = to_plane(zone.lon, zone.lat, 3035).transform(*np.meshgrid(x + off_m, y - off_m))
-    return np.array([kind["clc"] for kind in signatures()["kinds"].values()])[PLACES[zone.place](at, 0).most]
+    east, north = np.broadcast_arrays(x[:, None, None] + off_m, (y[:, None] - off_m)[..., None])
+    at = to_plane(zone.lon, zone.lat, 3035).transform(east.reshape(-1, 10), north.reshape(-1, 10))
+    codes = np.array([kind["clc"] for kind in signatures()["kinds"].values()])
+    return codes[PLACES[zone.place](at, 0).most].reshape(east.shape)
 
 
 def test_dynamic_world_comes_as_earth_engine_exports_it(world: Path) -> None:

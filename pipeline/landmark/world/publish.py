@@ -274,7 +274,7 @@ def units(parameters: dict[str, int]) -> list[tuple[str, ...]]:
     radar = [("s1", str(zone.epsg)) for zone in every]
     cover = [("wc", place) for place in dict.fromkeys(zone.place for zone in every)]
     optical = [("s2", str(zone.epsg), tile) for zone in every for tile in zone.corners]
-    return [*radar, *cover, ("clc", "europe"), *optical, ("events",)]
+    return [*radar, ("events",), *cover, *optical, ("clc", "europe")]
 
 
 def write_unit(work: tuple[str, ...], *, out: Path, parameters: dict[str, int]) -> None:
