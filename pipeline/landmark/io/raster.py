@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 # Two strips are on their way, and more of them while they bring less than this and their chips hold less than that.
 _AHEAD_BYTES = 2**25
-_HELD_BYTES = 2**24
+_HELD_BYTES = 2**23
 
 
 @dataclass(frozen=True, slots=True)
