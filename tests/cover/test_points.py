@@ -1,5 +1,7 @@
 """In which pixel of a raster a point lies, against turning every point by itself."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +23,11 @@ GRIDS = {
 }
 
 
+@cache
+def turning(epsg, crs):
+    return Transformer.from_crs(epsg, crs, always_xy=True)
+
+
 def squares(epsg, corners, *, cell_m=1200.0, px=PX):
     """Cells by their upper left corners, as the cover makes them."""
     steps = (np.arange(px) + 0.5) * (cell_m / px)
@@ -31,7 +38,7 @@ def squares(epsg, corners, *, cell_m=1200.0, px=PX):
 def directly(epsg, x, y, crs, transform):
     """Rows and columns of the points, each turned by itself; -1 before the raster and where there are none."""
     x, y = np.broadcast_arrays(x[:, None, :], y[:, :, None])
-    turned = np.stack(Transformer.from_crs(epsg, crs, always_xy=True).transform(x, y))
+    turned = np.stack(turning(epsg, crs).transform(x, y))
     there = np.isfinite(turned).all(axis=0)
     col, row = ~transform @ np.where(there, turned, 0)
     return np.maximum(np.where(there, np.floor([row, col]), -1), -1)
@@ -56,7 +63,7 @@ def test_pixels_are_those_of_points_turned_one_by_one(name, corners, number, off
     """The raster is laid so that the edges of its pixels all but touch one of the points."""
     (crs, pixel), (x, y) = GRIDS[name], squares(32632, corners)
     place = np.unravel_index(number % (len(corners) * PX**2), (len(corners), PX, PX))
-    on_edge = Transformer.from_crs(32632, crs, always_xy=True).transform(x[place[0], place[2]], y[place[0], place[1]])
+    on_edge = turning(32632, crs).transform(x[place[0], place[2]], y[place[0], place[1]])
     shifted = [axis + side * off * pixel for axis in on_edge]
     transform = Affine(pixel, 0, shifted[0], 0, -pixel, shifted[1]) @ Affine.rotation(turned_deg)
     transform = transform @ Affine.translation(-1e4, -1e4)

@@ -37,12 +37,14 @@ def covered(squares, one, *, warped=True):
     return rows.tolist()
 
 
-def edges_px(row, one):
-    """The first and last place of a cell along the image's two axes, in its pixels."""
-    turn = Transformer.from_crs(row["epsg"], one.epsg, always_xy=True).transform
-    places = [turn(row["x"] + dx, row["y"] - dy) for dx in (0, 1200) for dy in (0, 1200)]
-    axes = [(x - one.origin[0]) / 10 for x, _ in places], [(one.origin[1] - y) / 10 for _, y in places]
-    return min(map(min, axes)), max(map(max, axes))
+def edges_px(cells, one):
+    """The first and the last place of each cell along the image's two axes, in its pixels."""
+    (epsg,) = set(cells["epsg"].to_pylist())
+    wide, high = np.array([(0, 0), (0, 1200), (1200, 0), (1200, 1200)]).T
+    left, top = (cells[name].to_numpy()[:, None] for name in "xy")
+    x, y = Transformer.from_crs(epsg, one.epsg, always_xy=True).transform(left + wide, top - high)
+    places = np.concatenate([x - one.origin[0], one.origin[1] - y], axis=1) / 10
+    return places.min(axis=1), places.max(axis=1)
 
 
 @given(st.sampled_from(MEETINGS), st.sampled_from([0.0, 0.3, 0.999, 17.5]))
@@ -51,8 +53,7 @@ def test_a_warped_image_covers_exactly_the_cells_whose_corners_lie_in_it(meeting
     cells_epsg, epsg, lon, lat = meeting
     cells, one = cells_at(cells_epsg, lon, lat), scene(epsg, lon, lat, shift_px=shift_px)
     found = set(covered(Squares.of(cells, 1200), one))
-    for number, row in enumerate(cells.to_pylist()):
-        first, last = edges_px(row, one)
+    for number, (first, last) in enumerate(zip(*edges_px(cells, one), strict=True)):
         # Between the pixels of its own zone, one more is asked for on both axes.
         if first > 1e-3 and last < 599:
             assert number in found
