@@ -42,16 +42,18 @@ def ranked(values: Any, crosswalk: Crosswalk, *, unit: str = "pixels") -> Ranks:
     Raises:
         BadCodes: a value is no whole number, a code is unknown, or two kinds of codes are mixed.
     """
-    if np.ma.is_masked(values):
-        ranks = np.zeros(values.shape, rank_type(crosswalk))
-        ranks[~values.mask] = ranked(values.compressed(), crosswalk, unit=unit)
-        return ranks
-    found, places, counts = _counted(whole(np.ma.getdata(values)))
+    # What is masked may be anything: it stands as a zero meanwhile.
+    found, places, counts = _counted(whole(np.ma.filled(values, 0)))
+    hidden = np.ma.getmask(values)
+    counts[found == 0] -= np.count_nonzero(hidden)
     here = np.flatnonzero(counts)
     rank = np.zeros(len(found), rank_type(crosswalk))
     codes = _canonical(found[here].tolist(), counts[here].tolist(), crosswalk, unit)
     rank[here] = np.searchsorted(codes_of(crosswalk), codes)
-    return rank.take(places)
+    ranks = rank.take(places)
+    if hidden is not np.ma.nomask:
+        np.putmask(ranks, hidden, 0)
+    return ranks
 
 
 def _counted(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:

@@ -1,7 +1,7 @@
 """What a label map says at points: rasters by their nearest pixel, polygons by the one a point lies in."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,10 +69,11 @@ class _Window:
         if raster.crs_wkt is None:
             raise BadCodes("has no CRS; assign one (gdal_edit -a_srs)")
         rows, cols = points.pixels(CRS.from_wkt(raster.crs_wkt), raster.transform)
-        inside = _inside(rows, cols, raster.header.shape)
-        spans = [
-            _span(axis if inside is None else np.broadcast_to(axis, inside.shape)[inside]) for axis in (rows, cols)
-        ]
+        inside, ends = None, [_ends(axis) for axis in (rows, cols)]
+        if not _all_inside(ends, raster.header.shape):
+            inside = _inside(rows, cols, raster.header.shape)
+            ends = [_ends(np.broadcast_to(axis, inside.shape)[inside]) for axis in (rows, cols)]
+        spans = [(first, last - first + 1) for first, last in ends]
         self._raster, ((self._top, self._height), (self._left, self._width)) = raster, spans
         self.shape, self.size, self._outside = points.shape, self._height * self._width, inside is not None
         if inside is not None:
@@ -85,7 +86,7 @@ class _Window:
         if not self.size:
             return np.ma.zeros((0, 0), self._raster.header.dtype)
         there = self._raster.window(self._top, self._left, self._height, self._width, band=band)
-        return np.ma.array(there.data, mask=np.ma.getmaskarray(there) | ~np.isfinite(there.data))
+        return np.ma.masked_invalid(there, copy=False) if there.dtype.kind == "f" else there
 
     def at_points(self, pixels: NDArray[T], *, nothing: float) -> NDArray[T]:
         """What the window's pixels say at each point, in the shape of the points; `nothing` outside."""
@@ -103,19 +104,19 @@ class _Window:
             yield (rows - self._top) * whole(self._width) + (cols - self._left)
 
 
-def _inside(rows: Pixels, cols: Pixels, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """Which points lie in a raster of that shape, None where all do."""
-    if min(rows.min(), cols.min()) >= 0 and rows.max() < shape[0] and cols.max() < shape[1]:
-        return None
+def _ends(places: Pixels) -> tuple[int, int]:
+    """The first place and the last one; (0, -1) of none."""
+    return (int(places.min()), int(places.max())) if places.size else (0, -1)
+
+
+def _all_inside(ends: Sequence[tuple[int, int]], shape: tuple[int, int]) -> bool:
+    return all(first >= 0 and last < size for (first, last), size in zip(ends, shape, strict=True))
+
+
+def _inside(rows: Pixels, cols: Pixels, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which points lie in a raster of that shape."""
     inside: NDArray[np.bool_] = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
     return inside
-
-
-def _span(places: Pixels) -> tuple[int, int]:
-    """The first place, and how many there are from it to the last."""
-    if not places.size:
-        return 0, 0
-    return int(places.min()), int(places.max() - places.min()) + 1
 
 
 def _windows(raster: Raster, points: Points) -> list[_Window]:
