@@ -27,8 +27,8 @@ try: .venv/run ## Build 20 samples of REGION and a page of them, corpora/<REGION
 sheet: .venv/run ## Draw OUT/sheet.png of a corpus: samples with their captions
 	$(BIN)/landmark sheet $(OUT) --out $(OUT)/sheet.png
 
-test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 turns skips into failures
-	$(BIN)/python -m pytest -n auto $(ARGS)
+test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 runs the long ones, too, and turns skips into failures
+	$(BIN)/python -m pytest -n auto $(if $(filter 1,$(LANDMARK_REQUIRE_ALL)),,-m "not long") $(ARGS)
 
 bench: .venv/bench ## Measure reading against its peers, and a plan at the size of Europe; wants a quiet machine for half an hour
 	bench/install.sh

@@ -86,6 +86,7 @@ def test_tools_that_disagree_end_the_bench() -> None:
     assert _same_pixels({same: [one], Job("floor", "s1", "whole"): [replace(one, digests={"0_0": 9})]}) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("image", ["s2", "s1"])
 def test_the_peers_read_the_same_pixels(image: str, scene: Path, server: Server) -> None:
     tools = ("ours", "odc-eager") if image == "s1" else sorted(TOOLS.keys() - {"judged"})
@@ -93,6 +94,7 @@ def test_the_peers_read_the_same_pixels(image: str, scene: Path, server: Server)
     assert first and all(other == first for other in others)
 
 
+@pytest.mark.long
 def test_a_scene_is_built_and_its_parts_are_done_again(scene: Path, server: Server) -> None:
     found = whole(scene, server)
     assert found.samples == 36 and found.worker_mb > 50

@@ -55,6 +55,7 @@ def test_a_build_gives_both_sensors_all_splits_and_two_shards_each(built: Path) 
         assert sum(shard.sensor == sensor for shard in manifest.shards) >= 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_no_byte(workers: int, built: Path, recipe: Write, tmp_path: Path) -> None:
     build(request(recipe(), tmp_path / "corpus", Where(workers)))
@@ -85,6 +86,7 @@ def await_staged(process: subprocess.Popen[bytes], out: Path, count: int) -> Non
         time.sleep(0.001)
 
 
+@pytest.mark.long
 def test_a_killed_client_resumes_to_the_same_bytes(built: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     process = start(recipe(), out, "--workers", "1")
@@ -105,6 +107,7 @@ def run_build(recipe: Path, out: Path, *options: str) -> tuple[int, str]:
     return process.returncode, said.decode()
 
 
+@pytest.mark.long
 def test_a_client_killed_while_packing_resumes_to_the_same_bytes(built: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     process = start(recipe(), out, "--workers", "0")

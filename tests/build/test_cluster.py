@@ -117,6 +117,7 @@ def test_a_scheduler_lost_before_it_is_asked_is_told(tmp_path: Path, monkeypatch
             list(map_units(abs, [1]))
 
 
+@pytest.mark.long
 def test_a_worker_elsewhere_writes_where_the_client_says(recipe: Write, tmp_path: Path) -> None:
     here, there = tmp_path / "client", tmp_path / "worker"
     with (
@@ -132,6 +133,7 @@ def test_a_worker_elsewhere_writes_where_the_client_says(recipe: Write, tmp_path
     assert not list(there.rglob("*.parquet"))
 
 
+@pytest.mark.long
 def test_a_build_outlives_its_scheduler_in_one_line_and_resumes(undisturbed: Path, many: Path, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     with scheduled(tmp_path / "worker") as (address, scheduler):
@@ -156,6 +158,7 @@ def ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_an_interrupted_build_says_so_and_resumes(workers: str, undisturbed: Path, many: Path, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_units_are_drawn_as_they_are_needed(workers: int) -> None:
         assert len(drawn) < 20
 
 
+@pytest.mark.long
 def test_a_unit_that_kills_its_workers_is_lost_and_the_others_are_not() -> None:
     with running(Where(1)) as map_units:
         results = dict(map_units(die, range(5)))

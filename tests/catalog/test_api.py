@@ -139,6 +139,7 @@ def test_pages_whose_next_link_is_lost_are_not_believed(rained):
         assert ids(server.url, query) == expected(query)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("kept", [8, 3])
 @pytest.mark.parametrize("query", [drops(region=ITALY, interval=YEAR), drops(region=TRIANGLE)], ids=["time", "ground"])

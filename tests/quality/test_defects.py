@@ -51,6 +51,7 @@ def narrow() -> list[object]:
     return [pytest.param(kind, marks=marks[kind]) for kind, defect in DEFECTS.items() if not defect.wide]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", narrow())
 def test_a_defect_is_found_by_its_check(kind: str, clean: Draft, verdict: Report, tmp_path: Path) -> None:
     result = tried(Trial(kind, clean, verdict, tmp_path))
@@ -134,6 +135,7 @@ def pair(clean: Draft, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "corpora" / "good", tmp_path / "corpora" / "bad"
 
 
+@pytest.mark.long
 def test_the_hook_checks_each_corpus_a_commit_touches(
     run: Callable[..., subprocess.CompletedProcess[str]], pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -154,6 +156,7 @@ def test_the_hook_checks_each_corpus_a_commit_touches(
     assert both.stdout.count("  error ") == both.stdout.count("  error    secrets: ") == 1
 
 
+@pytest.mark.long
 def test_the_action_fails_on_what_is_new_and_leaves_its_reports(
     run: Callable[..., subprocess.CompletedProcess[str]], pair: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_learned_scale_starts_where_the_profile_says_and_is_held() -> None:
         assert net.scale.item() == pytest.approx(held, rel=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["closp", "closp-paper"])
 def test_the_full_model_takes_a_step_and_embeds_without_the_folder_it_came_from(
     toy_corpus: Corpus, tmp_path: Path, name: str

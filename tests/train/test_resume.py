@@ -90,6 +90,7 @@ train(landmark.open(corpus), Training(load_model(model), Path(out), device="cpu"
 """
 
 
+@pytest.mark.long
 def test_killed_and_started_again_is_uninterrupted(
     toy_corpus: Corpus, asked: Training, whole: Path, model_path: Path
 ) -> None:

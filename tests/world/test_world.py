@@ -41,6 +41,7 @@ def pixels(path: Path) -> NDArray[Any]:
         return np.asarray(file.read(1))
 
 
+@pytest.mark.long
 def test_neither_strips_nor_workers_show(monkeypatch: pytest.MonkeyPatch, world: Path, tmp_path: Path) -> None:
     """The world of the tests was made by two workers, in wide strips."""
     monkeypatch.setattr(publish, "STRIP_ROWS", 90)
