@@ -173,8 +173,8 @@ def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """A safe loader that refuses a key written twice (YAML would keep the last in silence) and leaves days as text.
 
-    A day no calendar has is then a mistake in a key of the recipe, not an error of the parser. libyaml reads seven times
-    as fast as Python, where PyYAML has it.
+    A day no calendar has is then a mistake in a key of the recipe, not an error of the parser. libyaml reads seven
+    times as fast as Python, where PyYAML has it.
     """
 
     yaml_implicit_resolvers = {  # noqa: RUF012
