@@ -1,9 +1,7 @@
 """What the tests share: the small world, recipes over it, the command line, and the real inputs beside the checkout."""
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +34,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def world(shared: Path) -> Path:
     """The folder of a small world (tiles of 366 px, blocks of 128), made once for all test processes."""
-    return _once(shared / "world", partial(planet.make, tile_px=366, block_px=128, workers=2))
+    once(shared, "small", lambda folder: planet.make(folder / "world", tile_px=366, block_px=128, workers=2))
+    return shared / "small" / "world"
 
 
 @pytest.fixture(scope="session")
 def scene(shared: Path) -> Path:
     """The folder of the benches' scene, made small (720 px, blocks of 64) and once for all test processes."""
-    return _once(shared / "scene", partial(planet.make_scene, tile_px=720, block_px=64))
-
-
-def _once(folder: Path, make: Callable[[Path], object]) -> Path:
-    """A folder that the first test process to ask makes, while others wait."""
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            make(folder)
-    return folder
+    once(shared, "bench", lambda folder: planet.make_scene(folder / "scene", tile_px=720, block_px=64))
+    return shared / "bench" / "scene"
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ class Services:
         return self.log.read_text().count('" 403 ')
 
 
-def once(shared: Path, name: str, do: Callable[[Path], None]) -> None:
+def once(shared: Path, name: str, do: Callable[[Path], object]) -> None:
     """Do something in a folder of its own, once for all test processes."""
     with (shared / f"{name}.lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
