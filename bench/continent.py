@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from landmark.base.projection import LONLAT, projected
-from landmark.catalog import Document, Query
-from landmark.cells import zone_of
+from landmark.core.crs import LONLAT, projected
+from landmark.grid.zones import zone_of
+from landmark.stac.catalog import Document, Query
 
 Json = dict[str, Any]
 

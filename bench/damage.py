@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from bench.draft import Draft, Planted
 from bench.registry import planting
 from bench.reseal import refitted, rewritten
-from landmark.base.hashing import digest
-from landmark.base.manifest import Lock, read_document
-from landmark.io.store import write_bytes, write_table
+from landmark.core.atomic import write_bytes, write_table
+from landmark.core.hashing import digest
+from landmark.corpus.manifest import Lock, read_document
 
 _integrity = partial(planting, "integrity")
 

@@ -15,12 +15,14 @@ from bench import DEFECTS
 from bench.reseal import opened
 from bench.table import markdown
 from bench.trial import Result, Trial, tried
-from landmark.base.recipe import load_recipe
-from landmark.build import Request, build
-from landmark.io.budget import cores
-from landmark.io.store import write_bytes
-from landmark.quality import Report, check, load_rules
-from landmark.run import Lost, Where, running
+from landmark.config.recipe import load_recipe
+from landmark.core.atomic import write_bytes
+from landmark.core.executor import Lost, Where, running
+from landmark.quality.check import check
+from landmark.quality.check_profile import load_rules
+from landmark.quality.findings import Report
+from landmark.raster.rate_limit import cores
+from landmark.workflow.build import Request, build
 
 RESULT = Path(__file__).with_name("defects.json")
 _REAL = Path(__file__).parents[2] / "shared" / "real"

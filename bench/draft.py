@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from landmark.base.hashing import rank
-from landmark.base.manifest import Manifest, Shard, read_document
-from landmark.base.profiles import load_sensor
-from landmark.base.schemas import INDEX
-from landmark.pack import Moments
+from landmark.config.profiles import load_sensor
+from landmark.core.hashing import rank
+from landmark.corpus.manifest import Manifest, Shard, read_document
+from landmark.domain.schemas import INDEX
+from landmark.write.shards import Moments
 
 Row = dict[str, Any]
 Bands = dict[str, NDArray[Any]]

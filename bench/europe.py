@@ -25,18 +25,22 @@ import pystac
 import shapely
 
 from bench.continent import Continent, continent, item_of, part_of
-from landmark import cells, cover, draw, imagery, lockfile, planning
-from landmark.base.hashing import rank
-from landmark.base.meaning import Meaning
-from landmark.base.recipe import load_recipe
-from landmark.base.region import Region
-from landmark.base.schemas import CLEAR, cover_schema
-from landmark.base.taxonomy import LabelVintage
-from landmark.catalog import Query
-from landmark.cover import ClearUnit, Cover, CoverUnit
-from landmark.io.budget import cores
-from landmark.io.store import write_bytes
-from landmark.setting import Setting, without_archive
+from landmark.config.recipe import load_recipe
+from landmark.config.region import Region
+from landmark.core.atomic import write_bytes
+from landmark.core.hashing import rank
+from landmark.domain.schemas import CLEAR, cover_schema
+from landmark.domain.taxonomy import LabelVintage
+from landmark.labels.cloud_stats import ClearUnit
+from landmark.labels.cloud_stats import look as measure_mask
+from landmark.labels.counts import Cover, CoverUnit, measure
+from landmark.labels.label_rules import Meaning
+from landmark.raster.rate_limit import cores
+from landmark.stac.catalog import Query
+from landmark.stac.header_probe import look
+from landmark.workflow import lock as lockfile
+from landmark.workflow import planner as planning
+from landmark.workflow.context import Setting, without_archive
 
 RESULT = Path(__file__).with_name("europe.json")
 MARKERS = ("<!-- bench:europe -->", "<!-- /bench:europe -->")
@@ -45,13 +49,13 @@ _KINDS = 9
 # What is timed, by where `planning` finds it, in the order of the plan.
 _STAGES: dict[str, list[tuple[Any, str]]] = {
     "catalogue": [(planning, "search")],
-    "cells": [(cells, "utm_cells")],
-    "sample": [(draw, "sample")],
-    "units of cover": [(cover, "cover_units"), (cover, "gathered")],
+    "cells": [(planning, "utm_cells")],
+    "sample": [(planning, "sample")],
+    "units of cover": [(planning, "cover_units"), (planning, "gathered")],
     "fold": [(Meaning, "fold")],
-    "choices": [(draw, "choices")],
-    "shortlist": [(draw, "shortlist"), (cover, "clear_units")],
-    "draw": [(draw, "draw")],
+    "choices": [(planning, "choices_of_draw")],
+    "shortlist": [(planning, "shortlist"), (planning, "clear_units")],
+    "draw": [(planning, "draw_of_draw")],
     "plan and lock": [(lockfile, "write_plan")],
     "estimate": [(planning, "estimate")],
 }
@@ -97,7 +101,7 @@ def peak_gb() -> float:
 
 def simulated(clock: Clock) -> Callable[[Callable[..., Any], Iterable[Any]], Iterator[tuple[Any, Any]]]:
     """A `map_units` that reads nothing: what it answers is as large as what files would say."""
-    answers = {imagery.look: lambda unit: unit.acquisition, cover.measure: _cover, cover.look: _clear}
+    answers = {look: lambda unit: unit.acquisition, measure: _cover, measure_mask: _clear}
 
     def map_units(function: Callable[..., Any], units: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         for some in _batches(units, clock):

@@ -13,10 +13,10 @@ import shapely
 
 from bench.draft import Draft, Planted, Row, ids
 from bench.registry import Unsuited, planting
-from landmark.base.hashing import digest
-from landmark.base.manifest import Manifest, read_document
-from landmark.base.outcomes import Outcome, ledger_table
-from landmark.io.store import write_bytes, write_table
+from landmark.core.atomic import write_bytes, write_table
+from landmark.core.hashing import digest
+from landmark.corpus.manifest import Manifest, read_document
+from landmark.domain.drops import DropRecord, ledger_table
 
 _integrity = partial(planting, "integrity")
 
@@ -163,7 +163,7 @@ def failure_sealed(draft: Draft) -> Planted:
     rows = draft.pick("failure-sealed", draft.rows(), pct=1)
 
     def act(corpus: Path) -> None:
-        failures = [Outcome(row["id"], "", "imagery", "read_error", "timed out") for row in rows]
+        failures = [DropRecord(row["id"], "", "imagery", "read_error", "timed out") for row in rows]
         ledger = pq.read_table(corpus / "ledger.parquet")
         write_table(corpus / "ledger.parquet", pa.concat_tables([ledger, ledger_table(failures)]))
         manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
@@ -179,7 +179,7 @@ def written_and_dropped(draft: Draft) -> Planted:
     rows = draft.pick("written-and-dropped", draft.rows(), pct=1)
 
     def act(corpus: Path) -> None:
-        drops = [Outcome(row["id"], "", "imagery", "cloud", "61 %") for row in rows]
+        drops = [DropRecord(row["id"], "", "imagery", "cloud", "61 %") for row in rows]
         ledger = pq.read_table(corpus / "ledger.parquet")
         write_table(corpus / "ledger.parquet", pa.concat_tables([ledger, ledger_table(drops)]))
 

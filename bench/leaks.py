@@ -9,7 +9,7 @@ import numpy as np
 from bench.draft import Bands, Draft, Planted, Row
 from bench.registry import Unsuited, planting
 from bench.wording import of_another, spoken, without
-from landmark.base.hashing import rank
+from landmark.core.hashing import rank
 
 _splits = partial(planting, "splits")
 _bias = partial(planting, "bias")

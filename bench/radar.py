@@ -8,7 +8,7 @@ import numpy as np
 from bench.draft import Bands, Draft, Planted, ids
 from bench.optical import acquired, acquisition, sampled
 from bench.registry import planting
-from landmark.base.pixels import S1_NODATA
+from landmark.corpus.pixels import S1_NODATA
 
 _pixels = partial(planting, "pixels")
 

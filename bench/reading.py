@@ -20,8 +20,8 @@ from bench.server import Server, serving
 from bench.shown import markdown, plot
 from bench.whole import Whole, whole
 from landmark import world
-from landmark.io.budget import cores
-from landmark.io.store import write_bytes
+from landmark.core.atomic import write_bytes
+from landmark.raster.rate_limit import cores
 
 RESULT = Path(__file__).with_name("reading.json")
 PLOT = RESULT.with_suffix(".svg")

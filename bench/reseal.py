@@ -16,17 +16,19 @@ import pyarrow.parquet as pq
 
 import landmark
 from bench.draft import Bands, Draft, Planted, Row
-from landmark.base.files import load, parse
-from landmark.base.hashing import file_sha256
-from landmark.base.manifest import Lock, Manifest, Shard, read_document
-from landmark.base.outcomes import BEFORE_THE_PLAN, Outcome
-from landmark.base.pixels import pixels_sha256
-from landmark.base.profiles import load_sensor
-from landmark.base.recipe import Recipe
-from landmark.base.schemas import INDEX, PLAN, shard_schema, staging_schema
-from landmark.base.taxonomy import Taxonomy
-from landmark.io.store import write_bytes, write_table
-from landmark.pack import Moments, ShardTask, write_documents, write_manifest, write_shard, write_staging
+from landmark.config.profiles import load_sensor
+from landmark.config.recipe import Recipe
+from landmark.core.atomic import write_bytes, write_table
+from landmark.core.hashing import file_sha256
+from landmark.core.yaml_files import load, parse
+from landmark.corpus.manifest import Lock, Manifest, Shard, read_document
+from landmark.corpus.pixels import pixels_sha256
+from landmark.domain.drops import BEFORE_THE_PLAN, DropRecord
+from landmark.domain.schemas import INDEX, PLAN, shard_schema, staging_schema
+from landmark.domain.taxonomy import Taxonomy
+from landmark.write.documents import write_documents, write_manifest
+from landmark.write.shards import Moments, ShardTask, write_shard
+from landmark.write.staging import write_staging
 
 _PIXELS = "bands"
 
@@ -184,10 +186,10 @@ def _taxonomy(draft: Draft, planted: Planted, lock: Lock) -> Taxonomy:
     )
 
 
-def _outcomes(out: Path) -> list[Outcome]:
+def _outcomes(out: Path) -> list[DropRecord]:
     ledger = pq.read_table(out / "ledger.parquet")
     mine = ledger.filter(pc.invert(pc.is_in(ledger["stage"], value_set=pa.array(BEFORE_THE_PLAN))))
-    return [Outcome(**{name: row[name] for name in Outcome.__slots__}) for row in mine.to_pylist()]
+    return [DropRecord(**{name: row[name] for name in DropRecord.__slots__}) for row in mine.to_pylist()]
 
 
 def rewritten(corpus: Path, path: str, table: pa.Table) -> None:

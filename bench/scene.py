@@ -12,13 +12,13 @@ import pystac
 import shapely
 from numpy.typing import NDArray
 
-from landmark.base.archive import Acquisition
-from landmark.base.profiles import Sensor
-from landmark.base.projection import projected
-from landmark.base.recipe import Recipe
-from landmark.catalog import search
-from landmark.imagery import Cut
-from landmark.setting import Setting, prepare
+from landmark.config.profiles import Sensor
+from landmark.config.recipe import Recipe
+from landmark.core.crs import projected
+from landmark.domain.acquisition import Acquisition
+from landmark.extract.request import Cut
+from landmark.stac.search import search
+from landmark.workflow.context import Setting, prepare
 
 PATCH_PX, CELL_M = 120, 1200
 CONTIGUOUS = (16, 32)  # rows and columns of cells

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.scene import PATCH_PX, Reading, offsets, spans
-from landmark.base.outcomes import Outcome
-from landmark.imagery import cut
-from landmark.io.raster import Unread, ask, opened
+from landmark.domain.drops import DropRecord
+from landmark.extract.chips import cut
+from landmark.raster.reader import Unread, ask, opened
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -50,7 +50,7 @@ def ours(reading: Reading) -> Iterator[Arrays]:
 def judged(reading: Reading) -> Iterator[Arrays]:
     """Landmark as a build reads: warped if need be, offset removed or turned into dB, shares measured, digested."""
     for chip in cut(reading.cut):
-        if isinstance(chip, Outcome):
+        if isinstance(chip, DropRecord):
             raise OSError(f"{chip.reason}: {chip.detail}")
         yield {
             band: pixels

@@ -9,8 +9,10 @@ from bench import DEFECTS
 from bench.draft import Draft, Planted
 from bench.registry import Defect, Unsuited
 from bench.reseal import reseal
-from landmark.quality import Report, check, load_rules
-from landmark.run import Where
+from landmark.core.executor import Where
+from landmark.quality.check import check
+from landmark.quality.check_profile import load_rules
+from landmark.quality.findings import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,19 @@ import pyarrow.parquet as pq
 from bench.measure import in_process, peak_mb
 from bench.scene import recipe
 from bench.server import Server
-from landmark import cover, pack
-from landmark.base.schemas import CELLS, shard_schema, staging_schema
-from landmark.build import Request, build
-from landmark.catalog import search
-from landmark.imagery import cut
-from landmark.lockfile import Planned, read_plan
-from landmark.run import WORKER_ENVIRONMENT, Where
-from landmark.setting import Setting, prepare
-from landmark.unit import Unit, carry_out, units
-from landmark.wording import Image, words
+from landmark.captions.annotate import Image, words
+from landmark.core.executor import WORKER_ENVIRONMENT, Where
+from landmark.domain.schemas import CELLS, shard_schema, staging_schema
+from landmark.extract.chips import cut
+from landmark.labels.counts import cover_units, gathered, measure
+from landmark.labels.editions import Period, Source
+from landmark.stac.search import search
+from landmark.workflow.build import Request, build
+from landmark.workflow.context import Setting, prepare
+from landmark.workflow.lock import Planned, read_plan
+from landmark.workflow.task import Unit, carry_out, units
+from landmark.write.shards import packing_folder, shard_tasks, write_shard
+from landmark.write.staging import Staging, write_staging
 
 _SENSOR = "s2"
 # Staging and packing are measured without a disk, and the disk without them.
@@ -89,7 +92,7 @@ class _Again:
         assert planned is not None
         self.corpus, self.folder, self.planned = request.out, folder, planned
         self.setting: Setting = prepare(request.recipe, request.catalog)
-        self.staging = pack.Staging(folder)
+        self.staging = Staging(folder)
         self.staging.open()
         (self.unit,) = units(planned.plan, planned, self.setting, self.staging)
 
@@ -113,7 +116,7 @@ def _parts(again: _Again) -> dict[str, float]:
         "read": lambda: sum(1 for _ in cut(again.unit.cut)),
         "cover": cover,
         "text": lambda: _text(again.unit),
-        "staging": lambda: pack.write_staging(again.unit.target, rows, staging_schema(sensor, patch_px)),
+        "staging": lambda: write_staging(again.unit.target, rows, staging_schema(sensor, patch_px)),
         "pack": lambda: _pack(again, {_SENSOR: shard_schema(sensor, patch_px)}),
         "disk": lambda: _copied(again.folder, again.corpus / "copy"),
     }
@@ -128,15 +131,15 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
 def _cover(planned: Planned, setting: Setting) -> Callable[[], Any]:
     """Measures the cover of the planned cells as planning does, once the maps are found."""
     recipe, crosswalks = setting.recipe, setting.meaning.crosswalks
-    sources = tuple(cover.Source.of(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
+    sources = tuple(Source.of(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
     found = search(
         setting.document, recipe, provider=setting.provider, crosswalks=crosswalks, files=setting.label_files
     )
-    periods = tuple(cover.Period(name, *recipe.time.span(name)) for name in set(planned.plan["period"].to_pylist()))
+    periods = tuple(Period(name, *recipe.time.span(name)) for name in set(planned.plan["period"].to_pylist()))
     size = {"cell_m": recipe.cell_m, "patch_px": recipe.patch_px}
     cells = planned.plan.select(CELLS.names)
-    batches = list(cover.cover_units(cells, found.labels, sources=sources, periods=periods, **size))
-    return lambda: cover.gathered(sources, [cover.measure(batch) for batch in batches])
+    batches = list(cover_units(cells, found.labels, sources=sources, periods=periods, **size))
+    return lambda: gathered(sources, [measure(batch) for batch in batches])
 
 
 def _text(unit: Unit) -> None:
@@ -149,10 +152,10 @@ def _text(unit: Unit) -> None:
 
 def _pack(again: _Again, schemas: dict[str, Any]) -> None:
     """What was staged as shards."""
-    tasks = pack.shard_tasks(again.folder, again.planned.plan, again.staging.status(), schemas)
-    pack.packing_folder(again.folder, tasks, "bench")
+    tasks = shard_tasks(again.folder, again.planned.plan, again.staging.status(), schemas)
+    packing_folder(again.folder, tasks, "bench")
     for task in tasks:
-        pack.write_shard(task)
+        write_shard(task)
 
 
 def _copied(source: Path, target: Path) -> None:

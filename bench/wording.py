@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.draft import Draft, Row
-from landmark.base.files import load
-from landmark.base.manifest import Lock, read_document
-from landmark.base.taxonomy import Crosswalk, Taxonomy
-from landmark.narrate import Grammar, Scene, Wanted, captions, load_grammar
+from landmark.captions.grammar import Grammar, load_grammar
+from landmark.captions.render import Wanted, captions
+from landmark.captions.sample_facts import Scene
+from landmark.core.yaml_files import load
+from landmark.corpus.manifest import Lock, read_document
+from landmark.domain.taxonomy import Crosswalk, Taxonomy
 
 _FACTS = ("labels", "fractions", "label_valid_pct", "finer", "agreement", "sources")
 

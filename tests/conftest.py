@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from landmark import world as planet
-from landmark.app import main
+from landmark.cli import main
 from tests.services.client import Services, missing, once, running
 from tests.services.planet import move_in
 

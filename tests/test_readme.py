@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from landmark.base.recipe import Recipe, load_recipe
-from landmark.build import Request, build
-from landmark.run import Where
+from landmark.config.recipe import Recipe, load_recipe
+from landmark.core.executor import Where
+from landmark.workflow.build import Request, build
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -59,7 +59,7 @@ def test_the_recipe_of_the_readme_is_a_recipe(tmp_path: Path) -> None:
 
 def test_every_command_and_option_of_the_readme_exists() -> None:
     options = set(re.findall(r"`(--[a-z-]+)", README))
-    from landmark.app.main import app
+    from landmark.cli.main import app
 
     rooms = [app, *(group.typer_instance for group in app.registered_groups if group.typer_instance)]
     commands: list[Callable[..., object]] = [

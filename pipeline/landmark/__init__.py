@@ -1,7 +1,7 @@
 """landmark builds image-text corpora of Sentinel-1 and Sentinel-2 that people can trust."""
 
-from landmark.base.corpus import Corpus, Sample
-from landmark.base.corpus import open_corpus as open
+from landmark.corpus.reader import Corpus, Sample
+from landmark.corpus.reader import open_corpus as open
 
 __version__ = "0.1.0"
 __all__ = ["Corpus", "Sample", "open", "__version__"]

@@ -1,5 +1,5 @@
 """`python -m landmark`."""
 
-from landmark.app import main
+from landmark.cli import main
 
 main()

@@ -9,9 +9,9 @@ import shapely
 from bench.continent import OPTICAL, continent
 
 from bench import europe
-from landmark.base.recipe import load_recipe
-from landmark.base.region import Region
-from landmark.catalog import Query
+from landmark.config.recipe import load_recipe
+from landmark.config.region import Region
+from landmark.stac.catalog import Query
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 ALPS = shapely.box(9.0, 46.0, 10.5, 47.0)

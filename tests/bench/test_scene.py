@@ -8,7 +8,8 @@ import pytest
 from bench.scene import CELL_M, CONTIGUOUS, NEIGHBOUR, RANDOM, Scene, offsets, spans
 from pyproj import Transformer
 
-from landmark.imagery import Chip, cut
+from landmark.extract.chips import cut
+from landmark.extract.request import Chip
 
 BLOCK_M = 6 * 10 * 512  # of the coarsest bands, the largest on the ground
 

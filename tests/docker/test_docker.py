@@ -16,8 +16,8 @@ import yaml
 from dockerfile_parse import DockerfileParser
 
 from landmark import __version__
-from landmark.app.main import app
-from landmark.base.files import known
+from landmark.cli.main import app
+from landmark.core.yaml_files import known
 from tests.conftest import require
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,11 @@ import pandas
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from landmark.base.events import Events
-from landmark.events import Read, event_files, load_source, read_events
+from landmark.domain.event import Events
+from landmark.events.files import event_files
+from landmark.events.load import read_events
+from landmark.events.read import Read
+from landmark.events.source import load_source
 
 # Where the shapes below lie: near Padova. An area of interest 0.1 degrees wide, and ground inside it.
 AOI = shapely.box(11.8, 45.3, 11.9, 45.4)

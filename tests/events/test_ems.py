@@ -10,9 +10,10 @@ import pytest
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from landmark.base.errors import InputError
-from landmark.base.events import Event
-from landmark.events import Read, affected_km2, area_km2
+from landmark.core.errors import InputError
+from landmark.domain.event import Event
+from landmark.events.read import Read
+from landmark.events.shapes import affected_km2, area_km2
 from tests.events.making import (
     AOI,
     BOWTIE,

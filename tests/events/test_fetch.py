@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import shapely
 
-from landmark.base.errors import DownloadUnfinished, InputError
-from landmark.base.events import moment
-from landmark.base.files import known, load
-from landmark.events import Feed, Wanted, fetch, load_source
+from landmark.core.errors import DownloadPending, InputError
+from landmark.core.yaml_files import known, load
+from landmark.domain.event import moment
+from landmark.events.feed import Feed, Wanted
+from landmark.events.fetch import fetch
+from landmark.events.source import load_source
 from tests.conftest import Run
 from tests.events.feeds import Feeds, serving
 from tests.events.making import EAST, WEST, flood, read, zipped
@@ -67,7 +69,7 @@ def test_earthquakes_come_in_pages_each_once(feeds: Feeds, tmp_path: Path) -> No
 
 def test_earthquakes_that_do_not_all_come_are_not_written(feeds: Feeds, tmp_path: Path) -> None:
     feeds.quakes, feeds.counted = [quake("us1", 5)], 3
-    with pytest.raises(DownloadUnfinished, match="counts 3 earthquakes, but gave 1"):
+    with pytest.raises(DownloadPending, match="counts 3 earthquakes, but gave 1"):
         fetch(feed("usgs-earthquakes", feeds), Wanted(since=SINCE), tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
 
@@ -93,7 +95,7 @@ def test_a_download_that_breaks_off_leaves_nothing_and_goes_on(feeds: Feeds, tmp
     ours = feed("copernicus-ems", feeds)
     said: list[str] = []
     feeds.cut = 1
-    with pytest.raises(DownloadUnfinished, match=r"DEL_MONIT01_v1\.zip: .* run the same command again"):
+    with pytest.raises(DownloadPending, match=r"DEL_MONIT01_v1\.zip: .* run the same command again"):
         fetch(ours, Wanted(codes=("EMSR900",)), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "EMSR900").iterdir()] == ["EMSR900.json"]
     assert len(fetch(ours, Wanted(codes=("EMSR900",)), tmp_path / "out", progress=said.append)) == 3
@@ -101,7 +103,7 @@ def test_a_download_that_breaks_off_leaves_nothing_and_goes_on(feeds: Feeds, tmp
     fetch(ours, Wanted(codes=("EMSR900",)), tmp_path / "out", progress=said.append)
     assert len(said) == 2, "what is there is not fetched again"
     feeds.packages["/backend/EMSR900/EMSR900_02_DEL_v1.zip"] = b"<html>log in</html>"
-    with pytest.raises(DownloadUnfinished, match="no whole zip"):
+    with pytest.raises(DownloadPending, match="no whole zip"):
         fetch(ours, Wanted(codes=("EMSR900",)), tmp_path / "out")
 
 
@@ -127,7 +129,7 @@ def test_burnt_areas_have_longitude_first_however_they_come(feeds: Feeds, tmp_pa
 
 def test_burnt_areas_that_lie_nowhere(feeds: Feeds, tmp_path: Path) -> None:
     feeds.burnt = [burnt(1, "2022-06-04", shapely.box(-120, 38, -119, 39))]
-    with pytest.raises(DownloadUnfinished, match=r"outside .* whichever of their coordinates is longitude"):
+    with pytest.raises(DownloadPending, match=r"outside .* whichever of their coordinates is longitude"):
         fetch(feed("effis", feeds), Wanted(), tmp_path / "out")
 
 
@@ -149,10 +151,10 @@ def test_answers_that_are_none(feeds: Feeds, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="refuses what was asked: 400 Error 400: Bad Request Bad starttime value"):
         fetch(feed("usgs-earthquakes", feeds), Wanted(since=moment("2101-01-01")), tmp_path)
     feeds.packages["/effis"] = b"<ServiceException>layer</ServiceException>"
-    with pytest.raises(DownloadUnfinished, match="answers without whole JSON"):
+    with pytest.raises(DownloadPending, match="answers without whole JSON"):
         fetch(feed("effis", feeds), Wanted(), tmp_path)
     feeds.packages["/effis"] = b"[]"
-    with pytest.raises(DownloadUnfinished, match="answers with a list"):
+    with pytest.raises(DownloadPending, match="answers with a list"):
         fetch(feed("effis", feeds), Wanted(), tmp_path)
     with pytest.raises(InputError, match=r"--out .*: cannot be made"):
         (tmp_path / "file").write_text("")
@@ -198,7 +200,7 @@ def test_answers_that_lack_what_they_should_say(
     feeds.quakes = [quake("us1", 5)]
     whole = f"/backend/dashboard-api/public-activations{path}" if name == "copernicus-ems" else path
     feeds.packages[whole] = json.dumps(answer).encode()
-    with pytest.raises(DownloadUnfinished, match=told):
+    with pytest.raises(DownloadPending, match=told):
         fetch(feed(name, feeds), wanted, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.geojson"))
 

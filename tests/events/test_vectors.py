@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from landmark.base.errors import InputError
-from landmark.base.events import NEAR, moment
-from landmark.events import affected_km2, area_km2, combined
-from landmark.events.shapes import circle
+from landmark.core.errors import InputError
+from landmark.domain.event import NEAR, moment
+from landmark.events.read import combined
+from landmark.events.shapes import affected_km2, area_km2, circle
 from tests.events.making import AOI, BOWTIE, EAST, WEST, layer, read, zipped
 
 DOCS = Path(__file__).parents[2] / "docs" / "events.md"
@@ -310,7 +310,7 @@ def test_dates_of_a_recipe_are_checked(tmp_path: Path, dates: dict[str, Any]) ->
 
 
 def test_an_entry_names_its_files_wherever_it_lies(tmp_path: Path) -> None:
-    from landmark.base.events import Events
+    from landmark.domain.event import Events
 
     entry = Events(source="own.yaml", files=("a/*.zip", "world:events/ems"), dates={"X": "2018-10-29"}).beside(tmp_path)
     assert entry.files == (f"{tmp_path}/a/*.zip", "world:events/ems")

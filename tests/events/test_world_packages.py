@@ -5,8 +5,11 @@ from pathlib import Path
 import yaml
 
 from landmark import world as planet
-from landmark.base.events import Events, moment
-from landmark.events import affected_km2, event_files, load_source, read_events
+from landmark.domain.event import Events, moment
+from landmark.events.files import event_files
+from landmark.events.load import read_events
+from landmark.events.shapes import affected_km2
+from landmark.events.source import load_source
 from tests.events.making import read
 
 TOLD = yaml.safe_load((Path(planet.__file__).parent / "events.yaml").read_text(encoding="utf-8"))

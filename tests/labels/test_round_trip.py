@@ -9,11 +9,11 @@ import rasterio
 import shapely
 from rasterio.transform import Affine
 
-from landmark.base.recipe import load_recipe
-from landmark.build import Request, plan
-from landmark.labels import export_script
-from landmark.run import Where
-from tests.labels.test_earthengine import constants, rectangles
+from landmark.config.recipe import load_recipe
+from landmark.core.executor import Where
+from landmark.labels.earth_engine import export_script
+from landmark.workflow.build import Request, plan
+from tests.labels.test_earth_engine import constants, rectangles
 
 CROPS, NODATA = 4, 255  # codes of Dynamic World, and what the script fills in
 

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from landmark.base.manifest import Lock, Manifest, read_document
-from landmark.base.pixels import pixel_fields
+from landmark.corpus.manifest import Lock, Manifest, read_document
+from landmark.corpus.pixels import pixel_fields
+from landmark.quality.check_profile import load_rules
 from landmark.quality.evidence import FACTS, Evidence, Known, joined
 from landmark.quality.findings import Flag
 from landmark.quality.pixels import MEASURES, measure_pixels
 from landmark.quality.radiometry import JUDGES
 from landmark.quality.registration import Registration
-from landmark.quality.rules import load_rules
 
 Bands = dict[str, NDArray[Any]]
 Record = dict[str, Any]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from landmark.base.recipe import load_recipe
-from landmark.build import Request, build
-from landmark.run import Where
+from landmark.config.recipe import load_recipe
+from landmark.core.executor import Where
+from landmark.workflow.build import Request, build
 
 RECIPE = {
     "name": "tiny",

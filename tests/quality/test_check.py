@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from landmark.base.errors import InputError, NotACorpus
-from landmark.base.files import find, load
-from landmark.quality import check, load_rules, read_report
-from landmark.quality.check import JUDGES
-from landmark.quality.facts import ROW_CHECKS
-from landmark.quality.rules import KIND, Rules
-from landmark.run import Where
+from landmark.core.errors import InputError, InvalidCorpus
+from landmark.core.executor import Where
+from landmark.core.yaml_files import find, load
+from landmark.quality.check import JUDGES, check
+from landmark.quality.check_profile import KIND, Rules, load_rules
+from landmark.quality.findings import read_report
+from landmark.quality.row_checks import ROW_CHECKS
 from tests.conftest import Run
 
 # Beside these, what the pass itself tells of files.
@@ -248,7 +248,7 @@ def test_rows_with_nulls_are_named_and_left_out(corpus):
 def test_a_corpus_none_of_whose_shards_can_be_read_cannot_be_checked(corpus):
     for path in (corpus / "shards").rglob("*.parquet"):
         path.write_bytes(b"no Parquet")
-    with pytest.raises(NotACorpus, match="not one sample of its"):
+    with pytest.raises(InvalidCorpus, match="not one sample of its"):
         report_of(corpus)
 
 

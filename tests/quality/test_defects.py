@@ -18,8 +18,10 @@ from bench.table import MARKERS, markdown
 from bench.trial import Trial, flags, tried
 
 from bench import DEFECTS
-from landmark.quality import Report, check, load_rules
-from landmark.run import Where
+from landmark.core.executor import Where
+from landmark.quality.check import check
+from landmark.quality.check_profile import load_rules
+from landmark.quality.findings import Report
 from tests.conftest import require
 
 ROOT = Path(__file__).parents[2]

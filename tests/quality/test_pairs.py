@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from landmark.quality.prints import LENGTH, alike, fingerprint
+from landmark.quality.perceptual_hash import LENGTH, alike, fingerprint
 from landmark.quality.registration import Registration, merge, peak, structure, surface_of
 from tests.quality.chips import Bands, Record
 

@@ -9,17 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.base.events import EventFact
-from landmark.base.files import load
-from landmark.base.taxonomy import Taxonomy
-from landmark.narrate import Wanted, hard_negatives, lexicon, load_grammar, questions
+from landmark.captions.grammar import load_grammar
+from landmark.captions.negatives import hard_negatives
+from landmark.captions.parse import lexicon
+from landmark.captions.questions import questions
+from landmark.captions.render import Wanted
+from landmark.core.yaml_files import load
+from landmark.domain.event import EventFact
+from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.bias import explained_pct
 from landmark.quality.captions import captions as captions_check
 from landmark.quality.evidence import Known
-from landmark.quality.facts import ROW_CHECKS
+from landmark.quality.row_checks import ROW_CHECKS
 from landmark.quality.words import entropy_bits
-from tests.base.parts import examples
-from tests.narrate.scenes import GRAMMAR, LEXICONS, STYLES, every, scene, scenes
+from tests.captions.scenes import GRAMMAR, LEXICONS, STYLES, every, scene, scenes
+from tests.parts import examples
 
 TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
 RECIPE = {"thresholds": {"default": 5, "classes": {"built": 2}}, "captions": ["structured"]}

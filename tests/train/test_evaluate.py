@@ -8,8 +8,8 @@ import pytest
 import pytrec_eval
 
 import landmark
-from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, NotACorpus, NotARun, OtherRun, Untrainable
+from landmark.core.errors import InputError, InvalidCorpus, InvalidRun, RunMismatch, InsufficientData
+from landmark.corpus.reader import Corpus
 from landmark.train.embed import embed_split, embed_texts, open_run
 from landmark.train.evaluate import Report, evaluate_run, evaluate_trec, judged_split
 from landmark.train.loop import Training, train
@@ -76,7 +76,7 @@ def test_vectors_do_not_depend_on_how_many_are_embedded_at_once(
 ) -> None:
     whole = open_run(run, "cpu")
     images, texts = embed_split(whole, toy_corpus, "test"), embed_texts(whole, ["trees", "water. built", "crops"])
-    monkeypatch.setattr("landmark.train.feed.BLOCK", 2)
+    monkeypatch.setattr("landmark.train.dataset.BLOCK", 2)
     assert np.allclose(embed_split(whole, toy_corpus, "test"), images, atol=1e-5)
     assert np.allclose(embed_texts(whole, ["trees", "water. built", "crops"]), texts, atol=1e-5)
 
@@ -133,7 +133,7 @@ def test_a_trec_run_that_is_gone_is_refused(toy_corpus: Corpus, tmp_path: Path) 
 
 def test_a_corpus_without_queries_is_refused(tmp_path: Path) -> None:
     corpus = opened(tmp_path / "c", counts={"test": 3}, labels=[])
-    with pytest.raises(Untrainable, match=r"lists no queries.*`labels`"):
+    with pytest.raises(InsufficientData, match=r"lists no queries.*`labels`"):
         judged_split(corpus, "test")
 
 
@@ -144,24 +144,24 @@ def test_missing_or_damaged_files_of_queries_are_refused(
 ) -> None:
     copy = shutil.copytree(toy_corpus.root, tmp_path / "copy")
     (copy / name).unlink() if content is None else (copy / name).write_text(content)
-    with pytest.raises(NotACorpus, match=Path(name).name):
+    with pytest.raises(InvalidCorpus, match=Path(name).name):
         judged_split(landmark.open(copy), "test")
 
 
 def test_a_split_that_is_unknown_or_empty_is_refused(toy_corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--split dev: give train, val, test"):
         judged_split(toy_corpus, "dev")
-    with pytest.raises(Untrainable, match="no sample in its val split"):
+    with pytest.raises(InsufficientData, match="no sample in its val split"):
         judged_split(opened(tmp_path / "c", counts={"train": 4}), "val")
 
 
 def test_an_unfinished_or_missing_run_is_refused(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotARun, match="landmark train"):
+    with pytest.raises(InvalidRun, match="landmark train"):
         open_run(tmp_path, "cpu")
     copy = shutil.copytree(run, tmp_path / "copy")
     text = (copy / "run.json").read_text()
     (copy / "run.json").write_text(text.replace('"step": 120,\n "steps"', '"step": 60,\n "steps"'))
-    with pytest.raises(NotARun, match="stands at step 60 of 120"):
+    with pytest.raises(InvalidRun, match="stands at step 60 of 120"):
         open_run(copy, "cpu")
 
 
@@ -169,13 +169,13 @@ def test_a_sensor_the_run_never_saw_is_refused(toy_corpus: Corpus, tmp_path: Pat
     lone = opened(tmp_path / "lone", sensors=("s2",))
     train(lone, Training(load_model(str(model_path)), tmp_path / "run", device="cpu"))
     assert evaluate_run(lone, tmp_path / "run", split="test", k=5, device="cpu").sensors.keys() == {"s2"}
-    with pytest.raises(Untrainable, match="has s1 images, and the run learnt s2 only"):
+    with pytest.raises(InsufficientData, match="has s1 images, and the run learnt s2 only"):
         embed_split(open_run(tmp_path / "run", "cpu"), toy_corpus, "test")
 
 
 def test_a_run_of_another_corpus_is_refused_for_what_it_may_know_by_heart(run: Path, tmp_path: Path) -> None:
     other = opened(tmp_path / "other", sensors=("s2",))
-    with pytest.raises(OtherRun, match="was trained on another corpus"):
+    with pytest.raises(RunMismatch, match="was trained on another corpus"):
         evaluate_run(other, run, split="test", k=5, device="cpu")
 
 
@@ -186,10 +186,10 @@ def test_queries_and_judgements_that_are_not_the_sealed_ones_are_refused(
 ) -> None:
     root = Path(shutil.copytree(toy_corpus.root, tmp_path / "copy"))
     (root / name).write_bytes(data)
-    with pytest.raises(NotACorpus, match=f"{name} is not the file that was sealed"):
+    with pytest.raises(InvalidCorpus, match=f"{name} is not the file that was sealed"):
         judged_split(landmark.open(root), "test")
     (root / name).unlink()
-    with pytest.raises(NotACorpus, match=f"{name} is missing"):
+    with pytest.raises(InvalidCorpus, match=f"{name} is missing"):
         judged_split(landmark.open(root), "test")
 
 
@@ -197,7 +197,7 @@ def test_the_run_of_a_control_is_refused(toy_corpus: Corpus, run: Path, tmp_path
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     text = (copy / "run.json").read_text()
     (copy / "run.json").write_text(text.replace('"arm": "real"', '"arm": "shuffled"'))
-    with pytest.raises(OtherRun, match="learnt shuffled words, as a control"):
+    with pytest.raises(RunMismatch, match="learnt shuffled words, as a control"):
         evaluate_run(toy_corpus, copy, split="test", k=5, device="cpu")
 
 

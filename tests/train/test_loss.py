@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark.train.loss import contrast, similarity
-from tests.base.parts import examples
+from tests.parts import examples
 
 KINDS = ("identity", "equal", "overlap")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark.train.metrics import chance_ap, judge, mean_figures, order_of, score_blocks, tie_ranks
-from tests.base.parts import examples
+from tests.parts import examples
 
 MEASURES = {"map", "Rprec", "ndcg_cut", "recip_rank", "success"}
 K = 5

@@ -2,8 +2,8 @@
 
 import pytest
 
-from landmark.base.corpus import Corpus
-from landmark.base.relevance import Query, grade, make_queries
+from landmark.corpus.reader import Corpus
+from landmark.corpus.relevance import Query, grade, make_queries
 from landmark.train.evaluate import judged_split
 from landmark.train.trec import read_queries
 

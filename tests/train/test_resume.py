@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landmark.base.corpus import Corpus
-from landmark.base.errors import Diverged, NotARun, OtherRun
-from landmark.train import feed
+from landmark.core.errors import Diverged, InvalidRun, RunMismatch
+from landmark.corpus.reader import Corpus
+from landmark.train import dataset as feed
 from landmark.train.checkpoint import read_run
 from landmark.train.loop import Training, train
 from landmark.train.profile import load_model
@@ -137,7 +137,7 @@ def test_the_folder_of_another_training_is_refused(
     before = {path.name: path.read_bytes() for path in asked.out.iterdir()}
     slower = load_model(str(model_file(tmp_path, budget={"rate": 0.001})))
     other = {"seed": {"seed": 1}, "model": {"model": slower}, "arm": {"arm": "shuffled"}}[change]
-    with pytest.raises(OtherRun, match=f"other .*{change}.*--out"):
+    with pytest.raises(RunMismatch, match=f"other .*{change}.*--out"):
         train(toy_corpus, replace(asked, **other))  # type: ignore[arg-type]
     assert {path.name: path.read_bytes() for path in asked.out.iterdir()} == before
 
@@ -145,7 +145,7 @@ def test_the_folder_of_another_training_is_refused(
 def test_a_folder_of_other_things_is_refused(toy_corpus: Corpus, asked: Training) -> None:
     asked.out.mkdir()
     (asked.out / "thesis.tex").write_text("x")
-    with pytest.raises(OtherRun, match=r"thesis\.tex"):
+    with pytest.raises(RunMismatch, match=r"thesis\.tex"):
         train(toy_corpus, asked)
     assert leavings(asked.out) == ["thesis.tex"]
 
@@ -155,7 +155,7 @@ def test_what_only_looks_like_a_checkpoint_is_refused_and_stays(toy_corpus: Corp
     names = ["model-mine.safetensors", "pixels-mine.npy", ".important.partial"]
     for name in names:
         (asked.out / name).write_text("x")
-    with pytest.raises(OtherRun, match="is no training, but holds"):
+    with pytest.raises(RunMismatch, match="is no training, but holds"):
         train(toy_corpus, asked)
     assert leavings(asked.out) == sorted(names)
 
@@ -174,14 +174,14 @@ def test_a_damaged_checkpoint_is_refused(toy_corpus: Corpus, asked: Training, na
     path.unlink()
     if damage != "gone":
         path.write_bytes(data[:-7] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(NotARun, match=f"{name}: damaged checkpoint.*delete"):
+    with pytest.raises(InvalidRun, match=f"{name}: damaged checkpoint.*delete"):
         train(toy_corpus, asked)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"format": 1}', "[]"])
 def test_a_damaged_document_is_refused(toy_corpus: Corpus, asked: Training, text: str) -> None:
     (interrupted(toy_corpus, asked) / "run.json").write_text(text)
-    with pytest.raises(NotARun, match=r"run\.json: not a training's document.*delete"):
+    with pytest.raises(InvalidRun, match=r"run\.json: not a training's document.*delete"):
         train(toy_corpus, asked)
 
 

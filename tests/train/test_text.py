@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from landmark.base.errors import InputError
+from landmark.core.errors import InputError
 from landmark.train.closp import Closp
 from landmark.train.profile import Model, load_model
 from landmark.train.text import from_words, pooled, pretrained, vocabulary_of, weights_folder

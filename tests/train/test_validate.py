@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 import landmark
-from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, OtherRun, Untrainable
-from landmark.base.relevance import grade, make_queries
+from landmark.core.errors import InputError, RunMismatch, InsufficientData
+from landmark.corpus.reader import Corpus
+from landmark.corpus.relevance import grade, make_queries
 from landmark.train.controls import dealt, random, shuffled
+from landmark.train.dataset import Texts
 from landmark.train.evaluate import evaluate_run
-from landmark.train.feed import Texts
 from landmark.train.loop import train_texts
 from landmark.train.metrics import judge, mean_figures
 from landmark.train.profile import load_model
@@ -167,15 +167,15 @@ def test_what_cannot_be_validated_is_refused(toy_corpus: Corpus, tmp_path: Path,
         validate(toy_corpus, Validation(model, out, [0, 1]))
     with pytest.raises(InputError, match="--split train: give val or test"):
         validate(toy_corpus, Validation(model, out, [0], smoke=True, split="train"))
-    with pytest.raises(Untrainable, match="no sample in its test split"):
+    with pytest.raises(InsufficientData, match="no sample in its test split"):
         validate(opened(tmp_path / "c", counts={"train": 8}), Validation(model, out, [0], smoke=True))
-    with pytest.raises(Untrainable, match="8 s1 samples in the val split are too few"):
+    with pytest.raises(InsufficientData, match="8 s1 samples in the val split are too few"):
         validate(toy_corpus, Validation(model, out, [0], smoke=True, split="val"))
     with pytest.raises(InputError, match="--device tpu"):
         validate(toy_corpus, Validation(model, out, [0], smoke=True, device="tpu"))
     assert not out.exists()
     corpus = landmark.open(shutil.copytree(toy_corpus.root, tmp_path / "copy"))
     before = sorted(path.name for path in corpus.root.iterdir())
-    with pytest.raises(OtherRun, match="is no validation, but holds"):
+    with pytest.raises(RunMismatch, match="is no validation, but holds"):
         validate(corpus, Validation(model, corpus.root, [0], smoke=True))
     assert sorted(path.name for path in corpus.root.iterdir()) == before

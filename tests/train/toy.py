@@ -8,15 +8,15 @@ import numpy as np
 import yaml
 
 import landmark
-from landmark.base.corpus import Corpus
-from landmark.base.files import load
-from landmark.base.manifest import Lock
-from landmark.base.schemas import LEDGER
-from landmark.base.taxonomy import Taxonomy
-from landmark.io.store import write_table
-from landmark.pack import write_documents
-from tests.base.parts import recipe_of
-from tests.pack.rows import PATCH_PX, SENSORS, Row, pack, plan_of, sample_row, stage
+from landmark.core.atomic import write_table
+from landmark.core.yaml_files import load
+from landmark.corpus.manifest import Lock
+from landmark.corpus.reader import Corpus
+from landmark.domain.schemas import LEDGER
+from landmark.domain.taxonomy import Taxonomy
+from landmark.write.documents import write_documents
+from tests.parts import recipe_of
+from tests.write.rows import PATCH_PX, SENSORS, Row, pack, plan_of, sample_row, stage
 
 CLASSES = ("trees", "water", "built", "crops")
 COUNTS = {"train": 24, "val": 8, "test": 12}

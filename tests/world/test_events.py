@@ -17,10 +17,10 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from landmark.world import events, publish, scenes
-from landmark.world.charts import Chart, chart
 from landmark.world.events import Strike, strikes
 from landmark.world.ground import COVER
 from landmark.world.plane import to_plane
+from landmark.world.rasterize import Chart, chart
 from landmark.world.sensors import BANDS, Radar, Sun, Veil, backscatter, ground10, recorded, reflectances
 from landmark.world.window import HALO
 from tests.world.test_world import digests

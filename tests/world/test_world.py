@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from landmark.base.errors import InputError
+from landmark.core.errors import InputError
 from landmark.world import demo, labels, make, publish, scenes
 from landmark.world.ground import COVER
 from landmark.world.places import PLACES

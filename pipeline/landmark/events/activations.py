@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from landmark.base.errors import InputError
-from landmark.base.events import moment
-from landmark.base.notations import Dropped, Notations
+from landmark.core.errors import InputError
+from landmark.domain.event import moment
+from landmark.domain.vocabulary import Dropped, Notations
 from landmark.events.files import Found
 from landmark.events.packages import parse
 from landmark.events.read import sane

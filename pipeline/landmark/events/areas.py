@@ -11,8 +11,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from landmark.base.errors import InputError
-from landmark.base.notations import Dropped, Notations
+from landmark.core.errors import InputError
+from landmark.domain.vocabulary import Dropped, Notations
 from landmark.events.activations import Activation, taken
 from landmark.events.packages import Layer, Product
 from landmark.events.read import sane

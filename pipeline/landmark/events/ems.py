@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from landmark.base.errors import InputError
-from landmark.base.events import AOI, Event, Part
+from landmark.core.errors import InputError
+from landmark.domain.event import AOI, Event, Part
 from landmark.events.activations import activations
 from landmark.events.areas import Area, AreaReader, Shown
 from landmark.events.files import Found

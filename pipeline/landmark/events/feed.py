@@ -13,10 +13,10 @@ from pydantic import Field
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from landmark.base.errors import DownloadUnfinished, InputError
-from landmark.base.files import Strict
-from landmark.io.http import PATIENCE, TIMEOUT_S
-from landmark.io.store import appearing
+from landmark.core.atomic import appearing
+from landmark.core.errors import DownloadPending, InputError
+from landmark.core.http import PATIENCE, TIMEOUT_S
+from landmark.core.yaml_files import Strict
 
 Told = TypeVar("Told")
 Box = tuple[float, float, float, float]
@@ -57,7 +57,7 @@ class Line:
 
     Raises, in every method:
         InputError: the server refuses what is asked.
-        DownloadUnfinished: no answer, or not a whole one.
+        DownloadPending: no answer, or not a whole one.
     """
 
     def __init__(self) -> None:
@@ -73,11 +73,11 @@ class Line:
                 _accept(answer)
                 value = answer.json()
         except requests.JSONDecodeError as error:
-            raise DownloadUnfinished(f"{url} answers without whole JSON ({error}); {_AGAIN}") from error
+            raise DownloadPending(f"{url} answers without whole JSON ({error}); {_AGAIN}") from error
         except requests.RequestException as error:
-            raise DownloadUnfinished(f"{url} cannot be reached: {error}; {_AGAIN}") from error
+            raise DownloadPending(f"{url} cannot be reached: {error}; {_AGAIN}") from error
         if not isinstance(value, dict):
-            raise DownloadUnfinished(f"{url} answers with a {type(value).__name__}, not with an object; {_AGAIN}")
+            raise DownloadPending(f"{url} answers with a {type(value).__name__}, not with an object; {_AGAIN}")
         return value
 
     def package(self, url: str, path: Path) -> None:
@@ -89,20 +89,20 @@ class Line:
                     copyfileobj(answer.raw, file, 1 << 20)
                     came, expected = file.tell(), int(answer.headers.get("Content-Length", file.tell()))
             except (requests.RequestException, HTTPError) as error:
-                raise DownloadUnfinished(f"{url}: the download was cut short: {error}; {_AGAIN}") from error
+                raise DownloadPending(f"{url}: the download was cut short: {error}; {_AGAIN}") from error
             if came != expected or not zipfile.is_zipfile(partial):
-                raise DownloadUnfinished(f"{url}: {came} of {expected} bytes came, no whole zip; {_AGAIN}")
+                raise DownloadPending(f"{url}: {came} of {expected} bytes came, no whole zip; {_AGAIN}")
 
 
 def told(answer: object, key: str, kind: type[Told], url: str) -> Told:
     """What an answer, or an object in it, says under a key.
 
     Raises:
-        DownloadUnfinished: nothing, or nothing of that kind.
+        DownloadPending: nothing, or nothing of that kind.
     """
     said = answer.get(key) if isinstance(answer, dict) else None
     if not isinstance(said, kind):
-        raise DownloadUnfinished(f"{url} answers without `{key}` as a {kind.__name__}; {_AGAIN}")
+        raise DownloadPending(f"{url} answers without `{key}` as a {kind.__name__}; {_AGAIN}")
     return said
 
 

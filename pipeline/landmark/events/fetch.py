@@ -10,10 +10,10 @@ from urllib.parse import urljoin, urlsplit
 import numpy as np
 import shapely
 
-from landmark.base.errors import DownloadUnfinished, InputError
-from landmark.base.events import moment
+from landmark.core.atomic import sweep, write_bytes
+from landmark.core.errors import DownloadPending, InputError
+from landmark.domain.event import moment
 from landmark.events.feed import Box, Feed, Line, Wanted, told
-from landmark.io.store import sweep, write_bytes
 
 # What each service can be asked.
 _ASKABLE = {
@@ -32,7 +32,7 @@ def fetch(feed: Feed, wanted: Wanted, out: Path, *, progress: Say = lambda _: No
 
     Raises:
         InputError: the feed cannot be asked so, or `out` cannot be made.
-        DownloadUnfinished: no answer, or not a whole one; the same command goes on.
+        DownloadPending: no answer, or not a whole one; the same command goes on.
     """
     for name in ("since", "until", "min_magnitude", "bbox", "codes"):
         if getattr(wanted, name) not in (None, ()) and name not in _ASKABLE[feed.service]:
@@ -66,7 +66,7 @@ def _earthquakes(feed: Feed, wanted: Wanted, out: Path, progress: Say) -> Iterat
         found |= {told(one, "id", str, f"{feed.api}/query"): one for one in features}
         progress(f"{len(found)} of {count} earthquakes")
     if len(found) < count:
-        raise DownloadUnfinished(f"{feed.api} counts {count} earthquakes, but gave {len(found)}; run it again")
+        raise DownloadPending(f"{feed.api} counts {count} earthquakes, but gave {len(found)}; run it again")
     yield _written(out / _name(feed, wanted), found.values())
 
 
@@ -109,7 +109,7 @@ def _codes(feed: Feed, wanted: Wanted, line: Line, progress: Say) -> list[str]:
         if len(listed) >= count or not results:
             break
         if len(listed) == before:
-            raise DownloadUnfinished(f"{feed.api} lists the same activations again at {before}; run it again")
+            raise DownloadPending(f"{feed.api} lists the same activations again at {before}; run it again")
     return [code for code, one in listed.items() if _within(one, wanted, url)]
 
 
@@ -122,7 +122,7 @@ def _within(activation: Mapping[str, Any], wanted: Wanted, url: str) -> bool:
     try:
         return bool(shapely.box(*wanted.bbox).intersects(shapely.from_wkt(centroid.rpartition(";")[2])))
     except shapely.errors.GEOSException as error:
-        raise DownloadUnfinished(f"{url}: {centroid!r} is no centroid: {error}") from error
+        raise DownloadPending(f"{url}: {centroid!r} is no centroid: {error}") from error
 
 
 def _links(activation: Mapping[str, Any]) -> list[str]:
@@ -152,14 +152,14 @@ def _moment(said: object, url: str) -> dt.datetime:
     try:
         return moment(str(said))
     except ValueError as error:
-        raise DownloadUnfinished(f"{url}: {said!r} is no moment in ISO 8601: {error}") from error
+        raise DownloadPending(f"{url}: {said!r} is no moment in ISO 8601: {error}") from error
 
 
 def _lon_first(features: list[dict[str, Any]], extent: Box | None, feed: Feed) -> list[dict[str, Any]]:
     """The features with longitude first: as they come, or turned where that alone puts all of them where they can be.
 
     Raises:
-        DownloadUnfinished: neither does, or they have no geometries.
+        DownloadPending: neither does, or they have no geometries.
     """
     if extent is None or not features:
         return features
@@ -167,14 +167,14 @@ def _lon_first(features: list[dict[str, Any]], extent: Box | None, feed: Feed) -
     try:
         shapes = shapely.from_geojson(written)
     except shapely.errors.GEOSException as error:
-        raise DownloadUnfinished(f"{feed.api} answers with a geometry that is none: {error}") from error
+        raise DownloadPending(f"{feed.api} answers with a geometry that is none: {error}") from error
     turned = shapely.transform(shapes, lambda xy: xy[:, ::-1])
     frame = shapely.box(*extent)
     for found in (shapes, turned):
         if bool(np.all(shapely.intersects(found, frame) | shapely.is_missing(found))):
             pairs = zip(features, shapely.to_geojson(found), strict=True)
             return [{**one, "geometry": None if text is None else json.loads(text)} for one, text in pairs]
-    raise DownloadUnfinished(f"{feed.api}: features lie outside {extent}, whichever of their coordinates is longitude")
+    raise DownloadPending(f"{feed.api}: features lie outside {extent}, whichever of their coordinates is longitude")
 
 
 def _name(feed: Feed, wanted: Wanted) -> str:

@@ -9,9 +9,9 @@ from lzma import LZMAError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from landmark.base.errors import InputError
-from landmark.base.events import Events
-from landmark.base.labels import WORLD
+from landmark.config.label_entries import WORLD
+from landmark.core.errors import InputError
+from landmark.domain.event import Events
 
 # Best first: of one layer in several formats one is read.
 SUFFIXES = (".shp", ".gpkg", ".fgb", ".geojson", ".json", ".dbf")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from landmark.base.errors import InputError
-from landmark.base.events import Event, Events, EventType
-from landmark.base.notations import Notations
+from landmark.core.errors import InputError
+from landmark.domain.event import Event, Events, EventType
+from landmark.domain.vocabulary import Notations
 
 # Part of an event that was mapped as affected, without a grade.
 OBSERVED = "observed"

@@ -12,8 +12,8 @@ from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
 
-from landmark.base.errors import InputError
-from landmark.base.events import Event
+from landmark.core.errors import InputError
+from landmark.domain.event import Event
 
 _EARTH = Geod(ellps="WGS84")
 _POINT, _POLYGON = 0, 3

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from landmark.base.files import Strict, load
+from landmark.core.yaml_files import Strict, load
 
 ROOM = "taxonomies/events"
 # What a time may be written as, besides a pattern of strptime.

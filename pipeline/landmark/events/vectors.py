@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-from landmark.base.errors import InputError
-from landmark.base.events import NEAR, Event, Part, moment
+from landmark.core.errors import InputError
+from landmark.domain.event import NEAR, Event, Part, moment
 from landmark.events.files import Found
 from landmark.events.read import OBSERVED, Asked, Read, combined, sane, slug
 from landmark.events.shapes import Features, circle, layer_names, points, read_features, union

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from landmark.quality.check_profile import Limits
 from landmark.quality.evidence import Evidence, Judge
 from landmark.quality.findings import Flag, NotApplicable
-from landmark.quality.rules import Limits
 
 
 def explained_pct(carries: Sequence[bool], circumstance: Sequence[Hashable]) -> float:

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from landmark.base.manifest import Manifest
-from landmark.narrate import Asked, Grammar, Lexicon, lexicon, put, season, shipped
+from landmark.captions.grammar import Grammar, shipped
+from landmark.captions.parse import Lexicon, lexicon
+from landmark.captions.questions import Asked, put
+from landmark.captions.sample_facts import season
+from landmark.corpus.manifest import Manifest
+from landmark.quality.check_profile import Limits
 from landmark.quality.evidence import Known
-from landmark.quality.rules import Limits
 
 Row = Mapping[str, Any]
 # (what is wrong, the figures)

@@ -7,19 +7,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from landmark.base import files
-from landmark.base.errors import NotACorpus
-from landmark.base.hashing import digest
-from landmark.base.manifest import Lock, Manifest, read_document
-from landmark.base.taxonomy import Crosswalk, Taxonomy
+from landmark.core import yaml_files as files
+from landmark.core.errors import InvalidCorpus
+from landmark.core.executor import Lost, Where, running
+from landmark.core.hashing import digest
+from landmark.corpus.manifest import Lock, Manifest, read_document
+from landmark.domain.taxonomy import Crosswalk, Taxonomy
 from landmark.quality import bias, integrity, radiometry, splits, words
 from landmark.quality.captions import lexicons
+from landmark.quality.check_profile import Rules
 from landmark.quality.evidence import Evidence, Judge, Known, Measured, Moments
 from landmark.quality.findings import Flag, NotApplicable, Report, Verdict, gather
 from landmark.quality.measure import measure, portions
 from landmark.quality.registration import Surfaces, merge
-from landmark.quality.rules import Rules
-from landmark.run import Lost, Where, running
 
 # What judges the corpus as a whole; many also have a part that looks at each row where it is read.
 JUDGES: dict[str, Judge] = {
@@ -53,7 +53,7 @@ def check(
         progress: Told (portions done, of).
 
     Raises:
-        NotACorpus: no manifest, or nothing of any shard can be read.
+        InvalidCorpus: no manifest, or nothing of any shard can be read.
     """
     known, lock = _known(root, rules)
     evidence, flags = _evidence(known, lock, where, share=share, seed=seed, progress=progress)
@@ -86,7 +86,7 @@ def _lock(root: Path, manifest: Manifest) -> Lock | None:
     """The lock the manifest names; of another one nothing is taken, and `manifest` says so."""
     try:
         lock: Lock = read_document(Lock, root / "lock.json")
-    except (NotACorpus, OSError):
+    except (InvalidCorpus, OSError):
         return None
     return lock if lock.digest == manifest.lock_digest else None
 
@@ -124,11 +124,11 @@ def _evidence(
     with running(where) as map_units:
         for unit, result in map_units(measure, units):
             if isinstance(result, Lost):
-                raise NotACorpus(f"{known.root / unit.shards[0][0].path}: {result.detail}")
+                raise InvalidCorpus(f"{known.root / unit.shards[0][0].path}: {result.detail}")
             parts.append(result)
             progress(len(parts), len(units))
     if not any(part.samples.num_rows for part in parts):
-        raise NotACorpus(f"{known.root}: not one sample of its {len(known.manifest.shards)} shards can be read")
+        raise InvalidCorpus(f"{known.root}: not one sample of its {len(known.manifest.shards)} shards can be read")
     flags: dict[str, list[Flag]] = {}
     moments: dict[tuple[str, str], Moments] = {}
     for part in parts:

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from landmark.quality.check_profile import Limits
 from landmark.quality.evidence import Evidence, numbers
 from landmark.quality.findings import Flag, NotApplicable
+from landmark.quality.flagging import acquisitions, looked_at
 from landmark.quality.optical import ORDER
-from landmark.quality.rules import Limits
-from landmark.quality.telling import acquisitions, looked_at
 
 F8 = NDArray[np.float64]
 FACTORS = ("platform", "baseline", "product", "orbit_direction", "split")

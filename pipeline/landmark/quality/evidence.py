@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from landmark.base.manifest import Lock, Manifest, Shard
-from landmark.base.schemas import INDEX
-from landmark.base.taxonomy import Taxonomy
-from landmark.narrate import Lexicon
+from landmark.captions.parse import Lexicon
+from landmark.corpus.manifest import Lock, Manifest, Shard
+from landmark.domain.schemas import INDEX
+from landmark.domain.taxonomy import Taxonomy
+from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag
 from landmark.quality.registration import Surfaces
-from landmark.quality.rules import Limits
 
 # Judged row by row where they are read, and too much to gather.
 _HEAVY = ("geometry", "captions", "questions", "hard_negatives", "licences", "transform")

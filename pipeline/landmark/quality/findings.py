@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from landmark.base.errors import InputError
-from landmark.base.files import Strict
+from landmark.core.errors import InputError
+from landmark.core.yaml_files import Strict
 
 # Neither a terminal nor XML may be handed what a broken row holds.
 _UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -11,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from landmark import pack
-from landmark.base.errors import NotACorpus
-from landmark.base.hashing import digest, file_sha256, names_digest
-from landmark.base.manifest import Lock, read_document
-from landmark.base.outcomes import BEFORE_THE_PLAN
-from landmark.base.profiles import load_sensor
-from landmark.base.schemas import LEDGER
+from landmark.config.profiles import load_sensor
+from landmark.core.errors import InvalidCorpus
+from landmark.core.hashing import digest, file_sha256, names_digest
+from landmark.corpus.manifest import Lock, read_document
+from landmark.domain.drops import BEFORE_THE_PLAN
+from landmark.domain.schemas import LEDGER
+from landmark.quality.check_profile import Limits
 from landmark.quality.evidence import Evidence, Judge, Moments
-from landmark.quality.facts import LOCAL, SECRET
 from landmark.quality.findings import Flag, NotApplicable
-from landmark.quality.rules import Limits
+from landmark.quality.row_checks import LOCAL, SECRET
+from landmark.write.queries import query_files
 
 _TEXTS = ("corpus.json", "lock.json", "README.md", "ATTRIBUTION.md", "queries.jsonl")
 
@@ -55,7 +55,7 @@ def _lock(evidence: Evidence) -> Iterator[Flag]:
     root = evidence.known.root
     try:
         lock: Lock = read_document(Lock, root / "lock.json")
-    except NotACorpus as error:
+    except InvalidCorpus as error:
         yield Flag("the lock is missing or cannot be read", "lock.json", str(error).split(": ", 1)[1])
         return
     if lock.digest != evidence.manifest.lock_digest:
@@ -199,7 +199,7 @@ def queries(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
     if not any(evidence.samples["labels"].to_pylist()):
         raise NotApplicable("no sample has a label")
     root = evidence.known.root
-    due = pack.query_files(evidence.samples, evidence.known.taxonomy)
+    due = query_files(evidence.samples, evidence.known.taxonomy)
     for path in sorted({*due, *(one.path for one in evidence.manifest.queries)}):
         if not (root / path).is_file():
             yield Flag("a file of the retrieval queries is missing", path)

@@ -2,8 +2,8 @@
 
 from xml.etree import ElementTree
 
+from landmark.quality.check_profile import Rules
 from landmark.quality.findings import SEVERITIES, Finding, Report, Severity, Verdict
-from landmark.quality.rules import Rules
 
 _SHOWN = 20
 

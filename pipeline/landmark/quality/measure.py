@@ -11,17 +11,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from landmark.base.hashing import file_sha256, rank
-from landmark.base.manifest import Shard
-from landmark.base.pixels import pixel_fields, pixels_sha256
-from landmark.base.profiles import load_sensor
-from landmark.base.schemas import INDEX, shard_schema
-from landmark.pack import canonical
+from landmark.config.profiles import load_sensor
+from landmark.core.hashing import file_sha256, rank
+from landmark.core.salts import CHECKED_CELLS
+from landmark.corpus.manifest import Shard
+from landmark.corpus.pixels import pixel_fields, pixels_sha256
+from landmark.domain.schemas import INDEX, shard_schema
 from landmark.quality.evidence import FACTS, MAPS, Known, Measured, Moments, Portion, joined
-from landmark.quality.facts import ROW_CHECKS
 from landmark.quality.findings import Flag
 from landmark.quality.pixels import MEASURES, measure_pixels
 from landmark.quality.registration import Registration
+from landmark.quality.row_checks import ROW_CHECKS
+from landmark.write.shards import canonical
 
 _SCHEMA = pa.schema([*FACTS, *MEASURES])
 _SPREAD = 2**64
@@ -147,7 +148,7 @@ class _Reading:
     def _chosen(self, cell: str) -> bool:
         """True for the cells whose pixels are looked at: both sensors of a cell, or neither."""
         share = self._portion.share
-        return share == 1 or rank(self._portion.seed, "check", cell) < share * _SPREAD
+        return share == 1 or rank(self._portion.seed, CHECKED_CELLS, cell) < share * _SPREAD
 
     def _compare(self, index: pa.Table | None, group: pa.Table, start: int, shard: Shard) -> None:
         if index is None:

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from landmark.quality.check_profile import Limits
 from landmark.quality.evidence import Evidence
 from landmark.quality.findings import Flag, NotApplicable
+from landmark.quality.flagging import acquisitions, columns
 from landmark.quality.optical import ORDER
-from landmark.quality.prints import LENGTH, alike
+from landmark.quality.perceptual_hash import LENGTH, alike
 from landmark.quality.registration import Shift, Surface, peak
-from landmark.quality.rules import Limits
-from landmark.quality.telling import acquisitions, columns
 
 _MOST_WET_PCT = 50
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from landmark.quality import optical, radar
-from landmark.quality.prints import fingerprint
+from landmark.quality.perceptual_hash import fingerprint
 
 # Percent are of a chip's pixels, and where bands differ of the worst band. `_dn`: reflectance x 10000; `_db`: gamma0.
 MEASURES = pa.schema([

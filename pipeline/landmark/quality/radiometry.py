@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.compute as pc
 
+from landmark.quality.check_profile import Limits
 from landmark.quality.drift import drift
 from landmark.quality.evidence import Evidence, Judge
 from landmark.quality.findings import Flag, NotApplicable
+from landmark.quality.flagging import columns, each, looked_at, together
 from landmark.quality.optical import ORDER
 from landmark.quality.pairs import near_duplicates, registration, registration_single
-from landmark.quality.rules import Limits
 from landmark.quality.spectra import band_order
-from landmark.quality.telling import columns, each, looked_at, together
 
 
 def nodata(evidence: Evidence, limits: Limits) -> Iterator[Flag]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from landmark.quality.check_profile import Limits
 from landmark.quality.evidence import Evidence
 from landmark.quality.findings import Flag
+from landmark.quality.flagging import Rows, columns, looked_at, together
 from landmark.quality.optical import GREEN
-from landmark.quality.rules import Limits
-from landmark.quality.telling import Rows, columns, looked_at, together
 
 
 def band_order(evidence: Evidence, limits: Limits) -> Iterator[Flag]:

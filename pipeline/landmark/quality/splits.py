@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from landmark.base.recipe import SPLITS
-from landmark.draw import gaps_below
+from landmark.config.recipe import SPLITS
+from landmark.plan.distance import gaps_below
+from landmark.quality.check_profile import Limits
 from landmark.quality.evidence import Evidence, Judge
 from landmark.quality.findings import Flag, NotApplicable
-from landmark.quality.rules import Limits
 
 
 def split_cells(evidence: Evidence, limits: Limits) -> Iterator[Flag]:

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from landmark.base.recipe import SPLITS
+from landmark.config.recipe import SPLITS
+from landmark.quality.check_profile import Limits
 from landmark.quality.evidence import Evidence, Judge
 from landmark.quality.findings import Flag, NotApplicable
-from landmark.quality.rules import Limits
-from landmark.quality.telling import columns, each
+from landmark.quality.flagging import columns, each
 
 
 def repetition(evidence: Evidence, limits: Limits) -> Iterator[Flag]:

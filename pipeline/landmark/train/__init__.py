@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from landmark.base.errors import InputError
+from landmark.core.errors import InputError
 
 
 def require_libraries() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landmark.base.profiles import load_sensor
-from landmark.train.feed import Stored, Texts, inputs
+from landmark.config.profiles import load_sensor
+from landmark.train.dataset import Stored, Texts, inputs
 from landmark.train.profile import Model, Stat
 from landmark.train.schedule import epoch_order, epoch_turns, turned
 from landmark.train.text import Tokenize

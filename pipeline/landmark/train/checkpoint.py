@@ -17,11 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from landmark.base.errors import NotARun, OtherRun
-from landmark.base.files import Strict
-from landmark.base.hashing import digest, file_sha256
-from landmark.base.profiles import SensorName
-from landmark.io.store import appearing, write_bytes
+from landmark.config.profiles import SensorName
+from landmark.core.atomic import appearing, write_bytes
+from landmark.core.errors import InvalidRun, RunMismatch
+from landmark.core.hashing import digest, file_sha256
+from landmark.core.yaml_files import Strict
 from landmark.train.profile import Model, Stat
 
 # What a training leaves in its folder, and may therefore remove from it.
@@ -89,16 +89,16 @@ def read_run(folder: Path) -> Run:
     """The training in a folder.
 
     Raises:
-        NotARun: there is none, or its document is damaged.
+        InvalidRun: there is none, or its document is damaged.
     """
     path = folder / "run.json"
     try:
         return Run.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotARun(f"{path} is missing: {folder} holds no training; `landmark train` makes one") from error
+        raise InvalidRun(f"{path} is missing: {folder} holds no training; `landmark train` makes one") from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise NotARun(
+        raise InvalidRun(
             f"{path}: not a training's document: {first['loc']}: {first['msg']}; delete {folder} to train anew"
         ) from error
 
@@ -107,19 +107,19 @@ def standing(folder: Path, wanted: Identity) -> Run | None:
     """The training of this identity in a folder, None where there is none.
 
     Raises:
-        OtherRun: it holds another training, or things that are no training.
+        RunMismatch: it holds another training, or things that are no training.
     """
     if (folder / "run.json").exists():
         run = read_run(folder)
         if run.identity.digest != wanted.digest:
-            raise OtherRun(
+            raise RunMismatch(
                 f"{folder} holds a training with other {_differing(run.identity, wanted)}; choose another --out, or"
                 " delete the folder"
             )
         return run
     strange = [path.name for path in folder.iterdir() if not _ours(path.name)]
     if strange:
-        raise OtherRun(f"{folder} is no training, but holds {min(strange)}; name a new folder with --out")
+        raise RunMismatch(f"{folder} is no training, but holds {min(strange)}; name a new folder with --out")
     return None
 
 
@@ -138,20 +138,20 @@ def load_weights(folder: Path, run: Run, net: nn.Module) -> None:
     """Fill a net.
 
     Raises:
-        NotARun: the file is gone, damaged, or another net's.
+        InvalidRun: the file is gone, damaged, or another net's.
     """
     try:
         net.load_state_dict(_read(folder, run.weights))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise NotARun(f"{folder / run.weights.path}: not the weights of this model: {reason}") from error
+        raise InvalidRun(f"{folder / run.weights.path}: not the weights of this model: {reason}") from error
 
 
 def load_state(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Fill an optimizer of a net.
 
     Raises:
-        NotARun: the file is gone, damaged, or another net's.
+        InvalidRun: the file is gone, damaged, or another net's.
     """
     assert run.state is not None
     stored: dict[str, dict[str, Tensor]] = {}
@@ -206,7 +206,7 @@ def _read(folder: Path, file: File) -> dict[str, Any]:
         problem = "its bytes are not those run.json recorded"
     except (OSError, SafetensorError) as error:
         problem = str(error)
-    raise NotARun(f"{path}: damaged checkpoint: {problem}; delete {folder} to train anew")
+    raise InvalidRun(f"{path}: damaged checkpoint: {problem}; delete {folder} to train anew")
 
 
 def _forget(folder: Path, run: Run) -> None:

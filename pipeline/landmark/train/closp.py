@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from landmark.base.profiles import load_sensor
-from landmark.train.feed import channels
+from landmark.config.profiles import load_sensor
+from landmark.train.dataset import channels
 from landmark.train.profile import ImageTower, Model
 from landmark.train.text import pooled
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from landmark.base.hashing import rank
-from landmark.train.feed import Texts
+from landmark.core.hashing import rank
+from landmark.train.dataset import Texts
 
 # (texts of one sensor and split, class → its words, seed) → the same samples, with other words.
 Control = Callable[[Texts, Mapping[str, str], int], Texts]

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landmark.base.corpus import Corpus
-from landmark.base.errors import NotARun, Untrainable
-from landmark.base.profiles import load_sensor
-from landmark.train import feed
+from landmark.config.profiles import load_sensor
+from landmark.core.errors import InvalidRun, InsufficientData
+from landmark.corpus.reader import Corpus
+from landmark.train import dataset as feed
 from landmark.train.checkpoint import Run, read_run
 from landmark.train.closp import Closp
-from landmark.train.feed import Progress, Stored
+from landmark.train.dataset import Progress, Stored
 from landmark.train.net import pick_device, stored_net
 from landmark.train.text import Tokenize
 
@@ -34,11 +34,11 @@ def open_run(folder: Path, device: str = "auto") -> Opened:
     """A finished run of a folder.
 
     Raises:
-        NotARun: there is none, it is unfinished, or its files are damaged.
+        InvalidRun: there is none, it is unfinished, or its files are damaged.
     """
     run = read_run(folder)
     if not run.finished:
-        raise NotARun(
+        raise InvalidRun(
             f"{folder}: the training stands at step {run.step} of {run.steps}; `landmark train` with the same arguments"
             " ends it"
         )
@@ -52,7 +52,7 @@ def embed_split(opened: Opened, corpus: Corpus, split: str, progress: Progress =
     """Unit vectors (sample, d) of a split, in the corpus's order; pixels pass through a block at a time.
 
     Raises:
-        Untrainable: the run knows no such sensor.
+        InsufficientData: the run knows no such sensor.
         InputError: the model cannot average images of this size.
     """
     feed.check_size(corpus, opened.run.identity.model.image)
@@ -61,7 +61,7 @@ def embed_split(opened: Opened, corpus: Corpus, split: str, progress: Progress =
     vectors = np.zeros((len(of), opened.run.identity.model.dimensions), dtype=np.float32)
     for name in np.unique(of).tolist():
         if name not in opened.run.sensors:
-            raise Untrainable(
+            raise InsufficientData(
                 f"{corpus.root} has {name} images, and the run learnt {', '.join(opened.run.sensors)} only"
             )
         mine, done = np.flatnonzero(of == name), 0

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, OtherRun, Untrainable
-from landmark.base.recipe import SPLITS
-from landmark.base.relevance import Query
+from landmark.config.recipe import SPLITS
+from landmark.core.errors import InputError, RunMismatch, InsufficientData
+from landmark.corpus.reader import Corpus
+from landmark.corpus.relevance import Query
 from landmark.train import trec
-from landmark.train.feed import Progress, silent
+from landmark.train.dataset import Progress, silent
 from landmark.train.metrics import Figures, Judgement, Order, judge, mean_figures, order_of, score_blocks, tie_ranks
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def judged_split(corpus: Corpus, split: str) -> Judged:
     """A split as the corpus judges it.
 
     Raises:
-        Untrainable: no queries, or no sample in the split.
-        NotACorpus: files of queries are missing or damaged.
+        InsufficientData: no queries, or no sample in the split.
+        InvalidCorpus: files of queries are missing or damaged.
     """
     queries, selection = trec.read_queries(corpus), select(corpus, split)
     grades = trec.read_grades(corpus, split, queries=queries, ids=selection.ids)
@@ -67,13 +67,13 @@ def select(corpus: Corpus, split: str) -> Corpus:
 
     Raises:
         InputError: no such split.
-        Untrainable: it is empty.
+        InsufficientData: it is empty.
     """
     if split not in SPLITS:
         raise InputError(f"--split {split}: give {', '.join(SPLITS)}")
     selection = corpus.select(split=split)
     if not len(selection):
-        raise Untrainable(f"{corpus.root} has no sample in its {split} split; --split takes another")
+        raise InsufficientData(f"{corpus.root} has no sample in its {split} split; --split takes another")
     return selection
 
 
@@ -109,12 +109,12 @@ def _refuse_foreign(run: "Run", corpus: Corpus, folder: Path) -> None:
     """Refuse a run of another corpus, whose train split may hold what is judged here, and a control's."""
     learnt = run.identity
     if learnt.content != corpus.manifest.content:
-        raise OtherRun(
+        raise RunMismatch(
             f"{folder} was trained on another corpus ({run.corpus}, content {learnt.content[:12]}), whose train split"
             f" may hold what is judged here; train on {corpus.root}, or judge its ranking with --from-trec"
         )
     if learnt.arm != "real":
-        raise OtherRun(f"{folder} learnt {learnt.arm} words, as a control of `landmark validate`; name another run")
+        raise RunMismatch(f"{folder} learnt {learnt.arm} words, as a control of `landmark validate`; name another run")
 
 
 def evaluate_trec(corpus: Corpus, path: Path, *, split: str, k: int) -> Report:

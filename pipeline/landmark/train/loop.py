@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from landmark.base.corpus import Corpus
-from landmark.base.errors import Diverged, InputError, Untrainable
-from landmark.base.hashing import file_sha256
-from landmark.base.profiles import load_sensor
-from landmark.io.store import held, sweep
-from landmark.train import feed
+from landmark.config.profiles import load_sensor
+from landmark.core.atomic import held, sweep
+from landmark.core.errors import Diverged, InputError, InsufficientData
+from landmark.core.hashing import file_sha256
+from landmark.corpus.reader import Corpus
+from landmark.train import dataset as feed
 from landmark.train.batches import Batch, Batches, Lesson, steps_per_epoch
 from landmark.train.checkpoint import Epoch, File, Identity, Run, load_state, save, standing
 from landmark.train.closp import Closp
-from landmark.train.feed import Progress, Texts
+from landmark.train.dataset import Progress, Texts
 from landmark.train.loss import contrast, similarity
 from landmark.train.net import keep_text, new_net, pick_device, stored_net
 from landmark.train.profile import Model, Objective
@@ -61,7 +61,7 @@ def train(corpus: Corpus, wanted: Training) -> Run:
     however often the training was interrupted.
 
     Raises:
-        Untrainable, InputError, OtherRun, NotARun: refused; the folder is as it was.
+        InsufficientData, InputError, RunMismatch, InvalidRun: refused; the folder is as it was.
         Diverged: the loss is no number any more (exit 1).
     """
     model, device = wanted.model, pick_device(wanted.device)
@@ -85,12 +85,12 @@ def train_texts(corpus: Corpus, model: Model, split: str = "train") -> dict[str,
     """What is said of a split's samples, for each sensor it has.
 
     Raises:
-        Untrainable: the split is empty, or samples have no label or no caption.
+        InsufficientData: the split is empty, or samples have no label or no caption.
     """
     selections = {sensor: corpus.select(split=split, sensor=sensor) for sensor in corpus.manifest.sensors}
     texts = {name: feed.read_texts(one, model.style, model.lang) for name, one in selections.items() if len(one)}
     if not texts:
-        raise Untrainable(f"{corpus.root} has no sample in its {split} split")
+        raise InsufficientData(f"{corpus.root} has no sample in its {split} split")
     return texts
 
 
@@ -190,18 +190,18 @@ def check_trainable(corpus: Corpus, model: Model, texts: Mapping[str, Texts]) ->
     """See that a model can learn from a train split, of which `texts` is said.
 
     Raises:
-        Untrainable: too few samples for a batch, or all of one label set.
+        InsufficientData: too few samples for a batch, or all of one label set.
         InputError: images the model cannot average.
     """
     feed.check_size(corpus, model.image)
     for sensor, said in texts.items():
         if len(said.ids) < model.budget.batch:
-            raise Untrainable(
+            raise InsufficientData(
                 f"{corpus.root}: {len(said.ids)} {sensor} samples in the train split do not fill a batch of"
                 f" {model.budget.batch}; give --batch {len(said.ids)} or less"
             )
         if len(set(said.labels)) < 2:
-            raise Untrainable(
+            raise InsufficientData(
                 f"{corpus.root}: all {sensor} samples of the train split carry {sorted(said.labels[0])}: with nothing"
                 " to tell apart there is nothing to learn"
             )

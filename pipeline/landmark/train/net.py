@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from landmark.base.errors import InputError, NotARun
+from landmark.core.errors import InputError, InvalidRun
 from landmark.train.checkpoint import Run, load_weights
 from landmark.train.closp import Closp
 from landmark.train.profile import Model
@@ -51,7 +51,7 @@ def stored_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
     """The net of a run folder with the weights of its checkpoint, and its tokenizer.
 
     Raises:
-        NotARun: the weights are gone, damaged or of another net.
+        InvalidRun: the weights are gone, damaged or of another net.
     """
     model = run.identity.model
     scratch = model.text.weights is None
@@ -60,7 +60,7 @@ def stored_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
     except Exception as error:
         # Whatever a damaged folder makes `transformers` raise.
         reason = (str(error).splitlines() or [""])[0]
-        raise NotARun(f"{folder / 'text'}: not the configuration and tokenizer of a text tower: {reason}") from error
+        raise InvalidRun(f"{folder / 'text'}: not the configuration and tokenizer of a text tower: {reason}") from error
     net = Closp(model, run.sensors, text.tower)
     load_weights(folder, run, net)
     return net, text.tokenize

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from landmark.base.errors import InputError
-from landmark.base.files import Strict, load, parse
-from landmark.base.profiles import SensorName
+from landmark.config.profiles import SensorName
+from landmark.core.errors import InputError
+from landmark.core.yaml_files import Strict, load, parse
 
 
 class Stat(Strict):

@@ -5,7 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.base.hashing import rank
+from landmark.core.hashing import rank
+from landmark.core.salts import AUGMENTATION, EPOCH_ORDER, TORCH
 
 # Of the greatest rate, as in PyTorch's OneCycleLR.
 _START = 1 / 25
@@ -26,12 +27,12 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 def epoch_order(seed: int, epoch: int, sensor: str, *, rows: int) -> NDArray[np.int64]:
     """The order in which an epoch sees the rows of a sensor."""
-    return np.random.default_rng(rank(seed, "order", sensor, str(epoch))).permutation(rows)
+    return np.random.default_rng(rank(seed, EPOCH_ORDER, sensor, str(epoch))).permutation(rows)
 
 
 def epoch_turns(seed: int, epoch: int, sensor: str, *, rows: int) -> NDArray[np.int64]:
     """How each row is turned in an epoch: 0..7, quarter turns and whether it is mirrored."""
-    return np.random.default_rng(rank(seed, "turn", sensor, str(epoch))).integers(0, 8, rows)
+    return np.random.default_rng(rank(seed, AUGMENTATION, sensor, str(epoch))).integers(0, 8, rows)
 
 
 def turned(pixels: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
@@ -42,4 +43,4 @@ def turned(pixels: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
 
 def torch_seed(seed: int, purpose: str, *, step: int = 0) -> int:
     """The seed of PyTorch's generator for one purpose and step, so that dropout follows from the step too."""
-    return rank(seed, "torch", purpose, str(step)) >> 1
+    return rank(seed, TORCH, purpose, str(step)) >> 1

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from landmark.base.errors import InputError
+from landmark.core.errors import InputError
 from landmark.train.profile import TextTower
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, NotACorpus, Untrainable
-from landmark.base.relevance import Query
-from landmark.io.store import appearing
+from landmark.core.atomic import appearing
+from landmark.core.errors import InputError, InvalidCorpus, InsufficientData
+from landmark.corpus.reader import Corpus
+from landmark.corpus.relevance import Query
 from landmark.train.metrics import Order, order_of, tie_ranks
 
 
@@ -21,11 +21,11 @@ def read_queries(corpus: Corpus) -> list[Query]:
     """The queries a corpus came with.
 
     Raises:
-        Untrainable: it has none, for want of labels.
-        NotACorpus: the file is gone, or not the one that was sealed.
+        InsufficientData: it has none, for want of labels.
+        InvalidCorpus: the file is gone, or not the one that was sealed.
     """
     if not corpus.manifest.queries:
-        raise Untrainable(
+        raise InsufficientData(
             f"{corpus.root}: the manifest lists no queries, because no sample has a label (or the corpus was built"
             " before queries were written); build it with `labels`"
         )
@@ -37,18 +37,18 @@ def _sealed(corpus: Corpus, name: str) -> str:
     """The text of a query file as it was sealed.
 
     Raises:
-        NotACorpus: it is gone, or its bytes are not those the manifest names.
+        InvalidCorpus: it is gone, or its bytes are not those the manifest names.
     """
     path = corpus.root / name
     said = {one.path: one.sha256 for one in corpus.manifest.queries}
     if name not in said:
-        raise NotACorpus(f"{path} is missing: the manifest lists no such file")
+        raise InvalidCorpus(f"{path} is missing: the manifest lists no such file")
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise NotACorpus(f"{path} is missing: {error.strerror}; `landmark build` writes it again") from error
+        raise InvalidCorpus(f"{path} is missing: {error.strerror}; `landmark build` writes it again") from error
     if hashlib.sha256(data).hexdigest() != said[name]:
-        raise NotACorpus(f"{path} is not the file that was sealed; delete it, and `landmark build` writes it again")
+        raise InvalidCorpus(f"{path} is not the file that was sealed; delete it, and `landmark build` writes it again")
     return data.decode()
 
 
@@ -56,7 +56,7 @@ def read_grades(corpus: Corpus, split: str, *, queries: Sequence[Query], ids: Se
     """Grades (query, document) of a split's samples, 0 where the file has no line.
 
     Raises:
-        NotACorpus: the file is missing, or not the one that was sealed.
+        InvalidCorpus: the file is missing, or not the one that was sealed.
     """
     grades = np.zeros((len(queries), len(ids)), dtype=np.int8)
     row_of, column_of = _places([query.id for query in queries]), _places(ids)

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.base.corpus import Corpus
-from landmark.base.errors import InputError, OtherRun, Untrainable
-from landmark.base.hashing import digest
-from landmark.base.recipe import SPLITS
-from landmark.base.relevance import Query, grade, make_queries
-from landmark.io.store import held, sweep
-from landmark.train import feed
+from landmark.config.recipe import SPLITS
+from landmark.core.atomic import held, sweep
+from landmark.core.errors import InputError, RunMismatch, InsufficientData
+from landmark.core.hashing import digest
+from landmark.corpus.reader import Corpus
+from landmark.corpus.relevance import Query, grade, make_queries
+from landmark.train import dataset as feed
 from landmark.train.controls import CONTROLS, dealt
+from landmark.train.dataset import Progress, Texts
 from landmark.train.embed import Opened, embed_block, embed_texts, open_run
 from landmark.train.evaluate import Judged, ranking, report, select
-from landmark.train.feed import Progress, Texts
 from landmark.train.loop import Training, check_trainable, train, train_texts
 from landmark.train.metrics import Figures
 from landmark.train.net import pick_device
@@ -123,7 +123,7 @@ def validate(corpus: Corpus, wanted: Validation) -> Verdict:
     check_trainable(corpus, wanted.model, texts["train"])
     with held(wanted.out):
         if strange := sorted(path.name for path in wanted.out.iterdir() if not _OURS.fullmatch(path.name)):
-            raise OtherRun(f"{wanted.out} is no validation, but holds {strange[0]}; name a new folder with --out")
+            raise RunMismatch(f"{wanted.out} is no validation, but holds {strange[0]}; name a new folder with --out")
         sweep(wanted.out)
         scores = [
             score
@@ -149,14 +149,14 @@ def _texts(corpus: Corpus, wanted: Validation) -> AllTexts:
         raise InputError(f"--split {wanted.split}: give val or test; what was learnt by heart proves nothing")
     for sensor, of in corpus.manifest.samples.items():
         if 0 < len(select(corpus, wanted.split).select(sensor=sensor)) < _FEWEST_JUDGED:
-            raise Untrainable(
+            raise InsufficientData(
                 f"{corpus.root}: {of[wanted.split]} {sensor} samples in the {wanted.split} split are too few to judge"
                 f" by; {_FEWEST_JUDGED} are the least (--split takes another)"
             )
     kept = [split for split in SPLITS if len(corpus.select(split=split))]
     texts = {split: train_texts(corpus, wanted.model, split) for split in kept}
     if lacking := sorted(set(texts[wanted.split]) - set(texts.get("train", {}))):
-        raise Untrainable(f"{corpus.root}: no {lacking[0]} sample in the train split")
+        raise InsufficientData(f"{corpus.root}: no {lacking[0]} sample in the train split")
     return texts
 
 
@@ -193,7 +193,7 @@ def _judge(
         judged = _judged(wanted.split, sensor, queries, said)
         told = report(judged, (order for order, _ in ranking(asked, images, said.ids)), k=10).overall
         if told.map is None:
-            raise Untrainable(f"{corpus.root}: no query is answered by a {sensor} image of the {wanted.split} split")
+            raise InsufficientData(f"{corpus.root}: no query is answered by a {sensor} image of the {wanted.split} split")
         yield Score(arm, seed, sensor, told, told.above_chance)
 
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from landmark.base.errors import InputError
+from landmark.core.errors import InputError
 
 _HEAD = re.compile(r"(fc|head|classifier|projector|queue.*)\b")
 # What frameworks of self-supervision put in front of the names.

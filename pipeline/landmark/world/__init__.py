@@ -10,8 +10,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from landmark.base.errors import InputError
-from landmark.run import Lost, Where, running
+from landmark.core.errors import InputError
+from landmark.core.executor import Lost, Where, running
 
 EDITION = 1  # raise it when the world changes for reasons that its sources do not show
 _log = logging.getLogger(__name__)

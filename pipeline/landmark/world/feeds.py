@@ -8,9 +8,9 @@ from typing import Any
 import shapely
 from shapely.geometry import mapping
 
-from landmark.world.charts import Shape, chart, degrees, outlines
 from landmark.world.events import Strike, book, strikes
 from landmark.world.plane import to_plane
+from landmark.world.rasterize import Shape, chart, degrees, outlines
 from landmark.world.scenes import Zone
 
 ACRE_M2 = 4046.8564

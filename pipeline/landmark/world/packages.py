@@ -12,9 +12,9 @@ import geopandas
 import pyogrio
 import shapely
 
-from landmark.world.charts import Chart, Shape, chart, degrees, outlines, square
 from landmark.world.events import DAMAGED, DESTROYED, DOUBTFUL, Strike, book, reached, strikes
 from landmark.world.ground import COVER, KINDS
+from landmark.world.rasterize import Chart, Shape, chart, degrees, outlines, square
 from landmark.world.scenes import Zone
 
 GRADES = {DESTROYED: "Destroyed", DAMAGED: "Damaged", DOUBTFUL: "Possibly damaged", 0: "No visible damage"}

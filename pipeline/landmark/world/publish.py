@@ -36,7 +36,7 @@ from landmark.world.sensors import (
     sky,
     sun,
     veil,
-)  # fmt: skip
+)
 from landmark.world.window import HALO, View, view
 
 STRIP_ROWS = 384  # rows worked on at once, fewer where rows are long: a multiple of 6, so that 60 m pixels stay whole

@@ -1,1 +1,0 @@
-"""The nouns every room shares. Imports no stage, and neither rasterio, dask nor torch."""

@@ -1,0 +1,202 @@
+"""What is said of a sample: its labels, shares, events and captions, from the cover of its cell and no pixel.
+
+A build and a recaptioning say the same by the same function.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from landmark.captions.gazetteer import Gazetteer
+from landmark.captions.grammar import Grammar
+from landmark.captions.negatives import hard_negatives
+from landmark.captions.questions import questions
+from landmark.captions.render import Wanted, captions
+from landmark.captions.sample_facts import Nearby, Scene
+from landmark.domain.event import EventFact
+from landmark.domain.taxonomy import Crosswalk, LabelVintage
+from landmark.labels.label_rules import Fractions, Meaning
+from landmark.workflow.context import Setting
+from landmark.workflow.lock import Planned
+
+_NO_LABELS = Fractions((), {}, {}, 0.0, {})
+# What no map shows is absent only where the maps leave (but for rounding) no pixel open.
+_WHOLE_PCT = 99.995
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a sample's words follow from.
+
+    Attributes:
+        editions: Of the label sources, by the numbers the cover gives them.
+        licences: Of imagery and labels, per sensor.
+        wanted: Which captions, and how many.
+    """
+
+    meaning: Meaning
+    grammar: Grammar
+    wanted: Wanted
+    editions: tuple[LabelVintage, ...]
+    licences: Mapping[str, tuple[str, ...]]
+    gazetteer: Gazetteer | None = None
+
+    def facts(self, cover: pa.Table) -> "Facts":
+        """What the labels and events say, per cell and period of a cover table."""
+        return Facts(self.meaning.fold(cover))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the labels and events say, per (cell, period)."""
+
+    by_cell: Mapping[tuple[str, str], Fractions]
+
+    def of(self, cell: str, period: str) -> Fractions:
+        """Nothing, where there is no cover."""
+        return self.by_cell.get((cell, period), _NO_LABELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Which image is spoken of: `lon` and `lat` of the cell's centre in degrees, `moment` UTC.
+
+    `place` is the nearest one where it is known already; else the gazetteer is asked.
+    """
+
+    id: str
+    sensor: str
+    moment: dt.datetime
+    lon: float
+    lat: float
+    far_from: str | None = None
+    place: Nearby | None = None
+
+
+def wording_of(planned: Planned, setting: Setting) -> Wording:
+    """The wording of a planned corpus."""
+    recipe = setting.recipe
+    editions = (LabelVintage(entry.source, entry.version, entry.start, entry.end) for entry in planned.lock.editions)
+    return Wording(
+        meaning=setting.knowing(planned.lock.happenings(setting.event_types)).meaning,
+        grammar=setting.grammar,
+        wanted=Wanted(
+            recipe.captions, recipe.sampling.seed, recipe.captions_per_style, recipe.questions, recipe.hard_negatives
+        ),
+        editions=tuple(editions),
+        gazetteer=setting.gazetteer,
+        licences={name: setting.licences(name) for name in recipe.sensors},
+    )
+
+
+def words(image: Image, facts: Fractions, wording: Wording) -> dict[str, Any]:
+    """The columns of a sample that say what its image shows; land cover first, then what events did to it."""
+    events = _events(image, facts, wording.meaning)
+    scene, taxonomy = _scene(image, facts, events, wording), wording.meaning.taxonomy
+    return {
+        "labels": scene.labels,
+        "fractions": list(facts.fractions.items()),
+        "label_valid_pct": facts.label_valid_pct,
+        "finer": list(facts.finer.items()),
+        "agreement": list(facts.class_agreement.items()),
+        "sources": [_source(wording.editions[number], image.moment, facts) for number in facts.editions.values()],
+        "events": [asdict(fact) for fact in events],
+        "place": _place(scene.place),
+        "captions": captions(scene, wording.grammar, taxonomy, wording.wanted),
+        "questions": questions(scene, wording.grammar, taxonomy, wording.wanted),
+        "hard_negatives": hard_negatives(scene, wording.grammar, taxonomy, wording.wanted),
+        "licences": wording.licences[image.sensor],
+    }
+
+
+def labels(image: Image, facts: Fractions, wording: Wording) -> tuple[str, ...]:
+    """The labels alone."""
+    return _scene(image, facts, _events(image, facts, wording.meaning), wording).labels
+
+
+def _scene(image: Image, facts: Fractions, events: tuple[EventFact, ...], wording: Wording) -> Scene:
+    meaning = wording.meaning
+    return Scene(
+        id=image.id,
+        sensor=image.sensor,
+        moment=image.moment,
+        lat=image.lat,
+        labels=tuple(dict.fromkeys([*facts.labels, *(fact.label for fact in events if fact.label is not None)])),
+        shares=facts.fractions,
+        finer=_largest_finer(facts, meaning.crosswalks),
+        events=events,
+        place=image.place or (wording.gazetteer.nearest(image.lon, image.lat) if wording.gazetteer else None),
+        absent=_absent(facts, events, meaning),
+        looked_for=_looked_for(events, meaning),
+    )
+
+
+def _place(place: Nearby | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    others = [{"lang": lang, "name": name} for lang, name in place.names.items() if lang]
+    return {"name": place.names[""], "names": others, "km": place.km, "bearing_deg": place.bearing_deg}
+
+
+def _largest_finer(facts: Fractions, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
+    """Per class its largest finer class, and that one's share of the class."""
+    target = {f"{one.name}/{entry.key}": entry.to for one in crosswalks for entry in one.classes.values()}
+    largest: dict[str, tuple[str, float]] = {}
+    for finer, share in facts.finer.items():
+        key = target[finer]
+        if key is not None and key not in largest:
+            largest[key] = finer, share / facts.fractions[key]
+    return largest
+
+
+def _absent(facts: Fractions, events: tuple[EventFact, ...], meaning: Meaning) -> tuple[str, ...]:
+    """The classes that every map of the cell could have shown, and none of its pixels carries or may look like."""
+    if facts.label_valid_pct < _WHOLE_PCT:
+        return ()
+    here = [one for one in meaning.crosswalks if one.name in facts.editions]
+    could = [{entry.to for entry in one.classes.values()} for one in here]
+    known = (set.intersection(*could) if could else set()) - _seeming(events, meaning)
+    return tuple(
+        key
+        for key, one in meaning.taxonomy.classes.items()
+        if key in known and key not in facts.fractions and not one.event
+    )
+
+
+def _seeming(events: tuple[EventFact, ...], meaning: Meaning) -> set[str]:
+    """What the ground of events that have begun may look like, though the maps show none: a flood is water."""
+    begun = {fact.type for fact in events if fact.fraction > 0 and fact.phase in ("during", "after")}
+    return {key for kind in begun if meaning.happenings for key in meaning.happenings.types[kind].looks_like}
+
+
+def _looked_for(events: tuple[EventFact, ...], meaning: Meaning) -> tuple[str, ...]:
+    """The classes of events somebody looked for on all of the cell, at such a time, and that left no trace in it."""
+    if meaning.happenings is None:
+        return ()
+    kinds = {fact.id: meaning.happenings.types[fact.type] for fact in events}
+    looked = [
+        kinds[fact.id].to for fact in events if fact.in_aoi and fact.fraction == 0 and fact.phase in kinds[fact.id].says
+    ]
+    found = {kinds[fact.id].to for fact in events if fact.fraction > 0}
+    return tuple(dict.fromkeys(key for key in looked if key not in found))
+
+
+def _events(image: Image, facts: Fractions, meaning: Meaning) -> tuple[EventFact, ...]:
+    if meaning.happenings is None:
+        return ()
+    return meaning.happenings.facts(
+        facts.grounds, image.moment, (image.lon, image.lat), meaning.thresholds, far_from=image.far_from
+    )
+
+
+def _source(vintage: LabelVintage, moment: dt.datetime, facts: Fractions) -> dict[str, Any]:
+    return {
+        "name": vintage.name,
+        "version": vintage.version,
+        "year": vintage.start.year,
+        "gap_days": vintage.gap_days(moment),
+        "agreement": facts.agreement.get(vintage.name),
+    }

@@ -1,0 +1,148 @@
+"""`landmark events`: what crisis packages and catalogues hold, and where public ones come from."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from landmark.cli import options
+from landmark.core.errors import InputError
+
+app = typer.Typer(help="Crisis events: look into packages and catalogues, and fetch public ones.", no_args_is_help=True)
+
+Magnitude = Annotated[float | None, typer.Option(help="Leave out weaker earthquakes.")]
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command()
+def show(
+    files: Annotated[list[Path], typer.Argument(help="Files, folders and zips.")],
+    source: Annotated[
+        str, typer.Option(help="How they are read: a file in taxonomies/events/ by name, or a path.")
+    ] = "copernicus-ems",
+    date: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EVENT=START[/END]",
+            help="When an event or activation began, e.g. EMSR332=2018-10-29. Repeatable.",
+        ),
+    ] = None,
+    within_km: Annotated[float | None, typer.Option(help="Radius of the ground near an earthquake.")] = None,
+    min_magnitude: Magnitude = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show what is in files, before a build: events with their time and ground, what was repaired and left out."""
+    from landmark.core.yaml_files import parse
+    from landmark.domain.event import Events
+    from landmark.events.files import event_files
+    from landmark.events.load import read_events
+    from landmark.events.source import load_source
+
+    asked = {"within_km": within_km, "min_magnitude": min_magnitude, "dates": dict(map(_date, date or []))}
+    entry = parse(Events, {"source": source, "files": list(map(str, files)), **asked}, "landmark events show")
+    paths = event_files(entry, Path.cwd)
+    read = read_events(entry, load_source(source), paths)
+    rows = [_row(event, read.repaired.get(event.id)) for event in read.events]
+    if as_json:
+        typer.echo(json.dumps({"events": rows, "notes": read.notes}, indent=1, ensure_ascii=False))
+        return
+    typer.echo("\n".join(_table(rows)))
+    for note in read.notes:
+        _say(note)
+
+
+@app.command()
+def fetch(
+    source: Annotated[str, typer.Argument(help="A feed by the name or path of its profile, e.g. usgs-earthquakes.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("events"),
+    since: Annotated[str | None, typer.Option(help="First day or moment, UTC.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last day or moment, UTC.")] = None,
+    min_magnitude: Magnitude = None,
+    bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
+    code: Annotated[list[str] | None, typer.Option(help="An activation, e.g. EMSR332. Repeatable.")] = None,
+) -> None:
+    """Fetch a public feed: Copernicus EMS packages, EFFIS burnt areas, USGS earthquakes; run again to go on."""
+    from landmark.core.yaml_files import load
+    from landmark.events.feed import Feed, Wanted
+    from landmark.events.fetch import fetch as fetch_feed
+    from landmark.events.source import load_source
+
+    feed = load(Feed, "profiles/events", source)
+    wanted = Wanted(
+        since=_moment("--since", since),
+        until=_moment("--until", until, last=True),
+        min_magnitude=min_magnitude,
+        bbox=_box(bbox),
+        codes=tuple(code or ()),
+    )
+    for path in fetch_feed(feed, wanted, out, progress=_say):
+        typer.echo(path)
+    told = load_source(feed.name)
+    _say(f"{told.attribution} ({told.licence}); look into it with landmark events show {out} --source {feed.name}")
+
+
+def _row(event: Any, repaired: int | None) -> dict[str, Any]:
+    from landmark.domain.event import AOI, NEAR
+    from landmark.events.shapes import affected_km2, area_km2
+
+    return {
+        "id": event.id,
+        "type": event.type,
+        "start": f"{event.start:%Y-%m-%dT%H:%MZ}",
+        "end": f"{event.end:%Y-%m-%dT%H:%MZ}",
+        "product": event.product,
+        "km2": round(affected_km2(event), 3),
+        "aoi_km2": round(area_km2(event.part(AOI)), 3),
+        "near_km2": round(area_km2(event.part(NEAR)), 3),
+        "parts": [part.name for part in event.parts],
+        "observed": None if event.observed is None else f"{event.observed:%Y-%m-%dT%H:%MZ}",
+        "magnitude": event.magnitude,
+        "repaired": repaired,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    names = [name for name in rows[0] if any(row[name] not in (None, 0.0) for row in rows)] if rows else ["id"]
+    cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return [*lines, f"{len(rows)} events"]
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else " ".join(value) if isinstance(value, list) else str(value)
+
+
+def _date(text: str) -> tuple[str, list[str] | str]:
+    name, _, span = text.partition("=")
+    if not name or not span:
+        raise InputError(f"--date {text}: give an event or activation and its start, as in EMSR332=2018-10-29")
+    return name, span.split("/") if "/" in span else span
+
+
+def _moment(option: str, text: str | None, *, last: bool = False) -> Any:
+    from landmark.domain.event import moment
+
+    try:
+        return None if text is None else moment(text, last=last)
+    except ValueError as error:
+        raise InputError(f"{option} {text}: give a day such as 2022-06-01, or a moment in ISO 8601") from error
+
+
+def _box(text: str | None) -> Any:
+    try:
+        box = None if text is None else tuple(float(edge) for edge in text.split(","))
+    except ValueError:
+        box = ()
+    if box is not None and not (len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
+        raise InputError(f"--bbox {text}: give west,south,east,north in degrees")
+    return box
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

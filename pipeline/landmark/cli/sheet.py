@@ -1,0 +1,31 @@
+"""`landmark sheet`: pictures of a corpus with their captions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmark.core.errors import InputError
+
+
+def sheet(
+    corpus: Annotated[Path, typer.Argument(help="A sealed corpus.")],
+    out: Annotated[Path, typer.Option(help="A picture (.png), or a page with all that is known (.html).")] = Path(
+        "sheet.png"
+    ),
+    pairs: Annotated[int, typer.Option(min=1, help="Cells to show, optical beside radar.")] = 12,
+    seed: Annotated[int, typer.Option(help="Another seed shows other cells.")] = 0,
+) -> None:
+    """Draw a contact sheet: samples of both sensors with their captions."""
+    import landmark
+    from landmark.report.page import page
+    from landmark.report.sheet import contact_sheet
+
+    try:
+        if out.suffix == ".html":
+            out.write_text(page(landmark.open(corpus), pairs=pairs, seed=seed), encoding="utf-8")
+        else:
+            contact_sheet(landmark.open(corpus), pairs=pairs, seed=seed).save(out)
+    except (ValueError, OSError) as error:
+        raise InputError(f"--out {out}: {error}") from error
+    typer.echo(out)

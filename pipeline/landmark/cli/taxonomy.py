@@ -1,0 +1,91 @@
+"""`landmark taxonomy`: the files that say what codes and captions mean."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from landmark.cli import options
+
+if TYPE_CHECKING:
+    from landmark.lint.tables import Table
+
+app = typer.Typer(
+    help="Target classes and crosswalks: check the files, show what leads where, compare two.", no_args_is_help=True
+)
+Name = Annotated[str, typer.Argument(help="A file of taxonomies/ by name, or a path of your own.")]
+
+
+@app.command()
+def check(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Files of taxonomies/ by name, or paths; by default all.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Name every mistake of the files; exit 0 none, 2 some."""
+    from dataclasses import asdict
+
+    from landmark.lint.check import check as lint
+
+    checked = lint(names or ())
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in checked], ensure_ascii=False, indent=1))
+    else:
+        for one in checked:
+            typer.echo("\n".join(map(str, one.mistakes)) or f"{one.file}: {one.holds}")
+    if any(one.mistakes for one in checked):
+        raise typer.Exit(2)
+
+
+@app.command()
+def show(
+    source: Name,
+    target: Annotated[str | None, typer.Argument(help="The taxonomy, or the coarser source, it leads to.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show a file, or where each code of a source leads."""
+    from landmark.lint import tables
+
+    _print(tables.show(source, target), as_json)
+
+
+@app.command()
+def diff(one: Name, other: Name, as_json: options.Json = False) -> None:
+    """Show what two files say differently; exit 0 also where they do."""
+    from landmark.lint import tables
+
+    _print(tables.diff(one, other), as_json)
+
+
+def _print(table: "Table", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(list(table.rows), ensure_ascii=False, indent=1))
+    elif sys.stdout.isatty():
+        _drawn(table)
+    else:
+        typer.echo("\n".join(_lines(table)))
+
+
+def _lines(table: "Table") -> list[str]:
+    """Columns padded to their widest value."""
+    rows = [table.columns, *([_text(row[name]) for name in table.columns] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _drawn(table: "Table") -> None:
+    from rich.console import Console
+    from rich.table import Table as Drawn
+    from rich.text import Text
+
+    drawn = Drawn(*table.columns, title=table.title)
+    for row in table.rows:
+        colours = {name: f"on {row[name]}" for name in table.columns if name == "colour" and row[name]}
+        drawn.add_row(*(Text(_text(row[name]), style=colours.get(name, "")) for name in table.columns))
+    Console().print(drawn)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

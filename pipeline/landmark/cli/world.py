@@ -1,0 +1,35 @@
+"""`landmark world`: the embedded miniature planet."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmark.cli import options
+from landmark.cli.console import reporting
+
+app = typer.Typer(
+    help="The embedded world: a miniature planet published as the Planetary Computer publishes.", no_args_is_help=True
+)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command()
+def make(
+    folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="DIR")],
+    tile_px: Annotated[int, typer.Option(min=120, help="Edge of a Sentinel-2 tile at 10 m.")] = 1098,
+    block_px: Annotated[int, typer.Option(min=16, help="Block of the GeoTIFFs, a multiple of 16.")] = 512,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: options.Workers = None,
+) -> None:
+    """Write the world as a static STAC catalogue of GeoTIFFs."""
+    from landmark import world
+
+    with reporting():
+        typer.echo(
+            world.make(folder, tile_px=tile_px, block_px=block_px, seed=seed, workers=options.processes(workers))
+        )

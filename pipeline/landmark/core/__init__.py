@@ -1,0 +1,1 @@
+"""Errors, time, CRS, hashing, YAML, atomic files, HTTP, progress and the executor."""

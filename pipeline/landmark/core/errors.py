@@ -1,0 +1,186 @@
+"""Exception hierarchy. Every error states its problem and remedy; `exit_code` is the command line's status."""
+
+import os
+from collections.abc import Iterable
+from typing import Any, Self
+
+from pydantic_core import PydanticCustomError
+
+_PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
+
+
+class LandmarkError(Exception):
+    """Base of all expected errors. Picklable, so that it crosses process borders with its fields.
+
+    Printed as `file: key: value: problem; remedy`, leaving out what is not given.
+
+    Attributes:
+        problem: What is wrong.
+        file: The file, folder, URL or command-line option that is at fault.
+        key: The key in that file, as a dotted path (`sampling.seed`).
+        value: The value that was given; an object that is no plain value becomes text.
+        remedy: What to do.
+        problems: All errors found in one go, this one first, where several were found.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        key: str | None = None,
+        value: Any = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.file = None if file is None else os.fspath(file)
+        self.key = key
+        self.value = value if isinstance(value, _PLAIN) else str(value)
+        self.remedy = remedy
+        self.problems: tuple[LandmarkError, ...] = (self,)
+
+    @classmethod
+    def combined(cls, errors: Iterable[Self]) -> Self:
+        """The first of some errors, carrying and printing all of them."""
+        first, *others = errors
+        first.problems = (first, *others)
+        return first
+
+    def __str__(self) -> str:
+        return "\n".join(error._line() for error in self.problems)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A cycle through `problems` would make pickle rebuild the error before its fields exist.
+        state = {**self.__dict__, "problems": self.problems[1:]}
+        return _rebuilt, (type(self), self.problem, state)
+
+    def _line(self) -> str:
+        place = [part for part in (self.file, self.key and f"`{self.key}`") if part]
+        value = [] if self.value is None else [repr(self.value)]
+        return ": ".join([*place, *value, self.problem]) + (f"; {self.remedy}" if self.remedy else "")
+
+
+def _rebuilt(cls: type[LandmarkError], problem: str, state: dict[str, Any]) -> LandmarkError:
+    error = cls(problem)
+    error.__dict__.update({**state, "problems": (error, *state["problems"])})
+    return error
+
+
+def invalid(problem: str, *, key: str | None = None, value: Any = None, remedy: str | None = None) -> Exception:
+    """An error to raise inside a pydantic validator; the file's parser turns it into an `InputError` with its fields.
+
+    Args:
+        problem: What is wrong.
+        key: The key below the validated one, where it is not that itself.
+        value: The value at fault, where it is not the validated one.
+        remedy: What to do.
+    """
+    # Braces of a message are a template's: it is passed whole as one value.
+    return PydanticCustomError(
+        "invalid", "{problem}", {"problem": problem, "key": key, "value": value, "remedy": remedy}
+    )
+
+
+class InputError(LandmarkError):
+    """A file, key or value that a person wrote is wrong."""
+
+
+class UnknownName(InputError):
+    """No recipe, taxonomy, provider or label source of this name."""
+
+
+class EmptySearch(LandmarkError):
+    """The catalogue holds nothing for this region, time and these sensors."""
+
+
+class NoCoverage(LandmarkError):
+    """Images or labels exist, but none of them covers a cell of the region."""
+
+
+class RecipeMismatch(LandmarkError):
+    """The output folder belongs to a corpus of another recipe."""
+
+
+class InputsChanged(LandmarkError):
+    """An input differs from what the lock recorded."""
+
+
+class FolderLocked(LandmarkError):
+    """Another build holds the output folder."""
+
+
+class SchedulerUnreachable(LandmarkError):
+    """No Dask scheduler answers at the address."""
+
+
+class SchedulerLost(LandmarkError):
+    """The Dask scheduler went away in mid-run."""
+
+    exit_code = 1
+
+
+class InvalidCorpus(LandmarkError):
+    """The folder is not a sealed corpus, or a file of it is damaged."""
+
+
+class ConsentRequired(LandmarkError):
+    """The build is larger than what starts without confirmation."""
+
+
+class DiskTooSmall(LandmarkError):
+    """The output's disk cannot hold what the build writes."""
+
+
+class AccessRefused(LandmarkError):
+    """A service does not accept the person's key."""
+
+
+class OrderFailed(LandmarkError):
+    """A service did not deliver what was ordered; ordering again may help."""
+
+    exit_code = 1
+
+
+class DownloadPending(LandmarkError):
+    """The order is not ready yet; the same command resumes it."""
+
+    exit_code = 1
+
+
+class Interrupted(BaseException):
+    """The user stopped the work; not an `Exception`, so that no library swallows it."""
+
+    exit_code = 130
+
+
+class InsufficientData(LandmarkError):
+    """The corpus has too few samples or labels to train or evaluate on."""
+
+
+class InvalidRun(LandmarkError):
+    """The folder holds no training run that can be resumed or used."""
+
+
+class RunMismatch(LandmarkError):
+    """The run folder belongs to another training."""
+
+
+class Diverged(LandmarkError):
+    """The loss is NaN or infinite; the last checkpoint stands."""
+
+    exit_code = 1
+
+
+class ExportFailed(LandmarkError):
+    """The corpus is sealed, but a requested export could not be completed."""
+
+    exit_code = 1
+
+
+class SealingFailed(LandmarkError):
+    """The build started, but the corpus could not be sealed."""
+
+    exit_code = 1

@@ -1,0 +1,39 @@
+"""Salts of every seed: constants of the format.
+
+A seed is blake2b(recipe seed, salt, names). Another value here is another corpus, so these strings are never renamed,
+whatever the things they once named are called today.
+"""
+
+from types import MappingProxyType
+
+# Plan.
+SPLIT = "split"
+CLUSTER = "cluster"
+LIMIT = "limit"
+ROW = "row"
+SHARD = "shard"
+CLASS_BALANCING = "meaning"
+PREVIEW = "try"
+# `around/<event>/<role>`; keys are the values of the plan's column `role`.
+EVENT_SAMPLING = "around"
+ROLES = MappingProxyType({"affected": "affected", "before": "before", "unaffected": "spared", "distant": "far"})
+
+# Captions.
+TEMPLATE = "template"
+QUESTION = "question"
+QUESTION_KIND = "kind"
+ANSWER = "answer"
+NEGATIVE = "lie"
+NEGATIVE_KIND = "kind of lie"
+NEGATIVE_SHARE = "share"
+
+# Quality and report.
+CHECKED_CELLS = "check"
+CONTACT_SHEET = "sheet"
+
+# Training.
+EPOCH_ORDER = "order"
+AUGMENTATION = "turn"
+TORCH = "torch"
+# Keys are the conditions of `landmark validate`.
+CONDITIONS = MappingProxyType({"none": "real", "shuffled": "shuffled", "random": "random"})

@@ -1,0 +1,217 @@
+"""Reading a corpus: NumPy and Arrow, none of the libraries that build one."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from landmark.core.errors import InvalidCorpus
+from landmark.core.hashing import names_digest
+from landmark.corpus.manifest import Manifest, read_document
+from landmark.corpus.pixels import band_order, decode, nodata_of, pixel_fields, scaled
+
+if TYPE_CHECKING:
+    import geopandas
+    import xarray
+
+# Of the index's metadata: the manifest's `content` of the shards it was read from.
+CONTENT = b"landmark:content"
+_MAPS = ("fractions", "finer", "agreement")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with its words.
+
+    Attributes:
+        s1: (2, y, x) float32, dB of gamma0, VV then VH, NaN where no data; None for another sensor.
+        s2: (12, y, x) uint16, reflectance x 10000, 0 = no data, bands B01 … B08 B8A B09 B11 B12; None for another
+            sensor.
+        mask: (y, x) bool, true where every band has data.
+        fields: The row's other columns; also reachable as attributes (`sample.labels`).
+    """
+
+    s1: NDArray[np.float32] | None
+    s2: NDArray[np.uint16] | None
+    mask: NDArray[np.bool_]
+    fields: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        # `fields` itself is looked up here only while unpickling, before it is set.
+        if name != "fields" and name in self.fields:
+            return self.fields[name]
+        raise AttributeError(f"a sample has no {name!r}")
+
+    def caption(self, style: str = "structured", lang: str = "en") -> str:
+        """The text of the first caption of a style and language.
+
+        Raises:
+            KeyError: the corpus has no such caption.
+        """
+        for caption in self.fields["captions"]:
+            if (caption["style"], caption["lang"]) == (style, lang):
+                return str(caption["text"])
+        raise KeyError(f"{self.fields['id']} has no {style} caption in {lang}")
+
+
+class Corpus:
+    """A sealed corpus, or a selection of it: a sized, iterable mapping from sample id to `Sample`."""
+
+    def __init__(self, shards: "_Shards", index: pa.Table, rows: NDArray[np.int64]) -> None:
+        self.root, self.manifest = shards.root, shards.manifest
+        self._shards, self._index, self._rows = shards, index, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"<Corpus {self.manifest.name}: {len(self)} samples in {self.root}>"
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._places
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Every sample, in the order of shards and rows; a row group is read once."""
+        for row in self._rows.tolist():
+            yield self._sample(row)
+
+    def __getitem__(self, id: str) -> Sample:
+        """The sample of an id.
+
+        Raises:
+            KeyError: not in this selection.
+        """
+        return self._sample(self._places[id])
+
+    @property
+    def ids(self) -> list[str]:
+        """Sample ids, in iteration order."""
+        return list(self._places)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """Every column but the pixels, a row a sample, in iteration order."""
+        return self._index.take(self._rows)
+
+    def select(self, *, split: str | None = None, sensor: str | None = None, label: str | None = None) -> "Corpus":
+        """The samples that match every given value; pixels are read only when asked for."""
+        keep = np.ones(len(self), dtype=bool)
+        for column, wanted in (("split", split), ("sensor", sensor)):
+            if wanted is not None:
+                keep &= pc.equal(self.table[column], wanted).to_numpy()
+        if label is not None:
+            keep &= np.array([label in labels for labels in self.table["labels"].to_pylist()], dtype=bool)
+        return Corpus(self._shards, self._index, self._rows[keep])
+
+    def index(self) -> "geopandas.GeoDataFrame":
+        """Every column but the pixels, as a GeoDataFrame in EPSG:4326."""
+        import geopandas
+        from shapely import from_wkb
+
+        frame = self.table.drop_columns("geometry").to_pandas(maps_as_pydicts="strict")
+        return geopandas.GeoDataFrame(frame, geometry=from_wkb(self.table["geometry"].to_pylist()), crs="EPSG:4326")
+
+    def xarray(self, id: str) -> "xarray.Dataset":
+        """A sample in physical units, NaN = no data, with pixel centres, band names and CRS (CF `spatial_ref`)."""
+        import xarray
+        from pyproj import CRS
+
+        stored, record, fields = self._shards.read(self._places[id])
+        sensor, (width, _, left, _, height, top) = record["sensor"], record["transform"]
+        rows, cols = stored.shape[1:]
+        return xarray.Dataset(
+            {sensor: (("band", "y", "x"), scaled(stored, fields), {"grid_mapping": "spatial_ref"})},
+            coords={
+                "band": band_order(fields),
+                "y": top + height * (np.arange(rows) + 0.5),
+                "x": left + width * (np.arange(cols) + 0.5),
+                "time": np.datetime64(record["datetime"].replace(tzinfo=None), "ns"),
+                "spatial_ref": ((), 0, CRS.from_epsg(record["epsg"]).to_cf()),
+            },
+            attrs={"id": id, "units": fields[0].metadata[b"unit"].decode()},
+        )
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return dict(zip(self.table["id"].to_pylist(), self._rows.tolist(), strict=True))
+
+    def _sample(self, row: int) -> Sample:
+        stored, record, fields = self._shards.read(row)
+        mask = (stored != nodata_of(fields)).all(axis=0)
+        if record["sensor"] == "s1":
+            return Sample(scaled(stored, fields), None, mask, record)
+        return Sample(None, stored, mask, record)
+
+
+class _Shards:
+    """The shard files of a corpus as one long list of rows; keeps the last file open and its last row group at hand."""
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.root, self.manifest = root, manifest
+        self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
+        self._file: tuple[int, pq.ParquetFile] | None = None
+        self._group: tuple[int, int, pa.Table] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None, "_group": None}
+
+    def read(self, row: int) -> tuple[NDArray[Any], dict[str, Any], list[pa.Field]]:
+        """Stored pixels (band, y, x), the other columns, and the pixel columns' fields of a row."""
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        file = self._opened(number)
+        fields = pixel_fields(file.schema_arrow)
+        record = self._record(number, file, int(row - self._starts[number]))
+        names = {field.name for field in fields}
+        plain = {name: dict(value) if name in _MAPS else value for name, value in record.items() if name not in names}
+        return decode(record, fields), plain, fields
+
+    def _opened(self, number: int) -> pq.ParquetFile:
+        if self._file is None or self._file[0] != number:
+            if self._file is not None:
+                self._file[1].close()
+            path = self.root / self.manifest.shards[number].path
+            self._file = number, pq.ParquetFile(path, page_checksum_verification=True)
+        return self._file[1]
+
+    def _record(self, number: int, file: pq.ParquetFile, row: int) -> dict[str, Any]:
+        group = 0
+        while row >= file.metadata.row_group(group).num_rows:
+            row -= file.metadata.row_group(group).num_rows
+            group += 1
+        if self._group is None or self._group[:2] != (number, group):
+            self._group = number, group, file.read_row_group(group)
+        return dict(self._group[2].slice(row, 1).to_pylist()[0])
+
+
+def open_corpus(path: str | os.PathLike[str]) -> Corpus:
+    """A sealed corpus from its folder.
+
+    Raises:
+        InvalidCorpus: the folder holds no manifest, or no index that belongs to it.
+    """
+    root = Path(path)
+    manifest = read_document(Manifest, root / "corpus.json")
+    index = read_index(root, manifest)
+    if index is None:
+        raise InvalidCorpus(f"{root / 'index.parquet'} is missing or not of this corpus; `landmark build` rewrites it")
+    return Corpus(_Shards(root, manifest), index, np.arange(index.num_rows))
+
+
+def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
+    """Every column but the pixels of all shards, None where the file is gone, unreadable or not of these shards."""
+    try:
+        index = pq.read_table(root / "index.parquet")
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    # Told anew, samples keep their ids. Corpora sealed before there were generations say nothing of the content.
+    content = (index.schema.metadata or {}).get(CONTENT, manifest.content.encode()).decode()
+    known = "id" in index.column_names and names_digest(index["id"].to_pylist()) == manifest.ids
+    return index if known and content == manifest.content else None

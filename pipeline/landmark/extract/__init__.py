@@ -1,0 +1,1 @@
+"""(acquisition, its cells) → chips. Never sees a label."""

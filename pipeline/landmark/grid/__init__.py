@@ -1,0 +1,1 @@
+"""Area → cells, zones, Major-TOM names, blocks; pixel centres of cells."""

@@ -1,1 +1,0 @@
-"""Below the stages: files that appear whole or not at all, and the one way rasters are read."""

@@ -1,0 +1,1 @@
+"""Taxonomy, caption and event YAML → every mistake in them."""

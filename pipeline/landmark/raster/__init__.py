@@ -1,0 +1,1 @@
+"""The read engine: every block once; signing, rate limits, ranges, GDAL for unusual files; vectors."""

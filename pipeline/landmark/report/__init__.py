@@ -1,0 +1,1 @@
+"""Corpus → sheets, pages and explanations."""

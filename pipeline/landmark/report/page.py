@@ -1,0 +1,279 @@
+"""A contact sheet as one HTML file: a card per cell with everything a corpus says of it. No script, no network."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import pyarrow.parquet as pq
+from PIL import Image
+
+from landmark.core.errors import UnknownName
+from landmark.core.yaml_files import load
+from landmark.corpus.manifest import Lock, read_document
+from landmark.corpus.reader import Corpus, Sample
+from landmark.domain.drops import Reason
+from landmark.domain.taxonomy import TargetClass, Taxonomy
+from landmark.report.render import rgb
+from landmark.report.sheet import pick
+
+_UNKNOWN_COLOUR = "#777777"
+_SHOWN = {"s1": "Sentinel-1: VV, VH, VV - VH", "s2": "Sentinel-2: true colour"}
+_HOUR_S, _DAY_S = 3_600, 86_400
+
+_STYLE = """
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem; max-width: 110rem; background: #fff; color: #1b1b1b;
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { margin: 0; font-size: 1.75rem; } h2 { margin: 2rem 0 .5rem; font-size: 1.25rem; }
+h3 { margin: 0; font-size: 1rem; } p { margin: .25rem 0; max-width: 75ch; } .quiet { color: #555; font-size: .875rem; }
+.cards { display: grid; gap: 1.5rem; margin-top: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
+.card { border: 1px solid #c8c8c8; border-radius: 6px; padding: 1rem; }
+.pictures { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; margin: .5rem 0; }
+figure { margin: 0; } img { display: block; width: 100%; height: auto; image-rendering: pixelated; background: #000; }
+figcaption { font-size: .8125rem; color: #444; }
+.bar { display: flex; height: 1rem; margin: .75rem 0 .5rem; border: 1px solid #777; }
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .125rem 1rem; margin: 0; padding: 0;
+  font-size: .875rem; }
+.swatch { display: inline-block; width: .75em; height: .75em; margin-right: .35em; border: 1px solid #777; }
+.captions { margin: .75rem 0; } .captions dt { font-size: .8125rem; color: #555; } .captions dd { margin: 0 0 .5rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; width: 100%; }
+th, td { text-align: left; vertical-align: top; overflow-wrap: break-word;
+  padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #ddd; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+summary { cursor: pointer; margin-top: .75rem; } summary:focus-visible { outline: 2px solid #0b57d0; }
+.ids { font-size: .8125rem; } .ids dt { color: #555; } .ids dd { margin: 0 0 .25rem; }
+"""
+
+
+def page(
+    corpus: Corpus,
+    *,
+    pairs: int = 12,
+    seed: int = 0,
+    notes: Sequence[str] = (),
+    left_out: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The page: cards, what was dropped and why, which label sources are missing and how to add them.
+
+    `notes` stand under the title; `left_out` holds (source, why and how to add it).
+    """
+    classes = _classes(corpus)
+    cards = [_card(samples, classes) for samples in pick(corpus, pairs, seed)]
+    title = escape(corpus.manifest.title or corpus.manifest.name)
+    return "\n".join(
+        (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
+            f"<header>\n<h1>{title}</h1>",
+            *(f"<p>{escape(line)}</p>" for line in (*_counts(corpus), *notes)),
+            "</header>\n<main>\n<h2>Samples, optical beside radar</h2>",
+            '<p class="quiet">Bold classes reach their threshold and are labels.</p>\n<div class="cards">',
+            *cards,
+            "</div>",
+            _dropped(corpus),
+            _missing(left_out),
+            "</main>",
+            _footer(corpus),
+            "</body>\n</html>\n",
+        )
+    )
+
+
+def _classes(corpus: Corpus) -> dict[str, TargetClass]:
+    """The taxonomy's classes by key; none where it was a file of the person's own, which only the lock names."""
+    recipe = read_document(Lock, corpus.root / "lock.json").recipe
+    try:
+        return load(Taxonomy, "taxonomies", recipe["taxonomy"]).classes
+    except UnknownName:
+        return {}
+
+
+def _counts(corpus: Corpus) -> Iterable[str]:
+    said, considered = corpus.manifest.counts, corpus.manifest.considered
+    yield (
+        f"{said['planned']} samples planned, {said['written']} written, {said['dropped']} dropped, of"
+        f" {considered['planned']} cells; {considered['cells']} cells lie under an image."
+    )
+    splits = {
+        name: sum(counts[name] for counts in corpus.manifest.samples.values()) for name in ("train", "val", "test")
+    }
+    yield "Splits: " + ", ".join(f"{name} {count}" for name, count in splits.items()) + "."
+
+
+def _card(samples: list[Sample], classes: dict[str, TargetClass]) -> str:
+    first = samples[0]
+    return "\n".join(
+        (
+            f'<article class="card" aria-labelledby="{first.id}">',
+            f'<h3 id="{first.id}">{escape(first.cell)}</h3>',
+            f'<p class="quiet">{_place(first)}</p>\n<div class="pictures">',
+            *(_picture(sample, classes) for sample in samples),
+            f"</div>\n<p>{_gap(samples)}</p>",
+            _shares(first, classes),
+            _captions(samples),
+            _sources(samples),
+            _details(samples),
+            "</article>",
+        )
+    )
+
+
+def _place(sample: Sample) -> str:
+    north = "N" if sample.lat >= 0 else "S"
+    east = "E" if sample.lon >= 0 else "W"
+    return (
+        f"{abs(sample.lat):.4f}° {north}, {abs(sample.lon):.4f}° {east} · Major-TOM {escape(sample.majortom)}"
+        f" · {sample.split}"
+    )
+
+
+def _picture(sample: Sample, classes: dict[str, TargetClass]) -> str:
+    shown = _SHOWN[sample.sensor]
+    seen = ", ".join(f"{_name(key, classes)} {share:.0%}" for key, share in _large(sample))
+    alt = f"{shown}, cell {sample.cell}, {sample.datetime:%Y-%m-%d}" + (f". {seen}." if seen else ".")
+    held = io.BytesIO()
+    Image.fromarray(rgb(sample)).save(held, "PNG")
+    data = base64.b64encode(held.getvalue()).decode()
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" width="120" height="120" alt="{escape(alt)}">'
+        f"<figcaption>{escape(shown)}<br>{sample.datetime:%Y-%m-%d %H:%M} UTC</figcaption></figure>"
+    )
+
+
+def _gap(samples: list[Sample]) -> str:
+    if len(samples) == 1:
+        other = "radar" if samples[0].sensor == "s2" else "optical"
+        return f"No {other} image beside it: none within the recipe's limit, or it was dropped (see the end)."
+    gap_s = samples[0].pair_gap_s
+    size = f"{abs(gap_s) / _DAY_S:.1f} days" if abs(gap_s) >= _DAY_S else f"{abs(gap_s) / _HOUR_S:.1f} hours"
+    return f"The radar image was taken {size} {'earlier' if gap_s > 0 else 'later'}."
+
+
+def _shares(sample: Sample, classes: dict[str, TargetClass]) -> str:
+    if not sample.fractions:
+        return '<p class="quiet">No labels.</p>'
+    colours = {key: classes[key].colour if key in classes else _UNKNOWN_COLOUR for key, _ in sample.fractions.items()}
+    parts = "".join(
+        f'<span style="width:{100 * share:.2f}%;background:{colours[key]}"></span>'
+        for key, share in sample.fractions.items()
+    )
+    entries = "".join(
+        f'<li><span class="swatch" style="background:{colours[key]}"></span>{_entry(key, share, sample, classes)}</li>'
+        for key, share in sample.fractions.items()
+    )
+    return f'<div class="bar" aria-hidden="true">{parts}</div>\n<ul class="legend">{entries}</ul>'
+
+
+def _entry(key: str, share: float, sample: Sample, classes: dict[str, TargetClass]) -> str:
+    text = f"{escape(_name(key, classes))} {share:.1%}"
+    return f"<b>{text}</b>" if key in sample.labels else text
+
+
+def _captions(samples: list[Sample]) -> str:
+    """Every caption once, with the sensors that carry it."""
+    carriers: dict[tuple[str, str, str], list[str]] = {}
+    for sample in samples:
+        for caption in sample.captions:
+            carriers.setdefault((caption["style"], caption["lang"], caption["text"]), []).append(sample.sensor)
+    entries = "".join(
+        f"<dt>{escape(style)} ({escape(lang)}), {' and '.join(sensors)}</dt><dd>{escape(text)}</dd>"
+        for (style, lang, text), sensors in carriers.items()
+    )
+    return f'<dl class="captions">{entries}</dl>'
+
+
+def _sources(samples: list[Sample]) -> str:
+    """The label maps; their gaps to the images in the order of the pictures."""
+    rows = [
+        (
+            source["name"],
+            source["version"],
+            source["year"],
+            " / ".join(_label_gap(sample, source["name"]) for sample in samples),
+            "alone" if source["agreement"] is None else f"{source['agreement']:.0%}",
+        )
+        for source in samples[0].sources
+    ]
+    return _table(("labels from", "version", "year", "gap", "agrees"), rows, numbers=(2, 3, 4)) if rows else ""
+
+
+def _label_gap(sample: Sample, name: str) -> str:
+    """Days from a source's labels to an image; images of two periods may have other sources."""
+    return next((f"{source['gap_days']} d" for source in sample.sources if source["name"] == name), "none")
+
+
+def _details(samples: list[Sample]) -> str:
+    said = "".join(_facts(sample) for sample in samples)
+    return f'<details><summary>Ids and facts</summary><dl class="ids">{said}</dl></details>'
+
+
+def _facts(sample: Sample) -> str:
+    facts = {
+        f"{sample.sensor} id": sample.id,
+        "product": f"{sample.product}, {sample.platform or 'platform unknown'}",
+        "orbit": f"{sample.relative_orbit} {sample.orbit_direction or ''}".strip(),
+        "valid": _share(sample.valid_pct),
+        "cloud, shadow, snow": ", ".join(_share(sample.fields[f"{name}_pct"]) for name in ("cloud", "shadow", "snow")),
+        "offset": sample.offset_rule or "none",
+        "items": ", ".join(sample.items),
+        "finer classes": ", ".join(f"{key} {share:.1%}" for key, share in sample.finer.items()) or "none",
+    }
+    return "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+
+
+def _dropped(corpus: Corpus) -> str:
+    """Every row of the ledger, counted by stage and reason."""
+    counts: dict[tuple[str, str], list[str]] = {}
+    for row in pq.read_table(corpus.root / "ledger.parquet", columns=["id", "stage", "reason"]).to_pylist():
+        counts.setdefault((row["stage"], row["reason"]), []).append(row["id"])
+    rows = [
+        (reason, Reason[reason].text, stage, len(ids), ", ".join(sorted(ids)[:3]) + (" …" if len(ids) > 3 else ""))
+        for (stage, reason), ids in sorted(counts.items())
+    ]
+    table = _table(("reason", "meaning", "stage", "count", "for instance"), rows, numbers=(3,))
+    return "<h2>What is not here, and why</h2>\n" + (table if rows else "<p>Nothing was left out.</p>")
+
+
+def _missing(left_out: Sequence[tuple[str, str]]) -> str:
+    if not left_out:
+        return ""
+    return "<h2>Labels left out</h2>\n" + _table(("source", "why, and how to add it"), left_out)
+
+
+def _footer(corpus: Corpus) -> str:
+    manifest = corpus.manifest
+    named = "".join(f"<li>{escape(line)}</li>" for line in manifest.attributions)
+    return (
+        f"<footer>\n<h2>Whom to name</h2>\n<ul>{named}</ul>\n"
+        f'<p class="quiet">Licences: {escape(", ".join(manifest.licences))}. Content {manifest.content}, lock'
+        f" {manifest.lock_digest}, landmark {escape(manifest.landmark)}.</p>\n</footer>"
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: tuple[int, ...] = ()) -> str:
+    style = ['class="number"' if place in numbers else "" for place in range(len(head))]
+    top = "".join(f'<th scope="col" {mark}>{escape(text)}</th>' for mark, text in zip(style, head, strict=True))
+    lines = "".join(
+        "<tr>"
+        + "".join(f"<td {mark}>{escape(str(value))}</td>" for mark, value in zip(style, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _name(key: str, classes: dict[str, TargetClass]) -> str:
+    return classes[key].name["en"] if key in classes else key
+
+
+def _large(sample: Sample) -> list[tuple[str, float]]:
+    return [(key, share) for key, share in sample.fractions.items() if key in sample.labels]
+
+
+def _share(pct: float | None) -> str:
+    return "unknown" if pct is None else f"{pct:.1f} %"

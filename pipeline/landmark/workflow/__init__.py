@@ -1,0 +1,1 @@
+"""Compose the rooms: recipe → plan → corpus, and every other long job."""

@@ -1,0 +1,1 @@
+"""Samples → staging, shards, index, ledger, queries, card, manifest; exports beside them."""

@@ -1,0 +1,117 @@
+"""The card (README.md with the front matter loaders read) and ATTRIBUTION.md of a corpus."""
+
+import json
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from landmark.config.profiles import load_sensor
+from landmark.config.recipe import SPLITS
+from landmark.corpus.manifest import Manifest
+from landmark.domain.schemas import shard_schema
+
+_CARD = """\
+---
+pretty_name: {quoted}
+license: other
+task_categories: [text-to-image, image-to-text]
+tags: [earth-observation, sentinel-1, sentinel-2, remote-sensing, retrieval]
+configs:
+{configs}
+dataset_info:
+{features}
+---
+
+# {title}
+
+{written} samples of {patch} x {patch} px at {resolution:g} m, each with captions, built by landmark {version}.
+
+| sensor | train | val | test |
+|---|---|---|---|
+{samples}
+
+| label | samples |
+|---|---|
+{labels}
+
+Planned {planned} = written {written} + dropped {dropped} + failed {failed}. Why each dropped sample is absent stands in
+`ledger.parquet`; all inputs stand in `lock.json`. Cells of different splits stand at least {closest} apart.
+
+```python
+import landmark
+
+corpus = landmark.open("path/of/this/folder")
+sample = next(iter(corpus))
+print(sample.id, sample.caption(), (sample.s1 if sample.s2 is None else sample.s2).shape)
+```
+
+Content digest `{content}`, lock `{lock}`. Licences: {licences}; see ATTRIBUTION.md.
+"""
+
+
+def card(manifest: Manifest) -> str:
+    """README.md: per sensor a config with its columns and a row of counts, and how to read."""
+    gap = manifest.proof.get("closest_m")
+    return _CARD.format(
+        title=" ".join((manifest.title or manifest.name).split()),
+        quoted=json.dumps(manifest.title or manifest.name, ensure_ascii=False),
+        configs="\n".join(_config(manifest, sensor) for sensor in manifest.sensors),
+        features="".join(_features(manifest, sensor) for sensor in manifest.sensors).rstrip(),
+        written=manifest.counts["written"],
+        planned=manifest.counts["planned"],
+        dropped=manifest.counts["dropped"],
+        failed=manifest.counts["failed"],
+        patch=manifest.patch_px,
+        resolution=manifest.resolution_m,
+        version=manifest.landmark,
+        samples="\n".join(
+            f"| {sensor} | " + " | ".join(str(counts[split]) for split in SPLITS) + " |"
+            for sensor, counts in manifest.samples.items()
+        ),
+        labels="\n".join(f"| {label} | {count} |" for label, count in manifest.labels.items()) or "| none | 0 |",
+        closest="any distance" if gap is None else f"{gap:g} m",
+        content=manifest.content,
+        lock=manifest.lock_digest,
+        licences=", ".join(manifest.licences),
+    )
+
+
+def attribution(manifest: Manifest) -> str:
+    """ATTRIBUTION.md: whom to name."""
+    return "# Attribution\n\n" + "\n".join(f"- {line}" for line in manifest.attributions) + "\n"
+
+
+def _config(manifest: Manifest, sensor: str) -> str:
+    splits = [split for split in SPLITS if manifest.samples[sensor][split]]
+    (folder,) = {str(PurePosixPath(shard.path).parent) for shard in manifest.shards}
+    files = "\n".join(
+        f'      - split: {split}\n        path: "{folder}/{sensor}-{split}-*.parquet"' for split in splits
+    )
+    return f"  - config_name: {sensor}\n    data_files:\n{files}"
+
+
+def _features(manifest: Manifest, sensor: str) -> str:
+    """The columns of a sensor's shards as `datasets` names them: from the file alone it would refuse the maps."""
+    schema = shard_schema(load_sensor(sensor), manifest.patch_px)
+    features = [{"name": field.name, **_feature(field.type)} for field in schema]
+    return yaml.safe_dump([{"config_name": sensor, "features": features}], sort_keys=False, default_flow_style=None)
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_map(kind):
+        return {"dtype": "json"}
+    if pa.types.is_struct(kind):
+        return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}
+    if pa.types.is_fixed_size_list(kind):
+        return {"list": _item(kind), "length": kind.list_size}
+    if pa.types.is_list(kind):
+        return {"list": _item(kind)}
+    return {"dtype": {"float": "float32", "double": "float64"}.get(str(kind), str(kind))}
+
+
+def _item(kind: pa.DataType) -> Any:
+    """An item's type: a name, or the fields of a struct."""
+    (named,) = _feature(kind.value_type).values()
+    return named

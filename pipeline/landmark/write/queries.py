@@ -1,0 +1,56 @@
+"""Retrieval queries with graded relevance, so that every corpus says how it wants to be searched.
+
+`base/relevance.py` is the rule; a sample without a line is not relevant.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+
+from landmark.config.recipe import SPLITS
+from landmark.core.atomic import write_bytes
+from landmark.corpus.manifest import QueryFile
+from landmark.corpus.relevance import Query, grade, make_queries
+from landmark.domain.taxonomy import Taxonomy
+
+
+def query_files(samples: pa.Table, taxonomy: Taxonomy) -> dict[str, list[str]]:
+    """Lines of `queries.jsonl` and, per split with a relevant sample, of `qrels/<split>.txt` in TREC's four columns.
+
+    `samples` has the columns id, split and labels; judgements stand in its order.
+    """
+    carried = [frozenset(labels) for labels in samples["labels"].to_pylist()]
+    asked = make_queries(carried, {key: one.name["en"].lower() for key, one in taxonomy.classes.items()})
+    files = {"queries.jsonl": [json.dumps(asdict(query), ensure_ascii=False) for query in asked]}
+    rows = list(zip(samples["id"].to_pylist(), samples["split"].to_pylist(), carried, strict=True))
+    for split in SPLITS:
+        files[f"qrels/{split}.txt"] = list(_judged(asked, [(id, labels) for id, of, labels in rows if of == split]))
+    return {path: lines for path, lines in files.items() if lines}
+
+
+def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
+    """Write the query files of an index, and nothing where no sample has a label."""
+    shutil.rmtree(corpus / "qrels", ignore_errors=True)
+    files = query_files(index, taxonomy)
+    if files:
+        (corpus / "qrels").mkdir()
+    return [_write(corpus, path, lines) for path, lines in files.items()]
+
+
+def _judged(asked: Iterable[Query], samples: list[tuple[str, frozenset[str]]]) -> Iterator[str]:
+    for query in asked:
+        wanted = frozenset(query.labels)
+        for id, labels in samples:
+            if relevance := grade(wanted, labels):
+                yield f"{query.id} 0 {id} {relevance}"
+
+
+def _write(corpus: Path, path: str, lines: list[str]) -> QueryFile:
+    data = "".join(f"{line}\n" for line in lines).encode()
+    write_bytes(corpus / path, data)
+    return QueryFile(path=path, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

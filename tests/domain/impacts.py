@@ -1,0 +1,35 @@
+"""Events that several tests build on."""
+
+import datetime as dt
+from typing import Any
+
+import shapely
+
+from landmark.core.yaml_files import load
+from landmark.domain.event import AOI, NEAR, Event, EventTypes, Part
+
+TYPES = load(EventTypes, "taxonomies/events", "types").types
+START = dt.datetime(2021, 7, 10, 6, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+
+
+def event(name: str = "flood-1", **changes: Any) -> Event:
+    """A flood of ten days, with no ground, changed by keyword."""
+    value: dict[str, Any] = {
+        "id": name,
+        "group": name.rpartition("-")[0] or name,
+        "type": "flood",
+        "source": "test",
+        "product": f"{name.upper()}_DEL",
+        "start": START,
+        "end": START + 10 * DAY,
+    }
+    return Event(**(value | changes))
+
+
+def grounds(
+    observed: shapely.Geometry | None = None, aoi: shapely.Geometry | None = None, near: shapely.Geometry | None = None
+) -> tuple[Part, ...]:
+    """Parts of an event, those that are there."""
+    named = ((AOI, aoi), ("observed", observed), (NEAR, near))
+    return tuple(Part(name, shape) for name, shape in named if shape is not None)

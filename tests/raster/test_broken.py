@@ -1,0 +1,130 @@
+"""Broken files give right pixels or an outcome, in bounded time, and no chip is lost that could be had."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landmark.raster.reader import Unread, opened
+from landmark.raster.source import Unreadable
+from tests.parts import examples
+from tests.raster.outcomes import BLOCKS, SIZE, check, make, read, within
+from tests.raster.rasters import block_bytes
+
+OFFSETS, COUNTS = 324, 325  # TIFF's numbers of TileOffsets and TileByteCounts
+
+# Where the header holds how many thousands of bands there are: their blocks would be of gigabytes, and GDAL makes room.
+BANDS = 79
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("good") / "a.tif")
+
+
+@pytest.fixture(scope="module")
+def header_bytes(good):
+    """All of the file before its pixels."""
+    return min(block_bytes(good, *block).start for block in BLOCKS)
+
+
+def patched(content, tag, number, value):
+    """The file with one of a tag's values changed."""
+    at, count, entry, word = (8, "<Q", 20, "<Q") if content[2] == 43 else (4, "<H", 12, "<I")
+    (start,) = struct.unpack_from(word, content, at)
+    (entries,) = struct.unpack_from(count, content, start)
+    first, size = start + struct.calcsize(count), struct.calcsize(word)
+    (place,) = (
+        place
+        for place in range(first, first + entry * entries, entry)
+        if struct.unpack_from("<H", content, place) == (tag,)
+    )
+    (values,) = struct.unpack_from(word, content, place + 4 + size)
+    changed = bytearray(content)
+    struct.pack_into(word, changed, values + size * number, value)
+    return bytes(changed)
+
+
+@given(share=st.floats(0, 1, exclude_max=True))
+@examples(12)
+def test_a_file_that_ends_in_its_header_is_unreadable(good, header_bytes, tmp_path, share):
+    size = int(share * header_bytes)
+    path = tmp_path / f"{size}.tif"
+    path.write_bytes(good.read_bytes()[:size])
+    chips = read(path)
+    assert isinstance(chips, Unreadable) or all(isinstance(chip, Unread) for chip in chips), size
+
+
+@given(share=st.floats(0, 1))
+@examples(12)
+def test_a_truncated_file_gives_what_is_whole_in_it(good, header_bytes, tmp_path, share):
+    content = good.read_bytes()
+    size = header_bytes + round(share * (len(content) - header_bytes))
+    path = tmp_path / f"{size}.tif"
+    path.write_bytes(content[:size])
+    check(read(path), {block for block in BLOCKS if block_bytes(good, *block).stop > size})
+
+
+@pytest.mark.parametrize("size", [1, 1000, 2**31, 2**32 - 1])
+def test_a_block_of_a_wrong_length_spoils_no_other(good, tmp_path, size):
+    (tmp_path / "a.tif").write_bytes(patched(good.read_bytes(), COUNTS, 4, size))
+    check_but_for_one(read(tmp_path / "a.tif"))
+
+
+@pytest.mark.parametrize("more", [-4, -1, 1, 7, 5000])
+def test_a_block_of_nearly_the_right_length_spoils_no_other(good, tmp_path, more):
+    (tmp_path / "a.tif").write_bytes(patched(good.read_bytes(), COUNTS, 4, len(block_bytes(good, 1, 1)) + more))
+    check_but_for_one(read(tmp_path / "a.tif"))
+
+
+def check_but_for_one(chips):
+    """All is there, or all but the block of a wrong length: what comes before it ends may be enough to decode it."""
+    check(chips, {(1, 1)} if any(isinstance(chip, Unread) for chip in chips) else ())
+
+
+@pytest.mark.parametrize("value", [10_000_000, 2**31, 2**32 - 1, 1])
+def test_a_block_that_lies_elsewhere_spoils_no_other(good, tmp_path, value):
+    (tmp_path / "a.tif").write_bytes(patched(good.read_bytes(), OFFSETS, 4, value))
+    check(read(tmp_path / "a.tif"), {(1, 1)})
+
+
+@pytest.mark.parametrize("value", [2**33, 2**62, 2**63, 2**64 - 1])
+def test_a_block_that_lies_beyond_all_measure_spoils_no_other(tmp_path, value):
+    path = make(tmp_path / "a.tif", BIGTIFF="YES")
+    path.write_bytes(patched(path.read_bytes(), OFFSETS, 4, value))
+    check(read(path), {(1, 1)})
+
+
+@given(st.dictionaries(st.integers(0, 420).filter(lambda place: place != BANDS), st.integers(0, 255), max_size=6))
+@examples(60)
+def test_a_garbled_header_gives_an_outcome(good, tmp_path, changes):
+    content = bytearray(good.read_bytes())
+    for place, value in changes.items():
+        content[place] = value
+    path = tmp_path / "a.tif"
+    path.write_bytes(content)
+    for chip in within(lambda: outermost(path)):
+        assert isinstance(chip, Unread) or chip.shape == (SIZE, SIZE)
+
+
+def outermost(path):
+    """The first and the last chip of a raster that says it is about as large as it should be."""
+    try:
+        with opened(str(path)) as raster:
+            high, wide = raster.header.shape
+            corners = (
+                [(0, 0), (high - SIZE, wide - SIZE)] if min(high, wide) >= SIZE and max(high, wide) < 10_000 else []
+            )
+            return list(raster.chips(corners, SIZE))
+    except Unreadable:
+        return []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"I", b"II*\0", b"II*\0\xff\xff\xff\x7f", b"II*\0\x08\0\0\0\xff\xff", b"<html>Please sign in</html>"],
+)
+def test_what_is_no_raster_is_unreadable(tmp_path, content):
+    (tmp_path / "a.tif").write_bytes(content)
+    assert isinstance(read(tmp_path / "a.tif"), Unreadable)

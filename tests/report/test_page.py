@@ -1,0 +1,117 @@
+"""The page: whole in one file, readable by a machine as by a person, and it says what the corpus says."""
+
+import base64
+import io
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import landmark
+from landmark.config.recipe import load_recipe
+from landmark.core.executor import Where
+from landmark.corpus.reader import Corpus
+from landmark.report.page import page
+from landmark.report.render import rgb
+from landmark.workflow.build import Request, build
+
+_VOID = {"meta", "img", "br"}
+
+
+class Reader(HTMLParser):
+    """Tags, attributes and text of a page; a tag closed out of turn is an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.text += data + " "
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("page") / "corpus"
+
+
+@pytest.fixture
+def small(folder: Path, recipe: Callable[..., Path]) -> Corpus:
+    if not folder.exists():
+        build(Request(load_recipe(str(recipe()), limit=6), folder, Where()))
+    return landmark.open(folder)
+
+
+def test_every_sample_and_every_caption_stand_on_the_page(small: Corpus) -> None:
+    read = Reader(page(small, pairs=len(small)))
+    for sample in small:
+        assert sample.id in read.text
+        for caption in sample.captions:
+            assert caption["text"] in read.text
+        for source in sample.sources:
+            assert source["name"] in read.text
+
+
+def test_the_pictures_are_the_samples_pixels_and_say_what_they_show(small: Corpus) -> None:
+    pictures = Reader(page(small, pairs=len(small))).all("img")
+    shown = []
+    for picture in pictures:
+        assert picture["alt"]
+        data = (picture["src"] or "").removeprefix("data:image/png;base64,")
+        shown.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))).tobytes())
+    assert set(shown) == {rgb(sample).tobytes() for sample in small}
+
+
+def test_nothing_is_fetched_and_nothing_runs(small: Corpus) -> None:
+    text = page(small)
+    assert "http://" not in text
+    assert "https://" not in text
+    assert not {tag for tag, _ in Reader(text).tags} & {"script", "link", "iframe", "object"}
+
+
+def test_bars_are_as_wide_as_the_shares(small: Corpus) -> None:
+    spans = [one["style"] or "" for one in Reader(page(small, pairs=1)).all("span") if "width" in (one["style"] or "")]
+    widths = [float(style.split("width:")[1].split("%")[0]) for style in spans]
+    assert sum(widths) == pytest.approx(100, abs=0.1)
+    assert all("background:#" in style for style in spans)
+
+
+def test_the_ledgers_rows_are_all_counted(small: Corpus) -> None:
+    read = Reader(page(small))
+    ledger = pq.read_table(small.root / "ledger.parquet")["reason"].to_pylist()
+    assert ledger
+    for reason in set(ledger):
+        assert reason in read.text
+        assert f" {ledger.count(reason)} " in read.text
+
+
+def test_words_from_outside_cannot_break_the_page(small: Corpus) -> None:
+    notes = ["<script>alert(1)</script> & so on"]
+    read = Reader(page(small, notes=notes, left_out=[("corine", 'no file: --labels corine="a<b>"')]))
+    assert notes[0] in read.text
+    assert 'no file: --labels corine="a<b>"' in read.text
+    assert not read.all("script")
+
+
+def test_a_corpus_of_one_sensor_has_a_page(small: Corpus) -> None:
+    read = Reader(page(small.select(sensor="s1"), pairs=100))
+    assert len(read.all("img")) == len(small.select(sensor="s1"))

@@ -1,0 +1,121 @@
+"""Pictures: what is bright is bright, what has no data is black, and the sheet shows what it is asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ImageFont
+from shapely import contains_xy
+
+import landmark
+from landmark.config.recipe import load_recipe
+from landmark.core.executor import Where
+from landmark.corpus.reader import Corpus, Sample
+from landmark.report import sheet
+from landmark.report.render import rgb
+from landmark.report.sheet import contact_sheet
+from landmark.workflow.build import Request, build
+
+
+def optical(value: int) -> Sample:
+    return Sample(None, np.full((12, 6, 6), value, np.uint16), np.ones((6, 6), bool), {"sensor": "s2"})
+
+
+def radar(vv: Any, vh: Any) -> Sample:
+    pixels = np.stack([np.full((6, 6), vv), np.full((6, 6), vh)]).astype(np.float32)
+    return Sample(pixels, None, np.isfinite(pixels).all(axis=0), {"sensor": "s1"})
+
+
+def test_snow_is_white_and_no_data_is_black() -> None:
+    assert (rgb(optical(9000)) == 255).all()
+    assert (rgb(optical(0)) == 0).all()
+    assert (rgb(radar(np.nan, np.nan)) == 0).all()
+
+
+def test_a_town_is_brighter_than_water_in_radar() -> None:
+    town, water = rgb(radar(-4, -11)), rgb(radar(-19, -25))
+    assert (town[..., :2] > water[..., :2]).all()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("view") / "corpus"
+
+
+@pytest.fixture
+def small(corpus: Path, recipe: Callable[..., Path]) -> Corpus:
+    if not corpus.exists():
+        build(Request(load_recipe(str(recipe()), limit=6), corpus, Where()))
+    return landmark.open(corpus)
+
+
+def test_a_sheet_shows_as_many_cells_as_asked(small: Corpus) -> None:
+    one, four = contact_sheet(small, pairs=1), contact_sheet(small, pairs=4)
+    assert four.height > one.height
+    assert np.asarray(one).std() > 10
+
+
+def test_a_card_tells_the_first_languages_structured_caption_and_sentence(small: Corpus) -> None:
+    kept = small.select(sensor="s2")
+    sample = kept[kept.ids[0]]
+    said = [("structured", "fr", "arbres"), ("structured", "en", "trees"), ("sentence", "fr", "Une image."),
+            ("sentence", "fr", "Autre image."), ("sentence", "en", "An image.")]  # fmt: skip
+    rows = [{"style": style, "lang": lang, "text": text} for style, lang, text in said]
+    other = Sample(sample.s1, sample.s2, sample.mask, {**sample.fields, "captions": rows})
+    assert [text for text, _ in sheet._lines([other])[:2]] == ["arbres", "Une image."]
+
+
+def test_what_the_font_lacks_is_written_plainly() -> None:
+    font = ImageFont.load_default(size=12)
+    plain = sheet.drawable("Forêt près d'Île-d\u2019Œuf, ¿qué? 水", font)
+    box = sheet._glyph("\uffff", font)
+    assert not [one for one in plain if sheet._glyph(one, font) == box]
+    assert len(plain.split()) == 5 and plain.startswith("For") and "水" not in plain
+    assert sheet.drawable("Trees and water", font) == "Trees and water"
+
+
+def test_explain_refuses_a_language_and_a_style_nobody_speaks(small: Corpus, corpus: Path, landmark: Any) -> None:
+    assert landmark("explain", corpus, small.ids[0], "--lang", "en", "--style", "structured")[0] == 0
+    code, _, err = landmark("explain", corpus, small.ids[0], "--lang", "de")
+    assert code == 2 and "--lang de" in err and "there are en" in err
+    code, _, err = landmark("explain", corpus, small.ids[0], "--style", "haiku", "--json")
+    assert code == 2 and "--style haiku" in err and "structured" in err
+
+
+def test_the_same_seed_gives_the_same_sheet_and_another_another(small: Corpus) -> None:
+    first, same, other = (np.asarray(contact_sheet(small, pairs=2, seed=seed)) for seed in (0, 0, 1))
+    assert (first == same).all()
+    assert first.shape != other.shape or (first != other).any()
+
+
+def test_a_corpus_of_one_sensor_has_a_sheet(small: Corpus) -> None:
+    assert contact_sheet(small.select(sensor="s1"), pairs=3).width > 0
+
+
+def test_an_xarray_sample_carries_coordinates_of_its_pixels(small: Corpus) -> None:
+    id = small.select(sensor="s2").ids[0]
+    dataset, sample = small.xarray(id), small[id]
+    assert dataset["s2"].shape == (12, 120, 120)
+    assert dataset["x"][1] - dataset["x"][0] == 10
+    assert float(dataset["y"][0]) == sample.transform[5] - 5
+    assert dataset["spatial_ref"].attrs["crs_wkt"]
+    known = sample.s2 > 0
+    np.testing.assert_allclose(dataset["s2"].values[known], sample.s2[known] / 10_000, rtol=1e-6)
+
+
+def test_the_index_is_a_geodataframe_whose_squares_hold_their_centres(small: Corpus) -> None:
+    frame = small.index()
+    assert frame.crs.to_epsg() == 4326
+    assert contains_xy(frame.geometry.to_numpy(), frame["lon"], frame["lat"]).all()
+
+
+def test_selections_read_the_samples_they_name(small: Corpus) -> None:
+    for sample in small.select(sensor="s1", split="train"):
+        assert (sample.sensor, sample.split) == ("s1", "train")
+        assert sample.s1.dtype == np.float32
+        assert sample.s1.shape == (2, 120, 120)
+        assert small[sample.id].sha256 == sample.sha256
+    with pytest.raises(KeyError):
+        small["nothing"]

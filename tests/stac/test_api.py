@@ -1,0 +1,364 @@
+"""A STAC API searched whole: against real pgstac, and against servers that refuse, cut and forget."""
+
+import datetime as dt
+import random
+import time
+
+import pytest
+import shapely
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from shapely.geometry import mapping, shape
+
+from landmark.config.profiles import Provider
+from landmark.config.recipe import load_recipe
+from landmark.core.errors import EmptySearch, InputError
+from landmark.core.yaml_files import load
+from landmark.domain.taxonomy import Crosswalk
+from landmark.stac import api
+from landmark.stac import catalog as documents
+from landmark.stac.catalog import Query
+from landmark.stac.open_catalog import open_document
+from landmark.stac.search import search
+from landmark.workflow.context import prepare
+from tests.parts import examples
+from tests.services import planet
+from tests.services.client import once
+from tests.services.keeper import free_ports
+from tests.services.proxy import proxied
+from tests.stac.items import PROVIDER, anywhere, items_of
+from tests.stac.test_search import bare
+
+WORLDCOVER = load(Crosswalk, "taxonomies", "worldcover")
+YEAR = dt.datetime(2021, 1, 1, tzinfo=dt.UTC), dt.datetime(2022, 1, 1, tzinfo=dt.UTC)
+ITALY, DATELINE = (
+    shapely.box(8, 42, 14, 47),
+    shapely.union_all([shapely.box(178, -20, 180, -15), shapely.box(-180, -20, -178, -15)]),
+)
+TRIANGLE = shapely.Polygon([(-20, -20), (40, 60), (80, -40)])
+
+
+def drop(id, corner, moment, *, end=None, collection="drops", cloud=None):
+    """An item of a tenth of a degree; with an end, one that lasts."""
+    box = shapely.box(*corner, corner[0] + 0.1, corner[1] + 0.1)
+    said = {"datetime": moment.isoformat()}
+    if end is not None:
+        said = {"datetime": None, "start_datetime": moment.isoformat(), "end_datetime": end.isoformat()}
+    return {
+        "type": "Feature", "stac_version": "1.0.0", "id": id, "collection": collection, "links": [], "assets": {},
+        "bbox": list(box.bounds), "geometry": mapping(box),
+        "properties": said if cloud is None else {**said, "eo:cloud_cover": cloud},
+    }  # fmt: skip
+
+
+def rain():
+    """Items all over the Earth and the year, some of one moment, some that last, and a heap nobody can tell apart."""
+    chance = random.Random(0)
+    corners = [(chance.uniform(-179.9, 179.8), chance.uniform(-89, 88)) for _ in range(200)]
+    corners += [(chance.uniform(8, 14), chance.uniform(42, 47)) for _ in range(100)]
+    corners += [(chance.choice([-1, 1]) * chance.uniform(178, 179.9), chance.uniform(-20, -15)) for _ in range(40)]
+    moments = [YEAR[0] + dt.timedelta(seconds=chance.randrange(365 * 86400)) for _ in corners]
+    for number, (corner, moment) in enumerate(zip(corners, moments, strict=True)):
+        # Every fifth shares one moment, every fifth lasts for months, every third says a share of cloud.
+        when, end = (YEAR[0] + dt.timedelta(days=99), None) if number % 5 == 0 else (moment, None)
+        if number % 5 == 1:
+            end = moment + dt.timedelta(days=number)
+        yield drop(f"drop-{number:03d}", corner, when, end=end, cloud=number % 100 if number % 3 == 0 else None)
+    yield from (drop(f"heap-{number}", (11.0, 45.0), YEAR[0], collection="heap") for number in range(12))
+
+
+RAIN = list(rain())
+OF_RAIN = [
+    {"type": "Collection", "stac_version": "1.0.0", "id": name, "description": name, "license": "CC0-1.0", "links": [],
+     "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}}
+    for name in ("drops", "heap", "nothing")
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rained(services, shared):
+    """The API with the rain in it."""
+    once(shared, "rain", lambda folder: services.publish(folder, OF_RAIN, RAIN))
+    return services.api
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Pages of nine items."""
+    monkeypatch.setattr(api, "_LIMIT", 9)
+
+
+def expected(query):
+    """Ids of the rain that match a query, by looking at each drop."""
+    found = []
+    for item in RAIN:
+        said = item["properties"]
+        start, end = (
+            dt.datetime.fromisoformat(said.get(key) or said["datetime"]) for key in ("start_datetime", "end_datetime")
+        )
+        meets = query.region is None or shape(item["geometry"]).intersects(query.region)
+        within = query.interval is None or (start <= query.interval[1] and end >= query.interval[0])
+        clear = query.max_cloud_pct is None or said.get("eo:cloud_cover", 0) <= query.max_cloud_pct
+        found += [item["id"]] if item["collection"] in query.collections and meets and within and clear else []
+    return found
+
+
+def ids(url, query):
+    return [item.id for item in open_document(url).items(query)]
+
+
+def drops(**said):
+    return Query(frozenset({"drops"}), **said)
+
+
+SUMMER = dt.datetime(2021, 4, 10, tzinfo=dt.UTC), dt.datetime(2021, 9, 1, tzinfo=dt.UTC)
+QUERIES = [
+    ("everything", drops()),
+    ("a year of the Earth", drops(interval=YEAR)),
+    ("a box", drops(region=ITALY)),
+    ("a box in summer", drops(region=ITALY, interval=SUMMER)),
+    ("a triangle", drops(region=TRIANGLE, interval=YEAR)),
+    ("both sides of the antimeridian", drops(region=DATELINE, interval=YEAR)),
+    ("one moment", drops(interval=(SUMMER[0], SUMMER[0]))),
+    ("little cloud", drops(region=TRIANGLE, max_cloud_pct=30)),
+    ("a collection without items", Query(frozenset({"nothing"}))),
+    ("where nothing is", drops(region=shapely.box(0, 89.5, 1, 89.9))),
+]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("query", [pytest.param(query, id=name) for name, query in QUERIES])
+def test_a_search_finds_what_matches_each_item_once(rained, query):
+    assert ids(rained, query) == expected(query)
+
+
+@pytest.mark.usefixtures("small")
+def test_pages_whose_next_link_is_lost_are_not_believed(rained):
+    query = drops(region=ITALY, interval=YEAR)
+    with proxied(rained) as server:
+        server.spoil = lambda answer: (
+            answer | {"links": [link for link in answer.get("links", []) if link["rel"] != "next"]}
+        )
+        assert ids(server.url, query) == expected(query)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("kept", [8, 3])
+@pytest.mark.parametrize("query", [drops(region=ITALY, interval=YEAR), drops(region=TRIANGLE)], ids=["time", "ground"])
+def test_a_server_that_cuts_in_silence_is_found_out(rained, query, kept, caplog):
+    def cut(answer):
+        if answer["type"] != "FeatureCollection":
+            return answer
+        return {"type": "FeatureCollection", "features": answer["features"][:kept], "links": []}
+
+    with proxied(rained) as server:
+        server.spoil = cut
+        assert ids(server.url, query) == expected(query)
+    assert f"cuts its answers to {kept} items" in caplog.text
+
+
+def test_a_slice_that_cannot_be_cut_further_is_refused_by_name(rained, monkeypatch):
+    monkeypatch.setattr(api, "_LIMIT", 5)
+    heap = Query(frozenset({"heap"}), ITALY, YEAR)
+    with pytest.raises(
+        InputError, match=r"5 or more items for 2021-01-01T00:00:0\dZ to 2021-01-01T00:00:0\dZ in \[1[01]\."
+    ):
+        ids(rained, heap)
+    monkeypatch.setattr(api, "_LIMIT", 13)
+    assert len(ids(rained, heap)) == 12
+
+
+def test_a_large_page_is_one_search_and_two_that_prove_it(rained):
+    with proxied(rained) as server:
+        assert len(ids(server.url, drops(region=ITALY))) >= 100
+        assert len(server.searched) == 3
+
+
+# -- the server's moods ------------------------------------------------------------------------------------------------
+
+
+def test_a_busy_server_is_asked_again_when_it_says_and_not_before(rained):
+    free_at, refusals = [], []
+
+    def busy():
+        if not free_at:
+            free_at.append(time.monotonic() + 0.9)  # less than it says: clocks are read at both ends
+        if time.monotonic() >= free_at[0]:
+            return None
+        refusals.append(1)
+        return 429, {"Retry-After": "1"}, b"{}"
+
+    with proxied(rained) as server:
+        server.refuse = busy
+        assert ids(server.url, drops(region=ITALY)) == expected(drops(region=ITALY))
+    assert len(refusals) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_stays_busy_is_given_up(rained, status, monkeypatch):
+    monkeypatch.setattr(documents, "PATIENCE", documents.PATIENCE.new(backoff_factor=0))
+    with proxied(rained) as server:
+        server.refuse = lambda: (status, {}, b"{}")
+        with pytest.raises(InputError, match=rf"{server.url}: .*too many {status} error responses.*--catalog"):
+            ids(server.url, drops())
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (400, b'{"code":"BadRequest","description":"limit must be even"}', "limit must be even"),
+        (403, b"go away", "go away"),
+        (200, b"<html>maintenance</html>", "does not answer as one"),
+        (200, b'{"type":"FeatureCollection"}', "features"),
+        (200, b"[]", "does not answer as one"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused_with_the_address(rained, status, body, words):
+    with proxied(rained) as server:
+        server.refuse = lambda: (status, {}, body)
+        with pytest.raises(InputError, match=f"{server.url}: .*{words}") as caught:
+            ids(server.url, drops())
+    assert caught.value.exit_code == 2
+
+
+def test_an_item_that_is_none_is_refused_by_name(rained):
+    with proxied(rained) as server:
+        server.spoil = lambda answer: answer | {"features": [{"type": "Feature", "id": "half", "collection": "drops"}]}
+        with pytest.raises(InputError, match="item half is no STAC item"):
+            ids(server.url, drops())
+
+
+def test_an_api_that_is_not_there_is_refused_with_its_address():
+    url = f"http://127.0.0.1:{free_ports(1)[0]}/stac"
+    with pytest.raises(InputError, match=f"{url}: cannot be read"):
+        open_document(url)
+
+
+def test_an_api_that_goes_away_is_refused_with_its_address(rained):
+    with proxied(rained) as server:
+        document = open_document(server.url)
+    with pytest.raises(InputError, match=f"{server.url}: the STAC API does not answer"):
+        list(document.items(drops()))
+
+
+# -- the provider's archive --------------------------------------------------------------------------------------------
+
+
+def found(document, asked, provider=PROVIDER):
+    return search(document, asked, provider=provider, crosswalks=(WORLDCOVER,))
+
+
+@pytest.mark.parametrize("clouds", [100, 40])
+def test_the_api_gives_what_the_catalogue_on_disk_gives(archive, world, recipe, clouds):
+    asked = load_recipe(str(recipe(clouds={"max_item_pct": clouds})))
+    by_api, by_path = found(open_document(archive.api), asked), found(open_document(str(world)), asked)
+    assert [bare(one) for one in by_api.acquisitions] == [bare(one) for one in by_path.acquisitions]
+    assert [(one.item, one.vintage) for one in by_api.labels] == [(one.item, one.vintage) for one in by_path.labels]
+
+
+def test_cloud_is_asked_for_where_the_api_can_and_filtered_here_where_not(archive, recipe):
+    asked = load_recipe(str(recipe(clouds={"max_item_pct": 40})))
+    with proxied(archive.api) as server:
+        one = found(open_document(server.url), asked)
+        assert sum("filter" in body for body in server.searched) > 0
+        server.searched.clear()
+        server.spoil = lambda answer: (
+            answer | {"conformsTo": [name for name in answer.get("conformsTo", []) if "filter" not in name]}
+        )
+        other = found(open_document(server.url), asked)
+        assert sum("filter" in body for body in server.searched) == 0 and server.searched
+    assert one == other
+
+
+def test_hrefs_are_recorded_as_they_are_and_unsigned(archive, recipe):
+    document = open_document(archive.api)
+    for one in found(document, load_recipe(str(recipe()))).acquisitions:
+        for href in one.items[0].assets.values():
+            assert href.startswith("http://sentinel") and "?" not in href and document.locate(href) == href
+
+
+def test_an_empty_search_says_what_to_widen_and_a_missing_collection_which(archive, recipe):
+    document = open_document(archive.api)
+    nowhere = load_recipe(str(recipe(region={"bbox": [-60, 0, -59, 1]})))
+    with pytest.raises(EmptySearch, match=r"no s1 item meets the region .* widen"):
+        found(document, nowhere)
+    lacking = PROVIDER.model_copy(update={"labels": {"worldcover": "elsewhere"}})
+    with pytest.raises(EmptySearch, match="no item of collection 'elsewhere'"):
+        found(document, load_recipe(str(recipe())), lacking)
+
+
+@pytest.fixture(scope="module")
+def renamed(services, world, shared):
+    """The world's items under a house's own collection names; they have no blobs."""
+    names = {name: f"house-{number}" for number, name in enumerate(planet.PLACES)}
+
+    def publish(folder):
+        items = [item | {"collection": names[item["collection"]]} for item in planet.items(world)]
+        services.publish(folder, [each | {"id": names[each["id"]]} for each in planet.collections(world)], items)
+
+    once(shared, "renamed", publish)
+    return names
+
+
+def test_a_new_provider_is_a_yaml_file(archive, renamed, recipe, tmp_path, world):
+    said = PROVIDER.model_dump(mode="json") | {"name": "my-house", "title": "My house", "api": archive.api}
+    for sensor in said["sensors"].values():
+        sensor["collection"] = renamed[sensor["collection"]]
+    said["labels"] = {"worldcover": renamed["esa-worldcover"]}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(said))
+    asked = load_recipe(str(recipe(provider="my.yaml", catalog=None)))
+    setting = prepare(asked, None)
+    assert setting.document.href == archive.api and setting.provider.title == "My house"
+    one = found(setting.document, asked, setting.provider)
+    other = found(open_document(str(world)), asked)
+    assert [bare(each) for each in one.acquisitions] == [bare(each) for each in other.acquisitions]
+    assert [each.item for each in one.labels] == [each.item for each in other.labels]
+
+
+def test_a_recipe_without_catalogue_and_a_provider_without_api_are_refused(recipe, tmp_path):
+    said = PROVIDER.model_dump(mode="json") | {"api": None}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(said))
+    with pytest.raises(InputError, match="tiny: gives no `catalog`, and provider planetary-computer has no `api`"):
+        prepare(load_recipe(str(recipe(provider="my.yaml", catalog=None))), None)
+
+
+def test_earth_search_has_no_terrain_corrected_radar(world):
+    provider = load(Provider, "profiles/providers", "earth-search")
+    with pytest.raises(InputError, match="provider earth-search has no sensor s1; it has s2"):
+        found(open_document(str(world)), anywhere("s1"), provider)
+    assert provider.signing == "none" and provider.sensors["s2"].offset == "declared"
+
+
+# -- the region --------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(3, 3000), st.floats(0.01, 60), st.floats(-179, 179), st.floats(-85, 85), st.integers(0, 9))
+@examples(60)
+def test_a_long_outline_becomes_a_shorter_one_around_it(corners, radius_deg, lon, lat, seed):
+    chance = random.Random(seed)
+    centre = shapely.Point(lon, lat)
+    spokes = [centre.buffer(radius_deg * chance.uniform(0.3, 1), quad_segs=1) for _ in range(3)]
+    star = shapely.union_all([shapely.segmentize(one, radius_deg / corners * 6) for one in spokes])
+    region = star.intersection(shapely.box(-180, -90, 180, 90))
+    asked = api._asked(region)
+    assert shapely.get_num_coordinates(asked) <= 400
+    assert asked.buffer(1e-9).covers(region)
+    assert shapely.box(-180, -90, 180, 90).covers(asked)
+
+
+@pytest.mark.parametrize("count", [10, 81, 300])
+def test_a_region_of_many_boxes_is_asked_in_groups_and_not_as_a_continent(count):
+    chance = random.Random(count)
+    corners = [(chance.uniform(-10, 30), chance.uniform(36, 60)) for _ in range(count)]
+    region = shapely.union_all([shapely.box(lon, lat, lon + 0.1, lat + 0.1) for lon, lat in corners])
+    parts = [part.region for part in api._slices(drops(region=region))]
+    assert all(shapely.get_num_coordinates(part) <= 400 for part in parts)
+    assert shapely.union_all(parts).buffer(1e-9).covers(region)
+    assert sum(part.area for part in parts) == pytest.approx(region.area)
+
+
+def test_world_items_are_what_the_tests_think(world):
+    assert {item["collection"] for item in planet.items(world)} == {*planet.PLACES}
+    assert len(items_of(world, "sentinel-2-l2a")) == 37

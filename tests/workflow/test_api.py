@@ -1,0 +1,42 @@
+"""From a STAC API and a blob store that checks tokens to the very corpus that the same archive on disk gives."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import landmark
+from landmark.config.recipe import load_recipe
+from landmark.core.executor import Where
+from landmark.workflow.build import Request, build
+from tests.services.client import Services
+from tests.services.tokens import HOUR, token_service
+
+Write = Callable[..., Path]
+
+
+def build_from(archive: Services, recipe: Path, out: Path, tokens: str, *options: str) -> tuple[int, str]:
+    """`landmark build` against the real services, in processes of its own: exit code and all it said."""
+    env = {**os.environ, "PC_SDK_SAS_URL": tokens, "GDAL_HTTP_PROXY": archive.blobs}
+    command = [sys.executable, "-m", "landmark", "build", str(recipe), "--catalog", archive.api, "--out", str(out)]
+    done = subprocess.run([*command, *options], env=env, capture_output=True, text=True, cwd=recipe.parent)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_build_from_api_and_blobs_is_the_build_from_disk_though_a_token_ends_in_mid_run(
+    archive: Services, recipe: Write, tmp_path: Path
+) -> None:
+    by_path = build(Request(load_recipe(str(recipe())), tmp_path / "path", Where(2)))
+    refused = archive.refusals()
+    # The third has ended when it comes, however fast the machine: its holder is refused in mid-run, and asks again.
+    with token_service(lambda number: -5 if number == 2 else HOUR) as tokens:
+        code, said = build_from(archive, recipe(), tmp_path / "api", tokens.url, "--workers", "2")
+    assert code == 0, said
+    by_api = landmark.open(tmp_path / "api").manifest
+    assert (by_api.content, by_api.ids, by_api.counts) == (by_path.content, by_path.ids, by_path.counts)
+    assert by_api.counts["failed"] == 0 and by_api.lock_digest != by_path.lock_digest
+    assert archive.refusals() > refused, "no token was refused"
+    files = b"".join(path.read_bytes() for path in (tmp_path / "api").rglob("*") if path.is_file())
+    assert b"127.0.0.1" not in files
+    assert all(secret not in said.encode() + files for secret in (b"sig=", b"%3D"))

@@ -1,0 +1,197 @@
+"""What a corpus is after accidents: told, mended from what is whole, and never read as something else."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import landmark
+from landmark.core.errors import InvalidCorpus, SealingFailed
+from landmark.core.yaml_files import room
+from landmark.corpus.manifest import Manifest
+from landmark.corpus.reader import Sample
+from landmark.workflow.build import build, plan
+from tests.parts import text
+from tests.workflow.conftest import few
+from tests.workflow.test_build import files
+
+Write = Callable[..., Path]
+Hurt = Callable[[Path], object]
+
+
+@pytest.fixture
+def hurt(sealed: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(sealed, tmp_path / "corpus"))
+
+
+def shard_of(corpus: Path, sensor: str) -> Path:
+    return sorted(corpus.glob(f"shards/g0000/{sensor}-*.parquet"))[0]
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def junk(path: Path) -> None:
+    path.write_bytes(b"no Parquet at all")
+
+
+def shorter(path: Path) -> None:
+    pq.write_table(pq.read_table(path).slice(1), path)
+
+
+def foreign(path: Path) -> None:
+    pq.write_table(pa.table({"id": [str(row) for row in range(pq.read_metadata(path).num_rows)]}), path)
+
+
+def swap_rows(path: Path) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.take(list(reversed(range(table.num_rows)))), path)
+
+
+# -- A sealed corpus -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut_short, empty])
+def test_a_build_names_a_damaged_shard_of_a_sealed_corpus(damage: Hurt, hurt: Path, recipe: Write) -> None:
+    shard = shard_of(hurt, "s2")
+    damage(shard)
+    before = files(hurt)
+    with pytest.raises(InvalidCorpus, match=shard.name) as refusal:
+        build(few(recipe(), hurt))
+    assert refusal.value.exit_code == 2
+    assert files(hurt) == before
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut_short, empty, junk, shorter, foreign, swap_rows])
+def test_an_index_that_is_not_of_the_shards_is_refused_and_rebuilt(
+    damage: Hurt, hurt: Path, sealed: Path, recipe: Write
+) -> None:
+    damage(hurt / "index.parquet")
+    with pytest.raises(InvalidCorpus, match=r"index\.parquet.*landmark build"):
+        landmark.open(hurt)
+    build(few(recipe(), hurt))
+    assert files(hurt) == files(sealed)
+    assert landmark.open(hurt).ids == landmark.open(sealed).ids
+
+
+def test_a_build_clears_what_a_kill_after_the_seal_left(hurt: Path, sealed: Path, recipe: Write) -> None:
+    text(hurt / "staging" / "s2_32tpr_20210612t101031_r022.0000.arrow", "spent")
+    text(hurt / "staging" / "packed-0" / "s2-train-00000-of-00001.json", "{}")
+    text(hurt / ".index.parquet.123.partial", "half")
+    build(few(recipe(), hurt))
+    assert files(hurt) == files(sealed)
+    assert not (hurt / "staging").exists()
+
+
+def same(one: Sample, other: Sample) -> bool:
+    pairs = ((one.s1, other.s1), (one.s2, other.s2), (one.mask, other.mask))
+    pixels = all((a is None and b is None) or np.array_equal(a, b, equal_nan=a.dtype == np.float32) for a, b in pairs)
+    return pixels and one.fields == other.fields
+
+
+def chunk_of(shard: Path, column: str) -> tuple[int, int]:
+    """First byte and length of a column's first chunk."""
+    group = pq.read_metadata(shard).row_group(0)
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    found = next(chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] == column)
+    return found.data_page_offset, found.total_compressed_size
+
+
+@pytest.mark.parametrize(("sensor", "column"), [("s1", "s1"), ("s2", "s2_x1"), ("s2", "s2_x2"), ("s2", "s2_x6")])
+def test_a_flipped_byte_of_pixels_is_told_when_it_is_read(sensor: str, column: str, hurt: Path, sealed: Path) -> None:
+    shard = shard_of(hurt, sensor)
+    whole, (start, size) = shard.read_bytes(), chunk_of(shard, column)
+    ids = set(pq.read_table(shard, columns=["id"])["id"].to_pylist())
+    for share in (0.2, 0.5, 0.8, 0.999):
+        damaged = bytearray(whole)
+        damaged[start + int(share * size)] ^= 0x10
+        shard.write_bytes(damaged)
+        corpus = landmark.open(hurt)
+        for id in corpus.ids:
+            if id in ids:
+                with pytest.raises((OSError, InvalidCorpus)):
+                    corpus[id]
+            else:
+                assert same(corpus[id], landmark.open(sealed)[id])
+
+
+@pytest.mark.parametrize("sensor", ["s1", "s2"])
+def test_no_damage_to_a_shard_passes_for_a_sample(sensor: str, hurt: Path, sealed: Path) -> None:
+    shard, truth = shard_of(hurt, sensor), {sample.id: sample for sample in landmark.open(sealed)}
+    whole = shard.read_bytes()
+    ids = pq.read_table(shard, columns=["id"])["id"].to_pylist()
+    # The footer has no checksum of its own: only what comes before it can be told.
+    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in np.linspace(4, end - 1, 60).astype(int).tolist():
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x08
+        shard.write_bytes(damaged)
+        corpus = landmark.open(hurt)
+        for id in ids[:2]:
+            try:
+                read = corpus[id]
+            except (OSError, InvalidCorpus):
+                continue
+            assert same(read, truth[id]), f"byte {place}"
+
+
+# -- A corpus under way ----------------------------------------------------------------------------------------------
+
+
+def test_shards_no_plan_names_are_gone_after_the_seal(sealed: Path, recipe: Write, tmp_path: Path) -> None:
+    out = tmp_path / "corpus"
+    plan(few(recipe(), out))
+    text(out / "shards" / "g0000" / "s2-train-00007-of-00009.parquet", "stale")
+    text(out / "shards" / "g0000" / ".s2-train-00000-of-00001.parquet.4711.partial", "half")
+    build(few(recipe(), out))
+    assert files(out) == files(sealed)
+
+
+def starved(recipe: Write, folder: Path) -> Path:
+    """A recipe of which every sample drops: the provider's profile says the wrong encoding."""
+    shipped = (room("profiles/providers") / "planetary-computer.yaml").read_text()
+    profile = text(folder / "mine.yaml", shipped.replace("stored: reflectance_dn", "stored: gamma0_power"))
+    return recipe(sensors=["s2"], provider=str(profile))
+
+
+def test_a_build_that_drops_everything_is_not_sealed_and_says_why_by_id(recipe: Write, tmp_path: Path) -> None:
+    out = tmp_path / "corpus"
+    local = starved(recipe, tmp_path)
+    for _ in range(2):
+        with pytest.raises(SealingFailed, match=r"encoding[\s\S]*ledger\.parquet") as end:
+            build(few(local, out))
+        assert end.value.exit_code == 1
+        planned = pq.read_table(out / "plan.parquet")["id"].to_pylist()
+        rows = pq.read_table(out / "ledger.parquet").to_pylist()
+        assert planned
+        assert {row["id"]: row["reason"] for row in rows if row["stage"] != "draw"} == dict.fromkeys(
+            planned, "encoding"
+        )
+        assert not (out / "corpus.json").exists()
+
+
+def test_a_manifest_cut_short_is_told(hurt: Path, recipe: Write) -> None:
+    cut_short(hurt / "corpus.json")
+    before = files(hurt)
+    for act in (landmark.open, lambda out: build(few(recipe(), out))):
+        with pytest.raises(InvalidCorpus, match=r"corpus\.json"):
+            act(hurt)
+    assert files(hurt) == before
+
+
+def test_a_damaged_shard_is_made_anew_once_the_manifest_is_gone(hurt: Path, sealed: Path, recipe: Write) -> None:
+    cut_short(shard_of(hurt, "s2"))
+    (hurt / "corpus.json").unlink()
+    mended = build(few(recipe(), hurt))
+    assert isinstance(mended, Manifest)
+    assert files(hurt) == files(sealed)

@@ -1,0 +1,242 @@
+"""WebDataset beside Parquet: added at once or later, the same bytes; nothing else changes; a kill loses nothing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import landmark
+from landmark.config.recipe import load_recipe
+from landmark.core import executor as run
+from landmark.core.errors import ExportFailed
+from landmark.core.executor import Lost, Where
+from landmark.workflow.build import Request, build
+from tests.workflow.test_build import files
+from tests.workflow.test_guards import stamps
+
+Write = Callable[..., Path]
+
+
+def asking(recipe: Path, out: Path, formats: str | None = "parquet,webdataset", workers: int = 0) -> Request:
+    """A build of three cells."""
+    return Request(load_recipe(str(recipe), limit=3, formats=formats), out, Where(workers))
+
+
+@pytest.fixture
+def copy(sealed: Path, tmp_path: Path) -> Path:
+    """A sealed corpus of Parquet alone."""
+    return Path(shutil.copytree(sealed, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def _both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("both") / "corpus"
+
+
+@pytest.fixture
+def both(_both: Path, recipe: Write) -> Path:
+    """The same corpus, built with .tar files from the start, undisturbed: copy it before you hurt it."""
+    if not _both.exists():
+        build(asking(recipe(), _both))
+    return _both
+
+
+def tars(corpus: Path) -> list[Path]:
+    return sorted(corpus.rglob("*.tar"))
+
+
+def test_every_shard_has_a_tar_that_the_manifest_names(both: Path) -> None:
+    manifest = landmark.open(both).manifest
+    assert [one.shard for one in manifest.projections] == [shard.path for shard in manifest.shards]
+    assert [one.rows for one in manifest.projections] == [shard.rows for shard in manifest.shards]
+    assert sorted(both / one.path for one in manifest.projections) == tars(both)
+    digests = files(both)
+    assert all(digests[one.path] == one.sha256 for one in manifest.projections)
+
+
+def test_a_format_added_later_gives_the_same_bytes_and_touches_nothing_else(
+    both: Path, copy: Path, recipe: Write
+) -> None:
+    before, said = stamps(copy), json.loads((copy / "corpus.json").read_text())
+    build(asking(recipe(), copy))
+    assert files(copy) == files(both)
+    after = stamps(copy)
+    assert {path for path, stamp in after.items() if before.get(path) != stamp} == {copy / "corpus.json", *tars(copy)}
+    now = json.loads((copy / "corpus.json").read_text())
+    assert now | {"projections": []} == said
+
+
+def test_formats_are_no_part_of_what_names_a_corpus(both: Path, sealed: Path) -> None:
+    for name in ("lock.json", "README.md", "index.parquet"):
+        assert (both / name).read_bytes() == (sealed / name).read_bytes()
+    assert landmark.open(both).ids == landmark.open(sealed).ids
+
+
+@pytest.mark.parametrize("formats", [None, "parquet", "webdataset,parquet"])
+def test_a_corpus_that_has_them_is_left_as_it_is(
+    formats: str | None, both: Path, recipe: Write, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(both, tmp_path / "copy"))
+    before = stamps(copy)
+    build(asking(recipe(), copy, formats))
+    assert stamps(copy) == before
+
+
+def test_a_recipe_may_ask_for_them(both: Path, recipe: Write, tmp_path: Path) -> None:
+    local = recipe(output={"shard_mb": 2, "formats": ["parquet", "webdataset"]})
+    build(asking(local, tmp_path / "corpus", None))
+    assert files(tmp_path / "corpus") == files(both)
+
+
+def test_workers_change_no_byte_of_a_tar(both: Path, copy: Path, recipe: Write) -> None:
+    build(asking(recipe(), copy, workers=2))
+    assert files(copy) == files(both)
+
+
+def test_a_manifest_written_before_there_were_projections_is_read(both: Path, copy: Path, recipe: Write) -> None:
+    said = json.loads((copy / "corpus.json").read_text())
+    del said["projections"]
+    (copy / "corpus.json").write_text(json.dumps(said))
+    assert landmark.open(copy).manifest.projections == []
+    build(asking(recipe(), copy))
+    assert files(copy) == files(both)
+
+
+# -- interruptions ---------------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The end of a process, in this one."""
+
+
+def fatal(renames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on the process dies instead of making its n-th file appear, and leaves what it had half-written."""
+    left, replace, unlink = [renames], Path.replace, Path.unlink
+
+    def dying(path: Path, target: Path) -> Path:
+        if left[0] == 0:
+            monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+            raise Killed
+        left[0] -= 1
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+    monkeypatch.setattr(Path, "unlink", unlink)
+
+
+def interrupted(copy: Path, recipe: Path, tmp_path: Path) -> Iterator[Path]:
+    """The corpus as a kill before each file that would have appeared leaves it."""
+    for renames in range(100):
+        out = Path(shutil.copytree(copy, tmp_path / f"after-{renames}"))
+        with pytest.MonkeyPatch.context() as patch:
+            fatal(renames, patch)
+            try:
+                build(asking(recipe, out))
+            except Killed:
+                pass
+            else:
+                return
+        yield out
+
+
+def test_a_kill_before_any_file_appears_resumes_to_the_same_bytes(
+    both: Path, copy: Path, recipe: Write, tmp_path: Path
+) -> None:
+    count = 0
+    for out in interrupted(copy, recipe(), tmp_path):
+        count += 1
+        assert list(out.rglob(".*.partial"))
+        assert landmark.open(out).manifest.projections == []
+        build(asking(recipe(), out))
+        assert files(out) == files(both)
+    # Each .tar and its note, then the manifest.
+    assert count == 2 * len(tars(both)) + 1
+
+
+def test_a_resumed_build_keeps_the_tars_that_were_noted(copy: Path, recipe: Write, tmp_path: Path) -> None:
+    *_, last = interrupted(copy, recipe(), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tars(last)}
+    assert before
+    build(asking(recipe(), last))
+    assert {path: path.stat().st_mtime_ns for path in tars(last)} == before
+
+
+def test_a_client_killed_among_the_tars_resumes_to_the_same_bytes(both: Path, copy: Path, recipe: Write) -> None:
+    line = [sys.executable, "-m", "landmark", "build", str(recipe()), "--out", str(copy), "--limit", "3"]
+    line += ["--workers", "0", "--format", "parquet,webdataset"]
+    process = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    while process.poll() is None and not list(copy.glob("projecting/*/*.json")):
+        time.sleep(0.0005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert tars(copy)
+    assert not landmark.open(copy).manifest.projections, "the kill came too late to show anything"
+    assert subprocess.run(line, capture_output=True).returncode == 0
+    assert files(copy) == files(both)
+
+
+def test_what_was_written_waits_through_a_build_that_does_not_ask(
+    both: Path, copy: Path, recipe: Write, tmp_path: Path
+) -> None:
+    *_, last = interrupted(copy, recipe(), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tars(last)}
+    build(asking(recipe(), last, None))
+    assert not list(last.rglob("shards/**/.*.partial"))
+    assert landmark.open(last).manifest.projections == []
+    build(asking(recipe(), last))
+    assert {path: path.stat().st_mtime_ns for path in tars(last)} == before
+    assert files(last) == files(both)
+
+
+def test_what_a_kill_after_the_manifest_left_is_cleared(both: Path, recipe: Write, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(both, tmp_path / "copy"))
+    (copy / "projecting" / "key").mkdir(parents=True)
+    tars(copy)[0].with_name(f".{tars(copy)[0].name}.4711.partial").write_bytes(b"half")
+    build(asking(recipe(), copy, None))
+    assert files(copy) == files(both) and not (copy / "projecting").exists()
+
+
+def test_a_worker_lost_over_a_tar_leaves_the_sealed_corpus_and_exits_1(
+    sealed: Path, copy: Path, recipe: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_serial", lambda fn, units: ((unit, Lost("it died")) for unit in units))
+    with pytest.raises(ExportFailed, match=r"\.tar.*it died.*run again") as end:
+        build(asking(recipe(), copy))
+    assert end.value.exit_code == 1
+    assert files(copy) == files(sealed)
+
+
+# -- damage ----------------------------------------------------------------------------------------------------------
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("formats", [None, "parquet,webdataset"])
+@pytest.mark.parametrize("damage", [Path.unlink, cut_short])
+def test_a_tar_that_is_gone_or_cut_is_written_again(
+    damage: Callable[[Path], Any], formats: str | None, both: Path, recipe: Write, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(both, tmp_path / "copy"))
+    victim, *others = tars(copy)
+    damage(victim)
+    before = {path: path.stat().st_mtime_ns for path in (*others, copy / "corpus.json")}
+    build(asking(recipe(), copy, formats))
+    assert files(copy) == files(both)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_corpus_made_anew_without_them_keeps_no_tar(both: Path, sealed: Path, recipe: Write, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(both, tmp_path / "copy"))
+    (copy / "corpus.json").unlink()
+    build(asking(recipe(), copy, None))
+    assert files(copy) == files(sealed)

@@ -1,0 +1,332 @@
+"""What stands before the first unit: the folder, the recipe's own paths, the plan, and the inputs it rests on."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+import landmark
+from landmark.config.recipe import load_recipe
+from landmark.core.errors import InputsChanged, LandmarkError, RecipeMismatch
+from landmark.core.yaml_files import room
+from landmark.workflow.build import Request, build, plan
+from landmark.workflow.context import Setting, prepare
+from tests.parts import text
+from tests.stac.items import collected, items_of
+from tests.workflow.conftest import few
+from tests.workflow.test_build import files
+
+Write = Callable[..., Path]
+COLLECTIONS = ("sentinel-2-l2a", "sentinel-1-rtc", "esa-worldcover")
+PROVIDER = room("profiles/providers") / "planetary-computer.yaml"
+
+
+@pytest.fixture
+def archive(world: Path, tmp_path: Path) -> Path:
+    return linked(world, tmp_path / "world")
+
+
+def linked(world: Path, copy: Path) -> Path:
+    """A copy of the world that shares its bytes on disk; `change` gives a file bytes of its own."""
+    shutil.copytree(world, copy, copy_function=os.link)
+    return copy
+
+
+def change(path: Path) -> None:
+    """Other bytes, the same size."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.unlink()
+    path.write_bytes(data)
+
+
+def planned_file(out: Path, archive: Path, ending: str) -> Path:
+    """A file of the archive that the lock names."""
+    recorded = json.loads((out / "lock.json").read_text())["files"]
+    return archive / next(entry["href"] for entry in recorded if entry["href"].endswith(ending))
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """When each file was last written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+# -- The folder ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", [build, plan])
+@pytest.mark.parametrize("name", ["README.md", "staging/precious.txt", "shards/g0000/mine.parquet", ".git/HEAD"])
+def test_a_folder_of_other_things_is_refused_and_kept(
+    name: str, act: Callable[[Request], object], recipe: Write, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine"
+    text(out / name, "precious")
+    with pytest.raises(RecipeMismatch, match=str(out)) as refusal:
+        act(few(recipe(), out))
+    assert refusal.value.exit_code == 2
+    assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} == {Path(name)}
+    assert (out / name).read_text() == "precious"
+
+
+@pytest.mark.parametrize("written", [1, 2, 3])
+def test_a_plan_killed_before_its_lock_is_made_anew(written: int, sealed: Path, recipe: Write, tmp_path: Path) -> None:
+    out, order = tmp_path / "corpus", ("plan.parquet", "cover.parquet", "ledger.parquet", "lock.json")
+    plan(few(recipe(), out))
+    for name in order[written:]:
+        (out / name).unlink()
+    text(out / f".{order[written]}.4711.partial", "half")
+    text(out / ".landmark.lock", "")
+    build(few(recipe(), out))
+    assert files(out) == files(sealed)
+
+
+@pytest.mark.parametrize("act", [build, plan])
+@pytest.mark.parametrize("content", [b"not json", b"{}", b"[]", b'{"recipe_digest": 3}', b'{"name": "x"}', b"\xff\xfe"])
+@pytest.mark.parametrize("name", ["corpus.json", "lock.json"])
+def test_a_document_of_somebody_else_is_refused_by_name(
+    name: str, content: bytes, act: Callable[[Request], object], recipe: Write, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / name).write_bytes(content)
+    with pytest.raises(LandmarkError, match=name.replace(".", r"\.")) as refusal:
+        act(few(recipe(), out))
+    assert refusal.value.exit_code == 2
+    assert [path.name for path in out.iterdir()] == [name]
+    assert (out / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("below", ["", "corpus"])
+def test_a_file_in_place_of_the_folder_is_refused_and_kept(below: str, recipe: Write, tmp_path: Path) -> None:
+    file = text(tmp_path / "file", "precious")
+    with pytest.raises(LandmarkError, match=str(file)) as refusal:
+        build(few(recipe(), file / below))
+    assert refusal.value.exit_code == 2
+    assert file.read_text() == "precious"
+
+
+# -- The recipe's own paths ------------------------------------------------------------------------------------------
+
+
+def at(folder: Path, recipe: Path, **changes: Any) -> Path:
+    """A recipe in another folder, changed by keyword."""
+    value = yaml.safe_load(recipe.read_text()) | changes
+    return text(folder / "tiny.yaml", yaml.safe_dump(value))
+
+
+def test_a_catalogue_lies_relative_to_its_recipe(
+    sealed: Path, recipe: Write, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planet").symlink_to(world)
+    moved = at(tmp_path / "recipes", recipe(), catalog="../planet")
+    (tmp_path / "quite" / "elsewhere").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "quite" / "elsewhere")
+    build(few(moved, tmp_path / "corpus"))
+    assert files(tmp_path / "corpus") == files(sealed)
+
+
+def test_a_catalogue_of_the_command_line_lies_relative_to_the_working_folder(
+    sealed: Path, recipe: Write, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "planet").parent.mkdir()
+    (tmp_path / "here" / "planet").symlink_to(world)
+    moved = at(tmp_path / "recipes", recipe(), catalog="nowhere")
+    monkeypatch.chdir(tmp_path / "here")
+    build(few(moved, tmp_path / "corpus", catalog="planet"))
+    assert files(tmp_path / "corpus") == files(sealed)
+
+
+def test_where_recipe_and_provider_lie_changes_no_digest(
+    recipe: Write, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpora, digests = [], set()
+    for folder in (tmp_path / "one", tmp_path / "further" / "down"):
+        moved = at(folder, recipe(), provider="mine.yaml", catalog="planet")
+        text(folder / "mine.yaml", PROVIDER.read_text())
+        (folder / "planet").symlink_to(world)
+        monkeypatch.chdir(folder.parent)
+        digests.add(load_recipe(str(moved)).digest)
+        build(few(moved, folder / "corpus"))
+        corpora.append(folder / "corpus")
+    assert len(digests) == 1
+    assert files(corpora[0]) == files(corpora[1])
+    for path in corpora[0].rglob("*"):
+        assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), path
+
+
+# -- The plan --------------------------------------------------------------------------------------------------------
+
+
+def test_every_cell_month_and_sensor_is_planned_or_in_the_ledger(recipe: Write, tmp_path: Path) -> None:
+    months = {"start": "2021-06-01", "end": "2022-05-31", "period": "month"}
+    planned, _ = plan(few(recipe(time=months), tmp_path / "corpus"))
+    rows = planned.plan.to_pylist()
+    taken = {(row["cell"], row["period"], row["sensor"]) for row in rows}
+    ledger = pq.read_table(tmp_path / "corpus" / "ledger.parquet").to_pylist()
+    left = [row for row in ledger if row["stage"] == "draw" and row["reason"] != "buffer"]
+    cells = {row["cell"] for row in rows} | {row["id"] for row in left}
+    assert len(cells) == 3
+    periods = {row["period"] for row in rows}
+    for cell, period, sensor in product(cells, periods, ("s1", "s2")):
+        said = [row for row in left if row["id"] == cell and period in row["detail"]]
+        told = any(row["reason"] in ("unlabelled", "no_labels") or sensor in row["detail"] for row in said)
+        assert ((cell, period, sensor) in taken) != told, (cell, period, sensor)
+
+
+# -- The inputs ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["Map.tif", "B04.tif", "SCL.tif", "vv.tif"])
+def test_a_build_refuses_an_input_that_changed_since_its_plan(
+    ending: str, archive: Path, recipe: Write, tmp_path: Path
+) -> None:
+    local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
+    plan(few(local, out))
+    victim = planned_file(out, archive, ending)
+    size = victim.stat().st_size
+    change(victim)
+    assert victim.stat().st_size == size
+    with pytest.raises(InputsChanged, match=victim.name):
+        build(few(local, out))
+    assert not (out / "staging").exists()
+
+
+def test_a_build_refuses_an_input_that_is_gone_since_its_plan(archive: Path, recipe: Write, tmp_path: Path) -> None:
+    local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
+    plan(few(local, out))
+    victim = planned_file(out, archive, "B11.tif")
+    victim.unlink()
+    with pytest.raises(InputsChanged, match=victim.name):
+        build(few(local, out))
+
+
+def test_a_resumed_build_refuses_an_input_that_changed_while_it_rested(
+    archive: Path, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
+    monkeypatch.setattr("landmark.workflow.build.seal", lambda *_, **__: pytest.fail("rests here"))
+    with pytest.raises(pytest.fail.Exception, match="rests here"):
+        build(few(local, out))
+    monkeypatch.undo()
+    victim = planned_file(out, archive, "vh.tif")
+    change(victim)
+    with pytest.raises(InputsChanged, match=victim.name):
+        build(few(local, out))
+
+
+def taxonomy(setting: Setting) -> Setting:
+    old = setting.meaning.taxonomy
+    trees = old.classes["trees"].model_copy(update={"name": {"en": "Woods"}})
+    new = old.model_copy(update={"classes": {**old.classes, "trees": trees}})
+    return replace(setting, meaning=replace(setting.meaning, taxonomy=new))
+
+
+def crosswalk(setting: Setting) -> Setting:
+    old = setting.meaning.crosswalks[0]
+    code, entry = next((code, entry) for code, entry in old.classes.items() if entry.to == "trees")
+    new = old.model_copy(update={"classes": {**old.classes, code: entry.model_copy(update={"to": "grass"})}})
+    return replace(setting, meaning=replace(setting.meaning, crosswalks=(new,)))
+
+
+def threshold(setting: Setting) -> Setting:
+    return replace(setting, meaning=replace(setting.meaning, thresholds={**setting.meaning.thresholds, "trees": 50.0}))
+
+
+def grammar(setting: Setting) -> Setting:
+    english = setting.grammar.languages["en"]
+    said = tuple(entry.model_copy(update={"text": f"Lo! {entry.text}"}) for entry in english.styles["sentence"])
+    changed = english.model_copy(update={"styles": {**english.styles, "sentence": said}})
+    return replace(setting, grammar=setting.grammar.model_copy(update={"languages": {"en": changed}}))
+
+
+def provider(setting: Setting) -> Setting:
+    old = setting.provider
+    sensors = {**old.sensors, "s2": old.sensors["s2"].model_copy(update={"offset": "none"})}
+    return replace(setting, provider=old.model_copy(update={"sensors": sensors}))
+
+
+def sensor(setting: Setting) -> Setting:
+    cloudless = setting.sensors["s2"].model_copy(update={"mask": None})
+    return replace(setting, sensors={**setting.sensors, "s2": cloudless})
+
+
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize("rule", [taxonomy, crosswalk, threshold, grammar, provider, sensor])
+def test_a_build_refuses_a_rule_that_changed_since_its_plan(
+    rule: Callable[[Setting], Setting], locked: bool, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "corpus"
+    plan(few(recipe(), out))
+    monkeypatch.setattr("landmark.workflow.build.prepare", lambda *said: rule(prepare(*said)))
+    with pytest.raises(InputsChanged):
+        build(few(recipe(), out, locked=locked))
+    assert not (out / "staging").exists()
+
+
+def test_a_build_refuses_a_provider_file_that_changed_since_its_plan(recipe: Write, tmp_path: Path) -> None:
+    profile, out = text(tmp_path / "mine.yaml", PROVIDER.read_text()), tmp_path / "corpus"
+    local = recipe(provider=str(profile))
+    plan(few(local, out))
+    profile.write_text(profile.read_text().replace("offset: baseline", "offset: none"))
+    with pytest.raises(InputsChanged):
+        build(few(local, out))
+    profile.write_text(PROVIDER.read_text())
+    build(few(local, out))
+
+
+def test_a_locked_plan_needs_a_lock(recipe: Write, tmp_path: Path) -> None:
+    with pytest.raises(InputsChanged, match=r"lock\.json"):
+        plan(few(recipe(), tmp_path / "corpus", locked=True))
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_a_locked_plan_checks_the_inputs_and_writes_nothing(archive: Path, recipe: Write, tmp_path: Path) -> None:
+    local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
+    first, _ = plan(few(local, out))
+    before = stamps(out)
+    again, _ = plan(few(local, out, locked=True))
+    assert again.lock.digest == first.lock.digest
+    assert again.plan.equals(first.plan)
+    victim = planned_file(out, archive, "B02.tif")
+    change(victim)
+    with pytest.raises(InputsChanged, match=victim.name):
+        plan(few(local, out, locked=True))
+    assert stamps(out) == before
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_lock_of_an_item_collection_beside_its_data_names_no_place(
+    relative: bool, recipe: Write, world: Path, tmp_path: Path
+) -> None:
+    locks = []
+    for root in (tmp_path / "one", tmp_path / "further" / "down"):
+        planet = linked(world, root / "planet")
+        items = [item for collection in COLLECTIONS for item in items_of(planet, collection)]
+        for asset in (asset for item in items if relative for asset in item["assets"].values()):
+            asset["href"] = os.path.relpath(asset["href"], root / "lists")
+        document = collected(root / "lists", items)
+        planned, _ = plan(few(recipe(), root / "corpus", catalog=str(document)))
+        locks.append((planned.lock.digest, (root / "corpus" / "lock.json").read_text()))
+    assert locks[0] == locks[1]
+    said = json.loads(locks[0][1])
+    hrefs = [href for one in said["acquisitions"] for item in one["items"] for href in item["assets"].values()]
+    hrefs += [entry["href"] for entry in said["files"] + said["labels"]]
+    assert all(href.startswith("../planet/") for href in hrefs)
+    assert all(entry["sha256"] for entry in said["files"])
+    assert str(tmp_path) not in locks[0][1]
+
+
+def test_an_item_collection_beside_its_data_gives_the_samples_of_the_catalogue(
+    sealed: Path, recipe: Write, world: Path, tmp_path: Path
+) -> None:
+    items = [item for collection in COLLECTIONS for item in items_of(world, collection)]
+    build(few(recipe(), tmp_path / "corpus", catalog=str(collected(tmp_path / "lists", items))))
+    assert landmark.open(tmp_path / "corpus").table.equals(landmark.open(sealed).table)

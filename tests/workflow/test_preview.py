@@ -1,0 +1,134 @@
+"""Trying a recipe out: few samples, a narrow search, a page; and another trial makes room."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+import landmark as package
+from landmark.config.recipe import Recipe, load_recipe
+from landmark.core.errors import EmptySearch, RecipeMismatch
+from landmark.core.executor import Where
+from landmark.workflow.build import Request, build
+from landmark.workflow.preview import trial_recipe, try_out
+from tests.conftest import Run, landmark
+from tests.parts import examples
+
+__all__ = ["landmark"]
+
+
+def wide(**changes: object) -> Recipe:
+    value: dict[str, object] = {
+        "name": "wide",
+        "region": {"bbox": [-10, 36, 30, 60]},
+        "time": {"start": "2021-06-01", "end": "2021-08-31"},
+        "labels": [],
+    }
+    return Recipe.model_validate(value | changes)
+
+
+@examples(15)
+@given(seed=st.integers(0, 10_000))
+def test_a_wide_region_is_narrowed_to_a_few_boxes_inside_it(seed: int) -> None:
+    region = wide().region.geometry
+    narrow = trial_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry
+    assert region.covers(narrow)
+    assert 0 < narrow.area <= 5 * 0.3**2 + 1e-9
+    assert narrow.equals(trial_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry)
+
+
+def test_another_seed_looks_elsewhere() -> None:
+    places = [trial_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry for seed in (0, 1)]
+    assert not places[0].intersects(places[1])
+
+
+def test_a_strip_too_thin_for_a_box_is_cut_by_boxes() -> None:
+    strip = wide(region={"bbox": [0, 50, 20, 50.1]})
+    narrow = trial_recipe(strip, samples=20, seed=0, narrow=True).region.geometry
+    assert strip.region.geometry.covers(narrow)
+    assert narrow.area == pytest.approx(5 * 0.3 * 0.1)
+
+
+def test_a_small_region_and_a_catalogue_of_ones_own_are_left_as_they_are() -> None:
+    small = wide(region={"bbox": [10, 50, 10.5, 50.5]})
+    assert trial_recipe(small, samples=20, seed=0, narrow=True).region == small.region
+    assert trial_recipe(wide(), samples=20, seed=0, narrow=False).region == wide().region
+
+
+@pytest.mark.parametrize(
+    ("time", "sensors", "limit"),
+    [
+        ({"start": "2021-06-01", "end": "2021-08-31"}, ["s1", "s2"], 10),
+        ({"start": "2021-06-01", "end": "2022-05-31"}, ["s1", "s2"], 5),
+        ({"start": "2021-06-01", "end": "2021-08-31", "period": "month"}, ["s2"], 6),
+        ({"start": "2000-01-01", "end": "2020-12-31"}, ["s1", "s2"], 1),
+    ],
+)
+def test_cells_are_as_many_as_give_about_the_samples_asked_for(
+    time: dict[str, str], sensors: list[str], limit: int
+) -> None:
+    assert trial_recipe(wide(time=time, sensors=sensors), samples=20, seed=0, narrow=True).limit == limit
+
+
+def test_the_command_builds_a_few_samples_and_a_page(landmark: Run, recipe: Callable[..., Path]) -> None:
+    code, out, err = landmark("try", recipe(), "--workers", 0, "--samples", 8)
+    assert code == 0, err
+    assert out.strip().endswith("corpora/tiny-try/sheet.html")
+    corpus = package.open(Path(out.strip()).parent)
+    assert 4 <= len(corpus) <= 8
+    text = Path(out.strip()).read_text()
+    assert all(id in text for id in corpus.ids)
+    before = (corpus.root / "corpus.json").read_bytes()
+    assert landmark("try", recipe(), "--workers", 0, "--samples", 8)[0] == 0
+    assert (corpus.root / "corpus.json").read_bytes() == before
+
+
+def request(path: Path, out: Path, samples: int) -> Request:
+    return Request(trial_recipe(load_recipe(str(path)), samples=samples, seed=0, narrow=False), out, Where())
+
+
+def test_a_changed_recipe_takes_the_place_of_the_trial_before_and_of_nothing_else(
+    recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "trial"
+    try_out(request(recipe(), out, 4))
+    try_out(request(recipe(captions=["structured"]), out, 4))
+    assert {caption["style"] for sample in package.open(out) for caption in sample.captions} == {"structured"}
+    with pytest.raises(RecipeMismatch, match="another recipe"):
+        try_out(request(recipe(name="other"), out, 4))
+    assert len(package.open(out)) > 0
+
+
+def test_a_corpus_that_only_has_a_trials_name_is_left_alone(recipe: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "tiny-try"
+    built = build(Request(load_recipe(str(recipe(name="tiny-try")), limit=2), out, Where()))
+    with pytest.raises(RecipeMismatch, match="another recipe"):
+        try_out(request(recipe(), out, 4))
+    assert package.open(out).manifest == built
+
+
+def test_where_nothing_lies_another_seed_is_named(recipe: Callable[..., Path], tmp_path: Path) -> None:
+    empty = recipe(region={"bbox": [150, -30, 150.2, -29.8]})
+    with pytest.raises(EmptySearch, match="--seed chooses others"):
+        try_out(request(empty, tmp_path / "trial", 4))
+
+
+def test_boxes_of_europe_lie_on_its_ground(tmp_path: Path) -> None:
+    outline = Path(__file__).parents[2] / "manifests/europe.geojson"
+    (tmp_path / "e.yaml").write_text(
+        f"name: e\nregion: {{geojson: {outline}}}\ntime: {{start: 2021-06-01, end: 2021-08-31}}\nlabels: []\n"
+    )
+    europe = load_recipe(str(tmp_path / "e.yaml"))
+    boxes = trial_recipe(europe, samples=20, seed=0, narrow=True).region.geometry
+    assert europe.region.geometry.covers(boxes)
+    assert len(shapely.get_parts(boxes)) == 5
+
+
+def test_labels_that_are_left_out_are_told_on_the_page(landmark: Run, recipe: Callable[..., Path]) -> None:
+    labels = [{"source": "worldcover"}, {"source": "corine", "optional": True}]
+    code, out, err = landmark("try", recipe(labels=labels), "--workers", 0, "--samples", 4)
+    assert code == 0, err
+    assert "give its files with --labels corine=PATH" in Path(out.strip()).read_text()

@@ -1,0 +1,49 @@
+"""A catalogue by URL: the same corpus as by path; what the archive loses for a while can be had later."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import landmark
+from landmark.config.recipe import load_recipe
+from landmark.core.executor import Where
+from landmark.workflow.build import Request, build
+from tests.workflow.test_build import files, run_build
+
+
+def test_a_catalogue_by_url_gives_the_shards_of_the_same_catalogue_by_path(
+    url: str, recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    few = load_recipe(str(recipe()), limit=4)
+    by_path = build(Request(few, tmp_path / "path", Where()))
+    by_url = build(Request(few, tmp_path / "url", Where(), catalog=f"{url}/catalog.json"))
+    assert by_url.shards == by_path.shards
+    assert url.encode() not in (tmp_path / "url" / "lock.json").read_bytes()
+
+
+def test_failures_keep_the_corpus_unsealed_until_they_are_retried(
+    url: str, gone: set[str], recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    local, out, catalog = recipe(), tmp_path / "corpus", ("--catalog", f"{url}/catalog.json", "--limit", "6")
+    gone.add("/B03.tif")
+    code, said = run_build(local, out, *catalog)
+    assert code == 1
+    assert "failed" in said and "read_error" in said and "--retry" in said
+    assert not (out / "corpus.json").exists()
+    gone.clear()
+    assert run_build(local, out, *catalog)[0] == 1, "failed samples are tried again only where a person says so"
+    assert run_build(local, out, *catalog, "--retry")[0] == 0
+    assert landmark.open(out).manifest.counts["failed"] == 0
+    assert run_build(local, tmp_path / "fresh", *catalog)[0] == 0
+    assert files(out) == files(tmp_path / "fresh")
+
+
+def test_failures_become_drops_only_where_a_person_says_so(
+    url: str, gone: set[str], recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    gone.add("/B03.tif")
+    out = tmp_path / "corpus"
+    code, _ = run_build(recipe(), out, "--catalog", f"{url}/catalog.json", "--limit", "6", "--seal-anyway")
+    assert code == 0
+    corpus = landmark.open(out)
+    assert corpus.manifest.dropped["given_up"]
+    assert {pair for pair in corpus.table["pair"].to_pylist() if pair is not None} <= set(corpus.ids)

@@ -1,0 +1,179 @@
+import io
+import json
+import re
+import tarfile
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from shapely.geometry import shape
+
+from landmark.core.errors import InvalidCorpus
+from landmark.grid.cells import source_cells, utm_cells
+from landmark.write.webdataset import TarTask, write_tar
+from tests.parts import acquisition, examples
+from tests.write.rows import PATCH_PX, SENSORS, pack, plan_of, sample_row, stage
+
+WORLD = shapely.box(-180, -90, 180, 90)
+
+
+def packed(corpus, rows):
+    """The task of the one shard those rows make."""
+    stage(corpus, "u", rows)
+    ((_, shard, _),) = pack(corpus, plan_of(rows))
+    return TarTask(corpus, shard)
+
+
+def members(path):
+    """(name, content) of every member, in order, by the standard library."""
+    with tarfile.open(path) as tar:
+        return [(entry.name, tar.extractfile(entry).read()) for entry in tar]
+
+
+def written(corpus, rows):
+    task = packed(corpus, rows)
+    write_tar(task)
+    return task, members(corpus / task.path)
+
+
+def row_of(sensor="s2", **changes):
+    return sample_row(f"{sensor}_a", 2, **changes)
+
+
+# -- what a tar holds --------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 150), st.integers(0, 10_000), st.sampled_from(["s1", "s2"]))
+@examples(10)
+def test_a_tar_holds_the_rows_of_its_shard_in_their_order(tmp_path_factory, count, seed, sensor):
+    corpus = tmp_path_factory.mktemp("corpus")
+    rows = [sample_row(f"{sensor}_{(7 * n) % 200:03d}", seed + n) for n in range(count)]
+    task, found = written(corpus, rows)
+    groups = SENSORS[sensor].groups
+    endings = [*(f"{group.column}.npy" for group in groups), "json", "txt"]
+    table = pq.read_table(corpus / task.shard.path)
+    assert [name for name, _ in found] == [f"{id}.{end}" for id in table["id"].to_pylist() for end in endings]
+    content = dict(found)
+    for row in table.to_pylist(maps_as_pydicts="strict"):
+        for group in groups:
+            pixels = np.load(io.BytesIO(content[f"{row['id']}.{group.column}.npy"]))
+            assert pixels.shape == group.shape(PATCH_PX) and pixels.dtype == np.dtype(SENSORS[sensor].dtype)
+            assert pixels.tobytes() == row.pop(group.column)
+        said = json.loads(content[f"{row['id']}.json"])
+        described = said.pop("pixels")
+        assert {name: group["bands"] for name, group in described.items()} == {g.column: list(g.bands) for g in groups}
+        assert shape(said.pop("geometry")).equals_exact(shapely.from_wkb(row.pop("geometry")), 0)
+        assert said == row | {"datetime": row["datetime"].isoformat()}
+
+
+@pytest.mark.parametrize("sensor", ["s1", "s2"])
+def test_the_json_says_what_is_needed_to_read_the_pixels_alone(tmp_path, sensor):
+    _, found = written(tmp_path, [row_of(sensor)])
+    profile = SENSORS[sensor]
+    common = {"scale": profile.scale, "unit": profile.unit, "nodata": profile.nodata}
+    assert json.loads(dict(found)[f"{sensor}_a.json"])["pixels"] == {
+        group.column: {"bands": list(group.bands), "factor": group.factor, **common} for group in profile.groups
+    }
+
+
+def test_the_json_keeps_the_order_of_classes_largest_first(tmp_path):
+    shares = [("water", 0.5), ("bare", 0.3), ("trees", 0.2)]
+    _, found = written(tmp_path, [row_of(fractions=shares)])
+    assert list(json.loads(dict(found)["s2_a.json"])["fractions"]) == ["water", "bare", "trees"]
+
+
+def caption(style, lang, text):
+    return {"style": style, "lang": lang, "text": text, "template": "t@1", "evidence": []}
+
+
+ENGLISH, FRENCH = caption("structured", "en", "trees. water"), caption("structured", "fr", "forêt. eau")
+SENTENCE = caption("sentence", "en", "Trees and water.")
+TEXTS = [
+    ([ENGLISH, SENTENCE], "trees. water"),
+    ([SENTENCE, FRENCH, ENGLISH], "trees. water"),
+    ([FRENCH, SENTENCE], "forêt. eau"),
+    ([SENTENCE], "Trees and water."),
+    ([], ""),
+]
+
+
+@pytest.mark.parametrize(("captions", "text"), TEXTS)
+def test_the_text_is_the_structured_english_caption_else_the_first(tmp_path, captions, text):
+    _, found = written(tmp_path, [row_of(captions=captions)])
+    assert dict(found)["s2_a.txt"].decode() == text
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grid", [utm_cells, lambda area, **sizes: source_cells([southern()], WORLD, **sizes)])
+def test_a_key_ends_at_its_first_dot_because_no_id_holds_one(grid):
+    names = grid(southern().footprint, cell_m=1200, block_m=24_000)["cell"].to_pylist()
+    ids = [southern(relative_orbit=orbit).sample_id(name) for name in names for orbit in (None, 7, 175)]
+    assert ids and all(re.fullmatch(r"[a-z0-9_-]{1,80}", id) for id in ids)
+
+
+def southern(**changes):
+    """Left of its zone's false easting and south of the equator, on no whole metre."""
+    return acquisition(id="s2_a", epsg=32732, origin=(-1234.56, 9_000_000.5), **changes)
+
+
+def test_the_longest_key_there_may_be_fits(tmp_path):
+    id = "s2_" + 77 * "x"
+    _, found = written(tmp_path, [sample_row(id, 1)])
+    assert {name.split(".")[0] for name, _ in found} == {id}
+
+
+# -- the same, twice ---------------------------------------------------------------------------------------------------
+
+
+def test_a_tar_follows_from_the_rows_alone(tmp_path, monkeypatch):
+    rows = [sample_row(f"s2_{n:03d}", n) for n in range(130)]
+    one, other = packed(tmp_path / "one", rows), packed(tmp_path / "two", rows)
+    shard = tmp_path / "two" / other.shard.path
+    pq.write_table(pq.read_table(shard), shard, compression="none", row_group_size=17)
+    first = write_tar(one)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    second = write_tar(other)
+    assert first == second
+    assert (tmp_path / "one" / one.path).read_bytes() == (tmp_path / "two" / other.path).read_bytes()
+
+
+def test_no_member_names_a_time_a_user_or_a_mode_of_its_own(tmp_path):
+    task, _ = written(tmp_path, [row_of()])
+    with tarfile.open(tmp_path / task.path) as tar:
+        said = {(entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname, entry.mode) for entry in tar}
+        assert not tar.pax_headers
+    assert said == {(0, 0, 0, "", "", 0o644)}
+
+
+def test_a_projection_is_described_by_its_own_bytes(tmp_path):
+    import hashlib
+
+    task = packed(tmp_path, [row_of()])
+    said = write_tar(task)
+    content = (tmp_path / said.path).read_bytes()
+    assert (said.size_bytes, said.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert (said.shard, said.rows) == (task.shard.path, 1)
+    assert said.path == task.shard.path.removesuffix("parquet") + "tar"
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"no Parquet", lambda data: data[:-100], lambda data: flipped(data)])
+def test_a_damaged_shard_is_told_and_leaves_no_tar(tmp_path, damage):
+    task = packed(tmp_path, [row_of()])
+    shard = tmp_path / task.shard.path
+    shard.write_bytes(damage(shard.read_bytes()))
+    with pytest.raises(InvalidCorpus, match=shard.name):
+        write_tar(task)
+    assert [path.name for path in shard.parent.iterdir()] == [shard.name]
+
+
+def flipped(data):
+    return bytes([*data[:2000], data[2000] ^ 0xFF, *data[2001:]])

@@ -1,0 +1,497 @@
+import hashlib
+import json
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import landmark
+from landmark.core.atomic import write_table
+from landmark.core.errors import InvalidCorpus
+from landmark.core.yaml_files import load
+from landmark.corpus.manifest import Lock
+from landmark.corpus.reader import CONTENT, read_index
+from landmark.domain.acquisition import Acquisition
+from landmark.domain.drops import Reason
+from landmark.domain.schemas import INDEX, LEDGER, shard_schema
+from landmark.domain.taxonomy import Taxonomy
+from landmark.write.card import card
+from landmark.write.documents import refresh_index, write_documents
+from landmark.write.shards import note_packed, packing_folder, read_packed
+from landmark.write.staging import Staging
+from tests.parts import acquisition, examples, recipe_of
+from tests.write.rows import PATCH_PX, SENSORS, failure, pack, plan_of, sample_row, stage
+
+sensors = st.sampled_from(["s1", "s2"])
+
+
+def mixed(count, seed=0):
+    """Rows of both sensors, named so that ids sort otherwise than they come."""
+    return [sample_row(f"s{1 + n % 2}_{(7 * n) % 100:03d}", seed + n) for n in range(count)]
+
+
+def staged(corpus, rows):
+    for sensor in ("s1", "s2"):
+        if mine := [row for row in rows if row["id"].startswith(sensor)]:
+            stage(corpus, f"{sensor}_unit", mine)
+
+
+# -- pack, then read ---------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 90), st.integers(0, 10_000))
+@examples(15)
+def test_pack_then_read_is_identity(tmp_path_factory, count, seed):
+    corpus, rows = tmp_path_factory.mktemp("corpus"), mixed(count, seed)
+    staged(corpus, rows)
+    read = {}
+    for task, shard, _ in pack(corpus, plan_of(rows)):
+        table = pq.read_table(corpus / task.path)
+        assert table.num_rows == shard.rows
+        read |= {row["id"]: row for row in table.to_pylist()}
+    assert read.keys() == {row["id"] for row in rows}
+    for row in rows:
+        assert {name: plain(value) for name, value in read[row["id"]].items()} == expected(row)
+
+
+def plain(value):
+    return (
+        [tuple(pair) for pair in value] if isinstance(value, list) and value and isinstance(value[0], tuple) else value
+    )
+
+
+def expected(row):
+    single = {"valid_pct", "cloud_pct", "shadow_pct", "snow_pct", "label_valid_pct"}
+    return {name: float(np.float32(v)) if name in single and v is not None else v for name, v in row.items()}
+
+
+@pytest.mark.parametrize("sensor", ["s1", "s2"])
+def test_a_shard_has_the_declared_schema_with_what_is_needed_to_read_its_pixels(tmp_path, sensor):
+    row = sample_row(f"{sensor}_a", 1)
+    stage(tmp_path, "u", [row])
+    ((task, _, _),) = pack(tmp_path, plan_of([row]))
+    schema = pq.read_schema(tmp_path / task.path)
+    declared = shard_schema(SENSORS[sensor], PATCH_PX)
+    assert schema.equals(declared) and schema.metadata == declared.metadata
+    assert [field.metadata for field in schema] == [field.metadata for field in declared]
+    for group in SENSORS[sensor].groups:
+        said = {key.decode(): value.decode() for key, value in schema.field(group.column).metadata.items()}
+        shape = tuple(json.loads(said["shape"]))
+        values = np.frombuffer(row[group.column], said["dtype"]).reshape(shape)
+        assert shape == group.shape(PATCH_PX) and json.loads(said["bands"]) == list(group.bands)
+        assert (int(said["factor"]), int(said["nodata"])) == (group.factor, SENSORS[sensor].nodata)
+        assert values.nbytes == len(row[group.column])
+
+
+def test_the_schema_of_120_px_is_that_of_the_design():
+    groups = {g.column: g.shape(120) for sensor in SENSORS.values() for g in sensor.groups}
+    assert groups == {"s1": (2, 120, 120), "s2_x1": (4, 120, 120), "s2_x2": (6, 60, 60), "s2_x6": (2, 20, 20)}
+    bands = {g.column: " ".join(g.bands) for sensor in SENSORS.values() for g in sensor.groups}
+    assert bands["s2_x1"] == "B02 B03 B04 B08" and bands["s2_x2"] == "B05 B06 B07 B8A B11 B12"
+    assert bands["s2_x6"] == "B01 B09" and bands["s1"] == "vv vh"
+    assert " ".join(SENSORS["s2"].order) == "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B11 B12"
+
+
+def test_rows_of_a_shard_lie_in_the_planned_order_in_groups_of_64(tmp_path):
+    rows = [sample_row(f"s1_{n:03d}", n) for n in range(150)]
+    stage(tmp_path, "u", rows)
+    changes = {row["id"]: {"rank": (n * 37) % 150} for n, row in enumerate(rows)}
+    ((task, shard, _),) = pack(tmp_path, plan_of(rows, **changes))
+    file = pq.ParquetFile(tmp_path / task.path)
+    groups = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
+    assert groups == [64, 64, 22] and shard.rows == 150
+    ids = file.read(columns=["id"])["id"].to_pylist()
+    assert ids == sorted(ids, key=lambda id: changes[id]["rank"])
+
+
+def test_rows_of_many_units_come_together_in_one_shard(tmp_path):
+    rows = [sample_row(f"s1_{n:03d}", n) for n in range(20)]
+    for n, row in enumerate(rows):
+        stage(tmp_path, f"u{n % 6}", [row])
+    ((task, _, _),) = pack(tmp_path, plan_of(rows))
+    assert pq.read_table(tmp_path / task.path)["id"].to_pylist() == [row["id"] for row in rows]
+
+
+def test_shards_are_named_by_sensor_split_and_number_of_planned_shards(tmp_path):
+    rows = [sample_row(f"s1_{n}", n, split="val" if n == 3 else "train") for n in range(4)]
+    stage(tmp_path, "u", rows[:1] + rows[2:])
+    changes = {f"s1_{n}": {"shard": n} for n in range(3)}
+    paths = [task.path for task, _, _ in pack(tmp_path, plan_of(rows, **changes))]
+    assert sorted(paths) == [
+        "shards/g0000/s1-train-00000-of-00003.parquet",
+        "shards/g0000/s1-train-00002-of-00003.parquet",
+        "shards/g0000/s1-val-00000-of-00001.parquet",
+    ]
+
+
+# -- the same, twice ---------------------------------------------------------------------------------------------------
+
+
+def test_a_shard_written_twice_has_the_same_bytes_and_digests(tmp_path):
+    rows, packed = mixed(70), []
+    for name, unit_of in (("one", lambda n: "u"), ("two", lambda n: f"u{n % 5}")):
+        for n, row in enumerate(rows[::-1] if name == "two" else rows):
+            stage(tmp_path / name, f"{row['id'][:2]}_{unit_of(n)}", [row])
+        packed.append(pack(tmp_path / name, plan_of(rows)))
+    for (task, shard, moments), (_, other, others) in zip(*packed, strict=True):
+        assert (tmp_path / "one" / task.path).read_bytes() == (tmp_path / "two" / task.path).read_bytes()
+        assert shard == other and moments == others
+
+
+def test_a_shard_is_described_by_its_own_bytes(tmp_path):
+    rows = mixed(8)
+    staged(tmp_path, rows)
+    for task, shard, _ in pack(tmp_path, plan_of(rows)):
+        content = (tmp_path / shard.path).read_bytes()
+        assert (shard.size_bytes, shard.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+        assert (shard.sensor, shard.split, shard.k, shard.path) == (task.sensor, task.split, task.k, task.path)
+
+
+CHANGES = [
+    ("a label", {"labels": ["built"]}),
+    ("a caption", {"captions": []}),
+    ("pixels", {"sha256": "0" * 64}),
+    ("a fraction", {"fractions": [("trees", 1.0)]}),
+    ("a time", {"lon": 1.5}),
+    ("a null", {"platform": "x"}),
+]
+
+
+@pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in CHANGES])
+def test_the_content_digest_changes_with_any_fact(tmp_path, change):
+    digests = []
+    for name, changes in (("one", {}), ("two", change)):
+        row = sample_row("s2_a", 2, **changes)
+        stage(tmp_path / name, "u", [row])
+        digests.append(pack(tmp_path / name, plan_of([row]))[0][1].content)
+    assert digests[0] != digests[1]
+
+
+def test_moments_equal_a_sum_over_valid_pixels(tmp_path):
+    rows = mixed(6)
+    staged(tmp_path, rows)
+    for task, _, moments in pack(tmp_path, plan_of(rows)):
+        sensor = SENSORS[task.sensor]
+        for group in sensor.groups:
+            for place, band in enumerate(group.bands):
+                values = [
+                    np.frombuffer(row[group.column], sensor.dtype).reshape(group.shape(PATCH_PX))[place].ravel()
+                    for row in rows
+                    if row["sensor"] == task.sensor
+                ]
+                valid = [int(v) for v in np.concatenate(values) if v != sensor.nodata]
+                # A coarse pixel counts as often as the finest pixels it covers.
+                times = group.factor**2
+                assert moments[band] == (times * len(valid), times * sum(valid), times * sum(v * v for v in valid))
+
+
+# -- staging -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from(["row", "read_error", "cloud", "nodata"]), min_size=1, max_size=150), sensors)
+@examples(20)
+def test_samples_and_outcomes_survive_staging(tmp_path_factory, kinds, sensor):
+    corpus = tmp_path_factory.mktemp("corpus")
+    ids = [f"{sensor}_{n:03d}" for n in range(len(kinds))]
+    rows = [
+        sample_row(id, n) if kind == "row" else failure(id, kind)
+        for n, (id, kind) in enumerate(zip(ids, kinds, strict=True))
+    ]
+    path = stage(corpus, "u", rows, sensor)
+    status = Staging(corpus).status()
+    assert status.written == {
+        id: (path, n) for n, (id, kind) in enumerate(zip(ids, kinds, strict=True)) if kind == "row"
+    }
+    assert status.outcomes == {id: failure(id, kind) for id, kind in zip(ids, kinds, strict=True) if kind != "row"}
+
+
+@pytest.mark.parametrize("reason", list(Reason.__members__))
+def test_every_reason_survives_staging_and_knows_whether_it_is_final(tmp_path, reason):
+    stage(tmp_path, "u", [failure("s1_a", reason)], "s1")
+    outcome = Staging(tmp_path).status().outcomes["s1_a"]
+    assert outcome == failure("s1_a", reason) and outcome.final == Reason[reason].final
+
+
+def test_only_faults_that_may_pass_are_retryable():
+    assert {name for name, reason in Reason.__members__.items() if not reason.final} == {
+        "read_error", "forbidden", "unit_error", "worker_lost"
+    }  # fmt: skip
+
+
+def test_a_later_try_that_succeeds_wins_over_a_failure(tmp_path):
+    good = sample_row("s1_a", 1)
+    first = stage(tmp_path, "u", [failure("s1_a"), failure("s1_b")], "s1")
+    second = stage(tmp_path, "u", [good], "s1")
+    status = Staging(tmp_path).status()
+    assert (first.name, second.name) == ("u.0000.arrow", "u.0001.arrow")
+    assert status.written == {"s1_a": (second, 0)} and status.outcomes == {"s1_b": failure("s1_b")}
+
+
+def test_a_later_failure_of_another_kind_replaces_the_earlier(tmp_path):
+    stage(tmp_path, "u", [failure("s1_a")], "s1")
+    stage(tmp_path, "u", [failure("s1_a", "cloud")], "s1")
+    assert Staging(tmp_path).status().outcomes == {"s1_a": failure("s1_a", "cloud")}
+
+
+def test_no_sample_is_both_written_and_not(tmp_path):
+    stage(tmp_path, "u", [sample_row("s1_a", 1)], "s1")
+    stage(tmp_path, "u", [failure("s1_a")], "s1")
+    status = Staging(tmp_path).status()
+    assert not status.written.keys() & status.outcomes.keys()
+
+
+def test_later_tries_are_in_the_order_of_their_numbers(tmp_path):
+    for number in range(12):
+        stage(tmp_path, "u", [sample_row("s1_a", number)] if number == 11 else [failure("s1_a")], "s1")
+    assert list(Staging(tmp_path).status().written) == ["s1_a"]
+
+
+def test_units_whose_names_begin_alike_do_not_count_each_others_tries(tmp_path):
+    stage(tmp_path, "s2_32tqr_1", [failure("s1_a")], "s1")
+    assert Staging(tmp_path).path("s2_32tqr", Staging(tmp_path).tries()["s2_32tqr"]).name == "s2_32tqr.0000.arrow"
+
+
+def test_a_unit_that_breaks_off_leaves_no_file(tmp_path):
+    def rows():
+        yield sample_row("s1_a", 1)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        stage(tmp_path, "u", rows(), "s1")
+    assert list(Staging(tmp_path).folder.iterdir()) == [] and not Staging(tmp_path).started
+
+
+def test_a_half_written_file_of_a_killed_build_is_swept_away(tmp_path):
+    stage(tmp_path, "u", [sample_row("s1_a", 1)])
+    (Staging(tmp_path).folder / ".u.0001.arrow.99.partial").write_bytes(b"half")
+    Staging(tmp_path).open()
+    assert [path.name for path in Staging(tmp_path).folder.iterdir()] == ["u.0000.arrow"]
+
+
+# -- pairs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pair_that_was_written_stands_and_one_that_was_not_is_null(tmp_path):
+    rows = [sample_row(id, n) for n, id in enumerate(("s1_a", "s2_a", "s1_b"))]
+    stage(tmp_path, "s1", [rows[0], rows[2]])
+    stage(tmp_path, "s2", [rows[1], failure("s2_b", "cloud")])
+    pairs = {"s1_a": "s2_a", "s2_a": "s1_a", "s1_b": "s2_b"}
+    changes = {id: {"pair": other, "pair_gap_s": 3600} for id, other in pairs.items()}
+    read = [
+        row
+        for task, *_ in pack(tmp_path, plan_of(rows, **changes))
+        for row in pq.read_table(tmp_path / task.path).to_pylist()
+    ]
+    assert {row["id"]: (row["pair"], row["pair_gap_s"]) for row in read} == {
+        "s1_a": ("s2_a", 3600), "s2_a": ("s1_a", 3600), "s1_b": (None, None)
+    }  # fmt: skip
+
+
+# -- notes of an interrupted sealing -----------------------------------------------------------------------------------
+
+
+def test_a_noted_shard_is_remembered_until_it_is_gone(tmp_path):
+    rows = mixed(4)
+    staged(tmp_path, rows)
+    task, *packed = pack(tmp_path, plan_of(rows))[0]
+    notes = packing_folder(tmp_path, [task], "key")
+    assert read_packed(notes, task) is None
+    note_packed(notes, task, tuple(packed))
+    assert read_packed(packing_folder(tmp_path, [task], "key"), task) == tuple(packed)
+    assert read_packed(packing_folder(tmp_path, [task], "other"), task) is None
+    (tmp_path / task.path).unlink()
+    assert read_packed(notes, task) is None
+
+
+# -- the documents -----------------------------------------------------------------------------------------------------
+
+
+TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
+
+
+def lock_of(recipe):
+    said = {"catalog": "x", "acquisitions": [], "labels": [], "files": [], "findings": ["an item is wrong"]}
+    rest = {"editions": [], "rules": "r", "considered": {}, "proof": {"closest_m": 1200.0}, "libraries": {}}
+    files = {f"{name}_sha256": name for name in ("plan", "cover", "clear")}
+    return Lock(recipe={}, recipe_digest=recipe.digest, **said, **rest, **files)
+
+
+def sealed(corpus, count=10, lost=("s2_x",)):
+    rows = mixed(count)
+    staged(corpus, rows)
+    packed = [each[1:] for each in pack(corpus, plan_of(rows))]
+    write_table(corpus / "ledger.parquet", LEDGER.empty_table())
+    outcomes, asked = [failure(id, "cloud") for id in lost], recipe_of(patch_px=PATCH_PX)
+    said = {"recipe": asked, "lock": lock_of(asked), "planned": count + len(lost), "attributions": ["b", "a"]}
+    said["taxonomy"] = TAXONOMY
+    return rows, write_documents(corpus, packed, outcomes, version="0", **said)
+
+
+def test_a_packed_corpus_opens_and_hands_back_the_stored_pixels(tmp_path):
+    rows, _ = sealed(tmp_path)
+    corpus = landmark.open(tmp_path)
+    assert sorted(corpus.ids) == sorted(row["id"] for row in rows)
+    for row in rows:
+        sample, sensor = corpus[row["id"]], SENSORS[row["sensor"]]
+        bands = {}
+        for group in sensor.groups:
+            values = np.frombuffer(row[group.column], sensor.dtype).reshape(group.shape(PATCH_PX))
+            bands |= zip(group.bands, values.repeat(group.factor, axis=1).repeat(group.factor, axis=2), strict=True)
+        stored = np.stack([bands[name] for name in sensor.order])
+        assert np.array_equal(sample.mask, (stored != sensor.nodata).all(axis=0))
+        if row["sensor"] == "s2":
+            assert sample.s1 is None and np.array_equal(sample.s2, stored)
+        else:
+            decibels = np.where(stored == -32768, np.nan, stored.astype("float32") * np.float32(0.01))
+            assert sample.s2 is None and np.array_equal(sample.s1, decibels.astype("float32"), equal_nan=True)
+        assert sample.labels == row["labels"] and sample.fractions == dict(row["fractions"])
+
+
+def test_the_index_is_valid_geoparquet_with_a_row_a_sample(tmp_path):
+    rows, _ = sealed(tmp_path)
+    frame = geopandas.read_parquet(tmp_path / "index.parquet")
+    assert frame.crs == "OGC:CRS84" and len(frame) == len(rows)
+    where = {row["id"]: shapely.from_wkb(row["geometry"]) for row in rows}
+    assert all(where[id].equals(shape) for id, shape in zip(frame["id"], frame.geometry, strict=True))
+    schema = pq.read_schema(tmp_path / "index.parquet")
+    assert schema.equals(INDEX) and not {"s1", "s2_x1"} & set(schema.names)
+    box = json.loads(schema.metadata[b"geo"])["columns"]["geometry"]["bbox"]
+    assert box == pytest.approx(list(frame.total_bounds), abs=1e-8)
+
+
+def test_the_index_lists_samples_in_the_order_of_the_shards(tmp_path):
+    _, manifest = sealed(tmp_path)
+    ids = [id for shard in manifest.shards for id in pq.read_table(tmp_path / shard.path)["id"].to_pylist()]
+    assert pq.read_table(tmp_path / "index.parquet")["id"].to_pylist() == ids
+
+
+def test_a_lost_or_stale_index_is_written_again_as_it_was(tmp_path):
+    _, manifest = sealed(tmp_path)
+    path, before = tmp_path / "index.parquet", (tmp_path / "index.parquet").read_bytes()
+    path.unlink()
+    refresh_index(tmp_path, manifest)
+    assert path.read_bytes() == before
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(InvalidCorpus, match="not of this corpus"):
+        landmark.open(tmp_path)
+    refresh_index(tmp_path, manifest)
+    assert path.read_bytes() == before
+
+
+def test_the_manifest_counts_what_there_is(tmp_path):
+    rows, manifest = sealed(tmp_path, lost=("s2_x", "s2_y"))
+    assert manifest.counts == {"planned": 12, "written": 10, "dropped": 2, "failed": 0}
+    assert manifest.dropped == {"cloud": 2}
+    assert manifest.samples == {"s1": {"train": 5, "val": 0, "test": 0}, "s2": {"train": 5, "val": 0, "test": 0}}
+    named = [label for row in rows for label in row["labels"]]
+    assert manifest.labels == {name: named.count(name) for name in sorted(set(named))}
+    assert manifest.licences == ["CC-BY-4.0"] and manifest.attributions == ["a", "b"]
+    assert json.loads((tmp_path / "corpus.json").read_text()) == manifest.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("offset_dn", "darkest", "words"),
+    [
+        (1000, [1400, 1012], None),
+        (1000, [1400, 340], "an offset of 1000 was removed (why), but its darkest pixels held 340"),
+        (0, [1400, 340], None),
+        (0, [1400, 1012], "no offset was removed (why), but its darkest pixels hold 1012"),
+        (0, [None, None], None),
+    ],
+)
+def test_darkest_pixels_that_contradict_the_offset_are_said_loudly(tmp_path, offset_dn, darkest, words):
+    rows = mixed(2)
+    for row, dark_dn in zip(rows, darkest, strict=True):
+        row |= {"items": ["one"], "dark_dn": dark_dn}
+    staged(tmp_path, rows)
+    packed = [each[1:] for each in pack(tmp_path, plan_of(rows))]
+    write_table(tmp_path / "ledger.parquet", LEDGER.empty_table())
+    asked, one = recipe_of(patch_px=PATCH_PX), acquisition(offset_dn=offset_dn, offset_rule="why")
+    lock = lock_of(asked).model_copy(update={"acquisitions": [one.to_json()]})
+    said = {"planned": 2, "attributions": [], "taxonomy": TAXONOMY, "version": "0"}
+    manifest = write_documents(tmp_path, packed, [], recipe=asked, lock=lock, **said)
+    assert manifest.findings[0] == "an item is wrong"
+    assert len(manifest.findings) == (1 if words is None else 2)
+    assert words is None or (manifest.findings[1].startswith("one: ") and words in manifest.findings[1])
+
+
+def test_statistics_are_mean_and_deviation_over_valid_pixels_in_the_sensors_unit(tmp_path):
+    rows, manifest = sealed(tmp_path)
+    sensor, group = SENSORS["s1"], SENSORS["s1"].groups[0]
+    stored = [np.frombuffer(r[group.column], "<i2").reshape(group.shape(PATCH_PX)) for r in rows if r["sensor"] == "s1"]
+    for place, band in enumerate(sensor.order):
+        values = np.concatenate([one[place].ravel() for one in stored]).astype(float)
+        values = 0.01 * values[values != -32768]
+        assert manifest.statistics["s1"][band] == pytest.approx([values.mean(), values.std()], abs=1e-5)
+
+
+def test_the_ledger_holds_every_outcome_and_keeps_what_the_plan_left_out(tmp_path):
+    kept = failure("cell", "buffer")
+    row = {name: getattr(kept, name) for name in LEDGER.names} | {"stage": "draw"}
+    rows = mixed(4)
+    staged(tmp_path, rows)
+    packed = [each[1:] for each in pack(tmp_path, plan_of(rows))]
+    asked = recipe_of(patch_px=PATCH_PX)
+    said = {"recipe": asked, "lock": lock_of(asked), "planned": 6, "attributions": [], "version": "0"}
+    said["taxonomy"] = TAXONOMY
+    write_table(tmp_path / "ledger.parquet", pa.Table.from_pylist([row], schema=LEDGER))
+    for _ in range(2):
+        write_documents(tmp_path, packed, [failure("s2_y", "nodata"), failure("s2_x", "cloud")], **said)
+        ledger = pq.read_table(tmp_path / "ledger.parquet")
+        assert ledger.schema.equals(LEDGER)
+        assert [(one["id"], one["reason"]) for one in ledger.to_pylist()] == [
+            ("cell", "buffer"), ("s2_x", "cloud"), ("s2_y", "nodata")
+        ]  # fmt: skip
+
+
+def test_the_card_names_a_config_for_each_sensor_and_only_splits_that_exist(tmp_path):
+    import yaml
+
+    sealed(tmp_path)
+    _, front, body = (tmp_path / "README.md").read_text().split("---\n", 2)
+    configs = {entry["config_name"]: entry["data_files"] for entry in yaml.safe_load(front)["configs"]}
+    assert configs.keys() == {"s1", "s2"}
+    for sensor, files in configs.items():
+        assert [entry["split"] for entry in files] == ["train"]
+        assert sorted(Path(tmp_path).glob(files[0]["path"])) == sorted(tmp_path.glob(f"shards/g0000/{sensor}-*"))
+    assert "10 samples" in body and "1200 m" in body
+
+
+@pytest.mark.parametrize("title", ["Veneto: 2021", "[a] #1", "two\nlines", '"'])
+def test_any_title_leaves_the_cards_front_matter_yaml(tmp_path, title):
+    _, manifest = sealed(tmp_path)
+    front, body = card(manifest.model_copy(update={"title": title})).split("---\n", 2)[1:]
+    assert yaml.safe_load(front)["pretty_name"] == title
+    assert f"# {' '.join(title.split())}\n" in body
+
+
+def test_no_document_is_a_corpus_without_its_manifest(tmp_path):
+    sealed(tmp_path)
+    (tmp_path / "corpus.json").unlink()
+    with pytest.raises(InvalidCorpus, match="is not a sealed corpus"):
+        landmark.open(tmp_path)
+
+
+def test_the_lock_hands_acquisitions_back_as_they_were():
+
+    one = acquisition(tile="32tqr", platform="sentinel-2a", baseline="05.10", offset_dn=1000, offset_rule="r")
+    back = Acquisition.from_json(json.loads(json.dumps(one.to_json())), one.footprint)
+    assert back == one
+
+
+def test_an_index_of_other_words_is_none_and_one_that_says_no_content_is_known_by_its_ids(tmp_path):
+    _, manifest = sealed(tmp_path)
+    path = tmp_path / "index.parquet"
+    index = read_index(tmp_path, manifest)
+    assert index.schema.metadata[CONTENT].decode() == manifest.content
+    assert read_index(tmp_path, manifest.model_copy(update={"content": "0" * 32})) is None
+    pq.write_table(index.replace_schema_metadata({"geo": index.schema.metadata[b"geo"]}), path)
+    assert read_index(tmp_path, manifest) is not None
+    assert read_index(tmp_path, manifest.model_copy(update={"ids": "0" * 32})) is None
