@@ -1,53 +1,62 @@
-# Everything runs in .venv, made on first use. PYTHON chooses the interpreter (3.11 or newer).
+# Everything runs in .venv, made on first use. PYTHON selects the interpreter (3.11 or newer).
 PYTHON ?= python3
 REGION ?= demo
 OUT ?= corpora/$(REGION)
 ARGS ?=
-# 0 leaves the smoke training out, and torch uninstalled.
+# 0 skips the smoke training and does not install torch.
 TRAIN ?= 1
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint requirements.lock --constraint constraints.txt
 
-.PHONY: help corpus plan try sheet test bench bench-defects services lint clean
+.PHONY: help corpus plan preview sheet test bench bench-defects services lint docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-corpus: .venv/run $(if $(filter-out 0,$(TRAIN)),.venv/train) ## Build OUT=corpora/<REGION>, check it, train on it (REGION=demo; TRAIN=0 leaves the last out; ARGS="--limit 50")
+corpus: .venv/run $(if $(filter-out 0,$(TRAIN)),.venv/train) ## Build OUT=corpora/<REGION>, check it, train on it (REGION=demo; TRAIN=0 skips the training; ARGS="--limit 50")
 	$(BIN)/landmark build $(REGION) --out $(OUT) $(ARGS)
 	$(BIN)/landmark check $(OUT)
 	$(if $(filter-out 0,$(TRAIN)),$(BIN)/landmark validate $(OUT) --smoke)
 
-plan: .venv/run ## Say what `make corpus` would do and cost
+plan: .venv/run ## Print what `make corpus` would do and cost
 	$(BIN)/landmark plan $(REGION) $(ARGS)
 
-try: .venv/run ## Build 20 samples of REGION and a page of them, corpora/<REGION>-try/sheet.html
-	$(BIN)/landmark try $(REGION) $(ARGS)
+preview: .venv/run ## Build 20 samples of REGION and a page that shows them, corpora/<REGION>-preview/sheet.html
+	$(BIN)/landmark preview $(REGION) $(ARGS)
 
-sheet: .venv/run ## Draw OUT/sheet.png of a corpus: samples with their captions
+sheet: .venv/run ## Draw OUT/sheet.png: samples of a corpus with their captions
 	$(BIN)/landmark sheet $(OUT) --out $(OUT)/sheet.png
 
-test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 runs the long ones, too, and turns skips into failures
-	$(BIN)/python -m pytest -n auto $(if $(filter 1,$(LANDMARK_REQUIRE_ALL)),,-m "not long") $(ARGS)
+test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 includes the long ones and turns skips into failures
+	$(BIN)/python -m pytest -n auto -m "not nightly$(if $(filter 1,$(LANDMARK_REQUIRE_ALL)),, and not long)" $(ARGS)
 
-bench: .venv/bench ## Measure reading against its peers, and a plan at the size of Europe; wants a quiet machine for half an hour
+bench: .venv/bench ## Measure reading against other libraries, and planning at the size of Europe; half an hour on an idle machine
 	bench/install.sh
 	$(BIN)/python -m bench.reading $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m bench.europe)
 
-bench-defects: .venv/run ## Plant every known defect into the demo, one by one, and see which ones `landmark check` finds
+bench-defects: .venv/run ## Plant every known defect into the demo, one by one, and list those that `landmark check` finds
 	$(BIN)/python -m bench.defects $(ARGS)
 
-services: ## Install what tests start: PostgreSQL + PostGIS, Azurite, nginx
+services: ## Install the servers that tests start: PostgreSQL + PostGIS, Azurite, nginx
 	tests/services/install.sh
 	bench/install.sh
 
-lint: .venv/dev ## Check code, types, the direction of imports, and every taxonomy
+lint: .venv/dev ## Check code, types, layers and taxonomies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/landmark taxonomy check
+
+docs: .venv/dev ## Write the generated references in docs/reference
+	$(BIN)/python -m landmark.cli.reference docs/reference
+
+lock: .venv/bin/python ## Renew requirements.lock, the versions that all of this installs
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --upgrade --python-version 3.11 --no-header --no-annotate \
+	  --constraint constraints.txt --no-emit-package torch --quiet | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
 
 clean: ## Remove the virtual environment and caches; corpora stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -55,18 +64,18 @@ clean: ## Remove the virtual environment and caches; corpora stay
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/run: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+.venv/run: .venv/bin/python pyproject.toml requirements.lock constraints.txt
+	$(PIP) --editable .
 	@touch $@
 
 .venv/train: .venv/run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
+	$(PIP) --editable '.[train]'
 	@touch $@
 
 .venv/dev: .venv/run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	@touch $@
 
 .venv/bench: .venv/run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(PIP) --editable '.[bench]'
 	@touch $@

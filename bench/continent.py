@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from landmark.core.crs import LONLAT, projected
+from landmark.core.crs import LONLAT, reproject
 from landmark.grid.zones import zone_of
-from landmark.stac.catalog import Document, Query
+from landmark.stac.catalog import Catalog, Query
 
 Json = dict[str, Any]
 
@@ -97,7 +97,7 @@ def item_of(said: dict[str, Any]) -> pystac.Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Continent(Document):
+class Continent(Catalog):
     """The archive: scenes by collection, and the frames of the label maps."""
 
     scenes: dict[str, list[Scene]]
@@ -193,7 +193,7 @@ def _frame(name: str, ground: BaseGeometry) -> Raster:
     """The raster that holds some ground, on the pixels of its zone."""
     middle = ground.centroid
     epsg = 32600 + int(zone_of(np.array([middle.x]), np.array([middle.y]))[0])
-    left, bottom, right, top = (round(edge / 10) * 10 for edge in projected(ground, LONLAT, epsg).bounds)
+    left, bottom, right, top = (round(edge / 10) * 10 for edge in reproject(ground, LONLAT, epsg).bounds)
     return Raster(name, epsg, left, top, (right - left) // 10, (top - bottom) // 10, ground)
 
 
@@ -205,7 +205,7 @@ def _tiles(region: BaseGeometry) -> list[Raster]:
             for row in range(37, 81):
                 left, top = column * 100_000 // 60 * 60, -(-(row + 1) * 100_000 // 60) * 60
                 frame = shapely.box(left, top - 109_800, left + 109_800, top)
-                ground = projected(frame, 32600 + zone, LONLAT)
+                ground = reproject(frame, 32600 + zone, LONLAT)
                 corners = shapely.get_coordinates(ground)
                 if (zone_of(*corners.T) == zone).any() and ground.intersects(region):
                     band = _BANDS[int((ground.centroid.y + 80) // 8)]

@@ -17,12 +17,12 @@ from bench.table import markdown
 from bench.trial import Result, Trial, tried
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
-from landmark.core.executor import Lost, Where, running
+from landmark.core.executor import WorkerLost, ExecutorConfig, open_executor
 from landmark.quality.check import check
-from landmark.quality.check_profile import load_rules
+from landmark.quality.check_profile import load_check_profile
 from landmark.quality.findings import Report
-from landmark.raster.rate_limit import cores
-from landmark.workflow.build import Request, build
+from landmark.raster.rate_limit import available_cores
+from landmark.workflow.build import BuildRequest, build
 
 RESULT = Path(__file__).with_name("defects.json")
 _REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -44,8 +44,8 @@ def main() -> None:
 
 def bench(folder: Path, kinds: Collection[str]) -> dict[str, Any]:
     """The demo with each defect, and the real corpora; `folder` holds what is built meanwhile."""
-    where = Where(cores())
-    build(Request(load_recipe("demo"), folder / "demo", where))
+    where = ExecutorConfig(available_cores())
+    build(BuildRequest(load_recipe("demo"), folder / "demo", where))
     clean, results = _planted(folder / "demo", kinds, where)
     pixels = [kind for kind in kinds if DEFECTS[kind].group == "pixels"]
     return {
@@ -55,27 +55,27 @@ def bench(folder: Path, kinds: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _planted(corpus: Path, kinds: Collection[str], where: Where) -> tuple[Report, list[dict[str, Any]]]:
+def _planted(corpus: Path, kinds: Collection[str], where: ExecutorConfig) -> tuple[Report, list[dict[str, Any]]]:
     """What is said of a corpus as it is, and with each defect."""
-    clean = check(corpus, load_rules(), where=where)
+    clean = check(corpus, load_check_profile(), executor=where)
     scratch, results = corpus.with_name(f"{corpus.name}-scratch"), dict[str, Result]()
     draft = opened(corpus, scratch)
     scratch.mkdir()
-    with running(where) as map_units:
+    with open_executor(where) as map_units:
         for trial, result in map_units(tried, [Trial(kind, draft, clean, scratch) for kind in kinds]):
-            if isinstance(result, Lost):
+            if isinstance(result, WorkerLost):
                 raise MemoryError(f"{trial.kind}: {result.detail}")
             results[trial.kind] = result
             print(f"{corpus.name}: {len(results):3} {trial.kind}", file=sys.stderr)
     return clean, [results[kind].to_json() for kind in DEFECTS if kind in results]
 
 
-def _real(name: str, folder: Path, kinds: Collection[str], where: Where) -> Mapping[str, Any]:
+def _real(name: str, folder: Path, kinds: Collection[str], where: ExecutorConfig) -> Mapping[str, Any]:
     """What is said of a real corpus as it is, and which defects of pixels are seen in it: no limit was set by it."""
     catalog = _REAL / _CATALOGS[name]
     if not catalog.exists():
         return {"absent": "the real inputs do not lie beside this checkout"}
-    build(Request(load_recipe(name), folder / name, where, catalog=str(catalog)))
+    build(BuildRequest(load_recipe(name), folder / name, where, catalog=str(catalog)))
     clean, results = _planted(folder / name, kinds, where)
     return {**said(clean), "defects": results}
 

@@ -29,18 +29,18 @@ from landmark.config.recipe import load_recipe
 from landmark.config.region import Region
 from landmark.core.atomic import write_bytes
 from landmark.core.hashing import rank
-from landmark.domain.schemas import CLEAR, cover_schema
-from landmark.domain.taxonomy import LabelVintage
-from landmark.labels.cloud_stats import ClearUnit
-from landmark.labels.cloud_stats import look as measure_mask
-from landmark.labels.counts import Cover, CoverUnit, measure
-from landmark.labels.label_rules import Meaning
-from landmark.raster.rate_limit import cores
+from landmark.domain.schemas import CLOUD_STATS, label_counts_schema
+from landmark.domain.taxonomy import LabelEdition
+from landmark.labels.cloud_stats import CloudStatTask
+from landmark.labels.cloud_stats import measure_mask as measure_mask
+from landmark.labels.counts import LabelCounts, CountTask, measure_counts
+from landmark.labels.label_rules import LabelRules
+from landmark.raster.rate_limit import available_cores
 from landmark.stac.catalog import Query
-from landmark.stac.header_probe import look
+from landmark.stac.header_probe import probe_header
 from landmark.workflow import lock as lockfile
 from landmark.workflow import planner as planning
-from landmark.workflow.context import Setting, without_archive
+from landmark.workflow.context import BuildContext, load_offline_context
 
 RESULT = Path(__file__).with_name("europe.json")
 MARKERS = ("<!-- bench:europe -->", "<!-- /bench:europe -->")
@@ -51,10 +51,10 @@ _STAGES: dict[str, list[tuple[Any, str]]] = {
     "catalogue": [(planning, "search")],
     "cells": [(planning, "utm_cells")],
     "sample": [(planning, "sample")],
-    "units of cover": [(planning, "cover_units"), (planning, "gathered")],
-    "fold": [(Meaning, "fold")],
+    "label counts": [(planning, "count_tasks"), (planning, "merge")],
+    "label rules": [(LabelRules, "apply")],
     "choices": [(planning, "choices_of_draw")],
-    "shortlist": [(planning, "shortlist"), (planning, "clear_units")],
+    "shortlist": [(planning, "shortlist"), (planning, "cloud_stat_tasks")],
     "draw": [(planning, "draw_of_draw")],
     "plan and lock": [(lockfile, "write_plan")],
     "estimate": [(planning, "estimate")],
@@ -101,7 +101,7 @@ def peak_gb() -> float:
 
 def simulated(clock: Clock) -> Callable[[Callable[..., Any], Iterable[Any]], Iterator[tuple[Any, Any]]]:
     """A `map_units` that reads nothing: what it answers is as large as what files would say."""
-    answers = {look: lambda unit: unit.acquisition, measure: _cover, measure_mask: _clear}
+    answers = {probe_header: lambda unit: unit.acquisition, measure_counts: _cover, measure_mask: _clear}
 
     def map_units(function: Callable[..., Any], units: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         for some in _batches(units, clock):
@@ -123,14 +123,14 @@ def _batches(things: Iterable[Any], clock: Clock) -> Iterator[list[Any]]:
         yield some
 
 
-def _cover(unit: CoverUnit) -> Cover:
+def _cover(unit: CountTask) -> LabelCounts:
     """Nine combinations of codes in each cell; one cell in fifty has no label."""
     count = unit.cells.num_rows
     chance = np.random.default_rng(rank(0, "cover", unit.cells["cell"][0].as_py()))
-    known = [np.array([-1, *source.crosswalk.classes], np.int32) for source in unit.sources]
+    known = [np.array([-1, *source.crosswalk.classes], np.int32) for source in unit.config.sources]
     codes = np.stack([chance.choice(some, (count, _KINDS)) for some in known], axis=2)
     codes[chance.random(count) < 0.02] = -1
-    spread = unit.patch_px**2 - _KINDS
+    spread = unit.config.patch_px**2 - _KINDS
     cut = np.sort(chance.integers(0, spread, (count, _KINDS - 1), endpoint=True), axis=1)
     pixels = 1 + np.diff(cut, axis=1, prepend=0, append=spread)
     # A combination stands once in a cell.
@@ -138,28 +138,28 @@ def _cover(unit: CoverUnit) -> Cover:
     owner = np.repeat(np.arange(count), _KINDS)
     kinds, first, place = np.unique(np.stack([owner, number.ravel()]), axis=1, return_index=True, return_inverse=True)
     held = np.bincount(place.ravel(), weights=pixels.ravel()).astype(np.int64)
-    editions = tuple(dict.fromkeys(raster.vintage for raster in unit.rasters))
-    schema = cover_schema(source.crosswalk.name for source in unit.sources)
+    editions = tuple(dict.fromkeys(raster.edition for raster in unit.rasters))
+    schema = label_counts_schema(source.crosswalk.name for source in unit.config.sources)
     columns = {
         "cell": unit.cells["cell"].take(pa.array(kinds[0])),
-        "period": pa.array([unit.periods[0].name]).take(pa.array(np.zeros(len(first), np.int64))),
+        "period": pa.array([unit.config.periods[0].name]).take(pa.array(np.zeros(len(first), np.int64))),
         "codes": _lists(codes.reshape(-1, len(known))[first]),
         "pixels": held,
         "editions": _lists(np.tile(_numbers(unit, editions), (len(first), 1))),
     }
-    return Cover(pa.table(columns, schema=schema), editions, {})
+    return LabelCounts(pa.table(columns, schema=schema), editions, {})
 
 
-def _numbers(unit: CoverUnit, editions: tuple[LabelVintage, ...]) -> list[int]:
+def _numbers(unit: CountTask, editions: tuple[LabelEdition, ...]) -> list[int]:
     names = [edition.name for edition in editions]
-    return [names.index(name) if (name := source.crosswalk.name) in names else -1 for source in unit.sources]
+    return [names.index(name) if (name := source.crosswalk.name) in names else -1 for source in unit.config.sources]
 
 
 def _lists(values: Any) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel().astype(np.int32)), values.shape[1])
 
 
-def _clear(unit: ClearUnit) -> pa.Table:
+def _clear(unit: CloudStatTask) -> pa.Table:
     """Four classes in each cell, most of it land."""
     names, codes = unit.cells["cell"].combine_chunks().sort(), np.array([3, 4, 5, 9], np.int16)
     chance = np.random.default_rng(rank(0, "clear", unit.acquisition.id))
@@ -167,7 +167,7 @@ def _clear(unit: ClearUnit) -> pa.Table:
     pixels = np.maximum(1, np.rint(3600 * shares)).astype(np.int32)
     owner = pa.array(np.repeat(np.arange(len(names)), len(codes)))
     acquisition = pa.array([unit.acquisition.id]).take(pa.array(np.zeros(len(owner), np.int64)))
-    return pa.table([names.take(owner), acquisition, np.tile(codes, len(names)), pixels.ravel()], schema=CLEAR)
+    return pa.table([names.take(owner), acquisition, np.tile(codes, len(names)), pixels.ravel()], schema=CLOUD_STATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def measured(share: float, out: Path) -> dict[str, Any]:
             setattr(owner, function, clock.timed(name, getattr(owner, function)))
     with clock.stage("the rest"):
         planned = planning.make_plan(replace(setting, document=timed), out, simulated(clock), lambda *_: None)
-        planning.estimate(planned, setting)
+        planning.estimate_cost(planned, setting)
     return {
         "share": share,
         "scenes": sum(map(len, archive.scenes.values())),
@@ -209,7 +209,7 @@ def measured(share: float, out: Path) -> dict[str, Any]:
     }
 
 
-def _setting(share: float) -> Setting:
+def _setting(share: float) -> BuildContext:
     """The recipe, or as much of it as a part of Europe is of the whole."""
     recipe = load_recipe(RECIPE)
     if share < 1:
@@ -217,7 +217,7 @@ def _setting(share: float) -> Setting:
         cells = round(share * (recipe.sampling.cells or 0))
         changes = {"region": Region(geojson=ground), "sampling": recipe.sampling.model_copy(update={"cells": cells})}
         recipe = recipe.model_copy(update=changes)
-    return without_archive(recipe, "")
+    return load_offline_context(recipe, "")
 
 
 def in_a_process(share: float) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def main() -> None:
             print(json.dumps(measured(asked.scale, Path(folder))))
         return
     libraries = {name: version(name) for name in ("numpy", "pyarrow", "pyproj", "shapely")}
-    found = in_a_process(asked.scale) | {"cores": cores(), "libraries": libraries}
+    found = in_a_process(asked.scale) | {"cores": available_cores(), "libraries": libraries}
     if asked.scale == 1:
         write_bytes(RESULT, f"{json.dumps(found, indent=1)}\n".encode())
     print(markdown(found))

@@ -163,7 +163,7 @@ def failure_sealed(draft: Draft) -> Planted:
     rows = draft.pick("failure-sealed", draft.rows(), pct=1)
 
     def act(corpus: Path) -> None:
-        failures = [DropRecord(row["id"], "", "imagery", "read_error", "timed out") for row in rows]
+        failures = [DropRecord(row["id"], "", "extract", "read_error", "timed out") for row in rows]
         ledger = pq.read_table(corpus / "ledger.parquet")
         write_table(corpus / "ledger.parquet", pa.concat_tables([ledger, ledger_table(failures)]))
         manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
@@ -179,7 +179,7 @@ def written_and_dropped(draft: Draft) -> Planted:
     rows = draft.pick("written-and-dropped", draft.rows(), pct=1)
 
     def act(corpus: Path) -> None:
-        drops = [DropRecord(row["id"], "", "imagery", "cloud", "61 %") for row in rows]
+        drops = [DropRecord(row["id"], "", "extract", "cloud", "61 %") for row in rows]
         ledger = pq.read_table(corpus / "ledger.parquet")
         write_table(corpus / "ledger.parquet", pa.concat_tables([ledger, ledger_table(drops)]))
 

@@ -79,7 +79,7 @@ def class_undefined(draft: Draft) -> Planted:
 @_words("vocabulary", "finer classes of a source the sample does not name")
 def source_unnamed(draft: Draft) -> Planted:
     def edit(row: Row) -> Row:
-        return {"finer": {f"esri/{key.split('/')[1]}": share for key, share in row["finer"].items()}}
+        return {"subclasses": {f"esri/{key.split('/')[1]}": share for key, share in row["subclasses"].items()}}
 
     return changed(draft, "source-unnamed", edit, among=_labelled)
 

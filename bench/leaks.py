@@ -156,8 +156,8 @@ def class_of_one_source(draft: Draft) -> Planted:
     for row in draft.rows():
         mine = "built" in row["labels"]
         source = {**row["sources"][0], "name": "corine" if mine else "worldcover", "agreement": None}
-        finer = {f"{source['name']}/{key.split('/')[1]}": share for key, share in row["finer"].items()}
-        edits[row["id"]] = {"sources": [source], "finer": finer, "agreement": {}}
+        subclasses = {f"{source['name']}/{key.split('/')[1]}": share for key, share in row["subclasses"].items()}
+        edits[row["id"]] = {"sources": [source], "subclasses": subclasses, "agreement": {}}
     _holders(draft, "built")
     return Planted((("built",),), len(draft.manifest.labels), edits)
 

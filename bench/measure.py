@@ -114,7 +114,7 @@ def _read(job: Job, reading: Reading) -> Iterator[Arrays]:
     if job.tool != "floor":
         return TOOLS[job.tool](reading)
     names = [name for names in reading.factors.values() for name in names]
-    result = floor(layers(reading, Path(reading.setting.document.root)), reading.cores)
+    result = floor(layers(reading, Path(reading.setting.catalog.root)), reading.cores)
     reading.parts.update(result.seconds)
     return (dict(zip(names, chips, strict=True)) for chips in zip(*result.chips, strict=True))
 

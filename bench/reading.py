@@ -21,7 +21,7 @@ from bench.shown import markdown, plot
 from bench.whole import Whole, whole
 from landmark import world
 from landmark.core.atomic import write_bytes
-from landmark.raster.rate_limit import cores
+from landmark.raster.rate_limit import available_cores
 
 RESULT = Path(__file__).with_name("reading.json")
 PLOT = RESULT.with_suffix(".svg")
@@ -74,7 +74,7 @@ def bench(folder: Path, repeats: int) -> dict[str, Any]:
             wholes.append(whole(folder, server))
     compared = _same_pixels(taken)
     return {
-        "cores": cores(),
+        "cores": available_cores(),
         "repeats": repeats,
         "scene": _scene(folder),
         "versions": {name: version(name) for name in _LIBRARIES},
@@ -90,7 +90,7 @@ def bench(folder: Path, repeats: int) -> dict[str, Any]:
 
 
 def _told(job: Job, folder: Path, server: Server, number: int) -> Taken:
-    result = measured(job, folder, server, cores())
+    result = measured(job, folder, server, available_cores())
     print(f"{number + 1}: {job.name}: {result.cells / result.seconds:.1f} cells/s", file=sys.stderr)
     return result
 

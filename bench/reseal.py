@@ -20,11 +20,12 @@ from landmark.config.profiles import load_sensor
 from landmark.config.recipe import Recipe
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.hashing import file_sha256
-from landmark.core.yaml_files import load, parse
+from landmark.core.yaml_files import load_model, parse_model
 from landmark.corpus.manifest import Lock, Manifest, Shard, read_document
 from landmark.corpus.pixels import pixels_sha256
-from landmark.domain.drops import BEFORE_THE_PLAN, DropRecord
-from landmark.domain.schemas import INDEX, PLAN, shard_schema, staging_schema
+from landmark.corpus.shard_schema import shard_schema, staging_schema
+from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord
+from landmark.domain.schemas import INDEX, PLAN
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.documents import write_documents, write_manifest
 from landmark.write.shards import Moments, ShardTask, write_shard
@@ -86,7 +87,7 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
         out,
         [packed[path] for path in sorted(packed)],
         _outcomes(out),
-        recipe=parse(Recipe, lock.recipe, out / "lock.json"),
+        recipe=parse_model(Recipe, lock.recipe, out / "lock.json"),
         lock=lock,
         planned=pq.read_metadata(out / "plan.parquet").num_rows,
         taxonomy=_taxonomy(draft, planted, lock),
@@ -178,7 +179,7 @@ def _planned(changes: Mapping[str, Any], row: Row) -> Row:
 
 def _taxonomy(draft: Draft, planted: Planted, lock: Lock) -> Taxonomy:
     """The recipe's; a label it lacks is taken in for as long as queries are written."""
-    known: Taxonomy = load(Taxonomy, "taxonomies", lock.recipe["taxonomy"])
+    known: Taxonomy = load_model(Taxonomy, "taxonomies", lock.recipe["taxonomy"])
     some = next(iter(known.classes.values()))
     named = {label for edit in planted.edits.values() for label in edit.get("labels", ())}
     return known.model_copy(
@@ -188,7 +189,7 @@ def _taxonomy(draft: Draft, planted: Planted, lock: Lock) -> Taxonomy:
 
 def _outcomes(out: Path) -> list[DropRecord]:
     ledger = pq.read_table(out / "ledger.parquet")
-    mine = ledger.filter(pc.invert(pc.is_in(ledger["stage"], value_set=pa.array(BEFORE_THE_PLAN))))
+    mine = ledger.filter(pc.invert(pc.is_in(ledger["stage"], value_set=pa.array(PRE_PLAN_STAGES))))
     return [DropRecord(**{name: row[name] for name in DropRecord.__slots__}) for row in mine.to_pylist()]
 
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import Sensor
 from landmark.config.recipe import Recipe
-from landmark.core.crs import projected
+from landmark.core.crs import reproject
 from landmark.domain.acquisition import Acquisition
-from landmark.extract.request import Cut
+from landmark.extract.request import ExtractRequest
 from landmark.stac.search import search
-from landmark.workflow.context import Setting, prepare
+from landmark.workflow.context import BuildContext, load_context
 
 PATCH_PX, CELL_M = 120, 1200
 CONTIGUOUS = (16, 32)  # rows and columns of cells
@@ -67,7 +67,7 @@ class Reading:
 
     acquisition: Acquisition
     sensor: Sensor
-    setting: Setting
+    setting: BuildContext
     root: str
     item: pystac.Item
     epsg: int
@@ -84,16 +84,16 @@ class Reading:
         return found
 
     @property
-    def cut(self) -> Cut:
+    def cut(self) -> ExtractRequest:
         """The same as a unit of a build asks for it; no chip is dropped for what it shows."""
-        return Cut(
+        return ExtractRequest(
             acquisition=self.acquisition,
             ids=tuple(f"{left}_{top}" for left, top in self.corners.tolist()),
             corners=tuple((float(left), float(top)) for left, top in self.corners.tolist()),
             root=self.root,
             access=self.setting.access,
             sensor=self.sensor,
-            imagery=self.setting.imagery(self.sensor.name),
+            collection=self.setting.imagery(self.sensor.name),
             patch_px=PATCH_PX,
             resolution_m=CELL_M / PATCH_PX,
             max_chip_pct=self.setting.recipe.clouds.max_chip_pct,
@@ -113,19 +113,19 @@ class Scene:
     folder: Path
 
     @cached_property
-    def setting(self) -> Setting:
+    def setting(self) -> BuildContext:
         """The recipe over it, with all it names."""
-        return prepare(recipe(self.folder), str(self.folder))
+        return load_context(recipe(self.folder), str(self.folder))
 
     @cached_property
     def images(self) -> dict[str, Acquisition]:
         """`s2`, `s1` on the 10 m lattice, `s1-off` between its pixels."""
         setting = self.setting
         found = search(
-            setting.document,
+            setting.catalog,
             setting.recipe,
             provider=setting.provider,
-            crosswalks=setting.meaning.crosswalks,
+            crosswalks=setting.label_rules.crosswalks,
             files=setting.label_files,
         )
         return {_name(one): one for one in found.acquisitions}
@@ -141,7 +141,7 @@ class Scene:
         """Cells of the neighbouring zone that lie wholly in the tile (row, column)."""
         (left, top), (width, height) = self.images["s2"].origin, self.images["s2"].size_px
         tile = shapely.box(left, top - 10 * height, left + 10 * width, top)
-        west, south, east, north = _inscribed(projected(tile, self.images["s2"].epsg, NEIGHBOUR))
+        west, south, east, north = _inscribed(reproject(tile, self.images["s2"].epsg, NEIGHBOUR))
         left, top = -(-west // CELL_M) * CELL_M, north // CELL_M * CELL_M
         return _lattice(left, top, rows=int((top - south) // CELL_M), columns=int((east - left) // CELL_M))
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from bench.scene import PATCH_PX, Reading, offsets, spans
 from landmark.domain.drops import DropRecord
-from landmark.extract.chips import cut
-from landmark.raster.reader import Unread, ask, opened
+from landmark.extract.chips import extract_chips
+from landmark.raster.reader import FailedChip, prefetch, open_raster
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -31,25 +31,25 @@ def ours(reading: Reading) -> Iterator[Arrays]:
     """Landmark's kernel alone: what `imagery.cut` reads before it judges."""
     bands = [(band, factor) for factor, names in reading.factors.items() for band in names]
     with ExitStack() as stack:
-        asked = [ask(reading.href(band), reading.setting.access) for band, _ in bands]
-        rasters = [stack.enter_context(opened(one)) for one in asked]
+        asked = [prefetch(reading.href(band), reading.setting.access) for band, _ in bands]
+        rasters = [stack.enter_context(open_raster(one)) for one in asked]
         if gdal := [raster.route for raster in rasters if raster.route != "direct"]:
             raise OSError(gdal[0])
         streams = [
-            raster.chips(offsets(reading.corners, raster.header.origin, raster.header.pixel), PATCH_PX // factor)
+            raster.chips(offsets(reading.corners, raster.header.origin, raster.header.pixel_size), PATCH_PX // factor)
             for raster, (_, factor) in zip(rasters, bands, strict=True)
         ]
         for chips in zip(*streams, strict=True):
-            if unread := next((chip for chip in chips if isinstance(chip, Unread)), None):
+            if unread := next((chip for chip in chips if isinstance(chip, FailedChip)), None):
                 raise OSError(unread.detail)
             yield {band: chip for (band, _), chip in zip(bands, chips, strict=True)}
-        trips = [trip for raster in rasters for trip in raster.trips]
-        reading.parts["decode and copy"] = sum(trip.cut_s for trip in trips) / reading.cores
+        trips = [trip for raster in rasters for trip in raster.reads]
+        reading.parts["decode and copy"] = sum(trip.decode_s for trip in trips) / reading.cores
 
 
 def judged(reading: Reading) -> Iterator[Arrays]:
     """Landmark as a build reads: warped if need be, offset removed or turned into dB, shares measured, digested."""
-    for chip in cut(reading.cut):
+    for chip in extract_chips(reading.cut):
         if isinstance(chip, DropRecord):
             raise OSError(f"{chip.reason}: {chip.detail}")
         yield {

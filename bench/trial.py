@@ -9,9 +9,9 @@ from bench import DEFECTS
 from bench.draft import Draft, Planted
 from bench.registry import Defect, Unsuited
 from bench.reseal import reseal
-from landmark.core.executor import Where
+from landmark.core.executor import ExecutorConfig
 from landmark.quality.check import check
-from landmark.quality.check_profile import load_rules
+from landmark.quality.check_profile import load_check_profile
 from landmark.quality.findings import Report
 
 
@@ -70,13 +70,13 @@ def tried(trial: Trial) -> Result:
         shutil.rmtree(out, ignore_errors=True)
         return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(same))
     try:
-        report = check(out, load_rules(), where=Where())
+        report = check(out, load_check_profile(), executor=ExecutorConfig())
     except Exception as error:
         # A gate that falls over has found nothing, and the bench goes on.
         crashed = f"{type(error).__name__}: {error}"
         return replace(judged(defect, planted, {}), crashed=crashed)
     else:
-        return judged(defect, planted, flags(report.beyond(trial.clean)))
+        return judged(defect, planted, flags(report.minus_baseline(trial.clean)))
     finally:
         shutil.rmtree(out, ignore_errors=True)
 
@@ -86,7 +86,7 @@ def flags(report: Report) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for one in report.findings("warning"):
         for subject, seen in one.subjects.items():
-            found.setdefault(one.check, {}).setdefault(subject, f"{one.what}: {seen}" if seen else one.what)
+            found.setdefault(one.check, {}).setdefault(subject, f"{one.problem}: {seen}" if seen else one.problem)
     return found
 
 

@@ -17,16 +17,17 @@ from bench.measure import in_process, peak_mb
 from bench.scene import recipe
 from bench.server import Server
 from landmark.captions.annotate import Image, words
-from landmark.core.executor import WORKER_ENVIRONMENT, Where
-from landmark.domain.schemas import CELLS, shard_schema, staging_schema
-from landmark.extract.chips import cut
-from landmark.labels.counts import cover_units, gathered, measure
-from landmark.labels.editions import Period, Source
+from landmark.core.executor import WORKER_ENVIRONMENT, ExecutorConfig
+from landmark.corpus.shard_schema import shard_schema, staging_schema
+from landmark.domain.schemas import CELLS
+from landmark.extract.chips import extract_chips
+from landmark.labels.counts import CountConfig, count_tasks, measure_counts, merge
+from landmark.labels.editions import LabelSource, Period
 from landmark.stac.search import search
-from landmark.workflow.build import Request, build
-from landmark.workflow.context import Setting, prepare
+from landmark.workflow.build import BuildRequest, build
+from landmark.workflow.context import BuildContext, load_context
 from landmark.workflow.lock import Planned, read_plan
-from landmark.workflow.task import Unit, carry_out, units
+from landmark.workflow.task import ExtractTask, extract_tasks, run
 from landmark.write.shards import packing_folder, shard_tasks, write_shard
 from landmark.write.staging import Staging, write_staging
 
@@ -65,10 +66,10 @@ def main() -> None:
     """Do what the command line says, and print what it took."""
     asked = json.loads(sys.argv[1])
     catalog = f"{Server(asked['port']).at(0)}catalog.json"
-    request = Request(
+    request = BuildRequest(
         recipe(Path(asked["folder"]), [_SENSOR]),
         Path(asked["corpus"]),
-        Where(0),
+        ExecutorConfig(0),
         catalog=catalog,
         consent=lambda _: True,
     )
@@ -79,7 +80,7 @@ def main() -> None:
         print(json.dumps((_parts if asked["do"] == "parts" else _worker)(_Again(request, Path(memory)))))
 
 
-def _built(request: Request) -> dict[str, float]:
+def _built(request: BuildRequest) -> dict[str, float]:
     manifest, seconds = _timed(lambda: build(request))
     return {"samples": sum(shard.rows for shard in manifest.shards), "seconds": seconds}
 
@@ -87,14 +88,14 @@ def _built(request: Request) -> dict[str, float]:
 class _Again:
     """The one unit of a corpus that was built, to be staged in another folder."""
 
-    def __init__(self, request: Request, folder: Path) -> None:
+    def __init__(self, request: BuildRequest, folder: Path) -> None:
         planned = read_plan(request.out)
         assert planned is not None
         self.corpus, self.folder, self.planned = request.out, folder, planned
-        self.setting: Setting = prepare(request.recipe, request.catalog)
+        self.setting: BuildContext = load_context(request.recipe, request.catalog)
         self.staging = Staging(folder)
         self.staging.open()
-        (self.unit,) = units(planned.plan, planned, self.setting, self.staging)
+        (self.unit,) = extract_tasks(planned.plan, planned, self.setting, self.staging)
 
 
 def _worker(again: _Again) -> dict[str, float]:
@@ -103,8 +104,8 @@ def _worker(again: _Again) -> dict[str, float]:
         return {"peak_mb": worker.apply(_streamed, (again.unit,))}
 
 
-def _streamed(unit: Unit) -> float:
-    carry_out(unit)
+def _streamed(unit: ExtractTask) -> float:
+    run(unit)
     return peak_mb()
 
 
@@ -113,7 +114,7 @@ def _parts(again: _Again) -> dict[str, float]:
     rows = [row for path in sorted(again.corpus.glob("shards/*/*")) for row in pq.read_table(path).to_pylist()]
     cover = _cover(again.planned, again.setting)
     parts: dict[str, Callable[[], Any]] = {
-        "read": lambda: sum(1 for _ in cut(again.unit.cut)),
+        "read": lambda: sum(1 for _ in extract_chips(again.unit.cut)),
         "cover": cover,
         "text": lambda: _text(again.unit),
         "staging": lambda: write_staging(again.unit.target, rows, staging_schema(sensor, patch_px)),
@@ -128,23 +129,22 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return work(), time.perf_counter() - start
 
 
-def _cover(planned: Planned, setting: Setting) -> Callable[[], Any]:
+def _cover(planned: Planned, setting: BuildContext) -> Callable[[], Any]:
     """Measures the cover of the planned cells as planning does, once the maps are found."""
-    recipe, crosswalks = setting.recipe, setting.meaning.crosswalks
-    sources = tuple(Source.of(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
+    recipe, crosswalks = setting.recipe, setting.label_rules.crosswalks
+    sources = tuple(LabelSource.from_entry(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
     found = search(
-        setting.document, recipe, provider=setting.provider, crosswalks=crosswalks, files=setting.label_files
+        setting.catalog, recipe, provider=setting.provider, crosswalks=crosswalks, files=setting.label_files
     )
     periods = tuple(Period(name, *recipe.time.span(name)) for name in set(planned.plan["period"].to_pylist()))
-    size = {"cell_m": recipe.cell_m, "patch_px": recipe.patch_px}
-    cells = planned.plan.select(CELLS.names)
-    batches = list(cover_units(cells, found.labels, sources=sources, periods=periods, **size))
-    return lambda: gathered(sources, [measure(batch) for batch in batches])
+    config = CountConfig(recipe.cell_m, recipe.patch_px, sources, periods)
+    batches = list(count_tasks(planned.plan.select(CELLS.names), found.labels, config))
+    return lambda: merge(sources, [measure_counts(batch) for batch in batches])
 
 
-def _text(unit: Unit) -> None:
+def _text(unit: ExtractTask) -> None:
     """The words of every sample."""
-    facts, moment = unit.wording.facts(unit.cover), unit.cut.acquisition.moment
+    facts, moment = unit.wording.facts(unit.cover), unit.cut.acquisition.datetime
     for row in unit.rows.to_pylist():
         image = Image(row["id"], row["sensor"], moment, row["lon"], row["lat"])
         words(image, facts.of(row["cell"], row["period"]), unit.wording)

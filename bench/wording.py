@@ -8,12 +8,12 @@ from typing import Any
 from bench.draft import Draft, Row
 from landmark.captions.grammar import Grammar, load_grammar
 from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Scene
-from landmark.core.yaml_files import load
+from landmark.captions.sample_facts import SampleFacts
+from landmark.core.yaml_files import load_model
 from landmark.corpus.manifest import Lock, read_document
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 
-_FACTS = ("labels", "fractions", "label_valid_pct", "finer", "agreement", "sources")
+_FACTS = ("labels", "fractions", "label_valid_pct", "subclasses", "agreement", "sources")
 
 
 @lru_cache(maxsize=1)
@@ -26,7 +26,7 @@ def recipe(corpus: Path) -> Mapping[str, Any]:
 @cache
 def taxonomy(corpus: Path) -> Taxonomy:
     """The corpus's classes."""
-    return load(Taxonomy, "taxonomies", recipe(corpus)["taxonomy"])
+    return load_model(Taxonomy, "taxonomies", recipe(corpus)["taxonomy"])
 
 
 @cache
@@ -34,13 +34,13 @@ def _grammar(corpus: Path) -> Grammar:
     return load_grammar(recipe(corpus)["captions"], taxonomy=taxonomy(corpus))
 
 
-_crosswalk = cache(partial(load, Crosswalk, "taxonomies"))
+_crosswalk = cache(partial(load_model, Crosswalk, "taxonomies"))
 
 
 def spoken(draft: Draft, row: Row, facts: Row) -> Row:
     """The facts, with the captions that landmark would write of them."""
     wanted = Wanted(tuple(recipe(draft.corpus)["captions"]), seed=0)
-    scene = Scene(row["id"], row["sensor"], row["datetime"], row["lat"], tuple(facts["labels"]))
+    scene = SampleFacts(row["id"], row["sensor"], row["datetime"], row["lat"], tuple(facts["labels"]))
     words = captions(scene, _grammar(draft.corpus), taxonomy(draft.corpus), wanted)
     return {**facts, "captions": words}
 
@@ -53,14 +53,14 @@ def of_another(draft: Draft, row: Row, other: Row) -> Row:
 def as_if(draft: Draft, row: Row, shares: Mapping[str, float]) -> Row:
     """What the row would say if its labels had these shares (largest first, summing to one)."""
     source, least = row["sources"][0]["name"], recipe(draft.corpus)["thresholds"]["default"] / 100
-    finer: dict[str, float] = {}
+    subclasses: dict[str, float] = {}
     for key, share in shares.items():
         code = next((entry.key for entry in _crosswalk(source).classes.values() if entry.to == key), key)
-        finer[f"{source}/{code}"] = share
+        subclasses[f"{source}/{code}"] = share
     facts = {
         "labels": [key for key, share in shares.items() if share >= least],
         "fractions": dict(shares),
-        "finer": finer,
+        "subclasses": subclasses,
         "agreement": {key: row["agreement"].get(key, 0.9) for key in shares},
     }
     return spoken(draft, row, facts)

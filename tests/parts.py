@@ -10,7 +10,7 @@ import shapely
 from hypothesis import HealthCheck, settings
 
 from landmark.config.recipe import Recipe
-from landmark.core.crs import LONLAT, projected, transformer
+from landmark.core.crs import LONLAT, reproject, transformer
 from landmark.domain.acquisition import Acquisition, Item
 from landmark.domain.schemas import CELLS
 
@@ -28,7 +28,7 @@ def acquisition(**changes: Any) -> Acquisition:
     value: dict[str, Any] = {
         "id": "s2_32tqr_20210701t120000_r022",
         "sensor": "s2",
-        "moment": NOON,
+        "datetime": NOON,
         "epsg": 32632,
         "origin": (600_000.0, 5_040_000.0),
         "size_px": (600, 600),
@@ -47,7 +47,7 @@ def outline(value: dict[str, Any]) -> shapely.Polygon:
     """The raster's own rectangle in degrees."""
     (left, top), (width, height), pixel = value["origin"], value["size_px"], value["pixel_m"]
     box = shapely.box(left, top - height * pixel, left + width * pixel, top)
-    return projected(shapely.segmentize(box, 1000), value["epsg"], LONLAT)
+    return reproject(shapely.segmentize(box, 1000), value["epsg"], LONLAT)
 
 
 def cell_table(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from landmark.config.recipe import Recipe, load_recipe
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -28,7 +28,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
     labels = tuple(entry for entry in recipe.labels if not entry.files)
     changes = {"catalog": str(world), "splits": splits, "output": output, "labels": labels}
     small = recipe.model_copy(update=changes)
-    build(Request(small, folder / "corpora" / "demo", Where()))
+    build(BuildRequest(small, folder / "corpora" / "demo", ExecutorConfig()))
     return folder
 
 

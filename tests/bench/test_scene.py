@@ -8,7 +8,7 @@ import pytest
 from bench.scene import CELL_M, CONTIGUOUS, NEIGHBOUR, RANDOM, Scene, offsets, spans
 from pyproj import Transformer
 
-from landmark.extract.chips import cut
+from landmark.extract.chips import extract_chips
 from landmark.extract.request import Chip
 
 BLOCK_M = 6 * 10 * 512  # of the coarsest bands, the largest on the ground
@@ -75,7 +75,7 @@ def test_images_are_told_apart_and_read_as_a_build_reads(scene: Path) -> None:
     assert sorted(found.images) == ["s1", "s1-off", "s2"]
     for image in found.images:
         reading = found.reading(image, "whole", root=f"{scene}/", cores=1)
-        chips = list(cut(reading.cut))
+        chips = list(extract_chips(reading.cut))
         assert all(isinstance(chip, Chip) for chip in chips)
         assert [chip.id for chip in chips] == [f"{left}_{top}" for left, top in reading.corners.tolist()]
         assert Path(reading.item.assets[next(iter(reading.item.assets))].href).is_file()

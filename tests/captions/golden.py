@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Nearby, Scene
+from landmark.captions.sample_facts import Nearby, SampleFacts
 from landmark.domain.event import EventFact
 from tests.captions.scenes import GRAMMAR, STYLES, TAXONOMY
 
@@ -57,7 +57,7 @@ def lines() -> Iterator[str]:
     """A heading a case, then each caption with its style and language."""
     for number, (title, facts) in enumerate(CASES.items()):
         said = {"sensor": "s2", "lat": 45.0, "labels": tuple(SHARES), "shares": SHARES, **facts}
-        scene = Scene(id=f"case-{number}", moment=dt.datetime(2021, 8, 15, tzinfo=dt.UTC), **said)
+        scene = SampleFacts(id=f"case-{number}", moment=dt.datetime(2021, 8, 15, tzinfo=dt.UTC), **said)
         yield f"# {title}"
         for row in captions(scene, GRAMMAR, TAXONOMY, Wanted(STYLES, seed=number)):
             yield f"{row['style']:<10} {row['lang']}  {row['text']}"

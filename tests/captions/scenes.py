@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from landmark.captions.grammar import load_grammar
 from landmark.captions.parse import lexicon
 from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Nearby, Scene
-from landmark.core.yaml_files import load
+from landmark.captions.sample_facts import Nearby, SampleFacts
+from landmark.core.yaml_files import load_model
 from landmark.domain.event import EventFact, EventTypes
 from landmark.domain.taxonomy import Taxonomy
 
-TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
-TYPES = load(EventTypes, "taxonomies", "events/types").types
+TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
+TYPES = load_model(EventTypes, "taxonomies", "events/types").types
 STYLES = ("structured", "sentence", "detailed")
 LANGS = ("en", "fr", "es")
 GRAMMAR = load_grammar(STYLES, LANGS, taxonomy=TAXONOMY, types=TYPES)
@@ -24,7 +24,7 @@ PLACES = ("Riverton", "Avignon", "Water Hill", "Le Havre", "Les Ulis", "Bare-sur
 
 
 def scene(labels=("trees",), *, id="x", sensor="s2", month=7, lat=45.0, **facts):
-    return Scene(id, sensor, dt.datetime(2021, month, 15, tzinfo=dt.UTC), lat, tuple(labels), **facts)
+    return SampleFacts(id, sensor, dt.datetime(2021, month, 15, tzinfo=dt.UTC), lat, tuple(labels), **facts)
 
 
 def told(where, styles=("structured", "sentence"), seed=0, grammar=ENGLISH, each=1):
@@ -63,7 +63,7 @@ def events(draw, number):
         in_aoi=draw(st.booleans()),
         product="a product",
         days=days,
-        label=TYPES[kind].to if phase in TYPES[kind].says and fraction >= 0.05 else None,
+        label=TYPES[kind].to if phase in TYPES[kind].mentionable_phases and fraction >= 0.05 else None,
         distance_km=draw(st.none() | st.floats(0, 60)) if quake else None,
         magnitude=draw(st.none() | st.floats(4, 9)) if quake else None,
     )
@@ -82,7 +82,7 @@ def scenes(draw):
     name = draw(st.sampled_from(PLACES))
     place = Nearby({"": name, "fr": f"{name} (fr)"}, draw(st.floats(0, 30)), draw(st.floats(0, 360)))
     absent = [key for key in LAND if key not in shares] if draw(st.booleans()) else []
-    return Scene(
+    return SampleFacts(
         id=draw(st.text("abcdefghijklmnopqrstuvwxyz0123456789_-", min_size=1, max_size=30)),
         sensor=draw(st.sampled_from(["s1", "s2"])),
         moment=draw(st.datetimes(dt.datetime(2015, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC))),

@@ -6,10 +6,10 @@ import pytest
 
 from landmark.captions.annotate import Image, Wording, words
 from landmark.captions.render import Wanted
-from landmark.core.yaml_files import load
-from landmark.domain.impact import Ground, Happenings
-from landmark.domain.taxonomy import Crosswalk, LabelVintage
-from landmark.labels.label_rules import Fractions, Meaning
+from landmark.core.yaml_files import load_model
+from landmark.domain.impact import EventImpact, EventIndex
+from landmark.domain.taxonomy import Crosswalk, LabelEdition
+from landmark.labels.label_rules import CellLabels, LabelRules
 from tests.captions.scenes import GRAMMAR, STYLES, TAXONOMY
 from tests.domain.impacts import DAY, START, TYPES, event
 
@@ -18,18 +18,18 @@ LIKE = {"flood": {"water", "flooded_vegetation"}, "fire": {"bare"}, "earthquake"
 
 def claimed(kind, days, fraction, seed):
     """Classes denied by questions, and those hard negatives claim, of a wooded cell that an event meets."""
-    happenings = Happenings({"e-1": event("e-1", type=kind)}, TYPES, ())
+    happenings = EventIndex({"e-1": event("e-1", type=kind)}, TYPES, ())
     thresholds = dict.fromkeys(TAXONOMY.classes, 5.0)
-    meaning = Meaning(TAXONOMY, (load(Crosswalk, "taxonomies", "worldcover"),), thresholds, happenings=happenings)
+    meaning = LabelRules(TAXONOMY, (load_model(Crosswalk, "taxonomies", "worldcover"),), thresholds, event_index=happenings)
     year = dt.datetime(2021, 1, 1, tzinfo=dt.UTC)
-    editions = (LabelVintage("worldcover", "v200", year, year + 365 * DAY),)
+    editions = (LabelEdition("worldcover", "v200", year, year + 365 * DAY),)
     wanted = Wanted(STYLES, seed, questions=30, hard_negatives=30)
     wording = Wording(meaning, GRAMMAR, wanted, editions, {"s2": ()})
-    shares, grounds = {"trees": 0.7, "crops": 0.3}, {"e-1": Ground(fraction, in_aoi=True)}
-    facts = Fractions(tuple(shares), shares, {}, 100.0, {}, editions={"worldcover": 0}, grounds=grounds)
+    shares, grounds = {"trees": 0.7, "crops": 0.3}, {"e-1": EventImpact(fraction, in_aoi=True)}
+    facts = CellLabels(tuple(shares), shares, {}, 100.0, {}, editions={"worldcover": 0}, impacts=grounds)
     row = words(Image("x", "s2", START + days * DAY, 10.0, 45.0), facts, wording)
     denied = {one["evidence"][0] for one in row["questions"]}
-    lies = {one["instead"] for one in row["hard_negatives"]}
+    lies = {one["replacement"] for one in row["hard_negatives"]}
     return {said.partition(":")[2] for said in denied | lies if said.startswith(("absent:", "label:"))} - shares.keys()
 
 

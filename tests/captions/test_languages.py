@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from landmark.captions.grammar import load_grammar
 from landmark.captions.parse import lexicon
 from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Nearby, Telling, season
+from landmark.captions.sample_facts import Nearby, Renderer, season
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import load, room
+from landmark.core.yaml_files import load_model, resource_dir
 from landmark.domain.event import EventFact
 from tests.captions.scenes import GRAMMAR, LANGS, LEXICONS, STYLES, TAXONOMY, TYPES, every, names, scene, scenes
 from tests.parts import examples, text
@@ -193,7 +193,7 @@ def test_a_text_is_cleanly_set(where, seed):
     ],
 )
 def test_french_joins_de_with_what_follows(place, said):
-    telling = Telling(scene(place=Nearby({"": place}, 1, 0)), GRAMMAR.languages["fr"], TAXONOMY, "detailed")
+    telling = Renderer(scene(place=Nearby({"": place}, 1, 0)), GRAMMAR.languages["fr"], TAXONOMY, "detailed")
     assert telling.place() == [(said, f"place:{place}")]
 
 
@@ -202,7 +202,7 @@ def test_french_joins_de_with_what_follows(place, said):
     [(0, "north"), (22, "north"), (23, "north-east"), (90, "east"), (181, "south"), (359, "north")],
 )
 def test_the_wind_goes_from_the_place_to_the_image(bearing_deg, wind):
-    telling = Telling(
+    telling = Renderer(
         scene(place=Nearby({"": "Riverton"}, 12.4, bearing_deg)), GRAMMAR.languages["en"], TAXONOMY, "detailed"
     )
     assert telling.place()[0][0] == f"12 km {wind} of Riverton"
@@ -240,7 +240,7 @@ def test_one_earthquake_that_two_products_tell_is_said_once():
 
 def fourth(folder, **changes):
     """Portuguese as one file, which also brings the classes' names; some words are left Spanish."""
-    words = yaml.safe_load((room("taxonomies/captions") / "es.yaml").read_text())
+    words = yaml.safe_load((resource_dir("taxonomies/captions") / "es.yaml").read_text())
     said = {"trees": ("Árvores", "árvores"), "crops": ("Culturas", "culturas"),
         "shrub_and_scrub": ("Arbustos e Mato", "mato"), "water": ("Água", "água"), "grass": ("Erva", "prados"),
         "built": ("Construído", "áreas construídas"),
@@ -327,7 +327,7 @@ def test_finer_words_are_of_classes_that_sources_have():
 def load_crosswalk(name):
     from landmark.domain.taxonomy import Crosswalk
 
-    return load(Crosswalk, "taxonomies", name)
+    return load_model(Crosswalk, "taxonomies", name)
 
 
 def test_seasons_of_captions_are_those_of_the_image():

@@ -141,7 +141,7 @@ def test_a_hard_negative_is_false_in_one_fact_and_true_in_all_others(where, seed
             f"happening:{fact.type}" for fact in where.told
         }
         kind = row["falsified"].split(":")[0]
-        assert stated - true == ({row["instead"]} if kind in ("label", "season") else set())
+        assert stated - true == ({row["replacement"]} if kind in ("label", "season") else set())
         assert row["falsified"] in true or kind in ("share", "event")
         assert kind not in ("label", "season") or row["falsified"] not in stated
 
@@ -150,7 +150,7 @@ def test_a_hard_negative_is_false_in_one_fact_and_true_in_all_others(where, seed
 @examples(150)
 def test_what_a_hard_negative_claims_is_contradicted_by_the_facts(where, seed):
     for row in lies(where, seed=seed):
-        kind, key, *rest = row["instead"].split(":")
+        kind, key, *rest = row["replacement"].split(":")
         if kind == "label":
             assert key in where.absent and key not in where.shares and not TAXONOMY.classes[key].event
         elif kind == "season":

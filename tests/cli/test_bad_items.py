@@ -13,9 +13,9 @@ import pytest
 
 from landmark import open as open_corpus
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
+from landmark.core.executor import ExecutorConfig
 from landmark.stac.open_catalog import open_document
-from landmark.workflow.build import Request, build
+from landmark.workflow.build import BuildRequest, build
 from tests.conftest import Run
 from tests.parts import text
 from tests.stac.items import Json, changed, collected, items_of
@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sealed(place: Path, recipe: Write) -> Path:
     """The corpus of two cells of the whole catalogue."""
     if not place.exists():
-        build(Request(load_recipe(str(recipe()), limit=2), place, Where()))
+        build(BuildRequest(load_recipe(str(recipe()), limit=2), place, ExecutorConfig()))
     return place
 
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from landmark.config.label_entries import Labels, matching
+from landmark.config.label_entries import LabelEntry, matching
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputError
 from tests.parts import recipe_of, text
@@ -74,34 +74,34 @@ def test_an_optional_source_without_a_file_is_left_out_and_says_how_to_add_it(tm
     with_it = load_recipe(written(tmp_path, {"source": "worldcover"}, OPTIONAL))
     without = load_recipe(written(tmp_path, {"source": "worldcover"}))
     assert with_it.labels == without.labels and with_it.digest == without.digest
-    ((source, how),) = with_it.left_out
+    ((source, how),) = with_it.skipped_labels
     assert source == "corine" and "--labels corine=PATH" in how
-    assert without.left_out == ()
+    assert without.skipped_labels == ()
 
 
 def test_an_optional_source_whose_files_are_not_there_is_left_out_and_names_them(tmp_path):
     recipe = load_recipe(written(tmp_path, {**OPTIONAL, "files": ["maps/clc2018.gpkg"]}))
-    assert recipe.labels == () and "no file matches clc2018.gpkg" in recipe.left_out[0][1]
-    assert str(tmp_path) not in recipe.left_out[0][1]
+    assert recipe.labels == () and "no file matches clc2018.gpkg" in recipe.skipped_labels[0][1]
+    assert str(tmp_path) not in recipe.skipped_labels[0][1]
 
 
 def test_an_optional_source_with_a_file_is_kept(tmp_path):
     text(tmp_path / "clc2018.gpkg", "")
     recipe = load_recipe(written(tmp_path, OPTIONAL), labels=["corine=clc2018.gpkg"])
-    assert [entry.source for entry in recipe.labels] == ["corine"] and recipe.left_out == ()
+    assert [entry.source for entry in recipe.labels] == ["corine"] and recipe.skipped_labels == ()
     in_world = load_recipe(written(tmp_path, {**OPTIONAL, "files": ["world:labels/corine/*.tif"]}))
     assert [entry.source for entry in in_world.labels] == ["corine"]
 
 
 def test_an_optional_source_that_the_provider_publishes_is_kept(tmp_path):
     recipe = load_recipe(written(tmp_path, {"source": "worldcover", "optional": True}))
-    assert [entry.source for entry in recipe.labels] == ["worldcover"] and recipe.left_out == ()
+    assert [entry.source for entry in recipe.labels] == ["worldcover"] and recipe.skipped_labels == ()
 
 
 def test_what_was_left_out_is_no_key_of_a_recipe_and_outlives_a_copy(tmp_path):
     recipe = load_recipe(written(tmp_path, OPTIONAL))
-    assert recipe.model_copy(update={"limit": 3}).left_out == recipe.left_out != ()
-    assert "left_out" not in str(recipe.asked())
+    assert recipe.model_copy(update={"limit": 3}).skipped_labels == recipe.skipped_labels != ()
+    assert "left_out" not in str(recipe.canonical())
     with pytest.raises(ValueError, match="left_out"):
         recipe_of(left_out=[])
 
@@ -128,7 +128,7 @@ def test_a_wrong_entry_is_refused_with_file_key_and_value(tmp_path, entry, words
 
 
 def test_every_key_of_an_entry_is_described():
-    assert all(field.description for field in Labels.model_fields.values())
+    assert all(field.description for field in LabelEntry.model_fields.values())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import shapely
 from pyproj import Geod
 
 from landmark.config.recipe import Recipe, load_recipe
-from landmark.core.yaml_files import known, load, room
+from landmark.core.yaml_files import available, load_model, resource_dir
 from landmark.domain.taxonomy import Crosswalk
 
 INSIDE = {
@@ -32,11 +32,11 @@ def shipped(request: pytest.FixtureRequest) -> Recipe:
 
 
 def test_a_recipe_loads_under_its_own_name_with_sources_that_are_known(shipped: Recipe) -> None:
-    assert shipped.name in known("manifests")
+    assert shipped.name in available("manifests")
     assert shipped.catalog is None
     assert shipped.region.geometry.is_valid
     for entry in shipped.labels:
-        assert load(Crosswalk, "taxonomies", entry.source).target == shipped.taxonomy
+        assert load_model(Crosswalk, "taxonomies", entry.source).target == shipped.taxonomy
 
 
 def test_clusters_are_whole_blocks_of_the_rasters(shipped: Recipe) -> None:
@@ -54,7 +54,7 @@ def test_europe_reaches_the_api_with_about_ten_thousand_samples_and_the_same_gro
 
 
 def test_the_outline_of_europe_holds_its_capitals_and_no_others() -> None:
-    document = (room("manifests") / "europe.geojson").read_text()
+    document = (resource_dir("manifests") / "europe.geojson").read_text()
     parts = shapely.get_parts(shapely.from_geojson(document))
     assert shapely.is_valid(parts).all()
     outline = shapely.union_all(parts)
@@ -69,7 +69,7 @@ def test_the_outline_of_europe_holds_its_capitals_and_no_others() -> None:
 
 def test_a_recipe_finds_the_outline_beside_it_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.yaml").write_text(
-        f"name: mine\nregion: {{geojson: {room('manifests') / 'europe.geojson'}}}\n"
+        f"name: mine\nregion: {{geojson: {resource_dir('manifests') / 'europe.geojson'}}}\n"
         "time: {start: 2021-06-01, end: 2021-08-31}\nlabels: []\n"
     )
     monkeypatch.chdir(tmp_path)

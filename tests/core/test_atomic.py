@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from landmark.core.atomic import appearing, held, sweep, write_bytes, write_table
+from landmark.core.atomic import atomic_path, folder_lock, remove_partials, write_bytes, write_table
 from landmark.core.errors import FolderLocked
 
 
@@ -15,7 +15,7 @@ def names(folder):
 
 def test_a_file_appears_whole_when_the_block_ends_and_not_before(tmp_path):
     target = tmp_path / "a.bin"
-    with appearing(target) as partial:
+    with atomic_path(target) as partial:
         partial.write_bytes(b"whole")
         assert not target.exists()
     assert target.read_bytes() == b"whole" and names(target.parent) == ["a.bin"]
@@ -24,7 +24,7 @@ def test_a_file_appears_whole_when_the_block_ends_and_not_before(tmp_path):
 def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     target = tmp_path / "a.bin"
     write_bytes(target, b"old")
-    with pytest.raises(ZeroDivisionError), appearing(target) as partial:
+    with pytest.raises(ZeroDivisionError), atomic_path(target) as partial:
         partial.write_bytes(b"half")
         raise ZeroDivisionError
     assert target.read_bytes() == b"old" and names(tmp_path) == ["a.bin"]
@@ -39,7 +39,7 @@ def test_a_folder_that_is_gone_is_not_made_anew(tmp_path):
 def test_a_sweep_takes_halves_and_leaves_what_is_whole(tmp_path):
     write_bytes(tmp_path / "a.bin", b"whole")
     (tmp_path / ".b.bin.123.partial").write_bytes(b"ha")
-    sweep(tmp_path)
+    remove_partials(tmp_path)
     assert names(tmp_path) == ["a.bin"]
 
 
@@ -53,23 +53,26 @@ def test_the_same_table_gives_the_same_bytes_and_reads_back(tmp_path):
 
 def test_a_held_folder_refuses_a_second_holder_and_is_free_afterwards(tmp_path):
     folder = tmp_path / "corpus"
-    with held(folder):
+    with folder_lock(folder):
         (folder / "kept").touch()
-        with pytest.raises(FolderLocked, match=r"corpus: another landmark command is at work there"), held(folder):
+        with (
+            pytest.raises(FolderLocked, match=r"corpus: another landmark command is at work there"),
+            folder_lock(folder),
+        ):
             pass
-    with held(folder):
+    with folder_lock(folder):
         pass
     assert names(folder) == ["kept"]
 
 
 def test_a_folder_that_was_made_for_nothing_is_gone_again(tmp_path):
-    with held(tmp_path / "corpus"):
+    with folder_lock(tmp_path / "corpus"):
         assert (tmp_path / "corpus").is_dir()
     assert not (tmp_path / "corpus").exists()
 
 
 def _hold_and_die(folder, told):
-    with held(folder):
+    with folder_lock(folder):
         told.send("held")
         os._exit(9)
 
@@ -80,5 +83,5 @@ def test_a_holder_that_dies_lets_go(tmp_path):
     dying.start()
     assert ours.recv() == "held"
     dying.join()
-    with held(folder):
+    with folder_lock(folder):
         assert dying.exitcode == 9

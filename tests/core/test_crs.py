@@ -5,7 +5,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.core.crs import LONLAT, projected, unwrapped
+from landmark.core.crs import LONLAT, reproject, split_antimeridian
 from landmark.grid.cells import utm_cells
 from tests.parts import examples
 
@@ -13,7 +13,7 @@ from tests.parts import examples
 @given(st.floats(-179, 179), st.floats(0.01, 20))
 @examples(60)
 def test_an_outline_written_over_the_line_is_the_same_ground_in_parts(west, width):
-    box = unwrapped(shapely.box(west, 10, west + width, 11))
+    box = split_antimeridian(shapely.box(west, 10, west + width, 11))
     assert box.area == pytest.approx(width)
     assert box.bounds[0] >= -180 and box.bounds[2] <= 180
     assert all(part.geom_type == "Polygon" for part in shapely.get_parts(box))
@@ -21,7 +21,7 @@ def test_an_outline_written_over_the_line_is_the_same_ground_in_parts(west, widt
 
 def test_an_outline_far_from_the_line_is_left_as_it_is():
     box = shapely.box(10, 45, 11, 46)
-    assert unwrapped(box) is box
+    assert split_antimeridian(box) is box
 
 
 @pytest.mark.parametrize(("epsg", "west", "east"), [(32660, 179.98, 180), (32601, -180, -179.98)])
@@ -30,7 +30,7 @@ def test_every_cell_at_the_line_is_small(epsg, west, east):
     crossing = 0
     for cell in cells:
         square = shapely.box(cell["x"], cell["y"] - 1200, cell["x"] + 1200, cell["y"])
-        outline = unwrapped(projected(square, epsg, LONLAT))
+        outline = split_antimeridian(reproject(square, epsg, LONLAT))
         assert outline.area == pytest.approx(0.000123, rel=0.05)
         crossing += outline.geom_type == "MultiPolygon"
     assert crossing

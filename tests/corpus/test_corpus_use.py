@@ -12,9 +12,9 @@ import pytest
 
 import landmark
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
+from landmark.core.executor import ExecutorConfig
 from landmark.corpus.reader import Corpus, Sample
-from landmark.workflow.build import Request, build
+from landmark.workflow.build import BuildRequest, build
 
 Write = Callable[..., Path]
 
@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def splinters(place: Path, recipe: Write) -> Path:
     """A corpus of every cell of the small world, in shards as small as they get."""
     if not place.exists():
-        build(Request(load_recipe(str(recipe(output={"shard_mb": 0.00001}, **EVERY))), place, Where()))
+        build(BuildRequest(load_recipe(str(recipe(output={"shard_mb": 0.00001}, **EVERY))), place, ExecutorConfig()))
     return place
 
 
@@ -99,7 +99,7 @@ def test_a_pickled_corpus_carries_no_pixels(splinters: Path) -> None:
 
 
 def test_a_corpus_of_many_shards_is_the_corpus_of_few(splinters: Path, recipe: Write, tmp_path: Path) -> None:
-    build(Request(load_recipe(str(recipe(**EVERY))), tmp_path / "corpus", Where()))
+    build(BuildRequest(load_recipe(str(recipe(**EVERY))), tmp_path / "corpus", ExecutorConfig()))
     many, few = landmark.open(splinters), landmark.open(tmp_path / "corpus")
     assert len(few.manifest.shards) < len(many.manifest.shards)
     assert sorted(many.ids) == sorted(few.ids)

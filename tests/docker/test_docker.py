@@ -17,7 +17,7 @@ from dockerfile_parse import DockerfileParser
 
 from landmark import __version__
 from landmark.cli.main import app
-from landmark.core.yaml_files import known
+from landmark.core.yaml_files import available
 from tests.conftest import require
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +126,7 @@ def test_the_wheel_holds_what_a_container_needs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     names, there = done.stdout.strip().splitlines()
-    assert names.split() == [*known("manifests"), *known("taxonomies"), *known("profiles/downloads")]
+    assert names.split() == [*available("manifests"), *available("taxonomies"), *available("profiles/downloads")]
     assert there == "True True"
 
 
@@ -173,7 +173,7 @@ def test_landmark_knows_the_builders_command() -> None:
     command: Any = typer.main.get_command(app)
     name, recipe, *options = SERVICES["builder"]["command"]
     known_options = {option for parameter in command.commands[name].params for option in parameter.opts}
-    assert re.sub(r"\$\{\w+:-(\w+)\}", r"\1", recipe) in known("manifests")
+    assert re.sub(r"\$\{\w+:-(\w+)\}", r"\1", recipe) in available("manifests")
     assert {word for word in options if word.startswith("--")} <= known_options
     assert "tcp://scheduler:8786" in options
     assert SERVICES["scheduler"]["entrypoint"][3] == "8786"

@@ -5,10 +5,10 @@ from typing import Any
 
 import shapely
 
-from landmark.core.yaml_files import load
-from landmark.domain.event import AOI, NEAR, Event, EventTypes, Part
+from landmark.core.yaml_files import load_model
+from landmark.domain.event import AOI, NEAR, Event, EventTypes, EventPart
 
-TYPES = load(EventTypes, "taxonomies/events", "types").types
+TYPES = load_model(EventTypes, "taxonomies/events", "types").types
 START = dt.datetime(2021, 7, 10, 6, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 
@@ -29,7 +29,7 @@ def event(name: str = "flood-1", **changes: Any) -> Event:
 
 def grounds(
     observed: shapely.Geometry | None = None, aoi: shapely.Geometry | None = None, near: shapely.Geometry | None = None
-) -> tuple[Part, ...]:
+) -> tuple[EventPart, ...]:
     """Parts of an event, those that are there."""
     named = ((AOI, aoi), ("observed", observed), (NEAR, near))
-    return tuple(Part(name, shape) for name, shape in named if shape is not None)
+    return tuple(EventPart(name, shape) for name, shape in named if shape is not None)

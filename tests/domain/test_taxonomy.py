@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark.core.errors import InputError, UnknownName
-from landmark.core.yaml_files import find, known, load, read
-from landmark.domain.schemas import cover_schema
+from landmark.core.yaml_files import find_resource, available, load_model, read_yaml
+from landmark.domain.schemas import label_counts_schema
 from landmark.domain.taxonomy import Crosswalk, SourceClass, Taxonomy
-from landmark.labels.label_rules import Meaning, load_meaning
+from landmark.labels.label_rules import LabelRules, load_label_rules
 from tests.parts import examples, recipe_of, text
 
-TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
-WORLDCOVER = load(Crosswalk, "taxonomies", "worldcover")
+TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
+WORLDCOVER = load_model(Crosswalk, "taxonomies", "worldcover")
 TARGETS = ("trees", "crops", "water", None)
 
 
@@ -33,14 +33,14 @@ def crosswalk(name, targets):
 
 
 def meaning(*crosswalks, default=5.0, **thresholds):
-    return Meaning(TAXONOMY, crosswalks, {key: thresholds.get(key, default) for key in TAXONOMY.classes})
+    return LabelRules(TAXONOMY, crosswalks, {key: thresholds.get(key, default) for key in TAXONOMY.classes})
 
 
 def cover(rows, sources):
     """(cell, period, codes, pixels) → a cover table of one edition a source."""
     whole = [(*row, [0] * len(sources)) for row in rows]
     columns = dict(zip(("cell", "period", "codes", "pixels", "editions"), zip(*whole, strict=True), strict=True))
-    return pa.table({name: list(column) for name, column in columns.items()}, schema=cover_schema(sources))
+    return pa.table({name: list(column) for name, column in columns.items()}, schema=label_counts_schema(sources))
 
 
 @st.composite
@@ -164,7 +164,7 @@ def test_the_agreement_of_a_class_by_hand():
         ("a", "2021", [2, -1, -1], 10),
         ("a", "2021", [-1, 2, 1], 20),
     ]
-    (said,) = meaning(*sources).fold(cover(rows, ["one", "two", "three"])).values()
+    (said,) = meaning(*sources).apply(cover(rows, ["one", "two", "three"])).values()
     assert said.class_agreement == {"trees": 40 / 55}
     for percent, labels in (
         (0, ("trees", "crops", "water")),
@@ -172,14 +172,14 @@ def test_the_agreement_of_a_class_by_hand():
         (73, ("crops", "water")),
     ):
         strict = replace(meaning(*sources), min_agreement_pct=percent)
-        (said,) = strict.fold(cover(rows, ["one", "two", "three"])).values()
+        (said,) = strict.apply(cover(rows, ["one", "two", "three"])).values()
         assert said.labels == labels
 
 
 def test_a_source_without_data_in_a_cell_has_no_edition_there():
     sources = [crosswalk("one", ["trees"]), crosswalk("two", ["water"])]
     columns = {"cell": ["a"], "period": ["2021"], "codes": [[-1, 1]], "pixels": [9], "editions": [[-1, 3]]}
-    (said,) = meaning(*sources).fold(pa.table(columns, schema=cover_schema(["one", "two"]))).values()
+    (said,) = meaning(*sources).apply(pa.table(columns, schema=label_counts_schema(["one", "two"]))).values()
     assert said.editions == {"two": 3}
 
 
@@ -188,7 +188,7 @@ def test_a_source_without_data_in_a_cell_has_no_edition_there():
 def test_labels_are_the_classes_that_reach_the_threshold_largest_first(case, threshold):
     meant, rows = case
     meant = meaning(*meant.crosswalks, default=threshold)
-    for said in meant.fold(cover(rows, meant.sources)).values():
+    for said in meant.apply(cover(rows, meant.sources)).values():
         near = {name for name, share in said.fractions.items() if abs(100 * share - threshold) < 1e-9}
         assert set(said.labels) - near == {n for n, share in said.fractions.items() if 100 * share > threshold} - near
         assert list(said.labels) == [name for name in said.fractions if name in said.labels]
@@ -198,42 +198,42 @@ def test_labels_are_the_classes_that_reach_the_threshold_largest_first(case, thr
 @examples(30)
 def test_which_cells_have_a_class_and_which_a_label_is_what_their_words_say(case, threshold):
     meant, rows = case
-    folded = meaning(*meant.crosswalks, default=threshold).fold(cover(rows, meant.sources))
+    folded = meaning(*meant.crosswalks, default=threshold).apply(cover(rows, meant.sources))
     keys = [*folded, *reversed(list(folded))]
-    classed, labelled = folded.labelled(keys)
+    classed, labelled = folded.class_and_label_masks(keys)
     assert classed.tolist() == [folded[key].label_valid_pct > 0 for key in keys]
     assert labelled.tolist() == [bool(folded[key].labels) for key in keys]
 
 
 def test_an_empty_cover_says_nothing():
-    assert meaning(WORLDCOVER).fold(cover_schema(["worldcover"]).empty_table()) == {}
+    assert meaning(WORLDCOVER).apply(label_counts_schema(["worldcover"]).empty_table()) == {}
 
 
 def test_the_first_source_with_a_class_wins_at_a_pixel():
     sources = [crosswalk("one", ["trees", None]), crosswalk("two", ["water"])]
     rows = [("a", "2021", codes, 100) for codes in ([1, 1], [2, 1], [-1, 1], [-1, -1])]
-    (said,) = meaning(*sources).fold(cover(rows, ["one", "two"])).values()
+    (said,) = meaning(*sources).apply(cover(rows, ["one", "two"])).values()
     assert said.fractions == {"water": 200 / 300, "trees": 100 / 300}
-    assert said.finer == {"two/c1": 200 / 300, "one/c1": 100 / 300}
+    assert said.subclasses == {"two/c1": 200 / 300, "one/c1": 100 / 300}
     assert said.label_valid_pct == 75
 
 
 def test_a_dropped_class_is_no_class_at_all():
     rows = [("a", "2021", [1], 1), ("a", "2021", [2], 99)]
-    (said,) = meaning(crosswalk("one", ["trees", None])).fold(cover(rows, ["one"])).values()
+    (said,) = meaning(crosswalk("one", ["trees", None])).apply(cover(rows, ["one"])).values()
     assert (said.fractions, said.label_valid_pct, said.labels) == ({"trees": 1.0}, 1.0, ("trees",))
 
 
 def test_pixels_without_a_class_give_no_labels_and_no_shares():
-    (said,) = meaning(crosswalk("one", ["trees"])).fold(cover([("a", "2021", [-1], 14_400)], ["one"])).values()
-    assert (said.labels, said.fractions, said.finer, said.label_valid_pct) == ((), {}, {}, 0)
+    (said,) = meaning(crosswalk("one", ["trees"])).apply(cover([("a", "2021", [-1], 14_400)], ["one"])).values()
+    assert (said.labels, said.fractions, said.subclasses, said.label_valid_pct) == ((), {}, {}, 0)
 
 
 def test_two_codes_of_one_class_add_up_to_its_share():
     rows = [("a", "2021", [90], 60), ("a", "2021", [95], 40), ("a", "2021", [10], 100)]
-    (said,) = meaning(WORLDCOVER).fold(cover(rows, ["worldcover"])).values()
+    (said,) = meaning(WORLDCOVER).apply(cover(rows, ["worldcover"])).values()
     assert said.fractions == {"flooded_vegetation": 0.5, "trees": 0.5}
-    assert said.finer == {
+    assert said.subclasses == {
         "worldcover/tree_cover": 0.5,
         "worldcover/herbaceous_wetland": 0.3,
         "worldcover/mangroves": 0.2,
@@ -246,7 +246,7 @@ def test_two_codes_of_one_class_add_up_to_its_share():
 def labels_at(threshold, pixels, of=14_400):
     rows = [("a", "2021", [10], pixels)] + ([("a", "2021", [80], of - pixels)] if pixels < of else [])
     meant = meaning(WORLDCOVER, default=100, trees=threshold)
-    return next(iter(meant.fold(cover(rows, ["worldcover"])).values())).labels
+    return next(iter(meant.apply(cover(rows, ["worldcover"])).values())).labels
 
 
 def test_a_threshold_of_five_percent_keeps_a_label_at_exactly_five():
@@ -264,7 +264,7 @@ def test_a_whole_threshold_drops_a_label_a_pixel_below_it(percent):
 
 
 def test_a_class_without_a_threshold_of_its_own_takes_the_default():
-    meant = load_meaning(
+    meant = load_label_rules(
         recipe_of(labels=[{"source": "worldcover"}], thresholds={"default": 7, "classes": {"water": 30}})
     )
     assert meant.thresholds == {key: 30 if key == "water" else 7 for key in TAXONOMY.classes}
@@ -274,14 +274,14 @@ def test_a_class_without_a_threshold_of_its_own_takes_the_default():
 
 
 def sources():
-    return [name for name in known("taxonomies") if "target" in read(find("taxonomies", name)) and name != "ems"]
+    return [name for name in available("taxonomies") if "target" in read_yaml(find_resource("taxonomies", name)) and name != "ems"]
 
 
 @pytest.mark.parametrize("name", sources())
 def test_every_shipped_crosswalk_leads_into_a_class_that_land_cover_may_give(name):
-    for entry in load(Crosswalk, "taxonomies", name).classes.values():
+    for entry in load_model(Crosswalk, "taxonomies", name).classes.values():
         assert entry.drop or not TAXONOMY.classes[entry.to].event or name == "crisislandmark"
-    assert load_meaning(recipe_of(labels=[{"source": name}])).sources == (name,)
+    assert load_label_rules(recipe_of(labels=[{"source": name}])).sources == (name,)
 
 
 def test_worldcover_knows_every_code_that_the_product_declares(world):
@@ -317,7 +317,7 @@ CORINE_LEADS = {
 
 
 def test_corine_is_its_official_legend_and_leads_where_the_paper_would_have_it(real):
-    corine = load(Crosswalk, "taxonomies", "corine")
+    corine = load_model(Crosswalk, "taxonomies", "corine")
     with (real / "landcover/clc_legend.csv").open(encoding="utf-8-sig") as file:
         legend = [
             (int(row["CLC_CODE"]), int(row["GRID_CODE"]), row["LABEL3"]) for row in csv.DictReader(file, delimiter=";")
@@ -335,12 +335,12 @@ def test_corine_is_its_official_legend_and_leads_where_the_paper_would_have_it(r
 
 def test_corine_knows_what_bigearthnet_knows(real):
     said = (real / "landcover/clc_to_bigearthnet19.json").read_text().lower()
-    known = [entry.name for entry in load(Crosswalk, "taxonomies", "corine").classes.values()]
+    known = [entry.name for entry in load_model(Crosswalk, "taxonomies", "corine").classes.values()]
     assert sum(name.lower() in said for name in known) >= 40
 
 
 def test_dynamic_world_leads_into_the_classes_of_its_own_names():
-    dynamic = load(Crosswalk, "taxonomies", "dynamic-world")
+    dynamic = load_model(Crosswalk, "taxonomies", "dynamic-world")
     assert [entry.key for _, entry in sorted(dynamic.classes.items())] == (
         ["water", "trees", "grass", "flooded_vegetation", "crops", "shrub_and_scrub", "built", "bare", "snow_and_ice"]
     )
@@ -348,7 +348,7 @@ def test_dynamic_world_leads_into_the_classes_of_its_own_names():
 
 
 def test_io_lulc_leads_where_its_classes_are(real):
-    io_lulc = load(Crosswalk, "taxonomies", "io-lulc")
+    io_lulc = load_model(Crosswalk, "taxonomies", "io-lulc")
     leads = {code: entry.to for code, entry in io_lulc.classes.items()}
     assert leads == {
         1: "water", 2: "trees", 4: "flooded_vegetation", 5: "crops", 7: "built", 8: "bare", 9: "snow_and_ice", 10: None,
@@ -382,7 +382,7 @@ def test_no_two_classes_share_a_name_a_phrase_or_a_colour():
 
 def edited(tmp_path, change):
     """The shipped WorldCover crosswalk, changed, as a file of its own."""
-    value = read(find("taxonomies", "worldcover"))
+    value = read_yaml(find_resource("taxonomies", "worldcover"))
     change(value)
     return text(tmp_path / "mine.yaml", yaml.safe_dump(value))
 
@@ -417,24 +417,24 @@ MISTAKES = [
 def test_a_wrong_crosswalk_is_refused_with_file_key_and_value(tmp_path, change, words):
     path = edited(tmp_path, change)
     with pytest.raises(InputError) as caught:
-        load_meaning(recipe_of(labels=[{"source": str(path)}]))
+        load_label_rules(recipe_of(labels=[{"source": str(path)}]))
     assert str(path) in str(caught.value)
     assert all(word in str(caught.value) for word in words)
 
 
 def test_a_crosswalk_by_path_means_what_the_shipped_one_means(tmp_path):
     path = edited(tmp_path, lambda value: None)
-    assert load_meaning(recipe_of(labels=[{"source": str(path)}])).crosswalks == (WORLDCOVER,)
+    assert load_label_rules(recipe_of(labels=[{"source": str(path)}])).crosswalks == (WORLDCOVER,)
 
 
 def test_a_source_nobody_wrote_is_refused_with_the_nearest_name():
     with pytest.raises(UnknownName, match="Did you mean 'worldcover'"):
-        load_meaning(recipe_of(labels=[{"source": "worldcovr"}]))
+        load_label_rules(recipe_of(labels=[{"source": "worldcovr"}]))
 
 
 def test_a_threshold_of_a_class_nobody_defined_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"thresholds\.classes\.treees: no such class; landmark has trees, crops"):
-        load_meaning(recipe_of(labels=[{"source": "worldcover"}], thresholds={"classes": {"treees": 3}}))
+        load_label_rules(recipe_of(labels=[{"source": "worldcover"}], thresholds={"classes": {"treees": 3}}))
 
 
 def test_a_class_maps_or_drops():
@@ -447,5 +447,5 @@ def test_the_order_of_codes_inside_a_cell_does_not_matter(count, seed):
     chance = np.random.default_rng(seed)
     codes = [10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100]
     rows = [("a", "2021", [code], int(chance.integers(1, count + 1))) for code in codes]
-    one = meaning(WORLDCOVER).fold(cover(rows, ["worldcover"]))
-    assert meaning(WORLDCOVER).fold(cover([rows[i] for i in chance.permutation(11)], ["worldcover"])) == one
+    one = meaning(WORLDCOVER).apply(cover(rows, ["worldcover"]))
+    assert meaning(WORLDCOVER).apply(cover([rows[i] for i in chance.permutation(11)], ["worldcover"])) == one

@@ -1,10 +1,10 @@
-"""Names of packages and layers, as three namings write them."""
+"""Names of packages and layers in all naming conventions."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.events.packages import parse
+from landmark.events.packages import parse_layer_name
 
 NAMES = [
     ("EMSR190_33SELLANO_02GRADING_v1_15000_settlements_poly_grading", "gra", 0, (1, 1), "settlementspolygrading"),
@@ -20,8 +20,8 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("text", "kind", "number", "edition", "layer"), NAMES)
-def test_real_names_of_three_namings(text: str, kind: str, number: int, edition: tuple[int, int], layer: str) -> None:
-    name = parse(text)
+def test_real_names(text: str, kind: str, number: int, edition: tuple[int, int], layer: str) -> None:
+    name = parse_layer_name(text)
     assert name is not None
     assert (name.kind, name.round, name.edition, name.layer) == (kind, number, edition, layer)
     assert name.code == text[:7].lower()
@@ -30,8 +30,8 @@ def test_real_names_of_three_namings(text: str, kind: str, number: int, edition:
 @pytest.mark.parametrize(
     "text", ["EMSR801", "observed_event_a", "EMSR332_02PADOVA_observed_event_a", "S2A_DEL_v1_x", ""]
 )
-def test_other_names_are_none(text: str) -> None:
-    assert parse(text) is None
+def test_other_names_are_not_parsed(text: str) -> None:
+    assert parse_layer_name(text) is None
 
 
 @given(
@@ -42,11 +42,11 @@ def test_other_names_are_none(text: str) -> None:
     st.tuples(st.integers(1, 9), st.integers(1, 9)),
     st.sampled_from(["observedEventA", "areaOfInterestA", "builtUpP", "source"]),
 )
-def test_what_a_name_is_made_of_comes_back(
+def test_the_parts_of_a_name(
     code: int, area: int, kind: str, number: int, edition: tuple[int, int], layer: str
 ) -> None:
     product = f"MONIT{number:02}" if number else "PRODUCT"
-    name = parse(f"EMSR{code}_AOI{area:02}_{kind}_{product}_{layer}_r{edition[0]}_v{edition[1]}")
+    name = parse_layer_name(f"EMSR{code}_AOI{area:02}_{kind}_{product}_{layer}_r{edition[0]}_v{edition[1]}")
     assert name is not None
     assert (name.code, name.area, name.kind) == (f"emsr{code}", f"aoi{area:02}", kind.lower())
     assert (name.round, name.edition, name.layer) == (number, edition, layer.lower())

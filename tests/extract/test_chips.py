@@ -10,18 +10,31 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 from rasterio.windows import from_bounds
 
-from landmark.config.profiles import Imagery
+from landmark.config.profiles import SensorCollection
 from landmark.config.recipe import load_recipe
 from landmark.corpus.pixels import gamma0_to_stored, remove_offset
 from landmark.domain.drops import DropRecord, Reason
-from landmark.extract.chips import cut
+from landmark.extract.chips import extract_chips
 from landmark.extract.request import Chip
-from landmark.extract.resample import Shift, interpolated
+from landmark.extract.resample import Shift, interpolate
 from landmark.grid.cells import utm_cells
-from landmark.labels.label_rules import load_meaning
+from landmark.labels.label_rules import load_label_rules
 from landmark.stac.open_catalog import open_document
 from landmark.stac.search import search
-from tests.extract.scenes import FACTOR, LEFT, PROVIDER, S1, S2, SIZE, TOP, cutting, item, part, s1_pixels, s2_pixels
+from tests.extract.scenes import (
+    FACTOR,
+    LEFT,
+    PROVIDER,
+    S1,
+    S2,
+    SIZE,
+    TOP,
+    chip_window,
+    request_of,
+    s1_pixels,
+    s2_pixels,
+    write_item,
+)
 from tests.parts import examples
 from tests.raster.rasters import noise, spoil, write_raster
 
@@ -34,49 +47,49 @@ def _quiet(caplog):
 
 
 def stored(pixels, group, corner):
-    return np.stack([part(pixels, band, corner) for band in group.bands])
+    return np.stack([chip_window(pixels, band, corner) for band in group.bands])
 
 
 def by_id(results):
-    found = {result.id: result for result in results}
-    assert len(found) == len(results)
-    return found
+    indexed = {result.id: result for result in results}
+    assert len(indexed) == len(results)
+    return indexed
 
 
-# -- pixels as they are ------------------------------------------------------------------------------------------------
+# -- copied pixels -----------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=6, unique=True))
 @examples(12)
-def test_every_group_of_every_chip_holds_the_files_pixels_at_native_resolution(tmp_path_factory, steps):
+def test_chips_equal_the_files_pixels_at_native_resolution(tmp_path_factory, steps):
     folder, pixels = tmp_path_factory.mktemp("scene"), s2_pixels()
     corners = [(LEFT + 60 * x, TOP - 60 * y) for x, y in steps]
-    chips = by_id(list(cut(cutting(folder, (item(folder, pixels),), corners))))
+    chips = by_id(list(extract_chips(request_of(folder, (write_item(folder, pixels),), corners))))
     assert len(chips) == len(corners)
     for number, corner in enumerate(corners):
         for group in S2.groups:
             assert np.array_equal(chips[f"c{number:02d}"].groups[group.column], stored(pixels, group, corner))
 
 
-@pytest.mark.parametrize("sensor", ["s1", "s2"])
-def test_chips_of_the_small_world_equal_windows_of_its_files(world, recipe, sensor):
-    asked = load_recipe(str(recipe(sensors=[sensor])))
-    document = open_document(str(world))
-    found = search(document, asked, provider=PROVIDER, crosswalks=load_meaning(asked).crosswalks).acquisitions
-    cells = utm_cells(asked.region.geometry, cell_m=1200, block_m=1200)
+@pytest.mark.parametrize("profile", [S1, S2], ids=["s1", "s2"])
+def test_chips_of_the_small_world_equal_windows_of_its_files(world, recipe, profile):
+    parsed = load_recipe(str(recipe(sensors=[profile.name])))
+    crosswalks = load_label_rules(parsed).crosswalks
+    acquisitions = search(open_document(str(world)), parsed, provider=PROVIDER, crosswalks=crosswalks).acquisitions
+    cells = utm_cells(parsed.region.geometry, cell_m=1200, block_m=1200).to_pylist()
     checked = 0
-    for one in found[::4]:
-        corners = list(zip(cells["x"].to_pylist(), cells["y"].to_pylist(), strict=True))
-        mine = [corner for corner, epsg in zip(corners, cells["epsg"].to_pylist(), strict=True) if epsg == one.epsg]
-        profile = {"s1": S1, "s2": S2}[sensor]
-        what = cutting(world, one.items, mine, sensor=profile, epsg=one.epsg, offset_dn=one.offset_dn, max_chip_pct=100)
-        for chip in (result for result in cut(what) if isinstance(result, Chip)):
-            left, top = what.corners[what.ids.index(chip.id)]
+    for acquisition in acquisitions[::4]:
+        offset_dn = acquisition.offset_dn
+        corners = [(cell["x"], cell["y"]) for cell in cells if cell["epsg"] == acquisition.epsg]
+        changes = {"sensor": profile, "epsg": acquisition.epsg, "offset_dn": offset_dn, "max_chip_pct": 100}
+        request = request_of(world, acquisition.items, corners, **changes)
+        for chip in (result for result in extract_chips(request) if isinstance(result, Chip)):
+            left, top = request.corners[request.ids.index(chip.id)]
             for group in profile.groups:
-                for place, band in enumerate(group.bands):
-                    with rasterio.open(world / one.items[0].assets[band]) as data:
+                for number, band in enumerate(group.bands):
+                    with rasterio.open(world / acquisition.items[0].assets[band]) as data:
                         values = data.read(1, window=from_bounds(left, top - 1200, left + 1200, top, data.transform))
-                    assert np.array_equal(chip.groups[group.column][place], as_stored(values, sensor, one.offset_dn))
+                    assert np.array_equal(chip.groups[group.column][number], as_stored(values, profile.name, offset_dn))
             checked += 1
     assert checked > 10
 
@@ -96,31 +109,31 @@ def decibel(power):
     return max(-32767, min(32767, round(100 * (10 * math.log10(power)))))
 
 
-def test_chips_come_from_north_to_south_and_each_id_once(tmp_path):
+def test_chips_are_ordered_from_north_to_south(tmp_path):
     corners = list(reversed(QUARTERS))
-    results = list(cut(cutting(tmp_path, (item(tmp_path, s2_pixels()),), corners)))
+    results = list(extract_chips(request_of(tmp_path, (write_item(tmp_path, s2_pixels()),), corners)))
     assert [result.id for result in results] == ["c03", "c02", "c01", "c00"]
 
 
-def test_the_digest_is_that_of_the_stored_bytes(tmp_path):
-    (chip,) = cut(cutting(tmp_path, (item(tmp_path, s2_pixels()),), QUARTERS[:1]))
+def test_the_digest_covers_the_stored_bytes(tmp_path):
+    (chip,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, s2_pixels()),), QUARTERS[:1]))
     content = b"".join(chip.groups[group.column].tobytes() for group in S2.groups)
     assert chip.sha256 == hashlib.sha256(content).hexdigest()
     assert {values.dtype.str for values in chip.groups.values()} == {"<u2"}
 
 
 @pytest.mark.parametrize("options", [{"tiled": False, "blockysize": 5}, {"ENDIANNESS": "BIG"}, {"compress": "lzw"}])
-def test_how_a_file_is_laid_out_does_not_change_a_chip(tmp_path, options):
-    plain, odd = item(tmp_path, s2_pixels()), item(tmp_path, s2_pixels(), name="odd", **options)
-    digests = [[chip.sha256 for chip in cut(cutting(tmp_path, (one,), QUARTERS))] for one in (plain, odd)]
-    assert digests[0] == digests[1]
+def test_the_file_layout_does_not_change_chips(tmp_path, options):
+    items = write_item(tmp_path, s2_pixels()), write_item(tmp_path, s2_pixels(), name="odd", **options)
+    plain, odd = ([chip.sha256 for chip in extract_chips(request_of(tmp_path, (item,), QUARTERS))] for item in items)
+    assert plain == odd
 
 
-def test_a_patch_of_another_size_is_cut_the_same_way(tmp_path):
+def test_chips_may_have_another_size(tmp_path):
     pixels = s2_pixels()
-    (chip,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), [(LEFT + 60, TOP - 60)], patch_px=36))
+    (chip,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), [(LEFT + 60, TOP - 60)], patch_px=36))
     for group in S2.groups:
-        expected = np.stack([part(pixels, band, (LEFT + 60, TOP - 60), 36) for band in group.bands])
+        expected = np.stack([chip_window(pixels, band, (LEFT + 60, TOP - 60), 36) for band in group.bands])
         assert np.array_equal(chip.groups[group.column], expected)
 
 
@@ -129,7 +142,7 @@ def test_a_patch_of_another_size_is_cut_the_same_way(tmp_path):
 
 @given(st.lists(st.integers(0, 65535), min_size=4, max_size=64), st.sampled_from([0, 1000, 7000]))
 @examples(80)
-def test_the_offset_is_taken_from_data_clipped_at_one_and_no_data_stays_zero(numbers, offset_dn):
+def test_the_offset_is_removed_with_a_minimum_of_one_and_nodata_stays_zero(numbers, offset_dn):
     values = np.array(numbers, dtype="uint16")
     expected = [0 if v == 0 else (v if offset_dn == 0 else max(v - offset_dn, 1)) for v in numbers]
     assert remove_offset(values, offset_dn).tolist() == expected
@@ -144,15 +157,17 @@ def test_an_offset_of_a_thousand(number, expected):
 
 def test_the_offset_of_the_acquisition_is_removed_from_every_band(tmp_path):
     pixels = s2_pixels()
-    (chip,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1], offset_dn=1000))
+    (chip,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS[:1], offset_dn=1000))
     for group in S2.groups:
         raw = stored(pixels, group, QUARTERS[0]).astype(int)
         assert np.array_equal(chip.groups[group.column], np.where(raw > 1000, raw - 1000, 1))
 
 
-def test_the_offset_does_not_touch_the_mask(tmp_path):
+def test_the_offset_is_not_removed_from_the_mask(tmp_path):
     pixels = s2_pixels() | {"SCL": np.full((120, 120), 9, "uint8")}
-    (chip,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1], offset_dn=1000, max_chip_pct=100))
+    (chip,) = extract_chips(
+        request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS[:1], offset_dn=1000, max_chip_pct=100)
+    )
     assert chip.cloud_pct == 100
 
 
@@ -165,19 +180,21 @@ powers = st.one_of(
 
 @given(st.lists(powers, min_size=1, max_size=50))
 @examples(200)
-def test_decibels_equal_a_plain_loop_in_float64(values):
+def test_decibels_equal_a_scalar_loop_in_float64(values):
     power = np.array(values, dtype="float32")
     stored_db = gamma0_to_stored(power, power != -32768)
     assert stored_db.dtype == "<i2" and stored_db.tolist() == [decibel(value) for value in power]
 
 
-def test_radar_chips_are_decibels_with_no_data_where_power_has_no_logarithm(tmp_path):
+def test_radar_chips_are_decibels_with_nodata_where_power_has_no_logarithm(tmp_path):
     pixels = s1_pixels()
     pixels["vv"][0, :5] = [0, -1, np.nan, -32768, np.inf]
-    (chip,) = cut(cutting(tmp_path, (item(tmp_path, pixels, nodata=-32768),), QUARTERS[:1], sensor=S1))
-    for place, band in enumerate(("vv", "vh")):
-        expected = [decibel(value) for value in part(pixels, band, QUARTERS[0]).flat]
-        assert chip.groups["s1"][place].ravel().tolist() == expected
+    (chip,) = extract_chips(
+        request_of(tmp_path, (write_item(tmp_path, pixels, nodata=-32768),), QUARTERS[:1], sensor=S1)
+    )
+    for number, band in enumerate(("vv", "vh")):
+        expected = [decibel(value) for value in chip_window(pixels, band, QUARTERS[0]).flat]
+        assert chip.groups["s1"][number].ravel().tolist() == expected
     assert (chip.groups["s1"][0, 0, :5] == -32768).all()
     assert chip.valid_pct == pytest.approx(100 * (14_400 - 5) / 14_400)
     assert chip.cloud_pct is chip.shadow_pct is chip.snow_pct is None
@@ -188,64 +205,65 @@ def test_radar_chips_are_decibels_with_no_data_where_power_has_no_logarithm(tmp_
 
 @given(st.lists(st.integers(0, 11), min_size=12, max_size=12, unique=True), st.integers(0, 2**32 - 1))
 @examples(10)
-def test_shares_count_the_mask_of_the_chip_alone(tmp_path_factory, codes, seed):
+def test_mask_shares_are_of_the_chip_alone(tmp_path_factory, codes, seed):
     folder, pixels = tmp_path_factory.mktemp("scene"), s2_pixels()
     pixels["SCL"] = np.random.default_rng(seed).choice(np.array(codes, "uint8"), (120, 120))
-    chips = by_id(list(cut(cutting(folder, (item(folder, pixels),), QUARTERS, max_chip_pct=100))))
+    chips = by_id(list(extract_chips(request_of(folder, (write_item(folder, pixels),), QUARTERS, max_chip_pct=100))))
     for number, corner in enumerate(QUARTERS):
-        seen = part(pixels, "SCL", corner).ravel().tolist()
-        shares = [100 * sum(code in means for code in seen) / 3600 for means in ((8, 9, 10), (3,), (11,))]
+        mask = chip_window(pixels, "SCL", corner).ravel().tolist()
+        shares = [100 * sum(code in group for code in mask) / 3600 for group in ((8, 9, 10), (3,), (11,))]
         chip = chips[f"c{number:02d}"]
         assert [chip.cloud_pct, chip.shadow_pct, chip.snow_pct] == pytest.approx(shares)
 
 
 @pytest.mark.parametrize(
-    ("cloud_px", "shadow_px", "kept"),
+    ("cloud_px", "shadow_px", "accepted"),
     [(900, 0, True), (0, 900, True), (450, 450, True), (901, 0, False), (450, 451, False), (3600, 0, False)],
 )
-def test_cloud_plus_shadow_may_reach_the_limit_but_not_pass_it(tmp_path, cloud_px, shadow_px, kept):
+def test_cloud_plus_shadow_may_reach_the_limit_but_not_exceed_it(tmp_path, cloud_px, shadow_px, accepted):
     mask = np.full(3600, 4, "uint8")
     mask[:cloud_px] = 9
     mask[cloud_px : cloud_px + shadow_px] = 3
     pixels = s2_pixels(120) | {"SCL": mask.reshape(60, 60)}
-    (result,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1]))
-    assert isinstance(result, Chip) if kept else result.reason == "cloud" and result.final
+    (result,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS[:1]))
+    assert isinstance(result, Chip) if accepted else result.reason == "cloud" and result.final
 
 
-def test_snow_is_no_reason_to_drop(tmp_path):
+def test_snow_does_not_drop_a_chip(tmp_path):
     pixels = s2_pixels(120) | {"SCL": np.full((60, 60), 11, "uint8")}
-    (chip,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1]))
+    (chip,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS[:1]))
     assert (chip.cloud_pct, chip.shadow_pct, chip.snow_pct) == (0, 0, 100)
 
 
 @pytest.mark.parametrize(
-    ("band", "empty_px", "spread"), [("B02", 720, 1), ("B05", 180, 4), ("B01", 20, 36), ("B12", 180, 4)]
+    ("band", "empty_px", "pixels_each"), [("B02", 720, 1), ("B05", 180, 4), ("B01", 20, 36), ("B12", 180, 4)]
 )
-def test_a_pixel_is_valid_where_every_band_has_data_on_the_finest_grid(tmp_path, band, empty_px, spread):
-    assert empty_px * spread == 720
+def test_a_pixel_is_valid_where_every_band_has_data_on_the_finest_grid(tmp_path, band, empty_px, pixels_each):
+    assert empty_px * pixels_each == 720
     pixels = s2_pixels(120)
     pixels[band].ravel()[:empty_px] = 0
-    (chip,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1]))
+    (chip,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS[:1]))
     assert chip.valid_pct == 95.0
     pixels[band].ravel()[empty_px] = 0
-    (lost,) = cut(cutting(tmp_path, (item(tmp_path, pixels, name="two"),), QUARTERS[:1]))
-    assert isinstance(lost, DropRecord) and lost.reason == "nodata" and lost.final and lost.stage == "imagery"
+    (record,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels, name="two"),), QUARTERS[:1]))
+    assert isinstance(record, DropRecord)
+    assert (record.reason, record.final, record.stage) == ("nodata", True, "extract")
 
 
-def test_a_chip_of_zeros_never_passes_as_data(tmp_path):
+def test_a_chip_of_zeros_is_nodata(tmp_path):
     pixels = {band: np.zeros_like(values) for band, values in s2_pixels(120).items()}
-    (result,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1], offset_dn=1000))
+    (result,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS[:1], offset_dn=1000))
     assert result.reason == "nodata"
 
 
 @pytest.mark.parametrize("fill", [0.0, -32768.0, math.nan])
-def test_a_radar_scene_filled_with_nothing_is_no_data(tmp_path, fill):
+def test_a_constant_fill_of_radar_is_nodata(tmp_path, fill):
     pixels = {band: np.full((120, 120), fill, "float32") for band in S1.order}
-    (result,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1], sensor=S1))
+    (result,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS[:1], sensor=S1))
     assert result.reason == "nodata"
 
 
-# -- files that cannot be read -----------------------------------------------------------------------------------------
+# -- unreadable files --------------------------------------------------------------------------------------------------
 
 
 def remove(path):
@@ -260,95 +278,92 @@ def empty(path):
     path.write_bytes(b"")
 
 
-def behead(path):
+def truncate(path):
     path.write_bytes(path.read_bytes()[:50])
 
 
-@pytest.mark.parametrize("fault", [remove, garble, empty, behead])
+@pytest.mark.parametrize("fault", [remove, garble, empty, truncate])
 @pytest.mark.parametrize("band", ["B02", "B12", "B09", "SCL"])
-def test_a_band_that_cannot_be_opened_is_a_failure_of_every_chip(tmp_path, fault, band):
-    what = cutting(tmp_path, (item(tmp_path, s2_pixels()),), QUARTERS)
+def test_an_unreadable_band_fails_every_chip(tmp_path, fault, band):
+    request = request_of(tmp_path, (write_item(tmp_path, s2_pixels()),), QUARTERS)
     fault(tmp_path / "one" / f"{band}.tif")
-    results = by_id(list(cut(what)))
-    assert sorted(results) == sorted(what.ids)
-    for outcome in results.values():
-        assert (outcome.reason, outcome.final, outcome.acquisition) == ("read_error", False, what.acquisition.id)
-        assert band in outcome.detail and str(tmp_path) not in outcome.detail
+    results = by_id(list(extract_chips(request)))
+    assert sorted(results) == sorted(request.ids)
+    for record in results.values():
+        assert (record.reason, record.final, record.acquisition) == ("read_error", False, request.acquisition.id)
+        assert band in record.detail and str(tmp_path) not in record.detail
 
 
 @pytest.mark.parametrize("band", ["B03", "B8A", "B01", "SCL"])
 @pytest.mark.parametrize("offset_dn", [0, 1000])
-def test_a_spoiled_block_fails_exactly_the_chips_on_it_and_leaves_the_others_as_they_were(tmp_path, band, offset_dn):
-    one = item(tmp_path, s2_pixels(), blockxsize=16, blockysize=16)
-    what = cutting(tmp_path, (one,), QUARTERS, offset_dn=offset_dn)
-    before = by_id(list(cut(what)))
+def test_a_damaged_block_fails_only_the_chips_on_it(tmp_path, band, offset_dn):
+    item = write_item(tmp_path, s2_pixels(), blockxsize=16, blockysize=16)
+    request = request_of(tmp_path, (item,), QUARTERS, offset_dn=offset_dn)
+    before = by_id(list(extract_chips(request)))
     spoil(tmp_path / "one" / f"{band}.tif", 0, 0)
-    after = by_id(list(cut(what)))
+    after = by_id(list(extract_chips(request)))
     assert after["c00"].reason == "read_error" and not after["c00"].final
-    assert {id: after[id].sha256 for id in ("c01", "c02", "c03")} == {
-        id: before[id].sha256 for id in ("c01", "c02", "c03")
-    }
+    assert all(after[id].sha256 == before[id].sha256 for id in ("c01", "c02", "c03"))
 
 
-def test_a_file_cut_off_in_the_middle_fails_the_chips_behind_the_cut_and_raises_nothing(tmp_path):
-    what = cutting(tmp_path, (item(tmp_path, s2_pixels()),), QUARTERS)
-    before = by_id(list(cut(what)))
+def test_a_truncated_file_fails_the_chips_after_the_end(tmp_path):
+    request = request_of(tmp_path, (write_item(tmp_path, s2_pixels()),), QUARTERS)
+    before = by_id(list(extract_chips(request)))
     path = tmp_path / "one" / "B04.tif"
     with rasterio.open(path) as data:
-        lost = int(data.get_tag_item("BLOCK_OFFSET_0_3", "TIFF", bidx=1))
-    path.write_bytes(path.read_bytes()[:lost])
-    after = by_id(list(cut(what)))
+        end = int(data.get_tag_item("BLOCK_OFFSET_0_3", "TIFF", bidx=1))
+    path.write_bytes(path.read_bytes()[:end])
+    after = by_id(list(extract_chips(request)))
     assert [after[id].sha256 for id in ("c00", "c01")] == [before[id].sha256 for id in ("c00", "c01")]
     assert [after[id].reason for id in ("c02", "c03")] == ["read_error", "read_error"]
 
 
 @given(st.binary(min_size=0, max_size=300), st.integers(0, 400))
 @examples(25)
-def test_whatever_stands_in_a_file_cut_tells_each_chip_and_raises_nothing(tmp_path_factory, nonsense, place):
+def test_random_bytes_in_a_file_raise_nothing(tmp_path_factory, junk, start):
     folder = tmp_path_factory.mktemp("scene")
-    what = cutting(folder, (item(folder, s2_pixels(120)),), QUARTERS[:1])
+    request = request_of(folder, (write_item(folder, s2_pixels(120)),), QUARTERS[:1])
     path = folder / "one" / "B02.tif"
     content = bytearray(path.read_bytes())
-    content[place : place + len(nonsense)] = nonsense
+    content[start : start + len(junk)] = junk
     path.write_bytes(content)
-    (result,) = cut(what)
+    (result,) = extract_chips(request)
     assert isinstance(result, Chip) or result.reason in Reason.__members__
 
 
-# -- files that are not what they should be ----------------------------------------------------------------------------
+# -- rasters that contradict the profile -------------------------------------------------------------------------------
 
-WRONG = [
+MISMATCHES = [
     ("another zone", "encoding", {"crs": "EPSG:32633"}),
     ("degrees", "encoding", {"crs": "EPSG:4326"}),
     ("no CRS", "encoding", {"crs": None}),
     ("south up", "encoding", {"transform": Affine(10, 0, LEFT, 0, 10, TOP)}),
     ("twice the pixel", "resolution", {"transform": Affine(20, 0, LEFT, 0, -20, TOP)}),
-    ("half a pixel aside", "off_lattice", {"transform": Affine(10, 0, LEFT + 5, 0, -10, TOP)}),
-    ("a hundredth of a pixel aside", "off_lattice", {"transform": Affine(10, 0, LEFT, 0, -10, TOP + 0.1)}),
-    ("beyond all numbers", "outside", {"transform": Affine(10, 0, 1e300, 0, -10, TOP)}),
+    ("half a pixel off", "off_lattice", {"transform": Affine(10, 0, LEFT + 5, 0, -10, TOP)}),
+    ("a hundredth of a pixel off", "off_lattice", {"transform": Affine(10, 0, LEFT, 0, -10, TOP + 0.1)}),
+    ("huge origin", "outside", {"transform": Affine(10, 0, 1e300, 0, -10, TOP)}),
     ("elsewhere", "outside", {"transform": Affine(10, 0, LEFT + 60_000, 0, -10, TOP)}),
 ]
 
 
-@pytest.mark.parametrize(("reason", "options"), [pytest.param(*row, id=name) for name, *row in WRONG])
-def test_a_band_that_is_not_what_it_should_be_drops_every_chip(tmp_path, reason, options):
-    what = cutting(tmp_path, (item(tmp_path, s2_pixels()),), QUARTERS)
+@pytest.mark.parametrize(("reason", "options"), [pytest.param(*row, id=name) for name, *row in MISMATCHES])
+def test_a_mismatching_band_drops_every_chip(tmp_path, reason, options):
+    request = request_of(tmp_path, (write_item(tmp_path, s2_pixels()),), QUARTERS)
     write_raster(tmp_path / "one" / "B03.tif", noise((SIZE, SIZE), "uint16"), **options)
-    results = by_id(list(cut(what)))
-    assert sorted(results) == sorted(what.ids)
-    assert {(outcome.reason, outcome.final) for outcome in results.values()} == {(reason, True)}
+    results = by_id(list(extract_chips(request)))
+    assert sorted(results) == sorted(request.ids)
+    assert {(record.reason, record.final) for record in results.values()} == {(reason, True)}
 
 
 @pytest.mark.parametrize(
     ("sensor", "band", "dtype"),
     [(S2, "B03", "int16"), (S2, "B03", "float32"), (S2, "SCL", "uint16"), (S1, "vh", "uint16"), (S1, "vv", "int16")],
 )
-def test_a_band_of_another_type_drops_every_chip(tmp_path, sensor, band, dtype):
+def test_a_band_of_another_dtype_drops_every_chip(tmp_path, sensor, band, dtype):
     pixels = s2_pixels() if sensor is S2 else s1_pixels()
-    what = cutting(
-        tmp_path, (item(tmp_path, pixels | {band: noise(pixels[band].shape, dtype)}),), QUARTERS, sensor=sensor
-    )
-    assert {result.reason for result in cut(what)} == {"encoding"}
+    item = write_item(tmp_path, pixels | {band: noise(pixels[band].shape, dtype)})
+    request = request_of(tmp_path, (item,), QUARTERS, sensor=sensor)
+    assert {result.reason for result in extract_chips(request)} == {"encoding"}
 
 
 @pytest.mark.parametrize(
@@ -365,9 +380,9 @@ def test_a_band_of_another_type_drops_every_chip(tmp_path, sensor, band, dtype):
         (60, 60, None),
     ],
 )
-def test_a_chip_must_lie_wholly_inside_and_on_the_pixels_of_every_band(tmp_path, x, y, reason):
-    what = cutting(tmp_path, (item(tmp_path, s2_pixels()),), [(LEFT + x, TOP - y), (LEFT, TOP)])
-    results = by_id(list(cut(what)))
+def test_chips_must_be_inside_the_raster_and_aligned_with_every_band(tmp_path, x, y, reason):
+    request = request_of(tmp_path, (write_item(tmp_path, s2_pixels()),), [(LEFT + x, TOP - y), (LEFT, TOP)])
+    results = by_id(list(extract_chips(request)))
     assert isinstance(results["c01"], Chip)
     assert isinstance(results["c00"], Chip) if reason is None else results["c00"].reason == reason
 
@@ -376,132 +391,142 @@ def test_a_chip_must_lie_wholly_inside_and_on_the_pixels_of_every_band(tmp_path,
 
 
 def halves():
-    """Two items of one acquisition: the left half has data in one, the right in the other, a few columns in both."""
+    """Pixels of two items of one acquisition, with data in the left and in the right part; a few columns overlap."""
     left, right = s2_pixels(seed=1), s2_pixels(seed=100)
     for band in left:
-        wide = left[band].shape[1]
-        left[band][:, wide * 3 // 4 :] = 0
-        right[band][:, : wide // 4] = 0
+        width = left[band].shape[1]
+        left[band][:, width * 3 // 4 :] = 0
+        right[band][:, : width // 4] = 0
     return left, right
 
 
-def test_the_second_item_fills_in_where_the_first_has_no_data(tmp_path):
+def test_the_second_item_fills_nodata_of_the_first(tmp_path):
     left, right = halves()
-    items = (item(tmp_path, left), item(tmp_path, right, name="two"))
-    chips = by_id(list(cut(cutting(tmp_path, items, QUARTERS))))
+    items = (write_item(tmp_path, left), write_item(tmp_path, right, name="two"))
+    chips = by_id(list(extract_chips(request_of(tmp_path, items, QUARTERS))))
     for number, corner in enumerate(QUARTERS):
         for group in S2.groups:
-            one, other = (stored(pixels, group, corner) for pixels in (left, right))
-            assert np.array_equal(chips[f"c{number:02d}"].groups[group.column], np.where(one == 0, other, one))
+            first, second = (stored(pixels, group, corner) for pixels in (left, right))
+            assert np.array_equal(chips[f"c{number:02d}"].groups[group.column], np.where(first == 0, second, first))
         assert chips[f"c{number:02d}"].valid_pct == 100
 
 
-def test_the_mask_of_a_split_granule_is_put_together_too(tmp_path):
+def test_the_masks_of_a_split_granule_are_combined(tmp_path):
     left, right = halves()
     right["SCL"][right["SCL"] > 0] = 9
-    items = (item(tmp_path, left), item(tmp_path, right, name="two"))
-    chips = by_id(list(cut(cutting(tmp_path, items, QUARTERS, max_chip_pct=100))))
+    items = (write_item(tmp_path, left), write_item(tmp_path, right, name="two"))
+    chips = by_id(list(extract_chips(request_of(tmp_path, items, QUARTERS, max_chip_pct=100))))
     assert [chips[id].cloud_pct for id in sorted(chips)] == [0, 50, 0, 50]
 
 
 @pytest.mark.parametrize("broken", ["one", "two"])
-def test_a_spoiled_block_of_either_item_is_a_failure_not_a_hole(tmp_path, broken):
+def test_a_damaged_block_of_either_item_fails_the_chip(tmp_path, broken):
     left, right = halves()
-    items = (item(tmp_path, left), item(tmp_path, right, name="two"))
+    items = (write_item(tmp_path, left), write_item(tmp_path, right, name="two"))
     spoil(tmp_path / broken / "B04.tif", 0, 1)
-    results = by_id(list(cut(cutting(tmp_path, items, QUARTERS))))
+    results = by_id(list(extract_chips(request_of(tmp_path, items, QUARTERS))))
     assert results["c00"].reason == "read_error" and isinstance(results["c02"], Chip)
 
 
-def test_items_on_two_grids_are_refused(tmp_path):
-    items = (item(tmp_path, s2_pixels()), item(tmp_path, s2_pixels(), name="two", origin=(LEFT + 60, TOP)))
-    assert {result.reason for result in cut(cutting(tmp_path, items, QUARTERS))} == {"encoding"}
+def test_items_on_different_grids_are_rejected(tmp_path):
+    items = (write_item(tmp_path, s2_pixels()), write_item(tmp_path, s2_pixels(), name="two", origin=(LEFT + 60, TOP)))
+    assert {result.reason for result in extract_chips(request_of(tmp_path, items, QUARTERS))} == {"encoding"}
 
 
-def test_an_acquisition_without_a_mask_knows_no_shares(tmp_path):
+def test_without_a_mask_there_are_no_shares(tmp_path):
     pixels = s2_pixels()
     del pixels["SCL"]
-    for chip in cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS)):
+    for chip in extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS)):
         assert chip.cloud_pct is chip.shadow_pct is chip.snow_pct is None
 
 
-def test_a_mask_that_only_the_first_of_two_items_has_raises_nothing(tmp_path):
+def test_a_mask_of_only_one_item_is_ignored(tmp_path):
     left, right = halves()
     del right["SCL"]
-    items = (item(tmp_path, left), item(tmp_path, right, name="two"))
-    assert [result.id for result in cut(cutting(tmp_path, items, QUARTERS))] == ["c00", "c01", "c02", "c03"]
+    items = (write_item(tmp_path, left), write_item(tmp_path, right, name="two"))
+    assert [result.id for result in extract_chips(request_of(tmp_path, items, QUARTERS))] == [
+        "c00",
+        "c01",
+        "c02",
+        "c03",
+    ]
 
 
-# -- bands stored finer than native, radar between the pixels and in other units ---------------------------------------
+# -- oversampled bands, shifted radar, other units ---------------------------------------------------------------------
 
 
-def test_bands_that_a_provider_stored_at_ten_metres_come_back_native(tmp_path):
+def test_bands_stored_at_ten_metres_are_reduced_to_native(tmp_path):
     native = s2_pixels()
-    one = item(tmp_path, native)
+    item = write_item(tmp_path, native)
     for band in S2.order:
-        finer = native[band].repeat(FACTOR[band], axis=0).repeat(FACTOR[band], axis=1)
-        write_raster(tmp_path / "one" / f"{band}.tif", finer, pixel_m=10)
-    chips = list(cut(cutting(tmp_path, (one,), QUARTERS, offset_dn=1000)))
-    plain = list(cut(cutting(tmp_path / "plain", (item(tmp_path / "plain", native),), QUARTERS, offset_dn=1000)))
+        fine = native[band].repeat(FACTOR[band], axis=0).repeat(FACTOR[band], axis=1)
+        write_raster(tmp_path / "one" / f"{band}.tif", fine, pixel_m=10)
+    chips = list(extract_chips(request_of(tmp_path, (item,), QUARTERS, offset_dn=1000)))
+    plain = list(
+        extract_chips(
+            request_of(tmp_path / "plain", (write_item(tmp_path / "plain", native),), QUARTERS, offset_dn=1000)
+        )
+    )
     assert [chip.sha256 for chip in chips] == [chip.sha256 for chip in plain]
 
 
 @pytest.mark.parametrize(("east_m", "south_m"), [(3.0, 0.0), (0.0, 4.0), (6.5, 2.5)])
-def test_radar_between_the_pixels_is_interpolated_once_in_linear_power(tmp_path, east_m, south_m):
+def test_shifted_radar_is_interpolated_in_linear_power(tmp_path, east_m, south_m):
     pixels = s1_pixels(SIZE + 1)
     pixels["vv"][100:110, 100:110] = -32768
-    one = item(tmp_path, pixels, transform=Affine(10, 0, LEFT - east_m, 0, -10, TOP + south_m), nodata=-32768.0)
-    chips = by_id(list(cut(cutting(tmp_path, (one,), QUARTERS, sensor=S1))))
+    item = write_item(tmp_path, pixels, transform=Affine(10, 0, LEFT - east_m, 0, -10, TOP + south_m), nodata=-32768.0)
+    chips = by_id(list(extract_chips(request_of(tmp_path, (item,), QUARTERS, sensor=S1))))
     for id, corner in zip(chips, sorted(QUARTERS, key=lambda c: (-c[1], c[0])), strict=True):
         row, col = int(TOP - corner[1]) // 10, int(corner[0] - LEFT) // 10
         for number, band in enumerate(S1.order):
             window = pixels[band][row : row + 121, col : col + 121].astype(np.float64)
-            power, known = interpolated((window, window > 0), Shift.by(south_m / 10, east_m / 10))
-            assert (chips[id].groups["s1"][number] == gamma0_to_stored(power, known)).all()
+            power, valid = interpolate((window, window > 0), Shift.from_offset(south_m / 10, east_m / 10))
+            assert (chips[id].groups["s1"][number] == gamma0_to_stored(power, valid)).all()
 
 
-def test_radar_on_the_lattice_is_copied_bit_for_bit(tmp_path):
+def test_aligned_radar_is_not_resampled(tmp_path):
     pixels = s1_pixels()
-    chips = by_id(list(cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS, sensor=S1))))
+    chips = by_id(list(extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS, sensor=S1))))
     for id, corner in zip(chips, sorted(QUARTERS, key=lambda c: (-c[1], c[0])), strict=True):
-        window = np.stack([part(pixels, band, corner) for band in S1.order])
+        window = np.stack([chip_window(pixels, band, corner) for band in S1.order])
         assert (chips[id].groups["s1"] == gamma0_to_stored(window, window > 0)).all()
 
 
-def in_units(stored, **more):
-    return Imagery.model_validate(PROVIDER.sensors["s1"].model_dump() | {"stored": stored, **more})
+def s1_collection(stored, **changes):
+    return SensorCollection.model_validate(PROVIDER.sensors["s1"].model_dump() | {"stored": stored, **changes})
 
 
 @pytest.mark.parametrize(
-    ("imagery", "turned", "exact"),
+    ("collection", "convert", "tolerance"),
     [
-        (in_units("gamma0_db"), lambda power: (10 * np.log10(power)).astype("float32"), 1),
-        (in_units("gamma0_dn", calibration_db=-83, nodata=65535),
+        (s1_collection("gamma0_db"), lambda power: (10 * np.log10(power)).astype("float32"), 1),
+        (s1_collection("gamma0_dn", calibration_db=-83, nodata=65535),
          lambda power: np.clip(10 ** ((10 * np.log10(power) + 83) / 20), 1, 65534).astype("uint16"), 4),
     ],
     ids=["dB", "scaled"],
 )  # fmt: skip
-def test_radar_in_other_units_gives_the_same_decibels(tmp_path, imagery, turned, exact):
+def test_radar_in_other_units_gives_the_same_decibels(tmp_path, collection, convert, tolerance):
     pixels = {band: np.clip(values, 0.01, 2) for band, values in s1_pixels().items()}
-    (linear,) = cut(cutting(tmp_path, (item(tmp_path, pixels),), QUARTERS[:1], sensor=S1))
-    other = item(tmp_path, {band: turned(values.astype(np.float64)) for band, values in pixels.items()}, name="other")
-    (chip,) = cut(cutting(tmp_path, (other,), QUARTERS[:1], sensor=S1, imagery=imagery))
-    assert np.abs(chip.groups["s1"].astype(int) - linear.groups["s1"]).max() <= exact
+    (linear,) = extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS[:1], sensor=S1))
+    converted = {band: convert(values.astype(np.float64)) for band, values in pixels.items()}
+    item = write_item(tmp_path, converted, name="converted")
+    (chip,) = extract_chips(request_of(tmp_path, (item,), QUARTERS[:1], sensor=S1, collection=collection))
+    assert np.abs(chip.groups["s1"].astype(int) - linear.groups["s1"]).max() <= tolerance
 
 
-REFUSED = {
-    "dB where the profile says power": ("encoding", {}, lambda v: (10 * np.log10(v) - 10).astype("float32")),
-    "the file says dB": ("encoding", {"unit": "dB"}, lambda v: v),
-    "one value everywhere": ("constant", {}, lambda v: np.full_like(v, 0.25)),
-    "half empty": ("nodata", {}, lambda v: np.where(np.arange(len(v))[:, None] < 60, np.float32(0), v)),
+REJECTED = {
+    "dB where the profile declares power": ("encoding", "", lambda v: (10 * np.log10(v) - 10).astype("float32")),
+    "the file declares dB": ("encoding", "dB", lambda v: v),
+    "constant": ("constant", "", lambda v: np.full_like(v, 0.25)),
+    "half empty": ("nodata", "", lambda v: np.where(np.arange(len(v))[:, None] < 60, np.float32(0), v)),
 }
 
 
-@pytest.mark.parametrize(("reason", "said", "turned"), REFUSED.values(), ids=REFUSED)
-def test_radar_that_cannot_be_what_the_profile_says_is_refused(tmp_path, reason, said, turned):
-    one = item(tmp_path, {band: turned(values) for band, values in s1_pixels(120).items()})
-    for band in S1.order if "unit" in said else ():
+@pytest.mark.parametrize(("reason", "unit", "convert"), REJECTED.values(), ids=REJECTED)
+def test_radar_that_contradicts_the_profile_is_rejected(tmp_path, reason, unit, convert):
+    item = write_item(tmp_path, {band: convert(values) for band, values in s1_pixels(120).items()})
+    for band in S1.order:
         with rasterio.open(tmp_path / "one" / f"{band}.tif", "r+") as data:
-            data.units = (said["unit"],)
-    (outcome,) = cut(cutting(tmp_path, (one,), QUARTERS[:1], sensor=S1))
-    assert (outcome.reason, outcome.final) == (reason, True)
+            data.units = (unit,)
+    (record,) = extract_chips(request_of(tmp_path, (item,), QUARTERS[:1], sensor=S1))
+    assert (record.reason, record.final) == (reason, True)

@@ -12,20 +12,20 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
-from landmark.config.label_entries import Labels
+from landmark.config.label_entries import LabelEntry
 from landmark.config.recipe import TimeRange
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.domain.acquisition import LabelRaster
 from landmark.domain.taxonomy import Crosswalk
 from landmark.grid.points import Points
-from landmark.labels.codes import codes_of
-from landmark.labels.counts import Cover, CoverUnit, gathered, measure
-from landmark.labels.editions import Period, Source
-from landmark.labels.files import Given, of_files
-from landmark.labels.label_sampling import ranks_at
+from landmark.labels.codes import rank_codes
+from landmark.labels.counts import LabelCounts, CountTask, merge, measure_counts
+from landmark.labels.editions import Period, LabelSource
+from landmark.labels.files import LocalLabels, local_label_rasters
+from landmark.labels.label_sampling import sample_ranks
 
 CORINE, DYNAMIC, WORLDCOVER, IO_LULC = (
-    load(Crosswalk, "taxonomies", name) for name in ("corine", "dynamic-world", "worldcover", "io-lulc")
+    load_model(Crosswalk, "taxonomies", name) for name in ("corine", "dynamic-world", "worldcover", "io-lulc")
 )
 WORLD = shapely.box(-180, -90, 180, 90)
 LEFT, TOP = 600_000.0, 5_040_000.0
@@ -66,7 +66,7 @@ def polygons(path: Path, shapes: list[Any], codes: list[Any], *, field: str = "C
 
 def maps(crosswalk: Crosswalk, *files: Path, **entry: Any) -> list[LabelRaster]:
     """The files as the catalogue hands them on."""
-    return of_files(Given(Labels(source=crosswalk.name, **entry), files), crosswalk, WORLD)
+    return local_label_rasters(LocalLabels(LabelEntry(source=crosswalk.name, **entry), files), crosswalk, WORLD)
 
 
 def period(name: str = "2021", start: str = "2000-01-01", end: str = "2040-12-31") -> Period:
@@ -82,19 +82,19 @@ def each_alone(epsg: int, x: NDArray[Any], y: NDArray[Any]) -> Points:
 
 def codes_at(label: LabelRaster, crosswalk: Crosswalk, points: Points) -> NDArray[Any]:
     """The code at each point, -1 where there is none, one after the other."""
-    return codes_of(crosswalk)[ranks_at(label, crosswalk, points)].ravel()
+    return rank_codes(crosswalk)[sample_ranks(label, crosswalk, points)].ravel()
 
 
 def covered(
-    cells: pa.Table, *sources: tuple[Source, list[LabelRaster]], periods: tuple[Period, ...] = (), px: int, m: float
-) -> Cover:
+    cells: pa.Table, *sources: tuple[LabelSource, list[LabelRaster]], periods: tuple[Period, ...] = (), px: int, m: float
+) -> LabelCounts:
     """The cover of cells from sources with their maps."""
     rasters = tuple(raster for _, found in sources for raster in found)
     taken = tuple(source for source, _ in sources)
-    return gathered(taken, [measure(CoverUnit(cells, m, px, taken, periods or (period(),), rasters))])
+    return merge(taken, [measure_counts(CountTask(cells, m, px, taken, periods or (period(),), rasters))])
 
 
-def counts(cover: Cover, cell: str, name: str = "2021") -> dict[tuple[int, ...], int]:
+def counts(cover: LabelCounts, cell: str, name: str = "2021") -> dict[tuple[int, ...], int]:
     """Pixels per combination of codes."""
     rows = [row for row in cover.table.to_pylist() if (row["cell"], row["period"]) == (cell, name)]
     return {tuple(row["codes"]): row["pixels"] for row in rows}

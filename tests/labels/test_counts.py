@@ -17,26 +17,26 @@ from rasterio.windows import Window
 
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.domain.acquisition import LabelRaster
-from landmark.domain.schemas import cover_schema
-from landmark.domain.taxonomy import Crosswalk, LabelVintage
+from landmark.domain.schemas import label_counts_schema
+from landmark.domain.taxonomy import Crosswalk, LabelEdition
 from landmark.grid.cells import utm_cells
-from landmark.labels.counts import CoverUnit, cover_units, gathered, measure
-from landmark.labels.editions import Period, Source
+from landmark.labels.counts import CountTask, count_tasks, merge, measure_counts
+from landmark.labels.editions import Period, LabelSource
 from landmark.stac.open_catalog import open_document
 from landmark.stac.search import search
 from tests.extract.scenes import PROVIDER
 from tests.parts import cell_table, examples, recipe_of
 from tests.raster.rasters import write_raster
 
-WORLDCOVER = load(Crosswalk, "taxonomies", "worldcover")
+WORLDCOVER = load_model(Crosswalk, "taxonomies", "worldcover")
 EUROPE = shapely.box(11.93, 45.44, 12.03, 45.47)
 SOUTH = shapely.box(20.98, -33.92, 21.04, -33.88)
 
 
 def vintage(year=2021, name="worldcover"):
-    return LabelVintage(
+    return LabelEdition(
         name, "1", dt.datetime(year, 1, 1, tzinfo=dt.UTC), dt.datetime(year, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
     )
 
@@ -61,13 +61,13 @@ def year(number):
 
 
 def unit(cells, rasters, *, crosswalks=(WORLDCOVER,), years=(2021,), cell_m=1200, patch_px=120, **options):
-    sources = tuple(Source(each, **options) for each in crosswalks)
-    return CoverUnit(cells, cell_m, patch_px, sources, tuple(year(each) for each in years), tuple(rasters))
+    sources = tuple(LabelSource(each, **options) for each in crosswalks)
+    return CountTask(cells, cell_m, patch_px, sources, tuple(year(each) for each in years), tuple(rasters))
 
 
 def table_of(*units_asked):
     """The cover table of units, put together."""
-    return gathered(units_asked[0].sources, [measure(each) for each in units_asked]).table
+    return merge(units_asked[0].sources, [measure_counts(each) for each in units_asked]).table
 
 
 def world_rasters(world, recipe):
@@ -127,7 +127,7 @@ def test_every_cell_and_period_counts_all_its_pixels(world, recipe):
     table = table_of(unit(cells, rasters, years=(2020, 2021)))
     sums = table.group_by(["cell", "period"]).aggregate([("pixels", "sum")])
     assert sums.num_rows == 2 * cells.num_rows and set(sums["pixels_sum"].to_pylist()) == {14_400}
-    assert table.schema.equals(cover_schema(["worldcover"]), check_metadata=True)
+    assert table.schema.equals(label_counts_schema(["worldcover"]), check_metadata=True)
     assert table.equals(table.sort_by([("cell", "ascending"), ("period", "ascending")]))
 
 
@@ -217,15 +217,15 @@ def test_a_gap_counts_whole_days_to_the_interval_and_none_inside_it():
 def test_batching_does_not_change_the_cover(world, recipe):
     cells = utm_cells(shapely.box(11.9, 45.43, 12.1, 45.47), cell_m=1200, block_m=24_000)
     rasters = world_rasters(world, recipe)
-    said = {"cell_m": 1200, "patch_px": 120, "sources": (Source(WORLDCOVER),), "periods": (year(2021),)}
-    batches = list(cover_units(cells, rasters, **said))
+    said = {"cell_m": 1200, "patch_px": 120, "sources": (LabelSource(WORLDCOVER),), "periods": (year(2021),)}
+    batches = list(count_tasks(cells, rasters, **said))
     apart = [unit(cells.slice(row, 1), rasters) for row in range(cells.num_rows)]
     assert len(batches) > 2 and table_of(*batches).equals(table_of(*reversed(apart)))
 
 
 def test_batches_hold_every_cell_once_and_one_crs_each():
     cells = utm_cells(shapely.box(11.7, 45.3, 12.3, 45.6), cell_m=1200, block_m=24_000)
-    batches = list(cover_units(cells, [], cell_m=1200, patch_px=120, sources=(), periods=()))
+    batches = list(count_tasks(cells, [], cell_m=1200, patch_px=120, sources=(), periods=()))
     assert sorted(name for batch in batches for name in batch.cells["cell"].to_pylist()) == cells["cell"].to_pylist()
     for batch in batches:
         assert len(set(batch.cells["epsg"].to_pylist())) == 1 and batch.cells.num_rows <= 100
@@ -236,12 +236,12 @@ def test_a_batch_keeps_every_raster_that_meets_one_of_its_cells():
     tiles = [
         LabelRaster(vintage(), f"{x}", "", "", "", shapely.box(x / 10, 45, (x + 1) / 10, 46)) for x in range(110, 130)
     ]
-    for batch in cover_units(cells, tiles, cell_m=1200, patch_px=120, sources=(), periods=()):
+    for batch in count_tasks(cells, tiles, cell_m=1200, patch_px=120, sources=(), periods=()):
         for row in batch.cells.to_pylist():
             to_degrees = Transformer.from_crs(row["epsg"], 4326, always_xy=True)
             corners = [to_degrees.transform(row["x"] + a, row["y"] - b) for a in (0, 1200) for b in (0, 1200)]
-            met = {tile.item for tile in tiles if tile.footprint.intersects(shapely.MultiPoint(corners).envelope)}
-            assert met <= {raster.item for raster in batch.rasters}
+            met = {tile.item_id for tile in tiles if tile.footprint.intersects(shapely.MultiPoint(corners).envelope)}
+            assert met <= {raster.item_id for raster in batch.rasters}
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_a_batch_keeps_every_raster_that_meets_one_of_its_cells():
 
 def refusal(raster, **options):
     with pytest.raises(InputError) as caught:
-        measure(unit(cell_table(32632, [(600_000, 5_040_000)]), [raster], **options))
+        measure_counts(unit(cell_table(32632, [(600_000, 5_040_000)]), [raster], **options))
     return str(caught.value)
 
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from landmark.config.recipe import load_recipe
 from landmark.config.region import TimeRange
 from landmark.core.errors import InputError, InvalidCorpus
-from landmark.core.executor import Where
-from landmark.core.yaml_files import load
+from landmark.core.executor import ExecutorConfig
+from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Taxonomy
 from landmark.labels.earth_engine import export_regions, export_script, period_spans
-from landmark.workflow.build import Request, plan
+from landmark.workflow.build import BuildRequest, plan_corpus
 from landmark.workflow.lock import Planned, read_plan
 
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planned(folder: Path, recipe: Callable[..., Path]) -> tuple[Path, Planned]:
     """A corpus folder with a plan of two periods and three zones."""
     corpus = folder / "corpus"
-    return corpus, read_plan(corpus) or plan(Request(load_recipe(str(recipe())), corpus, Where()))[0]
+    return corpus, read_plan(corpus) or plan_corpus(BuildRequest(load_recipe(str(recipe())), corpus, ExecutorConfig()))[0]
 
 
 def constants(script: Path) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def test_bands_are_the_taxonomys_land_cover_in_dynamic_worlds_order(
 ) -> None:
     export_script(planned[0], tmp_path / "export.py")
     said = constants(tmp_path / "export.py")
-    land_cover = {key for key, entry in load(Taxonomy, "taxonomies", "landmark").classes.items() if not entry.event}
+    land_cover = {key for key, entry in load_model(Taxonomy, "taxonomies", "landmark").classes.items() if not entry.event}
     assert set(said["BANDS"]) == land_cover
     assert said["BANDS"][0] == "water"
     assert said["NODATA"] not in range(101)

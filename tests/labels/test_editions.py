@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine
 
 from landmark.core.crs import transformer
-from landmark.labels.editions import Source
+from landmark.labels.editions import LabelSource
 from tests.labels.maps import (
     DYNAMIC,
     IO_LULC,
@@ -51,7 +51,7 @@ def measured(cells, *sources, periods=()):
 def test_a_cell_the_nearest_edition_does_not_reach_takes_the_next(tmp_path):
     """2021 lies over the first cell alone, 2020 over both."""
     found = maps(WORLDCOVER, flat(tmp_path / "wc_2021.tif", 10), flat(tmp_path / "wc_2020.tif", 20, BOTH))
-    cover = measured(TWO, (Source(WORLDCOVER), found))
+    cover = measured(TWO, (LabelSource(WORLDCOVER), found))
     assert counts(cover, A) == {(10,): 144} and years_at(cover, A) == [2021]
     assert counts(cover, B) == {(20,): 144} and years_at(cover, B) == [2020]
 
@@ -60,7 +60,7 @@ def test_an_edition_that_holds_only_no_data_in_a_cell_has_no_data_there(tmp_path
     codes = np.zeros(BOTH, "uint8")
     codes[3, 3] = 10
     found = maps(WORLDCOVER, raster(tmp_path / "2021.tif", codes), flat(tmp_path / "2019.tif", 30, BOTH))
-    cover = measured(TWO, (Source(WORLDCOVER), found))
+    cover = measured(TWO, (LabelSource(WORLDCOVER), found))
     assert counts(cover, A) == {(10,): 1, (-1,): 143} and years_at(cover, A) == [2021]
     assert counts(cover, B) == {(30,): 144} and years_at(cover, B) == [2019]
 
@@ -82,14 +82,14 @@ def test_the_nearest_edition_serves_a_period(tmp_path, years, name, expected):
     kind = "month" if "-" in name else "year"
     span = period(name)
     assert (span.end - span.start).days == (30 if kind == "month" else 365 if name == "2020" else 364)
-    cover = measured(AT_A, (Source(WORLDCOVER, max_gap_days=5000), found), periods=(span,))
+    cover = measured(AT_A, (LabelSource(WORLDCOVER, max_gap_days=5000), found), periods=(span,))
     assert years_at(cover, A, name) == [expected]
 
 
 def test_each_source_has_an_edition_of_its_own(tmp_path):
     one = maps(WORLDCOVER, flat(tmp_path / "wc_2021.tif", 10))
     other = maps(IO_LULC, flat(tmp_path / "io_2020.tif", 2, BOTH))
-    cover = measured(TWO, (Source(WORLDCOVER), one), (Source(IO_LULC), other))
+    cover = measured(TWO, (LabelSource(WORLDCOVER), one), (LabelSource(IO_LULC), other))
     assert years_at(cover, A) == [2021, 2020] and years_at(cover, B) == [None, 2020]
     assert counts(cover, A) == {(10, 2): 144} and counts(cover, B) == {(-1, 2): 144}
 
@@ -97,7 +97,7 @@ def test_each_source_has_an_edition_of_its_own(tmp_path):
 def test_the_editions_are_numbered_in_the_order_of_sources_and_time(tmp_path):
     found = maps(WORLDCOVER, *[flat(tmp_path / f"{year}.tif", 10) for year in (2022, 2020, 2021)])
     names = ("2022", "2020", "2021")
-    cover = measured(AT_A, (Source(WORLDCOVER), found), periods=tuple(period(name) for name in names))
+    cover = measured(AT_A, (LabelSource(WORLDCOVER), found), periods=tuple(period(name) for name in names))
     assert [edition.start.year for edition in cover.editions] == [2020, 2021, 2022]
     assert [years_at(cover, A, name) for name in sorted(names)] == [[2020], [2021], [2022]]
 
@@ -109,7 +109,7 @@ def test_the_editions_are_numbered_in_the_order_of_sources_and_time(tmp_path):
 def test_the_limit_counts_from_the_farthest_moment_of_the_period(tmp_path, limit, taken):
     """From the end of 2020 to the last moment of 2021."""
     found = maps(WORLDCOVER, flat(tmp_path / "2020.tif", 10))
-    cover = measured(AT_A, (Source(WORLDCOVER, max_gap_days=limit), found))
+    cover = measured(AT_A, (LabelSource(WORLDCOVER, max_gap_days=limit), found))
     assert counts(cover, A) == {(10 if taken else -1,): 144}
     assert cover.gaps == ({} if taken else {(A, "2021"): 365})
     assert years_at(cover, A) == [2020 if taken else None]
@@ -118,15 +118,15 @@ def test_the_limit_counts_from_the_farthest_moment_of_the_period(tmp_path, limit
 def test_only_the_part_of_a_period_that_lies_in_the_recipes_time_counts(tmp_path):
     found = maps(WORLDCOVER, flat(tmp_path / "2020.tif", 10))
     spring = period("2021", "2020-06-01", "2021-03-31")
-    cover = measured(AT_A, (Source(WORLDCOVER, max_gap_days=90), found), periods=(spring,))
+    cover = measured(AT_A, (LabelSource(WORLDCOVER, max_gap_days=90), found), periods=(spring,))
     assert counts(cover, A) == {(10,): 144}
-    cover = measured(AT_A, (Source(WORLDCOVER, max_gap_days=89), found), periods=(spring,))
+    cover = measured(AT_A, (LabelSource(WORLDCOVER, max_gap_days=89), found), periods=(spring,))
     assert cover.gaps == {(A, "2021"): 90}
 
 
 def test_a_cell_with_labels_of_another_source_has_no_gap(tmp_path):
     old, new = maps(WORLDCOVER, flat(tmp_path / "2012.tif", 10, BOTH)), maps(IO_LULC, flat(tmp_path / "2021.tif", 2))
-    cover = measured(TWO, (Source(WORLDCOVER), old), (Source(IO_LULC), new))
+    cover = measured(TWO, (LabelSource(WORLDCOVER), old), (LabelSource(IO_LULC), new))
     assert counts(cover, A) == {(-1, 2): 144}
     assert cover.gaps == {(B, "2021"): (dt.date(2022, 1, 1) - dt.date(2013, 1, 1)).days}
 
@@ -140,7 +140,7 @@ def test_a_cell_with_labels_of_another_source_has_no_gap(tmp_path):
 def test_no_image_of_a_period_is_farther_from_its_labels_than_the_limit(tmp_path_factory, years, limit, day):
     folder = tmp_path_factory.mktemp("maps")
     found = maps(WORLDCOVER, *[flat(folder / f"{year}.tif", 10) for year in years])
-    cover = measured(AT_A, (Source(WORLDCOVER, max_gap_days=limit), found), periods=(period(str(day.year)),))
+    cover = measured(AT_A, (LabelSource(WORLDCOVER, max_gap_days=limit), found), periods=(period(str(day.year)),))
     moment = dt.datetime.combine(day, dt.time(10, 30), dt.UTC)
     (row,) = cover.table.to_pylist()
     for number in row["editions"]:
@@ -182,7 +182,7 @@ DAYS = ["20210102", "20210315", "20210612", "20210613", "20211231"]
 @pytest.mark.parametrize("seed", range(4))
 def test_the_most_frequent_class_wins_and_of_two_the_smaller_code(tmp_path, seed):
     paths, made = series(tmp_path, DAYS, seed)
-    cover = measured(TWO, (Source(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *paths)))
+    cover = measured(TWO, (LabelSource(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *paths)))
     expected = np.full(BOTH, -1)
     for at in np.ndindex(BOTH):
         votes = [int(codes[at]) for codes, _ in made if codes[at] >= 0]
@@ -193,7 +193,7 @@ def test_the_most_frequent_class_wins_and_of_two_the_smaller_code(tmp_path, seed
 @pytest.mark.parametrize("confidence", [0, 0.3, 0.9])
 def test_the_greatest_mean_probability_wins_where_it_is_sure_enough(tmp_path, confidence):
     paths, made = series(tmp_path, DAYS, 7)
-    source = Source(DYNAMIC, "probability", confidence, 366)
+    source = LabelSource(DYNAMIC, "probability", confidence, 366)
     cover = measured(TWO, (source, maps(DYNAMIC, *paths)))
     shares = np.stack([np.where(codes >= 0, share, np.nan) for codes, share in made]).astype("float64")
     known = ~np.isnan(shares[:, 0]).all(axis=0)
@@ -206,7 +206,7 @@ def test_the_greatest_mean_probability_wins_where_it_is_sure_enough(tmp_path, co
 def test_a_composite_says_from_when_to_when_its_exports_are_in_each_cell(tmp_path):
     ones = np.ones((12, 12))
     paths = [dated(tmp_path, "20210301", ones), dated(tmp_path, "20210901", np.ones(BOTH))]
-    cover = measured(TWO, (Source(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *paths)))
+    cover = measured(TWO, (LabelSource(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *paths)))
     spans = {
         row["cell"]: [f"{moment:%m-%d}" for moment in (edition.start, edition.end)]
         for row in cover.table.to_pylist()
@@ -221,7 +221,7 @@ def test_a_period_without_an_export_takes_the_nearest_one_in_time(tmp_path):
         for day, code in (("20210115", 1), ("20210131", 4), ("20210410", 6))
     ]
     months = tuple(period(f"2021-{month:02d}") for month in range(1, 6))
-    cover = measured(AT_A, (Source(DYNAMIC, max_gap_days=60), maps(DYNAMIC, *paths)), periods=months)
+    cover = measured(AT_A, (LabelSource(DYNAMIC, max_gap_days=60), maps(DYNAMIC, *paths)), periods=months)
     said = {month.name: counts(cover, A, month.name) for month in months}
     # January holds two exports, one vote each; all of February is nearer to the last of them than to April's.
     assert said == {
@@ -239,7 +239,7 @@ def test_only_exports_inside_the_recipes_time_are_put_together(tmp_path):
         for day, code in (("20210115", 8), ("20210120", 8), ("20210701", 2))
     ]
     summer = period("2021", "2021-06-01", "2021-08-31")
-    cover = measured(AT_A, (Source(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *paths)), periods=(summer,))
+    cover = measured(AT_A, (LabelSource(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *paths)), periods=(summer,))
     assert counts(cover, A) == {(2,): 144}
 
 
@@ -248,7 +248,7 @@ def test_two_tiles_of_one_moment_are_one_vote(tmp_path):
     ones = np.ones((12, 12))
     tiles = [export(tmp_path / f"20210612T101031_{tile}.tif", 0 * ones) for tile in ("32TQR", "32TQS", "32TQT")]
     days = [dated(tmp_path, day, ones) for day in ("20210615", "20210618")]
-    cover = measured(AT_A, (Source(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *tiles, *days)))
+    cover = measured(AT_A, (LabelSource(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *tiles, *days)))
     assert counts(cover, A) == {(1,): 144}
 
 
@@ -261,14 +261,14 @@ def test_exports_of_two_crss_are_put_together(tmp_path):
         dated(tmp_path, day, np.full((100, 100), 4), crs="EPSG:3035", transform=around)
         for day in ("20210613", "20210614")
     ]
-    cover = measured(AT_A, (Source(DYNAMIC, max_gap_days=366), maps(DYNAMIC, one, *others)))
+    cover = measured(AT_A, (LabelSource(DYNAMIC, max_gap_days=366), maps(DYNAMIC, one, *others)))
     assert counts(cover, A) == {(4,): 144}
 
 
 def test_the_cover_is_the_same_whatever_the_order_of_maps(tmp_path):
     paths, _ = series(tmp_path, DAYS, 3)
-    one = measured(TWO, (Source(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *paths)))
-    other = measured(TWO, (Source(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *reversed(paths))))
+    one = measured(TWO, (LabelSource(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *paths)))
+    other = measured(TWO, (LabelSource(DYNAMIC, max_gap_days=366), maps(DYNAMIC, *reversed(paths))))
     assert one.table.equals(other.table) and one.editions == other.editions
 
 
@@ -279,7 +279,7 @@ def test_every_cell_and_period_counts_all_its_pixels(tmp_path_factory, seed, com
     paths, _ = series(folder, DAYS[seed % 3 :], seed)
     old = flat(folder / "wc_2019.tif", 10, (7, 17))
     months = tuple(period(f"2021-{month:02d}") for month in (1, 6, 9))
-    sources = (Source(DYNAMIC, composite, 0.0, 20), maps(DYNAMIC, *paths)), (Source(WORLDCOVER), maps(WORLDCOVER, old))
+    sources = (LabelSource(DYNAMIC, composite, 0.0, 20), maps(DYNAMIC, *paths)), (LabelSource(WORLDCOVER), maps(WORLDCOVER, old))
     cover = measured(TWO, *sources, periods=months)
     sums = cover.table.group_by(["cell", "period"]).aggregate([("pixels", "sum")])
     assert sums.num_rows == 6 and set(sums["pixels_sum"].to_pylist()) == {144}
@@ -291,5 +291,5 @@ def test_whole_numbers_are_percent_and_exactly_the_limit_is_enough(tmp_path, con
     shares = [np.full((12, 12), percent, "uint8") for percent in (5, 70, 5, 4, 4, 3, 3, 3, 3)]
     names = [*SHARES, "label"]
     path = raster(tmp_path / "20210601.tif", *shares, np.ones((12, 12), "uint8"), names=names, nodata=255)
-    source = Source(DYNAMIC, "probability", confidence, 366)
+    source = LabelSource(DYNAMIC, "probability", confidence, 366)
     assert counts(measured(AT_A, (source, maps(DYNAMIC, path))), A) == {((1,) if sure else (-1,)): 144}

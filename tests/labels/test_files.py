@@ -9,10 +9,10 @@ import shapely
 from pyproj import Transformer
 from rasterio.transform import Affine
 
-from landmark.config.label_entries import Labels, matching
+from landmark.config.label_entries import LabelEntry, matching
 from landmark.core.errors import EmptySearch, InputError
 from landmark.core.hashing import file_sha256
-from landmark.labels.files import Given, file_digest, given_files, of_files, of_item
+from landmark.labels.files import LocalLabels, file_digest, local_label_files, local_label_rasters, of_item
 from landmark.stac.catalog import Query
 from landmark.stac.open_catalog import open_document
 from landmark.stac.search import search
@@ -53,7 +53,7 @@ NOON = utc(2021, 6, 12, 10, 10, 31)
 )
 def test_a_file_says_when_by_its_name_or_the_recipe_says_it(tmp_path, crosswalk, name, entry, start, end, version):
     (label,) = maps(crosswalk, raster(tmp_path / f"{name}.tif", CODES), **entry)
-    said = label.vintage
+    said = label.edition
     assert (said.name, said.start, said.end, said.version) == (crosswalk.name, start, end, version)
 
 
@@ -95,13 +95,13 @@ def test_a_map_over_the_antimeridian_is_found_on_both_sides_of_it(tmp_path):
     assert len(maps(DYNAMIC, path, moved)) == 2
     for lon in (179.5, -179.5):
         near = shapely.Point(lon, -17).buffer(0.1)
-        assert of_files(Given(Labels(source="dynamic-world"), (moved,)), DYNAMIC, near)
+        assert local_label_rasters(LocalLabels(LabelEntry(source="dynamic-world"), (moved,)), DYNAMIC, near)
 
 
 def test_only_maps_that_meet_the_region_are_taken(tmp_path):
     files = (raster(tmp_path / "CLC2018.tif", CODES), raster(tmp_path / "CLC2012.tif", CODES, crs="EPSG:32634"))
     near = shapely.box(10, 45, 11, 46)
-    assert [one.item for one in of_files(Given(Labels(source="corine"), files), CORINE, near)] == ["CLC2018"]
+    assert [one.item_id for one in local_label_rasters(LocalLabels(LabelEntry(source="corine"), files), CORINE, near)] == ["CLC2018"]
 
 
 def test_every_layer_that_has_a_code_is_a_map_and_others_are_not(tmp_path, real):
@@ -170,7 +170,7 @@ def test_files_are_found_by_path_glob_and_in_the_embedded_world(tmp_path):
     paths = [raster(tmp_path / f"labels/corine/CLC{year}.tif", CODES) for year in (2012, 2018)]
 
     def files(*patterns):
-        return list(given_files(Labels(source="corine", files=patterns), lambda: tmp_path).files)
+        return list(local_label_files(LabelEntry(source="corine", files=patterns), lambda: tmp_path).files)
 
     assert files(str(paths[1])) == paths[1:]
     assert files(str(tmp_path / "**/*.tif")) == files("world:labels/corine/*.tif") == paths
@@ -189,17 +189,17 @@ def test_a_source_with_files_is_not_looked_for_in_the_catalogue(world, tmp_path)
         transform=Affine(10, 0, 690_000, 0, -10, 5_060_000),
     )
     asked = anywhere("s2", region={"bbox": [11.5, 45.2, 12.5, 45.7]}, labels=[{"source": "worldcover"}])
-    given = {"worldcover": Given(Labels(source="worldcover"), (path,))}
+    given = {"worldcover": LocalLabels(LabelEntry(source="worldcover"), (path,))}
     document = open_document(str(world))
     found = search(document, asked, provider=PROVIDER, crosswalks=(WORLDCOVER,), files=given)
-    assert [label.item for label in found.labels] == ["WorldCover_2021"]
+    assert [label.item_id for label in found.labels] == ["WorldCover_2021"]
 
 
 def test_files_off_the_region_are_refused_but_where_they_are_optional(world, tmp_path):
     path = raster(tmp_path / "WorldCover_2021.tif", CODES)
     asked = anywhere("s2", region={"bbox": [20.8, -34.1, 21.2, -33.7]}, labels=[{"source": "worldcover"}])
     for optional in (True, False):
-        given = {"worldcover": Given(Labels(source="worldcover", optional=optional), (path,))}
+        given = {"worldcover": LocalLabels(LabelEntry(source="worldcover", optional=optional), (path,))}
         options = {"provider": PROVIDER, "crosswalks": (WORLDCOVER,), "files": given}
         if optional:
             assert search(open_document(str(world)), asked, **options).labels == []
@@ -216,7 +216,7 @@ def test_a_source_the_provider_lacks_is_refused_with_the_way_to_give_its_files(w
 def test_the_end_of_an_io_lulc_item_does_not_belong_to_it(real):
     document = open_document(str(real / "catalog"))
     items = list(document.items(Query(frozenset({"io-lulc-annual-v02"}))))
-    years = [of_item(item, document, IO_LULC).vintage for item in items]
+    years = [of_item(item, document, IO_LULC).edition for item in items]
     assert sorted(said.start.year for said in years) == [2017, 2020, 2020, 2021, 2023]
     for said in years:
         assert said.end == utc(said.start.year, 12, 31, 23, 59, 59, 999999)

@@ -17,8 +17,8 @@ from landmark.core.crs import transformer
 from landmark.core.errors import InputError
 from landmark.domain.taxonomy import Crosswalk
 from landmark.grid.points import Points
-from landmark.labels.codes import codes_of, ranked
-from landmark.labels.editions import Source
+from landmark.labels.codes import rank_codes, ranked
+from landmark.labels.editions import LabelSource
 from tests.labels.maps import (
     CORINE,
     DYNAMIC,
@@ -82,7 +82,7 @@ def test_every_format_of_polygons_says_the_same(tmp_path, ending):
     axes = LEFT + 5 + 10 * np.arange(120), TOP - 5 - 10 * np.arange(120)
     x, y = (axis.ravel() for axis in np.meshgrid(*axes))
     (label,) = maps(CORINE, path)
-    assert label.vintage.start.year == 2018 and label.local and label.recorded_href == path.name
+    assert label.edition.start.year == 2018 and label.local and label.recorded_href == path.name
     found = codes_at(label, CORINE, Points(32632, *(axis[None] for axis in axes)))
     assert (found == naive(shapes, codes, x, y)).mean() > (0.999 if ending == "geojson" else 0.9999)
     assert len(set(found)) > 5
@@ -103,7 +103,7 @@ def test_every_format_of_polygons_says_the_same(tmp_path, ending):
 def test_a_code_is_taken_as_text_number_grid_code_or_finer_code(tmp_path, field, values):
     halves = [shapely.box(LEFT, TOP - 120, LEFT + 60, TOP), shapely.box(LEFT + 60, TOP - 120, LEFT + 120, TOP)]
     path = polygons(tmp_path / "clc2018.gpkg", halves, values, field=field)
-    found = covered(ONE, (Source(CORINE, max_gap_days=5000), maps(CORINE, path)), px=12, m=120)
+    found = covered(ONE, (LabelSource(CORINE, max_gap_days=5000), maps(CORINE, path)), px=12, m=120)
     assert counts(found, ONE["cell"][0].as_py()) == {(111,): 72, (512,): 72}
 
 
@@ -181,7 +181,7 @@ def corine_raster(path, values, dtype="int16", **options):
 
 
 def seen_in(path, crosswalk=CORINE, **options):
-    source = (Source(crosswalk, max_gap_days=9999, **options), maps(crosswalk, path, year=2021))
+    source = (LabelSource(crosswalk, max_gap_days=9999, **options), maps(crosswalk, path, year=2021))
     return counts(covered(ONE, source, px=12, m=120), ONE["cell"][0].as_py())
 
 
@@ -240,12 +240,12 @@ def test_a_code_that_no_point_lies_in_need_not_be_known(tmp_path):
     codes[:, 12:24] = 77
     path = raster(tmp_path / "a.tif", codes)
     apart = cell_table(32632, [(LEFT, TOP), (LEFT + 240, TOP)], cell_m=120)
-    found = covered(apart, (Source(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
+    found = covered(apart, (LabelSource(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
     assert [counts(found, cell) for cell in apart["cell"].to_pylist()] == [{(10,): 144}] * 2
     codes[5, 5:8] = 77
     raster(path, codes)
     with pytest.raises(InputError, match="code 77 stands at 3 pixels"):
-        covered(apart, (Source(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
+        covered(apart, (LabelSource(WORLDCOVER), maps(WORLDCOVER, path, year=2021)), px=12, m=120)
 
 
 @pytest.mark.parametrize("pixel_m", [0.5, 1, 2.5, 5, 40])
@@ -282,7 +282,7 @@ def test_a_value_of_any_type_has_the_rank_of_its_code(dtype, classes, seed):
     masked = np.ma.array(values, mask=chance.random((7, 9)) < chance.choice([0, 0.3]))
     masked.data[masked.mask] = 127
     expected = np.where(masked.mask | (values == 0), -1, values.astype(int))
-    assert (codes_of(crosswalk)[ranked(masked, crosswalk)] == expected).all()
+    assert (rank_codes(crosswalk)[ranked(masked, crosswalk)] == expected).all()
 
 
 def test_an_internal_mask_is_no_data(tmp_path):

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from landmark.core.errors import AccessRefused, DownloadPending, InputError, LandmarkError, OrderFailed
-from landmark.core.yaml_files import known, load
-from landmark.labels.download_profile import Download, read_key
-from landmark.labels.order import fetch
+from landmark.core.yaml_files import available, load_model
+from landmark.labels.download_profile import DownloadProfile, read_key
+from landmark.labels.order import fetch_map
 from tests.labels.clms import DATASET, FILE, MAP, Clms, package, profile, serving
 
 Fetch = Callable[..., Path]
@@ -38,9 +38,9 @@ def order(clms: Clms, out: Path, tmp_path: Path) -> Fetch:
     def run(*, year: int = 2018, wait_s: float = 60, said: list[str] | None = None, **changes: Any) -> Path:
         key = tmp_path / "key.json"
         key.write_text(json.dumps(clms.service_key() | changes))
-        download = load(Download, "profiles/downloads", str(profile(clms, tmp_path / "corine.yaml")))
+        download = load_model(DownloadProfile, "profiles/downloads", str(profile(clms, tmp_path / "corine.yaml")))
         told = (said if said is not None else []).append
-        return fetch(download, read_key(key, download), out, year=year, wait_s=wait_s, progress=told)
+        return fetch_map(download, read_key(key, download), out, year=year, wait_s=wait_s, progress=told)
 
     return run
 
@@ -174,7 +174,7 @@ def test_a_service_that_answers_no_json_or_not_at_all_is_told(order: Fetch, clms
 
 
 def test_without_a_key_the_way_to_one_is_said(tmp_path: Path) -> None:
-    download = load(Download, "profiles/downloads", "corine")
+    download = load_model(DownloadProfile, "profiles/downloads", "corine")
     with pytest.raises(InputError, match=r"needs your own key.*EU Login.*API Tokens"):
         read_key(None, download)
     with pytest.raises(InputError, match="cannot be read"):
@@ -186,7 +186,7 @@ def test_what_is_no_key_is_refused_and_never_shown(text: str, tmp_path: Path) ->
     path = tmp_path / "key.json"
     path.write_text(text)
     with pytest.raises(InputError, match="not a service key") as caught:
-        read_key(path, load(Download, "profiles/downloads", "corine"))
+        read_key(path, load_model(DownloadProfile, "profiles/downloads", "corine"))
     assert "SECRET" not in str(caught.value)
 
 
@@ -201,11 +201,11 @@ def test_a_year_without_an_edition_is_refused_with_those_there_are(order: Fetch)
 
 
 def test_every_shipped_download_is_well_formed() -> None:
-    for name in known("profiles/downloads"):
-        download = load(Download, "profiles/downloads", name)
+    for name in available("profiles/downloads"):
+        download = load_model(DownloadProfile, "profiles/downloads", name)
         assert download.name == name
         assert download.api.startswith("https://")
-    assert load(Download, "profiles/downloads", "corine").edition(2018).model_dump() == {
+    assert load_model(DownloadProfile, "profiles/downloads", "corine").edition(2018).model_dump() == {
         "dataset": DATASET,
         "file": FILE,
     }

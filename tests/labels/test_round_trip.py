@@ -10,9 +10,9 @@ import shapely
 from rasterio.transform import Affine
 
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
+from landmark.core.executor import ExecutorConfig
 from landmark.labels.earth_engine import export_script
-from landmark.workflow.build import Request, plan
+from landmark.workflow.build import BuildRequest, plan_corpus
 from tests.labels.test_earth_engine import constants, rectangles
 
 CROPS, NODATA = 4, 255  # codes of Dynamic World, and what the script fills in
@@ -44,12 +44,12 @@ def written_by_earth_engine(script: Path, folder: Path) -> list[list[Any]]:
 
 
 def test_exports_are_read_as_the_script_promises(recipe: Callable[..., Path], tmp_path: Path) -> None:
-    plan(Request(load_recipe(str(recipe(labels=[])), limit=4), tmp_path / "first", Where()))
+    plan_corpus(BuildRequest(load_recipe(str(recipe(labels=[])), limit=4), tmp_path / "first", ExecutorConfig()))
     export_script(tmp_path / "first", tmp_path / "export.py")
     (tmp_path / "maps").mkdir()
     exports = written_by_earth_engine(tmp_path / "export.py", tmp_path / "maps")
     entry = {"source": "dynamic-world", "files": [str(tmp_path / "maps" / "*.tif")]}
-    planned, _ = plan(Request(load_recipe(str(recipe(labels=[entry])), limit=4), tmp_path / "second", Where()))
+    planned, _ = plan_corpus(BuildRequest(load_recipe(str(recipe(labels=[entry])), limit=4), tmp_path / "second", ExecutorConfig()))
     west = rectangles([[*row[:5], row[5] // 2, row[6]] for row in exports])
     for row in planned.plan.to_pylist():
         cell = shapely.box(row["x"], row["y"] - 1200, row["x"] + 1200, row["y"])

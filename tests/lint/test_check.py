@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from landmark.core.yaml_files import find, read, whole
-from landmark.lint.check import check
+from landmark.core.yaml_files import find_resource, read_yaml, load_extended
+from landmark.lint.check import lint
 from landmark.lint.tables import diff, show
 from tests.parts import text
 
 
 def planted(folder, name, change):
     """A shipped file with a change, under its own name in a folder of its own."""
-    path = find("taxonomies", name)
-    value = whole("taxonomies", path)
+    path = find_resource("taxonomies", name)
+    value = load_extended("taxonomies", path)
     change(value)
     return text(folder / path.name, yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
 
@@ -260,8 +260,8 @@ MISTAKES = [
     (
         "a class led elsewhere that is not there",
         "corine",
-        put("instead", said={999: "built"}),
-        ["instead", "999", "give codes"],
+        put("remap", said={999: "built"}),
+        ["remap", "999", "give codes"],
     ),
     (
         "a finer code nobody knows",
@@ -339,8 +339,8 @@ MISTAKES = [
     (
         "an event less a crisis",
         "events/types",
-        put("types", "flood", "minus", said=["burned_area"]),
-        ["types.flood.minus", "'burned_area'", "land cover"],
+        put("types", "flood", "excluded_land_cover", said=["burned_area"]),
+        ["types.flood.excluded_land_cover", "'burned_area'", "land cover"],
     ),
     # The words of captions, and sources of events.
     (
@@ -386,8 +386,8 @@ MISTAKES = [
     (
         "an event that never speaks",
         "events/types",
-        put("types", "fire", "says", said=[]),
-        ["types.fire.says", "name a phase"],
+        put("types", "fire", "mentionable_phases", said=[]),
+        ["types.fire.mentionable_phases", "name a phase"],
     ),
 ]
 
@@ -395,23 +395,23 @@ MISTAKES = [
 @pytest.mark.parametrize(("name", "change", "words"), [pytest.param(*row, id=what) for what, *row in MISTAKES])
 def test_a_planted_mistake_is_named_with_file_key_value_and_remedy(tmp_path, name, change, words):
     path = planted(tmp_path, name, change)
-    (checked,) = check([str(path)])
+    (checked,) = lint([str(path)])
     key, *said = words
-    named = [str(one) for one in checked.mistakes if one.key == key]
-    assert any(all(word in line for word in [str(path), key, *said]) for line in named), checked.mistakes
+    named = [str(one) for one in checked.problems if one.key == key]
+    assert any(all(word in line for word in [str(path), key, *said]) for line in named), checked.problems
 
 
 def test_the_shipped_files_have_no_mistake():
-    checked = check()
-    assert [mistake for one in checked for mistake in one.mistakes] == []
-    shipped = find("taxonomies", "landmark").parent.rglob("*.yaml")
+    checked = lint()
+    assert [mistake for one in checked for mistake in one.problems] == []
+    shipped = find_resource("taxonomies", "landmark").parent.rglob("*.yaml")
     assert {one.file for one in checked} == {str(path) for path in shipped}
 
 
 @pytest.mark.parametrize("name", sorted({name for _, name, *_ in MISTAKES}))
 def test_a_copy_without_a_change_has_no_mistake(tmp_path, name):
-    (checked,) = check([str(planted(tmp_path, name, lambda value: None))])
-    assert checked.mistakes == ()
+    (checked,) = lint([str(planted(tmp_path, name, lambda value: None))])
+    assert checked.problems == ()
 
 
 def test_all_mistakes_of_a_file_are_told_whatever_their_kind(tmp_path):
@@ -429,8 +429,8 @@ def test_all_mistakes_of_a_file_are_told_whatever_their_kind(tmp_path):
             put("licence"),
         ),
     )
-    (checked,) = check([str(path)])
-    keys = {one.key for one in checked.mistakes}
+    (checked,) = lint([str(path)])
+    keys = {one.key for one in checked.problems}
     twice = {"classes.124.key", "classes.124.words"}
     assert keys == {"classes.111.colour", "classes.112", "classes.121.to", "count", "digitz", "licence"} | twice
 
@@ -438,7 +438,7 @@ def test_all_mistakes_of_a_file_are_told_whatever_their_kind(tmp_path):
 def test_the_mistakes_of_a_file_no_yaml_parser_reads_are_its_own(tmp_path):
     broken = text(tmp_path / "a.yaml", "classes: {1: {key: a}, 1: {key: b}}\n")
     nothing = text(tmp_path / "b.yaml", "clases: {}\n")
-    said = [str(one) for checked in check([str(broken), str(nothing)]) for one in checked.mistakes]
+    said = [str(one) for checked in lint([str(broken), str(nothing)]) for one in checked.problems]
     assert len(said) == 2
     assert "a.yaml" in said[0] and "key 1 is written twice" in said[0]
     assert "b.yaml" in said[1] and "docs/taxonomies.md" in said[1]
@@ -512,7 +512,7 @@ def test_what_cannot_be_compared_is_refused(landmark, arguments, words):
 
 def test_a_shipped_file_says_nothing_twice():
     """`crisislandmark` repeats nothing of the file it extends."""
-    assert read(find("taxonomies", "crisislandmark")).keys() == {"extends", "name", "title", "undated", "instead"}
+    assert read_yaml(find_resource("taxonomies", "crisislandmark")).keys() == {"extends", "name", "title", "undated", "remap"}
 
 
 def test_the_files_the_handbook_shows_have_no_mistake(tmp_path):
@@ -520,6 +520,6 @@ def test_the_files_the_handbook_shows_have_no_mistake(tmp_path):
     shown = [block for block in re.findall(r"```yaml\n(.*?)```", handbook, re.DOTALL) if "\nname: " in f"\n{block}"]
     for block in shown:
         path = text(tmp_path / f"{yaml.safe_load(block)['name']}.yaml", block)
-        (checked,) = check([str(path)])
-        assert checked.mistakes == ()
+        (checked,) = lint([str(path)])
+        assert checked.problems == ()
     assert len(shown) == 2

@@ -10,20 +10,20 @@ import pytest
 import shapely
 
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
-from landmark.domain.vocabulary import Dropped, Notations
-from landmark.labels.codes import BadCodes, from_attributes, whole
-from landmark.labels.editions import Source
-from landmark.labels.label_rules import load_meaning
+from landmark.domain.vocabulary import Ignored, Vocabulary
+from landmark.labels.codes import InvalidCodes, codes_from_attributes, to_integers
+from landmark.labels.editions import LabelSource
+from landmark.labels.label_rules import load_label_rules
 from tests.labels.maps import LEFT, TOP, counts, covered, maps, polygons
 from tests.parts import cell_table, recipe_of
 
-TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
+TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
 CORINE, PAPER, BIGEARTHNET, VECTORS = (
-    load(Crosswalk, "taxonomies", name) for name in ("corine", "crisislandmark", "bigearthnet-19", "vectors")
+    load_model(Crosswalk, "taxonomies", name) for name in ("corine", "crisislandmark", "bigearthnet-19", "vectors")
 )
-EMS = load(Notations, "taxonomies", "ems")
+EMS = load_model(Vocabulary, "taxonomies", "ems")
 
 # arXiv 2507.10403: CORINE level 3 → label, all 44.
 PAPER_LEADS = {
@@ -54,7 +54,7 @@ def test_crisislandmark_is_corine_in_all_else():
 
 
 def test_only_a_source_that_says_it_is_undated_may_give_a_class_of_events():
-    assert load_meaning(recipe_of(labels=[{"source": "crisislandmark"}])).sources == ("crisislandmark",)
+    assert load_label_rules(recipe_of(labels=[{"source": "crisislandmark"}])).sources == ("crisislandmark",)
     assert PAPER.undated and not CORINE.undated
 
 
@@ -76,7 +76,7 @@ def test_bigearthnet_joins_what_its_authors_join(real):
     assert ours == theirs and len(BIGEARTHNET.classes) == 19
     # Its spellings of CORINE's names are CORINE's words.
     names = np.array([row["name_clc"] for row in said if row["code"] != "999"], object)
-    assert from_attributes(names, CORINE).tolist() == [int(row["code"]) for row in said if row["code"] != "999"]
+    assert codes_from_attributes(names, CORINE).tolist() == [int(row["code"]) for row in said if row["code"] != "999"]
 
 
 def test_a_class_of_bigearthnet_leads_where_all_its_parts_do_or_is_dropped_or_says_why():
@@ -103,7 +103,7 @@ def test_a_class_of_bigearthnet_leads_where_all_its_parts_do_or_is_dropped_or_sa
     ],
 )  # fmt: skip
 def test_a_code_is_the_same_in_any_type(values, codes):
-    found = from_attributes(np.array([*values, None], object)[:-1], CORINE)
+    found = codes_from_attributes(np.array([*values, None], object)[:-1], CORINE)
     assert found.dtype == np.int32 and found.tolist() == codes
 
 
@@ -118,14 +118,14 @@ def test_a_code_is_the_same_in_any_type(values, codes):
     ],
 )
 def test_a_code_nobody_knows_is_refused_with_its_count(values, words):
-    with pytest.raises(BadCodes, match=words):
-        from_attributes(np.array(values, object), CORINE)
+    with pytest.raises(InvalidCodes, match=words):
+        codes_from_attributes(np.array(values, object), CORINE)
 
 
 @pytest.mark.parametrize("value", [1e30, float("inf"), 0.5])
 def test_a_raster_that_holds_no_whole_numbers_is_refused(value):
-    with pytest.raises(BadCodes, match="no code"):
-        whole(np.array([1.0, value]))
+    with pytest.raises(InvalidCodes, match="no code"):
+        to_integers(np.array([1.0, value]))
 
 
 @pytest.mark.parametrize("field", ["CODE_18", "code_18", "Code_18", "clc_18", "clc18", "CLC2018", "grid_code"])
@@ -157,7 +157,7 @@ def test_real_polygons_with_words_give_the_land_cover_of_the_codes_they_were_wri
     corner = (left + right) / 2 - 1500, (top + bottom) / 2 + 1500
     cell = cell_table(25830, [corner], cell_m=3000)
     sources = [(VECTORS, maps(VECTORS, path)), (CORINE, maps(CORINE, real / "landcover/clc.gpkg", year=2018))]
-    rows = covered(cell, *((Source(walk, max_gap_days=9999), found) for walk, found in sources), px=120, m=3000)
+    rows = covered(cell, *((LabelSource(walk, max_gap_days=9999), found) for walk, found in sources), px=120, m=3000)
     same, seen = Counter(), 0
     for (word, code), pixels in counts(rows, cell["cell"][0].as_py()).items():
         meant = VECTORS.classes[word].to if word >= 0 else None
@@ -173,7 +173,7 @@ def test_a_word_nobody_knows_is_refused_with_file_and_count(tmp_path):
     path = polygons(tmp_path / "osm2021.gpkg", halves, ["forest", "moon crater"], field="natural")
     cell = cell_table(32632, [(LEFT, TOP)], cell_m=120)
     with pytest.raises(InputError) as caught:
-        covered(cell, (Source(VECTORS), maps(VECTORS, path)), px=12, m=120)
+        covered(cell, (LabelSource(VECTORS), maps(VECTORS, path)), px=12, m=120)
     assert all(word in str(caught.value) for word in [str(path), "'moon crater'", "1 polygons", "vectors.yaml"])
 
 
@@ -181,7 +181,7 @@ def test_ground_that_a_word_says_nothing_of_is_left_to_the_polygon_below(tmp_pat
     square = shapely.box(LEFT, TOP - 120, LEFT + 120, TOP)
     path = polygons(tmp_path / "osm2021.gpkg", [square, square], ["nature_reserve", "wood"], field="fclass")
     cell = cell_table(32632, [(LEFT, TOP)], cell_m=120)
-    cover = covered(cell, (Source(VECTORS), maps(VECTORS, path)), px=12, m=120)
+    cover = covered(cell, (LabelSource(VECTORS), maps(VECTORS, path)), px=12, m=120)
     assert counts(cover, cell["cell"][0].as_py()) == {(1,): 144}
 
 
@@ -208,7 +208,7 @@ def test_what_happened_is_told_by_the_word_that_says_most(said, meant):
 @pytest.mark.parametrize("said", [("3-Storm",), ("Null", "Not Applicable"), (None,), ("6-Mass movement", "Landslide")])
 def test_what_is_no_class_is_dropped_with_a_reason(said):
     meant = EMS.event_type(*said)
-    assert isinstance(meant, Dropped) and meant.drop
+    assert isinstance(meant, Ignored) and meant.drop
 
 
 @pytest.mark.parametrize(

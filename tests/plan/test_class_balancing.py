@@ -1,56 +1,56 @@
-"""Sampling by meaning: what it promises of every set of candidates, and by hand."""
+"""Class balancing: properties of every set of candidates, and examples."""
 
 from collections import Counter
 from types import SimpleNamespace
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from landmark.config.cell_sampling import Meaningful
+from landmark.config.cell_sampling import ClassBalancing
 from landmark.core.errors import InputError
 from landmark.core.hashing import rank
-from landmark.labels.label_rules import Fractions, load_meaning
-from landmark.plan.class_balancing import select
+from landmark.core.salts import CLASS_BALANCING
+from landmark.labels.label_rules import CellLabels, load_label_rules
+from landmark.plan.class_balancing import balance_classes
 from tests.parts import examples, recipe_of
 
 CLASSES = ("trees", "crops", "water", "bare")
 
 
-def said(*labels, **shares):
-    """What the labels of a cell say: equal shares unless given."""
-    return Fractions(tuple(labels), shares or dict.fromkeys(labels, 1 / max(1, len(labels))), {}, 100.0, {})
+def labelled(*labels, **fractions):
+    """Labels of a cell, with equal fractions unless given."""
+    return CellLabels(tuple(labels), fractions or dict.fromkeys(labels, 1 / max(1, len(labels))), {}, 100.0, {})
 
 
-def chosen(facts, cells=None, *, seed=1, order=None, **wanted):
-    """Names of the cells that are kept, and the selection."""
-    names = list(dict.fromkeys(cell for cell, _ in facts))
-    names = [names[place] for place in order] if order is not None else names
-    sampling = SimpleNamespace(cells=cells, by_meaning=Meaningful(**wanted))
-    found = select(pa.table({"cell": names}), facts, sampling, seed=seed)
-    return {name for name, kept in zip(names, found.keep.tolist(), strict=True) if kept}, found
+def balance(labels, cells=None, *, seed=1, order=None, **options):
+    """Names of the chosen cells, and the result."""
+    names = list(dict.fromkeys(cell for cell, _ in labels))
+    names = [names[index] for index in order] if order is not None else names
+    sampling = SimpleNamespace(cells=cells, class_balancing=ClassBalancing(**options))
+    result = balance_classes(pa.table({"cell": names}), labels, sampling, seed=seed)
+    return {name for name, chosen in zip(names, result.mask.tolist(), strict=True) if chosen}, result
 
 
 @st.composite
-def candidates(draw):
-    """Facts of some cells in a period or two, some of them without a label."""
-    sets = st.lists(st.sampled_from(CLASSES), unique=True, max_size=3)
-    facts = {}
+def label_tables(draw):
+    """Labels of some cells in a period or two, some of them without a label."""
+    label_sets = st.lists(st.sampled_from(CLASSES), unique=True, max_size=3)
+    labels = {}
     for number in range(draw(st.integers(0, 30))):
         for period in ("2020", "2021")[: draw(st.integers(1, 2))]:
-            facts[f"c{number}", period] = said(*draw(sets))
-    return facts
+            labels[f"c{number}", period] = labelled(*draw(label_sets))
+    return labels
 
 
-def labels_of(facts):
-    """Cell → its classes in any period, of those that have some."""
-    held = {}
-    for (cell, _), one in facts.items():
-        held.setdefault(cell, set()).update(one.labels)
-    return {cell: labels for cell, labels in held.items() if labels}
+def classes_by_cell(labels):
+    """Cell -> its classes in any period, of cells with a label."""
+    classes = {}
+    for (cell, _), value in labels.items():
+        classes.setdefault(cell, set()).update(value.labels)
+    return {cell: keys for cell, keys in classes.items() if keys}
 
 
 caps = st.one_of(st.floats(1, 100), st.dictionaries(st.sampled_from([*CLASSES, "default"]), st.floats(1, 100)))
@@ -64,138 +64,140 @@ rules = st.fixed_dictionaries(
 )
 
 
-@given(candidates(), st.one_of(st.none(), st.integers(1, 40)), rules, st.randoms(use_true_random=False))
+@given(label_tables(), st.one_of(st.none(), st.integers(1, 40)), rules, st.randoms(use_true_random=False))
 @examples(150)
-def test_no_cap_is_exceeded_nor_the_number_and_every_candidate_is_accounted_for(facts, cells, wanted, chance):
-    kept, found = chosen(facts, cells, **wanted)
-    held, rule = labels_of(facts), Meaningful(**wanted)
-    counts = Counter(label for cell in kept for label in held[cell])
-    assert len(kept) <= (len(held) if cells is None else cells) and kept <= held.keys()
+def test_caps_and_number_hold_and_every_candidate_is_counted(labels, cells, options, chance):
+    chosen, result = balance(labels, cells, **options)
+    classes, balancing = classes_by_cell(labels), ClassBalancing(**options)
+    counts = Counter(key for cell in chosen for key in classes[cell])
+    assert len(chosen) <= (len(classes) if cells is None else cells) and chosen <= classes.keys()
     for key, count in counts.items():
-        assert 100 * count <= rule.cap_pct(key) * len(kept) + 1e-6
-    assert found.after == dict(counts) and found.before == dict(Counter(k for one in held.values() for k in one))
-    assert len(kept) + sum(found.skipped.values()) == len({cell for cell, _ in facts})
-    # Neither the order of the cells nor that of the facts matters.
-    order = chance.sample(range(len({cell for cell, _ in facts})), len({cell for cell, _ in facts}))
-    assert chosen(dict(reversed(list(facts.items()))), cells, order=order, **wanted)[0] == kept
+        assert 100 * count <= balancing.cap_pct(key) * len(chosen) + 1e-6
+    assert result.after == dict(counts)
+    assert result.before == dict(Counter(key for keys in classes.values() for key in keys))
+    candidates = len({cell for cell, _ in labels})
+    assert len(chosen) + sum(result.skipped.values()) == candidates
+    # The order of cells and labels does not matter.
+    order = chance.sample(range(candidates), candidates)
+    assert balance(dict(reversed(list(labels.items()))), cells, order=order, **options)[0] == chosen
 
 
-@given(candidates(), st.integers(0, 6), st.booleans(), st.one_of(st.none(), st.integers(1, 2)))
+@given(label_tables(), st.integers(0, 6), st.booleans(), st.one_of(st.none(), st.integers(1, 2)))
 @examples(100)
-def test_each_class_gets_what_it_is_guaranteed_as_far_as_there_is(facts, number, balance, repeats):
-    enough = number * len(CLASSES) or 1
-    _, found = chosen(facts, enough, guarantee=number, balance=balance or not number, repeats=repeats)
-    for key, there in found.before.items():
-        assert found.after.get(key, 0) >= min(number, there)
+def test_each_class_gets_its_guaranteed_cells_if_there_are_enough(labels, guarantee, fill_rarest, repeats):
+    cells = guarantee * len(CLASSES) or 1
+    _, result = balance(labels, cells, guarantee=guarantee, balance=fill_rarest or not guarantee, repeats=repeats)
+    for key, available in result.before.items():
+        assert result.after.get(key, 0) >= min(guarantee, available)
 
 
-@given(candidates(), st.integers(1, 30), st.integers(1, 30), st.integers(0, 3), st.one_of(st.none(), st.integers(1, 2)))
+@given(
+    label_tables(), st.integers(1, 30), st.integers(1, 30), st.integers(0, 3), st.one_of(st.none(), st.integers(1, 2))
+)
 @examples(100)
-def test_without_caps_fewer_cells_are_part_of_more(facts, one, other, guarantee, repeats):
-    few, many = (chosen(facts, n, guarantee=guarantee, repeats=repeats)[0] for n in sorted((one, other)))
-    assert few <= many and len(many) == min(max(one, other), len(labels_of(facts)))
+def test_without_caps_fewer_cells_are_a_subset_of_more(labels, a, b, guarantee, repeats):
+    few, many = (balance(labels, cells, guarantee=guarantee, repeats=repeats)[0] for cells in sorted((a, b)))
+    assert few <= many and len(many) == min(max(a, b), len(classes_by_cell(labels)))
 
 
-@given(candidates(), st.integers(1, 30))
+def by_hash(cells):
+    return sorted(cells, key=lambda cell: rank(1, CLASS_BALANCING, cell))
+
+
+@given(label_tables(), st.integers(1, 30))
 @examples(100)
-def test_balance_is_always_a_step_for_the_rarest_class(facts, cells):
-    """By the definition, one cell after the other: the rarest class that has candidates left gets its first by hash."""
-    left, kept, counts = labels_of(facts), set(), dict.fromkeys(sorted(CLASSES), 0)
-    while left and len(kept) < cells:
-        rarest = min((key for key in counts if any(key in one for one in left.values())), key=counts.get)
-        cell = min((cell for cell, one in left.items() if rarest in one), key=lambda cell: rank(1, "meaning", cell))
-        for key in left.pop(cell):
+def test_balance_always_chooses_for_the_rarest_class(labels, cells):
+    """By definition, one cell after the other: the rarest class with candidates gets its first one by hash."""
+    remaining, expected, counts = classes_by_cell(labels), set(), dict.fromkeys(sorted(CLASSES), 0)
+    while remaining and len(expected) < cells:
+        rarest = min((key for key in counts if any(key in keys for keys in remaining.values())), key=counts.get)
+        cell = by_hash(cell for cell, keys in remaining.items() if rarest in keys)[0]
+        for key in remaining.pop(cell):
             counts[key] += 1
-        kept.add(cell)
-    assert chosen(facts, cells)[0] == kept
+        expected.add(cell)
+    assert balance(labels, cells)[0] == expected
 
 
-@given(candidates(), st.integers(1, 3))
+@given(label_tables(), st.integers(1, 3))
 @examples(60)
-def test_near_repeats_come_only_when_nothing_else_is_left(facts, repeats):
-    held = {}
-    for (cell, period), one in sorted(facts.items()):
-        held.setdefault(cell, []).append((period, frozenset(one.labels)))
-    kinds = {cell: tuple(one) for cell, one in held.items() if cell in labels_of(facts)}
-    fresh = sum(min(repeats, count) for count in Counter(kinds.values()).values())
-    kept, found = chosen(facts, repeats=repeats)
-    assert len(kept) == fresh and found.skipped.get("repeat", 0) == len(kinds) - fresh
-    for cells in (max(1, fresh), fresh + 2):
-        kept, _ = chosen(facts, cells, repeats=repeats)
-        over = sum(max(0, count - repeats) for count in Counter(kinds[cell] for cell in kept).values())
-        assert over == max(0, len(kept) - fresh)
+def test_near_repeats_are_chosen_only_when_nothing_else_is_left(labels, repeats):
+    by_cell = {}
+    for (cell, period), value in sorted(labels.items()):
+        by_cell.setdefault(cell, []).append((period, frozenset(value.labels)))
+    kinds = {cell: tuple(value) for cell, value in by_cell.items() if cell in classes_by_cell(labels)}
+    first_cells = sum(min(repeats, count) for count in Counter(kinds.values()).values())
+    chosen, result = balance(labels, repeats=repeats)
+    assert len(chosen) == first_cells and result.skipped.get("repeat", 0) == len(kinds) - first_cells
+    for cells in (max(1, first_cells), first_cells + 2):
+        chosen, _ = balance(labels, cells, repeats=repeats)
+        repeated = sum(max(0, count - repeats) for count in Counter(kinds[cell] for cell in chosen).values())
+        assert repeated == max(0, len(chosen) - first_cells)
 
 
-@given(candidates(), st.integers(1, 30))
+@given(label_tables(), st.integers(1, 30))
 @examples(40)
-def test_without_balance_the_hash_decides(facts, cells):
-    kept, _ = chosen(facts, cells, balance=False, repeats=99)
-    assert kept == set(sorted(labels_of(facts), key=lambda cell: rank(1, "meaning", cell))[:cells])
+def test_without_balance_the_hash_decides(labels, cells):
+    chosen, _ = balance(labels, cells, balance=False, repeats=99)
+    assert chosen == set(by_hash(classes_by_cell(labels))[:cells])
 
 
-# -- by hand -----------------------------------------------------------------------------------------------------------
+# -- examples ----------------------------------------------------------------------------------------------------------
 
 
 def woods(trees, water):
-    return {(f"t{n}", "2021"): said("trees") for n in range(trees)} | {
-        (f"w{n}", "2021"): said("water") for n in range(water)
+    return {(f"t{n}", "2021"): labelled("trees") for n in range(trees)} | {
+        (f"w{n}", "2021"): labelled("water") for n in range(water)
     }
 
 
-def test_the_rare_comes_whole_and_the_common_fills_up():
-    _, found = chosen(woods(990, 10), 40)
-    assert found.before == {"trees": 990, "water": 10} and found.after == {"trees": 30, "water": 10}
-    assert found.skipped == {"enough": 960}
+def test_rare_classes_are_chosen_completely_and_common_ones_fill_up():
+    _, result = balance(woods(990, 10), 40)
+    assert result.before == {"trees": 990, "water": 10} and result.after == {"trees": 30, "water": 10}
+    assert result.skipped == {"enough": 960}
 
 
-def test_a_cap_is_a_share_of_what_is_chosen_not_of_what_was_asked_for():
-    _, found = chosen(woods(990, 10), 40, cap={"trees": 50})
-    assert found.after == {"trees": 10, "water": 10} and found.skipped == {"cap": 980}
-    _, found = chosen(woods(990, 10), 40, cap={"default": 80})
-    assert found.after == {"trees": 30, "water": 10}
+def test_a_cap_is_a_share_of_the_chosen_cells():
+    _, result = balance(woods(990, 10), 40, cap={"trees": 50})
+    assert result.after == {"trees": 10, "water": 10} and result.skipped == {"cap": 980}
+    _, result = balance(woods(990, 10), 40, cap={"default": 80})
+    assert result.after == {"trees": 30, "water": 10}
 
 
-def test_a_cap_nobody_can_keep_leaves_nothing():
-    kept, found = chosen(woods(20, 0), 10, cap=50)
-    assert kept == set() and found.skipped == {"cap": 20}
+def test_a_cap_that_cannot_hold_leaves_no_cell():
+    chosen, result = balance(woods(20, 0), 10, cap=50)
+    assert chosen == set() and result.skipped == {"cap": 20}
 
 
-def test_a_guarantee_of_one_class_comes_before_the_balance():
-    _, found = chosen(woods(50, 50), 20, guarantee={"water": 15})
-    assert found.after == {"water": 15, "trees": 5}
+def test_a_guarantee_of_a_class_precedes_balancing():
+    _, result = balance(woods(50, 50), 20, guarantee={"water": 15})
+    assert result.after == {"water": 15, "trees": 5}
 
 
-def test_a_tenth_is_the_nearest_one():
-    facts = {("a", "1"): said("trees", trees=0.96, water=0.04), ("b", "1"): said("trees", trees=1.0, water=0.0),
-             ("c", "1"): said("trees", trees=0.94, water=0.06)}  # fmt: skip
-    facts["b", "1"].fractions.pop("water")
-    assert len(chosen(facts, repeats=1)[0]) == 2
+def test_near_repeats_are_compared_to_the_nearest_tenth():
+    fractions = {"a": {"trees": 0.96, "water": 0.04}, "b": {"trees": 1.0}, "c": {"trees": 0.94, "water": 0.06}}
+    labels = {(cell, "1"): labelled("trees", **shares) for cell, shares in fractions.items()}
+    assert len(balance(labels, repeats=1)[0]) == 2
 
 
-def test_a_recipe_without_the_key_keeps_every_cell():
-    cells = pa.table({"cell": ["a", "b"]})
-    found = select(cells, {}, SimpleNamespace(cells=1, by_meaning=None), seed=0)
-    assert found.keep.tolist() == [True, True] and recipe_of().sampling.by_meaning is None
+def test_a_recipe_without_class_balancing_keeps_every_cell():
+    result = balance_classes(pa.table({"cell": ["a", "b"]}), {}, recipe_of().sampling, seed=0)
+    assert result.mask.tolist() == [True, True]
 
 
-def test_another_seed_chooses_others():
-    assert chosen(woods(500, 0), 10, seed=1)[0] != chosen(woods(500, 0), 10, seed=2)[0]
-    assert isinstance(chosen(woods(3, 0), 2)[1].keep, np.ndarray)
+def test_another_seed_chooses_other_cells():
+    assert balance(woods(500, 0), 10, seed=1)[0] != balance(woods(500, 0), 10, seed=2)[0]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "words"),
-    [({"guarantee": {"treees": 3}}, "guarantee.treees"), ({"cap": {"default": 50, "woods": 3}}, "cap.woods")],
-)
-def test_a_class_nobody_defined_is_refused_with_the_known_ones(wanted, words):
-    recipe = recipe_of(labels=[{"source": "worldcover"}], sampling={"by_meaning": wanted})
-    with pytest.raises(InputError, match=rf"sampling\.by_meaning\.{words}: no such class; landmark has trees, crops"):
-        load_meaning(recipe)
+@pytest.mark.parametrize("options", [{"guarantee": {"treees": 3}}, {"cap": {"default": 50, "woods": 3}}])
+def test_an_unknown_class_is_an_error(options):
+    recipe = recipe_of(labels=[{"source": "worldcover"}], sampling={"class_balancing": options})
+    with pytest.raises(InputError):
+        load_label_rules(recipe)
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"balance": False}, {"cap": 0}, {"candidates": 0.5}, {"guarantee": -1}, {"repeats": 0}]
+    "options", [{"balance": False}, {"cap": 0}, {"candidates": 0.5}, {"guarantee": -1}, {"repeats": 0}]
 )
-def test_a_wish_that_makes_no_sense_is_refused(wanted):
+def test_invalid_options_are_errors(options):
     with pytest.raises(ValidationError):
-        Meaningful(**wanted)
+        ClassBalancing(**options)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from landmark.corpus.manifest import Lock, Manifest, read_document
 from landmark.corpus.pixels import pixel_fields
-from landmark.quality.check_profile import load_rules
-from landmark.quality.evidence import FACTS, Evidence, Known, joined
+from landmark.quality.check_profile import load_check_profile
+from landmark.quality.evidence import SAMPLE_COLUMNS, CheckInput, CorpusContext, derived_columns
 from landmark.quality.findings import Flag
 from landmark.quality.pixels import MEASURES, measure_pixels
 from landmark.quality.radiometry import JUDGES
@@ -23,8 +23,8 @@ from landmark.quality.registration import Registration
 Bands = dict[str, NDArray[Any]]
 Record = dict[str, Any]
 Change = Callable[[Record, Bands], tuple[Record, Bands]]
-RULES = load_rules()
-SCHEMA = pa.schema([*FACTS, *MEASURES])
+RULES = load_check_profile()
+SCHEMA = pa.schema([*SAMPLE_COLUMNS, *MEASURES])
 
 
 def read_chips(root: Path) -> Iterator[tuple[Record, Bands]]:
@@ -45,7 +45,7 @@ def read_chips(root: Path) -> Iterator[tuple[Record, Bands]]:
 class Chips:
     """A corpus in memory; what is not changed is measured once."""
 
-    known: Known
+    known: CorpusContext
     samples: list[tuple[Record, Bands]]
     measured: dict[str, Record]
 
@@ -53,7 +53,7 @@ class Chips:
     def of(root: Path) -> "Chips":
         manifest: Manifest = read_document(Manifest, root / "corpus.json")
         lock: Lock = read_document(Lock, root / "lock.json")
-        known = Known(root, manifest, lock.recipe, {}, {})
+        known = CorpusContext(root, manifest, lock.recipe, {}, {})
         return Chips(known, list(read_chips(root)), {})
 
     def ids(self, sensor: str, where: Callable[[Record, Bands], bool] = lambda record, bands: True) -> list[str]:
@@ -64,7 +64,7 @@ class Chips:
 
     def evidence(
         self, ids: Mapping[str, Change] | None = None, more: tuple[tuple[Record, Bands], ...] = ()
-    ) -> Evidence:
+    ) -> CheckInput:
         """All samples' evidence, some of them changed before they are measured, and others added."""
         registration, rows, changes = Registration(), [], ids or {}
         for record, bands in (*self.samples, *more):
@@ -78,15 +78,15 @@ class Chips:
             if not changes and not more:
                 self.measured[key] = measures
             registration.add(record, bands)
-            rows.append({**record, **joined(record), **measures, "looked_at": True})
+            rows.append({**record, **derived_columns(record), **measures, "looked_at": True})
         for row in rows:
             if row["id"] in registration.shifts:
                 names = ("shift_y_px", "shift_x_px", "shift_strength")
                 row |= zip(names, registration.shifts[row["id"]], strict=True)
         table = pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA)
-        return Evidence(self.known, None, table.sort_by("id"), registration.surfaces, {}, True)
+        return CheckInput(self.known, None, table.sort_by("id"), registration.surfaces, {}, True)
 
 
-def judged(check: str, evidence: Evidence) -> list[Flag]:
+def judged(check: str, evidence: CheckInput) -> list[Flag]:
     """What a check says under the shipped limits."""
     return sorted(JUDGES[check](evidence, RULES.checks[check].limits))

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 
 RECIPE = {
     "name": "tiny",
@@ -30,7 +30,7 @@ def sealed(world: Path, shared: Path) -> Path:
         if not (out / "corpus.json").exists():
             recipe = shared / "tiny-checked.yaml"
             recipe.write_text(yaml.safe_dump({**RECIPE, "catalog": str(world)}))
-            build(Request(load_recipe(str(recipe)), out, Where()))
+            build(BuildRequest(load_recipe(str(recipe)), out, ExecutorConfig()))
     return out
 
 

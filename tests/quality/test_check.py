@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from landmark.core.errors import InputError, InvalidCorpus
-from landmark.core.executor import Where
-from landmark.core.yaml_files import find, load
+from landmark.core.executor import ExecutorConfig
+from landmark.core.yaml_files import find_resource, load_model
 from landmark.quality.check import JUDGES, check
-from landmark.quality.check_profile import KIND, Rules, load_rules
+from landmark.quality.check_profile import KIND, CheckProfile, load_check_profile
 from landmark.quality.findings import read_report
 from landmark.quality.row_checks import ROW_CHECKS
 from tests.conftest import Run
@@ -21,7 +21,7 @@ KNOWN_CHECKS = JUDGES.keys() | ROW_CHECKS.keys() | {"schema", "pixel-digest"}
 
 
 def report_of(path, **options):
-    return check(path, load_rules(), where=Where(), **options)
+    return check(path, load_check_profile(), where=ExecutorConfig(), **options)
 
 
 def flagged(report, name):
@@ -136,7 +136,7 @@ def test_reports_of_other_terms_cannot_be_compared(sealed, landmark: Run, tmp_pa
 
 
 def test_the_shipped_rules_are_those_of_the_checks():
-    assert load(Rules, KIND, "default").checks.keys() == KNOWN_CHECKS
+    assert load_model(CheckProfile, KIND, "default").checks.keys() == KNOWN_CHECKS
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_a_wrong_rules_file_is_refused_by_key_and_value(tmp_path, text, words):
     path = tmp_path / "rules.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as error:
-        load_rules(path)
+        load_check_profile(path)
     assert all(word in str(error.value) for word in (str(path), *words))
 
 
 def test_rules_of_a_file_change_what_they_name_and_nothing_else(tmp_path):
     path = tmp_path / "rules.yaml"
     path.write_text("checks: {balance: {severity: off}, agreement: {severity: error, limits: {min_mean_pct: 7}}}")
-    shipped, mine = load_rules(), load_rules(path)
+    shipped, mine = load_check_profile(), load_check_profile(path)
     assert (
         mine.checks["balance"].severity == "off" and mine.checks["balance"].limits == shipped.checks["balance"].limits
     )
@@ -174,7 +174,7 @@ def test_a_check_that_is_off_is_not_made(corpus, tmp_path):
     (corpus / "index.parquet").unlink()
     path = tmp_path / "rules.yaml"
     path.write_text("checks: {index: {severity: off}, ids: {severity: off}}")
-    report = check(corpus, load_rules(path), where=Where())
+    report = check(corpus, load_check_profile(path), where=ExecutorConfig())
     assert not {"index", "ids"} & report.checks.keys() and not report.findings("warning")
 
 
@@ -185,14 +185,14 @@ def test_the_report_is_the_same_wherever_the_shards_are_read(corpus):
     rewrite(first_shard(corpus), lambda table: table.slice(1))
     serial = report_of(corpus)
     assert serial.findings("error")
-    assert check(corpus, load_rules(), where=Where(workers=2)) == serial
+    assert check(corpus, load_check_profile(), where=ExecutorConfig(workers=2)) == serial
 
 
 def test_a_sample_reads_some_cells_of_both_sensors_and_hashes_nothing(corpus):
     whole, some, same, other = (report_of(corpus, share=share, seed=seed) for share, seed in
                                 ((1.0, 0), (0.3, 0), (0.3, 0), (0.3, 1)))  # fmt: skip
-    assert whole.looked_at == whole.samples == some.samples
-    assert 0 < some.looked_at < whole.samples and some == same and some.looked_at != other.looked_at
+    assert whole.pixels_read == whole.samples == some.samples
+    assert 0 < some.pixels_read < whole.samples and some == same and some.pixels_read != other.pixels_read
     path = first_shard(corpus)
     data = bytearray(path.read_bytes())
     data[-6] ^= 1  # the footer's own metadata: another SHA-256, still readable or not
@@ -275,9 +275,9 @@ def test_a_report_is_read_back_as_it_was_written_and_nothing_else_is(corpus, tmp
 
 
 def test_every_rule_says_what_a_corpus_has_and_what_to_do():
-    for name, rule in load_rules().checks.items():
-        assert rule.about.endswith(".") and rule.remedy.endswith("."), name
-    assert find(KIND, "default").is_file()
+    for name, rule in load_check_profile().checks.items():
+        assert rule.requirement.endswith(".") and rule.remedy.endswith("."), name
+    assert find_resource(KIND, "default").is_file()
 
 
 def replaced(table, name, value, *, row=0):
@@ -359,7 +359,7 @@ def test_a_lock_of_another_corpus_is_said_and_nothing_is_taken_from_it(corpus):
 
 def test_a_token_in_the_ledger_and_a_path_in_the_card_are_found(corpus):
     ledger = pq.read_table(corpus / "ledger.parquet")
-    row = {"id": "x", "acquisition": "", "stage": "catalog", "reason": "cloud", "detail": "a.tif?sig=AAAAAAAA"}
+    row = {"id": "x", "acquisition": "", "stage": "stac", "reason": "cloud", "detail": "a.tif?sig=AAAAAAAA"}
     added = pa.Table.from_pylist([{**row, "final": True}], schema=ledger.schema)
     pq.write_table(pa.concat_tables([ledger, added]), corpus / "ledger.parquet")
     with (corpus / "README.md").open("a") as card:

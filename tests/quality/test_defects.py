@@ -18,9 +18,9 @@ from bench.table import MARKERS, markdown
 from bench.trial import Trial, flags, tried
 
 from bench import DEFECTS
-from landmark.core.executor import Where
+from landmark.core.executor import ExecutorConfig
 from landmark.quality.check import check
-from landmark.quality.check_profile import load_rules
+from landmark.quality.check_profile import load_check_profile
 from landmark.quality.findings import Report
 from tests.conftest import require
 
@@ -40,7 +40,7 @@ def clean(sealed: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
 @pytest.fixture(scope="module")
 def verdict(clean: Draft) -> Report:
     """What is said of the clean corpus."""
-    return check(clean.corpus, load_rules(), where=Where())
+    return check(clean.corpus, load_check_profile(), where=ExecutorConfig())
 
 
 def test_nothing_is_said_of_the_clean_corpus(verdict: Report) -> None:
@@ -87,7 +87,7 @@ def test_the_same_defect_is_planted_twice(clean: Draft, tmp_path: Path) -> None:
 
 
 def test_every_check_has_a_defect_it_must_find() -> None:
-    judged = {name for name, rule in load_rules().checks.items() if rule.severity in ("error", "warning")}
+    judged = {name for name, rule in load_check_profile().checks.items() if rule.severity in ("error", "warning")}
     assert judged == {defect.check for defect in DEFECTS.values()}
 
 

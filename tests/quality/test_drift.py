@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from landmark.quality.drift import BANDS, contrast, drift, ground_of
-from landmark.quality.evidence import Evidence
+from landmark.quality.evidence import CheckInput
 from landmark.quality.findings import Flag, NotApplicable
 from tests.quality.chips import RULES, SCHEMA
 
@@ -46,7 +46,7 @@ def corpus(seed: int, *, sensor: str = "s2", number: int = 240, bare_of_b: float
 
 def judged(rows: list[dict[str, Any]]) -> list[Flag]:
     table = pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA)
-    return sorted(drift(Evidence(None, None, table, {}, {}, True), LIMITS))  # type: ignore[arg-type]
+    return sorted(drift(CheckInput(None, None, table, {}, {}, True), LIMITS))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sensor", ["s1", "s2"])
@@ -66,8 +66,8 @@ def test_a_platform_of_other_gain_is_told_with_its_gain() -> None:
             row |= {name: 0.8 * row[name] for name in BANDS["s2"]}
     flags = {flag.subject: flag for flag in judged(rows)}
     assert flags.keys() == {"s2a", "s2b"}
-    assert flags["s2b"].what == "a platform departs from the others in all bands"
-    assert int(flags["s2b"].seen.split()[0]) == pytest.approx(-20, abs=3)
+    assert flags["s2b"].problem == "a platform departs from the others in all bands"
+    assert int(flags["s2b"].detail.split()[0]) == pytest.approx(-20, abs=3)
 
 
 def test_a_single_band_is_told_by_its_name() -> None:
@@ -75,7 +75,7 @@ def test_a_single_band_is_told_by_its_name() -> None:
     for row in rows:
         if row["split"] == "test":
             row["B11_p50_dn"] *= 1.4
-    assert [(flag.what, flag.subject) for flag in judged(rows) if "test" in flag.subject] == [
+    assert [(flag.problem, flag.subject) for flag in judged(rows) if "test" in flag.subject] == [
         ("a split departs from the others in a band", "s2 test B11")
     ]
 
@@ -85,7 +85,7 @@ def test_a_radar_platform_two_db_low_is_told_in_db() -> None:
     for row in rows:
         if row["platform"] == "s1b":
             row |= {name: row[name] - 2 for name in BANDS["s1"]}
-    flags = {flag.subject: flag.seen for flag in judged(rows)}
+    flags = {flag.subject: flag.detail for flag in judged(rows)}
     assert flags.keys() == {"s1a", "s1b"}
     assert float(flags["s1b"].split()[0]) == pytest.approx(-2, abs=0.3)
 

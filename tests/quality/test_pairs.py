@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from landmark.quality.perceptual_hash import LENGTH, alike, fingerprint
+from landmark.quality.perceptual_hash import HASH_LENGTH, near_pairs, perceptual_hash
 from landmark.quality.registration import Registration, merge, peak, structure, surface_of
 from tests.quality.chips import Bands, Record
 
@@ -104,13 +104,13 @@ def test_a_waiting_image_is_small_and_gaps_or_tiny_chips_do_not_wait() -> None:
 
 def test_sorted_neighbours_find_what_comparing_all_pairs_finds() -> None:
     draw = np.random.default_rng(0)
-    prints = np.clip(42 * draw.standard_normal((2000, LENGTH)), -127, 127)
-    prints[1000:1100] = np.clip(prints[:100] + 6 * draw.standard_normal((100, LENGTH)), -127, 127)
+    prints = np.clip(42 * draw.standard_normal((2000, HASH_LENGTH)), -127, 127)
+    prints[1000:1100] = np.clip(prints[:100] + 6 * draw.standard_normal((100, HASH_LENGTH)), -127, 127)
     prints[1100:1120] = prints[0]
     stored = prints.astype(np.int8)
     unit = stored / np.linalg.norm(stored.astype(float), axis=1, keepdims=True)
     every = {(int(a), int(b)) for a, b in np.argwhere(np.triu(unit @ unit.T, 1) >= 0.98)}
-    found = list(alike(stored, 0.98))
+    found = list(near_pairs(stored, 0.98))
     pairs = {(one, other) for one, other, _ in found}
     assert len(pairs) == len(found) and pairs <= every
     # Of many copies of one image neighbours suffice: each is in some pair.
@@ -119,9 +119,9 @@ def test_sorted_neighbours_find_what_comparing_all_pairs_finds() -> None:
 
 def test_prints_of_other_places_differ_and_of_copies_hardly() -> None:
     places = [optical(cut(landscape(seed))) for seed in range(30)]
-    prints = [np.frombuffer(fingerprint(bands, 0) or b"", dtype=np.int8).astype(float) for bands in places]
+    prints = [np.frombuffer(perceptual_hash(bands, 0) or b"", dtype=np.int8).astype(float) for bands in places]
     brighter = {name: (1.1 * band + 30).astype("<u2") for name, band in places[0].items()}
-    copy = np.frombuffer(fingerprint(brighter, 0) or b"", dtype=np.int8).astype(float)
+    copy = np.frombuffer(perceptual_hash(brighter, 0) or b"", dtype=np.int8).astype(float)
     likeness = [float(copy @ one / np.linalg.norm(copy) / np.linalg.norm(one)) for one in prints]
     assert likeness[0] > 0.999 and max(likeness[1:]) < 0.8
 
@@ -129,10 +129,10 @@ def test_prints_of_other_places_differ_and_of_copies_hardly() -> None:
 def test_a_gap_hardly_changes_a_print() -> None:
     bands = optical(cut(landscape(0)))
     holed = {name: np.where(np.arange(120) < 2, 0, band).astype("<u2") for name, band in bands.items()}
-    one, other = (np.frombuffer(fingerprint(one, 0) or b"", dtype=np.int8).astype(float) for one in (bands, holed))
+    one, other = (np.frombuffer(perceptual_hash(one, 0) or b"", dtype=np.int8).astype(float) for one in (bands, holed))
     assert float(one @ other / np.linalg.norm(one) / np.linalg.norm(other)) > 0.95
 
 
 def test_no_prints_and_blank_prints_are_like_nothing() -> None:
-    assert list(alike(np.zeros((0, LENGTH), dtype=np.int8), 0.98)) == []
-    assert list(alike(np.zeros((3, LENGTH), dtype=np.int8), 0.98)) == []
+    assert list(near_pairs(np.zeros((0, HASH_LENGTH), dtype=np.int8), 0.98)) == []
+    assert list(near_pairs(np.zeros((3, HASH_LENGTH), dtype=np.int8), 0.98)) == []

@@ -52,7 +52,7 @@ def changed(**facts: object) -> Change:
 
 def found(chips: Chips, check: str, changes: dict[str, Change]) -> dict[str, str]:
     """Subject → what the check says of it."""
-    return {flag.subject: flag.what for flag in judged(check, chips.evidence(changes))}
+    return {flag.subject: flag.problem for flag in judged(check, chips.evidence(changes))}
 
 
 def items_of(chips: Chips, ids: list[str]) -> list[str]:
@@ -104,7 +104,7 @@ def test_a_chip_that_has_it_is_named_and_no_other(
 ) -> None:
     ids = some(chips, sensor)
     flags = judged(check, chips.evidence({id: spoiled(spoil) for id in ids}))
-    assert {flag.subject for flag in flags if what in flag.what} == set(ids)
+    assert {flag.subject for flag in flags if what in flag.problem} == set(ids)
     assert {flag.subject for flag in flags} == set(ids)
 
 
@@ -148,9 +148,9 @@ def test_an_acquisition_with_exchanged_bands_is_named_beside_its_samples(chips: 
     item, _ = Counter(record["items"][0] for record, _ in chips.samples if record["sensor"] == "s2").most_common(1)[0]
     ids = chips.ids("s2", lambda record, bands: record["items"][0] == item)
     said = judged("band-order", chips.evidence({id: spoiled(exchanged("B11", "B12")) for id in ids}))
-    assert {flag.what for flag in said} == {"plants are brighter in B12 than in B11"}
+    assert {flag.problem for flag in said} == {"plants are brighter in B12 than in B11"}
     assert len(said) >= 3 and {flag.subject for flag in said} <= set(ids)
-    assert all(f"samples of {item} that can tell" in flag.seen for flag in said)
+    assert all(f"samples of {item} that can tell" in flag.detail for flag in said)
 
 
 def test_the_offset_is_told_by_the_darkest_pixels(chips: Chips) -> None:
@@ -158,7 +158,7 @@ def test_the_offset_is_told_by_the_darkest_pixels(chips: Chips) -> None:
     said = judged("s2-offset", chips.evidence({id: spoiled(every(lambda band: band + 1000)) for id in ids}))
     often = [item for item, count in Counter(items_of(chips, ids)).items() if count >= 3]
     assert len(often) >= 2 and {flag.subject for flag in said} <= set(ids)
-    assert all(any(item in flag.seen for flag in said) for item in often)
+    assert all(any(item in flag.detail for flag in said) for item in often)
 
 
 @pytest.mark.parametrize("level", [3000, 9000], ids=["desert", "snow"])
@@ -273,10 +273,10 @@ def largest(chips: Chips, sensor: str = "s2") -> tuple[str, list[str]]:
 def test_a_shifted_acquisition_is_told_with_its_shift(chips: Chips, rows: int, cols: int) -> None:
     item, ids = largest(chips)
     flags = judged("registration", chips.evidence({id: spoiled(moved(-rows, -cols)) for id in ids}))
-    assert [(flag.what, flag.subject) for flag in flags] == [
+    assert [(flag.problem, flag.subject) for flag in flags] == [
         ("radar and optical images do not lie on each other", item)
     ]
-    south, east = (float(word) for word in flags[0].seen.split() if word[0] in "+-")
+    south, east = (float(word) for word in flags[0].detail.split() if word[0] in "+-")
     assert (south, east) == pytest.approx((rows, cols), abs=0.5)
 
 
@@ -336,7 +336,7 @@ def test_near_copies_are_found_across_and_within_splits(chips: Chips, sensor: st
     said = judged("near-duplicates", evidence)
     assert len(ids) >= 6 and {flag.subject for flag in said} == ids
     where = "another" if across else "its own"
-    assert {flag.what for flag in said} == {f"an image is a near copy of one of {where} split"}
+    assert {flag.problem for flag in said} == {f"an image is a near copy of one of {where} split"}
 
 
 def test_water_and_desert_without_features_are_no_copies(chips: Chips) -> None:

@@ -14,20 +14,20 @@ from landmark.captions.negatives import hard_negatives
 from landmark.captions.parse import lexicon
 from landmark.captions.questions import questions
 from landmark.captions.render import Wanted
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.domain.event import EventFact
 from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.bias import explained_pct
 from landmark.quality.captions import captions as captions_check
-from landmark.quality.evidence import Known
+from landmark.quality.evidence import CorpusContext
 from landmark.quality.row_checks import ROW_CHECKS
 from landmark.quality.words import entropy_bits
 from tests.captions.scenes import GRAMMAR, LEXICONS, STYLES, every, scene, scenes
 from tests.parts import examples
 
-TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
+TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
 RECIPE = {"thresholds": {"default": 5, "classes": {"built": 2}}, "captions": ["structured"]}
-KNOWN = Known(
+KNOWN = CorpusContext(
     root=None, manifest=SimpleNamespace(taxonomy=TAXONOMY), recipe=RECIPE, max_gap_days={"corine": 2200}, limits={}
 )
 LIMITS = {"fractions": {"tolerance": 5e-4}, "label-gap": {"max_gap_days": 1100}}
@@ -53,7 +53,7 @@ def row_of(of=("water", "trees"), **changes):
         "datetime": dt.datetime(2021, 6, 1, 10, tzinfo=dt.UTC),
         "labels": list(of),
         "fractions": share,
-        "finer": {f"corine/{key}": value for key, value in share.items()},
+        "subclasses": {f"corine/{key}": value for key, value in share.items()},
         "agreement": {},
         "sources": [{"name": "corine", "version": "1", "year": 2018, "gap_days": 882, "agreement": None}],
         "events": [],
@@ -87,7 +87,7 @@ def test_true_words_pass(labels):
         ("captions", {"labels": ["water"]}, "a caption names a class the sample does not have"),
         ("captions", {"labels": ["water", "trees", "grass"]}, "a caption omits a class of the sample"),
         ("fractions", {"fractions": {"water": 0.6, "trees": 0.3}}, "fractions do not sum to one"),
-        ("fractions", {"finer": {"corine/sea": 1.2}}, "finer do not sum to one"),
+        ("fractions", {"subclasses": {"corine/sea": 1.2}}, "subclasses do not sum to one"),
         ("fractions", {"fractions": {"water": 0.97, "trees": 0.03}}, "a label is below its threshold"),
         (
             "fractions",
@@ -96,7 +96,7 @@ def test_true_words_pass(labels):
         ),
         ("fractions", {"fractions": {"water": 0.4, "trees": 0.6}}, "labels do not stand in the order of their shares"),
         ("vocabulary", {"labels": ["swamp"]}, "labels hold a class the taxonomy does not define"),
-        ("vocabulary", {"finer": {"urban-atlas/park": 1.0}}, "a finer class is of a source the sample does not name"),
+        ("vocabulary", {"subclasses": {"urban-atlas/park": 1.0}}, "a finer class is of a source the sample does not name"),
         ("vocabulary", {"captions": spoken("forÃªt")}, "a caption holds broken characters"),
         ("vocabulary", {"captions": spoken("for\N{REPLACEMENT CHARACTER}t")}, "a caption holds broken characters"),
         ("captions", {"captions": spoken(" ")}, "a caption is empty"),
@@ -192,7 +192,7 @@ def told_of(where, **changes):
         "hard_negatives": hard_negatives(where, GRAMMAR, TAXONOMY, WANTED),
         **{name: getattr(where, name) for name in ("sensor", "lat", "labels")},
         "fractions": where.shares,
-        "finer": dict(where.finer.values()),
+        "subclasses": dict(where.finer.values()),
     }
     recipe = {"captions": ["structured"] if where.labels else []}
     return {what for what, _ in captions_check(row | changes, replace(KNOWN, recipe=recipe, lexicons=LEXICONS), {})}
@@ -236,12 +236,12 @@ def test_an_answer_is_held_against_the_facts(kind, question, answer, evidence, w
 
 @pytest.mark.parametrize(("change", "what"), [
     ({"falsified": "label:grass"}, "a hard negative falsifies no fact of the sample"),
-    ({"falsified": "season:winter", "instead": "season:spring"}, "a hard negative falsifies no fact of the sample"),
-    ({"falsified": "share:trees:half", "instead": "share:trees:some"},
+    ({"falsified": "season:winter", "replacement": "season:spring"}, "a hard negative falsifies no fact of the sample"),
+    ({"falsified": "share:trees:half", "replacement": "share:trees:some"},
      "a hard negative falsifies no fact of the sample"),
-    ({"falsified": "event:f:during", "instead": "event:f:before"}, "a hard negative falsifies no fact of the sample"),
-    ({"falsified": "moon:full", "instead": "moon:new"}, "a hard negative falsifies no fact of the sample"),
-    ({"text": every(WOOD)[0]["text"], "falsified": "season:summer", "instead": "season:winter"},
+    ({"falsified": "event:f:during", "replacement": "event:f:before"}, "a hard negative falsifies no fact of the sample"),
+    ({"falsified": "moon:full", "replacement": "moon:new"}, "a hard negative falsifies no fact of the sample"),
+    ({"text": every(WOOD)[0]["text"], "falsified": "season:summer", "replacement": "season:winter"},
      "a hard negative says what is so"),
 ])  # fmt: skip
 def test_a_hard_negative_falsifies_a_fact_and_is_no_caption(change, what):

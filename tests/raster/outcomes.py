@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.raster.access import OPEN, Access
-from landmark.raster.reader import Unread, opened
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
+from landmark.raster.reader import FailedChip, open_raster
 from landmark.raster.source import Unreadable
 from tests.raster.rasters import noise, write_raster
 
@@ -22,7 +22,7 @@ BLOCKS = {(row, col) for row in range(SIDE // BLOCK) for col in range(SIDE // BL
 BOUND_S = 60.0
 
 T = TypeVar("T")
-Chips = list[NDArray[Any] | Unread]
+Chips = list[NDArray[Any] | FailedChip]
 
 
 def make(path: Path, **options: Any) -> Path:
@@ -50,11 +50,11 @@ def within(work: Callable[[], T]) -> T:
     return result
 
 
-def read(href: str | Path, access: Access = OPEN) -> Chips | Unreadable:
+def read(href: str | Path, access: AccessPolicy = PUBLIC_ACCESS) -> Chips | Unreadable:
     """All chips, or why there are none."""
 
     def work() -> Chips:
-        with opened(str(href), access) as raster:
+        with open_raster(str(href), access) as raster:
             return list(raster.chips(CORNERS, SIZE))
 
     try:
@@ -67,7 +67,7 @@ def check(chips: Chips | Unreadable, bad: Collection[tuple[int, int]] = ()) -> N
     """The chips that touch bad blocks are missing, and no other; those that are there are right."""
     assert not isinstance(chips, Unreadable), chips
     for chip, (row, col) in zip(chips, CORNERS, strict=True):
-        assert isinstance(chip, Unread) == any(_touches(row, col, block) for block in bad), (row, col)
+        assert isinstance(chip, FailedChip) == any(_touches(row, col, block) for block in bad), (row, col)
     check_none_wrong(chips)
 
 
@@ -75,7 +75,7 @@ def check_none_wrong(chips: Chips | Unreadable) -> None:
     """Whatever is handed out is right."""
     if not isinstance(chips, Unreadable):
         for chip, (row, col) in zip(chips, CORNERS, strict=True):
-            assert isinstance(chip, Unread) or np.array_equal(chip, PIXELS[row : row + SIZE, col : col + SIZE])
+            assert isinstance(chip, FailedChip) or np.array_equal(chip, PIXELS[row : row + SIZE, col : col + SIZE])
 
 
 def _touches(row: int, col: int, block: tuple[int, int]) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from landmark.raster.reader import Raster, opened
+from landmark.raster.reader import Raster, open_raster
 
 
 def write_raster(
@@ -104,5 +104,5 @@ class Watched:
 @contextmanager
 def watched(path: Path) -> Iterator[Watched]:
     """A raster on disk, opened and watched."""
-    with opened(str(path)) as raster:
+    with open_raster(str(path)) as raster:
         yield Watched(raster)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from planetary_computer.sas import TOKEN_CACHE
 
-from landmark.raster.access import OPEN, Access, NoToken
-from landmark.raster.reader import opened
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy, TokenError
+from landmark.raster.reader import open_raster
 from landmark.raster.source import Forbidden
 from tests.raster.rasters import noise, write_raster
 from tests.services.client import once
@@ -18,7 +18,7 @@ from tests.services.tokens import HOUR, token_service
 
 ACCOUNT, CONTAINER = "sentinel2l2a01", "private"
 HREF = f"http://{ACCOUNT}.blob.core.windows.net/{CONTAINER}/band.tif"
-SIGNED = Access("planetary-computer")
+SIGNED = AccessPolicy("planetary-computer")
 PIXELS = noise((256, 256), "uint16", 5)
 CORNERS = [(row, col) for row in (0, 64, 128, 192) for col in (0, 128)]
 
@@ -75,7 +75,7 @@ def same(chips):
 def test_a_signed_raster_is_read_and_one_token_serves_many(stored, tokens):
     served = tokens()
     for _ in range(3):
-        with opened(HREF, SIGNED) as raster:
+        with open_raster(HREF, SIGNED) as raster:
             assert same(cut(raster))
     assert served.asked == [f"{ACCOUNT}/{CONTAINER}"]
 
@@ -83,34 +83,34 @@ def test_a_signed_raster_is_read_and_one_token_serves_many(stored, tokens):
 def test_bands_that_want_a_token_together_ask_for_one(stored, tokens):
     served = tokens()
     with ThreadPoolExecutor(13) as threads:
-        assert len(set(threads.map(lambda _: SIGNED.url(HREF), range(13)))) == 1
+        assert len(set(threads.map(lambda _: SIGNED.signed_url(HREF), range(13)))) == 1
     assert len(served.asked) == 1
 
 
 def test_a_token_near_its_end_is_renewed_before(stored, tokens):
     served = tokens(claimed_s=30)
     for _ in range(3):
-        with opened(HREF, SIGNED) as raster:
+        with open_raster(HREF, SIGNED) as raster:
             assert same(cut(raster))
     assert len(served.asked) == 3
 
 
 def test_without_a_token_a_private_blob_is_forbidden_and_the_message_names_no_address(stored):
-    with pytest.raises(Forbidden, match=r"^the archive answers (403|409)$") as caught, opened(HREF):
+    with pytest.raises(Forbidden, match=r"^the archive answers (403|409)$") as caught, open_raster(HREF):
         pass
     assert caught.value.reason == "forbidden"
 
 
 def test_a_token_that_is_of_no_use_is_renewed_once(stored, tokens):
     served = tokens(lambda number: -5 if number == 0 else HOUR)
-    with opened(HREF, SIGNED) as raster:
+    with open_raster(HREF, SIGNED) as raster:
         assert same(cut(raster))
     assert len(served.asked) == 2
 
 
 def test_tokens_that_are_never_of_use_are_given_up(stored, tokens):
     served = tokens(lambda _: -5)
-    with pytest.raises(Forbidden, match="the archive answers 403"), opened(HREF, SIGNED):
+    with pytest.raises(Forbidden, match="the archive answers 403"), open_raster(HREF, SIGNED):
         pass
     assert len(served.asked) == 2
 
@@ -119,7 +119,7 @@ def test_a_token_that_ends_between_two_blocks_is_renewed_and_the_band_is_whole(s
     monkeypatch.setattr("landmark.raster.reader._AHEAD_BYTES", 1)
     served = tokens(lambda number: 6 if number == 0 else HOUR)
     refused = stored.refusals()
-    with opened(HREF, SIGNED) as raster:
+    with open_raster(HREF, SIGNED) as raster:
         chips = raster.chips(CORNERS, 64)
         read = [next(chips), next(chips)]
         end = time.time() + 8
@@ -136,7 +136,7 @@ def test_where_the_next_token_is_refused_too_the_raster_is_given_up_and_no_log_h
     monkeypatch.setattr("landmark.raster.reader._AHEAD_BYTES", 1)
     served = tokens(lambda number: 6 if number == 0 else -5)
     caplog.set_level(logging.DEBUG, "rasterio")
-    with pytest.raises(Forbidden, match="the archive answers 403"), opened(HREF, SIGNED) as raster:
+    with pytest.raises(Forbidden, match="the archive answers 403"), open_raster(HREF, SIGNED) as raster:
         chips = raster.chips(CORNERS, 64)
         assert isinstance(next(chips), np.ndarray)
         end = time.time() + 8
@@ -150,29 +150,29 @@ def test_where_the_next_token_is_refused_too_the_raster_is_given_up_and_no_log_h
 @pytest.mark.parametrize("status", [401, 404])
 def test_a_token_service_that_refuses_is_told_without_its_address(stored, tokens, status):
     tokens().status = status
-    with pytest.raises(Forbidden, match=f"^the token service answers {status}$"), opened(HREF, SIGNED):
+    with pytest.raises(Forbidden, match=f"^the token service answers {status}$"), open_raster(HREF, SIGNED):
         pass
 
 
 def test_a_token_service_that_is_gone_is_told_and_waited_for_not_long(stored, monkeypatch):
     monkeypatch.setattr("planetary_computer.settings.Settings.get", _settings("http://127.0.0.1:9/token"))
-    with pytest.raises(Forbidden, match=r"^the token service does not answer$"), opened(HREF, SIGNED):
+    with pytest.raises(Forbidden, match=r"^the token service does not answer$"), open_raster(HREF, SIGNED):
         pass
 
 
 @pytest.mark.parametrize("href", ["/data/band.tif", "band.tif", "https://example.org/band.tif", "s3://bucket/band.tif"])
 def test_what_is_none_of_the_schemes_is_its_own_address(href):
-    assert SIGNED.url(href) == OPEN.url(href) == href
+    assert SIGNED.signed_url(href) == PUBLIC_ACCESS.signed_url(href) == href
 
 
 @pytest.mark.parametrize("host", ["acc.blob.core.windows.net:10000", "me@acc.blob.core.windows.net"])
 def test_a_host_the_library_would_leave_unsigned_in_silence_is_refused(host):
-    with pytest.raises(NoToken, match="such hosts are not signed"):
-        SIGNED.url(f"http://{host}/container/band.tif")
+    with pytest.raises(TokenError, match="such hosts are not signed"):
+        SIGNED.signed_url(f"http://{host}/container/band.tif")
 
 
 def test_no_token_is_ever_logged(stored, tokens, caplog):
     tokens(lambda _: -5)
-    with pytest.raises(Forbidden), opened(HREF, SIGNED):
+    with pytest.raises(Forbidden), open_raster(HREF, SIGNED):
         pass
     assert HREF in caplog.text and "sig=" not in caplog.text

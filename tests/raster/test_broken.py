@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.raster.reader import Unread, opened
+from landmark.raster.reader import FailedChip, open_raster
 from landmark.raster.source import Unreadable
 from tests.parts import examples
 from tests.raster.outcomes import BLOCKS, SIZE, check, make, read, within
@@ -53,7 +53,7 @@ def test_a_file_that_ends_in_its_header_is_unreadable(good, header_bytes, tmp_pa
     path = tmp_path / f"{size}.tif"
     path.write_bytes(good.read_bytes()[:size])
     chips = read(path)
-    assert isinstance(chips, Unreadable) or all(isinstance(chip, Unread) for chip in chips), size
+    assert isinstance(chips, Unreadable) or all(isinstance(chip, FailedChip) for chip in chips), size
 
 
 @given(share=st.floats(0, 1))
@@ -80,7 +80,7 @@ def test_a_block_of_nearly_the_right_length_spoils_no_other(good, tmp_path, more
 
 def check_but_for_one(chips):
     """All is there, or all but the block of a wrong length: what comes before it ends may be enough to decode it."""
-    check(chips, {(1, 1)} if any(isinstance(chip, Unread) for chip in chips) else ())
+    check(chips, {(1, 1)} if any(isinstance(chip, FailedChip) for chip in chips) else ())
 
 
 @pytest.mark.parametrize("value", [10_000_000, 2**31, 2**32 - 1, 1])
@@ -105,13 +105,13 @@ def test_a_garbled_header_gives_an_outcome(good, tmp_path, changes):
     path = tmp_path / "a.tif"
     path.write_bytes(content)
     for chip in within(lambda: outermost(path)):
-        assert isinstance(chip, Unread) or chip.shape == (SIZE, SIZE)
+        assert isinstance(chip, FailedChip) or chip.shape == (SIZE, SIZE)
 
 
 def outermost(path):
     """The first and the last chip of a raster that says it is about as large as it should be."""
     try:
-        with opened(str(path)) as raster:
+        with open_raster(str(path)) as raster:
             high, wide = raster.header.shape
             corners = (
                 [(0, 0), (high - SIZE, wide - SIZE)] if min(high, wide) >= SIZE and max(high, wide) < 10_000 else []

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rasterio.errors import NotGeoreferencedWarning
 
-from landmark.raster.reader import Header, opened
-from landmark.raster.source import GDAL
+from landmark.raster.reader import Header, open_raster
+from landmark.raster.source import GDAL_OPTIONS
 from tests.parts import examples
 from tests.raster.kinds import KINDS
 from tests.raster.serving import serving
@@ -63,7 +63,7 @@ def corners(shape, size, places):
 def check(href, pixels, size, places):
     size = min(size, *pixels.shape)
     at = corners(pixels.shape, size, places)
-    with opened(href) as raster:
+    with open_raster(href) as raster:
         chips = list(raster.chips(at, size))
     assert len(chips) == len(at)
     for chip, (row, col) in zip(chips, at, strict=True):
@@ -91,15 +91,15 @@ def test_chips_are_bit_identical_over_http(built, served, kind):
 @each
 def test_the_header_is_what_rasterio_says(built, kind):
     path, _ = built(kind)
-    with rasterio.Env(**GDAL), warnings.catch_warnings():
+    with rasterio.Env(**GDAL_OPTIONS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         data = rasterio.open(path)
-    with data, opened(str(path)) as raster:
+    with data, open_raster(str(path)) as raster:
         at = data.transform
         expected = Header(
             epsg=data.crs.to_epsg() if data.crs else None,
             origin=(at.c, at.f),
-            pixel=at.a,
+            pixel_size=at.a,
             shape=data.shape,
             dtype=data.dtypes[0],
             nodata=data.nodata,
@@ -113,7 +113,7 @@ def test_the_header_is_what_rasterio_says(built, kind):
 def test_which_path_each_raster_takes(built, served, kind):
     path, _ = built(kind)
     for href in (str(path), served.href(path.name)):
-        with opened(href) as raster:
+        with open_raster(href) as raster:
             way, _, why = raster.route.partition(": ")
         assert way == kind.route and bool(why) == (way == "gdal")
 

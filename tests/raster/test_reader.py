@@ -11,7 +11,7 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from landmark.raster.reader import Unread, opened
+from landmark.raster.reader import FailedChip, open_raster
 from landmark.raster.source import Unreadable
 from tests.parts import examples
 from tests.raster.rasters import noise, spoil, watched, write_raster
@@ -55,7 +55,7 @@ def test_chips_equal_the_windows_rasterio_reads(tmp_path, layout, cutting, dtype
     if dtype.startswith("float") and layout.get("predictor"):
         layout = layout | {"predictor": 3}
     path = write_raster(tmp_path / "a.tif", noise(shape, dtype), **layout)
-    with opened(str(path)) as raster:
+    with open_raster(str(path)) as raster:
         chips = list(raster.chips(corners, size))
     assert len(chips) == len(corners)
     for chip, expected in zip(chips, windows(path, corners, size), strict=True):
@@ -67,7 +67,7 @@ def test_chips_equal_the_windows_rasterio_reads(tmp_path, layout, cutting, dtype
 def test_chips_equal_a_nearest_warp_onto_each_chip(tmp_path, cutting):
     shape, size, corners = cutting
     path = write_raster(tmp_path / "a.tif", noise(shape, "uint16"))
-    with opened(str(path)) as raster, rasterio.open(path) as data:
+    with open_raster(str(path)) as raster, rasterio.open(path) as data:
         for chip, (row, col) in zip(raster.chips(corners, size), corners, strict=True):
             onto = data.transform @ Affine.translation(col, row)
             with WarpedVRT(data, crs=data.crs, transform=onto, width=size, height=size) as warped:
@@ -113,7 +113,7 @@ def test_no_strip_is_asked_for_earlier_than_one_ahead_of_the_chips_taken(tmp_pat
 
 def test_a_chip_outside_the_raster_is_an_error_and_never_other_pixels(tmp_path):
     path = write_raster(tmp_path / "a.tif", noise((128, 192), "uint16"))
-    with opened(str(path)) as raster:
+    with open_raster(str(path)) as raster:
         for corner in ((-1, 0), (0, -1), (109, 0), (0, 173)):
             with pytest.raises(ValueError, match="lie not in 128 x 192"):
                 raster.chips([corner], 20)
@@ -166,12 +166,12 @@ def test_a_spoiled_block_spoils_exactly_the_chips_that_touch_it(tmp_path, caplog
     path = write_raster(tmp_path / "a.tif", pixels, blockxsize=block, blockysize=block)
     spoil(path, bad_row, bad_col)
     caplog.set_level(logging.ERROR)
-    with opened(str(path)) as raster:
+    with open_raster(str(path)) as raster:
         chips = list(raster.chips(corners, size))
     for chip, (row, col) in zip(chips, corners, strict=True):
         touches = row < (bad_row + 1) * block and row + size > bad_row * block
         touches &= col < (bad_col + 1) * block and col + size > bad_col * block
-        assert isinstance(chip, Unread) == touches
+        assert isinstance(chip, FailedChip) == touches
         if not touches:
             assert np.array_equal(chip, pixels[row : row + size, col : col + size])
 
@@ -179,19 +179,19 @@ def test_a_spoiled_block_spoils_exactly_the_chips_that_touch_it(tmp_path, caplog
 def test_a_spoiled_block_is_named_by_its_first_pixel(tmp_path):
     path = write_raster(tmp_path / "a.tif", noise((128, 192), "uint16"))
     spoil(path, 1, 2)
-    with opened(str(path)) as raster:
+    with open_raster(str(path)) as raster:
         (chip,) = raster.chips([(70, 130)], 40)
-    assert chip == Unread("block at row 64, column 128 unreadable")
+    assert chip == FailedChip("block at row 64, column 128 unreadable")
 
 
 def test_a_spoiled_block_refuses_a_window_over_it_and_no_other(tmp_path):
     pixels = noise((128, 128), "uint16")
     path = write_raster(tmp_path / "a.tif", pixels)
     spoil(path, 1, 1)
-    with opened(str(path)) as raster:
-        assert np.array_equal(raster.window(3, 5, 60, 100), pixels[3:63, 5:105])
+    with open_raster(str(path)) as raster:
+        assert np.array_equal(raster.read_window(3, 5, 60, 100), pixels[3:63, 5:105])
         with pytest.raises(Unreadable):
-            raster.window(60, 60, 10, 10)
+            raster.read_window(60, 60, 10, 10)
 
 
 @pytest.mark.parametrize("options", [{}, {"nodata": 7}, {"nodata": 0}, {"nodata": 7, "ENDIANNESS": "BIG"}])
@@ -199,8 +199,8 @@ def test_a_spoiled_block_refuses_a_window_over_it_and_no_other(tmp_path):
 def test_a_window_masks_what_rasterio_masks(tmp_path, dtype, options):
     pixels = np.random.default_rng(2).integers(0, 9, (150, 200)).astype(dtype)
     path = write_raster(tmp_path / "a.tif", pixels, **options)
-    with opened(str(path)) as raster, rasterio.open(path) as data:
-        found, expected = raster.window(30, 50, 90, 140), data.read(1, window=Window(50, 30, 140, 90), masked=True)
+    with open_raster(str(path)) as raster, rasterio.open(path) as data:
+        found, expected = raster.read_window(30, 50, 90, 140), data.read(1, window=Window(50, 30, 140, 90), masked=True)
     assert np.array_equal(found.data, expected.data) and found.dtype == expected.dtype
     assert np.array_equal(np.ma.getmaskarray(found), np.ma.getmaskarray(expected))
 
@@ -213,8 +213,8 @@ def test_a_window_under_an_alpha_band_masks_what_rasterio_masks(tmp_path):
         path, "w", **made, crs="EPSG:32632", transform=Affine(10, 0, 6e5, 0, -10, 5e6), ALPHA="YES"
     ) as to:
         to.write(pixels)
-    with opened(str(path)) as raster:
-        assert raster.route == "direct" and np.ma.getmaskarray(raster.window(0, 0, 64, 64)).sum() == 64 * 32
+    with open_raster(str(path)) as raster:
+        assert raster.route == "direct" and np.ma.getmaskarray(raster.read_window(0, 0, 64, 64)).sum() == 64 * 32
 
 
 def broken(path, kind):
@@ -236,7 +236,7 @@ def broken(path, kind):
     "kind", ["a missing file", "a folder", "a truncated file", "an empty file", "noise", "a page of text"]
 )
 def test_what_cannot_be_opened_is_unreadable(tmp_path, kind):
-    with pytest.raises(Unreadable), opened(str(broken(tmp_path / "a.tif", kind))):
+    with pytest.raises(Unreadable), open_raster(str(broken(tmp_path / "a.tif", kind))):
         pass
 
 
@@ -255,7 +255,7 @@ def test_what_cannot_be_opened_is_unreadable(tmp_path, kind):
 )
 def test_the_header_is_what_the_file_says(tmp_path, options, expected):
     path = write_raster(tmp_path / "a.tif", noise((30, 40), "uint16"), **options)
-    with opened(str(path)) as raster:
+    with open_raster(str(path)) as raster:
         header = raster.header
     assert header.shape == (30, 40) and header.dtype == "uint16"
     assert {name: getattr(header, name) for name in expected} == expected

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from landmark.raster import ranges, source
-from landmark.raster.access import Access
+from landmark.raster.access import AccessPolicy
 from landmark.raster.source import Forbidden, Unreadable
 from tests.raster.faults import clipped, cut, garbled, moved, padded, page, refuse, silent, whole
 from tests.raster.outcomes import check, check_none_wrong, make, read
@@ -19,9 +19,9 @@ def impatient(monkeypatch):
     monkeypatch.setattr(ranges, "TIMEOUT_S", 1)
     monkeypatch.setattr(ranges, "_CONNECT_S", 1)
     monkeypatch.setattr(ranges, "_PAUSES_S", (0.01,) * len(ranges._PAUSES_S))
-    monkeypatch.setitem(source.GDAL, "GDAL_HTTP_RETRY_DELAY", 0.01)
-    monkeypatch.setitem(source.GDAL, "GDAL_HTTP_CONNECTTIMEOUT", 1)
-    monkeypatch.setitem(source.GDAL, "GDAL_HTTP_LOW_SPEED_TIME", 1)
+    monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_RETRY_DELAY", 0.01)
+    monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_CONNECTTIMEOUT", 1)
+    monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_LOW_SPEED_TIME", 1)
     forget()
     yield
     forget()
@@ -144,7 +144,7 @@ def test_a_block_that_fails_whatever_is_tried_drops_exactly_the_chips_it_touches
 
 
 @dataclass(frozen=True)
-class Numbered(Access):
+class Numbered(AccessPolicy):
     """Signs with 0, 1, 2 …, a fresh number each time it is asked for one; the server tells which are good."""
 
     given: list[int] = field(default_factory=lambda: [0])

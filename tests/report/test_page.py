@@ -13,11 +13,11 @@ from PIL import Image
 
 import landmark
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
+from landmark.core.executor import ExecutorConfig
 from landmark.corpus.reader import Corpus
 from landmark.report.page import page
 from landmark.report.render import rgb
-from landmark.workflow.build import Request, build
+from landmark.workflow.build import BuildRequest, build
 
 _VOID = {"meta", "img", "br"}
 
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(folder: Path, recipe: Callable[..., Path]) -> Corpus:
     if not folder.exists():
-        build(Request(load_recipe(str(recipe()), limit=6), folder, Where()))
+        build(BuildRequest(load_recipe(str(recipe()), limit=6), folder, ExecutorConfig()))
     return landmark.open(folder)
 
 

@@ -11,12 +11,12 @@ from shapely import contains_xy
 
 import landmark
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
+from landmark.core.executor import ExecutorConfig
 from landmark.corpus.reader import Corpus, Sample
 from landmark.report import sheet
 from landmark.report.render import rgb
 from landmark.report.sheet import contact_sheet
-from landmark.workflow.build import Request, build
+from landmark.workflow.build import BuildRequest, build
 
 
 def optical(value: int) -> Sample:
@@ -47,7 +47,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(corpus: Path, recipe: Callable[..., Path]) -> Corpus:
     if not corpus.exists():
-        build(Request(load_recipe(str(recipe()), limit=6), corpus, Where()))
+        build(BuildRequest(load_recipe(str(recipe()), limit=6), corpus, ExecutorConfig()))
     return landmark.open(corpus)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from landmark.config.profiles import Provider
 from landmark.config.recipe import Recipe
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.stac.open_catalog import open_document
-from landmark.stac.search import Found, search
+from landmark.stac.search import SearchResult, search
 from tests.parts import recipe_of
 
-PROVIDER = load(Provider, "profiles/providers", "planetary-computer")
+PROVIDER = load_model(Provider, "profiles/providers", "planetary-computer")
 Json = dict[str, Any]
 
 
@@ -50,6 +50,6 @@ def anywhere(sensor: str, **changes: Any) -> Recipe:
     return recipe_of(**{**said, "time": {"start": "2015-01-01", "end": "2030-12-31"}, **changes})
 
 
-def found_in(path: Path, recipe: Recipe, *, crosswalks: Any = (), provider: Provider = PROVIDER) -> Found:
+def found_in(path: Path, recipe: Recipe, *, crosswalks: Any = (), provider: Provider = PROVIDER) -> SearchResult:
     """What a search of a document comes back with."""
     return search(open_document(str(path)), recipe, provider=provider, crosswalks=crosswalks)

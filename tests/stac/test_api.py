@@ -14,14 +14,14 @@ from shapely.geometry import mapping, shape
 from landmark.config.profiles import Provider
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import EmptySearch, InputError
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk
 from landmark.stac import api
 from landmark.stac import catalog as documents
 from landmark.stac.catalog import Query
 from landmark.stac.open_catalog import open_document
 from landmark.stac.search import search
-from landmark.workflow.context import prepare
+from landmark.workflow.context import load_context
 from tests.parts import examples
 from tests.services import planet
 from tests.services.client import once
@@ -30,7 +30,7 @@ from tests.services.proxy import proxied
 from tests.stac.items import PROVIDER, anywhere, items_of
 from tests.stac.test_search import bare
 
-WORLDCOVER = load(Crosswalk, "taxonomies", "worldcover")
+WORLDCOVER = load_model(Crosswalk, "taxonomies", "worldcover")
 YEAR = dt.datetime(2021, 1, 1, tzinfo=dt.UTC), dt.datetime(2022, 1, 1, tzinfo=dt.UTC)
 ITALY, DATELINE = (
     shapely.box(8, 42, 14, 47),
@@ -198,7 +198,7 @@ def test_a_busy_server_is_asked_again_when_it_says_and_not_before(rained):
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_that_stays_busy_is_given_up(rained, status, monkeypatch):
-    monkeypatch.setattr(documents, "PATIENCE", documents.PATIENCE.new(backoff_factor=0))
+    monkeypatch.setattr(documents, "RETRY", documents.RETRY.new(backoff_factor=0))
     with proxied(rained) as server:
         server.refuse = lambda: (status, {}, b"{}")
         with pytest.raises(InputError, match=rf"{server.url}: .*too many {status} error responses.*--catalog"):
@@ -255,7 +255,7 @@ def test_the_api_gives_what_the_catalogue_on_disk_gives(archive, world, recipe, 
     asked = load_recipe(str(recipe(clouds={"max_item_pct": clouds})))
     by_api, by_path = found(open_document(archive.api), asked), found(open_document(str(world)), asked)
     assert [bare(one) for one in by_api.acquisitions] == [bare(one) for one in by_path.acquisitions]
-    assert [(one.item, one.vintage) for one in by_api.labels] == [(one.item, one.vintage) for one in by_path.labels]
+    assert [(one.item_id, one.edition) for one in by_api.labels] == [(one.item_id, one.edition) for one in by_path.labels]
 
 
 def test_cloud_is_asked_for_where_the_api_can_and_filtered_here_where_not(archive, recipe):
@@ -309,23 +309,23 @@ def test_a_new_provider_is_a_yaml_file(archive, renamed, recipe, tmp_path, world
     said["labels"] = {"worldcover": renamed["esa-worldcover"]}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(said))
     asked = load_recipe(str(recipe(provider="my.yaml", catalog=None)))
-    setting = prepare(asked, None)
-    assert setting.document.href == archive.api and setting.provider.title == "My house"
-    one = found(setting.document, asked, setting.provider)
+    setting = load_context(asked, None)
+    assert setting.catalog.href == archive.api and setting.provider.title == "My house"
+    one = found(setting.catalog, asked, setting.provider)
     other = found(open_document(str(world)), asked)
     assert [bare(each) for each in one.acquisitions] == [bare(each) for each in other.acquisitions]
-    assert [each.item for each in one.labels] == [each.item for each in other.labels]
+    assert [each.item_id for each in one.labels] == [each.item_id for each in other.labels]
 
 
 def test_a_recipe_without_catalogue_and_a_provider_without_api_are_refused(recipe, tmp_path):
     said = PROVIDER.model_dump(mode="json") | {"api": None}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(said))
     with pytest.raises(InputError, match="tiny: gives no `catalog`, and provider planetary-computer has no `api`"):
-        prepare(load_recipe(str(recipe(provider="my.yaml", catalog=None))), None)
+        load_context(load_recipe(str(recipe(provider="my.yaml", catalog=None))), None)
 
 
 def test_earth_search_has_no_terrain_corrected_radar(world):
-    provider = load(Provider, "profiles/providers", "earth-search")
+    provider = load_model(Provider, "profiles/providers", "earth-search")
     with pytest.raises(InputError, match="provider earth-search has no sensor s1; it has s2"):
         found(open_document(str(world)), anywhere("s1"), provider)
     assert provider.signing == "none" and provider.sensors["s2"].offset == "declared"

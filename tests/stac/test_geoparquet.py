@@ -28,7 +28,7 @@ def test_a_table_of_items_is_found_like_the_catalogue(world, recipe, tmp_path):
         found_in(path, asked, crosswalks=(WORLDCOVER,)) for path in (written(tmp_path / "items.parquet", items), world)
     )
     assert [bare(one) for one in table.acquisitions] == [bare(one) for one in catalogue.acquisitions]
-    assert [(one.item, one.vintage) for one in table.labels] == [(one.item, one.vintage) for one in catalogue.labels]
+    assert [(one.item_id, one.edition) for one in table.labels] == [(one.item_id, one.edition) for one in catalogue.labels]
 
 
 @pytest.mark.parametrize(("name", "sensor"), [("sentinel-1-rtc-pc.json", "s1"), ("sentinel-2-l2a-pc.json", "s2")])

@@ -5,9 +5,9 @@ import re
 import pystac
 import pytest
 
-from landmark.config.profiles import Imagery, Mirror, Provider
+from landmark.config.profiles import SensorCollection, Mirror, Provider
 from landmark.core.errors import EmptySearch, InputError
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.grid.cells import utm_cells
 from landmark.stac.item import footprint, href_of
 from tests.stac.items import PROVIDER, anywhere, changed, collected, found_in, items_of
@@ -42,7 +42,7 @@ NAME = "S2A_MSIL2A_20210612T101031_R022_T32TPR_20210612T140203"
 )
 def test_the_second_of_sentinel_2_is_the_datatakes_then_the_names_then_the_items(world, tmp_path, id, said, second):
     item = changed(items_of(world, S2)[0], id=id, **{"datetime": "2021-06-12T10:15:59.999Z", **said})
-    assert single(tmp_path, item).moment == dt.datetime.fromisoformat(second + "+00:00")
+    assert single(tmp_path, item).datetime == dt.datetime.fromisoformat(second + "+00:00")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_second_of_sentinel_2_is_the_datatakes_then_the_names_then_the_items
 def test_the_second_of_sentinel_1_is_the_start_of_its_slice_floored(world, tmp_path, start, second):
     said = {"start_datetime": start, "end_datetime": start, "datetime": "2024-04-19T04:59:10.436706Z"}
     item = changed(items_of(world, S1)[0], **said)
-    assert single(tmp_path, item, "s1").moment == dt.datetime.fromisoformat(second + "+00:00")
+    assert single(tmp_path, item, "s1").datetime == dt.datetime.fromisoformat(second + "+00:00")
 
 
 # -- orbit, tile, projection -------------------------------------------------------------------------------------------
@@ -176,13 +176,13 @@ def test_sample_ids_are_short_plain_and_different(world, sensor):
     ids = [one.sample_id(cell) for one, cells in zip(found, boxes, strict=True) for cell in cells]
     assert all(re.fullmatch(r"[a-z0-9_-]{1,80}", id) for id in ids)
     # Neighbouring tiles of one datatake share ground: there, place and time are the same, so the id is, too.
-    moments = [(one.moment, cell) for one, cells in zip(found, boxes, strict=True) for cell in cells]
+    moments = [(one.datetime, cell) for one, cells in zip(found, boxes, strict=True) for cell in cells]
     assert len(set(ids)) == len(set(moments))
 
 
 def test_an_id_never_holds_the_providers_own(world):
     for one in found_in(world, anywhere("s2")).acquisitions:
-        assert one.sample_id("32n_1_2") == f"s2_32n_1_2_{one.moment:%Y%m%dt%H%M%S}_r{one.relative_orbit:03d}"
+        assert one.sample_id("32n_1_2") == f"s2_32n_1_2_{one.datetime:%Y%m%dt%H%M%S}_r{one.relative_orbit:03d}"
 
 
 # -- real items --------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def of_list(real, tmp_path, name):
 
 def test_slices_of_a_real_radar_datatake_are_four_acquisitions(real, tmp_path):
     found = found_in(of_list(real, tmp_path, "sentinel-1-rtc-pc.json"), anywhere("s1")).acquisitions
-    assert [f"{one.moment:%H%M%S}" for one in found] == ["045749", "045814", "045839", "045904"]
+    assert [f"{one.datetime:%H%M%S}" for one in found] == ["045749", "045814", "045839", "045904"]
     assert {(one.relative_orbit, one.epsg, one.pixel_m, one.platform) for one in found} == {
         (51, 32633, 10, "sentinel-1a")
     }
@@ -218,7 +218,7 @@ def test_real_items_of_baseline_0510_carry_the_offset(real, tmp_path):
 )
 def test_real_single_items_are_read_as_they_are(real, name, offset_dn, second):
     (one,) = found_in(real / "stac" / name, anywhere("s2")).acquisitions
-    assert (one.offset_dn, one.moment.isoformat()) == (offset_dn, second)
+    assert (one.offset_dn, one.datetime.isoformat()) == (offset_dn, second)
     assert one.items[0].assets["SCL"].startswith("https://") and "?" not in one.items[0].assets["SCL"]
 
 
@@ -238,12 +238,12 @@ def test_the_real_static_catalogue_gives_five_places_of_both_sensors(real):
 
 # -- what things are called, and where they lie ------------------------------------------------------------------------
 
-EARTH_SEARCH, FOLDER = (load(Provider, "profiles/providers", name) for name in ("earth-search", "earth-search-folder"))
+EARTH_SEARCH, FOLDER = (load_model(Provider, "profiles/providers", name) for name in ("earth-search", "earth-search-folder"))
 
 
 def with_assets(provider, sensor, **changes):
     """A provider whose sensor is changed by keyword."""
-    imagery = Imagery.model_validate(provider.sensors[sensor].model_dump() | changes)
+    imagery = SensorCollection.model_validate(provider.sensors[sensor].model_dump() | changes)
     return provider.model_copy(update={"sensors": {sensor: imagery}})
 
 
@@ -265,7 +265,7 @@ def test_earth_search_is_read_by_its_profile_and_a_folder_of_its_files_by_anothe
     (here,) = found_in(path, anywhere("s2"), provider=FOLDER).acquisitions
     assert there.items[0].assets["B04"].startswith("https://") and here.items[0].assets["B04"] == "B04.tif"
     assert (here.offset_dn, here.offset_rule) == (0, "declared 0: none")
-    assert (here.tile, here.moment.isoformat()) == ("29rkh", "2020-02-19T11:21:11+00:00")
+    assert (here.tile, here.datetime.isoformat()) == ("29rkh", "2020-02-19T11:21:11+00:00")
     assert (path.parent / here.items[0].assets["SCL"]).is_file()
 
 
@@ -274,7 +274,7 @@ def test_the_oldest_dialect_of_earth_search_is_read_from_its_product(real):
     old = with_assets(PROVIDER, "s2", assets=assets, collection="sentinel-s2-l2a-cogs")
     (one,) = found_in(real / "stac/S2A_28QCH_20200714_0_L2A.json", anywhere("s2"), provider=old).acquisitions
     assert (one.tile, one.baseline, one.relative_orbit, one.offset_dn) == ("28qch", "02.14", 123, 0)
-    assert one.moment.isoformat() == "2020-07-14T11:52:21+00:00"
+    assert one.datetime.isoformat() == "2020-07-14T11:52:21+00:00"
 
 
 @pytest.mark.parametrize("polarizations", [["HH"], ["HH", "HV"], ["VV"]])
@@ -284,7 +284,7 @@ def test_an_item_without_both_polarisations_is_left_out_and_says_what_it_has(wor
     lacking["assets"] = {name.lower(): lacking["assets"]["vv"] for name in polarizations}
     found = found_in(collected(tmp_path, [whole, lacking]), anywhere("s1"))
     assert len(found.acquisitions) == 1
-    assert [(one.id, one.stage, one.reason) for one in found.refused] == [(lacking["id"], "catalog", "polarisation")]
+    assert [(one.id, one.stage, one.reason) for one in found.refused] == [(lacking["id"], "stac", "polarisation")]
     assert found.refused[0].detail.endswith(f"it has {', '.join(polarizations)}")
 
 
@@ -318,7 +318,7 @@ def test_a_direction_nobody_said_is_no_match_and_is_told(world, tmp_path):
     one, other, *_ = (item for item in items_of(world, S1) if item["properties"]["sat:orbit_state"] == "ascending")
     path = collected(tmp_path, [one, changed(other, sat__orbit_state=None)])
     found = found_in(path, anywhere("s1", orbit_direction="ascending"))
-    assert [(lost.id, lost.reason) for lost in found.refused] == [(other["id"], "orbit_unsaid")]
+    assert [(lost.id, lost.reason) for lost in found.refused] == [(other["id"], "orbit_unknown")]
     assert len(found.acquisitions) == 1 and len(found_in(path, anywhere("s1")).acquisitions) == 2
 
 

@@ -14,7 +14,7 @@ from shapely.geometry import mapping, shape
 from landmark.config.profiles import Mirror
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import EmptySearch, InputError
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk
 from landmark.stac.catalog import Query
 from landmark.stac.open_catalog import open_document
@@ -22,7 +22,7 @@ from landmark.stac.search import merge
 from tests.parts import examples, recipe_of
 from tests.stac.items import PROVIDER, anywhere, changed, collected, found_in, items_of
 
-WORLDCOVER = load(Crosswalk, "taxonomies", "worldcover")
+WORLDCOVER = load_model(Crosswalk, "taxonomies", "worldcover")
 S2, S1 = "sentinel-2-l2a", "sentinel-1-rtc"
 
 
@@ -51,7 +51,7 @@ def test_an_item_collection_holds_what_the_catalogue_holds(world, recipe, tmp_pa
     every = [item for name in (S1, S2, "esa-worldcover") for item in items_of(world, name)]
     one, other = read(recipe, world), read(recipe, collected(tmp_path, every))
     assert [bare(each) for each in one.acquisitions] == [bare(each) for each in other.acquisitions]
-    assert [each.vintage for each in one.labels] == [each.vintage for each in other.labels]
+    assert [each.edition for each in one.labels] == [each.edition for each in other.labels]
     assert [each.href for each in one.labels] == [each.href for each in other.labels]
 
 
@@ -113,7 +113,7 @@ def test_only_items_that_meet_the_region_are_taken(world, recipe):
     asked = load_recipe(str(recipe(region={"bbox": [20.8, -34.1, 21.2, -33.7]})))
     found = found_in(world, asked, crosswalks=(WORLDCOVER,))
     assert {one.epsg for one in found.acquisitions} == {32734}
-    assert [raster.item for raster in found.labels] == ["ESA_WorldCover_10m_2021_v200_S36E021"]
+    assert [raster.item_id for raster in found.labels] == ["ESA_WorldCover_10m_2021_v200_S36E021"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_an_item_says_is_what_the_acquisition_says(world):
     for one in found_in(world, anywhere("s2")).acquisitions:
         item = by_id[one.items[0].id]
         said, grid = item["properties"], item["assets"]["B02"]["proj:transform"]
-        assert one.moment.isoformat() == said["datetime"][:19] + "+00:00"
+        assert one.datetime.isoformat() == said["datetime"][:19] + "+00:00"
         assert (one.epsg, one.tile, one.baseline) == (
             said["proj:epsg"], said["s2:mgrs_tile"].lower(), said["s2:processing_baseline"]
         )  # fmt: skip
@@ -170,9 +170,9 @@ def test_what_an_item_says_is_what_the_acquisition_says(world):
 
 def test_labels_carry_their_edition_and_interval(world, recipe):
     for raster in read(recipe, world).labels:
-        assert (raster.vintage.name, raster.vintage.version) == ("worldcover", "2.0.0")
-        assert raster.vintage.start == dt.datetime(2021, 1, 1, tzinfo=dt.UTC)
-        assert raster.vintage.end == dt.datetime(2021, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+        assert (raster.edition.name, raster.edition.version) == ("worldcover", "2.0.0")
+        assert raster.edition.start == dt.datetime(2021, 1, 1, tzinfo=dt.UTC)
+        assert raster.edition.end == dt.datetime(2021, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
         assert raster.href == str(world / raster.recorded_href) and Path(raster.href).is_file()
 
 
@@ -252,7 +252,7 @@ def test_a_newer_product_replaces_both_halves(world, tmp_path):
 
 def test_the_same_moment_over_another_tile_is_another_acquisition(world):
     found = found_in(world, anywhere("s2", time={"start": "2021-06-12", "end": "2021-06-12"})).acquisitions
-    assert len({one.moment for one in found}) == 1 and len({one.id for one in found}) == 2
+    assert len({one.datetime for one in found}) == 1 and len({one.id for one in found}) == 2
 
 
 @given(st.permutations(range(7)))
@@ -353,7 +353,7 @@ def test_an_image_that_no_grid_places_is_left_out_unless_its_header_may_be_asked
         asset.pop("proj:transform", None)
     found = found_in(collected(tmp_path, [item, whole]), anywhere("s2"))
     assert [(one.id, one.reason) for one in found.refused] == [(item["id"], "not_geocoded")]
-    imagery = PROVIDER.sensors["s2"].model_copy(update={"header": "ask"})
+    imagery = PROVIDER.sensors["s2"].model_copy(update={"header": "probe"})
     asking = PROVIDER.model_copy(update={"sensors": {"s2": imagery}})
     found = found_in(collected(tmp_path, [item, whole]), anywhere("s2"), provider=asking)
     assert sorted(one.pixel_m for one in found.acquisitions) == [0, 10] and not found.refused

@@ -9,7 +9,7 @@ import yaml
 
 import landmark
 from landmark.core.atomic import write_table
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.corpus.manifest import Lock
 from landmark.corpus.reader import Corpus
 from landmark.domain.schemas import LEDGER
@@ -66,7 +66,7 @@ def toy(
         recipe=asked,
         lock=_lock(asked.digest),
         planned=len(rows),
-        taxonomy=load(Taxonomy, "taxonomies", "landmark"),
+        taxonomy=load_model(Taxonomy, "taxonomies", "landmark"),
         attributions=[],
         version="0",
     )

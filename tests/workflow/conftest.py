@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 
 
 class Archive(http.server.SimpleHTTPRequestHandler):
@@ -60,9 +60,9 @@ def gone() -> Iterator[set[str]]:
     Archive.gone.clear()
 
 
-def few(recipe: Path, out: Path, **changes: Any) -> Request:
+def few(recipe: Path, out: Path, **changes: Any) -> BuildRequest:
     """A build of three cells in this process."""
-    return Request(load_recipe(str(recipe), limit=3), out, Where(), **changes)
+    return BuildRequest(load_recipe(str(recipe), limit=3), out, ExecutorConfig(), **changes)
 
 
 @pytest.fixture(scope="session")

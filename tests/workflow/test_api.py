@@ -8,8 +8,8 @@ from pathlib import Path
 
 import landmark
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 from tests.services.client import Services
 from tests.services.tokens import HOUR, token_service
 
@@ -27,14 +27,14 @@ def build_from(archive: Services, recipe: Path, out: Path, tokens: str, *options
 def test_a_build_from_api_and_blobs_is_the_build_from_disk_though_a_token_ends_in_mid_run(
     archive: Services, recipe: Write, tmp_path: Path
 ) -> None:
-    by_path = build(Request(load_recipe(str(recipe())), tmp_path / "path", Where(2)))
+    by_path = build(BuildRequest(load_recipe(str(recipe())), tmp_path / "path", ExecutorConfig(2)))
     refused = archive.refusals()
     # The third has ended when it comes, however fast the machine: its holder is refused in mid-run, and asks again.
     with token_service(lambda number: -5 if number == 2 else HOUR) as tokens:
         code, said = build_from(archive, recipe(), tmp_path / "api", tokens.url, "--workers", "2")
     assert code == 0, said
     by_api = landmark.open(tmp_path / "api").manifest
-    assert (by_api.content, by_api.ids, by_api.counts) == (by_path.content, by_path.ids, by_path.counts)
+    assert (by_api.content_digest, by_api.ids_digest, by_api.counts) == (by_path.content_digest, by_path.ids_digest, by_path.counts)
     assert by_api.counts["failed"] == 0 and by_api.lock_digest != by_path.lock_digest
     assert archive.refusals() > refused, "no token was refused"
     files = b"".join(path.read_bytes() for path in (tmp_path / "api").rglob("*") if path.is_file())

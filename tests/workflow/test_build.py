@@ -18,11 +18,11 @@ import pytest
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged, RecipeMismatch
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build, plan
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build, plan_corpus
 
 Write = Callable[..., Path]
-SERIAL = Where()
+SERIAL = ExecutorConfig()
 
 
 def files(corpus: Path) -> dict[str, str]:
@@ -31,8 +31,8 @@ def files(corpus: Path) -> dict[str, str]:
     return {str(path.relative_to(corpus)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
-def request(recipe: Path, out: Path, where: Where = SERIAL, **changes: object) -> Request:
-    return Request(load_recipe(str(recipe)), out, where, **changes)
+def request(recipe: Path, out: Path, where: ExecutorConfig = SERIAL, **changes: object) -> BuildRequest:
+    return BuildRequest(load_recipe(str(recipe)), out, where, **changes)
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def test_a_build_gives_both_sensors_all_splits_and_two_shards_each(built: Path) 
 @pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_no_byte(workers: int, built: Path, recipe: Write, tmp_path: Path) -> None:
-    build(request(recipe(), tmp_path / "corpus", Where(workers)))
+    build(request(recipe(), tmp_path / "corpus", ExecutorConfig(workers)))
     assert files(tmp_path / "corpus") == files(built)
 
 
@@ -140,7 +140,7 @@ def test_every_planned_sample_is_written_dropped_or_failed_by_id(recipe: Write, 
     build(request(recipe(clouds={"best_of": 1}), built))
     planned = set(pq.read_table(built / "plan.parquet")["id"].to_pylist())
     written = set(landmark.open(built).ids)
-    ledger = [row for row in pq.read_table(built / "ledger.parquet").to_pylist() if row["stage"] != "draw"]
+    ledger = [row for row in pq.read_table(built / "ledger.parquet").to_pylist() if row["stage"] != "plan"]
     lost = {row["id"] for row in ledger}
     assert planned == written | lost
     assert not written & lost
@@ -176,7 +176,7 @@ def test_a_corpus_of_another_recipe_is_refused_and_kept(built: Path, recipe: Wri
 def test_a_locked_build_refuses_a_changed_input(recipe: Write, world: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(world), str(tmp_path / "world")], check=True)
     local, out = recipe(catalog=str(tmp_path / "world")), tmp_path / "corpus"
-    plan(request(local, out))
+    plan_corpus(request(local, out))
     victim = next((tmp_path / "world").glob("esa-worldcover/*/*.tif"), None) or next(
         (tmp_path / "world").glob("esa-worldcover/**/*.tif")
     )
@@ -193,13 +193,13 @@ def test_a_locked_build_needs_a_lock(recipe: Write, tmp_path: Path) -> None:
 
 def test_a_locked_build_after_a_plan_gives_the_same_bytes(built: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
-    plan(request(recipe(), out))
+    plan_corpus(request(recipe(), out))
     build(request(recipe(), out, locked=True))
     assert files(out) == files(built)
 
 
 def test_a_limit_gives_a_true_subset(built: Path, recipe: Write, tmp_path: Path) -> None:
-    limited = Request(load_recipe(str(recipe()), limit=5), tmp_path / "corpus", SERIAL)
+    limited = BuildRequest(load_recipe(str(recipe()), limit=5), tmp_path / "corpus", SERIAL)
     build(limited)
     few, all_ = landmark.open(tmp_path / "corpus"), landmark.open(built)
     assert 0 < len(few) < len(all_)

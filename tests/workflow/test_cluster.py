@@ -14,9 +14,9 @@ import pytest
 
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import SchedulerLost, SchedulerUnreachable
-from landmark.core.executor import Where
-from landmark.core.executor import running as spread
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.core.executor import open_executor as spread
+from landmark.workflow.build import BuildRequest, build
 from tests.workflow.test_build import files
 
 Write = Callable[..., Path]
@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(place: Path, many: Path) -> Path:
     """The corpus of `many`, built in this process."""
     if not place.exists():
-        build(Request(load_recipe(str(many)), place, Where()))
+        build(BuildRequest(load_recipe(str(many)), place, ExecutorConfig()))
     return place
 
 
@@ -102,7 +102,7 @@ def test_a_scheduler_without_workers_is_told_in_time(
         address, start = cluster.scheduler_address, time.monotonic()
         few = load_recipe(str(recipe()), limit=1)
         with pytest.raises(SchedulerUnreachable, match=f"{address}.*worker") as refusal:
-            build(Request(few, tmp_path / "corpus", Where(scheduler=address)))
+            build(BuildRequest(few, tmp_path / "corpus", ExecutorConfig(scheduler=address)))
         assert time.monotonic() - start < 5
     assert refusal.value.exit_code == 2
     assert not (tmp_path / "corpus").exists()
@@ -110,7 +110,7 @@ def test_a_scheduler_without_workers_is_told_in_time(
 
 def test_a_scheduler_lost_before_it_is_asked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("landmark.core.executor._CONNECT_S", 3)
-    with scheduled(tmp_path) as (address, scheduler), spread(Where(scheduler=address)) as map_units:
+    with scheduled(tmp_path) as (address, scheduler), spread(ExecutorConfig(scheduler=address)) as map_units:
         os.killpg(scheduler.pid, signal.SIGKILL)
         scheduler.wait()
         with pytest.raises(SchedulerLost, match="scheduler went away"):
@@ -127,7 +127,7 @@ def test_a_worker_elsewhere_writes_where_the_client_says(recipe: Write, tmp_path
         _, err = client.communicate(timeout=60)
     assert client.returncode == 0, err.decode()
     assert said(err) == []
-    build(Request(load_recipe(str(recipe()), limit=2), tmp_path / "serial", Where()))
+    build(BuildRequest(load_recipe(str(recipe()), limit=2), tmp_path / "serial", ExecutorConfig()))
     assert files(here / "corpus") == files(tmp_path / "serial")
     assert not list(there.rglob("*.arrow"))
     assert not list(there.rglob("*.parquet"))
@@ -146,7 +146,7 @@ def test_a_build_outlives_its_scheduler_in_one_line_and_resumes(undisturbed: Pat
         assert len(said(err)) == 1, err.decode()
         assert "scheduler" in said(err)[0]
         assert not (out / "corpus.json").exists()
-    build(Request(load_recipe(str(many)), out, Where()))
+    build(BuildRequest(load_recipe(str(many)), out, ExecutorConfig()))
     assert files(out) == files(undisturbed)
 
 
@@ -171,5 +171,5 @@ def test_an_interrupted_build_says_so_and_resumes(workers: str, undisturbed: Pat
     assert said(err) == [INTERRUPTED]
     assert build_.returncode == 130
     assert not (out / "corpus.json").exists()
-    build(Request(load_recipe(str(many)), out, Where()))
+    build(BuildRequest(load_recipe(str(many)), out, ExecutorConfig()))
     assert files(out) == files(undisturbed)

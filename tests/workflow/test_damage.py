@@ -11,10 +11,10 @@ import pytest
 
 import landmark
 from landmark.core.errors import InvalidCorpus, SealingFailed
-from landmark.core.yaml_files import room
+from landmark.core.yaml_files import resource_dir
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.reader import Sample
-from landmark.workflow.build import build, plan
+from landmark.workflow.build import build, plan_corpus
 from tests.parts import text
 from tests.workflow.conftest import few
 from tests.workflow.test_build import files
@@ -150,7 +150,7 @@ def test_no_damage_to_a_shard_passes_for_a_sample(sensor: str, hurt: Path, seale
 
 def test_shards_no_plan_names_are_gone_after_the_seal(sealed: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
-    plan(few(recipe(), out))
+    plan_corpus(few(recipe(), out))
     text(out / "shards" / "g0000" / "s2-train-00007-of-00009.parquet", "stale")
     text(out / "shards" / "g0000" / ".s2-train-00000-of-00001.parquet.4711.partial", "half")
     build(few(recipe(), out))
@@ -159,7 +159,7 @@ def test_shards_no_plan_names_are_gone_after_the_seal(sealed: Path, recipe: Writ
 
 def starved(recipe: Write, folder: Path) -> Path:
     """A recipe of which every sample drops: the provider's profile says the wrong encoding."""
-    shipped = (room("profiles/providers") / "planetary-computer.yaml").read_text()
+    shipped = (resource_dir("profiles/providers") / "planetary-computer.yaml").read_text()
     profile = text(folder / "mine.yaml", shipped.replace("stored: reflectance_dn", "stored: gamma0_power"))
     return recipe(sensors=["s2"], provider=str(profile))
 
@@ -174,7 +174,7 @@ def test_a_build_that_drops_everything_is_not_sealed_and_says_why_by_id(recipe: 
         planned = pq.read_table(out / "plan.parquet")["id"].to_pylist()
         rows = pq.read_table(out / "ledger.parquet").to_pylist()
         assert planned
-        assert {row["id"]: row["reason"] for row in rows if row["stage"] != "draw"} == dict.fromkeys(
+        assert {row["id"]: row["reason"] for row in rows if row["stage"] != "plan"} == dict.fromkeys(
             planned, "encoding"
         )
         assert not (out / "corpus.json").exists()

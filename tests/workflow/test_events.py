@@ -12,11 +12,11 @@ from pyproj import Geod
 
 import landmark as lm
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
-from landmark.core.yaml_files import load
+from landmark.core.executor import ExecutorConfig
+from landmark.core.yaml_files import load_model
 from landmark.corpus.manifest import Lock, read_document
 from landmark.domain.event import EventTypes, phase_of
-from landmark.workflow.build import Request, build
+from landmark.workflow.build import BuildRequest, build
 from tests.domain.impacts import TYPES
 from tests.parts import text
 
@@ -66,7 +66,7 @@ def asked(folder, world, **changes):
         "time": {"start": "2021-06-01", "end": "2022-05-31"},
         "labels": [{"source": "worldcover"}],
         "events": [{"source": "drawn.yaml", "files": ["drawn.geojson"], "within_km": 1.5}],
-        "around_events": {"affected": 3, "far": 2, "before_days": 200, "after_days": 120, "apart_km": 0},
+        "event_sampling": {"affected": 3, "distant": 2, "before_days": 200, "after_days": 120, "min_distance_km": 0},
         "clouds": {"max_chip_pct": 60},
         "splits": {"train": 60, "val": 20, "test": 20, "block_m": 1200, "buffer_m": 0},
         "output": {"shard_mb": 2},
@@ -78,12 +78,12 @@ def asked(folder, world, **changes):
 @pytest.fixture(scope="module")
 def crisis(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("crisis")
-    build(Request(load_recipe(str(asked(folder, world))), folder / "crisis", Where()))
+    build(BuildRequest(load_recipe(str(asked(folder, world))), folder / "crisis", ExecutorConfig()))
     return lm.open(folder / "crisis")
 
 
 def test_a_build_round_events_holds_its_promises(crisis, landmark):
-    types = load(EventTypes, "taxonomies/events", "types")
+    types = load_model(EventTypes, "taxonomies/events", "types")
     events = read_document(Lock, crisis.root / "lock.json").happenings(types).events
     roles, splits = Counter(), defaultdict(set)
     for sample in crisis:
@@ -93,13 +93,13 @@ def test_a_build_round_events_holds_its_promises(crisis, landmark):
         for fact in sample.events:
             splits[events[fact["id"]].group].add(sample.split)
             phase = phase_of(events[fact["id"]], sample.datetime, TYPES)
-            assert fact["phase"] == ("unrelated" if sample.role == "far" else phase)
+            assert fact["phase"] == ("unrelated" if sample.role == "distant" else phase)
         if sample.role == "before":
             assert not carried and all(fact["phase"] in ("before", "unrelated", "after") for fact in sample.events)
         if not carried:
             assert not any(word in words for word in ("flooded area", "flooded land", "burned", "damage"))
         assert carried == {key for key in sample.labels if key in ("flooded_area", "burned_area", "earthquake_damage")}
-    assert set(roles) >= {"affected", "before", "far"} and all(len(found) == 1 for found in splits.values())
+    assert set(roles) >= {"affected", "before", "distant"} and all(len(found) == 1 for found in splits.values())
     code, out, _ = landmark("check", crisis.root)
     assert code == 0, out
 
@@ -119,12 +119,12 @@ def test_what_is_before_is_the_same_ground_seen_the_same_way(crisis):
         )
 
 
-def test_far_cells_were_seen_at_the_same_moment_and_say_the_event_is_not_theirs(crisis):
+def test_distant_cells_were_seen_at_the_same_moment_and_say_the_event_is_not_theirs(crisis):
     rows = crisis.table.to_pylist()
-    shown = {row["items"][0] for row in rows if row["role"] in ("affected", "spared")}
-    far = [row for row in rows if row["role"] == "far"]
-    assert far and {row["items"][0] for row in far} <= shown
-    for row in far:
+    shown = {row["items"][0] for row in rows if row["role"] in ("affected", "unaffected")}
+    distant = [row for row in rows if row["role"] == "distant"]
+    assert distant and {row["items"][0] for row in distant} <= shown
+    for row in distant:
         (fact,) = row["events"]
         assert (fact["phase"], fact["fraction"], fact["in_aoi"], fact["label"]) == ("unrelated", 0, False, None)
 
@@ -144,7 +144,7 @@ def test_the_share_of_an_event_is_that_of_its_ground(crisis):
 
 
 def test_events_beside_a_plain_recipe_only_add_what_happened(landmark, world, tmp_path):
-    plain = {"around_events": None, "time": {"start": "2021-06-01", "end": "2022-05-31", "period": "month"}}
+    plain = {"event_sampling": None, "time": {"start": "2021-06-01", "end": "2022-05-31", "period": "month"}}
     for name, changes in (("with", plain), ("without", {**plain, "events": None})):
         code, _, err = landmark("build", asked(tmp_path, world, **changes), "--out", tmp_path / name, "--workers", "0")
         assert code == 0, err

@@ -17,17 +17,17 @@ import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core import executor as run
 from landmark.core.errors import ExportFailed
-from landmark.core.executor import Lost, Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import WorkerLost, ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 from tests.workflow.test_build import files
 from tests.workflow.test_guards import stamps
 
 Write = Callable[..., Path]
 
 
-def asking(recipe: Path, out: Path, formats: str | None = "parquet,webdataset", workers: int = 0) -> Request:
+def asking(recipe: Path, out: Path, formats: str | None = "parquet,webdataset", workers: int = 0) -> BuildRequest:
     """A build of three cells."""
-    return Request(load_recipe(str(recipe), limit=3, formats=formats), out, Where(workers))
+    return BuildRequest(load_recipe(str(recipe), limit=3, formats=formats), out, ExecutorConfig(workers))
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def tars(corpus: Path) -> list[Path]:
 
 def test_every_shard_has_a_tar_that_the_manifest_names(both: Path) -> None:
     manifest = landmark.open(both).manifest
-    assert [one.shard for one in manifest.projections] == [shard.path for shard in manifest.shards]
-    assert [one.rows for one in manifest.projections] == [shard.rows for shard in manifest.shards]
-    assert sorted(both / one.path for one in manifest.projections) == tars(both)
+    assert [one.shard for one in manifest.exports] == [shard.path for shard in manifest.shards]
+    assert [one.rows for one in manifest.exports] == [shard.rows for shard in manifest.shards]
+    assert sorted(both / one.path for one in manifest.exports) == tars(both)
     digests = files(both)
-    assert all(digests[one.path] == one.sha256 for one in manifest.projections)
+    assert all(digests[one.path] == one.sha256 for one in manifest.exports)
 
 
 def test_a_format_added_later_gives_the_same_bytes_and_touches_nothing_else(
@@ -105,7 +105,7 @@ def test_a_manifest_written_before_there_were_projections_is_read(both: Path, co
     said = json.loads((copy / "corpus.json").read_text())
     del said["projections"]
     (copy / "corpus.json").write_text(json.dumps(said))
-    assert landmark.open(copy).manifest.projections == []
+    assert landmark.open(copy).manifest.exports == []
     build(asking(recipe(), copy))
     assert files(copy) == files(both)
 
@@ -154,7 +154,7 @@ def test_a_kill_before_any_file_appears_resumes_to_the_same_bytes(
     for out in interrupted(copy, recipe(), tmp_path):
         count += 1
         assert list(out.rglob(".*.partial"))
-        assert landmark.open(out).manifest.projections == []
+        assert landmark.open(out).manifest.exports == []
         build(asking(recipe(), out))
         assert files(out) == files(both)
     # Each .tar and its note, then the manifest.
@@ -178,7 +178,7 @@ def test_a_client_killed_among_the_tars_resumes_to_the_same_bytes(both: Path, co
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert tars(copy)
-    assert not landmark.open(copy).manifest.projections, "the kill came too late to show anything"
+    assert not landmark.open(copy).manifest.exports, "the kill came too late to show anything"
     assert subprocess.run(line, capture_output=True).returncode == 0
     assert files(copy) == files(both)
 
@@ -190,7 +190,7 @@ def test_what_was_written_waits_through_a_build_that_does_not_ask(
     before = {path: path.stat().st_mtime_ns for path in tars(last)}
     build(asking(recipe(), last, None))
     assert not list(last.rglob("shards/**/.*.partial"))
-    assert landmark.open(last).manifest.projections == []
+    assert landmark.open(last).manifest.exports == []
     build(asking(recipe(), last))
     assert {path: path.stat().st_mtime_ns for path in tars(last)} == before
     assert files(last) == files(both)
@@ -207,7 +207,7 @@ def test_what_a_kill_after_the_manifest_left_is_cleared(both: Path, recipe: Writ
 def test_a_worker_lost_over_a_tar_leaves_the_sealed_corpus_and_exits_1(
     sealed: Path, copy: Path, recipe: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_serial", lambda fn, units: ((unit, Lost("it died")) for unit in units))
+    monkeypatch.setattr(run, "_serial", lambda fn, units: ((unit, WorkerLost("it died")) for unit in units))
     with pytest.raises(ExportFailed, match=r"\.tar.*it died.*run again") as end:
         build(asking(recipe(), copy))
     assert end.value.exit_code == 1

@@ -16,9 +16,9 @@ import yaml
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged, LandmarkError, RecipeMismatch
-from landmark.core.yaml_files import room
-from landmark.workflow.build import Request, build, plan
-from landmark.workflow.context import Setting, prepare
+from landmark.core.yaml_files import resource_dir
+from landmark.workflow.build import BuildRequest, build, plan_corpus
+from landmark.workflow.context import BuildContext, load_context
 from tests.parts import text
 from tests.stac.items import collected, items_of
 from tests.workflow.conftest import few
@@ -26,7 +26,7 @@ from tests.workflow.test_build import files
 
 Write = Callable[..., Path]
 COLLECTIONS = ("sentinel-2-l2a", "sentinel-1-rtc", "esa-worldcover")
-PROVIDER = room("profiles/providers") / "planetary-computer.yaml"
+PROVIDER = resource_dir("profiles/providers") / "planetary-computer.yaml"
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def stamps(folder: Path) -> dict[Path, int]:
 # -- The folder ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("act", [build, plan])
+@pytest.mark.parametrize("act", [build, plan_corpus])
 @pytest.mark.parametrize("name", ["README.md", "staging/precious.txt", "shards/g0000/mine.parquet", ".git/HEAD"])
 def test_a_folder_of_other_things_is_refused_and_kept(
-    name: str, act: Callable[[Request], object], recipe: Write, tmp_path: Path
+    name: str, act: Callable[[BuildRequest], object], recipe: Write, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine"
     text(out / name, "precious")
@@ -79,7 +79,7 @@ def test_a_folder_of_other_things_is_refused_and_kept(
 @pytest.mark.parametrize("written", [1, 2, 3])
 def test_a_plan_killed_before_its_lock_is_made_anew(written: int, sealed: Path, recipe: Write, tmp_path: Path) -> None:
     out, order = tmp_path / "corpus", ("plan.parquet", "cover.parquet", "ledger.parquet", "lock.json")
-    plan(few(recipe(), out))
+    plan_corpus(few(recipe(), out))
     for name in order[written:]:
         (out / name).unlink()
     text(out / f".{order[written]}.4711.partial", "half")
@@ -88,11 +88,11 @@ def test_a_plan_killed_before_its_lock_is_made_anew(written: int, sealed: Path, 
     assert files(out) == files(sealed)
 
 
-@pytest.mark.parametrize("act", [build, plan])
+@pytest.mark.parametrize("act", [build, plan_corpus])
 @pytest.mark.parametrize("content", [b"not json", b"{}", b"[]", b'{"recipe_digest": 3}', b'{"name": "x"}', b"\xff\xfe"])
 @pytest.mark.parametrize("name", ["corpus.json", "lock.json"])
 def test_a_document_of_somebody_else_is_refused_by_name(
-    name: str, content: bytes, act: Callable[[Request], object], recipe: Write, tmp_path: Path
+    name: str, content: bytes, act: Callable[[BuildRequest], object], recipe: Write, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine"
     out.mkdir()
@@ -167,11 +167,11 @@ def test_where_recipe_and_provider_lie_changes_no_digest(
 
 def test_every_cell_month_and_sensor_is_planned_or_in_the_ledger(recipe: Write, tmp_path: Path) -> None:
     months = {"start": "2021-06-01", "end": "2022-05-31", "period": "month"}
-    planned, _ = plan(few(recipe(time=months), tmp_path / "corpus"))
+    planned, _ = plan_corpus(few(recipe(time=months), tmp_path / "corpus"))
     rows = planned.plan.to_pylist()
     taken = {(row["cell"], row["period"], row["sensor"]) for row in rows}
     ledger = pq.read_table(tmp_path / "corpus" / "ledger.parquet").to_pylist()
-    left = [row for row in ledger if row["stage"] == "draw" and row["reason"] != "buffer"]
+    left = [row for row in ledger if row["stage"] == "plan" and row["reason"] != "buffer"]
     cells = {row["cell"] for row in rows} | {row["id"] for row in left}
     assert len(cells) == 3
     periods = {row["period"] for row in rows}
@@ -189,7 +189,7 @@ def test_a_build_refuses_an_input_that_changed_since_its_plan(
     ending: str, archive: Path, recipe: Write, tmp_path: Path
 ) -> None:
     local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
-    plan(few(local, out))
+    plan_corpus(few(local, out))
     victim = planned_file(out, archive, ending)
     size = victim.stat().st_size
     change(victim)
@@ -201,7 +201,7 @@ def test_a_build_refuses_an_input_that_changed_since_its_plan(
 
 def test_a_build_refuses_an_input_that_is_gone_since_its_plan(archive: Path, recipe: Write, tmp_path: Path) -> None:
     local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
-    plan(few(local, out))
+    plan_corpus(few(local, out))
     victim = planned_file(out, archive, "B11.tif")
     victim.unlink()
     with pytest.raises(InputsChanged, match=victim.name):
@@ -222,38 +222,38 @@ def test_a_resumed_build_refuses_an_input_that_changed_while_it_rested(
         build(few(local, out))
 
 
-def taxonomy(setting: Setting) -> Setting:
-    old = setting.meaning.taxonomy
+def taxonomy(setting: BuildContext) -> BuildContext:
+    old = setting.label_rules.taxonomy
     trees = old.classes["trees"].model_copy(update={"name": {"en": "Woods"}})
     new = old.model_copy(update={"classes": {**old.classes, "trees": trees}})
-    return replace(setting, meaning=replace(setting.meaning, taxonomy=new))
+    return replace(setting, meaning=replace(setting.label_rules, taxonomy=new))
 
 
-def crosswalk(setting: Setting) -> Setting:
-    old = setting.meaning.crosswalks[0]
+def crosswalk(setting: BuildContext) -> BuildContext:
+    old = setting.label_rules.crosswalks[0]
     code, entry = next((code, entry) for code, entry in old.classes.items() if entry.to == "trees")
     new = old.model_copy(update={"classes": {**old.classes, code: entry.model_copy(update={"to": "grass"})}})
-    return replace(setting, meaning=replace(setting.meaning, crosswalks=(new,)))
+    return replace(setting, meaning=replace(setting.label_rules, crosswalks=(new,)))
 
 
-def threshold(setting: Setting) -> Setting:
-    return replace(setting, meaning=replace(setting.meaning, thresholds={**setting.meaning.thresholds, "trees": 50.0}))
+def threshold(setting: BuildContext) -> BuildContext:
+    return replace(setting, meaning=replace(setting.label_rules, thresholds={**setting.label_rules.thresholds, "trees": 50.0}))
 
 
-def grammar(setting: Setting) -> Setting:
+def grammar(setting: BuildContext) -> BuildContext:
     english = setting.grammar.languages["en"]
     said = tuple(entry.model_copy(update={"text": f"Lo! {entry.text}"}) for entry in english.styles["sentence"])
     changed = english.model_copy(update={"styles": {**english.styles, "sentence": said}})
     return replace(setting, grammar=setting.grammar.model_copy(update={"languages": {"en": changed}}))
 
 
-def provider(setting: Setting) -> Setting:
+def provider(setting: BuildContext) -> BuildContext:
     old = setting.provider
     sensors = {**old.sensors, "s2": old.sensors["s2"].model_copy(update={"offset": "none"})}
     return replace(setting, provider=old.model_copy(update={"sensors": sensors}))
 
 
-def sensor(setting: Setting) -> Setting:
+def sensor(setting: BuildContext) -> BuildContext:
     cloudless = setting.sensors["s2"].model_copy(update={"mask": None})
     return replace(setting, sensors={**setting.sensors, "s2": cloudless})
 
@@ -261,11 +261,11 @@ def sensor(setting: Setting) -> Setting:
 @pytest.mark.parametrize("locked", [False, True])
 @pytest.mark.parametrize("rule", [taxonomy, crosswalk, threshold, grammar, provider, sensor])
 def test_a_build_refuses_a_rule_that_changed_since_its_plan(
-    rule: Callable[[Setting], Setting], locked: bool, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rule: Callable[[BuildContext], BuildContext], locked: bool, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "corpus"
-    plan(few(recipe(), out))
-    monkeypatch.setattr("landmark.workflow.build.prepare", lambda *said: rule(prepare(*said)))
+    plan_corpus(few(recipe(), out))
+    monkeypatch.setattr("landmark.workflow.build.prepare", lambda *said: rule(load_context(*said)))
     with pytest.raises(InputsChanged):
         build(few(recipe(), out, locked=locked))
     assert not (out / "staging").exists()
@@ -274,7 +274,7 @@ def test_a_build_refuses_a_rule_that_changed_since_its_plan(
 def test_a_build_refuses_a_provider_file_that_changed_since_its_plan(recipe: Write, tmp_path: Path) -> None:
     profile, out = text(tmp_path / "mine.yaml", PROVIDER.read_text()), tmp_path / "corpus"
     local = recipe(provider=str(profile))
-    plan(few(local, out))
+    plan_corpus(few(local, out))
     profile.write_text(profile.read_text().replace("offset: baseline", "offset: none"))
     with pytest.raises(InputsChanged):
         build(few(local, out))
@@ -284,21 +284,21 @@ def test_a_build_refuses_a_provider_file_that_changed_since_its_plan(recipe: Wri
 
 def test_a_locked_plan_needs_a_lock(recipe: Write, tmp_path: Path) -> None:
     with pytest.raises(InputsChanged, match=r"lock\.json"):
-        plan(few(recipe(), tmp_path / "corpus", locked=True))
+        plan_corpus(few(recipe(), tmp_path / "corpus", locked=True))
     assert not (tmp_path / "corpus").exists()
 
 
 def test_a_locked_plan_checks_the_inputs_and_writes_nothing(archive: Path, recipe: Write, tmp_path: Path) -> None:
     local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
-    first, _ = plan(few(local, out))
+    first, _ = plan_corpus(few(local, out))
     before = stamps(out)
-    again, _ = plan(few(local, out, locked=True))
+    again, _ = plan_corpus(few(local, out, locked=True))
     assert again.lock.digest == first.lock.digest
     assert again.plan.equals(first.plan)
     victim = planned_file(out, archive, "B02.tif")
     change(victim)
     with pytest.raises(InputsChanged, match=victim.name):
-        plan(few(local, out, locked=True))
+        plan_corpus(few(local, out, locked=True))
     assert stamps(out) == before
 
 
@@ -313,7 +313,7 @@ def test_the_lock_of_an_item_collection_beside_its_data_names_no_place(
         for asset in (asset for item in items if relative for asset in item["assets"].values()):
             asset["href"] = os.path.relpath(asset["href"], root / "lists")
         document = collected(root / "lists", items)
-        planned, _ = plan(few(recipe(), root / "corpus", catalog=str(document)))
+        planned, _ = plan_corpus(few(recipe(), root / "corpus", catalog=str(document)))
         locks.append((planned.lock.digest, (root / "corpus" / "lock.json").read_text()))
     assert locks[0] == locks[1]
     said = json.loads(locks[0][1])

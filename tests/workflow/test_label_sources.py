@@ -21,10 +21,10 @@ import landmark
 from landmark.cli import main
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged
-from landmark.core.executor import Where
+from landmark.core.executor import ExecutorConfig
 from landmark.corpus.manifest import Lock, read_document
-from landmark.workflow.build import Request, build, plan
-from landmark.workflow.context import prepare
+from landmark.workflow.build import BuildRequest, build, plan_corpus
+from landmark.workflow.context import load_context
 from landmark.workflow.lock import read_plan
 from tests.labels.maps import export, raster
 from tests.workflow.test_build import files
@@ -79,8 +79,8 @@ def three(labels: Path, **corine: Any) -> list[dict[str, Any]]:
     ]
 
 
-def request(path: Path, out: Path, workers: int = 0, **changes: Any) -> Request:
-    return Request(load_recipe(str(path)), out, Where(workers), **changes)
+def request(path: Path, out: Path, workers: int = 0, **changes: Any) -> BuildRequest:
+    return BuildRequest(load_recipe(str(path)), out, ExecutorConfig(workers), **changes)
 
 
 def test_a_build_of_three_sources_says_of_each_cell_what_lies_there(
@@ -104,14 +104,14 @@ def test_a_build_of_three_sources_says_of_each_cell_what_lies_there(
     # Both say the world's own truth, and differ where their pixels meet the cell's.
     dynamic = [row for row in rows if row["sources"][0]["name"] == "dynamic-world"]
     assert min(row["sources"][0]["agreement"] for row in dynamic) > 0.9
-    assert any(name.startswith("dynamic-world/") for row in dynamic for name, _ in row["finer"])
+    assert any(name.startswith("dynamic-world/") for row in dynamic for name, _ in row["subclasses"])
     gaps = [source["gap_days"] for row in rows for source in row["sources"] if source["name"] == "corine"]
     assert min(gaps) > 880, "CORINE of 2018 is two years and a half from the first image"
 
 
 def test_no_file_of_the_corpus_names_where_the_label_files_lie(labels: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
-    plan(request(recipe(labels=three(labels)), out))
+    plan_corpus(request(recipe(labels=three(labels)), out))
     for path in out.iterdir():
         assert str(labels).encode() not in path.read_bytes(), path
     lock = read_document(Lock, out / "lock.json")
@@ -127,7 +127,7 @@ def test_no_file_of_the_corpus_names_where_the_label_files_lie(labels: Path, rec
 def test_workers_and_order_change_neither_cover_nor_lock(labels: Path, recipe: Write, tmp_path: Path) -> None:
     path = recipe(labels=three(labels))
     for workers in (0, 2):
-        plan(request(path, tmp_path / str(workers), workers))
+        plan_corpus(request(path, tmp_path / str(workers), workers))
     assert files(tmp_path / "0") == files(tmp_path / "2")
     cover = pq.read_table(tmp_path / "0" / "cover.parquet")
     sums = cover.group_by(["cell", "period"]).aggregate([("pixels", "sum")])["pixels_sum"].to_pylist()
@@ -140,25 +140,25 @@ def test_labels_too_old_are_left_out_and_the_ledger_says_by_how_much(
     europe = {"bbox": [11.5, 45.2, 12.5, 45.7]}
     source = {"source": "corine", "files": [f"{labels}/*.gpkg"], "max_gap_days": 1100}
     out = tmp_path / "corpus"
-    plan(request(recipe(region=europe, labels=[source]), out))
+    plan_corpus(request(recipe(region=europe, labels=[source]), out))
     rows = pq.read_table(out / "ledger.parquet").to_pylist()
     lost = [row for row in rows if row["reason"] == "label_gap"]
     # From the end of 2018 to the last of May 2022; the images of 2021 lie within the limit.
     assert lost and {row["detail"] for row in lost} == {"2022: 1247 days"}
-    assert {row["stage"] for row in lost} == {"draw"}
+    assert {row["stage"] for row in lost} == {"plan"}
     assert set(pq.read_table(out / "plan.parquet")["period"].to_pylist()) == {"2021"}
 
 
 def test_other_thresholds_read_no_raster(labels: Path, recipe: Write, tmp_path: Path) -> None:
     own = shutil.copytree(labels, tmp_path / "labels")
     path = recipe(labels=three(own))
-    plan(request(path, tmp_path / "corpus"))
-    setting = prepare(load_recipe(str(path)), None)
+    plan_corpus(request(path, tmp_path / "corpus"))
+    setting = load_context(load_recipe(str(path)), None)
     shutil.rmtree(own)
     planned = read_plan(tmp_path / "corpus")
     assert planned is not None
-    facts = setting.meaning.fold(planned.cover)
-    strict = replace(setting.meaning, min_agreement_pct=95).fold(planned.cover)
+    facts = setting.label_rules.apply(planned.cover)
+    strict = replace(setting.label_rules, min_agreement_pct=95).apply(planned.cover)
     assert facts.keys() == strict.keys()
     fewer = [key for key in facts if len(strict[key].labels) < len(facts[key].labels)]
     assert fewer and all(set(strict[key].labels) <= set(facts[key].labels) for key in facts)
@@ -172,8 +172,8 @@ def test_a_label_file_that_changed_or_went_is_refused_wherever_the_catalogue_lie
 ) -> None:
     own, out = shutil.copytree(labels, tmp_path / "labels"), tmp_path / "corpus"
     path = recipe(labels=three(own), catalog=f"{url}/catalog.json")
-    plan(request(path, out))
-    plan(request(path, out, locked=True))
+    plan_corpus(request(path, out))
+    plan_corpus(request(path, out, locked=True))
     victim = own / "dw" / f"{DAYS[1]}T101031_32TQR.tif"
     content = victim.read_bytes()
     victim.write_bytes(content + b"\0")
@@ -183,14 +183,14 @@ def test_a_label_file_that_changed_or_went_is_refused_wherever_the_catalogue_lie
     with pytest.raises(InputsChanged, match=rf"no file of the recipe or of --labels is called {victim.name}"):
         build(request(path, out))
     victim.write_bytes(content)
-    plan(request(path, out, locked=True))
+    plan_corpus(request(path, out, locked=True))
 
 
 def test_the_same_files_elsewhere_are_the_same_inputs(labels: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
-    plan(request(recipe(labels=three(labels)), out))
+    plan_corpus(request(recipe(labels=three(labels)), out))
     moved = shutil.copytree(labels, tmp_path / "moved")
-    plan(request(recipe(labels=three(moved)), out, locked=True))
+    plan_corpus(request(recipe(labels=three(moved)), out, locked=True))
 
 
 def test_the_command_line_gives_the_files_of_a_source(
@@ -231,7 +231,7 @@ def test_a_new_label_source_is_one_yaml_file(labels: Path, recipe: Write, tmp_pa
     for ending in ("gpkg", "tif"):
         source = {"source": "mine.yaml", "files": [f"2021_mine.{ending}"]}
         out = tmp_path / ending
-        plan(request(recipe(region={"bbox": [11.5, 45.2, 12.5, 45.7]}, labels=[source]), out))
+        plan_corpus(request(recipe(region={"bbox": [11.5, 45.2, 12.5, 45.7]}, labels=[source]), out))
         cover = pq.read_table(out / "cover.parquet")
         found.append({code for codes in cover["codes"].to_pylist() for code in codes})
         assert {one.source for one in read_document(Lock, out / "lock.json").editions} == {"mine"}

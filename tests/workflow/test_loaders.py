@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 import landmark
 from landmark.config.profiles import load_sensor
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 
 SENSORS = ("s1", "s2")
 
@@ -29,7 +29,7 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(_built: Path, recipe: Callable[..., Path]) -> Path:
     """All splits of both sensors, in both formats."""
     if not _built.exists():
-        build(Request(load_recipe(str(recipe()), limit=30, formats="parquet,webdataset"), _built, Where()))
+        build(BuildRequest(load_recipe(str(recipe()), limit=30, formats="parquet,webdataset"), _built, ExecutorConfig()))
     return _built
 
 
@@ -42,7 +42,7 @@ def repeated(sensor: str, groups: dict[str, NDArray[Any]]) -> NDArray[Any]:
     return np.stack([bands[name] for name in profile.order])
 
 
-MAPS = {"fractions", "finer", "agreement"}
+MAPS = {"fractions", "subclasses", "agreement"}
 
 
 def same(sample: landmark.Sample, groups: dict[str, NDArray[Any]]) -> bool:
@@ -148,7 +148,7 @@ unclosed = pytest.mark.filterwarnings(r"ignore:unclosed file <_io.BufferedReader
 def test_webdataset_reads_the_same_samples_in_the_same_order(sensor: str, split: str, built: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     corpus = landmark.open(built).select(sensor=sensor, split=split)
-    paths = [str(built / one.path) for one in corpus.manifest.projections]
+    paths = [str(built / one.path) for one in corpus.manifest.exports]
     mine = [path for path in paths if Path(path).name.startswith(f"{sensor}-{split}-")]
     read = list(webdataset.WebDataset(mine, shardshuffle=False).decode()) if mine else []
     assert [one["__key__"] for one in read] == corpus.ids

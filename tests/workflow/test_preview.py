@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import landmark as package
 from landmark.config.recipe import Recipe, load_recipe
 from landmark.core.errors import EmptySearch, RecipeMismatch
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
-from landmark.workflow.preview import trial_recipe, try_out
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
+from landmark.workflow.preview import preview_recipe, write_preview
 from tests.conftest import Run, landmark
 from tests.parts import examples
 
@@ -34,28 +34,28 @@ def wide(**changes: object) -> Recipe:
 @given(seed=st.integers(0, 10_000))
 def test_a_wide_region_is_narrowed_to_a_few_boxes_inside_it(seed: int) -> None:
     region = wide().region.geometry
-    narrow = trial_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry
+    narrow = preview_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry
     assert region.covers(narrow)
     assert 0 < narrow.area <= 5 * 0.3**2 + 1e-9
-    assert narrow.equals(trial_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry)
+    assert narrow.equals(preview_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry)
 
 
 def test_another_seed_looks_elsewhere() -> None:
-    places = [trial_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry for seed in (0, 1)]
+    places = [preview_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry for seed in (0, 1)]
     assert not places[0].intersects(places[1])
 
 
 def test_a_strip_too_thin_for_a_box_is_cut_by_boxes() -> None:
     strip = wide(region={"bbox": [0, 50, 20, 50.1]})
-    narrow = trial_recipe(strip, samples=20, seed=0, narrow=True).region.geometry
+    narrow = preview_recipe(strip, samples=20, seed=0, narrow=True).region.geometry
     assert strip.region.geometry.covers(narrow)
     assert narrow.area == pytest.approx(5 * 0.3 * 0.1)
 
 
 def test_a_small_region_and_a_catalogue_of_ones_own_are_left_as_they_are() -> None:
     small = wide(region={"bbox": [10, 50, 10.5, 50.5]})
-    assert trial_recipe(small, samples=20, seed=0, narrow=True).region == small.region
-    assert trial_recipe(wide(), samples=20, seed=0, narrow=False).region == wide().region
+    assert preview_recipe(small, samples=20, seed=0, narrow=True).region == small.region
+    assert preview_recipe(wide(), samples=20, seed=0, narrow=False).region == wide().region
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_small_region_and_a_catalogue_of_ones_own_are_left_as_they_are() -> No
 def test_cells_are_as_many_as_give_about_the_samples_asked_for(
     time: dict[str, str], sensors: list[str], limit: int
 ) -> None:
-    assert trial_recipe(wide(time=time, sensors=sensors), samples=20, seed=0, narrow=True).limit == limit
+    assert preview_recipe(wide(time=time, sensors=sensors), samples=20, seed=0, narrow=True).limit == limit
 
 
 def test_the_command_builds_a_few_samples_and_a_page(landmark: Run, recipe: Callable[..., Path]) -> None:
@@ -86,34 +86,34 @@ def test_the_command_builds_a_few_samples_and_a_page(landmark: Run, recipe: Call
     assert (corpus.root / "corpus.json").read_bytes() == before
 
 
-def request(path: Path, out: Path, samples: int) -> Request:
-    return Request(trial_recipe(load_recipe(str(path)), samples=samples, seed=0, narrow=False), out, Where())
+def request(path: Path, out: Path, samples: int) -> BuildRequest:
+    return BuildRequest(preview_recipe(load_recipe(str(path)), samples=samples, seed=0, narrow=False), out, ExecutorConfig())
 
 
 def test_a_changed_recipe_takes_the_place_of_the_trial_before_and_of_nothing_else(
     recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "trial"
-    try_out(request(recipe(), out, 4))
-    try_out(request(recipe(captions=["structured"]), out, 4))
+    write_preview(request(recipe(), out, 4))
+    write_preview(request(recipe(captions=["structured"]), out, 4))
     assert {caption["style"] for sample in package.open(out) for caption in sample.captions} == {"structured"}
     with pytest.raises(RecipeMismatch, match="another recipe"):
-        try_out(request(recipe(name="other"), out, 4))
+        write_preview(request(recipe(name="other"), out, 4))
     assert len(package.open(out)) > 0
 
 
 def test_a_corpus_that_only_has_a_trials_name_is_left_alone(recipe: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "tiny-try"
-    built = build(Request(load_recipe(str(recipe(name="tiny-try")), limit=2), out, Where()))
+    built = build(BuildRequest(load_recipe(str(recipe(name="tiny-try")), limit=2), out, ExecutorConfig()))
     with pytest.raises(RecipeMismatch, match="another recipe"):
-        try_out(request(recipe(), out, 4))
+        write_preview(request(recipe(), out, 4))
     assert package.open(out).manifest == built
 
 
 def test_where_nothing_lies_another_seed_is_named(recipe: Callable[..., Path], tmp_path: Path) -> None:
     empty = recipe(region={"bbox": [150, -30, 150.2, -29.8]})
     with pytest.raises(EmptySearch, match="--seed chooses others"):
-        try_out(request(empty, tmp_path / "trial", 4))
+        write_preview(request(empty, tmp_path / "trial", 4))
 
 
 def test_boxes_of_europe_lie_on_its_ground(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_boxes_of_europe_lie_on_its_ground(tmp_path: Path) -> None:
         f"name: e\nregion: {{geojson: {outline}}}\ntime: {{start: 2021-06-01, end: 2021-08-31}}\nlabels: []\n"
     )
     europe = load_recipe(str(tmp_path / "e.yaml"))
-    boxes = trial_recipe(europe, samples=20, seed=0, narrow=True).region.geometry
+    boxes = preview_recipe(europe, samples=20, seed=0, narrow=True).region.geometry
     assert europe.region.geometry.covers(boxes)
     assert len(shapely.get_parts(boxes)) == 5
 

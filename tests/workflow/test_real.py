@@ -12,8 +12,8 @@ from rasterio.vrt import WarpedVRT
 
 import landmark
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 
 S2 = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"]
 LULC = {
@@ -31,7 +31,7 @@ LULC = {
 @pytest.fixture(scope="module")
 def five(real, tmp_path_factory):
     out = tmp_path_factory.mktemp("five") / "five"
-    build(Request(load_recipe("real-five"), out, Where(), catalog=str(real / "catalog")))
+    build(BuildRequest(load_recipe("real-five"), out, ExecutorConfig(), catalog=str(real / "catalog")))
     return landmark.open(out)
 
 
@@ -39,7 +39,7 @@ def five(real, tmp_path_factory):
 def desert(real, tmp_path_factory):
     out = tmp_path_factory.mktemp("desert") / "29rkh"
     name = "S2A_29RKH_20200219_0_L2A"
-    build(Request(load_recipe("real-29rkh"), out, Where(), catalog=str(real / "scene" / name / f"{name}.json")))
+    build(BuildRequest(load_recipe("real-29rkh"), out, ExecutorConfig(), catalog=str(real / "scene" / name / f"{name}.json")))
     return landmark.open(out)
 
 
@@ -80,7 +80,7 @@ def test_radar_pixels_are_decibels_of_the_files_and_vv_is_above_vh(five, real):
 def test_radar_off_the_lattice_is_warped_onto_it_as_gdal_would(real, tmp_path):
     """The real scenes lie on no lattice; three of the five hold a whole cell of the UTM grid."""
     asked = load_recipe("real-five", sensors="s1").model_copy(update={"grid": "utm"})
-    build(Request(asked, tmp_path / "utm", Where(), catalog=str(real / "catalog")))
+    build(BuildRequest(asked, tmp_path / "utm", ExecutorConfig(), catalog=str(real / "catalog")))
     corpus = landmark.open(tmp_path / "utm")
     assert len(corpus) == 3
     for sample in corpus:
@@ -144,4 +144,4 @@ def test_its_clouds_and_words_are_those_of_its_mask_and_nothing_else(desert, rea
     assert clouds == pytest.approx(cloudy.mean(), abs=1e-6)
     assert max(sample.cloud_pct for sample in desert) > 80
     assert all(sample.labels == [] and sample.offset_rule == "declared 0: none" for sample in desert)
-    assert {row["stage"] for row in pq.read_table(desert.root / "ledger.parquet").to_pylist()} <= {"draw"}
+    assert {row["stage"] for row in pq.read_table(desert.root / "ledger.parquet").to_pylist()} <= {"plan"}

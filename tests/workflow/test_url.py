@@ -5,8 +5,8 @@ from pathlib import Path
 
 import landmark
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 from tests.workflow.test_build import files, run_build
 
 
@@ -14,8 +14,8 @@ def test_a_catalogue_by_url_gives_the_shards_of_the_same_catalogue_by_path(
     url: str, recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
     few = load_recipe(str(recipe()), limit=4)
-    by_path = build(Request(few, tmp_path / "path", Where()))
-    by_url = build(Request(few, tmp_path / "url", Where(), catalog=f"{url}/catalog.json"))
+    by_path = build(BuildRequest(few, tmp_path / "path", ExecutorConfig()))
+    by_url = build(BuildRequest(few, tmp_path / "url", ExecutorConfig(), catalog=f"{url}/catalog.json"))
     assert by_url.shards == by_path.shards
     assert url.encode() not in (tmp_path / "url" / "lock.json").read_bytes()
 
@@ -45,5 +45,5 @@ def test_failures_become_drops_only_where_a_person_says_so(
     code, _ = run_build(recipe(), out, "--catalog", f"{url}/catalog.json", "--limit", "6", "--seal-anyway")
     assert code == 0
     corpus = landmark.open(out)
-    assert corpus.manifest.dropped["given_up"]
+    assert corpus.manifest.dropped["allowed_failure"]
     assert {pair for pair in corpus.table["pair"].to_pylist() if pair is not None} <= set(corpus.ids)

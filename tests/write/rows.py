@@ -10,9 +10,10 @@ import pyarrow as pa
 import shapely
 
 from landmark.config.profiles import load_sensor
+from landmark.corpus.shard_schema import shard_schema, staging_schema
 from landmark.domain.drops import DropRecord
-from landmark.domain.schemas import PLAN, shard_schema, staging_schema
-from landmark.write.shards import packing_folder, shard_tasks, write_shard
+from landmark.domain.schemas import PLAN
+from landmark.write.shards import PackedShard, shard_tasks, write_shard
 from landmark.write.staging import Staging, write_staging
 
 PATCH_PX = 12
@@ -69,7 +70,7 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
         "labels": ["trees", "water"][: seed % 3],
         "fractions": [("trees", 0.75), ("water", 0.25)],
         "label_valid_pct": 100.0,
-        "finer": [("worldcover/tree_cover", 0.75), ("worldcover/permanent_water_bodies", 0.25)],
+        "subclasses": [("worldcover/tree_cover", 0.75), ("worldcover/permanent_water_bodies", 0.25)],
         "agreement": [("trees", 0.5)],
         "sources": [{"name": "worldcover", "version": "2", "year": 2021, "gap_days": 0, "agreement": None}],
         "events": [],
@@ -89,7 +90,7 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
 
 def failure(id: str, reason: str = "read_error") -> DropRecord:
     """An outcome in a sample's place."""
-    return DropRecord(id, "a", "imagery", reason, "because")
+    return DropRecord(id, "a", "extract", reason, "because")
 
 
 def plan_of(rows: list[Row], **changes: Any) -> pa.Table:
@@ -121,8 +122,9 @@ def stage(corpus: Path, unit: str, rows: list[Row | DropRecord], sensor: str | N
     return path
 
 
-def pack(corpus: Path, plan: pa.Table) -> list[Any]:
-    """Write every shard of a plan; (task, shard, moments) each."""
+def pack(corpus: Path, plan: pa.Table) -> list[PackedShard]:
+    """Write every shard of a plan."""
     tasks = shard_tasks(corpus, plan, Staging(corpus).status(), SCHEMAS)
-    packing_folder(corpus, tasks, "key")
-    return [(task, *write_shard(task)) for task in tasks]
+    for task in tasks:
+        (corpus / task.path).parent.mkdir(parents=True, exist_ok=True)
+    return [write_shard(task) for task in tasks]

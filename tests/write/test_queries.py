@@ -7,12 +7,12 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.queries import query_files, write_queries
 from tests.parts import examples
 
-TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
+TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
 KEYS = list(TAXONOMY.classes)[:5]
 labels = st.lists(st.sampled_from(KEYS), unique=True, max_size=4)
 samples = st.lists(st.tuples(labels, st.sampled_from(["train", "val", "test"])), max_size=30)

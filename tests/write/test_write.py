@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 import landmark
 from landmark.core.atomic import write_table
 from landmark.core.errors import InvalidCorpus
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.corpus.manifest import Lock
 from landmark.corpus.reader import CONTENT, read_index
+from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import Reason
-from landmark.domain.schemas import INDEX, LEDGER, shard_schema
+from landmark.domain.schemas import INDEX, LEDGER
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.card import card
 from landmark.write.documents import refresh_index, write_documents
@@ -221,7 +222,7 @@ def test_every_reason_survives_staging_and_knows_whether_it_is_final(tmp_path, r
 
 def test_only_faults_that_may_pass_are_retryable():
     assert {name for name, reason in Reason.__members__.items() if not reason.final} == {
-        "read_error", "forbidden", "unit_error", "worker_lost"
+        "read_error", "forbidden", "task_error", "worker_lost"
     }  # fmt: skip
 
 
@@ -313,7 +314,7 @@ def test_a_noted_shard_is_remembered_until_it_is_gone(tmp_path):
 # -- the documents -----------------------------------------------------------------------------------------------------
 
 
-TAXONOMY = load(Taxonomy, "taxonomies", "landmark")
+TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
 
 
 def lock_of(recipe):
@@ -434,7 +435,7 @@ def test_statistics_are_mean_and_deviation_over_valid_pixels_in_the_sensors_unit
 
 def test_the_ledger_holds_every_outcome_and_keeps_what_the_plan_left_out(tmp_path):
     kept = failure("cell", "buffer")
-    row = {name: getattr(kept, name) for name in LEDGER.names} | {"stage": "draw"}
+    row = {name: getattr(kept, name) for name in LEDGER.names} | {"stage": "plan"}
     rows = mixed(4)
     staged(tmp_path, rows)
     packed = [each[1:] for each in pack(tmp_path, plan_of(rows))]

@@ -15,14 +15,12 @@ from landmark.captions.grammar import Grammar
 from landmark.captions.negatives import hard_negatives
 from landmark.captions.questions import questions
 from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Nearby, Scene
+from landmark.captions.sample_facts import Nearby, SampleFacts
 from landmark.domain.event import EventFact
-from landmark.domain.taxonomy import Crosswalk, LabelVintage
-from landmark.labels.label_rules import Fractions, Meaning
-from landmark.workflow.context import Setting
-from landmark.workflow.lock import Planned
+from landmark.domain.taxonomy import Crosswalk, LabelEdition
+from landmark.labels.label_rules import CellLabels, LabelRules
 
-_NO_LABELS = Fractions((), {}, {}, 0.0, {})
+_NO_LABELS = CellLabels((), {}, {}, 0.0, {})
 # What no map shows is absent only where the maps leave (but for rounding) no pixel open.
 _WHOLE_PCT = 99.995
 
@@ -37,25 +35,25 @@ class Wording:
         wanted: Which captions, and how many.
     """
 
-    meaning: Meaning
+    meaning: LabelRules
     grammar: Grammar
     wanted: Wanted
-    editions: tuple[LabelVintage, ...]
+    editions: tuple[LabelEdition, ...]
     licences: Mapping[str, tuple[str, ...]]
     gazetteer: Gazetteer | None = None
 
     def facts(self, cover: pa.Table) -> "Facts":
         """What the labels and events say, per cell and period of a cover table."""
-        return Facts(self.meaning.fold(cover))
+        return Facts(self.meaning.apply(cover))
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the labels and events say, per (cell, period)."""
 
-    by_cell: Mapping[tuple[str, str], Fractions]
+    by_cell: Mapping[tuple[str, str], CellLabels]
 
-    def of(self, cell: str, period: str) -> Fractions:
+    def of(self, cell: str, period: str) -> CellLabels:
         """Nothing, where there is no cover."""
         return self.by_cell.get((cell, period), _NO_LABELS)
 
@@ -76,23 +74,7 @@ class Image:
     place: Nearby | None = None
 
 
-def wording_of(planned: Planned, setting: Setting) -> Wording:
-    """The wording of a planned corpus."""
-    recipe = setting.recipe
-    editions = (LabelVintage(entry.source, entry.version, entry.start, entry.end) for entry in planned.lock.editions)
-    return Wording(
-        meaning=setting.knowing(planned.lock.happenings(setting.event_types)).meaning,
-        grammar=setting.grammar,
-        wanted=Wanted(
-            recipe.captions, recipe.sampling.seed, recipe.captions_per_style, recipe.questions, recipe.hard_negatives
-        ),
-        editions=tuple(editions),
-        gazetteer=setting.gazetteer,
-        licences={name: setting.licences(name) for name in recipe.sensors},
-    )
-
-
-def words(image: Image, facts: Fractions, wording: Wording) -> dict[str, Any]:
+def words(image: Image, facts: CellLabels, wording: Wording) -> dict[str, Any]:
     """The columns of a sample that say what its image shows; land cover first, then what events did to it."""
     events = _events(image, facts, wording.meaning)
     scene, taxonomy = _scene(image, facts, events, wording), wording.meaning.taxonomy
@@ -100,7 +82,7 @@ def words(image: Image, facts: Fractions, wording: Wording) -> dict[str, Any]:
         "labels": scene.labels,
         "fractions": list(facts.fractions.items()),
         "label_valid_pct": facts.label_valid_pct,
-        "finer": list(facts.finer.items()),
+        "subclasses": list(facts.subclasses.items()),
         "agreement": list(facts.class_agreement.items()),
         "sources": [_source(wording.editions[number], image.moment, facts) for number in facts.editions.values()],
         "events": [asdict(fact) for fact in events],
@@ -112,14 +94,14 @@ def words(image: Image, facts: Fractions, wording: Wording) -> dict[str, Any]:
     }
 
 
-def labels(image: Image, facts: Fractions, wording: Wording) -> tuple[str, ...]:
+def labels(image: Image, facts: CellLabels, wording: Wording) -> tuple[str, ...]:
     """The labels alone."""
     return _scene(image, facts, _events(image, facts, wording.meaning), wording).labels
 
 
-def _scene(image: Image, facts: Fractions, events: tuple[EventFact, ...], wording: Wording) -> Scene:
+def _scene(image: Image, facts: CellLabels, events: tuple[EventFact, ...], wording: Wording) -> SampleFacts:
     meaning = wording.meaning
-    return Scene(
+    return SampleFacts(
         id=image.id,
         sensor=image.sensor,
         moment=image.moment,
@@ -141,18 +123,18 @@ def _place(place: Nearby | None) -> dict[str, Any] | None:
     return {"name": place.names[""], "names": others, "km": place.km, "bearing_deg": place.bearing_deg}
 
 
-def _largest_finer(facts: Fractions, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
+def _largest_finer(facts: CellLabels, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
     """Per class its largest finer class, and that one's share of the class."""
     target = {f"{one.name}/{entry.key}": entry.to for one in crosswalks for entry in one.classes.values()}
     largest: dict[str, tuple[str, float]] = {}
-    for finer, share in facts.finer.items():
+    for finer, share in facts.subclasses.items():
         key = target[finer]
         if key is not None and key not in largest:
             largest[key] = finer, share / facts.fractions[key]
     return largest
 
 
-def _absent(facts: Fractions, events: tuple[EventFact, ...], meaning: Meaning) -> tuple[str, ...]:
+def _absent(facts: CellLabels, events: tuple[EventFact, ...], meaning: LabelRules) -> tuple[str, ...]:
     """The classes that every map of the cell could have shown, and none of its pixels carries or may look like."""
     if facts.label_valid_pct < _WHOLE_PCT:
         return ()
@@ -166,33 +148,33 @@ def _absent(facts: Fractions, events: tuple[EventFact, ...], meaning: Meaning) -
     )
 
 
-def _seeming(events: tuple[EventFact, ...], meaning: Meaning) -> set[str]:
+def _seeming(events: tuple[EventFact, ...], meaning: LabelRules) -> set[str]:
     """What the ground of events that have begun may look like, though the maps show none: a flood is water."""
     begun = {fact.type for fact in events if fact.fraction > 0 and fact.phase in ("during", "after")}
-    return {key for kind in begun if meaning.happenings for key in meaning.happenings.types[kind].looks_like}
+    return {key for kind in begun if meaning.event_index for key in meaning.event_index.types[kind].looks_like}
 
 
-def _looked_for(events: tuple[EventFact, ...], meaning: Meaning) -> tuple[str, ...]:
+def _looked_for(events: tuple[EventFact, ...], meaning: LabelRules) -> tuple[str, ...]:
     """The classes of events somebody looked for on all of the cell, at such a time, and that left no trace in it."""
-    if meaning.happenings is None:
+    if meaning.event_index is None:
         return ()
-    kinds = {fact.id: meaning.happenings.types[fact.type] for fact in events}
+    kinds = {fact.id: meaning.event_index.types[fact.type] for fact in events}
     looked = [
-        kinds[fact.id].to for fact in events if fact.in_aoi and fact.fraction == 0 and fact.phase in kinds[fact.id].says
+        kinds[fact.id].to for fact in events if fact.in_aoi and fact.fraction == 0 and fact.phase in kinds[fact.id].mentionable_phases
     ]
     found = {kinds[fact.id].to for fact in events if fact.fraction > 0}
     return tuple(dict.fromkeys(key for key in looked if key not in found))
 
 
-def _events(image: Image, facts: Fractions, meaning: Meaning) -> tuple[EventFact, ...]:
-    if meaning.happenings is None:
+def _events(image: Image, facts: CellLabels, meaning: LabelRules) -> tuple[EventFact, ...]:
+    if meaning.event_index is None:
         return ()
-    return meaning.happenings.facts(
-        facts.grounds, image.moment, (image.lon, image.lat), meaning.thresholds, far_from=image.far_from
+    return meaning.event_index.facts(
+        facts.impacts, image.moment, (image.lon, image.lat), meaning.thresholds, distant_from=image.far_from
     )
 
 
-def _source(vintage: LabelVintage, moment: dt.datetime, facts: Fractions) -> dict[str, Any]:
+def _source(vintage: LabelEdition, moment: dt.datetime, facts: CellLabels) -> dict[str, Any]:
     return {
         "name": vintage.name,
         "version": vintage.version,

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from landmark.captions.markup import allowed, filled, parsed
-from landmark.core.yaml_files import Strict
+from landmark.core.yaml_files import StrictModel
 from landmark.domain.taxonomy import TargetClass, Taxonomy
 
 SLOTS = ("labels", "sensor", "season", "date", "place", "shares", "events", "effects")
@@ -16,7 +16,7 @@ _NAME = "\0"
 _EVENT_SLOTS = ("span", "magnitude", "km")
 
 
-class Template(Strict):
+class Template(StrictModel):
     """One way of saying it."""
 
     id: str
@@ -28,7 +28,7 @@ class Template(Strict):
         return allowed(text, *SLOTS)
 
 
-class Share(Strict):
+class Share(StrictModel):
     """Words for shares from a percentage on, up to the next."""
 
     from_pct: float = Field(alias="from", ge=0, lt=100)
@@ -43,7 +43,7 @@ class Share(Strict):
         return text if text is None else _needed(allowed(text, "class"), "class")
 
 
-class Within(Strict):
+class Within(StrictModel):
     """How a class is said that is for the most part one finer class."""
 
     from_pct: float = Field(alias="from", gt=50, le=100, description="Share of the class that is the finer one")
@@ -55,7 +55,7 @@ class Within(Strict):
         return _needed(allowed(text, "class", "finer"), "class", "finer")
 
 
-class ClassWords(Strict):
+class ClassWords(StrictModel):
     """What the taxonomy does not say of a class."""
 
     name: str | None = Field(None, description="Where the taxonomy has none in this language; so `phrase`")
@@ -64,7 +64,7 @@ class ClassWords(Strict):
     word: str | None = Field(None, description="What an event did to ground of this class: burned")
 
 
-class Places(Strict):
+class Places(StrictModel):
     """Where an image lies, seen from a place."""
 
     near_km: float = Field(ge=0, description="A place nearer than this is named without a distance")
@@ -96,7 +96,7 @@ class Places(Strict):
         return _needed(allowed(text, "place", "km", "wind"), "place")
 
 
-class Spans(Strict):
+class Spans(StrictModel):
     """Times between an event's first moment and the image."""
 
     hours: str
@@ -110,7 +110,7 @@ class Spans(Strict):
         return _needed(allowed(text, "n"), "n")
 
 
-class EventWords(Strict):
+class EventWords(StrictModel):
     """What may be said of a kind of event, by phase."""
 
     noun: str = Field(description="Stands in every clause, and in no caption of an image without such an event")
@@ -139,7 +139,7 @@ class EventWords(Strict):
         return self
 
 
-class Question(Strict):
+class Question(StrictModel):
     """A kind of question. `yes` and `no` answer it, where it is one of yes and no."""
 
     text: str
@@ -152,7 +152,7 @@ class Question(Strict):
         return allowed(text, "class", "other", "of", "of_other")
 
 
-class Questions(Strict):
+class Questions(StrictModel):
     """The three kinds."""
 
     presence: Question
@@ -168,7 +168,7 @@ class Questions(Strict):
         return self
 
 
-class Language(Strict):
+class Language(StrictModel):
     """A file of taxonomies/captions/."""
 
     lang: str = Field(pattern=r"^[a-z]{2,3}(-[a-zA-Z0-9]+)?$", description="BCP 47, as in the column `captions`")

@@ -7,7 +7,7 @@ from typing import Any
 from landmark.captions.grammar import Grammar
 from landmark.captions.language import SEASONS, Language
 from landmark.captions.render import Wanted, drawn, spoken
-from landmark.captions.sample_facts import Scene, Telling
+from landmark.captions.sample_facts import SampleFacts, Renderer
 from landmark.core.hashing import rank
 from landmark.core.salts import NEGATIVE, NEGATIVE_KIND, NEGATIVE_SHARE
 from landmark.domain.taxonomy import Taxonomy
@@ -32,7 +32,7 @@ class Lie:
     instead: str = ""
 
 
-def hard_negatives(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
+def hard_negatives(scene: SampleFacts, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
     """Rows of the `hard_negatives` column: up to `wanted.hard_negatives` per language, the same lies in each.
 
     Each takes the template of the sample's own caption. A class is put in place of another only where no pixel of
@@ -46,7 +46,7 @@ def hard_negatives(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: W
     return [row for row in rows if row is not None]
 
 
-def _drawn(scene: Scene, wanted: Wanted) -> list[Lie]:
+def _drawn(scene: SampleFacts, wanted: Wanted) -> list[Lie]:
     pools: dict[str, list[Lie]] = {}
     for lie in _lies(scene, wanted.styles):
         pools.setdefault(lie.kind, []).append(lie)
@@ -57,8 +57,8 @@ def _drawn(scene: Scene, wanted: Wanted) -> list[Lie]:
     return [pools[kind][turn] for turn, kind in turns][: wanted.hard_negatives]
 
 
-def _lies(scene: Scene, styles: tuple[str, ...]) -> Iterator[Lie]:
-    affected = {fact.label for fact in scene.told}
+def _lies(scene: SampleFacts, styles: tuple[str, ...]) -> Iterator[Lie]:
+    affected = {fact.label for fact in scene.mentionable_events}
     land = [key for key in scene.labels if key not in affected]
     for style in styles:
         yield from (Lie(style, "label", key, absent) for key in land for absent in scene.absent)
@@ -71,8 +71,8 @@ def _lies(scene: Scene, styles: tuple[str, ...]) -> Iterator[Lie]:
         yield from (Lie("detailed", "event", fact.id, "before") for fact in past)
 
 
-def _spoken(lie: Lie, scene: Scene, language: Language, taxonomy: Taxonomy, wanted: Wanted) -> dict[str, Any] | None:
-    truth = Telling(scene, language, taxonomy, lie.style)
+def _spoken(lie: Lie, scene: SampleFacts, language: Language, taxonomy: Taxonomy, wanted: Wanted) -> dict[str, Any] | None:
+    truth = Renderer(scene, language, taxonomy, lie.style)
     templates = drawn(truth, wanted.seed)
     told = _told(lie, truth, wanted.seed)
     if not templates or told is None:
@@ -82,11 +82,11 @@ def _spoken(lie: Lie, scene: Scene, language: Language, taxonomy: Taxonomy, want
     return {
         **{name: row[name] for name in ("style", "lang", "text", "template")},
         "falsified": falsified,
-        "instead": instead,
+        "replacement": instead,
     }
 
 
-def _told(lie: Lie, truth: Telling, seed: int) -> tuple[str, str, Telling] | None:
+def _told(lie: Lie, truth: Renderer, seed: int) -> tuple[str, str, Renderer] | None:
     """The fact that is falsified, what is said instead, and the scene as the lie has it; None where there is none."""
     scene = truth.scene
     if lie.kind == "label":

@@ -9,7 +9,7 @@ from landmark.captions.grammar import Grammar
 from landmark.captions.language import Language
 from landmark.captions.markup import filled
 from landmark.captions.render import Wanted
-from landmark.captions.sample_facts import Scene
+from landmark.captions.sample_facts import SampleFacts
 from landmark.core.hashing import rank
 from landmark.core.salts import ANSWER, QUESTION, QUESTION_KIND
 from landmark.domain.taxonomy import Taxonomy
@@ -36,7 +36,7 @@ class Asked:
     share: float = 0.0
 
 
-def questions(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
+def questions(scene: SampleFacts, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
     """Rows of the `questions` column: up to `wanted.questions` per language, the same in each.
 
     Kinds take turns. Whether yes or no is asked for is drawn, each as often; a kind of question that a scene could
@@ -46,7 +46,7 @@ def questions(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted
     return [put(one, language, taxonomy) for one in asked for language in grammar.languages.values()]
 
 
-def _drawn(scene: Scene, wanted: Wanted) -> list[Asked]:
+def _drawn(scene: SampleFacts, wanted: Wanted) -> list[Asked]:
     pools: dict[tuple[str, bool | None], list[Asked]] = {}
     for one in _askable(scene):
         pools.setdefault((one.kind, one.yes), []).append(one)
@@ -63,7 +63,7 @@ def _drawn(scene: Scene, wanted: Wanted) -> list[Asked]:
     return drawn
 
 
-def _askable(scene: Scene) -> Iterator[Asked]:
+def _askable(scene: SampleFacts) -> Iterator[Asked]:
     """All that could be asked."""
     affected = scene.affected
     for key in scene.labels:
@@ -83,8 +83,8 @@ def _askable(scene: Scene) -> Iterator[Asked]:
             yield Asked("comparison", less, (f"more:{more}:{less}",), yes=False, other=more)
 
 
-def _carried(key: str, scene: Scene) -> str:
-    return next((f"event:{fact.id}" for fact in scene.told if fact.label == key), f"label:{key}")
+def _carried(key: str, scene: SampleFacts) -> str:
+    return next((f"event:{fact.id}" for fact in scene.mentionable_events if fact.label == key), f"label:{key}")
 
 
 def put(asked: Asked, language: Language, taxonomy: Taxonomy) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from landmark.captions.grammar import Grammar
 from landmark.captions.language import Template
 from landmark.captions.markup import Pieces, parsed, plain
-from landmark.captions.sample_facts import Scene, Telling
+from landmark.captions.sample_facts import SampleFacts, Renderer
 from landmark.core.hashing import rank
 from landmark.core.salts import TEMPLATE
 from landmark.domain.taxonomy import Taxonomy
@@ -30,7 +30,7 @@ class Wanted:
     hard_negatives: int = 0
 
 
-def captions(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
+def captions(scene: SampleFacts, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
     """Up to `each` captions per style and language, as rows of the `captions` column; no two say it alike.
 
     A style none of whose templates has facts gives none. Further captions take the style's other templates, then name
@@ -40,11 +40,11 @@ def captions(scene: Scene, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted)
         row
         for style in wanted.styles
         for language in grammar.languages.values()
-        for row in _of_style(Telling(scene, language, taxonomy, style), wanted)
+        for row in _of_style(Renderer(scene, language, taxonomy, style), wanted)
     ]
 
 
-def _of_style(telling: Telling, wanted: Wanted) -> list[dict[str, Any]]:
+def _of_style(telling: Renderer, wanted: Wanted) -> list[dict[str, Any]]:
     made: dict[str, dict[str, Any]] = {}
     for turn in range(1 if telling.style == "structured" else max(1, len(telling.scene.labels))):
         turned = replace(telling, turn=turn)
@@ -56,7 +56,7 @@ def _of_style(telling: Telling, wanted: Wanted) -> list[dict[str, Any]]:
     return list(made.values())
 
 
-def drawn(telling: Telling, seed: int) -> list[Template]:
+def drawn(telling: Renderer, seed: int) -> list[Template]:
     """The templates of a style that state most, from the one the sample's id draws on."""
     language, style = telling.language, telling.style
     templates = language.styles[style]
@@ -68,7 +68,7 @@ def drawn(telling: Telling, seed: int) -> list[Template]:
     return fullest[first:] + fullest[:first]
 
 
-def spoken(telling: Telling, template: Template) -> dict[str, Any]:
+def spoken(telling: Renderer, template: Template) -> dict[str, Any]:
     """A row of the `captions` column: what a template says of a scene."""
     group = parsed(template.text)
     pieces = group.filled(telling.facts(group.every))

@@ -31,7 +31,7 @@ class Nearby:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class SampleFacts:
     """The facts a caption may state of one sample.
 
     Attributes:
@@ -70,7 +70,7 @@ class Scene:
         return {fact.label: fact for fact in reversed(self.events) if fact.label is not None}
 
     @property
-    def told(self) -> tuple[EventFact, ...]:
+    def mentionable_events(self) -> tuple[EventFact, ...]:
         """The events a caption may name: the largest of each class carried, and the nearest epicentre of the others."""
         named = [fact for fact in self.events if fact.label is not None and self.affected[fact.label] is fact]
         near = [fact for fact in self.events if _felt(fact) and fact not in named]
@@ -79,8 +79,8 @@ class Scene:
     @property
     def dated(self) -> tuple[EventFact, ...]:
         """Those of which a caption says when they were: of one earthquake that two products tell, the epicentre's."""
-        felt = [fact for fact in self.told if _felt(fact)]
-        return tuple(fact for fact in self.told if _felt(fact) or not any(_one(fact, other) for other in felt))
+        felt = [fact for fact in self.mentionable_events if _felt(fact)]
+        return tuple(fact for fact in self.mentionable_events if _felt(fact) or not any(_one(fact, other) for other in felt))
 
 
 def season(moment: dt.datetime, lat: float) -> str | None:
@@ -94,7 +94,7 @@ def season(moment: dt.datetime, lat: float) -> str | None:
 
 
 @dataclass(frozen=True)
-class Telling:
+class Renderer:
     """A scene in a language.
 
     Attributes:
@@ -103,7 +103,7 @@ class Telling:
         claims: What hard negatives claim in place of a fact: the season, the share of a class, the phase of an event.
     """
 
-    scene: Scene
+    scene: SampleFacts
     language: Language
     taxonomy: Taxonomy
     style: str
@@ -165,11 +165,11 @@ class Telling:
         if any(claim.startswith("event:") for claim in self.claims):
             return []  # What had not happened yet affected nothing.
         largest = self.scene.affected.values()
-        return self._list([self._effect(fact) for fact in self.scene.told if any(fact is one for one in largest)])
+        return self._list([self._effect(fact) for fact in self.scene.mentionable_events if any(fact is one for one in largest)])
 
     @cached_property
     def _affected(self) -> set[str | None]:
-        return {fact.label for fact in self.scene.told}
+        return {fact.label for fact in self.scene.mentionable_events}
 
     def _list(self, items: list[Pieces]) -> Pieces:
         return joined(items, self.language.and_) if items else []
@@ -237,15 +237,15 @@ class Telling:
         return filled(words.months, n=self.language.number(round(days / _MONTH_DAYS)))
 
 
-_SAYS: dict[str, Callable[[Telling], Pieces]] = {
-    "sensor": Telling.sensor,
-    "season": Telling.season,
-    "date": Telling.date,
-    "place": Telling.place,
-    "labels": Telling.labels,
-    "shares": Telling.shares,
-    "events": Telling.events,
-    "effects": Telling.effects,
+_SAYS: dict[str, Callable[[Renderer], Pieces]] = {
+    "sensor": Renderer.sensor,
+    "season": Renderer.season,
+    "date": Renderer.date,
+    "place": Renderer.place,
+    "labels": Renderer.labels,
+    "shares": Renderer.shares,
+    "events": Renderer.events,
+    "effects": Renderer.effects,
 }
 
 

@@ -1,4 +1,4 @@
-"""`landmark bench`: how fast this machine reads a provider's images."""
+"""`landmark bench`: measure how fast this machine reads a provider's images."""
 
 import json
 from dataclasses import asdict
@@ -9,9 +9,9 @@ import typer
 from landmark.cli import options
 
 if TYPE_CHECKING:
-    from landmark.workflow.read_benchmark import Speed
+    from landmark.workflow.read_benchmark import ReadSpeed
 
-Patches = Annotated[int, typer.Option(min=1, help="Cells to read of each image, once neighbouring, once scattered.")]
+Patches = Annotated[int, typer.Option(min=1, help="Cells to read per image, once neighbouring and once scattered.")]
 
 
 def bench(
@@ -22,25 +22,25 @@ def bench(
     patches: Patches = 512,
     as_json: options.Json = False,
 ) -> None:
-    """Read patches of one image of each sensor, and say what a build would wait for."""
-    from landmark.workflow.context import prepare
-    from landmark.workflow.preview import trial_recipe
-    from landmark.workflow.read_benchmark import speeds
+    """Read patches of one image per sensor, and report where a build spends its time."""
+    from landmark.workflow.context import load_context
+    from landmark.workflow.preview import preview_recipe
+    from landmark.workflow.read_benchmark import measure_speeds
 
-    whole = options.recipe(recipe, region, sensors, None)
-    narrow = catalog is None and whole.catalog is None
-    images_alone = {"labels": (), "events": (), "around_events": None, "places": None}
-    wanted = trial_recipe(whole.model_copy(update=images_alone), samples=patches, seed=0, narrow=narrow)
-    found = []
-    for speed in speeds(prepare(wanted, catalog), patches):
-        found.append(speed)
+    full = options.recipe(recipe, region, sensors, None)
+    narrow = catalog is None and full.catalog is None
+    imagery_only = {"labels": (), "events": (), "event_sampling": None, "gazetteer": None}
+    small = preview_recipe(full.model_copy(update=imagery_only), samples=patches, seed=0, narrow=narrow)
+    measured = []
+    for speed in measure_speeds(load_context(small, catalog), patches):
+        measured.append(speed)
         if not as_json:
             typer.echo(_page(speed))
     if as_json:
-        typer.echo(json.dumps([asdict(speed) for speed in found], indent=1))
+        typer.echo(json.dumps([asdict(speed) for speed in measured], indent=1))
 
 
-def _page(speed: "Speed") -> str:
+def _page(speed: "ReadSpeed") -> str:
     rate, gdal = (speed.patches / seconds for seconds in (speed.seconds, speed.gdal_seconds))
     routes = ", ".join(f"{count} {route}" for route, count in speed.routes.items())
     rows = [

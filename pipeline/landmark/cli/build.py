@@ -1,13 +1,18 @@
-"""`landmark build`: the corpus."""
+"""`landmark build`: recipe → corpus."""
 
 import sys
 import time
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+
+if TYPE_CHECKING:
+    from landmark.corpus.manifest import Manifest
+    from landmark.plan.estimate import Estimate
 
 
 def build(
@@ -23,35 +28,37 @@ def build(
     scheduler: options.Scheduler = None,
     locked: options.Locked = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try samples again that failed before.")] = False,
-    seal_anyway: Annotated[
-        bool, typer.Option("--seal-anyway", help="Count failed samples as drops, and say so.")
+    allow_failures: Annotated[
+        bool, typer.Option("--allow-failures", help="Seal although samples failed; the ledger lists them as drops.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Start a large build unasked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Start a large build without confirmation.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Build a corpus, or resume one; a sealed corpus of the same recipe only gains the formats it lacks."""
-    wanted = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
-    from landmark.core.executor import Where
-    from landmark.workflow import build as work
+    """Build or resume a corpus. A sealed corpus of the same recipe only gains the formats it lacks."""
+    loaded = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
+    from landmark.core.executor import ExecutorConfig
+    from landmark.workflow.build import BuildRequest
+    from landmark.workflow.build import build as build_corpus
 
-    folder, where, start = options.folder(out, wanted), Where(options.processes(workers), scheduler), time.monotonic()
+    folder, start = options.folder(out, loaded), time.monotonic()
     with reporting() as progress:
-        request = work.Request(
-            wanted,
-            folder,
-            where,
-            catalog=catalog,
-            locked=locked,
-            retry=retry,
-            seal_anyway=seal_anyway,
-            consent=lambda cost: yes or _agreed(cost),
-            progress=progress,
+        manifest = build_corpus(
+            BuildRequest(
+                loaded,
+                folder,
+                ExecutorConfig(options.processes(workers), scheduler),
+                catalog=catalog,
+                locked=locked,
+                retry=retry,
+                allow_failures=allow_failures,
+                consent=lambda cost: yes or _confirm(cost),
+                progress=progress,
+            )
         )
-        manifest = work.build(request)
     typer.echo(manifest.model_dump_json(indent=1) if as_json else _page(manifest, folder, time.monotonic() - start))
 
 
-def _agreed(cost: Any) -> bool:
+def _confirm(cost: "Estimate") -> bool:
     if not sys.stdin.isatty():
         return False
     return typer.confirm(
@@ -59,22 +66,23 @@ def _agreed(cost: Any) -> bool:
     )
 
 
-def _page(manifest: Any, folder: Any, seconds: float) -> str:
+def _page(manifest: "Manifest", folder: Path, seconds: float) -> str:
     counts = manifest.counts
     dropped = ", ".join(f"{reason} {count}" for reason, count in manifest.dropped.items())
+    size_mb = sum(shard.size_bytes for shard in manifest.shards) / 1e6
     lines = [
-        f"{folder} is sealed: {counts['written']} samples in {len(manifest.shards)} shards,"
-        f" {sum(shard.size_bytes for shard in manifest.shards) / 1e6:.0f} MB, {seconds:.0f} s",
+        f"{folder} is sealed: {counts['written']} samples in {len(manifest.shards)} shards, {size_mb:.0f} MB,"
+        f" {seconds:.0f} s",
         f"  planned {counts['planned']} = written {counts['written']} + dropped {counts['dropped']}"
         + (f" ({dropped})" if dropped else "")
         + f" + failed {counts['failed']}",
     ]
-    if manifest.projections:
-        size_mb = sum(one.size_bytes for one in manifest.projections) / 1e6
-        lines.append(f"  webdataset: {len(manifest.projections)} .tar files, {size_mb:.0f} MB")
+    if manifest.exports:
+        size_mb = sum(export.size_bytes for export in manifest.exports) / 1e6
+        lines.append(f"  webdataset: {len(manifest.exports)} .tar files, {size_mb:.0f} MB")
     for sensor, splits in manifest.samples.items():
         lines.append(f"  {sensor}: " + ", ".join(f"{split} {count}" for split, count in splits.items()))
     lines.append("  labels: " + (", ".join(f"{label} {count}" for label, count in manifest.labels.items()) or "none"))
-    lines += [f"  look here: {finding}" for finding in manifest.findings]
-    lines.append(f"  content {manifest.content}  lock {manifest.lock_digest}")
+    lines += [f"  warning: {finding}" for finding in manifest.findings]
+    lines.append(f"  content {manifest.content_digest}  lock {manifest.lock_digest}")
     return "\n".join(lines)

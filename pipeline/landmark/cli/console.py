@@ -1,26 +1,24 @@
-"""What a person sees while work goes on: a bar on a terminal, a line now and then in a log. Always on stderr."""
+"""Progress on stderr: a bar on a terminal, a line every few seconds in a log."""
 
 import logging
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
-from landmark.domain.drops import Tally
+from landmark.core.progress import Progress
 
 _LINE_EVERY_S = 5.0
 
-Report = Callable[[str, int, int, Tally], None]
-
 
 @contextmanager
-def reporting() -> Iterator[Report]:
-    """A progress callback fit for where stderr goes, for as long as the block lasts."""
+def reporting() -> Iterator[Progress]:
+    """Yield a progress callback that suits stderr: a terminal or a log."""
     console = Console(stderr=True)
     _log_to(console)
     if not console.is_terminal:
@@ -32,45 +30,36 @@ def reporting() -> Iterator[Report]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
     )
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[lost]}"), console=console) as progress:
+    with Bar(*columns, TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=console) as bar:
         tasks: dict[str, tuple[TaskID, float]] = {}
 
-        def report(stage: str, done: int, of: int, tally: Tally) -> None:
+        def report(stage: str, done: int, total: int, detail: str = "", /) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=of, rate="", lost=""), time.monotonic()
+                tasks[stage] = bar.add_task(stage, total=total, rate="", detail=""), time.monotonic()
             number, start = tasks[stage]
             rate = f"{done / max(time.monotonic() - start, 1e-3):.0f}/s"
-            progress.update(number, completed=done, rate=rate, lost=_lost(tally))
+            bar.update(number, completed=done, rate=rate, detail=detail)
 
         yield report
 
 
 class _Lines:
-    """A line at the start, every few seconds, and at the end of each stage."""
+    """A line at the start and end of each stage, and every few seconds."""
 
     def __init__(self) -> None:
         self._start: dict[str, float] = {}
         self._last: dict[str, float] = {}
 
-    def __call__(self, stage: str, done: int, of: int, tally: Tally) -> None:
+    def __call__(self, stage: str, done: int, total: int, detail: str = "", /) -> None:
         now = time.monotonic()
         start = self._start.setdefault(stage, now)
-        if done < of and now - self._last.get(stage, float("-inf")) < _LINE_EVERY_S:
+        if done < total and now - self._last.get(stage, float("-inf")) < _LINE_EVERY_S:
             return
         self._last[stage] = now
         rate = done / (now - start) if now > start else 0.0
-        eta = f", {(of - done) / rate:.0f} s left" if rate and done < of else ""
-        print(f"{stage}: {done} of {of}, {rate:.0f}/s{eta}{_lost(tally)}", file=sys.stderr, flush=True)
-
-
-def _lost(tally: Tally) -> str:
-    parts = [_counts("dropped", tally.dropped), _counts("failed", tally.failed)]
-    return "".join(f"; {part}" for part in parts if part)
-
-
-def _counts(word: str, counts: Counter[str]) -> str:
-    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common())
-    return f"{word} {counts.total()} ({reasons})" if counts else ""
+        eta = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+        suffix = f"; {detail}" if detail else ""
+        print(f"{stage}: {done} of {total}, {rate:.0f}/s{eta}{suffix}", file=sys.stderr, flush=True)
 
 
 def _log_to(console: Console) -> None:

@@ -37,15 +37,15 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show what is in files, before a build: events with their time and ground, what was repaired and left out."""
-    from landmark.core.yaml_files import parse
-    from landmark.domain.event import Events
-    from landmark.events.files import event_files
+    from landmark.config.event_entries import EventEntry
+    from landmark.core.yaml_files import parse_model
+    from landmark.events.files import resolve_event_files
     from landmark.events.load import read_events
     from landmark.events.source import load_source
 
     asked = {"within_km": within_km, "min_magnitude": min_magnitude, "dates": dict(map(_date, date or []))}
-    entry = parse(Events, {"source": source, "files": list(map(str, files)), **asked}, "landmark events show")
-    paths = event_files(entry, Path.cwd)
+    entry = parse_model(EventEntry, {"source": source, "files": list(map(str, files)), **asked}, "landmark events show")
+    paths = resolve_event_files(entry, Path.cwd)
     read = read_events(entry, load_source(source), paths)
     rows = [_row(event, read.repaired.get(event.id)) for event in read.events]
     if as_json:
@@ -67,20 +67,20 @@ def fetch(
     code: Annotated[list[str] | None, typer.Option(help="An activation, e.g. EMSR332. Repeatable.")] = None,
 ) -> None:
     """Fetch a public feed: Copernicus EMS packages, EFFIS burnt areas, USGS earthquakes; run again to go on."""
-    from landmark.core.yaml_files import load
-    from landmark.events.feed import Feed, Wanted
+    from landmark.core.yaml_files import load_model
+    from landmark.events.feed import Feed, FeedQuery
     from landmark.events.fetch import fetch as fetch_feed
     from landmark.events.source import load_source
 
-    feed = load(Feed, "profiles/events", source)
-    wanted = Wanted(
+    feed = load_model(Feed, "profiles/events", source)
+    wanted = FeedQuery(
         since=_moment("--since", since),
         until=_moment("--until", until, last=True),
         min_magnitude=min_magnitude,
         bbox=_box(bbox),
         codes=tuple(code or ()),
     )
-    for path in fetch_feed(feed, wanted, out, progress=_say):
+    for path in fetch_feed(feed, wanted, out, progress=_progress):
         typer.echo(path)
     told = load_source(feed.name)
     _say(f"{told.attribution} ({told.licence}); look into it with landmark events show {out} --source {feed.name}")
@@ -88,7 +88,7 @@ def fetch(
 
 def _row(event: Any, repaired: int | None) -> dict[str, Any]:
     from landmark.domain.event import AOI, NEAR
-    from landmark.events.shapes import affected_km2, area_km2
+    from landmark.events.geometry import affected_km2, area_km2
 
     return {
         "id": event.id,
@@ -126,10 +126,10 @@ def _date(text: str) -> tuple[str, list[str] | str]:
 
 
 def _moment(option: str, text: str | None, *, last: bool = False) -> Any:
-    from landmark.domain.event import moment
+    from landmark.core.time import parse_utc
 
     try:
-        return None if text is None else moment(text, last=last)
+        return None if text is None else parse_utc(text, last=last)
     except ValueError as error:
         raise InputError(f"{option} {text}: give a day such as 2022-06-01, or a moment in ISO 8601") from error
 
@@ -142,6 +142,10 @@ def _box(text: str | None) -> Any:
     if box is not None and not (len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
         raise InputError(f"--bbox {text}: give west,south,east,north in degrees")
     return box
+
+
+def _progress(stage: str, done: int, total: int, detail: str = "") -> None:
+    _say(f"{stage}: {done} of {total}" + (f": {detail}" if detail else ""))
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""`landmark explain`: what each phrase of a sample's captions rests on."""
+"""`landmark explain`: the facts behind each phrase of a sample's captions."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import typer
 
 from landmark.cli import options
 
-_LEAST_COLUMNS, _MOST_COLUMNS = 40, 110
+_MIN_COLUMNS, _MAX_COLUMNS = 40, 110
 
 
 def explain(
@@ -21,43 +21,54 @@ def explain(
     style: Annotated[str | None, typer.Option(help="Only captions of this style.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show a sample's captions with each phrase numbered, and beneath them what each phrase rests on."""
+    """Show a sample's captions with numbered phrases, and the facts and rules behind each phrase."""
     from dataclasses import asdict
 
     from landmark.core.errors import UnknownName
-    from landmark.report.explain import explain as work
+    from landmark.report.explain import explain as explain_sample
 
-    found = work(corpus, id)
+    explanation = explain_sample(corpus, id)
     for name, value in (("lang", lang), ("style", style)):
-        if value not in (None, *(spoken := dict.fromkeys(getattr(one, name) for one in found.captions))):
-            raise UnknownName(f"--{name} {value}: {id} has no such captions; there are {', '.join(spoken) or 'none'}")
+        available = dict.fromkeys(getattr(caption, name) for caption in explanation.captions)
+        if value not in (None, *available):
+            raise UnknownName(
+                f"{id} has no such captions",
+                file=f"--{name}",
+                value=value,
+                remedy=f"choose one of {', '.join(available) or 'none'}",
+            )
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(explanation), indent=1, ensure_ascii=False))
         return
-    chosen = [one for one in found.captions if lang in (None, one.lang) and style in (None, one.style)]
-    columns = min(max(shutil.get_terminal_size().columns, _LEAST_COLUMNS), _MOST_COLUMNS)
-    typer.echo("\n".join(_page(found, chosen, columns, lang)))
+    captions = [
+        caption for caption in explanation.captions if lang in (None, caption.lang) and style in (None, caption.style)
+    ]
+    columns = min(max(shutil.get_terminal_size().columns, _MIN_COLUMNS), _MAX_COLUMNS)
+    typer.echo("\n".join(_page(explanation, captions, columns, lang)))
 
 
-def _page(found: Any, captions: list[Any], columns: int, lang: str | None) -> Iterator[str]:
-    yield found.id
-    for one in captions:
+def _page(explanation: Any, captions: list[Any], columns: int, lang: str | None) -> Iterator[str]:
+    yield explanation.id
+    for caption in captions:
         yield ""
-        yield f"{one.style}, {one.lang}, by {one.template}" + (f": {one.rule}" if one.rule else "")
-        yield from _underlined(one, columns)
+        rule = f": {caption.rule}" if caption.rule else ""
+        yield f"{caption.style}, {caption.lang}, by {caption.template}{rule}"
+        yield from _underlined(caption, columns)
     yield ""
-    said = {phrase.number for one in captions for phrase in one.phrases}
-    for number, (fact, lines) in enumerate(found.facts, start=1):
-        if number in said:
+    numbers = {phrase.number for caption in captions for phrase in caption.phrases}
+    for number, (fact, lines) in enumerate(explanation.facts, start=1):
+        if number in numbers:
             yield f"{number:>3}  {fact}"
             yield from _indented(lines, columns)
-    if found.events:
-        yield from ("", "events of this ground")
-        yield from _indented(found.events, columns)
-    for one in (one for one in found.questions if lang in (None, one["lang"])):
-        yield from ("", f"{one['question']}  {one['answer']}", f"   {', '.join(one['evidence'])}")
-    for one in (one for one in found.hard_negatives if lang in (None, one["lang"])):
-        yield from ("", f"false: {one['text']}", f"   {one['instead']} in place of {one['falsified']}")
+    if explanation.events:
+        yield from ("", "events in this cell")
+        yield from _indented(explanation.events, columns)
+    for row in explanation.questions:
+        if lang in (None, row["lang"]):
+            yield from ("", f"{row['question']}  {row['answer']}", f"   {', '.join(row['evidence'])}")
+    for row in explanation.hard_negatives:
+        if lang in (None, row["lang"]):
+            yield from ("", f"false: {row['text']}", f"   {row['replacement']} in place of {row['falsified']}")
 
 
 def _indented(lines: tuple[str, ...], columns: int) -> Iterator[str]:
@@ -66,7 +77,7 @@ def _indented(lines: tuple[str, ...], columns: int) -> Iterator[str]:
 
 
 def _underlined(caption: Any, columns: int) -> Iterator[str]:
-    """The text in lines, each with a line that numbers its phrases."""
+    """Yield the text line by line, each followed by a line that numbers its phrases."""
     for start, end in _lines(caption.text, columns - 2):
         yield f"  {caption.text[start:end]}"
         marks = [" "] * (end - start)
@@ -79,7 +90,7 @@ def _underlined(caption: Any, columns: int) -> Iterator[str]:
 
 
 def _lines(text: str, columns: int) -> Iterator[tuple[int, int]]:
-    """[start, end) of lines no longer than `columns`, broken at spaces."""
+    """Yield (start, end) of lines of at most `columns` characters, broken at spaces."""
     start = 0
     while len(text) - start > columns:
         end = text.rfind(" ", start, start + columns + 1)

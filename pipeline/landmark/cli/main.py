@@ -1,4 +1,4 @@
-"""`landmark`: gathers the commands and turns refusals into one line and an exit code."""
+"""The `landmark` command: registers all commands; prints errors on one line each and exits with their code."""
 
 import errno
 import os
@@ -18,6 +18,7 @@ from landmark.cli import (
     explain,
     labels,
     plan,
+    preview,
     recaption,
     sheet,
     taxonomy,
@@ -25,35 +26,39 @@ from landmark.cli import (
     validate,
     world,
 )
-from landmark.cli import preview as trial
 from landmark.core.errors import Interrupted, LandmarkError
+from landmark.core.yaml_files import available
 
 app = typer.Typer(
     name="landmark",
-    help="Builds image-text corpora of Sentinel-1 and Sentinel-2 that people can trust.",
+    help="Builds image-text corpora of Sentinel-1 and Sentinel-2 from satellite archives.",
+    epilog=f"Recipes: {', '.join(available('manifests'))}; or the path of a YAML file.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("build")(build.build)
-app.command("check")(check.check)
-app.command("bench")(bench.bench)
-app.command("plan")(plan.plan)
-app.command("explain")(explain.explain)
-app.command("recaption")(recaption.recaption)
-app.command("sheet")(sheet.sheet)
-app.command("try")(trial.trial)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("validate")(validate.validate)
+for _name, _command, _example in (
+    ("build", build.build, "landmark build europe --workers 8"),
+    ("plan", plan.plan, "landmark plan europe"),
+    ("preview", preview.preview, "landmark preview europe"),
+    ("check", check.check, "landmark check corpora/demo"),
+    ("explain", explain.explain, "landmark explain corpora/demo SAMPLE_ID"),
+    ("sheet", sheet.sheet, "landmark sheet corpora/demo --out sheet.html"),
+    ("recaption", recaption.recaption, "landmark recaption corpora/demo --set thresholds.default=10"),
+    ("train", train.train, "landmark train corpora/demo --out runs/demo --model tiny"),
+    ("evaluate", evaluate.evaluate, "landmark evaluate runs/demo corpora/demo"),
+    ("validate", validate.validate, "landmark validate corpora/demo --smoke"),
+    ("bench", bench.bench, "landmark bench europe"),
+):
+    app.command(_name, epilog=f"Example: {_example}")(_command)
 app.add_typer(events.app, name="events")
 app.add_typer(labels.app, name="labels")
 app.add_typer(taxonomy.app, name="taxonomy")
 app.add_typer(world.app, name="world")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(show: bool) -> None:
+    if show:
         typer.echo(f"landmark {landmark.__version__}")
         raise typer.Exit
 
@@ -68,19 +73,19 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; exit 0 done, 1 started but not sealed, 2 refused, 130 interrupted."""
+    """Run the command line. Exit codes: 0 done, 1 started but not finished, 2 refused, 130 interrupted."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except Interrupted as error:
-        _say(str(error))
-        # Threads that wait for a silent server would be waited for.
+        _print_error(str(error))
+        # A normal exit would wait for threads that wait for a server.
         os._exit(error.exit_code)
     except LandmarkError as error:
         _stop(str(error), error.exit_code)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            _stop("the disk is full; make room and run the same command again to resume", 1)
+            _stop("the disk is full; free some space and run the same command again to resume", 1)
         _stop(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 1)
 
 
@@ -89,9 +94,9 @@ def _interrupt(*_: object) -> None:
 
 
 def _stop(message: str, code: int) -> None:
-    _say(message)
+    _print_error(message)
     sys.exit(code)
 
 
-def _say(message: str) -> None:
-    typer.echo("\n".join(f"landmark: {line}" for line in message.splitlines()), err=True)
+def _print_error(message: str) -> None:
+    typer.echo("\n".join(f"error: {line}" for line in message.splitlines()), err=True)

@@ -1,4 +1,4 @@
-"""Options several commands share, and the request they add up to."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,11 +23,13 @@ Labels = Annotated[
 ]
 Catalog = Annotated[str | None, typer.Option(help="STAC catalogue, ItemCollection or Item, by path or URL.")]
 Out = Annotated[Path | None, typer.Option(help="Corpus folder; by default corpora/<recipe>.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cells of the hash ranking.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Keep only N cells, the first by hash.")]
 Format = Annotated[str | None, typer.Option(help="Override the formats: parquet, or parquet,webdataset.")]
-Workers = Annotated[int | None, typer.Option(min=0, help="Processes, by default one a core; 0 works in this one.")]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Worker processes; one per core by default; 0 runs in this process.")
+]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler, tcp://…")]
-Locked = Annotated[bool, typer.Option("--locked", help="Never search: build from the plan that stands.")]
+Locked = Annotated[bool, typer.Option("--locked", help="Build from the existing plan; never search.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -40,23 +42,23 @@ def recipe(
     labels: list[str] | None = None,
     formats: str | None = None,
 ) -> Recipe:
-    """The recipe of a command line; without a name the demo, and it says so."""
+    """Load the recipe of a command line; the demo where none is named."""
     if name is None:
-        typer.echo(f"No recipe given: taking {DEFAULT_RECIPE!r} (the embedded world).", err=True)
+        typer.echo(f"no recipe given: using {DEFAULT_RECIPE} (the embedded world)", err=True)
     changes: dict[str, Any] = {"region": region, "sensors": sensors, "limit": limit, "formats": formats}
-    wanted = load_recipe(name or DEFAULT_RECIPE, labels=labels or (), **changes)
-    for source, remedy in wanted.left_out:
-        typer.echo(f"NO {source.upper()}: {remedy}", err=True)
-    return wanted
+    loaded = load_recipe(name or DEFAULT_RECIPE, labels=labels or (), **changes)
+    for source, remedy in loaded.skipped_labels:
+        typer.echo(f"warning: label source {source} skipped: {remedy}", err=True)
+    return loaded
 
 
-def folder(out: Path | None, of: Recipe) -> Path:
-    """Where the corpus goes; absolute, because workers may stand elsewhere."""
-    return (out or Path("corpora") / of.name).resolve()
+def folder(out: Path | None, recipe: Recipe) -> Path:
+    """Absolute path of the corpus folder; workers may run in another directory."""
+    return (out or Path("corpora") / recipe.name).resolve()
 
 
 def processes(workers: int | None) -> int:
-    """Processes asked for, by default one a core this process may use."""
-    from landmark.raster.rate_limit import cores
+    """Number of worker processes; by default one per core available to this process."""
+    from landmark.raster.rate_limit import available_cores
 
-    return cores() if workers is None else workers
+    return available_cores() if workers is None else workers

@@ -26,13 +26,13 @@ def plan(
 ) -> None:
     """Write plan and lock, and print what the build would take."""
     wanted = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
-    from landmark.core.executor import Where
+    from landmark.core.executor import ExecutorConfig
     from landmark.workflow import build as work
 
-    folder, where = options.folder(out, wanted), Where(options.processes(workers), scheduler)
+    folder, where = options.folder(out, wanted), ExecutorConfig(options.processes(workers), scheduler)
     with reporting() as progress:
-        planned, cost = work.plan(
-            work.Request(wanted, folder, where, catalog=catalog, locked=locked, progress=progress)
+        planned, cost = work.plan_corpus(
+            work.BuildRequest(wanted, folder, where, catalog=catalog, locked=locked, progress=progress)
         )
     lock = planned.lock
     told = {name: getattr(lock, name) for name in ("considered", "proof", "meaning", "findings")}
@@ -96,8 +96,8 @@ def _events(told: dict[str, Any]) -> list[str]:
     if not told:
         return []
     wide = max(map(len, told))
-    lines = [f"events        {'':<{wide}}  split  affected  before  spared  far"]
+    lines = [f"events        {'':<{wide}}  split  affected  before  unaffected  distant"]
     for event, said in told.items():
-        counts = f"{said['affected']:>8}  {said['before']:>6}  {said['spared']:>6}  {said['far']:>3}"
+        counts = f"{said['affected']:>8}  {said['before']:>6}  {said['unaffected']:>10}  {said['distant']:>7}"
         lines.append(f"              {event:<{wide}}  {said['split'] or '-':<5}  {counts}")
     return lines

@@ -1,4 +1,4 @@
-"""`landmark try`: a few samples of a recipe, to look at before a build."""
+"""`landmark preview`: a few samples of a recipe and a page that shows them."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from landmark.cli import options
 from landmark.cli.console import reporting
 
 
-def trial(
+def preview(
     recipe: options.RecipeName = None,
     region: options.Region = None,
     sensors: options.Sensors = None,
@@ -16,30 +16,30 @@ def trial(
     labels: options.Labels = None,
     out: options.Out = None,
     workers: options.Workers = None,
-    samples: Annotated[int, typer.Option(min=1, help="About how many samples.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed looks at other places.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Approximate number of samples.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed takes other places.")] = 0,
 ) -> None:
-    """Build a few samples in corpora/<recipe>-try and write sheet.html, a page to look at."""
-    whole = options.recipe(recipe, region, sensors, None, labels=labels)
-    from landmark.core.executor import Where
-    from landmark.workflow.build import Request
-    from landmark.workflow.preview import trial_recipe, try_out
+    """Build a few samples in corpora/<recipe>-preview and write sheet.html, which shows them."""
+    full = options.recipe(recipe, region, sensors, None, labels=labels)
+    from landmark.core.executor import ExecutorConfig
+    from landmark.workflow.build import BuildRequest
+    from landmark.workflow.preview import preview_recipe, write_preview
 
-    wanted = trial_recipe(whole, samples=samples, seed=seed, narrow=catalog is None and whole.catalog is None)
+    small = preview_recipe(full, samples=samples, seed=seed, narrow=catalog is None and full.catalog is None)
     notes = []
-    if wanted.region != whole.region:
+    if small.region != full.region:
         notes.append(
-            f"The search was narrowed to a few boxes of {whole.name}'s region, chosen by hash (seed {seed}): another"
-            " --seed looks elsewhere, and `landmark build` takes the whole region."
+            f"The search was limited to a few boxes of the region of {full.name}, chosen by hash (seed {seed}): another"
+            " --seed takes other boxes, and `landmark build` takes the whole region."
         )
     for line in notes:
         typer.echo(line, err=True)
     with reporting() as progress:
-        request = Request(
-            wanted,
-            options.folder(out, wanted),
-            Where(options.processes(workers)),
+        request = BuildRequest(
+            small,
+            options.folder(out, small),
+            ExecutorConfig(options.processes(workers)),
             catalog=catalog,
             progress=progress,
         )
-        typer.echo(try_out(request, notes=notes, left_out=whole.left_out))
+        typer.echo(write_preview(request, notes=notes, skipped=full.skipped_labels))

@@ -1,21 +1,23 @@
-"""`landmark recaption`: the same pixels, told anew."""
+"""`landmark recaption`: new labels and captions over the same pixels."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import read_text
-from landmark.domain.drops import Tally
+from landmark.core.yaml_files import parse_yaml
+
+if TYPE_CHECKING:
+    from landmark.workflow.recaption import RecaptionResult
 
 Corpus = Annotated[Path, typer.Argument(help="A sealed corpus.")]
 RecipePath = Annotated[
-    str | None, typer.Option("--recipe", help="The recipe to tell it by; by default the corpus's own.")
+    str | None, typer.Option("--recipe", help="The recipe to recaption by; by default the corpus's own.")
 ]
 Set = Annotated[
     list[str] | None,
@@ -23,7 +25,7 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a key of the recipe, e.g. thresholds.default=10. Repeatable."
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how the labels would change.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report how the labels would change.")]
 
 
 def recaption(
@@ -39,56 +41,60 @@ def recaption(
     scheduler: options.Scheduler = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write a sealed corpus's labels and words anew, as one more generation: no pixel is fetched, none changes."""
-    from landmark.core.executor import Where
-    from landmark.workflow import recaption as work
+    """Write new labels and captions as one more generation of a sealed corpus; no pixel is fetched or changed."""
+    from landmark.core.executor import ExecutorConfig
+    from landmark.workflow.recaption import recaption as recaption_corpus
+    from landmark.workflow.recaption import recipe_of
 
     if recipe is not None and set_:
-        raise InputError("--recipe and --set: say one of them; write what is to change into the recipe")
+        raise InputError("exclude each other", file="--recipe and --set", remedy="write the changes into the recipe")
     if recipe is None:
-        given = {"--region": region, "--sensors": sensors, "--labels": labels, "--limit": limit}
-        if ignored := [name for name, value in given.items() if value is not None]:
-            raise InputError(f"{ignored[0]}: needs --recipe, the recipe it changes; a corpus has the cells it has")
-        wanted = work.recipe_of(corpus, dict(_pair(text) for text in set_ or ()))
+        options_given = {"--region": region, "--sensors": sensors, "--labels": labels, "--limit": limit}
+        if ignored := [name for name, value in options_given.items() if value is not None]:
+            raise InputError("needs --recipe; the cells of a sealed corpus are fixed", file=ignored[0])
+        loaded = recipe_of(corpus, dict(_key_value(text) for text in set_ or ()))
     else:
-        wanted = options.recipe(recipe, region, sensors, limit, labels=labels)
-    where = Where(options.processes(workers), scheduler)
+        loaded = options.recipe(recipe, region, sensors, limit, labels=labels)
+    executor = ExecutorConfig(options.processes(workers), scheduler)
     with reporting() as progress:
-        told = work.recaption(
-            corpus.resolve(),
-            wanted,
-            where,
-            dry_run=dry_run,
-            progress=lambda stage, done, of: progress(stage, done, of, Tally.zero()),
-        )
-    typer.echo(_document(told, corpus) if as_json else "\n".join(_page(told, dry_run=dry_run)))
+        result = recaption_corpus(corpus.resolve(), loaded, executor, dry_run=dry_run, progress=progress)
+    typer.echo(_document(result, corpus) if as_json else "\n".join(_page(result, dry_run=dry_run)))
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _key_value(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise InputError(f"--set {text}: give a key and a value, as in thresholds.default=10")
-    return key.strip(), read_text(value, f"--set {text}")
-
-
-def _document(told: Any, corpus: Path) -> str:
-    said = {"corpus": str(corpus), "changed": told.changed, "before": told.before, "after": told.after}
-    said["generation"] = max(shard.generation for shard in told.manifest.shards)
-    return json.dumps(said | {"content": told.manifest.content}, indent=1)
-
-
-def _page(told: Any, *, dry_run: bool) -> Iterator[str]:
-    if not told.changed:
-        yield "nothing to change: the corpus says all this already"
-        return
-    width = max(len(key) for key in [*told.before, *told.after, "no label"])
-    for key in dict.fromkeys([*told.before, *told.after]):
-        before, after = told.before.get(key, 0), told.after.get(key, 0)
-        yield f"{key or 'no label':<{width}}  {before:>7} → {after:>7}" + (
-            f"  {after - before:+}" if after != before else ""
+        raise InputError(
+            "must be KEY=VALUE", file="--set", value=text, remedy="write for example thresholds.default=10"
         )
+    return key.strip(), parse_yaml(value, f"--set {text}")
+
+
+def _document(result: "RecaptionResult", corpus: Path) -> str:
+    manifest = result.manifest
+    document = {
+        "corpus": str(corpus),
+        "changed": result.changed,
+        "before": result.before,
+        "after": result.after,
+        "generation": max(shard.generation for shard in manifest.shards),
+        "content": manifest.content_digest,
+    }
+    return json.dumps(document, indent=1)
+
+
+def _page(result: "RecaptionResult", *, dry_run: bool) -> Iterator[str]:
+    if not result.changed:
+        yield "nothing to change: the corpus already has these labels and captions"
+        return
+    labels = dict.fromkeys([*result.before, *result.after])
+    width = max(len(label) for label in [*labels, "no label"])
+    for label in labels:
+        before, after = result.before.get(label, 0), result.after.get(label, 0)
+        change = f"  {after - before:+}" if after != before else ""
+        yield f"{label or 'no label':<{width}}  {before:>7} → {after:>7}{change}"
     if dry_run:
         yield "nothing was written"
         return
-    shards = told.manifest.shards
-    yield f"generation {shards[0].generation}: {len(shards)} shards, content {told.manifest.content}"
+    shards = result.manifest.shards
+    yield f"generation {shards[0].generation}: {len(shards)} shards, content {result.manifest.content_digest}"

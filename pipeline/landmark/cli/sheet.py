@@ -1,4 +1,4 @@
-"""`landmark sheet`: pictures of a corpus with their captions."""
+"""`landmark sheet`: a contact sheet of a corpus."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +10,10 @@ from landmark.core.errors import InputError
 
 def sheet(
     corpus: Annotated[Path, typer.Argument(help="A sealed corpus.")],
-    out: Annotated[Path, typer.Option(help="A picture (.png), or a page with all that is known (.html).")] = Path(
+    out: Annotated[Path, typer.Option(help="An image (.png), or a page with all facts of each sample (.html).")] = Path(
         "sheet.png"
     ),
-    pairs: Annotated[int, typer.Option(min=1, help="Cells to show, optical beside radar.")] = 12,
+    pairs: Annotated[int, typer.Option(min=1, help="Number of cells, optical beside radar.")] = 12,
     seed: Annotated[int, typer.Option(help="Another seed shows other cells.")] = 0,
 ) -> None:
     """Draw a contact sheet: samples of both sensors with their captions."""
@@ -27,5 +27,5 @@ def sheet(
         else:
             contact_sheet(landmark.open(corpus), pairs=pairs, seed=seed).save(out)
     except (ValueError, OSError) as error:
-        raise InputError(f"--out {out}: {error}") from error
+        raise InputError(f"cannot be written: {error}", file=f"--out {out}") from error
     typer.echo(out)

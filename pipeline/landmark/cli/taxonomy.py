@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from landmark.lint.tables import Table
 
 app = typer.Typer(
-    help="Target classes and crosswalks: check the files, show what leads where, compare two.", no_args_is_help=True
+    help="Target classes and crosswalks: check files, show mappings, compare two files.", no_args_is_help=True
 )
 Name = Annotated[str, typer.Argument(help="A file of taxonomies/ by name, or a path of your own.")]
 
@@ -24,18 +24,16 @@ def check(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Name every mistake of the files; exit 0 none, 2 some."""
-    from dataclasses import asdict
+    """Report every mistake in the files; exit code 2 where there are any."""
+    from landmark.lint.check import lint
 
-    from landmark.lint.check import check as lint
-
-    checked = lint(names or ())
+    results = lint(names or ())
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in checked], ensure_ascii=False, indent=1))
+        typer.echo(json.dumps([result.to_json() for result in results], ensure_ascii=False, indent=1))
     else:
-        for one in checked:
-            typer.echo("\n".join(map(str, one.mistakes)) or f"{one.file}: {one.holds}")
-    if any(one.mistakes for one in checked):
+        for result in results:
+            typer.echo("\n".join(map(str, result.problems)) or f"{result.file}: {result.summary}")
+    if any(result.problems for result in results):
         raise typer.Exit(2)
 
 
@@ -53,7 +51,7 @@ def show(
 
 @app.command()
 def diff(one: Name, other: Name, as_json: options.Json = False) -> None:
-    """Show what two files say differently; exit 0 also where they do."""
+    """Show the differences of two files."""
     from landmark.lint import tables
 
     _print(tables.diff(one, other), as_json)

@@ -11,7 +11,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
-from landmark.domain.drops import Tally
+from landmark.domain.drops import TaskCounts
 
 _REMARK_EVERY_S = 10.0
 
@@ -86,7 +86,7 @@ def progress_shown() -> Iterator[Callable[[str, int, int, str], None]]:
     with reporting() as report:
 
         def progress(stage: str, done: int, of: int, remark: str) -> None:
-            report(stage, done, of, Tally.zero())
+            report(stage, done, of, TaskCounts.zero())
             if remark and (done == of or time.monotonic() - last.get(stage, float("-inf")) >= _REMARK_EVERY_S):
                 last[stage] = time.monotonic()
                 log.info("%s: step %d of %d: %s", stage, done, of, remark)

@@ -1,4 +1,4 @@
-"""`landmark world`: the embedded miniature planet."""
+"""`landmark world`: the embedded synthetic planet."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from landmark.cli import options
 from landmark.cli.console import reporting
 
 app = typer.Typer(
-    help="The embedded world: a miniature planet published as the Planetary Computer publishes.", no_args_is_help=True
+    help="The embedded world: a synthetic planet in the layout of the Planetary Computer.", no_args_is_help=True
 )
 
 

@@ -1,74 +1,84 @@
-"""What a recipe wants the ground of its cells to be: round events, or chosen by what lies there."""
+"""How a recipe selects cells by events or by classes."""
 
 from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from landmark.core.yaml_files import Strict
+from landmark.core.errors import invalid
+from landmark.core.yaml_files import StrictModel
 
 Percent = Annotated[float, Field(gt=0, le=100)]
-Number = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
 _DEFAULT = "default"
 
 
-class Around(Strict):
-    """Chips round events, in place of chips over the region; numbers are cells per event, as far as there are."""
+class EventSampling(StrictModel):
+    """Cells around events in place of cells all over the region. Counts are per event and upper limits."""
 
-    affected: int = Field(12, ge=0, description="Cells the event's class is said of (or that lie near an epicentre)")
-    before: bool = Field(
-        True, description="With each of these the nearest image before it, of the same sensor and orbit direction"
+    affected: int = Field(
+        12, ge=0, description="Cells in which the event's class reaches its threshold, or near an epicentre"
     )
-    spared: int = Field(4, ge=0, description="Cells that were looked at whole and show nothing of the event")
-    far: int = Field(4, ge=0, description="Cells of the same acquisitions on the ground of no event")
-    far_km: float = Field(15, gt=0, description="How far from the event's ground they may lie")
-    apart_km: float = Field(1.2, ge=0, description="How far, at least, they stand from the ground of all events")
-    before_days: int = Field(90, ge=1, description="How long before the event an image may be taken")
-    after_days: int = Field(60, ge=0, description="How long after its end")
+    before: bool = Field(
+        True,
+        description="Also take, for each affected cell, the latest image before the event by the same sensor and orbit"
+        " direction",
+    )
+    unaffected: int = Field(4, ge=0, description="Cells that were fully mapped and show nothing of the event")
+    distant: int = Field(4, ge=0, description="Cells of the same acquisitions away from all events")
+    max_distance_km: float = Field(15, gt=0, description="Maximum distance of `distant` cells from the event")
+    min_distance_km: float = Field(1.2, ge=0, description="Minimum distance of `distant` cells from all events")
+    before_days: int = Field(90, ge=1, description="Maximum age of a `before` image at the event's start")
+    after_days: int = Field(60, ge=0, description="Images are taken up to this many days after the event's end")
 
 
-class Meaningful(Strict):
-    """Cells chosen by their labels, before any pixel is fetched."""
+class ClassBalancing(StrictModel):
+    """Cells selected by their label maps, before any image is read."""
 
     candidates: float = Field(
-        4, ge=1, description="Cells looked at, as a multiple of `cells`: whole clusters in the order of their hash"
+        4, ge=1, description="Candidate cells as a multiple of `cells`: whole clusters in the order of their hash"
     )
     balance: bool = Field(True, description="Fill up by the class that is rarest so far; false: by hash")
-    guarantee: Number | dict[str, Number] = Field(
-        0, description="Cells of each class that come first, as far as there are: one number, or one a class"
+    guarantee: Count | dict[str, Count] = Field(
+        0, description="Cells to select first for each class, as far as there are: one number, or one per class"
     )
     cap: Percent | dict[str, Percent] = Field(
-        100, description="Most cells a class may be on, in percent of the chosen; per class, the others `default`"
+        100,
+        description="Maximum share of selected cells that show a class, in percent: one number, or one per class, with"
+        " `default` for others",
     )
     repeats: int | None = Field(
-        None, ge=1, description="Cells of the same labels in the same tenths that may come before others are used up"
+        None,
+        ge=1,
+        description="Cells with equal labels and equal shares, rounded to tenths, that are selected before others are"
+        " used up",
     )
 
     @model_validator(mode="after")
-    def _wants_something(self) -> "Meaningful":
+    def _check_any_rule(self) -> "ClassBalancing":
         if not self.balance and not self.guarantee and self.cap == 100 and self.repeats is None:
-            raise ValueError("asks for nothing: give balance, guarantee, cap or repeats, or leave it out")
+            raise invalid(
+                "selects nothing", remedy="give balance, guarantee, cap or repeats, or remove `class_balancing`"
+            )
         return self
 
-    def guaranteed(self, key: str) -> int:
-        """Cells of a class that come first."""
-        return (
-            self.guarantee.get(key, self.guarantee.get(_DEFAULT, 0))
-            if isinstance(self.guarantee, dict)
-            else self.guarantee
-        )
+    def min_cells(self, key: str) -> int:
+        """Cells of a class to select first."""
+        if isinstance(self.guarantee, int):
+            return self.guarantee
+        return self.guarantee.get(key, self.guarantee.get(_DEFAULT, 0))
 
     def cap_pct(self, key: str) -> float:
-        """Most cells a class may be on, in percent of the chosen."""
+        """Maximum share of selected cells that show a class, in percent."""
         return self.cap.get(key, self.cap.get(_DEFAULT, 100)) if isinstance(self.cap, dict) else self.cap
 
-    def unknown(self, classes: Iterable[str]) -> list[str]:
-        """Keys, as they stand in the recipe, that name none of the classes."""
-        known = {_DEFAULT, *classes}
+    def unknown_keys(self, classes: Iterable[str]) -> list[str]:
+        """Keys such as `cap.tree` that name none of the classes."""
+        valid = {_DEFAULT, *classes}
         tables = {"guarantee": self.guarantee, "cap": self.cap}
         return [
             f"{name}.{key}"
             for name, table in tables.items()
             if isinstance(table, dict)
-            for key in sorted(table.keys() - known)
+            for key in sorted(table.keys() - valid)
         ]

@@ -1,31 +1,29 @@
-"""A gazetteer as a recipe names it."""
+"""A recipe's entry of a gazetteer."""
 
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from landmark.config.label_entries import WORLD
-from landmark.core.yaml_files import Strict
+from landmark.config.paths import absolute_path, file_name
+from landmark.core.yaml_files import StrictModel
 
 
-class Places(Strict):
-    """Named points, of which captions say the nearest."""
+class GazetteerEntry(StrictModel):
+    """Named points; captions mention the nearest."""
 
     file: str = Field(
-        description="GeoJSON, GeoPackage or CSV (lon, lat) with `name`, and `name_fr`, `name_es` where they have such;"
-        " from the recipe, or `world:` for the embedded world's folder"
+        description="GeoJSON, GeoPackage or CSV (`lon`, `lat`) with a `name`, and optionally `name_fr`, `name_es`;"
+        " relative to the recipe, or `world:` for the embedded world's folder"
     )
-    within_km: float = Field(30, gt=0, le=1000, description="Farther places are not named")
+    within_km: float = Field(30, gt=0, le=1000, description="Farther places are not mentioned")
     licence: str
     attribution: str
 
-    def asked(self) -> dict[str, Any]:
-        """What is asked for, as JSON, wherever it lies."""
-        return {**self.model_dump(mode="json"), "file": Path(self.file.removeprefix(WORLD)).name}
+    def canonical(self) -> dict[str, Any]:
+        """The entry as JSON, independent of the file's folder."""
+        return {**self.model_dump(mode="json"), "file": file_name(self.file)}
 
-    def beside(self, folder: Path) -> "Places":
-        """The entry with a path that is relative to a folder made whole."""
-        if self.file.startswith(WORLD):
-            return self
-        return self.model_copy(update={"file": str(folder / Path(self.file).expanduser())})
+    def resolve_paths(self, folder: Path) -> "GazetteerEntry":
+        """The entry with its path relative to a folder made absolute."""
+        return self.model_copy(update={"file": absolute_path(self.file, folder)})

@@ -1,4 +1,4 @@
-"""What a sensor is and how a provider speaks of it. Parsed from `profiles/*.yaml` at the door, shipped as values."""
+"""Profiles of sensors (bands, storage, units) and providers (collections, assets, encodings): `profiles/*.yaml`."""
 
 import re
 from collections.abc import Mapping
@@ -7,14 +7,16 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from landmark.core.yaml_files import Strict, load
+from landmark.core.errors import invalid
+from landmark.core.yaml_files import StrictModel, load_model
+from landmark.domain.taxonomy import first_duplicate
 
 SensorName = Literal["s1", "s2"]
 Stored = Literal["reflectance_dn", "gamma0_power", "gamma0_db", "gamma0_dn"]
 Signing = Literal["planetary-computer", "none"]
 
 
-class Group(Strict):
+class Group(StrictModel):
     """Bands of one pixel size, stored together in one binary column."""
 
     column: str = Field(description="Name of the shard column")
@@ -26,133 +28,142 @@ class Group(Strict):
         return len(self.bands), patch_px // self.factor, patch_px // self.factor
 
 
-class Mask(Strict):
+class Mask(StrictModel):
     """A classified quality band."""
 
     band: str = Field(description="Name of the mask band, e.g. SCL")
     factor: int = Field(ge=1, description="Pixel size as a multiple of the recipe's resolution")
     classes: dict[Literal["cloud", "shadow", "snow", "nodata"], tuple[int, ...]] = Field(
-        description="The codes that mean it"
+        description="Codes of each kind of pixel"
     )
 
 
-class Sensor(Strict):
-    """Bands, storage and units of one sensor."""
+class Sensor(StrictModel):
+    """Bands, storage and units of a sensor."""
 
     name: SensorName
-    dtype: Literal["<u2", "<i2"] = Field(description="Stored little-endian type")
+    dtype: Literal["<u2", "<i2"] = Field(description="Stored type, little-endian")
     nodata: int = Field(description="Stored value of a pixel without data")
-    unit: str = Field(description="What scale x stored value is")
-    scale: float = Field(description="Multiplies the stored value")
+    unit: str = Field(description="Unit of scale x stored value")
+    scale: float = Field(description="Factor of the stored value")
     groups: tuple[Group, ...] = Field(min_length=1)
-    order: tuple[str, ...] = Field(description="Band order readers hand back")
+    order: tuple[str, ...] = Field(description="Band order of readers")
     mask: Mask | None = None
-    warped: bool = Field(False, description="True where images lie on no fixed lattice and are interpolated onto it")
-    dark_bands: tuple[str, ...] = Field((), description="Bands whose darkest pixels betray a radiometric offset")
+    warped: bool = Field(
+        False, description="Whether images are resampled where their pixels are not on the cells' grid"
+    )
+    dark_bands: tuple[str, ...] = Field((), description="Bands whose darkest pixels reveal a radiometric offset")
 
     def sample_bytes(self, patch_px: int) -> int:
         """Bytes of one sample's pixels, uncompressed."""
         return sum(2 * bands * rows * cols for bands, rows, cols in (group.shape(patch_px) for group in self.groups))
 
 
-class Imagery(Strict):
-    """One sensor at one provider."""
+class SensorCollection(StrictModel):
+    """A provider's collection of a sensor."""
 
     collection: str
-    product: str = Field(description="Written to the `product` column")
-    assets: dict[str, tuple[str, ...]] = Field(description="Band → asset key, or the keys it goes by, the first known")
+    product: str = Field(description="Value of the column `product`")
+    assets: dict[str, tuple[str, ...]] = Field(
+        description="Band → asset key, or several, of which the first that an item has is used"
+    )
     stored: Stored = Field(
-        description="What the pixels hold: reflectance x 10000, or gamma0 as linear power, as dB, or as digital numbers"
+        description="Unit of the pixels: reflectance x 10000, or gamma0 as linear power, as dB, or as digital numbers,"
         " of which 20 log10 plus `calibration_db` is dB"
     )
     calibration_db: float | None = Field(None, description="With `stored: gamma0_dn`: added to 20 log10 of the number")
-    nodata: float | None = Field(None, description="Value without data where files declare none")
+    nodata: float | None = Field(None, description="Nodata value of files that declare none")
     offset: Literal["baseline", "declared", "none"] = Field(
-        "none", description="Sentinel-2's radiometric offset where an item declares none: catalog/offset.py"
+        "none", description="Sentinel-2's radiometric offset: by processing baseline, as items declare it, or none"
     )
-    header: Literal["trust", "ask"] = Field(
-        "trust", description="When planning: trust the item's grid, or ask each file's header, which is always right"
+    header: Literal["trust", "probe"] = Field(
+        "trust",
+        description="Grid used for planning: the item's (`trust`) or each file's (`probe`); extraction uses the files'",
     )
-    block_px: int = Field(512, ge=1, description="Block size to expect when planning; the header decides when reading")
-    bytes_per_px: float = Field(1.5, gt=0, description="Compressed size to expect when planning")
+    block_px: int = Field(512, ge=1, description="Block size assumed for estimates")
+    bytes_per_px: float = Field(1.5, gt=0, description="Compressed size assumed for estimates")
     licence: str
     attribution: str
 
     @field_validator("assets", mode="before")
     @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        known = value.items() if isinstance(value, dict) else ()
-        return {band: [keys] if isinstance(keys, str) else keys for band, keys in known} or value
+    def _wrap_single_keys(cls, value: Any) -> Any:
+        items = value.items() if isinstance(value, dict) else ()
+        return {band: [keys] if isinstance(keys, str) else keys for band, keys in items} or value
 
     @model_validator(mode="after")
-    def _calibrated(self) -> "Imagery":
+    def _check_calibration(self) -> "SensorCollection":
         if (self.stored == "gamma0_dn") != (self.calibration_db is not None):
-            raise ValueError("`calibration_db` goes with `stored: gamma0_dn`, and only with it")
+            raise invalid(
+                "needed with `stored: gamma0_dn`, and only with it", key="calibration_db", value=self.calibration_db
+            )
         return self
 
 
-class Mirror(Strict):
-    """Where the files of an archive lie, if not where its items say."""
+class Mirror(StrictModel):
+    """Rewrites hrefs of items, for copies of a provider's files."""
 
     pattern: str = Field(min_length=1, description="Regular expression, matched at the start of an href")
-    to: str = Field(description="What replaces the match; a relative result starts at the item's own folder")
+    to: str = Field(description="Replacement of the match; a relative result is relative to the item's folder")
 
     @model_validator(mode="after")
-    def _compiles(self) -> "Mirror":
+    def _check_pattern(self) -> "Mirror":
         try:
             re.compile(self.pattern).sub(self.to, "")
         except (re.error, IndexError) as error:
-            raise ValueError(f"not a regular expression and its replacement: {error}") from error
+            raise invalid(f"not a regular expression with its replacement: {error}", value=self.pattern) from error
         return self
 
 
-class Budget(Strict):
-    """What one host may be asked, by all processes of a run together."""
+class RequestBudget(StrictModel):
+    """Limits of the requests to one host, for all processes of a run together."""
 
-    in_flight: int = Field(32, ge=1, description="Requests at once")
-    per_second: float | None = Field(None, gt=0, description="Requests begun in a second; unsaid is no limit")
+    in_flight: int = Field(32, ge=1, description="Simultaneous requests")
+    per_second: float | None = Field(None, gt=0, description="Requests started per second; by default unlimited")
 
-    def share(self, processes: int) -> "Budget":
-        """What one of several processes may ask: its part of the rate, and at least one request at a time."""
+    def share(self, processes: int) -> "RequestBudget":
+        """The share of one of several processes: part of the rate, and at least one simultaneous request."""
         rate = None if self.per_second is None else self.per_second / processes
-        return Budget(in_flight=max(1, self.in_flight // processes), per_second=rate)
+        return RequestBudget(in_flight=max(1, self.in_flight // processes), per_second=rate)
 
 
-class Provider(Strict):
-    """A catalogue's dialect."""
+class Provider(StrictModel):
+    """A provider of STAC items: its API, collections and encodings."""
 
     name: str
     title: str
-    api: str | None = Field(None, description="STAC API root")
-    signing: Signing = Field("none", description="How hrefs are signed when they are read")
-    sensors: dict[SensorName, Imagery]
+    api: str | None = Field(None, description="Root of the STAC API")
+    signing: Signing = Field("none", description="How hrefs are signed")
+    sensors: dict[SensorName, SensorCollection]
     labels: dict[str, str] = Field(default_factory=dict, description="Label source → collection")
-    mirror: Mirror | None = Field(None, description="Rewrites the hrefs of its items")
-    budget: Budget = Field(default_factory=Budget, description="What each host its files lie at may be asked")
+    mirror: Mirror | None = Field(None, description="Rewrites hrefs of items")
+    budget: RequestBudget = Field(
+        default_factory=RequestBudget, description="Limits of the requests to each host of its files"
+    )
 
     @model_validator(mode="after")
-    def _one_thing_a_collection(self) -> "Provider":
-        names = [*(imagery.collection for imagery in self.sensors.values()), *self.labels.values()]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"collection {twice[0]} serves two sensors or label sources; it can serve one")
+    def _check_collections(self) -> "Provider":
+        names = [*(sensor.collection for sensor in self.sensors.values()), *self.labels.values()]
+        if duplicate := first_duplicate(names):
+            raise invalid("a collection is of one sensor or one label source", value=duplicate)
         return self
 
     @model_validator(mode="after")
-    def _assets_cover_bands(self) -> "Provider":
-        for name, imagery in self.sensors.items():
+    def _check_bands(self) -> "Provider":
+        for name, collection in self.sensors.items():
             sensor = load_sensor(name)
-            needed = {*sensor.order, *([sensor.mask.band] if sensor.mask else [])}
-            if missing := sorted(needed - imagery.assets.keys()):
-                raise ValueError(f"sensors.{name}.assets lacks {', '.join(missing)}")
+            bands = {*sensor.order, *([sensor.mask.band] if sensor.mask else [])}
+            if missing := sorted(bands - collection.assets.keys()):
+                raise invalid("missing bands", key=f"sensors.{name}.assets", value=missing)
         return self
 
 
 @cache
 def load_sensor(name: str) -> Sensor:
-    """The shipped profile of a sensor."""
-    return load(Sensor, "profiles/sensors", name)
+    """The profile of a sensor."""
+    return load_model(Sensor, "profiles/sensors", name)
 
 
 def load_sensors(names: tuple[SensorName, ...]) -> Mapping[str, Sensor]:
-    """The shipped profiles of several sensors, by name."""
+    """The profiles of several sensors, by name."""
     return {name: load_sensor(name) for name in names}

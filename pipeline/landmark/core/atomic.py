@@ -1,26 +1,28 @@
-"""Files that appear whole or not at all, and the lock that keeps a second build out."""
+"""Atomic file writes, and a lock on output folders."""
 
 import fcntl
+import hashlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from landmark.core.errors import FolderLocked, InputError
 
-# Small enough that who needs the rows of one shard does not read a continent's.
-_GROUP_ROWS = 2**15
+# Small row groups: a reader of one shard's rows need not read a continent's.
+_ROW_GROUP_SIZE = 2**15
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` by one rename, its bytes on disk first, when the block ends well.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Provide a temporary path; flush and rename it to `path` if the block ends without an error.
 
-    The folder must stand: a worker that outlives its build must not make it anew.
+    The folder must exist: a worker that outlives its build must not create it again.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -33,33 +35,72 @@ def appearing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what builds that were killed left half-written."""
+class HashedFile(io.RawIOBase):
+    """A write-only binary file that knows the size and SHA-256 of what was written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._digest, self.size_bytes = file, hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Append bytes."""
+        self._digest.update(data)
+        size = self._file.write(data)
+        self.size_bytes += size
+        return size
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self.size_bytes
+
+    def flush(self) -> None:
+        """Hand the bytes to the operating system."""
+        if not self._file.closed:
+            self._file.flush()
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the bytes written so far."""
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[HashedFile]:
+    """A file that appears at `path` by one rename when the block ends without an error, hashed while it is written."""
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        yield HashedFile(file)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove temporary files of processes that were killed."""
     for partial in folder.glob(".*.partial"):
         partial.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole."""
-    with appearing(path) as partial:
+    """Write a file atomically."""
+    with atomic_path(path) as partial:
         partial.write_bytes(data)
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table as Parquet, whole; the same table gives the same bytes."""
-    with appearing(path) as partial:
-        pq.write_table(table, partial, compression="zstd", compression_level=1, row_group_size=_GROUP_ROWS)
+    """Write a table as Parquet, atomically; equal tables give equal bytes."""
+    with atomic_path(path) as partial:
+        pq.write_table(table, partial, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP_SIZE)
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder against other builds. The kernel lets go when its owner dies, however it dies.
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder against other landmark processes. The kernel releases the lock if this process dies.
 
-    The folder is made where it is missing, and removed again if nothing was put into it.
+    A missing folder is created, and removed on exit if it is empty.
 
     Raises:
-        FolderLocked: another process holds it.
-        InputError: it cannot be made or written.
+        FolderLocked: another process has locked it.
+        InputError: it cannot be created or written.
     """
     lock = folder / ".landmark.lock"
     with _locked(lock):
@@ -74,28 +115,30 @@ def held(folder: Path) -> Iterator[None]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     while True:
-        with _made(path) as file:
+        with _open_lock(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise FolderLocked(
-                    f"{path.parent}: another landmark command is at work there; wait for it or choose another --out"
+                    "another landmark command is using the folder",
+                    file=path.parent,
+                    remedy="wait for it or choose another --out",
                 ) from error
-            # Its last owner removes the file; a lock on a removed file keeps nobody out.
+            # The last owner may have removed the file in the meantime, and a lock on a removed file has no effect.
             if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
                 yield
                 return
 
 
-def _made(path: Path) -> IO[str]:
-    for again in (True, True, False):
+def _open_lock(path: Path) -> IO[str]:
+    for may_retry in (True, True, False):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("w")
         except OSError as error:
-            # Its last owner may have removed the empty folder between the two calls.
-            if not (again and isinstance(error, FileNotFoundError)):
-                raise InputError(f"--out {path.parent}: cannot be written: {error.strerror}") from error
+            # The last owner may have removed the empty folder between the two calls.
+            if not (may_retry and isinstance(error, FileNotFoundError)):
+                raise InputError(f"cannot be written: {error.strerror}", file=path.parent) from error
     raise AssertionError
 
 

@@ -1,4 +1,4 @@
-"""Runs one function over many units, here or on a Dask cluster. The only owner of a Dask client."""
+"""Run a function over tasks, in this process or on a Dask cluster. The only module that imports Dask."""
 
 import logging
 import re
@@ -7,22 +7,19 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
 from landmark.core.errors import SchedulerLost, SchedulerUnreachable
-from landmark.raster.rate_limit import share_with
+from landmark.core.process_share import set_share
 
-U = TypeVar("U")
-R = TypeVar("R")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
-_CONNECT_S = 10
-_AHEAD = 3
-_GONE = "the Dask scheduler went away; run the same command again to resume"
-# Dask gives up a worker whose replacement takes 15 s to start, as on a busy machine; with none left, all would wait.
-_REPLACED_S = 600
-# Dask has workers hand freed memory back at once, and each next raster faults its pages in again: keep it instead.
-# Arrow's own allocator and an arena for every thread would each keep what the others could use.
+_TASKS_PER_THREAD = 3
+# Dask's default of 15 s is too short for a replacement worker to start on a busy machine; without a worker, all waits.
+_LOST_WORKER_TIMEOUT_S = 600
+# By default Dask's workers return freed memory at once, so that each raster page-faults again: they keep it instead.
+# One arena and the system's allocator for Arrow, since separate pools cannot use each other's free memory.
 WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": 2**29,
     "MALLOC_MMAP_THRESHOLD_": 2**28,
@@ -32,90 +29,93 @@ WORKER_ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Where units run.
+class ExecutorConfig:
+    """Where tasks run.
 
     Attributes:
-        workers: Processes of a local cluster; 0 runs in this process.
-        scheduler: Address of a running Dask scheduler, which then decides.
+        workers: Processes of a local cluster; 0 runs tasks in this process.
+        scheduler: Address of a running Dask scheduler, used in place of `workers`.
+        connect_timeout_s: How long to wait for the scheduler and its first worker.
     """
 
     workers: int = 0
     scheduler: str | None = None
+    connect_timeout_s: float = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A unit whose worker died each time it was tried."""
+class WorkerLost:
+    """Result of a task whose worker died each time it ran."""
 
     detail: str
 
 
-# Runs a function over units and yields (unit, result) in the order they end.
-MapUnits = Callable[[Callable[[U], R], Iterable[U]], Iterator[tuple[U, R | Lost]]]
+# Runs a function over tasks and yields (task, result) in order of completion.
+TaskMap = Callable[[Callable[[Task], Result], Iterable[Task]], Iterator[tuple[Task, Result | WorkerLost]]]
 
 
 @contextmanager
-def running(where: Where) -> Iterator[MapUnits[Any, Any]]:
-    """The `map_units` of a place, for as long as the block lasts.
+def open_executor(config: ExecutorConfig) -> Iterator[TaskMap[Any, Any]]:
+    """Provide a `TaskMap`, with a cluster that is closed on exit.
 
-    A unit's own exception ends the run; a unit whose worker died comes back as `Lost`.
+    An exception of a task ends the run; a task whose worker dies repeatedly has the result `WorkerLost`.
 
     Raises:
-        SchedulerUnreachable: nothing answers at the scheduler's address.
+        SchedulerUnreachable: no scheduler answers at the address, or it has no workers.
     """
-    if where.scheduler is None and where.workers == 0:
-        yield _serial
+    if config.scheduler is None and config.workers == 0:
+        yield _map_serially
         return
-    with _client(where) as client:
-        yield lambda fn, units: _spread(client, fn, units)
+    with _client(config) as client:
+        yield lambda fn, tasks: _map_on_cluster(client, fn, tasks)
 
 
-def _serial(fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
-    for unit in units:
-        yield unit, fn(unit)
+def _map_serially(fn: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | WorkerLost]]:
+    for task in tasks:
+        yield task, fn(task)
 
 
 @contextmanager
-def _client(where: Where) -> Iterator[Any]:
+def _client(config: ExecutorConfig) -> Iterator[Any]:
     from distributed import Client
 
-    # What goes wrong between client and scheduler comes back as an exception; Dask would print its traceback as well.
+    # Errors between client and scheduler are raised; Dask would print their tracebacks as well.
     for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
-    if where.scheduler is None:
-        with _local_cluster(where.workers) as cluster, Client(cluster, set_as_default=False) as client:
+    if config.scheduler is None:
+        with _local_cluster(config.workers) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
-    if not re.fullmatch(r"\w+://.+:\d+", where.scheduler):
-        raise SchedulerUnreachable(f"--scheduler {where.scheduler}: an address is written tcp://host:port")
+    address = {"file": "--scheduler", "value": config.scheduler}
+    if not re.fullmatch(r"\w+://.+:\d+", config.scheduler):
+        raise SchedulerUnreachable("not an address", remedy="give tcp://host:port", **address)
     try:
-        client = Client(where.scheduler, timeout=_CONNECT_S, set_as_default=False)
+        client = Client(config.scheduler, timeout=config.connect_timeout_s, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise SchedulerUnreachable(f"no Dask scheduler answers at {where.scheduler}: {error}") from error
+        raise SchedulerUnreachable(f"no Dask scheduler answers: {error}", **address) from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=_CONNECT_S)
+            client.wait_for_workers(1, timeout=config.connect_timeout_s)
         except TimeoutError as error:
-            raise SchedulerUnreachable(f"the Dask scheduler at {where.scheduler} has no workers") from error
+            raise SchedulerUnreachable("the Dask scheduler has no workers", **address) from error
         yield client
 
 
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[Any]:
-    """Processes of this machine. One that dies is replaced, and what it held is run again a few times."""
+    """A cluster of processes on this machine. Dask replaces a process that dies and retries its tasks a few times."""
     import dask
     from distributed import LocalCluster
 
-    settings = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in WORKER_ENVIRONMENT.items()}
-    with dask.config.set({**settings, "distributed.deploy.lost-worker-timeout": _REPLACED_S}):
-        with _deaf_children():
+    environment = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()}
+    with dask.config.set({**environment, "distributed.deploy.lost-worker-timeout": _LOST_WORKER_TIMEOUT_S}):
+        with _ignore_interrupts():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                # None would still take a fixed port, on all interfaces.
+                # None would open a fixed port on all interfaces.
                 dashboard_address="127.0.0.1:0",
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
@@ -125,91 +125,92 @@ def _local_cluster(workers: int) -> Iterator[Any]:
 
 
 @contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C, which a terminal sends to all: the client alone winds up."""
+def _ignore_interrupts() -> Iterator[None]:
+    """Start workers with SIGINT ignored; the client handles shutdown."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
 
 
-def _spread(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
-    """A few units per worker thread in flight; the rest wait here, so that neither graph nor results pile up.
-
-    Raises:
-        SchedulerLost: it went away in mid-run.
-    """
+def _map_on_cluster(
+    client: Any, fn: Callable[[Task], Result], tasks: Iterable[Task]
+) -> Iterator[tuple[Task, Result | WorkerLost]]:
     from concurrent.futures import CancelledError
 
     from distributed.comm import CommClosedError
 
     try:
-        yield from _in_flight(client, fn, units)
+        yield from _map_in_flight(client, fn, tasks)
     except (CommClosedError, CancelledError) as error:
-        raise SchedulerLost(_GONE) from error
+        raise _scheduler_lost() from error
 
 
-def _threads(client: Any) -> dict[str, int]:
-    """Threads per address of a worker.
+def _scheduler_lost() -> SchedulerLost:
+    return SchedulerLost("the Dask scheduler went away", remedy="run the same command again to resume")
 
-    Raises:
-        SchedulerLost: it went away in mid-run; a client that lost its line to it tries a new one first.
-    """
+
+def _threads_by_worker(client: Any) -> dict[str, int]:
+    """Worker address to number of threads."""
     try:
         return dict(client.nthreads())
     except OSError as error:
-        raise SchedulerLost(_GONE) from error
+        raise _scheduler_lost() from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Sharing:
-    """A function that leaves the other processes their part of cores and hosts."""
+class _SharedCall:
+    """A function that runs with the process's share of the cluster set."""
 
     fn: Callable[[Any], Any]
     processes: int
     machines: int
 
     @classmethod
-    def among(cls, client: Any, fn: Callable[[Any], Any]) -> "_Sharing":
-        """Shared with the workers there are now: more may come, and some may go."""
-        addresses = list(_threads(client))
+    def on(cls, client: Any, fn: Callable[[Any], Any]) -> "_SharedCall":
+        """Share between the current workers; their number may change during a run."""
+        addresses = list(_threads_by_worker(client))
         return cls(fn, len(addresses), len({address.rsplit(":", 1)[0] for address in addresses}))
 
-    def __call__(self, unit: Any) -> Any:
-        share_with(self.processes, self.machines)
-        return self.fn(unit)
+    def __call__(self, task: Any) -> Any:
+        set_share(self.processes, self.machines)
+        return self.fn(task)
 
 
-def _in_flight(client: Any, fn: Callable[[U], R], units: Iterable[U]) -> Iterator[tuple[U, R | Lost]]:
+def _map_in_flight(
+    client: Any, fn: Callable[[Task], Result], tasks: Iterable[Task]
+) -> Iterator[tuple[Task, Result | WorkerLost]]:
+    """Keep a few tasks per worker thread in flight, so that neither graph nor results pile up on the scheduler."""
     from distributed import KilledWorker, as_completed
 
-    waiting, ended = iter(units), as_completed(loop=client.loop)
-    unit_of: dict[str, U] = {}
-    suspects: list[U] = []
+    pending, completed = iter(tasks), as_completed(loop=client.loop)
+    task_of: dict[str, Task] = {}
+    suspects: list[Task] = []
 
-    def submit() -> None:
-        for unit in islice(waiting, 1):
-            future = client.submit(_Sharing.among(client, fn), unit, pure=False)
-            unit_of[future.key] = unit
-            ended.add(future)
+    def submit_next() -> None:
+        for task in pending:
+            future = client.submit(_SharedCall.on(client, fn), task, pure=False)
+            task_of[future.key] = task
+            completed.add(future)
+            return
 
-    for _ in range(_AHEAD * max(1, sum(_threads(client).values()))):
-        submit()
-    for future in ended:
-        submit()
-        unit = unit_of.pop(future.key)
+    for _ in range(_TASKS_PER_THREAD * max(1, sum(_threads_by_worker(client).values()))):
+        submit_next()
+    for future in completed:
+        submit_next()
+        task = task_of.pop(future.key)
         try:
-            yield unit, future.result()
+            yield task, future.result()
         except KilledWorker:
-            suspects.append(unit)
+            suspects.append(task)
         future.release()
-    # A dying worker also takes the blame for what else it held: only a unit that kills it alone is lost.
-    for unit in suspects:
+    # Dask also blames the other tasks a dying worker held: each suspect is retried alone.
+    for task in suspects:
         try:
-            yield unit, client.submit(_Sharing.among(client, fn), unit, pure=False).result()
+            yield task, client.submit(_SharedCall.on(client, fn), task, pure=False).result()
         except KilledWorker:
-            yield unit, Lost("its worker died each time it was tried")
+            yield task, WorkerLost("its worker died each time it ran")

@@ -1,11 +1,9 @@
-"""Finds and reads the YAML people write: recipes, taxonomies, profiles.
-
-Every complaint names file, key, value and remedy.
-"""
+"""Find, read and validate the YAML files people write: recipes, taxonomies, profiles."""
 
 import difflib
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,68 +14,73 @@ from landmark.core.errors import InputError, UnknownName
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
+# Singular nouns of the kinds whose folder's name is not their plural.
+_KIND_NOUNS = {"manifests": "recipe", "taxonomies": "taxonomy", "taxonomies/captions": "language"}
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
+class StrictModel(BaseModel):
+    """A frozen model that rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def room(name: str) -> Path:
-    """The folder of a kind of file: beside the package in a wheel, at the top level in a checkout."""
+def resource_dir(name: str) -> Path:
+    """Folder of a kind of resource: inside the package in a wheel, in the repository's root in a checkout."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parents[1] / name
 
 
-def known(kind: str) -> list[str]:
-    """Names of the files of a kind, sorted."""
-    return sorted(path.stem for path in room(kind).glob("*.yaml"))
+def available(kind: str) -> list[str]:
+    """Names of the resources of a kind, sorted."""
+    return sorted(path.stem for path in resource_dir(kind).glob("*.yaml"))
 
 
-def find(kind: str, name: str) -> Path:
-    """The file a name or a path means.
+def find_resource(kind: str, name: str) -> Path:
+    """Path of a resource by name, or the path itself.
+
+    Args:
+        kind: Folder of the resources, such as `taxonomies/captions`.
+        name: Name without suffix, or path of a .yaml file.
 
     Raises:
-        UnknownName: no such file; the message lists the known ones.
+        UnknownName: no such file; the remedy lists the available names.
     """
     if name.endswith((".yaml", ".yml")):
         if Path(name).is_file():
             return Path(name)
-        raise UnknownName(f"{name}: no such file")
-    if (path := room(kind) / f"{name}.yaml").is_file():
+        raise UnknownName("no such file", file=name)
+    if (path := resource_dir(kind) / f"{name}.yaml").is_file():
         return path
-    near = difflib.get_close_matches(name, known(kind), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    one = {"manifests": "recipe", "taxonomies": "taxonomy", "taxonomies/captions": "language"}.get(
-        kind, kind.split("/")[-1].rstrip("s")
-    )
-    raise UnknownName(
-        f"no {one} named {name!r}.{hint} Known: {', '.join(known(kind)) or 'none'}; or give the path of a .yaml file"
-    )
+    names = available(kind)
+    close = difflib.get_close_matches(name, names, n=1)
+    suggestion = f"did you mean {close[0]!r}? " if close else ""
+    remedy = f"{suggestion}available: {', '.join(names) or 'none'}, or the path of a .yaml file"
+    noun = _KIND_NOUNS.get(kind, kind.split("/")[-1].rstrip("s"))
+    raise UnknownName(f"no {noun} of this name", value=name, remedy=remedy)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A YAML mapping.
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
 
     Raises:
-        InputError: unreadable, malformed (with line and column), or not a mapping.
+        InputError: the file is unreadable, malformed (with line and column), or not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text") from error
-    value = read_text(text, path)
+        raise InputError("not UTF-8 text", file=path) from error
+    value = parse_yaml(text, path)
     if not isinstance(value, dict):
-        raise InputError(f"{path}: must hold keys and values, not {type(value).__name__}")
+        raise InputError(f"must be a mapping, not {type(value).__name__}", file=path)
     return value
 
 
-def read_text(text: str, source: Path | str) -> Any:
-    """What a YAML text says.
+def parse_yaml(text: str, source: Path | str) -> Any:
+    """Parse YAML; `source` is named in errors.
 
     Raises:
         InputError: malformed, with line and column.
@@ -85,67 +88,102 @@ def read_text(text: str, source: Path | str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.reader.ReaderError as error:
-        raise InputError(f"{source}: malformed YAML: {error.reason} at character {error.position}") from error
+        raise InputError(f"malformed YAML at character {error.position}: {error.reason}", file=source) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise InputError(f"{source}:{place} malformed YAML: {error.problem}") from error
+        position = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InputError(f"malformed YAML{position}: {error.problem}", file=source) from error
     except (ValueError, AttributeError) as error:
-        raise InputError(f"{source}: malformed YAML: a value is not of its tag's kind: {error}") from error
+        raise InputError(f"malformed YAML: invalid value of a tag: {error}", file=source) from error
 
 
-def parse(model: type[Model], value: dict[str, Any], source: Path | str, *, strict: bool = False) -> Model:
-    """A checked model; `strict` takes JSON's kinds as they are, where YAML's authors are met half-way.
+def parse_model(model: type[Model], value: dict[str, Any], source: Path | str, *, strict: bool = False) -> Model:
+    """Validate a mapping as a model.
+
+    Args:
+        model: The pydantic model.
+        value: Keys and values.
+        source: File named in errors.
+        strict: Accept JSON types as they are, without conversion: for files that landmark wrote.
 
     Raises:
-        InputError: one line a mistake, each with the key, the value and the remedy.
+        InputError: invalid; `problems` has one error per mistake, each with key, value and remedy.
     """
     try:
         return model.model_validate_json(json.dumps(value), strict=True) if strict else model.model_validate(value)
     except ValidationError as error:
         mistakes = [dict(mistake) for mistake in error.errors(include_url=False)]
-        # A list that holds a wrong item is reported once: not again as too short, and not item by item.
-        inner = [mistake for mistake in mistakes if not any(_below(other, mistake) for other in mistakes)]
-        first = {_list_of(mistake): mistake for mistake in reversed(inner)}
-        kept = [mistake for mistake in inner if mistake is first[_list_of(mistake)]]
-        raise InputError.combined(_input_error(model, mistake, source) for mistake in kept) from error
+        # One error per list: invalid items would also be reported one by one, and the list as too short.
+        innermost = [mistake for mistake in mistakes if not any(_is_below(other, mistake) for other in mistakes)]
+        first = {_list_location(mistake): mistake for mistake in reversed(innermost)}
+        reported = [mistake for mistake in innermost if mistake is first[_list_location(mistake)]]
+        raise InputError.combined(_input_error(model, mistake, source) for mistake in reported) from error
 
 
-def load(model: type[Model], kind: str, name: str) -> Model:
-    """Find, read and check a file of a kind; its keys stand before those of the file it `extends`."""
-    path = find(kind, name)
-    return parse(model, whole(kind, path), path)
+def load_model(model: type[Model], kind: str, name: str) -> Model:
+    """Find, read and validate a resource; its keys override those of the file it `extends`."""
+    path = find_resource(kind, name)
+    return parse_model(model, load_extended(kind, path), path)
 
 
-def whole(kind: str, path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The keys of a file, before those of the file it `extends`; `below` are the files that led here.
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Named files of a kind, with models that replace files which are neither shipped nor given by path.
+
+    Attributes:
+        embedded: Models by (kind, name), as a sealed corpus holds them.
+    """
+
+    embedded: Mapping[tuple[str, str], BaseModel] = field(default_factory=dict)
+
+    def load(self, model: type[Model], kind: str, name: str) -> Model:
+        """Load a model by name or path; an embedded one where no file is shipped under the name."""
+        embedded = self._embedded(kind, name)
+        return embedded if isinstance(embedded, model) else load_model(model, kind, name)
+
+    def source(self, kind: str, name: str) -> str:
+        """The file a name stands for, for error messages."""
+        return "corpus.json" if self._embedded(kind, name) is not None else str(find_resource(kind, name))
+
+    def _embedded(self, kind: str, name: str) -> BaseModel | None:
+        return None if name in available(kind) else self.embedded.get((kind, name))
+
+
+def load_extended(kind: str, path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Keys of a file, merged over those of the file it `extends`.
+
+    Args:
+        kind: Folder in which a name after `extends` is looked up.
+        path: The file.
+        extended_by: Files that extend this one, for cycle detection.
 
     Raises:
-        InputError: a file is unreadable, or extends itself in the end.
+        InputError: a file is unreadable, or extends itself through others.
     """
-    value = read(path)
+    value = read_yaml(path)
     base = value.pop("extends", None)
     if base is None:
         return value
     if not isinstance(base, str):
-        raise InputError(f"{path}: `extends`: give the name or the path of one file (got {base!r})")
-    upper = find(kind, str(path.parent / base) if base.endswith((".yaml", ".yml")) else base)
-    if upper.resolve() in (below := (*below, path.resolve())):
-        raise InputError(f"{path}: `extends`: {base} extends this file in turn")
-    return whole(kind, upper, below) | value
+        raise InputError("must be the name or the path of one file", file=path, key="extends", value=base)
+    base_path = find_resource(kind, str(path.parent / base) if base.endswith((".yaml", ".yml")) else base)
+    extended_by = (*extended_by, path.resolve())
+    if base_path.resolve() in extended_by:
+        raise InputError("the file extends this one in turn", file=path, key="extends", value=base)
+    return load_extended(kind, base_path, extended_by) | value
 
 
 def _input_error(model: type[BaseModel], mistake: dict[str, Any], source: Path | str) -> InputError:
-    """One of pydantic's mistakes as an error: its `loc` is the key."""
-    location, given = [str(part) for part in mistake["loc"]], mistake["input"]
-    value = None if isinstance(given, dict | BaseModel) else given
+    """A pydantic error as an `InputError` whose key is the error's `loc`."""
+    location, original = [str(part) for part in mistake["loc"]], mistake["input"]
+    value = None if isinstance(original, dict | BaseModel) else original
     if mistake["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _keys(model, location[:-1]), n=1)
-        remedy = f"did you mean `{near[0]}`?" if near else None
+        close = difflib.get_close_matches(location[-1], _keys(model, location[:-1]), n=1)
+        remedy = f"did you mean `{close[0]}`?" if close else None
         return InputError("unknown key", file=source, key=".".join(location), remedy=remedy)
     if mistake["type"] == "missing" and location[-1].isdigit():
         problem = f"item {int(location[-1]) + 1} is missing"
-        return InputError(problem, file=source, key=".".join(location[:-1]), value=list(given))
+        return InputError(problem, file=source, key=".".join(location[:-1]), value=list(original))
     if mistake["type"] == "missing":
         return InputError("key is missing", file=source, key=".".join(location))
     if mistake["type"] == "invalid":
@@ -158,12 +196,13 @@ def _input_error(model: type[BaseModel], mistake: dict[str, Any], source: Path |
     return InputError(message, file=source, key=".".join(location) or None, value=value)
 
 
-def _below(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return len(one["loc"]) > len(other["loc"]) and one["loc"][: len(other["loc"])] == other["loc"]
+def _is_below(mistake: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a mistake's location is inside another's."""
+    return len(mistake["loc"]) > len(other["loc"]) and mistake["loc"][: len(other["loc"])] == other["loc"]
 
 
-def _list_of(mistake: dict[str, Any]) -> tuple[Any, ...]:
-    """Where a mistake lies; for an item of a list, where the list lies."""
+def _list_location(mistake: dict[str, Any]) -> tuple[Any, ...]:
+    """Location of a mistake; for an item of a list, that of the list."""
     location = tuple(mistake["loc"])
     return location[:-1] if location and isinstance(location[-1], int) else location
 
@@ -179,24 +218,23 @@ def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A safe loader that refuses a key written twice (YAML would keep the last in silence) and leaves days as text.
+    """A safe loader that rejects duplicate keys and leaves dates as text; libyaml's if PyYAML has it, 7 times as fast.
 
-    A day no calendar has is then a mistake in a key of the recipe, not an error of the parser. libyaml reads seven
-    times as fast as Python, where PyYAML has it.
+    As text, an impossible date is an error of its key, not of the parser.
     """
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        keys = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                raise yaml.MarkedYAMLError(problem=f"a key cannot be {key!r}", problem_mark=key_node.start_mark)
-            if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is written twice", problem_mark=key_node.start_mark)
-            seen.add(key)
+                raise yaml.MarkedYAMLError(problem=f"invalid key {key!r}", problem_mark=key_node.start_mark)
+            if key in keys:
+                raise yaml.MarkedYAMLError(problem=f"duplicate key {key!r}", problem_mark=key_node.start_mark)
+            keys.add(key)
         return dict(super().construct_mapping(node, deep=deep))

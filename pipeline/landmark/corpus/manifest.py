@@ -9,14 +9,14 @@ from pydantic import Field, ValidationError
 
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import digest
-from landmark.core.yaml_files import Strict
+from landmark.core.yaml_files import StrictModel
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.event import Event, EventTypes
-from landmark.domain.impact import Happenings, Mark
+from landmark.domain.impact import EventCombination, EventIndex
 from landmark.domain.taxonomy import Taxonomy
 
 
-class LabelInput(Strict):
+class LabelInput(StrictModel):
     """A label map the cover was measured from."""
 
     source: str
@@ -29,7 +29,7 @@ class LabelInput(Strict):
     local: bool = Field(False, description="True for a file the recipe or `--labels` named")
 
 
-class LabelEdition(Strict):
+class LabelEditionRecord(StrictModel):
     """What some cells take a source's labels from: one edition, or the exports of a stretch of time put together."""
 
     source: str
@@ -38,14 +38,14 @@ class LabelEdition(Strict):
     end: dt.datetime
 
 
-class EventFile(Strict):
+class EventFile(StrictModel):
     """A file the events, or the named places, were read from."""
 
     name: str
     sha256: str
 
 
-class InputFile(Strict):
+class InputFile(StrictModel):
     """A file whose bytes the plan relies on."""
 
     href: str
@@ -53,7 +53,7 @@ class InputFile(Strict):
     sha256: str | None = Field(description="Of local files; None where the archive gives no digest without a download")
 
 
-class Lock(Strict):
+class Lock(StrictModel):
     """Every input of a build. The same lock gives the same corpus."""
 
     format: int = 1
@@ -65,11 +65,11 @@ class Lock(Strict):
     catalog: str = Field(description="Id of the STAC document that was searched")
     acquisitions: list[dict[str, Any]] = Field(description="`Acquisition.to_json` of each planned one")
     labels: list[LabelInput]
-    editions: list[LabelEdition] = Field(description="What the numbers in the cover's column `editions` mean")
+    editions: list[LabelEditionRecord] = Field(description="What the numbers in the cover's column `editions` mean")
     events: list[dict[str, Any]] = Field([], description="`Event.to_json` of each that meets the recipe's ground")
     event_files: list[EventFile] = Field([], description="What they were read from")
     places: EventFile | None = Field(None, description="The gazetteer")
-    marks: list[Mark] = Field([], description="What the last of the cover's `codes` means, where there are events")
+    marks: list[EventCombination] = Field([], description="What the last of the cover's `codes` means, where there are events")
     files: list[InputFile]
     rules: str = Field(description="Digest of profiles, taxonomy, crosswalks, thresholds and grammar")
     considered: dict[str, int] = Field(
@@ -93,15 +93,15 @@ class Lock(Strict):
 
         return {value["id"]: Acquisition.from_json(value, Polygon()) for value in self.acquisitions}
 
-    def happenings(self, types: EventTypes | None) -> Happenings | None:
+    def happenings(self, types: EventTypes | None) -> EventIndex | None:
         """The events with the marks of the cover, None where the recipe had none."""
         if types is None:
             return None
         events = {value["id"]: Event.from_json(value) for value in self.events}
-        return Happenings(events, types.types, tuple(self.marks))
+        return EventIndex(events, types.types, tuple(self.marks))
 
 
-class Shard(Strict):
+class Shard(StrictModel):
     """One file of samples."""
 
     path: str = Field(description="Relative to the corpus folder")
@@ -112,10 +112,10 @@ class Shard(Strict):
     rows: int
     size_bytes: int
     sha256: str
-    content: str = Field(description="Digest of ids, decoded pixels and facts, in row order")
+    content_digest: str = Field(description="Digest of ids, decoded pixels and facts, in row order")
 
 
-class Projection(Strict):
+class Export(StrictModel):
     """A shard's samples once more, in the same order, in the format of other loaders."""
 
     path: str = Field(description="Relative to the corpus folder")
@@ -125,7 +125,7 @@ class Projection(Strict):
     sha256: str
 
 
-class QueryFile(Strict):
+class QueryFile(StrictModel):
     """Retrieval queries, or which samples of a split are relevant to them."""
 
     path: str = Field(description="Relative to the corpus folder")
@@ -133,33 +133,33 @@ class QueryFile(Strict):
     sha256: str
 
 
-class Generation(Strict):
+class Generation(StrictModel):
     """What the samples were said to show before they were captioned anew; its files need not be kept."""
 
-    landmark: str
+    landmark_version: str
     recipe_digest: str
     lock_digest: str
-    content: str
+    content_digest: str
     shards: list[Shard]
-    projections: list[Projection]
+    exports: list[Export]
 
     @property
-    def files(self) -> "list[Shard | Projection]":
+    def files(self) -> "list[Shard | Export]":
         """All of them."""
-        return [*self.shards, *self.projections]
+        return [*self.shards, *self.exports]
 
 
-class Manifest(Strict):
+class Manifest(StrictModel):
     """`corpus.json`: written last, and the only mutable truth."""
 
     format: int = 1
     name: str
     title: str
-    landmark: str = Field(description="Version that sealed the corpus")
+    landmark_version: str = Field(description="Version that sealed the corpus")
     recipe_digest: str
     lock_digest: str
-    content: str = Field(description="Digest of all shards' content digests")
-    ids: str = Field(description="Digest of all sample ids, in the order of shards and rows")
+    content_digest: str = Field(description="Digest of all shards' content digests")
+    ids_digest: str = Field(description="Digest of all sample ids, in the order of shards and rows")
     patch_px: int
     resolution_m: float
     sensors: list[str]
@@ -170,7 +170,7 @@ class Manifest(Strict):
     labels: dict[str, int] = Field(description="Samples that carry each label")
     dropped: dict[str, int] = Field(description="Per reason")
     considered: dict[str, int]
-    proof: dict[str, Any]
+    split_proof: dict[str, Any]
     findings: list[str] = Field(description="What a person should know: items that are wrong, offsets that look wrong")
     statistics: dict[str, dict[str, list[float]]] = Field(
         description="Per sensor: mean and std of each band over valid pixels"
@@ -179,11 +179,11 @@ class Manifest(Strict):
     attributions: list[str]
     shards: list[Shard]
     queries: list[QueryFile] = Field([], description="queries.jsonl and qrels/; none where no sample has a label")
-    projections: list[Projection] = Field([], description="In the order of their shards; a shard need not have one")
-    earlier: list[Generation] = Field([], description="Generations before this one, the first one first")
+    exports: list[Export] = Field([], description="In the order of their shards; a shard need not have one")
+    superseded: list[Generation] = Field([], description="Generations before this one, the first one first")
 
 
-def read_document(model: type[Strict], path: Path) -> Any:
+def read_document(model: type[StrictModel], path: Path) -> Any:
     """A lock or manifest from disk.
 
     Raises:

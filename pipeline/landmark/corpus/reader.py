@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Of the index's metadata: the manifest's `content` of the shards it was read from.
 CONTENT = b"landmark:content"
-_MAPS = ("fractions", "finer", "agreement")
+_MAPS = ("fractions", "subclasses", "agreement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +212,6 @@ def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
     # Told anew, samples keep their ids. Corpora sealed before there were generations say nothing of the content.
-    content = (index.schema.metadata or {}).get(CONTENT, manifest.content.encode()).decode()
-    known = "id" in index.column_names and names_digest(index["id"].to_pylist()) == manifest.ids
-    return index if known and content == manifest.content else None
+    content = (index.schema.metadata or {}).get(CONTENT, manifest.content_digest.encode()).decode()
+    known = "id" in index.column_names and names_digest(index["id"].to_pylist()) == manifest.ids_digest
+    return index if known and content == manifest.content_digest else None

@@ -1,4 +1,4 @@
-"""What the archive holds: acquisitions of the two sensors, and label rasters."""
+"""Acquisitions of the two sensors, and label maps."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -6,17 +6,18 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from landmark.domain.taxonomy import LabelVintage
+from landmark.domain.geometry import Geometry
+from landmark.domain.taxonomy import LabelEdition
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One STAC item of an acquisition.
+    """A STAC item of an acquisition.
 
     Attributes:
-        id: The provider's id.
-        assets: Band (or mask band) → href, unsigned, relative to the catalogue's root where it lies under it.
-        digest: Digest of the item's properties and assets, for the lock.
+        id: The provider's item id.
+        assets: Band or mask band to unsigned href, relative to the catalogue's root where it is below that.
+        digest: Digest of the item's properties and assets.
     """
 
     id: str
@@ -24,38 +25,39 @@ class Item:
     digest: str
 
     def href(self, band: str, root: str) -> str:
-        """Where a band lies: under `root` (a folder or URL, ending in a slash) unless its href is whole."""
+        """Absolute href of a band; `root` is the catalogue's folder or URL and ends in a slash."""
         href = self.assets[band]
         return href if "://" in href else root + href
 
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """The items of one datatake and tile (S2) or one item (S1).
+    """The STAC items of one datatake and tile (S2), or one item (S1).
 
     Attributes:
         id: `<sensor>_<tile, or EPSG code for S1>_<UTC second>_<relative orbit>`.
-        moment: UTC second that names the samples: the datatake's start for S2, the slice's start for S1.
+        datetime: UTC second used in sample ids: start of the datatake (S2) or of the slice (S1).
         epsg: UTM zone of the rasters.
-        origin: (left, top) of the finest raster in metres, from the catalogue or a header asked while planning; when
-            reading, headers decide.
+        origin: (left, top) of the finest raster in metres, from the item or a header read while planning; extraction
+            uses the headers.
         size_px: (width, height) of the finest raster.
         pixel_m: Pixel size of the finest raster in metres.
-        cloud_pct: Of the whole item, None where unknown.
-        offset_dn: Subtracted from each valid digital number (S2).
-        offset_rule: Why `offset_dn` is what it is.
-        footprint: Where the item has data, in EPSG:4326.
+        items: One for S1; several where S2 publishes granules of a tile separately.
+        footprint: Area with data, EPSG:4326.
+        cloud_pct: Of the whole item; None if unknown.
+        offset_dn: Subtracted from valid digital numbers (S2).
+        offset_rule: The rule `offset_dn` follows from.
     """
 
     id: str
     sensor: str
-    moment: dt.datetime
+    datetime: dt.datetime
     epsg: int
     origin: tuple[float, float]
     size_px: tuple[int, int]
     pixel_m: float
     items: tuple[Item, ...]
-    footprint: BaseGeometry
+    footprint: Geometry
     tile: str | None = None
     platform: str | None = None
     orbit_direction: str | None = None
@@ -66,47 +68,46 @@ class Acquisition:
     offset_rule: str | None = None
 
     def sample_id(self, cell: str) -> str:
-        """Id of the sample this acquisition gives in a cell; the same at every provider."""
-        return f"{self.sensor}_{cell}_{self.moment:%Y%m%dt%H%M%S}_r{self.relative_orbit or 0:03d}"
+        """Id of this acquisition's sample in a cell; the same for every provider."""
+        return f"{self.sensor}_{cell}_{self.datetime:%Y%m%dt%H%M%S}_r{self.relative_orbit or 0:03d}"
 
     def to_json(self) -> dict[str, Any]:
-        """For the lock: everything but the footprint, which only the plan needs."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name not in ("footprint", "items", "moment")}
+        """Everything but the footprint, JSON-safe."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name not in ("footprint", "items")}
         items = [{"id": item.id, "assets": item.assets, "digest": item.digest} for item in self.items]
-        return {**fields, "moment": self.moment.isoformat(), "items": items}
+        return {**fields, "datetime": self.datetime.isoformat(), "items": items}
 
     @classmethod
     def from_json(cls, value: dict[str, Any], footprint: BaseGeometry) -> "Acquisition":
-        """Read back from the lock."""
+        """Inverse of `to_json`."""
         items = tuple(Item(**item) for item in value["items"])
-        moment = dt.datetime.fromisoformat(value["moment"])
+        datetime = dt.datetime.fromisoformat(value["datetime"])
         pairs = {"origin": tuple(value["origin"]), "size_px": tuple(value["size_px"])}
-        return cls(**{**value, **pairs, "items": items, "moment": moment, "footprint": footprint})
+        return cls(**{**value, **pairs, "items": items, "datetime": datetime, "footprint": footprint})
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRaster:
-    """A map of one source: a class raster, or a layer of polygons.
+    """A label map: a class raster, or a layer of polygons.
 
     Attributes:
-        vintage: Edition, and the interval its labels describe.
-        item: The provider's id; of a file on disk its name without ending.
-        href: Unsigned and absolute.
-        recorded_href: As the lock records it, relative to the catalogue's root where it lies under it; of a file on
-            disk its name alone.
-        digest: Digest of the item's properties and asset, for the lock; of a file on disk that of its bytes.
-        footprint: Where it may have labels, in EPSG:4326.
-        local: True where a recipe or a person named the file, and no catalogue.
-        layer: Of polygons.
-        field: Attribute that holds the polygons' code; None for a raster.
+        edition: Edition, and the interval its labels describe.
+        item_id: The provider's item id; of a local file its name without suffix.
+        href: Absolute and unsigned.
+        recorded_href: As in the lock: relative to the catalogue's root where possible; of a local file its name.
+        digest: Digest of the item's properties and asset; of a local file, of its bytes.
+        footprint: Area that may have labels, EPSG:4326.
+        local: True for a file named by a recipe or on the command line, False for one of a catalogue.
+        layer: Layer of polygons; None for a raster.
+        field: Attribute with the polygons' code; None for a raster.
     """
 
-    vintage: LabelVintage
-    item: str
+    edition: LabelEdition
+    item_id: str
     href: str
     recorded_href: str
     digest: str
-    footprint: BaseGeometry
+    footprint: Geometry
     local: bool = False
     layer: str | None = None
     field: str | None = None

@@ -1,6 +1,6 @@
-"""The pixels of a cover table, counted by class for every (cell, period) at once.
+"""Pixel counts by class for all (cell, period) groups of a label-count table at once.
 
-Columns in place of objects: a continent has a million of them.
+Arrays in place of objects: a continent has millions of groups.
 """
 
 from collections.abc import Sequence
@@ -11,126 +11,126 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from landmark.domain.schemas import runs
+from landmark.domain.schemas import group_edges
 from landmark.domain.taxonomy import Crosswalk
 
 Count = NDArray[np.int64]
-# A number of a class, -1 where there is none.
+# Number of a class, -1 for none.
 Class = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """Pixels per stretch: the rows of a cover table that are of one cell and period.
+class ClassCounts:
+    """Pixel counts by class. A group is the rows of one cell and period; axes are in parentheses.
+
+    At a pixel, the first source with a class there wins; its class is the pixel's.
 
     Attributes:
-        edges: Where stretches begin, and where the last one ends (row).
-        pixels, codes: As the table has them (row).
-        won: Target class of the source that wins (row).
-        finer: That source's own class, a number into `names` (row).
-        editions: Of the sources (stretch, source).
-        total: All pixels (stretch).
-        classes: Those that each target class wins (stretch, class).
-        confirmed, heard: Of these, those where the first other source that knows the class names it, too, and those
-            where there is such a source at all (stretch, class).
-        agreed, met: Those where a source names the class that another one does, and those where both have a class
-            (stretch, source).
+        group_edges: First row of each group, and the end of the last.
+        pixels, codes: Columns of the table (row).
+        winning_class: Target class of the winning source (row).
+        subclass: The winning source's own class, an index into `subclass_names` (row).
+        subclass_names: `<source>/<class key>`.
+        editions: Numbers of the sources' editions (group, source).
+        total: All pixels (group).
+        class_pixels: Pixels by their class (group, class).
+        n_confirmable: Of these, pixels where another source that has the class in its list shows any class.
+        n_confirmed: Of these, pixels where the first such source shows the same class.
+        n_comparable: Pixels where a source and another one have a class (group, source).
+        n_agreeing: Of these, pixels where the source has the class of the first other one.
     """
 
-    edges: Count
+    group_edges: Count
     pixels: Count
     codes: NDArray[np.int32]
-    won: Class
-    finer: Class
-    names: list[str]
+    winning_class: Class
+    subclass: Class
+    subclass_names: list[str]
     editions: NDArray[np.int32]
     total: Count
-    classes: Count
-    confirmed: Count
-    heard: Count
-    agreed: Count
-    met: Count
+    class_pixels: Count
+    n_confirmed: Count
+    n_confirmable: Count
+    n_agreeing: Count
+    n_comparable: Count
 
 
-def counted(cover: pa.Table, crosswalks: Sequence[Crosswalk], keys: Sequence[str]) -> Counted:
-    """Count the pixels of a cover table; `keys` are the target classes.
-
-    At a pixel the first source with a class wins.
-    """
-    edges, pixels, codes = runs(cover["cell"], cover["period"]), cover["pixels"].to_numpy(), _matrix(cover["codes"])
-    target, finer, names = _classed(codes, crosswalks, keys)
-    starts, row = edges[:-1], np.arange(len(codes))
+def count_classes(label_counts: pa.Table, crosswalks: Sequence[Crosswalk], keys: Sequence[str]) -> ClassCounts:
+    """Count the pixels of a label-count table; `keys` are those of the target classes, in order."""
+    edges = group_edges(label_counts["cell"], label_counts["period"])
+    pixels, codes = label_counts["pixels"].to_numpy(), _matrix(label_counts["codes"])
+    target, subclass, subclass_names = _map_codes(codes, crosswalks, keys)
+    starts, rows = edges[:-1], np.arange(len(codes))
     winner = (target >= 0).argmax(axis=0)
-    won = target[winner, row]
-    others = [_first(np.delete(target, place, axis=0)) for place in range(len(crosswalks))]
-    witness = _first(_witnesses(target, winner, won, crosswalks, keys))
-    at = np.repeat(np.arange(len(starts)), np.diff(edges)) * len(keys) + won
+    winning = target[winner, rows]
+    witness = _first_class(_witness_classes(target, winner, winning, crosswalks, keys))
+    other_sources = [_first_class(np.delete(target, source, axis=0)) for source in range(len(crosswalks))]
+    source_pairs = list(zip(target, other_sources, strict=False))
+    bins = np.repeat(np.arange(len(starts)), np.diff(edges)) * len(keys) + winning
 
-    def by_class(some: NDArray[np.bool_]) -> Count:
-        sums = np.bincount(at[some], weights=pixels[some], minlength=len(starts) * len(keys))
+    def sum_by_class(mask: NDArray[np.bool_]) -> Count:
+        sums = np.bincount(bins[mask], weights=pixels[mask], minlength=len(starts) * len(keys))
         return sums.astype(np.int64).reshape(-1, len(keys))
 
-    def by_source(some: Sequence[NDArray[np.bool_]]) -> Count:
-        sums = [np.add.reduceat(np.where(each, pixels, 0), starts) for each in some]
-        return np.array(sums, np.int64).reshape(len(some), len(starts)).T
+    def sum_by_source(masks: Sequence[NDArray[np.bool_]]) -> Count:
+        sums = [np.add.reduceat(np.where(mask, pixels, 0), starts) for mask in masks]
+        return np.array(sums, np.int64).reshape(len(masks), len(starts)).T
 
-    return Counted(
-        edges=edges,
+    return ClassCounts(
+        group_edges=edges,
         pixels=pixels,
         codes=codes,
-        won=won,
-        finer=finer[winner, row],
-        names=names,
-        editions=_matrix(cover["editions"])[starts],
+        winning_class=winning,
+        subclass=subclass[winner, rows],
+        subclass_names=subclass_names,
+        editions=_matrix(label_counts["editions"])[starts],
         total=np.add.reduceat(pixels, starts),
-        classes=by_class(won >= 0),
-        confirmed=by_class((won >= 0) & (witness == won)),
-        heard=by_class((won >= 0) & (witness >= 0)),
-        agreed=by_source([(mine >= 0) & (mine == other) for mine, other in zip(target, others, strict=False)]),
-        met=by_source([(mine >= 0) & (other >= 0) for mine, other in zip(target, others, strict=False)]),
+        class_pixels=sum_by_class(winning >= 0),
+        n_confirmed=sum_by_class((winning >= 0) & (witness == winning)),
+        n_confirmable=sum_by_class((winning >= 0) & (witness >= 0)),
+        n_agreeing=sum_by_source([(source >= 0) & (source == other) for source, other in source_pairs]),
+        n_comparable=sum_by_source([(source >= 0) & (other >= 0) for source, other in source_pairs]),
     )
 
 
-def _classed(
+def _map_codes(
     codes: NDArray[np.int32], crosswalks: Sequence[Crosswalk], keys: Sequence[str]
 ) -> tuple[Class, Class, list[str]]:
     """Each source's target class and own class (source, row), and the names of the latter."""
-    order, names = {key: place for place, key in enumerate(keys)}, list[str]()
-    # A recipe of events alone has no source: one that is silent stands for it.
-    target, finer = np.full((2, max(1, len(crosswalks)), len(codes)), -1, dtype=np.int16)
+    numbers, names = {key: number for number, key in enumerate(keys)}, list[str]()
+    # Without label sources (events alone) there is one source that has no class anywhere.
+    target, subclass = np.full((2, max(1, len(crosswalks)), len(codes)), -1, dtype=np.int16)
     for source, crosswalk in enumerate(crosswalks):
         for code, entry in crosswalk.classes.items():
             if entry.to is not None:
-                here = codes[:, source] == code
-                target[source, here], finer[source, here] = order[entry.to], len(names)
+                mask = codes[:, source] == code
+                target[source, mask], subclass[source, mask] = numbers[entry.to], len(names)
                 names.append(f"{crosswalk.name}/{entry.key}")
-    return target, finer, names
+    return target, subclass, names
 
 
-def _witnesses(
-    target: Class, winner: NDArray[np.intp], won: Class, crosswalks: Sequence[Crosswalk], keys: Sequence[str]
+def _witness_classes(
+    target: Class, winner: NDArray[np.intp], winning: Class, crosswalks: Sequence[Crosswalk], keys: Sequence[str]
 ) -> Class:
-    """The classes of the other sources that know the winner's class (source, row).
-
-    A source whose scheme has no such class is no witness of it.
-    """
-    heard, known = target.copy(), [{entry.to for entry in each.classes.values()} for each in crosswalks]
-    heard[winner, np.arange(len(winner))] = -1
-    for source, some in enumerate(known):
-        knows = np.array([key in some for key in keys])
-        heard[source, ~knows[won]] = -1
-    return heard
+    """Classes of the sources other than the winner whose crosswalks have the winning class at all (source, row)."""
+    witnesses = target.copy()
+    witnesses[winner, np.arange(len(winner))] = -1
+    for source, crosswalk in enumerate(crosswalks):
+        targets = {entry.to for entry in crosswalk.classes.values()}
+        has_class = np.array([key in targets for key in keys])
+        witnesses[source, ~has_class[winning]] = -1
+    return witnesses
 
 
-def _first(target: Class) -> Class:
-    """Per row the class of the first source that has one, -1 where none has (source, row)."""
+def _first_class(target: Class) -> Class:
+    """Class of the first source that has one, -1 where none has (row)."""
     if not len(target):
         return np.full(target.shape[1], -1, np.int16)
     return np.asarray(target[(target >= 0).argmax(axis=0), np.arange(target.shape[1])])
 
 
 def _matrix(column: pa.ChunkedArray) -> NDArray[np.int32]:
-    """A column of lists of one length, (row, place)."""
+    """A column of lists of one length, as an array (row, item)."""
     lists = column.combine_chunks()
-    flat: NDArray[Any] = lists.flatten().to_numpy()
-    return flat.reshape(len(lists), lists.type.list_size)
+    values: NDArray[Any] = lists.flatten().to_numpy()
+    return values.reshape(len(lists), lists.type.list_size)

@@ -1,7 +1,8 @@
-"""What events did to a cell: folds over the joint histogram of land cover and event marks.
+"""Effects of events on a cell, derived from the cell's label counts.
 
-A mark is the set of (event, part) that holds at a pixel; the cover table's last code, where a recipe has events, is the
-number of a mark. So a flood's share without permanent water, or of one grade of damage, reads no polygon again.
+A pixel's *event combination* is the set of (event, part) that contain it; its number is the last code in a row of label
+counts, if the recipe has events. So the flooded fraction without permanent water, or the fraction of one grade of
+damage, is computed without reading geometries again.
 """
 
 import datetime as dt
@@ -14,21 +15,21 @@ from numpy.typing import NDArray
 from landmark.core.crs import distance_km
 from landmark.domain.event import AOI, NEAR, Event, EventFact, EventType, phase_of
 
-# (event id, part) of all that holds at a pixel.
-Mark = tuple[tuple[str, str], ...]
+# (event id, part name) of all parts that contain a pixel.
+EventCombination = tuple[tuple[str, str], ...]
 
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What one event did to one cell.
+class EventImpact:
+    """Effect of one event on one cell.
 
     Attributes:
-        fraction: Share of the cell's pixels that it affected, without those whose land cover was so before.
-        in_aoi: Whether every pixel was looked at.
-        near: Whether a part of it lies within the radius of an epicentre.
-        grade: The worst damage seen.
+        fraction: Fraction of the cell's pixels that it affected, without those of an excluded land cover, 0 to 1.
+        in_aoi: Whether all pixels were mapped.
+        near: Whether some pixels are within the radius of the epicentre.
+        grade: The worst damage.
     """
 
     fraction: float
@@ -37,98 +38,101 @@ class Ground:
     grade: str | None = None
 
     def reaches(self, threshold_pct: float) -> bool:
-        """Whether it affected that share of the cell, and anything at all; an exact share is not lost to rounding."""
+        """Whether the affected fraction is at least the threshold (despite rounding errors), and not zero."""
         return self.fraction > 0 and 100 * self.fraction >= threshold_pct - _ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
-class Happenings:
-    """The events of a recipe, their kinds, and the marks of its cover table."""
+class EventIndex:
+    """The events of a recipe by id, their types, and the event combinations of its label counts by number."""
 
     events: Mapping[str, Event]
     types: Mapping[str, EventType]
-    marks: tuple[Mark, ...]
+    combinations: tuple[EventCombination, ...]
 
-    def grounds(
-        self, mark: NDArray[np.int32], land: Sequence[str | None], pixels: NDArray[np.int64]
-    ) -> dict[str, Ground]:
-        """Per event that meets a cell what it did there, from the cell's rows of the cover table.
+    def impacts(
+        self, numbers: NDArray[np.int32], land_cover: Sequence[str | None], pixels: NDArray[np.int64]
+    ) -> dict[str, EventImpact]:
+        """Effects on a cell of all events that touch it, from the cell's rows of label counts.
 
         Args:
-            mark: Number of the mark, -1 where none (row).
-            land: Key of the land-cover class, None where there is none (row).
-            pixels: Count (row).
+            numbers: Number of the event combination, -1 for none (row).
+            land_cover: Key of the land-cover class, None for none (row).
+            pixels: Pixel count (row).
         """
-        held = [frozenset(self.marks[number]) if number >= 0 else frozenset() for number in mark.tolist()]
-        met = sorted({event for marked in held for event, _ in marked})
-        return {event: self._ground(self.events[event], held, land, pixels) for event in met}
+        combinations = [
+            frozenset(self.combinations[number]) if number >= 0 else frozenset() for number in numbers.tolist()
+        ]
+        ids = sorted({event for combination in combinations for event, _ in combination})
+        return {id: self._impact(self.events[id], combinations, land_cover, pixels) for id in ids}
 
-    def _ground(
+    def _impact(
         self,
         event: Event,
-        held: Sequence[frozenset[tuple[str, str]]],
-        land: Sequence[str | None],
+        combinations: Sequence[frozenset[tuple[str, str]]],
+        land_cover: Sequence[str | None],
         pixels: NDArray[np.int64],
-    ) -> Ground:
-        grades = [part.name for part in event.affected]
-        minus, total = self.types[event.type].minus, int(pixels.sum())
-        counts = dict.fromkeys(grades, 0)
-        affected = looked = near = 0
-        for marked, cover, count in zip(held, land, pixels.tolist(), strict=True):
-            looked += count * ((event.id, AOI) in marked)
-            near += count * ((event.id, NEAR) in marked)
-            seen = [grade for grade in grades if (event.id, grade) in marked]
-            if seen and cover not in minus:
-                affected += count
-                counts[seen[0]] += count
-        worst = next((grade for grade in grades if counts[grade] and grade != "observed"), None)
-        return Ground(affected / total, looked == total, near > 0, worst)
+    ) -> EventImpact:
+        grades = [part.name for part in event.affected_parts]
+        excluded, total = self.types[event.type].excluded_land_cover, int(pixels.sum())
+        n_by_grade = dict.fromkeys(grades, 0)
+        n_affected = n_mapped = n_near = 0
+        for combination, cover, count in zip(combinations, land_cover, pixels.tolist(), strict=True):
+            n_mapped += count * ((event.id, AOI) in combination)
+            n_near += count * ((event.id, NEAR) in combination)
+            present = [grade for grade in grades if (event.id, grade) in combination]
+            if present and cover not in excluded:
+                n_affected += count
+                n_by_grade[present[0]] += count
+        worst = next((grade for grade in grades if n_by_grade[grade] and grade != "observed"), None)
+        return EventImpact(n_affected / total, n_mapped == total, n_near > 0, worst)
 
     def facts(
         self,
-        grounds: Mapping[str, Ground],
-        moment: dt.datetime,
+        impacts: Mapping[str, EventImpact],
+        time: dt.datetime,
         centre: tuple[float, float] | None,
         thresholds: Mapping[str, float],
         *,
-        far_from: str | None = None,
+        distant_from: str | None = None,
     ) -> tuple[EventFact, ...]:
-        """What an image of a moment may say of the events of its cell, the largest share first.
+        """Facts of events for an image of a cell, largest fraction first.
 
         Args:
-            grounds: Of the cell.
-            moment: When the image was taken.
-            centre: (lon, lat) of the cell, None where no distance is asked for.
-            thresholds: Per target class, in percent of the cell's pixels.
-            far_from: An event that does not meet the cell, and is `unrelated` to it.
+            impacts: Effects on the cell by event id.
+            time: Time of the image.
+            centre: (lon, lat) of the cell, None if no distance is needed.
+            thresholds: By target class, in percent of the cell's pixels.
+            distant_from: Id of an event that does not touch the cell, to add as `unrelated`.
         """
-        facts = [self._fact(self.events[name], ground, moment, centre, thresholds) for name, ground in grounds.items()]
-        if far_from is not None and far_from not in grounds:
-            event, nothing = self.events[far_from], Ground(0.0, in_aoi=False)
-            facts.append(replace(self._fact(event, nothing, moment, centre, thresholds), phase="unrelated"))
+        facts = [self._fact(self.events[id], impact, time, centre, thresholds) for id, impact in impacts.items()]
+        if distant_from is not None and distant_from not in impacts:
+            none = EventImpact(0.0, in_aoi=False)
+            fact = self._fact(self.events[distant_from], none, time, centre, thresholds)
+            facts.append(replace(fact, phase="unrelated"))
         return tuple(sorted(facts, key=lambda fact: (-fact.fraction, fact.id)))
 
     def _fact(
         self,
         event: Event,
-        ground: Ground,
-        moment: dt.datetime,
+        impact: EventImpact,
+        time: dt.datetime,
         centre: tuple[float, float] | None,
         thresholds: Mapping[str, float],
     ) -> EventFact:
-        kind, phase = self.types[event.type], phase_of(event, moment, self.types)
-        said = phase in kind.says and ground.reaches(thresholds[kind.to])
-        away = distance_km(event.epicentre, centre) if event.epicentre and centre and ground.near else None
+        type_, phase = self.types[event.type], phase_of(event, time, self.types)
+        labelled = phase in type_.mentionable_phases and impact.reaches(thresholds[type_.to])
+        distance = distance_km(event.epicentre, centre) if event.epicentre and centre and impact.near else None
         return EventFact(
             id=event.id,
             type=event.type,
             phase=phase,
-            fraction=ground.fraction,
-            in_aoi=ground.in_aoi,
+            fraction=impact.fraction,
+            in_aoi=impact.in_aoi,
             product=event.product,
-            days=(moment - event.start) / dt.timedelta(days=1),
-            label=kind.to if said else None,
-            grade=ground.grade,
-            distance_km=away,
+            days=(time - event.start) / dt.timedelta(days=1),
+            label=type_.to if labelled else None,
+            grade=impact.grade,
+            distance_km=distance,
             magnitude=event.magnitude,
         )

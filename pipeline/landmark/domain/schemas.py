@@ -1,6 +1,6 @@
-"""The Arrow schemas of the tables that travel between stages and lie in a corpus.
+"""Arrow schemas of the tables in a corpus and between the stages of a build.
 
-Fixed: later work adds columns, renames none.
+From format 1 on, columns are added and never renamed.
 """
 
 import json
@@ -11,11 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from landmark.config.profiles import Sensor
-
 UTC = pa.timestamp("us", tz="UTC")
 
-# Every candidate square. x, y: left and top edge in metres of `epsg`; lon, lat: centre, degrees.
+# Candidate cells. x, y: left and top edge in metres of `epsg`; lon, lat: centre in degrees.
 CELLS = pa.schema(
     {
         "cell": pa.string(),
@@ -30,12 +28,12 @@ CELLS = pa.schema(
 )
 
 
-def cover_schema(sources: Iterable[str], *, events: bool = False) -> pa.Schema:
-    """Joint histogram: a row per combination of codes in a cell and period.
+def label_counts_schema(sources: Iterable[str], *, events: bool = False) -> pa.Schema:
+    """Joint histogram of the label sources: one row per combination of codes in a cell and period.
 
-    `codes` and `editions` stand in the order of `sources`, -1 where a source has none; an edition is a number in the
-    lock's `editions`, the same in all rows of a cell and period. With `events`, one code more is the number of a mark
-    in the lock's `marks`. Without a source there is one edition, -1: Parquet has no lists of length 0.
+    `codes` and `editions` are in the order of `sources`, -1 for none; editions are indexes into the lock's `editions`
+    and equal in all rows of a cell and period. With `events`, a last code is an index into the lock's
+    `event_combinations`. Without a source there is one edition, -1: Parquet has no lists of length 0.
     """
     names = list(sources)
     return pa.schema(
@@ -50,11 +48,11 @@ def cover_schema(sources: Iterable[str], *, events: bool = False) -> pa.Schema:
     )
 
 
-# What the quality mask of an acquisition shows in a cell: pixels of each mask class.
-CLEAR = pa.schema({"cell": pa.string(), "acquisition": pa.string(), "code": pa.int16(), "pixels": pa.int32()})
+# Pixels of each class of an acquisition's quality mask in a cell.
+CLOUD_STATS = pa.schema({"cell": pa.string(), "acquisition": pa.string(), "code": pa.int16(), "pixels": pa.int32()})
 
-# One row a planned sample. `rank` orders the rows of a shard; `pair_gap_s` is this sample's time minus its pair's.
-# `role` says what an event recipe takes it for, and `event` of which event; null in other recipes.
+# One row per planned sample. `rank` orders the rows of a shard; `pair_gap_s` is this sample's time minus its pair's.
+# `role` and `event` are set by event sampling (affected, before, unaffected or distant, of which event), else null.
 PLAN = pa.schema(
     {
         "id": pa.string(),
@@ -73,7 +71,7 @@ PLAN = pa.schema(
     }
 )
 
-# `events.parquet`: the ground of each part of each event the plan knows of, EPSG:4326.
+# `events.parquet`: one row per part of each event of the plan; geometry in EPSG:4326.
 EVENT_PARTS = pa.schema(
     {
         **{name: pa.string() for name in ("id", "group", "type", "source", "product")},
@@ -112,7 +110,7 @@ _SOURCE = pa.struct(
         "agreement": pa.float32(),
     }
 )
-# Evidence: characters [start, end) of the text state this fact.
+# Characters [start, end) of the text state this fact.
 _EVIDENCE = pa.struct({"start": pa.int32(), "end": pa.int32(), "fact": pa.string()})
 _CAPTION = pa.struct(
     {
@@ -123,7 +121,7 @@ _CAPTION = pa.struct(
         "evidence": pa.list_(_EVIDENCE),
     }
 )
-# The nearest place of the recipe's gazetteer, its other names by language, and the way from it to the image's centre.
+# The nearest gazetteer entry, its names in other languages, and distance and bearing from it to the cell's centre.
 _PLACE = pa.struct(
     {
         "name": pa.string(),
@@ -132,7 +130,7 @@ _PLACE = pa.struct(
         "bearing_deg": pa.float32(),
     }
 )
-# Evidence: the facts an answer rests on.
+# Evidence: the facts that an answer follows from.
 _QUESTION = pa.struct(
     {
         "lang": pa.string(),
@@ -142,9 +140,9 @@ _QUESTION = pa.struct(
         "evidence": pa.list_(pa.string()),
     }
 )
-# A caption that is true but for one fact: `instead` is said in place of `falsified`.
+# A caption with one wrong fact: `replacement` stands for the true `falsified`.
 _HARD_NEGATIVE = pa.struct(
-    {name: pa.string() for name in ("style", "lang", "text", "template", "falsified", "instead")}
+    {name: pa.string() for name in ("style", "lang", "text", "template", "falsified", "replacement")}
 )
 
 
@@ -152,7 +150,7 @@ def _required(name: str, type_: pa.DataType) -> pa.Field:
     return pa.field(name, type_, nullable=False)
 
 
-# What a sample is, all but its pixels. Nullable where the provider may not say or the cell has no such fact.
+# All columns of a sample but its pixels. Nullable: what a provider may not publish, or a cell may not have.
 INDEX = pa.schema(
     [
         _required("id", pa.string()),
@@ -184,7 +182,7 @@ INDEX = pa.schema(
         _required("labels", pa.list_(pa.string())),
         _required("fractions", pa.map_(pa.string(), pa.float32())),
         _required("label_valid_pct", pa.float32()),
-        _required("finer", pa.map_(pa.string(), pa.float32())),
+        _required("subclasses", pa.map_(pa.string(), pa.float32())),
         _required("agreement", pa.map_(pa.string(), pa.float32())),
         _required("sources", pa.list_(_SOURCE)),
         _required("events", pa.list_(_EVENT)),
@@ -198,40 +196,11 @@ INDEX = pa.schema(
 )
 
 
-def shard_schema(sensor: Sensor, patch_px: int) -> pa.Schema:
-    """INDEX and the sensor's pixel columns; each pixel column's metadata says how to read it without landmark."""
-    pixels = [
-        pa.field(
-            group.column,
-            pa.binary(),
-            nullable=False,
-            metadata={
-                "dtype": sensor.dtype,
-                "shape": json.dumps(group.shape(patch_px)),
-                "bands": json.dumps(group.bands),
-                "factor": str(group.factor),
-                "scale": repr(sensor.scale),
-                "unit": sensor.unit,
-                "nodata": str(sensor.nodata),
-                "order": json.dumps(sensor.order),
-            },
-        )
-        for group in sensor.groups
-    ]
-    return pa.schema([*INDEX, *pixels], metadata={"landmark": "shard 1"})
-
-
-def staging_schema(sensor: Sensor, patch_px: int) -> pa.Schema:
-    """A shard's columns, all nullable, and the outcome that stands in place of a sample."""
-    fields = [field.with_nullable(True).remove_metadata() for field in shard_schema(sensor, patch_px)]
-    return pa.schema([*fields, pa.field("outcome", pa.struct(list(LEDGER)))])
-
-
-def runs(*columns: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Where stretches of rows that are equal in some columns of a sorted table begin, and where the last one ends."""
+def group_edges(*columns: pa.ChunkedArray) -> NDArray[np.int64]:
+    """First row of each group of rows with equal values in some columns of a sorted table, and the end of the last."""
     count = len(columns[0])
-    begins = np.arange(count) == 0
+    is_first = np.arange(count) == 0
     for column in columns:
-        differ = pc.not_equal(column.slice(1), column.slice(0, max(count - 1, 0)))
-        begins[1:] |= differ.to_numpy()
-    return np.append(np.flatnonzero(begins), count)
+        changes = pc.not_equal(column.slice(1), column.slice(0, max(count - 1, 0)))
+        is_first[1:] |= changes.to_numpy()
+    return np.append(np.flatnonzero(is_first), count)

@@ -1,133 +1,150 @@
-"""Target classes, and the crosswalks of label sources into them."""
+"""Target classes, and crosswalks from the codes of label sources to them."""
 
 import datetime as dt
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from landmark.config.label_entries import LabelFiles
-from landmark.core.yaml_files import Strict
+from landmark.core.errors import InputError, invalid
+from landmark.core.yaml_files import StrictModel
 
 _COLOUR = r"^#[0-9a-f]{6}$"
 
 
-class Parent(Strict):
-    """What several classes have in common."""
+class Parent(StrictModel):
+    """A group of classes."""
 
     name: dict[str, str] = Field(description="Language → name")
-    parent: str | None = Field(None, description="Key of what it is a kind of")
+    parent: str | None = Field(None, description="Key of the group that contains it")
 
 
-class TargetClass(Strict):
-    """A class captions may name."""
+class TargetClass(StrictModel):
+    """A class that captions may name."""
 
     name: dict[str, str] = Field(description="Language → name; the structured caption is its lower case")
     phrase: dict[str, str] = Field(description="Language → words inside a sentence")
     definition: str
     colour: str = Field(pattern=_COLOUR)
-    event: bool = Field(False, description="True where only an event, never a land-cover code, may give it")
-    parent: str | None = Field(None, description="Key among `parents`")
+    event: bool = Field(False, description="Whether only an event may give the class, never a land-cover code")
+    parent: str | None = Field(None, description="Key in `parents`")
     synonyms: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="Language → other words for the class, and for no other class"
+        default_factory=dict, description="Language → other words for this class and no other"
     )
 
 
-class Taxonomy(Strict):
+class Taxonomy(StrictModel):
     """The target classes, in a fixed order."""
 
     name: str
     version: str
-    languages: tuple[str, ...] = Field(("en",), min_length=1, description="Every name and phrase is said in these")
+    languages: tuple[str, ...] = Field(("en",), min_length=1, description="Languages of every name and phrase")
     parents: dict[str, Parent] = Field(default_factory=dict)
     classes: dict[str, TargetClass] = Field(min_length=1)
 
     def lineage(self, key: str) -> tuple[str, ...]:
-        """Parents of a class, the nearest first."""
-        found, parent = list[str](), self.classes[key].parent
-        while parent is not None and parent in self.parents and parent not in found:
-            found.append(parent)
+        """Keys of the parents of a class, nearest first."""
+        keys, parent = list[str](), self.classes[key].parent
+        while parent is not None and parent in self.parents and parent not in keys:
+            keys.append(parent)
             parent = self.parents[parent].parent
-        return tuple(found)
+        return tuple(keys)
 
 
-class SourceClass(Strict):
-    """One code of a label source."""
+class SourceClass(StrictModel):
+    """A code of a label source."""
 
     key: str = Field(pattern=r"^[a-z0-9_]+$")
     name: str
-    alias: int | None = Field(
-        None, description="The class's other code, where a source has two kinds: CORINE's grid code"
-    )
-    words: tuple[str, ...] = Field((), description="Its codes in words, beside `key` and `name`")
-    colour: str | None = Field(None, pattern=_COLOUR, description="As the source's own legend draws it")
-    to: str | None = Field(None, description="Target class key")
-    drop: str | None = Field(None, min_length=1, description="Why it maps to no target class")
-    merges: tuple[int, ...] = Field((), description="Codes of the finer scheme the class joins")
-    mixes: str | None = Field(None, min_length=1, description="Why one target holds where those lead to several")
+    alias: int | None = Field(None, description="Second code of the class, such as CORINE's grid code")
+    words: tuple[str, ...] = Field((), description="Codes as text, beside `key` and `name`")
+    colour: str | None = Field(None, pattern=_COLOUR, description="Colour in the source's own legend")
+    to: str | None = Field(None, description="Key of the target class")
+    drop: str | None = Field(None, min_length=1, description="Why it has no target class")
+    merges: tuple[int, ...] = Field((), description="Codes of the more detailed source that it merges")
+    mixes: str | None = Field(None, min_length=1, description="Why it has one target although those have several")
 
     @model_validator(mode="after")
-    def _maps_or_drops(self) -> "SourceClass":
+    def _check_target(self) -> "SourceClass":
         if (self.to is None) == (self.drop is None):
-            raise ValueError("give exactly one of `to` and `drop`")
+            raise invalid("give exactly one of `to` and `drop`")
         return self
 
 
-class Crosswalk(Strict):
-    """A label source: where its maps are found and what their codes mean.
+class LabelFiles(StrictModel):
+    """How files of a label source are read: their times, versions, bands and attributes."""
 
-    A file that `extends` another may say `instead: {334: burned_area}` to lead a code elsewhere.
+    dates: tuple[str, ...] = Field(
+        (r"(?<!\d)(?P<year>(?:19|20)\d{2})(?!\d)",),
+        min_length=1,
+        description="Regular expressions searched in a file's name, the first match is used; groups: `datetime`"
+        " (20210612 or 20210612T101031, UTC) or `year`, and optionally `version`",
+    )
+    version: str = Field("unknown", description="Version where the file's name has none")
+    band: str | None = Field(None, description="Description of the band of codes in files with several bands")
+    fields: tuple[str, ...] = Field(
+        (), description="Attributes that may hold a polygon's code, in any case; the first that a layer has is used"
+    )
+
+    @field_validator("dates")
+    @classmethod
+    def _check_patterns(cls, dates: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in dates:
+            try:
+                groups = re.compile(pattern).groupindex.keys()
+            except re.error as error:
+                raise invalid(f"not a regular expression: {error}", value=pattern) from error
+            if ("year" in groups) == ("datetime" in groups):
+                raise invalid("must have exactly one of the groups `year` and `datetime`", value=pattern)
+        return dates
+
+
+class Crosswalk(StrictModel):
+    """A label source: where its maps are and which target class each code maps to.
+
+    A file that `extends` another may map some codes to other classes: `remap: {334: burned_area}`.
     """
 
     name: str
     title: str
     target: str = Field(description="Name of the target taxonomy")
     asset: str | None = Field(None, description="Asset key of the class raster in its STAC items")
-    version_property: str | None = Field(None, description="STAC property that holds the product's version")
-    exclusive_end: bool = Field(False, description="True where an item's interval ends with the first moment after it")
+    version_property: str | None = Field(None, description="STAC property with the product's version")
+    exclusive_end: bool = Field(False, description="Whether the end of an item's interval is not part of it")
     files: LabelFiles = Field(LabelFiles(), description="How files on disk are read")
     max_gap_days: int = Field(
-        1100, ge=0, description="Oldest labels an image may take, unless the recipe says; 1100: about three years"
+        1100,
+        ge=0,
+        description="Maximum age of labels at an image's time, unless the recipe sets one; 1100 is about three years",
     )
-    nodata: tuple[int, ...] = Field((0,), description="Codes that mean no data, beside what the file itself masks")
-    alias_nodata: tuple[int, ...] = Field((), description="The same among the aliases")
-    word_nodata: tuple[str, ...] = Field((), description="The same among the words")
-    digits: int | None = Field(None, ge=1, description="Longer codes are finer ones, cut to this many: 1212 is a 121")
-    undated: bool = Field(False, description="True where codes give classes of events, though nobody knows of when")
+    nodata: tuple[int, ...] = Field((0,), description="Codes of no data, beside the file's own nodata value")
+    alias_nodata: tuple[int, ...] = Field((), description="Aliases of no data")
+    word_nodata: tuple[str, ...] = Field((), description="Words of no data")
+    digits: int | None = Field(
+        None, ge=1, description="Number of digits of a code; longer codes are cut: with 3, 1212 is read as 121"
+    )
+    undated: bool = Field(False, description="Whether codes give event classes although the event's time is unknown")
     licence: str
     attribution: str
-    count: int | None = Field(None, ge=1, description="Classes the scheme has, where it is closed")
+    count: int | None = Field(None, ge=1, description="Number of classes, if the list is complete")
     groups: dict[int, str] = Field(
         default_factory=dict, description="Names of the coarser levels: the first digits of a code"
     )
-    merge_of: str | None = Field(None, description="Name of the finer scheme whose classes this one joins")
-    unmerged: tuple[int, ...] = Field((), description="Codes of the finer scheme that none of the classes joins")
+    merge_of: str | None = Field(None, description="Name of the more detailed source whose classes this one merges")
+    unmerged: tuple[int, ...] = Field((), description="Codes of the more detailed source that no class merges")
     classes: dict[int, SourceClass] = Field(min_length=1)
 
     @model_validator(mode="before")
     @classmethod
-    def _led_elsewhere(cls, value: Any) -> Any:
-        return led_elsewhere(value)
-
-    @field_validator("classes")
-    @classmethod
-    def _unique_keys(cls, classes: dict[int, SourceClass]) -> dict[int, SourceClass]:
-        keys = [entry.key for entry in classes.values()]
-        if twice := sorted({key for key in keys if keys.count(key) > 1}):
-            raise ValueError(f"key {twice[0]} stands twice")
-        return classes
+    def _apply_remap(cls, value: Any) -> Any:
+        return apply_remap(value)
 
     @model_validator(mode="after")
-    def _one_meaning_a_code(self) -> "Crosswalk":
-        codes = [*self.classes, *self.nodata, *self.aliases, *self.alias_nodata]
-        if twice := sorted({code for code in codes if codes.count(code) > 1}):
-            raise ValueError(f"code {twice[0]} stands twice among classes, aliases and no data")
-        said = [(word, code) for code, entry in self.classes.items() for word in words_of(entry)]
-        said += [(plain(word), -1) for word in self.word_nodata]
-        words = [word for word, _ in set(said)]
-        if twice_said := sorted({word for word in words if words.count(word) > 1}):
-            raise ValueError(f"{twice_said[0]!r} is a word of two classes")
+    def _check_duplicates(self) -> "Crosswalk":
+        for problem in ambiguous_codes(self):
+            raise invalid(problem.problem, key=problem.key, value=problem.value, remedy=problem.remedy)
         return self
 
     @property
@@ -137,45 +154,84 @@ class Crosswalk(Strict):
 
     @property
     def words(self) -> dict[str, int]:
-        """Word, as `plain` writes it → code."""
-        return {word: code for code, entry in self.classes.items() for word in words_of(entry)}
+        """Normalized word → code."""
+        return {word: code for code, entry in self.classes.items() for word in class_words(entry)}
 
 
 @dataclass(frozen=True, slots=True)
-class LabelVintage:
-    """An edition of a source: the interval its labels describe, in UTC, both ends included."""
+class LabelEdition:
+    """An edition of a label source.
+
+    Attributes:
+        name: Name of the source.
+        version: Version of the product.
+        start: Start of the interval its labels describe, UTC.
+        end: End of that interval, included, UTC.
+    """
 
     name: str
     version: str
     start: dt.datetime
     end: dt.datetime
 
-    def gap_days(self, moment: dt.datetime) -> int:
-        """Whole days between an image and the labelled interval, 0 inside it."""
-        return max((self.start - moment).days, (moment - self.end).days, 0)
+    def gap_days(self, time: dt.datetime) -> int:
+        """Full days between an image's time and the labelled interval, 0 inside it."""
+        return max((self.start - time).days, (time - self.end).days, 0)
 
 
-def led_elsewhere(value: Any) -> Any:
-    """A crosswalk's keys with the codes of `instead` led where that says.
+def apply_remap(value: Any) -> Any:
+    """Keys of a crosswalk with the codes in `remap` mapped to their new classes.
 
     Raises:
-        ValueError: there is no such code.
+        ValueError: `remap` names a code that is not in `classes`.
     """
-    if not isinstance(value, dict) or not isinstance(value.get("instead"), dict):
+    if not isinstance(value, dict) or not isinstance(value.get("remap"), dict):
         return value
-    whole, classes = dict(value), dict(value.get("classes") or {})
-    for code, target in whole.pop("instead").items():
+    keys, classes = dict(value), dict(value.get("classes") or {})
+    for code, target in keys.pop("remap").items():
         if not isinstance(classes.get(code), dict):
-            raise ValueError(f"instead.{code}: the file it extends has no such code")
-        classes[code] = {key: said for key, said in classes[code].items() if key != "drop"} | {"to": target}
-    return whole | {"classes": classes}
+            raise invalid(f"the extended file has no code {code}", key=f"remap.{code}", value=target)
+        classes[code] = {key: item for key, item in classes[code].items() if key != "drop"} | {"to": target}
+    return keys | {"classes": classes}
 
 
-def words_of(entry: SourceClass) -> set[str]:
-    """The words that mean a class, as `plain` writes them."""
-    return {plain(word) for word in (entry.key, entry.name, *entry.words)}
+def ambiguous_codes(crosswalk: Crosswalk) -> Iterator[InputError]:
+    """Codes, aliases, keys and words that occur twice, so that a map's value would mean two classes."""
+    classes = crosswalk.classes
+    codes: list[tuple[str, Any]] = [(f"classes.{code}", code) for code in classes]
+    codes += [(f"classes.{code}.alias", entry.alias) for code, entry in classes.items()]
+    codes += [(key, code) for key in ("nodata", "alias_nodata") for code in getattr(crosswalk, key)]
+    yield from duplicates(codes)
+    yield from duplicates((f"classes.{code}.key", entry.key) for code, entry in classes.items())
+    words = [(f"classes.{code}.words", word) for code, entry in classes.items() for word in sorted(class_words(entry))]
+    words += [("word_nodata", word) for word in sorted(set(map(normalize_word, crosswalk.word_nodata)))]
+    yield from duplicates(words)
 
 
-def plain(word: str) -> str:
-    """A word as it is compared: case, spaces and punctuation do not count, so `farm_land` is `Farm land`."""
+def class_words(entry: SourceClass) -> set[str]:
+    """Normalized words of a class."""
+    return {normalize_word(word) for word in (entry.key, entry.name, *entry.words)}
+
+
+def normalize_word(word: str) -> str:
+    """A word without case and punctuation: `farm_land` and `Farm land` are equal."""
     return " ".join(re.sub(r"[\W_]+", " ", word.casefold()).split())
+
+
+def duplicates(entries: Iterable[tuple[str, Any]]) -> Iterator[InputError]:
+    """Problems of (key, value) pairs whose value occurs under an earlier key; None and empty values are ignored."""
+    keys = dict[Any, str]()
+    for key, value in entries:
+        if value in (None, ""):
+            continue
+        if value in keys:
+            yield InputError(f"is also at `{keys[value]}`", key=key, value=value, remedy="make them different")
+        keys.setdefault(value, key)
+
+
+def first_duplicate(values: Iterable[Any]) -> Any:
+    """The smallest value that occurs more than once, None if there is none."""
+    unique, duplicates = set[Any](), set[Any]()
+    for value in values:
+        (duplicates if value in unique else unique).add(value)
+    return min(duplicates, default=None)

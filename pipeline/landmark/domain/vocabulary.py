@@ -1,107 +1,119 @@
-"""Words of a mapping service → kinds of events and grades of damage."""
+"""Words of a mapping service and what they mean: types of events and grades of damage."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from pydantic import Field, model_validator
 
-from landmark.core.errors import InputError
-from landmark.core.yaml_files import Strict
+from landmark.core.errors import InputError, invalid
+from landmark.core.yaml_files import StrictModel
+from landmark.domain.taxonomy import duplicates
 
-# `5-Flood`, `5 - Flood`, and with the dash of a word processor.
+# `5-Flood`, `5 - Flood`, also with an en dash.
 _NUMBER = re.compile(r"^\d+\s*[-\N{EN DASH}]\s*")
 
-Meant = TypeVar("Meant")
+Target = TypeVar("Target")
 
 
-class Dropped(Strict):
-    """A word that means no class."""
+class Ignored(StrictModel):
+    """A word of no event type."""
 
     drop: str = Field(min_length=1, description="Why")
 
 
-class Grade(Strict):
+class Grade(StrictModel):
     """A grade of damage."""
 
     key: str | None = Field(None, pattern=r"^[a-z_]+$", description="Name of the grade, and of the part of an event")
-    to: str | None = Field(None, description="Target class of an earthquake's")
-    drop: str | None = Field(None, min_length=1, description="Why it gives no class")
+    to: str | None = Field(None, description="Target class, for earthquakes")
+    drop: str | None = Field(None, min_length=1, description="Why it has no target class")
 
     @model_validator(mode="after")
-    def _maps_or_drops(self) -> "Grade":
+    def _check_target(self) -> "Grade":
         if (self.to is None) == (self.drop is None):
-            raise ValueError("give exactly one of `to` and `drop`")
+            raise invalid("give exactly one of `to` and `drop`")
         if self.key is None and self.to is not None:
-            raise ValueError("a grade that leads to a class needs a `key`")
+            raise invalid("a grade with a target class needs a `key`")
         return self
 
 
-class Notations(Strict):
-    """What a service writes in its packages; every table is read without case, number and spaces at either end."""
+class Vocabulary(StrictModel):
+    """Words of a service's packages. Case, a leading number and outer spaces are ignored in all tables."""
 
     name: str
     title: str
     target: str = Field(description="Name of the target taxonomy")
-    unsaid: tuple[str, ...] = Field(("",), description="What stands where nothing is said")
-    event_types: dict[str, str | Dropped] = Field(min_length=1, description="Type of event → key of the event types")
-    kinds: dict[str, str | Dropped] = Field(default_factory=dict, description="Kind of event, which says more")
-    notations: dict[str, str | Dropped] = Field(default_factory=dict, description="Comments that say most")
+    missing_values: tuple[str, ...] = Field(("",), description="Words that stand for a missing value")
+    event_types: dict[str, str | Ignored] = Field(min_length=1, description="Type of event → key in types.yaml")
+    kinds: dict[str, str | Ignored] = Field(
+        default_factory=dict, description="Kind of event → key; overrides the type of event"
+    )
+    notations: dict[str, str | Ignored] = Field(default_factory=dict, description="Comment → key; overrides both")
     gradings: dict[str, Grade] = Field(min_length=1, description="Grades of damage, worst first")
 
     @model_validator(mode="after")
-    def _each_once(self) -> "Notations":
-        for name in ("event_types", "kinds", "notations", "gradings"):
-            words = [plain(word) for word in getattr(self, name)]
-            if twice := sorted({word for word in words if words.count(word) > 1}):
-                raise ValueError(f"{name}: {twice[0]!r} stands twice: case, number and spaces do not count")
+    def _check_words(self) -> "Vocabulary":
+        for problem in ambiguous_terms(self):
+            raise invalid(problem.problem, key=problem.key, value=problem.value, remedy=problem.remedy)
         return self
 
-    def event_type(self, event_type: object, kind: object = None, notation: object = None) -> str | Dropped:
-        """Key of the event type, or why there is none: the comment counts, then the kind, then the type.
+    def event_type(self, event_type: object, kind: object = None, notation: object = None) -> str | Ignored:
+        """Key of the event type, or why there is none; the notation overrides the kind, and that the type.
 
         Raises:
-            InputError: the type of event is said, but unknown, and nothing else says what happened.
+            InputError: the type is unknown, and neither notation nor kind is known.
         """
-        for said, table in ((notation, self.notations), (kind, self.kinds)):
-            if (meant := _lookup(table, said)) is not None:
-                return meant
-        if self.is_unsaid(event_type):
-            return Dropped(drop="does not say what happened")
-        if (meant := _lookup(self.event_types, event_type)) is None:
-            raise InputError(self._unknown("event_types", event_type))
-        return meant
+        for value, table in ((notation, self.notations), (kind, self.kinds)):
+            if (target := _lookup(table, value)) is not None:
+                return target
+        if self.is_missing(event_type):
+            return Ignored(drop="no type of event is given")
+        if (target := _lookup(self.event_types, event_type)) is None:
+            raise self._unknown("event_types", event_type)
+        return target
 
     def grade(self, grading: object) -> Grade:
-        """What a grade of damage means.
+        """The grade of a word.
 
         Raises:
-            InputError: the grade is unknown.
+            InputError: the word is unknown.
         """
-        if self.is_unsaid(grading):
-            return Grade(drop="no statement")
-        if (meant := _lookup(self.gradings, grading)) is None:
-            raise InputError(self._unknown("gradings", grading))
-        return meant
+        if self.is_missing(grading):
+            return Grade(drop="no grade is given")
+        if (grade := _lookup(self.gradings, grading)) is None:
+            raise self._unknown("gradings", grading)
+        return grade
 
-    def is_unsaid(self, value: object) -> bool:
-        """Whether a value stands for no value."""
-        return plain(value) in {plain(word) for word in self.unsaid}
+    def is_missing(self, value: object) -> bool:
+        """Whether a value stands for a missing value."""
+        return normalize_term(value) in {normalize_term(word) for word in self.missing_values}
 
     @property
     def grades(self) -> tuple[str, ...]:
-        """Keys of the grades that lead to a class, worst first."""
-        return tuple(dict.fromkeys(one.key for one in self.gradings.values() if one.key and one.to))
+        """Keys of the grades that have a target class, worst first."""
+        return tuple(dict.fromkeys(grade.key for grade in self.gradings.values() if grade.key and grade.to))
 
-    def _unknown(self, table: str, value: object) -> str:
-        words = ", ".join(getattr(self, table))
-        return f"taxonomies/{self.name}.yaml: {table}: {str(value)!r} is not known, only {words}; add it there"
+    def _unknown(self, table: str, value: object) -> InputError:
+        return InputError(
+            f"unknown word; known are {', '.join(getattr(self, table))}",
+            file=f"taxonomies/{self.name}.yaml",
+            key=table,
+            value=str(value),
+            remedy="add it there",
+        )
 
 
-def plain(value: object) -> str:
-    """A word as it is compared."""
+def ambiguous_terms(vocabulary: Vocabulary) -> Iterator[InputError]:
+    """Words that occur twice in a table if case, leading number and outer spaces are ignored."""
+    for table in ("event_types", "kinds", "notations", "gradings"):
+        yield from duplicates((f"{table}.{word}", normalize_term(word)) for word in getattr(vocabulary, table))
+
+
+def normalize_term(value: object) -> str:
+    """A word in lower case, without leading number and extra spaces."""
     return _NUMBER.sub("", " ".join(str("" if value is None else value).split())).casefold()
 
 
-def _lookup(table: Mapping[str, Meant], value: object) -> Meant | None:
-    return next((meant for word, meant in table.items() if plain(word) == plain(value)), None)
+def _lookup(table: Mapping[str, Target], value: object) -> Target | None:
+    return next((target for word, target in table.items() if normalize_term(word) == normalize_term(value)), None)

@@ -1,4 +1,4 @@
-"""What the mapping service's own documents say of an activation, and how its packages write times."""
+"""Activation documents of the Copernicus EMS API, and the times in its packages."""
 
 import datetime as dt
 import json
@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from landmark.core.errors import InputError
-from landmark.domain.event import moment
-from landmark.domain.vocabulary import Dropped, Notations
-from landmark.events.files import Found
-from landmark.events.packages import parse
-from landmark.events.read import sane
+from landmark.core.time import parse_utc
+from landmark.domain.vocabulary import Ignored, Vocabulary
+from landmark.events.files import VectorFile
+from landmark.events.packages import parse_layer_name
+from landmark.events.rules import check_year
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """An activation as the service's API tells it.
+    """An activation as the service's API describes it.
 
     Attributes:
-        start: When the event began, UTC.
+        start: Start of the event, UTC.
+        category: Type of event in the service's words.
+        kind: Subtype in the service's words.
         path: The document.
     """
 
@@ -29,57 +31,58 @@ class Activation:
     kind: str | None
     path: Path
 
-    def means(self, words: Notations, *, kind: object, notation: object = None) -> str | Dropped:
-        """What its category means, where kind and notation say no more.
+    def event_type(self, vocabulary: Vocabulary, *, kind: object, notation: object = None) -> str | Ignored:
+        """The event type of its category, unless kind or notation give one.
 
         Raises:
-            InputError: the category is unknown; with the document.
+            InputError: the category is unknown.
         """
         try:
-            return words.event_type(self.category, kind, notation)
+            return vocabulary.event_type(self.category, kind, notation)
         except InputError as error:
-            raise InputError(f"events: {self.path.name}: `category`: {error}") from error
+            raise InputError(str(error), file=self.path.name, key="category", value=self.category) from error
 
 
-def activations(found: Iterable[Found]) -> dict[str, Activation]:
-    """Code in lower case → what answers of the service's API say that are among the files, or lie beside them.
+def read_activations(files: Iterable[VectorFile]) -> dict[str, Activation]:
+    """Read the API's JSON responses among some files, or beside them: code in lower case → activation.
 
     Raises:
-        InputError: such a document has a start that is no moment, or is out of all time.
+        InputError: the start in a document is no time, or out of range.
     """
-    paths = {path for one in found for path in (*one.origin.parent.glob("*.json"), one.path)}
-    named = sorted(path for path in paths if path.suffix.lower() == ".json" and parse(path.stem) is None)
-    return {str(one["code"]).lower(): _activation(one, path) for path in named for one in _answers(path)}
+    paths = {path for file in files for path in (*file.origin.parent.glob("*.json"), file.path)}
+    documents = sorted(path for path in paths if path.suffix.lower() == ".json" and parse_layer_name(path.stem) is None)
+    return {str(entry["code"]).lower(): _activation(entry, path) for path in documents for entry in _entries(path)}
 
 
-def taken(day: Any, hour: Any) -> dt.datetime | None:
-    """A moment from `06/08/2015` and `T09:02:36Z`; None where they are written in no known way."""
+def parse_image_time(day: Any, hour: Any) -> dt.datetime | None:
+    """Parse a time such as `06/08/2015` and `T09:02:36Z`, None if it is in no known format."""
     clock = str(hour or "").strip().removeprefix("T").removesuffix("Z") or "00:00:00"
-    for form in ("%d/%m/%Y", "%Y-%m-%d", "%Y/%m/%d"):
-        for time in ("%H:%M:%S", "%H:%M"):
+    for day_format in ("%d/%m/%Y", "%Y-%m-%d", "%Y/%m/%d"):
+        for clock_format in ("%H:%M:%S", "%H:%M"):
             try:
-                return dt.datetime.strptime(f"{str(day).strip()} {clock}", f"{form} {time}").replace(tzinfo=dt.UTC)
+                return parse_utc(f"{str(day).strip()} {clock}", f"{day_format} {clock_format}")
             except ValueError:
                 continue
     return None
 
 
-def _answers(path: Path) -> Iterator[dict[str, Any]]:
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # some other file that lies there
+        return  # an unrelated file
     results = document.get("results", [document]) if isinstance(document, dict) else []
-    for one in results if isinstance(results, list) else []:
-        if isinstance(one, dict) and str(one.get("code", "")).upper().startswith("EMS"):
-            yield one
+    for entry in results if isinstance(results, list) else []:
+        if isinstance(entry, dict) and str(entry.get("code", "")).upper().startswith("EMS"):
+            yield entry
 
 
-def _activation(said: Mapping[str, Any], path: Path) -> Activation:
+def _activation(entry: Mapping[str, Any], path: Path) -> Activation:
+    time = entry.get("eventTime")
     try:
-        start = moment(str(said["eventTime"])) if said.get("eventTime") else None
+        start = parse_utc(str(time)) if time else None
     except ValueError as error:
-        raise InputError(f"events: {path.name}: `eventTime` is no moment: {said['eventTime']!r}") from error
+        raise InputError("not an ISO 8601 time", file=path.name, key="eventTime", value=time) from error
     if start is not None:
-        sane(start, f"{path.name}: `eventTime`")
-    return Activation(start, said.get("category"), said.get("subCategory"), path)
+        check_year(start, file=path.name, key="eventTime")
+    return Activation(start, entry.get("category"), entry.get("subCategory"), path)

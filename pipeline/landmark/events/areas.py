@@ -1,4 +1,4 @@
-"""What the products of one area of an activation show: the extent of the event, and the damage it did."""
+"""Read the products of one area of a Copernicus EMS activation: extent of the event, and graded damage."""
 
 import datetime as dt
 from collections import Counter
@@ -12,61 +12,61 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
-from landmark.domain.vocabulary import Dropped, Notations
-from landmark.events.activations import Activation, taken
+from landmark.domain.vocabulary import Ignored, Vocabulary
+from landmark.events.activations import Activation, parse_image_time
+from landmark.events.geometry import points, polygons, squares, union
 from landmark.events.packages import Layer, Product
-from landmark.events.read import sane
-from landmark.events.shapes import Features, points, polygons, read_features, squares, union
-from landmark.events.source import Packages
+from landmark.events.rules import check_year
+from landmark.events.source import EmsMapping
+from landmark.raster.features import Features
 
-# A building told as a point is taken for the pixel it stands in.
+# Edge of the square that stands for a building mapped as a point: one pixel.
 _POINT_M = 10.0
-# Key of the grade that says: looked at, and whole.
-_WHOLE = "undamaged"
+_UNDAMAGED = "undamaged"
 
-Meant = TypeVar("Meant")
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
-class Shown:
-    """What one product shows.
+class ProductMap:
+    """What one product maps.
 
     Attributes:
-        product: Its name.
-        ground: Event type, or grade of damage → polygons.
-        aoi: Polygons of the ground that was looked at.
-        unsure: Polygons where nobody can say whether it is affected: clouds, other events, doubtful damage.
-        marked: Whether the event is marked by points or lines, whose ground nobody outlined.
-        harmed: Whether something is graded as other than whole: what harmed it was there, outlined or not.
-        image: When the latest image was taken that it was drawn from, UTC.
-        repaired: Polygons that were invalid in its files.
+        product: Name of the product.
+        affected: Event type or grade of damage → polygons.
+        aoi: Polygons of the analysed area.
+        uncertain: Polygons that may or may not be affected: clouds, other events, doubtful damage.
+        has_points_or_lines: Whether points or lines map the event, so that its extent is unknown.
+        has_damage: Whether any feature is graded as damaged, even if doubtful or not outlined.
+        image_time: Acquisition of the latest source image, UTC.
+        repaired: Number of invalid polygons in its files.
     """
 
     product: str
-    ground: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    affected: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     aoi: list[NDArray[Any]] = field(default_factory=list)
-    unsure: list[NDArray[Any]] = field(default_factory=list)
-    marked: bool = False
-    harmed: bool = False
-    image: dt.datetime | None = None
+    uncertain: list[NDArray[Any]] = field(default_factory=list)
+    has_points_or_lines: bool = False
+    has_damage: bool = False
+    image_time: dt.datetime | None = None
     repaired: int = 0
 
-    def shape(self, name: str) -> BaseGeometry | None:
-        """The ground of a type or grade."""
-        return union(_together(self.ground.get(name, [])))
+    def affected_area(self, name: str) -> BaseGeometry | None:
+        """Union of the polygons of an event type or grade of damage."""
+        return union(_concatenate(self.affected.get(name, [])))
 
-    def looked_at(self) -> BaseGeometry | None:
-        """The ground where the product can tell affected from not affected."""
-        aoi, unsure = union(_together(self.aoi)), union(_together(self.unsure))
-        return aoi if aoi is None or unsure is None else union(np.array([shapely.difference(aoi, unsure)]))
+    def certain_area(self) -> BaseGeometry | None:
+        """The analysed area less the uncertain one."""
+        aoi, uncertain = union(_concatenate(self.aoi)), union(_concatenate(self.uncertain))
+        return aoi if aoi is None or uncertain is None else union(np.array([shapely.difference(aoi, uncertain)]))
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """The extent of the event as the products of an area show it, perhaps nothing; the damage if somebody graded it."""
+    """The extent of the event in an area, possibly empty, and its damage if it was graded."""
 
-    extent: Shown
-    damage: Shown | None
+    extent: ProductMap
+    damage: ProductMap | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,133 +74,136 @@ class AreaReader:
     """Reads the areas of one activation, each layer once.
 
     Attributes:
-        notes: Lines for people are added here.
+        notes: Messages are appended here.
     """
 
-    packages: Packages
-    words: Notations
-    told: Activation | None
+    mapping: EmsMapping
+    vocabulary: Vocabulary
+    activation: Activation | None
     notes: list[str]
     _cache: dict[Layer, Features] = field(default_factory=dict)
 
-    def area(self, name: str, rounds: Sequence[Product]) -> Area | None:
-        """What an area's products, the latest round first, show; None where none is from after the event.
+    def read(self, name: str, products: Sequence[Product]) -> Area | None:
+        """Read the products of an area, the latest round first; None if all are from before the event.
 
         Raises:
-            InputError: a layer cannot be read, or holds a word nobody knows; with file and count.
+            InputError: a layer is unreadable, or has an unknown value.
         """
-        after = [one for one in rounds if one.kind != "ref"]
+        after = [product for product in products if product.kind != "ref"]
         if not after:
-            self.notes.append(f"{name}: only a reference product, from before the event; left out")
+            self.notes.append(f"{name}: only a reference product from before the event; skipped")
             return None
-        extent = self._latest(name, after, role="observed", kinds=("del", "gra", "fep"))
-        damage = self._latest(name, after, role="damage", kinds=("gra", "del"))
-        seen = self._extent(name, extent) if extent else Shown(after[0].name)
-        seen.marked = any(len(self._read(layer)) for one in after for layer in one.layers["marks"])
-        graded = self._damage(name, damage) if damage else None
-        self._frame(seen, [extent or after[0], *after, *rounds])
-        if damage and graded:
-            self._frame(graded, [damage, *after, *rounds])
-        return Area(seen, graded)
+        extent_product = self._latest(name, after, role="observed", kinds=("del", "gra", "fep"))
+        damage_product = self._latest(name, after, role="damage", kinds=("gra", "del"))
+        extent = self._extent(name, extent_product) if extent_product else ProductMap(after[0].name)
+        extent.has_points_or_lines = any(
+            len(self._features(layer)) for product in after for layer in product.layers["points_lines"]
+        )
+        damage = self._damage(name, damage_product) if damage_product else None
+        self._add_aoi(extent, [extent_product or after[0], *after, *products])
+        if damage_product and damage:
+            self._add_aoi(damage, [damage_product, *after, *products])
+        return Area(extent, damage)
 
-    def _latest(self, name: str, rounds: Sequence[Product], *, role: str, kinds: Sequence[str]) -> Product | None:
-        """The latest round with features of a role, of the first kind of product that has any."""
+    def _latest(self, name: str, products: Sequence[Product], *, role: str, kinds: Sequence[str]) -> Product | None:
+        """The latest product with features of a role, of the first kind that has any."""
         for kind in kinds:
-            ours = [one for one in rounds if one.kind == kind and one.layers[role]]
-            for place, one in enumerate(ours):
-                if any(np.any(~shapely.is_missing(self._read(layer).shapes)) for layer in one.layers[role]):
-                    self.notes.extend(f"{name}: {other.name} shows nothing any more" for other in ours[:place])
-                    self.notes.extend(f"{name}: {one.name} replaces {other.name}" for other in ours[place + 1 :])
-                    return one
+            candidates = [product for product in products if product.kind == kind and product.layers[role]]
+            for number, product in enumerate(candidates):
+                layers = product.layers[role]
+                if any(np.any(~shapely.is_missing(self._features(layer).geometries)) for layer in layers):
+                    self.notes.extend(f"{name}: {empty.name} is empty; ignored" for empty in candidates[:number])
+                    self.notes.extend(f"{name}: {product.name} replaces {old.name}" for old in candidates[number + 1 :])
+                    return product
         return None
 
-    def _extent(self, name: str, product: Product) -> Shown:
-        shown, dropped = Shown(product.name, image=self._image(product, "observed")), Counter[str]()
+    def _extent(self, name: str, product: Product) -> ProductMap:
+        result, skipped = ProductMap(product.name, image_time=self._image_time(product, "observed")), Counter[str]()
         for layer in product.layers["observed"]:
-            features = self._read(layer)
-            said = (self.packages.event_type, self.packages.kind, self.packages.notation)
-            rows = list(zip(*map(features.values, said), strict=True))
+            features = self._features(layer)
+            attributes = (self.mapping.event_type, self.mapping.kind, self.mapping.notation)
+            rows = list(zip(*map(features.values, attributes), strict=True))
             for row in sorted(set(rows), key=str):
-                shapes = polygons(features.shapes[[one == row for one in rows]])
-                meant = _known(self._type, row, layer, rows.count(row))
-                if isinstance(meant, Dropped):
-                    dropped[meant.drop] += len(shapes)
-                    shown.unsure.append(shapes)
+                shapes = polygons(features.geometries[[other == row for other in rows]])
+                type_ = _look_up(self._event_type, row, layer, rows.count(row))
+                if isinstance(type_, Ignored):
+                    skipped[type_.drop] += len(shapes)
+                    result.uncertain.append(shapes)
                 else:
-                    shown.ground.setdefault(meant, []).append(shapes)
-            shown.repaired += features.repaired
-        self.notes.extend(f"{name}: {count} polygons left out: {why}" for why, count in sorted(dropped.items()))
-        return self._told(name, shown)
+                    result.affected.setdefault(type_, []).append(shapes)
+            result.repaired += int(features.repaired.sum())
+        self.notes.extend(f"{name}: {count} polygons skipped: {reason}" for reason, count in sorted(skipped.items()))
+        return self._note_repairs(name, result)
 
-    def _damage(self, name: str, product: Product) -> Shown:
-        shown = Shown(product.name, image=self._image(product, "damage"))
+    def _damage(self, name: str, product: Product) -> ProductMap:
+        result = ProductMap(product.name, image_time=self._image_time(product, "damage"))
         for layer in product.layers["damage"]:
-            features = self._read(layer)
-            said = features.values(self.packages.grade)
-            for word in sorted(set(said), key=str):
-                there = features.shapes[[one == word for one in said]]
-                shapes = np.concatenate([polygons(there), squares(points(there), _POINT_M)])
-                grade = _known(self.words.grade, word, layer, said.count(word))
-                shown.harmed |= grade.key != _WHOLE and not self.words.is_unsaid(word)
+            features = self._features(layer)
+            words = features.values(self.mapping.grade)
+            for word in sorted(set(words), key=str):
+                geometries = features.geometries[[other == word for other in words]]
+                shapes = np.concatenate([polygons(geometries), squares(points(geometries), _POINT_M)])
+                grade = _look_up(self.vocabulary.grade, word, layer, words.count(word))
+                result.has_damage |= grade.key != _UNDAMAGED and not self.vocabulary.is_missing(word)
                 if grade.to is not None and grade.key is not None:
-                    shown.ground.setdefault(grade.key, []).append(shapes)
-                elif grade.key != _WHOLE:
-                    shown.unsure.append(shapes)
-            shown.repaired += features.repaired
-        return self._told(name, shown)
+                    result.affected.setdefault(grade.key, []).append(shapes)
+                elif grade.key != _UNDAMAGED:
+                    result.uncertain.append(shapes)
+            result.repaired += int(features.repaired.sum())
+        return self._note_repairs(name, result)
 
-    def _told(self, name: str, shown: Shown) -> Shown:
-        if shown.repaired:
-            self.notes.append(f"{name}: {shown.repaired} polygons repaired in {shown.product}")
-        return shown
+    def _note_repairs(self, name: str, result: ProductMap) -> ProductMap:
+        if result.repaired:
+            self.notes.append(f"{name}: {result.repaired} polygons repaired in {result.product}")
+        return result
 
-    def _frame(self, shown: Shown, rounds: Iterable[Product]) -> None:
-        """Ground looked at: as the product itself says, else any other of the area, which has the same frame."""
-        own, *others = rounds
-        framed = next((one for one in (own, *others) if one.layers["aoi"]), own)
-        shown.aoi.extend(polygons(self._read(layer).shapes) for layer in framed.layers["aoi"])
-        shown.unsure.extend(polygons(self._read(layer).shapes) for layer in own.layers["blind"])
+    def _add_aoi(self, result: ProductMap, products: Iterable[Product]) -> None:
+        """Add the area of interest of the first product that has one: it is the same for all products of an area."""
+        own, *others = products
+        source = next((product for product in (own, *others) if product.layers["aoi"]), own)
+        result.aoi.extend(polygons(self._features(layer).geometries) for layer in source.layers["aoi"])
+        result.uncertain.extend(polygons(self._features(layer).geometries) for layer in own.layers["not_analysed"])
 
-    def _image(self, product: Product, role: str) -> dt.datetime | None:
-        """The latest image that a product's features name as their source (`dmg_src_id` → `src_id`)."""
-        drawn = {_number(one) for layer in product.layers[role] for one in self._read(layer).values(("dmg_src_id",))}
-        listed = [
-            (source, when and sane(when, layer.found.label))
+    def _image_time(self, product: Product, role: str) -> dt.datetime | None:
+        """Time of the latest source image that a product's features refer to (`dmg_src_id` → `src_id`)."""
+        used = {
+            _integer(id_) for layer in product.layers[role] for id_ in self._features(layer).values(("dmg_src_id",))
+        }
+        times = [
+            check_year(time, file=layer.file.label)
             for layer in product.layers["images"]
-            for source, day, hour in zip(
-                *(self._read(layer).values((name,)) for name in ("src_id", "src_date", "source_tm")), strict=True
+            for id_, day, hour in zip(
+                *(self._features(layer).values((name,)) for name in ("src_id", "src_date", "source_tm")), strict=True
             )
-            for when in (taken(day, hour),)
+            if (time := parse_image_time(day, hour)) and _integer(id_) in used - {None}
         ]
-        moments = [when for source, when in listed if when and _number(source) in drawn - {None}]
-        return max(moments, default=None)
+        return max(times, default=None)
 
-    def _type(self, row: tuple[Any, Any, Any]) -> str | Dropped:
+    def _event_type(self, row: tuple[Any, Any, Any]) -> str | Ignored:
         event_type, kind, notation = row
-        if self.words.is_unsaid(event_type) and self.told is not None:
-            return self.told.means(self.words, kind=kind, notation=notation)
-        return self.words.event_type(event_type, kind, notation)
+        if self.vocabulary.is_missing(event_type) and self.activation is not None:
+            return self.activation.event_type(self.vocabulary, kind=kind, notation=notation)
+        return self.vocabulary.event_type(event_type, kind, notation)
 
-    def _read(self, layer: Layer) -> Features:
+    def _features(self, layer: Layer) -> Features:
         if layer not in self._cache:
-            self._cache[layer] = read_features(layer.found.path, layer.name, layer.found.label)
+            self._cache[layer] = layer.read()
         return self._cache[layer]
 
 
-def _known(look_up: Callable[[Any], Meant], word: Any, layer: Layer, count: int) -> Meant:
+def _look_up(lookup: Callable[[Any], Value], word: Any, layer: Layer, count: int) -> Value:
+    """Look a word up, adding the layer and the number of features to errors."""
     try:
-        return look_up(word)
+        return lookup(word)
     except InputError as error:
-        raise InputError(
-            f"events: {layer.found.label}: {count} features: {str(error).removeprefix('events: ')}"
-        ) from error
+        raise InputError(f"{count} features: {error}", file=layer.file.label, value=error.value) from error
 
 
-def _together(shapes: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return np.concatenate([np.empty(0, dtype=object), *shapes])
+def _concatenate(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype=object), *arrays])
 
 
-def _number(value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
     try:
         return int(float(value))
     except (TypeError, ValueError):

@@ -1,123 +1,127 @@
-"""Copernicus EMS Rapid Mapping packages → events: one for an area of an activation, as its latest products show it."""
+"""Events of Copernicus EMS Rapid Mapping packages: one per area of an activation, from its latest products."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from landmark.core.errors import InputError
-from landmark.domain.event import AOI, Event, Part
-from landmark.events.activations import activations
-from landmark.events.areas import Area, AreaReader, Shown
-from landmark.events.files import Found
-from landmark.events.packages import products
-from landmark.events.read import OBSERVED, Asked, Read, combined, slug
+from landmark.domain.event import AOI, Event, EventPart
+from landmark.events.activations import read_activations
+from landmark.events.areas import Area, AreaReader, ProductMap
+from landmark.events.files import VectorFile
+from landmark.events.packages import group_products
+from landmark.events.result import ReadResult, merge_results
+from landmark.events.rules import OBSERVED, EventRules, slug
 from landmark.events.source import EventSource
 
 
-def read_packages(found: Sequence[Found], source: EventSource, asked: Asked) -> Read:
-    """The events of all areas of all activations in some files.
+def read_packages(files: Sequence[VectorFile], source: EventSource, rules: EventRules) -> ReadResult:
+    """Read the events of all areas of all activations in some files.
 
     Raises:
-        InputError: no package, an unknown word, or an activation nobody says the start of.
+        InputError: there is no package, a value is unknown, or the start of an activation is unknown.
     """
     assert source.ems is not None
-    rounds, told = products(found, source.ems), activations(found)
-    if not rounds:
-        seen = ", ".join(one.label for one in found[:3]) or "nothing"
-        raise InputError(f"events: {source.name}: no layer of a Copernicus EMS package is among the files: {seen}")
-    reads = []
-    for code in sorted({code for code, _ in rounds}):
-        reader = AreaReader(source.ems, asked.words, told.get(code), [])
-        names = sorted(area for other, area in rounds if other == code)
-        areas = {name: reader.area(f"{code.upper()} {name.upper()}", rounds[code, name]) for name in names}
-        activation = _Events(code, source.name, reader, asked)
-        reads.append(activation.read({name: area for name, area in areas.items() if area is not None}))
-    return combined(reads)
+    products, activations = group_products(files, source.ems), read_activations(files)
+    if not products:
+        value, remedy = (
+            ", ".join(file.label for file in files[:3]) or None,
+            "give packages or the folder that holds them",
+        )
+        key = f"events.{source.name}.files"
+        raise InputError("no layer of a Copernicus EMS package", key=key, value=value, remedy=remedy)
+    results = []
+    for code in sorted({code for code, _ in products}):
+        reader = AreaReader(source.ems, rules.vocabulary, activations.get(code), [])
+        names = sorted(area for other, area in products if other == code)
+        areas = {name: reader.read(f"{code.upper()} {name.upper()}", products[code, name]) for name in names}
+        activation = _ActivationReader(code, source.name, reader, rules)
+        results.append(activation.read({name: area for name, area in areas.items() if area is not None}))
+    return merge_results(results)
 
 
-class _Events:
-    """The events of one activation."""
+class _ActivationReader:
+    """Turns the areas of one activation into events."""
 
-    def __init__(self, code: str, source: str, reader: AreaReader, asked: Asked) -> None:
-        self._code, self._source, self._reader, self._asked = code, source, reader, asked
+    def __init__(self, code: str, source: str, reader: AreaReader, rules: EventRules) -> None:
+        self._code, self._source, self._rules = code, source, rules
+        self._notes, self._activation = reader.notes, reader.activation
 
-    def read(self, areas: Mapping[str, Area]) -> Read:
+    def read(self, areas: Mapping[str, Area]) -> ReadResult:
         events, repaired = [], {}
-        for name, type_, alone in self._typed(areas):
-            id_ = slug(self._code, name, *([] if alone else [type_]))
-            shown = self._shown(id_, type_, areas[name])
-            if shown is not None and self._asked.keeps(type_):
-                events.append(self._event(id_, type_, shown))
-                repaired[id_] = shown.repaired
-        told = self._reader.told
-        return Read(tuple(events), tuple(self._reader.notes), () if told is None else (told.path.resolve(),), repaired)
+        for name, type_, only in self._typed_areas(areas):
+            id_ = slug(self._code, name, *([] if only else [type_]))
+            product = self._select_product(id_, type_, areas[name])
+            if product is not None and self._rules.includes(type_):
+                events.append(self._event(id_, type_, product))
+                repaired[id_] = product.repaired
+        files = () if self._activation is None else (self._activation.path.resolve(),)
+        return ReadResult(tuple(events), tuple(self._notes), files, repaired)
 
-    def _typed(self, areas: Mapping[str, Area]) -> Iterator[tuple[str, str, bool]]:
-        """(area, type, whether it is its only one); the activation's type where an area does not say its own."""
-        usual = self._usual(areas)
+    def _typed_areas(self, areas: Mapping[str, Area]) -> Iterator[tuple[str, str, bool]]:
+        """(area, event type, whether it is the area's only one); areas without a type get the activation's."""
+        default = self._default_type(areas)
         for name, area in areas.items():
-            types = sorted(area.extent.ground) or ([usual] if usual else [])
+            types = sorted(area.extent.affected) or ([default] if default else [])
             yield from ((name, type_, len(types) == 1) for type_ in types)
             if not types:
                 code = self._code.upper()
-                self._reader.notes.append(
-                    f"{code} {name.upper()}: no product tells what happened; left out. Read the activation's other"
-                    f" areas too, or its document (landmark events fetch copernicus-ems --code {code})"
+                self._notes.append(
+                    f"{code} {name.upper()}: unknown event type; skipped. Add the activation's other areas, or its"
+                    f" document (landmark events fetch copernicus-ems --code {code})"
                 )
 
-    def _usual(self, areas: Mapping[str, Area]) -> str | None:
-        """What the service says the activation was for, else what most of its areas show."""
-        if (told := self._reader.told) is not None:
-            said = told.means(self._asked.words, kind=told.kind)
-            if isinstance(said, str):
-                return said
-        seen = Counter(type_ for area in areas.values() for type_ in area.extent.ground)
-        return min(seen, key=lambda one: (-seen[one], one), default=None)
+    def _default_type(self, areas: Mapping[str, Area]) -> str | None:
+        """The event type of the activation's document, or else the most frequent one among its areas."""
+        if self._activation is not None:
+            type_ = self._activation.event_type(self._rules.vocabulary, kind=self._activation.kind)
+            if isinstance(type_, str):
+                return type_
+        counts = Counter(type_ for area in areas.values() for type_ in area.extent.affected)
+        return min(counts, key=lambda type_: (-counts[type_], type_), default=None)
 
-    def _shown(self, id_: str, type_: str, area: Area) -> Shown | None:
-        """The product an event is drawn from."""
-        if not self._asked.by_grade(type_):
-            if (why := _unclear(area)) is None:
+    def _select_product(self, id_: str, type_: str, area: Area) -> ProductMap | None:
+        """The product that an event is taken from, None (with a note) if there is none."""
+        if not self._rules.needs_grade(type_):
+            if (reason := _unclear_extent(area)) is None:
                 return area.extent
-            self._reader.notes.append(f"{id_}: {why}; left out")
+            self._notes.append(f"{id_}: {reason}; skipped")
             return None
         if area.damage is None:
-            self._reader.notes.append(f"{id_}: nobody graded damage there, and an extent is no damage; left out")
+            self._notes.append(f"{id_}: damage is not graded, and an extent is no damage; skipped")
         return area.damage
 
-    def _event(self, id_: str, type_: str, shown: Shown) -> Event:
-        names = (
-            {grade: grade for grade in self._asked.words.grades} if self._asked.by_grade(type_) else {OBSERVED: type_}
-        )
-        ground = {part: shown.shape(name) for part, name in names.items()} | {AOI: shown.looked_at()}
-        told = self._reader.told
-        start, stated = self._asked.stated(id_, self._code) or (None if told is None else told.start, None)
+    def _event(self, id_: str, type_: str, product: ProductMap) -> Event:
+        graded = self._rules.needs_grade(type_)
+        names = {grade: grade for grade in self._rules.vocabulary.grades} if graded else {OBSERVED: type_}
+        parts = {part: product.affected_area(name) for part, name in names.items()} | {AOI: product.certain_area()}
+        activation_start = None if self._activation is None else self._activation.start
+        start, stated = self._rules.stated_dates(id_, self._code) or (activation_start, None)
         if start is None:
-            raise InputError(self._undated())
+            code = self._code.upper()
+            raise InputError(
+                "unknown start of the event: packages hold the times of images only",
+                key=f"events.{self._source}.dates",
+                value=code,
+                remedy=f"set `dates: {{{code}: 2018-10-29}}`, with its own day, in this entry of the recipe's `events`, or"
+                f" fetch the activation's document with `landmark events fetch copernicus-ems --code {code}`",
+            )
         return Event(
             id=id_,
             group=self._code,
             type=type_,
             source=self._source,
-            product=shown.product,
+            product=product.product,
             start=start,
-            end=self._asked.end(type_, start, stated=stated, seen=shown.image),
-            observed=shown.image,
-            parts=tuple(Part(name, shape) for name, shape in ground.items() if shape is not None),
-        )
-
-    def _undated(self) -> str:
-        code = self._code.upper()
-        return (
-            f"events: {code}: its packages tell when images were taken, not when the event began: write"
-            f" `dates: {{{code}: 2018-10-29}}`, with its own day, into this entry of the recipe's `events`, or fetch"
-            f" the activation's document beside them with `landmark events fetch copernicus-ems --code {code}`"
+            end=self._rules.resolve_end(type_, start, stated=stated, observed=product.image_time),
+            observed=product.image_time,
+            parts=tuple(EventPart(name, shape) for name, shape in parts.items() if shape is not None),
         )
 
 
-def _unclear(area: Area) -> str | None:
-    """Why an area without an extent is no true negative either; None where it has one, or is one."""
-    if area.extent.ground:
+def _unclear_extent(area: Area) -> str | None:
+    """Why an area without an extent is no true negative, None if it has an extent or is a true negative."""
+    if area.extent.affected:
         return None
-    if area.extent.marked:
-        return "marked by points or lines alone"
-    return "damage is graded, but no extent is outlined" if area.damage and area.damage.harmed else None
+    if area.extent.has_points_or_lines:
+        return "mapped as points or lines only"
+    return "damage is graded, but no extent is outlined" if area.damage and area.damage.has_damage else None

@@ -1,43 +1,47 @@
-"""A public feed: where it is, what may be asked of it, and how its answers are fetched."""
+"""Public event feeds: their profiles, queries and HTTP client."""
 
 import datetime as dt
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import copyfileobj
 from typing import Any, Literal, TypeVar
 
 import requests
 from pydantic import Field
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
 
-from landmark.core.atomic import appearing
+from landmark.core.atomic import atomic_path
 from landmark.core.errors import DownloadPending, InputError
-from landmark.core.http import PATIENCE, TIMEOUT_S
-from landmark.core.yaml_files import Strict
+from landmark.core.http import RESUME_HINT, IncompleteDownload, download, open_session
+from landmark.core.yaml_files import StrictModel
 
-Told = TypeVar("Told")
+Value = TypeVar("Value")
 Box = tuple[float, float, float, float]
-_AGAIN = "run the same command again to go on"
 
 
-class Feed(Strict):
+class Feed(StrictModel):
     """A file in profiles/events/."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]+$", description="Also of the file in taxonomies/events/ that reads it")
-    service: Literal["fdsn", "ems", "wfs"]
-    api: str = Field(pattern=r"^https?://.*[^/]$", description="Root of the service, without a slash at its end")
-    page: int = Field(1000, ge=1, description="Entries asked for at once")
-    layer: str = Field("", description="Of a feature service")
-    dates: tuple[str, ...] = Field((), description="Attributes of a feature service with an event's start, ISO 8601")
-    extent: Box | None = Field(None, description="West, south, east, north of all there can be, degrees")
+    name: str = Field(pattern=r"^[a-z0-9-]+$", description="Also the name of the source in taxonomies/events/")
+    service: Literal["fdsn", "ems", "wfs"] = Field(description="Protocol of the service")
+    api: str = Field(pattern=r"^https?://.*[^/]$", description="Root URL of the service, without a trailing slash")
+    page: int = Field(1000, ge=1, description="Entries per request")
+    layer: str = Field("", description="Layer of a web feature service")
+    dates: tuple[str, ...] = Field((), description="Attributes of a layer with the start of an event, ISO 8601")
+    extent: Box | None = Field(None, description="West, south, east, north of all features, degrees")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked of a feed. `bbox`: west, south, east, north in degrees; `codes`: activations."""
+class FeedQuery:
+    """Filters of a feed.
+
+    Attributes:
+        since: Earliest start, UTC.
+        until: Latest start, UTC.
+        min_magnitude: Of earthquakes.
+        bbox: West, south, east, north in degrees.
+        codes: Activations.
+    """
 
     since: dt.datetime | None = None
     until: dt.datetime | None = None
@@ -45,68 +49,68 @@ class Wanted:
     bbox: Box | None = None
     codes: tuple[str, ...] = ()
 
-    def covers(self, start: dt.datetime | None) -> bool:
-        """Whether an event that begins then is wanted; one of unknown start is where no time is asked for."""
+    def includes(self, start: dt.datetime | None) -> bool:
+        """Whether a start is in the time range; an unknown start is only if there is no range."""
         if start is None:
             return self.since is None and self.until is None
         return (self.since is None or start >= self.since) and (self.until is None or start <= self.until)
 
 
-class Line:
-    """A session with a server, patient with a busy one.
+class FeedClient:
+    """HTTP client of a feed.
 
     Raises, in every method:
-        InputError: the server refuses what is asked.
-        DownloadPending: no answer, or not a whole one.
+        InputError: the server refuses the request.
+        DownloadPending: no response, or an incomplete one.
     """
 
     def __init__(self) -> None:
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = "landmark"
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE))
+        self._session = open_session()
 
-    def json(self, url: str, query: Mapping[str, Any]) -> dict[str, Any]:
-        """An answer that is a JSON object."""
+    def get_json(self, url: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        """Request a JSON object."""
         try:
-            with self._session.get(url, params=dict(query), timeout=TIMEOUT_S) as answer:
-                _accept(answer)
-                value = answer.json()
+            with self._session.get(url, params=dict(query)) as response:
+                response.raise_for_status()
+                value = response.json()
+        except requests.HTTPError as error:
+            raise _refusal(error.response) from error
         except requests.JSONDecodeError as error:
-            raise DownloadPending(f"{url} answers without whole JSON ({error}); {_AGAIN}") from error
+            raise DownloadPending(f"response is no complete JSON: {error}", file=url, remedy=RESUME_HINT) from error
         except requests.RequestException as error:
-            raise DownloadPending(f"{url} cannot be reached: {error}; {_AGAIN}") from error
+            raise DownloadPending(f"cannot be reached: {error}", file=url, remedy=RESUME_HINT) from error
         if not isinstance(value, dict):
-            raise DownloadPending(f"{url} answers with a {type(value).__name__}, not with an object; {_AGAIN}")
+            problem = f"response is a {type(value).__name__}, not an object"
+            raise DownloadPending(problem, file=url, remedy=RESUME_HINT)
         return value
 
-    def package(self, url: str, path: Path) -> None:
-        """A zip, written whole or not at all."""
-        with appearing(path) as partial:
+    def download_zip(self, url: str, path: Path) -> None:
+        """Download a zip atomically."""
+        with atomic_path(path) as partial:
             try:
-                with self._session.get(url, stream=True, timeout=TIMEOUT_S) as answer, partial.open("wb") as file:
-                    _accept(answer)
-                    copyfileobj(answer.raw, file, 1 << 20)
-                    came, expected = file.tell(), int(answer.headers.get("Content-Length", file.tell()))
-            except (requests.RequestException, HTTPError) as error:
-                raise DownloadPending(f"{url}: the download was cut short: {error}; {_AGAIN}") from error
-            if came != expected or not zipfile.is_zipfile(partial):
-                raise DownloadPending(f"{url}: {came} of {expected} bytes came, no whole zip; {_AGAIN}")
+                with partial.open("wb") as file:
+                    download(self._session, url, file)
+            except requests.HTTPError as error:
+                raise _refusal(error.response) from error
+            except IncompleteDownload as error:
+                raise DownloadPending(f"incomplete download: {error}", file=url, remedy=RESUME_HINT) from error
+            if not zipfile.is_zipfile(partial):
+                raise DownloadPending("the download is no complete zip", file=url, remedy=RESUME_HINT)
 
 
-def told(answer: object, key: str, kind: type[Told], url: str) -> Told:
-    """What an answer, or an object in it, says under a key.
+def require(response: object, key: str, kind: type[Value], url: str) -> Value:
+    """The value under a key of a response, or of an object in it.
 
     Raises:
-        DownloadPending: nothing, or nothing of that kind.
+        DownloadPending: the key is missing, or its value is of another type.
     """
-    said = answer.get(key) if isinstance(answer, dict) else None
-    if not isinstance(said, kind):
-        raise DownloadPending(f"{url} answers without `{key}` as a {kind.__name__}; {_AGAIN}")
-    return said
+    value = response.get(key) if isinstance(response, dict) else None
+    if not isinstance(value, kind):
+        problem = f"response has no value of type {kind.__name__}"
+        raise DownloadPending(problem, file=url, key=key, value=value, remedy=RESUME_HINT)
+    return value
 
 
-def _accept(answer: requests.Response) -> None:
-    if answer.status_code >= 400:
-        said = " ".join(answer.text.split())[:200] or answer.reason
-        raise InputError(f"{answer.url} refuses what was asked: {answer.status_code} {said}")
+def _refusal(response: requests.Response) -> InputError:
+    reason = " ".join(response.text.split())[:200] or response.reason
+    return InputError(f"the server refuses the request: {response.status_code} {reason}", file=response.url)

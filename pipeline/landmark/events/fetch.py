@@ -1,8 +1,8 @@
-"""Public feeds → files that `read_events` reads."""
+"""Download public feeds to files that `read_events` reads."""
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -10,197 +10,207 @@ from urllib.parse import urljoin, urlsplit
 import numpy as np
 import shapely
 
-from landmark.core.atomic import sweep, write_bytes
+from landmark.core.atomic import remove_partials, write_bytes
 from landmark.core.errors import DownloadPending, InputError
-from landmark.domain.event import moment
-from landmark.events.feed import Box, Feed, Line, Wanted, told
+from landmark.core.http import RESUME_HINT
+from landmark.core.progress import Progress, silent
+from landmark.core.time import parse_utc
+from landmark.events.feed import Box, Feed, FeedClient, FeedQuery, require
 
-# What each service can be asked.
-_ASKABLE = {
+# Filters that each service supports.
+_FILTERS = {
     "fdsn": ("since", "until", "min_magnitude", "bbox"),
     "ems": ("since", "until", "bbox", "codes"),
     "wfs": ("since", "until", "bbox"),
 }
-# A reference product shows the ground before the event.
-_AFTER_THE_EVENT = ("FEP", "DEL", "GRA", "GRM")
-
-Say = Callable[[str], None]
+# Products from after the event; reference products (REF) are from before it.
+_EVENT_PRODUCTS = ("FEP", "DEL", "GRA", "GRM")
 
 
-def fetch(feed: Feed, wanted: Wanted, out: Path, *, progress: Say = lambda _: None) -> list[Path]:
-    """The files of a feed in `out`; packages that are there already are not fetched again.
+def fetch(feed: Feed, query: FeedQuery, out: Path, *, progress: Progress = silent) -> list[Path]:
+    """Download a feed to `out`, skipping packages that are there already.
 
     Raises:
-        InputError: the feed cannot be asked so, or `out` cannot be made.
-        DownloadPending: no answer, or not a whole one; the same command goes on.
+        InputError: the feed does not support a filter, or `out` cannot be made.
+        DownloadPending: no response, or an incomplete one; the same command resumes.
     """
     for name in ("since", "until", "min_magnitude", "bbox", "codes"):
-        if getattr(wanted, name) not in (None, ()) and name not in _ASKABLE[feed.service]:
-            option = {"codes": "code"}.get(name, name).replace("_", "-")
-            raise InputError(f"--{option}: {feed.name} cannot be asked for that")
+        if (value := getattr(query, name)) not in (None, ()) and name not in _FILTERS[feed.service]:
+            option = "--" + {"codes": "code"}.get(name, name).replace("_", "-")
+            raise InputError(f"the feed {feed.name} has no such filter", file=option, value=value)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be made: {error.strerror}") from error
-    sweep(out)
+        raise InputError(f"cannot be made: {error.strerror}", file="--out", value=str(out)) from error
+    remove_partials(out)
     service = {"fdsn": _earthquakes, "ems": _packages, "wfs": _features}[feed.service]
-    return list(service(feed, wanted, out, progress))
+    return list(service(feed, query, out, progress))
 
 
-def _earthquakes(feed: Feed, wanted: Wanted, out: Path, progress: Say) -> Iterator[Path]:
-    if wanted.since is None:
-        raise InputError(f"--since: {feed.name} needs the day from which on; without one it gives the last 30 days")
-    query: dict[str, Any] = {"format": "geojson", "starttime": wanted.since.strftime("%Y-%m-%dT%H:%M:%S")}
-    if wanted.until is not None:
-        query["endtime"] = wanted.until.strftime("%Y-%m-%dT%H:%M:%S")
-    if wanted.min_magnitude is not None:
-        query["minmagnitude"] = wanted.min_magnitude
-    if wanted.bbox is not None:
-        query |= dict(zip(("minlongitude", "minlatitude", "maxlongitude", "maxlatitude"), wanted.bbox, strict=True))
-    line = Line()
-    count = told(line.json(f"{feed.api}/count", query), "count", int, f"{feed.api}/count")
-    found: dict[str, Any] = {}
-    for first in range(1, count + 1, feed.page):
-        page = {"limit": feed.page, "offset": first, "orderby": "time-asc"}
-        features = told(line.json(f"{feed.api}/query", query | page), "features", list, f"{feed.api}/query")
-        found |= {told(one, "id", str, f"{feed.api}/query"): one for one in features}
-        progress(f"{len(found)} of {count} earthquakes")
-    if len(found) < count:
-        raise DownloadPending(f"{feed.api} counts {count} earthquakes, but gave {len(found)}; run it again")
-    yield _written(out / _name(feed, wanted), found.values())
+def _earthquakes(feed: Feed, query: FeedQuery, out: Path, progress: Progress) -> Iterator[Path]:
+    if query.since is None:
+        problem = f"needed by {feed.name}, which otherwise returns the last 30 days"
+        raise InputError(problem, file="--since", remedy="give a day or a time")
+    parameters: dict[str, Any] = {"format": "geojson", "starttime": query.since.strftime("%Y-%m-%dT%H:%M:%S")}
+    if query.until is not None:
+        parameters["endtime"] = query.until.strftime("%Y-%m-%dT%H:%M:%S")
+    if query.min_magnitude is not None:
+        parameters["minmagnitude"] = query.min_magnitude
+    if query.bbox is not None:
+        edges = ("minlongitude", "minlatitude", "maxlongitude", "maxlatitude")
+        parameters |= dict(zip(edges, query.bbox, strict=True))
+    client, url = FeedClient(), f"{feed.api}/query"
+    count_url = f"{feed.api}/count"
+    count = require(client.get_json(count_url, parameters), "count", int, count_url)
+    earthquakes: dict[str, Any] = {}
+    for offset in range(1, count + 1, feed.page):
+        page = {"limit": feed.page, "offset": offset, "orderby": "time-asc"}
+        features = require(client.get_json(url, parameters | page), "features", list, url)
+        earthquakes |= {require(feature, "id", str, url): feature for feature in features}
+        progress("earthquakes", len(earthquakes), count)
+    if len(earthquakes) < count:
+        problem = f"the service counts {count} earthquakes, but returned {len(earthquakes)}"
+        raise DownloadPending(problem, file=url, remedy=RESUME_HINT)
+    yield _write(out / _file_name(feed, query), earthquakes.values())
 
 
-def _packages(feed: Feed, wanted: Wanted, out: Path, progress: Say) -> Iterator[Path]:
-    line = Line()
-    for code in wanted.codes or _codes(feed, wanted, line, progress):
-        url = f"{feed.api}/public-activations/"
-        answer = line.json(url, {"code": code.upper()})
-        if not (results := told(answer, "results", list, url)):
-            raise InputError(f"--code {code}: {feed.api} knows no such activation")
-        told(results[0], "code", str, url)
+def _packages(feed: Feed, query: FeedQuery, out: Path, progress: Progress) -> Iterator[Path]:
+    client, url = FeedClient(), f"{feed.api}/public-activations/"
+    for code in query.codes or _codes(feed, query, client, progress):
+        response = client.get_json(url, {"code": code.upper()})
+        if not (results := require(response, "results", list, url)):
+            raise InputError("no such activation", file="--code", value=code)
+        require(results[0], "code", str, url)
         folder = out / code.upper()
         folder.mkdir(exist_ok=True)
-        sweep(folder)
-        # Before its packages: it tells when the event began.
-        write_bytes(folder / f"{code.upper()}.json", json.dumps(answer, indent=1, ensure_ascii=False).encode())
-        yield folder / f"{code.upper()}.json"
-        for link in _links(results[0]):
-            whole = urljoin(f"{feed.api}/", link)
-            path = folder / Path(urlsplit(whole).path).name
+        remove_partials(folder)
+        # Before its packages: it holds the start of the event.
+        document = folder / f"{code.upper()}.json"
+        write_bytes(document, json.dumps(response, indent=1, ensure_ascii=False).encode())
+        yield document
+        links = _links(results[0])
+        for number, link in enumerate(links, start=1):
+            package_url = urljoin(f"{feed.api}/", link)
+            path = folder / Path(urlsplit(package_url).path).name
             if not path.exists():
-                line.package(whole, path)
-                progress(f"{code.upper()}: {path.name}")
+                client.download_zip(package_url, path)
+                progress(code.upper(), number, len(links), path.name)
             yield path
 
 
-def _codes(feed: Feed, wanted: Wanted, line: Line, progress: Say) -> list[str]:
-    """Codes of the activations whose event lies in the time and around a centre in the box."""
-    if wanted == Wanted():
-        raise InputError(f"{feed.name}: say which: --code EMSR332, or --since, --until and --bbox")
-    listed: dict[str, Mapping[str, Any]] = {}
+def _codes(feed: Feed, query: FeedQuery, client: FeedClient, progress: Progress) -> list[str]:
+    """Codes of the activations with a start in the time range and a centroid in the box."""
+    if query == FeedQuery():
+        raise InputError(
+            f"the feed {feed.name} needs a filter", remedy="give --code EMSR332, or --since, --until and --bbox"
+        )
+    activations: dict[str, Mapping[str, Any]] = {}
     url = f"{feed.api}/public-activations-info/"
     while True:
-        query = {"limit": feed.page, "offset": len(listed)}
-        answer = line.json(url, query)
-        count, results = told(answer, "count", int, url), told(answer, "results", list, url)
-        before = len(listed)
-        listed |= {told(one, "code", str, url): one for one in results}
-        progress(f"{len(listed)} of {count} activations listed")
-        if len(listed) >= count or not results:
+        response = client.get_json(url, {"limit": feed.page, "offset": len(activations)})
+        count, results = require(response, "count", int, url), require(response, "results", list, url)
+        before = len(activations)
+        activations |= {require(result, "code", str, url): result for result in results}
+        progress("activations", len(activations), count)
+        if len(activations) >= count or not results:
             break
-        if len(listed) == before:
-            raise DownloadPending(f"{feed.api} lists the same activations again at {before}; run it again")
-    return [code for code, one in listed.items() if _within(one, wanted, url)]
+        if len(activations) == before:
+            problem = f"the service repeats activations at offset {before}"
+            raise DownloadPending(problem, file=url, remedy=RESUME_HINT)
+    return [code for code, activation in activations.items() if _matches(activation, query, url)]
 
 
-def _within(activation: Mapping[str, Any], wanted: Wanted, url: str) -> bool:
+def _matches(activation: Mapping[str, Any], query: FeedQuery, url: str) -> bool:
     start, centroid = activation.get("eventTime"), str(activation.get("centroid") or "POINT EMPTY")
-    if not wanted.covers(_moment(start, url) if start else None):
+    if not query.includes(_parse_time(start, "eventTime", url) if start else None):
         return False
-    if wanted.bbox is None:
+    if query.bbox is None:
         return True
     try:
-        return bool(shapely.box(*wanted.bbox).intersects(shapely.from_wkt(centroid.rpartition(";")[2])))
+        return bool(shapely.box(*query.bbox).intersects(shapely.from_wkt(centroid.rpartition(";")[2])))
     except shapely.errors.GEOSException as error:
-        raise DownloadPending(f"{url}: {centroid!r} is no centroid: {error}") from error
+        raise DownloadPending(
+            f"response has no valid WKT: {error}", file=url, key="centroid", value=centroid
+        ) from error
 
 
 def _links(activation: Mapping[str, Any]) -> list[str]:
-    """Packages of the products that were delivered and show the ground after the event."""
+    """Links of the packages of delivered products from after the event."""
     products = [product for aoi in activation.get("aois") or [] for product in aoi.get("products") or []]
-    after = [one for one in products if one.get("type") in _AFTER_THE_EVENT and one.get("downloadPath")]
-    return list(dict.fromkeys(str(one["downloadPath"]) for one in after))
+    links = (product.get("downloadPath") for product in products if product.get("type") in _EVENT_PRODUCTS)
+    return list(dict.fromkeys(str(link) for link in links if link))
 
 
-def _features(feed: Feed, wanted: Wanted, out: Path, progress: Say) -> Iterator[Path]:
-    query = {"service": "WFS", "version": "1.0.0", "request": "GetFeature", "typename": feed.layer}
-    box = {} if wanted.bbox is None else {"bbox": ",".join(_edges(wanted.bbox))}
-    answer = Line().json(feed.api, {**query, "outputformat": "geojson", **box})
-    listed = told(answer, "features", list, feed.api)
-    features = [one for one in listed if wanted.covers(_start(one, feed))]
-    progress(f"{len(features)} of {len(listed)} features are of the time asked for")
-    yield _written(out / _name(feed, wanted), _lon_first(features, wanted.bbox or feed.extent, feed))
+def _features(feed: Feed, query: FeedQuery, out: Path, progress: Progress) -> Iterator[Path]:
+    parameters = {"service": "WFS", "version": "1.0.0", "request": "GetFeature", "typename": feed.layer}
+    box = {} if query.bbox is None else {"bbox": ",".join(_edges(query.bbox))}
+    response = FeedClient().get_json(feed.api, {**parameters, "outputformat": "geojson", **box})
+    features = require(response, "features", list, feed.api)
+    matches = [feature for feature in features if query.includes(_start(feature, feed))]
+    progress("features", len(features), len(features), f"{len(matches)} in the time range")
+    yield _write(out / _file_name(feed, query), _lonlat_order(matches, query.bbox or feed.extent, feed))
 
 
 def _start(feature: object, feed: Feed) -> dt.datetime | None:
-    properties = told(feature, "properties", dict, feed.api)
-    said = next((properties[name] for name in feed.dates if properties.get(name)), None)
-    return None if said is None else _moment(said, feed.api)
+    properties = require(feature, "properties", dict, feed.api)
+    name = next((name for name in feed.dates if properties.get(name)), None)
+    return None if name is None else _parse_time(properties[name], name, feed.api)
 
 
-def _moment(said: object, url: str) -> dt.datetime:
+def _parse_time(value: object, key: str, url: str) -> dt.datetime:
     try:
-        return moment(str(said))
+        return parse_utc(str(value))
     except ValueError as error:
-        raise DownloadPending(f"{url}: {said!r} is no moment in ISO 8601: {error}") from error
+        raise DownloadPending("response has no ISO 8601 time", file=url, key=key, value=value) from error
 
 
-def _lon_first(features: list[dict[str, Any]], extent: Box | None, feed: Feed) -> list[dict[str, Any]]:
-    """The features with longitude first: as they come, or turned where that alone puts all of them where they can be.
+def _lonlat_order(features: list[dict[str, Any]], extent: Box | None, feed: Feed) -> list[dict[str, Any]]:
+    """The features with longitude first, their axes swapped if only that puts all of them into the extent.
 
     Raises:
-        DownloadPending: neither does, or they have no geometries.
+        DownloadPending: the features are outside in both orders, or a geometry is invalid.
     """
     if extent is None or not features:
         return features
-    written = [json.dumps(one["geometry"]) if one.get("geometry") else None for one in features]
+    encoded = [json.dumps(feature["geometry"]) if feature.get("geometry") else None for feature in features]
     try:
-        shapes = shapely.from_geojson(written)
+        as_sent = shapely.from_geojson(encoded)
     except shapely.errors.GEOSException as error:
-        raise DownloadPending(f"{feed.api} answers with a geometry that is none: {error}") from error
-    turned = shapely.transform(shapes, lambda xy: xy[:, ::-1])
+        raise DownloadPending(f"response has an invalid geometry: {error}", file=feed.api, key="geometry") from error
+    swapped = shapely.transform(as_sent, lambda xy: xy[:, ::-1])
     frame = shapely.box(*extent)
-    for found in (shapes, turned):
-        if bool(np.all(shapely.intersects(found, frame) | shapely.is_missing(found))):
-            pairs = zip(features, shapely.to_geojson(found), strict=True)
-            return [{**one, "geometry": None if text is None else json.loads(text)} for one, text in pairs]
-    raise DownloadPending(f"{feed.api}: features lie outside {extent}, whichever of their coordinates is longitude")
+    for geometries in (as_sent, swapped):
+        if bool(np.all(shapely.intersects(geometries, frame) | shapely.is_missing(geometries))):
+            pairs = zip(features, shapely.to_geojson(geometries), strict=True)
+            return [{**feature, "geometry": None if text is None else json.loads(text)} for feature, text in pairs]
+    problem = f"features are outside of {extent} with either order of coordinates"
+    raise DownloadPending(problem, file=feed.api, key="geometry")
 
 
-def _name(feed: Feed, wanted: Wanted) -> str:
-    """A file's name that tells all that was asked: another question never overwrites its answer."""
-    since, until, least = wanted.since, wanted.until, wanted.min_magnitude
-    said = [feed.name]
+def _file_name(feed: Feed, query: FeedQuery) -> str:
+    """A file name that holds all filters, so that different queries never share a file."""
+    since, until, magnitude = query.since, query.until, query.min_magnitude
+    words = [feed.name]
     if since is not None:
-        said.append(_when(since, whole=since.time() == dt.time()))
+        words.append(_timestamp(since, as_day=since.time() == dt.time()))
     if until is not None:
-        said += ["until"] * (since is None) + [_when(until, whole=until.time() == dt.time.max)]
-    if least is not None:
-        said.append(f"m{least:.9g}")
-    if wanted.bbox is not None:
-        said.append("_".join(_edges(wanted.bbox)))
-    return "-".join(said) + ".geojson"
+        words += ["until"] * (since is None) + [_timestamp(until, as_day=until.time() == dt.time.max)]
+    if magnitude is not None:
+        words.append(f"m{magnitude:.9g}")
+    if query.bbox is not None:
+        words.append("_".join(_edges(query.bbox)))
+    return "-".join(words) + ".geojson"
 
 
-def _when(time: dt.datetime, *, whole: bool) -> str:
-    return f"{time:%Y%m%d}" if whole else f"{time:%Y%m%dT%H%M%S}"
+def _timestamp(time: dt.datetime, *, as_day: bool) -> str:
+    return f"{time:%Y%m%d}" if as_day else f"{time:%Y%m%dT%H%M%S}"
 
 
 def _edges(box: Box) -> list[str]:
-    return [f"{edge:.9g}" for edge in box]  # a millimetre
+    return [f"{edge:.9g}" for edge in box]  # resolves a millimetre
 
 
-def _written(path: Path, features: Iterable[Mapping[str, Any]]) -> Path:
+def _write(path: Path, features: Iterable[Mapping[str, Any]]) -> Path:
     document = {"type": "FeatureCollection", "features": list(features)}
     write_bytes(path, json.dumps(document, ensure_ascii=False).encode())
     return path

@@ -1,4 +1,4 @@
-"""The vector files in what a person points at: files, folders, and zips however deep."""
+"""Find vector files in files, folders and (nested) zips."""
 
 import zipfile
 import zlib
@@ -9,27 +9,29 @@ from lzma import LZMAError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from landmark.config.label_entries import WORLD
+from landmark.config.event_entries import EventEntry
+from landmark.config.paths import match_paths, world_path
 from landmark.core.errors import InputError
-from landmark.domain.event import Events
+from landmark.raster.features import Features, layer_names, read_features
+from landmark.raster.vector import UnreadableVector
 
-# Best first: of one layer in several formats one is read.
+# In order of preference: a layer that is there in several formats is read once.
 SUFFIXES = (".shp", ".gpkg", ".fgb", ".geojson", ".json", ".dbf")
 _SIDECARS = (".shx", ".prj", ".cpg")
-_DEEPEST = 4
-# What unzipping raises: a cut or corrupt archive, a corrupt stream in it, a password, an unknown compression.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, RuntimeError, NotImplementedError)
+_MAX_ZIP_DEPTH = 4
+# Raised by zipfile on truncated or corrupt archives, corrupt streams, passwords and unknown compressions.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A vector file or a bare table.
+class VectorFile:
+    """A vector file or a table.
 
     Attributes:
-        path: Where it can be read, as long as `unpacked` lasts.
-        folder: Name of the folder or zip it lies in.
-        label: What a person calls it: the name of what was given, and the way into it.
-        origin: The file on disk it is, or lies in.
+        path: Its path; a temporary one, valid inside `unpack_files`, if it was zipped.
+        folder: Name of the folder or zip that holds it.
+        label: Its name in messages: the path inside of what the user named.
+        origin: The file on disk, or the zip that holds it.
     """
 
     path: Path
@@ -37,91 +39,109 @@ class Found:
     label: str
     origin: Path
 
+    def layer_names(self, *, spatial_only: bool = False) -> list[str]:
+        """Names of its layers, optionally without those that have no geometry.
 
-def event_files(entry: Events, world: Callable[[], Path]) -> tuple[Path, ...]:
-    """What an entry's patterns mean: files and folders; `world` is asked where one lies in the embedded world.
+        Raises:
+            InputError: it is no vector file.
+        """
+        with self._errors_as_input():
+            return layer_names(self.path, spatial_only=spatial_only)
+
+    def read(self, layer: str) -> Features:
+        """Features of a layer.
+
+        Raises:
+            InputError: the layer is unreadable, or has no CRS.
+        """
+        with self._errors_as_input():
+            return read_features(self.path, layer)
+
+    @contextmanager
+    def _errors_as_input(self) -> Iterator[None]:
+        try:
+            yield
+        except UnreadableVector as error:
+            raise InputError(f"cannot be read: {error}", file=self.label) from error
+
+
+def resolve_event_files(entry: EventEntry, world: Callable[[], Path]) -> tuple[Path, ...]:
+    """Resolve an entry's paths and globs to files and folders.
+
+    Args:
+        entry: The recipe's entry.
+        world: Returns the embedded world's folder, called for patterns that start with `world:`.
 
     Raises:
         InputError: nothing matches a pattern.
     """
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for pattern in entry.files:
-        place = str(world() / pattern.removeprefix(WORLD)) if pattern.startswith(WORLD) else pattern
-        if not (matching := _matching(place)):
-            raise InputError(
-                f"events: {entry.name}: files: nothing matches {pattern}; a path in a recipe starts at the recipe"
-            )
-        found |= dict.fromkeys(matching)
-    return tuple(found)
-
-
-def _matching(pattern: str) -> list[Path]:
-    whole = Path(pattern).resolve()
-    if whole.exists():
-        return [whole]
-    try:
-        return sorted(Path(whole.anchor).glob(str(whole.relative_to(whole.anchor))))
-    except (ValueError, IndexError) as error:
-        raise InputError(f"events: files: {pattern!r} is no path and no pattern of files: {error}") from error
+        key = f"events.{entry.name}.files"
+        matches = match_paths(world_path(pattern, world), key)
+        if not matches:
+            remedy = "paths are relative to the recipe's folder"
+            raise InputError("no such file or folder", key=key, value=pattern, remedy=remedy)
+        paths |= dict.fromkeys(matches)
+    return tuple(paths)
 
 
 @contextmanager
-def unpacked(paths: Sequence[Path]) -> Iterator[list[Found]]:
-    """The vector files in paths, each once, sorted by where they lie; what is zipped is readable inside the block.
+def unpack_files(paths: Sequence[Path]) -> Iterator[list[VectorFile]]:
+    """List the vector files in files and folders, without duplicates, sorted by label; unzips into a temporary folder.
 
     Raises:
-        InputError: a path is gone, or a zip is damaged, locked or holds zips too deep.
+        InputError: a path is missing, or a zip is damaged, encrypted or nested too deeply.
     """
     with TemporaryDirectory(prefix="landmark-events-") as scratch:
-        seen: dict[Path, Found] = {}
+        files: dict[Path, VectorFile] = {}
         for path in paths:
-            for one in _walk(path, path.name, None, Path(scratch), 0):
-                seen.setdefault(one.path.resolve(), one)
-        yield sorted(seen.values(), key=lambda one: one.label)
+            for file in _walk(path, path.name, None, Path(scratch), 0):
+                files.setdefault(file.path.resolve(), file)
+        yield sorted(files.values(), key=lambda file: file.label)
 
 
-def origins(found: Sequence[Found]) -> tuple[Path, ...]:
-    """The files on disk that what was found relies on, with the parts of shapefiles; sorted."""
-    whole = {one.origin for one in found}
-    parts = {
-        side
-        for path in whole
+def source_files(files: Sequence[VectorFile]) -> tuple[Path, ...]:
+    """The files on disk that vector files are read from, including the sidecars of shapefiles; sorted."""
+    origins = {file.origin for file in files}
+    sidecars = {
+        sidecar
+        for path in origins
         if path.suffix.lower() == ".shp"
-        for side in path.parent.glob(f"{path.stem}.*")
-        if side.suffix.lower() in (*_SIDECARS, ".dbf")
+        for sidecar in path.parent.glob(f"{path.stem}.*")
+        if sidecar.suffix.lower() in (*_SIDECARS, ".dbf")
     }
-    return tuple(sorted(whole | parts))
+    return tuple(sorted(origins | sidecars))
 
 
-def _walk(path: Path, label: str, origin: Path | None, scratch: Path, depth: int) -> Iterator[Found]:
+def _walk(path: Path, label: str, origin: Path | None, scratch: Path, depth: int) -> Iterator[VectorFile]:
     if path.is_dir():
-        for inner in sorted(path.iterdir()):
-            if not inner.name.startswith((".", "__MACOSX")):
-                yield from _walk(inner, f"{label}/{inner.name}", origin, scratch, depth)
+        for child in sorted(path.iterdir()):
+            if not child.name.startswith((".", "__MACOSX")):
+                yield from _walk(child, f"{label}/{child.name}", origin, scratch, depth)
     elif not path.is_file():
-        raise InputError(f"events: {label}: no such file or folder")
+        raise InputError("no such file or folder", file=label)
     elif path.suffix.lower() == ".zip":
-        folder = _extracted(path, label, scratch, depth)
+        folder = _unzip(path, label, scratch, depth)
         yield from _walk(folder, label, origin or path.resolve(), scratch, depth + 1)
-    elif path.suffix.lower() in SUFFIXES and not (path.suffix.lower() == ".dbf" and _of_shapefile(path)):
-        yield Found(path, path.parent.name, label, origin or path.resolve())
+    elif path.suffix.lower() in SUFFIXES and not _belongs_to_shapefile(path):
+        yield VectorFile(path, path.parent.name, label, origin or path.resolve())
 
 
-def _of_shapefile(table: Path) -> bool:
-    return any(table.with_suffix(suffix).exists() for suffix in (".shp", ".SHP"))
+def _belongs_to_shapefile(path: Path) -> bool:
+    return path.suffix.lower() == ".dbf" and any(path.with_suffix(suffix).exists() for suffix in (".shp", ".SHP"))
 
 
-def _extracted(package: Path, label: str, scratch: Path, depth: int) -> Path:
-    if depth >= _DEEPEST:
-        raise InputError(f"events: {label}: zips lie {depth} deep in each other; unpack it by hand")
+def _unzip(package: Path, label: str, scratch: Path, depth: int) -> Path:
+    if depth >= _MAX_ZIP_DEPTH:
+        raise InputError(f"zips are nested more than {_MAX_ZIP_DEPTH} deep", file=label, remedy="unzip it by hand")
     folder = scratch / str(len(list(scratch.iterdir()))) / package.stem
     folder.mkdir(parents=True)
-    wanted = (*SUFFIXES, *_SIDECARS, ".zip")
     try:
         with zipfile.ZipFile(package) as archive:
             for member in archive.infolist():
-                if member.filename.lower().endswith(wanted):
-                    archive.extract(member, folder)  # never outside the folder: it cuts `..` and roots away
-    except _DAMAGED as error:
-        raise InputError(f"events: {label}: cannot be unzipped: {error}; download it again") from error
+                if member.filename.lower().endswith((*SUFFIXES, *_SIDECARS, ".zip")):
+                    archive.extract(member, folder)  # drops `..` and roots, so it stays inside the folder
+    except _ZIP_ERRORS as error:
+        raise InputError(f"cannot be unzipped: {error}", file=label, remedy="download it again") from error
     return folder

@@ -3,25 +3,27 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from landmark.core.yaml_files import load
-from landmark.domain.event import Events, EventTypes
-from landmark.domain.vocabulary import Notations
+from landmark.config.event_entries import EventEntry
+from landmark.core.yaml_files import load_model
+from landmark.domain.event import EventTypes
+from landmark.domain.vocabulary import Vocabulary
 from landmark.events.ems import read_packages
-from landmark.events.files import origins, unpacked
-from landmark.events.read import Asked, Read, combined
-from landmark.events.source import ROOM, EventSource
+from landmark.events.files import source_files, unpack_files
+from landmark.events.result import ReadResult, merge_results
+from landmark.events.rules import EventRules
+from landmark.events.source import FOLDER, EventSource
 from landmark.events.vectors import read_vectors
 
 
-def read_events(entry: Events, source: EventSource, paths: Sequence[Path]) -> Read:
-    """The events an entry asks for, from files and folders.
+def read_events(entry: EventEntry, source: EventSource, paths: Sequence[Path]) -> ReadResult:
+    """Read the events that an entry selects from files and folders.
 
     Raises:
-        InputError: naming file, key, value and remedy.
+        InputError: a file, an attribute or the entry is invalid.
     """
-    words = load(Notations, "taxonomies", "ems" if source.ems is None else source.ems.words)
-    asked = Asked(entry, load(EventTypes, ROOM, "types").types, words)
-    with unpacked(paths) as found:
-        read = read_vectors(found, source, asked) if source.ems is None else read_packages(found, source, asked)
-        asked.check_dates(read.events)
-        return combined([read, Read(files=origins(found))])
+    vocabulary = load_model(Vocabulary, "taxonomies", "ems" if source.ems is None else source.ems.vocabulary)
+    rules = EventRules(entry, load_model(EventTypes, FOLDER, "types").types, vocabulary)
+    with unpack_files(paths) as files:
+        result = read_vectors(files, source, rules) if source.ems is None else read_packages(files, source, rules)
+        rules.check_dates(result.events)
+        return merge_results([result, ReadResult(files=source_files(files))])

@@ -1,4 +1,4 @@
-"""Which events hold at each pixel, as the number of a mark: the set of (event, part) whose ground it lies in."""
+"""Event masks: which (event, part) pairs cover each point."""
 
 import math
 from collections.abc import Sequence
@@ -11,35 +11,40 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.crs import LONLAT
 from landmark.domain.event import Event
-from landmark.domain.impact import Mark
+from landmark.domain.impact import EventCombination
 from landmark.grid.points import Points
 
-_NOTHING: Mark = ()
+_NO_EVENT: EventCombination = ()
 
 
-def marks_at(events: Sequence[Event], points: Points) -> tuple[NDArray[np.int64], list[Mark]]:
-    """Per point a number into the list of marks, whose first is that of no event."""
-    number, marks = np.zeros(math.prod(points.shape), np.int64), [_NOTHING]
+def event_masks(events: Sequence[Event], points: Points) -> tuple[NDArray[np.int64], list[EventCombination]]:
+    """Combine the masks of all parts of all events at some points.
+
+    Returns:
+        Per point an index into the combinations, and the combinations of (event id, part name); the first is empty.
+    """
+    index, combinations = np.zeros(math.prod(points.shape), np.int64), [_NO_EVENT]
     if not events:
-        return number, marks
+        return index, combinations
     x, y = points.within(CRS.from_epsg(LONLAT))
     for event in events:
         for part in event.parts:
-            inside = _inside(part.shape, x, y)
-            before = np.flatnonzero(np.bincount(number[inside]))
-            number[inside] = len(marks) + np.searchsorted(before, number[inside])
-            marks += [(*marks[mark], (event.id, part.name)) for mark in before.tolist()]
-    # Marks that later parts were added to wherever they stood are gone; that of no event comes first nevertheless.
-    there = np.bincount(number, minlength=len(marks)) > 0
-    there[0] = True
-    return (np.cumsum(there) - 1)[number], [mark for mark, stands in zip(marks, there, strict=True) if stands]
+            inside = _inside(part.geometry, x, y)
+            before = np.flatnonzero(np.bincount(index[inside]))
+            index[inside] = len(combinations) + np.searchsorted(before, index[inside])
+            combinations += [(*combinations[old], (event.id, part.name)) for old in before.tolist()]
+    # Drop combinations that later parts were added to at all of their points, except the empty one.
+    used = np.bincount(index, minlength=len(combinations)) > 0
+    used[0] = True
+    kept = [combination for combination, is_used in zip(combinations, used, strict=True) if is_used]
+    return (np.cumsum(used) - 1)[index], kept
 
 
-def _inside(shape: BaseGeometry, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Numbers of the points inside, or on the edge."""
-    west, south, east, north = shape.bounds
-    near = np.flatnonzero((x >= west) & (x <= east) & (y >= south) & (y <= north))
-    if not len(near):
-        return near
-    shapely.prepare(shape)
-    return near[shapely.intersects_xy(shape, x[near], y[near])]
+def _inside(geometry: BaseGeometry, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices of the points inside a geometry or on its edge."""
+    west, south, east, north = geometry.bounds
+    candidates = np.flatnonzero((x >= west) & (x <= east) & (y >= south) & (y <= north))
+    if not len(candidates):
+        return candidates
+    shapely.prepare(geometry)
+    return candidates[shapely.intersects_xy(geometry, x[candidates], y[candidates])]

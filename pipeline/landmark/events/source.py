@@ -1,110 +1,157 @@
-"""How a kind of file becomes events: what people write in taxonomies/events/."""
+"""Models of the files in taxonomies/events/: how a kind of vector file is read as events."""
 
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from landmark.core.yaml_files import Strict, load
+from landmark.core.errors import InputError, invalid
+from landmark.core.yaml_files import StrictModel, available, load_model
+from landmark.domain.event import EventTypes
 
-ROOM = "taxonomies/events"
-# What a time may be written as, besides a pattern of strptime.
-NUMBERS = {"epoch_ms": 1e-3, "epoch_s": 1.0}
+FOLDER = "taxonomies/events"
+# Numeric formats of times and their unit in seconds; all other formats but `iso` are patterns of strptime.
+EPOCH_UNITS_S = {"epoch_ms": 1e-3, "epoch_s": 1.0}
 
 
-class Packages(Strict):
-    """Copernicus EMS Rapid Mapping packages. Layers' names are compared without case and underscores."""
+class EmsMapping(StrictModel):
+    """Layers and attributes of Copernicus EMS Rapid Mapping packages.
 
-    words: str = Field(description="Name of the file in taxonomies/ that says what the packages' words mean")
+    Patterns are regular expressions for layer names without case and underscores. Of several attributes the first that
+    a layer has is used.
+    """
+
+    vocabulary: str = Field(description="Name of the file in taxonomies/ that maps the packages' words")
     observed: tuple[str, ...] = Field(min_length=1, description="Patterns of layers with the extent of the event")
-    marks: tuple[str, ...] = Field((), description="Patterns of layers that mark the event by points and lines alone")
-    damage: tuple[str, ...] = Field(min_length=1, description="Patterns of layers whose features are graded")
-    aoi: tuple[str, ...] = Field(min_length=1, description="Patterns of layers with the ground that was looked at")
-    blind: tuple[str, ...] = Field((), description="Patterns of layers with the ground nobody could see")
-    images: tuple[str, ...] = Field((), description="Patterns of tables of the images a product was drawn from")
-    event_type: tuple[str, ...] = Field(min_length=1, description="Attributes, the first that a layer has counts")
-    kind: tuple[str, ...] = ()
-    notation: tuple[str, ...] = ()
-    grade: tuple[str, ...] = Field(min_length=1)
+    points_lines: tuple[str, ...] = Field((), description="Patterns of layers that map the event as points or lines")
+    damage: tuple[str, ...] = Field(min_length=1, description="Patterns of layers with graded features")
+    aoi: tuple[str, ...] = Field(min_length=1, description="Patterns of layers with the area of interest")
+    not_analysed: tuple[str, ...] = Field((), description="Patterns of layers with areas that could not be analysed")
+    images: tuple[str, ...] = Field((), description="Patterns of tables of a product's source images")
+    event_type: tuple[str, ...] = Field(min_length=1, description="Attributes with the type of event")
+    kind: tuple[str, ...] = Field((), description="Attributes with the subtype")
+    notation: tuple[str, ...] = Field((), description="Attributes with a comment")
+    grade: tuple[str, ...] = Field(min_length=1, description="Attributes with the grade of damage")
 
-    @field_validator("observed", "marks", "damage", "aoi", "blind", "images")
+    @field_validator("observed", "points_lines", "damage", "aoi", "not_analysed", "images")
     @classmethod
-    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+                raise invalid(f"invalid regular expression: {error}", value=pattern) from error
         return patterns
 
 
-class Time(Strict):
-    """Where a moment stands, and how it is written."""
+class TimeField(StrictModel):
+    """Attributes with a time, and its formats. Times without a zone are UTC."""
 
-    fields: tuple[str, ...] = Field(min_length=1, description="Attributes; the first with a value counts")
+    fields: tuple[str, ...] = Field(min_length=1, description="Attributes; the first with a value is used")
     formats: tuple[str, ...] = Field(
         ("iso",), min_length=1, description="`iso`, `epoch_ms`, `epoch_s` or a pattern of strptime, tried in this order"
     )
 
     @field_validator("formats")
     @classmethod
-    def _known(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [one for one in formats if one != "iso" and one not in NUMBERS and "%" not in one]:
-            raise ValueError(f"{wrong[0]!r} is not iso, epoch_ms, epoch_s or a pattern such as %Y/%m/%d")
+    def _check_formats(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        for name in formats:
+            if name != "iso" and name not in EPOCH_UNITS_S and "%" not in name:
+                raise invalid(
+                    "unknown format", value=name, remedy="use iso, epoch_ms, epoch_s or a pattern as %Y/%m/%d"
+                )
         return formats
 
 
-class Word(Strict):
-    """An attribute whose words mean something."""
+class CategoryField(StrictModel):
+    """Attributes with a category, and the mapping of its values."""
 
-    fields: tuple[str, ...] = Field(min_length=1, description="Attributes; the first with a value counts")
-    values: dict[str, str] = Field(min_length=1, description="Word, in any case → what it means")
-    others: Literal["error", "drop"] = Field("error", description="What becomes of features with other words")
+    fields: tuple[str, ...] = Field(min_length=1, description="Attributes; the first that the layer has is used")
+    values: dict[str, str] = Field(min_length=1, description="Value, in any case → event type or grade of damage")
+    unmapped: Literal["error", "drop"] = Field("error", description="What to do with features of other values")
 
 
-class Vectors(Strict):
-    """Files of vectors. Attributes are named in any case; times are UTC where they state no zone."""
+class VectorMapping(StrictModel):
+    """Attributes of a vector file, named in any case."""
 
-    id: tuple[str, ...] = Field(min_length=1, description="Attributes that together name an event")
-    telling: tuple[str, ...] = Field((), description="Those of `id` of which one must say something; else each must")
-    prefix: str = Field("", pattern=r"^[a-z0-9-]*$", description="Of ids, so that two sources' numbers do not meet")
-    group: tuple[str, ...] = Field((), description="Attributes that together name what goes to one split; else the id")
-    type: str | Word = Field(description="The type of all events, or where it stands")
-    start: Time | None = Field(None, description="None: the recipe's `dates` say it")
-    end: Time | None = None
-    observed: Time | None = Field(None, description="When the image was taken that the outline was drawn from")
-    product: tuple[str, ...] = Field((), description="Attributes that together name the product; else the id")
-    magnitude: tuple[str, ...] = Field((), description="Attributes; the first with a value counts")
-    grade: Word | None = Field(None, description="Grade of damage of a polygon, which names its part of the event")
+    id: tuple[str, ...] = Field(min_length=1, description="Attributes that together identify an event")
+    id_any_of: tuple[str, ...] = Field(
+        (), description="Attributes of `id` of which at least one must have a value; by default all must"
+    )
+    prefix: str = Field("", pattern=r"^[a-z0-9-]*$", description="Prefix of ids, to keep those of two sources apart")
+    group: tuple[str, ...] = Field(
+        (), description="Attributes that together identify what belongs to one split; by default the event"
+    )
+    type: str | CategoryField = Field(description="Type of all events, or the attributes that hold it")
+    start: TimeField | None = Field(None, description="By default the `dates` of the recipe's entry")
+    end: TimeField | None = None
+    observed: TimeField | None = Field(None, description="Acquisition time of the image the outline was drawn from")
+    product: tuple[str, ...] = Field((), description="Attributes that together name the product; by default the id")
+    magnitude: tuple[str, ...] = Field((), description="Attributes; the first that the layer has is used")
+    grade: CategoryField | None = Field(None, description="Grade of damage of a polygon, which names its event part")
 
     @model_validator(mode="after")
-    def _of_the_id(self) -> "Vectors":
-        if wrong := [name for name in self.telling if name not in self.id]:
-            raise ValueError(f"telling: {wrong[0]!r} is not among `id`, {', '.join(self.id)}")
+    def _check_id_any_of(self) -> "VectorMapping":
+        for name in self.id_any_of:
+            if name not in self.id:
+                raise invalid(
+                    "not an attribute of `id`", key="id_any_of", value=name, remedy=f"use {', '.join(self.id)}"
+                )
         return self
 
 
-class EventSource(Strict):
-    """A file in taxonomies/events/ but for types.yaml."""
+class EventSource(StrictModel):
+    """A file in taxonomies/events/, except types.yaml."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str
     licence: str
     attribution: str
-    ems: Packages | None = None
-    vectors: Vectors | None = None
+    ems: EmsMapping | None = None
+    vectors: VectorMapping | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> "EventSource":
+    def _check_mapping(self) -> "EventSource":
         if (self.ems is None) == (self.vectors is None):
-            raise ValueError("give exactly one of `ems` and `vectors`")
+            raise invalid("needs exactly one of `ems` and `vectors`")
         return self
 
 
 def load_source(name: str) -> EventSource:
-    """A source by the name or path of its file.
+    """Load a source by its name or the path of its file.
 
     Raises:
-        InputError: naming file, key, value and remedy.
+        InputError: the file is missing or invalid.
     """
-    return load(EventSource, ROOM, name)
+    return load_model(EventSource, FOLDER, name)
+
+
+def source_problems(source: EventSource, types: EventTypes, *, stem: str) -> Iterator[InputError]:
+    """Problems of a source that its model does not see.
+
+    Args:
+        source: The source.
+        types: The event types that it may name.
+        stem: Name of its file without the suffix.
+    """
+    if source.name != stem:
+        remedy = f"rename it to the file's name {stem}, which recipes use"
+        yield InputError("differs from the file's name", key="name", value=source.name, remedy=remedy)
+    for key in ("title", "licence", "attribution"):
+        if not str(getattr(source, key)).strip():
+            yield InputError("is empty", key=key, remedy="fill it in")
+    if source.ems is not None and source.ems.vocabulary not in available("taxonomies"):
+        value, remedy = source.ems.vocabulary, "name a file of taxonomies/, as ems"
+        yield InputError("no such vocabulary", key="ems.vocabulary", value=value, remedy=remedy)
+    if source.vectors is not None:
+        mapped = source.vectors.type
+        keys = (
+            {"vectors.type": mapped}
+            if isinstance(mapped, str)
+            else {f"vectors.type.values.{word}": name for word, name in mapped.values.items()}
+        )
+        for key, name in keys.items():
+            if name not in types.types:
+                remedy = f"name one of taxonomies/events/types.yaml: {', '.join(types.types)}"
+                yield InputError("unknown event type", key=key, value=name, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Any file of vectors → events, by a mapping of its attributes."""
+"""Events of any vector file, by a mapping of its attributes."""
 
 import datetime as dt
 from collections import Counter
@@ -10,36 +10,40 @@ import numpy as np
 import shapely
 
 from landmark.core.errors import InputError
-from landmark.domain.event import NEAR, Event, Part, moment
-from landmark.events.files import Found
-from landmark.events.read import OBSERVED, Asked, Read, combined, sane, slug
-from landmark.events.shapes import Features, circle, layer_names, points, read_features, union
-from landmark.events.source import NUMBERS, EventSource, Time, Vectors, Word
+from landmark.core.time import parse_utc
+from landmark.domain.event import NEAR, Event, EventPart
+from landmark.events.files import VectorFile
+from landmark.events.geometry import circle, points, union
+from landmark.events.result import ReadResult, merge_results
+from landmark.events.rules import OBSERVED, EventRules, check_year, slug
+from landmark.events.source import EPOCH_UNITS_S, CategoryField, EventSource, TimeField, VectorMapping
+from landmark.raster.features import Features
 
 
-def read_vectors(found: Sequence[Found], source: EventSource, asked: Asked) -> Read:
-    """The events of all layers of all files; features of one layer and id are one event.
+def read_vectors(files: Sequence[VectorFile], source: EventSource, rules: EventRules) -> ReadResult:
+    """Read the events of all layers of all files; features of one layer and id are one event.
 
     Raises:
-        InputError: a layer lacks an attribute, a value cannot be understood, or a point has no `within_km`.
+        InputError: a layer lacks an attribute, a value is invalid, or a point has no `within_km`.
     """
     assert source.vectors is not None
-    _check_grades(source.vectors, source.name, asked)
-    reads = []
-    for one in found:
-        if one.path.suffix.lower() == ".dbf":
+    _check_grades(source.vectors, source.name, rules)
+    results = []
+    for file in files:
+        if file.path.suffix.lower() == ".dbf":
             continue
-        for layer in layer_names(one.path, one.label, shaped=True):
-            features = read_features(one.path, layer, one.label)
-            reads.append(_Layer(features, source.vectors, source.name, one, asked).read())
-    if not reads:
-        raise InputError(f"events: {source.name}: no file of vectors is among the files given")
-    return combined(reads)
+        for layer in file.layer_names(spatial_only=True):
+            reader = _LayerReader(file.read(layer), source.vectors, source.name, file.label, rules)
+            results.append(reader.read())
+    if not results:
+        key, remedy = f"events.{source.name}.files", "give a shapefile, GeoPackage, FlatGeobuf or GeoJSON"
+        raise InputError("no vector file", key=key, remedy=remedy)
+    return merge_results(results)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What a feature says; None where it says nothing."""
+    """Attributes of a feature as the mapping reads them; `index` is its place in the layer."""
 
     id: str
     group: str
@@ -50,84 +54,89 @@ class _Row:
     product: str
     magnitude: float | None
     part: str
-    place: int
+    index: int
 
 
-class _Layer:
-    """The features of one layer, as a mapping reads them."""
+class _LayerReader:
+    """Turns the features of one layer into events."""
 
-    def __init__(self, features: Features, mapping: Vectors, source: str, found: Found, asked: Asked) -> None:
+    def __init__(self, features: Features, mapping: VectorMapping, source: str, label: str, rules: EventRules) -> None:
         self._features, self._mapping, self._source = features, mapping, source
-        self._label, self._asked = found.label, asked
-        self._left_out: Counter[str] = Counter()
-        self._named: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
+        self._label, self._rules = label, rules
+        self._skipped: Counter[str] = Counter()
+        self._id_values: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
 
-    def read(self) -> Read:
+    def read(self) -> ReadResult:
         rows: dict[str, list[_Row]] = {}
         for row in self._rows():
             rows.setdefault(row.id, []).append(row)
         events = [event for id_ in sorted(rows) if (event := self._event(rows[id_])) is not None]
-        notes = [f"{self._label}: {count} features left out: {why}" for why, count in sorted(self._left_out.items())]
-        repaired = {id_: int(self._features.invalid[[row.place for row in rows[id_]]].sum()) for id_ in sorted(rows)}
-        if self._features.repaired:
-            notes.append(f"{self._label}: {self._features.repaired} polygons repaired")
-        return Read(tuple(events), tuple(notes), repaired={event.id: repaired[event.id] for event in events})
+        notes = [
+            f"{self._label}: {count} features skipped: {reason}" for reason, count in sorted(self._skipped.items())
+        ]
+        if count := int(self._features.repaired.sum()):
+            notes.append(f"{self._label}: {count} polygons repaired")
+        repaired = {
+            event.id: int(self._features.repaired[[row.index for row in rows[event.id]]].sum()) for event in events
+        }
+        return ReadResult(tuple(events), tuple(notes), repaired=repaired)
 
     def _rows(self) -> list[_Row]:
-        mapping, count = self._mapping, len(self._features)
-        ids, groups = self._values(self._first(mapping.id)), self._values(mapping.group)
-        telling = [mapping.id.index(name) for name in mapping.telling]
-        products = self._values(mapping.product)
-        types = [mapping.type] * count if isinstance(mapping.type, str) else self._words(mapping.type)
-        parts = [OBSERVED] * count if mapping.grade is None else self._words(mapping.grade)
+        mapping, size = self._mapping, len(self._features)
+        ids, groups = self._texts(self._require(mapping.id)), self._texts(mapping.group)
+        any_of = [mapping.id.index(name) for name in mapping.id_any_of]
+        products = self._texts(mapping.product)
+        types = [mapping.type] * size if isinstance(mapping.type, str) else self._categories(mapping.type)
+        parts = [OBSERVED] * size if mapping.grade is None else self._categories(mapping.grade)
         times = [self._times(time, last=time is mapping.end) for time in (mapping.start, mapping.end, mapping.observed)]
         magnitudes = self._numbers(mapping.magnitude)
         rows = []
-        for place in range(count):
-            said, type_, magnitude = ids[place], types[place], magnitudes[place]
-            if telling and not any(said[one] for one in telling):
-                self._left_out[f"none of {', '.join(mapping.telling)} says which event"] += 1
-            elif not telling and not all(said):
-                self._left_out[f"{mapping.id[said.index('')]} does not say which event"] += 1
-            elif type_ is None or parts[place] is None:
-                self._left_out["of no type or grade that is mapped"] += 1
-            elif self._wanted(type_, magnitude):
-                id_ = self._id(mapping.id, said)
-                group = self._id(mapping.group, groups[place]) if any(groups[place]) else id_
-                product = " ".join(filter(None, products[place])) or id_
-                start, end, seen = (column[place] for column in times)
-                part = str(parts[place])
-                rows.append(_Row(id_, group, type_, start, end, seen, product, magnitude, part, place))
+        for index in range(size):
+            values, type_, part, magnitude = ids[index], types[index], parts[index], magnitudes[index]
+            if any_of and not any(values[number] for number in any_of):
+                self._skipped[f"no value of {', '.join(mapping.id_any_of)}"] += 1
+            elif not any_of and not all(values):
+                self._skipped[f"no value of {mapping.id[values.index('')]}"] += 1
+            elif type_ is None or part is None:
+                self._skipped["unmapped type or grade"] += 1
+            elif self._includes(type_, magnitude):
+                id_ = self._id(mapping.id, values)
+                group = self._id(mapping.group, groups[index]) if any(groups[index]) else id_
+                product = " ".join(filter(None, products[index])) or id_
+                start, end, observed = (column[index] for column in times)
+                rows.append(_Row(id_, group, type_, start, end, observed, product, magnitude, part, index))
         return rows
 
-    def _wanted(self, type_: str, magnitude: float | None) -> bool:
-        if type_ not in self._asked.types:
-            known = ", ".join(self._asked.types)
-            raise InputError(f"events: {self._source}: `type`: {type_!r} is none of those in types.yaml, {known}")
-        if not self._asked.keeps(type_):
+    def _includes(self, type_: str, magnitude: float | None) -> bool:
+        if type_ not in self._rules.types:
+            remedy = f"name one of taxonomies/events/types.yaml: {', '.join(self._rules.types)}"
+            raise InputError(
+                "unknown event type", file=f"{self._source}.yaml", key="vectors.type", value=type_, remedy=remedy
+            )
+        if not self._rules.includes(type_):
             return False
-        if (least := self._asked.entry.min_magnitude) is None or (magnitude is not None and magnitude >= least):
+        threshold = self._rules.entry.min_magnitude
+        if threshold is None or (magnitude is not None and magnitude >= threshold):
             return True
-        self._left_out[f"weaker than magnitude {least:g}, or of unknown magnitude"] += 1
+        self._skipped[f"magnitude unknown or below {threshold:g}"] += 1
         return False
 
     def _event(self, rows: Sequence[_Row]) -> Event | None:
         first = rows[0]
-        start, end = self._asked.stated(first.id, first.group) or (
+        start, end = self._rules.stated_dates(first.id, first.group) or (
             min((row.start for row in rows if row.start), default=None),
             max((row.end for row in rows if row.end), default=None),
         )
         if start is None:
-            self._left_out[f"no start; state it as `dates: {{{first.id}: …}}`"] += len(rows)
+            self._skipped[f"no start; state it as `dates: {{{first.id}: …}}`"] += len(rows)
             return None
         if end is not None and end < start:
-            self._left_out["an end before the start (the event is kept, its end is not)"] += len(rows)
+            self._skipped["end before the start (the event is kept without it)"] += len(rows)
             end = None
-        seen = max((row.observed for row in rows if row.observed), default=None)
-        end = self._asked.end(first.type, start, stated=end, seen=seen)
-        centre, parts = self._ground(rows)
+        observed = max((row.observed for row in rows if row.observed), default=None)
+        epicentre, parts = self._parts(rows)
         if not parts:
-            self._left_out["no polygon and no point"] += len(rows)
+            self._skipped["no polygon and no point"] += len(rows)
             return None
         return Event(
             id=first.id,
@@ -136,131 +145,141 @@ class _Layer:
             source=self._source,
             product=first.product,
             start=start,
-            end=end,
-            observed=seen,
+            end=self._rules.resolve_end(first.type, start, stated=end, observed=observed),
+            observed=observed,
             parts=parts,
-            epicentre=centre,
+            epicentre=epicentre,
             magnitude=max((row.magnitude for row in rows if row.magnitude is not None), default=None),
         )
 
-    def _ground(self, rows: Sequence[_Row]) -> tuple[tuple[float, float] | None, tuple[Part, ...]]:
-        shapes = {
-            name: self._features.shapes[[row.place for row in rows if row.part == name]] for name in self._parts(rows)
+    def _parts(self, rows: Sequence[_Row]) -> tuple[tuple[float, float] | None, tuple[EventPart, ...]]:
+        """Epicentre (lon, lat) and parts of an event, the worst grade first."""
+        names = sorted({row.part for row in rows}, key=(*self._rules.vocabulary.grades, OBSERVED).index)
+        geometries = {
+            name: self._features.geometries[[row.index for row in rows if row.part == name]] for name in names
         }
-        ground = {name: union(found) for name, found in shapes.items()}
-        if ground.get(OBSERVED) is not None and self._asked.by_grade(rows[0].type):
+        areas = {name: union(parts) for name, parts in geometries.items()}
+        if areas.get(OBSERVED) is not None and self._rules.needs_grade(rows[0].type):
             raise InputError(
-                f"events: {self._label}: {rows[0].id}: a polygon of an {rows[0].type} is damage only where it says a"
-                f" grade: add `grade` to taxonomies/events/{self._source}.yaml"
+                f"a polygon of type {rows[0].type} is damage only with a grade",
+                file=self._label,
+                value=rows[0].id,
+                remedy=f"add `grade` to taxonomies/events/{self._source}.yaml",
             )
-        centres = points(np.concatenate(list(shapes.values())))
-        centre = None if not len(centres) else (float(shapely.get_x(centres[0])), float(shapely.get_y(centres[0])))
-        if centre is not None:
-            if (radius := self._asked.entry.within_km) is None:
-                raise InputError(
-                    f"events: {self._label}: {rows[0].id} is a point: say `within_km` in this entry of the recipe's"
-                    " `events`, the radius of the ground that is near it"
-                )
-            ground[NEAR] = circle(*centre, radius)
-        return centre, tuple(Part(name, shape) for name, shape in ground.items() if shape is not None)
+        centres = points(np.concatenate(list(geometries.values())))
+        if not len(centres):
+            return None, _event_parts(areas)
+        if (radius_km := self._rules.entry.within_km) is None:
+            remedy = "set `within_km` in this entry of the recipe's `events`, the radius of the part `near`"
+            raise InputError("the event is a point", file=self._label, key="within_km", value=rows[0].id, remedy=remedy)
+        epicentre = float(shapely.get_x(centres[0])), float(shapely.get_y(centres[0]))
+        return epicentre, _event_parts({**areas, NEAR: circle(*epicentre, radius_km)})
 
-    def _parts(self, rows: Sequence[_Row]) -> list[str]:
-        """Names of the parts, the worst grade first."""
-        return sorted({row.part for row in rows}, key=(*self._asked.words.grades, OBSERVED).index)
-
-    def _id(self, names: tuple[str, ...], said: tuple[str, ...]) -> str:
-        """The id that values of some attributes make, never that of other values: case alone makes no other."""
-        id_, values = slug(self._mapping.prefix, *filter(None, said)), ", ".join(said)
-        first = self._named.setdefault((names, id_), said)
-        if slug(*said) and [one.casefold() for one in first] == [one.casefold() for one in said]:
+    def _id(self, names: tuple[str, ...], values: tuple[str, ...]) -> str:
+        """The id of some attribute values, refusing the same id for values that differ in more than case."""
+        own, text = slug(*values), ", ".join(values)
+        id_ = slug(self._mapping.prefix, *filter(None, values))
+        first = self._id_values.setdefault((names, id_), values)
+        if own and [value.casefold() for value in first] == [value.casefold() for value in values]:
             return id_
-        wrong = f"like {', '.join(first)!r} makes the id {id_!r}" if slug(*said) else "makes no id"
-        raise InputError(
-            f"events: {self._label}: {', '.join(names)}: {values!r} {wrong}: only Latin letters and digits count; name"
-            f" an attribute with numbers in taxonomies/events/{self._source}.yaml"
-        )
+        problem = f"makes the same id as {', '.join(first)!r}: {id_!r}" if own else "makes an empty id"
+        remedy = f"add an attribute with Latin letters or digits in taxonomies/events/{self._source}.yaml"
+        raise InputError(problem, file=self._label, key=", ".join(names), value=text, remedy=remedy)
 
-    def _values(self, names: tuple[str, ...]) -> list[tuple[str, ...]]:
-        """For each feature the values of some attributes, empty where it has none."""
+    def _texts(self, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The values of some attributes as text, per feature; empty text for missing values."""
         columns = [[_text(value) for value in self._features.values((name,))] for name in names]
         return list(zip(*columns, strict=True)) if columns else [()] * len(self._features)
 
     def _numbers(self, names: tuple[str, ...]) -> list[float | None]:
         if not names:
             return [None] * len(self._features)
-        said = self._features.values(self._first(names))
+        values = self._features.values(self._require(names))
         try:
-            return [None if one is None else float(one) for one in said]
+            return [None if value is None else float(value) for value in values]
         except (TypeError, ValueError) as error:
-            raise InputError(f"events: {self._label}: {names[0]} holds what is no number: {error}") from error
+            raise InputError(f"holds a value that is no number: {error}", file=self._label, key=names[0]) from error
 
-    def _words(self, word: Word) -> list[str | None]:
-        meant = {name.casefold(): value for name, value in word.values.items()}
-        said = [_text(value) for value in self._features.values(self._first(word.fields))]
-        if unknown := Counter(one for one in said if one.casefold() not in meant and word.others == "error"):
-            name, count = min(unknown.items())
+    def _categories(self, category: CategoryField) -> list[str | None]:
+        mapped = {name.casefold(): value for name, value in category.values.items()}
+        values = [_text(value) for value in self._features.values(self._require(category.fields))]
+        unknown = Counter(value for value in values if value.casefold() not in mapped)
+        if unknown and category.unmapped == "error":
+            value, count = min(unknown.items())
             raise InputError(
-                f"events: {self._label}: {word.fields[0]}: {name!r} ({count} features) is not among the mapped words"
-                f" {', '.join(word.values)}; add it to `values`, or say `others: drop`"
+                f"{count} features have an unmapped value",
+                file=self._label,
+                key=category.fields[0],
+                value=value,
+                remedy=f"add it to `values` ({', '.join(category.values)}), or set `unmapped: drop`",
             )
-        return [meant.get(one.casefold()) for one in said]
+        return [mapped.get(value.casefold()) for value in values]
 
-    def _times(self, time: Time | None, *, last: bool) -> list[dt.datetime | None]:
-        if time is None or not any(name.lower() in self._features.fields for name in time.fields):
+    def _times(self, field: TimeField | None, *, last: bool) -> list[dt.datetime | None]:
+        if field is None or not any(name.lower() in self._features.fields for name in field.fields):
             return [None] * len(self._features)
-        columns = [self._features.values((name,)) for name in time.fields]
-        said = [next((one for one in row if _text(one)), None) for row in zip(*columns, strict=True)]
-        return [None if one is None else self._moment(one, time, last=last) for one in said]
+        columns = [self._features.values((name,)) for name in field.fields]
+        values = [next((value for value in row if _text(value)), None) for row in zip(*columns, strict=True)]
+        return [None if value is None else self._time(value, field, last=last) for value in values]
 
-    def _moment(self, value: Any, time: Time, *, last: bool) -> dt.datetime:
-        for form in time.formats:
-            if (read := _moment(value, form, last=last)) is not None:
-                return sane(read, f"{self._label}: {time.fields[0]}")
+    def _time(self, value: Any, field: TimeField, *, last: bool) -> dt.datetime:
+        for time_format in field.formats:
+            if (time := _parse_time(value, time_format, last=last)) is not None:
+                return check_year(time, file=self._label, key=field.fields[0])
         raise InputError(
-            f"events: {self._label}: {time.fields[0]}: {value!r} is no moment written as {' or '.join(time.formats)};"
-            f" add its format to taxonomies/events/{self._source}.yaml"
+            f"not a time in the format {' or '.join(field.formats)}",
+            file=self._label,
+            key=field.fields[0],
+            value=value,
+            remedy=f"add its format to taxonomies/events/{self._source}.yaml",
         )
 
-    def _first(self, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _require(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names of some attributes, of which the layer has at least one."""
         if not any(name.lower() in self._features.fields for name in names):
-            there = ", ".join(self._features.fields) or "none"
-            raise InputError(f"events: {self._label}: has no attribute {' or '.join(names)}, only {there}")
+            remedy = f"the layer has {', '.join(self._features.fields) or 'none'}"
+            raise InputError("no such attribute", file=self._label, key=" or ".join(names), remedy=remedy)
         return names
 
 
-def _check_grades(mapping: Vectors, source: str, asked: Asked) -> None:
-    known, said = asked.words.grades, () if mapping.grade is None else mapping.grade.values.values()
-    if unknown := [grade for grade in said if grade not in known]:
-        raise InputError(
-            f"events: {source}: grade: values: {unknown[0]!r} is no grade of damage, only {', '.join(known)}; what is"
-            " none needs no word where `others: drop` is said"
-        )
+def _event_parts(areas: dict[str, Any]) -> tuple[EventPart, ...]:
+    return tuple(EventPart(name, area) for name, area in areas.items() if area is not None)
 
 
-def _moment(value: Any, form: str, *, last: bool) -> dt.datetime | None:
-    """A value read as a format says; a day alone is its first moment, or its last.
+def _check_grades(mapping: VectorMapping, source: str, rules: EventRules) -> None:
+    grades = rules.vocabulary.grades
+    for grade in () if mapping.grade is None else mapping.grade.values.values():
+        if grade not in grades:
+            remedy = f"use {', '.join(grades)}; leave out values that are no damage, with `unmapped: drop`"
+            raise InputError(
+                "unknown grade", file=f"{source}.yaml", key="vectors.grade.values", value=grade, remedy=remedy
+            )
 
-    The last is also meant by an exact midnight, as which files without a type for days write them.
+
+def _parse_time(value: Any, time_format: str, *, last: bool) -> dt.datetime | None:
+    """Parse a time, None if it is in another format.
+
+    A day is its first moment, or with `last` its last one, and so is exact midnight: files without a type for days
+    write them as midnight.
     """
     try:
-        read = _read(value, form)
-        return read + dt.timedelta(days=1, microseconds=-1) if last and read.time() == dt.time() else read
+        time = _parse_exact(value, time_format)
+        return time + dt.timedelta(days=1, microseconds=-1) if last and time.time() == dt.time() else time
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _read(value: Any, form: str) -> dt.datetime:
-    if form in NUMBERS:
-        return dt.datetime.fromtimestamp(float(value) * NUMBERS[form], dt.UTC)
-    if form == "iso":
-        return moment(str(value))
-    read = dt.datetime.strptime(_text(value), form)
-    whole = read.replace(tzinfo=read.tzinfo or dt.UTC).astimezone(dt.UTC)
-    return whole if "%H" in form else moment(whole.date().isoformat())
+def _parse_exact(value: Any, time_format: str) -> dt.datetime:
+    if time_format in EPOCH_UNITS_S:
+        return dt.datetime.fromtimestamp(float(value) * EPOCH_UNITS_S[time_format], dt.UTC)
+    if time_format == "iso":
+        return parse_utc(str(value))
+    time = parse_utc(_text(value), time_format)
+    return time if "%H" in time_format else parse_utc(time.date().isoformat())
 
 
 def _text(value: Any) -> str:
-    """A value as a person would write it: 7 for 7.0, nothing for nothing."""
+    """A value as text: "7" for 7.0, "" for None."""
     if value is None:
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

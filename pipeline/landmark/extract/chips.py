@@ -1,7 +1,7 @@
-"""Cuts all chips of one acquisition, reading every block of every band once for the chips of a zone."""
+"""Extract all chips of one acquisition. Every block of a band is read once for all chips of a UTM zone."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from landmark.domain.acquisition import Item
 from landmark.domain.drops import DropRecord
-from landmark.extract.finalize import judged
-from landmark.extract.placement import Grid, Layer, Places, in_other_zone, in_own_zone
-from landmark.extract.request import Chip, Cut, Refused
-from landmark.extract.resample import Nodes
-from landmark.raster.reader import Asked, Raster, Unread, ask, opened
+from landmark.extract.finalize import finalize_chip
+from landmark.extract.placement import Placement, RasterGrid, StoredBand, place_in_other_zone, place_in_own_zone
+from landmark.extract.request import Chip, ChipRejected, ExtractRequest
+from landmark.extract.resample import ControlPoints
+from landmark.raster.reader import FailedChip, PendingRaster, Raster, open_raster, prefetch
 from landmark.raster.source import Unreadable
 
 _DTYPES = {
@@ -27,128 +27,141 @@ _DTYPES = {
 _UNITS = {"db": "gamma0_db", "decibel": "gamma0_db", "decibels": "gamma0_db"}
 
 
-def cut(what: Cut, routes: Counter[str] | None = None) -> Iterator[Chip | DropRecord]:
-    """Every chip asked for, or the outcome in its place, in the order the blocks are read.
+def extract_chips(request: ExtractRequest, routes: Counter[str] | None = None) -> Iterator[Chip | DropRecord]:
+    """Yield a chip or a drop record for every requested id, in reading order.
 
-    From north to south; those of the acquisition's own zone first. `routes` counts the rasters by how they are read.
+    Chips in the acquisition's own UTM zone come first; within a zone they are ordered from north to south. `routes` is
+    updated with the number of rasters per read route.
     """
-    told: set[str] = set()
+    done: set[str] = set()
     try:
-        for result in _cut(what, Counter() if routes is None else routes):
-            told.add(result.id)
+        for result in _extract(request, Counter() if routes is None else routes):
+            done.add(result.id)
             yield result
-    except (Refused, Unreadable) as error:
-        reason, detail = error.reason, error.detail if isinstance(error, Refused) else str(error)
-        for id in what.ids:
-            if id not in told:
-                yield _outcome(what, id, reason, detail)
+    except (ChipRejected, Unreadable) as error:
+        detail = error.detail if isinstance(error, ChipRejected) else str(error)
+        for id in request.ids:
+            if id not in done:
+                yield _drop_record(request, id, error.reason, detail)
 
 
-def _cut(what: Cut, routes: Counter[str]) -> Iterator[Chip | DropRecord]:
-    bands = [(band, group.factor) for group in what.sensor.groups for band in group.bands]
-    if what.sensor.mask is not None and all(what.sensor.mask.band in item.assets for item in what.acquisition.items):
-        bands.append((what.sensor.mask.band, what.sensor.mask.factor))
+def _extract(request: ExtractRequest, routes: Counter[str]) -> Iterator[Chip | DropRecord]:
+    sensor, own = request.sensor, request.acquisition.epsg
+    factors = {band: group.factor for group in sensor.groups for band in group.bands}
+    if sensor.mask is not None and all(sensor.mask.band in item.assets for item in request.acquisition.items):
+        factors[sensor.mask.band] = sensor.mask.factor
     with ExitStack() as stack:
-        rasters = _rasters(stack, what, [band for band, _ in bands])
-        routes.update(raster.route for several in rasters.values() for raster in several)
-        layers = [_layer(what, band, factor, rasters[band]) for band, factor in bands]
-        own, zones = what.acquisition.epsg, np.array(what.epsgs or (what.acquisition.epsg,) * len(what.ids))
+        rasters = _open_rasters(stack, request, list(factors))
+        routes.update(raster.route for item_rasters in rasters.values() for raster in item_rasters)
+        bands = [_stored_band(request, band, factor, rasters[band]) for band, factor in factors.items()]
+        zones = np.array(request.epsgs or (own,) * len(request.ids))
         for epsg in sorted(set(zones.tolist()), key=lambda zone: (zone != own, zone)):
-            yield from _zone(what, rasters, layers, np.flatnonzero(zones == epsg), epsg)
+            ids, placements = _place(request, bands, np.flatnonzero(zones == epsg), epsg)
+            yield from _extract_placed(request, rasters, bands, ids, placements)
 
 
-def _rasters(stack: ExitStack, what: Cut, bands: Sequence[str]) -> dict[str, list[Raster]]:
-    """The rasters of each band, one an item; all their headers are asked for before the first is waited for."""
-    asked = {
-        band: [(item, ask(item.href(band, what.root), what.access)) for item in what.acquisition.items]
+def _open_rasters(stack: ExitStack, request: ExtractRequest, bands: Sequence[str]) -> dict[str, list[Raster]]:
+    """Open the rasters of each band, one per item; all headers are requested before the first is awaited."""
+    pending = {
+        band: [(item, prefetch(item.href(band, request.root), request.access)) for item in request.acquisition.items]
         for band in bands
     }
-    return {band: [_open(stack, band, item, one) for item, one in several] for band, several in asked.items()}
+    return {band: [_open(stack, band, *pair) for pair in pairs] for band, pairs in pending.items()}
 
 
-def _open(stack: ExitStack, band: str, item: Item, asked: Asked) -> Raster:
+def _open(stack: ExitStack, band: str, item: Item, pending: PendingRaster) -> Raster:
     try:
-        return stack.enter_context(opened(asked))
+        return stack.enter_context(open_raster(pending))
     except Unreadable as error:
         raise type(error)(f"{band} of {item.id}: {error}") from error
 
 
-def _layer(what: Cut, band: str, factor: int, rasters: Sequence[Raster]) -> Layer:
-    """How the rasters of a band, which share a header, store it.
+def _stored_band(request: ExtractRequest, band: str, factor: int, rasters: Sequence[Raster]) -> StoredBand:
+    """Describe how a band is stored in the rasters of all items.
 
     Raises:
-        Refused: the raster is not what sensor and provider profiles say.
+        ChipRejected: the rasters contradict each other, the sensor's profile or the provider's.
     """
-    header, edge_m = rasters[0].header, factor * what.resolution_m
+    header, native_m, epsg = rasters[0].header, factor * request.resolution_m, request.acquisition.epsg
     if any(raster.header != header for raster in rasters[1:]):
-        raise Refused("encoding", f"the items of {band} lie on different grids")
-    if not header.north_up or header.epsg != what.acquisition.epsg:
-        raise Refused("encoding", f"{band} is not north up in EPSG:{what.acquisition.epsg}")
-    times = round(edge_m / header.pixel)
-    if times < 1 or abs(times * header.pixel - edge_m) > 1e-6 * edge_m or (times > 1 and what.sensor.warped):
-        raise Refused("resolution", f"{band} has {header.pixel:g} m pixels, not {edge_m:g}")
-    wanted = _DTYPES[what.imagery.stored] if band in what.sensor.order else ("uint8",)
-    if header.dtype not in wanted:
-        raise Refused("encoding", f"{band} is {header.dtype}, not {wanted[0]}")
-    if _UNITS.get(header.unit.lower(), what.imagery.stored) != what.imagery.stored and band in what.sensor.order:
-        raise Refused("encoding", f"{band} says its unit is {header.unit}, the profile says {what.imagery.stored}")
-    grid = Grid(header.origin, header.pixel, header.shape, what.patch_px // factor * times)
-    return Layer(band, header, grid, times)
+        raise ChipRejected("encoding", f"the items of {band} have different grids")
+    if not header.north_up or header.epsg != epsg:
+        raise ChipRejected("encoding", f"{band} is not north up in EPSG:{epsg}")
+    oversampling = round(native_m / header.pixel_size)
+    fits = oversampling >= 1 and abs(oversampling * header.pixel_size - native_m) <= 1e-6 * native_m
+    if not fits or (oversampling > 1 and request.sensor.warped):
+        raise ChipRejected("resolution", f"{band} has {header.pixel_size:g} m pixels, not {native_m:g}")
+    stored, is_mask = request.collection.stored, band not in request.sensor.order
+    dtypes = ("uint8",) if is_mask else _DTYPES[stored]
+    if header.dtype not in dtypes:
+        raise ChipRejected("encoding", f"{band} is {header.dtype}, not {dtypes[0]}")
+    if not is_mask and _UNITS.get(header.unit.lower(), stored) != stored:
+        raise ChipRejected("encoding", f"{band} has the unit {header.unit}, but the provider's profile {stored}")
+    grid = RasterGrid(header.origin, header.pixel_size, header.shape, request.patch_px // factor * oversampling)
+    return StoredBand(band, header, grid, oversampling)
 
 
-def _zone(
-    what: Cut, rasters: dict[str, list[Raster]], layers: list[Layer], rows: NDArray[np.int64], epsg: int
-) -> Iterator[Chip | DropRecord]:
-    """The chips of one zone, by their rows in what is asked for."""
-    ids, places = _placed(what, layers, rows, epsg)
-    inside = []
-    for chip, id in enumerate(ids):
-        why = next((one.refused[chip] for one in places.values() if chip in one.refused), None)
-        if why is None:
-            inside.append(chip)
-        else:
-            yield _outcome(what, id, *why)
-    streams = [_stream(what, rasters[layer.band], places[layer.grid], inside) for layer in layers]
-    for chip, *windows in zip(inside, *streams, strict=True):
-        unread = next((window for window in windows if isinstance(window, Unread)), None)
-        if unread:
-            yield _outcome(what, ids[chip], "read_error", unread.detail)
-            continue
-        try:
-            yield judged(what, ids[chip], layers, windows, {grid: one.onto(chip) for grid, one in places.items()})
-        except Refused as refused:
-            yield _outcome(what, ids[chip], refused.reason, refused.detail)
-
-
-def _placed(what: Cut, layers: list[Layer], rows: NDArray[np.int64], epsg: int) -> tuple[list[str], dict[Grid, Places]]:
-    """Ids of a zone's chips in the order they are read, from north to south, and their places on each grid."""
-    corners, own = np.array(what.corners)[rows], what.acquisition.epsg
+def _place(
+    request: ExtractRequest, bands: Sequence[StoredBand], rows: NDArray[np.int64], epsg: int
+) -> tuple[list[str], dict[RasterGrid, Placement]]:
+    """Ids of one zone's chips (`rows` of the request) in reading order, and their placements by grid."""
+    corners, own = np.array(request.corners)[rows], request.acquisition.epsg
     if epsg == own:
         order = np.lexsort((corners[:, 0], -corners[:, 1]))
-        place = partial(in_own_zone, corners=corners[order], warped=what.sensor.warped)
+        place = partial(place_in_own_zone, corners=corners[order], warped=request.sensor.warped)
     else:
-        order, nodes = Nodes.of(corners, what.patch_px * what.resolution_m, epsg, own).from_north()
-        place = partial(in_other_zone, nodes=nodes)
-    grids = dict.fromkeys(layer.grid for layer in layers)
-    return [what.ids[row] for row in rows[order].tolist()], {grid: place(grid) for grid in grids}
+        points = ControlPoints.project(corners, request.patch_px * request.resolution_m, epsg, own)
+        order, points = points.sorted_from_north()
+        place = partial(place_in_other_zone, points=points)
+    grids = dict.fromkeys(band.grid for band in bands)
+    return [request.ids[row] for row in rows[order].tolist()], {grid: place(grid) for grid in grids}
 
 
-def _stream(what: Cut, rasters: Sequence[Raster], places: Places, inside: list[int]) -> Iterator[NDArray[Any] | Unread]:
-    """One band of every chip, asked for at once; where an item has no data, the next of the acquisition fills in."""
-    windows = [places.windows[chip] for chip in inside]
-    streams = [raster.chips(windows, places.size) for raster in rasters]
-    return (_together(parts, what.sensor.nodata) for parts in zip(*streams, strict=True))
+def _extract_placed(
+    request: ExtractRequest,
+    rasters: Mapping[str, Sequence[Raster]],
+    bands: Sequence[StoredBand],
+    ids: Sequence[str],
+    placements: Mapping[RasterGrid, Placement],
+) -> Iterator[Chip | DropRecord]:
+    inside = []
+    for chip, id in enumerate(ids):
+        rejected = next((each.rejected[chip] for each in placements.values() if chip in each.rejected), None)
+        if rejected is None:
+            inside.append(chip)
+        else:
+            yield _drop_record(request, id, *rejected)
+    streams = [_read_windows(request, rasters[band.name], placements[band.grid], inside) for band in bands]
+    for chip, *windows in zip(inside, *streams, strict=True):
+        failed = next((window for window in windows if isinstance(window, FailedChip)), None)
+        if failed is not None:
+            yield _drop_record(request, ids[chip], "read_error", failed.detail)
+            continue
+        resamplers = {grid: placement.resampler(chip) for grid, placement in placements.items()}
+        try:
+            yield finalize_chip(request, ids[chip], bands, windows, resamplers)
+        except ChipRejected as error:
+            yield _drop_record(request, ids[chip], error.reason, error.detail)
 
 
-def _together(parts: Sequence[NDArray[Any] | Unread], nodata: int) -> NDArray[Any] | Unread:
-    """One chip of the parts that several items hold of it."""
-    whole = parts[0]
+def _read_windows(
+    request: ExtractRequest, rasters: Sequence[Raster], placement: Placement, chips: Sequence[int]
+) -> Iterator[NDArray[Any] | FailedChip]:
+    """One band's window of every chip; nodata of an item is filled from the acquisition's next item."""
+    windows = [placement.windows[chip] for chip in chips]
+    streams = [raster.chips(windows, placement.window_px) for raster in rasters]
+    return (_mosaic(parts, request.sensor.nodata) for parts in zip(*streams, strict=True))
+
+
+def _mosaic(parts: Sequence[NDArray[Any] | FailedChip], nodata: int) -> NDArray[Any] | FailedChip:
+    """Combine the items' windows of one chip; the first item with data wins."""
+    mosaic = parts[0]
     for part in parts[1:]:
-        if isinstance(whole, Unread) or isinstance(part, Unread):
-            return whole if isinstance(whole, Unread) else part
-        whole = np.where(whole == nodata, part, whole)
-    return whole
+        if isinstance(mosaic, FailedChip) or isinstance(part, FailedChip):
+            return mosaic if isinstance(mosaic, FailedChip) else part
+        mosaic = np.where(mosaic == nodata, part, mosaic)
+    return mosaic
 
 
-def _outcome(what: Cut, id: str, reason: str, detail: str) -> DropRecord:
-    return DropRecord(id, what.acquisition.id, "imagery", reason, detail)
+def _drop_record(request: ExtractRequest, id: str, reason: str, detail: str) -> DropRecord:
+    return DropRecord(id, request.acquisition.id, "extract", reason, detail)

@@ -1,4 +1,4 @@
-"""From the pixels read for a chip to the chip, or why there is none."""
+"""Turn the windows read for a chip into the chip, or reject it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,89 +7,107 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.corpus.pixels import gamma0_to_stored, pixels_sha256, remove_offset
-from landmark.extract.placement import Grid, Layer
-from landmark.extract.request import Chip, Cut, Refused
-from landmark.extract.resample import Shift, Warp, interpolated
-from landmark.extract.values import Power, block_mean, darkest, implausible, linear_power
+from landmark.extract.placement import RasterGrid, StoredBand
+from landmark.extract.request import Chip, ChipRejected, ExtractRequest
+from landmark.extract.resample import Resampler, Warp, interpolate
+from landmark.extract.values import MaskedValues, block_mean, dark_percentile, linear_power, unit_mismatch
 
-Onto = Mapping[Grid, Shift | Warp | None]
+# One per grid of the bands; None where the window's pixels are the chip's.
+Resamplers = Mapping[RasterGrid, Resampler | None]
 
 
-def judged(what: Cut, id: str, layers: Sequence[Layer], windows: Sequence[NDArray[Any]], onto: Onto) -> Chip:
-    """The chip of all its bands.
+def finalize_chip(
+    request: ExtractRequest,
+    id: str,
+    bands: Sequence[StoredBand],
+    windows: Sequence[NDArray[Any]],
+    resamplers: Resamplers,
+) -> Chip:
+    """Resample and convert one chip's window of every band.
 
     Raises:
-        Refused: it is too empty, too cloudy, or not what the profile says.
+        ChipRejected: too much nodata, cloud or shadow, or values that contradict the provider's profile.
     """
-    read = {layer.band: (layer, window) for layer, window in zip(layers, windows, strict=True)}
-    groups = {group.column: _stored(what, [read[band] for band in group.bands], onto) for group in what.sensor.groups}
-    valid_pct = _valid_pct(what, groups)
-    if valid_pct < what.min_valid_pct:
-        raise Refused("nodata", f"{valid_pct:.1f} % valid")
-    cloud, shadow, snow = _shares(what, read, onto)
-    dark_dn = darkest([read[band][1] for band in what.sensor.dark_bands])
+    read = {band.name: (band, window) for band, window in zip(bands, windows, strict=True)}
+    groups = {
+        group.column: _stored(request, [read[name] for name in group.bands], resamplers)
+        for group in request.sensor.groups
+    }
+    valid_pct = _valid_pct(request, groups)
+    if valid_pct < request.min_valid_pct:
+        raise ChipRejected("nodata", f"{valid_pct:.1f} % valid")
+    cloud, shadow, snow = _mask_shares(request, read, resamplers)
+    dark_dn = dark_percentile([read[name][1] for name in request.sensor.dark_bands])
     return Chip(id, groups, valid_pct, cloud, shadow, snow, dark_dn, pixels_sha256(list(groups.values())))
 
 
-def _stored(what: Cut, bands: Sequence[tuple[Layer, NDArray[Any]]], onto: Onto) -> NDArray[Any]:
-    """A group's bands as a chip holds them, (band, y, x)."""
-    if what.imagery.stored == "reflectance_dn":
-        native = np.stack([_reflectance(what, layer, window, onto[layer.grid]) for layer, window in bands])
-        return remove_offset(native, what.acquisition.offset_dn)
-    return np.stack([gamma0_to_stored(*_power(what, layer, window, onto[layer.grid])) for layer, window in bands])
+def _stored(
+    request: ExtractRequest, windows: Sequence[tuple[StoredBand, NDArray[Any]]], resamplers: Resamplers
+) -> NDArray[Any]:
+    """Array (band, y, x) of a group in the encoding of the corpus."""
+    if request.collection.stored == "reflectance_dn":
+        bands = [_reflectance(request, band, window, resamplers[band.grid]) for band, window in windows]
+        return remove_offset(np.stack(bands), request.acquisition.offset_dn)
+    powers = [_power(request, band, window, resamplers[band.grid]) for band, window in windows]
+    return np.stack([gamma0_to_stored(*power) for power in powers])
 
 
-def _reflectance(what: Cut, layer: Layer, window: NDArray[Any], onto: Shift | Warp | None) -> NDArray[Any]:
-    """Digital numbers of a band's own pixels."""
-    nodata = what.sensor.nodata
-    if onto is not None:
-        numbers, known = interpolated((window.astype(np.float64), window != nodata), onto)
-        window = np.rint(numbers).astype(window.dtype)
-        np.copyto(window, nodata, where=~known)
-    return block_mean(window, layer.times, nodata) if layer.times > 1 else window
+def _reflectance(
+    request: ExtractRequest, band: StoredBand, window: NDArray[Any], resampler: Resampler | None
+) -> NDArray[Any]:
+    """Digital numbers at the band's native resolution, offset included."""
+    nodata = request.sensor.nodata
+    if resampler is not None:
+        values, valid = interpolate((window.astype(np.float64), window != nodata), resampler)
+        window = np.rint(values).astype(window.dtype)
+        np.copyto(window, nodata, where=~valid)
+    return block_mean(window, band.oversampling, nodata) if band.oversampling > 1 else window
 
 
-def _power(what: Cut, layer: Layer, window: NDArray[Any], onto: Shift | Warp | None) -> Power:
-    """Linear power, in which radar is interpolated."""
-    power, known = linear_power(window, what.imagery, layer.header.nodata)
-    if (why := implausible(window, what.imagery, known)) is not None:
-        raise Refused("encoding", f"{layer.band}: {why}")
-    known &= power > 0
-    values = window if known.all() else window[known]
+def _power(
+    request: ExtractRequest, band: StoredBand, window: NDArray[Any], resampler: Resampler | None
+) -> MaskedValues:
+    """Linear power: radar is interpolated before the logarithm."""
+    power, valid = linear_power(window, request.collection, band.header.nodata)
+    if (mismatch := unit_mismatch(window, request.collection, valid)) is not None:
+        raise ChipRejected("encoding", f"{band.name}: {mismatch}")
+    valid &= power > 0
+    values = window if valid.all() else window[valid]
     if values.size and values.min() == values.max():
-        raise Refused("constant", f"{layer.band} is {values.min():g} everywhere")
-    return (power, known) if onto is None else interpolated((power, known), onto)
+        raise ChipRejected("constant", f"{band.name} is {values.min():g} everywhere")
+    return (power, valid) if resampler is None else interpolate((power, valid), resampler)
 
 
-def _valid_pct(what: Cut, groups: Mapping[str, NDArray[Any]]) -> float:
-    """Share of the finest pixels where every band has data."""
-    valid = np.ones((what.patch_px, what.patch_px), dtype=bool)
-    for group in what.sensor.groups:
-        known = (groups[group.column] != what.sensor.nodata).all(axis=0)
-        if not known.all():
-            size, factor = len(known), group.factor
-            valid.reshape(size, factor, size, factor)[:] &= known[:, None, :, None]
+def _valid_pct(request: ExtractRequest, groups: Mapping[str, NDArray[Any]]) -> float:
+    """Share of pixels of the finest grid with data in every band."""
+    valid = np.ones((request.patch_px, request.patch_px), dtype=bool)
+    for group in request.sensor.groups:
+        group_valid = (groups[group.column] != request.sensor.nodata).all(axis=0)
+        if not group_valid.all():
+            size, factor = len(group_valid), group.factor
+            valid.reshape(size, factor, size, factor)[:] &= group_valid[:, None, :, None]
     return 100 * np.count_nonzero(valid) / valid.size
 
 
-def _shares(
-    what: Cut, read: Mapping[str, tuple[Layer, NDArray[Any]]], onto: Onto
+def _mask_shares(
+    request: ExtractRequest, read: Mapping[str, tuple[StoredBand, NDArray[Any]]], resamplers: Resamplers
 ) -> tuple[float | None, float | None, float | None]:
-    """Percent of cloud, shadow and snow, None without a mask.
+    """Percent of cloud, shadow and snow; None without a mask.
 
     Raises:
-        Refused: too much of cloud and shadow.
+        ChipRejected: cloud plus shadow above the limit.
     """
-    mask = what.sensor.mask
+    mask = request.sensor.mask
     if mask is None or mask.band not in read:
         return None, None, None
-    layer, window = read[mask.band]
-    warp, classes = onto[layer.grid], mask.classes
-    codes = warp.nearest(window) if isinstance(warp, Warp) else window
+    band, window = read[mask.band]
+    resampler, classes = resamplers[band.grid], mask.classes
+    # A shift moves less than a pixel; the mask is counted unshifted.
+    codes = resampler.nearest(window) if isinstance(resampler, Warp) else window
     counts = np.bincount(codes.ravel(), minlength=256).tolist()
     cloud, shadow, snow = (_share_pct(counts, classes[name]) for name in ("cloud", "shadow", "snow"))
-    if _share_pct(counts, (*classes["cloud"], *classes["shadow"])) > what.max_chip_pct:
-        raise Refused("cloud", f"{cloud:.1f} % cloud, {shadow:.1f} % shadow")
+    if _share_pct(counts, (*classes["cloud"], *classes["shadow"])) > request.max_chip_pct:
+        raise ChipRejected("cloud", f"{cloud:.1f} % cloud, {shadow:.1f} % shadow")
     return cloud, shadow, snow
 
 

@@ -1,25 +1,28 @@
-"""What is asked of an acquisition, and what comes of it."""
+"""Request for the chips of one acquisition, and its results."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from landmark.config.profiles import Imagery, Sensor
+from landmark.config.profiles import Sensor, SensorCollection
 from landmark.domain.acquisition import Acquisition
-from landmark.raster.access import OPEN, Access
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """What to cut from one acquisition.
+class ExtractRequest:
+    """Chips to extract from one acquisition.
 
     Attributes:
         ids: Sample ids.
         corners: (left, top) of each chip in metres of its CRS.
-        root: Prefix of relative hrefs; access: How others are read.
-        max_chip_pct: Limit of cloud plus shadow; min_valid_pct: of pixels with data in every band.
-        epsgs: CRS of each chip, the acquisition's where none are given; chips of another are warped.
+        root: Prefix of relative hrefs.
+        collection: How the provider stores the sensor.
+        max_chip_pct: Largest allowed share of cloud and shadow.
+        min_valid_pct: Smallest allowed share of pixels with data in every band.
+        access: How absolute hrefs are read.
+        epsgs: CRS of each chip; empty if all are in the acquisition's CRS. Chips in another CRS are warped.
     """
 
     acquisition: Acquisition
@@ -27,24 +30,24 @@ class Cut:
     corners: tuple[tuple[float, float], ...]
     root: str
     sensor: Sensor
-    imagery: Imagery
+    collection: SensorCollection
     patch_px: int
     resolution_m: float
     max_chip_pct: float
     min_valid_pct: float
-    access: Access = OPEN
+    access: AccessPolicy = PUBLIC_ACCESS
     epsgs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """The pixels of one sample.
+    """Pixels of one sample.
 
     Attributes:
-        groups: Per column the stored array (band, y, x).
-        valid_pct: Share of pixels with data in every band; cloud, shadow, snow: of the chip, by its mask; None
-            without one.
-        dark_dn: Smallest first percentile of the digital numbers of the bands that betray an offset, None without such.
+        groups: Column → stored array (band, y, x).
+        valid_pct: Share of pixels with data in every band.
+        cloud_pct: Share of the chip's mask pixels, as `shadow_pct` and `snow_pct`; None without a mask.
+        dark_dn: Smallest first percentile of the digital numbers of the sensor's `dark_bands`; None without such bands.
         sha256: Of the stored arrays.
     """
 
@@ -58,8 +61,12 @@ class Chip:
     sha256: str
 
 
-class Refused(Exception):
-    """A chip (or all of them) that cannot be: reason and detail."""
+class ChipRejected(Exception):
+    """A chip, or every chip of a request, cannot be extracted.
+
+    Attributes:
+        reason: Name of a `Reason` of the ledger.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)

@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from landmark.core.crs import LONLAT, projected, transformer
+from landmark.core.crs import LONLAT, reproject, transformer
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.schemas import CELLS
 from landmark.grid.majortom import joined, majortom_names
@@ -68,7 +68,7 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
     if part.is_empty:
         return CELLS.empty_table()
     epsg = zone_epsg(zone, south)
-    outline = projected(shapely.segmentize(part, _EDGE_STEP_DEG), LONLAT, epsg)
+    outline = reproject(shapely.segmentize(part, _EDGE_STEP_DEG), LONLAT, epsg)
     # To turn a centre into degrees takes ten times as long as to see that it lies far outside.
     near = shapely.make_valid(outline).simplify(cell_m / 2).buffer(cell_m, join_style="mitre")
     shapely.prepare(near)

@@ -1,4 +1,4 @@
-"""What the quality masks of candidate acquisitions show in their cells: the clearest image is chosen chip by chip."""
+"""Count the quality-mask classes of candidate acquisitions per cell, to choose the clearest image of each cell."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,81 +11,92 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import Mask
 from landmark.domain.acquisition import Acquisition
-from landmark.domain.schemas import CLEAR
-from landmark.raster.access import OPEN, Access
-from landmark.raster.reader import Header, Unread, opened
+from landmark.domain.schemas import CLOUD_STATS
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
+from landmark.raster.reader import FailedChip, Header, open_raster
 from landmark.raster.source import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class ClearUnit:
-    """One acquisition, and the cells whose mask is looked at (rows of the CELLS table)."""
+class MaskConfig:
+    """What all tasks of a sensor share.
+
+    Attributes:
+        root: Prefix of relative hrefs.
+        access: How absolute hrefs are read.
+    """
+
+    mask: Mask
+    cell_m: float
+    root: str
+    access: AccessPolicy = PUBLIC_ACCESS
+
+
+@dataclass(frozen=True, slots=True)
+class CloudStatTask:
+    """One acquisition and the cells (rows of the CELLS table) for which its mask is read."""
 
     acquisition: Acquisition
     cells: pa.Table
-    cell_m: float
-    mask: Mask
-    root: str
-    access: Access = OPEN
+    config: MaskConfig
 
 
-def clear_units(
+def cloud_stat_tasks(
     shortlist: Mapping[str, NDArray[np.int64]],
     acquisitions: Mapping[str, Acquisition],
     cells: pa.Table,
-    *,
-    cell_m: float,
-    mask: Mask,
-    root: str,
-    access: Access = OPEN,
-) -> list[ClearUnit]:
-    """One unit per acquisition of a shortlist (acquisition id → rows of the cells)."""
-    return [ClearUnit(acquisitions[id], cells.take(rows), cell_m, mask, root, access) for id, rows in shortlist.items()]
+    config: MaskConfig,
+) -> list[CloudStatTask]:
+    """One task per acquisition of a shortlist (acquisition id → rows of the cells)."""
+    return [CloudStatTask(acquisitions[id], cells.take(rows), config) for id, rows in shortlist.items()]
 
 
-def look(unit: ClearUnit) -> pa.Table:
+def measure_mask(task: CloudStatTask) -> pa.Table:
     """Pixels of each mask class per cell, sorted by cell and class.
 
-    A cell outside the mask, or whose mask cannot be read, is absent: it is judged when its pixels are cut.
+    Cells outside the mask, or with an unreadable mask, are left out; extraction decides about them.
     """
     columns: dict[str, list[Any]] = {"cell": [], "code": [], "pixels": []}
     try:
-        for cell, mask in sorted(_masks(unit), key=lambda found: found[0]):
+        for cell, mask in sorted(_read_masks(task), key=lambda pair: pair[0]):
             codes, counts = np.unique(mask, return_counts=True)
             columns["cell"] += [cell] * len(codes)
             columns["code"] += codes.tolist()
             columns["pixels"] += counts.tolist()
     except Unreadable:
-        return CLEAR.empty_table()
-    columns["acquisition"] = [unit.acquisition.id] * len(columns["cell"])
-    return pa.table({name: columns[name] for name in CLEAR.names}, schema=CLEAR)
+        return CLOUD_STATS.empty_table()
+    columns["acquisition"] = [task.acquisition.id] * len(columns["cell"])
+    return pa.table({name: columns[name] for name in CLOUD_STATS.names}, schema=CLOUD_STATS)
 
 
-def _masks(unit: ClearUnit) -> Iterator[tuple[str, NDArray[Any]]]:
-    hrefs = [item.href(unit.mask.band, unit.root) for item in unit.acquisition.items]
+def _read_masks(task: CloudStatTask) -> Iterator[tuple[str, NDArray[Any]]]:
+    config = task.config
+    hrefs = [item.href(config.mask.band, config.root) for item in task.acquisition.items]
     with ExitStack() as stack:
-        rasters = [stack.enter_context(opened(href, unit.access)) for href in hrefs]
-        places = _places(unit, rasters[0].header)
-        size = round(unit.cell_m / rasters[0].header.pixel)
-        chips = (raster.chips([place for place, _ in places], size) for raster in rasters)
-        for (_, cell), *parts in zip(places, *chips, strict=True):
-            if not any(isinstance(part, Unread) for part in parts):
-                yield cell, _filled(parts, unit.mask.classes["nodata"])
+        rasters = [stack.enter_context(open_raster(href, config.access)) for href in hrefs]
+        windows = _windows(task, rasters[0].header)
+        size = round(config.cell_m / rasters[0].header.pixel_size)
+        chips = (raster.chips([window for window, _ in windows], size) for raster in rasters)
+        for (_, cell), *parts in zip(windows, *chips, strict=True):
+            if not any(isinstance(part, FailedChip) for part in parts):
+                yield cell, _mosaic(parts, config.mask.classes["nodata"])
 
 
-def _places(unit: ClearUnit, header: Header) -> list[tuple[tuple[int, int], str]]:
-    """(row, column) of each cell inside the mask, from north to south, and its name."""
+def _windows(task: CloudStatTask, header: Header) -> list[tuple[tuple[int, int], str]]:
+    """(row, column) and name of each cell inside the mask, from north to south."""
     (left, top), (height, width) = header.origin, header.shape
-    size = round(unit.cell_m / header.pixel)
-    x, y = (unit.cells[axis].to_numpy() for axis in ("x", "y"))
-    rows, cols = (np.rint(metres / header.pixel).astype(int).tolist() for metres in (top - y, x - left))
-    placed = sorted(zip(zip(rows, cols, strict=True), unit.cells["cell"].to_pylist(), strict=True))
-    return [(place, cell) for place, cell in placed if 0 <= place[0] <= height - size and 0 <= place[1] <= width - size]
+    size = round(task.config.cell_m / header.pixel_size)
+    x, y = (task.cells[axis].to_numpy() for axis in ("x", "y"))
+    rows, cols = (np.rint(metres / header.pixel_size).astype(int).tolist() for metres in (top - y, x - left))
+    windows = sorted(zip(zip(rows, cols, strict=True), task.cells["cell"].to_pylist(), strict=True))
+    return [
+        ((row, col), cell) for (row, col), cell in windows if 0 <= row <= height - size and 0 <= col <= width - size
+    ]
 
 
-def _filled(parts: Sequence[Any], nodata: tuple[int, ...]) -> NDArray[Any]:
-    """The mask of a split granule put together."""
-    whole = parts[0]
+def _mosaic(parts: Sequence[Any], nodata: tuple[int, ...]) -> NDArray[Any]:
+    """Combine the masks of a split granule; the first item with data wins."""
+    mosaic = parts[0]
     for part in parts[1:]:
-        whole = np.where(np.isin(whole, nodata), part, whole)
-    return np.asarray(whole)
+        mosaic = np.where(np.isin(mosaic, nodata), part, mosaic)
+    return np.asarray(mosaic)

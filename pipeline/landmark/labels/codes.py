@@ -1,4 +1,7 @@
-"""Values found in files → the codes of a crosswalk."""
+"""Map values of label files to the codes of a crosswalk and to their ranks.
+
+The rank of a code is its number among the codes of its source, ascending from 1; no data has rank 0 and code -1.
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,129 +10,138 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.domain.taxonomy import Crosswalk, plain
+from landmark.domain.taxonomy import Crosswalk, normalize_word
 
-NONE = -1
-# What absent values of text, numbers and nullable columns look like.
-_UNSAID = ("", "None", "nan", "<NA>", "Null", "NaT")
-# CORINE's manuals write 1.1.2; one dot alone is a decimal point.
+NO_CODE = -1
+# Text of missing values in columns of text, numbers and nullable types.
+_MISSING = ("", "None", "nan", "<NA>", "Null", "NaT")
+# CORINE manuals write 1.1.2; a single dot is a decimal point.
 _DOTTED = re.compile(r"\d(\.\d){2,}")
-_LARGEST = 2**31 - 1
-# Values that lie no farther apart are counted in a table, others are sorted.
-_NARROW = 2**16
+_MAX_CODE = 2**31 - 1
+# Values within this range are counted in a table, others by sorting.
+_TABLE_RANGE = 2**16
 
-# A class's number among the codes of its source, 0 where there is none.
 Ranks = NDArray[Any]
 
 
-class BadCodes(Exception):
-    """Values that the crosswalk does not know; the message lacks the file."""
+class InvalidCodes(Exception):
+    """Values of a label file do not fit its crosswalk. The message lacks the file.
+
+    Attributes:
+        value: The value at fault.
+        remedy: What to do.
+    """
+
+    def __init__(self, problem: str, *, value: object = None, remedy: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem, self.value, self.remedy = problem, value, remedy
 
 
-def codes_of(crosswalk: Crosswalk) -> NDArray[np.int32]:
-    """The code of each rank: no data has rank 0, the classes follow in the order of their codes."""
-    return np.array([NONE, *sorted(crosswalk.classes)], np.int32)
+def rank_codes(crosswalk: Crosswalk) -> NDArray[np.int32]:
+    """The code of each rank."""
+    return np.array([NO_CODE, *sorted(crosswalk.classes)], np.int32)
 
 
-def rank_type(crosswalk: Crosswalk) -> np.dtype[Any]:
-    """The smallest whole numbers that hold every rank."""
+def rank_dtype(crosswalk: Crosswalk) -> np.dtype[Any]:
+    """The smallest unsigned dtype that holds every rank."""
     return np.min_scalar_type(len(crosswalk.classes))
 
 
-def ranked(values: Any, crosswalk: Crosswalk, *, unit: str = "pixels") -> Ranks:
+def to_ranks(values: Any, crosswalk: Crosswalk, *, unit: str = "pixels") -> Ranks:
     """The rank of each value, 0 where it is masked.
 
     Raises:
-        BadCodes: a value is no whole number, a code is unknown, or two kinds of codes are mixed.
+        InvalidCodes: a value is not an integer, a code is unknown, or codes are mixed with aliases.
     """
-    # What is masked may be anything: it stands as a zero meanwhile.
-    found, places, counts = _counted(whole(np.ma.filled(values, 0)))
-    hidden = np.ma.getmask(values)
-    counts[found == 0] -= np.count_nonzero(hidden)
-    here = np.flatnonzero(counts)
-    rank = np.zeros(len(found), rank_type(crosswalk))
-    codes = _canonical(found[here].tolist(), counts[here].tolist(), crosswalk, unit)
-    rank[here] = np.searchsorted(codes_of(crosswalk), codes)
-    ranks = rank.take(places)
-    if hidden is not np.ma.nomask:
-        np.putmask(ranks, hidden, 0)
+    # Masked values may be anything; they become 0, and are taken off its count below.
+    distinct, indices, counts = _count_values(to_integers(np.ma.filled(values, 0)))
+    mask = np.ma.getmask(values)
+    counts[distinct == 0] -= np.count_nonzero(mask)
+    present = np.flatnonzero(counts)
+    distinct_ranks = np.zeros(len(distinct), rank_dtype(crosswalk))
+    codes = _canonical_codes(distinct[present].tolist(), counts[present].tolist(), crosswalk, unit)
+    distinct_ranks[present] = np.searchsorted(rank_codes(crosswalk), codes)
+    ranks = distinct_ranks.take(indices)
+    if mask is not np.ma.nomask:
+        np.putmask(ranks, mask, 0)
     return ranks
 
 
-def _counted(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    """Values in order, which of them each one is, and how often each is there, if at all."""
+def _count_values(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
+    """Distinct values in order, the index of each value among them, and their counts, which may be 0."""
     low, high = min(int(values.min(initial=0)), 0), int(values.max(initial=0))
-    if high - low >= _NARROW:
+    if high - low >= _TABLE_RANGE:
         return np.unique(values, return_inverse=True, return_counts=True)
-    places = values.astype(np.int64) - low if low else values
-    return np.arange(low, high + 1), places, np.bincount(places.ravel(), minlength=high - low + 1)
+    indices = values.astype(np.int64) - low if low else values
+    return np.arange(low, high + 1), indices, np.bincount(indices.ravel(), minlength=high - low + 1)
 
 
-def _canonical(values: list[int], counts: list[int], crosswalk: Crosswalk, unit: str) -> list[int]:
-    """The crosswalk's own code for each value, -1 for those that mean no data."""
-    cut = [_cut(value, crosswalk) for value in values]
-    own, other = set(cut) & crosswalk.classes.keys(), set(cut) & crosswalk.aliases.keys()
-    if own and other:
-        raise BadCodes(f"holds codes of two kinds, as {min(own)} and {min(other)}")
-    known = {**crosswalk.aliases, **{code: code for code in crosswalk.classes}}
-    known |= dict.fromkeys((*crosswalk.nodata, *crosswalk.alias_nodata), NONE)
-    for value, code, count in zip(values, cut, counts, strict=True):
-        if code not in known:
-            raise _unknown(value, count, unit, crosswalk)
-    return [known[code] for code in cut]
+def _canonical_codes(values: list[int], counts: list[int], crosswalk: Crosswalk, unit: str) -> list[int]:
+    """The crosswalk's code of each value, -1 for no data."""
+    shortened = [_shorten(value, crosswalk) for value in values]
+    codes, aliases = set(shortened) & crosswalk.classes.keys(), set(shortened) & crosswalk.aliases.keys()
+    if codes and aliases:
+        raise InvalidCodes("mixes codes and aliases", value=[min(codes), min(aliases)])
+    code_of = {**crosswalk.aliases, **{code: code for code in crosswalk.classes}}
+    code_of |= dict.fromkeys((*crosswalk.nodata, *crosswalk.alias_nodata), NO_CODE)
+    for value, code, count in zip(values, shortened, counts, strict=True):
+        if code not in code_of:
+            raise _unknown_code(value, count, unit, crosswalk)
+    return [code_of[code] for code in shortened]
 
 
-def whole(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers as whole numbers of at most 64 bits with a sign.
+def to_integers(values: NDArray[Any]) -> NDArray[Any]:
+    """Integers of at most 64 bits.
 
     Raises:
-        BadCodes: one has a fraction, or is too large for any code.
+        InvalidCodes: a value has a fraction or exceeds every code.
     """
     if np.issubdtype(values.dtype, np.integer):
         return values.astype(np.int64) if values.dtype == np.uint64 else values
-    rounded = np.where(np.abs(values) <= _LARGEST, values, 0).astype(np.int64)
-    if (odd := rounded != values).any():
-        raise BadCodes(f"holds {values[odd][0]:g}, which is no code but a fraction or no number of a class")
-    return rounded
+    integers = np.where(np.abs(values) <= _MAX_CODE, values, 0).astype(np.int64)
+    if (invalid := integers != values).any():
+        raise InvalidCodes("not an integer code", value=float(values[invalid][0]))
+    return integers
 
 
-def from_attributes(values: NDArray[Any], crosswalk: Crosswalk) -> NDArray[np.int32]:
-    """Codes of polygons, written as numbers, as text of numbers or in words; -1 where a polygon has none.
+def codes_from_attributes(values: NDArray[Any], crosswalk: Crosswalk) -> NDArray[np.int32]:
+    """Codes of polygons given as numbers, numeric text or words; -1 for missing values.
 
     Raises:
-        BadCodes: one is unknown.
+        InvalidCodes: a value is unknown.
     """
     texts = np.array([str(value).strip() for value in values], str)
-    found, places, counts = np.unique(texts, return_inverse=True, return_counts=True)
-    words = crosswalk.words | {plain(word): NONE for word in (*crosswalk.word_nodata, *_UNSAID)}
-    numbers = [_number(text) for text in found.tolist()]
+    distinct, indices, counts = np.unique(texts, return_inverse=True, return_counts=True)
+    words = crosswalk.words | {normalize_word(word): NO_CODE for word in (*crosswalk.word_nodata, *_MISSING)}
+    numbers = [_parse_number(text) for text in distinct.tolist()]
     codes = np.array(
         [
-            _spoken(text, count, words, crosswalk) if number is None else number
-            for text, number, count in zip(found.tolist(), numbers, counts.tolist(), strict=True)
+            _word_code(text, count, words, crosswalk) if number is None else number
+            for text, number, count in zip(distinct.tolist(), numbers, counts.tolist(), strict=True)
         ],
         np.int64,
-    )[places]
-    written = np.array([number is not None for number in numbers], bool)[places]
-    codes[written] = codes_of(crosswalk)[ranked(codes[written], crosswalk, unit="polygons")]
+    )[indices]
+    numeric = np.array([number is not None for number in numbers], bool)[indices]
+    codes[numeric] = rank_codes(crosswalk)[to_ranks(codes[numeric], crosswalk, unit="polygons")]
     return codes.astype(np.int32)
 
 
-def _spoken(text: str, count: int, words: Mapping[str, int], crosswalk: Crosswalk) -> int:
-    if plain(text) not in words:
-        raise _unknown(repr(text), count, "polygons", crosswalk)
-    return words[plain(text)]
+def _word_code(text: str, count: int, words: Mapping[str, int], crosswalk: Crosswalk) -> int:
+    if normalize_word(text) not in words:
+        raise _unknown_code(text, count, "polygons", crosswalk)
+    return words[normalize_word(text)]
 
 
-def _unknown(value: object, count: int, unit: str, crosswalk: Crosswalk) -> BadCodes:
-    return BadCodes(f"code {value} stands at {count} {unit}, but taxonomies/{crosswalk.name}.yaml does not know it")
+def _unknown_code(value: object, count: int, unit: str, crosswalk: Crosswalk) -> InvalidCodes:
+    remedy = f"add the code to taxonomies/{crosswalk.name}.yaml, or check that this is a map of {crosswalk.name}"
+    return InvalidCodes(f"unknown code in {count} {unit}", value=value, remedy=remedy)
 
 
-def _number(text: str) -> int | None:
-    """The number a text writes, None where it writes none.
+def _parse_number(text: str) -> int | None:
+    """The integer a text stands for, None if it is not a number.
 
     Raises:
-        BadCodes: it has a fraction, or is no code's.
+        InvalidCodes: it has a fraction or exceeds every code.
     """
     if _DOTTED.fullmatch(text):
         return int(text.replace(".", ""))
@@ -139,12 +151,13 @@ def _number(text: str) -> int | None:
         return None
     if number != number:  # the text `NaN`
         return None
-    if abs(number) > _LARGEST or not number.is_integer():
-        raise BadCodes(f"code {text!r} is no whole number of a class")
+    if abs(number) > _MAX_CODE or not number.is_integer():
+        raise InvalidCodes("not an integer code", value=text)
     return int(number)
 
 
-def _cut(code: int, crosswalk: Crosswalk) -> int:
+def _shorten(code: int, crosswalk: Crosswalk) -> int:
+    """A more detailed code cut to the crosswalk's digits."""
     while crosswalk.digits is not None and code >= 10**crosswalk.digits:
         code //= 10
     return code

@@ -1,6 +1,6 @@
-"""The joint histogram of label sources and events in each cell, sampled at the centres of the cell's pixels."""
+"""Label counts: joint histogram of label sources and events per cell and period, sampled at the cells' pixel centres."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,202 +11,221 @@ from numpy.typing import NDArray
 
 from landmark.domain.acquisition import LabelRaster
 from landmark.domain.event import Event
-from landmark.domain.impact import Mark
-from landmark.domain.schemas import cover_schema
-from landmark.domain.taxonomy import LabelVintage
-from landmark.events.masks import marks_at
+from landmark.domain.impact import EventCombination
+from landmark.domain.schemas import label_counts_schema
+from landmark.domain.taxonomy import LabelEdition
 from landmark.grid.points import Points
-from landmark.labels.codes import codes_of
-from landmark.labels.editions import Editions, Period, Served, Source
+from landmark.labels.codes import rank_codes
+from landmark.labels.editions import EditionChoice, EditionReader, LabelSource, Period
 from landmark.labels.histogram import Histogram, joint_histogram
-from landmark.raster.access import OPEN, Access
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 
-# Pixels along each side of what is measured in one read. The probabilities of all classes take some hundred bytes a
-# pixel, the coordinates of points among events half as many: those are measured in less.
+# Edge of the squares that are measured in one task, in pixels. Class probabilities take about 100 bytes per pixel and
+# points among events half of that, so they are measured in smaller squares.
 _BATCH_PX, _SMALL_BATCH_PX = 1920, 1200
+
+# (events, points) → per point an index into the returned combinations, of which the first is that of no event.
+EventMasks = Callable[[Sequence[Event], Points], tuple[NDArray[np.int64], list[EventCombination]]]
 
 
 @dataclass(frozen=True, slots=True)
-class CoverUnit:
+class CountConfig:
+    """What all count tasks of a recipe share.
+
+    Attributes:
+        sources: In order of precedence.
+        access: How hrefs of the rasters are read.
+        event_masks: A picklable function; None if the recipe has no events.
+    """
+
+    cell_m: float
+    patch_px: int
+    sources: tuple[LabelSource, ...]
+    periods: tuple[Period, ...]
+    access: AccessPolicy = PUBLIC_ACCESS
+    event_masks: EventMasks | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CountTask:
     """Neighbouring cells of one CRS, measured together.
 
     Attributes:
         cells: Rows of the CELLS table.
-        sources: In order of precedence.
-        rasters: Those that may meet the cells; access: How their hrefs are read.
-        events: Those that may meet the cells; None where the recipe has none.
+        rasters: Label rasters that may intersect the cells.
+        events: Events that may intersect the cells.
     """
 
     cells: pa.Table
-    cell_m: float
-    patch_px: int
-    sources: tuple[Source, ...]
-    periods: tuple[Period, ...]
+    config: CountConfig
     rasters: tuple[LabelRaster, ...]
-    access: Access = OPEN
-    events: tuple[Event, ...] | None = None
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
-    """What lies in some cells.
+class LabelCounts:
+    """Label counts of some cells.
 
     Attributes:
-        table: Rows of a cover table; once gathered, sorted by cell, period and codes.
-        editions: What the numbers in its column `editions` mean.
-        gaps: (cell, period) → days to the nearest labels, where no source has any within its limit.
-        marks: What the last of its `codes` means, where the recipe has events; else empty.
+        table: Rows of `label_counts_schema`; after `merge` sorted by cell, period and codes.
+        editions: Label editions by their number in the column `editions`.
+        gaps: (cell, period) → days to the nearest labels, if those of every source are too old.
+        event_combinations: By their number, the last of `codes`; empty if the recipe has no events.
     """
 
     table: pa.Table
-    editions: tuple[LabelVintage, ...]
+    editions: tuple[LabelEdition, ...]
     gaps: dict[tuple[str, str], int]
-    marks: tuple[Mark, ...] = ()
+    event_combinations: tuple[EventCombination, ...] = ()
 
 
-def cover_units(
-    cells: pa.Table,
-    rasters: Sequence[LabelRaster],
-    *,
-    cell_m: float,
-    patch_px: int,
-    sources: tuple[Source, ...],
-    periods: tuple[Period, ...],
-    access: Access = OPEN,
-    events: Sequence[Event] | None = None,
-) -> Iterator[CoverUnit]:
-    """Cut a CELLS table into batches of neighbours, each with the label maps and events that meet it."""
-    lean = events is None and {source.composite for source in sources} == {"mode"}
-    batch_px = _BATCH_PX if lean else _SMALL_BATCH_PX
-    # A margin of a cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
-    margin_deg = cell_m / 111_000 * 10
-    grounds = [(one, part.shape) for one in events or () for part in one.parts]
-    maps = shapely.STRtree([raster.footprint for raster in rasters])
-    happenings = shapely.STRtree([shape for _, shape in grounds])
-    for rows in _batches(cells, max(batch_px // patch_px, 1) * cell_m):
-        part = cells.take(rows)
-        centres = np.stack([part["lon"].to_numpy(), part["lat"].to_numpy()], axis=1)
+def count_tasks(
+    cells: pa.Table, rasters: Sequence[LabelRaster], config: CountConfig, events: Sequence[Event] = ()
+) -> Iterator[CountTask]:
+    """Split a CELLS table into batches of neighbours, each with the label rasters and events that may intersect it."""
+    light = config.event_masks is None and {source.composite for source in config.sources} == {"mode"}
+    batch_px = _BATCH_PX if light else _SMALL_BATCH_PX
+    # More than a cell's diagonal in degrees, up to the limit of UTM at 84 degrees.
+    margin_deg = config.cell_m / 111_000 * 10
+    parts = [(event.id, part.geometry) for event in events for part in event.parts]
+    raster_tree = shapely.STRtree([raster.footprint for raster in rasters])
+    event_tree = shapely.STRtree([geometry for _, geometry in parts])
+    for rows in _batches(cells, max(batch_px // config.patch_px, 1) * config.cell_m):
+        batch = cells.take(rows)
+        centres = np.stack([batch["lon"].to_numpy(), batch["lat"].to_numpy()], axis=1)
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
         area = shapely.box(west, south, east, north)
-        meeting = tuple(rasters[number] for number in sorted(maps.query(area, predicate="intersects").tolist()))
-        near = {grounds[number][0].id for number in happenings.query(area, predicate="intersects").tolist()}
-        happening = None if events is None else tuple(one for one in events if one.id in near)
-        yield CoverUnit(part, cell_m, patch_px, sources, periods, meeting, access, happening)
+        raster_rows = sorted(raster_tree.query(area, predicate="intersects").tolist())
+        event_ids = {parts[row][0] for row in event_tree.query(area, predicate="intersects").tolist()}
+        yield CountTask(
+            cells=batch,
+            config=config,
+            rasters=tuple(rasters[row] for row in raster_rows),
+            events=tuple(event for event in events if event.id in event_ids),
+        )
 
 
-def _batches(cells: pa.Table, span_m: float) -> list[NDArray[np.int64]]:
+def _batches(cells: pa.Table, square_m: float) -> list[NDArray[np.int64]]:
     """Rows of the cells in each square of each CRS."""
-    squares = (np.floor(cells[axis].to_numpy() / span_m).astype(np.int64) for axis in ("y", "x"))
+    squares = (np.floor(cells[axis].to_numpy() / square_m).astype(np.int64) for axis in ("y", "x"))
     keys = np.stack([cells["epsg"].to_numpy(), *squares], axis=1)
     _, batch, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     order = np.argsort(batch.ravel(), kind="stable")
     return [rows for rows in np.split(order, np.cumsum(counts)) if len(rows)]
 
 
-def measure(unit: CoverUnit) -> Cover:
-    """The cover of a unit's cells; counts of a cell and period sum to all its pixels.
+def measure_counts(task: CountTask) -> LabelCounts:
+    """Count the pixels of a task's cells; the counts of a cell and period sum to all its pixels.
 
     Raises:
-        InputError: a label map is missing, unreadable, without CRS, or holds a code its crosswalk does not know.
+        InputError: a label raster is missing, unreadable, without CRS, or has a code its crosswalk lacks.
     """
-    points = _pixel_centres(unit)
-    readers = [Editions(source, _rasters(unit, source), points, unit.access) for source in unit.sources]
-    marked, marks = marks_at(unit.events or (), points)
-    # A mark's code is one less than its number: -1 is that of no event.
-    codes = [*(codes_of(source.crosswalk) for source in unit.sources), np.arange(-1, len(marks) - 1, dtype=np.int32)]
-    numbers: dict[LabelVintage | None, int] = {None: -1}
+    config, points = task.config, _pixel_centres(task)
+    readers = [EditionReader(source, _rasters(task, source), points, config.access) for source in config.sources]
+    codes, event_ranks, combinations = [rank_codes(source.crosswalk) for source in config.sources], [], []
+    if config.event_masks is not None:
+        masks, combinations = config.event_masks(task.events, points)
+        event_ranks = [masks.reshape(task.cells.num_rows, -1)]
+        # The code is the rank less one: -1 is that of no event.
+        codes.append(np.arange(-1, len(combinations) - 1, dtype=np.int32))
+    numbers: dict[LabelEdition | None, int] = {None: -1}
     tables, gaps = list[pa.Table](), dict[tuple[str, str], int]()
-    for period in unit.periods:
-        served = [reader.serve(period) for reader in readers]
-        ranks = [*(each.ranks for each in served), marked.reshape(unit.cells.num_rows, -1)]
-        tables.append(_rows(unit, period, joint_histogram(ranks, codes), _numbered(unit, served, numbers)))
-        gaps |= _gaps(unit, period, served)
+    for period in config.periods:
+        choices = [reader.choose(period) for reader in readers]
+        histogram = joint_histogram([*(choice.ranks for choice in choices), *event_ranks], codes)
+        tables.append(_counts_table(task, period, histogram, _edition_numbers(task, choices, numbers)))
+        gaps |= _gaps(task, period, choices)
     editions = tuple(edition for edition in numbers if edition is not None)
-    return Cover(pa.concat_tables(tables), editions, gaps, () if unit.events is None else tuple(marks[1:]))
+    return LabelCounts(pa.concat_tables(tables), editions, gaps, tuple(combinations[1:]))
 
 
-def _rows(unit: CoverUnit, period: Period, histogram: Histogram, editions: NDArray[np.int32]) -> pa.Table:
+def _counts_table(task: CountTask, period: Period, histogram: Histogram, editions: NDArray[np.int32]) -> pa.Table:
     cells, codes, pixels = histogram
     columns = {
-        "cell": unit.cells["cell"].take(cells),
+        "cell": task.cells["cell"].take(cells),
         "period": pa.repeat(period.name, len(cells)),
-        "codes": _lists(codes[:, :-1] if unit.events is None else codes),
+        "codes": _lists(codes),
         "pixels": pixels,
         "editions": _lists(editions[cells]),
     }
-    names = (source.crosswalk.name for source in unit.sources)
-    return pa.table(columns, schema=cover_schema(names, events=unit.events is not None))
+    names = (source.crosswalk.name for source in task.config.sources)
+    return pa.table(columns, schema=label_counts_schema(names, events=task.config.event_masks is not None))
 
 
-def _numbered(unit: CoverUnit, served: Sequence[Served], numbers: dict[LabelVintage | None, int]) -> NDArray[np.int32]:
-    """The number of each cell's edition (cell, source); new ones are added to the numbers."""
-    chosen = [[numbers.setdefault(edition, len(numbers) - 1) for edition in each.editions] for each in served]
-    return np.array(chosen or [[-1] * unit.cells.num_rows], np.int32).T
+def _edition_numbers(
+    task: CountTask, choices: Sequence[EditionChoice], numbers: dict[LabelEdition | None, int]
+) -> NDArray[np.int32]:
+    """Number of each cell's edition (cell, source); new editions are added to `numbers`."""
+    rows = [[numbers.setdefault(edition, len(numbers) - 1) for edition in choice.editions] for choice in choices]
+    return np.array(rows or [[-1] * task.cells.num_rows], np.int32).T
 
 
-def _gaps(unit: CoverUnit, period: Period, served: Sequence[Served]) -> dict[tuple[str, str], int]:
-    """Days to the nearest labels of cells where all sources have none, or too old ones."""
-    found = {}
-    for row, cell in enumerate(unit.cells["cell"].to_pylist()):
-        days = [gap for each in served if (gap := each.gaps[row]) is not None]
-        if days and not any(each.editions[row] for each in served):
-            found[cell, period.name] = min(days)
-    return found
+def _gaps(task: CountTask, period: Period, choices: Sequence[EditionChoice]) -> dict[tuple[str, str], int]:
+    """Days to the nearest labels of the cells where no source has an edition, but some have one beyond their limit."""
+    gaps = {}
+    for row, cell in enumerate(task.cells["cell"].to_pylist()):
+        days = [gap for choice in choices if (gap := choice.gap_days[row]) is not None]
+        if days and not any(choice.editions[row] for choice in choices):
+            gaps[cell, period.name] = min(days)
+    return gaps
 
 
-def _rasters(unit: CoverUnit, source: Source) -> list[LabelRaster]:
-    return [one for one in unit.rasters if one.vintage.name == source.crosswalk.name]
+def _rasters(task: CountTask, source: LabelSource) -> list[LabelRaster]:
+    return [raster for raster in task.rasters if raster.edition.name == source.crosswalk.name]
 
 
-def gathered(sources: Sequence[Source], covers: Iterable[Cover], *, events: bool = False) -> Cover:
-    """The covers of several units as one; the same whatever their order."""
-    parts = list(covers)
-    order = {source.crosswalk.name: place for place, source in enumerate(sources)}
+def merge(sources: Sequence[LabelSource], parts: Iterable[LabelCounts], *, events: bool = False) -> LabelCounts:
+    """Merge the label counts of several tasks; their order does not matter. `events`: whether the recipe has events."""
+    parts = list(parts)
+    order = {source.crosswalk.name: number for number, source in enumerate(sources)}
     editions = sorted(
         {edition for part in parts for edition in part.editions},
-        key=lambda one: (order[one.name], one.start, one.end, one.version),
+        key=lambda edition: (order[edition.name], edition.start, edition.end, edition.version),
     )
-    marks = sorted({mark for part in parts for mark in part.marks})
-    empty = cover_schema(order, events=events).empty_table()
-    table = pa.concat_tables([empty, *(_renumbered(part, editions, marks) for part in parts)])
+    combinations = sorted({combination for part in parts for combination in part.event_combinations})
+    empty = label_counts_schema(order, events=events).empty_table()
+    table = pa.concat_tables([empty, *(_renumber(part, editions, combinations) for part in parts)])
     gaps = {key: days for part in parts for key, days in part.gaps.items()}
-    # Rows of a cell and period stand by their codes, whichever numbers its unit gave.
-    table = _sorted(table)
-    return Cover(table, tuple(editions), gaps, tuple(marks))
+    return LabelCounts(_sort(table), tuple(editions), gaps, tuple(combinations))
 
 
-def _sorted(table: pa.Table) -> pa.Table:
+def _sort(table: pa.Table) -> pa.Table:
     codes = table["codes"].combine_chunks()
-    wide = codes.flatten().to_numpy().reshape(table.num_rows, codes.type.list_size)
-    keys = {f"code{place}": column for place, column in enumerate(wide.T)}
+    matrix = codes.flatten().to_numpy().reshape(table.num_rows, codes.type.list_size)
+    keys = {f"code{number}": column for number, column in enumerate(matrix.T)}
     keyed = pa.table({"cell": table["cell"], "period": table["period"], **keys})
     return table.take(pc.sort_indices(keyed, [(name, "ascending") for name in keyed.column_names]))
 
 
-def _renumbered(part: Cover, editions: Sequence[LabelVintage], marks: Sequence[Mark]) -> pa.Table:
-    """The table of a unit with its editions and marks numbered as in all units."""
-    number = {edition: place for place, edition in enumerate(editions)}
-    table = _mapped(part.table, "editions", slice(None), [number[edition] for edition in part.editions])
-    place = {mark: at for at, mark in enumerate(marks)}
-    return _mapped(table, "codes", slice(-1, None), [place[mark] for mark in part.marks]) if part.marks else table
+def _renumber(
+    part: LabelCounts, editions: Sequence[LabelEdition], combinations: Sequence[EventCombination]
+) -> pa.Table:
+    """The table of a task with the merged numbers of editions and event combinations."""
+    edition_numbers = {edition: number for number, edition in enumerate(editions)}
+    table = _map_numbers(part.table, "editions", slice(None), [edition_numbers[edition] for edition in part.editions])
+    if not part.event_combinations:
+        return table
+    numbers = {combination: number for number, combination in enumerate(combinations)}
+    new = [numbers[combination] for combination in part.event_combinations]
+    return _map_numbers(table, "codes", slice(-1, None), new)
 
 
-def _mapped(table: pa.Table, name: str, where: slice, new: Sequence[int]) -> pa.Table:
-    """A column of lists with the numbers at some of their places exchanged; -1 stays, as the last place of `new`."""
-    at, field = table.schema.get_field_index(name), table.schema.field(name)
+def _map_numbers(table: pa.Table, name: str, items: slice, new: Sequence[int]) -> pa.Table:
+    """Replace numbers by `new[number]` in some items of a column of lists; -1 stays."""
+    column, field = table.schema.get_field_index(name), table.schema.field(name)
     values = table[name].combine_chunks().flatten().to_numpy().reshape(table.num_rows, field.type.list_size).copy()
-    values[:, where] = np.array([*new, -1], np.int32)[values[:, where]]
+    values[:, items] = np.array([*new, -1], np.int32)[values[:, items]]
     flat = pa.array(values.ravel())
-    return table.set_column(at, field, pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+    return table.set_column(column, field, pa.FixedSizeListArray.from_arrays(flat, type=field.type))
 
 
 def _lists(values: NDArray[np.int32]) -> pa.FixedSizeListArray:
-    """Each row of numbers as a list."""
+    """Each row as a list."""
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 
-def _pixel_centres(unit: CoverUnit) -> Points:
-    """Of each cell, rows from north to south."""
-    steps = (np.arange(unit.patch_px) + 0.5) * (unit.cell_m / unit.patch_px)
-    left, top = (unit.cells[axis].to_numpy()[:, None] for axis in ("x", "y"))
-    return Points(unit.cells["epsg"][0].as_py(), left + steps, top - steps)
+def _pixel_centres(task: CountTask) -> Points:
+    """Pixel centres of each cell, rows from north to south."""
+    steps = (np.arange(task.config.patch_px) + 0.5) * (task.config.cell_m / task.config.patch_px)
+    left, top = (task.cells[axis].to_numpy()[:, None] for axis in ("x", "y"))
+    return Points(task.cells["epsg"][0].as_py(), left + steps, top - steps)

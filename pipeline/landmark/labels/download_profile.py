@@ -1,4 +1,4 @@
-"""What is ordered, where, and with whose key."""
+"""Profiles of label maps that are ordered from a service, and the user's service key."""
 
 import json
 from pathlib import Path
@@ -7,41 +7,41 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import Strict
+from landmark.core.yaml_files import StrictModel
 
 
-class Edition(Strict):
-    """One year of a map, as the service knows it."""
+class MapEdition(StrictModel):
+    """One year of a map at the service."""
 
     dataset: str = Field(description="UID of the dataset")
     file: str = Field(description="Id of the pre-packaged file in the dataset's `downloadable_files`")
 
 
-class Download(Strict):
+class DownloadProfile(StrictModel):
     """How a label map is ordered. A file in profiles/downloads/."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str
-    api: str = Field(pattern=r"^https?://.*[^/]$", description="Root of the service's API, without a slash at its end")
-    get_key: str = Field(description="Where a person gets a key")
-    suffix: Literal[".tif", ".gpkg"] = Field(description="What is kept of the package: its largest file of this kind")
-    poll_s: float = Field(30, gt=0, description="Seconds between two looks at the order")
-    editions: dict[int, Edition] = Field(min_length=1, description="Year → edition")
+    api: str = Field(pattern=r"^https?://.*[^/]$", description="Root of the service's API, without a final slash")
+    get_key: str = Field(description="How to get a service key")
+    suffix: Literal[".tif", ".gpkg"] = Field(description="The largest file with this suffix is unpacked")
+    poll_s: float = Field(30, gt=0, description="Seconds between two requests for an order's status")
+    editions: dict[int, MapEdition] = Field(min_length=1, description="Year → edition")
 
-    def edition(self, year: int) -> Edition:
+    def edition(self, year: int) -> MapEdition:
         """The edition of a year.
 
         Raises:
-            InputError: there is none; the message lists the known ones.
+            InputError: there is none.
         """
         if year not in self.editions:
-            known = ", ".join(str(one) for one in sorted(self.editions))
-            raise InputError(f"--year {year}: {self.title} has no such edition; it has {known}")
+            years = ", ".join(str(year) for year in sorted(self.editions))
+            raise InputError(f"{self.title} has no such edition", file="--year", value=year, remedy=f"give one of {years}")
         return self.editions[year]
 
 
-class Key(BaseModel):
-    """A service key, as the service shows it once; it holds more than is needed here. Never written or printed."""
+class ServiceKey(BaseModel):
+    """A service key as issued, without the fields that are not needed. Never written or printed."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -51,18 +51,20 @@ class Key(BaseModel):
     private_key: str = Field(repr=False)
 
 
-def read_key(path: Path | None, download: Download) -> Key:
-    """The person's service key.
+def read_key(path: Path | None, profile: DownloadProfile) -> ServiceKey:
+    """Read the user's service key.
 
     Raises:
-        InputError: none given, or not one; the message says where to get one.
+        InputError: no path, unreadable, or not a service key.
     """
+    remedy = f"to get a key, {profile.get_key}"
     if path is None:
-        raise InputError(f"{download.title} needs your own key, --key service-key.json; to get one, {download.get_key}")
+        problem = f"{profile.title} needs your own key, --key service-key.json"
+        raise InputError(problem, file="--key", remedy=remedy)
     try:
-        return Key.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return ServiceKey.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise InputError(f"--key {path}: cannot be read: {error.strerror}; to get one, {download.get_key}") from error
+        raise InputError(f"cannot be read: {error.strerror}", file="--key", value=path, remedy=remedy) from error
     except (ValueError, ValidationError) as error:
-        wanted = ", ".join(Key.model_fields)
-        raise InputError(f"--key {path}: not a service key, a JSON object with {wanted}; {download.get_key}") from error
+        problem = f"not a service key, a JSON object with {', '.join(ServiceKey.model_fields)}"
+        raise InputError(problem, file="--key", value=path, remedy=remedy) from error

@@ -1,4 +1,4 @@
-"""Which edition of a label source serves each cell of a period, and what it says there."""
+"""Choose the label edition of a source for each cell and period, and read it."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -9,40 +9,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.config.label_entries import Labels
+from landmark.config.label_entries import LabelEntry
 from landmark.domain.acquisition import LabelRaster
-from landmark.domain.taxonomy import Crosswalk, LabelVintage
+from landmark.domain.taxonomy import Crosswalk, LabelEdition
 from landmark.grid.points import Points
-from landmark.labels.codes import Ranks, rank_type
-from landmark.labels.label_sampling import probabilities_at, ranks_at
-from landmark.raster.access import OPEN, Access
+from landmark.labels.codes import Ranks, rank_dtype
+from landmark.labels.label_sampling import sample_probabilities, sample_ranks
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 
-# Editions kept at hand: those of two neighbouring periods, and what lies between.
-_KEPT = 4
-# Bands are float32: a share of exactly the limit is not to be lost.
+# Neighbouring periods use the same editions: the few last ones are cached.
+_CACHED_EDITIONS = 4
+# Probabilities are float32: a mean of exactly the limit must pass.
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The part of a year or month that lies in the recipe's time: first and last moment, UTC."""
+    """The part of a year or month inside the recipe's time range: first and last moment, UTC."""
 
     name: str
     start: dt.datetime
     end: dt.datetime
 
-    def gap_days(self, vintage: LabelVintage) -> int:
-        """The most days any image of the period can lie from an edition."""
-        return max(vintage.gap_days(self.start), vintage.gap_days(self.end))
+    def gap_days(self, edition: LabelEdition) -> int:
+        """Largest distance in days between an image of the period and the edition."""
+        return max(edition.gap_days(self.start), edition.gap_days(self.end))
 
-    def holds(self, vintage: LabelVintage) -> bool:
-        """True for an export of one moment inside the period."""
-        return vintage.start == vintage.end and self.start <= vintage.start <= self.end
+    def contains(self, edition: LabelEdition) -> bool:
+        """Whether the edition describes a single moment inside the period."""
+        return edition.start == edition.end and self.start <= edition.start <= self.end
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A label source and how the recipe takes it."""
+class LabelSource:
+    """A label source with the recipe's options.
+
+    Attributes:
+        composite: How several editions of one moment each are combined: `mode` or `probability`.
+        min_confidence: With `probability`, smallest mean probability of a class, 0 to 1.
+        max_gap_days: Largest distance between labels and images.
+    """
 
     crosswalk: Crosswalk
     composite: str = "mode"
@@ -50,135 +56,146 @@ class Source:
     max_gap_days: int = 1100
 
     @classmethod
-    def of(cls, entry: Labels, crosswalk: Crosswalk) -> "Source":
-        """As a recipe says; where it does not say how old labels may be, the source does."""
+    def from_entry(cls, entry: LabelEntry, crosswalk: Crosswalk) -> "LabelSource":
+        """Options of a recipe's entry; the crosswalk's `max_gap_days` if the entry has none."""
         limit = crosswalk.max_gap_days if entry.max_gap_days is None else entry.max_gap_days
         return cls(crosswalk, entry.composite, entry.min_confidence, limit)
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """What a source says in a period.
+class EditionChoice:
+    """Labels of one source in one period.
 
     Attributes:
-        ranks: Of the classes (cell, pixel), 0 where there is none.
-        editions: Per cell, None where no edition within the limit has data.
-        gaps: Per cell the days to the nearest edition with data, where that is over the limit; else None.
+        ranks: Ranks of classes (cell, pixel), 0 without data.
+        editions: `LabelEdition` per cell; None if no edition within the limit has data.
+        gap_days: Per cell, distance of the nearest edition with data if that exceeds the limit; else None.
     """
 
     ranks: Ranks
     editions: NDArray[np.object_]
-    gaps: NDArray[np.object_]
+    gap_days: NDArray[np.object_]
 
 
-class Editions:
-    """The editions of one source over some cells, read as they are asked for."""
+class EditionReader:
+    """Reads the editions of one source over some cells on demand."""
 
-    def __init__(self, source: Source, rasters: Sequence[LabelRaster], points: Points, access: Access = OPEN) -> None:
+    def __init__(
+        self,
+        source: LabelSource,
+        rasters: Sequence[LabelRaster],
+        points: Points,
+        access: AccessPolicy = PUBLIC_ACCESS,
+    ) -> None:
         self._source, self._points, self._access = source, points, access
         self._shape = points.shape[0], points.shape[1] * points.shape[2]
-        self._classes = len(source.crosswalk.classes)
-        self._rasters: dict[LabelVintage, list[LabelRaster]] = {}
+        self._n_classes = len(source.crosswalk.classes)
+        self._rasters: dict[LabelEdition, list[LabelRaster]] = {}
         for raster in rasters:
-            self._rasters.setdefault(raster.vintage, []).append(raster)
-        self._ranks = lru_cache(maxsize=_KEPT)(self._edition_ranks)
+            self._rasters.setdefault(raster.edition, []).append(raster)
+        self._cached_ranks = lru_cache(maxsize=_CACHED_EDITIONS)(self._edition_ranks)
 
-    def serve(self, period: Period) -> Served:
-        """Per cell the nearest edition with data; exports of one moment inside the period are put together."""
-        cells = self._shape[0]
-        served = Served(self._nothing(), np.full(cells, None), np.full(cells, None))
-        left = np.ones(cells, dtype=bool)
-        for together in self._by_nearness(period):
-            if not left.any():
+    def choose(self, period: Period) -> EditionChoice:
+        """Choose the nearest edition with data for each cell; single-moment editions inside the period are combined."""
+        n_cells = self._shape[0]
+        choice = EditionChoice(self._empty_ranks(), np.full(n_cells, None), np.full(n_cells, None))
+        unassigned = np.ones(n_cells, dtype=bool)
+        for candidates in self._candidates(period):
+            if not unassigned.any():
                 break
-            ranks, first, last = self._put_together(together)
-            for start, end in set(zip(first[left].tolist(), last[left].tolist(), strict=True)) - {(-1, -1)}:
-                one, here = together[start], left & (first == start) & (last == end)
-                edition = LabelVintage(one.name, one.version, one.start, together[end].end)
-                if (gap := period.gap_days(edition)) > self._source.max_gap_days:
-                    served.gaps[here] = gap
+            ranks, first, last = self._combine(candidates)
+            for start, end in set(zip(first[unassigned].tolist(), last[unassigned].tolist(), strict=True)) - {(-1, -1)}:
+                cells = unassigned & (first == start) & (last == end)
+                earliest, latest = candidates[start], candidates[end]
+                edition = LabelEdition(earliest.name, earliest.version, earliest.start, latest.end)
+                if (gap_days := period.gap_days(edition)) > self._source.max_gap_days:
+                    choice.gap_days[cells] = gap_days
                 else:
-                    served.ranks[here], served.editions[here] = ranks[here], edition
-            left &= first < 0
-        return served
+                    choice.ranks[cells], choice.editions[cells] = ranks[cells], edition
+            unassigned &= first < 0
+        return choice
 
-    def _by_nearness(self, period: Period) -> list[list[LabelVintage]]:
-        """Editions to try in turn: those that hold the period, the exports inside it as one, the others by their gap.
+    def _candidates(self, period: Period) -> list[list[LabelEdition]]:
+        """Editions in order of preference: those that cover the period, those to combine, then others by distance.
 
-        Of two that are equally near the earlier comes first.
+        Of two at the same distance, the earlier comes first.
         """
-        inside = sorted((one for one in self._rasters if period.holds(one)), key=lambda one: (one.start, one.version))
-        others = [one for one in self._rasters if not period.holds(one)]
-        others.sort(key=lambda one: (period.gap_days(one), one.start, one.version))
-        covering = [one for one in others if not period.gap_days(one)]
-        farther = others[len(covering) :]
-        return [[one] for one in covering] + ([inside] if inside else []) + [[one] for one in farther]
+        inside = sorted(
+            (edition for edition in self._rasters if period.contains(edition)),
+            key=lambda edition: (edition.start, edition.version),
+        )
+        outside = [edition for edition in self._rasters if not period.contains(edition)]
+        outside.sort(key=lambda edition: (period.gap_days(edition), edition.start, edition.version))
+        covering = [edition for edition in outside if not period.gap_days(edition)]
+        distant = outside[len(covering) :]
+        return [[edition] for edition in covering] + ([inside] if inside else []) + [[edition] for edition in distant]
 
-    def _put_together(self, editions: list[LabelVintage]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
-        """Ranks, and per cell the first and last edition with data there, -1 where none has."""
+    def _combine(self, editions: list[LabelEdition]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
+        """Ranks, and the first and last edition with data in each cell, -1 without data."""
         if self._source.composite == "probability":
             return self._most_probable(editions)
         return self._most_frequent(editions)
 
-    def _most_frequent(self, editions: list[LabelVintage]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
-        """Per pixel the class most editions give; of two as frequent the one of the smaller code."""
-        seen = _Seen(self._shape[0])
+    def _most_frequent(self, editions: list[LabelEdition]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
+        """Per pixel the most frequent class; the smaller code in a tie."""
+        span = _EditionSpan(self._shape[0])
         if len(editions) == 1:
-            ranks = self._ranks(editions[0])
-            seen.note(0, ranks > 0)
-            return ranks, seen.first, seen.last
-        counts = np.zeros((self._classes, *self._shape), np.uint16)
+            ranks = self._cached_ranks(editions[0])
+            span.add(0, ranks > 0)
+            return ranks, span.first, span.last
+        counts = np.zeros((self._n_classes, *self._shape), np.uint16)
         for number, edition in enumerate(editions):
             ranks = self._edition_ranks(edition)
-            seen.note(number, ranks > 0)
-            for row in range(self._classes):
+            span.add(number, ranks > 0)
+            for row in range(self._n_classes):
                 counts[row] += ranks == row + 1
-        return self._first_of_most(counts, counts.max(axis=0) > 0), seen.first, seen.last
+        return self._argmax_ranks(counts, counts.max(axis=0) > 0), span.first, span.last
 
-    def _most_probable(self, editions: list[LabelVintage]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
-        """Per pixel the class of the greatest mean probability; none where that is below the recipe's confidence."""
-        sums, dates = np.zeros((self._classes, *self._shape)), np.zeros(self._shape, np.uint16)
-        seen = _Seen(self._shape[0])
+    def _most_probable(self, editions: list[LabelEdition]) -> tuple[Ranks, NDArray[np.int64], NDArray[np.int64]]:
+        """Per pixel the class with the largest mean probability; none if that is below the source's limit."""
+        sums, n_editions = np.zeros((self._n_classes, *self._shape)), np.zeros(self._shape, np.uint16)
+        span = _EditionSpan(self._shape[0])
         for number, edition in enumerate(editions):
-            shares = self._edition_shares(edition)
-            there = ~np.isnan(shares[0])
-            seen.note(number, there)
-            dates += there
-            for row, share in enumerate(shares):
-                sums[row] += np.where(there, share, 0)
-        sure = (dates > 0) & (sums.max(axis=0) >= (self._source.min_confidence - _ROUNDING) * dates)
-        return self._first_of_most(sums, sure), seen.first, seen.last
+            probabilities = self._edition_probabilities(edition)
+            valid = ~np.isnan(probabilities[0])
+            span.add(number, valid)
+            n_editions += valid
+            for row, probability in enumerate(probabilities):
+                sums[row] += np.where(valid, probability, 0)
+        confident = sums.max(axis=0) >= (self._source.min_confidence - _ROUNDING) * n_editions
+        return self._argmax_ranks(sums, (n_editions > 0) & confident), span.first, span.last
 
-    def _first_of_most(self, said: NDArray[Any], where: NDArray[np.bool_]) -> Ranks:
-        """The rank of the class most is said for, (class, cell, pixel) → (cell, pixel), at some pixels."""
-        ranks = self._nothing()
-        ranks[where] = said.argmax(axis=0)[where] + 1
+    def _argmax_ranks(self, scores: NDArray[Any], mask: NDArray[np.bool_]) -> Ranks:
+        """Rank (cell, pixel) of the first class with the largest score (class, cell, pixel); 0 outside the mask."""
+        ranks = self._empty_ranks()
+        ranks[mask] = scores.argmax(axis=0)[mask] + 1
         return ranks
 
-    def _nothing(self) -> Ranks:
-        return np.zeros(self._shape, rank_type(self._source.crosswalk))
+    def _empty_ranks(self) -> Ranks:
+        return np.zeros(self._shape, rank_dtype(self._source.crosswalk))
 
-    def _edition_ranks(self, edition: LabelVintage) -> Ranks:
-        """(cell, pixel); the earlier map wins where two of an edition overlap."""
+    def _edition_ranks(self, edition: LabelEdition) -> Ranks:
+        """(cell, pixel); the first raster with data wins where several overlap."""
         crosswalk, points, access = self._source.crosswalk, self._points, self._access
-        maps = (ranks_at(raster, crosswalk, points, access) for raster in self._rasters[edition])
-        return reduce(lambda ranks, later: np.where(ranks == 0, later, ranks), maps).reshape(self._shape)
+        parts = (sample_ranks(raster, crosswalk, points, access) for raster in self._rasters[edition])
+        return reduce(lambda ranks, part: np.where(ranks == 0, part, ranks), parts).reshape(self._shape)
 
-    def _edition_shares(self, edition: LabelVintage) -> NDArray[np.float32]:
-        """(class, cell, pixel); the earlier map wins where two of an edition overlap."""
+    def _edition_probabilities(self, edition: LabelEdition) -> NDArray[np.float32]:
+        """(class, cell, pixel); the first raster with data wins where several overlap."""
         crosswalk, points, access = self._source.crosswalk, self._points, self._access
-        maps = (probabilities_at(raster, crosswalk, points, access) for raster in self._rasters[edition])
-        return reduce(lambda shares, later: np.where(np.isnan(shares), later, shares), maps).reshape(-1, *self._shape)
+        parts = (sample_probabilities(raster, crosswalk, points, access) for raster in self._rasters[edition])
+        merged = reduce(lambda probabilities, part: np.where(np.isnan(probabilities), part, probabilities), parts)
+        return merged.reshape(-1, *self._shape)
 
 
-class _Seen:
-    """The first and last edition that has data in each cell, -1 where none has."""
+class _EditionSpan:
+    """First and last edition with data in each cell, -1 without data. Editions are added in order of time."""
 
-    def __init__(self, cells: int) -> None:
-        self.first, self.last = np.full(cells, -1), np.full(cells, -1)
+    def __init__(self, n_cells: int) -> None:
+        self.first, self.last = np.full(n_cells, -1), np.full(n_cells, -1)
 
-    def note(self, number: int, data: NDArray[np.bool_]) -> None:
-        """Editions come in the order of time."""
-        here = data.any(axis=1)
-        self.first[here & (self.first < 0)] = number
-        self.last[here] = number
+    def add(self, number: int, valid: NDArray[np.bool_]) -> None:
+        """Add an edition's valid pixels (cell, pixel)."""
+        cells = valid.any(axis=1)
+        self.first[cells & (self.first < 0)] = number
+        self.last[cells] = number

@@ -1,4 +1,4 @@
-"""Label maps: an item of the catalogue, or a file on disk, as a `LabelRaster` with its edition and its ground."""
+"""Label maps on disk as `LabelRaster`s: their edition, footprint and digest."""
 
 import datetime as dt
 import glob
@@ -14,47 +14,47 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
 
-from landmark.config.label_entries import WORLD, Labels, matching
+from landmark.config.label_entries import LabelEntry
+from landmark.config.paths import match_files, world_path
 from landmark.config.profiles import Mirror, Provider
 from landmark.core.crs import LONLAT
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest, file_sha256
+from landmark.core.time import parse_utc
 from landmark.domain.acquisition import LabelRaster
-from landmark.domain.taxonomy import Crosswalk, LabelVintage
-from landmark.raster.reader import opened
+from landmark.domain.taxonomy import Crosswalk, LabelEdition
+from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
-from landmark.raster.vector import SUFFIXES, Layer, NotPolygons, layers
-from landmark.stac.catalog import Document
+from landmark.raster.vector import VECTOR_SUFFIXES, UnreadableVector, VectorLayer, list_layers
+from landmark.stac.catalog import Catalog
 from landmark.stac.item import footprint, href_of, interval, item_digest
 
-# Stretches a map's frame is cut into before it is turned into degrees, where straight edges bend.
-_EDGE_STEPS = 50
-_SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+# A map's frame is cut into this many segments per edge before it is projected, where straight edges bend.
+_SEGMENTS = 50
+_SHAPEFILE_SUFFIXES = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a recipe says of a source that is read from disk, and the files it means on this machine."""
+class LocalLabels:
+    """A recipe's label entry with files, and the files on this machine."""
 
-    entry: Labels
+    entry: LabelEntry
     files: tuple[Path, ...]
 
 
-def given_files(entry: Labels, world: Callable[[], Path]) -> Given:
-    """The files of a source; `world` is asked for the embedded world's folder where one lies in it.
+def local_label_files(entry: LabelEntry, world: Callable[[], Path]) -> LocalLabels:
+    """Find the files of an entry; `world` returns the embedded world's folder, for `world:` paths.
 
     Raises:
-        InputError: nothing matches.
+        InputError: a pattern matches nothing; an `optional` entry needs one pattern that matches.
     """
-    patterns = [
-        str(world() / pattern.removeprefix(WORLD)) if pattern.startswith(WORLD) else pattern for pattern in entry.files
-    ]
-    found = {pattern: matching(pattern) for pattern in patterns}
-    if (empty := [pattern for pattern in patterns if not found[pattern]]) and not (
-        entry.optional and any(found.values())
-    ):
-        raise InputError(f"labels: {entry.name}: no file matches {empty[0]}; a path in a recipe starts at the recipe")
-    return Given(entry, tuple(dict.fromkeys(path for pattern in patterns for path in found[pattern])))
+    paths = {pattern: match_files(world_path(pattern, world), "labels.files") for pattern in entry.files}
+    if not all(paths.values()) and not (entry.optional and any(paths.values())):
+        unmatched = next(pattern for pattern, matches in paths.items() if not matches)
+        remedy = "correct the path; relative paths start at the recipe's folder"
+        problem = f"no file of {entry.name} matches"
+        raise InputError(problem, key="labels.files", value=world_path(unmatched, world), remedy=remedy)
+    return LocalLabels(entry, tuple(dict.fromkeys(path for matches in paths.values() for path in matches)))
 
 
 def label_collection(provider: Provider, crosswalk: Crosswalk) -> str:
@@ -72,7 +72,7 @@ def label_collection(provider: Provider, crosswalk: Crosswalk) -> str:
     return provider.labels[crosswalk.name]
 
 
-def of_item(item: pystac.Item, document: Document, crosswalk: Crosswalk, mirror: Mirror | None = None) -> LabelRaster:
+def of_item(item: pystac.Item, document: Catalog, crosswalk: Crosswalk, mirror: Mirror | None = None) -> LabelRaster:
     """The class raster of a STAC item.
 
     Raises:
@@ -88,8 +88,8 @@ def of_item(item: pystac.Item, document: Document, crosswalk: Crosswalk, mirror:
     version = str(item.properties.get(crosswalk.version_property or "", "")) or crosswalk.files.version
     href = href_of(item, crosswalk.asset, mirror)
     return LabelRaster(
-        vintage=LabelVintage(crosswalk.name, version, start, end),
-        item=item.id,
+        edition=LabelEdition(crosswalk.name, version, start, end),
+        item_id=item.id,
         href=href,
         recorded_href=document.relative(href),
         digest=item_digest(item, crosswalk.asset, document),
@@ -97,115 +97,112 @@ def of_item(item: pystac.Item, document: Document, crosswalk: Crosswalk, mirror:
     )
 
 
-def of_files(given: Given, crosswalk: Crosswalk, near: BaseGeometry) -> list[LabelRaster]:
-    """The maps in files on disk that meet a region, rasters and layers of polygons, sorted by the files' names.
+def local_label_rasters(labels: LocalLabels, crosswalk: Crosswalk, area: BaseGeometry) -> list[LabelRaster]:
+    """Rasters and polygon layers in the files that intersect an area, sorted by file name.
 
     Raises:
-        InputError: a file cannot be read, does not say when or where it is, or holds no codes.
+        InputError: two files have the same name, or a file is unreadable or has no time, CRS or codes.
     """
-    found: dict[str, list[LabelRaster]] = {}
-    for path in given.files:
-        if path.name in found:
-            raise InputError(f"labels: two files of {crosswalk.name} are called {path.name}, their name in the lock")
-        vintage = _vintage(path, given.entry, crosswalk)
-        maps = _layers(path, vintage, crosswalk) if path.suffix.lower() in SUFFIXES else [_raster(path, vintage)]
-        meeting = [one for one in maps if one.footprint.intersects(near)]
-        said = file_digest(path) if meeting else ""
-        found[path.name] = [replace(one, digest=said) for one in meeting]
-    return [one for name in sorted(found) for one in found[name]]
+    maps: dict[str, list[LabelRaster]] = {}
+    for path in labels.files:
+        if path.name in maps:
+            problem = f"two files of {crosswalk.name} have the same name, by which the lock identifies them"
+            raise InputError(problem, key="labels.files", value=path.name, remedy="rename one")
+        edition = _edition(path, labels.entry, crosswalk)
+        is_vector = path.suffix.lower() in VECTOR_SUFFIXES
+        candidates = _vector_maps(path, edition, crosswalk) if is_vector else [_raster_map(path, edition)]
+        intersecting = [candidate for candidate in candidates if candidate.footprint.intersects(area)]
+        sha256 = file_digest(path) if intersecting else ""
+        maps[path.name] = [replace(candidate, digest=sha256) for candidate in intersecting]
+    return [label for name in sorted(maps) for label in maps[name]]
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a map's bytes; of a shapefile, a digest of all its files'."""
+    """SHA-256 of a file; of a shapefile, a digest of all its parts."""
     if path.suffix.lower() != ".shp":
         return file_sha256(path)
-    parts = sorted(
-        part for part in path.parent.glob(f"{glob.escape(path.stem)}.*") if part.suffix.lower() in _SHAPEFILE
-    )
+    siblings = path.parent.glob(f"{glob.escape(path.stem)}.*")
+    parts = sorted(part for part in siblings if part.suffix.lower() in _SHAPEFILE_SUFFIXES)
     return digest([[part.suffix.lower(), file_sha256(part)] for part in parts])
 
 
-def _vintage(path: Path, entry: Labels, crosswalk: Crosswalk) -> LabelVintage:
-    """A moment in the name counts, then the recipe's year, then a year in the name."""
+def _edition(path: Path, entry: LabelEntry, crosswalk: Crosswalk) -> LabelEdition:
+    """Edition by, in this order: a date in the file's name, the recipe's `year`, a year in the file's name."""
     matches = (re.search(pattern, path.stem) for pattern in crosswalk.files.dates)
-    said = next((match.groupdict() for match in matches if match), {})
-    version = said.get("version") or crosswalk.files.version
-    if said.get("moment"):
-        moment = _moment(path, said["moment"])
-        return LabelVintage(crosswalk.name, version, moment, moment)
-    year = entry.year or int(said.get("year") or 0)
+    groups = next((match.groupdict() for match in matches if match), {})
+    version = groups.get("version") or crosswalk.files.version
+    if text := groups.get("datetime"):
+        try:
+            time = parse_utc(text, "%Y%m%dT%H%M%S" if "T" in text else "%Y%m%d")
+        except ValueError as error:
+            raise InputError("the date in the file's name does not exist", file=path, value=text) from error
+        return LabelEdition(crosswalk.name, version, time, time)
+    year = entry.year or int(groups.get("year") or 0)
     if not year:
-        raise InputError(
-            f"{path}: its name does not say what year it describes; give `year` beside `files` in the recipe"
-        )
-    first, last = dt.datetime(year, 1, 1, tzinfo=dt.UTC), dt.datetime(year, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
-    return LabelVintage(crosswalk.name, version, first, last)
+        raise InputError("no year in the file's name", file=path, remedy="give `year` beside `files` in the recipe")
+    start, end = dt.datetime(year, 1, 1, tzinfo=dt.UTC), dt.datetime(year, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+    return LabelEdition(crosswalk.name, version, start, end)
 
 
-def _moment(path: Path, text: str) -> dt.datetime:
-    try:
-        return dt.datetime.strptime(text, "%Y%m%dT%H%M%S" if "T" in text else "%Y%m%d").replace(tzinfo=dt.UTC)
-    except ValueError as error:
-        raise InputError(f"{path}: {text} in its name is no moment of the calendar") from error
-
-
-def _raster(path: Path, vintage: LabelVintage) -> LabelRaster:
+def _raster_map(path: Path, edition: LabelEdition) -> LabelRaster:
     if path.suffix.lower() == ".vrt":
-        raise InputError(f"{path}: a VRT only points at other files, which the lock would not know; name those files")
+        raise InputError("a VRT refers to files that the lock would not record", file=path, remedy="give those files")
     try:
-        with opened(str(path)) as raster:
+        with open_raster(str(path)) as raster:
             wkt, transform, (height, width) = raster.crs_wkt, raster.transform, raster.header.shape
     except Unreadable as error:
-        raise InputError(f"{path}: cannot be read as a raster of {vintage.name}: {error}") from error
+        raise InputError(f"cannot be read as a raster of {edition.name}: {error}", file=path) from error
     if wkt is None:
-        raise InputError(f"{path}: has no CRS; assign one (gdal_edit -a_srs)")
-    frame = shapely.segmentize(shapely.box(0, 0, width, height), max(width, height) / _EDGE_STEPS)
-    corners = shapely.transform(frame, lambda pixel: np.stack(transform @ (pixel[:, 0], pixel[:, 1]), axis=1))
-    return _local(path, vintage, _in_degrees(path, corners, CRS.from_wkt(wkt)))
+        raise InputError("no CRS", file=path, remedy="assign one (gdal_edit -a_srs)")
+    frame = shapely.segmentize(shapely.box(0, 0, width, height), max(width, height) / _SEGMENTS)
+    frame = shapely.transform(frame, lambda pixel: np.stack(transform @ (pixel[:, 0], pixel[:, 1]), axis=1))
+    return _label_raster(path, edition, _footprint(path, frame, CRS.from_wkt(wkt)))
 
 
-def _layers(path: Path, vintage: LabelVintage, crosswalk: Crosswalk) -> list[LabelRaster]:
+def _vector_maps(path: Path, edition: LabelEdition, crosswalk: Crosswalk) -> list[LabelRaster]:
+    """Maps of all layers with a field of codes."""
     try:
-        there = layers(path)
-    except NotPolygons as error:
-        raise InputError(f"{path}: cannot be read as polygons of {vintage.name}: {error}") from error
-    held = {layer: field for layer in there if (field := _field(layer, crosswalk)) is not None}
-    if not held:
-        fields = sorted({field for layer in there for field in layer.fields})
-        raise InputError(
-            f"{path}: no layer has a code of {vintage.name}; `files.fields` in taxonomies/{vintage.name}.yaml knows"
-            f" {', '.join(crosswalk.files.fields) or 'none'}, and the file has {', '.join(fields) or 'none'}"
-        )
-    return [_layer(path, vintage, layer, field) for layer, field in held.items()]
+        layers = list_layers(path)
+    except UnreadableVector as error:
+        raise InputError(f"cannot be read as polygons of {edition.name}: {error}", file=path) from error
+    fields = [(layer, field) for layer in layers if (field := _code_field(layer, crosswalk)) is not None]
+    if not fields:
+        present = ", ".join(sorted({field for layer in layers for field in layer.fields})) or "none"
+        accepted = ", ".join(crosswalk.files.fields) or "none"
+        problem = f"no layer has a field with codes of {edition.name}: accepted are {accepted}; the file has {present}"
+        remedy = f"add the field to `files.fields` of taxonomies/{edition.name}.yaml"
+        raise InputError(problem, file=path, remedy=remedy)
+    return [_vector_map(path, edition, layer, field) for layer, field in fields]
 
 
-def _layer(path: Path, vintage: LabelVintage, layer: Layer, field: str) -> LabelRaster:
+def _vector_map(path: Path, edition: LabelEdition, layer: VectorLayer, field: str) -> LabelRaster:
     if layer.crs is None:
-        raise InputError(f"{path}: layer {layer.name} has no CRS; assign one (ogr2ogr -a_srs)")
+        raise InputError(f"layer {layer.name} has no CRS", file=path, remedy="assign one (ogr2ogr -a_srs)")
     left, bottom, right, top = layer.bounds
-    frame = shapely.segmentize(shapely.box(*layer.bounds), max(right - left, top - bottom) / _EDGE_STEPS)
-    return replace(_local(path, vintage, _in_degrees(path, frame, layer.crs)), layer=layer.name, field=field)
+    frame = shapely.segmentize(shapely.box(*layer.bounds), max(right - left, top - bottom) / _SEGMENTS)
+    label = _label_raster(path, edition, _footprint(path, frame, layer.crs))
+    return replace(label, layer=layer.name, field=field)
 
 
-def _field(layer: Layer, crosswalk: Crosswalk) -> str | None:
-    """The attribute of a layer that holds the codes, None where it has none of the known ones."""
-    there = {field.lower(): field for field in layer.fields}
-    return next((there[name.lower()] for name in crosswalk.files.fields if name.lower() in there), None)
+def _code_field(layer: VectorLayer, crosswalk: Crosswalk) -> str | None:
+    """The first of the crosswalk's fields that a layer has, in any case."""
+    fields = {field.lower(): field for field in layer.fields}
+    return next((fields[name.lower()] for name in crosswalk.files.fields if name.lower() in fields), None)
 
 
-def _local(path: Path, vintage: LabelVintage, footprint: BaseGeometry) -> LabelRaster:
-    return LabelRaster(vintage, path.stem, str(path.resolve()), path.name, "", footprint, local=True)
+def _label_raster(path: Path, edition: LabelEdition, footprint: BaseGeometry) -> LabelRaster:
+    return LabelRaster(edition, path.stem, str(path.resolve()), path.name, "", footprint, local=True)
 
 
-def _in_degrees(path: Path, frame: BaseGeometry, crs: CRS) -> BaseGeometry:
-    """A frame in EPSG:4326, made wider where it meets the antimeridian or has edges no longitude and latitude has."""
+def _footprint(path: Path, frame: BaseGeometry, crs: CRS) -> BaseGeometry:
+    """A frame in EPSG:4326; all longitudes if it crosses the antimeridian, the Earth if a vertex has no coordinates."""
     try:
-        to_degrees = Transformer.from_crs(crs, LONLAT, always_xy=True)
+        to_lonlat = Transformer.from_crs(crs, LONLAT, always_xy=True)
     except ProjError as error:
-        raise InputError(f"{path}: its CRS, {crs.name}, is not tied to the Earth; assign the right one") from error
-    lon, lat = to_degrees.transform(*shapely.get_coordinates(frame).T)
-    known = np.isfinite(lon) & np.isfinite(lat)
-    if not known.all():
+        problem = f"the CRS {crs.name} cannot be transformed to longitude and latitude"
+        raise InputError(problem, file=path, remedy="assign the right CRS") from error
+    lon, lat = to_lonlat.transform(*shapely.get_coordinates(frame).T)
+    if not (np.isfinite(lon) & np.isfinite(lat)).all():
         return shapely.box(-180, -90, 180, 90)
     if np.ptp(lon) > 180:
         return shapely.box(-180, lat.min(), 180, lat.max())

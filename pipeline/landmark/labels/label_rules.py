@@ -1,8 +1,7 @@
-"""What a recipe's labels and events say of a cell: the fold from pixel counts to facts.
+"""Derive labels, class fractions, agreement and event impacts of cells from their label counts.
 
-The cover table holds, per cell and period, how many pixels show each combination of source codes and event mark.
-Everything a corpus says of its ground (labels, shares, finer classes, agreement of sources, what events did) is a fold
-over that table, so that a changed threshold or crosswalk reads no raster again.
+Label counts hold, per cell and period, the pixels of each combination of source codes and events. Changing a threshold
+or a crosswalk therefore needs no raster.
 """
 
 import datetime as dt
@@ -15,207 +14,250 @@ from numpy.typing import NDArray
 
 from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import find, load
-from landmark.domain.class_counts import Counted, counted
+from landmark.core.yaml_files import Resources
+from landmark.domain.class_counts import ClassCounts, count_classes
 from landmark.domain.event import EventTypes
-from landmark.domain.impact import Ground, Happenings
+from landmark.domain.impact import EventImpact, EventIndex
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
+
+_SHIPPED = Resources()
 
 
 @dataclass(frozen=True, slots=True)
-class Fractions:
-    """What the labels say of one cell in one period.
+class CellLabels:
+    """Labels of one cell in one period.
 
-    Shares are of the pixels with a class, largest first, and sum to one.
+    Fractions are of the pixels with a class, largest first, and sum to one.
 
     Attributes:
-        agreement: Per source, None where it meets no other source.
-        class_agreement: Per target class that another source could confirm.
-        editions: Per source with data in the cell: the number of its edition in the lock.
-        grounds: Per event that meets the cell: what it did there.
+        labels: Target classes that reach their thresholds, largest first.
+        fractions: Target class → fraction.
+        subclasses: `<source>/<class key>` → fraction.
+        label_valid_pct: Share of the cell's pixels with a class.
+        agreement: Source → share of its comparable pixels where another source agrees; None without comparable pixels.
+        class_agreement: Target class → share of its confirmable pixels that another source confirms.
+        editions: Source with data in the cell → number of its edition in the lock.
+        impacts: Event id → effect of an event that touches the cell.
     """
 
     labels: tuple[str, ...]
     fractions: dict[str, float]
-    finer: dict[str, float]
+    subclasses: dict[str, float]
     label_valid_pct: float
     agreement: dict[str, float | None]
     class_agreement: dict[str, float] = field(default_factory=dict)
     editions: dict[str, int] = field(default_factory=dict)
-    grounds: dict[str, Ground] = field(default_factory=dict)
+    impacts: dict[str, EventImpact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """A recipe's taxonomy with its sources' crosswalks and thresholds (in percent, per class key).
+class LabelRules:
+    """Taxonomy, crosswalks and thresholds of a recipe.
 
-    `min_agreement_pct` is what a label needs of a second source, where there is one. With `happenings` the last code of
-    a cover table is the number of a mark.
+    Attributes:
+        crosswalks: In order of precedence.
+        thresholds: Target class → smallest share for a label, in percent of the pixels with a class.
+        min_agreement_pct: Smallest share of a label's confirmable pixels that another source must confirm.
+        event_index: Set if the last code in label counts is the number of an event combination.
     """
 
     taxonomy: Taxonomy
     crosswalks: tuple[Crosswalk, ...]
     thresholds: Mapping[str, float]
     min_agreement_pct: float = 0
-    happenings: Happenings | None = None
+    event_index: EventIndex | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of the sources, in order of precedence."""
         return tuple(crosswalk.name for crosswalk in self.crosswalks)
 
-    def fold(self, cover: pa.Table) -> "Folded":
-        """What the labels say, per (cell, period) of a cover table.
+    def apply(self, label_counts: pa.Table) -> "CellLabelTable":
+        """Labels per (cell, period) of a label-count table.
 
-        At a pixel the first source with a class wins. A source's agreement is the share of the pixels that it and
-        another one class where both name the same class; a class's is the share of the pixels where the winner names
-        it and another source that knows the class has one, where the first such other names it, too.
+        At a pixel, the first source with a class wins. A source's agreement is measured where another source has a
+        class too; a class's agreement where another source that has the class in its crosswalk has any class.
         """
-        return Folded(self, cover)
+        return CellLabelTable(self, label_counts)
 
-    def event_labels(self, said: Fractions, moment: dt.datetime) -> list[str]:
-        """The classes an image of a moment carries because of events."""
-        if self.happenings is None:
+    def event_labels(self, cell: CellLabels, time: dt.datetime) -> list[str]:
+        """Classes that an image of the cell at a time has because of events."""
+        if self.event_index is None:
             return []
-        facts = self.happenings.facts(said.grounds, moment, None, self.thresholds)
+        facts = self.event_index.facts(cell.impacts, time, None, self.thresholds)
         return list(dict.fromkeys(fact.label for fact in facts if fact.label is not None))
 
 
-class Folded(Mapping[tuple[str, str], Fractions]):
-    """What the labels say of the cells of a cover table, put into words as it is asked for."""
+class CellLabelTable(Mapping[tuple[str, str], CellLabels]):
+    """Labels by (cell, period); pixels are counted at once, `CellLabels` are built on access."""
 
-    def __init__(self, meaning: Meaning, cover: pa.Table) -> None:
-        self._meaning, self._keys = meaning, list(meaning.taxonomy.classes)
-        self._counted = it = counted(cover, meaning.crosswalks, self._keys)
-        starts = pa.array(it.edges[:-1])
-        cells, periods = (cover[name].take(starts).to_pylist() for name in ("cell", "period"))
-        self._place = {key: place for place, key in enumerate(zip(cells, periods, strict=True))}
-        thresholds = np.array([meaning.thresholds[key] for key in self._keys])
-        # Compared in pixels, so that a share of exactly the threshold is not lost to rounding.
-        self._reached = 100 * it.classes >= thresholds * it.classes.sum(axis=1, keepdims=True)
-        self._reached &= 100 * it.confirmed >= meaning.min_agreement_pct * it.heard
-        self._first = _first_with_land(cells, it) if meaning.happenings is not None else None
+    def __init__(self, rules: LabelRules, label_counts: pa.Table) -> None:
+        self._rules, self._classes = rules, list(rules.taxonomy.classes)
+        self._counts = counts = count_classes(label_counts, rules.crosswalks, self._classes)
+        starts = pa.array(counts.group_edges[:-1])
+        cells, periods = (label_counts[name].take(starts).to_pylist() for name in ("cell", "period"))
+        self._groups = {key: group for group, key in enumerate(zip(cells, periods, strict=True))}
+        thresholds = np.array([rules.thresholds[key] for key in self._classes])
+        # Compared in pixels, so that rounding does not lose a share of exactly the threshold.
+        self._passes = 100 * counts.class_pixels >= thresholds * counts.class_pixels.sum(axis=1, keepdims=True)
+        self._passes &= 100 * counts.n_confirmed >= rules.min_agreement_pct * counts.n_confirmable
+        self._land_groups = _land_groups(cells, counts) if rules.event_index is not None else None
 
-    def labelled(self, keys: Sequence[tuple[str, str]]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which of some (cell, period) have a class at all, and which a label."""
-        places = np.fromiter((self._place[key] for key in keys), np.int64, len(keys))
-        classed = self._counted.classes[places] > 0
-        return np.asarray(classed.any(axis=1)), np.asarray((classed & self._reached[places]).any(axis=1))
+    def class_and_label_masks(self, keys: Sequence[tuple[str, str]]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of the (cell, period) keys have any class, and which have a label."""
+        groups = np.fromiter((self._groups[key] for key in keys), np.int64, len(keys))
+        present = self._counts.class_pixels[groups] > 0
+        return np.asarray(present.any(axis=1)), np.asarray((present & self._passes[groups]).any(axis=1))
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._groups)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._place)
+        return iter(self._groups)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._place
+        return key in self._groups
 
-    def __getitem__(self, key: tuple[str, str]) -> Fractions:
-        place, it, sources = self._place[key], self._counted, self._meaning.sources
-        rows = slice(it.edges[place], it.edges[place + 1])
-        counts = {number: count for number, count in enumerate(it.classes[place].tolist()) if count}
-        finer: dict[str, int] = {}
-        for number, count in zip(it.finer[rows].tolist(), it.pixels[rows].tolist(), strict=True):
-            if number >= 0:
-                finer[it.names[number]] = finer.get(it.names[number], 0) + count
-        classed = sum(counts.values())
-        fractions = _shares({self._keys[number]: count for number, count in counts.items()}, classed)
-        reached = {self._keys[number] for number in counts if self._reached[place, number]}
-        heard = {self._keys[number]: number for number in counts if it.heard[place, number]}
-        return Fractions(
-            tuple(key for key in fractions if key in reached),
-            fractions,
-            _shares(finer, classed),
-            100 * classed / int(it.total[place]),
-            {
-                name: agreed / met if met else None
-                for name, agreed, met in zip(sources, it.agreed[place].tolist(), it.met[place].tolist(), strict=True)
+    def __getitem__(self, key: tuple[str, str]) -> CellLabels:
+        group, counts, sources = self._groups[key], self._counts, self._rules.sources
+        pixels = {number: count for number, count in enumerate(counts.class_pixels[group].tolist()) if count}
+        n_classified = sum(pixels.values())
+        fractions = _fractions({self._classes[number]: count for number, count in pixels.items()}, n_classified)
+        passing = {self._classes[number] for number in pixels if self._passes[group, number]}
+        confirmable = {self._classes[number]: number for number in pixels if counts.n_confirmable[group, number]}
+        agreeing, comparable = counts.n_agreeing[group].tolist(), counts.n_comparable[group].tolist()
+        return CellLabels(
+            labels=tuple(name for name in fractions if name in passing),
+            fractions=fractions,
+            subclasses=self._subclasses(group, n_classified),
+            label_valid_pct=100 * n_classified / int(counts.total[group]),
+            agreement={
+                source: n_agreeing / n_comparable if n_comparable else None
+                for source, n_agreeing, n_comparable in zip(sources, agreeing, comparable, strict=True)
             },
-            {
-                key: int(it.confirmed[place, heard[key]]) / int(it.heard[place, heard[key]])
-                for key in fractions
-                if key in heard
+            class_agreement={
+                name: int(counts.n_confirmed[group, number]) / int(counts.n_confirmable[group, number])
+                for name in fractions
+                if (number := confirmable.get(name)) is not None
             },
-            {
-                name: edition
-                for name, edition in zip(sources, it.editions[place].tolist(), strict=False)
+            editions={
+                source: edition
+                # Label counts of events alone have one edition, -1, and no source.
+                for source, edition in zip(sources, counts.editions[group].tolist(), strict=False)
                 if edition >= 0
             },
-            self._grounds(place),
+            impacts=self._impacts(group),
         )
 
-    def _grounds(self, place: int) -> dict[str, Ground]:
-        """What events did to a cell, by the land cover of its first period that has any: what was there before."""
-        if self._first is None or self._meaning.happenings is None:
+    def _rows(self, group: int) -> slice:
+        return slice(self._counts.group_edges[group], self._counts.group_edges[group + 1])
+
+    def _subclasses(self, group: int, n_classified: int) -> dict[str, float]:
+        counts, rows, pixels = self._counts, self._rows(group), dict[str, int]()
+        for number, count in zip(counts.subclass[rows].tolist(), counts.pixels[rows].tolist(), strict=True):
+            if number >= 0:
+                name = counts.subclass_names[number]
+                pixels[name] = pixels.get(name, 0) + count
+        return _fractions(pixels, n_classified)
+
+    def _impacts(self, group: int) -> dict[str, EventImpact]:
+        """Effects of events, given the land cover of the cell's first period with labels: that before the event."""
+        if self._land_groups is None or self._rules.event_index is None:
             return {}
-        it, first, names = self._counted, self._first[place], [*self._keys, None]
-        rows = slice(it.edges[first], it.edges[first + 1])
-        land = [names[number] for number in it.won[rows].tolist()]
-        return self._meaning.happenings.grounds(it.codes[rows, -1], land, it.pixels[rows])
+        counts, rows, names = self._counts, self._rows(self._land_groups[group]), [*self._classes, None]
+        land_cover = [names[number] for number in counts.winning_class[rows].tolist()]
+        return self._rules.event_index.impacts(counts.codes[rows, -1], land_cover, counts.pixels[rows])
 
 
-def _first_with_land(cells: list[str], it: Counted) -> list[int]:
-    """Per stretch the first stretch of its cell that has a class, else the first of all."""
-    classed, first = (it.classes.sum(axis=1) > 0).tolist(), dict[str, int]()
-    for place, cell in enumerate(cells):
-        if cell not in first or (classed[place] and not classed[first[cell]]):
-            first[cell] = place
+def _land_groups(cells: list[str], counts: ClassCounts) -> list[int]:
+    """Per group, the first group of its cell that has a class, else the cell's first."""
+    has_class, first = (counts.class_pixels.sum(axis=1) > 0).tolist(), dict[str, int]()
+    for group, cell in enumerate(cells):
+        if cell not in first or (has_class[group] and not has_class[first[cell]]):
+            first[cell] = group
     return [first[cell] for cell in cells]
 
 
-def load_meaning(recipe: Recipe) -> Meaning:
-    """The taxonomy, crosswalks and thresholds a recipe names.
+def _fractions(pixels: dict[str, int], total: int) -> dict[str, float]:
+    largest_first = sorted(pixels.items(), key=lambda item: (-item[1], item[0]))
+    return {key: count / total for key, count in largest_first}
+
+
+def load_label_rules(recipe: Recipe, resources: Resources = _SHIPPED) -> LabelRules:
+    """Load the taxonomy, crosswalks and thresholds that a recipe names.
 
     Raises:
-        InputError: an unknown source, a crosswalk into another taxonomy, or a class nobody defined.
+        InputError: an unknown source, a crosswalk to another taxonomy, or an unknown class.
     """
-    taxonomy = load(Taxonomy, "taxonomies", recipe.taxonomy)
-    crosswalks = tuple(_crosswalk(entry.source, taxonomy) for entry in recipe.labels)
-    if unknown := sorted(recipe.thresholds.classes.keys() - taxonomy.classes.keys()):
-        known = ", ".join(taxonomy.classes)
-        raise InputError(f"{recipe.name}: thresholds.classes.{unknown[0]}: no such class; {taxonomy.name} has {known}")
-    wanted = recipe.sampling.by_meaning
-    if wanted is not None and (foreign := wanted.unknown(taxonomy.classes)):
-        known = ", ".join(taxonomy.classes)
-        raise InputError(f"{recipe.name}: sampling.by_meaning.{foreign[0]}: no such class; {taxonomy.name} has {known}")
+    taxonomy = resources.load(Taxonomy, "taxonomies", recipe.taxonomy)
+    crosswalks = []
+    for entry in recipe.labels:
+        crosswalk = resources.load(Crosswalk, "taxonomies", entry.source)
+        _raise_first(crosswalk_problems(crosswalk, taxonomy, resources.source("taxonomies", entry.source)))
+        crosswalks.append(crosswalk)
+    unknown = [
+        f"thresholds.classes.{key}" for key in sorted(recipe.thresholds.classes.keys() - taxonomy.classes.keys())
+    ]
+    if recipe.sampling.class_balancing is not None:
+        keys = recipe.sampling.class_balancing.unknown_keys(taxonomy.classes)
+        unknown += [f"sampling.class_balancing.{key}" for key in keys]
+    _raise_first(_unknown_class(recipe.name, key, taxonomy) for key in unknown)
     thresholds = {key: recipe.thresholds.classes.get(key, recipe.thresholds.default) for key in taxonomy.classes}
-    return Meaning(taxonomy, crosswalks, thresholds, recipe.thresholds.min_agreement_pct)
+    return LabelRules(taxonomy, tuple(crosswalks), thresholds, recipe.thresholds.min_agreement_pct)
 
 
-def load_types(taxonomy: Taxonomy) -> EventTypes:
-    """The kinds of events, once their classes are known to be a taxonomy's.
+def load_event_types(taxonomy: Taxonomy, resources: Resources = _SHIPPED) -> EventTypes:
+    """Load the types of events.
 
     Raises:
-        InputError: a class nobody defined, or one of land cover.
+        InputError: a type names a class that the taxonomy lacks, or gives a class of land cover.
     """
-    types = load(EventTypes, "taxonomies/events", "types")
-    for name, kind in types.types.items():
-        target = taxonomy.classes.get(kind.to)
-        if target is None or not target.event:
-            path = find("taxonomies/events", "types")
-            raise InputError(f"{path}: types.{name}.to: {taxonomy.name} has no class of events {kind.to!r}")
-        for entry, keys in (("minus", kind.minus), ("looks_like", kind.looks_like)):
-            if unknown := [key for key in keys if key not in taxonomy.classes]:
-                path = find("taxonomies/events", "types")
-                raise InputError(f"{path}: types.{name}.{entry}: {taxonomy.name} has no class {unknown[0]!r}")
+    types = resources.load(EventTypes, "taxonomies/events", "types")
+    _raise_first(event_type_problems(types, taxonomy, resources.source("taxonomies/events", "types")))
     return types
 
 
-def _crosswalk(name: str, taxonomy: Taxonomy) -> Crosswalk:
-    crosswalk = load(Crosswalk, "taxonomies", name)
-    path = find("taxonomies", name)
+def crosswalk_problems(crosswalk: Crosswalk, taxonomy: Taxonomy, file: str) -> Iterator[InputError]:
+    """Codes of a crosswalk whose target the taxonomy does not allow."""
     if crosswalk.target != taxonomy.name:
-        raise InputError(f"{path}: target {crosswalk.target!r} is not the recipe's taxonomy {taxonomy.name!r}")
+        remedy = f"use a crosswalk to the recipe's taxonomy, {taxonomy.name}"
+        yield InputError(
+            "another taxonomy than the recipe's", file=file, key="target", value=crosswalk.target, remedy=remedy
+        )
+        return
     for code, entry in crosswalk.classes.items():
-        target = taxonomy.classes.get(entry.to) if entry.to is not None else None
-        if entry.to is not None and target is None:
-            raise InputError(f"{path}: classes.{code}.to: {taxonomy.name} has no class {entry.to!r}")
-        if target is not None and target.event and not crosswalk.undated:
-            raise InputError(f"{path}: classes.{code}.to: {entry.to!r} comes from events only, unless `undated: true`")
-    return crosswalk
+        key = f"classes.{code}.to"
+        if entry.to is None:
+            continue
+        if entry.to not in taxonomy.classes:
+            yield _unknown_class(file, key, taxonomy, entry.to)
+        elif taxonomy.classes[entry.to].event and not crosswalk.undated:
+            remedy = "drop the class, or set `undated: true` if labels without a date are intended"
+            yield InputError("only events may give this class", file=file, key=key, value=entry.to, remedy=remedy)
 
 
-def _shares(counts: dict[str, int], total: int) -> dict[str, float]:
-    largest_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return {key: count / total for key, count in largest_first}
+def event_type_problems(types: EventTypes, taxonomy: Taxonomy, file: str) -> Iterator[InputError]:
+    """Types of events with classes that the taxonomy lacks or that are not event classes."""
+    for name, type_ in types.types.items():
+        target = taxonomy.classes.get(type_.to)
+        if target is None or not target.event:
+            remedy = f"use an event class of {taxonomy.name}"
+            yield InputError("not an event class", file=file, key=f"types.{name}.to", value=type_.to, remedy=remedy)
+        fields = {"excluded_land_cover": type_.excluded_land_cover, "looks_like": type_.looks_like}
+        for field_name, keys in fields.items():
+            for key in keys:
+                if key not in taxonomy.classes or taxonomy.classes[key].event:
+                    remedy = f"use a land-cover class of {taxonomy.name}"
+                    yield InputError(
+                        "not a land-cover class", file=file, key=f"types.{name}.{field_name}", value=key, remedy=remedy
+                    )
+
+
+def _unknown_class(file: str, key: str, taxonomy: Taxonomy, value: str | None = None) -> InputError:
+    remedy = f"use a class of {taxonomy.name}: {', '.join(taxonomy.classes)}"
+    return InputError("unknown class", file=file, key=key, value=value, remedy=remedy)
+
+
+def _raise_first(problems: Iterator[InputError]) -> None:
+    for problem in problems:
+        raise problem

@@ -1,4 +1,4 @@
-"""What a label map says at points: rasters by their nearest pixel, polygons by the one a point lies in."""
+"""Sample label maps at points: nearest pixel of rasters, containing polygon of vector layers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,198 +15,199 @@ from landmark.core.errors import InputError
 from landmark.domain.acquisition import LabelRaster
 from landmark.domain.taxonomy import Crosswalk
 from landmark.grid.points import Pixels, Points
-from landmark.labels.codes import BadCodes, Ranks, codes_of, from_attributes, rank_type, ranked
-from landmark.raster.access import OPEN, Access
-from landmark.raster.reader import Raster, opened
+from landmark.labels.codes import InvalidCodes, Ranks, codes_from_attributes, rank_codes, rank_dtype, to_ranks
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
+from landmark.raster.reader import Raster, open_raster
 from landmark.raster.source import Unreadable
-from landmark.raster.vector import NotPolygons, crs_of, polygons
+from landmark.raster.vector import UnreadableVector, read_layer_crs, read_polygons
 
 T = TypeVar("T", bound=np.generic)
 
-# A window of more pixels a point is read rectangle by rectangle.
-_PIXELS_A_POINT = 4
+# With more window pixels per point than this, each rectangle of points gets a window of its own.
+_MAX_PIXELS_PER_POINT = 4
 
 
-def ranks_at(label: LabelRaster, crosswalk: Crosswalk, points: Points, access: Access = OPEN) -> Ranks:
-    """The rank of the class at each point, 0 where the map has none.
+def sample_ranks(
+    label: LabelRaster, crosswalk: Crosswalk, points: Points, access: AccessPolicy = PUBLIC_ACCESS
+) -> Ranks:
+    """The rank of the class at each point, 0 without data.
 
     Raises:
-        InputError: the map is gone, unreadable, without CRS, or holds a code its crosswalk does not know.
+        InputError: the map is missing, unreadable, without CRS, or has a code its crosswalk lacks.
     """
-    with _named(label):
+    with _name_map(label):
         if label.field is not None:
-            return _polygon_ranks(label, label.field, crosswalk, points)
-        with opened(label.href, access) as raster:
-            return np.concatenate([_ranks(window, raster, crosswalk) for window in _windows(raster, points)])
+            return _sample_polygons(label, label.field, crosswalk, points)
+        with open_raster(label.href, access) as raster:
+            return np.concatenate([_window_ranks(window, raster, crosswalk) for window in _windows(raster, points)])
 
 
-def probabilities_at(
-    label: LabelRaster, crosswalk: Crosswalk, points: Points, access: Access = OPEN
+def sample_probabilities(
+    label: LabelRaster, crosswalk: Crosswalk, points: Points, access: AccessPolicy = PUBLIC_ACCESS
 ) -> NDArray[np.float32]:
-    """The probability of each class (in the order of their codes) at each point, 0 to 1, NaN where the map has none.
+    """The probability of each class (in the order of codes) at each point, 0 to 1, NaN without data.
 
-    Whole numbers are percent, as landmark's own export script writes them.
+    Integers are percent, as in the files of landmark's Earth Engine script.
 
     Raises:
-        InputError: the map is gone, unreadable, without CRS, or lacks the band of a class.
+        InputError: the map is missing, unreadable, without CRS, or lacks the band of a class.
     """
-    with _named(label):
+    with _name_map(label):
         if label.field is not None:
-            raise BadCodes("holds polygons, which have no probabilities: take `composite: mode`")
-        with opened(label.href, access) as raster:
-            return np.concatenate([_probabilities(one, raster, crosswalk) for one in _windows(raster, points)], axis=1)
+            raise InvalidCodes("polygons have no probabilities", remedy="use `composite: mode`")
+        with open_raster(label.href, access) as raster:
+            windows = _windows(raster, points)
+            return np.concatenate([_window_probabilities(window, raster, crosswalk) for window in windows], axis=1)
+
+
+@contextmanager
+def _name_map(label: LabelRaster) -> Iterator[None]:
+    """Turn errors into `InputError`s that name the map."""
+    source = f"label map of {label.edition.name}"
+    try:
+        yield
+    except (Unreadable, UnreadableVector) as error:
+        raise InputError(f"{source} cannot be read: {error}", file=label.href) from error
+    except InvalidCodes as error:
+        problem = f"{source}: {error.problem}"
+        raise InputError(problem, file=label.href, value=error.value, remedy=error.remedy) from error
 
 
 class _Window:
-    """The part of a raster under the points inside it; 0 by 0 where none is.
+    """The part of a raster that contains the points inside it; 0 by 0 if there are none.
 
     Attributes:
-        shape: Of the points.
-        size: Pixels of the raster.
+        shape: Shape of the points.
+        size: Number of pixels of the window.
     """
 
     def __init__(self, raster: Raster, points: Points) -> None:
         if raster.crs_wkt is None:
-            raise BadCodes("has no CRS; assign one (gdal_edit -a_srs)")
+            raise InvalidCodes("no CRS", remedy="assign one (gdal_edit -a_srs)")
         rows, cols = points.pixels(CRS.from_wkt(raster.crs_wkt), raster.transform)
-        inside, ends = None, [_ends(axis) for axis in (rows, cols)]
-        if not _all_inside(ends, raster.header.shape):
+        inside, ranges = None, [_range(axis) for axis in (rows, cols)]
+        if not all(first >= 0 and last < size for (first, last), size in zip(ranges, raster.header.shape, strict=True)):
             inside = _inside(rows, cols, raster.header.shape)
-            ends = [_ends(np.broadcast_to(axis, inside.shape)[inside]) for axis in (rows, cols)]
-        spans = [(first, last - first + 1) for first, last in ends]
-        self._raster, ((self._top, self._height), (self._left, self._width)) = raster, spans
-        self.shape, self.size, self._outside = points.shape, self._height * self._width, inside is not None
+            ranges = [_range(np.broadcast_to(axis, inside.shape)[inside]) for axis in (rows, cols)]
+        (self._top, self._height), (self._left, self._width) = ((first, last - first + 1) for first, last in ranges)
+        self._raster, self._has_outside = raster, inside is not None
+        self.shape, self.size = points.shape, self._height * self._width
         if inside is not None:
-            # Outside stands after the window's last pixel.
+            # Points outside get the index after the window's last pixel.
             rows, cols = np.where(inside, rows, self._top + self._height), np.where(inside, cols, self._left)
         self._rows, self._cols = rows, cols
 
     def read(self, band: int) -> Any:
-        """Pixels of a band as a masked array (y, x); masked is what the file says is no data, and NaN."""
+        """Pixels of a band as a masked array (y, x), without the file's nodata and NaN."""
         if not self.size:
             return np.ma.zeros((0, 0), self._raster.header.dtype)
-        there = self._raster.window(self._top, self._left, self._height, self._width, band=band)
-        return np.ma.masked_invalid(there, copy=False) if there.dtype.kind == "f" else there
+        pixels = self._raster.read_window(self._top, self._left, self._height, self._width, band=band)
+        return np.ma.masked_invalid(pixels, copy=False) if pixels.dtype.kind == "f" else pixels
 
-    def at_points(self, pixels: NDArray[T], *, nothing: float) -> NDArray[T]:
-        """What the window's pixels say at each point, in the shape of the points; `nothing` outside."""
-        flat = np.append(pixels, pixels.dtype.type(nothing)) if self._outside else pixels.ravel()
-        said = np.empty(self.shape, pixels.dtype)
-        for numbers, rectangle in zip(self._numbers(), said, strict=True):
-            # All numbers are valid; `clip` spares numpy a copy.
-            flat.take(numbers, out=rectangle, mode="clip")
-        return said
+    def at_points(self, pixels: NDArray[T], *, fill: float) -> NDArray[T]:
+        """The window's pixels at each point, in the shape of the points; `fill` outside."""
+        flat = np.append(pixels, pixels.dtype.type(fill)) if self._has_outside else pixels.ravel()
+        values = np.empty(self.shape, pixels.dtype)
+        for indices, rectangle in zip(self._flat_indices(), values, strict=True):
+            # All indices are valid; `clip` avoids a copy inside numpy.
+            flat.take(indices, out=rectangle, mode="clip")
+        return values
 
-    def _numbers(self) -> Iterator[NDArray[Any]]:
-        """Per rectangle the pixel of the window that each point lies in, counted row by row."""
-        whole = np.int32 if self.size < 2**31 else np.int64
+    def _flat_indices(self) -> Iterator[NDArray[Any]]:
+        """Per rectangle, the flat window index of each point."""
+        dtype = np.int32 if self.size < 2**31 else np.int64
         for rows, cols in zip(self._rows, self._cols, strict=True):
-            yield (rows - self._top) * whole(self._width) + (cols - self._left)
+            yield (rows - self._top) * dtype(self._width) + (cols - self._left)
 
 
-def _ends(places: Pixels) -> tuple[int, int]:
-    """The first place and the last one; (0, -1) of none."""
-    return (int(places.min()), int(places.max())) if places.size else (0, -1)
-
-
-def _all_inside(ends: Sequence[tuple[int, int]], shape: tuple[int, int]) -> bool:
-    return all(first >= 0 and last < size for (first, last), size in zip(ends, shape, strict=True))
+def _range(positions: Pixels) -> tuple[int, int]:
+    """The first and the last position; (0, -1) without positions."""
+    return (int(positions.min()), int(positions.max())) if positions.size else (0, -1)
 
 
 def _inside(rows: Pixels, cols: Pixels, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which points lie in a raster of that shape."""
+    """Which points are inside a raster of that shape."""
     inside: NDArray[np.bool_] = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
     return inside
 
 
-def _windows(raster: Raster, points: Points) -> list[_Window]:
-    """One for all points, or one a rectangle where most of its pixels would serve none: far apart, or a fine map."""
+def _windows(raster: Raster, points: Points) -> Sequence[_Window]:
+    """One window for all points, or one per rectangle if most pixels of that one would be unused."""
     window = _Window(raster, points)
-    if window.size <= _PIXELS_A_POINT * math.prod(points.shape):
+    if window.size <= _MAX_PIXELS_PER_POINT * math.prod(points.shape):
         return [window]
     return [_Window(raster, rectangle) for rectangle in points.rectangles()]
 
 
-def _ranks(window: _Window, raster: Raster, crosswalk: Crosswalk) -> Ranks:
+def _window_ranks(window: _Window, raster: Raster, crosswalk: Crosswalk) -> Ranks:
     values = window.read(_code_band(raster, crosswalk))
     bands = [crosswalk.classes[code].key for code in sorted(crosswalk.classes)]
-    if 0 in crosswalk.classes and set(bands) <= set(raster.bands):
-        # The code 0 may be a class or nothing: only a probability beside it can vouch for it.
-        values[_unvouched(values == 0, window, raster, bands)] = np.ma.masked
-    with suppress(BadCodes):
+    if 0 in crosswalk.classes and set(bands) <= set(raster.band_names):
+        # A 0 is a class only if the pixel has a probability; Earth Engine writes masked pixels as 0 too.
+        values[_without_probability(values == 0, window, raster, bands)] = np.ma.masked
+    with suppress(InvalidCodes):
         if window.size <= math.prod(window.shape):
-            return window.at_points(ranked(values, crosswalk), nothing=0)
-    # Of more pixels than points, and of codes some of which may lie under no point, only those at points are looked at.
-    masked = window.at_points(np.ma.getmaskarray(values), nothing=True)
-    return ranked(np.ma.array(window.at_points(values.data, nothing=0), mask=masked), crosswalk)
+            return window.at_points(to_ranks(values, crosswalk), fill=0)
+    # With more pixels than points, or invalid codes that may be at no point, only values at points are mapped.
+    mask = window.at_points(np.ma.getmaskarray(values), fill=True)
+    return to_ranks(np.ma.array(window.at_points(values.data, fill=0), mask=mask), crosswalk)
 
 
-def _probabilities(window: _Window, raster: Raster, crosswalk: Crosswalk) -> NDArray[np.float32]:
+def _window_probabilities(window: _Window, raster: Raster, crosswalk: Crosswalk) -> NDArray[np.float32]:
     bands = [_band(raster, crosswalk.classes[code].key) for code in sorted(crosswalk.classes)]
-    shares = np.stack([window.read(band).astype(np.float32).filled(np.nan) for band in bands])
+    probabilities = np.stack([window.read(band).astype(np.float32).filled(np.nan) for band in bands])
     if np.issubdtype(raster.header.dtype, np.integer):
-        shares /= 100
-    # Earth Engine writes masked pixels as 0; and a mean of some of the bands would be none of the classes'.
-    shares[:, ~(shares.sum(axis=0) > 0)] = np.nan
-    return np.stack([window.at_points(share, nothing=np.nan) for share in shares])
+        probabilities /= 100
+    # Invalid if all are 0 (masked pixels of Earth Engine), or any is NaN (a mean of part of the bands would be biased).
+    probabilities[:, ~(probabilities.sum(axis=0) > 0)] = np.nan
+    return np.stack([window.at_points(probability, fill=np.nan) for probability in probabilities])
 
 
-def _unvouched(doubted: Any, window: _Window, raster: Raster, bands: list[str]) -> NDArray[np.bool_]:
-    """Pixels among those doubted where no band says more than 0."""
-    left: NDArray[np.bool_] = doubted.filled(False)
+def _without_probability(mask: Any, window: _Window, raster: Raster, bands: list[str]) -> NDArray[np.bool_]:
+    """Pixels of the mask where no band is above 0."""
+    remaining: NDArray[np.bool_] = mask.filled(False)
     for band in bands:
-        if left.any():
-            left &= ~(window.read(_band(raster, band)) > 0).filled(False)
-    return left
+        if remaining.any():
+            remaining &= ~(window.read(_band(raster, band)) > 0).filled(False)
+    return remaining
 
 
 def _code_band(raster: Raster, crosswalk: Crosswalk) -> int:
     name = crosswalk.files.band
-    if name is None or raster.bands == (None,):
+    if name is None or raster.band_names == (None,):
         return 1
     return _band(raster, name)
 
 
 def _band(raster: Raster, name: str) -> int:
-    if name not in raster.bands:
-        said = ", ".join(band or "one without a name" for band in raster.bands)
-        raise BadCodes(f"has no band called {name!r}; it has {said}")
-    return raster.bands.index(name) + 1
+    if name not in raster.band_names:
+        names = ", ".join(band or "(unnamed)" for band in raster.band_names)
+        raise InvalidCodes(f"missing band; the file has {names}", value=name)
+    return raster.band_names.index(name) + 1
 
 
-def _polygon_ranks(label: LabelRaster, field: str, crosswalk: Crosswalk, points: Points) -> Ranks:
-    """The rank of the first polygon of the file that a point lies in, or on.
+def _sample_polygons(label: LabelRaster, field: str, crosswalk: Crosswalk, points: Points) -> Ranks:
+    """The rank of the first polygon in the file that contains each point or touches it.
 
-    Points are turned into the polygons' CRS, in which their edges are straight: no edge moves.
+    Points are projected to the polygons' CRS, so that polygon edges stay straight.
     """
     path = Path(label.href)
     layer = label.layer or path.stem
-    x, y = points.within(crs_of(path, layer))
-    known = np.isfinite(x) & np.isfinite(y)
-    ranks = np.zeros(len(x), rank_type(crosswalk))
-    if not known.any():
+    x, y = points.within(read_layer_crs(path, layer))
+    valid = np.isfinite(x) & np.isfinite(y)
+    ranks = np.zeros(len(x), rank_dtype(crosswalk))
+    if not valid.any():
         return ranks.reshape(points.shape)
-    box = x[known].min(), y[known].min(), x[known].max(), y[known].max()
-    shapes, values = polygons(path, layer, field, box)
+    bounds = x[valid].min(), y[valid].min(), x[valid].max(), y[valid].max()
+    geometries, values = read_polygons(path, layer, field, bounds)
     order = np.argsort(x, kind="stable")
     sorted_x = x[order]
-    found = np.searchsorted(codes_of(crosswalk), from_attributes(values, crosswalk))
-    for shape, rank in zip(shapes, found.tolist(), strict=True):
-        left, bottom, right, top = shape.bounds
+    polygon_ranks = np.searchsorted(rank_codes(crosswalk), codes_from_attributes(values, crosswalk))
+    for geometry, rank in zip(geometries, polygon_ranks.tolist(), strict=True):
+        left, bottom, right, top = geometry.bounds
         near = order[np.searchsorted(sorted_x, left) : np.searchsorted(sorted_x, right, side="right")]
         near = near[(ranks[near] == 0) & (y[near] >= bottom) & (y[near] <= top)]
         if rank and len(near):
-            shapely.prepare(shape)
-            ranks[near[shapely.intersects_xy(shape, x[near], y[near])]] = rank
+            shapely.prepare(geometry)
+            ranks[near[shapely.intersects_xy(geometry, x[near], y[near])]] = rank
     return ranks.reshape(points.shape)
-
-
-@contextmanager
-def _named(label: LabelRaster) -> Iterator[None]:
-    """Complaints that name the map."""
-    try:
-        yield
-    except (Unreadable, NotPolygons) as error:
-        raise InputError(f"label map {label.href} of {label.vintage.name} cannot be read: {error}") from error
-    except BadCodes as error:
-        raise InputError(f"label map {label.href} of {label.vintage.name}: {error}") from error

@@ -2,24 +2,30 @@
 
 import time
 from dataclasses import dataclass
-from shutil import copyfileobj
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 import jwt
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
-from urllib3.util import Retry
+from urllib3 import Retry
 
 from landmark.core.errors import AccessRefused, DownloadPending, InputError, OrderFailed
-from landmark.labels.download_profile import Download, Edition, Key
+from landmark.core.http import RESUME_HINT, RETRY, IncompleteDownload, open_session
+from landmark.core.http import download as http_download
+from landmark.labels.download_profile import DownloadProfile, Edition, Key
 
+# The service prepares an answer slowly. An order is never repeated: only requests without side effects are retried.
 _TIMEOUT_S = (10, 120)
+_RETRY = RETRY.new(
+    total=4,
+    read=None,
+    status_forcelist=(429, 502, 503, 504),
+    allowed_methods=Retry.DEFAULT_ALLOWED_METHODS,
+    raise_on_status=False,
+)
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # The service takes an assertion for an hour at most; a clock may run a little ahead of the service's.
 _ASSERTION_S, _SKEW_S = 3_600, 10
-_AGAIN = "run the same command again to go on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +55,10 @@ class Service:
         DownloadPending: no answer, or none that can be understood.
     """
 
-    def __init__(self, download: Download, key: Key) -> None:
+    def __init__(self, download: DownloadProfile, key: Key) -> None:
         self.poll_s = download.poll_s
         self._download, self._key, self._token = download, key, ""
-        self._session = requests.Session()
-        # An order is never sent twice unasked: only reading is tried again.
-        patient = Retry(
-            total=4,
-            connect=2,
-            backoff_factor=0.5,
-            status_forcelist=(429, 502, 503, 504),
-            raise_on_status=False,
-            retry_after_max=120,
-        )
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=patient))
+        self._session = open_session(_RETRY, _TIMEOUT_S)
 
     def order(self, edition: Edition) -> str:
         """The task id of a new order.
@@ -84,7 +79,7 @@ class Service:
         """How far an order is; one the service does not know is `Unknown`."""
         answer = self._ask("GET", "@datarequest_search")
         if answer.status_code >= 400:
-            raise DownloadPending(f"{self._download.api} does not tell of its orders: {_reason(answer)}; {_AGAIN}")
+            raise DownloadPending(f"{self._download.api} does not tell of its orders: {_reason(answer)}; {RESUME_HINT}")
         said = _json(answer).get(task) or {"Status": "Unknown", "Message": "the service knows no such order"}
         message = str(said.get("Message") or "the service gives no reason")
         return State(str(said.get("Status", "Unknown")), message, str(said.get("DownloadURL") or ""))
@@ -98,17 +93,15 @@ class Service:
         own = urlsplit(url).netloc == urlsplit(self._download.api).netloc
         headers = {"Authorization": f"Bearer {self._token}"} if own else {}
         try:
-            with self._session.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
-                if answer.status_code in (403, 404, 410):
-                    raise OrderFailed(f"{url} is gone ({answer.status_code}); run the same command to order anew")
-                if answer.status_code >= 400:
-                    raise DownloadPending(f"{url}: {_reason(answer)}; {_AGAIN}")
-                copyfileobj(answer.raw, into, 1 << 20)
-                expected = int(answer.headers.get("Content-Length", into.tell()))
-        except (requests.RequestException, HTTPError) as error:
-            raise DownloadPending(f"{url}: the download was cut short: {error}; {_AGAIN}") from error
-        if into.tell() != expected:
-            raise DownloadPending(f"{url}: {into.tell()} of {expected} bytes came; {_AGAIN}")
+            http_download(self._session, url, into, headers)
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            if status in (403, 404, 410):
+                problem = f"the package is no longer available ({status})"
+                raise OrderFailed(problem, file=url, remedy="run the same command again to order anew") from error
+            raise DownloadPending(_reason(error.response), file=url, remedy=RESUME_HINT) from error
+        except IncompleteDownload as error:
+            raise DownloadPending(f"incomplete download: {error}", file=url, remedy=RESUME_HINT) from error
 
     def _ask(self, method: str, endpoint: str, **more: Any) -> requests.Response:
         for _ in range(2):
@@ -137,7 +130,7 @@ class Service:
             raise AccessRefused(f"{key.token_uri} refuses the key: {_reason(answer)}; {self._new_key}")
         token = _json(answer).get("access_token")
         if not token:
-            raise DownloadPending(f"{key.token_uri} gives no access token: {_reason(answer)}; {_AGAIN}")
+            raise DownloadPending(f"{key.token_uri} gives no access token: {_reason(answer)}; {RESUME_HINT}")
         return str(token)
 
     @property
@@ -159,9 +152,9 @@ class Service:
 
     def _send(self, method: str, url: str, **more: Any) -> requests.Response:
         try:
-            return self._session.request(method, url, timeout=_TIMEOUT_S, **more)
+            return self._session.request(method, url, **more)
         except requests.RequestException as error:
-            raise DownloadPending(f"{url} cannot be reached: {error}; {_AGAIN}") from error
+            raise DownloadPending(f"{url} cannot be reached: {error}; {RESUME_HINT}") from error
 
 
 def _files(item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -172,7 +165,7 @@ def _json(answer: requests.Response) -> dict[str, Any]:
     try:
         value = answer.json()
     except requests.JSONDecodeError as error:
-        raise DownloadPending(f"{answer.url} answers {answer.status_code} without JSON; {_AGAIN}") from error
+        raise DownloadPending(f"{answer.url} answers {answer.status_code} without JSON; {RESUME_HINT}") from error
     return value if isinstance(value, dict) else {}
 
 

@@ -1,201 +1,192 @@
-"""Every mistake of a file of `taxonomies/`, not only the first one, which is all a build needs to refuse it."""
+"""Report all problems of files of `taxonomies/`; loading one raises only the first."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from landmark.captions.language import Language
-from landmark.core.errors import InputError, UnknownName
-from landmark.core.yaml_files import Model, find, known, load, parse, whole
+from landmark.captions.parse import said_twice
+from landmark.core.errors import InputError, LandmarkError, UnknownName
+from landmark.core.yaml_files import Model, available, find_resource, load_extended, load_model, parse_model
 from landmark.domain.event import EventTypes
-from landmark.domain.taxonomy import Crosswalk, Taxonomy, led_elsewhere
-from landmark.domain.vocabulary import Notations
-from landmark.events.source import EventSource
-from landmark.lint.sources import of_crosswalk
-from landmark.lint.targets import Said, of_event_types, of_notations, of_taxonomy
-from landmark.lint.words import of_event_source, of_language
+from landmark.domain.taxonomy import Crosswalk, Taxonomy, apply_remap
+from landmark.domain.vocabulary import Vocabulary
+from landmark.events.source import EventSource, source_problems
+from landmark.lint.crosswalks import lint_crosswalk
+from landmark.lint.taxonomies import lint_event_types, lint_taxonomy, lint_vocabulary
 
 _KIND = "taxonomies"
 _KINDS = (_KIND, "taxonomies/events", "taxonomies/captions")
-_TYPES = "events/types"
-_BETWEEN_KEYS = ("(top level)", "classes")
-_WRONG = object()
+_INVALID = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
-    """What is wrong in a file: `said` names the value and the remedy."""
+class LintResult:
+    """Problems of a file, and a summary of its contents."""
 
     file: str
-    key: str
-    said: str
+    summary: str
+    problems: tuple[LandmarkError, ...]
 
-    def __str__(self) -> str:
-        return f"{self.file}: `{self.key}`: {self.said}"
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A file, what it is in a few words, and its mistakes."""
-
-    file: str
-    holds: str
-    mistakes: tuple[Mistake, ...]
+    def to_json(self) -> dict[str, Any]:
+        """The result as a JSON object."""
+        names = ("key", "value", "problem", "remedy")
+        problems = [{name: getattr(problem, name) for name in names} for problem in self.problems]
+        return {"file": self.file, "summary": self.summary, "problems": problems}
 
 
-def check(names: Sequence[str] = ()) -> list[Checked]:
-    """The named files, or all that are shipped, each with all its mistakes.
+def lint(names: Sequence[str] = ()) -> list[LintResult]:
+    """Check files by name or path, or else all shipped files.
 
     Raises:
-        UnknownName: a named file does not exist.
+        UnknownName: there is no such file.
     """
-    shipped = [f"{kind}/{name}".removeprefix(f"{_KIND}/") for kind in _KINDS for name in known(kind)]
-    return [_checked(find(_KIND, name)) for name in names or shipped]
+    shipped = [f"{kind}/{name}".removeprefix(f"{_KIND}/") for kind in _KINDS for name in available(kind)]
+    return [_lint_file(find_resource(_KIND, name)) for name in names or shipped]
 
 
-def _checked(path: Path) -> Checked:
+def _lint_file(path: Path) -> LintResult:
+    file = str(path)
     try:
-        value = _whole(path)
+        keys = _load_extended(path)
     except InputError as error:
-        return Checked(str(path), "unreadable", tuple(_of_lines(path, error)))
-    model = _model_of(value)
+        return LintResult(file, "unreadable", _separate(error))
+    model = _model_of(keys)
     if model is None:
-        said = (
-            "neither classes of a source (`target`), target classes, notations or a source of events, nor a language;"
-            " see docs/taxonomies.md"
-        )
-        return Checked(str(path), "nothing known", (Mistake(str(path), "(top level)", said),))
-    try:
-        value, instead = (led_elsewhere(value) if model is Crosswalk else value), list[Mistake]()
-    except ValueError as error:
-        instead = [Mistake(str(path), "instead", f"{error}; give codes of that file")]
-        value = {key: said for key, said in value.items() if key != "instead"}
-    sound = _sound(model, value)
-    shape, sense = _shape(model, value, path), list(_sense(sound, path))
-    known_keys = {mistake.key for mistake in shape}
-    # The model tells the first breach of a rule between keys; here all are told, each under its own key.
-    shape = [one for one in shape if not (sense and one.key in _BETWEEN_KEYS)]
-    found = [*instead, *shape, *(one for one in sense if one.key not in known_keys)]
-    return Checked(str(path), _holds(sound), tuple(dict.fromkeys(found)))
+        problem = InputError("not a file of taxonomies/", file=file, remedy="see docs/lint.md for the kinds of files")
+        return LintResult(file, "unknown kind of file", (problem,))
+    problems = list(_model_problems(model, keys, path))
+    if any((problem.key or "").startswith("remap.") for problem in problems):
+        keys = {key: value for key, value in keys.items() if key != "remap"}
+        problems += _model_problems(model, keys, path)
+    partial = _partial(model, apply_remap(keys) if model is Crosswalk else keys)
+    known = {problem.key for problem in problems}
+    # A problem of a key's own value hides others of that key.
+    for problem in _content_problems(partial, path):
+        if problem.key not in known:
+            problem.file = file
+            problems.append(problem)
+    return LintResult(file, _summary(partial), tuple(problems))
 
 
-def _whole(path: Path) -> dict[str, Any]:
-    """The keys of a file; what it `extends` is looked for among files of every kind."""
+def _load_extended(path: Path) -> dict[str, Any]:
+    """Keys of a file, including those of the file of any kind that it extends."""
     for kind in _KINDS[1:]:
         try:
-            return whole(kind, path)
+            return load_extended(kind, path)
         except UnknownName:
             continue
-    return whole(_KIND, path)
+    return load_extended(_KIND, path)
 
 
-def _model_of(value: dict[str, Any]) -> type[BaseModel] | None:
-    if "types" in value:
+def _model_of(keys: dict[str, Any]) -> type[BaseModel] | None:
+    if "types" in keys:
         return EventTypes
-    if "event_types" in value:
-        return Notations
-    if "lang" in value:
+    if "event_types" in keys:
+        return Vocabulary
+    if "lang" in keys:
         return Language
-    if {"ems", "vectors"} & value.keys():
+    if {"ems", "vectors"} & keys.keys():
         return EventSource
-    if {"target", "licence", "asset"} & value.keys():
+    if {"target", "licence", "asset"} & keys.keys():
         return Crosswalk
-    return Taxonomy if "classes" in value else None
+    return Taxonomy if "classes" in keys else None
 
 
-def _shape(model: type[BaseModel], value: dict[str, Any], path: Path) -> list[Mistake]:
-    """What the model refuses of each key by itself."""
+def _model_problems(model: type[BaseModel], keys: dict[str, Any], path: Path) -> tuple[LandmarkError, ...]:
     try:
-        parse(model, value, path)
+        parse_model(model, keys, path)
     except InputError as error:
-        return list(_of_lines(path, error))
-    return []
+        return _separate(error)
+    return ()
 
 
-def _of_lines(path: Path, error: InputError) -> Iterator[Mistake]:
-    for line in str(error).splitlines():
-        said = line.removeprefix(f"{path}:").strip()
-        key = re.search(r"`([^`]+)`", said)
-        text = said.removeprefix(f"`{key[1]}`:").strip() if key else said
-        yield Mistake(str(path), key[1] if key else "(top level)", text)
+def _separate(error: LandmarkError) -> tuple[LandmarkError, ...]:
+    """The problems of an error; the first, which is the error itself, without the others."""
+    problems = error.problems
+    error.problems = (error,)
+    return problems
 
 
-def _sound(model: type[BaseModel], value: dict[str, Any]) -> Any:
-    """The model of what is right by itself, however little: wrong keys are left out, and no rule between keys holds."""
+def _partial(model: type[BaseModel], keys: dict[str, Any]) -> Any:
+    """A model of the valid keys alone, without its validators, so that one mistake does not hide others."""
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        kind: Any = field.annotation
+        type_: Any = field.annotation
         key = field.alias or name
-        if key in value and (valid := _valid(kind, value[key])) is not _WRONG:
-            fields[name] = valid
+        if key in keys and (value := _valid(type_, keys[key])) is not _INVALID:
+            fields[name] = value
         elif field.is_required():
-            fields[name] = {} if get_origin(kind) is dict else ""
+            fields[name] = {} if get_origin(type_) is dict else ""
     return model.model_construct(**fields)
 
 
-def _valid(kind: Any, value: Any) -> Any:
-    if get_origin(kind) is dict and isinstance(value, dict):
-        of_key, of_value = get_args(kind)
-        entries = ((_valid(of_key, key), _valid(of_value, one)) for key, one in value.items())
-        return {key: one for key, one in entries if key is not _WRONG and one is not _WRONG}
-    if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
-        return _sound(kind, value)
+def _valid(type_: Any, value: Any) -> Any:
+    """A value parsed as a type; of a dict or model its valid parts, of anything else `_INVALID` if it is not valid."""
+    if get_origin(type_) is dict and isinstance(value, dict):
+        key_type, value_type = get_args(type_)
+        items = ((_valid(key_type, key), _valid(value_type, item)) for key, item in value.items())
+        return {key: item for key, item in items if key is not _INVALID and item is not _INVALID}
+    if isinstance(type_, type) and issubclass(type_, BaseModel) and isinstance(value, dict):
+        return _partial(type_, value)
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return TypeAdapter(type_).validate_python(value)
     except ValidationError:
-        return _WRONG
+        return _INVALID
 
 
-def _sense(sound: Any, path: Path) -> Iterator[Mistake]:
-    """What only several keys, or several files, can show."""
-    for key, said in _said(sound, path):
-        yield Mistake(str(path), key, said)
+def _content_problems(content: Any, path: Path) -> Iterable[InputError]:
+    """Problems that only several keys or files show."""
+    if isinstance(content, Taxonomy):
+        return lint_taxonomy(content)
+    if isinstance(content, EventTypes):
+        return lint_event_types(content, load_model(Taxonomy, _KIND, "landmark"), file=str(path))
+    types = load_model(EventTypes, "taxonomies/events", "types")
+    if isinstance(content, Language):
+        return _language_problems(content, load_model(Taxonomy, _KIND, "landmark"), types)
+    if isinstance(content, EventSource):
+        return source_problems(content, types, stem=path.stem)
+    taxonomy = _load_neighbour(Taxonomy, content.target, path)
+    if taxonomy is None:
+        remedy = "name a taxonomy of taxonomies/, as landmark"
+        return [InputError("no such taxonomy", key="target", value=content.target, remedy=remedy)]
+    if isinstance(content, Vocabulary):
+        return lint_vocabulary(content, types, taxonomy)
+    detailed = _load_neighbour(Crosswalk, content.merge_of, path) if content.merge_of else None
+    return lint_crosswalk(content, taxonomy, detailed, file=str(path), stem=path.stem)
 
 
-def _said(sound: Any, path: Path) -> Iterable[Said]:
-    if isinstance(sound, Taxonomy):
-        return of_taxonomy(sound)
-    if isinstance(sound, EventTypes):
-        return of_event_types(sound, load(Taxonomy, _KIND, "landmark"))
-    types = load(EventTypes, _KIND, _TYPES)
-    if isinstance(sound, Language):
-        return of_language(sound, load(Taxonomy, _KIND, "landmark"), types)
-    if isinstance(sound, EventSource):
-        return of_event_source(sound, types, stem=path.stem)
-    target = _beside(Taxonomy, sound.target, path)
-    if target is None:
-        return [("target", f"there is no taxonomy {sound.target!r}; name one of taxonomies/, as landmark")]
-    if isinstance(sound, Notations):
-        return of_notations(sound, types, target)
-    finer = _beside(Crosswalk, sound.merge_of, path) if sound.merge_of else None
-    return of_crosswalk(sound, target, finer, stem=path.stem)
+def _language_problems(language: Language, taxonomy: Taxonomy, types: EventTypes) -> Iterator[InputError]:
+    for key, problem in chain(language.lacking((), taxonomy, types.types), said_twice(language, taxonomy)):
+        yield InputError(problem, key=key)
 
 
-def _beside(model: type[Model], name: str, path: Path) -> Model | None:
-    """A file by its name, in the same folder or among the shipped ones."""
-    for place in (str(path.parent / f"{name}.yaml"), name):
+def _load_neighbour(model: type[Model], name: str, path: Path) -> Model | None:
+    """A file by name, from the same folder or else the shipped ones; None if there is no valid one."""
+    for candidate in (str(path.parent / f"{name}.yaml"), name):
         try:
-            return load(model, _KIND, place)
-        except (UnknownName, InputError):
+            return load_model(model, _KIND, candidate)
+        except InputError:
             continue
     return None
 
 
-def _holds(sound: Any) -> str:
-    if isinstance(sound, Crosswalk):
-        dropped = sum(entry.drop is not None for entry in sound.classes.values())
-        return f"{len(sound.classes)} classes, {len(sound.classes) - dropped} into {sound.target}, {dropped} dropped"
-    if isinstance(sound, Taxonomy):
-        return f"{len(sound.classes)} target classes in {', '.join(sound.languages)}"
-    if isinstance(sound, Language):
-        return f"{len(sound.events)} types of events and {len(sound.finer)} finer classes in {sound.name}"
-    if isinstance(sound, EventSource):
-        return f"events of {sound.title}"
-    if isinstance(sound, Notations):
-        words = len(sound.event_types) + len(sound.kinds) + len(sound.notations)
-        return f"{words} words for events, {len(sound.gradings)} grades of damage"
-    return f"{len(sound.types)} types of events"
+def _summary(content: Any) -> str:
+    if isinstance(content, Crosswalk):
+        dropped = sum(entry.drop is not None for entry in content.classes.values())
+        mapped = len(content.classes) - dropped
+        return f"{len(content.classes)} classes, {mapped} mapped to {content.target}, {dropped} dropped"
+    if isinstance(content, Taxonomy):
+        return f"{len(content.classes)} target classes in {', '.join(content.languages)}"
+    if isinstance(content, Language):
+        return f"{len(content.events)} event types and {len(content.finer)} subclasses in {content.name}"
+    if isinstance(content, EventSource):
+        return f"events of {content.title}"
+    if isinstance(content, Vocabulary):
+        words = len(content.event_types) + len(content.kinds) + len(content.notations)
+        return f"{words} words of event types, {len(content.gradings)} grades of damage"
+    return f"{len(content.types)} event types"

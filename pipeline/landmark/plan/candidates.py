@@ -1,4 +1,4 @@
-"""Which acquisitions could serve which cells."""
+"""Find which acquisitions could serve which cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,26 +11,29 @@ from numpy.typing import NDArray
 from landmark.config.profiles import Sensor
 from landmark.config.recipe import Recipe
 from landmark.domain.acquisition import Acquisition
-from landmark.plan.coverage import Squares
+from landmark.plan.coverage import CellSquares
 
 Rows = NDArray[np.int64]
 
-# Images looked at together: enough for few steps of Python, and few million pairs of image and cell.
-_AT_ONCE = 256
-
 
 @dataclass(frozen=True, slots=True)
-class Choices:
-    """Every (cell, acquisition) that could give a sample, as parallel arrays of row numbers.
+class Candidates:
+    """Every (cell, acquisition, slot) that could become a sample, as parallel arrays `cell`, `acquisition`, `slot`.
 
-    One of each sensor is chosen per cell and slot: a period of the recipe, or what an event asks for.
+    Per cell and slot, at most one candidate of each sensor is chosen. A slot is a period of the recipe, or a role in
+    an event.
 
     Attributes:
-        slot: Number of each choice's slot.
-        slots: Their names.
-        anchors: Per slot the moment to come near to, in seconds since 1970.
-        periods: Per acquisition, and `names` of all of them, sorted.
-        moments: Per acquisition, in seconds since 1970.
+        cells: CELLS columns and `split`.
+        acquisitions: Sorted by id.
+        cell: Row in `cells` of each candidate.
+        acquisition: Index in `acquisitions` of each candidate.
+        slot: Index in `slot_names` of each candidate.
+        slot_names: Name of each slot.
+        target_times: Time that the chosen acquisition should be near to, per slot, in seconds since 1970.
+        acquisition_periods: Period of each acquisition.
+        period_names: The distinct periods, sorted.
+        acquisition_times: Time of each acquisition, in seconds since 1970.
     """
 
     cells: pa.Table
@@ -38,67 +41,87 @@ class Choices:
     cell: Rows
     acquisition: Rows
     slot: Rows
-    slots: list[str]
-    anchors: Rows
-    periods: list[str]
-    names: list[str]
-    moments: Rows
+    slot_names: list[str]
+    target_times: Rows
+    acquisition_periods: list[str]
+    period_names: list[str]
+    acquisition_times: Rows
 
-    def of(self, sensor: str) -> Rows:
-        """The choices of one sensor."""
-        mine = np.array([one.sensor == sensor for one in self.acquisitions], dtype=bool)
-        return np.flatnonzero(mine[self.acquisition])
+    def of_sensor(self, sensor: str) -> Rows:
+        """Candidates of a sensor, as rows."""
+        matching = np.array([acquisition.sensor == sensor for acquisition in self.acquisitions], dtype=bool)
+        return np.flatnonzero(matching[self.acquisition])
 
-    def keys(self, rows: Rows) -> Rows:
-        """One number per cell and slot."""
-        return self.cell[rows] * len(self.slots) + self.slot[rows]
+    def cell_slot_keys(self, rows: Rows) -> Rows:
+        """One number per cell and slot, for each of some candidates."""
+        return self.cell[rows] * len(self.slot_names) + self.slot[rows]
 
-    def taken(self, rows: Rows, slot: Rows, slots: Mapping[str, int]) -> "Choices":
-        """Some of the choices, for other slots: name → moment to come near to."""
+    def cell_names(self, rows: Rows) -> pa.ChunkedArray:
+        """Cell ids of some candidates."""
+        return self.cells["cell"].take(pa.array(self.cell[rows]))
+
+    def with_slots(self, rows: Rows, slot: Rows, slots: Mapping[str, int]) -> "Candidates":
+        """Select candidates and assign them to other slots, given as name -> target time."""
         return replace(
             self,
             cell=self.cell[rows],
             acquisition=self.acquisition[rows],
             slot=slot,
-            slots=list(slots),
-            anchors=np.array(list(slots.values()), dtype=np.int64),
+            slot_names=list(slots),
+            target_times=np.array(list(slots.values()), dtype=np.int64),
         )
 
 
-def choices(
-    cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe, sensors: Mapping[str, Sensor]
-) -> Choices:
-    """All choices for the cells of a sample, in the order of the acquisitions' ids."""
-    ordered = sorted(acquisitions, key=lambda one: one.id)
-    # Cells anchored at rasters' own corners are for the rasters that lie on them.
-    warped = [sensors[one.sensor].warped and recipe.grid == "utm" for one in ordered]
-    acquisition, cell = _covered(Squares.of(cells, recipe.cell_m), ordered, warped)
-    periods = [recipe.time.period_of(one.moment) for one in ordered]
+def find_candidates(
+    cells: pa.Table,
+    acquisitions: Sequence[Acquisition],
+    recipe: Recipe,
+    sensors: Mapping[str, Sensor],
+    *,
+    batch_size: int = 256,
+) -> Candidates:
+    """Find all candidates of the cells, with the recipe's periods as slots.
+
+    Args:
+        cells: CELLS columns and `split`.
+        acquisitions: In any order.
+        recipe: Cell size, grid and periods.
+        sensors: Profiles by name.
+        batch_size: Acquisitions tested at once; memory grows with their pairs with cells.
+    """
+    ordered = sorted(acquisitions, key=lambda acquisition: acquisition.id)
+    # With cells anchored at the rasters' own corners, only acquisitions on the same pixel lattice count.
+    warped = np.array([sensors[item.sensor].warped and recipe.grid == "utm" for item in ordered], dtype=bool)
+    squares = CellSquares.of(cells, recipe.cell_m)
+    acquisition, cell = _find_covered(squares, ordered, warped, batch_size)
+    periods = [recipe.time.period_of(item.datetime) for item in ordered]
     names = sorted(set(periods))
     period = np.searchsorted(names, periods) if names else np.empty(0, np.int64)
-    return Choices(
+    return Candidates(
         cells=cells,
         acquisitions=ordered,
         cell=cell,
         acquisition=acquisition,
         slot=period[acquisition],
-        slots=names,
-        # With nothing to come near to, the earliest.
-        anchors=np.zeros(len(names), dtype=np.int64),
-        periods=periods,
-        names=names,
-        moments=np.array([int(one.moment.timestamp()) for one in ordered], dtype=np.int64),
+        slot_names=names,
+        # Periods have no target time: 0 prefers the earliest.
+        target_times=np.zeros(len(names), dtype=np.int64),
+        acquisition_periods=periods,
+        period_names=names,
+        acquisition_times=np.array([int(item.datetime.timestamp()) for item in ordered], dtype=np.int64),
     )
 
 
-def _covered(squares: Squares, ordered: Sequence[Acquisition], warped: Sequence[bool]) -> tuple[Rows, Rows]:
-    """(acquisition, cell) of all choices, by acquisition and cell."""
-    epsg = np.array([one.epsg for one in ordered], dtype=np.int64)
-    # Ids begin with sensor and tile or zone, so that those of one CRS stand together.
-    edges = np.union1d(np.flatnonzero(np.diff(epsg, prepend=0)), np.arange(0, len(ordered), _AT_ONCE))
-    found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+def _find_covered(
+    squares: CellSquares, ordered: Sequence[Acquisition], warped: NDArray[np.bool_], batch_size: int
+) -> tuple[Rows, Rows]:
+    """(acquisition, cell) of all candidates, sorted by acquisition and cell."""
+    epsg = np.array([item.epsg for item in ordered], dtype=np.int64)
+    # A batch has one CRS. Ids begin with sensor and tile or zone, so acquisitions of one CRS are adjacent.
+    edges = np.union1d(np.flatnonzero(np.diff(epsg, prepend=0)), np.arange(0, len(ordered), batch_size))
+    parts = [(np.empty(0, np.int64), np.empty(0, np.int64))]
     for start, end in pairwise([*edges.tolist(), len(ordered)]):
-        image, cell = squares.covered(ordered[start:end], warped=np.array(warped[start:end]))
-        found.append((image + start, cell))
-    acquisition, cell = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        number, cell = squares.find_covered(ordered[start:end], warped=warped[start:end])
+        parts.append((number + start, cell))
+    acquisition, cell = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return acquisition, cell

@@ -1,6 +1,6 @@
-"""Which cells to take for what lies in them: the rare guaranteed, the common capped, near-repeats last.
+"""Choose cells by the classes on them: guarantee rare classes, cap common ones, take near-repeats last.
 
-A choice among candidates whose cover is known; no pixel has been fetched.
+The label counts of the candidates are known; no image has been read.
 """
 
 from collections import Counter
@@ -13,204 +13,215 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from landmark.config.cell_sampling import Meaningful
+from landmark.config.cell_sampling import ClassBalancing
 from landmark.core.hashing import ranks
 from landmark.core.salts import CLASS_BALANCING
-from landmark.labels.label_rules import Fractions
+from landmark.labels.label_rules import CellLabels
 
-# Percents written as decimals: a cap of 29 % of 100 cells is 29 of them.
+# Tolerance for percentages in binary: a cap of 29 % of 100 cells is 29 of them.
 _ROUNDING = 1e-9
 
+LabelsByPeriod = Mapping[tuple[str, str], CellLabels]
 
-class Sampling(Protocol):
-    """What is read of a recipe's `sampling`."""
+
+class SamplingOptions(Protocol):
+    """The options of a recipe's `sampling` that are used here."""
 
     @property
     def cells(self) -> int | None:
-        """Most cells to take."""
+        """Most cells to choose."""
 
     @property
-    def by_meaning(self) -> Meaningful | None:
+    def class_balancing(self) -> ClassBalancing | None:
         """How to choose them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """The cells to take, and what that does to the classes.
+class BalanceResult:
+    """The chosen cells, and the class counts before and after.
 
     Attributes:
-        keep: Over the cells.
-        before: Class → candidates it is on, the most frequent first.
-        after: The same of the cells kept.
-        skipped: Why the others are not: `unlabelled`, `cap` (a class of theirs is full), `repeat` (enough such cells
-            are kept), `enough` (as many as are wanted, or as caps allow, are kept).
+        mask: Chosen cells.
+        before: Class -> number of candidate cells with it, most frequent first.
+        after: The same of the chosen cells.
+        skipped: Reason -> number of cells not chosen: `unlabelled`, `cap` (one of their classes is at its cap),
+            `repeat` (enough cells with the same labels are chosen), `enough` (the requested number, or what the caps
+            allow, is chosen).
     """
 
-    keep: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
     before: dict[str, int]
     after: dict[str, int]
     skipped: dict[str, int]
 
-    def told(self) -> dict[str, Any]:
-        """For the lock: cells looked at and taken, and the counts."""
-        counts = {"candidates": len(self.keep), "chosen": int(self.keep.sum())}
+    def summary(self) -> dict[str, Any]:
+        """Counts for the lock."""
+        counts = {"candidates": len(self.mask), "chosen": int(self.mask.sum())}
         return {**counts, "before": self.before, "after": self.after, "skipped": self.skipped}
 
 
+def balance_classes(
+    cells: pa.Table, cell_labels: LabelsByPeriod, sampling: SamplingOptions, *, seed: int
+) -> BalanceResult:
+    """Choose among the cells of a table by their labels in any period.
+
+    First each class, the rarest first, gets the cells it is guaranteed. Then, with `balance`, the class on the fewest
+    chosen cells gets one cell after the other; otherwise the hash decides. A cap is a share of the cells chosen in the
+    end: where too few cells lack a class, fewer are chosen. Near-repeats are chosen when nothing else is left, and not
+    at all where no number of cells is requested. The order of the rows does not matter, and without caps the choice of
+    fewer cells is a subset of the choice of more.
+    """
+    rules = sampling.class_balancing
+    if rules is None:
+        return BalanceResult(np.ones(cells.num_rows, dtype=bool), {}, {}, {})
+    pool = _make_pool(cells, cell_labels, seed, with_kinds=rules.repeats is not None)
+    count = len(pool.label_set) if sampling.cells is None else min(sampling.cells, len(pool.label_set))
+    selection = _Selection(pool, rules, count, fill_up=sampling.cells is not None)
+    # Caps are shares of the chosen cells: with fewer cells than requested they are smaller, and the choice starts anew.
+    while len(selection.chosen) < count:
+        count = len(selection.chosen)
+        selection = _Selection(pool, rules, count, fill_up=sampling.cells is not None)
+    mask = np.zeros(cells.num_rows, dtype=bool)
+    mask[pool.rows[sorted(selection.chosen)]] = True
+    unlabelled = cells.num_rows - len(pool.label_set)
+    skipped = Counter({"unlabelled": unlabelled} if unlabelled else {}) + Counter(selection.skip_reasons())
+    before, after = (_count_classes(pool, places) for places in (range(len(pool.label_set)), selection.chosen))
+    return BalanceResult(mask, before, after, dict(skipped))
+
+
 @dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Candidates in the order of their hash, as plain lists: one step of the choice is a few operations on integers.
+class _Pool:
+    """Labelled cells in the order of their hash, as lists of integers for speed. A place is an index into them.
 
     Attributes:
-        rows: Of the cells' table.
-        labels: Number of the set of labels of each; sets: The classes in each set, as numbers.
-        kinds: Number of what makes near-repeats of each; all 0 where repeats do not count.
-        classes: Keys of the classes, sorted.
-        queues: Per class its candidates.
+        rows: Row of each in the table of cells.
+        label_set: Number of each one's set of labels.
+        sets: The classes of each set, as numbers.
+        kind: Cells of one kind are near-repeats of each other; all 0 where repeats do not count.
+        classes: Class keys, sorted.
+        queues: Per class, the places of its cells.
     """
 
     rows: NDArray[np.int64]
-    labels: list[int]
+    label_set: list[int]
     sets: list[tuple[int, ...]]
-    kinds: list[int]
+    kind: list[int]
     classes: list[str]
     queues: list[list[int]]
 
 
-def select(cells: pa.Table, facts: Mapping[tuple[str, str], Fractions], sampling: Sampling, *, seed: int) -> Selection:
-    """Choose among the cells of a table by what the labels say of them in any period.
-
-    First each class in turn, the rarest first, gets the cells it is guaranteed; then, with `balance`, the class that is
-    on the fewest chosen cells gets one after the other, else the hash decides. A cap holds against the number of cells
-    that are chosen in the end: where too few are without a class, fewer are chosen. Near-repeats come when nothing else
-    is left; where no number of cells is asked for, they do not come at all. The order of the rows does not matter, and
-    without caps the choice of fewer cells is part of the choice of more.
-    """
-    wanted = sampling.by_meaning
-    if wanted is None:
-        return Selection(np.ones(cells.num_rows, dtype=bool), {}, {}, {})
-    among = _candidates(cells, facts, seed, alike=wanted.repeats is not None)
-    most = len(among.labels) if sampling.cells is None else min(sampling.cells, len(among.labels))
-    choice = _Choice(among, wanted, most, fills_up=sampling.cells is not None)
-    # Caps are shares of what is chosen: with fewer cells than hoped for they are smaller, and all is chosen anew.
-    while len(choice.taken) < most:
-        most = len(choice.taken)
-        choice = _Choice(among, wanted, most, fills_up=sampling.cells is not None)
-    keep = np.zeros(cells.num_rows, dtype=bool)
-    keep[among.rows[sorted(choice.taken)]] = True
-    unlabelled = cells.num_rows - len(among.labels)
-    skipped = Counter({"unlabelled": unlabelled} if unlabelled else {}) + Counter(choice.reasons())
-    return Selection(keep, _counts(among, range(len(among.labels))), _counts(among, choice.taken), dict(skipped))
-
-
-def _candidates(cells: pa.Table, facts: Mapping[tuple[str, str], Fractions], seed: int, *, alike: bool) -> _Candidates:
-    names, said = cells["cell"].to_pylist(), dict[str, tuple[str, ...]]()
-    for (cell, _), one in facts.items():
-        if one.labels:
-            said[cell] = (*said[cell], *one.labels) if cell in said else one.labels
-    rows = np.flatnonzero(np.fromiter((name in said for name in names), bool, len(names)))
-    mine = [names[row] for row in rows.tolist()]
-    order = np.argsort(ranks(seed, CLASS_BALANCING, mine), kind="stable")
-    rows, mine = rows[order], [mine[place] for place in order.tolist()]
-    # Cells are many, the sets of their labels few.
-    sets = sorted({tuple(sorted(set(labels))) for labels in set(said.values())})
-    number = {labels: sets.index(tuple(sorted(set(labels)))) for labels in set(said.values())}
-    labels = [number[said[name]] for name in mine]
-    classes = sorted({key for one in sets for key in one})
-    numbered = [tuple(classes.index(key) for key in one) for one in sets]
+def _make_pool(cells: pa.Table, cell_labels: LabelsByPeriod, seed: int, *, with_kinds: bool) -> _Pool:
+    all_names, labels_of = cells["cell"].to_pylist(), dict[str, tuple[str, ...]]()
+    for (cell, _), labels in cell_labels.items():
+        if labels.labels:
+            labels_of[cell] = (*labels_of.get(cell, ()), *labels.labels)
+    rows = np.flatnonzero(np.fromiter((name in labels_of for name in all_names), bool, len(all_names)))
+    names = [all_names[row] for row in rows.tolist()]
+    order = np.argsort(ranks(seed, CLASS_BALANCING, names), kind="stable")
+    rows, names = rows[order], [names[index] for index in order.tolist()]
+    # There are many cells, but few distinct sets of labels.
+    distinct = set(labels_of.values())
+    sets = sorted({tuple(sorted(set(labels))) for labels in distinct})
+    set_number = {labels: sets.index(tuple(sorted(set(labels)))) for labels in distinct}
+    label_set = [set_number[labels_of[name]] for name in names]
+    classes = sorted({key for keys in sets for key in keys})
+    numbered_sets = [tuple(classes.index(key) for key in keys) for keys in sets]
     queues: list[list[int]] = [[] for _ in classes]
-    for place, held in enumerate(labels):
-        for label in numbered[held]:
+    for place, number in enumerate(label_set):
+        for label in numbered_sets[number]:
             queues[label].append(place)
-    return _Candidates(rows, labels, numbered, _kinds(mine, facts) if alike else [0] * len(mine), classes, queues)
+    kind = _find_kinds(names, cell_labels) if with_kinds else [0] * len(names)
+    return _Pool(rows, label_set, numbered_sets, kind, classes, queues)
 
 
-def _kinds(names: Sequence[str], facts: Mapping[tuple[str, str], Fractions]) -> list[int]:
-    """A number per cell, the same for cells of the same labels and shares to the nearest 10 %, period by period."""
-    said: dict[str, list[object]] = {name: [] for name in names}
-    for (cell, period), one in facts.items():
-        if cell in said:
-            tenths = ((key, floor(10 * share + 0.5)) for key, share in one.fractions.items())
-            said[cell].append((period, frozenset(one.labels), frozenset(one for one in tenths if one[1])))
+def _find_kinds(names: Sequence[str], cell_labels: LabelsByPeriod) -> list[int]:
+    """Number cells so that those with the same labels and fractions, rounded to 10 %, in each period share a number."""
+    kinds: dict[str, list[object]] = {name: [] for name in names}
+    for (cell, period), labels in cell_labels.items():
+        if cell in kinds:
+            tenths = ((key, floor(10 * fraction + 0.5)) for key, fraction in labels.fractions.items())
+            rounded = frozenset((key, tenth) for key, tenth in tenths if tenth)
+            kinds[cell].append((period, frozenset(labels.labels), rounded))
     numbers: dict[object, int] = {}
-    return [numbers.setdefault(frozenset(said[name]), len(numbers)) for name in names]
+    return [numbers.setdefault(frozenset(kinds[name]), len(numbers)) for name in names]
 
 
-def _counts(among: _Candidates, places: Iterable[int]) -> dict[str, int]:
+def _count_classes(pool: _Pool, places: Iterable[int]) -> dict[str, int]:
     counts = Counter[int]()
-    for held, times in Counter(among.labels[place] for place in places).items():
-        counts.update(dict.fromkeys(among.sets[held], times))
-    largest_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return {among.classes[label]: count for label, count in largest_first}
+    for number, count in Counter(pool.label_set[place] for place in places).items():
+        counts.update(dict.fromkeys(pool.sets[number], count))
+    most_frequent_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {pool.classes[label]: count for label, count in most_frequent_first}
 
 
-class _Choice:
-    """A choice while it is made: what is taken, how often each class and kind is, and how far each queue is read."""
+class _Selection:
+    """Selection of `count` cells from a pool.
 
-    def __init__(self, among: _Candidates, wanted: Meaningful, most: int, *, fills_up: bool) -> None:
-        self.taken = set[int]()
-        self._among, self._wanted, self._most = among, wanted, most
-        caps = [wanted.cap_pct(key) for key in among.classes]
-        # A class without a cap is never full.
-        self._full = [floor(cap * most / 100 + _ROUNDING) if cap < 100 else most + 1 for cap in caps]
-        self._held, self._kinds = [0] * len(among.classes), Counter[int]()
-        # Sets with a class that is full: once closed, a set stays so.
-        self._closed = [any(not self._full[label] for label in labels) for labels in among.sets]
-        # Near-repeats wait for their turn; without a number to fill up to they wait for ever.
-        for repeats in dict.fromkeys((wanted.repeats, None)):
+    Attributes:
+        chosen: Places of the chosen cells.
+    """
+
+    def __init__(self, pool: _Pool, rules: ClassBalancing, count: int, *, fill_up: bool) -> None:
+        self.chosen = set[int]()
+        self._pool, self._rules, self._count = pool, rules, count
+        caps = [rules.cap_pct(key) for key in pool.classes]
+        # A class without a cap never reaches it.
+        self._max_cells = [floor(cap * count / 100 + _ROUNDING) if cap < 100 else count + 1 for cap in caps]
+        self._class_cells, self._kind_cells = [0] * len(pool.classes), Counter[int]()
+        # Whether a set has a class at its cap; closed sets stay closed.
+        self._closed = [any(not self._max_cells[label] for label in labels) for labels in pool.sets]
+        # Near-repeats come in a second pass, which needs a requested number of cells to fill up to.
+        for repeats in dict.fromkeys((rules.repeats, None)):
             self._guarantee(repeats)
-        for repeats in dict.fromkeys((wanted.repeats, None)) if fills_up else (wanted.repeats,):
+        for repeats in dict.fromkeys((rules.repeats, None)) if fill_up else (rules.repeats,):
             self._fill(repeats)
 
-    def reasons(self) -> Iterator[str]:
-        """Why each candidate that is not taken is not."""
-        for place, held in enumerate(self._among.labels):
-            if place in self.taken:
+    def skip_reasons(self) -> Iterator[str]:
+        """Reason of each cell that is not chosen."""
+        for place, number in enumerate(self._pool.label_set):
+            if place in self.chosen:
                 continue
-            if self._closed[held]:
+            if self._closed[number]:
                 yield "cap"
             else:
-                yield "repeat" if self._enough_alike(place, self._wanted.repeats) else "enough"
+                yield "repeat" if self._is_repeat(place, self._rules.repeats) else "enough"
 
-    def _enough_alike(self, place: int, repeats: int | None) -> bool:
-        return repeats is not None and self._kinds[self._among.kinds[place]] >= repeats
+    def _is_repeat(self, place: int, repeats: int | None) -> bool:
+        return repeats is not None and self._kind_cells[self._pool.kind[place]] >= repeats
 
     def _guarantee(self, repeats: int | None) -> None:
-        """The rarest class first: what it takes also counts for the others it meets."""
-        for label in sorted(range(len(self._held)), key=lambda label: (len(self._among.queues[label]), label)):
-            due = self._wanted.guaranteed(self._among.classes[label])
-            for place in self._among.queues[label] if due else ():
-                if self._held[label] >= due or len(self.taken) >= self._most:
+        """Choose the guaranteed cells, of the rarest class first; each counts for all its classes."""
+        for label in sorted(range(len(self._class_cells)), key=lambda label: (len(self._pool.queues[label]), label)):
+            min_cells = self._rules.min_cells(self._pool.classes[label])
+            for place in self._pool.queues[label] if min_cells else ():
+                if self._class_cells[label] >= min_cells or len(self.chosen) >= self._count:
                     break
-                self._take(place, repeats)
+                self._choose(place, repeats)
 
     def _fill(self, repeats: int | None) -> None:
-        if not self._wanted.balance:
-            for place in range(len(self._among.labels)):
-                if len(self.taken) >= self._most:
+        if not self._rules.balance:
+            for place in range(len(self._pool.label_set)):
+                if len(self.chosen) >= self._count:
                     break
-                self._take(place, repeats)
+                self._choose(place, repeats)
             return
-        queues = [iter(queue) for queue in self._among.queues]
+        queues = [iter(queue) for queue in self._pool.queues]
         open_classes = set(range(len(queues)))
-        while open_classes and len(self.taken) < self._most:
-            rarest = min(open_classes, key=lambda label: (self._held[label], label))
-            if not any(self._take(place, repeats) for place in queues[rarest]):
+        while open_classes and len(self.chosen) < self._count:
+            rarest = min(open_classes, key=lambda label: (self._class_cells[label], label))
+            if not any(self._choose(place, repeats) for place in queues[rarest]):
                 open_classes.discard(rarest)
 
-    def _take(self, place: int, repeats: int | None) -> bool:
-        """Whether a candidate was there to take, no class of its is full, and not enough like it are taken."""
-        held = self._among.labels[place]
-        if self._closed[held] or place in self.taken or self._enough_alike(place, repeats):
+    def _choose(self, place: int, repeats: int | None) -> bool:
+        """Choose a cell unless it is chosen already, one of its classes is at its cap, or it is a repeat."""
+        number = self._pool.label_set[place]
+        if self._closed[number] or place in self.chosen or self._is_repeat(place, repeats):
             return False
-        self.taken.add(place)
-        self._kinds[self._among.kinds[place]] += 1
-        for label in self._among.sets[held]:
-            self._held[label] += 1
-            if self._held[label] == self._full[label]:
-                self._close(label)
+        self.chosen.add(place)
+        self._kind_cells[self._pool.kind[place]] += 1
+        for label in self._pool.sets[number]:
+            self._class_cells[label] += 1
+            if self._class_cells[label] == self._max_cells[label]:
+                for other, labels in enumerate(self._pool.sets):
+                    self._closed[other] |= label in labels
         return True
-
-    def _close(self, label: int) -> None:
-        for held, labels in enumerate(self._among.sets):
-            self._closed[held] |= label in labels

@@ -1,4 +1,4 @@
-"""The best acquisition of each sensor per cell and slot: the clearest, or the nearest in time."""
+"""Choose the best acquisition of each sensor per cell and slot: the clearest, or the nearest in time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,196 +11,239 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import Mask, Sensor
 from landmark.config.recipe import Recipe
-from landmark.domain.drops import left_out
-from landmark.plan.candidates import Choices
+from landmark.domain.drops import skipped_cells
+from landmark.plan.candidates import Candidates, Rows
 
-_UNSAID_CLOUD_PCT = 100.0
+# Cloud cover assumed of items that declare none.
+_UNKNOWN_CLOUD_PCT = 100.0
 _DAY_S = 86_400
-# More than the seconds between any two images.
+# Longer than the time between any two acquisitions.
 _FAR_S = 2**40
-_AT_ONCE = 2**20
 
-Rows = NDArray[np.int64]
+Percent = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the masks of some choices show, in percent: cloud and shadow; these and no data.
+class CloudCover:
+    """Cloud cover of the candidates whose masks were read, in percent.
 
     Attributes:
-        rows: The choices whose masks were looked at, ascending.
+        rows: These candidates, ascending.
+        cloud_pct: Cloud and shadow.
+        masked_pct: Cloud, shadow and pixels without data.
     """
 
     rows: Rows
-    veiled_pct: NDArray[np.float64]
-    hidden_pct: NDArray[np.float64]
+    cloud_pct: Percent
+    masked_pct: Percent
 
     @classmethod
-    def nothing(cls) -> "Seen":
-        """No mask was looked at."""
+    def empty(cls) -> "CloudCover":
+        """No mask was read."""
         return cls(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
-    def of(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Both of some choices, NaN where not looked at."""
-        at = np.searchsorted(self.rows, rows)
-        known = np.append(self.rows, -1)[at] == rows
-        veiled, hidden = (
-            np.where(known, np.append(part, np.nan)[at], np.nan) for part in (self.veiled_pct, self.hidden_pct)
+    def lookup(self, rows: Rows) -> tuple[Percent, Percent]:
+        """(cloud_pct, masked_pct) of some candidates, NaN where the mask was not read."""
+        index = np.searchsorted(self.rows, rows)
+        known = np.append(self.rows, -1)[index] == rows
+        cloud_pct, masked_pct = (
+            np.where(known, np.append(values, np.nan)[index], np.nan) for values in (self.cloud_pct, self.masked_pct)
         )
-        return veiled, hidden
+        return cloud_pct, masked_pct
 
 
-def shortlist(of: Choices, sensor: Sensor, best_of: int, *, lone: bool = False) -> dict[str, Rows]:
-    """Acquisition id → rows of the cells whose mask is worth a look: the clearest few, where there is a choice.
+def shortlist(candidates: Candidates, sensor: Sensor, count: int, *, force: bool = False) -> dict[str, Rows]:
+    """Shortlist the acquisitions whose masks to read: the clearest few per cell and slot.
 
-    `lone`: also where there is none, for there is one of cells.
+    Args:
+        candidates: All candidates.
+        sensor: The sensor; without a mask band nothing is shortlisted.
+        count: Acquisitions per cell and slot.
+        force: Also shortlist where a cell and slot has a single candidate, and with a `count` of 1.
+
+    Returns:
+        Acquisition id -> rows of its cells.
     """
-    if sensor.mask is None or (best_of == 1 and not lone):
+    if sensor.mask is None or (count == 1 and not force):
         return {}
-    mask = sensor.mask.band
-    masked = np.array([all(mask in item.assets for item in one.items) for one in of.acquisitions], dtype=bool)
-    mine = of.of(sensor.name)
-    mine = mine[masked[of.acquisition[mine]]]
-    clearest_first = np.lexsort((np.arange(len(of.acquisitions)), _said_cloud(of)))
-    standing = np.argsort(clearest_first)
-    keys = of.keys(mine)
-    order = np.argsort(keys * len(of.acquisitions) + standing[of.acquisition[mine]])
-    mine, keys = mine[order], keys[order]
+    acquisitions, band = candidates.acquisitions, sensor.mask.band
+    has_mask = np.array([all(band in item.assets for item in one.items) for one in acquisitions], dtype=bool)
+    rows = candidates.of_sensor(sensor.name)
+    rows = rows[has_mask[candidates.acquisition[rows]]]
+    clearest_first = np.lexsort((np.arange(len(acquisitions)), _item_cloud_pct(candidates)))
+    rank = np.argsort(clearest_first)
+    keys = candidates.cell_slot_keys(rows)
+    order = np.argsort(keys * len(acquisitions) + rank[candidates.acquisition[rows]])
+    rows, keys = rows[order], keys[order]
     start = np.flatnonzero(np.diff(keys, prepend=-1))
-    count = np.diff(start, append=len(keys))
-    place = np.arange(len(keys)) - np.repeat(start, count)
-    looked = mine[(place < best_of) & (lone | (np.repeat(count, count) > 1))]
-    # A mask is read once, however many slots ask for it.
-    pairs = np.unique(of.acquisition[looked] * of.cells.num_rows + of.cell[looked])
-    acquisition, cell = np.divmod(pairs, of.cells.num_rows)
+    group_size = np.diff(start, append=len(keys))
+    place = np.arange(len(keys)) - np.repeat(start, group_size)
+    listed = rows[(place < count) & (force | (np.repeat(group_size, group_size) > 1))]
+    # Slots may share an acquisition and cell, whose mask is read once.
+    pairs = np.unique(candidates.acquisition[listed] * candidates.cells.num_rows + candidates.cell[listed])
+    acquisition, cell = np.divmod(pairs, candidates.cells.num_rows)
     numbers, first = np.unique(acquisition, return_index=True)
-    rows = np.split(cell, first[1:])
-    return {of.acquisitions[number].id: cells for number, cells in zip(numbers.tolist(), rows, strict=False)}
+    cells = np.split(cell, first[1:])
+    return {acquisitions[number].id: group for number, group in zip(numbers.tolist(), cells, strict=False)}
 
 
-def seen(of: Choices, clear: pa.Table, mask: Mask | None) -> Seen:
-    """What a CLEAR table says of each choice."""
-    if mask is None or clear.num_rows == 0:
-        return Seen.nothing()
-    cell = pc.index_in(clear["cell"], of.cells["cell"].combine_chunks()).to_numpy()
-    acquisition = pc.index_in(clear["acquisition"], pa.array([one.id for one in of.acquisitions])).to_numpy()
-    looked, place = np.unique(_pairs(cell, acquisition, of), return_inverse=True)
-    code, pixels = clear["code"].to_numpy(), clear["pixels"].to_numpy()
-    veil = np.isin(code, (*mask.classes["cloud"], *mask.classes["shadow"]))
-    total, veiled, hidden = (
-        np.bincount(place, weights=pixels * counted, minlength=len(looked))
-        for counted in (np.ones_like(veil), veil, veil | np.isin(code, mask.classes["nodata"]))
+def match_cloud_stats(candidates: Candidates, cloud_stats: pa.Table, mask: Mask | None) -> CloudCover:
+    """Look up the cloud cover of each candidate in a CLOUD_STATS table."""
+    if mask is None or cloud_stats.num_rows == 0:
+        return CloudCover.empty()
+    ids = pa.array([item.id for item in candidates.acquisitions])
+    cell = pc.index_in(cloud_stats["cell"], candidates.cells["cell"].combine_chunks()).to_numpy()
+    acquisition = pc.index_in(cloud_stats["acquisition"], ids).to_numpy()
+    measured, inverse = np.unique(_pair_keys(cell, acquisition, len(ids)), return_inverse=True)
+    code, pixels = cloud_stats["code"].to_numpy(), cloud_stats["pixels"].to_numpy()
+    is_cloud = np.isin(code, (*mask.classes["cloud"], *mask.classes["shadow"]))
+    is_masked = is_cloud | np.isin(code, mask.classes["nodata"])
+    total, cloud, masked = (
+        np.bincount(inverse, weights=pixels * counted, minlength=len(measured))
+        for counted in (np.ones_like(is_cloud), is_cloud, is_masked)
     )
-    mine = np.flatnonzero(np.isin(np.arange(len(of.acquisitions)), acquisition)[of.acquisition])
-    pairs = _pairs(of.cell[mine], of.acquisition[mine], of)
-    at = np.minimum(np.searchsorted(looked, pairs), len(looked) - 1)
-    known = looked[at] == pairs
-    at = at[known]
-    return Seen(mine[known], 100 * veiled[at] / total[at], 100 * hidden[at] / total[at])
+    rows = np.flatnonzero(np.isin(np.arange(len(ids)), acquisition)[candidates.acquisition])
+    keys = _pair_keys(candidates.cell[rows], candidates.acquisition[rows], len(ids))
+    index = np.minimum(np.searchsorted(measured, keys), len(measured) - 1)
+    known = measured[index] == keys
+    index = index[known]
+    return CloudCover(rows[known], 100 * cloud[index] / total[index], 100 * masked[index] / total[index])
 
 
-def _pairs(cell: Rows, acquisition: Rows, of: Choices) -> Rows:
+def _pair_keys(cell: Rows, acquisition: Rows, acquisitions: int) -> Rows:
     """One number per cell and acquisition."""
-    return cell.astype(np.int64) * len(of.acquisitions) + acquisition
+    return cell.astype(np.int64) * acquisitions + acquisition
 
 
-def choose(
-    of: Choices,
-    sensor: str,
-    looked: Seen,
-    beside: Rows,
-    recipe: Recipe,
-    *,
-    among: NDArray[np.bool_] | None = None,
-    nearest: bool = False,
-) -> Rows:
-    """The best choice of a sensor per cell and slot: the clearest, then the nearest in time to what is `beside`.
+@dataclass(frozen=True, slots=True)
+class AcquisitionRanking:
+    """Ranks the candidates of each cell and slot.
 
-    Or the `nearest`, then the clearest. Among images near enough for a pair, those of the cell's own zone come before
-    others, which must be warped.
-
-    Images whose mask was looked at and keeps the recipe's limits come first, then those that were not looked at, by
-    what their items say of cloud (unsaid is all cloud), and those that break a limit last. With nothing beside, the
-    nearest to the slot's anchor; then the smaller id. Only choices `among` some are looked at, where that is given.
+    Attributes:
+        candidates: The candidates.
+        cloud_cover: From the masks that were read.
+        recipe: Its sensors, its limits of clouds and valid pixels, and its longest gap of a pair.
+        batch_size: Candidates ranked at once: a criterion needs ten times the memory of the rows.
     """
-    mine = of.of(sensor) if among is None else np.intersect1d(of.of(sensor), np.flatnonzero(among))
-    said, anchor = _said_cloud(of), _anchors(of, beside)
 
-    def tier(rows: Rows) -> NDArray[Any]:
-        veiled, hidden = looked.of(rows)
-        fails = (veiled > recipe.clouds.max_chip_pct) | (hidden - veiled > 100 - recipe.min_valid_pct)
-        return np.asarray(np.isnan(hidden) + 2 * fails)
+    candidates: Candidates
+    cloud_cover: CloudCover
+    recipe: Recipe
+    batch_size: int = 2**20
 
-    def cloud(rows: Rows) -> NDArray[Any]:
-        _, hidden = looked.of(rows)
-        return np.where(np.isnan(hidden), said[of.acquisition[rows]], hidden)
+    def choose_all(self, *, mask: NDArray[np.bool_] | None = None, nearest: bool = False) -> tuple[Rows, pa.Table]:
+        """Choose per cell and slot an acquisition of each sensor, as `choose` does.
 
-    def away(rows: Rows) -> NDArray[Any]:
-        away_s = np.abs(of.moments[of.acquisition[rows]] - anchor(rows))
-        far = away_s > recipe.max_pair_gap_days * _DAY_S
-        return np.asarray(away_s + _FAR_S * (_foreign(of, rows) + 2 * far))
+        Sentinel-2 comes first, for its clouds; Sentinel-1, which sees through them, is paired with it.
 
-    then = (away, cloud) if nearest else (cloud, away)
-    return np.sort(_least(mine, of.keys(mine), tier, *then, lambda rows: of.acquisition[rows]))
+        Returns:
+            Chosen candidates within the cloud limit, and ledger rows of the others.
+        """
+        chosen = np.empty(0, dtype=np.int64)
+        for sensor in sorted(self.recipe.sensors, reverse=True):
+            chosen = np.concatenate([chosen, self.choose(sensor, chosen, mask=mask, nearest=nearest)])
+        cloud_pct, _ = self.cloud_cover.lookup(chosen)
+        cloudy = cloud_pct > self.recipe.clouds.max_chip_pct
+        return chosen[~cloudy], self._cloud_drops(chosen[cloudy])
+
+    def choose(
+        self, sensor: str, paired_with: Rows, *, mask: NDArray[np.bool_] | None = None, nearest: bool = False
+    ) -> Rows:
+        """Choose the best candidate of a sensor per cell and slot.
+
+        First come acquisitions whose mask was read and is within the recipe's limits, then those whose mask was not
+        read, by the cloud cover of their items, and last those that break a limit. Among these, the clearest comes
+        first, then the nearest in time; with `nearest`, the other way round. Among acquisitions near enough for a
+        pair, those of the cell's own zone come before those that must be warped. Ties go to the smaller id.
+
+        Args:
+            sensor: Name of the sensor.
+            paired_with: Chosen candidates of the other sensor; where a cell and slot has one, its time is the target,
+                else the slot's target time.
+            mask: Restricts the choice to some candidates.
+            nearest: Whether the time counts more than the cloud cover.
+        """
+        candidates, recipe = self.candidates, self.recipe
+        rows = candidates.of_sensor(sensor)
+        if mask is not None:
+            rows = np.intersect1d(rows, np.flatnonzero(mask))
+        item_cloud_pct, target_time = _item_cloud_pct(candidates), self._target_time(paired_with)
+
+        def tier(rows: Rows) -> NDArray[Any]:
+            cloud_pct, masked_pct = self.cloud_cover.lookup(rows)
+            invalid = (cloud_pct > recipe.clouds.max_chip_pct) | (masked_pct - cloud_pct > 100 - recipe.min_valid_pct)
+            return np.asarray(np.isnan(masked_pct) + 2 * invalid)
+
+        def cloud(rows: Rows) -> NDArray[Any]:
+            _, masked_pct = self.cloud_cover.lookup(rows)
+            return np.where(np.isnan(masked_pct), item_cloud_pct[candidates.acquisition[rows]], masked_pct)
+
+        def time_gap(rows: Rows) -> NDArray[Any]:
+            gap_s = np.abs(candidates.acquisition_times[candidates.acquisition[rows]] - target_time(rows))
+            too_far = gap_s > recipe.max_pair_gap_days * _DAY_S
+            return np.asarray(gap_s + _FAR_S * (self._in_other_zone(rows) + 2 * too_far))
+
+        criteria = (
+            tier,
+            *((time_gap, cloud) if nearest else (cloud, time_gap)),
+            lambda rows: candidates.acquisition[rows],
+        )
+        return np.sort(_minimize(rows, candidates.cell_slot_keys(rows), criteria, self.batch_size))
+
+    def _target_time(self, paired_with: Rows) -> Callable[[Rows], Rows]:
+        """A function from candidates to the times they should be near to."""
+        candidates = self.candidates
+        keys, first = np.unique(candidates.cell_slot_keys(paired_with), return_index=True)
+        times = candidates.acquisition_times[candidates.acquisition[paired_with[first]]]
+
+        def target_time(rows: Rows) -> Rows:
+            row_keys = candidates.cell_slot_keys(rows)
+            index = np.searchsorted(keys, row_keys)
+            paired = np.append(keys, -1)[index] == row_keys
+            return np.where(paired, np.append(times, 0)[index], candidates.target_times[candidates.slot[rows]])
+
+        return target_time
+
+    def _in_other_zone(self, rows: Rows) -> NDArray[np.bool_]:
+        """Whether the acquisition's CRS differs from the cell's."""
+        candidates = self.candidates
+        epsg = np.array([item.epsg for item in candidates.acquisitions], dtype=np.int64)
+        return np.asarray(
+            epsg[candidates.acquisition[rows]] != candidates.cells["epsg"].to_numpy()[candidates.cell[rows]]
+        )
+
+    def _cloud_drops(self, rows: Rows) -> pa.Table:
+        """Ledger rows of candidates that are the best of their cell and slot, but too cloudy."""
+        slots, (cloud_pct, _) = self.candidates.slot[rows].tolist(), self.cloud_cover.lookup(rows)
+        details = [
+            f"{self.candidates.slot_names[slot]}: at best {pct:.1f} % hidden"
+            for slot, pct in zip(slots, cloud_pct.tolist(), strict=True)
+        ]
+        return skipped_cells(self.candidates.cell_names(rows), "cloud", pa.array(details, pa.string()))
 
 
-def _least(rows: Rows, keys: Rows, *criteria: Callable[[Rows], NDArray[Any]]) -> Rows:
-    """Of the rows that share a key the one that comes first by some criteria, the first of them counting most.
+def _minimize(rows: Rows, keys: Rows, criteria: Sequence[Callable[[Rows], NDArray[Any]]], batch_size: int) -> Rows:
+    """Select of the rows that share a key the one that minimizes the criteria, the first criterion counting most.
 
-    Only those that are level go on to the next criterion: to sort by all of them takes a continent's choices minutes.
+    Only ties go on to the next criterion: sorting by all criteria takes minutes for a continent.
     """
     order = np.argsort(keys, kind="stable")
     rows, keys = rows[order], keys[order]
-    # A million at a time, those of a key together: what a criterion needs is ten times as large as the rows.
-    cuts = np.searchsorted(keys, keys[_AT_ONCE::_AT_ONCE])
-    parts = zip(np.split(rows, cuts), np.split(keys, cuts), strict=True)
-    return np.concatenate([_level(*part, criteria) for part in parts])
+    # Batches end between keys.
+    cuts = np.searchsorted(keys, keys[batch_size::batch_size])
+    batches = zip(np.split(rows, cuts), np.split(keys, cuts), strict=True)
+    return np.concatenate([_minimize_batch(*batch, criteria) for batch in batches])
 
 
-def _level(rows: Rows, keys: Rows, criteria: Sequence[Callable[[Rows], NDArray[Any]]]) -> Rows:
-    """Of rows that stand by their key those that no criterion sets behind another."""
+def _minimize_batch(rows: Rows, keys: Rows, criteria: Sequence[Callable[[Rows], NDArray[Any]]]) -> Rows:
     for criterion in criteria:
         starts, values = np.flatnonzero(np.diff(keys, prepend=-1)), criterion(rows)
-        level = values == np.repeat(np.minimum.reduceat(values, starts), np.diff(starts, append=len(rows)))
-        rows, keys = rows[level], keys[level]
+        least = np.repeat(np.minimum.reduceat(values, starts), np.diff(starts, append=len(rows)))
+        rows, keys = rows[values == least], keys[values == least]
     return rows
 
 
-def _anchors(of: Choices, beside: Rows) -> Callable[[Rows], Rows]:
-    """Tells of choices the moment to come near to: that of what is beside them, else their slot's."""
-    others, first = np.unique(of.keys(beside), return_index=True)
-    then = of.moments[of.acquisition[beside[first]]]
-
-    def anchor(rows: Rows) -> Rows:
-        at = np.searchsorted(others, of.keys(rows))
-        known = np.append(others, -1)[at] == of.keys(rows)
-        return np.where(known, np.append(then, 0)[at], of.anchors[of.slot[rows]])
-
-    return anchor
-
-
-def _foreign(of: Choices, rows: Rows) -> NDArray[np.bool_]:
-    """Whether an image lies in another zone than the cell."""
-    images = np.array([one.epsg for one in of.acquisitions], dtype=np.int64)
-    return np.asarray(images[of.acquisition[rows]] != of.cells["epsg"].to_numpy()[of.cell[rows]])
-
-
-def kept_clear(looked: Seen, chosen: Rows, recipe: Recipe) -> NDArray[np.bool_]:
-    """Which of the chosen keep the limit, as far as their mask was looked at."""
-    veiled, _ = looked.of(chosen)
-    return np.asarray(~(veiled > recipe.clouds.max_chip_pct))
-
-
-def clouded(of: Choices, looked: Seen, rows: Rows) -> pa.Table:
-    """What the ledger says of choices that were the best of their slot, and under clouds."""
-    veiled, _ = looked.of(rows)
-    told = [
-        f"{of.slots[slot]}: at best {share:.1f} % hidden"
-        for slot, share in zip(of.slot[rows].tolist(), veiled.tolist(), strict=True)
-    ]
-    return left_out(of.cells["cell"].take(pa.array(of.cell[rows])), "cloud", pa.array(told, pa.string()))
-
-
-def _said_cloud(of: Choices) -> NDArray[np.float64]:
-    said: list[Any] = [_UNSAID_CLOUD_PCT if one.cloud_pct is None else one.cloud_pct for one in of.acquisitions]
-    return np.array(said, dtype=np.float64)
+def _item_cloud_pct(candidates: Candidates) -> Percent:
+    """Cloud cover that the items of each acquisition declare."""
+    declared = (item.cloud_pct for item in candidates.acquisitions)
+    return np.array([_UNKNOWN_CLOUD_PCT if pct is None else pct for pct in declared], dtype=np.float64)

@@ -1,6 +1,6 @@
-"""Which cells images cover: those of their own zone, and of the zones beside it where their pixels may be warped.
+"""Find the cells that acquisitions cover: in their own zone, and in the adjacent ones where pixels may be warped.
 
-Images are looked at by the hundred, for a continent has a million cells and thousands of images.
+Acquisitions are tested in batches: a continent has a million cells and thousands of acquisitions.
 """
 
 from collections.abc import Sequence
@@ -12,21 +12,26 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from landmark.core.crs import LONLAT, projected, transformer
+from landmark.core.crs import LONLAT, reproject, transformer
 from landmark.domain.acquisition import Acquisition
 
-_LATTICE_PX = 1e-3
+# Tolerance for pixel corners, in pixels.
+_TOLERANCE_PX = 1e-3
+# (x, y) positions in a cell, as shares of its edge from the upper-left corner.
 _CORNERS = np.array([[0, 1, 0, 1], [0, 0, 1, 1]])[:, :, None]
 _CENTRE = np.array([[0.5], [0.5]])[:, :, None]
 
 Rows = NDArray[np.int64]
 Metres = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
-    """The rasters of images of one CRS, and the ground where they have data: straight between corners in that CRS."""
+class RasterFrames:
+    """Raster grids and footprints of acquisitions of one CRS, in metres.
+
+    Footprints are straight between their vertices in that CRS.
+    """
 
     epsg: int
     left: Metres
@@ -37,14 +42,14 @@ class Frames:
     footprint: NDArray[np.object_]
 
     @classmethod
-    def of(cls, images: Sequence[Acquisition]) -> Self:
-        """Those of some acquisitions."""
-        epsg = images[0].epsg
-        numbers = np.array([(*one.origin, *one.size_px, one.pixel_m) for one in images], dtype=np.float64)
+    def of(cls, acquisitions: Sequence[Acquisition]) -> Self:
+        """Frames of acquisitions of one CRS."""
+        epsg = acquisitions[0].epsg
+        numbers = np.array([(*item.origin, *item.size_px, item.pixel_m) for item in acquisitions], dtype=np.float64)
         left, top, width, height, pixel_m = numbers.T
-        outlines = projected(np.array([one.footprint for one in images], dtype=object), LONLAT, epsg)
-        # As the method of a geometry does, whose arcs are finer than the function's.
-        return cls(epsg, left, top, width, height, pixel_m, shapely.buffer(outlines, pixel_m, quad_segs=16))
+        footprints = reproject(np.array([item.footprint for item in acquisitions], dtype=object), LONLAT, epsg)
+        # 16 segments a quarter circle, as a geometry's own method has; the function's default is coarser.
+        return cls(epsg, left, top, width, height, pixel_m, shapely.buffer(footprints, pixel_m, quad_segs=16))
 
     @property
     def bounds(self) -> tuple[Metres, Metres, Metres, Metres]:
@@ -52,14 +57,14 @@ class Frames:
         right, bottom = self.left + self.width * self.pixel_m, self.top - self.height * self.pixel_m
         return self.left, bottom, right, self.top
 
-    def pixels(self, image: Rows, x: Metres, y: Metres) -> tuple[Metres, Metres]:
-        """Columns and rows of places, each in its image."""
-        return (x - self.left[image]) / self.pixel_m[image], (self.top[image] - y) / self.pixel_m[image]
+    def to_pixels(self, number: Rows, x: Metres, y: Metres) -> tuple[Metres, Metres]:
+        """Columns and rows of coordinates, each in the frame of that number."""
+        return (x - self.left[number]) / self.pixel_m[number], (self.top[number] - y) / self.pixel_m[number]
 
 
 @dataclass(frozen=True, slots=True)
-class Squares:
-    """The squares of all cells, found by where they lie."""
+class CellSquares:
+    """Squares of cells, with an index of their centres in degrees."""
 
     epsg: NDArray[np.int64]
     x: Metres
@@ -69,75 +74,81 @@ class Squares:
 
     @classmethod
     def of(cls, cells: pa.Table, cell_m: float) -> Self:
-        """Those of a CELLS table."""
+        """Squares of a CELLS table."""
         epsg, x, y, lon, lat = (cells[name].to_numpy() for name in ("epsg", "x", "y", "lon", "lat"))
         return cls(epsg, x, y, shapely.STRtree(shapely.points(lon, lat)), cell_m)
 
-    def covered(self, images: Sequence[Acquisition], *, warped: Flags) -> tuple[Rows, Rows]:
-        """(image, cell) of the cells inside the raster with all corners inside the footprint, by image and cell.
+    def find_covered(self, acquisitions: Sequence[Acquisition], *, warped: Mask) -> tuple[Rows, Rows]:
+        """Find the cells inside the raster of an acquisition whose corners are inside its footprint.
 
-        The images are of one CRS. Unless an image may be `warped` only cells on its pixels; others may lie between
-        them, and in any zone.
+        Args:
+            acquisitions: Of one CRS.
+            warped: Which of them may be interpolated: these serve cells between their pixels and in other zones; the
+                others only cells of their zone on their pixel corners.
+
+        Returns:
+            (index of the acquisition, row of the cell), sorted.
         """
-        frames = Frames.of(images)
-        image, cell = self._near(frames)
-        kept = warped[image] | self._on_pixels(frames, image, cell)
-        image, cell = image[kept], cell[kept]
-        inside = self._deep(frames, image, cell)
-        shallow = np.flatnonzero(~inside)
-        inside[shallow] = self._inside(frames, image[shallow], cell[shallow])
-        return image[inside], cell[inside]
+        frames = RasterFrames.of(acquisitions)
+        number, cell = self._find_near(frames)
+        kept = warped[number] | self._on_lattice(frames, number, cell)
+        number, cell = number[kept], cell[kept]
+        inside = self._deep_inside(frames, number, cell)
+        rest = np.flatnonzero(~inside)
+        inside[rest] = self._corners_inside(frames, number[rest], cell[rest])
+        return number[inside], cell[inside]
 
-    def _near(self, frames: Frames) -> tuple[Rows, Rows]:
-        """(image, cell), in order, of the cells whose centre lies in the raster's box in degrees."""
-        turn, spans = transformer(frames.epsg, LONLAT), list[tuple[int, float, float, float, float]]()
+    def _find_near(self, frames: RasterFrames) -> tuple[Rows, Rows]:
+        """Sorted (frame, cell) of the cells whose centre lies in the frame's bounding box in degrees."""
+        to_lonlat, boxes = transformer(frames.epsg, LONLAT), list[tuple[int, float, float, float, float]]()
         for number, bounds in enumerate(zip(*frames.bounds, strict=True)):
-            west, south, east, north = turn.transform_bounds(*bounds)
-            halves = [(west, east)] if west <= east else [(west, 180), (-180, east)]
-            spans += [(number, start, south, end, north) for start, end in halves]
-        number, *edges = np.array(spans).T
+            west, south, east, north = to_lonlat.transform_bounds(*bounds)
+            # Across the antimeridian, west is larger than east.
+            spans = [(west, east)] if west <= east else [(west, 180), (-180, east)]
+            boxes += [(number, start, south, end, north) for start, end in spans]
+        numbers, *edges = np.array(boxes).T
         box, cell = self.centres.query(shapely.box(*edges))
-        image = number.astype(np.int64)[box]
-        order = np.lexsort((cell, image))
-        return image[order], cell[order]
+        number_of_pair = numbers.astype(np.int64)[box]
+        order = np.lexsort((cell, number_of_pair))
+        return number_of_pair[order], cell[order]
 
-    def _on_pixels(self, frames: Frames, image: Rows, cell: Rows) -> Flags:
-        """Which of some cells are of the raster's zone, and their corners of its pixels."""
-        col, row = frames.pixels(image, self.x[cell], self.y[cell])
-        return np.asarray((self.epsg[cell] == frames.epsg) & _on_lattice(col) & _on_lattice(row))
+    def _on_lattice(self, frames: RasterFrames, number: Rows, cell: Rows) -> Mask:
+        """Whether cells are of the raster's zone and their corners are pixel corners."""
+        col, row = frames.to_pixels(number, self.x[cell], self.y[cell])
+        return np.asarray((self.epsg[cell] == frames.epsg) & _is_integer(col) & _is_integer(row))
 
-    def _deep(self, frames: Frames, image: Rows, cell: Rows) -> Flags:
-        """Which of some cells lie so deep inside that their centres tell: most do, and have four corners."""
+    def _deep_inside(self, frames: RasterFrames, number: Rows, cell: Rows) -> Mask:
+        """Whether cells lie so far inside that their centres suffice: most do, and need no test of four corners."""
         # A corner is 0.71 cells from the centre, and interpolation may need one pixel more.
-        ground = shapely.intersection(frames.footprint, shapely.box(*frames.bounds))
-        deep = shapely.buffer(ground, -0.75 * self.cell_m - 2 * frames.pixel_m)
-        shapely.prepare(deep)
-        (x,), (y,) = self._places(cell, _CENTRE, frames.epsg)
-        return np.asarray(shapely.contains_xy(deep[image], x, y))
+        area = shapely.intersection(frames.footprint, shapely.box(*frames.bounds))
+        inner = shapely.buffer(area, -0.75 * self.cell_m - 2 * frames.pixel_m)
+        shapely.prepare(inner)
+        (x,), (y,) = self._coordinates(cell, _CENTRE, frames.epsg)
+        return np.asarray(shapely.contains_xy(inner[number], x, y))
 
-    def _inside(self, frames: Frames, image: Rows, cell: Rows) -> Flags:
-        """Which of some cells lie inside, by their corners."""
-        x, y = self._places(cell, _CORNERS, frames.epsg)
-        pixels, size = frames.pixels(image, x, y), self.cell_m / frames.pixel_m[image]
-        between = ~(_on_lattice(pixels[0]) & _on_lattice(pixels[1])).all(axis=0)
+    def _corners_inside(self, frames: RasterFrames, number: Rows, cell: Rows) -> Mask:
+        """Whether the corners of cells lie inside raster and footprint."""
+        x, y = self._coordinates(cell, _CORNERS, frames.epsg)
+        pixels, size_px = frames.to_pixels(number, x, y), self.cell_m / frames.pixel_m[number]
+        off_lattice = ~(_is_integer(pixels[0]) & _is_integer(pixels[1])).all(axis=0)
         shapely.prepare(frames.footprint)
-        inside = shapely.contains_xy(frames.footprint[image], x, y).all(axis=0)
-        for place, count in zip(pixels, (frames.width, frames.height), strict=True):
-            first = np.floor(place.min(axis=0) + _LATTICE_PX)
+        inside = shapely.contains_xy(frames.footprint[number], x, y).all(axis=0)
+        for position, count in zip(pixels, (frames.width, frames.height), strict=True):
+            first = np.floor(position.min(axis=0) + _TOLERANCE_PX)
             # Between two pixels, interpolation needs one more.
-            end = np.maximum(np.ceil(place.max(axis=0) - _LATTICE_PX), first + size + between)
-            inside &= (first >= 0) & (end <= count[image] + _LATTICE_PX)
+            end = np.maximum(np.ceil(position.max(axis=0) - _TOLERANCE_PX), first + size_px + off_lattice)
+            inside &= (first >= 0) & (end <= count[number] + _TOLERANCE_PX)
         return np.asarray(inside)
 
-    def _places(self, cell: Rows, at: Metres, epsg: int) -> tuple[Metres, Metres]:
-        """(place, cell) of x and of y in a CRS; a place is a share of the square, from its upper left corner."""
-        once, again = np.unique(cell, return_inverse=True)
-        x, y = self.x[once] + self.cell_m * at[0], self.y[once] - self.cell_m * at[1]
-        for zone in np.setdiff1d(self.epsg[once], epsg).tolist():
-            mine = self.epsg[once] == zone
-            x[:, mine], y[:, mine] = transformer(zone, epsg).transform(x[:, mine], y[:, mine])
-        return x[:, again], y[:, again]
+    def _coordinates(self, cell: Rows, positions: Metres, epsg: int) -> tuple[Metres, Metres]:
+        """Coordinates x and y (position, cell) in a CRS of positions in cells."""
+        distinct, inverse = np.unique(cell, return_inverse=True)
+        x, y = self.x[distinct] + self.cell_m * positions[0], self.y[distinct] - self.cell_m * positions[1]
+        for zone in np.setdiff1d(self.epsg[distinct], epsg).tolist():
+            in_zone = self.epsg[distinct] == zone
+            x[:, in_zone], y[:, in_zone] = transformer(zone, epsg).transform(x[:, in_zone], y[:, in_zone])
+        return x[:, inverse], y[:, inverse]
 
 
-def _on_lattice(position: Metres) -> Flags:
-    return np.abs(position - np.rint(position)) < _LATTICE_PX
+def _is_integer(position: Metres) -> Mask:
+    return np.abs(position - np.rint(position)) < _TOLERANCE_PX

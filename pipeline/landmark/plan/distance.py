@@ -1,4 +1,4 @@
-"""How far cells of different splits stand apart."""
+"""Distances between cells of different splits."""
 
 from itertools import combinations
 
@@ -15,10 +15,10 @@ _GEOCENTRIC = 4978
 _GRID_SCALE = 1.005
 
 
-def gaps_below(
+def find_gaps(
     cells: pa.Table, group: NDArray[np.int64], *, buffer_m: float, cell_m: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Pairs of rows of different groups whose squares stand nearer than `buffer_m`, and their gaps in metres.
+    """Find pairs of cells of different groups with a gap of less than `buffer_m`: their rows, and the gap in metres.
 
     Within a zone the gap is measured on its grid; across zones it is the distance of the centres less a cell's
     diagonal, which is never more than the true gap.
@@ -32,36 +32,34 @@ def gaps_below(
         axis=1,
     )
     diagonal_m = np.sqrt(2) * cell_m
-    reach_m = (buffer_m + diagonal_m) * _GRID_SCALE
+    radius_m = (buffer_m + diagonal_m) * _GRID_SCALE
     rows = [np.flatnonzero(group == value) for value in np.unique(group)]
-    trees = [KDTree(points[some]) for some in rows]
+    trees = [KDTree(points[group_rows]) for group_rows in rows]
     near = [
-        (rows[one][found.row], rows[other][found.col], found.data)
-        for one, other in combinations(range(len(rows)), 2)
-        for found in [trees[one].sparse_distance_matrix(trees[other], reach_m, output_type="coo_matrix")]
+        (rows[a][pairs.row], rows[b][pairs.col], pairs.data)
+        for a, b in combinations(range(len(rows)), 2)
+        for pairs in [trees[a].sparse_distance_matrix(trees[b], radius_m, output_type="coo_matrix")]
     ]
-    nothing = np.empty(0, np.int64)
-    i, j, centres_m = (
-        (np.concatenate([nothing, *parts]) for parts in zip(*near, strict=True)) if near else [nothing] * 3
-    )
+    empty = np.empty(0, np.int64)
+    i, j, centres_m = (np.concatenate([empty, *parts]) for parts in zip(*near, strict=True)) if near else [empty] * 3
     epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
-    apart = np.stack([np.abs(x[i] - x[j]), np.abs(y[i] - y[j])]) - cell_m
-    # Squares that share pixels are nearer than any buffer, even none.
-    on_grid_m = np.where(apart.max(axis=0) < 0, -1.0, np.hypot(*np.maximum(apart, 0)))
+    offsets_m = np.stack([np.abs(x[i] - x[j]), np.abs(y[i] - y[j])]) - cell_m
+    # Squares that overlap are below every buffer, even one of 0.
+    on_grid_m = np.where(offsets_m.max(axis=0) < 0, -1.0, np.hypot(*np.maximum(offsets_m, 0)))
     gap_m = np.where(epsg[i] == epsg[j], on_grid_m, centres_m - diagonal_m)
     below = gap_m < buffer_m
     return i[below], j[below], gap_m[below]
 
 
-def closest_m(cells: pa.Table, group: NDArray[np.int64], *, cell_m: float) -> float | None:
-    """The least gap between squares of different groups, in metres, no less than stated.
+def min_gap_m(cells: pa.Table, group: NDArray[np.int64], *, cell_m: float) -> float | None:
+    """Return the least gap between cells of different groups in metres, across zones a lower bound of it.
 
     None where there is one group only.
     """
-    reach = 2 * cell_m
+    radius_m = 2 * cell_m
     while len(np.unique(group)) > 1:
-        _, _, gap_m = gaps_below(cells, group, buffer_m=reach, cell_m=cell_m)
+        _, _, gap_m = find_gaps(cells, group, buffer_m=radius_m, cell_m=cell_m)
         if len(gap_m):
             return float(gap_m.min())
-        reach *= 4
+        radius_m *= 4
     return None

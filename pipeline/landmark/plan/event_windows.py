@@ -1,55 +1,98 @@
-"""Which events a recipe is about, and where and when images of them are looked for."""
+"""Select the events of a recipe, the search windows around them, and the cells they touch."""
 
 import datetime as dt
 from collections.abc import Sequence
 
+import numpy as np
+import pyarrow as pa
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from landmark.config.recipe import Recipe
 from landmark.core.errors import NoCoverage
-from landmark.domain.event import Event
-from landmark.domain.impact import Happenings, Mark
-from landmark.stac.search import Window
-from landmark.workflow.context import Setting
+from landmark.domain.event import Event, EventTypes
+from landmark.domain.impact import EventCombination, EventIndex
+from landmark.stac.search import SearchWindow
+
+_M_PER_DEGREE = 110_500
+# Half a cell, and a little more: cell edges deviate from meridians and parallels.
+_HALF_CELL = 0.55
 
 
-def events_of(setting: Setting) -> tuple[Event, ...]:
-    """The events that meet the recipe's region, whenever; to go round them, one must meet its time as well.
+def select_events(events: Sequence[Event], recipe: Recipe) -> tuple[Event, ...]:
+    """Select the events that intersect the recipe's region, at any time.
 
     Raises:
-        NoCoverage: there are none to go round.
+        NoCoverage: with event sampling, if no event intersects region and time.
     """
-    recipe = setting.recipe
-    region, wish = recipe.region.geometry, recipe.around_events
+    region = recipe.region.geometry
     shapely.prepare(region)
-    meeting = tuple(one for one in setting.events.events if any(part.shape.intersects(region) for part in one.parts))
-    if wish is not None and not any(recipe.time.meets(one.start, one.end) for one in meeting):
+    selected = tuple(event for event in events if any(part.geometry.intersects(region) for part in event.parts))
+    if recipe.event_sampling is not None and not select_in_time(selected, recipe):
         raise NoCoverage(
-            f"{recipe.name}: none of {len(setting.events.events)} events meets region and time;"
-            " `landmark events show` tells where and when they are"
+            f"none of {len(events)} events intersects region and time",
+            file=recipe.name,
+            key="events",
+            remedy="`landmark events show` lists where and when they are",
         )
-    return meeting
+    return selected
 
 
-def windows(events: Sequence[Event], recipe: Recipe) -> list[Window]:
-    """Where and when to look for images round events; none where the recipe looks everywhere."""
-    wish, region = recipe.around_events, recipe.region.geometry
-    if wish is None:
+def select_in_time(events: Sequence[Event], recipe: Recipe) -> list[Event]:
+    """Select the events that overlap the recipe's time, sorted by id. Only they are sampled."""
+    overlapping = (event for event in events if recipe.time.overlaps(event.start, event.end))
+    return sorted(overlapping, key=lambda event: event.id)
+
+
+def search_windows(events: Sequence[Event], recipe: Recipe) -> list[SearchWindow]:
+    """Where and when to search for images of events; empty without event sampling, for the whole region."""
+    sampling, region = recipe.event_sampling, recipe.region.geometry
+    if sampling is None:
         return []
     day = dt.timedelta(days=1)
     return [
-        Window(
-            one.surroundings(wish.far_km).intersection(region),
-            max((one.start - wish.before_days * day).date(), recipe.time.start),
-            min((one.end + wish.after_days * day).date(), recipe.time.end),
+        SearchWindow(
+            event.buffered_bounds(sampling.max_distance_km).intersection(region),
+            max((event.start - sampling.before_days * day).date(), recipe.time.start),
+            min((event.end + sampling.after_days * day).date(), recipe.time.end),
         )
-        for one in events
-        if recipe.time.meets(one.start, one.end)
+        for event in events
+        if recipe.time.overlaps(event.start, event.end)
     ]
 
 
-def happenings(setting: Setting, events: Sequence[Event], marks: Sequence[Mark]) -> Happenings | None:
-    """The events with the marks of a cover, None where the recipe has none."""
-    if setting.event_types is None:
+def index_events(
+    events: Sequence[Event], event_types: EventTypes | None, combinations: Sequence[EventCombination]
+) -> EventIndex | None:
+    """Index events with the event combinations of a label-counts table; None for a recipe without events."""
+    if event_types is None:
         return None
-    return Happenings({one.id: one for one in events}, setting.event_types.types, tuple(marks))
+    return EventIndex({event.id: event for event in events}, event_types.types, tuple(combinations))
+
+
+def events_touching(
+    cells: pa.Table, events: Sequence[Event], cell_m: float, *, beyond_m: float = 0
+) -> list[tuple[str, int]]:
+    """Find the cells that events touch, or come nearer to than a distance: sorted (event group, row).
+
+    Holes of an event's area count as touched: they are unobserved.
+
+    Args:
+        cells: CELLS columns.
+        events: The events.
+        cell_m: Edge of a cell in metres.
+        beyond_m: The distance in metres.
+    """
+    if not events or not cells.num_rows:
+        return []
+    shapes = [(event.group, shape) for event in events for part in event.parts for shape in _fill_holes(part.geometry)]
+    lon, lat = cells["lon"].to_numpy(), cells["lat"].to_numpy()
+    half_height = (_HALF_CELL * cell_m + beyond_m) / _M_PER_DEGREE
+    half_width = half_height / np.maximum(np.cos(np.radians(lat)), 0.01)
+    boxes = shapely.box(lon - half_width, lat - half_height, lon + half_width, lat + half_height)
+    number, rows = shapely.STRtree(boxes).query([shape for _, shape in shapes], predicate="intersects")
+    return sorted({(shapes[index][0], row) for index, row in zip(number.tolist(), rows.tolist(), strict=True)})
+
+
+def _fill_holes(shape: BaseGeometry) -> list[BaseGeometry]:
+    return [shapely.Polygon(ring) for ring in shapely.get_exterior_ring(shapely.get_parts(shape))]

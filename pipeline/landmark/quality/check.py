@@ -1,89 +1,89 @@
-"""One pass over a corpus, then every check of the rules: its report."""
+"""Entry point of `landmark check`: one pass over the shards, then every corpus-level check."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from landmark.core import yaml_files as files
 from landmark.core.errors import InvalidCorpus
-from landmark.core.executor import Lost, Where, running
+from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 from landmark.core.hashing import digest
+from landmark.core.progress import Progress, silent
+from landmark.core.yaml_files import available, load_model
 from landmark.corpus.manifest import Lock, Manifest, read_document
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 from landmark.quality import bias, integrity, radiometry, splits, words
-from landmark.quality.captions import lexicons
-from landmark.quality.check_profile import Rules
-from landmark.quality.evidence import Evidence, Judge, Known, Measured, Moments
-from landmark.quality.findings import Flag, NotApplicable, Report, Verdict, gather
-from landmark.quality.measure import measure, portions
-from landmark.quality.registration import Surfaces, merge
+from landmark.quality.captions import load_lexicons
+from landmark.quality.check_input import Check, CheckInput, CorpusContext, GroupResult, Moments
+from landmark.quality.check_profile import CheckProfile, CheckSpec
+from landmark.quality.findings import CheckResult, Flag, NotApplicable, Report, group_flags
+from landmark.quality.measure import measure_group, shard_groups
+from landmark.quality.registration import Surfaces, merge_surfaces
 
-# What judges the corpus as a whole; many also have a part that looks at each row where it is read.
-JUDGES: dict[str, Judge] = {
-    **integrity.JUDGES,
-    **radiometry.JUDGES,
-    **words.JUDGES,
-    **splits.JUDGES,
-    **bias.JUDGES,
+# Corpus-level checks; several of these names have row checks too (`row_checks.ROW_CHECKS`).
+CHECKS: dict[str, Check] = {
+    **integrity.CHECKS,
+    **radiometry.CHECKS,
+    **words.CHECKS,
+    **splits.CHECKS,
+    **bias.CHECKS,
 }
-
-Progress = Callable[[int, int], None]
 
 
 def check(
     root: Path,
-    rules: Rules,
+    profile: CheckProfile,
     *,
-    where: Where,
+    executor: ExecutorConfig,
     share: float = 1.0,
     seed: int = 0,
-    progress: Progress = lambda done, of: None,
+    progress: Progress = silent,
 ) -> Report:
-    """Hold a sealed corpus to the rules; nothing is written.
+    """Check a sealed corpus against a profile; writes nothing.
 
     Args:
         root: The corpus folder.
-        rules: Severities and limits.
-        where: Where the shards are read.
-        share: Of the cells whose pixels are measured, in (0, 1], by a hash of `seed`; below 1 files are not hashed.
-        seed: Another seed measures other cells.
-        progress: Told (portions done, of).
+        profile: Severities and limits.
+        executor: Where the shards are read.
+        share: Of the cells whose pixels are measured, in (0, 1], chosen by hash; below 1 no file is hashed.
+        seed: Of that hash.
+        progress: Receives the shard groups done.
 
     Raises:
-        InvalidCorpus: no manifest, or nothing of any shard can be read.
+        InvalidCorpus: no manifest, or no shard is readable.
     """
-    known, lock = _known(root, rules)
-    evidence, flags = _evidence(known, lock, where, share=share, seed=seed, progress=progress)
-    checks = {
-        name: _verdict(name, rules, evidence, flags.get(name, []))
-        for name, rule in rules.checks.items()
-        if rule.severity != "off"
-    }
-    looked_at = sum(evidence.samples["looked_at"].to_pylist())
+    context, lock = _load_context(root, profile)
+    inputs, flags = _measure_corpus(context, lock, executor, share=share, seed=seed, progress=progress)
     return Report(
-        corpus=known.manifest.name,
-        content=known.manifest.content,
-        samples=evidence.samples.num_rows,
-        looked_at=looked_at,
-        terms=digest([rules.model_dump(mode="json"), share, seed]),
-        checks=checks,
+        corpus=context.manifest.name,
+        content_digest=context.manifest.content_digest,
+        samples=inputs.samples.num_rows,
+        pixels_read=sum(inputs.samples["pixels_read"].to_pylist()),
+        options_digest=digest([profile.model_dump(mode="json"), share, seed]),
+        checks={name: _run_check(name, spec, inputs, flags.get(name, [])) for name, spec in profile.active.items()},
     )
 
 
-def _known(root: Path, rules: Rules) -> tuple[Known, Lock | None]:
+def _load_context(root: Path, profile: CheckProfile) -> tuple[CorpusContext, Lock | None]:
     manifest: Manifest = read_document(Manifest, root / "corpus.json")
-    lock = _lock(root, manifest)
+    lock = _load_lock(root, manifest)
     recipe = lock.recipe if lock else {}
-    limits = {name: rule.limits for name, rule in rules.checks.items() if rule.severity != "off"}
-    undated = _undated(recipe, manifest.taxonomy)
-    return Known(root, manifest, recipe, _gaps(recipe), limits, undated, lexicons(manifest)), lock
+    return CorpusContext(
+        root=root,
+        manifest=manifest,
+        recipe=recipe,
+        max_gap_days=_max_gap_days(recipe),
+        limits={name: spec.limits for name, spec in profile.active.items()},
+        class_groups=profile.class_groups,
+        undated=_undated_subclasses(recipe, manifest.taxonomy),
+        lexicons=load_lexicons(manifest),
+    ), lock
 
 
-def _lock(root: Path, manifest: Manifest) -> Lock | None:
-    """The lock the manifest names; of another one nothing is taken, and `manifest` says so."""
+def _load_lock(root: Path, manifest: Manifest) -> Lock | None:
+    """The lock that the manifest names; None where it is missing or another one, which check `manifest` reports."""
     try:
         lock: Lock = read_document(Lock, root / "lock.json")
     except (InvalidCorpus, OSError):
@@ -91,72 +91,80 @@ def _lock(root: Path, manifest: Manifest) -> Lock | None:
     return lock if lock.digest == manifest.lock_digest else None
 
 
-def _gaps(recipe: Mapping[str, Any]) -> dict[str, float]:
-    """Days a label source may be away from an image: as the recipe says, else as the source's own file does."""
-    found: dict[str, float] = {}
-    for one in recipe.get("labels") or ():
-        source, days = one["source"], one.get("max_gap_days")
-        # Only the shipped sources are known here by name.
-        if days is not None or source in files.known("taxonomies"):
-            found[source] = files.load(Crosswalk, "taxonomies", source).max_gap_days if days is None else days
-    return found
+def _max_gap_days(recipe: Mapping[str, Any]) -> dict[str, float]:
+    """Per label source, the largest gap to an image: from the recipe, else from the file of a shipped source."""
+    limits: dict[str, float] = {}
+    for entry in recipe.get("labels") or ():
+        source, days = entry["source"], entry.get("max_gap_days")
+        # The lock records the name of a source, not the path of a user's file.
+        if days is not None or source in available("taxonomies"):
+            limits[source] = load_model(Crosswalk, "taxonomies", source).max_gap_days if days is None else days
+    return limits
 
 
-def _undated(recipe: Mapping[str, Any], taxonomy: Taxonomy) -> dict[str, str]:
-    """Finer class → class of events, of the shipped sources that give such classes and say that they are undated."""
-    names = {one["source"] for one in recipe.get("labels") or ()} & set(files.known("taxonomies"))
-    sources = [files.load(Crosswalk, "taxonomies", name) for name in sorted(names)]
-    events = {key for key, entry in taxonomy.classes.items() if entry.event}
+def _undated_subclasses(recipe: Mapping[str, Any], taxonomy: Taxonomy) -> dict[str, str]:
+    """Subclass → event class, of the shipped sources that give event classes without a date."""
+    names = {entry["source"] for entry in recipe.get("labels") or ()} & set(available("taxonomies"))
+    crosswalks = [load_model(Crosswalk, "taxonomies", name) for name in sorted(names)]
+    event_classes = {key for key, entry in taxonomy.classes.items() if entry.event}
     return {
-        f"{source.name}/{entry.key}": entry.to
-        for source in sources
-        if source.undated
-        for entry in source.classes.values()
-        if entry.to in events
+        f"{crosswalk.name}/{entry.key}": entry.to
+        for crosswalk in crosswalks
+        if crosswalk.undated
+        for entry in crosswalk.classes.values()
+        if entry.to in event_classes
     }
 
 
-def _evidence(
-    known: Known, lock: Lock | None, where: Where, *, share: float, seed: int, progress: Progress
-) -> tuple[Evidence, dict[str, list[Flag]]]:
-    """Everything the portions bring back, added up."""
-    units, parts = portions(known, share=share, seed=seed), list[Measured]()
-    with running(where) as map_units:
-        for unit, result in map_units(measure, units):
-            if isinstance(result, Lost):
-                raise InvalidCorpus(f"{known.root / unit.shards[0][0].path}: {result.detail}")
-            parts.append(result)
-            progress(len(parts), len(units))
-    if not any(part.samples.num_rows for part in parts):
-        raise InvalidCorpus(f"{known.root}: not one sample of its {len(known.manifest.shards)} shards can be read")
+def _measure_corpus(
+    context: CorpusContext,
+    lock: Lock | None,
+    executor: ExecutorConfig,
+    *,
+    share: float,
+    seed: int,
+    progress: Progress,
+) -> tuple[CheckInput, dict[str, list[Flag]]]:
+    """Measure all shard groups and merge their results."""
+    groups, results = shard_groups(context, share=share, seed=seed), list[GroupResult]()
+    with open_executor(executor) as map_units:
+        for group, result in map_units(measure_group, groups):
+            if isinstance(result, WorkerLost):
+                raise InvalidCorpus(result.detail, file=context.root / group.shards[0][0].path)
+            results.append(result)
+            progress("check", len(results), len(groups))
+    if not any(result.samples.num_rows for result in results):
+        raise InvalidCorpus(f"none of {len(context.manifest.shards)} shards is readable", file=context.root)
     flags: dict[str, list[Flag]] = {}
     moments: dict[tuple[str, str], Moments] = {}
-    for part in parts:
-        for name, found in part.flags.items():
-            flags.setdefault(name, []).extend(found)
-        for key, one in part.moments.items():
-            moments[key] = moments.get(key, Moments()) + one
-    samples = pa.concat_tables([part.samples for part in parts]).sort_by([("id", "ascending"), ("shard", "ascending")])
-    surfaces: Surfaces = reduce(merge, (part.surfaces for part in parts), {})
-    return Evidence(known, lock, samples, surfaces, moments, share == 1), flags
+    for result in results:
+        for name, flags_of_check in result.flags.items():
+            flags.setdefault(name, []).extend(flags_of_check)
+        for band, sums in result.moments.items():
+            moments[band] = moments.get(band, Moments()) + sums
+    tables = [result.samples for result in results]
+    samples = pa.concat_tables(tables).sort_by([("id", "ascending"), ("shard", "ascending")])
+    surfaces: Surfaces = reduce(merge_surfaces, (result.surfaces for result in results), {})
+    return CheckInput(context, lock, samples, surfaces, moments, all_pixels=share == 1), flags
 
 
-def _verdict(name: str, rules: Rules, evidence: Evidence, flags: list[Flag]) -> Verdict:
-    rule, skipped = rules.checks[name], None
-    assert rule.severity != "off"
-    if name in JUDGES:
+def _run_check(name: str, spec: CheckSpec, inputs: CheckInput, flags: list[Flag]) -> CheckResult:
+    """Apply the corpus-level check of this name, if any, and group its flags with those of the pass."""
+    skipped = None
+    assert spec.severity != "off"
+    if name in CHECKS:
         try:
-            flags = [*flags, *JUDGES[name](evidence, rule.limits)]
+            flags = [*flags, *CHECKS[name](inputs, spec.limits)]
         except NotApplicable as reason:
             skipped = str(reason)
         except Exception as error:
-            # A gate looks at what others broke: whatever a corpus holds, it is a finding and no crash.
-            flags = [*flags, Flag("the corpus cannot be judged", name, f"{type(error).__name__}: {error}"[:160])]
-    findings = gather(name, rule.severity, flags)
-    return Verdict(
-        severity=rule.severity,
-        about=rule.about,
-        remedy=rule.remedy,
+            # A damaged corpus can hold anything: report it as a finding instead of crashing.
+            flags = [*flags, Flag("the check failed on this corpus", name, f"{type(error).__name__}: {error}"[:160])]
+    findings = group_flags(name, spec.severity, flags)
+    return CheckResult(
+        severity=spec.severity,
+        requirement=spec.requirement,
+        remedy=spec.remedy,
         findings=findings,
         skipped=None if findings else skipped,
     )

@@ -1,78 +1,86 @@
-"""The rules a corpus is held to, `profiles/checks/default.yaml`: per check a severity, limits, and words."""
+"""The check profile, `profiles/checks/default.yaml`: severity, thresholds and texts of every check."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import Strict, find, parse, read
+from landmark.core.yaml_files import StrictModel, load_model, parse_model, read_yaml
 from landmark.quality.findings import Severity
 
 KIND = "profiles/checks"
 
 Limits = Mapping[str, float]
 # YAML reads a bare `off` as false.
-Level = Annotated[Severity | Literal["off"], BeforeValidator(lambda value: "off" if value is False else value)]
+SeverityLevel = Annotated[Severity | Literal["off"], BeforeValidator(lambda value: "off" if value is False else value)]
 
 
-class Rule(Strict):
-    """How one check judges."""
+class CheckSpec(StrictModel):
+    """Severity, thresholds and texts of one check."""
 
     group: Literal["integrity", "pixels", "words", "splits", "bias"]
-    severity: Level
-    about: str = Field(description="What a corpus that passes has")
+    severity: SeverityLevel
+    requirement: str = Field(description="What holds in a corpus that passes")
     remedy: str = Field(description="What to do about a finding")
-    limits: dict[str, float] = Field({}, description="Thresholds by name; the unit stands in the name")
+    limits: dict[str, float] = Field({}, description="Thresholds by name; the suffix of a name is its unit")
 
 
-class Rules(Strict):
-    """All checks, by name."""
+class CheckProfile(StrictModel):
+    """All checks by name, and the groups of classes that some of them compare with pixels."""
 
-    checks: dict[str, Rule]
+    class_groups: dict[str, list[str]] = Field(description="Group name → class keys of the taxonomy")
+    checks: dict[str, CheckSpec]
+
+    @property
+    def active(self) -> dict[str, CheckSpec]:
+        """The checks that are not off."""
+        return {name: spec for name, spec in self.checks.items() if spec.severity != "off"}
 
 
-class Change(Strict):
-    """What a person's rules file may say of a check; the rest stays as shipped."""
+class CheckOverride(StrictModel):
+    """Changes to one check."""
 
-    severity: Level | None = None
+    severity: SeverityLevel | None = None
     limits: dict[str, float] = Field({}, description="Thresholds to change")
 
 
-class Changes(Strict):
-    """A person's rules file."""
+class ProfileOverrides(StrictModel):
+    """A user's rules file."""
 
-    checks: dict[str, Change]
+    class_groups: dict[str, list[str]] = Field({}, description="Groups to replace, for a taxonomy with other keys")
+    checks: dict[str, CheckOverride] = Field({}, description="Check name → what to change")
 
 
-def load_rules(changed: Path | None = None) -> Rules:
-    """The shipped rules, with the severities and limits a file changes.
+def load_check_profile(overrides: Path | None = None) -> CheckProfile:
+    """Load the shipped profile, with the severities, limits and class groups that a rules file changes.
 
     Raises:
-        InputError: the file is malformed, or names a check or a limit there is not.
+        InputError: the file is malformed, or names an unknown check, limit or class group.
     """
-    rules = parse(Rules, read(find(KIND, "default")), find(KIND, "default"))
-    if changed is None:
-        return rules
-    changes = parse(Changes, read(changed), changed).checks
-    for name, change in changes.items():
-        _known(name, rules.checks, f"{changed}: `checks.{name}`: no such check")
-        for limit in change.limits:
-            _known(limit, rules.checks[name].limits, f"{changed}: `checks.{name}.limits.{limit}`: no such limit")
-    return Rules(checks={name: _with(rule, changes.get(name)) for name, rule in rules.checks.items()})
+    profile = load_model(CheckProfile, KIND, "default")
+    if overrides is None:
+        return profile
+    changes = parse_model(ProfileOverrides, read_yaml(overrides), overrides)
+    _require_known(overrides, "class_groups", "class group", changes.class_groups, profile.class_groups)
+    _require_known(overrides, "checks", "check", changes.checks, profile.checks)
+    checks = dict(profile.checks)
+    for name, change in changes.checks.items():
+        spec = checks[name]
+        _require_known(overrides, f"checks.{name}.limits", "limit", change.limits, spec.limits)
+        update: dict[str, Any] = {"limits": {**spec.limits, **change.limits}}
+        if change.severity is not None:
+            update["severity"] = change.severity
+        checks[name] = spec.model_copy(update=update)
+    return CheckProfile(class_groups={**profile.class_groups, **changes.class_groups}, checks=checks)
 
 
-def _with(rule: Rule, change: Change | None) -> Rule:
-    if change is None:
-        return rule
-    update: dict[str, Any] = {"limits": {**rule.limits, **change.limits}}
-    return rule.model_copy(update=update | ({"severity": change.severity} if change.severity else {}))
-
-
-def _known(name: str, names: Mapping[str, Any], complaint: str) -> None:
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise InputError(f"{complaint}{hint} There are: {', '.join(names) or 'none'}")
+def _require_known(file: Path, key: str, kind: str, names: Iterable[str], known: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in known:
+            similar = difflib.get_close_matches(name, known, n=1)
+            suggestion = f"did you mean `{similar[0]}`? " if similar else ""
+            remedy = f"{suggestion}known: {', '.join(known) or 'none'}"
+            raise InputError(f"unknown {kind}", file=file, key=f"{key}.{name}", remedy=remedy)

@@ -1,16 +1,16 @@
-"""What a check says: flags of single things, findings that gather them, a verdict a check, the report of all."""
+"""Result types: a flag per problem and subject, findings that group flags, a result per check, and the report."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import Strict
+from landmark.core.yaml_files import StrictModel
 
-# Neither a terminal nor XML may be handed what a broken row holds.
+# Damaged rows can hold characters that terminals interpret and XML forbids.
 _UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Severity = Literal["error", "warning", "note"]
@@ -18,119 +18,130 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 class Flag(NamedTuple):
-    """One thing that is not as it should be.
+    """One problem of one subject.
 
     Attributes:
-        what: What is wrong, in the same words for all things of its kind.
-        subject: A sample's id, a file's path, a class: what it is wrong with.
-        seen: The figures, and what they should have been.
+        problem: What is wrong, the same text for all subjects.
+        subject: What it concerns: a sample's id, a file's path, a class.
+        detail: Observed and expected values.
     """
 
-    what: str
+    problem: str
     subject: str
-    seen: str = ""
+    detail: str = ""
 
 
 class NotApplicable(Exception):
-    """A check has nothing to look at in this corpus; the message says why."""
+    """The corpus has nothing that the check could examine; the message is the reason."""
 
 
-class Finding(Strict):
-    """Everything one check says in the same words."""
+class Finding(StrictModel):
+    """All subjects for which a check reports the same problem."""
 
     check: str
     severity: Severity
-    what: str
-    subjects: dict[str, str] = Field(description="Sample, file, class … → the figures seen there")
+    problem: str
+    subjects: dict[str, str] = Field(description="Sample id, file or class → observed and expected values")
 
 
-class Verdict(Strict):
-    """What became of one check."""
+class CheckResult(StrictModel):
+    """Result of one check."""
 
     severity: Severity
-    about: str
+    requirement: str
     remedy: str
-    findings: list[Finding] = Field([], description="Empty where the corpus passes")
-    skipped: str | None = Field(None, description="Why there was nothing to look at")
+    findings: list[Finding] = Field([], description="Empty if the corpus passes")
+    skipped: str | None = Field(None, description="Why the check could not be applied")
 
 
-class Report(Strict):
-    """What `landmark check` found in a corpus."""
+class Report(StrictModel):
+    """Result of `landmark check`."""
 
     format: int = 1
     corpus: str = Field(description="Name of the corpus")
-    content: str = Field(description="The corpus's content digest")
+    content_digest: str = Field(description="Content digest of the corpus")
     samples: int
-    looked_at: int = Field(description="Samples whose pixels were measured; fewer than `samples` with --sample")
-    terms: str = Field(description="Digest of rules and sample: reports of other terms cannot be compared")
-    against: str | None = Field(None, description="Content digest of the corpus whose findings are left out")
-    mended: int = Field(0, description="With `against`: subjects flagged there and no longer here")
-    checks: dict[str, Verdict]
+    pixels_read: int = Field(description="Samples whose pixels were measured; below `samples` with --sample")
+    options_digest: str = Field(description="Digest of profile, --sample and --seed; only equal ones are comparable")
+    baseline_digest: str | None = Field(None, description="With --against: content digest of the baseline corpus")
+    fixed: int = Field(0, description="With --against: number of subjects flagged in the baseline alone")
+    checks: dict[str, CheckResult]
 
-    def findings(self, worst: Severity = "note") -> list[Finding]:
-        """Findings at least as severe as `worst`, the most severe first."""
-        heard = SEVERITIES[: SEVERITIES.index(worst) + 1]
-        found = [finding for verdict in self.checks.values() for finding in verdict.findings]
+    def findings(self, min_severity: Severity = "note") -> list[Finding]:
+        """Findings of at least a severity, the most severe first."""
+        included = SEVERITIES[: SEVERITIES.index(min_severity) + 1]
+        findings = [finding for result in self.checks.values() for finding in result.findings]
         return sorted(
-            (finding for finding in found if finding.severity in heard),
+            (finding for finding in findings if finding.severity in included),
             key=lambda finding: SEVERITIES.index(finding.severity),
         )
 
-    def beyond(self, base: "Report") -> "Report":
-        """The report without what `base` flags, too: the same subject, for the same reason, by the same check.
+    def minus_baseline(self, base: "Report") -> "Report":
+        """The report without flags that `base` has too: same check, problem and subject.
 
         Raises:
-            InputError: `base` was made by other rules or of another sample, or leaves out findings itself.
+            InputError: `base` was made with other options, or is itself reduced by a baseline.
         """
-        if base.against is not None:
-            raise InputError(f"--against: the report of {base.corpus} was itself made with --against; give a whole one")
-        if base.terms != self.terms:
+        if base.baseline_digest is not None:
             raise InputError(
-                f"--against: the report of {base.corpus} was made with other --rules, --sample or --seed; make it again"
-            )
-        known, mine = _flagged(base), _flagged(self)
+                "this report was itself made with --against", file="--against", value=base.corpus,
+                remedy="make it again without --against",
+            )  # fmt: skip
+        if base.options_digest != self.options_digest:
+            raise InputError(
+                "this report was made with other --rules, --sample or --seed", file="--against", value=base.corpus,
+                remedy="make it again with the same options",
+            )  # fmt: skip
+        known, current = _flag_keys(base), _flag_keys(self)
         checks = {
-            name: verdict.model_copy(update={"findings": _new(verdict, known)}) for name, verdict in self.checks.items()
+            name: result.model_copy(update={"findings": list(_new_findings(result.findings, known))})
+            for name, result in self.checks.items()
         }
-        changes = {"checks": checks, "against": base.content, "mended": len(known - mine)}
-        return self.model_copy(update=changes)
+        fixed = len(known - current)
+        return self.model_copy(
+            update={"checks": checks, "baseline_digest": base.content_digest, "fixed": fixed}
+        )  # fmt: skip
 
 
-def gather(check: str, severity: Severity, flags: Iterable[Flag]) -> list[Finding]:
-    """The flags of one check, gathered by what they say; subjects sorted, so that the order of units is no matter."""
-    kinds: dict[str, dict[str, str]] = {}
+def group_flags(check: str, severity: Severity, flags: Iterable[Flag]) -> list[Finding]:
+    """Group the flags of one check by problem, sorted, so that the order of the workers does not matter."""
+    groups: dict[str, dict[str, str]] = {}
     for flag in sorted(flags):
-        kinds.setdefault(flag.what, {}).setdefault(
-            *(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text) for text in flag[1:])
-        )
-    return [Finding(check=check, severity=severity, what=what, subjects=subjects) for what, subjects in kinds.items()]
+        subject, detail = (_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text) for text in flag[1:])
+        groups.setdefault(flag.problem, {}).setdefault(subject, detail)
+    return [
+        Finding(check=check, severity=severity, problem=problem, subjects=subjects)
+        for problem, subjects in groups.items()
+    ]
 
 
 def read_report(path: Path) -> Report:
-    """A report that `landmark check --json` wrote.
+    """Read a report written by `landmark check --json`.
 
     Raises:
-        InputError: unreadable, or no such report.
+        InputError: unreadable, or not a report.
     """
     try:
         return Report.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     except ValidationError as error:
-        where = error.errors()[0]
-        raise InputError(f"{path}: not a report of `landmark check --json`: {where['loc']}: {where['msg']}") from error
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or None
+        raise InputError(f"not a report of `landmark check --json`: {first['msg']}", file=path, key=key) from error
 
 
-def _flagged(report: Report) -> set[tuple[str, str, str]]:
-    return {(one.check, one.what, subject) for one in report.findings() for subject in one.subjects}
+def _flag_keys(report: Report) -> set[tuple[str, str, str]]:
+    return {(finding.check, finding.problem, subject) for finding in report.findings() for subject in finding.subjects}
 
 
-def _new(verdict: Verdict, known: set[tuple[str, str, str]]) -> list[Finding]:
-    left: list[Finding] = []
-    for one in verdict.findings:
-        subjects: Mapping[str, str] = {
-            subject: seen for subject, seen in one.subjects.items() if (one.check, one.what, subject) not in known
+def _new_findings(findings: Iterable[Finding], known: set[tuple[str, str, str]]) -> Iterable[Finding]:
+    """Findings without the known subjects; none without any left."""
+    for finding in findings:
+        subjects = {
+            subject: detail
+            for subject, detail in finding.subjects.items()
+            if (finding.check, finding.problem, subject) not in known
         }
         if subjects:
-            left.append(one.model_copy(update={"subjects": dict(subjects)}))
-    return left
+            yield finding.model_copy(update={"subjects": subjects})

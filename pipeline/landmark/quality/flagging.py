@@ -1,4 +1,4 @@
-"""Flags of samples, which name the acquisition where it is the acquisition's fault."""
+"""Turn row masks over the sample table into flags, by sample or attributed to an acquisition."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,50 +8,62 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from landmark.quality.evidence import Evidence, numbers
+from landmark.quality.check_input import CheckInput, float_column
 from landmark.quality.findings import Flag, NotApplicable
 
-Rows = NDArray[np.bool_]
-Seen = Callable[[int], str]
-_LEAST = 3  # samples that can tell, for an acquisition to be judged as a whole
+RowMask = NDArray[np.bool_]
+RowDetail = Callable[[int], str]
+_MIN_ACQUISITION_SAMPLES = 3
 
 
-def looked_at(evidence: Evidence, sensor: str, measure: str) -> pa.Table:
-    """The samples of a sensor that have a measure.
+def samples_with(inputs: CheckInput, measure: str, *, sensor: str | None = None) -> pa.Table:
+    """The samples (of a sensor) for which a measure exists.
 
     Raises:
-        NotApplicable: there is none.
+        NotApplicable: none.
     """
-    table = evidence.of(sensor)
+    table = inputs.samples if sensor is None else inputs.samples_of(sensor)
     table = table.filter(pc.is_valid(table[measure]))
     if table.num_rows == 0:
-        raise NotApplicable(f"no pixels of {sensor} were read")
+        raise NotApplicable("no pixels were read" if sensor is None else f"no pixels of {sensor} were read")
     return table
 
 
 def columns(table: pa.Table, *names: str) -> list[NDArray[np.float64]]:
     """Several measures, NaN where null: a comparison with it is false."""
-    return [numbers(table, name) for name in names]
+    return [float_column(table, name) for name in names]
 
 
 def acquisitions(table: pa.Table) -> list[str]:
-    """The first item each sample was cut from."""
+    """Per sample, the first item of its acquisition."""
     return [str(items[0]) if items else "" for items in table["items"].to_pylist()]
 
 
-def each(table: pa.Table, bad: Rows, what: str, seen: Seen) -> Iterator[Flag]:
-    """A flag a bad sample."""
-    for row in np.flatnonzero(bad).tolist():
-        yield Flag(what, str(table["id"][row]), seen(row))
+def by_sample(table: pa.Table, failed: RowMask, problem: str, detail: RowDetail) -> Iterator[Flag]:
+    """One flag per failed sample."""
+    for row in np.flatnonzero(failed).tolist():
+        yield Flag(problem, str(table["id"][row]), detail(row))
 
 
-def together(table: pa.Table, bad: Rows, what: str, seen: Seen, *, telling: Rows | None = None) -> Iterator[Flag]:
-    """A flag a bad sample, which names its acquisition where most of that one's telling samples are bad."""
-    can_tell = np.ones_like(bad) if telling is None else telling
+def by_acquisition(
+    table: pa.Table, failed: RowMask, problem: str, detail: RowDetail, *, assessable: RowMask | None = None
+) -> Iterator[Flag]:
+    """One flag per failed sample, naming its acquisition where most assessable samples of it failed.
+
+    Args:
+        table: One row per sample.
+        failed: Mask of rows.
+        problem: Text of the flags.
+        detail: Row → observed values.
+        assessable: Mask of rows in which the problem would show; all by default.
+    """
+    assessable = np.ones_like(failed) if assessable is None else assessable
     items = acquisitions(table)
-    told, worse = (Counter(items[row] for row in np.flatnonzero(rows).tolist()) for rows in (can_tell, can_tell & bad))
-    for row in np.flatnonzero(can_tell & bad).tolist():
+    totals, failures = (
+        Counter(items[row] for row in np.flatnonzero(mask).tolist()) for mask in (assessable, assessable & failed)
+    )
+    for row in np.flatnonzero(assessable & failed).tolist():
         item = items[row]
-        whole = told[item] >= _LEAST and 2 * worse[item] > told[item]
-        also = f"; as {worse[item]} of {told[item]} samples of {item} that can tell" if whole else ""
-        yield Flag(what, str(table["id"][row]), f"{seen(row)}{also}")
+        systematic = totals[item] >= _MIN_ACQUISITION_SAMPLES and 2 * failures[item] > totals[item]
+        suffix = f"; {failures[item]} of {totals[item]} assessable samples of {item} fail" if systematic else ""
+        yield Flag(problem, str(table["id"][row]), f"{detail(row)}{suffix}")

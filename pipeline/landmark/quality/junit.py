@@ -1,45 +1,48 @@
-"""A report as JUnit XML, which CI systems show beside the tests."""
+"""JUnit XML of a report, for CI systems."""
 
 from xml.etree import ElementTree
 
-from landmark.quality.check_profile import Rules
-from landmark.quality.findings import SEVERITIES, Finding, Report, Severity, Verdict
+from landmark.quality.check_profile import CheckProfile
+from landmark.quality.findings import SEVERITIES, CheckResult, Finding, Report, Severity
 
-_SHOWN = 20
+_MAX_SUBJECTS = 20
 
 
-def junit(report: Report, rules: Rules, *, fail_on: Severity) -> str:
-    """One test case a check: failed by findings at least as severe as `fail_on`, skipped where nothing was to judge."""
+def to_junit(report: Report, profile: CheckProfile, *, fail_on: Severity) -> str:
+    """One test case per check: a failure for findings of at least `fail_on`, skipped where not applicable."""
     root = ElementTree.Element("testsuites")
-    counting = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
-    for group in dict.fromkeys(rule.group for rule in rules.checks.values()):
-        names = [name for name in report.checks if rules.checks[name].group == group]
-        if not names:
+    failing = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    for group in dict.fromkeys(spec.group for spec in profile.checks.values()):
+        results = {name: result for name, result in report.checks.items() if profile.checks[name].group == group}
+        if not results:
             continue
-        failed = [name for name in names if any(one.severity in counting for one in report.checks[name].findings)]
-        skipped = [name for name in names if report.checks[name].skipped]
-        counts = {"tests": len(names), "failures": len(failed), "skipped": len(skipped), "errors": 0}
-        said = {"name": f"landmark check {report.corpus}: {group}"} | {key: str(n) for key, n in counts.items()}
-        suite = ElementTree.SubElement(root, "testsuite", said)
-        for name in names:
-            _case(suite, group, name, report.checks[name], failed=name in failed)
+        failed = {name for name, result in results.items() if any(f.severity in failing for f in result.findings)}
+        skipped = sum(result.skipped is not None for result in results.values())
+        counts = {"tests": len(results), "failures": len(failed), "skipped": skipped, "errors": 0}
+        attributes = {"name": f"landmark check {report.corpus}: {group}"}
+        attributes |= {name: str(count) for name, count in counts.items()}
+        suite = ElementTree.SubElement(root, "testsuite", attributes)
+        for name, result in results.items():
+            case = ElementTree.SubElement(suite, "testcase", classname=f"landmark.{group}", name=name, time="0")
+            _fill_case(case, result, failed=name in failed)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: ElementTree.Element, group: str, name: str, verdict: Verdict, *, failed: bool) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=f"landmark.{group}", name=name, time="0")
-    if verdict.skipped:
-        ElementTree.SubElement(case, "skipped", message=verdict.skipped)
-    text = "\n".join(_lines(one) for one in verdict.findings)
+def _fill_case(case: ElementTree.Element, result: CheckResult, *, failed: bool) -> None:
+    if result.skipped:
+        ElementTree.SubElement(case, "skipped", message=result.skipped)
+    text = "\n".join(_format_finding(finding) for finding in result.findings)
     if failed:
-        failure = ElementTree.SubElement(case, "failure", type=verdict.severity, message=verdict.findings[0].what)
-        failure.text = f"{text}\n{verdict.remedy}"
+        failure = ElementTree.SubElement(case, "failure", type=result.severity, message=result.findings[0].problem)
+        failure.text = f"{text}\n{result.remedy}"
     elif text:
         ElementTree.SubElement(case, "system-out").text = text
 
 
-def _lines(finding: Finding) -> str:
-    shown = [f"  {subject}: {seen}" for subject, seen in list(finding.subjects.items())[:_SHOWN]]
-    more = len(finding.subjects) - len(shown)
-    return "\n".join([f"{finding.what} ({len(finding.subjects)})", *shown, *([f"  and {more} more"] if more else [])])
+def _format_finding(finding: Finding) -> str:
+    lines = [f"{finding.problem} ({len(finding.subjects)})"]
+    lines += [f"  {subject}: {detail}" for subject, detail in list(finding.subjects.items())[:_MAX_SUBJECTS]]
+    if (more := len(finding.subjects) - _MAX_SUBJECTS) > 0:
+        lines.append(f"  and {more} more")
+    return "\n".join(lines)

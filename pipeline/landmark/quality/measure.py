@@ -1,4 +1,4 @@
-"""The pass: shards → facts, measures and flags. Runs where the units run; every row group is read once."""
+"""The shard pass: read every row group once; return sample columns, pixel measures and flags. Runs in the workers."""
 
 import hashlib
 import json
@@ -16,152 +16,162 @@ from landmark.core.hashing import file_sha256, rank
 from landmark.core.salts import CHECKED_CELLS
 from landmark.corpus.manifest import Shard
 from landmark.corpus.pixels import pixel_fields, pixels_sha256
-from landmark.domain.schemas import INDEX, shard_schema
-from landmark.quality.evidence import FACTS, MAPS, Known, Measured, Moments, Portion, joined
+from landmark.corpus.shard_schema import shard_schema
+from landmark.domain.schemas import INDEX
+from landmark.quality.check_input import (
+    MAP_COLUMNS,
+    SAMPLE_COLUMNS,
+    CorpusContext,
+    GroupResult,
+    Moments,
+    ShardGroup,
+    derived_columns,
+)
 from landmark.quality.findings import Flag
 from landmark.quality.pixels import MEASURES, measure_pixels
 from landmark.quality.registration import Registration
 from landmark.quality.row_checks import ROW_CHECKS
 from landmark.write.shards import canonical
 
-_SCHEMA = pa.schema([*FACTS, *MEASURES])
-_SPREAD = 2**64
+_SCHEMA = pa.schema([*SAMPLE_COLUMNS, *MEASURES])
+_HASH_RANGE = 2**64
 
 
-def portions(known: Known, *, share: float, seed: int) -> list[Portion]:
-    """The units of the pass, in the order of splits and numbers."""
+def shard_groups(context: CorpusContext, *, share: float, seed: int) -> list[ShardGroup]:
+    """The units of work, ordered by generation, split and shard number."""
     groups: dict[tuple[int, str, int], list[tuple[Shard, int]]] = {}
     start = 0
-    for shard in known.manifest.shards:
+    for shard in context.manifest.shards:
         groups.setdefault((shard.generation, shard.split, shard.k), []).append((shard, start))
         start += shard.rows
-    return [Portion(known, tuple(shards), share, seed) for _, shards in sorted(groups.items())]
+    return [ShardGroup(context, tuple(shards), share, seed) for _, shards in sorted(groups.items())]
 
 
-def measure(portion: Portion) -> Measured:
-    """Read the shards of a portion once: what they hold, and what is wrong with a file or a sample by itself."""
-    reading = _Reading(portion)
-    for shard, start in portion.shards:
-        reading.read(shard, start)
-    return reading.measured()
+def measure_group(group: ShardGroup) -> GroupResult:
+    """Read the shards of a group once: measure their samples and run all checks of single files and rows."""
+    reader = _GroupReader(group)
+    for shard, start in group.shards:
+        reader.read(shard, start)
+    return reader.result()
 
 
-class _Reading:
-    """Gathers what the shards of one portion show."""
+class _GroupReader:
+    """Accumulates the result of one shard group."""
 
-    def __init__(self, portion: Portion) -> None:
-        self._portion, self._known = portion, portion.known
+    def __init__(self, group: ShardGroup) -> None:
+        self._group, self._context = group, group.context
         self._rows: list[dict[str, Any]] = []
         self._flags: dict[str, list[Flag]] = {}
         self._moments: dict[tuple[str, str], Moments] = {}
         self._registration = Registration()
         self._schemas: dict[str, pa.Schema] = {}
 
-    def measured(self) -> Measured:
+    def result(self) -> GroupResult:
         """Everything read so far."""
         for row in self._rows:
             if (shift := self._registration.shifts.get(row["id"])) is not None:
                 row |= zip(("shift_y_px", "shift_x_px", "shift_strength"), shift, strict=True)
         table = pa.Table.from_pylist(self._rows, schema=_SCHEMA)
-        return Measured(table, self._flags, self._registration.surfaces, self._moments)
+        return GroupResult(table, self._flags, self._registration.surfaces, self._moments)
 
     def read(self, shard: Shard, start: int) -> None:
-        """The rows of a shard as far as they can be read; `start`: its first row in the index."""
-        self._projection(shard)
-        file = self._opened(shard)
+        """Read a shard as far as possible; `start` is its first row in the index."""
+        self._check_exports(shard)
+        file = self._open(shard)
         if file is None:
             return
         with file:
-            if not self._columns(shard, file.schema_arrow):
+            if not self._check_columns(shard, file.schema_arrow):
                 return
-            pixels = not any(flag.subject == shard.path for flag in self._flags.get("schema", ()))
-            index, done, content = _index_rows(start, shard.rows, self._known), 0, hashlib.sha256()
+            read_pixels = not any(flag.subject == shard.path for flag in self._flags.get("schema", ()))
+            index, done, content = _read_index_rows(start, shard.rows, self._context), 0, hashlib.sha256()
             try:
                 for number in range(file.metadata.num_row_groups):
-                    group = file.read_row_group(number, columns=None if pixels else INDEX.names)
-                    self._compare(index, group, done, shard)
-                    for record in self._whole(group, shard, pixels=pixels).to_pylist():
+                    group = file.read_row_group(number, columns=None if read_pixels else INDEX.names)
+                    self._compare_with_index(index, group, done, shard)
+                    for record in self._complete_rows(group, shard, read_pixels=read_pixels).to_pylist():
                         content.update(canonical(record))
-                        self._row(record, shard)
+                        self._add_row(record, shard)
                     done += group.num_rows
             except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-                seen = f"after {done} rows: {_line(error)}"
-                self._flag("shards", "a shard cannot be read to its end", shard.path, seen)
+                self._flag(
+                    "shards", "shard cannot be read to its end", shard.path, f"after {done} rows: {_first_line(error)}"
+                )
                 return
         if done != shard.rows:
-            self._flag("shards", "rows are not as many as the manifest says", shard.path, f"{done}, not {shard.rows}")
-        elif content.hexdigest() != shard.content:
-            self._flag("shards", "a shard's content digest is not that of its rows", shard.path)
+            self._flag("shards", "number of rows differs from the manifest", shard.path, f"{done}, not {shard.rows}")
+        elif content.hexdigest() != shard.content_digest:
+            self._flag("shards", "content digest in the manifest differs from that of the rows", shard.path)
 
-    def _flag(self, check: str, what: str, subject: str, seen: str = "") -> None:
-        self._flags.setdefault(check, []).append(Flag(what, subject, seen))
+    def _flag(self, check: str, problem: str, subject: str, detail: str = "") -> None:
+        self._flags.setdefault(check, []).append(Flag(problem, subject, detail))
 
-    def _opened(self, shard: Shard) -> pq.ParquetFile | None:
-        """A shard's file, its bytes compared with what was sealed; with --sample its size alone."""
-        path = self._known.root / shard.path
+    def _open(self, shard: Shard) -> pq.ParquetFile | None:
+        """Compare a shard's size, and without --sample its SHA-256, with the manifest, and open it."""
+        path = self._context.root / shard.path
         if not path.is_file():
-            self._flag("shards", "a shard is missing", shard.path)
+            self._flag("shards", "shard is missing", shard.path)
             return None
         size = path.stat().st_size
         if size != shard.size_bytes:
-            seen = f"{size} bytes, not {shard.size_bytes}"
-            self._flag("shards", "a shard is not as long as the manifest says", shard.path, seen)
-        elif self._portion.share == 1 and file_sha256(path) != shard.sha256:
-            self._flag("shards", "a shard's bytes are not those that were sealed", shard.path, "another SHA-256")
+            detail = f"{size} bytes, not {shard.size_bytes}"
+            self._flag("shards", "size of a shard differs from the manifest", shard.path, detail)
+        elif self._group.share == 1 and file_sha256(path) != shard.sha256:
+            self._flag("shards", "SHA-256 of a shard differs from the manifest", shard.path)
         try:
             return pq.ParquetFile(path, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
-            self._flag("shards", "a shard cannot be opened", shard.path, _line(error))
+            self._flag("shards", "shard cannot be opened", shard.path, _first_line(error))
             return None
 
-    def _projection(self, shard: Shard) -> None:
-        """Compare the .tar made of a shard, if there is one."""
-        for one in self._known.manifest.projections:
-            if one.shard != shard.path:
+    def _check_exports(self, shard: Shard) -> None:
+        """Compare the .tar exports of a shard with the manifest."""
+        for export in self._context.manifest.exports:
+            if export.shard != shard.path:
                 continue
-            path = self._known.root / one.path
-            if not path.is_file() or path.stat().st_size != one.size_bytes:
-                self._flag("shards", "a projection is missing, or not as long as the manifest says", one.path)
-            elif self._portion.share == 1 and file_sha256(path) != one.sha256:
-                self._flag("shards", "a projection's bytes are not those that were written", one.path)
+            path = self._context.root / export.path
+            if not path.is_file() or path.stat().st_size != export.size_bytes:
+                self._flag("shards", "export is missing, or its size differs from the manifest", export.path)
+            elif self._group.share == 1 and file_sha256(path) != export.sha256:
+                self._flag("shards", "SHA-256 of an export differs from the manifest", export.path)
 
-    def _columns(self, shard: Shard, schema: pa.Schema) -> bool:
-        """Compare columns, types and what pixel columns say of themselves; true where the facts can be read."""
-        readable, due = True, self._schema(shard)
-        for name in sorted(set(schema.names) - set(due.names)):
-            self._flag("schema", f"column {name} is not one of a shard's", shard.path)
-        for column in due:
+    def _check_columns(self, shard: Shard, schema: pa.Schema) -> bool:
+        """Compare names, types and pixel metadata of the columns; True where the sample columns can be read."""
+        readable, expected = True, self._schema(shard)
+        for name in sorted(set(schema.names) - set(expected.names)):
+            self._flag("schema", f"unexpected column {name}", shard.path)
+        for column in expected:
             if column.name not in schema.names:
                 self._flag("schema", f"column {column.name} is missing", shard.path)
                 readable &= column.name not in INDEX.names
                 continue
-            found = schema.field(column.name)
-            if found.type != column.type:
-                seen = f"{found.type}, not {column.type}"
-                self._flag("schema", f"column {column.name} is of another type", shard.path, seen)
-            elif wrong := sorted(key for key, value in _said(column).items() if _said(found).get(key) != value):
-                self._flag(
-                    "schema", f"column {column.name} says otherwise how it is stored", shard.path, ", ".join(wrong)
-                )
+            actual = schema.field(column.name)
+            if actual.type != column.type:
+                detail = f"{actual.type}, not {column.type}"
+                self._flag("schema", f"column {column.name} has another type", shard.path, detail)
+                continue
+            metadata = _metadata(actual)
+            if wrong := sorted(key for key, value in _metadata(column).items() if metadata.get(key) != value):
+                self._flag("schema", f"metadata of column {column.name} differ", shard.path, ", ".join(wrong))
         return readable
 
-    def _chosen(self, cell: str) -> bool:
-        """True for the cells whose pixels are looked at: both sensors of a cell, or neither."""
-        share = self._portion.share
-        return share == 1 or rank(self._portion.seed, CHECKED_CELLS, cell) < share * _SPREAD
+    def _is_chosen(self, cell: str) -> bool:
+        """Whether the pixels of a cell are measured: those of both sensors or of none."""
+        share = self._group.share
+        return share == 1 or rank(self._group.seed, CHECKED_CELLS, cell) < share * _HASH_RANGE
 
-    def _compare(self, index: pa.Table | None, group: pa.Table, start: int, shard: Shard) -> None:
+    def _compare_with_index(self, index: pa.Table | None, group: pa.Table, start: int, shard: Shard) -> None:
         if index is None:
             return
-        mine = index.slice(start, group.num_rows)
+        rows = index.slice(start, group.num_rows)
         for name in INDEX.names:
-            if name not in mine.column_names or not mine[name].combine_chunks().equals(group[name].combine_chunks()):
+            if name not in rows.column_names or not rows[name].combine_chunks().equals(group[name].combine_chunks()):
                 self._flag("index", f"index.parquet and the shards differ in {name}", shard.path)
 
-    def _whole(self, group: pa.Table, shard: Shard, *, pixels: bool) -> pa.Table:
-        """The rows whose every required column has a value, of the declared types."""
+    def _complete_rows(self, group: pa.Table, shard: Shard, *, read_pixels: bool) -> pa.Table:
+        """The rows without nulls in required columns, cast to the declared types."""
         keep = np.ones(group.num_rows, dtype=bool)
-        for column in self._schema(shard) if pixels else INDEX:
+        for column in self._schema(shard) if read_pixels else INDEX:
             place, values = group.column_names.index(column.name), group[column.name]
             if not column.nullable and values.null_count:
                 self._flag("schema", f"column {column.name} has nulls", shard.path, f"{values.null_count} rows")
@@ -172,45 +182,45 @@ class _Reading:
 
     def _schema(self, shard: Shard) -> pa.Schema:
         if shard.sensor not in self._schemas:
-            self._schemas[shard.sensor] = shard_schema(load_sensor(shard.sensor), self._known.manifest.patch_px)
+            self._schemas[shard.sensor] = shard_schema(load_sensor(shard.sensor), self._context.manifest.patch_px)
         return self._schemas[shard.sensor]
 
-    def _row(self, record: dict[str, Any], shard: Shard) -> None:
-        """Take in a sample's facts and measures, and flag what is wrong with it by itself."""
-        maps = {name: dict(record[name]) for name in MAPS}
-        row = {**record, **maps, **joined(record), "shard": shard.path, "looked_at": False}
-        for name in ROW_CHECKS.keys() & self._known.limits.keys():
+    def _add_row(self, record: dict[str, Any], shard: Shard) -> None:
+        """Run the row checks on a sample, measure its pixels, and keep both."""
+        maps = {name: dict(record[name]) for name in MAP_COLUMNS}
+        row = {**record, **maps, **derived_columns(record), "shard": shard.path, "pixels_read": False}
+        for name in ROW_CHECKS.keys() & self._context.limits.keys():
             try:
-                for what, seen in ROW_CHECKS[name](row, self._known, self._known.limits[name]):
-                    self._flag(name, what, row["id"], seen)
+                for problem, detail in ROW_CHECKS[name](row, self._context, self._context.limits[name]):
+                    self._flag(name, problem, row["id"], detail)
             except Exception as error:
-                # A gate looks at what others broke: whatever a row holds, it is a finding and no crash.
-                self._flag(name, "a row cannot be judged", row["id"], f"{type(error).__name__}: {_line(error)}")
+                # A damaged row can hold anything: report it as a finding instead of crashing.
+                detail = f"{type(error).__name__}: {_first_line(error)}"
+                self._flag(name, "the check failed on this row", row["id"], detail)
         fields = pixel_fields(self._schema(shard))
-        if self._chosen(row["cell"]) and fields[0].name in record:
-            bands = self._bands(record, fields)
+        if self._is_chosen(row["cell"]) and fields[0].name in record:
+            bands = self._decode_bands(record, fields)
             if bands is not None:
-                row |= {**measure_pixels(shard.sensor, bands, record), "looked_at": True}
+                row |= {**measure_pixels(shard.sensor, bands), "pixels_read": True}
                 self._registration.add(record, bands)
                 self._add_moments(shard.sensor, bands)
         self._rows.append({name: row.get(name) for name in _SCHEMA.names})
 
-    def _bands(self, record: Mapping[str, Any], fields: list[pa.Field]) -> dict[str, NDArray[Any]] | None:
-        """Stored numbers per band at their own resolution (y, x); None where they are not of the stated shape."""
+    def _decode_bands(self, record: Mapping[str, Any], fields: list[pa.Field]) -> dict[str, NDArray[Any]] | None:
+        """Stored values per band (y, x) at native resolution; None where their size is not that of the metadata."""
         groups, bands = [], dict[str, NDArray[Any]]()
         for field in fields:
-            said = _said(field)
-            shape, data = tuple(json.loads(said["shape"])), record[field.name]
-            size = int(np.prod(shape)) * np.dtype(said["dtype"]).itemsize
+            metadata = _metadata(field)
+            shape, data = tuple(json.loads(metadata["shape"])), record[field.name]
+            size = int(np.prod(shape)) * np.dtype(metadata["dtype"]).itemsize
             if len(data) != size:
-                self._flag(
-                    "schema", f"{field.name} is not of its shape", record["id"], f"{len(data)} bytes, not {size}"
-                )
+                detail = f"{len(data)} bytes, not {size}"
+                self._flag("schema", f"size of {field.name} differs from its metadata", record["id"], detail)
                 return None
-            groups.append(np.frombuffer(data, dtype=said["dtype"]).reshape(shape))
-            bands |= zip(json.loads(said["bands"]), groups[-1], strict=True)
+            groups.append(np.frombuffer(data, dtype=metadata["dtype"]).reshape(shape))
+            bands |= zip(json.loads(metadata["bands"]), groups[-1], strict=True)
         if pixels_sha256(groups) != record["sha256"]:
-            self._flag("pixel-digest", "sha256 is not of these pixels", record["id"])
+            self._flag("pixel-digest", "sha256 differs from that of the pixels", record["id"])
         return bands
 
     def _add_moments(self, sensor: str, bands: Mapping[str, NDArray[Any]]) -> None:
@@ -220,11 +230,11 @@ class _Reading:
             self._moments[key] = self._moments.get(key, Moments()) + Moments.of(values, nodata)
 
 
-def _index_rows(first: int, rows: int, known: Known) -> pa.Table | None:
-    """Some rows of the index, None where there is no such index."""
+def _read_index_rows(first: int, rows: int, context: CorpusContext) -> pa.Table | None:
+    """Rows of the index; None where it is unreadable or has another number of rows than the manifest."""
     try:
-        with pq.ParquetFile(known.root / "index.parquet") as file:
-            if file.metadata.num_rows != sum(one.rows for one in known.manifest.shards):
+        with pq.ParquetFile(context.root / "index.parquet") as file:
+            if file.metadata.num_rows != sum(shard.rows for shard in context.manifest.shards):
                 return None
             parts, start = [], 0
             for number in range(file.metadata.num_row_groups):
@@ -237,9 +247,10 @@ def _index_rows(first: int, rows: int, known: Known) -> pa.Table | None:
     return pa.concat_tables(parts).slice(0, rows) if parts else None
 
 
-def _said(column: pa.Field) -> dict[str, str]:
-    return {key.decode(): value.decode() for key, value in (column.metadata or {}).items() if key[:8] != b"PARQUET:"}
+def _metadata(column: pa.Field) -> dict[str, str]:
+    items = (column.metadata or {}).items()
+    return {key.decode(): value.decode() for key, value in items if not key.startswith(b"PARQUET:")}
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:160]

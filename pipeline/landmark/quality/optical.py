@@ -1,4 +1,4 @@
-"""Sentinel-2 chip → measures: levels of every band, spectra of what is surely green or bare, indices, cloud."""
+"""Measures of a Sentinel-2 chip: levels per band, mean spectra of plants and bare soil, indices, cloud."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,37 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 F = NDArray[np.float32]
-Bands = Mapping[str, NDArray[Any]]
+BandArrays = Mapping[str, NDArray[Any]]
 
-ORDER = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
-# Over bright ground the visible bands betray an offset, over water and snow the infrared ones.
-DARK = ("B01", "B02", "B04", "B08", "B11", "B12")
-GREEN = ("B02", "B03", "B04", "B05", "B06", "B07", "B11", "B12")
-NAMES = (
-    *(f"{band}_p50_dn" for band in ORDER),
-    *(f"green_{band}_dn" for band in GREEN),
+BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+# An offset shows in the visible bands over plants and shadow, in the infrared ones over water and snow.
+DARK_BANDS = ("B01", "B02", "B04", "B08", "B11", "B12")
+GREEN_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B11", "B12")
+OPTICAL_MEASURES = (
+    *(f"{band}_p50_dn" for band in BANDS),
+    *(f"green_{band}_dn" for band in GREEN_BANDS),
     *("darkest_p1_dn", "B12_p1_dn", "B02_clipped_pct", "soil_red_blue", "B8A_B08", "B08_B8A_r", "blue_z", "edge_z"),
     *("ndvi_mean", "ndwi_mean", "ndsi_mean", "green_pct", "water_pct", "cloudy_pct"),
 )
-_LEAST_PCT = 5  # of a chip's pixels that a spectrum is the mean of
+_MIN_PCT = 5  # of a chip's pixels, for a mean spectrum
 
 
-def measure_optical(bands: Bands) -> dict[str, float | None]:
-    """NAMES of one chip; None where nothing in it can tell.
+def measure_optical(bands: BandArrays) -> dict[str, float | None]:
+    """OPTICAL_MEASURES of one chip; None or missing where it has too few pixels of the kind.
 
     Args:
-        bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000, 0 where there is no data. 10 m bands are
-            a multiple of 6 pixels wide.
+        bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000, 0 = nodata. 10 m bands are a
+            multiple of 6 pixels wide.
     """
-    levels = {band: _levels(bands[band]) for band in ORDER}
+    levels = {band: _levels(bands[band]) for band in BANDS}
     if any(level is None for level in levels.values()):
         return {}
-    known = {band: level for band, level in levels.items() if level is not None}
+    complete = {band: level for band, level in levels.items() if level is not None}
     blue = bands["B02"][bands["B02"] != 0]
     return {
-        **{f"{band}_p50_dn": known[band][1] for band in ORDER},
-        "darkest_p1_dn": min(known[band][0] for band in DARK),
-        "B12_p1_dn": known["B12"][0],
+        **{f"{band}_p50_dn": complete[band][1] for band in BANDS},
+        "darkest_p1_dn": min(complete[band][0] for band in DARK_BANDS),
+        "B12_p1_dn": complete["B12"][0],
         "B02_clipped_pct": 100 * np.count_nonzero(blue == 1) / blue.size,
         **_indices(bands),
         **_spectra(bands),
@@ -56,22 +56,22 @@ def _levels(stored: NDArray[Any]) -> tuple[float, float] | None:
     return float(ordered[low]), float(ordered[middle])
 
 
-def mean_of(stored: NDArray[Any], times: int) -> F:
-    """Means of `times` x `times` pixels."""
-    rows, cols = (size // times for size in stored.shape)
-    lines = stored.reshape(rows, times, cols * times).sum(axis=1, dtype=np.float32)
-    return np.asarray(lines.reshape(rows, cols, times).sum(axis=2) / np.float32(times * times))
+def block_mean(stored: NDArray[Any], factor: int) -> F:
+    """Means of blocks of `factor` x `factor` pixels."""
+    rows, cols = (size // factor for size in stored.shape)
+    lines = stored.reshape(rows, factor, cols * factor).sum(axis=1, dtype=np.float32)
+    return np.asarray(lines.reshape(rows, cols, factor).sum(axis=2) / np.float32(factor * factor))
 
 
-def normalised(one: F, other: F) -> F:
-    """(one - other) / (one + other), 0 where both are 0."""
-    return np.asarray((one - other) / np.maximum(one + other, np.float32(1)))
+def normalized_difference(a: F, b: F) -> F:
+    """(a - b) / (a + b), 0 where both are 0."""
+    return np.asarray((a - b) / np.maximum(a + b, np.float32(1)))
 
 
-def _indices(bands: Bands) -> dict[str, float]:
-    """Means of NDVI (Rouse 1974) and NDWI (McFeeters 1996), and shares beyond 0.5 and 0, of pixels with data."""
+def _indices(bands: BandArrays) -> dict[str, float]:
+    """Means of NDVI (Rouse 1974) and NDWI (McFeeters 1996), and percentages above 0.5 and 0, of pixels with data."""
     green, red, near = (bands[band].astype(np.float32) for band in ("B03", "B04", "B08"))
-    ndvi, ndwi = normalised(near, red), normalised(green, near)
+    ndvi, ndwi = normalized_difference(near, red), normalized_difference(green, near)
     known = (bands["B03"] != 0) & (bands["B04"] != 0) & (bands["B08"] != 0)
     if not known.all():
         ndvi, ndwi = ndvi[known], ndwi[known]
@@ -85,46 +85,49 @@ def _indices(bands: Bands) -> dict[str, float]:
     }
 
 
-def _spectra(bands: Bands) -> dict[str, float | None]:
-    """What pixels of 20 m show: spectra of plants and soil, cloud, NDSI (Hall 1995), which bands go together."""
-    fine = {band: mean_of(bands[band], 2) for band in ("B02", "B03", "B04", "B08")}
+def _spectra(bands: BandArrays) -> dict[str, float | None]:
+    """Measures at 20 m: spectra of plants and soil, cloud, NDSI (Hall 1995), correlations between bands."""
+    fine = {band: block_mean(bands[band], 2) for band in ("B02", "B03", "B04", "B08")}
     native = {band: bands[band].astype(np.float32) for band in ("B05", "B06", "B07", "B8A", "B11", "B12")}
     known = np.minimum.reduce([*fine.values(), *native.values()]) > 0
     if not known.any():
         return {}
-    # Green's bands first, so that their spectra are slices.
-    names = (*GREEN, "B08", "B8A")
+    # GREEN_BANDS first, so that they are a slice.
+    names = (*GREEN_BANDS, "B08", "B8A")
     pixels = np.array([(fine | native)[band][known] for band in names])
     at = dict(zip(names, pixels, strict=True))
-    ndsi = normalised(at["B03"], at["B11"])
+    ndsi = normalized_difference(at["B03"], at["B11"])
     cloudy = _cloudy(at, ndsi)
-    # B8A, not B08: a pixel is then green whatever is stored as B08.
-    plants = (normalised(at["B8A"], at["B04"]) > 0.5) & (at["B8A"] > 1000) & ~cloudy
-    coarse = {band: mean_of(fine[band], 3) for band in ("B02", "B04")}
+    # B8A, not B08: plants are then found even if B08 holds another band.
+    plants = (normalized_difference(at["B8A"], at["B04"]) > 0.5) & (at["B8A"] > 1000) & ~cloudy
+    coarse = {band: block_mean(fine[band], 3) for band in ("B02", "B04")}
     return {
         "ndsi_mean": float(ndsi.mean()),
         "cloudy_pct": 100 * float(cloudy.mean()),
-        **{f"green_{band}_dn": value for band, value in zip(GREEN, _means(pixels[: len(GREEN)], plants), strict=True)},
+        **{
+            f"green_{band}_dn": value
+            for band, value in zip(GREEN_BANDS, _means(pixels[: len(GREEN_BANDS)], plants), strict=True)
+        },
         "soil_red_blue": _soil_red_blue(at, cloudy),
         **_near_infrared(at),
-        "edge_z": _difference(at["B05"], at["B04"], at["B02"]),
-        "blue_z": _difference(bands["B01"].astype(np.float32), coarse["B02"], coarse["B04"]),
+        "edge_z": _neighbour_z(at["B05"], at["B04"], at["B02"]),
+        "blue_z": _neighbour_z(bands["B01"].astype(np.float32), coarse["B02"], coarse["B04"]),
     }
 
 
 def _near_infrared(at: Mapping[str, F]) -> dict[str, float | None]:
-    """Ratio of means and correlation of B8A and B08, of pixels that one of them shows bright."""
+    """Ratio of means and correlation of B8A and B08, over the pixels that are bright in either."""
     lit = np.maximum(at["B08"], at["B8A"]) > 1000
-    if 100 * np.count_nonzero(lit) < _LEAST_PCT * lit.size:
+    if 100 * np.count_nonzero(lit) < _MIN_PCT * lit.size:
         return {}
     near, edge = at["B08"][lit], at["B8A"][lit]
     return {"B8A_B08": float(edge.mean() / near.mean()), "B08_B8A_r": correlation(near, edge)}
 
 
 def _cloudy(at: Mapping[str, F], ndsi: F) -> NDArray[np.bool_]:
-    """Pixels that are bright in blue, white, neither snow nor bright ground (basic test of Fmask, Zhu & Woodcock 2012).
+    """Mask of cloud: bright in blue, white, neither snow nor bright ground (basic test of Fmask, Zhu & Woodcock 2012).
 
-    Blue above 0.2 in place of the haze test, whiteness below 0.7 / 2, NDSI between that of bright ground and of snow,
+    Blue above 0.2 replaces the haze test; whiteness below 0.35; NDSI between that of bright ground and that of snow;
     near over short-wave infrared above 0.75.
     """
     blue, green, red = at["B02"], at["B03"], at["B04"]
@@ -134,35 +137,35 @@ def _cloudy(at: Mapping[str, F], ndsi: F) -> NDArray[np.bool_]:
 
 
 def _means(pixels: F, chosen: NDArray[np.bool_]) -> list[float | None]:
-    """Per band the mean of the chosen pixels, None of too few."""
+    """Per band, the mean of the chosen pixels; None for too few."""
     count = np.count_nonzero(chosen)
-    if 100 * count < _LEAST_PCT * chosen.size:
+    if 100 * count < _MIN_PCT * chosen.size:
         return [None] * len(pixels)
     return [float(value) for value in pixels @ chosen.astype(np.float32) / count]
 
 
 def _soil_red_blue(at: Mapping[str, F], cloudy: NDArray[np.bool_]) -> float | None:
-    """Red over blue where the ground is bare and dry: brighter in B11 than in the near infrared, and not green.
+    """Ratio of red to blue over bare, dry ground: brighter in B11 than in the near infrared, and not green.
 
-    Whichever of red and blue is brighter counts as red, so that exchanging the two chooses the same pixels.
+    The brighter of red and blue is used as red, so that the same pixels are chosen if the two are exchanged.
     """
     visible = np.maximum(at["B02"], at["B04"])
-    bare = (normalised(at["B8A"], visible) < 0.25) & (at["B11"] > at["B8A"]) & (at["B11"] > 1500) & ~cloudy
-    if 100 * np.count_nonzero(bare) < _LEAST_PCT * bare.size:
+    bare = (normalized_difference(at["B8A"], visible) < 0.25) & (at["B11"] > at["B8A"]) & (at["B11"] > 1500) & ~cloudy
+    if 100 * np.count_nonzero(bare) < _MIN_PCT * bare.size:
         return None
     return float(at["B04"][bare].mean() / at["B02"][bare].mean())
 
 
-def _difference(one: F, like: F, unlike: F) -> float | None:
-    """How much better a band goes with its neighbour in the spectrum than with one farther off (Fisher's z of r)."""
-    near, far = correlation(one, like), correlation(one, unlike)
+def _neighbour_z(band: F, neighbour: F, distant: F) -> float | None:
+    """Correlation with the spectral neighbour less that with a more distant band, as Fisher's z."""
+    near, far = correlation(band, neighbour), correlation(band, distant)
     return None if near is None or far is None else float(np.arctanh(near) - np.arctanh(far))
 
 
-def correlation(one: F, other: F) -> float | None:
-    """Pearson's r of two arrays, None where one of them has no contrast or few pixels."""
-    if one.size < 64:
+def correlation(first: F, second: F) -> float | None:
+    """Pearson's r of two arrays; None where one of them is constant or small."""
+    if first.size < 64:
         return None
-    a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
+    a, b = first.ravel() - first.mean(), second.ravel() - second.mean()
     scale = float(np.dot(a, a)) * float(np.dot(b, b))
     return float(np.clip(np.dot(a, b) / np.sqrt(scale), -0.9999, 0.9999)) if scale > 0 else None

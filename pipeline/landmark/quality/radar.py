@@ -1,4 +1,4 @@
-"""Sentinel-1 chip → measures: levels of both polarisations, their difference, speckle, open water."""
+"""Measures of a Sentinel-1 chip: levels of both polarisations, their difference, speckle, open water."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,29 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-NODATA = -32768
-NAMES = (
+from landmark.corpus.pixels import S1_NODATA
+
+RADAR_MEASURES = (
     *(f"{name}_{level}_db" for name in ("vv", "vh") for level in ("p1", "p50", "p99")),
     *("vv_vh_db", "vv_speckle_db", "smooth_pct"),
 )
-# Open water in a mean of 5 x 5 px. No threshold fits every wind (Twele et al. 2016 find one per scene); these are
-# dark ones. Dry sand and runways are as dark in VV, so VH, where water sinks towards the noise, must agree.
+# Upper limits of open water in a mean of 5 x 5 px. No threshold fits every wind (Twele et al. 2016 fit one per scene);
+# these are low. Dry sand and runways are as dark in VV, but not in VH.
 WATER_DB = {"vv": -17.0, "vh": -23.0}
 _WINDOW_PX = 8
 
 
 def measure_radar(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
-    """NAMES of one chip; nothing where it has no data.
+    """RADAR_MEASURES of one chip; empty where it has no data.
 
     Args:
-        bands: `vv`, `vh` → (y, x) int16, hundredths of a dB of gamma0, -32768 where there is no data.
+        bands: `vv`, `vh` → (y, x) int16, hundredths of a dB of gamma0, -32768 = nodata.
     """
-    known = (bands["vv"] != NODATA) & (bands["vh"] != NODATA)
+    known = (bands["vv"] != S1_NODATA) & (bands["vh"] != S1_NODATA)
     if not known.any():
         return {}
-    whole = bool(known.all())
+    complete = bool(known.all())
     db = {name: bands[name].astype(np.float32) / np.float32(100) for name in ("vv", "vh")}
-    flat = {name: values.ravel() if whole else values[known] for name, values in db.items()}
+    flat = {name: values.ravel() if complete else values[known] for name, values in db.items()}
     measures: dict[str, float | None] = {"vv_vh_db": _median(flat["vv"] - flat["vh"])}
     for name, values in flat.items():
         measures |= {
@@ -48,10 +49,10 @@ def _levels(values: NDArray[np.float32]) -> list[float]:
 
 
 def _speckle_db(values: NDArray[np.float32], known: NDArray[np.bool_]) -> float | None:
-    """Standard deviation inside small windows, of the smoothest quarter: speckle alone.
+    """First quartile of the standard deviation in windows of 8 x 8 px: homogeneous ground, so speckle alone.
 
-    L looks have 4.34 √ψ'(L) dB (ψ' the trigamma function): 2.2 dB for the 4.4 looks of ground-range products, less
-    after interpolation. Any other scale than dB of power changes it in proportion.
+    L looks give 4.34 √ψ'(L) dB (ψ' is the trigamma function): 2.2 dB for the 4.4 looks of ground-range products, less
+    after interpolation. It is proportional to the scale of the values.
     """
     size = values.shape[0] // _WINDOW_PX
     if size < 2:
@@ -63,7 +64,7 @@ def _speckle_db(values: NDArray[np.float32], known: NDArray[np.bool_]) -> float 
 
 
 def _smooth_pct(db: Mapping[str, NDArray[np.float32]], known: NDArray[np.bool_]) -> float:
-    """Share of pixels whose neighbourhood is as dark as open water, of those with data."""
+    """Percentage of the pixels with data whose neighbourhood is as dark as open water."""
     water = known.copy()
     for name, values in db.items():
         water &= ndimage.uniform_filter(np.where(known, values, 0), 5) < WATER_DB[name]

@@ -1,4 +1,4 @@
-"""Pairs of one place → how far the radar image lies from the optical one."""
+"""Shift between the optical and the radar image of a cell, by phase correlation of edges."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -9,16 +9,19 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 F = NDArray[np.float32]
-REACH_PX = 12
-_SIZE_PX, _LEAST_PX = 96, 48
-_EDGE_PX = 1.5  # smoothing of edges: wide enough for speckle, narrow enough for field margins
-_SHARPEST = 4.0  # times the mean gradient: bright corners shall not outweigh everything else
+MAX_SHIFT_PX = 12
+_MAX_SIZE_PX, _MIN_SIZE_PX = 96, 48
+_SMOOTHING_PX = 1.5  # wide enough for speckle, narrow enough for field boundaries
+_MAX_GRADIENT = 4.0  # times the mean: single bright reflectors must not dominate
 
 
 class Surface(NamedTuple):
-    """Correlation summed over chips: (y, x) in thousandths of a standard deviation for shifts of -12 … 12 px; chips.
+    """Phase correlation summed over chips.
 
-    Whole numbers, so that portions add up to the same in any order.
+    Attributes:
+        total: (y, x) for shifts of -12 … 12 px, in thousandths of a standard deviation. Integers, so that sums do not
+            depend on the order of the workers.
+        chips: Number of chips.
     """
 
     total: NDArray[np.int64]
@@ -29,10 +32,12 @@ Surfaces = dict[str, Surface]
 
 
 class Shift(NamedTuple):
-    """How far the radar image lies south and east of the optical one.
+    """Position of the radar image relative to the optical one.
 
     Attributes:
-        strength: Height of the peak over the rest of the surface, in its standard deviations.
+        y_px: Pixels to the south.
+        x_px: Pixels to the east.
+        strength: Height of the peak above the rest of the surface, in standard deviations of the rest.
     """
 
     y_px: float
@@ -41,11 +46,11 @@ class Shift(NamedTuple):
 
 
 class Registration:
-    """What waits for its pair, and what was found. An image waits as 9 kB.
+    """Shifts of all pairs among the samples added so far. Edge images wait for their pair in 9 kB each.
 
     Attributes:
-        shifts: Id of an optical sample → its shift.
-        surfaces: First item of an optical acquisition → its summed surface.
+        shifts: Id of an optical sample → shift.
+        surfaces: First item of an optical acquisition → summed correlation.
     """
 
     def __init__(self) -> None:
@@ -55,8 +60,8 @@ class Registration:
         self._optical: dict[str, list[tuple[str, str, NDArray[np.uint8]]]] = {}
 
     def add(self, record: Mapping[str, Any], bands: Mapping[str, NDArray[Any]]) -> None:
-        """Take a sample in; correlate it with its pair if that has come already."""
-        if record["pair"] is None or (edges := structure(bands)) is None:
+        """Add a sample, and correlate it with its pair if that was added before."""
+        if record["pair"] is None or (edges := edge_image(bands)) is None:
             return
         if record["sensor"] == "s2":
             waiting = str(record["id"]), str(record["items"][0]), edges
@@ -65,7 +70,7 @@ class Registration:
             else:
                 self._optical.setdefault(record["pair"], []).append(waiting)
             return
-        # Several optical samples may name one radar sample, and their number is not known: it stays.
+        # Kept: several optical samples may name one radar sample.
         self._radar[record["id"]] = edges
         for waiting in self._optical.pop(record["id"], []):
             self._correlate(waiting, edges)
@@ -73,59 +78,59 @@ class Registration:
     def _correlate(self, optical: tuple[str, str, NDArray[np.uint8]], radar: NDArray[np.uint8]) -> None:
         id, item, edges = optical
         if edges.shape == radar.shape:
-            surface = surface_of(edges, radar)
-            self.shifts[id] = peak(surface)
-            self.surfaces = merge(self.surfaces, {item: surface})
+            surface = correlate(edges, radar)
+            self.shifts[id] = locate_peak(surface)
+            self.surfaces = merge_surfaces(self.surfaces, {item: surface})
 
 
-def merge(one: Surfaces, other: Surfaces) -> Surfaces:
-    """The sum of two portions' surfaces."""
-    whole = dict(one)
-    for item, surface in other.items():
-        before = whole.get(item)
-        whole[item] = surface if before is None else Surface(before.total + surface.total, before.chips + surface.chips)
-    return whole
+def merge_surfaces(left: Surfaces, right: Surfaces) -> Surfaces:
+    """Sum of two results per acquisition."""
+    merged = dict(left)
+    for item, surface in right.items():
+        base = merged.get(item)
+        merged[item] = surface if base is None else Surface(base.total + surface.total, base.chips + surface.chips)
+    return merged
 
 
-def structure(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
-    """Edges in the middle of a chip, 0 to 255; None for chips too small or with gaps.
+def edge_image(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
+    """Edges in the centre of a chip (y, x), 0 to 255; None for chips that are too small or have gaps.
 
-    Magnitudes of gradients of the logarithm: edges in both sensors whichever side is the brighter, and speckle, which
-    multiplies, has the same weight everywhere.
+    Magnitude of the gradient of the logarithm: independent of the sign of the contrast, which differs between optical
+    and radar images, and of the level, so that multiplicative speckle has the same weight everywhere.
     """
     if "vv" in bands:
         stored, radar = [bands["vv"], bands["vh"]], True
     else:
         stored, radar = [bands["B04"], bands["B08"]], False
-    size = min(_SIZE_PX, stored[0].shape[0])
-    if size < _LEAST_PX or any((band == (-32768 if radar else 0)).any() for band in stored):
+    size = min(_MAX_SIZE_PX, stored[0].shape[0])
+    if size < _MIN_SIZE_PX or any((band == (-32768 if radar else 0)).any() for band in stored):
         return None
     start = (stored[0].shape[0] - size) // 2
     total = np.zeros((size, size), dtype=np.float32)
     for band in stored:
         values = band[start : start + size, start : start + size].astype(np.float32)
         total += _edges(values if radar else np.log(values))
-    return np.asarray(np.minimum(total * (255 / (2 * _SHARPEST)), 255), dtype=np.uint8)
+    return np.asarray(np.minimum(total * (255 / (2 * _MAX_GRADIENT)), 255), dtype=np.uint8)
 
 
 def _edges(values: F) -> F:
-    """Magnitude of the gradient over its mean, cut at `_SHARPEST`."""
-    found = ndimage.gaussian_gradient_magnitude(values, _EDGE_PX)
-    return np.asarray(np.minimum(found / max(float(found.mean()), 1e-9), np.float32(_SHARPEST)))
+    """Magnitude of the gradient relative to its mean, clipped at `_MAX_GRADIENT`."""
+    magnitude = ndimage.gaussian_gradient_magnitude(values, _SMOOTHING_PX)
+    return np.asarray(np.minimum(magnitude / max(float(magnitude.mean()), 1e-9), np.float32(_MAX_GRADIENT)))
 
 
-def surface_of(optical: NDArray[np.uint8], radar: NDArray[np.uint8]) -> Surface:
-    """Phase correlation of two images (Kuglin & Hines 1975) of edges, under a Hann window, near shift 0.
+def correlate(optical: NDArray[np.uint8], radar: NDArray[np.uint8]) -> Surface:
+    """Phase correlation (Kuglin & Hines 1975) of two edge images under a Hann window, for shifts near 0.
 
-    Edges stand for optical and radar images whose contrasts are each other's reverse (as in Ye et al. 2017); a Gaussian
-    keeps frequencies apart from noise that the phase alone would weigh alike.
+    Edges replace intensities because contrasts of optical and radar images can be inverted (as in Ye et al. 2017). A
+    Gaussian low-pass reduces the weight of high frequencies, whose phase is noise.
     """
     size = optical.shape[0]
-    window, keep = _windows(size)
-    one, other = (fft.rfft2((image - image.mean(dtype=np.float32)) * window) for image in (optical, radar))
-    cross = other * np.conj(one)
-    values = fft.irfft2(cross / np.maximum(abs(cross), 1e-9) * keep, s=(size, size))
-    near = np.roll(values, (REACH_PX, REACH_PX), (0, 1))[: 2 * REACH_PX + 1, : 2 * REACH_PX + 1]
+    window, low_pass = _windows(size)
+    reference, moved = (fft.rfft2((image - image.mean(dtype=np.float32)) * window) for image in (optical, radar))
+    cross = moved * np.conj(reference)
+    values = fft.irfft2(cross / np.maximum(abs(cross), 1e-9) * low_pass, s=(size, size))
+    near = np.roll(values, (MAX_SHIFT_PX, MAX_SHIFT_PX), (0, 1))[: 2 * MAX_SHIFT_PX + 1, : 2 * MAX_SHIFT_PX + 1]
     spread = float(near.std())
     scaled = (near - near.mean()) / spread if spread > 0 else np.zeros_like(near)
     return Surface(np.rint(1000 * scaled).astype(np.int64), 1)
@@ -133,27 +138,29 @@ def surface_of(optical: NDArray[np.uint8], radar: NDArray[np.uint8]) -> Surface:
 
 @cache
 def _windows(size: int) -> tuple[F, F]:
-    """Hann window, and the Gaussian of 1 px in the frequencies of a real transform."""
+    """Hann window, and the transfer function of a Gaussian of 1 px for a real FFT."""
     hann = np.hanning(size)
     square = fft.fftfreq(size)[:, None] ** 2 + fft.rfftfreq(size)[None, :] ** 2
     return np.outer(hann, hann).astype(np.float32), np.exp(-2 * np.pi**2 * square).astype(np.float32)
 
 
-def peak(surface: Surface) -> Shift:
-    """The shift at the highest point, to parts of a pixel, and how far it stands out."""
+def locate_peak(surface: Surface) -> Shift:
+    """Shift at the maximum of a surface with sub-pixel precision, and its strength."""
     values = surface.total.astype(np.float64)
     row, col = (int(place) for place in np.unravel_index(int(values.argmax()), values.shape))
     rest = np.ones(values.shape, dtype=bool)
     rest[max(row - 3, 0) : row + 4, max(col - 3, 0) : col + 4] = False
     spread = float(values[rest].std())
     strength = (float(values[row, col]) - float(values[rest].mean())) / spread if spread > 0 else 0.0
-    return Shift(row - REACH_PX + _vertex(values[:, col], row), col - REACH_PX + _vertex(values[row], col), strength)
+    return Shift(
+        row - MAX_SHIFT_PX + _vertex(values[:, col], row), col - MAX_SHIFT_PX + _vertex(values[row], col), strength
+    )
 
 
 def _vertex(line: NDArray[np.float64], top: int) -> float:
-    """How far the vertex of the parabola through a peak and its neighbours lies from it, in px."""
+    """Offset in px of the vertex of the parabola through a maximum and its two neighbours."""
     if not 0 < top < len(line) - 1:
         return 0.0
-    before, at, after = (float(value) for value in line[top - 1 : top + 2])
-    bend = before - 2 * at + after
-    return 0.5 * (before - after) / bend if bend < 0 else 0.0
+    left, centre, right = (float(value) for value in line[top - 1 : top + 2])
+    curvature = left - 2 * centre + right
+    return 0.5 * (left - right) / curvature if curvature < 0 else 0.0

@@ -1,68 +1,71 @@
-"""Do the bands bear their own names: what plants, soil and neighbours in the spectrum say of their order."""
+"""Check of the order of Sentinel-2 bands by the spectra of plants and soil and the correlation of neighbours."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
+from landmark.quality.check_input import CheckInput
 from landmark.quality.check_profile import Limits
-from landmark.quality.evidence import Evidence
 from landmark.quality.findings import Flag
-from landmark.quality.flagging import Rows, columns, looked_at, together
-from landmark.quality.optical import GREEN
+from landmark.quality.flagging import RowMask, by_acquisition, columns, samples_with
+from landmark.quality.optical import GREEN_BANDS
 
 
-def band_order(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """No spectrum is one that only exchanged bands can show.
+def band_order(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Every band holds the wavelengths of its name.
 
-    Laws of spectra that hold for any land: B08 and B8A see the same infrared; over plants red < red edge < infrared,
-    green is a peak and water in leaves darkens B12 more than B11; dry soil brightens from blue to red; a band goes
-    with its neighbour in the spectrum rather than with one farther off.
+    Relations that hold for any land: B08 and B8A measure the same infrared; over plants red < red edge < infrared,
+    green is a local maximum and water in leaves darkens B12 more than B11; dry soil brightens from blue to red; a band
+    correlates best with its spectral neighbour.
     """
-    table = looked_at(evidence, "s2", "B8A_p50_dn")
-    ratio, alike = columns(table, "B8A_B08", "B08_B8A_r")
-    apart = (ratio < limits["least_B8A_B08"]) | (ratio > limits["most_B8A_B08"]) | (alike < limits["least_B08_B8A_r"])
-    yield from together(
+    yield from _near_infrared(inputs, limits)
+    yield from _plants(inputs, limits)
+    yield from _blue_and_red(inputs, limits)
+
+
+def _near_infrared(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    table = samples_with(inputs, "B8A_p50_dn", sensor="s2")
+    ratio, r = columns(table, "B8A_B08", "B08_B8A_r")
+    failed = (ratio < limits["min_B8A_B08"]) | (ratio > limits["max_B8A_B08"]) | (r < limits["min_B08_B8A_r"])
+    yield from by_acquisition(
         table,
-        apart,
-        "B08 and B8A do not see the same infrared",
-        lambda row: f"B8A / B08 = {ratio[row]:.2f}, r = {alike[row]:.2f}",
-        telling=np.isfinite(ratio),
+        failed,
+        "B08 and B8A do not measure the same infrared",
+        lambda row: f"B8A / B08 = {ratio[row]:.2f}, r = {r[row]:.2f}",
+        assessable=np.isfinite(ratio),
     )
-    yield from _plants(evidence, limits)
-    yield from _blue_and_red(evidence, limits)
 
 
-def _plants(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    table = looked_at(evidence, "s2", "B8A_p50_dn")
-    spectrum = columns(table, *(f"green_{name}_dn" for name in GREEN))
-    blue, green, red, edge, steep, near, short, longer = spectrum
-    telling = np.isfinite(red)
-    flat_edge = (red > edge) | (green > edge) | (edge > steep) | (steep > near)
-    no_peak = (green < limits["least_green_blue"] * blue) | (green < limits["least_green_red"] * red)
-    laws: tuple[tuple[Rows, str], ...] = (
+def _plants(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    table = samples_with(inputs, "B8A_p50_dn", sensor="s2")
+    spectrum = columns(table, *(f"green_{name}_dn" for name in GREEN_BANDS))
+    b02, b03, b04, b05, b06, b07, b11, b12 = spectrum
+    flat_edge = (b04 > b05) | (b03 > b05) | (b05 > b06) | (b06 > b07)
+    no_peak = (b03 < limits["min_green_blue"] * b02) | (b03 < limits["min_green_red"] * b04)
+    relations: tuple[tuple[RowMask, str], ...] = (
         (flat_edge, "the red edge of plants does not rise from B04 to B07"),
         (no_peak, "plants are darker in green (B03) than in blue or red"),
-        (longer > limits["most_B12_B11"] * short, "plants are brighter in B12 than in B11"),
+        (b12 > limits["max_B12_B11"] * b11, "plants are brighter in B12 than in B11"),
     )
-    for bad, what in laws:
-        yield from together(
+    for failed, problem in relations:
+        yield from by_acquisition(
             table,
-            bad,
-            what,
-            lambda row: " ".join(f"{name} {value[row]:.0f}" for name, value in zip(GREEN, spectrum, strict=True)),
-            telling=telling,
+            failed,
+            problem,
+            lambda row: " ".join(f"{name} {value[row]:.0f}" for name, value in zip(GREEN_BANDS, spectrum, strict=True)),
+            assessable=np.isfinite(b04),
         )
 
 
-def _blue_and_red(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    table = looked_at(evidence, "s2", "B8A_p50_dn")
-    soil, blue, edge, lit = columns(table, "soil_red_blue", "blue_z", "edge_z", "B8A_B08")
+def _blue_and_red(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    table = samples_with(inputs, "B8A_p50_dn", sensor="s2")
+    soil, blue_z, edge_z, lit = columns(table, "soil_red_blue", "blue_z", "edge_z", "B8A_B08")
     land = np.isfinite(lit)
-    strangers = land & (blue < -limits["least_z"]) & (edge < -limits["least_z"])
-    yield from together(
+    unlike_neighbours = land & (blue_z < -limits["min_z"]) & (edge_z < -limits["min_z"])
+    yield from by_acquisition(
         table,
-        strangers | (soil < limits["least_soil_red_blue"]),
+        unlike_neighbours | (soil < limits["min_soil_red_blue"]),
         "B02 and B04 are exchanged",
-        lambda row: f"soil: B04 / B02 = {soil[row]:.2f}; z to B01 {blue[row]:+.2f}, to B05 {edge[row]:+.2f}",
-        telling=land | np.isfinite(soil),
+        lambda row: f"soil: B04 / B02 = {soil[row]:.2f}; z to B01 {blue_z[row]:+.2f}, to B05 {edge_z[row]:+.2f}",
+        assessable=land | np.isfinite(soil),
     )

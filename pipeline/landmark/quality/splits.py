@@ -1,83 +1,78 @@
-"""Whether the test split is new to a model trained on the train split."""
+"""Checks for leakage between splits."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from landmark.config.recipe import SPLITS
-from landmark.plan.distance import gaps_below
+from landmark.plan.distance import find_gaps
+from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
-from landmark.quality.evidence import Evidence, Judge
 from landmark.quality.findings import Flag, NotApplicable
 
 
-def split_cells(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """A cell lies in one split: no pixel is in two."""
-    yield from _one_split(evidence, evidence.samples["cell"].to_pylist(), "a cell lies in several splits")
+def split_cells(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """All samples of a cell are in one split."""
+    cells = [[cell] for cell in inputs.samples["cell"].to_pylist()]
+    yield from _in_several_splits(inputs, cells, "cell is in several splits")
 
 
-def split_events(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """An event lies in one split."""
-    events = [[one["id"] for one in row] for row in evidence.samples["events"].to_pylist()]
+def split_events(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """All samples of an event are in one split."""
+    events = [[event["id"] for event in row] for row in inputs.samples["events"].to_pylist()]
     if not any(events):
         raise NotApplicable("no sample has an event")
-    splits = evidence.samples["split"].to_pylist()
-    sides: dict[str, set[str]] = {}
-    for named, split in zip(events, splits, strict=True):
-        for event in named:
-            sides.setdefault(event, set()).add(split)
-    for event, found in sorted(sides.items()):
-        if len(found) > 1:
-            yield Flag("an event lies in several splits", event, ", ".join(sorted(found)))
+    yield from _in_several_splits(inputs, events, "event is in several splits")
 
 
-def split_scenes(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """Images that several splits are cut from: same weather, same calibration. Reported, not held against a corpus."""
-    items = [row[0] if row else None for row in evidence.samples["items"].to_pylist()]
-    yield from _one_split(evidence, items, "an image is cut for several splits")
+def split_scenes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Images that several splits are cut from: they share weather and calibration, but no pixel."""
+    images = [(items or [])[:1] for items in inputs.samples["items"].to_pylist()]
+    yield from _in_several_splits(inputs, images, "samples of one image are in several splits")
 
 
-def _one_split(evidence: Evidence, names: list[str | None], what: str) -> Iterator[Flag]:
-    sides: dict[str, set[str]] = {}
-    for name, split in zip(names, evidence.samples["split"].to_pylist(), strict=True):
-        if name is not None:
-            sides.setdefault(name, set()).add(split)
-    for name, found in sorted(sides.items()):
-        if len(found) > 1:
-            yield Flag(what, name, ", ".join(sorted(found)))
+def _in_several_splits(inputs: CheckInput, names: list[list[str]], problem: str) -> Iterator[Flag]:
+    """Flag names, of which a sample has any number, that occur in several splits."""
+    splits: dict[str, set[str]] = {}
+    for row, split in zip(names, inputs.samples["split"].to_pylist(), strict=True):
+        for name in row:
+            splits.setdefault(name, set()).add(split)
+    for name, members in sorted(splits.items()):
+        if len(members) > 1:
+            yield Flag(problem, name, ", ".join(sorted(members)))
 
 
-def split_buffer(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """Cells of different splits stand at least the recipe's buffer apart."""
-    said = evidence.known.recipe.get("splits", {})
-    buffer_m = said.get("buffer_m", limits["buffer_m"])
+def split_buffer(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Cells of different splits are at least the recipe's buffer apart."""
+    buffer_m = inputs.context.recipe.get("splits", {}).get("buffer_m", limits["buffer_m"])
     names = ["cell", "epsg", "x", "y", "lon", "lat", "split"]
-    cells = evidence.samples.group_by(names, use_threads=False).aggregate([])
+    cells = inputs.samples.group_by(names, use_threads=False).aggregate([])
     group = np.array([SPLITS.index(split) for split in cells["split"].to_pylist()])
-    cell_m = evidence.manifest.patch_px * evidence.manifest.resolution_m
+    cell_m = inputs.manifest.patch_px * inputs.manifest.resolution_m
     ids = cells["cell"].to_pylist()
-    near = gaps_below(cells, group, buffer_m=buffer_m - limits["tolerance_m"], cell_m=cell_m)
-    for one, other, gap_m in zip(*(column.tolist() for column in near), strict=True):
-        if ids[one] != ids[other]:
-            yield Flag("cells of two splits stand too near", min(ids[one], ids[other]),
-                       f"{max(gap_m, 0):.0f} m from {max(ids[one], ids[other])}, buffer {buffer_m:g} m")  # fmt: skip
+    near = find_gaps(cells, group, buffer_m=buffer_m - limits["tolerance_m"], cell_m=cell_m)
+    for row_a, row_b, gap_m in zip(*(column.tolist() for column in near), strict=True):
+        first, second = sorted((ids[row_a], ids[row_b]))
+        if first != second:
+            detail = f"{max(gap_m, 0):.0f} m from {second}, buffer {buffer_m:g} m"
+            yield Flag("cells of different splits are closer than the buffer", first, detail)
 
 
-def duplicates(evidence: Evidence, limits: Limits) -> Iterator[Flag]:
-    """No image stands twice, under whatever id."""
+def duplicates(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """No two samples have the same pixels."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    columns = (evidence.samples[name].to_pylist() for name in ("id", "split", "sha256"))
+    columns = (inputs.samples[name].to_pylist() for name in ("id", "split", "sha256"))
     for id, split, sha256 in zip(*columns, strict=True):
         groups.setdefault(sha256, []).append((id, split))
-    for same in groups.values():
-        if len(same) > 1:
-            (first, _), *others = same
-            across = len({split for _, split in same}) > 1
-            what = "the same pixels in several splits" if across else "the same pixels twice"
-            yield from (Flag(what, id, f"as {first}") for id, _ in others)
+    for group in groups.values():
+        if len(group) > 1:
+            (first, _), *copies = group
+            across = len({split for _, split in group}) > 1
+            problem = "same pixels in several splits" if across else "same pixels twice in a split"
+            yield from (Flag(problem, id, f"as {first}") for id, _ in copies)
 
 
-JUDGES: dict[str, Judge] = {
+CHECKS: dict[str, Check] = {
     "split-cells": split_cells,
     "split-events": split_events,
     "split-scenes": split_scenes,

@@ -1,4 +1,4 @@
-"""How an href becomes an address that can be read: as it is, or signed for a while, in the process that reads."""
+"""Signed URLs of hrefs. Tokens are requested at read time, by the process that reads."""
 
 import logging
 import threading
@@ -8,94 +8,93 @@ from urllib.parse import urlparse
 
 import requests
 
-from landmark.config.profiles import Budget, Signing
-from landmark.core.http import PATIENCE, TIMEOUT_S
+from landmark.config.profiles import RequestBudget, Signing
+from landmark.core.http import open_session
 
 log = logging.getLogger(__name__)
 
-# Bands that want a token together ask for one.
-_ASKING = threading.RLock()
-_BLOBS = ".blob.core.windows.net"
-# As planetary_computer has it: a token that ends sooner is not handed out again.
-_SPARE_S = 60
+# Held during a request, so that bands opened together request one token.
+_TOKEN_LOCK = threading.RLock()
+_BLOB_HOSTS = ".blob.core.windows.net"
+# As planetary_computer does: a cached token that expires sooner is replaced.
+_MIN_TTL_S = 60
 
 
-class NoToken(Exception):
-    """An href cannot be signed. The message names no address, so that it can stand in a ledger."""
+class TokenError(Exception):
+    """An href cannot be signed. The message holds no URL, so that it can be written to a ledger."""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """How a provider's hrefs are signed, and what each of its hosts may be asked.
+class AccessPolicy:
+    """How a provider's hrefs are signed, and the request budget of each of its hosts.
 
-    It holds no secret: tokens stay in the process they serve.
+    Holds no secret: tokens stay in the process that requested them.
     """
 
-    scheme: Signing = "none"
-    budget: Budget = field(default_factory=Budget)
+    signing: Signing = "none"
+    budget: RequestBudget = field(default_factory=RequestBudget)
 
-    def url(self, href: str, *, fresh: bool = False) -> str:
-        """The address to read an href from now; `fresh` trusts no token from before.
+    def signed_url(self, href: str, *, fresh: bool = False) -> str:
+        """Return the URL to read an href from; `fresh=True` requests a new token.
 
-        Paths, and hosts that are none of the scheme's, are their own address.
+        Paths and hosts that the signing scheme does not cover are returned unchanged.
 
         Raises:
-            NoToken: the href should be signed, and cannot be.
+            TokenError: the href has to be signed and cannot be.
         """
-        host = urlparse(href).hostname or ""
-        if self.scheme == "none" or not host.endswith(_BLOBS):
+        parts = urlparse(href)
+        host = parts.hostname or ""
+        if self.signing == "none" or not host.endswith(_BLOB_HOSTS):
             return href
-        where = urlparse(href)
-        if where.netloc != host:
-            raise NoToken("its host has a port, a user or capitals, and such hosts are not signed")
-        account, container = host.removesuffix(_BLOBS), where.path.split("/")[1]
-        return str(_token(account, container, fresh=fresh).sign(href).href)
+        if parts.netloc != host:
+            raise TokenError("its host has a port, a user or capitals, and such hosts are not signed")
+        account, container = host.removesuffix(_BLOB_HOSTS), parts.path.split("/")[1]
+        return str(_get_token(account, container, fresh=fresh).sign(href).href)
 
-    def renewed(self, href: str, refused: str) -> str:
-        """The address of an href after another was refused: with the token others got meanwhile, else a fresh one.
+    def renew_url(self, href: str, refused: str) -> str:
+        """Return a URL that differs from a refused one: with the cached token if that is newer, else with a fresh one.
 
         Raises:
-            NoToken: none can be had.
+            TokenError: no token is available.
         """
-        with _ASKING:
-            url = self.url(href)
-            return url if url != refused else self.url(href, fresh=True)
+        with _TOKEN_LOCK:
+            url = self.signed_url(href)
+            return url if url != refused else self.signed_url(href, fresh=True)
 
 
-OPEN = Access()
+PUBLIC_ACCESS = AccessPolicy()
 
 
-def _token(account: str, container: str, *, fresh: bool) -> Any:
-    """A token of planetary_computer's own cache, or a new one put there.
+def _get_token(account: str, container: str, *, fresh: bool) -> Any:
+    """Return a token from planetary_computer's own cache, or request one and cache it there.
 
-    The library's call is the same, but waits for ever on a server that takes the request and says nothing.
+    Replaces the library's own call, which has no timeout.
     """
-    # Imported where it is needed: archives on disk should not wait for it.
+    # Imported here: reading local files needs neither.
     from planetary_computer.sas import TOKEN_CACHE
     from planetary_computer.settings import Settings
 
     settings = Settings.get()
-    place = f"{settings.sas_url}/{account}/{container}"
-    with _ASKING:
-        token = None if fresh else TOKEN_CACHE.get(place)
-        if token is None or token.ttl() < _SPARE_S:
-            token = TOKEN_CACHE[place] = _asked(place, settings.subscription_key)
+    url = f"{settings.sas_url}/{account}/{container}"
+    with _TOKEN_LOCK:
+        token = None if fresh else TOKEN_CACHE.get(url)
+        if token is None or token.ttl() < _MIN_TTL_S:
+            token = TOKEN_CACHE[url] = _request_token(url, settings.subscription_key)
         return token
 
 
-def _asked(place: str, key: str | None) -> Any:
+def _request_token(url: str, key: str | None) -> Any:
     from planetary_computer.sas import SASToken
 
-    with requests.Session() as session:
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=PATIENCE))
+    with open_session() as session:
         try:
-            answer = session.get(place, headers={"Ocp-Apim-Subscription-Key": key} if key else {}, timeout=TIMEOUT_S)
-            answer.raise_for_status()
-            said = answer.json()
-            return SASToken(**{name: said[name] for name in ("msft:expiry", "token")})
+            response = session.get(url, headers={"Ocp-Apim-Subscription-Key": key} if key else {})
+            response.raise_for_status()
+            content = response.json()
+            return SASToken(**{name: content[name] for name in ("msft:expiry", "token")})
         except (requests.RequestException, KeyError, TypeError, ValueError) as error:
-            # What pydantic says of an answer holds a piece of it.
-            log.warning("%s gives no token: %s", place, error if isinstance(error, OSError) else type(error).__name__)
-            code = getattr(getattr(error, "response", None), "status_code", None)
-            raise NoToken(f"the token service {f'answers {code}' if code else 'does not answer'}") from None
+            # Pydantic's messages quote the response, and with it a part of the token.
+            log.warning("%s returned no token: %s", url, error if isinstance(error, OSError) else type(error).__name__)
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            problem = f"answers {status}" if status else "does not answer"
+            raise TokenError(f"the token service {problem}") from None

@@ -1,7 +1,6 @@
-"""The blocks of an ordinary GeoTIFF: where each lies in the file, and how its bytes become pixels.
+"""Block layout of ordinary GeoTIFFs: where each block lies in the file, and how its bytes become pixels.
 
-tifffile reads the directory from the first bytes of the file, and GDAL what it means on the ground; whatever is out of
-the ordinary is left to GDAL altogether.
+tifffile parses the TIFF directory, GDAL the georeference; any less common layout is left to GDAL altogether.
 """
 
 import io
@@ -16,15 +15,15 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from landmark.raster.ranges import Buffer, Ranges
+from landmark.raster.ranges import Buffer, RangeReader
 from landmark.raster.source import Unreadable
 
-# Most headers, with the block table, in one request.
-HEAD_BYTES = 2**15
-_LONGEST_HEAD_BYTES = 2**22
-# No file is larger, and no system counts much further.
-_LARGEST_BYTES = 2**62
-_TABLES = ("TileOffsets", "TileByteCounts", "StripOffsets", "StripByteCounts")
+# Enough for most headers with their block tables, in one request.
+HEADER_BYTES = 2**15
+_MAX_HEADER_BYTES = 2**22
+# Larger than any file; offsets beyond it overflow in some systems.
+_MAX_FILE_BYTES = 2**62
+_BLOCK_TABLES = ("TileOffsets", "TileByteCounts", "StripOffsets", "StripByteCounts")
 _CODECS: dict[int, Callable[..., Any] | None] = {
     1: None,
     5: imagecodecs.lzw_decode,
@@ -35,182 +34,186 @@ _CODECS: dict[int, Callable[..., Any] | None] = {
 _KINDS = {1: "u", 2: "i", 3: "f"}
 _DTYPES = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8")
 _ALPHA = frozenset((1, 2))
-_mine = threading.local()
+_buffers = threading.local()
 
 log = logging.getLogger(__name__)
-# It complains of every half directory, and is asked again with more of it.
+# tifffile logs an error for each incomplete directory; such a directory is parsed again with more bytes.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-class _Known(io.BytesIO):
-    """The first bytes of a file that goes on: what lies beyond them reads as zeros, as far as is sensible."""
+class _PartialFile(io.BytesIO):
+    """The first bytes of a longer file: reads beyond them are filled with zeros."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= _LONGEST_HEAD_BYTES:
+        if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
             raise EOFError(f"{size} bytes")
         return super().read(size).ljust(size, b"\0")
 
 
-class Unusual(Exception):
-    """The raster is not laid out as most are; the message says how."""
+class UnsupportedLayout(Exception):
+    """The raster's layout is left to GDAL; the message names the unsupported part."""
 
 
-class Undecodable(Exception):
-    """A block's bytes are not what the header says."""
+class DecodeError(Exception):
+    """A block's bytes do not decode to the size given in the header."""
 
 
 @dataclass(frozen=True, slots=True)
-class Blocks:
-    """The blocks of a raster's first band.
+class BlockLayout:
+    """Block layout of a raster's first band.
 
     Attributes:
-        head: The file's first bytes, the whole directory among them.
-        shape: (rows, columns) of a whole block; `raster` those of the raster.
-        decode: None where blocks are not compressed.
-        predictor: 1, none; 2, horizontal differences; 3, those of floating-point bytes.
-        offsets, sizes: Bytes, block by block from the upper left.
+        header: The file's first bytes, with the complete directory.
+        shape: (rows, columns) of a block.
+        raster: (rows, columns) of the raster.
+        codec: Decompression function, None for uncompressed blocks.
+        predictor: TIFF predictor: 1 none, 2 horizontal differences, 3 floating point.
+        offsets: Byte offset of each block, row by row.
+        sizes: Bytes of each block, row by row.
     """
 
-    head: bytes
+    header: bytes
     shape: tuple[int, int]
     raster: tuple[int, int]
     dtype: np.dtype[Any]
-    decode: Callable[..., Any] | None
+    codec: Callable[..., Any] | None
     predictor: int
     offsets: tuple[int, ...]
     sizes: tuple[int, ...]
 
-    def place(self, strip: int, column: int) -> tuple[int, int] | None:
-        """(offset, bytes) of a block, None where it has none, lies beyond any file or is larger than a block can be."""
-        number = strip * -(-self.raster[1] // self.shape[1]) + column
+    def locate(self, row: int, column: int) -> tuple[int, int] | None:
+        """Return (offset, bytes) of a block, None where it has no place in the file or an implausible one."""
+        number = row * -(-self.raster[1] // self.shape[1]) + column
         offset, size = self.offsets[number], self.sizes[number]
-        most = 2 * self.shape[0] * self.shape[1] * self.dtype.itemsize + 2**16
-        return (offset, size) if 0 < offset < _LARGEST_BYTES and 0 < size <= most else None
+        max_size = 2 * self.shape[0] * self.shape[1] * self.dtype.itemsize + 2**16
+        return (offset, size) if 0 < offset < _MAX_FILE_BYTES and 0 < size <= max_size else None
 
-    def decoded(self, content: Buffer, strip: int) -> NDArray[Any]:
-        """Pixels (y, x) of a block of a row of blocks; they last until this thread decodes the next.
+    def decode(self, content: Buffer, row: int) -> NDArray[Any]:
+        """Decode a block of a row of blocks to pixels (y, x), in a buffer that this thread's next call overwrites.
 
-        The last row of blocks may be as short as the raster.
+        A block of the last row may be as short as the raster.
 
         Raises:
-            Undecodable: they are fewer or more than the header says.
+            DecodeError: the size differs from the one in the header.
         """
         height, width = self.shape
-        memory = _memory("block", height * width * self.dtype.itemsize)
+        buffer = _thread_buffer("block", height * width * self.dtype.itemsize)
         try:
-            found = self.decode(content, out=memory) if self.decode else np.frombuffer(content, np.uint8)
+            decoded = self.codec(content, out=buffer) if self.codec else np.frombuffer(content, np.uint8)
         except RuntimeError as error:
-            raise Undecodable(str(error)) from None
-        rows, rest = divmod(len(found), width * self.dtype.itemsize)
-        if rest or rows not in (height, min(height, self.raster[0] - strip * height)):
-            raise Undecodable(f"{len(found)} bytes")
-        return self._unpredicted(found.view(self.dtype).reshape(rows, width))
+            raise DecodeError(str(error)) from None
+        rows, rest = divmod(len(decoded), width * self.dtype.itemsize)
+        if rest or rows not in (height, min(height, self.raster[0] - row * height)):
+            raise DecodeError(f"{len(decoded)} bytes")
+        return self._undo_predictor(decoded.view(self.dtype).reshape(rows, width))
 
-    def _unpredicted(self, block: NDArray[Any]) -> NDArray[Any]:
-        if self.decode is None or self.predictor == 1:
+    def _undo_predictor(self, block: NDArray[Any]) -> NDArray[Any]:
+        if self.codec is None or self.predictor == 1:
             return block
         if self.predictor == 2:
-            whole = block.view(f"u{self.dtype.itemsize}")
-            imagecodecs.delta_decode(whole, axis=-1, out=whole)
+            integers = block.view(f"u{self.dtype.itemsize}")
+            imagecodecs.delta_decode(integers, axis=-1, out=integers)
             return block
-        return self._unplaned(block.view(np.uint8))
+        return self._undo_float_predictor(block.view(np.uint8))
 
-    def _unplaned(self, planes: NDArray[np.uint8]) -> NDArray[Any]:
-        """Numbers of a block that holds the first bytes of a row's numbers, then the second ones, as differences.
+    def _undo_float_predictor(self, planes: NDArray[np.uint8]) -> NDArray[Any]:
+        """Undo predictor 3: each row holds its numbers' most significant bytes, then the next ones, as differences.
 
-        A fourth of the time of imagecodecs' own decoder for it.
+        Takes a quarter of the time of `imagecodecs.floatpred_decode`.
         """
-        rows, size = len(planes), self.dtype.itemsize
+        rows, itemsize = len(planes), self.dtype.itemsize
         imagecodecs.delta_decode(planes, axis=-1, out=planes)
-        numbers = _memory("numbers", planes.size).reshape(rows, -1, size)
-        for place, plane in enumerate(np.split(planes, size, axis=1)):
-            numbers[..., size - 1 - place] = plane
+        numbers = _thread_buffer("numbers", planes.size).reshape(rows, -1, itemsize)
+        for index, plane in enumerate(np.split(planes, itemsize, axis=1)):
+            numbers[..., itemsize - 1 - index] = plane
         return numbers.reshape(rows, -1).view(self.dtype)
 
-    def masked(self) -> bool:
-        """True unless every directory of the file is among its first bytes, and none is a mask or has an alpha band."""
-        with tifffile.TiffFile(io.BytesIO(self.head)) as file:
-            pages, size = [page for page in file.pages if isinstance(page, tifffile.TiffPage)], file.tiff.offsetsize
-            end = _directory_end(pages[-1], self.head)
-            whole = self.head[end - size : end] == bytes(size)
-            return not whole or any(page.is_mask or _ALPHA.intersection(page.extrasamples) for page in pages)
+    def may_have_mask(self) -> bool:
+        """False only if the header holds every directory, none of them is a mask and none has an alpha band."""
+        with tifffile.TiffFile(io.BytesIO(self.header)) as file:
+            pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
+            end = _directory_end(pages[-1], self.header)
+            # The last directory is the one whose pointer to the next is 0.
+            complete = self.header[end - file.tiff.offsetsize : end] == bytes(file.tiff.offsetsize)
+            return not complete or any(page.is_mask or _ALPHA.intersection(page.extrasamples) for page in pages)
 
 
-def read_blocks(head: bytes, ranges: Ranges) -> Blocks:
-    """The blocks of a GeoTIFF, from its first `HEAD_BYTES` and as many more as its directory takes.
+def read_layout(header: bytes, ranges: RangeReader) -> BlockLayout:
+    """Parse the block layout of a GeoTIFF, reading on where its directory exceeds the first `HEADER_BYTES`.
 
     Raises:
-        Unusual: it is another format, or laid out as few are.
-        Unreadable, Unranged: as `Ranges.get`; the file ends in its block table.
+        UnsupportedLayout: another format, or a layout that is left to GDAL.
+        Unreadable: as `RangeReader.get`; or the file ends within its block table.
+        NoRangeSupport: as `RangeReader.get`.
     """
-    if head[:4] not in (b"II*\0", b"II+\0"):
-        raise Unusual("not a little-endian TIFF")
-    wanted = HEAD_BYTES
+    if header[:4] not in (b"II*\0", b"II+\0"):
+        raise UnsupportedLayout("not a little-endian TIFF")
+    requested = HEADER_BYTES
     while True:
-        whole = len(head) < wanted
+        at_end = len(header) < requested
         try:
-            with tifffile.TiffFile(_Known(head), size=_LARGEST_BYTES) as file:
+            with tifffile.TiffFile(_PartialFile(header), size=_MAX_FILE_BYTES) as file:
                 page = file.pages.first
-                missing = [tag.name for tag in page.tags if tag.valueoffset + tag.valuebytecount > len(head)]
-                if _directory_end(page, head) > len(head):
+                missing = [tag.name for tag in page.tags if tag.valueoffset + tag.valuebytecount > len(header)]
+                if _directory_end(page, header) > len(header):
                     missing.append("directory")
-                if whole and any(name in _TABLES for name in missing):
-                    # GDAL would take them for blocks without pixels.
+                if at_end and any(name in _BLOCK_TABLES for name in missing):
+                    # GDAL would read the blocks as empty.
                     raise Unreadable("the file ends in its header")
                 if not missing:
-                    return _ordinary(page, head)
-        except (Unusual, Unreadable):
+                    return _parse_layout(page, header)
+        except (UnsupportedLayout, Unreadable):
             raise
-        except Exception as error:  # whatever a parser makes of half a directory, or of nonsense
+        except Exception as error:  # a parser may raise anything on an incomplete or garbled directory
             log.debug("%s", error)
-        if whole or wanted >= _LONGEST_HEAD_BYTES:
-            raise Unusual("its directory is not among its first bytes")
-        wanted *= 4
-        head += bytes(ranges.get(len(head), wanted))
+        if at_end or requested >= _MAX_HEADER_BYTES:
+            raise UnsupportedLayout("its directory is not among its first bytes")
+        requested *= 4
+        header += bytes(ranges.get(len(header), requested))
 
 
-def _directory_end(page: tifffile.TiffPage, head: bytes) -> int:
-    """The byte after a directory, whose last ones say where the next lies."""
+def _directory_end(page: tifffile.TiffPage, header: bytes) -> int:
+    """Offset of the byte after a directory, the pointer to the next directory included."""
     tiff = page.parent.tiff
-    entries = int.from_bytes(head[page.offset : page.offset + tiff.tagnosize], "little")
+    entries = int.from_bytes(header[page.offset : page.offset + tiff.tagnosize], "little")
     return int(page.offset + tiff.tagnosize + entries * tiff.tagsize + tiff.offsetsize)
 
 
-def _ordinary(page: tifffile.TiffPage, head: bytes) -> Blocks:
-    """A directory's blocks.
+def _parse_layout(page: tifffile.TiffPage, header: bytes) -> BlockLayout:
+    """Parse a complete directory.
 
     Raises:
-        Unusual: GDAL had better read them.
+        UnsupportedLayout: the layout is left to GDAL.
     """
-    dtype, separate = f"{_KINDS.get(page.sampleformat, 'V')}{page.bitspersample // 8}", page.planarconfig == 2
+    dtype = f"{_KINDS.get(page.sampleformat, 'V')}{page.bitspersample // 8}"
     if page.compression not in _CODECS or page.fillorder != 1:
-        raise Unusual(f"{getattr(page.compression, 'name', page.compression)} blocks")
+        raise UnsupportedLayout(f"{getattr(page.compression, 'name', page.compression)} blocks")
     if dtype not in _DTYPES or page.bitspersample % 8:
-        raise Unusual(f"pixels of {page.bitspersample} bits")
-    if page.samplesperpixel > 1 and not separate:
-        raise Unusual("bands lie pixel by pixel")
+        raise UnsupportedLayout(f"pixels of {page.bitspersample} bits")
+    if page.samplesperpixel > 1 and page.planarconfig != 2:
+        raise UnsupportedLayout("pixel-interleaved bands")
     if page.predictor not in (1, 2, 3) or (page.predictor == 3 and dtype[0] != "f"):
-        raise Unusual(f"predictor {page.predictor}")
+        raise UnsupportedLayout(f"predictor {page.predictor}")
     raster = page.imagelength, page.imagewidth
     shape = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, raster[0]), raster[1])
-    offsets, sizes = (
-        _numbers(page, tables) for tables in (("TileOffsets", "StripOffsets"), ("TileByteCounts", "StripByteCounts"))
-    )
+    offsets = _tag_values(page, ("TileOffsets", "StripOffsets"))
+    sizes = _tag_values(page, ("TileByteCounts", "StripByteCounts"))
     if min(len(offsets), len(sizes)) < -(-raster[0] // shape[0]) * -(-raster[1] // shape[1]):
-        raise Unusual("a block table with too few entries")
-    return Blocks(head, shape, raster, np.dtype(f"<{dtype}"), _CODECS[page.compression], page.predictor, offsets, sizes)
+        raise UnsupportedLayout("a block table with too few entries")
+    codec = _CODECS[page.compression]
+    return BlockLayout(header, shape, raster, np.dtype(f"<{dtype}"), codec, page.predictor, offsets, sizes)
 
 
-def _numbers(page: tifffile.TiffPage, names: tuple[str, str]) -> tuple[int, ...]:
-    """Values of a tag that goes by one of two names."""
+def _tag_values(page: tifffile.TiffPage, names: tuple[str, str]) -> tuple[int, ...]:
+    """Values of the first of two tags that the page has."""
     value = next((page.tags[name].value for name in names if name in page.tags), ())
     return (value,) if isinstance(value, int) else tuple(value)
 
 
-def _memory(name: str, size: int) -> NDArray[np.uint8]:
-    """A buffer of this thread's, to be used again: fresh memory costs as much as decoding into it."""
-    held: NDArray[np.uint8] | None = getattr(_mine, name, None)
-    if held is None or len(held) < size:
-        held = np.empty(size, np.uint8)
-        setattr(_mine, name, held)
-    return held[:size]
+def _thread_buffer(name: str, size: int) -> NDArray[np.uint8]:
+    """Return a buffer that this thread reuses: allocating fresh memory costs as much as decoding into it."""
+    buffer: NDArray[np.uint8] | None = getattr(_buffers, name, None)
+    if buffer is None or len(buffer) < size:
+        buffer = np.empty(size, np.uint8)
+        setattr(_buffers, name, buffer)
+    return buffer[:size]

@@ -1,4 +1,4 @@
-"""Blocks fetched by ranges and decoded in threads, straight into the chips that touch them."""
+"""Read blocks by byte ranges and decode them in threads, straight into the chips that overlap them."""
 
 import threading
 import time
@@ -7,26 +7,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
 
-from landmark.raster.block_index import Chips, Strip, scatter
-from landmark.raster.blocks import Blocks, Undecodable
-from landmark.raster.ranges import Buffer, Ranges, Silent, Unranged
-from landmark.raster.rate_limit import own_cores
+from landmark.raster.block_index import BlockRow, Chips, copy_block
+from landmark.raster.blocks import BlockLayout, DecodeError
+from landmark.raster.ranges import Buffer, NoRangeSupport, RangeReader, ServerTimeout
+from landmark.raster.rate_limit import core_share
 from landmark.raster.source import Forbidden, Unreadable
 
-# Requests of a process at once, as far as the hosts' budgets let it.
+# Requests of a process at once, as far as the hosts' budgets allow.
 _THREADS = 16
-# What one request may bring, and what may lie unused between two blocks of it.
-_RANGE_BYTES = 2**22
-_GAP_BYTES = 16
-# A server that was silent more often than this is not asked block by block: each time takes minutes.
-_MOST_SILENCES = 8
+# Largest request, and largest unused gap between two blocks of one request.
+_MAX_RANGE_BYTES = 2**22
+_MAX_GAP_BYTES = 16
+# After more timeouts than this, a file is no longer requested block by block: each timeout takes minutes.
+_MAX_TIMEOUTS = 8
 
-# Column of a block that gave no pixels, and why; None where GDAL may know better.
-Failed = tuple[int, str | None]
+# (column, problem) of a block that gave no pixels; problem None: GDAL may still be able to read it.
+FailedBlock = tuple[int, str | None]
 
 
-class Place(NamedTuple):
-    """Where a block lies in the file."""
+class BlockRange(NamedTuple):
+    """Position of a block in the file."""
 
     column: int
     offset: int
@@ -34,126 +34,112 @@ class Place(NamedTuple):
 
     @property
     def end(self) -> int:
-        """First byte after it."""
+        """Offset of the first byte after it."""
         return self.offset + self.size
 
 
-class Trip(NamedTuple):
-    """One request: which bytes, how many blocks were in them, and the seconds it took to fetch and to cut these."""
+class RangeRead(NamedTuple):
+    """A completed request: its bytes, number of blocks, and seconds spent fetching and decoding."""
 
     start: int
     end: int
-    blocks: int
+    block_count: int
     fetch_s: float
-    cut_s: float
+    decode_s: float
 
 
-class Begun(NamedTuple):
-    """A strip on its way: bytes asked for, and what becomes of each request; blocks without a place in `missing`."""
+class PendingRow(NamedTuple):
+    """A row of blocks being read: requested bytes, the requests, and the blocks that have no place in the file."""
 
-    bytes: int
-    requests: list[Future[list[Failed]]]
-    missing: list[Failed]
+    byte_count: int
+    requests: list[Future[list[FailedBlock]]]
+    missing: list[FailedBlock]
 
 
-class Direct:
-    """The blocks of a raster's first band.
+class DirectReader:
+    """Reader of a raster's first band by byte ranges.
 
     Attributes:
         ranges: The file.
-        trips: Every request that brought blocks, in the order they were cut.
+        layout: Where its blocks lie and how they are decoded.
+        reads: Every request that returned blocks, in the order in which they were decoded.
     """
 
-    def __init__(self, ranges: Ranges, blocks: Blocks) -> None:
-        self.ranges, self._blocks = ranges, blocks
-        self.trips: list[Trip] = []
-        self._silences = 0
+    def __init__(self, ranges: RangeReader, layout: BlockLayout) -> None:
+        self.ranges, self.layout = ranges, layout
+        self.reads: list[RangeRead] = []
+        self._timeouts = 0
 
-    @property
-    def head(self) -> bytes:
-        """The file's first bytes, with all that is said of its pixels."""
-        return self._blocks.head
+    def request(self, row: BlockRow, chips: Chips) -> PendingRow:
+        """Request a row of blocks; threads copy them into the chips as they arrive."""
+        located = [(column, self.layout.locate(row.number, column)) for column in row.copies]
+        blocks = [BlockRange(column, *place) for column, place in located if place is not None]
+        runs = list(_group_ranges(sorted(blocks, key=lambda block: block.offset)))
+        requests = [thread_pool().submit(self._read, run, row, chips) for run in runs]
+        missing: list[FailedBlock] = [(column, None) for column, place in located if place is None]
+        return PendingRow(sum(run[-1].end - run[0].offset for run in runs), requests, missing)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns) of a block."""
-        return self._blocks.shape
-
-    def masked(self) -> bool:
-        """True where more than a value without data may say which pixels count."""
-        return self._blocks.masked()
-
-    def begin(self, strip: Strip, chips: Chips) -> Begun:
-        """Ask for the blocks of a strip; what comes is cut into the chips as it comes."""
-        placed = [(column, self._blocks.place(strip.number, column)) for column in strip.pieces]
-        places = [Place(column, *place) for column, place in placed if place is not None]
-        runs = list(_runs(sorted(places, key=lambda place: place.offset)))
-        requests = [threads().submit(self._brought, run, strip, chips) for run in runs]
-        missing: list[Failed] = [(column, None) for column, place in placed if place is None]
-        return Begun(sum(run[-1].end - run[0].offset for run in runs), requests, missing)
-
-    def _brought(self, run: Sequence[Place], strip: Strip, chips: Chips, *, patient: bool = True) -> list[Failed]:
-        """Fetch a run of blocks, and cut them; one that cannot be had together is fetched block by block.
+    def _read(self, run: Sequence[BlockRange], row: BlockRow, chips: Chips, *, retry: bool = True) -> list[FailedBlock]:
+        """Fetch and decode a run of blocks; if the request fails, each block is requested by itself once.
 
         Raises:
-            Forbidden: the archive refuses the raster.
+            Forbidden: the server refuses access to the raster.
         """
-        start, begun_s = run[0].offset, time.perf_counter()
+        start, begin_s = run[0].offset, time.perf_counter()
         try:
-            content = memoryview(self.ranges.get(start, run[-1].end, patient=patient))
+            content = memoryview(self.ranges.get(start, run[-1].end, retry=retry))
         except Forbidden:
             raise
-        except (Unranged, Unreadable) as error:
-            self._silences += isinstance(error, Silent)
-            if len(run) == 1 or self._silences > _MOST_SILENCES:
-                return [(place.column, None if isinstance(error, Unranged) else str(error)) for place in run]
-            return [failed for place in run for failed in self._brought([place], strip, chips, patient=False)]
+        except (NoRangeSupport, Unreadable) as error:
+            self._timeouts += isinstance(error, ServerTimeout)
+            if len(run) == 1 or self._timeouts > _MAX_TIMEOUTS:
+                return [(block.column, None if isinstance(error, NoRangeSupport) else str(error)) for block in run]
+            return [failed for block in run for failed in self._read([block], row, chips, retry=False)]
         fetched_s = time.perf_counter()
-        with _decoding():
+        with _decode_slots(core_share()):
             decoding_s = time.perf_counter()
-            blocks = ((place, content[place.offset - start : place.end - start]) for place in run)
-            failed = [place.column for place, block in blocks if not self._cut(block, strip, place.column, chips)]
-            cut_s = time.perf_counter() - decoding_s
-        self.trips.append(Trip(start, run[-1].end, len(run), fetched_s - begun_s, cut_s))
+            failed = [
+                block.column
+                for block in run
+                if not self._decode(content[block.offset - start : block.end - start], row, block.column, chips)
+            ]
+            decode_s = time.perf_counter() - decoding_s
+        self.reads.append(RangeRead(start, run[-1].end, len(run), fetched_s - begin_s, decode_s))
         return [(column, None) for column in failed]
 
-    def _cut(self, content: Buffer, strip: Strip, column: int, chips: Chips) -> bool:
-        """Decode a block and copy what chips take of it; False where its bytes are not what the header says."""
+    def _decode(self, content: Buffer, row: BlockRow, column: int, chips: Chips) -> bool:
+        """Decode a block and copy it into the chips; False if its bytes do not decode."""
         try:
-            block = self._blocks.decoded(content, strip.number)
-        except Undecodable:
+            block = self.layout.decode(content, row.number)
+        except DecodeError:
             return False
-        scatter(block, strip.pieces[column], chips)
+        copy_block(block, row.copies[column], chips)
         return True
 
-    def refetched(self, trip: Trip) -> int:
-        """Make a request again, and keep nothing: how many bytes came."""
-        return len(self.ranges.get(trip.start, trip.end))
+    def repeat_read(self, read: RangeRead) -> int:
+        """Repeat a request, discard the bytes and return their number."""
+        return len(self.ranges.get(read.start, read.end))
 
 
-def _runs(places: Sequence[Place]) -> Iterator[list[Place]]:
-    """Blocks that lie one after the other, as many as one request may bring."""
-    run: list[Place] = []
-    for place in places:
-        if run and (place.offset - run[-1].end > _GAP_BYTES or place.end - run[0].offset > _RANGE_BYTES):
+def _group_ranges(blocks: Sequence[BlockRange]) -> Iterator[list[BlockRange]]:
+    """Group blocks that follow each other in the file into requests."""
+    run: list[BlockRange] = []
+    for block in blocks:
+        if run and (block.offset - run[-1].end > _MAX_GAP_BYTES or block.end - run[0].offset > _MAX_RANGE_BYTES):
             yield run
             run = []
-        run.append(place)
+        run.append(block)
     if run:
         yield run
 
 
 @cache
-def threads() -> ThreadPoolExecutor:
-    """Those of this process that wait for servers and decode."""
+def thread_pool() -> ThreadPoolExecutor:
+    """Return the process's threads for requests and decoding."""
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="blocks")
 
 
-def _decoding() -> threading.Semaphore:
-    """Lets as many threads decode as this process has cores: more would push each other out of the caches."""
-    return _decoders(own_cores())
-
-
 @cache
-def _decoders(count: int) -> threading.Semaphore:
+def _decode_slots(count: int) -> threading.Semaphore:
+    """Limits decoding threads to the process's cores: more would evict each other's data from the caches."""
     return threading.Semaphore(count)

@@ -1,4 +1,4 @@
-"""Blocks of a raster as GDAL reads them: whatever is out of the ordinary."""
+"""Read blocks with GDAL: every raster whose layout or server the direct reader does not support."""
 
 import logging
 import time
@@ -12,109 +12,106 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
-from landmark.raster.block_index import Chips, Strip, scatter
-from landmark.raster.source import Source, Unreadable
+from landmark.raster.block_index import BlockRow, Chips, copy_block
+from landmark.raster.source import RasterSource, Unreadable
 
 log = logging.getLogger(__name__)
 
-# A token is not doubted for so long: what fails with it meanwhile fails for another reason.
+# For so long after a renewal, a read that fails is not blamed on the token.
 _FRESH_S = 60
 
 
 @contextmanager
-def in_memory(head: bytes) -> Iterator[Any]:
-    """A dataset of a file's first bytes: its header, and no pixels."""
-    with MemoryFile(head) as memory:
+def open_header(header: bytes) -> Iterator[Any]:
+    """Open a dataset from a GeoTIFF's first bytes: its metadata without pixels."""
+    with MemoryFile(header) as memory:
         with warnings.catch_warnings():
-            # Whoever asks for the header sees that it places the raster nowhere.
+            # A missing georeference shows in the header.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = memory.open(driver="GTiff")
         with dataset:
             yield dataset
 
 
-class Gdal:
-    """A raster, opened when it is first asked for, and anew where its address lapses meanwhile."""
+class GdalReader:
+    """Reader of a raster with GDAL. Opens the dataset at the first read, and again where its URL expires."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RasterSource) -> None:
         self._source = source
         self._dataset: Any = None
         self._fresh_until_s = 0.0
 
     @property
     def dataset(self) -> Any:
-        """As rasterio has it.
+        """The rasterio dataset.
 
         Raises:
             Unreadable, RasterioError: it cannot be opened.
         """
         if self._dataset is None:
-            self._dataset = self._source.dataset()
+            self._dataset = self._source.open()
         return self._dataset
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def block_shape(self) -> tuple[int, int]:
         """(rows, columns) of a block."""
         return tuple(self.dataset.block_shapes[0])
 
-    def read(self, strip: Strip, columns: Sequence[int], chips: Chips) -> Iterator[tuple[int, str]]:
-        """Cut some blocks of a strip, neighbouring ones in one call; back come those that cannot be read, and why."""
-        for run in _neighbours(columns):
+    def read_blocks(self, row: BlockRow, columns: Sequence[int], chips: Chips) -> Iterator[tuple[int, str]]:
+        """Read blocks of a row into chips, adjacent ones in one call; yield (column, problem) of unreadable blocks."""
+        breaks = np.flatnonzero(np.diff(columns) != 1) + 1
+        for run in np.split(np.asarray(columns, int), breaks):
             try:
-                self._cut(strip, run, chips)
+                self._read_run(row, run.tolist(), chips)
             except RasterioError:
-                for column in run:
-                    yield from self._alone(strip, column, chips)
+                for column in run.tolist():
+                    yield from self._read_single(row, column, chips)
 
-    def _alone(self, strip: Strip, column: int, chips: Chips) -> Iterator[tuple[int, str]]:
+    def _read_single(self, row: BlockRow, column: int, chips: Chips) -> Iterator[tuple[int, str]]:
         try:
-            self._cut(strip, [column], chips)
+            self._read_run(row, [column], chips)
         except RasterioError as error:
-            high, wide = self.shape
-            log.warning("%s: %s", self._source.href, self._source.clean(error))
-            yield column, f"block at row {strip.number * high}, column {column * wide} unreadable"
+            height, width = self.block_shape
+            log.warning("%s: %s", self._source.href, self._source.redact(error))
+            yield column, f"block at row {row.number * height}, column {column * width} unreadable"
 
-    def _cut(self, strip: Strip, run: Sequence[int], chips: Chips) -> None:
-        (high, wide), (height, width) = self.shape, self.dataset.shape
-        left, top = run[0] * wide, strip.number * high
-        window = Window(left, top, min((run[-1] + 1) * wide, width) - left, min(high, height - top))
-        pixels = self._again(lambda data: data.read(1, window=window))
+    def _read_run(self, row: BlockRow, run: Sequence[int], chips: Chips) -> None:
+        if not run:
+            return
+        (block_height, block_width), (height, width) = self.block_shape, self.dataset.shape
+        left, top = run[0] * block_width, row.number * block_height
+        window = Window(left, top, min((run[-1] + 1) * block_width, width) - left, min(block_height, height - top))
+        pixels = self._read(lambda dataset: dataset.read(1, window=window))
         for column in run:
-            start = column * wide - left
-            scatter(pixels[:, start : start + wide], strip.pieces[column], chips)
+            start = column * block_width - left
+            copy_block(pixels[:, start : start + block_width], row.copies[column], chips)
 
-    def window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
-        """Pixels of a window inside the raster as a masked array (y, x); what the file says is no data is masked.
+    def read_window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
+        """Read a window inside the raster as a masked array (y, x); pixels without data are masked.
 
         Raises:
             Unreadable: a block cannot be read.
         """
         try:
-            part = Window(col, row, width, height)
-            return self._again(lambda data: data.read(band, window=part, masked=True))
+            window = Window(col, row, width, height)
+            return self._read(lambda dataset: dataset.read(band, window=window, masked=True))
         except RasterioError as error:
-            raise Unreadable(self._source.clean(error)) from None
+            raise Unreadable(self._source.redact(error)) from None
 
-    def _again(self, read: Callable[[Any], Any]) -> Any:
-        """What `read` makes of the dataset; GDAL does not say why it failed, so a signed one is tried with a new token.
+    def _read(self, read: Callable[[Any], Any]) -> Any:
+        """Call `read` with the dataset; a signed raster is tried again with a new token, as GDAL gives no cause.
 
         Raises:
             RasterioError: unreadable.
-            Forbidden: the archive takes no token any more, or none can be had.
+            Forbidden: the server refuses the new token too, or none is available.
         """
         try:
-            with self._source.gate:
+            with self._source.rate_limiter:
                 return read(self.dataset)
         except RasterioError:
             if not self._source.signed or time.monotonic() < self._fresh_until_s:
                 raise
         self._dataset.close()
-        self._dataset, self._fresh_until_s = self._source.again(), time.monotonic() + _FRESH_S
-        with self._source.gate:
+        self._dataset, self._fresh_until_s = self._source.reopen(), time.monotonic() + _FRESH_S
+        with self._source.rate_limiter:
             return read(self._dataset)
-
-
-def _neighbours(columns: Sequence[int]) -> list[list[int]]:
-    """Columns, sorted, in runs without a gap."""
-    breaks = np.flatnonzero(np.diff(columns) != 1) + 1
-    return [part.tolist() for part in np.split(np.asarray(columns, int), breaks) if len(part)]

@@ -1,4 +1,4 @@
-"""What this process may take: cores, and of each host so much at once and per second."""
+"""A process's share of the machine's cores and of each host's request budget."""
 
 import os
 import threading
@@ -6,71 +6,66 @@ import time
 from functools import cache
 from types import TracebackType
 
-from landmark.config.profiles import Budget
+from landmark.config.profiles import RequestBudget
+from landmark.core.process_share import get_share
 
-_processes, _machines = 1, 1
-_NO_LIMIT = Budget(in_flight=2**30)
-
-
-def share_with(processes: int, machines: int = 1) -> None:
-    """From now on this process is one of several, on so many machines, that ask the same hosts."""
-    global _processes, _machines
-    _processes, _machines = max(1, processes), max(1, machines)
+_UNLIMITED = RequestBudget(in_flight=2**30)
 
 
-def cores() -> int:
-    """Processors this process may use."""
+def available_cores() -> int:
+    """Number of cores this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def own_cores() -> int:
-    """Those of them that are left to it by the others on this machine."""
-    return max(1, cores() * _machines // _processes)
+def core_share() -> int:
+    """Return the process's share of the cores, at least 1."""
+    processes, machines = get_share()
+    return max(1, available_cores() * machines // processes)
 
 
-def gate_of(host: str, budget: Budget) -> "Gate":
-    """The one gate of this process to a host; that to a disk, which has no name, is always open."""
-    return _gate(host, budget.share(_processes) if host else _NO_LIMIT)
+def get_rate_limiter(host: str, budget: RequestBudget) -> "RateLimiter":
+    """Return this process's rate limiter of a host; an empty host (local files) is not limited."""
+    return _rate_limiter(host, budget.share(get_share()[0]) if host else _UNLIMITED)
 
 
-class Gate:
-    """Lets a request begin when the budget allows: `with gate: ...` around each."""
+class RateLimiter:
+    """Context manager around each request to a host: waits until the budget allows another one."""
 
-    def __init__(self, budget: Budget) -> None:
-        self._free = threading.BoundedSemaphore(budget.in_flight)
-        self._gap_s = 1 / budget.per_second if budget.per_second else 0.0
-        self._turn = threading.Lock()
+    def __init__(self, budget: RequestBudget) -> None:
+        self._slots = threading.BoundedSemaphore(budget.in_flight)
+        self._interval_s = 1 / budget.per_second if budget.per_second else 0.0
+        self._lock = threading.Lock()
         self._next_s = 0.0
 
-    def __enter__(self) -> "Gate":
-        self._free.acquire()
+    def __enter__(self) -> "RateLimiter":
+        self._slots.acquire()
         try:
-            while (wait_s := self._wait_s()) > 0:
+            while (wait_s := self._reserve()) > 0:
                 time.sleep(wait_s)
         except BaseException:
-            self._free.release()
+            self._slots.release()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._free.release()
+        self._slots.release()
 
-    def shut(self, seconds: float) -> None:
-        """Let nothing begin for a while: the host asked for quiet."""
-        with self._turn:
+    def pause(self, seconds: float) -> None:
+        """Start no request for some seconds, as after `Retry-After`."""
+        with self._lock:
             self._next_s = max(self._next_s, time.monotonic() + seconds)
 
-    def _wait_s(self) -> float:
-        """Take the next turn, or say how long it is still away; a gate that was shut meanwhile is asked again."""
-        with self._turn:
+    def _reserve(self) -> float:
+        """Reserve the next start time and return 0, or return the seconds to wait before trying again."""
+        with self._lock:
             now_s = time.monotonic()
             if self._next_s <= now_s:
-                self._next_s = now_s + self._gap_s
+                self._next_s = now_s + self._interval_s
                 return 0.0
             return self._next_s - now_s
 
 
 @cache
-def _gate(host: str, budget: Budget) -> Gate:
-    return Gate(budget)
+def _rate_limiter(host: str, budget: RequestBudget) -> RateLimiter:
+    return RateLimiter(budget)

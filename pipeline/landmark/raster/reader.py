@@ -1,4 +1,4 @@
-"""The one raster-read kernel: every block of a raster is read once, every chip in it cut, and the block forgotten."""
+"""Read chips from rasters: every block is read once, copied into all chips that overlap it, and discarded."""
 
 import logging
 from collections import deque
@@ -13,162 +13,186 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
-from landmark.raster.access import OPEN, Access
-from landmark.raster.block_index import Chips, Corners, Strip, strips
-from landmark.raster.blocks import HEAD_BYTES, Unusual, read_blocks
-from landmark.raster.direct import Begun, Direct, Failed, Trip, threads
-from landmark.raster.gdal import Gdal, in_memory
-from landmark.raster.ranges import Buffer, Nowhere, Ranges, Unranged, ranges_of
-from landmark.raster.source import GDAL, Source, Unreadable
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
+from landmark.raster.block_index import BlockRow, Chips, Corners, find_block_rows
+from landmark.raster.blocks import HEADER_BYTES, UnsupportedLayout, read_layout
+from landmark.raster.direct import DirectReader, FailedBlock, PendingRow, RangeRead, thread_pool
+from landmark.raster.gdal import GdalReader, open_header
+from landmark.raster.ranges import Buffer, NoRanges, NoRangeSupport, RangeReader, open_ranges
+from landmark.raster.source import GDAL_OPTIONS, RasterSource, Unreadable
 
 log = logging.getLogger(__name__)
 
-# Two strips are on their way, and more of them while they bring less than this and their chips hold less than that.
-_AHEAD_BYTES = 2**25
-_HELD_BYTES = 2**23
+# Two rows of blocks are requested ahead, and more while less than this is requested and their chips take less than
+# `_MAX_CHIP_BYTES`.
+AHEAD_BYTES = 2**25
+_MAX_CHIP_BYTES = 2**23
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a raster says of itself.
+    """A raster's metadata.
 
-    `origin` is (left, top) in CRS units; `pixel` is the square pixel's edge; `unit` is that of the values, "" where
-    unsaid; `ground_points` counts ground control points.
+    Attributes:
+        epsg: EPSG code, None where the CRS is missing or has none.
+        origin: (left, top) in CRS units.
+        pixel_size: Edge of a pixel in CRS units.
+        shape: (rows, columns).
+        nodata: Value of pixels without data, None where undeclared.
+        north_up: Whether the pixels are square and rows run from north to south.
+        unit: Unit of the values, "" where undeclared.
+        gcp_count: Number of ground control points.
     """
 
     epsg: int | None
     origin: tuple[float, float]
-    pixel: float
+    pixel_size: float
     shape: tuple[int, int]
     dtype: str
     nodata: float | None
     north_up: bool
     unit: str = ""
-    ground_points: int = 0
+    gcp_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
-    """A chip of which at least one block could not be read."""
+class FailedChip:
+    """A chip that overlaps at least one unreadable block."""
 
     detail: str
 
 
-class Asked(NamedTuple):
-    """A raster whose header is on its way."""
+class PendingRaster(NamedTuple):
+    """A raster whose header has been requested."""
 
-    source: Source
-    ranges: Ranges
-    head: Future[Buffer]
+    source: RasterSource
+    ranges: RangeReader
+    header: Future[Buffer]
 
 
-def ask(href: str, access: Access = OPEN, *, by_gdal: bool = False) -> Asked:
-    """Begin to open a raster: ask for several, then open one after the other. `by_gdal` leaves all blocks to GDAL."""
-    source = Source(href, access)
-    ranges = Nowhere("asked for") if by_gdal else ranges_of(source)
-    return Asked(source, ranges, threads().submit(ranges.get, 0, HEAD_BYTES))
+def prefetch(href: str, access: AccessPolicy = PUBLIC_ACCESS, *, by_gdal: bool = False) -> PendingRaster:
+    """Request a raster's header without waiting for it, so that several rasters can be opened at once.
+
+    Args:
+        href: Path or URL.
+        access: Signing and request budget of its provider.
+        by_gdal: Read all blocks with GDAL.
+    """
+    source = RasterSource(href, access)
+    ranges = NoRanges("requested by the caller") if by_gdal else open_ranges(source)
+    return PendingRaster(source, ranges, thread_pool().submit(ranges.get, 0, HEADER_BYTES))
 
 
 @contextmanager
-def opened(href: str | Asked, access: Access = OPEN) -> Iterator["Raster"]:
-    """A raster open for reading, by its href or once asked for; where its address lapses meanwhile, another is got.
+def open_raster(href: str | PendingRaster, access: AccessPolicy = PUBLIC_ACCESS) -> Iterator["Raster"]:
+    """Open a raster by its href, or one that was prefetched. Expired URLs are renewed.
 
     Raises:
         Unreadable: missing, refused, or not a raster.
     """
-    asked = ask(href, access) if isinstance(href, str) else href
-    with rasterio.Env(**GDAL), asked.source as source:
+    pending = prefetch(href, access) if isinstance(href, str) else href
+    with rasterio.Env(**GDAL_OPTIONS), pending.source as source:
         try:
-            with closing(Raster(source, _direct(asked))) as raster:
+            with closing(Raster(source, _open_direct(pending))) as raster:
                 yield raster
         except RasterioError as error:
-            log.warning("%s: %s", source.href, source.clean(error))
+            log.warning("%s: %s", source.href, source.redact(error))
             raise Unreadable(type(error).__name__) from None
 
 
-def _direct(asked: Asked) -> Direct | str:
-    """The raster's blocks, or why GDAL is to read them.
+def _open_direct(pending: PendingRaster) -> DirectReader | str:
+    """Return the direct reader of a raster, or the reason to read it with GDAL.
 
     Raises:
         Unreadable: missing or refused.
     """
     try:
-        return Direct(asked.ranges, read_blocks(bytes(asked.head.result()), asked.ranges))
-    except (Unusual, Unranged) as why:
-        return str(why)
+        return DirectReader(pending.ranges, read_layout(bytes(pending.header.result()), pending.ranges))
+    except (UnsupportedLayout, NoRangeSupport) as reason:
+        return str(reason)
 
 
 class Raster:
     """An open raster.
 
     Attributes:
-        route: How its blocks are read: "direct", by ranges, or "gdal: " and why not.
+        header: Geometry and storage, from the file's own header.
+        route: How its blocks are read: "direct", or "gdal: " and the reason.
     """
 
-    def __init__(self, source: Source, direct: Direct | str) -> None:
-        self._gdal = Gdal(source)
+    def __init__(self, source: RasterSource, direct: DirectReader | str) -> None:
+        self._gdal = GdalReader(source)
         self._direct = None if isinstance(direct, str) else direct
         self.route = f"gdal: {direct}" if isinstance(direct, str) else "direct"
-        self._held, self._cuttings = ExitStack(), list[_Cutting]()
-        # What is said of the pixels; where blocks are read directly, GDAL has no file but its first bytes.
-        self._dataset = self._held.enter_context(in_memory(self._direct.head)) if self._direct else self._gdal.dataset
-        self._header = _header(self._dataset)
+        self._resources, self._streams = ExitStack(), list[_ChipStream]()
+        # On the direct route, GDAL parses the metadata from the header bytes and does not open the file.
+        self._dataset = (
+            self._resources.enter_context(open_header(self._direct.layout.header))
+            if self._direct
+            else self._gdal.dataset
+        )
+        self.header = _read_header(self._dataset)
 
     def close(self) -> None:
-        """Give the header back, and ask for nothing more."""
-        for cutting in self._cuttings:
-            cutting.cancel()
-        self._held.close()
+        """Cancel pending requests and release the header."""
+        for stream in self._streams:
+            stream.cancel()
+        self._resources.close()
 
     @property
-    def trips(self) -> Sequence[Trip]:
-        """The requests made so far for blocks; none of GDAL's."""
-        return self._direct.trips if self._direct else ()
+    def reads(self) -> Sequence[RangeRead]:
+        """The completed requests for blocks; none on the GDAL route."""
+        return self._direct.reads if self._direct else ()
 
-    def refetch(self) -> list[Future[int]]:
-        """Make the same requests again, for what they alone take, and hold nothing: how many bytes came."""
-        return [threads().submit(self._direct.refetched, trip) for trip in self.trips] if self._direct else []
+    def repeat_reads(self) -> list[Future[int]]:
+        """Repeat the completed requests without decoding, to time them alone; each returns its number of bytes."""
+        return [thread_pool().submit(self._direct.repeat_read, read) for read in self.reads] if self._direct else []
 
-    @property
-    def header(self) -> Header:
-        """Geometry and storage, from the file's own header."""
-        return self._header
+    def chips(
+        self, corners: Corners, size: int, *, ahead_bytes: int = AHEAD_BYTES
+    ) -> Iterator[NDArray[Any] | FailedChip]:
+        """Yield square chips in the order of their corners.
 
-    def chips(self, corners: Corners, size: int) -> Iterator[NDArray[Any] | Unread]:
-        """Squares of `size` pixels with their upper left at (row, column), in the order given.
+        The first blocks are requested at once, later ones as chips are consumed: row by row of blocks, adjacent blocks
+        in one request, each block once. In memory are the chips that overlap the next two rows of blocks, or a few
+        more rows where these are small.
 
-        The corners are sorted by row. The first blocks are asked for at once, others while chips are taken: strip by
-        strip, neighbours of a strip in one request, each once. Held are the chips that touch two strips, or a few more
-        where these are small. A block that cannot be read spoils exactly the chips it touches.
+        Args:
+            corners: (row, column) of each chip's upper-left pixel, sorted by row.
+            size: Edge of a chip in pixels.
+            ahead_bytes: Request more than two rows of blocks ahead while less than this is requested.
 
         Raises:
-            ValueError: a chip does not lie inside the raster.
-            Forbidden: while chips are taken, the archive refuses the raster.
+            ValueError: a chip extends beyond the raster.
+            Forbidden: while iterating, if the server refuses access to the raster.
         """
-        return iter(self._cutting(corners, (size, size)))
+        return iter(self._stream(corners, (size, size), ahead_bytes))
 
-    def _cutting(self, corners: Corners, size: tuple[int, int]) -> "_Cutting":
-        cut = strips(corners, size, (self._direct or self._gdal).shape, self.header.shape)
-        self._cuttings.append(_Cutting(self._direct, self._gdal, cut, np.empty(size, self.header.dtype)))
-        return self._cuttings[-1]
+    def _stream(self, corners: Corners, size: tuple[int, int], ahead_bytes: int) -> "_ChipStream":
+        block = self._direct.layout.shape if self._direct else self._gdal.block_shape
+        rows = find_block_rows(corners, size, block, self.header.shape)
+        template = np.empty(size, self.header.dtype)
+        self._streams.append(_ChipStream(self._direct, self._gdal, rows, template, ahead_bytes))
+        return self._streams[-1]
 
-    def window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
-        """Pixels of a window inside the raster as a masked array (y, x); what the file says is no data is masked.
+    def read_window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
+        """Read a window inside the raster as a masked array (y, x); pixels without data are masked.
 
         Raises:
             Unreadable: a block cannot be read.
         """
-        if band > 1 or self._direct is None or self.header.dtype.startswith("float") or self._direct.masked():
-            return self._gdal.window(row, col, height, width, band=band)
-        (pixels,) = self._cutting([(row, col)], (height, width))
-        if isinstance(pixels, Unread):
+        is_float = self.header.dtype.startswith("float")
+        if band > 1 or self._direct is None or is_float or self._direct.layout.may_have_mask():
+            return self._gdal.read_window(row, col, height, width, band=band)
+        (pixels,) = self._stream([(row, col)], (height, width), AHEAD_BYTES)
+        if isinstance(pixels, FailedChip):
             raise Unreadable(pixels.detail)
         nodata = self.header.nodata
         return np.ma.array(pixels, mask=np.ma.nomask if nodata is None else pixels == nodata)
 
     @property
-    def bands(self) -> tuple[str | None, ...]:
-        """What each band is called."""
+    def band_names(self) -> tuple[str | None, ...]:
+        """Description of each band."""
         return tuple(self._dataset.descriptions)
 
     @property
@@ -182,70 +206,78 @@ class Raster:
         return self._dataset.transform
 
 
-def _header(data: Any) -> Header:
-    transform = data.transform
+def _read_header(dataset: Any) -> Header:
+    transform = dataset.transform
     return Header(
-        epsg=data.crs.to_epsg() if data.crs else None,
+        epsg=dataset.crs.to_epsg() if dataset.crs else None,
         origin=(transform.c, transform.f),
-        pixel=transform.a,
-        shape=(data.height, data.width),
-        dtype=data.dtypes[0],
-        nodata=data.nodata,
+        pixel_size=transform.a,
+        shape=(dataset.height, dataset.width),
+        dtype=dataset.dtypes[0],
+        nodata=dataset.nodata,
         north_up=transform.b == transform.d == 0 and transform.a == -transform.e and transform.a > 0,
-        unit=data.units[0] or "",
-        ground_points=len(data.gcps[0]),
+        unit=dataset.units[0] or "",
+        gcp_count=len(dataset.gcps[0]),
     )
 
 
-class _Cutting:
-    """Chips on their way: of the strip that is taken, and of the next."""
+class _ChipStream:
+    """Iterator over chips that requests rows of blocks ahead of the one whose chips are yielded."""
 
-    def __init__(self, direct: Direct | None, gdal: Gdal, cut: Sequence[Strip], like: NDArray[Any]) -> None:
-        self._direct, self._gdal, self._like = direct, gdal, like
-        self._coming, self._begun = iter(cut), deque[tuple[Strip, Begun]]()
+    def __init__(
+        self,
+        direct: DirectReader | None,
+        gdal: GdalReader,
+        rows: Sequence[BlockRow],
+        template: NDArray[Any],
+        ahead_bytes: int,
+    ) -> None:
+        self._direct, self._gdal, self._template, self._ahead_bytes = direct, gdal, template, ahead_bytes
+        self._rows, self._pending = iter(rows), deque[tuple[BlockRow, PendingRow]]()
         self._chips: Chips = {}
-        self._requests: list[Future[list[Failed]]] = []
-        self._go_ahead()
+        self._requests: list[Future[list[FailedBlock]]] = []
+        self._request_ahead()
 
-    def __iter__(self) -> Iterator[NDArray[Any] | Unread]:
-        spoiled: dict[int, str] = {}
+    def __iter__(self) -> Iterator[NDArray[Any] | FailedChip]:
+        problems: dict[int, str] = {}
         try:
-            while self._begun:
-                strip, begun = self._begun.popleft()
-                for column, why in self._unread(strip, begun):
-                    spoiled |= {number: why for number, _, _ in strip.pieces[column]}
-                for number in strip.ended:
+            while self._pending:
+                row, pending = self._pending.popleft()
+                for column, problem in self._wait(row, pending):
+                    problems |= {copy.chip: problem for copy in row.copies[column]}
+                for number in row.ending:
                     chip = self._chips.pop(number)
-                    yield Unread(spoiled.pop(number)) if number in spoiled else chip
-                self._go_ahead()
+                    yield FailedChip(problems.pop(number)) if number in problems else chip
+                self._request_ahead()
         finally:
             self.cancel()
 
     def cancel(self) -> None:
-        """Ask for nothing more."""
+        """Cancel the requests that have not started."""
         for request in self._requests:
             request.cancel()
 
-    def _go_ahead(self) -> None:
-        while len(self._begun) < 2 or self._more():
-            if (strip := next(self._coming, None)) is None:
+    def _request_ahead(self) -> None:
+        while len(self._pending) < 2 or self._has_room():
+            if (row := next(self._rows, None)) is None:
                 return
-            self._chips |= {number: np.empty_like(self._like) for number in strip.begun}
-            self._begun.append((strip, self._begin(strip)))
+            self._chips |= {number: np.empty_like(self._template) for number in row.starting}
+            self._pending.append((row, self._request(row)))
 
-    def _more(self) -> bool:
-        coming_bytes = sum(begun.bytes for _, begun in self._begun)
-        return coming_bytes < _AHEAD_BYTES and len(self._chips) * self._like.nbytes < _HELD_BYTES
+    def _has_room(self) -> bool:
+        requested_bytes = sum(pending.byte_count for _, pending in self._pending)
+        return requested_bytes < self._ahead_bytes and len(self._chips) * self._template.nbytes < _MAX_CHIP_BYTES
 
-    def _begin(self, strip: Strip) -> Begun:
+    def _request(self, row: BlockRow) -> PendingRow:
         if self._direct:
-            begun = self._direct.begin(strip, self._chips)
-            self._requests += begun.requests
-            return begun
-        return Begun(_AHEAD_BYTES, [], [(column, None) for column in strip.pieces])
+            pending = self._direct.request(row, self._chips)
+            self._requests += pending.requests
+            return pending
+        return PendingRow(self._ahead_bytes, [], [(column, None) for column in row.copies])
 
-    def _unread(self, strip: Strip, begun: Begun) -> Iterator[tuple[int, str]]:
-        """Columns of the strip's blocks that cannot be read, and why; GDAL has the last word on what arrived."""
-        failed = begun.missing + [one for request in begun.requests for one in request.result()]
-        yield from ((column, why) for column, why in failed if why is not None)
-        yield from self._gdal.read(strip, sorted(column for column, why in failed if why is None), self._chips)
+    def _wait(self, row: BlockRow, pending: PendingRow) -> Iterator[tuple[int, str]]:
+        """Wait for a row of blocks; yield (column, problem) of blocks that GDAL cannot read either."""
+        failed = pending.missing + [block for request in pending.requests for block in request.result()]
+        yield from ((column, problem) for column, problem in failed if problem is not None)
+        columns = sorted(column for column, problem in failed if problem is None)
+        yield from self._gdal.read_blocks(row, columns, self._chips)

@@ -1,4 +1,4 @@
-"""Where a raster is read from: an href, the address it has for now, and how GDAL is to go there."""
+"""The place a raster is read from: an href, its current URL, and GDAL's options."""
 
 import logging
 import re
@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from landmark.raster.access import Access, NoToken
-from landmark.raster.rate_limit import Gate, gate_of
+from landmark.raster.access import AccessPolicy, TokenError
+from landmark.raster.rate_limit import RateLimiter, get_rate_limiter
 
 log = logging.getLogger(__name__)
-# GDAL's own complaints name signed addresses; what is logged here says the same without the token. A signature may hold
-# a slash, and GDAL names a file by what follows the last one: then only its end, always an encoded `=`, tells.
+# GDAL's own messages contain signed URLs; this package logs the same failures without the token. GDAL names a file by
+# what follows the last slash, and a signature may contain one: its end, an encoded `=`, is then the only mark of it.
 for _name in ("_base", "_env", "_err", "_io"):
     logging.getLogger(f"rasterio.{_name}").addFilter(
         lambda record: not any(part in record.getMessage() for part in ("sig=", "%3D"))
@@ -25,14 +25,14 @@ for _name in ("_base", "_env", "_err", "_io"):
 
 _REFUSED = re.compile(r"HTTP response code: (401|403|409)")
 
-# One folder listing or side-car probe per band would be a request each; retries cover what passes by itself.
-GDAL = {
+GDAL_OPTIONS = {
+    # A folder listing or a side-car probe would be an extra request per band.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_CACHEMAX": 64 * 2**20,
     "GDAL_HTTP_MAX_RETRY": 4,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "VSI_CACHE": True,
-    # A server that takes a request and says nothing would be waited for without end.
+    # Without these, GDAL waits for ever for a server that accepts a request and never answers.
     "GDAL_HTTP_CONNECTTIMEOUT": 20,
     "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
     "GDAL_HTTP_LOW_SPEED_TIME": 60,
@@ -40,98 +40,98 @@ GDAL = {
 
 
 class Unreadable(Exception):
-    """The raster cannot be read. The message names no address, so that it can stand in a ledger."""
+    """The raster cannot be read. The message holds no URL, so that it can be written to a ledger."""
 
     reason = "read_error"
 
 
 class Forbidden(Unreadable):
-    """The archive refuses the raster, or no token for it can be had."""
+    """The server refuses access to the raster, or no token for it is available."""
 
     reason = "forbidden"
 
 
-class Source:
-    """Where a raster is read from: an href, and the address it has for now. Threads may share one."""
+class RasterSource:
+    """An href and its current URL; thread-safe. Closing it closes the datasets opened from it."""
 
-    def __init__(self, href: str, access: Access) -> None:
+    def __init__(self, href: str, access: AccessPolicy) -> None:
         self.href, self._access, self._url = href, access, ""
-        self._turn = threading.Lock()
+        self._url_lock = threading.Lock()
         self._datasets = ExitStack()
 
-    def __enter__(self) -> "Source":
+    def __enter__(self) -> "RasterSource":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._datasets.close()
 
     @property
-    def gate(self) -> Gate:
-        """Lets its host be asked; a path on disk is asked at any time."""
-        return gate_of(urlsplit(self.href).netloc, self._access.budget)
+    def rate_limiter(self) -> RateLimiter:
+        """The rate limiter of its host; local paths are not limited."""
+        return get_rate_limiter(urlsplit(self.href).netloc, self._access.budget)
 
     @property
     def signed(self) -> bool:
-        """True where the address is good for a while only."""
+        """True where the URL is signed and thus expires."""
         return self.url() != self.href
 
     def url(self) -> str:
-        """The address to read from now.
+        """Return the current URL.
 
         Raises:
-            Forbidden: no token can be had.
+            Forbidden: no token is available.
         """
-        with self._turn:
-            self._url = self._url or self._address(lambda: self._access.url(self.href))
+        with self._url_lock:
+            self._url = self._url or self._sign(lambda: self._access.signed_url(self.href))
             return self._url
 
-    def renewed(self, refused: str) -> str:
-        """The address after another was refused; threads refused together renew it once.
+    def renew_url(self, refused: str) -> str:
+        """Return a URL other than a refused one; threads refused at the same time renew it once.
 
         Raises:
-            Forbidden: no token can be had.
+            Forbidden: no token is available.
         """
-        with self._turn:
+        with self._url_lock:
             if self._url == refused:
-                self._url = self._address(lambda: self._access.renewed(self.href, refused))
+                self._url = self._sign(lambda: self._access.renew_url(self.href, refused))
             return self._url
 
-    def dataset(self) -> Any:
-        """The raster as GDAL opens it, with a fresh token where the one at hand is refused."""
+    def open(self) -> Any:
+        """Open the raster with rasterio, with a fresh token where the current one is refused."""
         url = self.url()
         try:
             return self._open(url)
         except Forbidden:
             if not self.signed:
                 raise
-            return self.again(url)
+            return self.reopen(url)
 
-    def again(self, refused: str | None = None) -> Any:
-        """The raster, with another token than before."""
-        return self._open(self.renewed(refused or self.url()))
+    def reopen(self, refused: str | None = None) -> Any:
+        """Open the raster with rasterio and another token than before."""
+        return self._open(self.renew_url(refused or self.url()))
 
-    def clean(self, error: Exception) -> str:
-        """What an error says, without the token: GDAL names files by the last part of their address."""
+    def redact(self, error: Exception) -> str:
+        """Return an error's message without the token; GDAL names files by the last part of their URL."""
         if not self._url:
             return str(error)
-        tail, name = (place.rsplit("/", 1)[-1] for place in (self._url, self.href))
-        return str(error).replace(self._url, self.href).replace(tail, name)
+        url_tail, href_tail = (address.rsplit("/", 1)[-1] for address in (self._url, self.href))
+        return str(error).replace(self._url, self.href).replace(url_tail, href_tail)
 
-    def _address(self, made: Callable[[], str]) -> str:
+    def _sign(self, get_url: Callable[[], str]) -> str:
         try:
-            return made()
-        except NoToken as error:
+            return get_url()
+        except TokenError as error:
             log.warning("%s: %s", self.href, error)
             raise Forbidden(str(error)) from None
 
     def _open(self, url: str) -> Any:
         try:
             with warnings.catch_warnings():
-                # Whoever asks for the header sees that it places the raster nowhere.
+                # A missing georeference shows in the header.
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 return self._datasets.enter_context(rasterio.open(url))
         except RasterioError as error:
-            if code := _REFUSED.search(str(error)):
-                log.warning("%s: %s", self.href, self.clean(error))
-                raise Forbidden(f"the archive answers {code[1]}") from None
+            if status := _REFUSED.search(str(error)):
+                log.warning("%s: %s", self.href, self.redact(error))
+                raise Forbidden(f"the server answers {status[1]}") from None
             raise

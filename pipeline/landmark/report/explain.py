@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from landmark.captions.grammar import Grammar
 from landmark.core.errors import InvalidCorpus, UnknownName
-from landmark.core.yaml_files import known, load
+from landmark.core.yaml_files import available, load_model
 from landmark.corpus.manifest import Lock, Manifest, read_document
 from landmark.corpus.reader import read_index
 from landmark.domain.taxonomy import Crosswalk
@@ -113,7 +113,7 @@ class _Why:
 
     def __post_init__(self) -> None:
         languages = Grammar.model_validate(self.manifest.grammar or {"languages": {}}).languages
-        self._languages, self._shares, self._finer = languages, dict(self.row["fractions"]), dict(self.row["finer"])
+        self._languages, self._shares, self._finer = languages, dict(self.row["fractions"]), dict(self.row["subclasses"])
         self.rules = {
             (lang, f"{one.id}@{language.version}"): one.text
             for lang, language in languages.items()
@@ -233,9 +233,9 @@ _SAYS: dict[str, Callable[[_Why, str], Iterator[str]]] = {
 def _targets(lock: Lock) -> dict[str, str | None]:
     """Finer class → target class, as far as the recipe's sources are ones landmark ships."""
     sources = [
-        load(Crosswalk, "taxonomies", one["source"])
+        load_model(Crosswalk, "taxonomies", one["source"])
         for one in lock.recipe["labels"]
-        if one["source"] in known("taxonomies")
+        if one["source"] in available("taxonomies")
     ]
     return {f"{one.name}/{entry.key}": entry.to for one in sources for entry in one.classes.values()}
 

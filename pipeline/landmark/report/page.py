@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from landmark.core.errors import UnknownName
-from landmark.core.yaml_files import load
+from landmark.core.yaml_files import load_model
 from landmark.corpus.manifest import Lock, read_document
 from landmark.corpus.reader import Corpus, Sample
 from landmark.domain.drops import Reason
@@ -88,7 +88,7 @@ def _classes(corpus: Corpus) -> dict[str, TargetClass]:
     """The taxonomy's classes by key; none where it was a file of the person's own, which only the lock names."""
     recipe = read_document(Lock, corpus.root / "lock.json").recipe
     try:
-        return load(Taxonomy, "taxonomies", recipe["taxonomy"]).classes
+        return load_model(Taxonomy, "taxonomies", recipe["taxonomy"]).classes
     except UnknownName:
         return {}
 
@@ -250,8 +250,8 @@ def _footer(corpus: Corpus) -> str:
     named = "".join(f"<li>{escape(line)}</li>" for line in manifest.attributions)
     return (
         f"<footer>\n<h2>Whom to name</h2>\n<ul>{named}</ul>\n"
-        f'<p class="quiet">Licences: {escape(", ".join(manifest.licences))}. Content {manifest.content}, lock'
-        f" {manifest.lock_digest}, landmark {escape(manifest.landmark)}.</p>\n</footer>"
+        f'<p class="quiet">Licences: {escape(", ".join(manifest.licences))}. Content {manifest.content_digest}, lock'
+        f" {manifest.lock_digest}, landmark {escape(manifest.landmark_version)}.</p>\n</footer>"
     )
 
 

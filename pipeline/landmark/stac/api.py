@@ -23,7 +23,8 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
-from landmark.stac.catalog import Document, Query
+from landmark.core.time import parse_utc
+from landmark.stac.catalog import Catalog, Query
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _EARTH = shapely.box(-180, -90, 180, 90)
 
 
 @dataclass(frozen=True, slots=True)
-class Api(Document):
+class Api(Catalog):
     """A STAC API, known by its landing page."""
 
     io: StacApiIO = field(compare=False)
@@ -255,8 +256,7 @@ def _methods(client: Client) -> set[str]:
 
 
 def _second(moment: str) -> float:
-    told = dt.datetime.fromisoformat(moment)
-    return (told if told.tzinfo is not None else told.replace(tzinfo=dt.UTC)).timestamp()
+    return parse_utc(moment).timestamp()
 
 
 def _text(second: int) -> str:

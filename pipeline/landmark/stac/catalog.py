@@ -14,12 +14,12 @@ from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
-from landmark.core.http import PATIENCE, TIMEOUT_S
+from landmark.core.http import RETRY, TIMEOUT_S, open_session
 
 
 def connection() -> StacApiIO:
     """What HTTP requests go through: patient with a busy server, but not for ever."""
-    return StacApiIO(timeout=TIMEOUT_S, max_retries=PATIENCE)
+    return StacApiIO(timeout=TIMEOUT_S, max_retries=RETRY)
 
 
 def fetched(href: str) -> bytes:
@@ -31,10 +31,10 @@ def fetched(href: str) -> bytes:
     href = href.removeprefix("file://")
     if "://" not in href:
         return Path(href).read_bytes()
-    to = connection()
-    answer = to.session.get(href, timeout=to.timeout)
-    answer.raise_for_status()
-    return bytes(answer.content)
+    with open_session() as session:
+        response = session.get(href)
+        response.raise_for_status()
+        return response.content
 
 
 class _Reader(DefaultStacIO):
@@ -62,7 +62,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Document(ABC):
+class Catalog(ABC):
     """An archive of STAC items. Hrefs under `root` (a folder or URL, ending in a slash) are recorded relative to it."""
 
     href: str
@@ -105,7 +105,7 @@ class Document(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class NoArchive(Document):
+class NullCatalog(Catalog):
     """In place of an archive nobody is to ask."""
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
@@ -118,7 +118,7 @@ class NoArchive(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Static(Document):
+class Static(Catalog):
     """A STAC document that says all it has: whatever is asked, all items of the collections are read."""
 
     content: dict[str, Any]

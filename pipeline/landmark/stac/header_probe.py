@@ -4,36 +4,36 @@ from dataclasses import dataclass, replace
 
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord
-from landmark.raster.access import OPEN, Access
-from landmark.raster.reader import opened
+from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
+from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class HeaderProbe:
     """An acquisition, and the finest band whose header speaks for its grid."""
 
     acquisition: Acquisition
     band: str
     root: str
-    access: Access = OPEN
+    access: AccessPolicy = PUBLIC_ACCESS
 
 
-def look(what: Look) -> Acquisition | DropRecord:
+def probe_header(what: HeaderProbe) -> Acquisition | DropRecord:
     """The acquisition on the grid of its own file, or why it has none; the grid is the first item's."""
     one = what.acquisition
     try:
-        with opened(one.items[0].href(what.band, what.root), what.access) as raster:
+        with open_raster(one.items[0].href(what.band, what.root), what.access) as raster:
             header = raster.header
     except Unreadable as error:
-        return DropRecord(one.items[0].id, "", "catalog", error.reason, f"{what.band}: {error}")
+        return DropRecord(one.items[0].id, "", "stac", error.reason, f"{what.band}: {error}")
     if header.epsg is None or not header.north_up:
-        points = f"{header.ground_points} ground control points" if header.ground_points else "no grid"
-        return DropRecord(one.items[0].id, "", "catalog", "not_geocoded", f"{what.band} has {points}")
-    return replace(one, epsg=header.epsg, origin=header.origin, size_px=header.shape[::-1], pixel_m=header.pixel)
+        points = f"{header.gcp_count} ground control points" if header.gcp_count else "no grid"
+        return DropRecord(one.items[0].id, "", "stac", "not_geocoded", f"{what.band} has {points}")
+    return replace(one, epsg=header.epsg, origin=header.origin, size_px=header.shape[::-1], pixel_m=header.pixel_size)
 
 
-def disagreement(said: Acquisition, measured: Acquisition) -> str | None:
+def grid_mismatch(said: Acquisition, measured: Acquisition) -> str | None:
     """What a STAC item says wrong of its grid, in one line; None where item and header agree."""
     if said.pixel_m == 0 or _grid(said) == _grid(measured):
         return None

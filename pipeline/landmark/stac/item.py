@@ -10,15 +10,16 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from landmark.config.profiles import Imagery, Mirror, Sensor
-from landmark.core.crs import unwrapped
+from landmark.config.profiles import Mirror, Sensor, SensorCollection
+from landmark.core.crs import split_antimeridian
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest
+from landmark.core.time import parse_utc
 from landmark.domain.acquisition import Acquisition, Item
 from landmark.domain.drops import DropRecord
-from landmark.stac.catalog import Document
+from landmark.stac.catalog import Catalog
 from landmark.stac.offset import declared_offset, radiometric_offset
-from landmark.stac.properties import Said, plain, said
+from landmark.stac.properties import StacProperties, plain, said
 
 
 def footprint(item: pystac.Item) -> BaseGeometry:
@@ -28,7 +29,7 @@ def footprint(item: pystac.Item) -> BaseGeometry:
         InputError: the item has no geometry, or none that is an area.
     """
     try:
-        outline = shapely.make_valid(unwrapped(shape(item.geometry or {})))
+        outline = shapely.make_valid(split_antimeridian(shape(item.geometry or {})))
         areas = [part for part in shapely.get_parts(outline) if part.area > 0]
         if not areas:
             raise ValueError("it covers nothing")
@@ -51,7 +52,7 @@ def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:
 
 
 def acquisition(
-    item: pystac.Item, document: Document, *, sensor: Sensor, imagery: Imagery, mirror: Mirror | None = None
+    item: pystac.Item, document: Catalog, *, sensor: Sensor, imagery: SensorCollection, mirror: Mirror | None = None
 ) -> Acquisition | DropRecord:
     """The item as an acquisition of its own, or why it cannot be one.
 
@@ -67,7 +68,7 @@ def acquisition(
     words = said(item, bands[sensor.groups[0].bands[0]])
     grid = _grid(item, words)
     if grid is None and imagery.header == "trust":
-        return DropRecord(item.id, "", "catalog", "not_geocoded", "no `proj:transform` and `proj:shape`")
+        return DropRecord(item.id, "", "stac", "not_geocoded", "no `proj:transform` and `proj:shape`")
     origin, size_px, pixel_m = grid or ((0.0, 0.0), (0, 0), 0.0)
     moment, orbit, epsg = _moment(item, words), _orbit(item, words), _epsg(item, words)
     baseline, tile = (_baseline(item, words), _tile(item, words)) if sensor.name == "s2" else (None, None)
@@ -75,7 +76,7 @@ def acquisition(
     return Acquisition(
         id=f"{sensor.name}_{tile or epsg}_{moment:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
         sensor=sensor.name,
-        moment=moment,
+        datetime=moment,
         epsg=epsg,
         origin=origin,
         size_px=size_px,
@@ -100,8 +101,8 @@ def _first(keys: tuple[str, ...], item: pystac.Item) -> str | None:
 def _refused(item: pystac.Item, sensor: Sensor, missing: list[str]) -> DropRecord:
     if sensor.name == "s1":
         there = ", ".join(said(item).polarizations) or "none said"
-        return DropRecord(item.id, "", "catalog", "polarisation", f"no {', '.join(missing)}; it has {there}")
-    return DropRecord(item.id, "", "catalog", "band_missing", f"no {', '.join(missing)}")
+        return DropRecord(item.id, "", "stac", "polarisation", f"no {', '.join(missing)}; it has {there}")
+    return DropRecord(item.id, "", "stac", "band_missing", f"no {', '.join(missing)}")
 
 
 def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None) -> str:
@@ -115,7 +116,7 @@ def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None) -> str:
     return pystac.utils.make_absolute_href(moved, item.get_self_href(), start_is_dir=False)
 
 
-def item_digest(item: pystac.Item, asset: str, document: Document) -> str:
+def item_digest(item: pystac.Item, asset: str, document: Catalog) -> str:
     """Digest of what an item says of itself and of one of its assets."""
     return _digest(item, {asset: document.relative(href_of(item, asset))}, {asset: asset})
 
@@ -130,7 +131,7 @@ def _digest(item: pystac.Item, assets: Mapping[str, str], keys: Mapping[str, str
     )
 
 
-def _baseline(item: pystac.Item, words: Said) -> str | None:
+def _baseline(item: pystac.Item, words: StacProperties) -> str | None:
     """Processing baseline as `04.00`, from its property or the product's name; None where neither says."""
     if words.baseline is not None:
         major, minor = words.baseline.split(".")
@@ -140,7 +141,7 @@ def _baseline(item: pystac.Item, words: Said) -> str | None:
 
 
 def _offset(
-    item: pystac.Item, words: Said, imagery: Imagery, baseline: str | None, keys: list[str]
+    item: pystac.Item, words: StacProperties, imagery: SensorCollection, baseline: str | None, keys: list[str]
 ) -> tuple[int, str | None]:
     if imagery.offset == "none":
         return 0, None
@@ -151,33 +152,33 @@ def _offset(
         raise InputError(f"item {item.id}: {error}") from error
 
 
-def _moment(item: pystac.Item, words: Said) -> dt.datetime:
+def _moment(item: pystac.Item, words: StacProperties) -> dt.datetime:
     """UTC second: the datatake's start for S2 (providers disagree on `datetime`), the slice's start for S1."""
     named = re.search(r"_(\d{8}T\d{6})_", words.datatake or "") or re.search(
         r"\bS2[A-D]_MSIL\w\w_(\d{8}T\d{6})_", f"{item.id} {words.product}"
     )
     if named:
-        return dt.datetime.strptime(named[1], "%Y%m%dT%H%M%S").replace(tzinfo=dt.UTC)
+        return parse_utc(named[1], "%Y%m%dT%H%M%S")
     moment = words.start_datetime or words.datetime
     if moment is None:
         raise InputError(f"item {item.id}: neither `datetime` nor `start_datetime` is set")
     return moment.replace(microsecond=0)
 
 
-def _orbit(item: pystac.Item, words: Said) -> int | None:
+def _orbit(item: pystac.Item, words: StacProperties) -> int | None:
     if words.relative_orbit is not None:
         return words.relative_orbit
     match = re.search(r"_R(\d{3})_", f"{item.id} {words.product}")
     return int(match[1]) if match else None
 
 
-def _tile(item: pystac.Item, words: Said) -> str:
+def _tile(item: pystac.Item, words: StacProperties) -> str:
     match = re.search(r"_T(\d\d[A-Z]{3})_", f"{item.id} {words.product}")
     named = words.tile or (words.grid_code or "").removeprefix("MGRS-")
     return _slug(named or (match[1] if match else item.id))
 
 
-def _epsg(item: pystac.Item, words: Said) -> int:
+def _epsg(item: pystac.Item, words: StacProperties) -> int:
     if words.epsg is not None:
         return words.epsg
     if match := re.fullmatch(r"EPSG:(\d+)", words.code or ""):
@@ -185,7 +186,7 @@ def _epsg(item: pystac.Item, words: Said) -> int:
     raise InputError(f"item {item.id}: neither `proj:epsg` nor `proj:code` names a CRS")
 
 
-def _grid(item: pystac.Item, words: Said) -> tuple[tuple[float, float], tuple[int, int], float] | None:
+def _grid(item: pystac.Item, words: StacProperties) -> tuple[tuple[float, float], tuple[int, int], float] | None:
     """(left, top), (width, height) and pixel size of the raster; None where the item does not place it."""
     if words.transform is None or words.shape is None:
         return None

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 
 from landmark.core.errors import InputError
 from landmark.stac.api import Api
-from landmark.stac.catalog import Document, Static, connection, fetched
+from landmark.stac.catalog import Catalog, Static, connection, fetched
 
 _KINDS = ("Catalog", "Collection", "FeatureCollection", "Feature")
 
 
-def open_document(href: str) -> Document:
+def open_document(href: str) -> Catalog:
     """The archive at a path or URL; a folder means the `catalog.json` or `collection.json` in it.
 
     Raises:

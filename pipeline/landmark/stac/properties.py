@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pystac
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from landmark.core.yaml_files import parse
+from landmark.core.yaml_files import parse_model
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:
@@ -18,7 +18,7 @@ def _utc(moment: dt.datetime) -> dt.datetime:
 Moment = Annotated[dt.datetime, AfterValidator(_utc)]
 
 
-class Said(BaseModel):
+class StacProperties(BaseModel):
     """Properties of an item, with those of one of its assets before them; a moment without a zone is UTC."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -48,7 +48,7 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(dict(properties), default=str), parse_constant=lambda _: None))
 
 
-def said(item: pystac.Item, asset: str | None = None) -> Said:
+def said(item: pystac.Item, asset: str | None = None) -> StacProperties:
     """What an item says of itself and of an asset.
 
     Raises:
@@ -60,4 +60,4 @@ def said(item: pystac.Item, asset: str | None = None) -> Said:
     told = {
         key: value for fields in (properties, of_asset) for key, value in plain(fields).items() if value is not None
     }
-    return parse(Said, told, f"item {item.id}", strict=True)
+    return parse_model(StacProperties, told, f"item {item.id}", strict=True)

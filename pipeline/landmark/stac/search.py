@@ -12,14 +12,14 @@ import pystac
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from landmark.config.profiles import Imagery, Provider, SensorName, load_sensor
+from landmark.config.profiles import Provider, SensorCollection, SensorName, load_sensor
 from landmark.config.recipe import Recipe
 from landmark.core.errors import EmptySearch, InputError
 from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.drops import DropRecord, Reason
 from landmark.domain.taxonomy import Crosswalk
-from landmark.labels.files import Given, label_collection, of_files, of_item
-from landmark.stac.catalog import Document, Query
+from landmark.labels.files import LocalLabels, label_collection, local_label_rasters, of_item
+from landmark.stac.catalog import Catalog, Query
 from landmark.stac.item import acquisition, footprint, interval
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _MARGIN = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SearchWindow:
     """Where and when images are looked for: a region in EPSG:4326; first and last day, both included."""
 
     region: BaseGeometry
@@ -39,8 +39,8 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a search came back with, sorted by id, and the items of imagery it had to leave out (stage `catalog`)."""
+class SearchResult:
+    """What a search came back with, sorted by id, and the items of imagery it had to leave out (stage `stac`)."""
 
     acquisitions: list[Acquisition]
     labels: list[LabelRaster]
@@ -48,14 +48,14 @@ class Found:
 
 
 def search(
-    document: Document,
+    document: Catalog,
     recipe: Recipe,
     *,
     provider: Provider,
     crosswalks: Sequence[Crosswalk],
-    files: Mapping[str, Given] = MappingProxyType({}),
-    windows: Sequence[Window] = (),
-) -> Found:
+    files: Mapping[str, LocalLabels] = MappingProxyType({}),
+    windows: Sequence[SearchWindow] = (),
+) -> SearchResult:
     """Acquisitions of the recipe's region, time, sensors and clouds; label maps of its region.
 
     With `windows` only what lies in one of them, in region and time. A source that has `files` is read from these, not
@@ -67,7 +67,7 @@ def search(
     """
     imagery = {_imagery(provider, name).collection: name for name in recipe.sensors}
     sources = {label_collection(provider, each): each for each in crosswalks if each.name not in files}
-    windows = windows or [Window(recipe.region.geometry, recipe.time.start, recipe.time.end)]
+    windows = windows or [SearchWindow(recipe.region.geometry, recipe.time.start, recipe.time.end)]
     region = shapely.union_all([window.region for window in windows])
     # A cell's diagonal, generous in degrees up to the limit of UTM at 84 degrees.
     near = region.buffer(10 * recipe.cell_m / 111_000)
@@ -97,12 +97,12 @@ def search(
         if not any(one.sensor == name for one in merged):
             raise EmptySearch(_nothing(name, collection, recipe, document) + _because(refused))
     for collection, crosswalk in sources.items():
-        if not any(raster.vintage.name == crosswalk.name for raster in labels):
+        if not any(raster.edition.name == crosswalk.name for raster in labels):
             raise EmptySearch(_nothing(crosswalk.name, collection, recipe, document))
     for one in refused:
         log.warning("%s is left out: %s (%s)", one.id, Reason[one.reason].text, one.detail)
     labels += _in_files(recipe, crosswalks, files, near)
-    return Found(merged, sorted(labels, key=lambda raster: (raster.item, raster.layer or "")), refused)
+    return SearchResult(merged, sorted(labels, key=lambda raster: (raster.item_id, raster.layer or "")), refused)
 
 
 def _queries(
@@ -110,7 +110,7 @@ def _queries(
     imagery: dict[str, SensorName],
     sources: dict[str, Crosswalk],
     *,
-    windows: Sequence[Window],
+    windows: Sequence[SearchWindow],
     near: BaseGeometry,
 ) -> list[Query]:
     """What to ask for: images by region, time and cloud, each sensor by itself; labels by region alone."""
@@ -123,23 +123,23 @@ def _queries(
     return [*images, Query(frozenset(sources), near)] if sources else images
 
 
-def _span(window: Window) -> tuple[dt.datetime, dt.datetime]:
+def _span(window: SearchWindow) -> tuple[dt.datetime, dt.datetime]:
     start, end = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (window.start, window.end))
     return start - _MARGIN, end + dt.timedelta(days=1) + _MARGIN
 
 
-def _whole(windows: Sequence[Window], region: BaseGeometry) -> Window:
+def _whole(windows: Sequence[SearchWindow], region: BaseGeometry) -> SearchWindow:
     """One window that holds all others."""
-    return Window(region, min(window.start for window in windows), max(window.end for window in windows))
+    return SearchWindow(region, min(window.start for window in windows), max(window.end for window in windows))
 
 
 def _in_files(
-    recipe: Recipe, crosswalks: Sequence[Crosswalk], files: Mapping[str, Given], near: BaseGeometry
+    recipe: Recipe, crosswalks: Sequence[Crosswalk], files: Mapping[str, LocalLabels], near: BaseGeometry
 ) -> list[LabelRaster]:
     """The maps on disk of the sources that have files."""
     labels: list[LabelRaster] = []
     for crosswalk in (each for each in crosswalks if each.name in files):
-        found = of_files(files[crosswalk.name], crosswalk, near)
+        found = local_label_rasters(files[crosswalk.name], crosswalk, near)
         if not found and not files[crosswalk.name].entry.optional:
             raise EmptySearch(f"labels: no file of {crosswalk.name} meets the region {_box(recipe)}")
         if not found:
@@ -184,7 +184,7 @@ def _same_ground(one: Acquisition, other: Acquisition) -> bool:
     return bool(shared > _SAME_GROUND * max(one.footprint.area, other.footprint.area))
 
 
-def _imagery(provider: Provider, sensor: SensorName) -> Imagery:
+def _imagery(provider: Provider, sensor: SensorName) -> SensorCollection:
     if sensor not in provider.sensors:
         raise InputError(f"provider {provider.name} has no sensor {sensor}; it has {', '.join(provider.sensors)}")
     return provider.sensors[sensor]
@@ -192,11 +192,11 @@ def _imagery(provider: Provider, sensor: SensorName) -> Imagery:
 
 def _acquisitions(
     item: pystac.Item,
-    document: Document,
+    document: Catalog,
     recipe: Recipe,
     provider: Provider,
     sensor: SensorName,
-    windows: Sequence[Window],
+    windows: Sequence[SearchWindow],
 ) -> list[Acquisition | DropRecord]:
     """The item as an acquisition, or why it is none, if its time is a window's, its orbit and cloud the recipe's."""
     if not windows:
@@ -207,14 +207,14 @@ def _acquisitions(
         return [one] if _in_time(interval(item)[0], windows) else []
     if profile.mask is not None and profile.mask.band not in one.items[0].assets:
         log.warning("%s has no %s: clouds.max_chip_pct cannot be kept for its chips", item.id, profile.mask.band)
-    if not _in_time(one.moment, windows) or (one.cloud_pct or 0) > recipe.clouds.max_item_pct:
+    if not _in_time(one.datetime, windows) or (one.cloud_pct or 0) > recipe.clouds.max_item_pct:
         return []
     if sensor != "s1" or recipe.orbit_direction in ("any", one.orbit_direction):
         return [one]
-    return [DropRecord(item.id, "", "catalog", "orbit_unsaid", "")] if one.orbit_direction is None else []
+    return [DropRecord(item.id, "", "stac", "orbit_unknown", "")] if one.orbit_direction is None else []
 
 
-def _in_time(moment: dt.datetime, windows: Sequence[Window]) -> bool:
+def _in_time(moment: dt.datetime, windows: Sequence[SearchWindow]) -> bool:
     return any(window.start <= moment.date() <= window.end for window in windows)
 
 
@@ -223,7 +223,7 @@ def _because(refused: list[DropRecord]) -> str:
     return "".join(f"; {number} left out: {Reason[reason].text}" for reason, number in sorted(counts.items()))
 
 
-def _nothing(what: str, collection: str, recipe: Recipe, document: Document) -> str:
+def _nothing(what: str, collection: str, recipe: Recipe, document: Catalog) -> str:
     if not document.holds(collection):
         return f"{document.href}: holds no item of collection {collection!r}, where {recipe.provider} keeps {what}"
     orbit = f", {recipe.orbit_direction}," if what == "s1" and recipe.orbit_direction != "any" else ""

@@ -18,17 +18,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from landmark.config.profiles import SensorName
-from landmark.core.atomic import appearing, write_bytes
+from landmark.core.atomic import atomic_path, write_bytes
 from landmark.core.errors import InvalidRun, RunMismatch
 from landmark.core.hashing import digest, file_sha256
-from landmark.core.yaml_files import Strict
+from landmark.core.yaml_files import StrictModel
 from landmark.train.profile import Model, Stat
 
 # What a training leaves in its folder, and may therefore remove from it.
 _OURS = re.compile(r"\.?((model|state)(-\d{8})?\.safetensors|pixels-[0-9a-f]{12}\.npy|run\.json)(\.\d+\.partial)?")
 
 
-class Identity(Strict):
+class Identity(StrictModel):
     """What a training is: on one machine, two of the same identity give the same weights."""
 
     content: str = Field(description="Digest of the corpus")
@@ -47,7 +47,7 @@ class Identity(Strict):
         return digest(said)
 
 
-class Epoch(Strict):
+class Epoch(StrictModel):
     """How an epoch went: mean loss, and the rate and scale of its last step."""
 
     step: int
@@ -56,14 +56,14 @@ class Epoch(Strict):
     scale: float
 
 
-class File(Strict):
+class File(StrictModel):
     """A file of tensors beside `run.json`."""
 
     path: str
     sha256: str
 
 
-class Run(Strict):
+class Run(StrictModel):
     """`run.json`."""
 
     format: int = 1
@@ -185,7 +185,7 @@ def _state(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor]) -> File:
-    with appearing(path) as partial:
+    with atomic_path(path) as partial:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
         except SafetensorError as error:

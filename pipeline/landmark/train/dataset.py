@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark.config.profiles import Sensor, load_sensor
-from landmark.core.atomic import appearing
+from landmark.core.atomic import atomic_path
 from landmark.core.errors import InputError, InsufficientData
 from landmark.core.hashing import digest
 from landmark.corpus.reader import Corpus, Sample
@@ -113,9 +113,9 @@ def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path, progr
     profile, factor = load_sensor(sensor), model.image.downsample
     edge = selection.manifest.patch_px // factor
     shape = (len(selection), len(profile.order), edge, edge)
-    path = folder / f"pixels-{digest([selection.manifest.content, selection.ids, factor])[:12]}.npy"
+    path = folder / f"pixels-{digest([selection.manifest.content_digest, selection.ids, factor])[:12]}.npy"
     if not path.exists():
-        with appearing(path) as partial:
+        with atomic_path(path) as partial:
             target = np.lib.format.open_memmap(partial, mode="w+", dtype=np.dtype(profile.dtype), shape=shape)
             # A mapped page that finds the disk full kills the process; asked before, the disk says no.
             with partial.open("r+b") as file:

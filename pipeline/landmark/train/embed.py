@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landmark.config.profiles import load_sensor
-from landmark.core.errors import InvalidRun, InsufficientData
+from landmark.core.errors import InsufficientData, InvalidRun
 from landmark.corpus.reader import Corpus
 from landmark.train import dataset as feed
 from landmark.train.checkpoint import Run, read_run

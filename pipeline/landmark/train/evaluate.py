@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.config.recipe import SPLITS
-from landmark.core.errors import InputError, RunMismatch, InsufficientData
+from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
 from landmark.train import trec
@@ -108,7 +108,7 @@ def evaluate_run(
 def _refuse_foreign(run: "Run", corpus: Corpus, folder: Path) -> None:
     """Refuse a run of another corpus, whose train split may hold what is judged here, and a control's."""
     learnt = run.identity
-    if learnt.content != corpus.manifest.content:
+    if learnt.content != corpus.manifest.content_digest:
         raise RunMismatch(
             f"{folder} was trained on another corpus ({run.corpus}, content {learnt.content[:12]}), whose train split"
             f" may hold what is judged here; train on {corpus.root}, or judge its ranking with --from-trec"

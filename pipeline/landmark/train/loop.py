@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from landmark.config.profiles import load_sensor
-from landmark.core.atomic import held, sweep
+from landmark.core.atomic import folder_lock, remove_partials
 from landmark.core.errors import Diverged, InputError, InsufficientData
 from landmark.core.hashing import file_sha256
 from landmark.corpus.reader import Corpus
@@ -69,9 +69,9 @@ def train(corpus: Corpus, wanted: Training) -> Run:
     check_trainable(corpus, model, texts)
     folder = weights_folder(model.text.weights) if model.text.weights else None
     identity = _identity(corpus, wanted, folder)
-    with held(wanted.out):
+    with folder_lock(wanted.out):
         run = standing(wanted.out, identity)
-        sweep(wanted.out)
+        remove_partials(wanted.out)
         if run is not None and run.finished:
             log.info("%s is trained already", wanted.out)
             feed.discard(wanted.out)
@@ -212,7 +212,7 @@ def _identity(corpus: Corpus, wanted: Training, folder: Path | None) -> Identity
     if gone := [str(path) for path in images.values() if not path.is_file()]:
         raise InputError(f"`image.weights`: {gone[0]}: no such file")
     return Identity(
-        content=corpus.manifest.content,
+        content=corpus.manifest.content_digest,
         model=wanted.model,
         seed=wanted.seed,
         text_sha256=file_sha256(weights_file(folder)) if folder else None,

@@ -6,17 +6,17 @@ from pydantic import Field, model_validator
 
 from landmark.config.profiles import SensorName
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import Strict, load, parse
+from landmark.core.yaml_files import StrictModel, load_model, parse_model
 
 
-class Stat(Strict):
+class Stat(StrictModel):
     """Mean and deviation of a band's valid pixels in the train split, in dB or as reflectance."""
 
     mean: float
     std: float
 
 
-class ImageTower(Strict):
+class ImageTower(StrictModel):
     """A ResNet for each sensor, as `transformers` builds it."""
 
     layer: Literal["basic", "bottleneck"] = Field(description="Residual layers of two, or of three convolutions")
@@ -42,7 +42,7 @@ class ImageTower(Strict):
         return self
 
 
-class TextTower(Strict):
+class TextTower(StrictModel):
     """A BERT: pretrained, or a small one over the words of the corpus."""
 
     weights: str | None = Field(
@@ -61,7 +61,7 @@ class TextTower(Strict):
         return self
 
 
-class Objective(Strict):
+class Objective(StrictModel):
     """The loss."""
 
     targets: Literal["identity", "equal", "overlap"] = Field(
@@ -73,7 +73,7 @@ class Objective(Strict):
     max_scale: float = Field(100.0, gt=0, description="Where a learned scale is held, as in CLIP")
 
 
-class Budget(Strict):
+class Budget(StrictModel):
     """How long and how hard."""
 
     epochs: int = Field(ge=1)
@@ -85,7 +85,7 @@ class Budget(Strict):
     turns: bool = Field(description="Images are turned and mirrored, another way each epoch")
 
 
-class Model(Strict):
+class Model(StrictModel):
     """`profiles/models/*.yaml`."""
 
     title: str
@@ -105,10 +105,10 @@ def load_model(name: str, *, epochs: int | None = None, batch: int | None = None
     Raises:
         InputError: no such profile, or a value it cannot have.
     """
-    model = load(Model, "profiles/models", name)
+    model = load_model(Model, "profiles/models", name)
     if text is not None and model.text.weights is None:
         raise InputError(f"--text {text}: {name} trains its text tower from scratch; --model closp takes weights")
     said: dict[str, Any] = model.model_dump(mode="json")
     said["budget"] |= {key: value for key, value in (("epochs", epochs), ("batch", batch)) if value is not None}
     said["text"] |= {} if text is None else {"weights": text}
-    return parse(Model, said, name)
+    return parse_model(Model, said, name)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.core.atomic import appearing
-from landmark.core.errors import InputError, InvalidCorpus, InsufficientData
+from landmark.core.atomic import atomic_path
+from landmark.core.errors import InputError, InsufficientData, InvalidCorpus
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
 from landmark.train.metrics import Order, order_of, tie_ranks
@@ -74,7 +74,7 @@ def write_trec(
     tag: str,
 ) -> Iterator[Order]:
     """Write rankings as a TREC run, whole, while they pass through."""
-    with appearing(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
         for query, (order, scores) in zip(queries, ranked, strict=True):
             file.writelines(
                 f"{query.id} Q0 {ids[place]} {rank} {scores[place]:.9g} {tag}\n"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.config.recipe import SPLITS
-from landmark.core.atomic import held, sweep
-from landmark.core.errors import InputError, RunMismatch, InsufficientData
+from landmark.core.atomic import folder_lock, remove_partials
+from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.core.hashing import digest
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query, grade, make_queries
@@ -121,10 +121,10 @@ def validate(corpus: Corpus, wanted: Validation) -> Verdict:
     pick_device(wanted.device)
     texts, names = _texts(corpus, wanted), _names(read_queries(corpus))
     check_trainable(corpus, wanted.model, texts["train"])
-    with held(wanted.out):
+    with folder_lock(wanted.out):
         if strange := sorted(path.name for path in wanted.out.iterdir() if not _OURS.fullmatch(path.name)):
             raise RunMismatch(f"{wanted.out} is no validation, but holds {strange[0]}; name a new folder with --out")
-        sweep(wanted.out)
+        remove_partials(wanted.out)
         scores = [
             score
             for seed in wanted.seeds
@@ -169,7 +169,7 @@ def _judge(
     corpus: Corpus, wanted: Validation, arm: str, *, seed: int, texts: AllTexts, names: Mapping[str, str]
 ) -> Iterator[Score]:
     """Train one arm, and ask it the queries its own words make, one sensor at a time."""
-    mark = digest([corpus.manifest.content, wanted.model.model_dump(mode="json")])[:8]
+    mark = digest([corpus.manifest.content_digest, wanted.model.model_dump(mode="json")])[:8]
     folder = wanted.out / f"seed{seed}-{arm}-{mark}"
     train(
         corpus,

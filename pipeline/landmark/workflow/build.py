@@ -1,4 +1,4 @@
-"""Recipe → sealed corpus: plans, or takes up the plan that stands, carries it out, and seals only what is whole."""
+"""A recipe becomes a corpus: search, plan, extract, seal, export."""
 
 import logging
 import shutil
@@ -9,30 +9,30 @@ from pathlib import Path
 import numpy as np
 
 from landmark.config.recipe import Recipe
-from landmark.core.atomic import held, sweep
-from landmark.core.errors import DiskTooSmall, InputsChanged, ConsentRequired, RecipeMismatch
-from landmark.core.executor import Lost, MapUnits, Where, running
-from landmark.corpus.manifest import Lock, Manifest, Projection, is_sealed, read_document
-from landmark.domain.drops import Tally
+from landmark.core.atomic import folder_lock, remove_partials
+from landmark.core.errors import ConsentRequired, DiskTooSmall, InputsChanged, RecipeMismatch
+from landmark.core.executor import ExecutorConfig, TaskMap, WorkerLost, open_executor
+from landmark.core.progress import Progress, silent
+from landmark.corpus.manifest import Lock, Manifest, is_sealed, read_document
+from landmark.domain.drops import TaskCounts
 from landmark.plan.estimate import Estimate
-from landmark.workflow import lock as lockfile
-from landmark.workflow.context import Setting, prepare
-from landmark.workflow.finalize import project, reopen, seal, unprojected
-from landmark.workflow.lock import Planned
-from landmark.workflow.planner import estimate, make_plan
-from landmark.workflow.task import Unit, carry_out, give_up, units
+from landmark.workflow.context import BuildContext, load_context
+from landmark.workflow.finalize import export, missing_exports, reopen, seal
+from landmark.workflow.lock import Planned, check_inputs, read_plan
+from landmark.workflow.planner import estimate_cost, make_plan
+from landmark.workflow.task import ExtractTask, extract_tasks, fail, run
 from landmark.write.staging import Staging
-from landmark.write.webdataset import TarTask
 
 log = logging.getLogger(__name__)
 
+# Builds that fetch or write more than this ask for confirmation.
 CONSENT_BYTES = 20 * 10**9
 
-# What a plan killed before its lock leaves behind.
+# Files that a planning killed before it wrote the lock leaves behind.
 _UNFINISHED_PLAN = {
     "plan.parquet",
-    "cover.parquet",
-    "clear.parquet",
+    "label_counts.parquet",
+    "cloud_stats.parquet",
     "events.parquet",
     "ledger.parquet",
     ".landmark.lock",
@@ -40,136 +40,144 @@ _UNFINISHED_PLAN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A build as a person asks for it.
+class BuildRequest:
+    """A recipe, a folder, and how to build.
 
     Attributes:
+        recipe: The recipe.
+        out: The corpus folder.
+        executor: Where tasks run.
         catalog: STAC document by path or URL; None takes the recipe's.
-        locked: Build from the plan that stands, never search.
-        retry: Try failed samples again; seal_anyway: count them as drops.
-        consent: Asked once where more than `CONSENT_BYTES` would be fetched or written.
-        progress: Told (stage, done, of, tally of the units so far).
+        locked: Build from the existing plan; never search.
+        retry: Try failed samples again.
+        allow_failures: Seal although samples failed, and count these as drops.
+        consent: Called with the estimate where the build exceeds `consent_bytes`; False refuses it.
+        consent_bytes: Bytes fetched or written that need consent.
+        progress: Receives progress.
     """
 
     recipe: Recipe
     out: Path
-    where: Where
+    executor: ExecutorConfig
     catalog: str | None = None
     locked: bool = False
     retry: bool = False
-    seal_anyway: bool = False
+    allow_failures: bool = False
     consent: Callable[[Estimate], bool] = lambda _: False
-    progress: Callable[[str, int, int, Tally], None] = lambda *_: None
-
-    def report(self, stage: str, done: int, of: int) -> None:
-        """Progress of a stage that drops nothing."""
-        self.progress(stage, done, of, Tally.zero())
+    consent_bytes: int = CONSENT_BYTES
+    progress: Progress = silent
 
 
-def plan(request: Request) -> tuple[Planned, Estimate]:
-    """Write plan and lock to the corpus folder; once a build has started there, its plan stands.
+def plan_corpus(request: BuildRequest) -> tuple[Planned, Estimate]:
+    """Write plan and lock to the corpus folder. Once a build has started there, its plan is kept.
 
     Raises:
-        LandmarkError: refused; the folder is as it was.
+        LandmarkError: refused; the folder is unchanged.
     """
-    with held(request.out):
-        _refuse_foreign(request)
-        setting = prepare(request.recipe, request.catalog)
+    with folder_lock(request.out):
+        _refuse_foreign_folder(request)
+        context = load_context(request.recipe, request.catalog)
         keep = request.locked or Staging(request.out).started or is_sealed(request.out)
-        planned = _standing(setting, request) if keep else None
-        if planned is None:
-            with running(request.where) as map_units:
-                planned = make_plan(setting, request.out, map_units, request.report)
-        return planned, estimate(planned, setting)
+        plan = _existing_plan(context, request) if keep else None
+        if plan is None:
+            with open_executor(request.executor) as map_tasks:
+                plan = make_plan(context, request.out, map_tasks, request.progress)
+        return plan, estimate_cost(plan, context)
 
 
-def build(request: Request) -> Manifest:
-    """The sealed corpus of a recipe, started or resumed; one already sealed only gains the formats it lacks.
+def build(request: BuildRequest) -> Manifest:
+    """Build, or resume, the corpus of a recipe. A sealed corpus only gains the exports it lacks.
 
     Raises:
-        SealingFailed: samples failed, and neither --retry nor --seal-anyway was said (exit 1).
-        LandmarkError: refused before the first unit (exit 2).
+        SealingFailed: samples failed, and neither `retry` nor `allow_failures` is set (exit code 1).
+        LandmarkError: refused before the first task (exit code 2).
     """
-    with held(request.out):
-        _refuse_foreign(request)
-        sweep(request.out)
+    with folder_lock(request.out):
+        _refuse_foreign_folder(request)
+        remove_partials(request.out)
         if is_sealed(request.out):
-            log.info("%s is sealed already", request.out)
-            return _reopened(request)
-        setting = prepare(request.recipe, request.catalog)
-        with running(request.where) as map_units:
-            planned = _standing(setting, request) or make_plan(setting, request.out, map_units, request.report)
-            _ask(estimate(planned, setting), request)
-            _carry_out(planned, setting, request, map_units)
+            log.info("%s is already sealed", request.out)
+            return _add_exports(reopen(request.out), request)
+        context = load_context(request.recipe, request.catalog)
+        with open_executor(request.executor) as map_tasks:
+            plan = _existing_plan(context, request) or make_plan(context, request.out, map_tasks, request.progress)
+            _require_consent_and_space(estimate_cost(plan, context), request)
+            _extract(plan, context, request, map_tasks)
             manifest = seal(
-                planned, setting, request.out, map_units, seal_anyway=request.seal_anyway, progress=request.report
+                request.out,
+                plan,
+                context,
+                map_tasks,
+                allow_failures=request.allow_failures,
+                progress=request.progress,
             )
-            return _projected(manifest, request, map_units)
+            tasks = missing_exports(request.out, manifest, request.recipe)
+            return export(request.out, manifest, tasks, map_tasks, progress=request.progress)
 
 
-def _reopened(request: Request) -> Manifest:
-    """A sealed corpus, with what it lacks of the formats asked for."""
-    manifest = reopen(request.out)
-    if not unprojected(request.out, manifest, request.recipe):
+def _add_exports(manifest: Manifest, request: BuildRequest) -> Manifest:
+    tasks = missing_exports(request.out, manifest, request.recipe)
+    if not tasks:
         return manifest
-    with running(request.where) as map_units:
-        return _projected(manifest, request, map_units)
+    with open_executor(request.executor) as map_tasks:
+        return export(request.out, manifest, tasks, map_tasks, progress=request.progress)
 
 
-def _projected(manifest: Manifest, request: Request, map_units: MapUnits[TarTask, Projection]) -> Manifest:
-    tasks = unprojected(request.out, manifest, request.recipe)
-    return project(request.out, manifest, tasks, map_units, progress=request.report) if tasks else manifest
-
-
-def _refuse_foreign(request: Request) -> None:
-    """Refuse a folder that holds another corpus, or things that are no corpus at all."""
+def _refuse_foreign_folder(request: BuildRequest) -> None:
+    """Refuse a folder that holds another corpus, or files that belong to no corpus."""
     for name, model in (("corpus.json", Manifest), ("lock.json", Lock)):
         if (request.out / name).is_file():
-            theirs = read_document(model, request.out / name).recipe_digest
-            if theirs != request.recipe.digest:
+            digest = read_document(model, request.out / name).recipe_digest
+            if digest != request.recipe.digest:
                 raise RecipeMismatch(
-                    f"{request.out} holds a corpus of another recipe (digest {theirs[:12]},"
-                    f" this one {request.recipe.digest[:12]}); choose another --out, or delete the folder"
+                    f"holds a corpus of another recipe (digest {digest[:12]}, this one {request.recipe.digest[:12]})",
+                    file=request.out,
+                    remedy="choose another --out, or delete the folder",
                 )
             return
-    there = [path.name for path in request.out.iterdir() if not path.name.endswith(".partial")]
-    if strange := sorted(set(there) - _UNFINISHED_PLAN):
-        raise RecipeMismatch(f"{request.out} is no corpus, but holds {strange[0]}; name a new folder with --out")
+    names = {path.name for path in request.out.iterdir() if not path.name.endswith(".partial")}
+    if foreign := sorted(names - _UNFINISHED_PLAN):
+        raise RecipeMismatch(
+            f"is no corpus, but holds {foreign[0]}", file=request.out, remedy="name a new folder with --out"
+        )
 
 
-def _standing(setting: Setting, request: Request) -> Planned | None:
-    """The plan that lies in the folder, once its inputs are known to be the locked ones; None where there is none."""
-    planned = lockfile.read_plan(request.out)
-    if planned is not None:
-        lockfile.check_inputs(planned.lock, setting)
+def _existing_plan(context: BuildContext, request: BuildRequest) -> Planned | None:
+    """Read the folder's plan and compare its inputs with the lock; None where there is no plan."""
+    plan = read_plan(request.out)
+    if plan is not None:
+        check_inputs(plan.lock, context)
     elif request.locked:
-        raise InputsChanged(f"{request.out}: --locked needs the lock.json of `landmark plan`, and there is none")
-    return planned
+        raise InputsChanged("no lock.json, which --locked needs", file=request.out, remedy="run `landmark plan` first")
+    return plan
 
 
-def _ask(cost: Estimate, request: Request) -> None:
-    if max(cost.fetched_bytes, cost.corpus_bytes) > CONSENT_BYTES and not request.consent(cost):
+def _require_consent_and_space(cost: Estimate, request: BuildRequest) -> None:
+    if max(cost.fetched_bytes, cost.corpus_bytes) > request.consent_bytes and not request.consent(cost):
         raise ConsentRequired(
             f"{request.recipe.name} would fetch {cost.fetched_bytes / 1e9:.0f} GB"
-            f" and write {cost.corpus_bytes / 1e9:.0f} GB; say --yes to start it"
+            f" and write {cost.corpus_bytes / 1e9:.0f} GB",
+            remedy="start it with --yes",
         )
-    needed, free = cost.corpus_bytes + cost.staging_bytes, shutil.disk_usage(request.out).free
-    if free < needed and not Staging(request.out).started:
-        raise DiskTooSmall(f"{request.out}: {free / 1e6:,.0f} MB free, but the build needs {needed / 1e6:,.0f} MB")
+    required, free = cost.corpus_bytes + cost.staging_bytes, shutil.disk_usage(request.out).free
+    if free < required and not Staging(request.out).started:
+        raise DiskTooSmall(f"{free / 1e6:,.0f} MB free, but the build needs {required / 1e6:,.0f} MB", file=request.out)
 
 
-def _carry_out(planned: Planned, setting: Setting, request: Request, map_units: MapUnits[Unit, Tally]) -> None:
-    """Run the units of every sample that is neither written nor dropped (nor failed, unless it is to be retried)."""
+def _extract(
+    plan: Planned, context: BuildContext, request: BuildRequest, map_tasks: TaskMap[ExtractTask, TaskCounts]
+) -> None:
+    """Run the tasks of all samples that are neither written nor dropped (nor failed, unless `retry` is set)."""
     staging = Staging(request.out)
     staging.open()
     status = staging.status()
-    failed = {id for id, outcome in status.outcomes.items() if not outcome.final}
-    settled = status.written.keys() | (status.outcomes.keys() - (failed if request.retry else set()))
-    keep = np.array([id not in settled for id in planned.plan["id"].to_pylist()], dtype=bool)
-    pending, total = planned.plan.filter(keep), Tally.zero()
-    log.info("%d samples to cut; %d settled before", pending.num_rows, len(settled))
-    for unit, result in map_units(carry_out, units(pending, planned, setting, staging)):
-        total += give_up(unit, "worker_lost", result.detail) if isinstance(result, Lost) else result
-        request.progress("build", total.all, pending.num_rows, total)
-    for route, rasters in sorted(total.routes.items()):
+    failed = {id for id, record in status.drops.items() if not record.final}
+    settled = status.written.keys() | (status.drops.keys() - (failed if request.retry else set()))
+    keep = np.array([id not in settled for id in plan.plan["id"].to_pylist()], dtype=bool)
+    pending, counts = plan.plan.filter(keep), TaskCounts.zero()
+    log.info("%d samples to extract; %d settled before", pending.num_rows, len(settled))
+    for task, result in map_tasks(run, extract_tasks(pending, plan, context, staging)):
+        counts += fail(task, "worker_lost", result.detail) if isinstance(result, WorkerLost) else result
+        request.progress("build", counts.total, pending.num_rows, counts.losses())
+    for route, rasters in sorted(counts.routes.items()):
         log.info("%d rasters read %s", rasters, route)

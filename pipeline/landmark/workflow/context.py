@@ -1,202 +1,203 @@
-"""Everything a recipe refers to, read and checked at the door; workers get values, never files."""
+"""Load and validate every file a recipe references; workers receive parsed objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import yaml
 
 from landmark.captions.gazetteer import Gazetteer, read_gazetteer
 from landmark.captions.grammar import Grammar, load_grammar
-from landmark.config.gazetteer import Places
-from landmark.config.label_entries import WORLD
-from landmark.config.profiles import Imagery, Provider, Sensor, load_sensors
+from landmark.config.gazetteer import GazetteerEntry
+from landmark.config.paths import world_path
+from landmark.config.profiles import Provider, Sensor, SensorCollection, load_sensors
 from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest
-from landmark.core.yaml_files import Strict, known, load
+from landmark.core.yaml_files import Resources, StrictModel, load_model
 from landmark.domain.event import EventTypes
-from landmark.domain.impact import Happenings
+from landmark.domain.impact import EventIndex
 from landmark.domain.taxonomy import Crosswalk
-from landmark.events.files import event_files
+from landmark.events.files import resolve_event_files
 from landmark.events.load import read_events
-from landmark.events.read import Read, combined
+from landmark.events.result import ReadResult, merge_results
 from landmark.events.source import EventSource, load_source
-from landmark.labels.files import Given, given_files, label_collection
-from landmark.labels.label_rules import Meaning, load_meaning, load_types
-from landmark.raster.access import Access
-from landmark.stac.catalog import Document, NoArchive
+from landmark.labels.files import LocalLabels, label_collection, local_label_files
+from landmark.labels.label_rules import LabelRules, load_event_types, load_label_rules
+from landmark.raster.access import AccessPolicy
+from landmark.stac.catalog import Catalog, NullCatalog
 from landmark.stac.open_catalog import open_document
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """A recipe with all it names.
+class BuildContext:
+    """A recipe with every file it references, read and validated.
 
     Attributes:
-        label_files: Of the label sources that are read from disk.
-        event_sources: Of the recipe's events, in its order.
-        events: What they tell, and every file that was looked into.
+        recipe: The recipe.
+        provider: Profile of the provider.
+        sensors: Profiles of the recipe's sensors by name.
+        label_rules: Taxonomy, crosswalks and thresholds.
+        grammar: Languages of the captions.
+        catalog: The STAC catalogue; a `NullCatalog` where no image is searched.
+        label_files: Files of the label sources that are read from disk, by source.
+        event_sources: Profiles of the recipe's event entries, in its order.
+        event_types: Types of events, None where the recipe has none.
+        events: The events, and every file that was read for them.
         gazetteer: The places captions may name.
     """
 
     recipe: Recipe
     provider: Provider
     sensors: dict[str, Sensor]
-    meaning: Meaning
+    label_rules: LabelRules
     grammar: Grammar
-    document: Document
-    label_files: dict[str, Given] = field(default_factory=dict)
+    catalog: Catalog
+    label_files: dict[str, LocalLabels] = field(default_factory=dict)
     event_sources: tuple[EventSource, ...] = ()
     event_types: EventTypes | None = None
-    events: Read = field(default_factory=Read)
+    events: ReadResult = field(default_factory=ReadResult)
     gazetteer: Gazetteer | None = None
 
     @property
-    def rules(self) -> str:
-        """Digest of every profile, taxonomy, crosswalk, threshold and word that shapes a sample."""
-        models = [self.provider, *self.sensors.values(), self.meaning.taxonomy, *self.meaning.crosswalks, self.grammar]
+    def inputs_digest(self) -> str:
+        """Digest of every profile, taxonomy, crosswalk, threshold and grammar that determines a sample."""
+        rules = self.label_rules
+        models = [self.provider, *self.sensors.values(), rules.taxonomy, *rules.crosswalks, self.grammar]
         if self.event_types is not None:
             models += [self.event_types, *self.event_sources]
-        limits = [dict(self.meaning.thresholds), self.meaning.min_agreement_pct]
-        # How fast hosts are asked shapes nothing.
-        said = [model.model_dump(mode="json", exclude={"budget"}) for model in models]
-        return digest([said, *limits])
+        # Rate limits do not affect samples.
+        documents = [model.model_dump(mode="json", exclude={"budget"}) for model in models]
+        return digest([documents, dict(rules.thresholds), rules.min_agreement_pct])
 
     @property
-    def sources(self) -> list[Crosswalk | EventSource | Places]:
-        """Whose labels, events and places the words follow from."""
-        places = [self.recipe.places] if self.recipe.places else []
-        return [*self.meaning.crosswalks, *self.event_sources, *places]
+    def access(self) -> AccessPolicy:
+        """Signing and rate limits of the provider's hrefs."""
+        return AccessPolicy(self.provider.signing, self.provider.budget)
 
-    def imagery(self, sensor: str) -> Imagery:
-        """How the provider speaks of a sensor."""
+    def imagery(self, sensor: str) -> SensorCollection:
+        """The provider's collection of a sensor."""
         return self.provider.sensors[self.sensors[sensor].name]
 
-    @property
-    def access(self) -> Access:
-        """How the provider's hrefs are read."""
-        return Access(self.provider.signing, self.provider.budget)
-
     def licences(self, sensor: str) -> tuple[str, ...]:
-        """Licences a sample of a sensor inherits."""
-        labels = (source.licence for source in self.sources)
-        return tuple(sorted({self.imagery(sensor).licence, *labels}))
+        """Licences that a sample of a sensor inherits, sorted."""
+        return tuple(sorted({self.imagery(sensor).licence, *(source.licence for source in self._sources)}))
 
     @property
     def attributions(self) -> list[str]:
-        """Whom a corpus names."""
-        return [
-            *(self.imagery(name).attribution for name in self.sensors),
-            *(source.attribution for source in self.sources),
-        ]
+        """Attributions of all imagery and sources."""
+        imagery = (self.imagery(name).attribution for name in self.sensors)
+        return [*imagery, *(source.attribution for source in self._sources)]
 
-    def knowing(self, happenings: Happenings | None) -> "Setting":
-        """The same, once the marks of the cover are known."""
-        return replace(self, meaning=replace(self.meaning, happenings=happenings))
+    def with_event_index(self, index: EventIndex | None) -> "BuildContext":
+        """Return a copy whose label rules know the event combinations of the label counts."""
+        return replace(self, label_rules=replace(self.label_rules, event_index=index))
+
+    @property
+    def _sources(self) -> list[Crosswalk | EventSource | GazetteerEntry]:
+        places = [self.recipe.gazetteer] if self.recipe.gazetteer else []
+        return [*self.label_rules.crosswalks, *self.event_sources, *places]
 
 
-def prepare(recipe: Recipe, catalog: str | None) -> Setting:
-    """Read what the recipe names. `catalog` goes before the recipe's own.
+def load_context(recipe: Recipe, catalog: str | None) -> BuildContext:
+    """Load and validate every file a recipe references, and open its catalogue.
+
+    Args:
+        recipe: The recipe.
+        catalog: Path or URL that replaces the recipe's catalogue.
 
     Raises:
         InputError: naming file, key, value and remedy.
     """
-    setting = without_archive(recipe, "")
-    provider, meaning = setting.provider, setting.meaning
-    sources = zip(meaning.sources, recipe.labels, strict=True)
-    label_files = {name: given_files(entry, _world) for name, entry in sources if entry.files}
-    for crosswalk, entry in zip(meaning.crosswalks, recipe.labels, strict=True):
+    context = load_offline_context(recipe, "")
+    label_files = {
+        crosswalk.name: local_label_files(entry, _world)
+        for crosswalk, entry in zip(context.label_rules.crosswalks, recipe.labels, strict=True)
+        if entry.files
+    }
+    for crosswalk, entry in zip(context.label_rules.crosswalks, recipe.labels, strict=True):
         if crosswalk.name not in label_files:
             if entry.composite == "probability":
                 raise InputError(
-                    f"{recipe.name}: labels: {entry.name}: `composite: probability` needs `files` with a band of"
-                    " probability per class; a provider's maps hold codes alone"
+                    "`composite: probability` needs `files` with a band of probability per class; a provider's maps"
+                    " hold codes only",
+                    file=recipe.name,
+                    key=f"labels.{entry.name}.composite",
+                    value=entry.composite,
                 )
-            # Asked before a server is: a source nobody publishes needs files.
-            label_collection(provider, crosswalk)
-    told = zip(recipe.events, setting.event_sources, strict=True)
+            # Checked before a server is queried: a source that the provider does not publish needs files.
+            label_collection(context.provider, crosswalk)
     return replace(
-        setting,
-        document=open_document(_catalog(recipe, provider, catalog)),
+        context,
+        catalog=open_document(_catalog_location(recipe, context.provider, catalog)),
         label_files=label_files,
-        gazetteer=gazetteer(recipe.places),
-        events=combined([read_events(entry, source, event_files(entry, _world)) for entry, source in told]),
+        gazetteer=load_gazetteer(recipe.gazetteer),
+        events=merge_results(
+            [
+                read_events(entry, source, resolve_event_files(entry, _world))
+                for entry, source in zip(recipe.events, context.event_sources, strict=True)
+            ]
+        ),
     )
 
 
-def without_archive(recipe: Recipe, archive: str, own: Mapping[tuple[str, str], Strict] | None = None) -> Setting:
-    """What the recipe names as far as words follow from it: neither archive nor label nor event file is opened.
+def load_offline_context(
+    recipe: Recipe, catalog_id: str, embedded: Mapping[tuple[str, str], StrictModel] | None = None
+) -> BuildContext:
+    """Load what annotation needs: no catalogue, label file, event file or gazetteer is opened.
 
-    `archive` is the id by which the lock names the one there was. `own` are the taxonomy and the languages the corpus
-    holds, by kind and name: they stand for the files that are neither shipped nor named by a path.
+    Args:
+        recipe: The recipe.
+        catalog_id: Id of the catalogue in the lock.
+        embedded: Taxonomy and languages of a sealed corpus by (kind, name); they replace files that are neither shipped
+            nor named by path.
 
     Raises:
         InputError: naming file, key, value and remedy.
     """
-    with TemporaryDirectory() as folder:
-        try:
-            return replace(_without_archive(_written(recipe, own or {}, folder), archive), recipe=recipe)
-        except InputError as error:
-            raise type(error)(str(error).replace(f"{folder}/", "corpus.json: ")) from error
-
-
-def _written(recipe: Recipe, own: Mapping[tuple[str, str], Strict], folder: str) -> Recipe:
-    """The recipe with what the corpus holds as files, which the readers of files check as any other."""
-
-    def file(kind: str, name: str) -> str:
-        if (kind, name) not in own or name in known(kind):
-            return name
-        path = Path(folder) / f"{name}.yaml"
-        said = own[kind, name].model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        path.write_text(yaml.safe_dump(said, allow_unicode=True, sort_keys=False), encoding="utf-8")
-        return str(path)
-
-    languages = tuple(file("taxonomies/captions", name) for name in recipe.languages)
-    return recipe.model_copy(update={"taxonomy": file("taxonomies", recipe.taxonomy), "languages": languages})
-
-
-def _without_archive(recipe: Recipe, archive: str) -> Setting:
-    meaning = load_meaning(recipe)
-    types = load_types(meaning.taxonomy) if recipe.events else None
-    return Setting(
+    resources = Resources(embedded or {})
+    label_rules = load_label_rules(recipe, resources)
+    types = load_event_types(label_rules.taxonomy) if recipe.events else None
+    return BuildContext(
         recipe=recipe,
-        provider=load(Provider, "profiles/providers", recipe.provider),
+        provider=load_model(Provider, "profiles/providers", recipe.provider),
         sensors=dict(load_sensors(recipe.sensors)),
-        meaning=meaning,
+        label_rules=label_rules,
         grammar=load_grammar(
-            recipe.captions, recipe.languages, taxonomy=meaning.taxonomy, types=types.types if types else ()
+            recipe.captions,
+            recipe.languages,
+            taxonomy=label_rules.taxonomy,
+            types=types.types if types else (),
+            resources=resources,
         ),
-        document=NoArchive("", "", archive),
+        catalog=NullCatalog("", "", catalog_id),
         event_sources=tuple(load_source(entry.source) for entry in recipe.events),
         event_types=types,
     )
 
 
-def gazetteer(places: Places | None) -> Gazetteer | None:
-    """The places a recipe names, read.
+def load_gazetteer(entry: GazetteerEntry | None) -> Gazetteer | None:
+    """Read the gazetteer of a recipe.
 
     Raises:
-        InputError: the file is gone, or holds no named points.
+        InputError: the file is missing, or holds no named points.
     """
-    return read_gazetteer(places_file(places), places.within_km) if places else None
+    return read_gazetteer(gazetteer_path(entry), entry.within_km) if entry else None
 
 
-def places_file(places: Places) -> Path:
-    """Where a gazetteer lies."""
-    if places.file.startswith(WORLD):
-        return _world() / places.file.removeprefix(WORLD)
-    return Path(places.file)
+def gazetteer_path(entry: GazetteerEntry) -> Path:
+    """Path of a gazetteer."""
+    return Path(world_path(entry.file, _world))
 
 
-def _catalog(recipe: Recipe, provider: Provider, given: str | None) -> str:
-    place = given or recipe.catalog or provider.api
-    if place == "world":
-        return str(_world() / "catalog.json")
-    if place is None:
-        raise InputError(f"{recipe.name}: gives no `catalog`, and provider {provider.name} has no `api`; say --catalog")
-    return place
+def _catalog_location(recipe: Recipe, provider: Provider, override: str | None) -> str:
+    location = override or recipe.catalog or provider.api
+    if location is None:
+        raise InputError(
+            f"key is missing, and provider {provider.name} has no `api`",
+            file=recipe.name,
+            key="catalog",
+            remedy="give --catalog",
+        )
+    return str(_world() / "catalog.json") if location == "world" else location
 
 
 def _world() -> Path:

@@ -1,159 +1,193 @@
-"""Staging → sealed corpus, once every planned sample is written, dropped, or given up; sealed corpus → projections."""
+"""Seal a corpus once every planned sample is written, dropped or allowed to fail; export sealed corpora."""
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import landmark
 from landmark.config.recipe import Recipe
-from landmark.core.atomic import sweep
-from landmark.core.errors import InvalidCorpus, ExportFailed, SealingFailed
-from landmark.core.executor import Lost, MapUnits
+from landmark.core.atomic import remove_partials
+from landmark.core.errors import ExportFailed, InvalidCorpus, SealingFailed
+from landmark.core.executor import TaskMap
 from landmark.core.hashing import digest
-from landmark.corpus.manifest import Manifest, Projection, Shard, read_document
+from landmark.core.journal import Journal, discard, matches
+from landmark.core.progress import Progress, silent
+from landmark.corpus.manifest import Manifest, Export, read_document
+from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.drops import DropRecord
-from landmark.domain.schemas import shard_schema
-from landmark.workflow.context import Setting
+from landmark.workflow.context import BuildContext
 from landmark.workflow.lock import Planned
-from landmark.write.documents import refresh_index, refresh_queries, write_documents, write_ledger, write_manifest
-from landmark.write.shards import Moments, ShardTask, note_packed, packing_folder, read_packed, shard_tasks, write_shard
+from landmark.write.documents import (
+    Provenance,
+    refresh_index,
+    refresh_queries,
+    write_documents,
+    write_ledger,
+    write_manifest,
+)
+from landmark.write.shards import PackedShard, ShardTask, shard_tasks, write_shard
 from landmark.write.staging import Staging, Status
-from landmark.write.webdataset import TarTask, note_projected, read_projected, tar_tasks, with_projections, write_tar
+from landmark.write.webdataset import TarTask, tar_tasks, with_exports, write_tar
 
-_PROJECTING = "projecting"
+_EXPORTS = "exports"
 
 
 def seal(
-    planned: Planned,
-    setting: Setting,
     corpus: Path,
-    map_units: MapUnits[ShardTask, tuple[Shard, Moments]],
+    plan: Planned,
+    context: BuildContext,
+    map_tasks: TaskMap[ShardTask, PackedShard],
     *,
-    seal_anyway: bool,
-    progress: Callable[[str, int, int], None],
+    allow_failures: bool = False,
+    progress: Progress = silent,
 ) -> Manifest:
-    """Pack the shards and write the documents, the manifest last; an interrupted sealing goes on where it stopped.
+    """Pack the shards and write the documents, the manifest last. Interrupted, it resumes.
 
     Raises:
-        SealingFailed: samples failed or were not tried, or none is left; the ledger says which.
+        SealingFailed: samples failed or were not tried, or none was written; the ledger lists them.
     """
     status = Staging(corpus).status()
-    outcomes = _settled(planned, status, corpus, seal_anyway=seal_anyway)
-    schemas = {name: shard_schema(sensor, setting.recipe.patch_px) for name, sensor in setting.sensors.items()}
-    tasks = shard_tasks(corpus, planned.plan, status, schemas)
-    notes = packing_folder(corpus, tasks, digest([planned.lock.digest, sorted(status.written)]))
-    packed = {task.path: found for task in tasks if (found := read_packed(notes, task)) is not None}
-    for task, result in map_units(write_shard, [task for task in tasks if task.path not in packed]):
-        if isinstance(result, Lost):
-            raise SealingFailed(f"{task.path} could not be written: {result.detail}; run again to resume")
-        packed[task.path] = result
-        note_packed(notes, task, result)
-        progress("pack", len(packed), len(tasks))
+    drops = _settle(plan, status, corpus, allow_failures=allow_failures)
+    schemas = {name: shard_schema(sensor, context.recipe.patch_px) for name, sensor in context.sensors.items()}
+    tasks = {task.path: task for task in shard_tasks(corpus, plan.plan, status, schemas)}
+    # The key names the set of samples: shards packed from another set are of no use.
+    key = digest([landmark.__version__, plan.lock.digest, sorted(status.written)])
+    journal = Journal(corpus, "shards", key, PackedShard, failed=SealingFailed, reread=True)
+    for folder in {(corpus / path).parent for path in tasks}:
+        journal.clear_folder(folder)
+    packed = journal.run(
+        write_shard,
+        sorted(tasks),
+        lambda pending: [tasks[path] for path in pending],
+        map_tasks,
+        partial(progress, "pack"),
+    )
     manifest = write_documents(
-        corpus,
-        [packed[path] for path in sorted(packed)],
-        outcomes,
-        recipe=setting.recipe,
-        lock=planned.lock,
-        planned=planned.plan.num_rows,
-        taxonomy=setting.meaning.taxonomy,
-        grammar=setting.grammar.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        attributions=setting.attributions,
-        version=landmark.__version__,
+        corpus, [packed[path] for path in sorted(packed)], drops, context.recipe, provenance(plan, context)
     )
     shutil.rmtree(corpus / "staging")
-    # Packing cleared the shards' folder: what was projected of an earlier corpus is gone.
-    shutil.rmtree(corpus / _PROJECTING, ignore_errors=True)
+    journal.close()
+    # Clearing the shards' folder deleted exports of an earlier corpus.
+    discard(corpus, _EXPORTS)
     return manifest
 
 
-def unprojected(corpus: Path, manifest: Manifest, recipe: Recipe) -> list[TarTask]:
-    """What `project` has to write: each .tar that the recipe asks for or the manifest names and that is gone or cut.
+def provenance(plan: Planned, context: BuildContext) -> Provenance:
+    """Collect what the manifest records of lock, label rules and grammar."""
+    return Provenance(
+        lock=plan.lock,
+        n_planned=plan.plan.num_rows,
+        title=context.recipe.title,
+        taxonomy=context.label_rules.taxonomy,
+        grammar=context.grammar.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        attributions=tuple(context.attributions),
+        version=landmark.__version__,
+    )
 
-    Shard by shard: what a later generation adds is projected beside what stands.
-    """
+
+def missing_exports(corpus: Path, manifest: Manifest, recipe: Recipe) -> list[TarTask]:
+    """Return a task for each .tar that the recipe requests or the manifest names and that is missing or incomplete."""
     return tar_tasks(corpus, manifest, every="webdataset" in recipe.output.formats)
 
 
-def project(
+def export(
     corpus: Path,
     manifest: Manifest,
     tasks: Sequence[TarTask],
-    map_units: MapUnits[TarTask, Projection],
+    map_tasks: TaskMap[TarTask, Export],
     *,
-    progress: Callable[[str, int, int], None],
+    progress: Progress = silent,
 ) -> Manifest:
-    """Write .tar files, then the manifest with them and else as it was; interrupted, it goes on where it stopped.
+    """Write .tar files, then the manifest that names them. Interrupted, it resumes.
 
     Raises:
-        ExportFailed: a worker died on a shard; the sealed corpus is as it was.
+        ExportFailed: a worker died on a shard; the sealed corpus is unchanged.
     """
-    # Named by the samples and who writes them: what was noted under another name is no use.
-    notes = corpus / _PROJECTING / digest([landmark.__version__, manifest.content])
-    notes.mkdir(parents=True, exist_ok=True)
-    written = {task.shard.path: found for task in tasks if (found := read_projected(notes, task)) is not None}
-    for task, result in map_units(write_tar, [task for task in tasks if task.shard.path not in written]):
-        if isinstance(result, Lost):
-            raise ExportFailed(f"{task.path} could not be written: {result.detail}; run again to resume")
-        written[task.shard.path] = result
-        note_projected(notes, result)
-        progress("tars", len(written), len(tasks))
-    whole = with_projections(manifest, written)
-    if whole != manifest:
-        write_manifest(corpus, whole)
-    shutil.rmtree(corpus / _PROJECTING)
-    return whole
+    if not tasks:
+        return manifest
+    by_path = {task.path: task for task in tasks}
+    # The key names the samples and the version that writes them.
+    journal = Journal(
+        corpus,
+        _EXPORTS,
+        digest([landmark.__version__, manifest.content_digest]),
+        Export,
+        failed=ExportFailed,
+        reread=False,
+    )
+    written = journal.run(
+        write_tar,
+        list(by_path),
+        lambda pending: [by_path[path] for path in pending],
+        map_tasks,
+        partial(progress, "export"),
+    )
+    exported = with_exports(manifest, written.values())
+    if exported != manifest:
+        write_manifest(corpus, exported)
+    journal.close()
+    return exported
 
 
 def reopen(corpus: Path) -> Manifest:
-    """The manifest of a sealed corpus, its shards counted, its index and queries rewritten where they are gone.
+    """Check the shards of a sealed corpus and rewrite its index and queries where they are missing or stale.
 
-    A projection that is gone is no damage: `unprojected` finds it, and `project` writes it again.
+    A missing export is no damage: `missing_exports` finds it, and `export` writes it again.
 
     Raises:
-        InvalidCorpus: a shard is missing or not as long as the manifest says.
+        InvalidCorpus: a shard is missing or has another size than the manifest records.
     """
     manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
     for shard in manifest.shards:
-        path = corpus / shard.path
-        if not path.is_file() or path.stat().st_size != shard.size_bytes:
-            raise InvalidCorpus(f"{path} is missing or damaged; delete {corpus / 'corpus.json'} and build again")
+        if not matches(corpus / shard.path, shard, hashed=False):
+            raise InvalidCorpus(
+                "missing or damaged shard",
+                file=corpus / shard.path,
+                remedy=f"delete {corpus / 'corpus.json'} and build again",
+            )
     shutil.rmtree(corpus / "staging", ignore_errors=True)
+    discard(corpus, "shards")
     for folder in {(corpus / shard.path).parent for shard in manifest.shards}:
-        sweep(folder)
-    # Before the manifest names them, written .tar files and their notes wait for a build that asks again.
-    if manifest.projections:
-        shutil.rmtree(corpus / _PROJECTING, ignore_errors=True)
+        remove_partials(folder)
+    # Until the manifest names them, written .tar files and their journal wait for a build that requests them again.
+    if manifest.exports:
+        discard(corpus, _EXPORTS)
     refresh_index(corpus, manifest)
     refresh_queries(corpus, manifest)
     return manifest
 
 
-def _settled(planned: Planned, status: Status, corpus: Path, *, seal_anyway: bool) -> list[DropRecord]:
-    """The drops; failures stop the sealing, with the ledger written, unless a person said to count them as drops."""
-    failed = [outcome for outcome in status.outcomes.values() if not outcome.final]
-    dropped = [outcome for outcome in status.outcomes.values() if outcome.final]
-    untried = planned.plan.num_rows - len(status.written) - len(status.outcomes)
-    counts = (
-        f"planned {planned.plan.num_rows} = written {len(status.written)} + dropped {len(dropped)}"
-        f" + failed {len(failed)}"
-    )
-    if untried or (failed and not seal_anyway) or not status.written:
+def _settle(plan: Planned, status: Status, corpus: Path, *, allow_failures: bool) -> list[DropRecord]:
+    """Return the drops, with failures among them where these are allowed; otherwise failures stop the sealing."""
+    failed = [record for record in status.drops.values() if not record.final]
+    dropped = [record for record in status.drops.values() if record.final]
+    n_planned, n_written = plan.plan.num_rows, len(status.written)
+    n_untried = n_planned - n_written - len(status.drops)
+    counts = f"planned {n_planned} = written {n_written} + dropped {len(dropped)} + failed {len(failed)}"
+    if n_untried or (failed and not allow_failures) or not status.written:
         write_ledger(corpus, [*dropped, *failed])
-    if untried:
-        raise SealingFailed(f"{corpus} is not sealed: {counts} + not tried {untried}; run again to resume")
-    if failed and not seal_anyway:
+    if n_untried:
+        raise SealingFailed(f"not sealed: {counts} + not tried {n_untried}", file=corpus, remedy="run again to resume")
+    if failed and not allow_failures:
         raise SealingFailed(
-            f"{corpus} is not sealed: {counts} ({_reasons(failed)}); ledger.parquet lists them;"
-            " run again with --retry to try them again, or with --seal-anyway to count them as drops"
+            f"not sealed: {counts} ({_reasons(failed)}); ledger.parquet lists them",
+            file=corpus,
+            remedy="run again with --retry to try them again, or with --allow-failures to count them as drops",
         )
     if not status.written:
-        raise SealingFailed(f"{corpus} is not sealed: {counts} ({_reasons(dropped)}): nothing is left; see ledger.parquet")
-    return dropped + [replace(one, reason="given_up", detail=f"{one.reason}: {one.detail}") for one in failed]
+        raise SealingFailed(
+            f"not sealed: {counts} ({_reasons(dropped)}): no sample was written",
+            file=corpus,
+            remedy="see ledger.parquet",
+        )
+    return dropped + [
+        replace(record, reason="allowed_failure", detail=f"{record.reason}: {record.detail}") for record in failed
+    ]
 
 
-def _reasons(outcomes: Sequence[DropRecord]) -> str:
-    counts = Counter(outcome.reason for outcome in outcomes)
+def _reasons(records: Sequence[DropRecord]) -> str:
+    counts = Counter(record.reason for record in records)
     return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())

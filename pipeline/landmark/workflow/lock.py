@@ -14,15 +14,15 @@ import shapely
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.errors import InputError, InputsChanged
 from landmark.core.hashing import file_sha256
-from landmark.corpus.manifest import EventFile, InputFile, LabelEdition, LabelInput, Lock, read_document
+from landmark.corpus.manifest import EventFile, InputFile, LabelEditionRecord, LabelInput, Lock, read_document
 from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.event import Event
-from landmark.domain.impact import Mark
+from landmark.domain.impact import EventCombination
 from landmark.domain.schemas import EVENT_PARTS
-from landmark.domain.taxonomy import LabelVintage
+from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.files import file_digest
-from landmark.raster.vector import as_geoparquet
-from landmark.workflow.context import Setting, places_file
+from landmark.raster.vector import add_geo_metadata
+from landmark.workflow.context import BuildContext, gazetteer_path
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Planned:
 
 def write_plan(
     corpus: Path,
-    setting: Setting,
+    setting: BuildContext,
     *,
     plan: pa.Table,
     cover: pa.Table,
@@ -48,9 +48,9 @@ def write_plan(
     left_out: pa.Table,
     acquisitions: Mapping[str, Acquisition],
     labels: Iterable[LabelRaster],
-    editions: Iterable[LabelVintage],
+    editions: Iterable[LabelEdition],
     events: Sequence[Event],
-    marks: Sequence[Mark],
+    marks: Sequence[EventCombination],
     considered: dict[str, int],
     proof: dict[str, Any],
     meaning: dict[str, Any],
@@ -67,12 +67,12 @@ def write_plan(
     for name, table in tables.items():
         write_table(corpus / f"{name}.parquet", table)
     lock = Lock(
-        recipe=setting.recipe.asked(),
+        recipe=setting.recipe.canonical(),
         recipe_digest=setting.recipe.digest,
         plan_sha256=file_sha256(corpus / "plan.parquet"),
         cover_sha256=file_sha256(corpus / "cover.parquet"),
         clear_sha256=file_sha256(corpus / "clear.parquet"),
-        catalog=setting.document.id,
+        catalog=setting.catalog.id,
         acquisitions=[one.to_json() for one in used],
         labels=locked,
         editions=[_edition(vintage) for vintage in editions],
@@ -81,7 +81,7 @@ def write_plan(
         places=places_of(setting),
         marks=list(marks),
         files=[_file(setting, href) for href in sorted(hrefs | {entry.href for entry in locked if not entry.local})],
-        rules=setting.rules,
+        rules=setting.inputs_digest,
         considered=considered,
         proof=proof,
         meaning=meaning,
@@ -112,15 +112,15 @@ def read_plan(corpus: Path) -> Planned | None:
     return Planned(lock, pq.read_table(corpus / "plan.parquet"), pq.read_table(corpus / "cover.parquet"))
 
 
-def check_inputs(lock: Lock, setting: Setting) -> None:
+def check_inputs(lock: Lock, setting: BuildContext) -> None:
     """Compare every input with the lock, as far as that needs no download.
 
     Raises:
         InputsChanged: naming the first input that differs.
     """
-    if setting.document.id != lock.catalog:
-        raise InputsChanged(f"the lock was made from catalogue {lock.catalog!r}, not {setting.document.id!r}")
-    if setting.rules != lock.rules:
+    if setting.catalog.id != lock.catalog:
+        raise InputsChanged(f"the lock was made from catalogue {lock.catalog!r}, not {setting.catalog.id!r}")
+    if setting.inputs_digest != lock.rules:
         raise InputsChanged(
             "a profile, taxonomy, crosswalk, threshold or caption template is not the locked one;"
             " put it back, or plan into a new --out"
@@ -134,7 +134,7 @@ def check_inputs(lock: Lock, setting: Setting) -> None:
         found = _file(setting, recorded.href)
         unknown += found.sha256 is None or recorded.sha256 is None
         if recorded.sha256 is not None and found != recorded:
-            raise InputsChanged(f"{setting.document.locate(recorded.href)} is not the locked file, or is gone")
+            raise InputsChanged(f"{setting.catalog.locate(recorded.href)} is not the locked file, or is gone")
     if unknown:
         log.warning("%d files of the archive give no digest without a download and were not compared", unknown)
     for name, locked in lock.libraries.items():
@@ -142,7 +142,7 @@ def check_inputs(lock: Lock, setting: Setting) -> None:
             log.warning("%s is %s, the lock says %s: the same content, perhaps other file bytes", name, now, locked)
 
 
-def _check_label_files(lock: Lock, setting: Setting) -> None:
+def _check_label_files(lock: Lock, setting: BuildContext) -> None:
     """Compare the label maps on disk with the lock, found again by the recipe's word for where they lie."""
     given = {(name, path.name): path for name, one in setting.label_files.items() for path in one.files}
     for source, href, locked in sorted({(one.source, one.href, one.digest) for one in lock.labels if one.local}):
@@ -155,26 +155,26 @@ def _check_label_files(lock: Lock, setting: Setting) -> None:
             raise InputsChanged(f"{path} is not the locked file")
 
 
-def _check_event_files(lock: Lock, setting: Setting) -> None:
+def _check_event_files(lock: Lock, setting: BuildContext) -> None:
     now = _event_files(setting)
     if now != lock.event_files:
         one, other = ({(file.name, file.sha256) for file in files} for files in (now, lock.event_files))
         raise InputsChanged(f"events: {min(one ^ other)[0]} is not the locked file, or is new or gone")
 
 
-def _event_files(setting: Setting) -> list[EventFile]:
+def _event_files(setting: BuildContext) -> list[EventFile]:
     return [EventFile(name=path.name, sha256=file_sha256(path)) for path in setting.events.files]
 
 
-def places_of(setting: Setting) -> EventFile | None:
+def places_of(setting: BuildContext) -> EventFile | None:
     """The gazetteer's file as the lock names it.
 
     Raises:
         InputError: the file cannot be read.
     """
-    if setting.recipe.places is None:
+    if setting.recipe.gazetteer is None:
         return None
-    path = places_file(setting.recipe.places)
+    path = gazetteer_path(setting.recipe.gazetteer)
     try:
         return EventFile(name=path.name, sha256=file_sha256(path))
     except OSError as error:
@@ -188,32 +188,32 @@ def _grounds(events: Sequence[Event]) -> pa.Table:
     """A row for each part of each event, for maps and for whoever asks what lay behind a share."""
     told = ("id", "group", "type", "source", "product", "start", "end", "observed", "magnitude")
     rows = [
-        {**{name: getattr(event, name) for name in told}, "part": part.name, "geometry": shapely.to_wkb(part.shape)}
+        {**{name: getattr(event, name) for name in told}, "part": part.name, "geometry": shapely.to_wkb(part.geometry)}
         for event in events
         for part in event.parts
     ]
-    return as_geoparquet(pa.Table.from_pylist(rows, schema=EVENT_PARTS))
+    return add_geo_metadata(pa.Table.from_pylist(rows, schema=EVENT_PARTS))
 
 
 def _label(raster: LabelRaster) -> LabelInput:
     return LabelInput(
-        source=raster.vintage.name,
-        version=raster.vintage.version,
-        item=raster.item,
+        source=raster.edition.name,
+        version=raster.edition.version,
+        item=raster.item_id,
         href=raster.recorded_href,
-        start=raster.vintage.start,
-        end=raster.vintage.end,
+        start=raster.edition.start,
+        end=raster.edition.end,
         digest=raster.digest,
         local=raster.local,
     )
 
 
-def _edition(vintage: LabelVintage) -> LabelEdition:
-    return LabelEdition(source=vintage.name, version=vintage.version, start=vintage.start, end=vintage.end)
+def _edition(vintage: LabelEdition) -> LabelEditionRecord:
+    return LabelEditionRecord(source=vintage.name, version=vintage.version, start=vintage.start, end=vintage.end)
 
 
-def _file(setting: Setting, href: str) -> InputFile:
-    place = setting.document.locate(href).removeprefix("file://")
+def _file(setting: BuildContext, href: str) -> InputFile:
+    place = setting.catalog.locate(href).removeprefix("file://")
     path = Path(place)
     if "://" in place or not path.is_file():
         return InputFile(href=href, size_bytes=None, sha256=None)

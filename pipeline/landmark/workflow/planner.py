@@ -12,29 +12,30 @@ import shapely
 
 from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError, NoCoverage
-from landmark.core.executor import Lost, MapUnits
+from landmark.core.executor import TaskMap, WorkerLost
 from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.drops import DropRecord, Reason, ledger_table
 from landmark.domain.event import Event
-from landmark.domain.schemas import CLEAR
+from landmark.domain.schemas import CLOUD_STATS
+from landmark.events.masks import event_masks
 from landmark.grid.cells import source_cells, utm_cells
-from landmark.labels.cloud_stats import clear_units
-from landmark.labels.cloud_stats import look as measure_mask
-from landmark.labels.counts import Cover, cover_units, gathered, measure
-from landmark.labels.editions import Period, Source
-from landmark.plan.candidates import choices as choices_of_draw
-from landmark.plan.choose import draw as draw_of_draw
-from landmark.plan.class_balancing import Selection, select
+from landmark.labels.cloud_stats import MaskConfig, cloud_stat_tasks, measure_mask
+from landmark.labels.counts import CountConfig, LabelCounts, count_tasks, measure_counts, merge
+from landmark.labels.editions import LabelSource, Period
+from landmark.plan.candidates import find_candidates as choices_of_draw
+from landmark.plan.choose import LabelFacts
+from landmark.plan.choose import choose_samples as draw_of_draw
+from landmark.plan.class_balancing import BalanceResult, balance_classes
 from landmark.plan.clearest import shortlist
-from landmark.plan.estimate import Estimate, amplification
-from landmark.plan.estimate import estimate as estimate_of_draw
-from landmark.plan.event_sampling import around
-from landmark.plan.event_windows import events_of, happenings, windows
-from landmark.plan.sample import sample
-from landmark.stac.header_probe import Look, disagreement, look
+from landmark.plan.estimate import Estimate, estimate_amplification
+from landmark.plan.estimate import estimate_plan as estimate_of_draw
+from landmark.plan.event_sampling import sample_events
+from landmark.plan.event_windows import index_events, search_windows, select_events
+from landmark.plan.sample import sample_cells
+from landmark.stac.header_probe import HeaderProbe, grid_mismatch, probe_header
 from landmark.stac.search import search
 from landmark.workflow import lock as lockfile
-from landmark.workflow.context import Setting
+from landmark.workflow.context import BuildContext
 from landmark.workflow.lock import Planned
 
 log = logging.getLogger(__name__)
@@ -42,49 +43,48 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 
 
-def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progress: Progress) -> Planned:
+def make_plan(setting: BuildContext, out: Path, map_units: TaskMap[Any, Any], progress: Progress) -> Planned:
     """Search, sample, measure the cover, draw, and write plan and lock to `out`.
 
     Raises:
         LandmarkError: nothing found, nothing covered, or an input cannot be understood; `out` is untouched then.
     """
-    recipe, happening = setting.recipe, events_of(setting)
+    recipe = setting.recipe
+    happening = select_events(setting.events.events, recipe)
     found = search(
-        setting.document,
+        setting.catalog,
         recipe,
         provider=setting.provider,
-        crosswalks=setting.meaning.crosswalks,
+        crosswalks=setting.label_rules.crosswalks,
         files=setting.label_files,
-        windows=windows(happening, recipe),
+        windows=search_windows(happening, recipe),
     )
     log.info("found %d acquisitions and %d label maps", len(found.acquisitions), len(found.labels))
     grids = _grids(setting, found.acquisitions, map_units, progress)
     acquisitions = grids.acquisitions
-    sampled = sample(_cells(setting, acquisitions, happening), acquisitions, recipe, happening)
+    sampled = sample_cells(_cells(setting, acquisitions, happening), acquisitions, recipe, happening)
     if sampled.cells.num_rows == 0:
         raise NoCoverage(
-            f"{recipe.name}: no whole {recipe.cell_m:g} m cell of the region lies inside an image: {sampled.considered}"
+            f"{recipe.name}: no whole {recipe.cell_m:g} m cell of the region lies inside an image: {sampled.counts}"
         )
-    periods = sorted({recipe.time.period_of(one.moment) for one in acquisitions})
+    periods = sorted({recipe.time.period_of(one.datetime) for one in acquisitions})
     measured = _measure(setting, sampled.cells, found.labels, periods, happening, map_units, progress)
-    knowing = setting.knowing(happenings(setting, happening, measured.marks))
-    facts = knowing.meaning.fold(measured.table)
-    selection = select(sampled.cells, facts, recipe.sampling, seed=recipe.sampling.seed)
+    knowing = setting.with_event_index(index_events(happening, setting.event_types, measured.event_combinations))
+    facts = knowing.label_rules.apply(measured.table)
+    selection = balance_classes(sampled.cells, facts, recipe.sampling, seed=recipe.sampling.seed)
     told = _told(selection, sampled.cells, acquisitions, setting)
-    sampled = sampled.only(selection.keep)
+    sampled = sampled.filter(selection.mask)
     choices = choices_of_draw(sampled.cells, acquisitions, recipe, setting.sensors)
-    if recipe.around_events is not None:
-        choices = around(choices, facts, knowing.meaning, recipe)
+    if recipe.event_sampling is not None:
+        choices = sample_events(choices, facts, knowing.label_rules, recipe)
     clear, unread = _clear(setting, sampled.cells, acquisitions, choices, map_units, progress)
     drawn = draw_of_draw(
         sampled,
         choices,
         recipe,
-        facts=facts if recipe.labels else None,
-        sensors=setting.sensors,
-        clear=clear,
-        label_gaps=measured.gaps,
-        meaning=knowing.meaning,
+        setting.sensors,
+        LabelFacts(facts if recipe.labels else None, knowing.label_rules, measured.gaps),
+        clear,
     )
     return lockfile.write_plan(
         out,
@@ -92,42 +92,42 @@ def make_plan(setting: Setting, out: Path, map_units: MapUnits[Any, Any], progre
         plan=drawn.plan,
         cover=_planned_cover(measured.table, drawn.plan, recipe),
         clear=clear,
-        left_out=pa.concat_tables([ledger_table([*found.refused, *grids.refused]), drawn.left_out]),
+        left_out=pa.concat_tables([ledger_table([*found.refused, *grids.refused]), drawn.drops]),
         acquisitions={one.id: one for one in acquisitions},
         labels=found.labels,
         editions=measured.editions,
         events=happening,
-        marks=measured.marks,
-        considered=drawn.considered,
-        proof=drawn.proof,
+        marks=measured.event_combinations,
+        considered=drawn.cell_counts,
+        proof=drawn.split_proof,
         meaning=told,
         findings=[*setting.events.notes, *grids.findings, *unread],
     )
 
 
 def _told(
-    selection: Selection, cells: pa.Table, acquisitions: Sequence[Acquisition], setting: Setting
+    selection: BalanceResult, cells: pa.Table, acquisitions: Sequence[Acquisition], setting: BuildContext
 ) -> dict[str, Any]:
     """What choosing by meaning did to the classes, and what the candidates would cost if all of them were kept."""
     recipe, sensors = setting.recipe, setting.sensors
-    if recipe.sampling.by_meaning is None:
+    if recipe.sampling.class_balancing is None:
         return {}
     offered = choices_of_draw(cells, acquisitions, recipe, sensors)
-    whole = amplification(offered, recipe, provider=setting.provider, sensors=sensors)
-    return {**selection.told(), "amplification_of_all": round(whole, 3)}
+    whole = estimate_amplification(offered, recipe, provider=setting.provider, sensors=sensors)
+    return {**selection.summary(), "amplification_of_all": round(whole, 3)}
 
 
-def _cells(setting: Setting, acquisitions: Sequence[Acquisition], events: Sequence[Event]) -> pa.Table:
+def _cells(setting: BuildContext, acquisitions: Sequence[Acquisition], events: Sequence[Event]) -> pa.Table:
     """Every cell that could be taken: a region may be a continent and hold a few scenes or events."""
     recipe = setting.recipe
     region = recipe.region.geometry.intersection(shapely.union_all([one.footprint for one in acquisitions]))
-    if recipe.around_events is not None:
-        region = region.intersection(shapely.union_all([window.region for window in windows(events, recipe)]))
+    if recipe.event_sampling is not None:
+        region = region.intersection(shapely.union_all([window.region for window in search_windows(events, recipe)]))
     size = {"cell_m": recipe.cell_m, "block_m": recipe.splits.block_m}
     return utm_cells(region, **size) if recipe.grid == "utm" else source_cells(acquisitions, region, **size)
 
 
-def estimate(planned: Planned, setting: Setting) -> Estimate:
+def estimate_cost(planned: Planned, setting: BuildContext) -> Estimate:
     """What the plan will cost."""
     acquisitions = planned.lock.read_acquisitions()
     return estimate_of_draw(
@@ -144,26 +144,28 @@ class _Grids:
     findings: list[str]
 
 
-def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[Any, Any], progress: Progress) -> _Grids:
+def _grids(
+    setting: BuildContext, found: Sequence[Acquisition], map_units: TaskMap[Any, Any], progress: Progress
+) -> _Grids:
     """Ask the headers of the acquisitions whose item is not to be trusted, or says another pixel size than is wanted.
 
     Raises:
         NoCoverage: none is left of a sensor.
     """
     looks = {
-        one.id: Look(one, setting.sensors[one.sensor].groups[0].bands[0], setting.document.root, setting.access)
+        one.id: HeaderProbe(one, setting.sensors[one.sensor].groups[0].bands[0], setting.catalog.root, setting.access)
         for one in found
-        if setting.imagery(one.sensor).header == "ask" or one.pixel_m != setting.recipe.resolution_m
+        if setting.imagery(one.sensor).header == "probe" or one.pixel_m != setting.recipe.resolution_m
     }
     asked = {
         unit.acquisition.id: result
-        for unit, result in _done(map_units, look, list(looks.values()), "headers", progress)
+        for unit, result in _done(map_units, probe_header, list(looks.values()), "headers", progress)
     }
     measured = [asked.get(one.id, one) for one in found]
     kept = [one for one in measured if isinstance(one, Acquisition)]
     refused = [one for one in measured if isinstance(one, DropRecord)]
     said = {one.id: one for one in found}
-    findings = [line for one in kept if (line := disagreement(said[one.id], one)) is not None]
+    findings = [line for one in kept if (line := grid_mismatch(said[one.id], one)) is not None]
     findings += [
         f"{one.id} is left out: it could not be read while planning ({one.detail}); plan again to have it"
         for one in refused
@@ -183,7 +185,7 @@ def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[A
     _refuse_resolution(setting.recipe, kept)
     fitting = [one for one in kept if one.pixel_m == setting.recipe.resolution_m]
     refused += [
-        DropRecord(one.items[0].id, "", "catalog", "resolution", f"pixels of {one.pixel_m:g} m")
+        DropRecord(one.items[0].id, "", "stac", "resolution", f"pixels of {one.pixel_m:g} m")
         for one in kept
         if one.pixel_m != setting.recipe.resolution_m
     ]
@@ -191,26 +193,23 @@ def _grids(setting: Setting, found: Sequence[Acquisition], map_units: MapUnits[A
 
 
 def _clear(
-    setting: Setting,
+    setting: BuildContext,
     candidates: pa.Table,
     acquisitions: Sequence[Acquisition],
     choices: Any,
-    map_units: MapUnits[Any, Any],
+    map_units: TaskMap[Any, Any],
     progress: Progress,
 ) -> tuple[pa.Table, list[str]]:
     """What the masks of the clearest few acquisitions of each cell show, and which could not be read."""
-    recipe, tables, unread = setting.recipe, [CLEAR.empty_table()], []
+    recipe, tables, unread = setting.recipe, [CLOUD_STATS.empty_table()], []
     known = {one.id: one for one in acquisitions}
     for sensor in setting.sensors.values():
         if sensor.mask is not None:
-            units = clear_units(
-                shortlist(choices, sensor, recipe.clouds.best_of, lone=recipe.around_events is not None),
+            units = cloud_stat_tasks(
+                shortlist(choices, sensor, recipe.clouds.best_of, force=recipe.event_sampling is not None),
                 known,
                 candidates,
-                cell_m=recipe.cell_m,
-                mask=sensor.mask,
-                root=setting.document.root,
-                access=setting.access,
+                MaskConfig(sensor.mask, recipe.cell_m, setting.catalog.root, setting.access),
             )
             for unit, table in _done(map_units, measure_mask, units, "clear", progress):
                 tables.append(table)
@@ -223,7 +222,7 @@ def _clear(
 
 
 def _done(
-    map_units: MapUnits[Any, Any], fn: Callable[[Any], Any], units: Sequence[Any], stage: str, progress: Progress
+    map_units: TaskMap[Any, Any], fn: Callable[[Any], Any], units: Sequence[Any], stage: str, progress: Progress
 ) -> Iterator[tuple[Any, Any]]:
     """Each unit with its result, in the order they end.
 
@@ -231,40 +230,31 @@ def _done(
         InputError: a unit killed its worker.
     """
     for number, (unit, result) in enumerate(map_units(fn, units), start=1):
-        if isinstance(result, Lost):
+        if isinstance(result, WorkerLost):
             raise InputError(f"{stage} could not be measured: {result.detail}")
         progress(stage, number, len(units))
         yield unit, result
 
 
 def _measure(
-    setting: Setting,
+    setting: BuildContext,
     candidates: pa.Table,
     rasters: Sequence[LabelRaster],
     periods: Sequence[str],
     events: Sequence[Event],
-    map_units: MapUnits[Any, Any],
+    map_units: TaskMap[Any, Any],
     progress: Progress,
-) -> Cover:
-    recipe, crosswalks = setting.recipe, setting.meaning.crosswalks
-    sources = tuple(Source.of(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
+) -> LabelCounts:
+    recipe, crosswalks = setting.recipe, setting.label_rules.crosswalks
+    sources = tuple(LabelSource.from_entry(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
     spans = tuple(Period(name, *recipe.time.span(name)) for name in periods)
-    parts: list[Cover] = []
+    parts: list[LabelCounts] = []
     if sources or recipe.events:
-        units = list(
-            cover_units(
-                candidates,
-                rasters,
-                cell_m=recipe.cell_m,
-                patch_px=recipe.patch_px,
-                sources=sources,
-                periods=spans,
-                access=setting.access,
-                events=events if recipe.events else None,
-            )
-        )
-        parts += [part for _, part in _done(map_units, measure, units, "cover", progress)]
-    return gathered(sources, parts, events=bool(recipe.events))
+        masks = event_masks if recipe.events else None
+        config = CountConfig(recipe.cell_m, recipe.patch_px, sources, spans, setting.access, masks)
+        units = list(count_tasks(candidates, rasters, config, events if recipe.events else ()))
+        parts += [part for _, part in _done(map_units, measure_counts, units, "cover", progress)]
+    return merge(sources, parts, events=bool(recipe.events))
 
 
 def _planned_cover(cover_table: pa.Table, plan: pa.Table, recipe: Recipe) -> pa.Table:

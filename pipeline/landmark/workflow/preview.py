@@ -1,7 +1,7 @@
-"""A recipe tried out: a few samples and a page to look at, in minutes.
+"""Preview a recipe: a few samples and a page that shows them, in minutes.
 
-A search costs what its region is large. Where the archive is a provider's API, the region is therefore narrowed first,
-to a few boxes chosen by hash.
+The cost of a search grows with its region. Where the catalogue is a provider's API, the region is therefore reduced to a
+few boxes chosen by hash.
 """
 
 import json
@@ -18,11 +18,11 @@ from shapely.geometry.base import BaseGeometry
 import landmark
 from landmark.config.recipe import Recipe
 from landmark.config.region import Region, TimeRange
-from landmark.core.atomic import held, write_bytes
+from landmark.core.atomic import folder_lock, write_bytes
 from landmark.core.errors import EmptySearch, NoCoverage
 from landmark.core.hashing import ranks
 from landmark.core.salts import PREVIEW
-from landmark.core.yaml_files import Strict
+from landmark.core.yaml_files import StrictModel
 from landmark.corpus.manifest import Lock, Manifest, read_document
 from landmark.report.page import page
 from landmark.workflow import build as work
@@ -31,53 +31,61 @@ log = logging.getLogger(__name__)
 
 _BOXES = 5
 _BOX_DEG = 0.3
-# What a trial's title ends in: only folders that say so are emptied.
-_MARK = ", tried out"
+# Suffix of a preview's title: only folders whose title has it are emptied.
+_TITLE_SUFFIX = " (preview)"
 
 
-def trial_recipe(recipe: Recipe, *, samples: int, seed: int, narrow: bool) -> Recipe:
-    """The recipe for about so many samples; `narrow` cuts a wide region down to a few boxes."""
-    # With the recipe's own seed a cell has the split it will have in the whole corpus.
-    sampling = {"fraction": 1.0, "cells": None, "by_meaning": None, "seed": recipe.sampling.seed + seed}
+def preview_recipe(recipe: Recipe, *, samples: int, seed: int, narrow: bool) -> Recipe:
+    """Reduce a recipe to about `samples` samples; `narrow` also reduces a large region to a few boxes."""
+    # With seed 0 a cell has the split that it has in the full corpus.
+    sampling = {"fraction": 1.0, "cells": None, "class_balancing": None, "seed": recipe.sampling.seed + seed}
     changes = {
-        "name": f"{recipe.name[:59]}-try",
-        "title": f"{recipe.title or recipe.name}{_MARK}",
+        "name": f"{recipe.name[:55]}-preview",
+        "title": f"{recipe.title or recipe.name}{_TITLE_SUFFIX}",
         "limit": max(1, samples // (len(recipe.sensors) * _periods(recipe.time))),
         "sampling": recipe.sampling.model_copy(update=sampling),
     }
     region = recipe.region.geometry
-    # Round events a recipe looks at a few places anyway.
-    if narrow and recipe.around_events is None and region.area > _BOXES * _BOX_DEG**2:
+    # Event sampling searches few places anyway.
+    if narrow and recipe.event_sampling is None and region.area > _BOXES * _BOX_DEG**2:
         boxes = _boxes(region, seed)
         changes["region"] = Region(bbox=None, geojson=json.loads(shapely.to_geojson(boxes)))
     return recipe.model_copy(update=changes)
 
 
-def try_out(request: work.Request, *, notes: Sequence[str] = (), left_out: Sequence[tuple[str, str]] = ()) -> Path:
-    """Build a trial recipe, failures and all, and write `sheet.html` beside it; an earlier trial makes room.
+def write_preview(
+    request: work.BuildRequest, *, notes: Sequence[str] = (), skipped: Sequence[tuple[str, str]] = ()
+) -> Path:
+    """Build a preview recipe, allowing failures, and write `sheet.html`; an earlier preview is replaced.
 
     Raises:
-        LandmarkError: as a build; where nothing was found, another seed may look elsewhere.
+        LandmarkError: as in `build`; where the search was empty, another seed searches elsewhere.
     """
-    _make_room(request)
+    _remove_earlier_preview(request)
     try:
-        work.build(replace(request, retry=True, seal_anyway=True))
+        work.build(replace(request, retry=True, allow_failures=True))
     except (EmptySearch, NoCoverage) as error:
-        raise type(error)(f"{error}; a trial looks at a few places only: --seed chooses others") from error
+        raise type(error)(
+            error.problem,
+            file=error.file,
+            key=error.key,
+            value=error.value,
+            remedy="a preview searches a few places only: --seed chooses others",
+        ) from error
     corpus = landmark.open(request.out)
-    text = page(corpus, pairs=len(corpus), notes=notes, left_out=left_out)
+    text = page(corpus, pairs=len(corpus), notes=notes, left_out=skipped)
     write_bytes(request.out / "sheet.html", text.encode())
     return request.out / "sheet.html"
 
 
 def _periods(time: TimeRange) -> int:
-    """How many samples a sensor may have in a cell."""
+    """Number of samples a sensor may have in a cell."""
     months = 12 * (time.end.year - time.start.year) + time.end.month - time.start.month
     return 1 + (months if time.period == "month" else time.end.year - time.start.year)
 
 
 def _boxes(region: BaseGeometry, seed: int) -> BaseGeometry:
-    """The first boxes of a lattice in the order of their hash; those inside the region go before those it cuts."""
+    """The first boxes of a lattice by hash; boxes inside the region come before boxes on its edge."""
     west, south, east, north = (edge / _BOX_DEG for edge in region.bounds)
     sides = np.meshgrid(np.arange(np.floor(west), np.ceil(east)), np.arange(np.floor(south), np.ceil(north)))
     col, row = (side.ravel() for side in sides)
@@ -91,18 +99,21 @@ def _boxes(region: BaseGeometry, seed: int) -> BaseGeometry:
     return shapely.union_all(lattice[order[:_BOXES]]).intersection(region)
 
 
-def _make_room(request: work.Request) -> None:
-    """Empty a folder that holds an earlier trial of the same name; any other folder is the build's to refuse."""
-    documents: tuple[tuple[str, type[Strict]], ...] = (("corpus.json", Manifest), ("lock.json", Lock))
-    found = [read_document(model, request.out / name) for name, model in documents if (request.out / name).is_file()]
-    if not found or found[0].recipe_digest == request.recipe.digest:
+def _remove_earlier_preview(request: work.BuildRequest) -> None:
+    """Empty a folder that holds a preview of the same name by another recipe; `build` refuses any other folder."""
+    documents: tuple[tuple[str, type[StrictModel]], ...] = (("corpus.json", Manifest), ("lock.json", Lock))
+    existing = [read_document(model, request.out / name) for name, model in documents if (request.out / name).is_file()]
+    if not existing or existing[0].recipe_digest == request.recipe.digest:
         return
-    one = found[0]
-    name, title = (one.name, one.title) if isinstance(one, Manifest) else (one.recipe["name"], one.recipe["title"])
-    if name != request.recipe.name or not title.endswith(_MARK):
+    document = existing[0]
+    if isinstance(document, Manifest):
+        name, title = document.name, document.title
+    else:
+        name, title = document.recipe["name"], document.recipe["title"]
+    if name != request.recipe.name or not title.endswith(_TITLE_SUFFIX):
         return
-    log.info("%s: an earlier trial makes room", request.out)
-    with held(request.out):
+    log.info("%s: replacing an earlier preview", request.out)
+    with folder_lock(request.out):
         for path in request.out.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

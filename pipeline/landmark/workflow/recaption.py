@@ -1,44 +1,47 @@
-"""A sealed corpus told anew: other thresholds or words over the same pixels, as one more generation of shards.
+"""Recaption a sealed corpus: new thresholds, labels and captions over the same pixels, as a new generation of shards.
 
-What is said follows from cover and lock, so that neither the archive nor a label map is asked again.
+Everything follows from label counts and lock: neither the archive nor a label map is read.
 """
 
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 import landmark
-from landmark.captions.annotate import labels, wording_of
+from landmark.captions.annotate import labels
 from landmark.captions.language import Language
 from landmark.config.recipe import Recipe
-from landmark.core.atomic import held, write_bytes
+from landmark.core.atomic import folder_lock, write_bytes
 from landmark.core.errors import InputError, InputsChanged, SealingFailed
-from landmark.core.executor import Lost, MapUnits, Where, running
+from landmark.core.executor import ExecutorConfig, TaskMap, open_executor
 from landmark.core.hashing import digest
-from landmark.core.yaml_files import Strict, parse
+from landmark.core.journal import Journal, discard
+from landmark.core.progress import Progress, silent
+from landmark.core.yaml_files import StrictModel, parse_model
 from landmark.corpus.manifest import EventFile, Lock, Manifest, Shard, read_document
 from landmark.corpus.reader import read_index
-from landmark.domain.schemas import runs, shard_schema
-from landmark.workflow import lock as lockfile
-from landmark.workflow.context import Setting, gazetteer, without_archive
-from landmark.workflow.finalize import project
-from landmark.workflow.lock import Planned
-from landmark.workflow.recaption_task import FOLDER, KNOWN, Rewording, image_of, noted, notes_folder, reword, target
-from landmark.workflow.task import rows_by_cell
-from landmark.write.documents import index_of, refresh_index, refresh_queries, rewrite_documents
+from landmark.corpus.shard_schema import shard_schema
+from landmark.domain.schemas import group_edges
+from landmark.workflow.annotator import make_annotator
+from landmark.workflow.context import BuildContext, load_gazetteer, load_offline_context
+from landmark.workflow.finalize import export, provenance
+from landmark.workflow.lock import Planned, places_of, read_plan
+from landmark.workflow.recaption_task import IMAGE_COLUMNS, RecaptionTask, image_of, next_path, run
+from landmark.workflow.task import CellRows
+from landmark.write.documents import read_facts, refresh_index, refresh_queries, rewrite_documents
 from landmark.write.webdataset import tar_tasks
 
-# All else a recipe says decides which pixels there are, or what maps say of them.
-MAY_CHANGE = (
+# Every other key decides which pixels there are, or which label maps are read.
+MUTABLE_KEYS = (
     "title",
     "taxonomy",
     "thresholds",
@@ -47,19 +50,21 @@ MAY_CHANGE = (
     "captions_per_style",
     "questions",
     "hard_negatives",
-    "places",
+    "gazetteer",
 )
-_GROUND = ("cell", "period", "role", "event")
+_JOB = "recaption"
+_PLAN_COLUMNS = ("id", "cell", "period", "role", "event")
 
 
 @dataclass(frozen=True, slots=True)
-class Retold:
-    """What a recaptioning did, or would do.
+class RecaptionResult:
+    """What a recaptioning changed, or would change.
 
     Attributes:
-        changed: False where the corpus says all this already.
-        before: Samples that carry each label; `""` counts those without one.
-        after: The same, told anew.
+        manifest: The corpus's manifest afterwards.
+        changed: False where the corpus already has these labels and captions.
+        before: Samples per label; `""` counts those without one.
+        after: The same, after recaptioning.
     """
 
     manifest: Manifest
@@ -69,219 +74,197 @@ class Retold:
 
 
 def recipe_of(corpus: Path, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe of a corpus with some of its keys changed; `thresholds.default` is a key inside another.
+    """Return the recipe of a corpus with some keys changed; `thresholds.default` names a nested key.
 
     Raises:
-        InputError: a key or a value the recipe does not know.
+        InputError: unknown key or invalid value.
         InvalidCorpus: no lock.
     """
     lock: Lock = read_document(Lock, corpus / "lock.json")
-    asked = json.loads(json.dumps(lock.recipe))
+    recipe = json.loads(json.dumps(lock.recipe))
     for name, value in changes.items():
         *outer, last = name.split(".")
-        inner = asked
+        mapping = recipe
         for key in outer:
-            inner = inner.setdefault(key, {})
-            if not isinstance(inner, dict):
-                raise InputError(f"--set {name}: `{key}` holds no keys")
-        inner[last] = value
-    return parse(Recipe, asked, "--set")
+            mapping = mapping.setdefault(key, {})
+            if not isinstance(mapping, dict):
+                raise InputError(f"`{key}` holds no keys", file="--set", key=name)
+        mapping[last] = value
+    return parse_model(Recipe, recipe, "--set")
 
 
 def recaption(
-    corpus: Path,
-    recipe: Recipe,
-    where: Where,
-    *,
-    dry_run: bool = False,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
-) -> Retold:
-    """Write a new generation of a sealed corpus: the same ids, order, splits and pixels, told by this recipe.
+    corpus: Path, recipe: Recipe, executor: ExecutorConfig, *, dry_run: bool = False, progress: Progress = silent
+) -> RecaptionResult:
+    """Write a new generation of a sealed corpus: the same ids, order, splits and pixels, annotated by this recipe.
 
-    Interrupted, it goes on where it stopped; the manifest comes last, and no file of an earlier generation changes.
+    Interrupted, it resumes. The manifest is written last, and no file of an earlier generation changes.
 
     Raises:
-        InvalidCorpus: the folder is not sealed, or a shard of it is damaged.
-        InputError: the recipe differs in what only pixels or maps could tell.
-        SealingFailed: a worker died on a shard; the corpus is as it was.
+        InvalidCorpus: the folder is not sealed, or a shard is damaged.
+        InputError: the recipe differs in a key that only pixels or label maps could follow.
+        SealingFailed: a worker died on a shard; the corpus is unchanged.
     """
     read_document(Manifest, corpus / "corpus.json")
-    with held(corpus):
+    with folder_lock(corpus):
         manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
-        planned = _planned(corpus)
-        _refuse(planned.lock, recipe)
-        setting = without_archive(recipe, planned.lock.catalog, _own(manifest, planned.lock))
-        places, moved = _places(planned.lock, setting)
-        # Where a kill left lock and manifest apart, the rows may know the places of another recipe.
-        keep = planned.lock.digest == manifest.lock_digest and not moved
-        lock = planned.lock.model_copy(
-            update={
-                "recipe": recipe.asked(),
-                "recipe_digest": recipe.digest,
-                "rules": setting.rules,
-                "places": places,
-            }
-        )
-        index, changed = _index(corpus, manifest), lock.digest != manifest.lock_digest
-        before = _counts(index["labels"].to_pylist())
+        plan = read_plan(corpus)
+        if plan is None:
+            raise InputsChanged("is missing; the label counts cannot be read without it", file=corpus / "lock.json")
+        _refuse_other_keys(plan.lock, recipe)
+        context = load_offline_context(recipe, plan.lock.catalog, _embedded_files(manifest, plan.lock))
+        places, places_changed = _places(plan.lock, context)
+        # After a kill between lock and manifest, the rows may hold the places of another recipe.
+        keep_places = plan.lock.digest == manifest.lock_digest and not places_changed
+        update = {
+            "recipe": recipe.canonical(),
+            "recipe_digest": recipe.digest,
+            "inputs_digest": context.inputs_digest,
+            "places": places,
+        }
+        lock = plan.lock.model_copy(update=update)
+        index, changed = _read_index(corpus, manifest), lock.digest != manifest.lock_digest
+        before = _count_labels(index["labels"].to_pylist())
         if dry_run:
-            return Retold(manifest, changed, before, _would_carry(index, planned, setting))
-        with running(where) as map_units:
+            return RecaptionResult(manifest, changed, before, _labels_after(index, plan, context))
+        with open_executor(executor) as map_tasks:
             if changed:
-                anew = replace(planned, lock=lock)
-                manifest = _written(corpus, manifest, anew, setting, map_units, progress, keep_places=keep)
+                generation = _Generation(corpus, manifest, replace(plan, lock=lock), context, keep_places)
+                manifest = generation.write(map_tasks, progress)
             else:
-                _restore(corpus, manifest, lock)
-            manifest = _projected(corpus, manifest, map_units, progress)
-        return Retold(manifest, changed, before, _counts(_index(corpus, manifest)["labels"].to_pylist()))
+                _undo_unfinished(corpus, manifest, lock)
+            # Exports are written again where this or the superseded generation has some.
+            if manifest.exports or (manifest.superseded and manifest.superseded[-1].exports):
+                tasks = tar_tasks(corpus, manifest, every=True)
+                manifest = export(corpus, manifest, tasks, map_tasks, progress=progress)
+        after = _count_labels(_read_index(corpus, manifest)["labels"].to_pylist())
+        return RecaptionResult(manifest, changed, before, after)
 
 
-def _planned(corpus: Path) -> Planned:
-    planned = lockfile.read_plan(corpus)
-    if planned is None:
-        raise InputsChanged(f"{corpus / 'lock.json'} is gone: without it nobody knows what the cover's numbers mean")
-    return planned
-
-
-def _refuse(lock: Lock, recipe: Recipe) -> None:
-    """Refuse what cannot be told without pixels or maps."""
-    then, now = _asked(lock), recipe.asked()
-    if other := [key for key in now if now[key] != then.get(key) and key not in MAY_CHANGE]:
+def _refuse_other_keys(lock: Lock, recipe: Recipe) -> None:
+    before, after = _canonical_recipe(lock), recipe.canonical()
+    if keys := [key for key in after if after[key] != before.get(key) and key not in MUTABLE_KEYS]:
         raise InputError(
-            f"a recaptioning cannot change {', '.join(f'`{key}`' for key in other)}: that needs the archive or the"
-            f" label maps; put it back, or build anew. It can change {', '.join(f'`{key}`' for key in MAY_CHANGE)}"
+            "recaptioning cannot change this: it needs the archive or the label maps",
+            key=", ".join(keys),
+            remedy=f"put it back, or build again; recaptioning changes {', '.join(MUTABLE_KEYS)}",
         )
 
 
-def _asked(lock: Lock) -> dict[str, Any]:
-    return parse(Recipe, lock.recipe, "lock.json").asked()
+def _canonical_recipe(lock: Lock) -> dict[str, Any]:
+    return parse_model(Recipe, lock.recipe, "lock.json").canonical()
 
 
-def _places(lock: Lock, setting: Setting) -> tuple[EventFile | None, bool]:
-    """The gazetteer, and whether other places may be the nearest now: the recipe asks otherwise, or its file changed.
+def _places(lock: Lock, context: BuildContext) -> tuple[EventFile | None, bool]:
+    """Return the gazetteer's file, and whether nearest places may differ from those of the lock.
 
-    Where the recipe asks for what it did, the file need not be there any more.
+    Where the recipe's entry is unchanged, the file need not exist any more.
     """
-    places = setting.recipe.places
-    same = _asked(lock)["places"] == setting.recipe.asked()["places"]
-    if same and (places is None or not os.access(places.file, os.R_OK)):
+    entry = context.recipe.gazetteer
+    unchanged = _canonical_recipe(lock)["gazetteer"] == context.recipe.canonical()["gazetteer"]
+    if unchanged and (entry is None or not os.access(entry.file, os.R_OK)):
         return lock.places, False
-    found = lockfile.places_of(setting)
-    return found, not same or found != lock.places
+    file = places_of(context)
+    return file, not unchanged or file != lock.places
 
 
-def _own(manifest: Manifest, lock: Lock) -> dict[tuple[str, str], Strict]:
-    """Taxonomy and languages of the manifest, by kind and the name of the file they once were."""
-    languages = [Language.model_validate(said) for said in manifest.grammar.get("languages", {}).values()]
-    asked: dict[str, Any] = {"taxonomy": manifest.taxonomy.name, "languages": [language.lang for language in languages]}
+def _embedded_files(manifest: Manifest, lock: Lock) -> dict[tuple[str, str], StrictModel]:
+    """Taxonomy and languages of the manifest, by kind and name of the file they were read from."""
+    languages = [Language.model_validate(value) for value in manifest.grammar.get("languages", {}).values()]
+    names: dict[str, Any] = {"taxonomy": manifest.taxonomy.name, "languages": [entry.lang for entry in languages]}
     if lock.digest == manifest.lock_digest:
-        asked = _asked(lock)
-    own: dict[tuple[str, str], Strict] = {("taxonomies", asked["taxonomy"]): manifest.taxonomy}
-    named = zip(asked["languages"], languages, strict=False)
-    return own | {("taxonomies/captions", name): language for name, language in named}
+        names = _canonical_recipe(lock)
+    embedded: dict[tuple[str, str], StrictModel] = {("taxonomies", names["taxonomy"]): manifest.taxonomy}
+    named_languages = zip(names["languages"], languages, strict=False)
+    return embedded | {("taxonomies/captions", name): language for name, language in named_languages}
 
 
-def _index(corpus: Path, manifest: Manifest) -> pa.Table:
-    """What is known of the manifest's shards, whatever a kill made of the index on disk."""
+def _read_index(corpus: Path, manifest: Manifest) -> pa.Table:
+    """Read the facts of the manifest's shards, from the shards themselves where the index is stale."""
     index = read_index(corpus, manifest)
-    return index_of(corpus, manifest.shards) if index is None else index
+    return read_facts(corpus, manifest.shards) if index is None else index
 
 
-def _would_carry(index: pa.Table, planned: Planned, setting: Setting) -> dict[str, int]:
-    wording = wording_of(planned, setting)
-    facts, plan = wording.facts(planned.cover), {row["id"]: row for row in _ground(planned.plan).to_pylist()}
-    told = []
-    for row in index.select([name for name in KNOWN if name in index.column_names]).to_pylist():
-        where = plan[row["id"]]
-        told.append(labels(image_of(row, where, keep_place=True), facts.of(where["cell"], where["period"]), wording))
-    return _counts(told)
+def _labels_after(index: pa.Table, plan: Planned, context: BuildContext) -> dict[str, int]:
+    annotator = make_annotator(plan, context)
+    cell_labels = annotator.facts(plan.cover)
+    plan_rows = {row["id"]: row for row in plan.plan.select(_PLAN_COLUMNS).to_pylist()}
+    label_sets = []
+    for row in index.select(IMAGE_COLUMNS).to_pylist():
+        plan_row = plan_rows[row["id"]]
+        counts = cell_labels.of(plan_row["cell"], plan_row["period"])
+        label_sets.append(labels(image_of(row, plan_row, keep_place=True), counts, annotator))
+    return _count_labels(label_sets)
 
 
-def _counts(carried: Sequence[Sequence[str]]) -> dict[str, int]:
-    found = Counter(key for row in carried for key in row)
-    return {**dict(sorted(found.items())), "": sum(not row for row in carried)}
+def _count_labels(label_sets: Sequence[Sequence[str]]) -> dict[str, int]:
+    counts = Counter(label for label_set in label_sets for label in label_set)
+    return {**dict(sorted(counts.items())), "": sum(not label_set for label_set in label_sets)}
 
 
-def _written(
-    corpus: Path,
-    manifest: Manifest,
-    planned: Planned,
-    setting: Setting,
-    map_units: MapUnits[Rewording, Shard],
-    progress: Callable[[str, int, int], None],
-    *,
-    keep_places: bool,
-) -> Manifest:
-    """Every shard of the new generation, then lock, documents and manifest."""
-    targets = {shard.path: target(shard) for shard in manifest.shards}
-    notes = notes_folder(
-        corpus, digest([landmark.__version__, manifest.content, planned.lock.digest]), targets.values()
-    )
-    done = {path: found for path, anew in targets.items() if (found := noted(corpus, notes, anew)) is not None}
-    pending = [shard for shard in manifest.shards if shard.path not in done]
-    if pending and not keep_places:
-        setting = replace(setting, gazetteer=gazetteer(setting.recipe.places))
-    for task, result in map_units(reword, _tasks(corpus, pending, planned, setting, keep_places=keep_places)):
-        if isinstance(result, Lost):
-            raise SealingFailed(f"{task.path} could not be written: {result.detail}; run again to resume")
-        done[task.shard.path] = result
-        write_bytes(notes / f"{PurePosixPath(task.path).stem}.json", result.model_dump_json().encode())
-        progress("words", len(done), len(targets))
-    write_bytes(corpus / "lock.json", planned.lock.model_dump_json(indent=1).encode())
-    told = rewrite_documents(
-        corpus,
-        manifest,
-        [done[shard.path] for shard in manifest.shards],
-        title=setting.recipe.title,
-        lock=planned.lock,
-        taxonomy=setting.meaning.taxonomy,
-        grammar=setting.grammar.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        attributions=setting.attributions,
-        version=landmark.__version__,
-    )
-    shutil.rmtree(corpus / FOLDER)
-    return told
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """The next generation of a corpus."""
+
+    corpus: Path
+    manifest: Manifest
+    plan: Planned
+    context: BuildContext
+    keep_places: bool
+
+    def write(self, map_tasks: TaskMap[RecaptionTask, Shard], progress: Progress) -> Manifest:
+        """Write every shard, then lock, documents and manifest."""
+        shards = {next_path(shard): shard for shard in self.manifest.shards}
+        key = digest([landmark.__version__, self.manifest.content_digest, self.plan.lock.digest])
+        journal = Journal(self.corpus, _JOB, key, Shard, failed=SealingFailed, reread=True)
+        # Another recaptioning writes shards of the same names: they are deleted.
+        for folder in {(self.corpus / path).parent for path in shards}:
+            journal.clear_folder(folder)
+        written = journal.run(
+            run,
+            list(shards),
+            lambda pending: self._tasks([shards[path] for path in pending]),
+            map_tasks,
+            partial(progress, "captions"),
+        )
+        write_bytes(self.corpus / "lock.json", self.plan.lock.model_dump_json(indent=1).encode())
+        new_shards = [written[path] for path in shards]
+        manifest = rewrite_documents(self.corpus, self.manifest, new_shards, provenance(self.plan, self.context))
+        journal.close()
+        return manifest
+
+    def _tasks(self, shards: Sequence[Shard]) -> Iterator[RecaptionTask]:
+        context = self.context
+        if not self.keep_places:
+            context = replace(context, gazetteer=load_gazetteer(context.recipe.gazetteer))
+        annotator, counts = make_annotator(self.plan, context), CellRows(self.plan.cover)
+        plan = self.plan.plan.sort_by([(name, "ascending") for name in ("sensor", "split", "shard")])
+        keys = [plan[name] for name in ("sensor", "split", "shard")]
+        edges = group_edges(*keys)
+        names = zip(*(key.take(pa.array(edges[:-1])).to_pylist() for key in keys), strict=True)
+        bounds = dict(zip(names, pairwise(edges.tolist()), strict=True))
+        for shard in shards:
+            # A slice would take the whole plan along to the worker.
+            rows = plan.take(pa.array(range(*bounds[shard.sensor, shard.split, shard.k]))).select(_PLAN_COLUMNS)
+            yield RecaptionTask(
+                self.corpus,
+                shard,
+                next_path(shard),
+                shard_schema(context.sensors[shard.sensor], context.recipe.patch_px),
+                rows,
+                counts.select(rows["cell"].to_pylist()),
+                annotator,
+                self.keep_places,
+            )
 
 
-def _restore(corpus: Path, manifest: Manifest, lock: Lock) -> None:
-    """Undo what a recaptioning to another recipe, killed before its manifest stood, wrote over or left behind."""
+def _undo_unfinished(corpus: Path, manifest: Manifest, lock: Lock) -> None:
+    """Undo what another recaptioning, killed before it wrote its manifest, overwrote or left behind."""
     refresh_index(corpus, manifest)
     refresh_queries(corpus, manifest)
     text = lock.model_dump_json(indent=1).encode()
     if (corpus / "lock.json").read_bytes() != text:
         write_bytes(corpus / "lock.json", text)
-    for folder in {corpus / FOLDER, *((corpus / target(shard)).parent for shard in manifest.shards)}:
+    discard(corpus, _JOB)
+    for folder in {(corpus / next_path(shard)).parent for shard in manifest.shards}:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _tasks(
-    corpus: Path, shards: Sequence[Shard], planned: Planned, setting: Setting, *, keep_places: bool
-) -> Iterator[Rewording]:
-    wording, cover_rows = wording_of(planned, setting), rows_by_cell(planned.cover)
-    plan = planned.plan.sort_by([(name, "ascending") for name in ("sensor", "split", "shard")])
-    keys = [plan[name] for name in ("sensor", "split", "shard")]
-    edges = runs(*keys)
-    first = zip(*(key.take(pa.array(edges[:-1])).to_pylist() for key in keys), strict=True)
-    stretch = dict(zip(first, pairwise(edges.tolist()), strict=True))
-    for shard in shards:
-        # A slice would take the whole plan along to the worker.
-        rows = _ground(plan.take(pa.array(range(*stretch[shard.sensor, shard.split, shard.k]))))
-        touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
-        cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
-        schema = shard_schema(setting.sensors[shard.sensor], setting.recipe.patch_px)
-        yield Rewording(corpus, shard, target(shard), schema, rows, cover, wording, keep_places)
-
-
-def _ground(plan: pa.Table) -> pa.Table:
-    # Plans made before there were events say nothing of them.
-    return plan.select(["id", *(name for name in _GROUND if name in plan.column_names)])
-
-
-def _projected(
-    corpus: Path, manifest: Manifest, map_units: MapUnits[Any, Any], progress: Callable[[str, int, int], None]
-) -> Manifest:
-    """The .tar files again, where this generation or the one before it has some."""
-    if not manifest.projections and not (manifest.earlier and manifest.earlier[-1].projections):
-        return manifest
-    tasks = tar_tasks(corpus, manifest, every=True)
-    return project(corpus, manifest, tasks, map_units, progress=progress) if tasks else manifest

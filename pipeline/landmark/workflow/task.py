@@ -1,8 +1,8 @@
-"""One unit of work: one acquisition and all samples cut from it, from pixels to a staging file. Runs in a worker."""
+"""The extract task: one acquisition and all samples cut from it, from pixels to a staging file. Runs in a worker."""
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,65 +11,82 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import shapely
-from numpy.typing import NDArray
 
-from landmark.captions.annotate import Image, Wording, wording_of, words
-from landmark.core.crs import LONLAT, projected, unwrapped
+from landmark.captions.annotate import Image, Wording, words
+from landmark.core.crs import LONLAT, reproject, split_antimeridian
 from landmark.core.errors import LandmarkError
+from landmark.corpus.shard_schema import staging_schema
 from landmark.domain.acquisition import Acquisition
-from landmark.domain.drops import DropRecord, Tally
-from landmark.domain.schemas import runs, staging_schema
-from landmark.extract.chips import cut
-from landmark.extract.request import Chip, Cut
-from landmark.labels.label_rules import Fractions
-from landmark.workflow.context import Setting
+from landmark.domain.drops import DropRecord, TaskCounts
+from landmark.domain.schemas import group_edges
+from landmark.extract.chips import extract_chips
+from landmark.extract.request import Chip, ExtractRequest
+from landmark.labels.label_rules import CellLabels
+from landmark.workflow.annotator import make_annotator
+from landmark.workflow.context import BuildContext
 from landmark.workflow.lock import Planned
 from landmark.write.staging import Staging, write_staging
 
 log = logging.getLogger(__name__)
 
+# Columns of the plan that a sample keeps.
+_PLAN_COLUMNS = ("id", "sensor", "cell", "majortom", "split", "role", "epsg", "lon", "lat", "pair", "pair_gap_s")
+
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """One acquisition's rows of the plan, their cover, and where the outcome goes."""
+class ExtractTask:
+    """One acquisition's rows of the plan, the label counts of their cells, and the staging file to write."""
 
-    cut: Cut
+    request: ExtractRequest
     rows: pa.Table
-    cover: pa.Table
-    wording: Wording
+    label_counts: pa.Table
+    annotator: Wording
     target: Path
 
 
-def units(pending: pa.Table, planned: Planned, setting: Setting, staging: Staging) -> Iterator[Unit]:
-    """One unit per acquisition of the pending rows of a plan, in the order of their ids, made as they are asked for."""
-    acquisitions, wording, tries = planned.lock.read_acquisitions(), wording_of(planned, setting), staging.tries()
-    cover_rows = rows_by_cell(planned.cover)
+class CellRows:
+    """Row numbers of each cell in a table sorted by cell."""
+
+    def __init__(self, table: pa.Table) -> None:
+        edges = group_edges(table["cell"])
+        cells = table["cell"].take(pa.array(edges[:-1])).to_pylist()
+        self._table = table
+        self._rows = {cell: np.arange(*bounds) for cell, bounds in zip(cells, pairwise(edges.tolist()), strict=True)}
+
+    def select(self, cells: Sequence[str]) -> pa.Table:
+        """Copy the rows of some cells: a slice would take the whole table along to the worker."""
+        rows = [self._rows[cell] for cell in sorted(set(cells)) if cell in self._rows]
+        return self._table.take(np.concatenate([np.empty(0, np.int64), *rows]))
+
+
+def extract_tasks(pending: pa.Table, plan: Planned, context: BuildContext, staging: Staging) -> Iterator[ExtractTask]:
+    """Yield one task per acquisition of the pending rows of a plan, sorted by acquisition, each made on demand."""
+    acquisitions, annotator = plan.lock.read_acquisitions(), make_annotator(plan, context)
+    attempts, counts = staging.tries(), CellRows(plan.cover)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
-    for start, end in pairwise(runs(ordered["acquisition"]).tolist()):
+    for start, end in pairwise(group_edges(ordered["acquisition"]).tolist()):
         # A slice would take the whole plan along to the worker.
-        rows, one = ordered.take(pa.array(range(start, end))), acquisitions[ordered["acquisition"][start].as_py()]
-        touched = [cover_rows[cell] for cell in sorted(set(rows["cell"].to_pylist())) if cell in cover_rows]
-        cover = planned.cover.take(np.concatenate([np.empty(0, np.int64), *touched]))
-        yield Unit(_cut(one, rows, setting), rows, cover, wording, staging.path(one.id, tries[one.id]))
+        rows = ordered.take(pa.array(range(start, end)))
+        acquisition = acquisitions[rows["acquisition"][0].as_py()]
+        yield ExtractTask(
+            _request(acquisition, rows, context),
+            rows,
+            counts.select(rows["cell"].to_pylist()),
+            annotator,
+            staging.path(acquisition.id, attempts[acquisition.id]),
+        )
 
 
-def rows_by_cell(cover: pa.Table) -> dict[str, NDArray[np.int64]]:
-    """Row numbers of each cell of a cover table, which is sorted by cell."""
-    edges = runs(cover["cell"])
-    cells = cover["cell"].take(pa.array(edges[:-1])).to_pylist()
-    return {cell: np.arange(start, end) for cell, (start, end) in zip(cells, pairwise(edges.tolist()), strict=True)}
-
-
-def _cut(one: Acquisition, rows: pa.Table, setting: Setting) -> Cut:
-    recipe = setting.recipe
-    return Cut(
-        acquisition=one,
+def _request(acquisition: Acquisition, rows: pa.Table, context: BuildContext) -> ExtractRequest:
+    recipe = context.recipe
+    return ExtractRequest(
+        acquisition=acquisition,
         ids=tuple(rows["id"].to_pylist()),
         corners=tuple(zip(rows["x"].to_pylist(), rows["y"].to_pylist(), strict=True)),
-        root=setting.document.root,
-        access=setting.access,
-        sensor=setting.sensors[one.sensor],
-        imagery=setting.imagery(one.sensor),
+        root=context.catalog.root,
+        access=context.access,
+        sensor=context.sensors[acquisition.sensor],
+        collection=context.imagery(acquisition.sensor),
         patch_px=recipe.patch_px,
         resolution_m=recipe.resolution_m,
         max_chip_pct=recipe.clouds.max_chip_pct,
@@ -78,77 +95,80 @@ def _cut(one: Acquisition, rows: pa.Table, setting: Setting) -> Cut:
     )
 
 
-def carry_out(unit: Unit) -> Tally:
-    """Cut, describe and stage every sample of a unit; the staging file appears whole or not at all.
+def run(task: ExtractTask) -> TaskCounts:
+    """Extract, annotate and stage every sample of a task; the staging file is written atomically.
 
-    An error nobody foresaw fails the samples of this unit, not the build; a disk that fails and a refusal end it.
+    An unexpected error fails the samples of this task only. Disk errors and `LandmarkError`s end the build.
     """
-    schema = staging_schema(unit.cut.sensor, unit.cut.patch_px)
+    schema = staging_schema(task.request.sensor, task.request.patch_px)
     try:
         routes = Counter[str]()
-        return tally(write_staging(unit.target, _samples(unit, routes), schema), routes)
+        return _count(write_staging(task.target, _samples(task, routes), schema), routes)
     except (OSError, LandmarkError):
         raise
     except Exception as error:
-        log.exception("%s", unit.cut.acquisition.id)
-        return give_up(unit, "unit_error", type(error).__name__)
+        log.exception("%s", task.request.acquisition.id)
+        return fail(task, "task_error", type(error).__name__)
 
 
-def give_up(unit: Unit, reason: str, detail: str) -> Tally:
-    """Stage a failure for every sample of a unit."""
-    name, schema = unit.cut.acquisition.id, staging_schema(unit.cut.sensor, unit.cut.patch_px)
-    rows = [DropRecord(id, name, "imagery", reason, detail) for id in unit.cut.ids]
-    return tally(write_staging(unit.target, rows, schema))
+def fail(task: ExtractTask, reason: str, detail: str) -> TaskCounts:
+    """Stage a failure for every sample of a task."""
+    acquisition = task.request.acquisition.id
+    schema = staging_schema(task.request.sensor, task.request.patch_px)
+    records = [DropRecord(id, acquisition, "extract", reason, detail) for id in task.request.ids]
+    return _count(write_staging(task.target, records, schema), Counter())
 
 
-def tally(outcomes: list[DropRecord | None], routes: Counter[str] | None = None) -> Tally:
-    """Count outcomes; None is a written sample."""
-    lost = [outcome for outcome in outcomes if outcome is not None]
-    dropped = Counter(outcome.reason for outcome in lost if outcome.final)
-    failed = Counter(outcome.reason for outcome in lost if not outcome.final)
-    return Tally(len(outcomes) - len(lost), dropped, failed, routes or Counter())
+def _count(records: Sequence[DropRecord | None], routes: Counter[str]) -> TaskCounts:
+    """Count drop records; None is a written sample."""
+    dropped = Counter(record.reason for record in records if record is not None and record.final)
+    failed = Counter(record.reason for record in records if record is not None and not record.final)
+    return TaskCounts(records.count(None), dropped, failed, routes)
 
 
-def _samples(unit: Unit, routes: Counter[str]) -> Iterator[dict[str, Any] | DropRecord]:
-    facts = unit.wording.facts(unit.cover)
-    planned = {row["id"]: row for row in unit.rows.to_pylist()}
-    for result in cut(unit.cut, routes):
+def _samples(task: ExtractTask, routes: Counter[str]) -> Iterator[dict[str, Any] | DropRecord]:
+    cell_labels = task.annotator.facts(task.label_counts)
+    plan_rows = {row["id"]: row for row in task.rows.to_pylist()}
+    for result in extract_chips(task.request, routes):
         if isinstance(result, DropRecord):
             yield result
         else:
-            row = planned[result.id]
-            yield _row(unit, result, row, facts.of(row["cell"], row["period"]))
+            row = plan_rows[result.id]
+            yield _sample(task, result, row, cell_labels.of(row["cell"], row["period"]))
 
 
-def _row(unit: Unit, chip: Chip, row: Mapping[str, Any], facts: Fractions) -> dict[str, Any]:
-    one, cell_m = unit.cut.acquisition, unit.cut.patch_px * unit.cut.resolution_m
-    far_from = row["event"] if row["role"] == "far" else None
-    image = Image(chip.id, one.sensor, one.moment, row["lon"], row["lat"], far_from)
-    planned = ("id", "sensor", "cell", "majortom", "split", "role", "epsg", "lon", "lat", "pair", "pair_gap_s")
+def _sample(task: ExtractTask, chip: Chip, row: Mapping[str, Any], labels: CellLabels) -> dict[str, Any]:
+    request, acquisition = task.request, task.request.acquisition
+    image = Image(chip.id, acquisition.sensor, acquisition.datetime, row["lon"], row["lat"], distant_event(row))
     return {
-        **{name: row[name] for name in planned},
-        "datetime": one.moment,
-        "transform": [unit.cut.resolution_m, 0.0, row["x"], 0.0, -unit.cut.resolution_m, row["y"]],
-        "geometry": _outline(row["epsg"], row["x"], row["y"], cell_m),
-        "platform": one.platform,
-        "orbit_direction": one.orbit_direction,
-        "relative_orbit": one.relative_orbit,
-        "baseline": one.baseline,
-        "product": unit.cut.imagery.product,
-        "items": [item.id for item in one.items],
-        "offset_rule": one.offset_rule,
+        **{name: row[name] for name in _PLAN_COLUMNS},
+        "datetime": acquisition.datetime,
+        "transform": [request.resolution_m, 0.0, row["x"], 0.0, -request.resolution_m, row["y"]],
+        "geometry": _outline(row["epsg"], row["x"], row["y"], request.patch_px * request.resolution_m),
+        "platform": acquisition.platform,
+        "orbit_direction": acquisition.orbit_direction,
+        "relative_orbit": acquisition.relative_orbit,
+        "baseline": acquisition.baseline,
+        "product": request.collection.product,
+        "items": [item.id for item in acquisition.items],
+        "offset_rule": acquisition.offset_rule,
         "dark_dn": chip.dark_dn,
         "valid_pct": chip.valid_pct,
         "cloud_pct": chip.cloud_pct,
         "shadow_pct": chip.shadow_pct,
         "snow_pct": chip.snow_pct,
-        **words(image, facts, unit.wording),
+        **words(image, labels, task.annotator),
         "sha256": chip.sha256,
         **{column: group.tobytes() for column, group in chip.groups.items()},
     }
 
 
+def distant_event(row: Mapping[str, Any]) -> str | None:
+    """Id of the event that a row of the plan is a distant sample of."""
+    return row["event"] if row["role"] == "distant" else None
+
+
 def _outline(epsg: int, x: float, y: float, cell_m: float) -> bytes:
-    """The cell's square as WKB in EPSG:4326, in two parts where it crosses the antimeridian."""
+    """Return a cell's square as WKB in EPSG:4326, in two parts where it crosses the antimeridian."""
     square = shapely.box(x, y - cell_m, x + cell_m, y)
-    return bytes(shapely.to_wkb(unwrapped(projected(square, epsg, LONLAT))))
+    return bytes(shapely.to_wkb(split_antimeridian(reproject(square, epsg, LONLAT))))

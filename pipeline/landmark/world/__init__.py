@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from landmark.core.errors import InputError
-from landmark.core.executor import Lost, Where, running
+from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 
 EDITION = 1  # raise it when the world changes for reasons that its sources do not show
 _log = logging.getLogger(__name__)
@@ -73,9 +73,9 @@ def _fill(building: Path, maker: Any, parameters: dict[str, int], workers: int) 
     from landmark.world import items
 
     write = partial(maker.write_unit, out=building, parameters=parameters)
-    with running(Where(workers)) as map_units:
+    with open_executor(ExecutorConfig(workers)) as map_units:
         for unit, result in map_units(write, maker.units(parameters)):
-            if isinstance(result, Lost):
+            if isinstance(result, WorkerLost):
                 raise MemoryError(f"{' '.join(unit)} of the world could not be made: {result.detail}")
     items.write_catalog(building)
 

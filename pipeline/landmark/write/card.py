@@ -1,4 +1,4 @@
-"""The card (README.md with the front matter loaders read) and ATTRIBUTION.md of a corpus."""
+"""README.md of a corpus (with the front matter that Hugging Face loaders read) and ATTRIBUTION.md."""
 
 import json
 from pathlib import PurePosixPath
@@ -10,7 +10,7 @@ import yaml
 from landmark.config.profiles import load_sensor
 from landmark.config.recipe import SPLITS
 from landmark.corpus.manifest import Manifest
-from landmark.domain.schemas import shard_schema
+from landmark.corpus.shard_schema import shard_schema
 
 _CARD = """\
 ---
@@ -36,8 +36,8 @@ dataset_info:
 |---|---|
 {labels}
 
-Planned {planned} = written {written} + dropped {dropped} + failed {failed}. Why each dropped sample is absent stands in
-`ledger.parquet`; all inputs stand in `lock.json`. Cells of different splits stand at least {closest} apart.
+Planned {planned} = written {written} + dropped {dropped} + failed {failed}. `ledger.parquet` gives the
+reason for each dropped sample; `lock.json` lists all inputs. Cells of different splits are at least {closest} apart.
 
 ```python
 import landmark
@@ -52,8 +52,8 @@ Content digest `{content}`, lock `{lock}`. Licences: {licences}; see ATTRIBUTION
 
 
 def card(manifest: Manifest) -> str:
-    """README.md: per sensor a config with its columns and a row of counts, and how to read."""
-    gap = manifest.proof.get("closest_m")
+    """Render README.md: a config and a row of counts per sensor, and how to read the corpus."""
+    gap = manifest.split_proof.get("closest_m")
     return _CARD.format(
         title=" ".join((manifest.title or manifest.name).split()),
         quoted=json.dumps(manifest.title or manifest.name, ensure_ascii=False),
@@ -65,21 +65,21 @@ def card(manifest: Manifest) -> str:
         failed=manifest.counts["failed"],
         patch=manifest.patch_px,
         resolution=manifest.resolution_m,
-        version=manifest.landmark,
+        version=manifest.landmark_version,
         samples="\n".join(
             f"| {sensor} | " + " | ".join(str(counts[split]) for split in SPLITS) + " |"
             for sensor, counts in manifest.samples.items()
         ),
         labels="\n".join(f"| {label} | {count} |" for label, count in manifest.labels.items()) or "| none | 0 |",
         closest="any distance" if gap is None else f"{gap:g} m",
-        content=manifest.content,
+        content=manifest.content_digest,
         lock=manifest.lock_digest,
         licences=", ".join(manifest.licences),
     )
 
 
 def attribution(manifest: Manifest) -> str:
-    """ATTRIBUTION.md: whom to name."""
+    """Render ATTRIBUTION.md: the sources that must be named."""
     return "# Attribution\n\n" + "\n".join(f"- {line}" for line in manifest.attributions) + "\n"
 
 
@@ -93,7 +93,7 @@ def _config(manifest: Manifest, sensor: str) -> str:
 
 
 def _features(manifest: Manifest, sensor: str) -> str:
-    """The columns of a sensor's shards as `datasets` names them: from the file alone it would refuse the maps."""
+    """Columns of a sensor's shards in the notation of `datasets`, which refuses map columns it is not told about."""
     schema = shard_schema(load_sensor(sensor), manifest.patch_px)
     features = [{"name": field.name, **_feature(field.type)} for field in schema]
     return yaml.safe_dump([{"config_name": sensor, "features": features}], sort_keys=False, default_flow_style=None)
@@ -112,6 +112,6 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
 
 
 def _item(kind: pa.DataType) -> Any:
-    """An item's type: a name, or the fields of a struct."""
+    """Type of a list's items: a name, or the fields of a struct."""
     (named,) = _feature(kind.value_type).values()
     return named

@@ -1,6 +1,6 @@
-"""Retrieval queries with graded relevance, so that every corpus says how it wants to be searched.
+"""Retrieval queries with graded relevance, written beside every corpus.
 
-`base/relevance.py` is the rule; a sample without a line is not relevant.
+`corpus/relevance.py` defines the grades; samples without a line are not relevant.
 """
 
 import hashlib
@@ -22,19 +22,22 @@ from landmark.domain.taxonomy import Taxonomy
 def query_files(samples: pa.Table, taxonomy: Taxonomy) -> dict[str, list[str]]:
     """Lines of `queries.jsonl` and, per split with a relevant sample, of `qrels/<split>.txt` in TREC's four columns.
 
-    `samples` has the columns id, split and labels; judgements stand in its order.
+    Args:
+        samples: Columns id, split and labels; judgements keep their order.
+        taxonomy: Names of the classes.
     """
-    carried = [frozenset(labels) for labels in samples["labels"].to_pylist()]
-    asked = make_queries(carried, {key: one.name["en"].lower() for key, one in taxonomy.classes.items()})
-    files = {"queries.jsonl": [json.dumps(asdict(query), ensure_ascii=False) for query in asked]}
-    rows = list(zip(samples["id"].to_pylist(), samples["split"].to_pylist(), carried, strict=True))
+    label_sets = [frozenset(labels) for labels in samples["labels"].to_pylist()]
+    queries = make_queries(label_sets, {key: entry.name["en"].lower() for key, entry in taxonomy.classes.items()})
+    files = {"queries.jsonl": [json.dumps(asdict(query), ensure_ascii=False) for query in queries]}
+    rows = list(zip(samples["id"].to_pylist(), samples["split"].to_pylist(), label_sets, strict=True))
     for split in SPLITS:
-        files[f"qrels/{split}.txt"] = list(_judged(asked, [(id, labels) for id, of, labels in rows if of == split]))
+        judged = [(id, labels) for id, row_split, labels in rows if row_split == split]
+        files[f"qrels/{split}.txt"] = list(_judgements(queries, judged))
     return {path: lines for path, lines in files.items() if lines}
 
 
 def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
-    """Write the query files of an index, and nothing where no sample has a label."""
+    """Write the query files of an index; none where no sample has a label."""
     shutil.rmtree(corpus / "qrels", ignore_errors=True)
     files = query_files(index, taxonomy)
     if files:
@@ -42,11 +45,11 @@ def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[Que
     return [_write(corpus, path, lines) for path, lines in files.items()]
 
 
-def _judged(asked: Iterable[Query], samples: list[tuple[str, frozenset[str]]]) -> Iterator[str]:
-    for query in asked:
-        wanted = frozenset(query.labels)
+def _judgements(queries: Iterable[Query], samples: list[tuple[str, frozenset[str]]]) -> Iterator[str]:
+    for query in queries:
+        query_labels = frozenset(query.labels)
         for id, labels in samples:
-            if relevance := grade(wanted, labels):
+            if relevance := grade(query_labels, labels):
                 yield f"{query.id} 0 {id} {relevance}"
 
 

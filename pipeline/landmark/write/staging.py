@@ -1,6 +1,6 @@
-"""Staging: one file a unit, holding its samples and the outcomes of the rest.
+"""Staging: one file per task, holding its samples and the drop records of the others.
 
-It appears whole, so a unit is done or untried.
+Files are written atomically, so a task is either finished or not tried.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from landmark.core.atomic import appearing, sweep
+from landmark.core.atomic import atomic_path, remove_partials
 from landmark.domain.drops import DropRecord
 
 _BATCH_ROWS = 64
@@ -20,15 +20,15 @@ _BATCH_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What became of the planned samples so far, by id.
+    """State of the planned samples so far, by id.
 
     Attributes:
-        written: Where each sample lies: (staging file, row).
-        outcomes: Why each of the others is not written; an id in neither was not tried.
+        written: (staging file, row) of each written sample.
+        drops: Why samples were not written; an id in neither was not tried.
     """
 
     written: dict[str, tuple[Path, int]]
-    outcomes: dict[str, DropRecord]
+    drops: dict[str, DropRecord]
 
 
 class Staging:
@@ -38,67 +38,67 @@ class Staging:
         self.folder = corpus / "staging"
 
     def open(self) -> None:
-        """Make the folder, and clear away what a killed build left half-written."""
+        """Make the folder and delete partial files of a killed build."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        sweep(self.folder)
+        remove_partials(self.folder)
 
     @property
     def started(self) -> bool:
-        """True once a unit has been carried out."""
+        """True once a task has finished."""
         return any(self.folder.glob("*.arrow"))
 
     def tries(self) -> Counter[str]:
-        """How often each acquisition was tried."""
+        """Count the attempts of each acquisition."""
         return Counter(path.name.split(".")[0] for path in self.folder.glob("*.arrow"))
 
     def path(self, acquisition: str, tries: int) -> Path:
-        """The file of a unit's next try; a later try of a sample counts for more than an earlier one."""
+        """Path of a task's next attempt; for each sample the latest attempt counts."""
         return self.folder / f"{acquisition}.{tries:04d}.arrow"
 
     def status(self) -> Status:
-        """Read the ids and outcomes of every file; pixels stay on disk."""
+        """Read the ids and drop records of every file; pixels stay on disk."""
         written: dict[str, tuple[Path, int]] = {}
-        outcomes: dict[str, DropRecord] = {}
-        # Sorted, tries of a unit follow one another.
+        drops: dict[str, DropRecord] = {}
+        # Sorted by name, the attempts of a task follow one another.
         for path in sorted(self.folder.glob("*.arrow")):
-            for row, (id, outcome) in enumerate(_ids(path)):
-                if outcome is None:
-                    outcomes.pop(id, None)
+            for row, (id, record) in enumerate(_read_ids(path)):
+                if record is None:
+                    drops.pop(id, None)
                     written[id] = (path, row)
                 else:
                     written.pop(id, None)
-                    outcomes[id] = outcome
-        return Status(written, outcomes)
+                    drops[id] = record
+        return Status(written, drops)
 
 
 def write_staging(
     path: Path, rows: Iterable[Mapping[str, Any] | DropRecord], schema: pa.Schema
 ) -> list[DropRecord | None]:
-    """Write a unit's file as its rows come, a batch in memory at a time.
+    """Stream a task's rows to its file, one batch in memory at a time.
 
-    Hands back their outcomes, None for each sample.
+    Returns:
+        Per row its drop record, None for a written sample.
     """
-    outcomes: list[DropRecord | None] = []
-    with appearing(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    records: list[DropRecord | None] = []
+    with atomic_path(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         stream = iter(rows)
         while batch := list(islice(stream, _BATCH_ROWS)):
-            outcomes += [row if isinstance(row, DropRecord) else None for row in batch]
-            records = [{"id": row.id, "outcome": _record(row)} if isinstance(row, DropRecord) else row for row in batch]
-            writer.write_batch(pa.RecordBatch.from_pylist(records, schema=schema))
-    return outcomes
+            records += [row if isinstance(row, DropRecord) else None for row in batch]
+            samples = [
+                {"id": row.id, "outcome": {**asdict(row), "final": row.final}} if isinstance(row, DropRecord) else row
+                for row in batch
+            ]
+            writer.write_batch(pa.RecordBatch.from_pylist(samples, schema=schema))
+    return records
 
 
 def open_staging(path: Path) -> pa.Table:
-    """A unit's rows, memory-mapped: a row's pixels are read when they are touched."""
+    """Memory-map a task's rows; pixels are read on access."""
     with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
         return reader.read_all()
 
 
-def _ids(path: Path) -> Iterator[tuple[str, DropRecord | None]]:
+def _read_ids(path: Path) -> Iterator[tuple[str, DropRecord | None]]:
     table = open_staging(path)
-    for id, said in zip(table["id"].to_pylist(), table["outcome"].to_pylist(), strict=True):
-        yield id, None if said is None else DropRecord(**{name: said[name] for name in DropRecord.__slots__})
-
-
-def _record(outcome: DropRecord) -> dict[str, Any]:
-    return {**asdict(outcome), "final": outcome.final}
+    for id, record in zip(table["id"].to_pylist(), table["outcome"].to_pylist(), strict=True):
+        yield id, None if record is None else DropRecord(**{name: record[name] for name in DropRecord.__slots__})

@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from landmark.config.recipe import load_recipe
-from landmark.core.executor import Where
-from landmark.workflow.build import Request, build
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
 
-SERIAL = Where()
+SERIAL = ExecutorConfig()
 MORE = {
     "captions": ["structured", "sentence", "detailed"],
     "languages": ["en", "fr", "es"],
@@ -41,7 +41,7 @@ def sealed(tmp_path_factory, world):
     shutil.copytree(world, folder / "world")
     for name, changes in (("plain", {}), ("more", MORE)):
         recipe = written(folder, catalog="world/catalog.json", **changes)
-        build(Request(load_recipe(str(recipe)), folder / name, SERIAL))
+        build(BuildRequest(load_recipe(str(recipe)), folder / name, SERIAL))
     shutil.rmtree(folder / "world")
     return folder
 

@@ -14,14 +14,14 @@ import yaml
 
 import landmark
 from landmark.config.recipe import load_recipe
-from landmark.core.atomic import held
+from landmark.core.atomic import folder_lock
 from landmark.core.errors import FolderLocked, InputError, InvalidCorpus
-from landmark.core.executor import Where
-from landmark.core.yaml_files import find
+from landmark.core.executor import ExecutorConfig
+from landmark.core.yaml_files import find_resource
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.quality.check import check
-from landmark.quality.check_profile import load_rules
-from landmark.workflow.build import Request, build
+from landmark.quality.check_profile import load_check_profile
+from landmark.workflow.build import BuildRequest, build
 from landmark.workflow.finalize import reopen
 from landmark.workflow.recaption import recaption, recipe_of
 from tests.workflow.recaption.conftest import MORE, SERIAL, written
@@ -80,11 +80,16 @@ def test_the_reader_the_gate_and_the_build_take_the_new_generation(corpus, tmp_p
     told(corpus, **MORE)
     opened = landmark.open(corpus)
     assert {one["lang"] for one in next(iter(opened)).captions} == {"en", "fr", "es"}
-    report = check(corpus, load_rules(None), where=SERIAL)
-    assert [one.what for one in report.findings() if one.severity == "error"] == []
+    report = check(corpus, load_check_profile(), executor=SERIAL)
+    assert [one.problem for one in report.findings() if one.severity == "error"] == []
     stood = files(corpus)
-    manifest = build(Request(load_recipe(str(written(tmp_path, **MORE))), corpus, SERIAL))
+    manifest = build(BuildRequest(load_recipe(str(written(tmp_path, **MORE))), corpus, SERIAL))
     assert manifest == opened.manifest and files(corpus) == stood
+
+
+def files_flagged_by_check(corpus):
+    report = check(corpus, load_check_profile(), executor=SERIAL)
+    return {subject for finding in report.checks["shards"].findings for subject in finding.subjects}
 
 
 def test_generations_follow_one_another_and_the_gate_knows_them_all(corpus):
@@ -92,15 +97,13 @@ def test_generations_follow_one_another_and_the_gate_knows_them_all(corpus):
     told(corpus, languages=["fr"])
     manifest = landmark.open(corpus).manifest
     assert {one.generation for one in manifest.shards} == {2}
-    assert [{shard.generation for shard in one.shards} for one in manifest.earlier] == [{0}, {1}]
+    assert [{shard.generation for shard in one.shards} for one in manifest.superseded] == [{0}, {1}]
     assert load_recipe_of(corpus)["thresholds"]["default"] == 10
-    strays = "a file lies among the shards that the manifest does not name"
-    assert strays not in {one.what for one in check(corpus, load_rules(None), where=SERIAL).findings()}
-    spoiled = corpus / manifest.earlier[0].shards[0].path
+    assert files_flagged_by_check(corpus) == set()
+    spoiled = corpus / manifest.superseded[0].shards[0].path
     spoiled.write_bytes(spoiled.read_bytes() + b"x")
-    found = {one.what for one in check(corpus, load_rules(None), where=SERIAL).findings()}
-    assert "a file of an earlier generation is not what was sealed" in found
-    for shard in manifest.earlier[1].shards:
+    assert files_flagged_by_check(corpus) == {spoiled.relative_to(corpus).as_posix()}
+    for shard in manifest.superseded[1].shards:
         (corpus / shard.path).unlink()
     assert "a shard is missing" not in found
 
@@ -222,7 +225,7 @@ def test_a_noted_shard_that_changed_since_is_written_again(corpus, sealed, tmp_p
 
 def test_a_second_writer_is_kept_out(corpus):
     stood = files(corpus)
-    with held(corpus), pytest.raises(FolderLocked):
+    with folder_lock(corpus), pytest.raises(FolderLocked):
         told(corpus, **{"thresholds.default": 10})
     assert files(corpus) == stood
 
@@ -254,17 +257,17 @@ def test_a_folder_that_is_no_corpus_stays_as_it_is(tmp_path):
 
 def test_projections_are_made_again(corpus, tmp_path):
     recipe = written(tmp_path, output={"shard_mb": 2, "formats": ["parquet", "webdataset"]})
-    build(Request(load_recipe(str(recipe)), corpus, SERIAL))
+    build(BuildRequest(load_recipe(str(recipe)), corpus, SERIAL))
     told(corpus, **{"thresholds.default": 10})
     manifest = landmark.open(corpus).manifest
-    assert [one.shard for one in manifest.projections] == [one.path for one in manifest.shards]
-    assert all((corpus / one.path).is_file() for one in [*manifest.projections, *manifest.earlier[0].projections])
+    assert [one.shard for one in manifest.exports] == [one.path for one in manifest.shards]
+    assert all((corpus / one.path).is_file() for one in [*manifest.exports, *manifest.superseded[0].exports])
 
 
 def test_workers_change_no_byte(corpus, sealed, tmp_path):
     shutil.copytree(sealed / "plain", tmp_path / "other")
     told(corpus, **MORE)
-    recaption(tmp_path / "other", recipe_of(tmp_path / "other", MORE), Where(2))
+    recaption(tmp_path / "other", recipe_of(tmp_path / "other", MORE), ExecutorConfig(2))
     assert files(corpus) == files(tmp_path / "other")
 
 
@@ -281,8 +284,8 @@ def test_a_recipe_on_disk_tells_it_too(corpus, landmark, tmp_path):
 
 def test_words_given_by_path_are_kept_when_their_files_are_gone(corpus, landmark, tmp_path):
     language, taxonomy = tmp_path / "mine.yaml", tmp_path / "landmark2.yaml"
-    language.write_text(find("taxonomies/captions", "fr").read_text().replace("lang: fr", "lang: pt"))
-    said = yaml.safe_load(find("taxonomies", "landmark").read_text())
+    language.write_text(find_resource("taxonomies/captions", "fr").read_text().replace("lang: fr", "lang: pt"))
+    said = yaml.safe_load(find_resource("taxonomies", "landmark").read_text())
     for one in said["classes"].values():
         for words in (one["name"], one["phrase"]):
             words["pt"] = words["fr"]
@@ -357,8 +360,8 @@ def test_places_are_named_kept_without_their_file_and_taken_away(corpus, tmp_pat
         True
     ] * 2
     assert "CC0-1.0" in first["licences"] and any(row["place"] is None for row in rows(corpus))
-    report = check(corpus, load_rules(None), where=SERIAL)
-    assert [one.what for one in report.findings() if one.severity == "error"] == []
+    report = check(corpus, load_check_profile(), executor=SERIAL)
+    assert [one.problem for one in report.findings() if one.severity == "error"] == []
     gazetteer.unlink()
     places = [row["place"] for row in rows(corpus)]
     assert told(corpus, **{"thresholds.default": 10}).changed

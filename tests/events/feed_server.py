@@ -1,4 +1,4 @@
-"""Public feeds on loopback: they answer as the services are described, and misbehave where they are told to."""
+"""A loopback server that imitates public event feeds, and fails on request."""
 
 import http.server
 import json
@@ -13,53 +13,53 @@ _CATEGORIES = {"EMSR900": "Flood", "EMSR901": "Wildfire", "EMSR902": "Earthquake
 
 
 class Feeds:
-    """What the services hold, what they were asked, and how they are to misbehave.
+    """Contents, requests and planned failures of the services.
 
     Attributes:
-        asked: Every request as (path, query).
+        requests: All requests as (path, query).
         quakes: Features of the earthquake service.
-        counted: What it counts, None: what it holds.
+        quake_count: Its count of features; None for the true one.
         packages: Path → bytes of the mapping service's packages.
         burnt: Features of the fire service.
-        cut: How many downloads break off in the middle.
-        busy: How many requests are answered with 503 first.
+        cut: Number of downloads that stop in the middle.
+        busy: Number of requests that are answered with 503 first.
     """
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.requests: list[tuple[str, dict[str, str]]] = []
         self.quakes: list[dict[str, Any]] = []
-        self.counted: int | None = None
+        self.quake_count: int | None = None
         self.packages: dict[str, bytes] = {}
         self.burnt: list[dict[str, Any]] = []
         self.cut = self.busy = 0
         self.url = ""
 
     def paths(self, end: str) -> list[dict[str, str]]:
-        """Queries of the requests whose path ends so."""
-        return [query for path, query in self.asked if path.endswith(end)]
+        """Queries of the requests whose path has a given end."""
+        return [query for path, query in self.requests if path.endswith(end)]
 
-    def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
+    def respond(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
         """Status and body of a request."""
-        self.asked.append((path, query))
+        self.requests.append((path, query))
         if self.busy:
             self.busy -= 1
             return 503, b"come back"
         if path in self.packages:
             return 200, self.packages[path]
         services = {"count": self._count, "query": self._query, "public-activations-info": self._list}
-        services |= {"public-activations": self._one, "effis": self._burnt}
+        services |= {"public-activations": self._activation_of, "effis": self._burnt}
         name = path.strip("/").rpartition("/")[2]
-        status, said = services[name](query) if name in services else (404, {"detail": "Not found."})
-        return status, said if isinstance(said, bytes) else json.dumps(said).encode()
+        status, body = services[name](query) if name in services else (404, {"detail": "Not found."})
+        return status, body if isinstance(body, bytes) else json.dumps(body).encode()
 
     def _matching(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        least = float(query.get("minmagnitude", "-9"))
-        return [one for one in self.quakes if (one["properties"]["mag"] or -9) >= least]
+        threshold = float(query.get("minmagnitude", "-9"))
+        return [quake for quake in self.quakes if (quake["properties"]["mag"] or -9) >= threshold]
 
     def _count(self, query: dict[str, str]) -> tuple[int, Any]:
         if query["starttime"] > "2100":
             return 400, b"Error 400: Bad Request\n\nBad starttime value"
-        count = len(self._matching(query)) if self.counted is None else self.counted
+        count = len(self._matching(query)) if self.quake_count is None else self.quake_count
         return 200, {"count": count, "maxAllowed": 20000}
 
     def _query(self, query: dict[str, str]) -> tuple[int, Any]:
@@ -80,7 +80,7 @@ class Feeds:
         codes = sorted(_CATEGORIES, reverse=True)
         return 200, {"count": len(codes), "results": [self._activation(code) for code in codes[first : first + limit]]}
 
-    def _one(self, query: dict[str, str]) -> tuple[int, Any]:
+    def _activation_of(self, query: dict[str, str]) -> tuple[int, Any]:
         if query["code"] not in _CATEGORIES:
             return 200, {"count": 0, "results": []}
         products = [
@@ -99,13 +99,13 @@ class Feeds:
 
 @contextmanager
 def serving(feeds: Feeds) -> Iterator[Feeds]:
-    """The feeds on a port of loopback, its address in `url`."""
+    """Serve the feeds on a loopback port, with the address in `url`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-            status, body = feeds.answer(parts.path, query)
+            status, body = feeds.respond(parts.path, query)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Retry-After", "0")

@@ -1,0 +1,14 @@
+"""Share of this process in a run's cores and request budgets: set by the executor, read by rate limiters."""
+
+_processes, _machines = 1, 1
+
+
+def set_share(processes: int, machines: int = 1) -> None:
+    """Set the number of worker processes of the run, this one included, and of the machines they run on."""
+    global _processes, _machines
+    _processes, _machines = max(1, processes), max(1, machines)
+
+
+def get_share() -> tuple[int, int]:
+    """Number of worker processes of the run and of the machines they run on."""
+    return _processes, _machines

@@ -1,0 +1,80 @@
+"""Features of vector layers with all their attributes, as valid geometries in longitude and latitude."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+
+from landmark.core.crs import LONLAT
+from landmark.raster.vector import UnreadableVector, using_pyogrio
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Features of a layer, in the file's order.
+
+    Attributes:
+        fields: Attribute in lower case → values; times as ISO 8601 text.
+        geometries: Valid geometries in EPSG:4326 (longitude, latitude); None where a feature has none.
+        repaired: Which geometries were invalid in the file.
+    """
+
+    fields: dict[str, NDArray[Any]]
+    geometries: NDArray[Any]
+    repaired: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.geometries)
+
+    def values(self, names: tuple[str, ...]) -> list[Any]:
+        """Values of the first of some attributes that the layer has, None where a feature has none."""
+        column = next((self.fields[name.lower()] for name in names if name.lower() in self.fields), None)
+        if column is None:
+            return [None] * len(self)
+        return [None if value is None or value != value else value for value in column.tolist()]
+
+
+def layer_names(path: Path, *, spatial_only: bool = False) -> list[str]:
+    """Names of the layers of a file, optionally without those that have no geometry, as tables of styles.
+
+    Raises:
+        UnreadableVector: the file is missing, or is no vector file.
+    """
+    with using_pyogrio() as pyogrio:
+        return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None or not spatial_only]
+
+
+def read_features(path: Path, layer: str) -> Features:
+    """Read all features of a layer, repair their geometries and reproject them to EPSG:4326.
+
+    Raises:
+        UnreadableVector: the layer is unreadable, or has geometries but no CRS.
+    """
+    with using_pyogrio() as pyogrio, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's on invalid rings, which are repaired here
+        meta, _, encoded, columns = pyogrio.raw.read(path, layer=layer, force_2d=True, datetime_as_string=True)
+        fields = {str(name).lower(): column for name, column in zip(meta["fields"], columns, strict=True)}
+        if encoded is None:
+            size = len(columns[0]) if columns else 0
+            return Features(fields, np.full(size, None, dtype=object), np.zeros(size, dtype=bool))
+        if not meta["crs"]:
+            raise UnreadableVector(f"layer {layer} has no CRS; assign one (ogr2ogr -a_srs)")
+        geometries = shapely.from_wkb(encoded, on_invalid="fix")
+        invalid = ~(shapely.is_valid(geometries) | shapely.is_missing(geometries))
+        geometries[invalid] = shapely.make_valid(geometries[invalid])
+        return Features(fields, _to_lonlat(geometries, CRS.from_user_input(meta["crs"]).to_2d()), invalid)
+
+
+def _to_lonlat(geometries: NDArray[Any], crs: CRS) -> NDArray[Any]:
+    lonlat = CRS.from_epsg(LONLAT)
+    if crs in (lonlat, CRS.from_user_input("OGC:CRS84")):
+        return geometries
+    transform = Transformer.from_crs(crs, lonlat, always_xy=True).transform
+    projected = shapely.transform(geometries, lambda xy: np.column_stack(transform(xy[:, 0], xy[:, 1])))
+    # Reprojection can make a valid ring touch itself.
+    return np.asarray(shapely.make_valid(projected))
