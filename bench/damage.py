@@ -15,7 +15,8 @@ from bench.registry import planting
 from bench.reseal import refitted, rewritten
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.hashing import digest
-from landmark.corpus.manifest import Lock, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import read_document
 
 _integrity = partial(planting, "integrity")
 
@@ -54,7 +55,8 @@ def label_counts_stale(draft: Draft) -> Planted:
 def lock_foreign(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
         lock: Lock = read_document(Lock, corpus / "lock.json")
-        other = lock.model_copy(update={"recipe": {**lock.recipe, "sampling": {"seed": 987}}})
+        sampling = lock.recipe.sampling.model_copy(update={"seed": 987})
+        other = lock.model_copy(update={"recipe": lock.recipe.model_copy(update={"sampling": sampling})})
         write_bytes(corpus / "lock.json", other.model_dump_json(indent=1).encode())
 
     return Planted((("corpus.json", "lock.json"),), 1, after=act)

@@ -199,7 +199,7 @@ def measured(share: float, out: Path) -> dict[str, Any]:
         "share": share,
         "scenes": sum(map(len, archive.scenes.values())),
         "cells": planned.lock.considered["cells"],
-        "samples": planned.plan.num_rows,
+        "samples": planned.samples.num_rows,
         "acquisitions": len(planned.lock.acquisitions),
         "files_bytes": {path.name: path.stat().st_size for path in sorted(out.iterdir())},
         "stages": [

@@ -43,7 +43,7 @@ def acquired(draft: Draft, change: Callable[[Bands], Bands], *, sensor: str = "s
     return Planted(((rows[0]["items"][0], *(row["id"] for row in rows)),), len(names), edits)
 
 
-def _each(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Bands], Bands]:
+def each_band(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Bands], Bands]:
     return lambda bands: {name: change(band) for name, band in bands.items()}
 
 
@@ -57,7 +57,7 @@ def _corner_lost(band: np.ndarray) -> np.ndarray:
 
 @_pixels("nodata", "a corner without data that valid_pct does not know of")
 def corner_lost(draft: Draft) -> Planted:
-    return sampled(draft, "corner-lost", _each(_corner_lost))
+    return sampled(draft, "corner-lost", each_band(_corner_lost))
 
 
 @_pixels("nodata", "one band lacks data where the others have it")
@@ -67,12 +67,12 @@ def one_band_lost(draft: Draft) -> Planted:
 
 @_pixels("nodata", "a failed read filled with zeros")
 def zero_filled(draft: Draft) -> Planted:
-    return sampled(draft, "zero-filled", _each(np.zeros_like))
+    return sampled(draft, "zero-filled", each_band(np.zeros_like))
 
 
 @_pixels("constant", "black chips of ones that pass as data")
 def black(draft: Draft) -> Planted:
-    return sampled(draft, "black", _each(np.ones_like))
+    return sampled(draft, "black", each_band(np.ones_like))
 
 
 @_pixels("constant", "one band of one value")
@@ -96,7 +96,7 @@ def edge_repeated(draft: Draft) -> Planted:
         edge = len(band) * 3 // 4
         return np.concatenate([band[:, :edge], np.repeat(band[:, edge - 1 : edge], len(band) - edge, axis=1)], axis=1)
 
-    return sampled(draft, "edge-repeated", _each(change))
+    return sampled(draft, "edge-repeated", each_band(change))
 
 
 @_pixels("constant", "a block of ones where a range of the file was not read")
@@ -106,7 +106,7 @@ def block_black(draft: Draft) -> Planted:
         lost[: len(band) // 3, : len(band) // 2] = 1
         return lost
 
-    return sampled(draft, "block-black", _each(change))
+    return sampled(draft, "block-black", each_band(change))
 
 
 @_pixels("saturation", "a fifth of the pixels at the type's ceiling")
@@ -114,7 +114,7 @@ def saturated(draft: Draft) -> Planted:
     def change(band: np.ndarray) -> np.ndarray:
         return np.where(band >= np.quantile(band, 0.8), 65535, band)
 
-    return sampled(draft, "saturated", _each(change))
+    return sampled(draft, "saturated", each_band(change))
 
 
 # -- Radiometry ------------------------------------------------------------------------------------------------------
@@ -122,12 +122,12 @@ def saturated(draft: Draft) -> Planted:
 
 @_pixels("s2-offset", "baseline 04.00's offset of 1000 is still in one acquisition")
 def offset_left(draft: Draft) -> Planted:
-    return acquired(draft, _each(lambda band: np.where(band == 0, 0, np.minimum(band.astype(np.int64) + 1000, 65535))))
+    return acquired(draft, each_band(lambda band: np.where(band == 0, 0, np.minimum(band.astype(np.int64) + 1000, 65535))))
 
 
 @_pixels("s2-offset-twice", "the offset is removed twice from one acquisition")
 def offset_twice(draft: Draft) -> Planted:
-    return acquired(draft, _each(lambda band: np.where(band == 0, 0, np.maximum(band.astype(np.int64) - 1000, 1))))
+    return acquired(draft, each_band(lambda band: np.where(band == 0, 0, np.maximum(band.astype(np.int64) - 1000, 1))))
 
 
 @_pixels("drift", "one platform's reflectances are a fifth too low", wide=True)
@@ -135,14 +135,14 @@ def platform_low(draft: Draft) -> Planted:
     rows = draft.rows(sensor="s2", platform="sentinel-2b")
     if not rows:
         raise Unsuited("no sample of sentinel-2b")
-    scale = _each(lambda band: np.where(band == 0, 0, np.maximum(np.rint(0.8 * band), 1)))
+    scale = each_band(lambda band: np.where(band == 0, 0, np.maximum(np.rint(0.8 * band), 1)))
     edits = {row["id"]: {"bands": scale(draft.bands(row["id"]))} for row in rows}
     return Planted((("sentinel-2b",),), len({row["platform"] for row in draft.rows(sensor="s2")}), edits)
 
 
 @_pixels("drift", "the test split was processed otherwise: a fifth too low", wide=True)
 def split_low(draft: Draft) -> Planted:
-    scale = _each(lambda band: np.where(band == 0, 0, np.maximum(np.rint(0.8 * band), 1)))
+    scale = each_band(lambda band: np.where(band == 0, 0, np.maximum(np.rint(0.8 * band), 1)))
     edits = {row["id"]: {"bands": scale(draft.bands(row["id"]))} for row in draft.rows(sensor="s2", split="test")}
     return Planted((("s2 test",),), 3, edits)
 
@@ -150,7 +150,7 @@ def split_low(draft: Draft) -> Planted:
 # -- Bands exchanged -------------------------------------------------------------------------------------------------
 
 
-def _exchanged(*names: str) -> Callable[[Bands], Bands]:
+def exchange_bands(*names: str) -> Callable[[Bands], Bands]:
     """The first band holds the second's pixels, and so on, the last the first's."""
 
     def change(bands: Bands) -> Bands:
@@ -172,38 +172,38 @@ def _sized(band: np.ndarray, size: int) -> np.ndarray:
 
 @_pixels("band-order", "red and blue are exchanged")
 def rgb_reversed(draft: Draft) -> Planted:
-    return acquired(draft, _exchanged("B02", "B04"))
+    return acquired(draft, exchange_bands("B02", "B04"))
 
 
 @_pixels("band-order", "red and near infrared are exchanged")
 def red_for_infrared(draft: Draft) -> Planted:
-    return acquired(draft, _exchanged("B04", "B08"))
+    return acquired(draft, exchange_bands("B04", "B08"))
 
 
 @_pixels("band-order", "the two short-wave infrared bands are exchanged")
 def swir_exchanged(draft: Draft) -> Planted:
-    return acquired(draft, _exchanged("B11", "B12"))
+    return acquired(draft, exchange_bands("B11", "B12"))
 
 
 @_pixels("band-order", "near and short-wave infrared are exchanged")
 def infrared_for_swir(draft: Draft) -> Planted:
-    return acquired(draft, _exchanged("B08", "B11"))
+    return acquired(draft, exchange_bands("B08", "B11"))
 
 
 @_pixels("band-order", "bands in alphabetical order, B8A the last")
 def b8a_last(draft: Draft) -> Planted:
-    return acquired(draft, _exchanged("B8A", "B09", "B11", "B12"))
+    return acquired(draft, exchange_bands("B8A", "B09", "B11", "B12"))
 
 
 @_pixels("band-order", "red edge in reverse order")
 def red_edge_reversed(draft: Draft) -> Planted:
-    return acquired(draft, _exchanged("B05", "B07"))
+    return acquired(draft, exchange_bands("B05", "B07"))
 
 
 # -- Clouds, registration --------------------------------------------------------------------------------------------
 
 
-def _overcast(bands: Bands) -> Bands:
+def overcast(bands: Bands) -> Bands:
     """A thick cloud over the upper two thirds: bright and nearly flat from blue to near infrared, darker in SWIR."""
     level = {"B11": 3000, "B12": 2200}
     made: Bands = {}
@@ -217,12 +217,12 @@ def _overcast(bands: Bands) -> Bands:
 
 @_pixels("clouds", "overcast chips whose mask calls them clear")
 def cloud_unmasked(draft: Draft) -> Planted:
-    return sampled(draft, "cloud-unmasked", _overcast, cloud_pct=0.0, shadow_pct=0.0)
+    return sampled(draft, "cloud-unmasked", overcast, cloud_pct=0.0, shadow_pct=0.0)
 
 
 @_pixels("clouds", "chips with more cloud than the recipe allows")
 def cloud_over_limit(draft: Draft) -> Planted:
-    return sampled(draft, "cloud-over-limit", _overcast, cloud_pct=66.0, shadow_pct=0.0)
+    return sampled(draft, "cloud-over-limit", overcast, cloud_pct=66.0, shadow_pct=0.0)
 
 
 @_pixels("registration", "one optical acquisition is shifted by 6 pixels east and south", wide=True)
@@ -230,4 +230,4 @@ def optical_shifted(draft: Draft) -> Planted:
     def change(band: np.ndarray) -> np.ndarray:
         return np.roll(band, 6 * len(band) // draft.manifest.patch_px, axis=(0, 1))
 
-    return acquired(draft, _each(change))
+    return acquired(draft, each_band(change))

@@ -13,7 +13,7 @@ from landmark.corpus.pixels import S1_NODATA
 _pixels = partial(planting, "pixels")
 
 
-def _decibels(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Bands], Bands]:
+def change_db(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Bands], Bands]:
     """A change of values in dB; pixels without data stay so."""
 
     def each(band: np.ndarray) -> np.ndarray:
@@ -24,22 +24,22 @@ def _decibels(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Bands], B
 
 @_pixels("s1-scale", "linear power is stored as if it were dB")
 def linear_power(draft: Draft) -> Planted:
-    return acquired(draft, _decibels(lambda db: 10 ** (db / 10)), sensor="s1")
+    return acquired(draft, change_db(lambda db: 10 ** (db / 10)), sensor="s1")
 
 
 @_pixels("s1-scale", "10 log10 of amplitude in place of power: half the dB")
 def amplitude(draft: Draft) -> Planted:
-    return acquired(draft, _decibels(lambda db: db / 2), sensor="s1")
+    return acquired(draft, change_db(lambda db: db / 2), sensor="s1")
 
 
 @_pixels("s1-scale", "10 ln in place of 10 log10")
 def natural_logarithm(draft: Draft) -> Planted:
-    return acquired(draft, _decibels(lambda db: db * np.log(10)), sensor="s1")
+    return acquired(draft, change_db(lambda db: db * np.log(10)), sensor="s1")
 
 
 @_pixels("s1-range", "digital numbers that were not calibrated")
 def uncalibrated(draft: Draft) -> Planted:
-    return sampled(draft, "uncalibrated", _decibels(lambda db: db + 55), sensor="s1")
+    return sampled(draft, "uncalibrated", change_db(lambda db: db + 55), sensor="s1")
 
 
 @_pixels("s1-range", "noise of the swath's border kept as data")
@@ -49,7 +49,7 @@ def border_noise(draft: Draft) -> Planted:
         noisy[:, :30] = -60 + 0.3 * db[:, :30]
         return noisy
 
-    return sampled(draft, "border-noise", _decibels(change), sensor="s1")
+    return sampled(draft, "border-noise", change_db(change), sensor="s1")
 
 
 @_pixels("s1-polarisation", "VV and VH are exchanged in one acquisition")
@@ -72,14 +72,14 @@ def radar_zero_filled(draft: Draft) -> Planted:
 @_pixels("drift", "images of one orbit direction are 2 dB low", wide=True)
 def direction_low(draft: Draft) -> Planted:
     rows = draft.rows(sensor="s1", orbit_direction="descending")
-    lower = _decibels(lambda db: db - 2)
+    lower = change_db(lambda db: db - 2)
     edits = {row["id"]: {"bands": lower(draft.bands(row["id"]))} for row in rows}
     return Planted((("descending",),), 2, edits)
 
 
 @_pixels("drift", "radar images of the test split are 2 dB low", wide=True)
 def radar_split_low(draft: Draft) -> Planted:
-    lower = _decibels(lambda db: db - 2)
+    lower = change_db(lambda db: db - 2)
     edits = {row["id"]: {"bands": lower(draft.bands(row["id"]))} for row in draft.rows(sensor="s1", split="test")}
     return Planted((("s1 test",),), 3, edits)
 

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import landmark
 from bench.draft import Bands, Draft, Planted, Row
 from landmark.config.profiles import load_sensor
-from landmark.config.recipe import Recipe
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.hashing import file_sha256
-from landmark.core.yaml_files import load_model, parse_model
-from landmark.corpus.manifest import Lock, Manifest, Shard, read_document
+from landmark.core.yaml_files import load_model
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import Manifest, Shard, read_document
 from landmark.corpus.pixels import pixels_sha256
 from landmark.corpus.shard_schema import shard_schema, staging_schema
 from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord
@@ -87,7 +87,7 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
         out,
         [packed[path] for path in sorted(packed)],
         _outcomes(out),
-        recipe=parse_model(Recipe, lock.recipe, out / "lock.json"),
+        recipe=lock.recipe,
         lock=lock,
         planned=pq.read_metadata(out / "plan.parquet").num_rows,
         taxonomy=_taxonomy(draft, planted, lock),
@@ -179,7 +179,7 @@ def _planned(changes: Mapping[str, Any], row: Row) -> Row:
 
 def _taxonomy(draft: Draft, planted: Planted, lock: Lock) -> Taxonomy:
     """The recipe's; a label it lacks is taken in for as long as queries are written."""
-    known: Taxonomy = load_model(Taxonomy, "taxonomies", lock.recipe["taxonomy"])
+    known: Taxonomy = load_model(Taxonomy, "taxonomies", lock.recipe.taxonomy)
     some = next(iter(known.classes.values()))
     named = {label for edit in planted.edits.values() for label in edit.get("labels", ())}
     return known.model_copy(

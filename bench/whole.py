@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from bench.measure import in_process, peak_mb
 from bench.scene import recipe
 from bench.server import Server
-from landmark.captions.annotate import Image, words
+from landmark.captions.annotate import ImageInfo, annotate_sample
 from landmark.core.executor import WORKER_ENVIRONMENT, ExecutorConfig
 from landmark.corpus.shard_schema import shard_schema, staging_schema
 from landmark.domain.schemas import CELLS
@@ -26,7 +26,7 @@ from landmark.labels.editions import LabelSource, Period
 from landmark.stac.search import search
 from landmark.workflow.build import BuildRequest, build
 from landmark.workflow.context import BuildContext, load_context
-from landmark.workflow.lock import Planned, read_plan
+from landmark.workflow.lock import Plan, read_plan
 from landmark.workflow.task import ExtractTask, extract_tasks, run
 from landmark.write.shards import packing_folder, shard_tasks, write_shard
 from landmark.write.staging import Staging, write_staging
@@ -95,7 +95,7 @@ class _Again:
         self.setting: BuildContext = load_context(request.recipe, request.catalog)
         self.staging = Staging(folder)
         self.staging.open()
-        (self.unit,) = extract_tasks(planned.plan, planned, self.setting, self.staging)
+        (self.unit,) = extract_tasks(planned.samples, planned, self.setting, self.staging)
 
 
 def _worker(again: _Again) -> dict[str, float]:
@@ -129,16 +129,16 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return work(), time.perf_counter() - start
 
 
-def _cover(planned: Planned, setting: BuildContext) -> Callable[[], Any]:
+def _cover(planned: Plan, setting: BuildContext) -> Callable[[], Any]:
     """Measures the cover of the planned cells as planning does, once the maps are found."""
     recipe, crosswalks = setting.recipe, setting.label_rules.crosswalks
     sources = tuple(LabelSource.from_entry(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
     found = search(
         setting.catalog, recipe, provider=setting.provider, crosswalks=crosswalks, files=setting.label_files
     )
-    periods = tuple(Period(name, *recipe.time.span(name)) for name in set(planned.plan["period"].to_pylist()))
+    periods = tuple(Period(name, *recipe.time.span(name)) for name in set(planned.samples["period"].to_pylist()))
     config = CountConfig(recipe.cell_m, recipe.patch_px, sources, periods)
-    batches = list(count_tasks(planned.plan.select(CELLS.names), found.labels, config))
+    batches = list(count_tasks(planned.samples.select(CELLS.names), found.labels, config))
     return lambda: merge(sources, [measure_counts(batch) for batch in batches])
 
 
@@ -146,13 +146,13 @@ def _text(unit: ExtractTask) -> None:
     """The words of every sample."""
     facts, moment = unit.wording.facts(unit.cover), unit.cut.acquisition.datetime
     for row in unit.rows.to_pylist():
-        image = Image(row["id"], row["sensor"], moment, row["lon"], row["lat"])
-        words(image, facts.of(row["cell"], row["period"]), unit.wording)
+        image = ImageInfo(row["id"], row["sensor"], moment, row["lon"], row["lat"])
+        annotate_sample(image, facts.of(row["cell"], row["period"]), unit.wording)
 
 
 def _pack(again: _Again, schemas: dict[str, Any]) -> None:
     """What was staged as shards."""
-    tasks = shard_tasks(again.folder, again.planned.plan, again.staging.status(), schemas)
+    tasks = shard_tasks(again.folder, again.planned.samples, again.staging.status(), schemas)
     packing_folder(again.folder, tasks, "bench")
     for task in tasks:
         write_shard(task)

@@ -3,21 +3,22 @@
 from collections.abc import Mapping
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 from bench.draft import Draft, Row
 from landmark.captions.grammar import Grammar, load_grammar
-from landmark.captions.render import Wanted, captions
+from landmark.captions.render import CaptionConfig, render_captions
 from landmark.captions.sample_facts import SampleFacts
+from landmark.config.recipe import Recipe
 from landmark.core.yaml_files import load_model
-from landmark.corpus.manifest import Lock, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import read_document
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 
 _FACTS = ("labels", "fractions", "label_valid_pct", "subclasses", "agreement", "sources")
 
 
 @lru_cache(maxsize=1)
-def recipe(corpus: Path) -> Mapping[str, Any]:
+def recipe(corpus: Path) -> Recipe:
     """The resolved recipe, of the lock."""
     lock: Lock = read_document(Lock, corpus / "lock.json")
     return lock.recipe
@@ -26,12 +27,12 @@ def recipe(corpus: Path) -> Mapping[str, Any]:
 @cache
 def taxonomy(corpus: Path) -> Taxonomy:
     """The corpus's classes."""
-    return load_model(Taxonomy, "taxonomies", recipe(corpus)["taxonomy"])
+    return load_model(Taxonomy, "taxonomies", recipe(corpus).taxonomy)
 
 
 @cache
 def _grammar(corpus: Path) -> Grammar:
-    return load_grammar(recipe(corpus)["captions"], taxonomy=taxonomy(corpus))
+    return load_grammar(recipe(corpus).captions, taxonomy=taxonomy(corpus))
 
 
 _crosswalk = cache(partial(load_model, Crosswalk, "taxonomies"))
@@ -39,9 +40,9 @@ _crosswalk = cache(partial(load_model, Crosswalk, "taxonomies"))
 
 def spoken(draft: Draft, row: Row, facts: Row) -> Row:
     """The facts, with the captions that landmark would write of them."""
-    wanted = Wanted(tuple(recipe(draft.corpus)["captions"]), seed=0)
+    wanted = CaptionConfig(recipe(draft.corpus).captions, seed=0)
     scene = SampleFacts(row["id"], row["sensor"], row["datetime"], row["lat"], tuple(facts["labels"]))
-    words = captions(scene, _grammar(draft.corpus), taxonomy(draft.corpus), wanted)
+    words = render_captions(scene, _grammar(draft.corpus), taxonomy(draft.corpus), wanted)
     return {**facts, "captions": words}
 
 
@@ -52,7 +53,7 @@ def of_another(draft: Draft, row: Row, other: Row) -> Row:
 
 def as_if(draft: Draft, row: Row, shares: Mapping[str, float]) -> Row:
     """What the row would say if its labels had these shares (largest first, summing to one)."""
-    source, least = row["sources"][0]["name"], recipe(draft.corpus)["thresholds"]["default"] / 100
+    source, least = row["sources"][0]["name"], recipe(draft.corpus).thresholds.default / 100
     subclasses: dict[str, float] = {}
     for key, share in shares.items():
         code = next((entry.key for entry in _crosswalk(source).classes.values() if entry.to == key), key)

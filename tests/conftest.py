@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def world(shared: Path) -> Path:
-    """The folder of a small world (tiles of 366 px, blocks of 128), made once for all test processes."""
-    once(shared, "small", lambda folder: planet.make(folder / "world", tile_px=366, block_px=128, workers=2))
-    return shared / "small" / "world"
+def world() -> Path:
+    """The folder of a small world (tiles of 366 px, blocks of 128), made once per machine. Read-only by agreement."""
+    return planet.cached("small-world", partial(planet.make, tile_px=366, block_px=128), "a small world", "20 s").parent
 
 
 @pytest.fixture(scope="session")
-def scene(shared: Path) -> Path:
-    """The folder of the benches' scene, made small (720 px, blocks of 64) and once for all test processes."""
-    once(shared, "bench", lambda folder: planet.make_scene(folder / "scene", tile_px=720, block_px=64))
-    return shared / "bench" / "scene"
+def scene() -> Path:
+    """The folder of the benches' scene at a small size (720 px, blocks of 64), made once per machine."""
+    make_scene = partial(planet.make_scene, tile_px=720, block_px=64)
+    return planet.cached("small-scene", make_scene, "a small scene", "20 s").parent
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Parts that several tests build on: acquisitions, cells and a recipe in memory."""
+"""Acquisitions, cells and recipes for several tests."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ _QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck
 
 
 def examples(count: int) -> Callable[[Any], Any]:
-    """Settings of a property that is checked on `count` examples."""
+    """Hypothesis settings for `count` examples."""
     return settings(max_examples=count, deadline=None, suppress_health_check=_QUIET)
 
 
 def acquisition(**changes: Any) -> Acquisition:
-    """A Sentinel-2 acquisition in zone 32 N, 600 px of 10 m, with a footprint to match, changed by keyword."""
+    """A Sentinel-2 acquisition in zone 32 N of 600 px of 10 m, changed by keyword, with a matching footprint."""
     value: dict[str, Any] = {
         "id": "s2_32tqr_20210701t120000_r022",
         "sensor": "s2",
@@ -33,7 +33,7 @@ def acquisition(**changes: Any) -> Acquisition:
         "origin": (600_000.0, 5_040_000.0),
         "size_px": (600, 600),
         "pixel_m": 10.0,
-        "items": (Item("one", {}, ""),),
+        "items": (Item("item", {}, ""),),
         "relative_orbit": 22,
         "cloud_pct": 10.0,
     }
@@ -44,7 +44,7 @@ def acquisition(**changes: Any) -> Acquisition:
 
 
 def outline(value: dict[str, Any]) -> shapely.Polygon:
-    """The raster's own rectangle in degrees."""
+    """The raster's rectangle in degrees."""
     (left, top), (width, height), pixel = value["origin"], value["size_px"], value["pixel_m"]
     box = shapely.box(left, top - height * pixel, left + width * pixel, top)
     return reproject(shapely.segmentize(box, 1000), value["epsg"], LONLAT)
@@ -53,7 +53,7 @@ def outline(value: dict[str, Any]) -> shapely.Polygon:
 def cell_table(
     epsg: int, corners: Sequence[tuple[float, float]], *, cell_m: float = 1200, block_m: float = 1200
 ) -> pa.Table:
-    """CELLS rows with the given (left, top) corners."""
+    """CELLS rows with some (left, top) corners."""
     rows = []
     for left, top in corners:
         lon, lat = transformer(epsg, LONLAT).transform(left + cell_m / 2, top - cell_m / 2)
@@ -73,7 +73,7 @@ def cell_table(
 
 
 def recipe_of(**changes: Any) -> Recipe:
-    """A recipe in memory, over the ground of `acquisition()`."""
+    """A recipe over the area of `acquisition()`, changed by keyword."""
     value: dict[str, Any] = {
         "name": "tiny",
         "region": {"bbox": [10, 45, 11, 46]},
@@ -84,7 +84,7 @@ def recipe_of(**changes: Any) -> Recipe:
 
 
 def text(path: Path, content: str) -> Path:
-    """A text file, written."""
+    """Write a text file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     return path

@@ -4,20 +4,20 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Nearby, SampleFacts
+from landmark.captions.render import CaptionConfig, render_captions
+from landmark.captions.sample_facts import NearestPlace, SampleFacts
 from landmark.domain.event import EventFact
 from tests.captions.scenes import GRAMMAR, STYLES, TAXONOMY
 
 FILE = Path(__file__).parent / "captions.txt"
 SHARES = {"trees": 0.62, "crops": 0.24, "water": 0.08, "grass": 0.06}
 CASES = {
-    "land cover alone, near a place": {"place": Nearby({"": "Riverton", "fr": "Riveville"}, 3.2, 0)},
+    "land cover alone, near a place": {"place": NearestPlace({"": "Riverton", "fr": "Riveville"}, 3.2, 0)},
     "a finer class, far from a place": {
         "labels": ("crops", "trees"),
         "shares": {"crops": 0.8, "trees": 0.2},
         "finer": {"crops": ("corine/vineyards", 0.7)},
-        "place": Nearby({"": "Avignon"}, 12.4, 300),
+        "place": NearestPlace({"": "Avignon"}, 12.4, 300),
     },
     "six days after a fire": {
         "labels": ("trees", "burned_area"),
@@ -57,9 +57,9 @@ def lines() -> Iterator[str]:
     """A heading a case, then each caption with its style and language."""
     for number, (title, facts) in enumerate(CASES.items()):
         said = {"sensor": "s2", "lat": 45.0, "labels": tuple(SHARES), "shares": SHARES, **facts}
-        scene = SampleFacts(id=f"case-{number}", moment=dt.datetime(2021, 8, 15, tzinfo=dt.UTC), **said)
+        scene = SampleFacts(id=f"case-{number}", time=dt.datetime(2021, 8, 15, tzinfo=dt.UTC), **said)
         yield f"# {title}"
-        for row in captions(scene, GRAMMAR, TAXONOMY, Wanted(STYLES, seed=number)):
+        for row in render_captions(scene, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed=number)):
             yield f"{row['style']:<10} {row['lang']}  {row['text']}"
 
 

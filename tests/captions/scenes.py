@@ -5,9 +5,9 @@ import datetime as dt
 from hypothesis import strategies as st
 
 from landmark.captions.grammar import load_grammar
-from landmark.captions.parse import lexicon
-from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Nearby, SampleFacts
+from landmark.captions.parse import build_lexicon
+from landmark.captions.render import CaptionConfig, render_captions
+from landmark.captions.sample_facts import NearestPlace, SampleFacts
 from landmark.core.yaml_files import load_model
 from landmark.domain.event import EventFact, EventTypes
 from landmark.domain.taxonomy import Taxonomy
@@ -18,7 +18,7 @@ STYLES = ("structured", "sentence", "detailed")
 LANGS = ("en", "fr", "es")
 GRAMMAR = load_grammar(STYLES, LANGS, taxonomy=TAXONOMY, types=TYPES)
 ENGLISH = load_grammar(STYLES, taxonomy=TAXONOMY)
-LEXICONS = {lang: lexicon(one, TAXONOMY, lang) for lang, one in GRAMMAR.languages.items()}
+LEXICONS = {lang: build_lexicon(one, TAXONOMY, lang) for lang, one in GRAMMAR.languages.items()}
 LAND = [key for key, one in TAXONOMY.classes.items() if not one.event]
 PLACES = ("Riverton", "Avignon", "Water Hill", "Le Havre", "Les Ulis", "Bare-sur-Mer", "Fire Creek", "Water", "Trees")
 
@@ -28,11 +28,11 @@ def scene(labels=("trees",), *, id="x", sensor="s2", month=7, lat=45.0, **facts)
 
 
 def told(where, styles=("structured", "sentence"), seed=0, grammar=ENGLISH, each=1):
-    return {row["style"]: row for row in captions(where, grammar, TAXONOMY, Wanted(tuple(styles), seed, each))}
+    return {row["style"]: row for row in render_captions(where, grammar, TAXONOMY, CaptionConfig(tuple(styles), seed, each))}
 
 
 def every(where, seed=0, each=1, grammar=GRAMMAR):
-    return captions(where, grammar, TAXONOMY, Wanted(STYLES, seed, each))
+    return render_captions(where, grammar, TAXONOMY, CaptionConfig(STYLES, seed, each))
 
 
 @st.composite
@@ -80,20 +80,20 @@ def scenes(draw):
         "trees": ("corine/mixed_forest", 0.9),
     }
     name = draw(st.sampled_from(PLACES))
-    place = Nearby({"": name, "fr": f"{name} (fr)"}, draw(st.floats(0, 30)), draw(st.floats(0, 360)))
+    place = NearestPlace({"": name, "fr": f"{name} (fr)"}, draw(st.floats(0, 30)), draw(st.floats(0, 360)))
     absent = [key for key in LAND if key not in shares] if draw(st.booleans()) else []
     return SampleFacts(
         id=draw(st.text("abcdefghijklmnopqrstuvwxyz0123456789_-", min_size=1, max_size=30)),
         sensor=draw(st.sampled_from(["s1", "s2"])),
-        moment=draw(st.datetimes(dt.datetime(2015, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC))),
+        time=draw(st.datetimes(dt.datetime(2015, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC))),
         lat=draw(st.floats(-84, 84)),
         labels=tuple(dict.fromkeys([*land, *(fact.label for fact in happened if fact.label)])),
-        shares=shares,
-        finer={key: one for key, one in finer.items() if key in shares},
+        fractions=shares,
+        subclasses={key: one for key, one in finer.items() if key in shares},
         events=tuple(happened),
         place=draw(st.none() | st.just(place)),
-        absent=tuple(absent),
-        looked_for=tuple(draw(st.sampled_from([(), ("flooded_area",)])))
+        absent_classes=tuple(absent),
+        absent_event_classes=tuple(draw(st.sampled_from([(), ("flooded_area",)])))
         if not any(fact.label == "flooded_area" for fact in happened)
         else (),
     )

@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
-from landmark.captions.annotate import Image, Wording, words
-from landmark.captions.render import Wanted
+from landmark.captions.annotate import ImageInfo, Annotator, annotate_sample
+from landmark.captions.render import CaptionConfig
 from landmark.core.yaml_files import load_model
 from landmark.domain.impact import EventImpact, EventIndex
 from landmark.domain.taxonomy import Crosswalk, LabelEdition
@@ -23,11 +23,11 @@ def claimed(kind, days, fraction, seed):
     meaning = LabelRules(TAXONOMY, (load_model(Crosswalk, "taxonomies", "worldcover"),), thresholds, event_index=happenings)
     year = dt.datetime(2021, 1, 1, tzinfo=dt.UTC)
     editions = (LabelEdition("worldcover", "v200", year, year + 365 * DAY),)
-    wanted = Wanted(STYLES, seed, questions=30, hard_negatives=30)
-    wording = Wording(meaning, GRAMMAR, wanted, editions, {"s2": ()})
+    wanted = CaptionConfig(STYLES, seed, questions=30, hard_negatives=30)
+    wording = Annotator(meaning, GRAMMAR, wanted, editions, {"s2": ()})
     shares, grounds = {"trees": 0.7, "crops": 0.3}, {"e-1": EventImpact(fraction, in_aoi=True)}
     facts = CellLabels(tuple(shares), shares, {}, 100.0, {}, editions={"worldcover": 0}, impacts=grounds)
-    row = words(Image("x", "s2", START + days * DAY, 10.0, 45.0), facts, wording)
+    row = annotate_sample(ImageInfo("x", "s2", START + days * DAY, 10.0, 45.0), facts, wording)
     denied = {one["evidence"][0] for one in row["questions"]}
     lies = {one["replacement"] for one in row["hard_negatives"]}
     return {said.partition(":")[2] for said in denied | lies if said.startswith(("absent:", "label:"))} - shares.keys()

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark.captions.grammar import load_grammar
-from landmark.captions.parse import lexicon
-from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Nearby, Renderer, season
+from landmark.captions.parse import build_lexicon
+from landmark.captions.render import CaptionConfig, render_captions
+from landmark.captions.sample_facts import NearestPlace, Renderer, season_at
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import load_model, resource_dir
 from landmark.domain.event import EventFact
@@ -35,7 +35,7 @@ def facts(where):
 @examples(150)
 def test_no_caption_of_any_language_names_a_concept_absent_from_its_facts(where, seed):
     for row in every(where, seed, each=3):
-        stated = LEXICONS[row["lang"]].stated(row["text"], names(where))
+        stated = LEXICONS[row["lang"]].find_facts(row["text"], names(where))
         assert {one.fact for one in stated} <= facts(where)
 
 
@@ -45,7 +45,7 @@ def test_every_caption_reads_back_into_its_label_set(where, seed):
     rows = every(where, seed, each=3)
     assert {row["lang"] for row in rows} == set(LANGS)
     for row in rows:
-        assert LEXICONS[row["lang"]].labels(row["text"], names(where)) == set(where.labels)
+        assert LEXICONS[row["lang"]].find_labels(row["text"], names(where)) == set(where.labels)
 
 
 @given(scenes(), st.integers(0, 9))
@@ -94,12 +94,12 @@ def test_evidence_spans_are_exact(where, seed):
             assert said == said.strip()
             kind, _, value = span["fact"].partition(":")
             if kind in ("label", "sensor", "season", "finer"):
-                assert {one.fact for one in words.stated(said)} == {span["fact"]}
+                assert {one.fact for one in words.find_facts(said)} == {span["fact"]}
             if kind == "place":
                 assert value.removeprefix("Le ").removeprefix("Les ")[1:] in said
             if kind == "date":
                 assert value == f"{where.moment:%Y-%m}" and str(where.moment.year) in said
-        stated = {one.fact for one in words.stated(row["text"], names(where)) if not one.fact.startswith("happening")}
+        stated = {one.fact for one in words.find_facts(row["text"], names(where)) if not one.fact.startswith("happening")}
         assert stated <= {span["fact"] for span in row["evidence"]}
 
 
@@ -134,14 +134,14 @@ def test_shares_in_words_are_those_of_the_stated_intervals(where, seed):
     ],
 )
 def test_a_share_at_a_bound_takes_the_larger_words(lang, fraction, words):
-    assert GRAMMAR.languages[lang].share(fraction) == words
+    assert GRAMMAR.languages[lang].share_key(fraction) == words
 
 
 @given(scenes(), st.integers(0, 9))
 @examples(60)
 def test_words_follow_from_facts_id_and_seed_alone(where, seed):
     assert every(where, seed, each=4) == every(where, seed, each=4)
-    one = captions(where, load_grammar(STYLES, ("fr",), taxonomy=TAXONOMY), TAXONOMY, Wanted(STYLES, seed))
+    one = render_captions(where, load_grammar(STYLES, ("fr",), taxonomy=TAXONOMY), TAXONOMY, CaptionConfig(STYLES, seed))
     assert one == [row for row in every(where, seed) if row["lang"] == "fr"]
 
 
@@ -193,7 +193,7 @@ def test_a_text_is_cleanly_set(where, seed):
     ],
 )
 def test_french_joins_de_with_what_follows(place, said):
-    telling = Renderer(scene(place=Nearby({"": place}, 1, 0)), GRAMMAR.languages["fr"], TAXONOMY, "detailed")
+    telling = Renderer(scene(place=NearestPlace({"": place}, 1, 0)), GRAMMAR.languages["fr"], TAXONOMY, "detailed")
     assert telling.place() == [(said, f"place:{place}")]
 
 
@@ -203,7 +203,7 @@ def test_french_joins_de_with_what_follows(place, said):
 )
 def test_the_wind_goes_from_the_place_to_the_image(bearing_deg, wind):
     telling = Renderer(
-        scene(place=Nearby({"": "Riverton"}, 12.4, bearing_deg)), GRAMMAR.languages["en"], TAXONOMY, "detailed"
+        scene(place=NearestPlace({"": "Riverton"}, 12.4, bearing_deg)), GRAMMAR.languages["en"], TAXONOMY, "detailed"
     )
     assert telling.place()[0][0] == f"12 km {wind} of Riverton"
 
@@ -222,7 +222,7 @@ def test_the_wind_goes_from_the_place_to_the_image(bearing_deg, wind):
 )
 def test_time_since_an_event_is_said_in_words(days, said):
     burnt = EventFact("f", "fire", "after", 0.5, True, "p", days, label="burned_area")
-    row = captions(scene(["trees", "burned_area"], events=(burnt,)), GRAMMAR, TAXONOMY, Wanted(("detailed",), 0))[0]
+    row = render_captions(scene(["trees", "burned_area"], events=(burnt,)), GRAMMAR, TAXONOMY, CaptionConfig(("detailed",), 0))[0]
     assert f"{said} after a fire began" in row["text"]
 
 
@@ -230,7 +230,7 @@ def test_one_earthquake_that_two_products_tell_is_said_once():
     graded = EventFact("ems", "earthquake", "after", 0.1, True, "p", 14.2, label="earthquake_damage")
     felt = EventFact("usgs", "earthquake", "after", 0.0, False, "q", 14.4, distance_km=0.4, magnitude=5.6)
     where = scene(["built", "earthquake_damage"], shares={"built": 1.0}, events=(graded, felt))
-    text = captions(where, GRAMMAR, TAXONOMY, Wanted(("detailed",), 0))[0]["text"]
+    text = render_captions(where, GRAMMAR, TAXONOMY, CaptionConfig(("detailed",), 0))[0]["text"]
     assert text.count("after an earthquake") == 1
     assert "14 days after an earthquake of magnitude 5.6 whose epicentre lies less than 1 km away" in text
 
@@ -268,13 +268,13 @@ def fourth(folder, **changes):
 def test_a_fourth_language_is_one_file(tmp_path):
     styles = ("structured", "sentence")
     grammar = load_grammar(styles, ("en", str(fourth(tmp_path))), taxonomy=TAXONOMY)
-    rows = captions(scene(["water", "snow_and_ice"]), grammar, TAXONOMY, Wanted(styles, 0))
+    rows = render_captions(scene(["water", "snow_and_ice"]), grammar, TAXONOMY, CaptionConfig(styles, 0))
     assert [row["text"] for row in rows if row["lang"] == "pt"] == [
         "água. neve e gelo",
         "Uma imagem óptica Sentinel-2 de água e neve e gelo, no verão.",
     ]
-    words = lexicon(grammar.languages["pt"], TAXONOMY, "pt")
-    assert all(words.labels(row["text"]) == {"water", "snow_and_ice"} for row in rows if row["lang"] == "pt")
+    words = build_lexicon(grammar.languages["pt"], TAXONOMY, "pt")
+    assert all(words.find_labels(row["text"]) == {"water", "snow_and_ice"} for row in rows if row["lang"] == "pt")
 
 
 @pytest.mark.parametrize(
@@ -333,5 +333,5 @@ def load_crosswalk(name):
 def test_seasons_of_captions_are_those_of_the_image():
     for month in range(1, 13):
         moment = dt.datetime(2021, month, 15, tzinfo=dt.UTC)
-        row = captions(scene(month=month), GRAMMAR, TAXONOMY, Wanted(("sentence",), 0))[0]
-        assert f"season:{season(moment, 45.0)}" in {span["fact"] for span in row["evidence"]}
+        row = render_captions(scene(month=month), GRAMMAR, TAXONOMY, CaptionConfig(("sentence",), 0))[0]
+        assert f"season:{season_at(moment, 45.0)}" in {span["fact"] for span in row["evidence"]}

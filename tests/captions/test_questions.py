@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.captions.negatives import hard_negatives
-from landmark.captions.questions import questions
-from landmark.captions.render import Wanted
+from landmark.captions.negatives import render_hard_negatives
+from landmark.captions.questions import render_questions
+from landmark.captions.render import CaptionConfig
 from landmark.domain.event import EventFact
 from tests.captions.scenes import GRAMMAR, LANGS, LEXICONS, STYLES, TAXONOMY, names, scene, scenes
 from tests.parts import examples
@@ -17,18 +17,18 @@ YES_NO = {"en": ("yes", "no"), "fr": ("oui", "non"), "es": ("sí", "no")}
 
 
 def asked(where, count=6, seed=0):
-    return questions(where, GRAMMAR, TAXONOMY, Wanted(STYLES, seed, questions=count))
+    return render_questions(where, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed, questions=count))
 
 
 def lies(where, count=6, seed=0, styles=STYLES):
-    return hard_negatives(where, GRAMMAR, TAXONOMY, Wanted(styles, seed, hard_negatives=count))
+    return render_hard_negatives(where, GRAMMAR, TAXONOMY, CaptionConfig(styles, seed, hard_negatives=count))
 
 
 def answer_of(row, where):
     """What the facts answer, read from the question's words alone."""
     stated = [
         one.fact.removeprefix("label:")
-        for one in LEXICONS[row["lang"]].stated(row["question"])
+        for one in LEXICONS[row["lang"]].find_facts(row["question"])
         if one.fact.startswith("label:")
     ]
     yes, no = YES_NO[row["lang"]]
@@ -38,7 +38,7 @@ def answer_of(row, where):
         return yes if where.shares[stated[0]] > where.shares[stated[1]] else no
     affected = {fact.label: fact.fraction for fact in reversed(where.told) if fact.label}
     language = GRAMMAR.languages[row["lang"]]
-    return language.shares[language.share(affected.get(stated[0], where.shares.get(stated[0])))].alone
+    return language.shares[language.share_key(affected.get(stated[0], where.shares.get(stated[0])))].alone
 
 
 @given(scenes(), st.integers(0, 9))
@@ -135,7 +135,7 @@ def test_questions_read_well(lang, kind, question, answer):
 @examples(200)
 def test_a_hard_negative_is_false_in_one_fact_and_true_in_all_others(where, seed):
     for row in lies(where, seed=seed):
-        stated = {one.fact for one in LEXICONS[row["lang"]].stated(row["text"], names(where))}
+        stated = {one.fact for one in LEXICONS[row["lang"]].find_facts(row["text"], names(where))}
         true = {f"label:{key}" for key in where.labels} | {f"sensor:{where.sensor}", f"season:{where.season}"}
         true |= {f"finer:{finer}" for finer, _ in where.finer.values()} | {
             f"happening:{fact.type}" for fact in where.told
@@ -158,7 +158,7 @@ def test_what_a_hard_negative_claims_is_contradicted_by_the_facts(where, seed):
         elif kind == "share":
             language = GRAMMAR.languages[row["lang"]]
             order = list(language.shares)
-            assert abs(order.index(rest[0]) - order.index(language.share(where.shares[key]))) >= 2
+            assert abs(order.index(rest[0]) - order.index(language.share_key(where.shares[key]))) >= 2
             assert rest[0] != row["falsified"].split(":")[2]
         else:
             (fact,) = [fact for fact in where.told if fact.id == key]
@@ -168,9 +168,9 @@ def test_what_a_hard_negative_claims_is_contradicted_by_the_facts(where, seed):
 @given(scenes(), st.integers(0, 9))
 @examples(100)
 def test_no_two_hard_negatives_of_a_language_are_one_and_none_is_the_caption(where, seed):
-    from landmark.captions.render import captions
+    from landmark.captions.render import render_captions
 
-    true = {row["text"] for row in captions(where, GRAMMAR, TAXONOMY, Wanted(STYLES, seed))}
+    true = {row["text"] for row in render_captions(where, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed))}
     rows = lies(where, seed=seed)
     assert rows == lies(where, seed=seed)
     for lang in LANGS:

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from landmark.captions.grammar import Grammar, load_grammar
 from landmark.captions.language import Language
-from landmark.captions.markup import parsed
-from landmark.captions.sample_facts import season
+from landmark.captions.markup import parse_template
+from landmark.captions.sample_facts import season_at
 from landmark.core.errors import InputError
 from tests.captions.scenes import ENGLISH, TAXONOMY, scene, scenes, told
 from tests.parts import examples
@@ -46,7 +46,7 @@ def stated(text):
 
 def facts(where):
     known = {f"label:{key}" for key in where.labels} | {f"sensor:{where.sensor}"}
-    when = season(where.moment, where.lat)
+    when = season_at(where.moment, where.lat)
     return known | ({f"season:{when}"} if when else set())
 
 
@@ -150,13 +150,13 @@ SOUTH = ["summer", "summer", *["autumn"] * 3, *["winter"] * 3, *["spring"] * 3, 
 @pytest.mark.parametrize("month", range(1, 13))
 def test_seasons_turn_round_in_the_other_hemisphere(month):
     moment = dt.datetime(2021, month, 1, tzinfo=dt.UTC)
-    assert (season(moment, 45.0), season(moment, -45.0)) == (NORTH[month - 1], SOUTH[month - 1])
+    assert (season_at(moment, 45.0), season_at(moment, -45.0)) == (NORTH[month - 1], SOUTH[month - 1])
 
 
 @given(st.floats(-23.44, 23.44), st.integers(1, 12), st.integers(0, 5))
 @examples(50)
 def test_between_the_tropics_no_caption_names_a_season(lat, month, seed):
-    assert season(dt.datetime(2021, month, 1, tzinfo=dt.UTC), lat) is None
+    assert season_at(dt.datetime(2021, month, 1, tzinfo=dt.UTC), lat) is None
     text = told(scene(["trees"], lat=lat, month=month), seed=seed)["sentence"]["text"]
     assert not any(name in text for name in SEASONS)
 
@@ -168,9 +168,9 @@ def test_between_the_tropics_no_caption_names_a_season(lat, month, seed):
 @examples(150)
 def test_the_template_used_has_a_fact_for_every_slot_and_no_usable_one_states_more(where, seed):
     have = {"sensor"} | ({"labels"} if where.labels else set())
-    have |= {"season"} if season(where.moment, where.lat) else set()
+    have |= {"season"} if season_at(where.moment, where.lat) else set()
     for style, row in told(where, seed=seed).items():
-        needs = {f"{one.id}@{WORDS.version}": parsed(one.text).slots for one in WORDS.styles[style]}
+        needs = {f"{one.id}@{WORDS.version}": parse_template(one.text).required_slots for one in WORDS.styles[style]}
         assert needs[row["template"]] <= have
         assert len(needs[row["template"]]) == max(len(each) for each in needs.values() if each <= have)
 

@@ -14,7 +14,7 @@ import pytest
 from landmark import open as open_corpus
 from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
-from landmark.stac.open_catalog import open_document
+from landmark.stac.open_catalog import open_catalog
 from landmark.workflow.build import BuildRequest, build
 from tests.conftest import Run
 from tests.parts import text
@@ -408,5 +408,5 @@ def test_a_signed_address_of_an_archive_names_nothing_the_lock_holds(
     url: str, planet: dict[str, list[Json]], tmp_path: Path
 ) -> None:
     collected(tmp_path / "served", every(planet))
-    document = open_document(f"{url}/items.json?sig=a/b%3D")
+    document = open_catalog(f"{url}/items.json?sig=a/b%3D")
     assert (document.id, document.root) == ("items.json", f"{url}/")

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.labels.clms import MAP, Clms, profile, serving
+from tests.labels.clms import MAP, Clms, serving, write_profile
 
 
 def test_a_map_is_ordered_and_the_way_to_build_with_it_is_said(landmark: Run, tmp_path: Path) -> None:
     clms = Clms()
     with serving(clms):
         (tmp_path / "key.json").write_text(json.dumps(clms.service_key()))
-        source = profile(clms, tmp_path / "corine.yaml")
+        source = write_profile(clms, tmp_path / "corine.yaml")
         code, out, err = landmark("labels", "fetch", source, "--key", tmp_path / "key.json", "--out", "maps")
     assert code == 0, err
     assert Path(out.strip()).read_bytes() == MAP

@@ -196,7 +196,7 @@ def test_missing_files_are_refused(tmp_path):
         {"type": "Polygon", "coordinates": [[[6e5, 5e6], [7e5, 5e6], [7e5, 6e6], [6e5, 5e6]]]},
     ],
 )
-def test_invalid_geojson_is_refused_with_its_file(tmp_path, document):
+def test_invalid_geojson_is_refused_with_the_file(tmp_path, document):
     file = write_geojson(tmp_path, document)
     assert refuse(write_recipe(tmp_path, region={"geojson": "aoi.geojson"})).file == str(file)
 
@@ -258,7 +258,7 @@ def test_boxes_contain_their_centre_across_the_antimeridian(west, east, south, n
         assert shapely.contains_xy(region, middle, (south + north) / 2)
 
 
-def test_a_region_is_one_box_or_several():
+def test_a_region_is_a_box_or_a_list_of_boxes():
     region = Recipe.model_validate(RECIPE | {"region": {"bbox": [[0, 0, 1, 1], [2, 0, 3, 1]]}}).region
     assert region.geometry.equals(shapely.union(shapely.box(0, 0, 1, 1), shapely.box(2, 0, 3, 1)))
     assert Recipe.model_validate(RECIPE | {"region": {"bbox": [0, 0, 1, 1]}}).region.bbox == ((0, 0, 1, 1),)
@@ -293,13 +293,13 @@ def test_a_geojson_option_is_relative_to_the_working_directory(tmp_path, monkeyp
 
 
 def test_a_region_option_may_be_another_recipe(tmp_path):
-    other = write_recipe(tmp_path / "other", region={"bbox": [20, -34, 21, -33]})
-    recipe = load(tmp_path, {"region": str(other)})
+    path = write_recipe(tmp_path / "other", region={"bbox": [20, -34, 21, -33]})
+    recipe = load(tmp_path, {"region": str(path)})
     assert recipe.region.geometry.bounds == (20, -34, 21, -33) and recipe.name == "tiny"
     assert load(tmp_path, {"region": "demo"}).region == load_recipe("demo").region
     write_geojson(tmp_path / "other", SQUARE)
-    other = write_recipe(tmp_path / "other", region={"geojson": "aoi.geojson"})
-    assert load(tmp_path, {"region": str(other)}).region.geometry.equals(shapely.box(10, 45, 11, 46))
+    path = write_recipe(tmp_path / "other", region={"geojson": "aoi.geojson"})
+    assert load(tmp_path, {"region": str(path)}).region.geometry.equals(shapely.box(10, 45, 11, 46))
 
 
 @pytest.mark.parametrize(("option", "sensors"), [("s2", ("s2",)), ("s2,s1", ("s1", "s2")), ("s2, s2", ("s2",))])

@@ -1,3 +1,5 @@
+"""Atomic writes and folder locks."""
+
 import multiprocessing
 import os
 
@@ -13,15 +15,15 @@ def names(folder):
     return [path.name for path in folder.iterdir()]
 
 
-def test_a_file_appears_whole_when_the_block_ends_and_not_before(tmp_path):
+def test_files_exist_only_after_the_block(tmp_path):
     target = tmp_path / "a.bin"
     with atomic_path(target) as partial:
-        partial.write_bytes(b"whole")
+        partial.write_bytes(b"new")
         assert not target.exists()
-    assert target.read_bytes() == b"whole" and names(target.parent) == ["a.bin"]
+    assert target.read_bytes() == b"new" and names(tmp_path) == ["a.bin"]
 
 
-def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+def test_errors_keep_the_old_file_and_no_partial(tmp_path):
     target = tmp_path / "a.bin"
     write_bytes(target, b"old")
     with pytest.raises(ZeroDivisionError), atomic_path(target) as partial:
@@ -30,58 +32,56 @@ def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     assert target.read_bytes() == b"old" and names(tmp_path) == ["a.bin"]
 
 
-def test_a_folder_that_is_gone_is_not_made_anew(tmp_path):
+def test_missing_folders_are_not_created(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_bytes(tmp_path / "gone" / "a.bin", b"late")
     assert not (tmp_path / "gone").exists()
 
 
-def test_a_sweep_takes_halves_and_leaves_what_is_whole(tmp_path):
-    write_bytes(tmp_path / "a.bin", b"whole")
+def test_only_partials_are_removed(tmp_path):
+    write_bytes(tmp_path / "a.bin", b"new")
     (tmp_path / ".b.bin.123.partial").write_bytes(b"ha")
     remove_partials(tmp_path)
     assert names(tmp_path) == ["a.bin"]
 
 
-def test_the_same_table_gives_the_same_bytes_and_reads_back(tmp_path):
+def test_equal_tables_give_equal_bytes(tmp_path):
     table = pa.table({"a": list(range(1000)), "b": [str(number % 7) for number in range(1000)]})
-    for name in ("one", "two"):
+    for name in ("a", "b"):
         write_table(tmp_path / name, table)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert pq.read_table(tmp_path / "one").equals(table)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert pq.read_table(tmp_path / "a").equals(table)
 
 
-def test_a_held_folder_refuses_a_second_holder_and_is_free_afterwards(tmp_path):
+def test_a_locked_folder_cannot_be_locked_again(tmp_path):
     folder = tmp_path / "corpus"
     with folder_lock(folder):
-        (folder / "kept").touch()
-        with (
-            pytest.raises(FolderLocked, match=r"corpus: another landmark command is at work there"),
-            folder_lock(folder),
-        ):
+        (folder / "file").touch()
+        with pytest.raises(FolderLocked) as caught, folder_lock(folder):
             pass
+        assert caught.value.file == str(folder)
     with folder_lock(folder):
         pass
-    assert names(folder) == ["kept"]
+    assert names(folder) == ["file"]
 
 
-def test_a_folder_that_was_made_for_nothing_is_gone_again(tmp_path):
+def test_empty_folders_are_removed_with_the_lock(tmp_path):
     with folder_lock(tmp_path / "corpus"):
         assert (tmp_path / "corpus").is_dir()
     assert not (tmp_path / "corpus").exists()
 
 
-def _hold_and_die(folder, told):
+def _lock_and_die(folder, pipe):
     with folder_lock(folder):
-        told.send("held")
+        pipe.send("locked")
         os._exit(9)
 
 
-def test_a_holder_that_dies_lets_go(tmp_path):
-    folder, (ours, theirs) = tmp_path / "corpus", multiprocessing.Pipe()
-    dying = multiprocessing.get_context("spawn").Process(target=_hold_and_die, args=(folder, theirs))
-    dying.start()
-    assert ours.recv() == "held"
-    dying.join()
+def test_the_lock_of_a_dead_process_is_released(tmp_path):
+    folder, (parent, child) = tmp_path / "corpus", multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_lock_and_die, args=(folder, child))
+    process.start()
+    assert parent.recv() == "locked"
+    process.join()
     with folder_lock(folder):
-        assert dying.exitcode == 9
+        assert process.exitcode == 9

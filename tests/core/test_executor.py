@@ -1,4 +1,4 @@
-"""`map_units`: the same results wherever units run, bounded in flight, and a dead worker is told, not swallowed."""
+"""The executor: equal results anywhere, bounded tasks in flight, lost workers reported."""
 
 import os
 import signal
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from landmark.core.errors import InputError, SchedulerUnreachable
-from landmark.core.executor import WorkerLost, ExecutorConfig, open_executor
+from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
+from landmark.core.process_share import get_share
 
 
 def square(number: int) -> int:
@@ -21,49 +22,60 @@ def die(number: int) -> int:
 
 
 def refuse(number: int) -> int:
-    raise InputError(f"number {number}: refused")
+    raise InputError("refused", key="number", value=number)
+
+
+def share(number: int) -> tuple[int, int]:
+    return get_share()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_unit_comes_back_once_with_its_result(workers: int) -> None:
-    with open_executor(ExecutorConfig(workers)) as map_units:
-        assert sorted(map_units(square, range(50))) == [(number, number * number) for number in range(50)]
+def test_each_task_gives_a_result(workers: int) -> None:
+    with open_executor(ExecutorConfig(workers)) as map_tasks:
+        assert sorted(map_tasks(square, range(50))) == [(number, number * number) for number in range(50)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_know_how_many_they_are(workers: int) -> None:
+    with open_executor(ExecutorConfig(workers)) as map_tasks:
+        assert {result for _, result in map_tasks(share, range(4))} == {(max(1, workers), 1)}
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_units_are_drawn_as_they_are_needed(workers: int) -> None:
+def test_tasks_are_drawn_as_needed(workers: int) -> None:
     drawn = []
 
-    def units() -> Iterator[int]:
+    def tasks() -> Iterator[int]:
         for number in range(1000):
             drawn.append(number)
             yield number
 
-    with open_executor(ExecutorConfig(workers)) as map_units:
-        stream = map_units(square, units())
-        next(stream)
+    with open_executor(ExecutorConfig(workers)) as map_tasks:
+        next(map_tasks(square, tasks()))
         assert len(drawn) < 20
 
 
 @pytest.mark.long
-def test_a_unit_that_kills_its_workers_is_lost_and_the_others_are_not() -> None:
-    with open_executor(ExecutorConfig(1)) as map_units:
-        results = dict(map_units(die, range(5)))
+def test_a_task_that_kills_workers_is_lost_alone() -> None:
+    with open_executor(ExecutorConfig(1)) as map_tasks:
+        results = dict(map_tasks(die, range(5)))
     assert isinstance(results.pop(3), WorkerLost)
     assert results == {number: number for number in (0, 1, 2, 4)}
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_refusal_reaches_the_caller_as_it_is(workers: int) -> None:
-    with pytest.raises(InputError, match="number 7: refused"), open_executor(ExecutorConfig(workers)) as map_units:
-        list(map_units(refuse, [7]))
+def test_errors_of_tasks_are_raised_with_their_fields(workers: int) -> None:
+    with pytest.raises(InputError) as caught, open_executor(ExecutorConfig(workers)) as map_tasks:
+        list(map_tasks(refuse, [7]))
+    assert (caught.value.key, caught.value.value) == ("number", 7)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "tcp://nowhere.invalid:1"])
-def test_an_unreachable_scheduler_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landmark.core.executor._CONNECT_S", 1)
-    with pytest.raises(SchedulerUnreachable, match=address), open_executor(ExecutorConfig(scheduler=address)):
+def test_unreachable_schedulers_are_reported(address: str) -> None:
+    config = ExecutorConfig(scheduler=address, connect_timeout_s=1)
+    with pytest.raises(SchedulerUnreachable) as caught, open_executor(config):
         pass
+    assert caught.value.value == address
 
 
 def test_a_running_scheduler_is_used_by_address() -> None:
@@ -71,6 +83,6 @@ def test_a_running_scheduler_is_used_by_address() -> None:
 
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-        open_executor(ExecutorConfig(scheduler=cluster.scheduler_address)) as map_units,
+        open_executor(ExecutorConfig(scheduler=cluster.scheduler_address)) as map_tasks,
     ):
-        assert dict(map_units(square, [4])) == {4: 16}
+        assert dict(map_tasks(square, [4])) == {4: 16}

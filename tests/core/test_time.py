@@ -16,7 +16,7 @@ from landmark.core.time import as_utc, parse_utc
         ("2018-10-29 06:30+01:00", "2018-10-29T05:30:00", "2018-10-29T05:30:00"),
     ],
 )
-def test_a_day_is_its_first_or_last_microsecond(text: str, first: str, last: str) -> None:
+def test_a_day_is_the_first_or_last_microsecond(text: str, first: str, last: str) -> None:
     assert (parse_utc(text), parse_utc(text, last=True)) == (
         as_utc(dt.datetime.fromisoformat(first)),
         as_utc(dt.datetime.fromisoformat(last)),

@@ -1,4 +1,4 @@
-"""Events that several tests build on."""
+"""Events for several tests."""
 
 import datetime as dt
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import shapely
 
 from landmark.core.yaml_files import load_model
-from landmark.domain.event import AOI, NEAR, Event, EventTypes, EventPart
+from landmark.domain.event import AOI, NEAR, Event, EventPart, EventTypes
 
 TYPES = load_model(EventTypes, "taxonomies/events", "types").types
 START = dt.datetime(2021, 7, 10, 6, tzinfo=dt.UTC)
@@ -14,7 +14,7 @@ DAY = dt.timedelta(days=1)
 
 
 def event(name: str = "flood-1", **changes: Any) -> Event:
-    """A flood of ten days, with no ground, changed by keyword."""
+    """A flood of ten days without parts, changed by keyword."""
     value: dict[str, Any] = {
         "id": name,
         "group": name.rpartition("-")[0] or name,
@@ -27,9 +27,9 @@ def event(name: str = "flood-1", **changes: Any) -> Event:
     return Event(**(value | changes))
 
 
-def grounds(
+def event_parts(
     observed: shapely.Geometry | None = None, aoi: shapely.Geometry | None = None, near: shapely.Geometry | None = None
 ) -> tuple[EventPart, ...]:
-    """Parts of an event, those that are there."""
+    """Parts of the given geometries."""
     named = ((AOI, aoi), ("observed", observed), (NEAR, near))
-    return tuple(EventPart(name, shape) for name, shape in named if shape is not None)
+    return tuple(EventPart(name, geometry) for name, geometry in named if geometry is not None)

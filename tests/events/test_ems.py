@@ -146,7 +146,7 @@ def test_later_versions_and_releases_replace_earlier_ones(tmp_path: Path) -> Non
     assert same(only(read(tmp_path, **DATED)).part("observed"), WEST)
 
 
-def test_an_empty_monitoring_product_does_not_replace_an_earlier_one(tmp_path: Path) -> None:
+def test_empty_monitoring_products_are_ignored(tmp_path: Path) -> None:
     flood(tmp_path)
     layer(tmp_path / "EMSR900_01PLACE_DEL_MONIT01_v1_area_of_interest_a.shp", [AOI], {"emsr_id": "EMSR900"})
     rows = geopandas.GeoDataFrame({"event_type": ["x"]}, geometry=[WEST], crs=4326).iloc[:0]
@@ -299,7 +299,7 @@ def test_damage_without_an_extent_is_no_true_negative(
     assert has_note(result, "emsr901-aoi01") == (not negative)
 
 
-def test_two_types_in_one_area_are_two_events(tmp_path: Path) -> None:
+def test_an_area_with_two_types_has_two_events(tmp_path: Path) -> None:
     path = tmp_path / "EMSR900_01PLACE_DEL_v1_observed_event_a.shp"
     slide = {"event_type": "6-Mass movement", "obj_desc": "Landslide", "notation": "Null", "dmg_src_id": 1}
     layer(path, [WEST, EAST, square(11.85, 45.35)], FLOOD, FIRE, slide)

@@ -11,8 +11,8 @@ from landmark.domain.schemas import label_counts_schema
 from landmark.events.masks import event_masks
 from landmark.grid.points import Points
 from landmark.labels.counts import CountConfig, count_tasks, measure_counts, merge
-from tests.domain.impacts import event, grounds
-from tests.labels.maps import each_alone
+from tests.domain.impacts import event, event_parts
+from tests.labels.maps import scattered_points
 from tests.labels.test_counts import year
 from tests.parts import cell_table, examples
 
@@ -32,7 +32,7 @@ def event_lists(draw):
     events = []
     for number in range(draw(st.integers(1, 4))):
         shapes = [lonlat(x, y, x + w, y + h) for x, y, w, h in draw(st.lists(edges, min_size=1, max_size=2))]
-        events.append(event(f"e-{number}", parts=grounds(shapes[0], shapes[-1] if len(shapes) > 1 else None)))
+        events.append(event(f"e-{number}", parts=event_parts(shapes[0], shapes[-1] if len(shapes) > 1 else None)))
     return events
 
 
@@ -58,8 +58,8 @@ def counted(cells, events, order=lambda tasks: tasks):
 def test_counts_of_events_without_label_sources():
     # Far enough apart to be counted in two tasks.
     cells = cell_table(32632, [(LEFT, TOP), (LEFT + 24_000, TOP)])
-    flood = event("flood-1", parts=grounds(lonlat(300, -900, 900, -300), lonlat(0, -1200, 1200, 0)))
-    fire = event("fire-1", type="fire", parts=grounds(lonlat(600, -900, 24_300, -300)))
+    flood = event("flood-1", parts=event_parts(lonlat(300, -900, 900, -300), lonlat(0, -1200, 1200, 0)))
+    fire = event("fire-1", type="fire", parts=event_parts(lonlat(600, -900, 24_300, -300)))
     result = counted(cells, (fire, flood))
     assert result.table.schema.equals(label_counts_schema([], events=True), check_metadata=True)
     counts = {
@@ -93,6 +93,6 @@ def test_counts_without_events():
 def test_a_part_without_points_gives_no_combination():
     index, combinations = event_masks(
         [event(parts=(EventPart("observed", shapely.box(0, 0, 1, 1)),))],
-        each_alone(32632, np.array([LEFT]), np.array([TOP])),
+        scattered_points(32632, np.array([LEFT]), np.array([TOP])),
     )
     assert index.tolist() == [0] and combinations == [()]

@@ -60,7 +60,7 @@ def test_effis_perimeters(tmp_path: Path) -> None:
     assert result.repaired == {"effis-101": 0, "effis-102": 1}
 
 
-def test_cal_fire_perimeters_of_one_incident_are_one_event(tmp_path: Path) -> None:
+def test_cal_fire_perimeters_of_an_incident_are_merged(tmp_path: Path) -> None:
     row = {"YEAR_": "2020", "AGENCY": "CDF", "UNIT_ID": "NEU", "INC_NUM": "00010708", "FIRE_NAME": "JONES"}
     dates = {"ALARM_DATE": "2020-08-17", "CONT_DATE": "2020-08-28"}
     old = {**row, "INC_NUM": "00000000", "YEAR_": "1911", "ALARM_DATE": None}
@@ -108,7 +108,7 @@ def test_earthquakes_have_an_epicentre_and_a_radius(tmp_path: Path) -> None:
 
 
 @given(st.floats(-180, 180), st.floats(-70, 70), st.floats(1, 300))
-def test_a_circle_has_its_radius_everywhere(lon: float, lat: float, radius_km: float) -> None:
+def test_circles_have_equal_radii_everywhere(lon: float, lat: float, radius_km: float) -> None:
     shape = circle(lon, lat, radius_km)
     west, south, east, north = shape.bounds
     assert shape.is_valid and west >= -180 and east <= 180 and south > -90 and north < 90
@@ -238,7 +238,7 @@ def test_invalid_values_are_refused(tmp_path: Path) -> None:
     ("ids", "value"),
     [(("Εύβοια", "Αττική"), "Εύβοια"), (("Εύβοια 1", "Αττική 1"), "Αττική 1"), (("a-b", "a b"), "a b")],
 )
-def test_different_values_of_one_id_are_refused(tmp_path: Path, ids: tuple[str, str], value: str) -> None:
+def test_different_values_with_equal_ids_are_refused(tmp_path: Path, ids: tuple[str, str], value: str) -> None:
     rows = [{"no": id_, "when": "2020-01-01", "basin": id_, "row": index} for index, id_ in enumerate(ids)]
     path = layer(tmp_path / "a.geojson", [WEST, EAST], *rows)
     for key, changes in (("no", {}), ("basin", {"id": ["row"], "group": ["basin"]})):

@@ -19,7 +19,7 @@ from landmark.extract.request import Chip
 from landmark.extract.resample import Shift, interpolate
 from landmark.grid.cells import utm_cells
 from landmark.labels.label_rules import load_label_rules
-from landmark.stac.open_catalog import open_document
+from landmark.stac.open_catalog import open_catalog
 from landmark.stac.search import search
 from tests.extract.scenes import (
     FACTOR,
@@ -36,7 +36,7 @@ from tests.extract.scenes import (
     write_item,
 )
 from tests.parts import examples
-from tests.raster.rasters import noise, spoil, write_raster
+from tests.raster.rasters import noise, corrupt_block, write_raster
 
 QUARTERS = [(LEFT + x, TOP - y) for y in (0, 1200) for x in (0, 1200)]
 
@@ -75,7 +75,7 @@ def test_chips_equal_the_files_pixels_at_native_resolution(tmp_path_factory, ste
 def test_chips_of_the_small_world_equal_windows_of_its_files(world, recipe, profile):
     parsed = load_recipe(str(recipe(sensors=[profile.name])))
     crosswalks = load_label_rules(parsed).crosswalks
-    acquisitions = search(open_document(str(world)), parsed, provider=PROVIDER, crosswalks=crosswalks).acquisitions
+    acquisitions = search(open_catalog(str(world)), parsed, provider=PROVIDER, crosswalks=crosswalks).acquisitions
     cells = utm_cells(parsed.region.geometry, cell_m=1200, block_m=1200).to_pylist()
     checked = 0
     for acquisition in acquisitions[::4]:
@@ -300,7 +300,7 @@ def test_a_damaged_block_fails_only_the_chips_on_it(tmp_path, band, offset_dn):
     item = write_item(tmp_path, s2_pixels(), blockxsize=16, blockysize=16)
     request = request_of(tmp_path, (item,), QUARTERS, offset_dn=offset_dn)
     before = by_id(list(extract_chips(request)))
-    spoil(tmp_path / "one" / f"{band}.tif", 0, 0)
+    corrupt_block(tmp_path / "one" / f"{band}.tif", 0, 0)
     after = by_id(list(extract_chips(request)))
     assert after["c00"].reason == "read_error" and not after["c00"].final
     assert all(after[id].sha256 == before[id].sha256 for id in ("c01", "c02", "c03"))
@@ -423,7 +423,7 @@ def test_the_masks_of_a_split_granule_are_combined(tmp_path):
 def test_a_damaged_block_of_either_item_fails_the_chip(tmp_path, broken):
     left, right = halves()
     items = (write_item(tmp_path, left), write_item(tmp_path, right, name="two"))
-    spoil(tmp_path / broken / "B04.tif", 0, 1)
+    corrupt_block(tmp_path / broken / "B04.tif", 0, 1)
     results = by_id(list(extract_chips(request_of(tmp_path, items, QUARTERS))))
     assert results["c00"].reason == "read_error" and isinstance(results["c02"], Chip)
 

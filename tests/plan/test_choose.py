@@ -115,7 +115,7 @@ def test_a_gap_of_exactly_the_limit_is_a_pair_from_both_sides():
 
 @given(archives(), st.integers(0, 2**32 - 1))
 @examples(30)
-def test_the_plan_does_not_depend_on_the_order_of_its_inputs(archive, seed):
+def test_the_plan_does_not_depend_on_the_order_of_the_inputs(archive, seed):
     chance, cells = random.Random(seed), grid(3, 3)
     shuffled_archive = chance.sample(archive, len(archive))
     shuffled_cells = cells.take(pa.array(chance.sample(range(9), 9)))
@@ -197,7 +197,7 @@ def test_with_the_source_grid_cells_are_for_rasters_on_their_lattice():
     ("left", "top", "size", "covered"),
     [(0, 0, 120, True), (3, 0, 120, False), (3, 0, 121, True), (0, 4, 120, False), (0, 4, 121, True)],
 )
-def test_an_off_lattice_radar_raster_needs_one_pixel_more(left, top, size, covered):
+def test_an_off_lattice_radar_raster_needs_another_pixel(left, top, size, covered):
     item = radar(0, origin=(600_000.0 - left, 5_040_000.0 + top), size_px=(size, size))
     if covered:
         assert make_plan([item], sensors=["s1"], cells=grid(1, 1)).plan.num_rows == 1
@@ -365,7 +365,7 @@ def cells_by_shard(rows):
 
 @pytest.mark.parametrize("shard_mb", [0.3, 1, 2, 1000])
 @pytest.mark.parametrize("period", ["year", "month"])
-def test_shards_of_both_sensors_with_one_number_hold_the_same_cells(shard_mb, period):
+def test_shard_k_of_both_sensors_holds_the_same_cells(shard_mb, period):
     archive = [optical(n, day=40 * n) for n in range(3)] + [radar(n, day=40 * n + 3) for n in range(3)]
     time = recipe_of().time.model_dump() | {"period": period}
     by_shard = cells_by_shard(make_plan(archive, output={"shard_mb": shard_mb}, time=time).plan.to_pylist())

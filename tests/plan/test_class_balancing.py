@@ -84,7 +84,7 @@ def test_caps_and_number_hold_and_every_candidate_is_counted(labels, cells, opti
 
 @given(label_tables(), st.integers(0, 6), st.booleans(), st.one_of(st.none(), st.integers(1, 2)))
 @examples(100)
-def test_each_class_gets_its_guaranteed_cells_if_there_are_enough(labels, guarantee, fill_rarest, repeats):
+def test_each_class_gets_the_guaranteed_cells_if_available(labels, guarantee, fill_rarest, repeats):
     cells = guarantee * len(CLASSES) or 1
     _, result = balance(labels, cells, guarantee=guarantee, balance=fill_rarest or not guarantee, repeats=repeats)
     for key, available in result.before.items():

@@ -61,7 +61,7 @@ def test_a_warped_acquisition_covers_exactly_the_cells_with_all_corners_inside(m
     assert 0 < len(covered) < cells.num_rows
 
 
-def test_an_unwarped_acquisition_covers_only_cells_on_its_lattice():
+def test_an_unwarped_acquisition_covers_only_cells_on_the_lattice():
     for cells_epsg, epsg, lon, lat in MEETINGS:
         squares = CellSquares.of(cells_at(cells_epsg, lon, lat), 1200)
         on, off = (covered_rows(squares, scene(epsg, lon, lat, shift_px=shift), warped=False) for shift in (0, 0.3))

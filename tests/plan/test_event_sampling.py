@@ -22,7 +22,7 @@ from landmark.plan.event_sampling import sample_events
 from landmark.plan.event_windows import events_touching
 from landmark.plan.sample import sample_cells
 from landmark.plan.splits import assign_splits, union_groups
-from tests.domain.impacts import DAY, START, TYPES, event, grounds
+from tests.domain.impacts import DAY, START, TYPES, event, event_parts
 from tests.parts import NOON, acquisition, examples, recipe_of
 from tests.plan.scenes import SENSORS, grid, optical, radar
 
@@ -95,7 +95,7 @@ def cells_of(rows):
 
 
 def flood():
-    return event(parts=grounds(square(*centre(0)), square(*centre(0), 0.02)))
+    return event(parts=event_parts(square(*centre(0)), square(*centre(0), 0.02)))
 
 
 def test_each_role_gets_the_requested_number_of_cells():
@@ -188,7 +188,7 @@ def test_the_plan_does_not_depend_on_the_order_of_the_acquisitions():
 
 
 def test_the_proof_counts_the_cells_of_each_event_and_role():
-    elsewhere = event("fire-9", type="fire", parts=grounds(square(50, 10)))
+    elsewhere = event("fire-9", type="fire", parts=event_parts(square(50, 10)))
     proof = make_plan(archive_of(), [flood(), elsewhere], IMPACTS).split_proof["events"]
     assert proof["flood-1"] == {"split": "train", "affected": 3, "before": 3, "unaffected": 2, "distant": 2}
     assert proof["fire-9"] == {"split": None, "affected": 0, "before": 0, "unaffected": 0, "distant": 0}
@@ -201,13 +201,13 @@ def scattered_events(draw):
     for number in range(draw(st.integers(1, 5))):
         lon, lat = centre(draw(st.integers(0, 63)))
         area = square(lon, lat, draw(st.sampled_from([0.004, 0.012, 0.03])))
-        events.append(event(f"g{draw(st.integers(0, 2))}-{number}", parts=grounds(area)))
+        events.append(event(f"g{draw(st.integers(0, 2))}-{number}", parts=event_parts(area)))
     return events
 
 
 @given(scattered_events(), st.integers(0, 50))
 @examples(60)
-def test_events_of_a_group_are_in_one_split_and_other_blocks_keep_theirs(events, seed):
+def test_events_of_a_group_share_a_split_and_other_blocks_keep_the_split(events, seed):
     blocks, splits = CELLS["block"].to_pylist(), Splits(train=40, val=30, test=30)
     touched = events_touching(CELLS, events, 1200)
     group_of = union_groups(blocks, touched)
@@ -224,7 +224,7 @@ def test_events_of_a_group_are_in_one_split_and_other_blocks_keep_theirs(events,
                 assert (item.group, row) in touched, NAMES[row]
 
 
-def test_a_cell_of_an_event_is_not_lost_to_the_buffer_of_a_block_without_one():
+def test_cells_of_events_are_not_lost_to_the_buffer_of_other_blocks():
     splits = {"train": 40, "val": 30, "test": 30, "block_m": 2400, "buffer_m": 1500}
     touched = {NAMES[row] for _, row in events_touching(CELLS, [flood()], 1200)}
     for seed in range(20):
@@ -240,7 +240,7 @@ def test_event_sampling_needs_events_and_excludes_a_number_of_cells(changes):
 
 def test_cells_near_an_epicentre_are_affected():
     quake = event(
-        "quake-1", type="earthquake", end=START, parts=grounds(near=square(*centre(0), 0.02)), epicentre=centre(0)
+        "quake-1", type="earthquake", end=START, parts=event_parts(near=square(*centre(0), 0.02)), epicentre=centre(0)
     )
     impacts = {row: {"quake-1": EventImpact(0.0, False, near=True)} for row in (0, 1, 8)}
     by_role = rows_by_role(make_plan(archive_of(during=(dt.timedelta(days=2) / DAY,)), [quake], impacts))
@@ -262,7 +262,7 @@ def test_cloudy_cells_and_cells_without_a_pre_event_acquisition_are_in_the_ledge
 def test_distant_cells_keep_the_least_distance_and_are_not_in_holes(min_distance_km):
     lon, lat = centre(27)
     ring = square(lon, lat, 0.03) - square(lon, lat, 0.025)
-    with_hole = event(parts=grounds(square(*centre(0)), ring))
+    with_hole = event(parts=event_parts(square(*centre(0)), ring))
     sampling = {"affected": 3, "distant": 64, "min_distance_km": min_distance_km}
     result = make_plan(archive_of(), [with_hole], {0: flooded()}, event_sampling=sampling)
     cells = cells_of(rows_by_role(result)["distant"])
@@ -278,7 +278,7 @@ def test_a_limited_plan_is_a_subset_of_the_unlimited_plan():
     assert len(set(limited["cell"].to_pylist())) == 3
 
 
-def test_affected_cells_are_taken_from_those_that_an_acquisition_shows():
+def test_affected_cells_are_among_those_that_an_acquisition_shows():
     # All 64 cells are flooded, and the acquisition during the flood covers four of them.
     impacts = {row: flooded() for row in range(64)}
     archive = [acquisition(id="s2_001", datetime=START + 2 * DAY, size_px=(240, 240)), optical(2, day=START_DAY - 5)]

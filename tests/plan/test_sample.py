@@ -42,7 +42,7 @@ def test_the_requested_fraction_of_clusters_is_sampled_completely(fraction, clus
 
 
 @pytest.mark.parametrize(("smaller", "larger"), [(0.1, 0.4), (0.4, 0.9), (0.9, 1.0)])
-def test_a_smaller_fraction_is_a_subset_of_a_larger_one(smaller, larger):
+def test_a_smaller_fraction_is_a_subset_of_a_larger_fraction(smaller, larger):
     few, many = (set(names(sample(grid(20, 20), sampling={"fraction": share}))) for share in (smaller, larger))
     assert few < many
 
@@ -64,7 +64,7 @@ def test_cells_outside_every_raster_are_counted():
     assert len(names(sampled)) == 3 * 2 and sampled.counts["outside_rasters"] == 25 - 6
 
 
-def test_with_sentinel_2_only_its_rasters_count():
+def test_with_sentinel_2_other_rasters_do_not_count():
     radar = acquisition(sensor="s1", id="s1_a", size_px=(1200, 1200), cloud_pct=None)
     optical = acquisition(size_px=(240, 240))
     assert len(names(sample(grid(5, 5), [radar, optical]))) == 4
@@ -82,7 +82,7 @@ def test_cells_have_the_splits_of_their_blocks_without_the_buffer():
     assert sampled.buffered == [cell for cell, _, in_buffer in rows if in_buffer] != []
 
 
-def test_a_cell_keeps_its_split_when_the_region_grows():
+def test_cells_keep_the_split_when_the_region_grows():
     splits = {"block_m": 3600, "buffer_m": 0}
     small, large = (sample(grid(n, n, block_m=3600), splits=splits).cells.to_pylist() for n in (8, 20))
     split_of = {row["cell"]: row["split"] for row in large}
@@ -91,7 +91,7 @@ def test_a_cell_keeps_its_split_when_the_region_grows():
 
 @given(st.integers(1, 60), st.integers(1, 60))
 @examples(40)
-def test_a_smaller_limit_gives_a_subset_of_a_larger_one_and_of_none(a, b):
+def test_a_smaller_limit_is_a_subset_of_a_larger_limit_and_of_no_limit(a, b):
     smaller, larger = sorted((a, b))
     splits = {"block_m": 2400, "buffer_m": 0}
     tables = [sample(grid(7, 7, block_m=3600), limit=limit, splits=splits).cells for limit in (smaller, larger, None)]

@@ -67,13 +67,13 @@ def squares(cells, epsg):
 
 def least_gap(cells, assigned, epsg=32632):
     """Least gap between remaining cells of different splits, by brute force."""
-    kept = [
+    remaining = [
         (outline, split)
         for outline, split, dropped in zip(squares(cells, epsg), assigned.split, assigned.in_buffer, strict=True)
         if not dropped
     ]
-    assert len({split for _, split in kept}) > 1
-    return min(a.distance(b) for (a, of_a), (b, of_b) in combinations(kept, 2) if of_a != of_b)
+    assert len({split for _, split in remaining}) > 1
+    return min(a.distance(b) for (a, of_a), (b, of_b) in combinations(remaining, 2) if of_a != of_b)
 
 
 @pytest.mark.parametrize("buffer_m", [0, 1, 1199, 1200, 1201, 2400, 4000])

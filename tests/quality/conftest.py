@@ -1,4 +1,4 @@
-"""A sealed corpus over the small world, and copies of it to spoil."""
+"""A sealed corpus over the small world, and copies of it to damage."""
 
 import fcntl
 import shutil
@@ -23,7 +23,7 @@ RECIPE = {
 
 @pytest.fixture(scope="session")
 def sealed(world: Path, shared: Path) -> Path:
-    """A sealed corpus, built once for all test processes; not to be written to."""
+    """A sealed corpus, built once for all test processes; read-only."""
     out = shared / "checked" / "tiny"
     with (shared / "checked.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -36,5 +36,5 @@ def sealed(world: Path, shared: Path) -> Path:
 
 @pytest.fixture
 def corpus(sealed: Path, tmp_path: Path) -> Path:
-    """A copy of the sealed corpus, free to be spoiled."""
+    """A copy of the sealed corpus, free to be damaged."""
     return Path(shutil.copytree(sealed, tmp_path / "tiny"))

@@ -1,4 +1,4 @@
-"""What can go wrong between a file and its reader, as a test plans it."""
+"""Faults between a file and its reader, as a test plans them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ from urllib.parse import parse_qs
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back.
+    """A response of the server.
 
     Attributes:
-        first: Place in the file of the body's first byte.
-        sent: How many bytes of the body are sent before the connection is closed; None sends all and keeps it.
-        silent: True says nothing at all until the test is over.
+        first: Offset in the file of the body's first byte.
+        sent: Bytes of the body that are sent before the connection is closed; None sends all and keeps it open.
+        silent: Send nothing until the test is over.
     """
 
     status: int
@@ -26,7 +26,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request and what became of it; `bytes` are those of the file it asked for, `at_s` is when it came."""
+    """A request and its status; `bytes` are the requested ones of the file, `at_s` is its time."""
 
     method: str
     name: str
@@ -38,18 +38,18 @@ class Request:
 
     @property
     def sig(self) -> str:
-        """The signature in the address, "" where there is none."""
+        """Signature in the URL, "" where there is none."""
         return parse_qs(self.query).get("sig", [""])[0]
 
 
-# What becomes of an honest answer to a request of a file.
+# Turns the right answer to a request for a file into a faulty one.
 Fault = Callable[[Answer, bytes], Answer]
 
 
 def refuse(status: int, **headers: str) -> Fault:
     """Answer with a status and no pixels; `Retry_After="1"` becomes the header's name."""
-    said = {name.replace("_", "-"): value for name, value in headers.items()}
-    return partial(_instead, Answer(status, said, b"<html>no</html>"))
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return partial(_replaced, Answer(status, named, b"<html>no</html>"))
 
 
 def page(_: Answer, __: bytes) -> Answer:
@@ -57,27 +57,27 @@ def page(_: Answer, __: bytes) -> Answer:
     return Answer(200, {"Content-Type": "text/html"}, b"<html><body>Please sign in</body></html>" * 20)
 
 
-def cut(place: int) -> Fault:
-    """Announce the whole body, send what lies before a byte of the file, close."""
-    return partial(_cut, place)
+def cut(offset: int) -> Fault:
+    """Announce the complete body, send what lies before an offset in the file, and close the connection."""
+    return partial(_cut, offset)
 
 
-def _cut(place: int, answer: Answer, _: bytes) -> Answer:
-    return replace(answer, sent=max(0, place - answer.first))
+def _cut(offset: int, answer: Answer, _: bytes) -> Answer:
+    return replace(answer, sent=max(0, offset - answer.first))
 
 
 def clipped(answer: Answer, _: bytes) -> Answer:
-    """Send half of what was asked for, as if it were all."""
+    """Send half of the requested bytes as if they were all."""
     return replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
 def padded(answer: Answer, _: bytes) -> Answer:
-    """Send more than was asked for."""
+    """Send more bytes than requested."""
     return replace(answer, body=answer.body + b"\xa5" * 1000)
 
 
 def garbled(place: range) -> Fault:
-    """Send nonsense for some bytes of the file."""
+    """Overwrite some bytes of the file."""
     return partial(_garbled, place)
 
 
@@ -88,34 +88,34 @@ def _garbled(place: range, answer: Answer, _: bytes) -> Answer:
     return replace(answer, body=bytes(body))
 
 
-def whole(answer: Answer, content: bytes) -> Answer:
-    """Send the whole file, whatever range was asked for, as a server that knows no ranges does."""
+def unranged(answer: Answer, content: bytes) -> Answer:
+    """Send the complete file whatever range is requested, as a server without range support does."""
     return Answer(200, {name: value for name, value in answer.headers.items() if name != "Content-Range"}, content)
 
 
 def silent(answer: Answer, _: bytes) -> Answer:
-    """Take the request and say nothing."""
+    """Accept the request and send nothing."""
     return replace(answer, silent=True)
 
 
 def moved(url: str) -> Fault:
-    """Send the reader elsewhere."""
-    return partial(_instead, Answer(302, {"Location": url}, b""))
+    """Redirect the reader."""
+    return partial(_replaced, Answer(302, {"Location": url}, b""))
 
 
-def _instead(answer: Answer, _: Answer, __: bytes) -> Answer:
+def _replaced(answer: Answer, _: Answer, __: bytes) -> Answer:
     return answer
 
 
 @dataclass
-class Planned:
-    """A fault of some of a file's requests.
+class PlannedFault:
+    """A fault of some requests for a file.
 
     Attributes:
-        times: How many requests it befalls; None is every one.
-        after: How many requests it lets pass first.
-        over: It befalls only requests that touch these bytes of the file.
-        sig: It befalls only requests signed like this.
+        times: Number of faulty requests; None is all.
+        after: Number of requests that pass first.
+        over: Restricts the fault to requests that overlap these bytes of the file.
+        sig: Restricts the fault to requests with this signature.
     """
 
     fault: Fault
@@ -124,8 +124,8 @@ class Planned:
     over: range | None = None
     sig: str | None = None
 
-    def befalls(self, request: Request) -> bool:
-        """Whether it befalls this request; it counts the requests it could befall."""
+    def applies(self, request: Request) -> bool:
+        """Whether it applies to this request; counts the requests it could apply to."""
         if self.over is not None and not (
             request.bytes.start < self.over.stop and self.over.start < request.bytes.stop
         ):

@@ -1,4 +1,4 @@
-"""A raster, all its chips, and what may become of them however it is spoiled."""
+"""A raster, all its chips, and checks of what is read of it under any fault."""
 
 import threading
 from collections.abc import Callable, Collection
@@ -13,12 +13,12 @@ from landmark.raster.reader import FailedChip, open_raster
 from landmark.raster.source import Unreadable
 from tests.raster.rasters import noise, write_raster
 
-# Blocks of some 100 kB: whatever a reader rounds its ranges to, it can ask for one without its neighbours.
+# Blocks of about 100 kB, so that a reader can request one without its neighbours, whatever it rounds ranges to.
 BLOCK, SIDE, SIZE = 256, 768, 120
 PIXELS = noise((SIDE, SIDE), "uint16", 7)
 CORNERS = [(row, col) for row in range(0, SIDE - SIZE + 1, 108) for col in range(0, SIDE - SIZE + 1, 108)]
 BLOCKS = {(row, col) for row in range(SIDE // BLOCK) for col in range(SIDE // BLOCK)}
-# Longer than any patience in the tests: only what hangs comes near it.
+# Longer than all retries of the tests: only a hanging read takes so long.
 BOUND_S = 60.0
 
 T = TypeVar("T")
@@ -26,59 +26,59 @@ Chips = list[NDArray[Any] | FailedChip]
 
 
 def make(path: Path, **options: Any) -> Path:
-    """The raster, as it should be."""
+    """Write the raster without faults."""
     return write_raster(path, PIXELS, blockxsize=BLOCK, blockysize=BLOCK, **options)
 
 
-def within(work: Callable[[], T]) -> T:
-    """What `work` returns or raises; a failure where it does neither in time."""
-    said: list[tuple[Any, BaseException | None]] = []
+def within_bound(work: Callable[[], T]) -> T:
+    """Return or raise what `work` returns or raises; fail if it does neither in time."""
+    outcome: list[tuple[Any, BaseException | None]] = []
 
     def run() -> None:
         try:
-            said.append((work(), None))
+            outcome.append((work(), None))
         except BaseException as error:
-            said.append((None, error))
+            outcome.append((None, error))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(BOUND_S)
-    assert said, f"no outcome within {BOUND_S} s"
-    result, error = said[0]
+    assert outcome, f"no outcome within {BOUND_S} s"
+    result, error = outcome[0]
     if error is not None:
         raise error
     return result
 
 
 def read(href: str | Path, access: AccessPolicy = PUBLIC_ACCESS) -> Chips | Unreadable:
-    """All chips, or why there are none."""
+    """Read all chips, or return the error."""
 
     def work() -> Chips:
         with open_raster(str(href), access) as raster:
             return list(raster.chips(CORNERS, SIZE))
 
     try:
-        return within(work)
+        return within_bound(work)
     except Unreadable as error:
         return error
 
 
 def check(chips: Chips | Unreadable, bad: Collection[tuple[int, int]] = ()) -> None:
-    """The chips that touch bad blocks are missing, and no other; those that are there are right."""
+    """Check that exactly the chips over bad blocks failed, and that the others are right."""
     assert not isinstance(chips, Unreadable), chips
     for chip, (row, col) in zip(chips, CORNERS, strict=True):
-        assert isinstance(chip, FailedChip) == any(_touches(row, col, block) for block in bad), (row, col)
-    check_none_wrong(chips)
+        assert isinstance(chip, FailedChip) == any(_overlaps(row, col, block) for block in bad), (row, col)
+    check_pixels(chips)
 
 
-def check_none_wrong(chips: Chips | Unreadable) -> None:
-    """Whatever is handed out is right."""
+def check_pixels(chips: Chips | Unreadable) -> None:
+    """Check that all chips that did not fail are right."""
     if not isinstance(chips, Unreadable):
         for chip, (row, col) in zip(chips, CORNERS, strict=True):
             assert isinstance(chip, FailedChip) or np.array_equal(chip, PIXELS[row : row + SIZE, col : col + SIZE])
 
 
-def _touches(row: int, col: int, block: tuple[int, int]) -> bool:
+def _overlaps(row: int, col: int, block: tuple[int, int]) -> bool:
     return all(
         first < (number + 1) * BLOCK and first + SIZE > number * BLOCK
         for first, number in zip((row, col), block, strict=True)

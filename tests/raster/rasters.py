@@ -1,4 +1,4 @@
-"""GeoTIFFs for the tests of the reader, and ways to watch and to spoil them."""
+"""GeoTIFFs for the tests of the reader, and ways to watch and to corrupt them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from landmark.raster.reader import Raster, open_raster
 def write_raster(
     path: Path, pixels: NDArray[Any], *, origin=(600_000.0, 5_040_000.0), pixel_m=10.0, **options: Any
 ) -> Path:
-    """One band (y, x) or several (band, y, x) as a GeoTIFF in EPSG:32632, tiled by 64 and deflated by default."""
+    """Write one band (y, x) or several (band, y, x) as a GeoTIFF in EPSG:32632, by default in deflated tiles of 64."""
     profile = {
         "driver": "GTiff",
         "crs": "EPSG:32632",
@@ -37,38 +37,42 @@ def write_raster(
     bands = pixels if pixels.ndim == 3 else pixels[None]
     count, height, width = bands.shape
     shape = {"count": count, "height": height, "width": width}
-    with rasterio.open(path, "w", **shape, **({"dtype": pixels.dtype} | profile)) as to:
-        to.write(bands)
+    with rasterio.open(path, "w", **shape, **({"dtype": pixels.dtype} | profile)) as dataset:
+        dataset.write(bands)
     return path
 
 
 def noise(shape: tuple[int, int], dtype: str, seed: int = 0) -> NDArray[Any]:
-    """Pixels that compress badly and repeat nowhere, none of them 0."""
-    chance = np.random.default_rng(seed)
+    """Random pixels, none of them 0."""
+    rng = np.random.default_rng(seed)
     if np.dtype(dtype).kind == "f":
-        return (chance.normal(size=shape) ** 2 + 1e-6).astype(dtype)
-    return chance.integers(1, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+        return (rng.normal(size=shape) ** 2 + 1e-6).astype(dtype)
+    return rng.integers(1, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
 def block_bytes(path: Path, row: int, col: int) -> range:
-    """The bytes of the file that hold one block (row and column of the block) of the first band."""
-    with rasterio.open(path) as data:
+    """Byte range of a block (row and column of the block) of the first band."""
+    with rasterio.open(path) as dataset:
         offset, size = (
-            int(data.get_tag_item(f"BLOCK_{word}_{col}_{row}", "TIFF", bidx=1)) for word in ("OFFSET", "SIZE")
+            int(dataset.get_tag_item(f"BLOCK_{word}_{col}_{row}", "TIFF", bidx=1)) for word in ("OFFSET", "SIZE")
         )
     return range(offset, offset + size)
 
 
-def spoil(path: Path, row: int, col: int) -> None:
-    """Overwrite the bytes of one block (row and column of the block) with nonsense."""
+def corrupt_block(path: Path, row: int, col: int) -> None:
+    """Overwrite the bytes of a block (row and column of the block)."""
     place = block_bytes(path, row, col)
     content = bytearray(path.read_bytes())
     content[place.start : place.stop] = b"\xa5" * len(place)
     path.write_bytes(content)
 
 
-class Watched:
-    """An open raster that notes which blocks are read: (row, column) of blocks, one list a request."""
+class WatchedRaster:
+    """An open raster that records which blocks are read.
+
+    Attributes:
+        requests: Per request, the (row, column) of its blocks.
+    """
 
     def __init__(self, raster: Raster) -> None:
         self.raster, self.requests = raster, list[list[tuple[int, int]]]()
@@ -83,26 +87,27 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._dataset, name)
 
-    def get(self, start: int, end: int, **said: Any) -> Any:
-        """Fetch a range, and note the blocks that lie in it."""
-        high, wide = self.block
-        rows, cols = -(-self._dataset.height // high), -(-self._dataset.width // wide)
+    def get(self, start: int, end: int, **options: Any) -> Any:
+        """Fetch a range, and record the blocks in it."""
+        height, width = self.block
+        rows, cols = -(-self._dataset.height // height), -(-self._dataset.width // width)
         blocks = [(row, col) for row in range(rows) for col in range(cols)]
-        places = {block: self._direct._blocks.place(*block) for block in blocks}
-        self.requests.append([block for block, (at, size) in places.items() if start <= at and at + size <= end])
-        return self._ranges.get(start, end, **said)
+        places = {block: self._direct.layout.locate(*block) for block in blocks}
+        inside = [block for block, (offset, size) in places.items() if start <= offset and offset + size <= end]
+        self.requests.append(inside)
+        return self._ranges.get(start, end, **options)
 
     def read(self, band: int, window: Window) -> Any:
-        """Read a window, and note its blocks."""
-        high, wide = self.block
-        rows = range(window.row_off // high, -(-(window.row_off + window.height) // high))
-        cols = range(window.col_off // wide, -(-(window.col_off + window.width) // wide))
+        """Read a window, and record its blocks."""
+        height, width = self.block
+        rows = range(window.row_off // height, -(-(window.row_off + window.height) // height))
+        cols = range(window.col_off // width, -(-(window.col_off + window.width) // width))
         self.requests.append([(row, col) for row in rows for col in cols])
         return self._dataset.read(band, window=window)
 
 
 @contextmanager
-def watched(path: Path) -> Iterator[Watched]:
-    """A raster on disk, opened and watched."""
+def watched(path: Path) -> Iterator[WatchedRaster]:
+    """Open a local raster and record its reads."""
     with open_raster(str(path)) as raster:
-        yield Watched(raster)
+        yield WatchedRaster(raster)

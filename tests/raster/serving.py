@@ -1,4 +1,4 @@
-"""A file server with ranges that keeps a log, and that refuses, cuts, garbles and falls silent where a test plans it.
+"""A file server with ranges that logs requests and plays the faults that a test plans.
 
 It is a process of its own: GDAL holds the interpreter's lock through some of its requests, and a server in a thread of
 the reader's process could not answer them.
@@ -20,66 +20,66 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from tests.raster.faults import Answer, Fault, Planned, Request
+from tests.raster.faults import Answer, Fault, PlannedFault, Request
 
-# A silent server is silent for no longer than this, whatever becomes of the test.
+# A silent server is silent for this long at most, whatever happens to the test.
 SILENCE_S = 60.0
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 @dataclass
 class _Folder:
-    """What the server's process knows: the files, the plans and the log."""
+    """State of the server's process: the files, the planned faults and the log."""
 
     path: Path
     delay_s: float
     log: list[Request] = field(default_factory=list)
-    most: int = 0
-    plans: dict[str, list[Planned]] = field(default_factory=dict)
-    flying: int = 0
+    max_in_flight: int = 0
+    plans: dict[str, list[PlannedFault]] = field(default_factory=dict)
+    in_flight_count: int = 0
     lock: Any = field(default_factory=threading.Lock)
 
-    def plan(self, name: str, planned: Planned) -> None:
+    def plan(self, name: str, planned: PlannedFault) -> None:
         self.plans.setdefault(name, []).append(planned)
 
-    def seen(self) -> tuple[list[Request], int]:
+    def summary(self) -> tuple[list[Request], int]:
         with self.lock:
-            return self.log, self.most
+            return self.log, self.max_in_flight
 
-    def answer(self, method: str, target: str, said_range: str | None) -> Answer:
-        """The answer to a request, which is logged."""
-        where = urlsplit(target)
-        name = unquote(where.path).lstrip("/")
+    def answer(self, method: str, target: str, range_header: str | None) -> Answer:
+        """Answer a request and log it."""
+        parts = urlsplit(target)
+        name = unquote(parts.path).lstrip("/")
         content = (self.path / name).read_bytes() if (self.path / name).is_file() else None
-        honest = _honest(content, said_range)
-        asked = range(honest.first, honest.first + len(honest.body) if method == "GET" else honest.first)
-        request = Request(method, name, where.query, asked, said_range is not None, time.monotonic(), 0)
+        right = _right_answer(content, range_header)
+        requested = range(right.first, right.first + len(right.body) if method == "GET" else right.first)
+        request = Request(method, name, parts.query, requested, range_header is not None, time.monotonic(), 0)
         with self.lock:
-            plan = next((planned for planned in self.plans.get(name, ()) if planned.befalls(request)), None)
-            answer = plan.fault(honest, content or b"") if plan else honest
+            plan = next((planned for planned in self.plans.get(name, ()) if planned.applies(request)), None)
+            answer = plan.fault(right, content or b"") if plan else right
             self.log.append(replace(request, status=answer.status))
         return answer
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:
-        """A request, until its answer is ready to go: once that is out, the next one may already be here."""
+        """A request until its answer is ready: as soon as that is sent, the next one may arrive."""
         with self.lock:
-            self.flying += 1
-            self.most = max(self.most, self.flying)
+            self.in_flight_count += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight_count)
         time.sleep(self.delay_s)
         try:
             yield
         finally:
             with self.lock:
-                self.flying -= 1
+                self.in_flight_count -= 1
 
 
-def _honest(content: bytes | None, said_range: str | None) -> Answer:
+def _right_answer(content: bytes | None, range_header: str | None) -> Answer:
     if content is None:
         return Answer(404, {}, b"no such file")
     size = len(content)
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{size}"', "Content-Type": "image/tiff"}
-    match = _RANGE.fullmatch(said_range or "")
+    match = _RANGE.fullmatch(range_header or "")
     if match is None:
         return Answer(200, headers, content)
     first, last = match.groups()
@@ -92,7 +92,7 @@ def _honest(content: bytes | None, said_range: str | None) -> Answer:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body leave together
+    wbufsize = -1  # head and body are sent together
     disable_nagle_algorithm = True
     folder: _Folder
 
@@ -103,10 +103,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(SILENCE_S)
         self._send(answer)
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_POST(self) -> None:
-        """What the test's process asks of the folder."""
+        """Call a method of the folder for the test's process."""
         method, arguments = pickle.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._send(Answer(200, {}, pickle.dumps(getattr(self.folder, method)(*arguments))))
 
@@ -126,11 +127,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """A reader may leave before it was answered."""
+        """Ignore readers that close the connection early."""
 
 
 def serve(path: str, delay_s: float) -> None:
-    """Serve until standard input ends, as it does when the test's process is gone."""
+    """Serve until standard input ends, as it does when the test's process ends."""
     handler = type("Handler", (_Handler,), {"folder": _Folder(Path(path), delay_s)})
     with _Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -141,48 +142,48 @@ def serve(path: str, delay_s: float) -> None:
 
 @dataclass(frozen=True)
 class Files:
-    """A served folder, as the test sees it."""
+    """A served folder, as the test's process sees it."""
 
     folder: Path
     url: str
 
     def href(self, name: str, query: str = "") -> str:
-        """The address of a file in the folder."""
+        """URL of a file in the folder."""
         return f"{self.url}/{quote(name)}" + (f"?{query}" if query else "")
 
-    def plan(self, name: str, fault: Fault, **when: Any) -> None:
-        """Have a fault befall requests of a file; of several, the first that befalls a request has it."""
-        self._ask("plan", name, Planned(fault, **when))
+    def plan(self, name: str, fault: Fault, **conditions: Any) -> None:
+        """Plan a fault of requests for a file; of several that apply to a request, the first is played."""
+        self._call("plan", name, PlannedFault(fault, **conditions))
 
-    def asked(self, name: str, status: int | None = None) -> list[Request]:
-        """The requests of a file in the order they came, all or those answered with a status."""
-        log, _ = self._ask("seen")
+    def requests(self, name: str, status: int | None = None) -> list[Request]:
+        """Requests for a file in order, optionally only those answered with a status."""
+        log, _ = self._call("summary")
         return [request for request in log if request.name == name and status in (None, request.status)]
 
-    def most(self) -> int:
-        """How many requests were in flight at once, at most."""
-        return int(self._ask("seen")[1])
+    def max_in_flight(self) -> int:
+        """Largest number of simultaneous requests."""
+        return int(self._call("summary")[1])
 
-    def busiest(self, seconds: float = 1.0) -> int:
-        """How many requests came within one stretch of so many seconds, at most."""
-        times = [request.at_s for request in self._ask("seen")[0]]
+    def max_rate(self, seconds: float = 1.0) -> int:
+        """Largest number of requests within any interval of so many seconds."""
+        times = [request.at_s for request in self._call("summary")[0]]
         return max((sum(begin <= time < begin + seconds for time in times) for begin in times), default=0)
 
-    def _ask(self, method: str, *arguments: object) -> Any:
-        to = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=SILENCE_S)
-        to.request("POST", "/", pickle.dumps((method, arguments)))
-        said = pickle.loads(to.getresponse().read())
-        to.close()
-        return said
+    def _call(self, method: str, *arguments: object) -> Any:
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=SILENCE_S)
+        connection.request("POST", "/", pickle.dumps((method, arguments)))
+        result = pickle.loads(connection.getresponse().read())
+        connection.close()
+        return result
 
 
 @contextmanager
 def serving(folder: Path, *, delay_s: float = 0.0) -> Iterator[Files]:
-    """A folder behind HTTP on loopback, for as long as the block; every answer takes `delay_s`."""
+    """Serve a folder over HTTP on loopback; every answer takes `delay_s`."""
     program = f"from tests.raster.serving import serve; serve({str(folder)!r}, {delay_s})"
-    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=where
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as server:
         assert server.stdin is not None and server.stdout is not None
         yield Files(folder, f"http://127.0.0.1:{int(server.stdout.readline())}")

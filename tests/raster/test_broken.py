@@ -1,4 +1,4 @@
-"""Broken files give right pixels or an outcome, in bounded time, and no chip is lost that could be had."""
+"""Broken files give right pixels or an error in bounded time, and no readable chip is lost."""
 
 import struct
 
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from landmark.raster.reader import FailedChip, open_raster
 from landmark.raster.source import Unreadable
 from tests.parts import examples
-from tests.raster.outcomes import BLOCKS, SIZE, check, make, read, within
+from tests.raster.outcomes import BLOCKS, SIZE, check, make, read, within_bound
 from tests.raster.rasters import block_bytes
 
-OFFSETS, COUNTS = 324, 325  # TIFF's numbers of TileOffsets and TileByteCounts
+OFFSETS, COUNTS = 324, 325  # TIFF tags TileOffsets and TileByteCounts
 
-# Where the header holds how many thousands of bands there are: their blocks would be of gigabytes, and GDAL makes room.
+# Byte of the header with the high part of the number of bands: GDAL would allocate blocks of gigabytes.
 BANDS = 79
 
 
@@ -25,12 +25,12 @@ def good(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def header_bytes(good):
-    """All of the file before its pixels."""
+    """Size of the file before its pixels."""
     return min(block_bytes(good, *block).start for block in BLOCKS)
 
 
 def patched(content, tag, number, value):
-    """The file with one of a tag's values changed."""
+    """Return the file with one of a tag's values changed."""
     at, count, entry, word = (8, "<Q", 20, "<Q") if content[2] == 43 else (4, "<H", 12, "<I")
     (start,) = struct.unpack_from(word, content, at)
     (entries,) = struct.unpack_from(count, content, start)
@@ -48,7 +48,7 @@ def patched(content, tag, number, value):
 
 @given(share=st.floats(0, 1, exclude_max=True))
 @examples(12)
-def test_a_file_that_ends_in_its_header_is_unreadable(good, header_bytes, tmp_path, share):
+def test_a_file_that_ends_in_the_header_is_unreadable(good, header_bytes, tmp_path, share):
     size = int(share * header_bytes)
     path = tmp_path / f"{size}.tif"
     path.write_bytes(good.read_bytes()[:size])
@@ -58,7 +58,7 @@ def test_a_file_that_ends_in_its_header_is_unreadable(good, header_bytes, tmp_pa
 
 @given(share=st.floats(0, 1))
 @examples(12)
-def test_a_truncated_file_gives_what_is_whole_in_it(good, header_bytes, tmp_path, share):
+def test_a_truncated_file_gives_the_chips_over_complete_blocks(good, header_bytes, tmp_path, share):
     content = good.read_bytes()
     size = header_bytes + round(share * (len(content) - header_bytes))
     path = tmp_path / f"{size}.tif"
@@ -67,30 +67,30 @@ def test_a_truncated_file_gives_what_is_whole_in_it(good, header_bytes, tmp_path
 
 
 @pytest.mark.parametrize("size", [1, 1000, 2**31, 2**32 - 1])
-def test_a_block_of_a_wrong_length_spoils_no_other(good, tmp_path, size):
+def test_a_block_of_a_wrong_length_fails_no_other_block(good, tmp_path, size):
     (tmp_path / "a.tif").write_bytes(patched(good.read_bytes(), COUNTS, 4, size))
-    check_but_for_one(read(tmp_path / "a.tif"))
+    check_but_the_middle(read(tmp_path / "a.tif"))
 
 
 @pytest.mark.parametrize("more", [-4, -1, 1, 7, 5000])
-def test_a_block_of_nearly_the_right_length_spoils_no_other(good, tmp_path, more):
+def test_a_block_of_nearly_the_right_length_fails_no_other_block(good, tmp_path, more):
     (tmp_path / "a.tif").write_bytes(patched(good.read_bytes(), COUNTS, 4, len(block_bytes(good, 1, 1)) + more))
-    check_but_for_one(read(tmp_path / "a.tif"))
+    check_but_the_middle(read(tmp_path / "a.tif"))
 
 
-def check_but_for_one(chips):
-    """All is there, or all but the block of a wrong length: what comes before it ends may be enough to decode it."""
+def check_but_the_middle(chips):
+    """Check that at most the block of a wrong length failed: its bytes may suffice to decode it."""
     check(chips, {(1, 1)} if any(isinstance(chip, FailedChip) for chip in chips) else ())
 
 
 @pytest.mark.parametrize("value", [10_000_000, 2**31, 2**32 - 1, 1])
-def test_a_block_that_lies_elsewhere_spoils_no_other(good, tmp_path, value):
+def test_a_wrong_block_offset_fails_no_other_block(good, tmp_path, value):
     (tmp_path / "a.tif").write_bytes(patched(good.read_bytes(), OFFSETS, 4, value))
     check(read(tmp_path / "a.tif"), {(1, 1)})
 
 
 @pytest.mark.parametrize("value", [2**33, 2**62, 2**63, 2**64 - 1])
-def test_a_block_that_lies_beyond_all_measure_spoils_no_other(tmp_path, value):
+def test_a_block_offset_beyond_any_file_fails_no_other_block(tmp_path, value):
     path = make(tmp_path / "a.tif", BIGTIFF="YES")
     path.write_bytes(patched(path.read_bytes(), OFFSETS, 4, value))
     check(read(path), {(1, 1)})
@@ -98,25 +98,23 @@ def test_a_block_that_lies_beyond_all_measure_spoils_no_other(tmp_path, value):
 
 @given(st.dictionaries(st.integers(0, 420).filter(lambda place: place != BANDS), st.integers(0, 255), max_size=6))
 @examples(60)
-def test_a_garbled_header_gives_an_outcome(good, tmp_path, changes):
+def test_a_garbled_header_gives_chips_or_an_error(good, tmp_path, changes):
     content = bytearray(good.read_bytes())
     for place, value in changes.items():
         content[place] = value
     path = tmp_path / "a.tif"
     path.write_bytes(content)
-    for chip in within(lambda: outermost(path)):
+    for chip in within_bound(lambda: read_corners(path)):
         assert isinstance(chip, FailedChip) or chip.shape == (SIZE, SIZE)
 
 
-def outermost(path):
-    """The first and the last chip of a raster that says it is about as large as it should be."""
+def read_corners(path):
+    """First and last chip of a raster, if its header gives a plausible size."""
     try:
         with open_raster(str(path)) as raster:
-            high, wide = raster.header.shape
-            corners = (
-                [(0, 0), (high - SIZE, wide - SIZE)] if min(high, wide) >= SIZE and max(high, wide) < 10_000 else []
-            )
-            return list(raster.chips(corners, SIZE))
+            height, width = raster.header.shape
+            plausible = min(height, width) >= SIZE and max(height, width) < 10_000
+            return list(raster.chips([(0, 0), (height - SIZE, width - SIZE)] if plausible else [], SIZE))
     except Unreadable:
         return []
 
@@ -125,6 +123,6 @@ def outermost(path):
     "content",
     [b"", b"I", b"II*\0", b"II*\0\xff\xff\xff\x7f", b"II*\0\x08\0\0\0\xff\xff", b"<html>Please sign in</html>"],
 )
-def test_what_is_no_raster_is_unreadable(tmp_path, content):
+def test_a_file_that_is_no_raster_is_unreadable(tmp_path, content):
     (tmp_path / "a.tif").write_bytes(content)
     assert isinstance(read(tmp_path / "a.tif"), Unreadable)

@@ -1,4 +1,4 @@
-"""Servers that refuse, cut, stall and lie cost the chips that cannot be had, no others, and bounded time."""
+"""Faulty servers cost exactly the chips that cannot be read, in bounded time."""
 
 from dataclasses import dataclass, field
 
@@ -7,30 +7,30 @@ import pytest
 from landmark.raster import ranges, source
 from landmark.raster.access import AccessPolicy
 from landmark.raster.source import Forbidden, Unreadable
-from tests.raster.faults import clipped, cut, garbled, moved, padded, page, refuse, silent, whole
-from tests.raster.outcomes import check, check_none_wrong, make, read
+from tests.raster.faults import clipped, cut, garbled, moved, padded, page, refuse, silent, unranged
+from tests.raster.outcomes import check, check_pixels, make, read
 from tests.raster.rasters import block_bytes
 from tests.raster.serving import serving
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Whatever waits for a server waits a second, and comes back soon."""
+def short_timeouts(monkeypatch):
+    """Time out after a second, and retry at once."""
     monkeypatch.setattr(ranges, "TIMEOUT_S", 1)
-    monkeypatch.setattr(ranges, "_CONNECT_S", 1)
-    monkeypatch.setattr(ranges, "_PAUSES_S", (0.01,) * len(ranges._PAUSES_S))
+    monkeypatch.setattr(ranges, "CONNECT_S", 1)
+    monkeypatch.setattr(ranges, "BACKOFF_S", (0.01,) * len(ranges.BACKOFF_S))
     monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_RETRY_DELAY", 0.01)
     monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_CONNECTTIMEOUT", 1)
     monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_LOW_SPEED_TIME", 1)
-    forget()
+    close_connections()
     yield
-    forget()
+    close_connections()
 
 
-def forget():
-    """Connections keep the patience they were made with."""
-    ranges._store.cache_clear()
-    ranges._pool.cache_clear()
+def close_connections():
+    """Connections keep the timeouts they were made with."""
+    ranges.open_store.cache_clear()
+    ranges.open_pool.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def name(good, files):
-    """The good raster under a name of the test's own: readers remember what they knew of an address."""
+    """The good raster under a name of the test's own, as readers cache by URL."""
     return put(files, good.read_bytes())
 
 
@@ -57,71 +57,75 @@ def put(files, content):
 
 
 def each(**faults):
-    """Runs a test with each fault."""
+    """Run a test with each fault."""
     return pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in faults.items()])
 
 
 @pytest.mark.parametrize("content", [b"", b"I", b"II*\0", b"II*\0\xff\xff\xff\x7f"])
-def test_what_is_no_raster_is_unreadable(files, content):
+def test_a_file_that_is_no_raster_is_unreadable(files, content):
     assert isinstance(read(files.href(put(files, content))), Unreadable)
 
 
 @pytest.mark.parametrize("status", [401, 403, 409])
-def test_a_file_that_is_refused_is_forbidden(files, name, status):
+def test_a_refused_file_is_forbidden(files, name, status):
     files.plan(name, refuse(status))
     assert isinstance(read(files.href(name)), Forbidden)
 
 
 @each(missing=refuse(404), failing=refuse(500), page=page, cut=cut(100), garbled=garbled(range(1000)), silent=silent)
-def test_a_file_whose_header_never_comes_is_unreadable(files, name, fault):
+def test_a_file_without_a_header_is_unreadable(files, name, fault):
     files.plan(name, fault)
     assert isinstance(read(files.href(name)), Unreadable)
 
 
-@each(clipped=clipped, padded=padded, whole=whole)
-def test_a_server_that_sends_less_or_more_than_was_asked_for_misleads_nobody(files, name, fault):
+@each(clipped=clipped, padded=padded, unranged=unranged)
+def test_a_wrong_number_of_bytes_gives_no_wrong_pixels(files, name, fault):
     files.plan(name, fault)
-    check_none_wrong(read(files.href(name)))
+    check_pixels(read(files.href(name)))
 
 
-def test_a_file_that_has_moved_is_followed(files, name):
+def test_redirects_are_followed(files, name):
     files.plan(f"old {name}", moved(files.href(name)))
     check(read(files.href(f"old {name}")))
 
 
 @each(overloaded=refuse(503), failing=refuse(500), busy=refuse(429, Retry_After="1"))
-def test_a_server_that_fails_twice_and_then_answers_costs_no_chip(good, files, name, fault):
+def test_a_server_that_answers_after_two_failures_costs_no_chip(good, files, name, fault):
     files.plan(name, fault, times=2, over=block_bytes(good, 1, 1))
     check(read(files.href(name)))
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_not_asked_again_before_the_time_it_named(good, files, name, status):
-    # Twice: ranges come through a library that hides headers, so the first refusal does not say how long.
+def test_retry_after_is_obeyed(good, files, name, status):
+    # Two refusals: the first comes through a library that hides headers.
     files.plan(name, refuse(status, Retry_After="2"), times=2, over=block_bytes(good, 1, 1))
     check(read(files.href(name)))
-    *_, refused = files.asked(name, status)
-    again = min(r.at_s for r in files.asked(name, 206) if r.at_s > refused.at_s and refused.bytes.start in r.bytes)
-    assert again - refused.at_s >= 2
+    *_, refused = files.requests(name, status)
+    retried_s = min(
+        request.at_s
+        for request in files.requests(name, 206)
+        if request.at_s > refused.at_s and refused.bytes.start in request.bytes
+    )
+    assert retried_s - refused.at_s >= 2
 
 
-def test_a_server_that_makes_no_sense_of_when_to_come_back_costs_no_chip(good, files, name):
+def test_an_invalid_retry_after_costs_no_chip(good, files, name):
     files.plan(name, refuse(503, Retry_After="soon"), times=2, over=block_bytes(good, 1, 1))
     check(read(files.href(name)))
 
 
 @pytest.mark.parametrize("path", ["//{}", "x/../{}", "./{}", "a%2F..%2F{}", "{}/"])
-def test_an_address_of_an_odd_shape_is_an_outcome(files, name, path):
-    check_none_wrong(read(f"{files.url}/{path.format(name)}"))
+def test_an_odd_path_gives_no_wrong_pixels(files, name, path):
+    check_pixels(read(f"{files.url}/{path.format(name)}"))
 
 
 def middle(place):
-    """A byte in the middle of a block: no request for it need touch another block."""
+    """A byte in the middle of a block: a request for it need not overlap another block."""
     return place[len(place) // 2 :][:1]
 
 
 @each(cut=lambda place: cut(middle(place).start), silent=lambda _: silent)
-def test_an_answer_that_fails_once_costs_no_chip(good, files, name, fault):
+def test_a_single_fault_costs_no_chip(good, files, name, fault):
     place = block_bytes(good, 1, 1)
     files.plan(name, fault(place), times=1, over=middle(place))
     check(read(files.href(name)))
@@ -135,8 +139,8 @@ def test_an_answer_that_fails_once_costs_no_chip(good, files, name, fault):
     garbled=garbled,
     silent=lambda _: silent,
 )
-@pytest.mark.parametrize("bad", [{(1, 1)}, {(0, 2), (2, 1)}], ids=["one", "two"])
-def test_a_block_that_fails_whatever_is_tried_drops_exactly_the_chips_it_touches(good, files, name, fault, bad):
+@pytest.mark.parametrize("bad", [{(1, 1)}, {(0, 2), (2, 1)}], ids=["single", "two"])
+def test_a_permanently_faulty_block_fails_exactly_the_overlapping_chips(good, files, name, fault, bad):
     for block in bad:
         place = block_bytes(good, *block)
         files.plan(name, fault(place), over=middle(place))
@@ -144,27 +148,27 @@ def test_a_block_that_fails_whatever_is_tried_drops_exactly_the_chips_it_touches
 
 
 @dataclass(frozen=True)
-class Numbered(AccessPolicy):
-    """Signs with 0, 1, 2 …, a fresh number each time it is asked for one; the server tells which are good."""
+class NumberedAccess(AccessPolicy):
+    """Signs with 0, 1, 2 …, a new number for each fresh token."""
 
-    given: list[int] = field(default_factory=lambda: [0])
+    signatures: list[int] = field(default_factory=lambda: [0])
 
-    def url(self, href, *, fresh=False):
+    def signed_url(self, href, *, fresh=False):
         if fresh:
-            self.given.append(len(self.given))
-        return f"{href}?sig={self.given[-1]}"
+            self.signatures.append(len(self.signatures))
+        return f"{href}?sig={self.signatures[-1]}"
 
 
 @pytest.mark.parametrize("block", [None, (0, 0), (1, 1), (2, 2)])
-def test_a_signature_that_lapses_on_the_way_is_renewed_once_and_no_chip_is_lost(good, files, name, block):
+def test_an_expired_signature_is_renewed_once_and_costs_no_chip(good, files, name, block):
     files.plan(name, refuse(403), sig="0", over=None if block is None else block_bytes(good, *block))
-    access = Numbered()
+    access = NumberedAccess()
     check(read(files.href(name), access))
-    assert access.given == [0, 1] and files.asked(name, 403)
+    assert access.signatures == [0, 1] and files.requests(name, 403)
 
 
 def test_a_signature_that_is_refused_again_is_forbidden(good, files, name):
     files.plan(name, refuse(403), over=block_bytes(good, 1, 1))
-    access = Numbered()
+    access = NumberedAccess()
     assert isinstance(read(files.href(name), access), Forbidden)
-    assert access.given == [0, 1]
+    assert access.signatures == [0, 1]

@@ -15,8 +15,8 @@ import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
 from landmark.corpus.reader import Corpus
-from landmark.report.page import page
-from landmark.report.render import rgb
+from landmark.report.page import render_page
+from landmark.report.render import to_rgb
 from landmark.workflow.build import BuildRequest, build
 
 _VOID = {"meta", "img", "br"}
@@ -62,7 +62,7 @@ def small(folder: Path, recipe: Callable[..., Path]) -> Corpus:
 
 
 def test_every_sample_and_every_caption_stand_on_the_page(small: Corpus) -> None:
-    read = Reader(page(small, pairs=len(small)))
+    read = Reader(render_page(small, pairs=len(small)))
     for sample in small:
         assert sample.id in read.text
         for caption in sample.captions:
@@ -72,31 +72,31 @@ def test_every_sample_and_every_caption_stand_on_the_page(small: Corpus) -> None
 
 
 def test_the_pictures_are_the_samples_pixels_and_say_what_they_show(small: Corpus) -> None:
-    pictures = Reader(page(small, pairs=len(small))).all("img")
+    pictures = Reader(render_page(small, pairs=len(small))).all("img")
     shown = []
     for picture in pictures:
         assert picture["alt"]
         data = (picture["src"] or "").removeprefix("data:image/png;base64,")
         shown.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))).tobytes())
-    assert set(shown) == {rgb(sample).tobytes() for sample in small}
+    assert set(shown) == {to_rgb(sample).tobytes() for sample in small}
 
 
 def test_nothing_is_fetched_and_nothing_runs(small: Corpus) -> None:
-    text = page(small)
+    text = render_page(small)
     assert "http://" not in text
     assert "https://" not in text
     assert not {tag for tag, _ in Reader(text).tags} & {"script", "link", "iframe", "object"}
 
 
 def test_bars_are_as_wide_as_the_shares(small: Corpus) -> None:
-    spans = [one["style"] or "" for one in Reader(page(small, pairs=1)).all("span") if "width" in (one["style"] or "")]
+    spans = [one["style"] or "" for one in Reader(render_page(small, pairs=1)).all("span") if "width" in (one["style"] or "")]
     widths = [float(style.split("width:")[1].split("%")[0]) for style in spans]
     assert sum(widths) == pytest.approx(100, abs=0.1)
     assert all("background:#" in style for style in spans)
 
 
 def test_the_ledgers_rows_are_all_counted(small: Corpus) -> None:
-    read = Reader(page(small))
+    read = Reader(render_page(small))
     ledger = pq.read_table(small.root / "ledger.parquet")["reason"].to_pylist()
     assert ledger
     for reason in set(ledger):
@@ -106,12 +106,12 @@ def test_the_ledgers_rows_are_all_counted(small: Corpus) -> None:
 
 def test_words_from_outside_cannot_break_the_page(small: Corpus) -> None:
     notes = ["<script>alert(1)</script> & so on"]
-    read = Reader(page(small, notes=notes, left_out=[("corine", 'no file: --labels corine="a<b>"')]))
+    read = Reader(render_page(small, notes=notes, skipped=[("corine", 'no file: --labels corine="a<b>"')]))
     assert notes[0] in read.text
     assert 'no file: --labels corine="a<b>"' in read.text
     assert not read.all("script")
 
 
 def test_a_corpus_of_one_sensor_has_a_page(small: Corpus) -> None:
-    read = Reader(page(small.select(sensor="s1"), pairs=100))
+    read = Reader(render_page(small.select(sensor="s1"), pairs=100))
     assert len(read.all("img")) == len(small.select(sensor="s1"))

@@ -14,8 +14,8 @@ from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
 from landmark.corpus.reader import Corpus, Sample
 from landmark.report import sheet
-from landmark.report.render import rgb
-from landmark.report.sheet import contact_sheet
+from landmark.report.render import to_rgb
+from landmark.report.sheet import draw_contact_sheet
 from landmark.workflow.build import BuildRequest, build
 
 
@@ -29,13 +29,13 @@ def radar(vv: Any, vh: Any) -> Sample:
 
 
 def test_snow_is_white_and_no_data_is_black() -> None:
-    assert (rgb(optical(9000)) == 255).all()
-    assert (rgb(optical(0)) == 0).all()
-    assert (rgb(radar(np.nan, np.nan)) == 0).all()
+    assert (to_rgb(optical(9000)) == 255).all()
+    assert (to_rgb(optical(0)) == 0).all()
+    assert (to_rgb(radar(np.nan, np.nan)) == 0).all()
 
 
 def test_a_town_is_brighter_than_water_in_radar() -> None:
-    town, water = rgb(radar(-4, -11)), rgb(radar(-19, -25))
+    town, water = to_rgb(radar(-4, -11)), to_rgb(radar(-19, -25))
     assert (town[..., :2] > water[..., :2]).all()
 
 
@@ -52,7 +52,7 @@ def small(corpus: Path, recipe: Callable[..., Path]) -> Corpus:
 
 
 def test_a_sheet_shows_as_many_cells_as_asked(small: Corpus) -> None:
-    one, four = contact_sheet(small, pairs=1), contact_sheet(small, pairs=4)
+    one, four = draw_contact_sheet(small, pairs=1), draw_contact_sheet(small, pairs=4)
     assert four.height > one.height
     assert np.asarray(one).std() > 10
 
@@ -85,13 +85,13 @@ def test_explain_refuses_a_language_and_a_style_nobody_speaks(small: Corpus, cor
 
 
 def test_the_same_seed_gives_the_same_sheet_and_another_another(small: Corpus) -> None:
-    first, same, other = (np.asarray(contact_sheet(small, pairs=2, seed=seed)) for seed in (0, 0, 1))
+    first, same, other = (np.asarray(draw_contact_sheet(small, pairs=2, seed=seed)) for seed in (0, 0, 1))
     assert (first == same).all()
     assert first.shape != other.shape or (first != other).any()
 
 
 def test_a_corpus_of_one_sensor_has_a_sheet(small: Corpus) -> None:
-    assert contact_sheet(small.select(sensor="s1"), pairs=3).width > 0
+    assert draw_contact_sheet(small.select(sensor="s1"), pairs=3).width > 0
 
 
 def test_an_xarray_sample_carries_coordinates_of_its_pixels(small: Corpus) -> None:

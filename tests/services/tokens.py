@@ -25,16 +25,16 @@ class Tokens:
 
     seconds: Callable[[int], float]
     claimed_s: float = HOUR
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     status: int = 200
     url: str = ""
 
     def answer(self, place: str) -> bytes:
         """The body of an answer."""
-        self.asked.append(place)
+        self.requests.append(place)
         end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.claimed_s)
         account, container = place.split("/")
-        said = token(account, container, self.seconds(len(self.asked) - 1))
+        said = token(account, container, self.seconds(len(self.requests) - 1))
         return json.dumps({"msft:expiry": f"{end:%Y-%m-%dT%H:%M:%SZ}", "token": said}).encode()
 
 

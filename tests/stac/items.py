@@ -8,7 +8,7 @@ from typing import Any
 from landmark.config.profiles import Provider
 from landmark.config.recipe import Recipe
 from landmark.core.yaml_files import load_model
-from landmark.stac.open_catalog import open_document
+from landmark.stac.open_catalog import open_catalog
 from landmark.stac.search import SearchResult, search
 from tests.parts import recipe_of
 
@@ -52,4 +52,4 @@ def anywhere(sensor: str, **changes: Any) -> Recipe:
 
 def found_in(path: Path, recipe: Recipe, *, crosswalks: Any = (), provider: Provider = PROVIDER) -> SearchResult:
     """What a search of a document comes back with."""
-    return search(open_document(str(path)), recipe, provider=provider, crosswalks=crosswalks)
+    return search(open_catalog(str(path)), recipe, provider=provider, crosswalks=crosswalks)

@@ -19,7 +19,7 @@ from landmark.domain.taxonomy import Crosswalk
 from landmark.stac import api
 from landmark.stac import catalog as documents
 from landmark.stac.catalog import Query
-from landmark.stac.open_catalog import open_document
+from landmark.stac.open_catalog import open_catalog
 from landmark.stac.search import search
 from landmark.workflow.context import load_context
 from tests.parts import examples
@@ -105,7 +105,7 @@ def expected(query):
 
 
 def ids(url, query):
-    return [item.id for item in open_document(url).items(query)]
+    return [item.id for item in open_catalog(url).items(query)]
 
 
 def drops(**said):
@@ -233,12 +233,12 @@ def test_an_item_that_is_none_is_refused_by_name(rained):
 def test_an_api_that_is_not_there_is_refused_with_its_address():
     url = f"http://127.0.0.1:{free_ports(1)[0]}/stac"
     with pytest.raises(InputError, match=f"{url}: cannot be read"):
-        open_document(url)
+        open_catalog(url)
 
 
 def test_an_api_that_goes_away_is_refused_with_its_address(rained):
     with proxied(rained) as server:
-        document = open_document(server.url)
+        document = open_catalog(server.url)
     with pytest.raises(InputError, match=f"{server.url}: the STAC API does not answer"):
         list(document.items(drops()))
 
@@ -253,7 +253,7 @@ def found(document, asked, provider=PROVIDER):
 @pytest.mark.parametrize("clouds", [100, 40])
 def test_the_api_gives_what_the_catalogue_on_disk_gives(archive, world, recipe, clouds):
     asked = load_recipe(str(recipe(clouds={"max_item_pct": clouds})))
-    by_api, by_path = found(open_document(archive.api), asked), found(open_document(str(world)), asked)
+    by_api, by_path = found(open_catalog(archive.api), asked), found(open_catalog(str(world)), asked)
     assert [bare(one) for one in by_api.acquisitions] == [bare(one) for one in by_path.acquisitions]
     assert [(one.item_id, one.edition) for one in by_api.labels] == [(one.item_id, one.edition) for one in by_path.labels]
 
@@ -261,26 +261,26 @@ def test_the_api_gives_what_the_catalogue_on_disk_gives(archive, world, recipe, 
 def test_cloud_is_asked_for_where_the_api_can_and_filtered_here_where_not(archive, recipe):
     asked = load_recipe(str(recipe(clouds={"max_item_pct": 40})))
     with proxied(archive.api) as server:
-        one = found(open_document(server.url), asked)
+        one = found(open_catalog(server.url), asked)
         assert sum("filter" in body for body in server.searched) > 0
         server.searched.clear()
         server.spoil = lambda answer: (
             answer | {"conformsTo": [name for name in answer.get("conformsTo", []) if "filter" not in name]}
         )
-        other = found(open_document(server.url), asked)
+        other = found(open_catalog(server.url), asked)
         assert sum("filter" in body for body in server.searched) == 0 and server.searched
     assert one == other
 
 
 def test_hrefs_are_recorded_as_they_are_and_unsigned(archive, recipe):
-    document = open_document(archive.api)
+    document = open_catalog(archive.api)
     for one in found(document, load_recipe(str(recipe()))).acquisitions:
         for href in one.items[0].assets.values():
-            assert href.startswith("http://sentinel") and "?" not in href and document.locate(href) == href
+            assert href.startswith("http://sentinel") and "?" not in href and document.absolute_href(href) == href
 
 
 def test_an_empty_search_says_what_to_widen_and_a_missing_collection_which(archive, recipe):
-    document = open_document(archive.api)
+    document = open_catalog(archive.api)
     nowhere = load_recipe(str(recipe(region={"bbox": [-60, 0, -59, 1]})))
     with pytest.raises(EmptySearch, match=r"no s1 item meets the region .* widen"):
         found(document, nowhere)
@@ -312,7 +312,7 @@ def test_a_new_provider_is_a_yaml_file(archive, renamed, recipe, tmp_path, world
     setting = load_context(asked, None)
     assert setting.catalog.href == archive.api and setting.provider.title == "My house"
     one = found(setting.catalog, asked, setting.provider)
-    other = found(open_document(str(world)), asked)
+    other = found(open_catalog(str(world)), asked)
     assert [bare(each) for each in one.acquisitions] == [bare(each) for each in other.acquisitions]
     assert [each.item_id for each in one.labels] == [each.item_id for each in other.labels]
 
@@ -327,7 +327,7 @@ def test_a_recipe_without_catalogue_and_a_provider_without_api_are_refused(recip
 def test_earth_search_has_no_terrain_corrected_radar(world):
     provider = load_model(Provider, "profiles/providers", "earth-search")
     with pytest.raises(InputError, match="provider earth-search has no sensor s1; it has s2"):
-        found(open_document(str(world)), anywhere("s1"), provider)
+        found(open_catalog(str(world)), anywhere("s1"), provider)
     assert provider.signing == "none" and provider.sensors["s2"].offset == "declared"
 
 

@@ -9,7 +9,7 @@ from stac_geoparquet.arrow import parse_stac_items_to_arrow, to_parquet
 
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputError
-from landmark.stac.open_catalog import open_document
+from landmark.stac.open_catalog import open_catalog
 from tests.stac.items import anywhere, collected, found_in, items_of
 from tests.stac.test_search import WORLDCOVER, bare
 
@@ -42,7 +42,7 @@ def test_real_items_are_read_as_from_json(real, tmp_path, name, sensor):
 def test_a_table_of_something_else_is_refused_with_its_path(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match=r"other\.parquet: not STAC-GeoParquet"):
-        open_document(str(tmp_path / "other.parquet"))
+        open_catalog(str(tmp_path / "other.parquet"))
 
 
 def test_a_column_of_times_is_text_as_in_json(world, tmp_path):

@@ -17,7 +17,7 @@ from landmark.core.errors import EmptySearch, InputError
 from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk
 from landmark.stac.catalog import Query
-from landmark.stac.open_catalog import open_document
+from landmark.stac.open_catalog import open_catalog
 from landmark.stac.search import merge
 from tests.parts import examples, recipe_of
 from tests.stac.items import PROVIDER, anywhere, changed, collected, found_in, items_of
@@ -68,7 +68,7 @@ def test_collections_nobody_asked_for_are_not_read(world, tmp_path):
 
 
 def test_hrefs_under_the_root_are_relative_to_it_and_lie_there(world, recipe):
-    document = open_document(str(world))
+    document = open_catalog(str(world))
     for one in read(recipe, world).acquisitions:
         for href in one.items[0].assets.values():
             assert not href.startswith(("/", ".")) and Path(document.root + href).is_file()
@@ -269,7 +269,7 @@ def every_acquisition(path):
     from landmark.config.profiles import load_sensor
     from landmark.stac.item import acquisition
 
-    document = open_document(str(path))
+    document = open_catalog(str(path))
     said = {"sensor": load_sensor("s2"), "imagery": PROVIDER.sensors["s2"]}
     return [acquisition(item, document, **said) for item in document.items(Query(frozenset({S2})))]
 
@@ -291,20 +291,20 @@ def test_what_is_no_stac_document_is_refused_with_its_path(tmp_path, content, wo
     path = tmp_path / "a.json"
     path.write_text(content)
     with pytest.raises(InputError) as caught:
-        open_document(str(path))
+        open_catalog(str(path))
     assert str(path) in str(caught.value) and words in str(caught.value)
 
 
 def test_a_file_that_is_not_text_is_refused_with_its_path(tmp_path):
     (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(InputError, match=re.escape(str(tmp_path / "a.json"))):
-        open_document(str(tmp_path / "a.json"))
+        open_catalog(str(tmp_path / "a.json"))
 
 
 @pytest.mark.parametrize(("name", "words"), [("gone.json", "no such file"), ("", "neither catalog.json nor")])
 def test_a_missing_document_is_refused_with_its_path(tmp_path, name, words):
     with pytest.raises(InputError) as caught:
-        open_document(str(tmp_path / name))
+        open_catalog(str(tmp_path / name))
     assert str(tmp_path / name) in str(caught.value) and words in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""A toy corpus, sealed once, and threads that do not fight over the machine."""
+"""Fixtures: a toy corpus shared by all tests, and single-threaded PyTorch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
+import landmark
 from landmark.corpus.reader import Corpus
-from tests.train.toy import model_file, opened
+from landmark.train.profile import ModelProfile, load_profile
+from tests.services.client import once
+from tests.train.toy import build_toy, write_profile
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Other test processes compute too; and with one thread a sum is always added up in the same order."""
+    """Limit PyTorch to one thread: sums are always added in the same order, and test processes do not compete."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -20,12 +23,19 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def toy_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """A toy of both sensors and all splits; read only."""
-    return opened(tmp_path_factory.mktemp("toy") / "corpus")
+def toy_corpus(shared: Path) -> Corpus:
+    """A toy corpus of both sensors and all splits, built once for all test processes; read only."""
+    once(shared, "toy", lambda folder: build_toy(folder / "corpus"))
+    return landmark.open(shared / "toy" / "corpus")
 
 
 @pytest.fixture
 def model_path(tmp_path: Path) -> Path:
-    """The test model as a profile on disk."""
-    return model_file(tmp_path)
+    """Path of the test model's profile."""
+    return write_profile(tmp_path)
+
+
+@pytest.fixture
+def profile(model_path: Path) -> ModelProfile:
+    """The test model."""
+    return load_profile(str(model_path))

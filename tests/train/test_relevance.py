@@ -1,15 +1,15 @@
-"""The rule of relevance, and the files a corpus was sealed with, which follow from it."""
+"""Relevance grades, and the query files of a corpus, which follow from them."""
 
 import pytest
 
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query, grade, make_queries
-from landmark.train.evaluate import judged_split
+from landmark.train.evaluate import load_evaluation_set
 from landmark.train.trec import read_queries
 
 
 @pytest.mark.parametrize(
-    ("wanted", "labels", "expected"),
+    ("query", "labels", "expected"),
     [
         ({"a"}, {"a"}, 3),
         ({"a"}, {"a", "b"}, 2),
@@ -19,14 +19,14 @@ from landmark.train.trec import read_queries
         ({"a"}, set(), 0),
     ],
 )
-def test_grades(wanted: set[str], labels: set[str], expected: int) -> None:
-    assert grade(frozenset(wanted), frozenset(labels)) == expected
+def test_grades(query: set[str], labels: set[str], expected: int) -> None:
+    assert grade(frozenset(query), frozenset(labels)) == expected
 
 
-def test_queries_are_single_classes_in_order_then_sets_that_occur_twice_by_frequency() -> None:
-    carried = [frozenset(one) for one in ("ab", "ab", "ab", "bc", "bc", "c", "ac")]
+def test_queries_are_classes_in_order_then_repeated_sets_by_frequency() -> None:
+    label_sets = [frozenset(labels) for labels in ("ab", "ab", "ab", "bc", "bc", "c", "ac")]
     names = {"d": "dunes", "c": "crops", "b": "bare ground", "a": "algae"}
-    assert make_queries(carried, names) == [
+    assert make_queries(label_sets, names) == [
         Query("c", "crops", ("c",)),
         Query("b", "bare ground", ("b",)),
         Query("a", "algae", ("a",)),
@@ -35,10 +35,12 @@ def test_queries_are_single_classes_in_order_then_sets_that_occur_twice_by_frequ
     ]
 
 
-def test_a_corpus_is_sealed_with_the_rules_queries_and_grades(toy_corpus: Corpus) -> None:
-    carried = [frozenset(labels) for labels in toy_corpus.table["labels"].to_pylist()]
+def test_corpus_files_hold_the_queries_and_grades_of_the_rules(toy_corpus: Corpus) -> None:
+    label_sets = [frozenset(labels) for labels in toy_corpus.table["labels"].to_pylist()]
     queries = read_queries(toy_corpus)
-    assert queries == make_queries(carried, {one.labels[0]: one.text for one in queries if len(one.labels) == 1})
-    judged = judged_split(toy_corpus, "test")
-    labels = [frozenset(one) for one in toy_corpus.select(split="test").table["labels"].to_pylist()]
-    assert judged.grades.tolist() == [[grade(frozenset(query.labels), one) for one in labels] for query in queries]
+    names = {query.labels[0]: query.text for query in queries if len(query.labels) == 1}
+    assert queries == make_queries(label_sets, names)
+    evaluation = load_evaluation_set(toy_corpus, "test")
+    labels = [frozenset(names) for names in toy_corpus.select(split="test").table["labels"].to_pylist()]
+    expected = [[grade(frozenset(query.labels), own) for own in labels] for query in queries]
+    assert evaluation.grades.tolist() == expected

@@ -156,7 +156,7 @@ def test_looking_at_the_masks_first_loses_no_cell_and_gives_clearer_chips(
     blind, looked = (landmark.open(corpus).select(sensor="s2").table for corpus in (tmp_path / "corpus", built))
     assert set(blind["cell"].to_pylist()) <= set(looked["cell"].to_pylist())
     assert np.mean(looked["cloud_pct"].to_pylist()) < np.mean(blind["cloud_pct"].to_pylist())
-    clear = pq.read_table(built / "clear.parquet")
+    clear = pq.read_table(built / "cloud_stats.parquet")
     assert len(set(clear["acquisition"].to_pylist())) > 1 and clear.num_rows
 
 

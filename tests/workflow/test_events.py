@@ -14,7 +14,8 @@ import landmark as lm
 from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
 from landmark.core.yaml_files import load_model
-from landmark.corpus.manifest import Lock, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import read_document
 from landmark.domain.event import EventTypes, phase_of
 from landmark.workflow.build import BuildRequest, build
 from tests.domain.impacts import TYPES
@@ -84,7 +85,7 @@ def crisis(world, tmp_path_factory):
 
 def test_a_build_round_events_holds_its_promises(crisis, landmark):
     types = load_model(EventTypes, "taxonomies/events", "types")
-    events = read_document(Lock, crisis.root / "lock.json").happenings(types).events
+    events = read_document(Lock, crisis.root / "lock.json").event_index(types).events
     roles, splits = Counter(), defaultdict(set)
     for sample in crisis:
         roles[sample.role] += 1

@@ -15,10 +15,11 @@ import pytest
 
 import landmark
 from landmark.config.recipe import load_recipe
-from landmark.core import executor as run
 from landmark.core.errors import ExportFailed
-from landmark.core.executor import WorkerLost, ExecutorConfig
+from landmark.core.executor import ExecutorConfig, WorkerLost
+from landmark.core.journal import discard
 from landmark.workflow.build import BuildRequest, build
+from landmark.workflow.finalize import export, missing_exports
 from tests.workflow.test_build import files
 from tests.workflow.test_guards import stamps
 
@@ -65,13 +66,13 @@ def test_every_shard_has_a_tar_that_the_manifest_names(both: Path) -> None:
 def test_a_format_added_later_gives_the_same_bytes_and_touches_nothing_else(
     both: Path, copy: Path, recipe: Write
 ) -> None:
-    before, said = stamps(copy), json.loads((copy / "corpus.json").read_text())
+    before, manifest = stamps(copy), json.loads((copy / "corpus.json").read_text())
     build(asking(recipe(), copy))
     assert files(copy) == files(both)
     after = stamps(copy)
     assert {path for path, stamp in after.items() if before.get(path) != stamp} == {copy / "corpus.json", *tars(copy)}
     now = json.loads((copy / "corpus.json").read_text())
-    assert now | {"projections": []} == said
+    assert now | {"exports": []} == manifest
 
 
 def test_formats_are_no_part_of_what_names_a_corpus(both: Path, sealed: Path) -> None:
@@ -98,15 +99,6 @@ def test_a_recipe_may_ask_for_them(both: Path, recipe: Write, tmp_path: Path) ->
 
 def test_workers_change_no_byte_of_a_tar(both: Path, copy: Path, recipe: Write) -> None:
     build(asking(recipe(), copy, workers=2))
-    assert files(copy) == files(both)
-
-
-def test_a_manifest_written_before_there_were_projections_is_read(both: Path, copy: Path, recipe: Write) -> None:
-    said = json.loads((copy / "corpus.json").read_text())
-    del said["projections"]
-    (copy / "corpus.json").write_text(json.dumps(said))
-    assert landmark.open(copy).manifest.exports == []
-    build(asking(recipe(), copy))
     assert files(copy) == files(both)
 
 
@@ -157,7 +149,7 @@ def test_a_kill_before_any_file_appears_resumes_to_the_same_bytes(
         assert landmark.open(out).manifest.exports == []
         build(asking(recipe(), out))
         assert files(out) == files(both)
-    # Each .tar and its note, then the manifest.
+    # Each .tar and its entry in the journal, then the manifest.
     assert count == 2 * len(tars(both)) + 1
 
 
@@ -173,7 +165,7 @@ def test_a_client_killed_among_the_tars_resumes_to_the_same_bytes(both: Path, co
     line = [sys.executable, "-m", "landmark", "build", str(recipe()), "--out", str(copy), "--limit", "3"]
     line += ["--workers", "0", "--format", "parquet,webdataset"]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-    while process.poll() is None and not list(copy.glob("projecting/*/*.json")):
+    while process.poll() is None and not list(copy.glob("journal/exports/*/*.json")):
         time.sleep(0.0005)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -198,19 +190,19 @@ def test_what_was_written_waits_through_a_build_that_does_not_ask(
 
 def test_what_a_kill_after_the_manifest_left_is_cleared(both: Path, recipe: Write, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "copy"))
-    (copy / "projecting" / "key").mkdir(parents=True)
+    (copy / "journal" / "exports" / "key").mkdir(parents=True)
     tars(copy)[0].with_name(f".{tars(copy)[0].name}.4711.partial").write_bytes(b"half")
     build(asking(recipe(), copy, None))
-    assert files(copy) == files(both) and not (copy / "projecting").exists()
+    assert files(copy) == files(both) and not (copy / "journal").exists()
 
 
-def test_a_worker_lost_over_a_tar_leaves_the_sealed_corpus_and_exits_1(
-    sealed: Path, copy: Path, recipe: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "_serial", lambda fn, units: ((unit, WorkerLost("it died")) for unit in units))
-    with pytest.raises(ExportFailed, match=r"\.tar.*it died.*run again") as end:
-        build(asking(recipe(), copy))
-    assert end.value.exit_code == 1
+def test_a_lost_worker_fails_the_export_and_leaves_the_sealed_corpus(sealed: Path, copy: Path, recipe: Write) -> None:
+    manifest = landmark.open(copy).manifest
+    tasks = missing_exports(copy, manifest, load_recipe(str(recipe()), formats="parquet,webdataset"))
+    with pytest.raises(ExportFailed) as caught:
+        export(copy, manifest, tasks, lambda function, tasks: ((task, WorkerLost("died")) for task in tasks))
+    assert (caught.value.exit_code, caught.value.file) == (1, tasks[0].path)
+    discard(copy, "exports")
     assert files(copy) == files(sealed)
 
 

@@ -78,7 +78,7 @@ def test_a_folder_of_other_things_is_refused_and_kept(
 
 @pytest.mark.parametrize("written", [1, 2, 3])
 def test_a_plan_killed_before_its_lock_is_made_anew(written: int, sealed: Path, recipe: Write, tmp_path: Path) -> None:
-    out, order = tmp_path / "corpus", ("plan.parquet", "cover.parquet", "ledger.parquet", "lock.json")
+    out, order = tmp_path / "corpus", ("plan.parquet", "label_counts.parquet", "ledger.parquet", "lock.json")
     plan_corpus(few(recipe(), out))
     for name in order[written:]:
         (out / name).unlink()
@@ -168,7 +168,7 @@ def test_where_recipe_and_provider_lie_changes_no_digest(
 def test_every_cell_month_and_sensor_is_planned_or_in_the_ledger(recipe: Write, tmp_path: Path) -> None:
     months = {"start": "2021-06-01", "end": "2022-05-31", "period": "month"}
     planned, _ = plan_corpus(few(recipe(time=months), tmp_path / "corpus"))
-    rows = planned.plan.to_pylist()
+    rows = planned.samples.to_pylist()
     taken = {(row["cell"], row["period"], row["sensor"]) for row in rows}
     ledger = pq.read_table(tmp_path / "corpus" / "ledger.parquet").to_pylist()
     left = [row for row in ledger if row["stage"] == "plan" and row["reason"] != "buffer"]
@@ -222,40 +222,40 @@ def test_a_resumed_build_refuses_an_input_that_changed_while_it_rested(
         build(few(local, out))
 
 
-def taxonomy(setting: BuildContext) -> BuildContext:
-    old = setting.label_rules.taxonomy
+def taxonomy(context: BuildContext) -> BuildContext:
+    old = context.label_rules.taxonomy
     trees = old.classes["trees"].model_copy(update={"name": {"en": "Woods"}})
     new = old.model_copy(update={"classes": {**old.classes, "trees": trees}})
-    return replace(setting, meaning=replace(setting.label_rules, taxonomy=new))
+    return replace(context, label_rules=replace(context.label_rules, taxonomy=new))
 
 
-def crosswalk(setting: BuildContext) -> BuildContext:
-    old = setting.label_rules.crosswalks[0]
+def crosswalk(context: BuildContext) -> BuildContext:
+    old = context.label_rules.crosswalks[0]
     code, entry = next((code, entry) for code, entry in old.classes.items() if entry.to == "trees")
     new = old.model_copy(update={"classes": {**old.classes, code: entry.model_copy(update={"to": "grass"})}})
-    return replace(setting, meaning=replace(setting.label_rules, crosswalks=(new,)))
+    return replace(context, label_rules=replace(context.label_rules, crosswalks=(new,)))
 
 
-def threshold(setting: BuildContext) -> BuildContext:
-    return replace(setting, meaning=replace(setting.label_rules, thresholds={**setting.label_rules.thresholds, "trees": 50.0}))
+def threshold(context: BuildContext) -> BuildContext:
+    return replace(context, label_rules=replace(context.label_rules, thresholds={**context.label_rules.thresholds, "trees": 50.0}))
 
 
-def grammar(setting: BuildContext) -> BuildContext:
-    english = setting.grammar.languages["en"]
+def grammar(context: BuildContext) -> BuildContext:
+    english = context.grammar.languages["en"]
     said = tuple(entry.model_copy(update={"text": f"Lo! {entry.text}"}) for entry in english.styles["sentence"])
     changed = english.model_copy(update={"styles": {**english.styles, "sentence": said}})
-    return replace(setting, grammar=setting.grammar.model_copy(update={"languages": {"en": changed}}))
+    return replace(context, grammar=context.grammar.model_copy(update={"languages": {"en": changed}}))
 
 
-def provider(setting: BuildContext) -> BuildContext:
-    old = setting.provider
+def provider(context: BuildContext) -> BuildContext:
+    old = context.provider
     sensors = {**old.sensors, "s2": old.sensors["s2"].model_copy(update={"offset": "none"})}
-    return replace(setting, provider=old.model_copy(update={"sensors": sensors}))
+    return replace(context, provider=old.model_copy(update={"sensors": sensors}))
 
 
-def sensor(setting: BuildContext) -> BuildContext:
-    cloudless = setting.sensors["s2"].model_copy(update={"mask": None})
-    return replace(setting, sensors={**setting.sensors, "s2": cloudless})
+def sensor(context: BuildContext) -> BuildContext:
+    cloudless = context.sensors["s2"].model_copy(update={"mask": None})
+    return replace(context, sensors={**context.sensors, "s2": cloudless})
 
 
 @pytest.mark.parametrize("locked", [False, True])
@@ -265,7 +265,7 @@ def test_a_build_refuses_a_rule_that_changed_since_its_plan(
 ) -> None:
     out = tmp_path / "corpus"
     plan_corpus(few(recipe(), out))
-    monkeypatch.setattr("landmark.workflow.build.prepare", lambda *said: rule(load_context(*said)))
+    monkeypatch.setattr("landmark.workflow.build.load_context", lambda *arguments: rule(load_context(*arguments)))
     with pytest.raises(InputsChanged):
         build(few(recipe(), out, locked=locked))
     assert not (out / "staging").exists()
@@ -294,7 +294,7 @@ def test_a_locked_plan_checks_the_inputs_and_writes_nothing(archive: Path, recip
     before = stamps(out)
     again, _ = plan_corpus(few(local, out, locked=True))
     assert again.lock.digest == first.lock.digest
-    assert again.plan.equals(first.plan)
+    assert again.samples.equals(first.samples)
     victim = planned_file(out, archive, "B02.tif")
     change(victim)
     with pytest.raises(InputsChanged, match=victim.name):

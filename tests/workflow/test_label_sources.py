@@ -22,11 +22,12 @@ from landmark.cli import main
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged
 from landmark.core.executor import ExecutorConfig
-from landmark.corpus.manifest import Lock, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import read_document
 from landmark.workflow.build import BuildRequest, build, plan_corpus
 from landmark.workflow.context import load_context
 from landmark.workflow.lock import read_plan
-from tests.labels.maps import export, raster
+from tests.labels.maps import write_export, write_map
 from tests.workflow.test_build import files
 
 Write = Callable[..., Path]
@@ -48,7 +49,7 @@ def exports(truth: Any, folder: Path) -> None:
         shares[:, codes == 0] = 0
         if day == DAYS[-1]:
             shares[:, :300] = 0
-        export(folder / f"{day}T101031_32TQR.tif", labels, shares, transform=transform)
+        write_export(folder / f"{day}T101031_32TQR.tif", labels, shares, transform=transform)
 
 
 def corine(truth: Any, path: Path) -> None:
@@ -129,7 +130,7 @@ def test_workers_and_order_change_neither_cover_nor_lock(labels: Path, recipe: W
     for workers in (0, 2):
         plan_corpus(request(path, tmp_path / str(workers), workers))
     assert files(tmp_path / "0") == files(tmp_path / "2")
-    cover = pq.read_table(tmp_path / "0" / "cover.parquet")
+    cover = pq.read_table(tmp_path / "0" / "label_counts.parquet")
     sums = cover.group_by(["cell", "period"]).aggregate([("pixels", "sum")])["pixels_sum"].to_pylist()
     assert set(sums) == {14_400} and len(sums) > 10
 
@@ -157,8 +158,8 @@ def test_other_thresholds_read_no_raster(labels: Path, recipe: Write, tmp_path: 
     shutil.rmtree(own)
     planned = read_plan(tmp_path / "corpus")
     assert planned is not None
-    facts = setting.label_rules.apply(planned.cover)
-    strict = replace(setting.label_rules, min_agreement_pct=95).apply(planned.cover)
+    facts = setting.label_rules.apply(planned.label_counts)
+    strict = replace(setting.label_rules, min_agreement_pct=95).apply(planned.label_counts)
     assert facts.keys() == strict.keys()
     fewer = [key for key in facts if len(strict[key].labels) < len(facts[key].labels)]
     assert fewer and all(set(strict[key].labels) <= set(facts[key].labels) for key in facts)
@@ -226,13 +227,13 @@ def test_a_new_label_source_is_one_yaml_file(labels: Path, recipe: Write, tmp_pa
     frame = geopandas.GeoDataFrame({"KLASSE": ["7", "9"]}, geometry=halves, crs=4326)
     frame.to_file(tmp_path / "2021_mine.gpkg")
     codes = np.repeat(np.array([[7, 9]], "uint8"), 50, axis=1)
-    raster(tmp_path / "2021_mine.tif", codes, crs="EPSG:4326", transform=Affine(0.01, 0, 11.48, 0, -1, 46))
+    write_map(tmp_path / "2021_mine.tif", codes, crs="EPSG:4326", transform=Affine(0.01, 0, 11.48, 0, -1, 46))
     found = []
     for ending in ("gpkg", "tif"):
         source = {"source": "mine.yaml", "files": [f"2021_mine.{ending}"]}
         out = tmp_path / ending
         plan_corpus(request(recipe(region={"bbox": [11.5, 45.2, 12.5, 45.7]}, labels=[source]), out))
-        cover = pq.read_table(out / "cover.parquet")
+        cover = pq.read_table(out / "label_counts.parquet")
         found.append({code for codes in cover["codes"].to_pylist() for code in codes})
         assert {one.source for one in read_document(Lock, out / "lock.json").editions} == {"mine"}
     assert found == [{7, 9}, {7, 9}]

@@ -110,7 +110,7 @@ def test_datasets_knows_a_config_for_each_sensor_and_takes_nothing_else_for_samp
     assert datasets.get_dataset_config_names(str(built)) == list(SENSORS)
     with pytest.raises(ValueError, match="Config name is missing"):
         load(str(built))
-    for name in ("index.parquet", "plan.parquet", "ledger.parquet", "cover.parquet"):
+    for name in ("index.parquet", "plan.parquet", "ledger.parquet", "label_counts.parquet"):
         assert (built / name).is_file()
 
 

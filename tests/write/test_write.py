@@ -16,7 +16,7 @@ import landmark
 from landmark.core.atomic import write_table
 from landmark.core.errors import InvalidCorpus
 from landmark.core.yaml_files import load_model
-from landmark.corpus.manifest import Lock
+from landmark.corpus.lock import Lock
 from landmark.corpus.reader import CONTENT, read_index
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.acquisition import Acquisition

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from landmark.captions.gazetteer import Gazetteer
 from landmark.captions.grammar import Grammar
-from landmark.captions.negatives import hard_negatives
-from landmark.captions.questions import questions
-from landmark.captions.render import Wanted, captions
-from landmark.captions.sample_facts import Nearby, SampleFacts
+from landmark.captions.negatives import render_hard_negatives
+from landmark.captions.questions import render_questions
+from landmark.captions.render import CaptionConfig, render_captions
+from landmark.captions.sample_facts import NearestPlace, SampleFacts
 from landmark.domain.event import EventFact
 from landmark.domain.taxonomy import Crosswalk, LabelEdition
 from landmark.labels.label_rules import CellLabels, LabelRules
@@ -26,7 +26,7 @@ _WHOLE_PCT = 99.995
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class Annotator:
     """What a sample's words follow from.
 
     Attributes:
@@ -35,20 +35,20 @@ class Wording:
         wanted: Which captions, and how many.
     """
 
-    meaning: LabelRules
+    label_rules: LabelRules
     grammar: Grammar
-    wanted: Wanted
+    config: CaptionConfig
     editions: tuple[LabelEdition, ...]
     licences: Mapping[str, tuple[str, ...]]
     gazetteer: Gazetteer | None = None
 
-    def facts(self, cover: pa.Table) -> "Facts":
+    def fold_counts(self, cover: pa.Table) -> "CellFacts":
         """What the labels and events say, per cell and period of a cover table."""
-        return Facts(self.meaning.apply(cover))
+        return CellFacts(self.label_rules.apply(cover))
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CellFacts:
     """What the labels and events say, per (cell, period)."""
 
     by_cell: Mapping[tuple[str, str], CellLabels]
@@ -59,7 +59,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ImageInfo:
     """Which image is spoken of: `lon` and `lat` of the cell's centre in degrees, `moment` UTC.
 
     `place` is the nearest one where it is known already; else the gazetteer is asked.
@@ -67,56 +67,56 @@ class Image:
 
     id: str
     sensor: str
-    moment: dt.datetime
+    time: dt.datetime
     lon: float
     lat: float
-    far_from: str | None = None
-    place: Nearby | None = None
+    distant_from: str | None = None
+    place: NearestPlace | None = None
 
 
-def words(image: Image, facts: CellLabels, wording: Wording) -> dict[str, Any]:
+def annotate_sample(image: ImageInfo, facts: CellLabels, wording: Annotator) -> dict[str, Any]:
     """The columns of a sample that say what its image shows; land cover first, then what events did to it."""
-    events = _events(image, facts, wording.meaning)
-    scene, taxonomy = _scene(image, facts, events, wording), wording.meaning.taxonomy
+    events = _events(image, facts, wording.label_rules)
+    scene, taxonomy = _scene(image, facts, events, wording), wording.label_rules.taxonomy
     return {
         "labels": scene.labels,
         "fractions": list(facts.fractions.items()),
         "label_valid_pct": facts.label_valid_pct,
         "subclasses": list(facts.subclasses.items()),
         "agreement": list(facts.class_agreement.items()),
-        "sources": [_source(wording.editions[number], image.moment, facts) for number in facts.editions.values()],
+        "sources": [_source(wording.editions[number], image.time, facts) for number in facts.editions.values()],
         "events": [asdict(fact) for fact in events],
         "place": _place(scene.place),
-        "captions": captions(scene, wording.grammar, taxonomy, wording.wanted),
-        "questions": questions(scene, wording.grammar, taxonomy, wording.wanted),
-        "hard_negatives": hard_negatives(scene, wording.grammar, taxonomy, wording.wanted),
+        "captions": render_captions(scene, wording.grammar, taxonomy, wording.config),
+        "questions": render_questions(scene, wording.grammar, taxonomy, wording.config),
+        "hard_negatives": render_hard_negatives(scene, wording.grammar, taxonomy, wording.config),
         "licences": wording.licences[image.sensor],
     }
 
 
-def labels(image: Image, facts: CellLabels, wording: Wording) -> tuple[str, ...]:
+def derive_labels(image: ImageInfo, facts: CellLabels, wording: Annotator) -> tuple[str, ...]:
     """The labels alone."""
-    return _scene(image, facts, _events(image, facts, wording.meaning), wording).labels
+    return _scene(image, facts, _events(image, facts, wording.label_rules), wording).labels
 
 
-def _scene(image: Image, facts: CellLabels, events: tuple[EventFact, ...], wording: Wording) -> SampleFacts:
-    meaning = wording.meaning
+def _scene(image: ImageInfo, facts: CellLabels, events: tuple[EventFact, ...], wording: Annotator) -> SampleFacts:
+    meaning = wording.label_rules
     return SampleFacts(
         id=image.id,
         sensor=image.sensor,
-        moment=image.moment,
+        time=image.time,
         lat=image.lat,
         labels=tuple(dict.fromkeys([*facts.labels, *(fact.label for fact in events if fact.label is not None)])),
-        shares=facts.fractions,
-        finer=_largest_finer(facts, meaning.crosswalks),
+        fractions=facts.fractions,
+        subclasses=_largest_finer(facts, meaning.crosswalks),
         events=events,
         place=image.place or (wording.gazetteer.nearest(image.lon, image.lat) if wording.gazetteer else None),
-        absent=_absent(facts, events, meaning),
-        looked_for=_looked_for(events, meaning),
+        absent_classes=_absent(facts, events, meaning),
+        absent_event_classes=_looked_for(events, meaning),
     )
 
 
-def _place(place: Nearby | None) -> dict[str, Any] | None:
+def _place(place: NearestPlace | None) -> dict[str, Any] | None:
     if place is None:
         return None
     others = [{"lang": lang, "name": name} for lang, name in place.names.items() if lang]
@@ -166,11 +166,11 @@ def _looked_for(events: tuple[EventFact, ...], meaning: LabelRules) -> tuple[str
     return tuple(dict.fromkeys(key for key in looked if key not in found))
 
 
-def _events(image: Image, facts: CellLabels, meaning: LabelRules) -> tuple[EventFact, ...]:
+def _events(image: ImageInfo, facts: CellLabels, meaning: LabelRules) -> tuple[EventFact, ...]:
     if meaning.event_index is None:
         return ()
     return meaning.event_index.facts(
-        facts.impacts, image.moment, (image.lon, image.lat), meaning.thresholds, distant_from=image.far_from
+        facts.impacts, image.time, (image.lon, image.lat), meaning.thresholds, distant_from=image.distant_from
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.captions.sample_facts import Nearby
+from landmark.captions.sample_facts import NearestPlace
 from landmark.core.errors import InputError
 
 _EARTH_KM = 6371.0088
@@ -31,7 +31,7 @@ class Gazetteer:
     lonlat: NDArray[np.float64]
     within_km: float
 
-    def nearest(self, lon: float, lat: float) -> Nearby | None:
+    def nearest(self, lon: float, lat: float) -> NearestPlace | None:
         """The nearest point on the sphere (mean radius; within 0.6 % of the ellipsoid), None where none is near."""
         if not self.names:
             return None
@@ -43,7 +43,7 @@ class Gazetteer:
         km = 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(half[first])))
         if km > self.within_km:
             return None
-        return Nearby(self.names[first], km, _bearing_deg(float(lons[first]), float(lats[first]), here_lon, here_lat))
+        return NearestPlace(self.names[first], km, _bearing_deg(float(lons[first]), float(lats[first]), here_lon, here_lat))
 
 
 def read_gazetteer(path: Path, within_km: float) -> Gazetteer:

@@ -1,10 +1,10 @@
-"""The languages of a corpus, found by name or path, and refused where they lack words or words would mean two facts."""
+"""Load the languages of a corpus and check that they have all words it needs."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from landmark.captions.language import Language
-from landmark.captions.parse import said_twice
+from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import Resources, StrictModel, available, load_model
 from landmark.domain.taxonomy import Taxonomy
@@ -20,25 +20,35 @@ class Grammar(StrictModel):
 
 
 def load_grammar(
-    styles: Sequence[str], languages: Sequence[str] = ("en",), *, taxonomy: Taxonomy, types: Iterable[str] = (), resources: Resources = _SHIPPED
+    styles: Sequence[str],
+    languages: Sequence[str] = ("en",),
+    *,
+    taxonomy: Taxonomy,
+    types: Iterable[str] = (),
+    resources: Resources = _SHIPPED,
 ) -> Grammar:
-    """The languages a recipe names (of a file in taxonomies/captions/, or a path), able to say all it asks for.
+    """Load languages by name (a file in taxonomies/captions/) or path.
+
+    Args:
+        styles: Styles that each language must have.
+        taxonomy: Its classes need a name and a phrase in each language.
+        types: Types of events that each language must have words for.
 
     Raises:
-        InputError: no such language, style, class or kind of event in its file, or words of two facts; names file, key
-            and remedy.
+        InputError: an unknown or duplicate language, missing words, or words that state two facts.
     """
-    spoken: dict[str, Language] = {}
+    loaded: dict[str, Language] = {}
     for name in languages:
         language = resources.load(Language, KIND, name)
-        if language.lang in spoken:
-            raise InputError(f"languages: {language.lang!r} stands twice")
-        for key, said in chain(language.lacking(styles, taxonomy, types), said_twice(language, taxonomy)):
-            raise InputError(f"{resources.source(KIND, name)}: {key}: {said}")
-        spoken[language.lang] = language
-    return Grammar(languages=spoken)
+        if language.lang in loaded:
+            raise InputError("duplicate language", key="languages", value=language.lang)
+        problems = chain(language.find_missing(styles, taxonomy, types), ambiguous_words(language, taxonomy))
+        for key, problem in problems:
+            raise InputError(problem, file=resources.source(KIND, name), key=key)
+        loaded[language.lang] = language
+    return Grammar(languages=loaded)
 
 
-def shipped(lang: str) -> Language | None:
-    """The language's own file, None where landmark has none."""
+def load_shipped_language(lang: str) -> Language | None:
+    """A language that landmark ships, None if there is none."""
     return load_model(Language, KIND, lang) if lang in available(KIND) else None

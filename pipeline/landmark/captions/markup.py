@@ -1,19 +1,21 @@
-"""Templates: text with {slots}, and [groups] that are left out where one of their slots has no fact."""
+"""Templates: text with {slots}, and [groups] that are omitted if one of their slots has no fact."""
 
 import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 
+from landmark.core.errors import invalid
+
 _TOKEN = re.compile(r"\{(\w+)\}|([\[\]])|([^\[\]{}]+)|(.)", re.DOTALL)
 
-# What is said: words, and the fact they state ("" for glue).
-Pieces = list[tuple[str, str]]
+# Consecutive parts of a text, each with the fact it states ("" for none).
+Spans = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place for facts; `capital` where a sentence starts with it."""
+    """A placeholder for facts; `capital` if its first letter is to be upper case."""
 
     name: str
     capital: bool
@@ -21,109 +23,109 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A stretch of a template: literal text, slots, and groups that may be left out."""
+    """A parsed template or group: literal text, slots, and optional groups."""
 
     nodes: tuple["str | Slot | Group", ...]
 
     @property
-    def slots(self) -> frozenset[str]:
-        """Names of the slots it cannot do without."""
+    def required_slots(self) -> frozenset[str]:
+        """Names of the slots outside nested groups."""
         return frozenset(node.name for node in self.nodes if isinstance(node, Slot))
 
     @property
-    def every(self) -> frozenset[str]:
-        """Names of all its slots."""
-        return self.slots.union(*(node.every for node in self.nodes if isinstance(node, Group)))
+    def all_slots(self) -> frozenset[str]:
+        """Names of all slots."""
+        return self.required_slots.union(*(node.all_slots for node in self.nodes if isinstance(node, Group)))
 
-    def stated(self, facts: Set[str]) -> frozenset[str] | None:
-        """The slots that are filled where these have facts; None where one it needs has none."""
-        if not self.slots <= facts:
+    def filled_slots(self, facts: Set[str]) -> frozenset[str] | None:
+        """Slots that are filled if these slots have facts; None if a required slot has none."""
+        if not self.required_slots <= facts:
             return None
-        inner = (node.stated(facts) for node in self.nodes if isinstance(node, Group))
-        return self.slots.union(*(found for found in inner if found is not None))
+        nested = (node.filled_slots(facts) for node in self.nodes if isinstance(node, Group))
+        return self.required_slots.union(*(slots for slots in nested if slots is not None))
 
-    def filled(self, facts: Mapping[str, Pieces]) -> Pieces:
-        """The pieces of the text, in order."""
-        pieces: Pieces = []
+    def fill(self, facts: Mapping[str, Spans]) -> Spans:
+        """Replace slots by their facts, omitting groups that lack one."""
+        spans: Spans = []
         for node in self.nodes:
             if isinstance(node, str):
-                pieces.append((node, ""))
+                spans.append((node, ""))
             elif isinstance(node, Slot):
-                pieces += _capital(facts[node.name]) if node.capital else facts[node.name]
-            elif node.stated(facts.keys()) is not None:
-                pieces += node.filled(facts)
-        return pieces
+                spans += _capitalize(facts[node.name]) if node.capital else facts[node.name]
+            elif node.filled_slots(facts.keys()) is not None:
+                spans += node.fill(facts)
+        return spans
 
 
 @cache
-def parsed(text: str) -> Group:
-    """A template's structure.
+def parse_template(text: str) -> Group:
+    """Parse a template.
 
     Raises:
-        ValueError: a bracket or a brace without its other, or a group that no fact could leave out.
+        PydanticCustomError: unbalanced brackets or braces, or a group without a slot of its own.
     """
-    open_: list[list[str | Slot | Group]] = [[]]
+    stack: list[list[str | Slot | Group]] = [[]]
     for slot, bracket, literal, stray in _TOKEN.findall(text):
         if stray:
-            raise ValueError(f"a stray {stray!r}; a slot is written {{name}}")
+            raise invalid(f"stray {stray!r}", value=text, remedy="write slots as {name}")
         if bracket == "[":
-            open_.append([])
+            stack.append([])
         elif bracket == "]":
-            if len(open_) == 1:
-                raise ValueError("a ] without its [")
-            group = Group(tuple(open_.pop()))
-            if not group.slots:
-                raise ValueError("a [group] needs a slot of its own")
-            open_[-1].append(group)
+            if len(stack) == 1:
+                raise invalid("] without [", value=text)
+            group = Group(tuple(stack.pop()))
+            if not group.required_slots:
+                raise invalid("a [group] without a slot of its own", value=text)
+            stack[-1].append(group)
         else:
-            open_[-1].append(Slot(slot.lower(), slot[0].isupper()) if slot else literal)
-    if len(open_) > 1:
-        raise ValueError("a [ without its ]")
-    return Group(tuple(open_[0]))
+            stack[-1].append(Slot(slot.lower(), slot[0].isupper()) if slot else literal)
+    if len(stack) > 1:
+        raise invalid("[ without ]", value=text)
+    return Group(tuple(stack[0]))
 
 
-def allowed(text: str, *slots: str) -> str:
-    """The text, once it is known to be a template with no slots but these.
+def check_slots(text: str, *slots: str) -> str:
+    """Return the text if it is a template with no other slots.
 
     Raises:
-        ValueError: it is not.
+        PydanticCustomError: it is not.
     """
-    if unknown := parsed(text).every - set(slots):
-        raise ValueError(f"no slot {{{min(unknown)}}}; there are {', '.join(sorted(slots))}")
+    if unknown := parse_template(text).all_slots - set(slots):
+        raise invalid(f"unknown slot {{{min(unknown)}}}", value=text, remedy=f"available: {', '.join(sorted(slots))}")
     return text
 
 
-def marked(text: str, facts: Mapping[str, Pieces], fact: str) -> Pieces:
-    """A filled template whose own words state a fact, too; the space around them states none."""
-    pieces: Pieces = []
-    for words, of in parsed(text).filled(facts):
+def annotate(text: str, facts: Mapping[str, Spans], fact: str) -> Spans:
+    """Fill a template whose literal words, without surrounding spaces, state a fact of their own."""
+    spans: Spans = []
+    for words, own_fact in parse_template(text).fill(facts):
         bare = words.strip()
-        if of or not bare:
-            pieces.append((words, of))
+        if own_fact or not bare:
+            spans.append((words, own_fact))
             continue
         before, _, after = words.partition(bare)
-        pieces += [(part, what) for part, what in ((before, ""), (bare, fact), (after, "")) if part]
-    return pieces
+        spans += [part for part in ((before, ""), (bare, fact), (after, "")) if part[0]]
+    return spans
 
 
-def joined(items: list[Pieces], last: str, glue: str = ", ") -> Pieces:
-    """A list of things said, with other words before the last of them."""
-    pieces = list(items[0])
+def join(items: list[Spans], last: str, separator: str = ", ") -> Spans:
+    """Join items into a list, with another separator before the last."""
+    spans = list(items[0])
     for number, item in enumerate(items[1:], start=2):
-        pieces += [(last if number == len(items) else glue, ""), *item]
-    return pieces
+        spans += [(last if number == len(items) else separator, ""), *item]
+    return spans
 
 
-def filled(text: str, **facts: str) -> str:
-    """A template with words for its slots."""
-    return plain(parsed(text).filled({name: [(words, "")] for name, words in facts.items()}))
+def fill(text: str, **words: str) -> str:
+    """Fill a template with plain text."""
+    return to_text(parse_template(text).fill({name: [(value, "")] for name, value in words.items()}))
 
 
-def plain(pieces: Pieces) -> str:
-    """The words alone."""
-    return "".join(words for words, _ in pieces)
+def to_text(spans: Spans) -> str:
+    """The text without its facts."""
+    return "".join(words for words, _ in spans)
 
 
-def _capital(pieces: Pieces) -> Pieces:
-    words, fact = pieces[0]
-    return [(words[:1].upper() + words[1:], fact), *pieces[1:]]
+def _capitalize(spans: Spans) -> Spans:
+    words, fact = spans[0]
+    return [(words[:1].upper() + words[1:], fact), *spans[1:]]

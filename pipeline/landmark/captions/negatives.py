@@ -1,111 +1,118 @@
-"""Hard negatives: captions that would be true but for one fact, which the sample's facts contradict."""
+"""Hard negatives: captions with one false fact, which the sample's facts contradict."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from landmark.captions.grammar import Grammar
-from landmark.captions.language import SEASONS, Language
-from landmark.captions.render import Wanted, drawn, spoken
-from landmark.captions.sample_facts import SampleFacts, Renderer
+from landmark.captions.language import SEASONS
+from landmark.captions.render import CaptionConfig, pick_templates, render_caption
+from landmark.captions.sample_facts import Renderer, SampleFacts
 from landmark.core.hashing import rank
 from landmark.core.salts import NEGATIVE, NEGATIVE_KIND, NEGATIVE_SHARE
 from landmark.domain.taxonomy import Taxonomy
 
-# Steps between the words for the true share and those claimed: neighbours differ by less than maps err.
-_FAR = 2
+# Smallest number of intervals between the true and the false share: adjacent ones differ by less than the maps' error.
+_MIN_INTERVALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Lie:
-    """One fact, and what is said in its place.
+class Perturbation:
+    """A fact and its false replacement.
 
     Attributes:
         kind: label, season, share or event.
-        key: What it is about: a class, an event's id, or "".
-        instead: A class, a season or a phase; "" for a share, which each language words by itself.
+        key: A class, an event's id, or "".
+        replacement: A class, a season or a phase; "" for a share, whose intervals depend on the language.
     """
 
     style: str
     kind: str
     key: str
-    instead: str = ""
+    replacement: str = ""
 
 
-def hard_negatives(scene: SampleFacts, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
-    """Rows of the `hard_negatives` column: up to `wanted.hard_negatives` per language, the same lies in each.
+def render_hard_negatives(
+    sample: SampleFacts, grammar: Grammar, taxonomy: Taxonomy, config: CaptionConfig
+) -> list[dict[str, Any]]:
+    """Rows of the `hard_negatives` column: up to `config.hard_negatives` per language, the same in each.
 
-    Each takes the template of the sample's own caption. A class is put in place of another only where no pixel of
-    any map shows it, and an image before an event only where none of its type is yet to come; kinds of lies take turns.
+    A negative uses the template of the sample's own caption. A class is replaced only by a class that no label map
+    shows, and a phase by `before` only if no event of the type is yet to come. Kinds alternate.
     """
     rows = (
-        _spoken(lie, scene, language, taxonomy, wanted)
-        for lie in _drawn(scene, wanted)
+        _render(perturbation, Renderer(sample, language, taxonomy, perturbation.style), config.seed)
+        for perturbation in _pick(sample, config)
         for language in grammar.languages.values()
     )
     return [row for row in rows if row is not None]
 
 
-def _drawn(scene: SampleFacts, wanted: Wanted) -> list[Lie]:
-    pools: dict[str, list[Lie]] = {}
-    for lie in _lies(scene, wanted.styles):
-        pools.setdefault(lie.kind, []).append(lie)
+def _pick(sample: SampleFacts, config: CaptionConfig) -> list[Perturbation]:
+    pools: dict[str, list[Perturbation]] = {}
+    for candidate in _candidates(sample, config.styles):
+        pools.setdefault(candidate.kind, []).append(candidate)
     for pool in pools.values():
-        pool.sort(key=lambda lie: rank(wanted.seed, NEGATIVE, scene.id, lie.style, lie.key, lie.instead))
-    kinds = sorted(pools, key=lambda kind: rank(wanted.seed, NEGATIVE_KIND, scene.id, kind))
-    turns = [(turn, kind) for turn in range(wanted.hard_negatives) for kind in kinds if turn < len(pools[kind])]
-    return [pools[kind][turn] for turn, kind in turns][: wanted.hard_negatives]
+        pool.sort(key=lambda entry: rank(config.seed, NEGATIVE, sample.id, entry.style, entry.key, entry.replacement))
+    kinds = sorted(pools, key=lambda kind: rank(config.seed, NEGATIVE_KIND, sample.id, kind))
+    rounds = range(config.hard_negatives)
+    alternating = [pools[kind][number] for number in rounds for kind in kinds if number < len(pools[kind])]
+    return alternating[: config.hard_negatives]
 
 
-def _lies(scene: SampleFacts, styles: tuple[str, ...]) -> Iterator[Lie]:
-    affected = {fact.label for fact in scene.mentionable_events}
-    land = [key for key in scene.labels if key not in affected]
+def _candidates(sample: SampleFacts, styles: tuple[str, ...]) -> Iterator[Perturbation]:
+    event_classes = {fact.label for fact in sample.mentionable_events}
+    land = [key for key in sample.labels if key not in event_classes]
     for style in styles:
-        yield from (Lie(style, "label", key, absent) for key in land for absent in scene.absent)
-    if "sentence" in styles and scene.season is not None:
-        yield from (Lie("sentence", "season", "", other) for other in SEASONS if other != scene.season)
+        yield from (Perturbation(style, "label", key, absent) for key in land for absent in sample.absent_classes)
+    if "sentence" in styles and sample.season is not None:
+        yield from (Perturbation("sentence", "season", "", other) for other in SEASONS if other != sample.season)
     if "detailed" in styles:
-        yield from (Lie("detailed", "share", key) for key in land if key in scene.shares)
-        coming = {fact.type for fact in scene.events if fact.days < 0}
-        past = [fact for fact in scene.dated if fact.phase == "after" and fact.type not in coming]
-        yield from (Lie("detailed", "event", fact.id, "before") for fact in past)
+        yield from (Perturbation("detailed", "share", key) for key in land if key in sample.fractions)
+        coming = {fact.type for fact in sample.events if fact.days < 0}
+        past = [fact for fact in sample.events_with_date if fact.phase == "after" and fact.type not in coming]
+        yield from (Perturbation("detailed", "event", fact.id, "before") for fact in past)
 
 
-def _spoken(lie: Lie, scene: SampleFacts, language: Language, taxonomy: Taxonomy, wanted: Wanted) -> dict[str, Any] | None:
-    truth = Renderer(scene, language, taxonomy, lie.style)
-    templates = drawn(truth, wanted.seed)
-    told = _told(lie, truth, wanted.seed)
-    if not templates or told is None:
+def _render(perturbation: Perturbation, renderer: Renderer, seed: int) -> dict[str, Any] | None:
+    templates = pick_templates(renderer, seed)
+    perturbed = _perturb(perturbation, renderer, seed)
+    if not templates or perturbed is None:
         return None
-    falsified, instead, telling = told
-    row = spoken(telling, templates[0])
+    falsified, replacement, false_renderer = perturbed
+    row = render_caption(false_renderer, templates[0])
     return {
         **{name: row[name] for name in ("style", "lang", "text", "template")},
         "falsified": falsified,
-        "replacement": instead,
+        "replacement": replacement,
     }
 
 
-def _told(lie: Lie, truth: Renderer, seed: int) -> tuple[str, str, Renderer] | None:
-    """The fact that is falsified, what is said instead, and the scene as the lie has it; None where there is none."""
-    scene = truth.scene
-    if lie.kind == "label":
+def _perturb(perturbation: Perturbation, renderer: Renderer, seed: int) -> tuple[str, str, Renderer] | None:
+    """The true fact, the false one, and a renderer that states the latter; None if no share is far enough off."""
+    sample, key, replacement = renderer.sample, perturbation.key, perturbation.replacement
+    if perturbation.kind == "label":
         swapped = replace(
-            scene,
-            labels=tuple(lie.instead if key == lie.key else key for key in scene.labels),
-            shares={lie.instead if key == lie.key else key: share for key, share in scene.shares.items()},
+            sample,
+            labels=tuple(replacement if label == key else label for label in sample.labels),
+            fractions={replacement if label == key else label: value for label, value in sample.fractions.items()},
         )
-        return f"label:{lie.key}", f"label:{lie.instead}", replace(truth, scene=swapped)
-    if lie.kind == "season":
-        return f"season:{scene.season}", f"season:{lie.instead}", replace(truth, claims={"season": lie.instead})
-    if lie.kind == "event":
-        claims = {f"event:{lie.key}": lie.instead}
-        return f"event:{lie.key}:after", f"event:{lie.key}:{lie.instead}", replace(truth, claims=claims)
-    bounds = list(truth.language.shares)
-    due = bounds.index(truth.language.share(scene.shares[lie.key]))
-    far = [words for place, words in enumerate(bounds) if abs(place - due) >= _FAR]
+        return f"label:{key}", f"label:{replacement}", replace(renderer, sample=swapped)
+    if perturbation.kind == "season":
+        overrides = {"season": replacement}
+        return f"season:{sample.season}", f"season:{replacement}", replace(renderer, overrides=overrides)
+    if perturbation.kind == "event":
+        overrides = {f"event:{key}": replacement}
+        return f"event:{key}:after", f"event:{key}:{replacement}", replace(renderer, overrides=overrides)
+    intervals = list(renderer.language.shares)
+    true_index = intervals.index(renderer.language.share_key(sample.fractions[key]))
+    far = [name for index, name in enumerate(intervals) if abs(index - true_index) >= _MIN_INTERVALS]
     if not far:
         return None
-    words = far[rank(seed, NEGATIVE_SHARE, scene.id, lie.key) % len(far)]
-    claims = {f"share:{lie.key}": words}
-    return f"share:{lie.key}:{bounds[due]}", f"share:{lie.key}:{words}", replace(truth, claims=claims)
+    false_share = far[rank(seed, NEGATIVE_SHARE, sample.id, key) % len(far)]
+    overrides = {f"share:{key}": false_share}
+    return (
+        f"share:{key}:{intervals[true_index]}",
+        f"share:{key}:{false_share}",
+        replace(renderer, overrides=overrides),
+    )

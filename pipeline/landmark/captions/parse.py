@@ -1,4 +1,4 @@
-"""Text → facts: the inverse of the grammar, by which the gate reads a caption without looking at its evidence."""
+"""Find the facts that a text states, without its evidence: the inverse of rendering."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,12 @@ from typing import NamedTuple
 from landmark.captions.language import Language
 from landmark.domain.taxonomy import Taxonomy
 
-# Stands for any number.
+# Placeholder for any number in a pattern.
 _KM = "99999"
 
 
-class Stated(NamedTuple):
-    """Characters [start, end) of a text state a fact."""
+class FactMatch(NamedTuple):
+    """Characters [start, end) of a text and the fact they state."""
 
     start: int
     end: int
@@ -23,82 +23,84 @@ class Stated(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Words in lower case → the facts they state.
+    """Words that state facts.
 
     Attributes:
-        names: Per class, as the structured caption names it.
-        language: Whose words, None where only the taxonomy's are known.
+        language: None if only the taxonomy's words are known.
+        class_names: Class → name in the structured caption, in lower case.
+        facts: Words in lower case → the fact they state.
+        pattern: Matches the words, longest first.
     """
 
     language: Language | None
-    names: dict[str, str]
+    class_names: dict[str, str]
     facts: dict[str, str]
     pattern: re.Pattern[str]
 
-    def stated(self, text: str, names: Iterable[str] = ()) -> list[Stated]:
-        """What a text states, in order; the longest words first: flooded vegetation is one class, and no flooded land.
+    def find_facts(self, text: str, place_names: Iterable[str] = ()) -> list[FactMatch]:
+        """Facts stated by a text, in order; longer words win over shorter ones that they contain.
 
-        `names` of places are read as names where the language says that an image lies near them.
+        Names of places are not read as facts where they follow the language's words for a place.
         """
-        for name in names:
-            text = self._lying(name).sub(lambda found: "\0" * len(found[0]), text)
+        for name in place_names:
+            text = self._place_pattern(name).sub(lambda match: "\0" * len(match[0]), text)
         text = text.lower()
-        return [Stated(*found.span(), self.facts[found[0]]) for found in self.pattern.finditer(text)]
+        return [FactMatch(*match.span(), self.facts[match[0]]) for match in self.pattern.finditer(text)]
 
-    def _lying(self, name: str) -> re.Pattern[str]:
+    def _place_pattern(self, name: str) -> re.Pattern[str]:
         if self.language is None:
             return re.compile(re.escape(name))
         words = self.language.places
-        ways = [words.near_to(name), *(words.away_from(name, _KM, wind) for wind in range(len(words.winds)))]
-        return re.compile("|".join(re.escape(way) for way in ways).replace(_KM, r"\d+"), re.IGNORECASE)
+        phrases = [words.render_near(name)]
+        phrases += [words.render_distance(name, _KM, direction) for direction in range(len(words.directions))]
+        return re.compile("|".join(map(re.escape, phrases)).replace(_KM, r"\d+"), re.IGNORECASE)
 
-    def labels(self, text: str, names: Iterable[str] = ()) -> set[str]:
-        """Classes a text names."""
-        return {one.fact.removeprefix("label:") for one in self.stated(text, names) if one.fact.startswith("label:")}
+    def find_labels(self, text: str, place_names: Iterable[str] = ()) -> set[str]:
+        """Classes named in a text."""
+        facts = (match.fact for match in self.find_facts(text, place_names))
+        return {fact.removeprefix("label:") for fact in facts if fact.startswith("label:")}
 
 
-def lexicon(language: Language | None, taxonomy: Taxonomy, lang: str) -> Lexicon:
-    """All words of a language that state facts; without its file, the classes alone."""
-    words = {word.lower(): fact for _, word, fact in _of_taxonomy(taxonomy, lang)}
+def build_lexicon(language: Language | None, taxonomy: Taxonomy, lang: str) -> Lexicon:
+    """Collect all words of a language that state facts; without a language file, the taxonomy's names of classes."""
+    facts = {words.lower(): fact for _, words, fact in _taxonomy_terms(taxonomy, lang)}
     if language is not None:
-        words = {word.lower(): fact for _, word, fact in _words(language, taxonomy)} | words
-    # Without a word the pattern never matches: an empty one would match everywhere.
-    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) or r"(?!)"
-    return Lexicon(language, _names(language, taxonomy, lang), words, re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)"))
-
-
-def _names(language: Language | None, taxonomy: Taxonomy, lang: str) -> dict[str, str]:
+        facts = {words.lower(): fact for _, words, fact in _language_terms(language, taxonomy)} | facts
+    # Without words the pattern must match nothing; an empty alternative would match everywhere.
+    longest_first = "|".join(map(re.escape, sorted(facts, key=len, reverse=True))) or r"(?!)"
     if language is not None:
-        return {key: language.class_name(key, taxonomy).lower() for key in taxonomy.classes}
-    return {key: one.name[lang].lower() for key, one in taxonomy.classes.items() if lang in one.name}
+        names = {key: language.class_name(key, taxonomy).lower() for key in taxonomy.classes}
+    else:
+        names = {key: entry.name[lang].lower() for key, entry in taxonomy.classes.items() if lang in entry.name}
+    return Lexicon(language, names, facts, re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)"))
 
 
-def said_twice(language: Language, taxonomy: Taxonomy) -> Iterator[tuple[str, str]]:
-    """(key, what is wrong) of words that state two facts, so that nobody could tell which a caption means."""
-    owner: dict[str, tuple[str, str]] = {}
-    for key, words, fact in chain(_of_taxonomy(taxonomy, language.lang), _words(language, taxonomy)):
-        first, other = owner.setdefault(words.lower(), (key, fact))
-        if words and other != fact:
-            yield key, f"{words!r} also is `{first}`; give each fact its own words"
+def ambiguous_words(language: Language, taxonomy: Taxonomy) -> Iterator[tuple[str, str]]:
+    """(key, problem) of words that state two different facts."""
+    first_use: dict[str, tuple[str, str]] = {}
+    for key, words, fact in chain(_taxonomy_terms(taxonomy, language.lang), _language_terms(language, taxonomy)):
+        first_key, first_fact = first_use.setdefault(words.lower(), (key, fact))
+        if words and first_fact != fact:
+            yield key, f"{words!r} is also `{first_key}`; give each fact its own words"
 
 
-def _of_taxonomy(taxonomy: Taxonomy, lang: str) -> Iterator[tuple[str, str, str]]:
-    """(key, words, fact) of the classes, as the taxonomy says them."""
+def _taxonomy_terms(taxonomy: Taxonomy, lang: str) -> Iterator[tuple[str, str, str]]:
+    """(key, words, fact) of the classes of a taxonomy."""
     for key, entry in taxonomy.classes.items():
-        for form, said in (("name", entry.name), ("phrase", entry.phrase)):
-            if lang in said:
-                yield f"{taxonomy.name}: classes.{key}.{form}", said[lang], f"label:{key}"
+        for form, translations in (("name", entry.name), ("phrase", entry.phrase)):
+            if lang in translations:
+                yield f"{taxonomy.name}: classes.{key}.{form}", translations[lang], f"label:{key}"
 
 
-def _words(language: Language, taxonomy: Taxonomy) -> Iterator[tuple[str, str, str]]:
-    """(key, words, fact) of a language's file."""
-    for key, one in language.events.items():
-        yield f"events.{key}.noun", one.noun, f"happening:{key}"
-    for finer, words in language.finer.items():
-        yield f"finer.{finer}", words, f"finer:{finer}"
-    for key, of in language.classes.items():
+def _language_terms(language: Language, taxonomy: Taxonomy) -> Iterator[tuple[str, str, str]]:
+    """(key, words, fact) of a language file."""
+    for key, event in language.events.items():
+        yield f"events.{key}.noun", event.noun, f"event_type:{key}"
+    for key, words in language.subclasses.items():
+        yield f"subclasses.{key}", words, f"finer:{key}"
+    for key, entry in language.classes.items():
         if key in taxonomy.classes:
-            forms = (("name", of.name), ("phrase", of.phrase), ("of", of.of), ("word", of.word))
-            yield from ((f"classes.{key}.{form}", words, f"label:{key}") for form, words in forms if words)
+            forms = (("name", entry.name), ("phrase", entry.phrase), ("of", entry.of), ("word", entry.word))
+            yield from ((f"classes.{key}.{form}", text, f"label:{key}") for form, text in forms if text)
     yield from ((f"sensors.{key}", words, f"sensor:{key}") for key, words in language.sensors.items())
     yield from ((f"seasons.{key}", words, f"season:{key}") for key, words in language.seasons.items())

@@ -1,4 +1,4 @@
-"""Captions from a small grammar in YAML: each phrase states one fact, and the caption says where."""
+"""Render captions from a grammar in YAML; each caption records which characters state which fact."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,93 +6,100 @@ from typing import Any
 
 from landmark.captions.grammar import Grammar
 from landmark.captions.language import Template
-from landmark.captions.markup import Pieces, parsed, plain
-from landmark.captions.sample_facts import SampleFacts, Renderer
+from landmark.captions.markup import Spans, parse_template, to_text
+from landmark.captions.sample_facts import Renderer, SampleFacts
 from landmark.core.hashing import rank
 from landmark.core.salts import TEMPLATE
 from landmark.domain.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which captions, and how many.
+class CaptionConfig:
+    """Number and styles of captions, questions and hard negatives.
 
     Attributes:
-        seed: Another seed draws other templates.
-        each: Captions at most, per style and language.
-        questions: At most, per language; so `hard_negatives`.
+        seed: Determines, with the sample's id, which templates are used.
+        captions_per_style: Maximum per style and language.
+        questions: Maximum per language.
+        hard_negatives: Maximum per language.
     """
 
     styles: tuple[str, ...]
     seed: int
-    each: int = 1
+    captions_per_style: int = 1
     questions: int = 0
     hard_negatives: int = 0
 
 
-def captions(scene: SampleFacts, grammar: Grammar, taxonomy: Taxonomy, wanted: Wanted) -> list[dict[str, Any]]:
-    """Up to `each` captions per style and language, as rows of the `captions` column; no two say it alike.
+def render_captions(
+    sample: SampleFacts, grammar: Grammar, taxonomy: Taxonomy, config: CaptionConfig
+) -> list[dict[str, Any]]:
+    """Rows of the `captions` column: up to `captions_per_style` distinct captions per style and language.
 
-    A style none of whose templates has facts gives none. Further captions take the style's other templates, then name
-    the classes in another order; `structured` has one.
+    A style is skipped if no template has all its facts. Further captions use the style's other templates, then rotate
+    the order of classes; `structured` has one caption.
     """
     return [
         row
-        for style in wanted.styles
+        for style in config.styles
         for language in grammar.languages.values()
-        for row in _of_style(Renderer(scene, language, taxonomy, style), wanted)
+        for row in _render_style(Renderer(sample, language, taxonomy, style), config)
     ]
 
 
-def _of_style(telling: Renderer, wanted: Wanted) -> list[dict[str, Any]]:
-    made: dict[str, dict[str, Any]] = {}
-    for turn in range(1 if telling.style == "structured" else max(1, len(telling.scene.labels))):
-        turned = replace(telling, turn=turn)
-        for template in drawn(turned, wanted.seed):
-            row = spoken(turned, template)
-            made.setdefault(row["text"], row)
-            if len(made) == wanted.each:
-                return list(made.values())
-    return list(made.values())
+def _render_style(renderer: Renderer, config: CaptionConfig) -> list[dict[str, Any]]:
+    by_text: dict[str, dict[str, Any]] = {}
+    for rotation in range(1 if renderer.style == "structured" else max(1, len(renderer.sample.labels))):
+        rotated = replace(renderer, rotation=rotation)
+        for template in pick_templates(rotated, config.seed):
+            row = render_caption(rotated, template)
+            by_text.setdefault(row["text"], row)
+            if len(by_text) == config.captions_per_style:
+                return list(by_text.values())
+    return list(by_text.values())
 
 
-def drawn(telling: Renderer, seed: int) -> list[Template]:
-    """The templates of a style that state most, from the one the sample's id draws on."""
-    language, style = telling.language, telling.style
+def pick_templates(renderer: Renderer, seed: int) -> list[Template]:
+    """Templates of the renderer's style that state the most facts, starting at one chosen by the sample's id."""
+    language, style = renderer.language, renderer.style
     templates = language.styles[style]
-    facts = telling.facts(frozenset().union(*(parsed(one.text).every for one in templates)))
+    facts = renderer.facts(frozenset().union(*(parse_template(template.text).all_slots for template in templates)))
     fullest = _fullest(templates, facts)
     if not fullest:
         return []
-    first = rank(seed, TEMPLATE, style, language.lang, telling.scene.id) % len(fullest)
+    first = rank(seed, TEMPLATE, style, language.lang, renderer.sample.id) % len(fullest)
     return fullest[first:] + fullest[:first]
 
 
-def spoken(telling: Renderer, template: Template) -> dict[str, Any]:
-    """A row of the `captions` column: what a template says of a scene."""
-    group = parsed(template.text)
-    pieces = group.filled(telling.facts(group.every))
+def render_caption(renderer: Renderer, template: Template) -> dict[str, Any]:
+    """A row of the `captions` column."""
+    group = parse_template(template.text)
+    spans = group.fill(renderer.facts(group.all_slots))
     return {
-        "style": telling.style,
-        "lang": telling.language.lang,
-        "template": f"{template.id}@{telling.language.version}",
-        "text": plain(pieces),
-        "evidence": evidence(pieces),
+        "style": renderer.style,
+        "lang": renderer.language.lang,
+        "template": f"{template.id}@{renderer.language.version}",
+        "text": to_text(spans),
+        "evidence": locate_facts(spans),
     }
 
 
-def evidence(pieces: Pieces) -> list[dict[str, Any]]:
-    """Where in the text each fact is stated: characters [start, end)."""
-    found, end = [], 0
-    for words, fact in pieces:
+def locate_facts(spans: Spans) -> list[dict[str, Any]]:
+    """Characters [start, end) of the text that state each fact."""
+    located, end = [], 0
+    for words, fact in spans:
         start, end = end, end + len(words)
         if fact:
-            found.append({"start": start, "end": end, "fact": fact})
-    return found
+            located.append({"start": start, "end": end, "fact": fact})
+    return located
 
 
-def _fullest(templates: Sequence[Template], facts: Mapping[str, Pieces]) -> list[Template]:
-    """Among the templates whose every slot has a fact, those that state most."""
-    stated = {one.id: parsed(one.text).stated(facts.keys()) for one in templates}
-    most = max((len(found) for found in stated.values() if found is not None), default=0)
-    return [one for one in templates if (found := stated[one.id]) is not None and len(found) == most]
+def _fullest(templates: Sequence[Template], facts: Mapping[str, Spans]) -> list[Template]:
+    """Templates whose required slots have facts and that fill the most slots."""
+    filled = [parse_template(template.text).filled_slots(facts.keys()) for template in templates]
+    most = max((len(slots) for slots in filled if slots is not None), default=0)
+    return [
+        template
+        for template, slots in zip(templates, filled, strict=True)
+        if slots is not None and len(slots) == most
+    ]

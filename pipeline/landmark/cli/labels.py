@@ -30,12 +30,12 @@ def fetch(
     """Order a label map with your own account, wait for it, download and unpack it; run again to resume."""
     from landmark.core.yaml_files import load_model
     from landmark.labels.download_profile import DownloadProfile, read_key
-    from landmark.labels.order import fetch_map as order
+    from landmark.labels.order import fetch_map
 
-    download = load_model(DownloadProfile, "profiles/downloads", source)
-    path = order(download, read_key(key, download), out, year=year, wait_s=60 * wait, progress=_print)
+    profile = load_model(DownloadProfile, "profiles/downloads", source)
+    path = fetch_map(profile, read_key(key, profile), out, year=year, wait_s=60 * wait, progress=_print)
     typer.echo(path)
-    _print(f"build with --labels {download.name}={path}")
+    _print(f"build with --labels {profile.name}={path}")
 
 
 @app.command()
@@ -44,9 +44,21 @@ def script(
     out: Annotated[Path, typer.Option(help="The script, Python.")] = Path("export_dynamic_world.py"),
 ) -> None:
     """Write a script that exports Dynamic World for a plan's cells and periods with your Earth Engine account."""
-    from landmark.labels.earth_engine import export_script
+    from landmark.core.errors import InvalidCorpus
+    from landmark.labels.earth_engine import write_export_script
+    from landmark.workflow.lock import read_plan
 
-    exports = export_script(corpus, out)
+    planned = read_plan(corpus)
+    if planned is None:
+        raise InvalidCorpus("no plan", file=corpus, remedy="make one with `landmark plan`")
+    recipe = planned.lock.recipe
+    exports = write_export_script(
+        out,
+        name=recipe.name,
+        cells=planned.samples,
+        cell_m=recipe.cell_m,
+        time=recipe.time,
+    )
     typer.echo(out)
     _print(f"exports {exports} files; its first lines explain how to run it")
 

@@ -35,14 +35,14 @@ def plan(
             work.BuildRequest(wanted, folder, where, catalog=catalog, locked=locked, progress=progress)
         )
     lock = planned.lock
-    told = {name: getattr(lock, name) for name in ("considered", "proof", "meaning", "findings")}
+    told = lock.model_dump(mode="json", include={"considered", "split_proof", "class_balancing", "findings"})
     said = {**told, **asdict(cost)}
     said["folder"] = str(folder)
-    typer.echo(json.dumps(said, indent=1) if as_json else _page(said, planned.plan))
+    typer.echo(json.dumps(said, indent=1) if as_json else _page(said, planned.samples))
 
 
 def _page(said: dict[str, Any], plan: Any) -> str:
-    considered, proof = said["considered"], said["proof"]
+    considered, proof = said["considered"], said["split_proof"]
     fetched_gb, corpus_gb, staging_gb = (said[f"{name}_bytes"] / 1e9 for name in ("fetched", "corpus", "staging"))
     rows = (
         plan.group_by(["sensor", "split"]).aggregate([("id", "count")]).sort_by([("sensor", "ascending")]).to_pylist()
@@ -67,15 +67,15 @@ def _page(said: dict[str, Any], plan: Any) -> str:
             f"corpus        about {corpus_gb:.2f} GB, and {staging_gb:.2f} GB more of disk while building",
             f"splits        {gap}; {proof['shared_blocks']} blocks in two splits,"
             f" {proof['shared_acquisitions']} acquisitions seen by two (reported only)",
-            *_meaning(said["meaning"]),
+            *_meaning(said["class_balancing"]),
             *_events(proof.get("events", {})),
             *(f"look here     {finding}" for finding in said["findings"]),
-            f"written       {said['folder']}/plan.parquet, cover.parquet, clear.parquet, lock.json",
+            f"written       {said['folder']}/plan.parquet, label_counts.parquet, cloud_stats.parquet, lock.json",
         )
     )
 
 
-def _meaning(told: dict[str, Any]) -> list[str]:
+def _meaning(told: dict[str, Any] | None) -> list[str]:
     """What choosing by meaning did to the classes: cells that carry each, among the candidates and among the chosen."""
     if not told:
         return []

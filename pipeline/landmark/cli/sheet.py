@@ -18,14 +18,14 @@ def sheet(
 ) -> None:
     """Draw a contact sheet: samples of both sensors with their captions."""
     import landmark
-    from landmark.report.page import page
-    from landmark.report.sheet import contact_sheet
+    from landmark.report.page import render_page
+    from landmark.report.sheet import draw_contact_sheet
 
     try:
         if out.suffix == ".html":
-            out.write_text(page(landmark.open(corpus), pairs=pairs, seed=seed), encoding="utf-8")
+            out.write_text(render_page(landmark.open(corpus), pairs=pairs, seed=seed), encoding="utf-8")
         else:
-            contact_sheet(landmark.open(corpus), pairs=pairs, seed=seed).save(out)
+            draw_contact_sheet(landmark.open(corpus), pairs=pairs, seed=seed).save(out)
     except (ValueError, OSError) as error:
         raise InputError(f"cannot be written: {error}", file=f"--out {out}") from error
     typer.echo(out)

@@ -1,27 +1,24 @@
-"""`landmark train`: a CLOSP of a corpus."""
+"""`landmark train`: train CLOSP on a corpus."""
 
-import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
-from landmark.domain.drops import TaskCounts
 
-_REMARK_EVERY_S = 10.0
+if TYPE_CHECKING:
+    from landmark.corpus.reader import Corpus
+    from landmark.train.profile import ModelProfile
 
 CorpusFolder = Annotated[Path, typer.Argument(help="A sealed corpus.", metavar="CORPUS")]
 ModelName = Annotated[str, typer.Option("--model", help="A model by name or path: tiny, closp, closp-paper.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Override the model's epochs.")]
-Batch = Annotated[int | None, typer.Option(min=2, help="Override the model's images of each sensor in a step.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Override the model's number of epochs.")]
+Batch = Annotated[int | None, typer.Option(min=2, help="Override the model's images of each sensor per step.")]
 TextWeights = Annotated[
-    str | None, typer.Option(help="Weights of the text tower: a local folder, or a name on the Hugging Face hub.")
+    str | None, typer.Option(help="Weights of the text tower: a local folder or a Hugging Face hub name.")
 ]
 
 
@@ -31,64 +28,46 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<corpus>-<model>.")] = None,
     epochs: Epochs = None,
     batch: Batch = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of initialisation, order and augmentation.")] = 0,
     text: TextWeights = None,
     device: Device = "auto",
     save_every: Annotated[
-        int, typer.Option(min=0, help="Steps between checkpoints inside an epoch; 0: only at its end.")
+        int, typer.Option(min=0, help="Steps between checkpoints inside an epoch; 0 saves at its end only.")
     ] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Train CLOSP on a corpus, or resume: the same command goes on where it was interrupted."""
-    profile, opened, folder = prepared(corpus, model, out, epochs=epochs, batch=batch, text=text)
-    from landmark.train.loop import Training
-    from landmark.train.loop import train as learn
+    """Train CLOSP on a corpus; the same command resumes an interrupted training."""
+    opened, profile = load_inputs(corpus, model, epochs=epochs, batch=batch, text=text)
+    folder = run_folder(out, opened, model)
+    from landmark.train.loop import TrainingConfig
+    from landmark.train.loop import train as run_training
 
-    with progress_shown() as progress:
-        wanted = Training(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress)
-        run = learn(opened, wanted)
-    last = run.history[-1]
+    with reporting() as progress:
+        config = TrainingConfig(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress)
+        run = run_training(opened, config)
+    first, last = run.history[0], run.history[-1]
     typer.echo(
         run.model_dump_json(indent=1)
         if as_json
-        else f"{folder} is trained: {run.steps} steps, {len(run.history)} epochs, mean loss {run.history[0].loss:.3f}"
-        f" → {last.loss:.3f}, scale {last.scale:.3g}\n  landmark evaluate {corpus} {folder}"
+        else f"trained: {folder}: {run.steps} steps, {len(run.history)} epochs, mean loss {first.loss:.3f} →"
+        f" {last.loss:.3f}, scale {last.scale:.3g}\n  landmark evaluate {corpus} {folder}"
     )
 
 
-def prepared(
-    corpus: Path,
-    model: str,
-    out: Path | None,
-    *,
-    epochs: int | None,
-    batch: int | None,
-    text: str | None,
-    ending: str = "",
-) -> tuple[Any, Any, Path]:
-    """The profile, the corpus, and the folder of what is trained: by default one named after both in `runs`."""
+def load_inputs(
+    corpus: Path, model: str, *, epochs: int | None, batch: int | None, text: str | None
+) -> tuple["Corpus", "ModelProfile"]:
+    """Open the corpus and load the model profile of a command line."""
     import landmark
     from landmark.train import require_libraries
 
     require_libraries()
-    from landmark.train.profile import load_model
+    from landmark.train.profile import load_profile
 
-    profile, opened = load_model(model, epochs=epochs, batch=batch, text=text), landmark.open(corpus)
-    folder = out or Path("runs") / f"{opened.manifest.name}-{Path(model).stem}{ending}"
-    return profile, opened, folder.resolve()
+    profile = load_profile(model, epochs=epochs, batch=batch, text=text)
+    return landmark.open(corpus), profile
 
 
-@contextmanager
-def progress_shown() -> Iterator[Callable[[str, int, int, str], None]]:
-    """A progress callback for (stage, done, of, remark): a bar or lines, and now and then the remark."""
-    log = logging.getLogger(__name__)
-    last: dict[str, float] = {}
-    with reporting() as report:
-
-        def progress(stage: str, done: int, of: int, remark: str) -> None:
-            report(stage, done, of, TaskCounts.zero())
-            if remark and (done == of or time.monotonic() - last.get(stage, float("-inf")) >= _REMARK_EVERY_S):
-                last[stage] = time.monotonic()
-                log.info("%s: step %d of %d: %s", stage, done, of, remark)
-
-        yield progress
+def run_folder(out: Path | None, corpus: "Corpus", model: str, suffix: str = "") -> Path:
+    """Absolute path of the output folder; by default `runs/<corpus>-<model><suffix>`."""
+    return (out or Path("runs") / f"{corpus.manifest.name}-{Path(model).stem}{suffix}").resolve()

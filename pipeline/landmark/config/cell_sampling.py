@@ -1,5 +1,6 @@
-"""How a recipe selects cells by events or by classes."""
+"""How a recipe selects cells: by hash, by classes or around events."""
 
+import math
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -82,3 +83,23 @@ class ClassBalancing(StrictModel):
             if isinstance(table, dict)
             for key in sorted(table.keys() - valid)
         ]
+
+
+class Sampling(StrictModel):
+    """Which cells. Whole clusters of cells are sampled, in the order of their hash."""
+
+    fraction: float = Field(1.0, gt=0, le=1, description="Fraction of the region's clusters")
+    cells: int | None = Field(None, ge=1, description="Stop after the cluster that reaches this many cells")
+    cluster_px: int = Field(
+        512, ge=1, description="Edge of a cluster; a multiple of the rasters' block size, so that blocks are shared"
+    )
+    seed: int = Field(0, ge=0, description="Seed of all random choices of the recipe")
+    class_balancing: ClassBalancing | None = Field(
+        None, description="Select among the clusters' cells by their label maps"
+    )
+
+    @property
+    def candidates(self) -> int | None:
+        """Candidate cells to sample clusters for; None for all."""
+        factor = 1 if self.class_balancing is None else self.class_balancing.candidates
+        return None if self.cells is None else math.ceil(self.cells * factor)

@@ -17,8 +17,8 @@ class GazetteerEntry(StrictModel):
         " relative to the recipe, or `world:` for the embedded world's folder"
     )
     within_km: float = Field(30, gt=0, le=1000, description="Farther places are not mentioned")
-    licence: str
-    attribution: str
+    licence: str = Field(description="Licence of the file, written to the corpus")
+    attribution: str = Field(description="Attribution the licence requires")
 
     def canonical(self) -> dict[str, Any]:
         """The entry as JSON, independent of the file's folder."""

@@ -1,6 +1,5 @@
 """The recipe a corpus is built from."""
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from landmark.config.cell_sampling import ClassBalancing, EventSampling
+from landmark.config.cell_sampling import EventSampling, Sampling
 from landmark.config.event_entries import EventEntry
 from landmark.config.gazetteer import GazetteerEntry
 from landmark.config.label_entries import LabelEntry, add_label_files, split_available
@@ -35,30 +34,10 @@ class Clouds(StrictModel):
     )
 
 
-class Sampling(StrictModel):
-    """Which cells. Whole clusters of cells are sampled, in the order of their hash."""
-
-    fraction: float = Field(1.0, gt=0, le=1, description="Fraction of the region's clusters")
-    cells: int | None = Field(None, ge=1, description="Stop after the cluster that reaches this many cells")
-    cluster_px: int = Field(
-        512, ge=1, description="Edge of a cluster; a multiple of the rasters' block size, so that blocks are shared"
-    )
-    seed: int = Field(0, ge=0)
-    class_balancing: ClassBalancing | None = Field(
-        None, description="Select among the clusters' cells by their label maps"
-    )
-
-    @property
-    def candidates(self) -> int | None:
-        """Candidate cells to sample clusters for; None for all."""
-        factor = 1 if self.class_balancing is None else self.class_balancing.candidates
-        return None if self.cells is None else math.ceil(self.cells * factor)
-
-
 class Thresholds(StrictModel):
     """Minimum fraction of a class among the pixels that have one, for it to be a label, in percent."""
 
-    default: float = Field(5.0, gt=0, le=100)
+    default: float = Field(5.0, gt=0, le=100, description="For all classes that have no threshold of their own")
     min_agreement_pct: float = Field(
         0.0,
         ge=0,
@@ -73,9 +52,9 @@ class Thresholds(StrictModel):
 class Splits(StrictModel):
     """Shares of the splits in percent, and their geographic separation."""
 
-    train: float = Field(80, ge=0)
-    val: float = Field(10, ge=0)
-    test: float = Field(10, ge=0)
+    train: float = Field(80, ge=0, description="Share of the training split")
+    val: float = Field(10, ge=0, description="Share of the validation split")
+    test: float = Field(10, ge=0, description="Share of the test split")
     block_m: int = Field(24_000, gt=0, description="Edge of a block; all cells of a block are in one split")
     buffer_m: float = Field(1_200, ge=0, description="Minimum gap between cells of two splits")
 
@@ -105,11 +84,13 @@ class Output(StrictModel):
 class Recipe(StrictModel):
     """What a corpus contains: region, time, sensors, labels, captions and splits."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    title: str = ""
-    region: Region
-    time: TimeRange
-    sensors: tuple[SensorName, ...] = Field(("s1", "s2"), min_length=1)
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the corpus: lower-case letters, digits and hyphens"
+    )
+    title: str = Field("", description="Title for people")
+    region: Region = Field(description="Area of the corpus")
+    time: TimeRange = Field(description="Time of the images")
+    sensors: tuple[SensorName, ...] = Field(("s1", "s2"), min_length=1, description="Sentinel-1 and/or Sentinel-2")
     provider: str = Field("planetary-computer", description="Name of a file in profiles/providers/, or a path")
     orbit_direction: Literal["any", "ascending", "descending"] = Field("any", description="Orbit of Sentinel-1")
     catalog: str | None = Field(
@@ -121,16 +102,16 @@ class Recipe(StrictModel):
     )
     patch_px: int = Field(120, ge=6, le=1200, description="Edge of a chip; a multiple of 6")
     resolution_m: float = Field(10, gt=0, description="Pixel size of the finest bands")
-    clouds: Clouds = Clouds()
+    clouds: Clouds = Field(Clouds(), description="Cloud limits of Sentinel-2")
     min_valid_pct: float = Field(95, ge=0, le=100, description="Minimum share of valid pixels of a chip")
-    sampling: Sampling = Sampling()
+    sampling: Sampling = Field(Sampling(), description="Which cells of the region are sampled")
     labels: tuple[LabelEntry, ...] = Field(description="Label sources in order of precedence; [] for none")
     events: tuple[EventEntry, ...] = Field((), description="Event sources; event classes come from these alone")
     event_sampling: EventSampling | None = Field(
         None, description="Sample cells around the events that overlap region and time"
     )
     taxonomy: str = Field("landmark", description="Target classes: name of a file in taxonomies/, or a path")
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = Field(Thresholds(), description="Which classes of a cell become labels")
     captions: tuple[str, ...] = Field(("structured", "sentence"), min_length=1, description="Caption styles")
     languages: tuple[str, ...] = Field(("en",), min_length=1, description="Files in taxonomies/captions/, or paths")
     captions_per_style: int = Field(
@@ -140,8 +121,8 @@ class Recipe(StrictModel):
     hard_negatives: int = Field(0, ge=0, le=50, description="Captions with one wrong fact, per language")
     gazetteer: GazetteerEntry | None = Field(None, description="Named points; captions mention the nearest")
     max_pair_gap_days: float = Field(10, ge=0, description="Maximum gap between the images of a pair")
-    splits: Splits = Splits()
-    output: Output = Output()
+    splits: Splits = Field(Splits(), description="Train, validation and test")
+    output: Output = Field(Output(), description="File formats and sizes")
     limit: int | None = Field(None, ge=1, description="Keep the first N cells in the order of their hash")
 
     _skipped_labels: tuple[tuple[str, str], ...] = PrivateAttr(())

@@ -39,7 +39,7 @@ class Region(StrictModel):
         return boxes
 
     @model_validator(mode="after")
-    def _check_one_key(self) -> "Region":
+    def _check_keys(self) -> "Region":
         if (self.bbox is None) == (self.geojson is None):
             raise invalid("give exactly one of `bbox` and `geojson`")
         return self

@@ -114,7 +114,7 @@ def parse_model(model: type[Model], value: dict[str, Any], source: Path | str, *
     except ValidationError as error:
         mistakes = [dict(mistake) for mistake in error.errors(include_url=False)]
         # One error per list: invalid items would also be reported one by one, and the list as too short.
-        innermost = [mistake for mistake in mistakes if not any(_is_below(other, mistake) for other in mistakes)]
+        innermost = [mistake for mistake in mistakes if not any(_is_below(nested, mistake) for nested in mistakes)]
         first = {_list_location(mistake): mistake for mistake in reversed(innermost)}
         reported = [mistake for mistake in innermost if mistake is first[_list_location(mistake)]]
         raise InputError.combined(_input_error(model, mistake, source) for mistake in reported) from error
@@ -196,9 +196,9 @@ def _input_error(model: type[BaseModel], mistake: dict[str, Any], source: Path |
     return InputError(message, file=source, key=".".join(location) or None, value=value)
 
 
-def _is_below(mistake: dict[str, Any], other: dict[str, Any]) -> bool:
+def _is_below(mistake: dict[str, Any], parent: dict[str, Any]) -> bool:
     """Whether a mistake's location is inside another's."""
-    return len(mistake["loc"]) > len(other["loc"]) and mistake["loc"][: len(other["loc"])] == other["loc"]
+    return len(mistake["loc"]) > len(parent["loc"]) and mistake["loc"][: len(parent["loc"])] == parent["loc"]
 
 
 def _list_location(mistake: dict[str, Any]) -> tuple[Any, ...]:

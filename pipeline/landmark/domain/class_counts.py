@@ -88,8 +88,8 @@ def count_classes(label_counts: pa.Table, crosswalks: Sequence[Crosswalk], keys:
         class_pixels=sum_by_class(winning >= 0),
         n_confirmed=sum_by_class((winning >= 0) & (witness == winning)),
         n_confirmable=sum_by_class((winning >= 0) & (witness >= 0)),
-        n_agreeing=sum_by_source([(source >= 0) & (source == other) for source, other in source_pairs]),
-        n_comparable=sum_by_source([(source >= 0) & (other >= 0) for source, other in source_pairs]),
+        n_agreeing=sum_by_source([(source >= 0) & (source == rival) for source, rival in source_pairs]),
+        n_comparable=sum_by_source([(source >= 0) & (rival >= 0) for source, rival in source_pairs]),
     )
 
 

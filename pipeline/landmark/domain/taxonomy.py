@@ -231,7 +231,7 @@ def duplicates(entries: Iterable[tuple[str, Any]]) -> Iterator[InputError]:
 
 def first_duplicate(values: Iterable[Any]) -> Any:
     """The smallest value that occurs more than once, None if there is none."""
-    unique, duplicates = set[Any](), set[Any]()
+    unique, repeated = set[Any](), set[Any]()
     for value in values:
-        (duplicates if value in unique else unique).add(value)
-    return min(duplicates, default=None)
+        (repeated if value in unique else unique).add(value)
+    return min(repeated, default=None)

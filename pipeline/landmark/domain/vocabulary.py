@@ -49,7 +49,7 @@ class Vocabulary(StrictModel):
     kinds: dict[str, str | Ignored] = Field(
         default_factory=dict, description="Kind of event → key; overrides the type of event"
     )
-    notations: dict[str, str | Ignored] = Field(default_factory=dict, description="Comment → key; overrides both")
+    comments: dict[str, str | Ignored] = Field(default_factory=dict, description="Comment → key; overrides both")
     gradings: dict[str, Grade] = Field(min_length=1, description="Grades of damage, worst first")
 
     @model_validator(mode="after")
@@ -58,13 +58,13 @@ class Vocabulary(StrictModel):
             raise invalid(problem.problem, key=problem.key, value=problem.value, remedy=problem.remedy)
         return self
 
-    def event_type(self, event_type: object, kind: object = None, notation: object = None) -> str | Ignored:
-        """Key of the event type, or why there is none; the notation overrides the kind, and that the type.
+    def event_type(self, event_type: object, kind: object = None, comment: object = None) -> str | Ignored:
+        """Key of the event type, or why there is none; the comment overrides the kind, and that the type.
 
         Raises:
-            InputError: the type is unknown, and neither notation nor kind is known.
+            InputError: the type is unknown, and neither comment nor kind is known.
         """
-        for value, table in ((notation, self.notations), (kind, self.kinds)):
+        for value, table in ((comment, self.comments), (kind, self.kinds)):
             if (target := _lookup(table, value)) is not None:
                 return target
         if self.is_missing(event_type):
@@ -106,7 +106,7 @@ class Vocabulary(StrictModel):
 
 def ambiguous_terms(vocabulary: Vocabulary) -> Iterator[InputError]:
     """Words that occur twice in a table if case, leading number and outer spaces are ignored."""
-    for table in ("event_types", "kinds", "notations", "gradings"):
+    for table in ("event_types", "kinds", "comments", "gradings"):
         yield from duplicates((f"{table}.{word}", normalize_term(word)) for word in getattr(vocabulary, table))
 
 

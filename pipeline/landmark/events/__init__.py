@@ -1,1 +1,1 @@
-"""Packages, perimeters and catalogues → events; their masks."""
+"""Crisis events of mapping services and catalogues, their masks, and downloads of public feeds."""

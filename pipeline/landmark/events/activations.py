@@ -31,14 +31,14 @@ class Activation:
     kind: str | None
     path: Path
 
-    def event_type(self, vocabulary: Vocabulary, *, kind: object, notation: object = None) -> str | Ignored:
-        """The event type of its category, unless kind or notation give one.
+    def event_type(self, vocabulary: Vocabulary, *, kind: object, comment: object = None) -> str | Ignored:
+        """The event type of its category, unless kind or comment give one.
 
         Raises:
             InputError: the category is unknown.
         """
         try:
-            return vocabulary.event_type(self.category, kind, notation)
+            return vocabulary.event_type(self.category, kind, comment)
         except InputError as error:
             raise InputError(str(error), file=self.path.name, key="category", value=self.category) from error
 

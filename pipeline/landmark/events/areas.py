@@ -121,7 +121,7 @@ class AreaReader:
         result, skipped = ProductMap(product.name, image_time=self._image_time(product, "observed")), Counter[str]()
         for layer in product.layers["observed"]:
             features = self._features(layer)
-            attributes = (self.mapping.event_type, self.mapping.kind, self.mapping.notation)
+            attributes = (self.mapping.event_type, self.mapping.kind, self.mapping.comment)
             rows = list(zip(*map(features.values, attributes), strict=True))
             for row in sorted(set(rows), key=str):
                 shapes = polygons(features.geometries[[other == row for other in rows]])
@@ -180,10 +180,10 @@ class AreaReader:
         return max(times, default=None)
 
     def _event_type(self, row: tuple[Any, Any, Any]) -> str | Ignored:
-        event_type, kind, notation = row
+        event_type, kind, comment = row
         if self.vocabulary.is_missing(event_type) and self.activation is not None:
-            return self.activation.event_type(self.vocabulary, kind=kind, notation=notation)
-        return self.vocabulary.event_type(event_type, kind, notation)
+            return self.activation.event_type(self.vocabulary, kind=kind, comment=comment)
+        return self.vocabulary.event_type(event_type, kind, comment)
 
     def _features(self, layer: Layer) -> Features:
         if layer not in self._cache:

@@ -102,8 +102,8 @@ class _ActivationReader:
                 "unknown start of the event: packages hold the times of images only",
                 key=f"events.{self._source}.dates",
                 value=code,
-                remedy=f"set `dates: {{{code}: 2018-10-29}}`, with its own day, in this entry of the recipe's `events`, or"
-                f" fetch the activation's document with `landmark events fetch copernicus-ems --code {code}`",
+                remedy=f"set `dates: {{{code}: 2018-10-29}}`, with its own day, in the recipe's entry, or fetch the"
+                f" activation's document with `landmark events fetch copernicus-ems --code {code}`",
             )
         return Event(
             id=id_,

@@ -36,8 +36,8 @@ def event_masks(events: Sequence[Event], points: Points) -> tuple[NDArray[np.int
     # Drop combinations that later parts were added to at all of their points, except the empty one.
     used = np.bincount(index, minlength=len(combinations)) > 0
     used[0] = True
-    kept = [combination for combination, is_used in zip(combinations, used, strict=True) if is_used]
-    return (np.cumsum(used) - 1)[index], kept
+    used_combinations = [combination for combination, is_used in zip(combinations, used, strict=True) if is_used]
+    return (np.cumsum(used) - 1)[index], used_combinations
 
 
 def _inside(geometry: BaseGeometry, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:

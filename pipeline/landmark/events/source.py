@@ -31,7 +31,7 @@ class EmsMapping(StrictModel):
     images: tuple[str, ...] = Field((), description="Patterns of tables of a product's source images")
     event_type: tuple[str, ...] = Field(min_length=1, description="Attributes with the type of event")
     kind: tuple[str, ...] = Field((), description="Attributes with the subtype")
-    notation: tuple[str, ...] = Field((), description="Attributes with a comment")
+    comment: tuple[str, ...] = Field((), description="Attributes with a comment")
     grade: tuple[str, ...] = Field(min_length=1, description="Attributes with the grade of damage")
 
     @field_validator("observed", "points_lines", "damage", "aoi", "not_analysed", "images")

@@ -1,4 +1,4 @@
-"""Label counts: joint histogram of label sources and events per cell and period, sampled at the cells' pixel centres."""
+"""Label counts: joint histogram of label sources and events per cell and period, sampled at pixel centres."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -122,7 +122,8 @@ def measure_counts(task: CountTask) -> LabelCounts:
     """
     config, points = task.config, _pixel_centres(task)
     readers = [EditionReader(source, _rasters(task, source), points, config.access) for source in config.sources]
-    codes, event_ranks, combinations = [rank_codes(source.crosswalk) for source in config.sources], [], []
+    codes, event_ranks = [rank_codes(source.crosswalk) for source in config.sources], []
+    combinations: list[EventCombination] = []
     if config.event_masks is not None:
         masks, combinations = config.event_masks(task.events, points)
         event_ranks = [masks.reshape(task.cells.num_rows, -1)]

@@ -36,7 +36,9 @@ class DownloadProfile(StrictModel):
         """
         if year not in self.editions:
             years = ", ".join(str(year) for year in sorted(self.editions))
-            raise InputError(f"{self.title} has no such edition", file="--year", value=year, remedy=f"give one of {years}")
+            raise InputError(
+                f"{self.title} has no such edition", file="--year", value=year, remedy=f"give one of {years}"
+            )
         return self.editions[year]
 
 

@@ -2,13 +2,13 @@
 
 import datetime as dt
 import glob
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pystac
 import shapely
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
@@ -16,9 +16,8 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.config.label_entries import LabelEntry
 from landmark.config.paths import match_files, world_path
-from landmark.config.profiles import Mirror, Provider
 from landmark.core.crs import LONLAT
-from landmark.core.errors import InputError
+from landmark.core.errors import EmptySearch, InputError
 from landmark.core.hashing import digest, file_sha256
 from landmark.core.time import parse_utc
 from landmark.domain.acquisition import LabelRaster
@@ -26,8 +25,8 @@ from landmark.domain.taxonomy import Crosswalk, LabelEdition
 from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
 from landmark.raster.vector import VECTOR_SUFFIXES, UnreadableVector, VectorLayer, list_layers
-from landmark.stac.catalog import Catalog
-from landmark.stac.item import footprint, href_of, interval, item_digest
+
+log = logging.getLogger(__name__)
 
 # A map's frame is cut into this many segments per edge before it is projected, where straight edges bend.
 _SEGMENTS = 50
@@ -57,44 +56,27 @@ def local_label_files(entry: LabelEntry, world: Callable[[], Path]) -> LocalLabe
     return LocalLabels(entry, tuple(dict.fromkeys(path for matches in paths.values() for path in matches)))
 
 
-def label_collection(provider: Provider, crosswalk: Crosswalk) -> str:
-    """The collection in which a provider keeps a source's maps.
+def find_label_files(
+    label_files: Mapping[str, LocalLabels], crosswalks: Sequence[Crosswalk], area: BaseGeometry
+) -> list[LabelRaster]:
+    """Label maps that intersect an area, of all sources that are read from files.
 
     Raises:
-        InputError: it publishes none.
+        EmptySearch: no file of a source that is not `optional` intersects the area.
+        InputError: as in `local_label_rasters`.
     """
-    if crosswalk.name not in provider.labels:
-        known = ", ".join(provider.labels) or "none"
-        raise InputError(
-            f"labels: provider {provider.name} publishes no {crosswalk.name!r}; it publishes {known};"
-            f" give its files with `files` or --labels {crosswalk.name}=PATH; see `landmark labels --help`"
-        )
-    return provider.labels[crosswalk.name]
-
-
-def of_item(item: pystac.Item, document: Catalog, crosswalk: Crosswalk, mirror: Mirror | None = None) -> LabelRaster:
-    """The class raster of a STAC item.
-
-    Raises:
-        InputError: the item lacks the raster, its ground or its time.
-    """
-    if crosswalk.asset is None:
-        raise InputError(f"taxonomies/{crosswalk.name}.yaml: names no `asset`, so that its STAC items cannot be read")
-    if crosswalk.asset not in item.assets:
-        raise InputError(f"item {item.id}: has no asset {crosswalk.asset!r}, where {crosswalk.name} keeps its classes")
-    start, end = interval(item)
-    if crosswalk.exclusive_end and end > start:
-        end -= dt.timedelta(microseconds=1)
-    version = str(item.properties.get(crosswalk.version_property or "", "")) or crosswalk.files.version
-    href = href_of(item, crosswalk.asset, mirror)
-    return LabelRaster(
-        edition=LabelEdition(crosswalk.name, version, start, end),
-        item_id=item.id,
-        href=href,
-        recorded_href=document.relative(href),
-        digest=item_digest(item, crosswalk.asset, document),
-        footprint=footprint(item),
-    )
+    maps: list[LabelRaster] = []
+    for crosswalk in crosswalks:
+        if crosswalk.name in label_files:
+            labels = label_files[crosswalk.name]
+            intersecting = local_label_rasters(labels, crosswalk, area)
+            if not intersecting and not labels.entry.optional:
+                bounds = [round(edge, 3) for edge in area.bounds]
+                raise EmptySearch(f"no file of {crosswalk.name} intersects the region", key="labels", value=bounds)
+            if not intersecting:
+                log.warning("label source %s skipped: none of its files intersects the region", crosswalk.name)
+            maps += intersecting
+    return maps
 
 
 def local_label_rasters(labels: LocalLabels, crosswalk: Crosswalk, area: BaseGeometry) -> list[LabelRaster]:

@@ -1,4 +1,4 @@
-"""The Copernicus Land Monitoring Service over HTTP: sign in, order, ask, download."""
+"""Client of the Copernicus Land Monitoring Service: sign in, place orders, get their state, download packages."""
 
 import time
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from urllib3 import Retry
 from landmark.core.errors import AccessRefused, DownloadPending, InputError, OrderFailed
 from landmark.core.http import RESUME_HINT, RETRY, IncompleteDownload, open_session
 from landmark.core.http import download as http_download
-from landmark.labels.download_profile import DownloadProfile, Edition, Key
+from landmark.labels.download_profile import DownloadProfile, MapEdition, ServiceKey
 
-# The service prepares an answer slowly. An order is never repeated: only requests without side effects are retried.
+# The service responds slowly. Orders are never repeated: only requests without side effects are retried.
 _TIMEOUT_S = (10, 120)
 _RETRY = RETRY.new(
     total=4,
@@ -24,13 +24,13 @@ _RETRY = RETRY.new(
     raise_on_status=False,
 )
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-# The service takes an assertion for an hour at most; a clock may run a little ahead of the service's.
-_ASSERTION_S, _SKEW_S = 3_600, 10
+# The service accepts assertions of at most an hour; local clocks may be slightly ahead of the service's.
+_ASSERTION_S, _CLOCK_SKEW_S = 3_600, 10
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """How far an order is."""
+class OrderState:
+    """State of an order."""
 
     status: str
     message: str
@@ -38,142 +38,153 @@ class State:
 
     @property
     def waiting(self) -> bool:
-        """True while the service still works on it."""
+        """Whether the service is still preparing the package."""
         return self.status in ("Queued", "In_progress")
 
     @property
     def ready(self) -> bool:
-        """True once the package lies at `url`."""
+        """Whether the package is available at `url`."""
         return self.status == "Finished_ok" and self.url != ""
 
 
-class Service:
-    """A signed-in session. An access token that has expired is renewed once per request.
+class OrderService:
+    """A signed-in session. An expired access token is renewed once per request.
 
     Raises, in every method:
         AccessRefused: the service does not accept the key.
-        DownloadPending: no answer, or none that can be understood.
+        DownloadPending: no response, or an unintelligible one.
     """
 
-    def __init__(self, download: DownloadProfile, key: Key) -> None:
-        self.poll_s = download.poll_s
-        self._download, self._key, self._token = download, key, ""
+    def __init__(self, profile: DownloadProfile, key: ServiceKey) -> None:
+        self.poll_s = profile.poll_s
+        self._profile, self._key, self._token = profile, key, ""
         self._session = open_session(_RETRY, _TIMEOUT_S)
 
-    def order(self, edition: Edition) -> str:
-        """The task id of a new order.
+    def place_order(self, edition: MapEdition) -> str:
+        """Place an order and return its id.
 
         Raises:
-            OrderFailed: refused; the message lists what the service offers instead.
+            OrderFailed: rejected; the remedy lists what the service offers instead.
         """
-        asked = {"Datasets": [{"DatasetID": edition.dataset, "FileID": edition.file}]}
-        answer = self._ask("POST", "@datarequest_post", json=asked)
-        if answer.status_code >= 400:
-            raise OrderFailed(f"{self._download.api} refuses the order: {_reason(answer)}; {self._offers(edition)}")
-        tasks = _json(answer).get("TaskIds") or []
+        body = {"Datasets": [{"DatasetID": edition.dataset, "FileID": edition.file}]}
+        response = self._request("POST", "@datarequest_post", json=body)
+        if response.status_code >= 400:
+            problem = f"order rejected: {_reason(response)}"
+            raise OrderFailed(problem, file=self._profile.api, remedy=self._describe_offers(edition))
+        tasks = _json(response).get("TaskIds") or []
         if not tasks or "TaskID" not in tasks[0]:
-            raise OrderFailed(f"{self._download.api} took the order, but names no task: {answer.text[:200]}")
+            problem = f"order accepted, but the response has no task id: {response.text[:200]}"
+            raise OrderFailed(problem, file=self._profile.api)
         return str(tasks[0]["TaskID"])
 
-    def state(self, task: str) -> State:
-        """How far an order is; one the service does not know is `Unknown`."""
-        answer = self._ask("GET", "@datarequest_search")
-        if answer.status_code >= 400:
-            raise DownloadPending(f"{self._download.api} does not tell of its orders: {_reason(answer)}; {RESUME_HINT}")
-        said = _json(answer).get(task) or {"Status": "Unknown", "Message": "the service knows no such order"}
-        message = str(said.get("Message") or "the service gives no reason")
-        return State(str(said.get("Status", "Unknown")), message, str(said.get("DownloadURL") or ""))
+    def order_state(self, order: str) -> OrderState:
+        """Get the state of an order; its status is `Unknown` if the service does not have it."""
+        response = self._request("GET", "@datarequest_search")
+        if response.status_code >= 400:
+            problem = f"orders cannot be listed: {_reason(response)}"
+            raise DownloadPending(problem, file=self._profile.api, remedy=RESUME_HINT)
+        entry = _json(response).get(order) or {"Status": "Unknown", "Message": "the service has no such order"}
+        message = str(entry.get("Message") or "no reason given")
+        return OrderState(str(entry.get("Status", "Unknown")), message, str(entry.get("DownloadURL") or ""))
 
-    def download(self, url: str, into: IO[bytes]) -> None:
-        """Write a package's bytes to a file; packages lie on other hosts, which get no token.
+    def download(self, url: str, file: IO[bytes]) -> None:
+        """Download a package into a file. The token is sent to the API's own host only.
 
         Raises:
-            OrderFailed: the package is gone (they are kept for three days).
+            OrderFailed: the package was deleted (they are kept for three days).
         """
-        own = urlsplit(url).netloc == urlsplit(self._download.api).netloc
-        headers = {"Authorization": f"Bearer {self._token}"} if own else {}
+        is_own_host = urlsplit(url).netloc == urlsplit(self._profile.api).netloc
+        headers = {"Authorization": f"Bearer {self._token}"} if is_own_host else {}
         try:
-            http_download(self._session, url, into, headers)
+            http_download(self._session, url, file, headers)
         except requests.HTTPError as error:
             status = error.response.status_code
             if status in (403, 404, 410):
                 problem = f"the package is no longer available ({status})"
-                raise OrderFailed(problem, file=url, remedy="run the same command again to order anew") from error
+                raise OrderFailed(
+                    problem, file=url, remedy="run the same command again to place a new order"
+                ) from error
             raise DownloadPending(_reason(error.response), file=url, remedy=RESUME_HINT) from error
         except IncompleteDownload as error:
             raise DownloadPending(f"incomplete download: {error}", file=url, remedy=RESUME_HINT) from error
 
-    def _ask(self, method: str, endpoint: str, **more: Any) -> requests.Response:
+    def _request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
         for _ in range(2):
             if not self._token:
                 self._token = self._sign_in()
             headers = {"Accept": "application/json", "Authorization": f"Bearer {self._token}"}
-            answer = self._send(method, f"{self._download.api}/{endpoint}", headers=headers, **more)
-            if answer.status_code != 401:
-                return answer
+            response = self._send(method, f"{self._profile.api}/{endpoint}", headers=headers, **options)
+            if response.status_code != 401:
+                return response
             self._token = ""
-        raise AccessRefused(f"{self._download.api} refuses its own access token: {_reason(answer)}; {self._new_key}")
+        problem = f"the service's own access token is refused: {_reason(response)}"
+        raise AccessRefused(problem, file=self._profile.api, remedy=self._new_key_remedy)
 
     def _sign_in(self) -> str:
-        """A fresh access token for the person's key, by a signed assertion (RFC 7523)."""
+        """Get an access token by a signed assertion (RFC 7523)."""
         key, now = self._key, int(time.time())
-        who = {"iss": key.client_id, "sub": key.user_id, "aud": key.token_uri}
-        claims = {**who, "iat": now - _SKEW_S, "exp": now - _SKEW_S + _ASSERTION_S}
+        claims = {
+            "iss": key.client_id,
+            "sub": key.user_id,
+            "aud": key.token_uri,
+            "iat": now - _CLOCK_SKEW_S,
+            "exp": now - _CLOCK_SKEW_S + _ASSERTION_S,
+        }
         try:
             assertion = jwt.encode(claims, key.private_key, algorithm="RS256")
         except (ValueError, TypeError, jwt.PyJWTError) as error:
-            raise InputError(
-                "--key: `private_key` is not an RSA key in PEM; save the service's JSON as it is"
-            ) from error
-        answer = self._send("POST", key.token_uri, data={"grant_type": _GRANT, "assertion": assertion})
-        if 400 <= answer.status_code < 500:
-            raise AccessRefused(f"{key.token_uri} refuses the key: {_reason(answer)}; {self._new_key}")
-        token = _json(answer).get("access_token")
+            remedy = "save the service's JSON unchanged"
+            raise InputError("not an RSA key in PEM", file="--key", key="private_key", remedy=remedy) from error
+        response = self._send("POST", key.token_uri, data={"grant_type": _GRANT, "assertion": assertion})
+        if 400 <= response.status_code < 500:
+            problem = f"the key is refused: {_reason(response)}"
+            raise AccessRefused(problem, file=key.token_uri, remedy=self._new_key_remedy)
+        token = _json(response).get("access_token")
         if not token:
-            raise DownloadPending(f"{key.token_uri} gives no access token: {_reason(answer)}; {RESUME_HINT}")
+            problem = f"no access token in the response: {_reason(response)}"
+            raise DownloadPending(problem, file=key.token_uri, remedy=RESUME_HINT)
         return str(token)
 
     @property
-    def _new_key(self) -> str:
-        return f"it may have expired or been revoked; to get a new one, {self._download.get_key}"
+    def _new_key_remedy(self) -> str:
+        return f"if the key has expired or was revoked, get a new one: {self._profile.get_key}"
 
-    def _offers(self, edition: Edition) -> str:
-        """What the service's public catalogue lists for the dataset, for the person who mends the profile."""
+    def _describe_offers(self, edition: MapEdition) -> str:
+        """How to correct the profile, by the service's public catalogue."""
         query = {"portal_type": "DataSet", "UID": edition.dataset, "metadata_fields": ["UID", "downloadable_files"]}
-        answer = self._send(
-            "GET", f"{self._download.api}/@search", params=query, headers={"Accept": "application/json"}
-        )
-        items = _json(answer).get("items") or [] if answer.ok else []
-        found = [file for item in items if item.get("UID") == edition.dataset for file in _files(item)]
-        if not found:
-            return f"its catalogue lists no dataset {edition.dataset} any more; look it up and change the profile"
-        listed = ", ".join(f"{file.get('@id')} ({file.get('format')}, {file.get('area')})" for file in found)
-        return f"it offers {listed}: change `file` in the profile {self._download.name}"
+        headers = {"Accept": "application/json"}
+        response = self._send("GET", f"{self._profile.api}/@search", params=query, headers=headers)
+        items = _json(response).get("items") or [] if response.ok else []
+        datasets = [item for item in items if item.get("UID") == edition.dataset]
+        files = [file for dataset in datasets for file in (dataset.get("downloadable_files") or {}).get("items") or []]
+        profile = f"the profile {self._profile.name}"
+        if not files:
+            return f"the catalogue no longer lists dataset {edition.dataset}: correct `dataset` in {profile}"
+        offers = ", ".join(f"{file.get('@id')} ({file.get('format')}, {file.get('area')})" for file in files)
+        return f"correct `file` in {profile}; the service offers {offers}"
 
-    def _send(self, method: str, url: str, **more: Any) -> requests.Response:
+    def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         try:
-            return self._session.request(method, url, **more)
+            return self._session.request(method, url, **options)
         except requests.RequestException as error:
-            raise DownloadPending(f"{url} cannot be reached: {error}; {RESUME_HINT}") from error
+            raise DownloadPending(f"cannot be reached: {error}", file=url, remedy=RESUME_HINT) from error
 
 
-def _files(item: dict[str, Any]) -> list[dict[str, Any]]:
-    return list((item.get("downloadable_files") or {}).get("items") or [])
-
-
-def _json(answer: requests.Response) -> dict[str, Any]:
+def _json(response: requests.Response) -> dict[str, Any]:
     try:
-        value = answer.json()
+        value = response.json()
     except requests.JSONDecodeError as error:
-        raise DownloadPending(f"{answer.url} answers {answer.status_code} without JSON; {RESUME_HINT}") from error
+        problem = f"response {response.status_code} is not JSON"
+        raise DownloadPending(problem, file=response.url, remedy=RESUME_HINT) from error
     return value if isinstance(value, dict) else {}
 
 
-def _reason(answer: requests.Response) -> str:
-    """What a refusal says for itself, in one line."""
+def _reason(response: requests.Response) -> str:
+    """Status and the service's explanation, in one line."""
     try:
-        said = answer.json()
+        body = response.json()
     except requests.JSONDecodeError:
-        said = {}
-    told = [said[key] for key in ("error", "error_description", "message", "msg") if said.get(key)] if said else []
-    return f"{answer.status_code} {' - '.join(map(str, told)) or answer.reason}"
+        body = {}
+    keys = ("error", "error_description", "message", "msg")
+    parts = [str(body[key]) for key in keys if body.get(key)] if body else []
+    return f"{response.status_code} {' - '.join(parts) or response.reason}"

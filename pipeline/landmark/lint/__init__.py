@@ -1,1 +1,1 @@
-"""Taxonomy, caption and event YAML → every mistake in them."""
+"""Checks and comparisons of the files of `taxonomies/`."""

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from landmark.captions.language import Language
-from landmark.captions.parse import said_twice
+from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError, LandmarkError, UnknownName
 from landmark.core.yaml_files import Model, available, find_resource, load_extended, load_model, parse_model
 from landmark.domain.event import EventTypes
@@ -64,10 +64,10 @@ def _lint_file(path: Path) -> LintResult:
         keys = {key: value for key, value in keys.items() if key != "remap"}
         problems += _model_problems(model, keys, path)
     partial = _partial(model, apply_remap(keys) if model is Crosswalk else keys)
-    known = {problem.key for problem in problems}
+    reported = {problem.key for problem in problems}
     # A problem of a key's own value hides others of that key.
     for problem in _content_problems(partial, path):
-        if problem.key not in known:
+        if problem.key not in reported:
             problem.file = file
             problems.append(problem)
     return LintResult(file, _summary(partial), tuple(problems))
@@ -161,7 +161,7 @@ def _content_problems(content: Any, path: Path) -> Iterable[InputError]:
 
 
 def _language_problems(language: Language, taxonomy: Taxonomy, types: EventTypes) -> Iterator[InputError]:
-    for key, problem in chain(language.lacking((), taxonomy, types.types), said_twice(language, taxonomy)):
+    for key, problem in chain(language.find_missing((), taxonomy, types.types), ambiguous_words(language, taxonomy)):
         yield InputError(problem, key=key)
 
 
@@ -187,6 +187,6 @@ def _summary(content: Any) -> str:
     if isinstance(content, EventSource):
         return f"events of {content.title}"
     if isinstance(content, Vocabulary):
-        words = len(content.event_types) + len(content.kinds) + len(content.notations)
+        words = len(content.event_types) + len(content.kinds) + len(content.comments)
         return f"{words} words of event types, {len(content.gradings)} grades of damage"
     return f"{len(content.types)} event types"

@@ -117,7 +117,7 @@ def _classes(taxonomy: Taxonomy) -> Iterator[Row]:
 
 
 def _words(vocabulary: Vocabulary) -> Iterator[Row]:
-    for table in ("event_types", "kinds", "notations"):
+    for table in ("event_types", "kinds", "comments"):
         for word, target in getattr(vocabulary, table).items():
             to, drop = (None, target.drop) if isinstance(target, Ignored) else (target, None)
             yield {"table": table, "word": word, "key": None, "to": to, "drop": drop}

@@ -43,7 +43,7 @@ def lint_event_types(types: EventTypes, taxonomy: Taxonomy, *, file: str) -> Ite
 def lint_vocabulary(vocabulary: Vocabulary, types: EventTypes, taxonomy: Taxonomy) -> Iterator[InputError]:
     """Problems of a vocabulary."""
     yield from ambiguous_terms(vocabulary)
-    for table in ("event_types", "kinds", "notations"):
+    for table in ("event_types", "kinds", "comments"):
         for word, target in getattr(vocabulary, table).items():
             if isinstance(target, str) and target not in types.types:
                 remedy = f"name one of taxonomies/events/types.yaml: {', '.join(types.types)}"

@@ -1,1 +1,1 @@
-"""Pure functions of tables: candidates, splits, balance, event windows, choice, pairs, shards, estimate."""
+"""Choose the samples of a corpus: pure functions of tables, without file or pixel access."""

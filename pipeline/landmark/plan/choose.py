@@ -132,13 +132,13 @@ def _keep_labelled(candidates: Candidates, chosen: Rows, labels: LabelFacts) -> 
     names = candidates.cells["cell"].take(pa.array(cell)).to_pylist()
     keys = list(zip(names, (periods[number] for number in period.tolist()), strict=True))
     has_class, has_label = cell_labels.class_and_label_masks(keys)
-    kept = has_label[inverse]
+    valid = has_label[inverse]
     if labels.rules is not None and labels.rules.event_index is not None:
-        for row in np.flatnonzero(~kept).tolist():
+        for row in np.flatnonzero(~valid).tolist():
             time = candidates.acquisitions[candidates.acquisition[chosen[row]]].datetime
-            kept[row] = bool(labels.rules.event_labels(cell_labels[keys[inverse[row]]], time))
+            valid[row] = bool(labels.rules.event_labels(cell_labels[keys[inverse[row]]], time))
     dropped: dict[str, list[tuple[str, str]]] = {}
-    for index in np.unique(inverse[~kept]).tolist():
+    for index in np.unique(inverse[~valid]).tolist():
         (name, in_period), gap_days = keys[index], labels.gap_days.get(keys[index])
         if has_class[index]:
             reason, detail = "unlabelled", in_period
@@ -148,7 +148,7 @@ def _keep_labelled(candidates: Candidates, chosen: Rows, labels: LabelFacts) -> 
             reason, detail = "label_gap", f"{in_period}: {gap_days} days"
         dropped.setdefault(reason, []).append((name, detail))
     columns = {reason: [pa.array(column) for column in zip(*rows, strict=True)] for reason, rows in dropped.items()}
-    return chosen[kept], [skipped_cells(cells, reason, details) for reason, (cells, details) in columns.items()]
+    return chosen[valid], [skipped_cells(cells, reason, details) for reason, (cells, details) in columns.items()]
 
 
 def _plan_table(candidates: Candidates, chosen: Rows, recipe: Recipe, sensors: Mapping[str, Sensor]) -> pa.Table:

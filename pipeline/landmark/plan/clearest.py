@@ -67,7 +67,7 @@ def shortlist(candidates: Candidates, sensor: Sensor, count: int, *, force: bool
     if sensor.mask is None or (count == 1 and not force):
         return {}
     acquisitions, band = candidates.acquisitions, sensor.mask.band
-    has_mask = np.array([all(band in item.assets for item in one.items) for one in acquisitions], dtype=bool)
+    has_mask = np.array([all(band in item.assets for item in entry.items) for entry in acquisitions], dtype=bool)
     rows = candidates.of_sensor(sensor.name)
     rows = rows[has_mask[candidates.acquisition[rows]]]
     clearest_first = np.lexsort((np.arange(len(acquisitions)), _item_cloud_pct(candidates)))

@@ -91,8 +91,8 @@ class CellSquares:
         """
         frames = RasterFrames.of(acquisitions)
         number, cell = self._find_near(frames)
-        kept = warped[number] | self._on_lattice(frames, number, cell)
-        number, cell = number[kept], cell[kept]
+        possible = warped[number] | self._on_lattice(frames, number, cell)
+        number, cell = number[possible], cell[possible]
         inside = self._deep_inside(frames, number, cell)
         rest = np.flatnonzero(~inside)
         inside[rest] = self._corners_inside(frames, number[rest], cell[rest])

@@ -37,7 +37,7 @@ def sample_events(
     """Select the candidates that can have a role in an event, in a slot per event and role (`emsr1-01/before`).
 
     Affected cells are those whose share of the event reaches the threshold of its class or, for an event that is an
-    epicentre alone, those near it.
+    epicentre alone, those near it. Of each role, the first cells by hash that an acquisition of the event shows.
     """
     sampling, index = recipe.event_sampling, rules.event_index
     assert sampling is not None
@@ -46,29 +46,28 @@ def sample_events(
     rows, slot, slots = [np.empty(0, np.int64)], [np.empty(0, np.int64)], dict[str, int]()
     for event in select_in_time(list(index.events.values()), recipe):
         showing, before = _find_acquisitions(candidates, event, index, recipe)
-
-        def first(role: str, cells: CellRows, count: int, *, event: Event = event, showing: Rows = showing) -> Rows:
-            """The first cells by hash among those that an acquisition of the event shows."""
-            cell_candidates = rows_of(cells)
-            visible = np.isin(candidates.acquisition[cell_candidates], showing)
-            visible_cells = np.unique(candidates.cell[cell_candidates[visible]])
-            slot_name = f"{event.id}/{role}"
-            return _order_by_hash(candidates.cells, visible_cells, slot_name, recipe)[: _OVERSAMPLING * count]
-
         threshold_pct = rules.thresholds[index.types[event.type].to]
-        affected = first(AFFECTED, event_cells.affected(event, threshold_pct), sampling.affected)
-        unaffected = first(UNAFFECTED, event_cells.unaffected(event), sampling.unaffected)
-        distant = first(DISTANT, event_cells.distant(event, sampling.max_distance_km), sampling.distant)
+        eligible = {
+            AFFECTED: (event_cells.affected(event, threshold_pct), sampling.affected),
+            UNAFFECTED: (event_cells.unaffected(event), sampling.unaffected),
+            DISTANT: (event_cells.distant(event, sampling.max_distance_km), sampling.distant),
+        }
+        first: dict[str, Rows] = {}
+        for role, (cells, count) in eligible.items():
+            cell_rows = rows_of(cells)
+            visible = np.unique(candidates.cell[cell_rows[np.isin(candidates.acquisition[cell_rows], showing)]])
+            ordered = _order_by_hash(candidates.cells, visible, f"{event.id}/{role}", recipe)
+            first[role] = ordered[: _OVERSAMPLING * count]
         observed, start = (int(time.timestamp()) for time in (event.observed or event.start, event.start))
-        roles = {
-            AFFECTED: (affected, showing, observed),
-            BEFORE: (affected if sampling.before else affected[:0], before, start),
-            UNAFFECTED: (unaffected, showing, observed),
-            DISTANT: (distant, showing, observed),
+        roles: dict[str, tuple[CellRows, Rows, int]] = {
+            AFFECTED: (first[AFFECTED], showing, observed),
+            BEFORE: (first[AFFECTED] if sampling.before else [], before, start),
+            UNAFFECTED: (first[UNAFFECTED], showing, observed),
+            DISTANT: (first[DISTANT], showing, observed),
         }
         # In the order of ROLES, so that event and role follow from a slot's number.
-        for role, (cells, acquisitions, target_time) in roles.items():
-            role_rows = rows_of(cells)
+        for role, (role_cells, acquisitions, target_time) in roles.items():
+            role_rows = rows_of(role_cells)
             role_rows = role_rows[np.isin(candidates.acquisition[role_rows], acquisitions)]
             rows.append(role_rows)
             slot.append(np.full(len(role_rows), len(slots)))
@@ -224,14 +223,14 @@ def _order_by_hash(cells: pa.Table, rows: Rows, slot_name: str, recipe: Recipe) 
 
 def _limit_cells(ranking: AcquisitionRanking, rows: Rows, count_of_role: Mapping[str, int]) -> Rows:
     """Keep the candidates in each slot's first cells by hash, as many as requested for its role."""
-    candidates, kept = ranking.candidates, [rows[:0]]
+    candidates, parts = ranking.candidates, [rows[:0]]
     for slot in np.unique(candidates.slot[rows]).tolist():
         in_slot = rows[candidates.slot[rows] == slot]
         cells = np.unique(candidates.cell[in_slot])
         ordered = _order_by_hash(candidates.cells, cells, candidates.slot_names[slot], ranking.recipe)
         count = count_of_role[ROLES[slot % len(ROLES)]]
-        kept.append(in_slot[np.isin(candidates.cell[in_slot], ordered[:count])])
-    return np.concatenate(kept)
+        parts.append(in_slot[np.isin(candidates.cell[in_slot], ordered[:count])])
+    return np.concatenate(parts)
 
 
 def _matching_before(candidates: Candidates, affected: Rows, before: Rows) -> NDArray[np.bool_]:

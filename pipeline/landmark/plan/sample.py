@@ -54,14 +54,16 @@ def sample_cells(
     chosen = cells.filter(pa.array(sampled))
     touched = events_touching(chosen, events, recipe.cell_m)
     assigned = split_cells(chosen, touched, recipe.splits, seed=recipe.sampling.seed, cell_m=recipe.cell_m)
-    kept = chosen.append_column("split", pa.array(assigned.split, pa.string())).filter(pa.array(~assigned.in_buffer))
-    limited = _apply_limit(kept, recipe).combine_chunks()
+    outside_buffer = chosen.append_column("split", pa.array(assigned.split, pa.string())).filter(
+        pa.array(~assigned.in_buffer)
+    )
+    limited = _apply_limit(outside_buffer, recipe).combine_chunks()
     counts = {
         "cells": cells.num_rows,
         "outside_rasters": int((~inside).sum()),
         "not_sampled": int((inside & ~sampled).sum()),
         "buffer": int(assigned.in_buffer.sum()),
-        "beyond_limit": kept.num_rows - limited.num_rows,
+        "beyond_limit": outside_buffer.num_rows - limited.num_rows,
     }
     return CellSample(limited, chosen.filter(pa.array(assigned.in_buffer))["cell"].to_pylist(), counts)
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from landmark.captions.grammar import Grammar, shipped
-from landmark.captions.parse import Lexicon, lexicon
-from landmark.captions.questions import Asked, put
-from landmark.captions.sample_facts import season
+from landmark.captions.grammar import Grammar, load_shipped_language
+from landmark.captions.parse import Lexicon, build_lexicon
+from landmark.captions.questions import QuestionSpec, render_question
+from landmark.captions.sample_facts import season_at
 from landmark.corpus.manifest import Manifest
 from landmark.quality.check_input import CorpusContext
 from landmark.quality.check_profile import Limits
@@ -23,15 +23,15 @@ def load_lexicons(manifest: Manifest) -> dict[str, Lexicon]:
     """Language → lexicon: of the grammar recorded in the manifest, else of the shipped languages."""
     if manifest.grammar:
         languages = Grammar.model_validate(manifest.grammar).languages
-        return {lang: lexicon(language, manifest.taxonomy, lang) for lang, language in languages.items()}
+        return {lang: build_lexicon(language, manifest.taxonomy, lang) for lang, language in languages.items()}
     first_class = next(iter(manifest.taxonomy.classes.values()))
-    return {lang: lexicon(shipped(lang), manifest.taxonomy, lang) for lang in first_class.name}
+    return {lang: build_lexicon(load_shipped_language(lang), manifest.taxonomy, lang) for lang in first_class.name}
 
 
 def captions(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
     """A caption names exactly the classes of its sample, and its evidence spans state facts of the row."""
     styles = {caption["style"] for caption in row["captions"]}
-    for style in context.recipe.get("captions", ()):
+    for style in context.recipe.captions if context.recipe else ():
         if row["labels"] and style not in styles:
             yield f"{style} caption is missing", ""
     for column, check in _TEXT_CHECKS.items():
@@ -43,7 +43,8 @@ def event_words(row: Row, context: CorpusContext, limits: Limits) -> Iterator[Ro
     """An event class needs an event that has begun when the image is taken, or a source that gives it undated."""
     undated = {context.undated[subclass] for subclass in row["subclasses"] if subclass in context.undated}
     named = (
-        _lexicon(caption["lang"], context).labels(caption["text"], _place_names(row)) for caption in row["captions"]
+        _lexicon(caption["lang"], context).find_labels(caption["text"], _place_names(row))
+        for caption in row["captions"]
     )
     for key in sorted(set(row["labels"]).union(*named) - undated):
         if not context.is_event_class(key):
@@ -57,7 +58,7 @@ def event_words(row: Row, context: CorpusContext, limits: Limits) -> Iterator[Ro
 
 def _lexicon(lang: str, context: CorpusContext) -> Lexicon:
     """The lexicon of a language; of the taxonomy alone where the corpus records no grammar for it."""
-    return context.lexicons.get(lang) or lexicon(None, context.taxonomy, lang)
+    return context.lexicons.get(lang) or build_lexicon(None, context.taxonomy, lang)
 
 
 def _place_names(row: Row) -> list[str]:
@@ -82,10 +83,10 @@ def _check_caption(caption: Row, row: Row, context: CorpusContext) -> Iterator[R
     if "{" in text or "}" in text:
         yield "caption has an unfilled slot", text
     if style == "structured":
-        expected = ". ".join(words.names.get(key, key) for key in row["labels"])
+        expected = ". ".join(words.class_names.get(key, key) for key in row["labels"])
         if text != expected:
             yield "structured caption differs from the labels", f"{text!r}, not {expected!r}"
-    stated = {fact.fact for fact in words.stated(text, _place_names(row))}
+    stated = {fact.fact for fact in words.find_facts(text, _place_names(row))}
     labels, named = set(row["labels"]), {fact.removeprefix("label:") for fact in stated if fact.startswith("label:")}
     evidence = {span["fact"] for span in caption["evidence"]}
     if extra := named - labels:
@@ -130,7 +131,7 @@ def _check_spans(caption: Row, row: Row, words: Lexicon) -> Iterator[RowProblem]
 
 
 def _check_label(value: str, span: str, row: Row, words: Lexicon) -> RowProblem | None:
-    correct = words.labels(span) == {value}
+    correct = words.find_labels(span) == {value}
     return None if correct else ("evidence span holds other words than its fact", f"label:{value} at {span!r}")
 
 
@@ -140,7 +141,7 @@ def _check_sensor(value: str, span: str, row: Row, words: Lexicon) -> RowProblem
 
 
 def _check_season(value: str, span: str, row: Row, words: Lexicon) -> RowProblem | None:
-    expected = season(row["datetime"], row["lat"])
+    expected = season_at(row["datetime"], row["lat"])
     return None if value == expected else ("caption names another season", f"{value}, not {expected}")
 
 
@@ -156,7 +157,7 @@ def _check_share(value: str, span: str, row: Row, words: Lexicon) -> RowProblem 
         share = of_events[0] if of_events else dict(row["fractions"]).get(key)
         if share is None:
             return "caption gives the share of a class that the sample lacks", value
-        if words.language is not None and (expected := words.language.share(share)) != word:
+        if words.language is not None and (expected := words.language.share_key(share)) != word:
             return "caption gives another share of a class", f"{value}, {100 * share:.1f} % is {expected}"
     return None
 
@@ -201,7 +202,7 @@ def _check_question(question: Row, row: Row, context: CorpusContext) -> Iterator
     language = _lexicon(question["lang"], context).language
     if language is None:
         return
-    rendered = (put(spec, language, context.taxonomy) for spec in _possible_questions(question, row))
+    rendered = (render_question(spec, language, context.taxonomy) for spec in _possible_questions(question, row))
     expected = {candidate["question"]: candidate for candidate in rendered}
     if text not in expected:
         yield "question does not ask for the evidence of its answer", f"{text!r}, {question['evidence']}"
@@ -209,7 +210,7 @@ def _check_question(question: Row, row: Row, context: CorpusContext) -> Iterator
         yield "answer does not follow from its evidence", f"{question['answer']} to {text!r}"
 
 
-def _possible_questions(question: Row, row: Row) -> Iterator[Asked]:
+def _possible_questions(question: Row, row: Row) -> Iterator[QuestionSpec]:
     """The questions of the same kind that the first evidence of the answer allows."""
     if not question["evidence"]:
         return
@@ -217,15 +218,15 @@ def _possible_questions(question: Row, row: Row) -> Iterator[Asked]:
     kind, _, key = fact.partition(":")
     if question["kind"] == "comparison" and kind == "more":
         more, _, less = key.partition(":")
-        yield Asked("comparison", more, (fact,), yes=True, other=less)
-        yield Asked("comparison", less, (fact,), yes=False, other=more)
+        yield QuestionSpec("comparison", more, (fact,), is_true=True, other_key=less)
+        yield QuestionSpec("comparison", less, (fact,), is_true=False, other_key=more)
     event = next((event for event in row["events"] if kind == "event" and event["id"] == key), None)
     key = event["label"] if event else key
     if question["kind"] == "presence":
-        yield Asked("presence", key, (fact,), yes=kind in ("label", "event"))
+        yield QuestionSpec("presence", key, (fact,), is_true=kind in ("label", "event"))
     share = event["fraction"] if event else dict(row["fractions"]).get(key)
     if question["kind"] == "share" and share is not None:
-        yield Asked("share", key, (fact,), share=share)
+        yield QuestionSpec("share", key, (fact,), fraction=share)
 
 
 def _is_larger(pair: str, row: Row) -> bool:
@@ -250,7 +251,7 @@ def _check_hard_negative(negative: Row, row: Row, context: CorpusContext) -> Ite
     """A hard negative falsifies exactly one fact of the sample, and names no class that a pixel shows instead."""
     text, words = negative["text"], _lexicon(negative["lang"], context)
     (kind, _, value), (_, _, replacement) = (negative[name].partition(":") for name in ("falsified", "replacement"))
-    labels, named = set(row["labels"]), words.labels(text, _place_names(row))
+    labels, named = set(row["labels"]), words.find_labels(text, _place_names(row))
     if kind == "label":
         if replacement in dict(row["fractions"]) or named != {*labels, replacement} - {value}:
             yield "hard negative is not false in one class alone", f"{negative['replacement']} in {text!r}"
@@ -265,7 +266,7 @@ def _check_hard_negative(negative: Row, row: Row, context: CorpusContext) -> Ite
 # Kind of fact → whether it is true of the row.
 _FALSIFIABLE_FACTS: dict[str, Callable[[str, Row, Lexicon], bool]] = {
     "label": lambda key, row, words: key in row["labels"],
-    "season": lambda value, row, words: value == season(row["datetime"], row["lat"]),
+    "season": lambda value, row, words: value == season_at(row["datetime"], row["lat"]),
     "share": lambda value, row, words: _check_share(value, "", row, words) is None,
     "event": lambda value, row, words: any(
         value == f"{event['id']}:{event['phase']}" and _is_mentionable(event) for event in row["events"]

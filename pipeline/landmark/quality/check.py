@@ -1,18 +1,20 @@
 """Entry point of `landmark check`: one pass over the shards, then every corpus-level check."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
+from landmark.config.label_entries import LabelEntry
+from landmark.config.recipe import Recipe
 from landmark.core.errors import InvalidCorpus
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
 from landmark.core.yaml_files import available, load_model
-from landmark.corpus.manifest import Lock, Manifest, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import Manifest, read_document
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 from landmark.quality import bias, integrity, radiometry, splits, words
 from landmark.quality.captions import load_lexicons
@@ -54,8 +56,8 @@ def check(
     Raises:
         InvalidCorpus: no manifest, or no shard is readable.
     """
-    context, lock = _load_context(root, profile)
-    inputs, flags = _measure_corpus(context, lock, executor, share=share, seed=seed, progress=progress)
+    context = _load_context(root, profile)
+    inputs, flags = _measure_corpus(context, executor, share=share, seed=seed, progress=progress)
     return Report(
         corpus=context.manifest.name,
         content_digest=context.manifest.content_digest,
@@ -66,45 +68,45 @@ def check(
     )
 
 
-def _load_context(root: Path, profile: CheckProfile) -> tuple[CorpusContext, Lock | None]:
+def _load_context(root: Path, profile: CheckProfile) -> CorpusContext:
     manifest: Manifest = read_document(Manifest, root / "corpus.json")
-    lock = _load_lock(root, manifest)
-    recipe = lock.recipe if lock else {}
+    recipe = _load_recipe(root, manifest)
+    sources = recipe.labels if recipe else ()
     return CorpusContext(
         root=root,
         manifest=manifest,
         recipe=recipe,
-        max_gap_days=_max_gap_days(recipe),
+        max_gap_days=_max_gap_days(sources),
         limits={name: spec.limits for name, spec in profile.active.items()},
         class_groups=profile.class_groups,
-        undated=_undated_subclasses(recipe, manifest.taxonomy),
+        undated=_undated_subclasses(sources, manifest.taxonomy),
         lexicons=load_lexicons(manifest),
-    ), lock
+    )
 
 
-def _load_lock(root: Path, manifest: Manifest) -> Lock | None:
-    """The lock that the manifest names; None where it is missing or another one, which check `manifest` reports."""
+def _load_recipe(root: Path, manifest: Manifest) -> Recipe | None:
+    """The recipe in the lock; None without the lock that the manifest names, which check `manifest` reports."""
     try:
         lock: Lock = read_document(Lock, root / "lock.json")
     except (InvalidCorpus, OSError):
         return None
-    return lock if lock.digest == manifest.lock_digest else None
+    return lock.recipe if lock.digest == manifest.lock_digest else None
 
 
-def _max_gap_days(recipe: Mapping[str, Any]) -> dict[str, float]:
+def _max_gap_days(entries: Sequence[LabelEntry]) -> dict[str, float]:
     """Per label source, the largest gap to an image: from the recipe, else from the file of a shipped source."""
     limits: dict[str, float] = {}
-    for entry in recipe.get("labels") or ():
-        source, days = entry["source"], entry.get("max_gap_days")
+    for entry in entries:
+        source, days = entry.source, entry.max_gap_days
         # The lock records the name of a source, not the path of a user's file.
         if days is not None or source in available("taxonomies"):
             limits[source] = load_model(Crosswalk, "taxonomies", source).max_gap_days if days is None else days
     return limits
 
 
-def _undated_subclasses(recipe: Mapping[str, Any], taxonomy: Taxonomy) -> dict[str, str]:
+def _undated_subclasses(entries: Sequence[LabelEntry], taxonomy: Taxonomy) -> dict[str, str]:
     """Subclass → event class, of the shipped sources that give event classes without a date."""
-    names = {entry["source"] for entry in recipe.get("labels") or ()} & set(available("taxonomies"))
+    names = {entry.source for entry in entries} & set(available("taxonomies"))
     crosswalks = [load_model(Crosswalk, "taxonomies", name) for name in sorted(names)]
     event_classes = {key for key, entry in taxonomy.classes.items() if entry.event}
     return {
@@ -118,7 +120,6 @@ def _undated_subclasses(recipe: Mapping[str, Any], taxonomy: Taxonomy) -> dict[s
 
 def _measure_corpus(
     context: CorpusContext,
-    lock: Lock | None,
     executor: ExecutorConfig,
     *,
     share: float,
@@ -145,7 +146,7 @@ def _measure_corpus(
     tables = [result.samples for result in results]
     samples = pa.concat_tables(tables).sort_by([("id", "ascending"), ("shard", "ascending")])
     surfaces: Surfaces = reduce(merge_surfaces, (result.surfaces for result in results), {})
-    return CheckInput(context, lock, samples, surfaces, moments, all_pixels=share == 1), flags
+    return CheckInput(context, samples, surfaces, moments, all_pixels=share == 1), flags
 
 
 def _run_check(name: str, spec: CheckSpec, inputs: CheckInput, flags: list[Flag]) -> CheckResult:

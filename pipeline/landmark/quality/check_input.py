@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark.captions.parse import Lexicon
-from landmark.corpus.manifest import Lock, Manifest, Shard
+from landmark.config.recipe import Recipe
+from landmark.corpus.manifest import Manifest, Shard
 from landmark.domain.schemas import INDEX
 from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.check_profile import Limits
@@ -65,7 +66,7 @@ class CorpusContext:
     """The documents of a corpus and the options of the run. Loaded once by the client, sent to workers by value.
 
     Attributes:
-        recipe: As recorded in the lock; empty without a lock or if the manifest names another one.
+        recipe: As recorded in the lock; None without a lock or if the manifest names another one.
         max_gap_days: Per label source, from the recipe or the source's own file.
         limits: Thresholds per active check.
         class_groups: Of the check profile.
@@ -75,7 +76,7 @@ class CorpusContext:
 
     root: Path
     manifest: Manifest
-    recipe: Mapping[str, Any]
+    recipe: Recipe | None
     max_gap_days: Mapping[str, float]
     limits: Mapping[str, Limits]
     class_groups: Mapping[str, list[str]]
@@ -136,7 +137,6 @@ class CheckInput:
     """
 
     context: CorpusContext
-    lock: Lock | None
     samples: pa.Table
     surfaces: Surfaces
     moments: Mapping[tuple[str, str], Moments]

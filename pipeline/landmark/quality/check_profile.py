@@ -9,13 +9,14 @@ from pydantic import BeforeValidator, Field
 
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import StrictModel, load_model, parse_model, read_yaml
-from landmark.quality.findings import Severity
 
 KIND = "profiles/checks"
 
 Limits = Mapping[str, float]
 # YAML reads a bare `off` as false.
-SeverityLevel = Annotated[Severity | Literal["off"], BeforeValidator(lambda value: "off" if value is False else value)]
+SeverityLevel = Annotated[
+    Literal["error", "warning", "note", "off"], BeforeValidator(lambda value: "off" if value is False else value)
+]
 
 
 class CheckSpec(StrictModel):

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import digest, file_sha256, names_digest
-from landmark.corpus.manifest import Lock, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import read_document
 from landmark.domain.drops import PRE_PLAN_STAGES
 from landmark.domain.schemas import LEDGER
 from landmark.quality.check_input import Check, CheckInput, Moments
@@ -64,13 +65,21 @@ def _check_lock(inputs: CheckInput) -> Iterator[Flag]:
     if lock.digest != inputs.manifest.lock_digest:
         yield Flag("lock is not the one named in the manifest", "lock.json", lock.digest)
         return
-    for name in ("recipe_digest", "proof", "considered"):
-        if getattr(lock, name) != getattr(inputs.manifest, name):
+    document = inputs.manifest
+    for name, equal in (
+        ("recipe_digest", lock.recipe_digest == document.recipe_digest),
+        ("split_proof", lock.split_proof == document.split_proof),
+        ("considered", lock.considered == document.considered),
+    ):
+        if not equal:
             yield Flag(f"{name} differs from the lock", "corpus.json")
-    for name in ("plan", "cover", "clear"):
-        path = root / f"{name}.parquet"
-        if not path.is_file() or file_sha256(path) != getattr(lock, f"{name}_sha256"):
-            yield Flag("table is missing, or its SHA-256 differs from the lock", path.name)
+    for file, sha256 in (
+        ("plan.parquet", lock.plan_sha256),
+        ("label_counts.parquet", lock.label_counts_sha256),
+        ("cloud_stats.parquet", lock.cloud_stats_sha256),
+    ):
+        if not (root / file).is_file() or file_sha256(root / file) != sha256:
+            yield Flag("table is missing, or its SHA-256 differs from the lock", file)
 
 
 def shards(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
@@ -140,7 +149,8 @@ def pairs(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """A pair is a sample of the other sensor in the same cell and split, `pair_gap_s` seconds away."""
     columns = inputs.samples.select(["id", "sensor", "cell", "split", "datetime", "pair", "pair_gap_s"])
     by_id = {row["id"]: row for row in columns.to_pylist()}
-    max_gap_s = 86_400 * inputs.context.recipe.get("max_pair_gap_days", limits["max_gap_days"])
+    recipe = inputs.context.recipe
+    max_gap_s = 86_400 * (recipe.max_pair_gap_days if recipe else limits["max_gap_days"])
     if all(row["pair"] is None for row in by_id.values()):
         raise NotApplicable("no sample has a pair")
     for id, row in by_id.items():

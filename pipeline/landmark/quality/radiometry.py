@@ -60,7 +60,8 @@ def clouds(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     cloud, shadow, measured = columns(table, "cloud_pct", "shadow_pct", "cloudy_pct")
     if not np.isfinite(cloud).any():
         raise NotApplicable("no image has a cloud mask")
-    max_pct = float(inputs.context.recipe.get("clouds", {}).get("max_chip_pct", 100))
+    recipe = inputs.context.recipe
+    max_pct = recipe.clouds.max_chip_pct if recipe else 100.0
     # Percentages are stored as float32, but the build compared exact shares.
     over = cloud + np.nan_to_num(shadow) > max_pct + 0.01
     problem = "more cloud and shadow than the recipe allows"

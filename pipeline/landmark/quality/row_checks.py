@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import shapely
 
+from landmark.config.recipe import Thresholds
 from landmark.core.crs import LONLAT, transformer
 from landmark.grid.cells import corner_of
 from landmark.quality.captions import Row, RowProblem, captions, event_words
@@ -102,13 +103,12 @@ def fractions(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowP
         return
     # A class given by an event has no fraction; one given by an undated source has.
     labels = [key for key in row["labels"] if key in shares or not context.is_event_class(key)]
-    thresholds = context.recipe.get("thresholds", {})
-    default = thresholds.get("default", 5)
-    threshold = {key: thresholds.get("classes", {}).get(key, default) / 100 for key in shares}
+    thresholds = context.recipe.thresholds if context.recipe else Thresholds()
+    threshold = {key: thresholds.classes.get(key, thresholds.default) / 100 for key in shares}
     for key in labels:
         if shares.get(key, 0) < threshold.get(key, 0) - tolerance:
             yield "label is below its threshold", f"{key} {shares.get(key, 0):.3f}"
-    if not thresholds.get("min_agreement_pct"):
+    if not thresholds.min_agreement_pct:
         for key in shares.keys() - set(labels):
             if shares[key] > threshold[key] + tolerance:
                 yield "class above its threshold is not a label", f"{key} {shares[key]:.3f}"

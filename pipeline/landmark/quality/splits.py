@@ -44,7 +44,8 @@ def _in_several_splits(inputs: CheckInput, names: list[list[str]], problem: str)
 
 def split_buffer(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Cells of different splits are at least the recipe's buffer apart."""
-    buffer_m = inputs.context.recipe.get("splits", {}).get("buffer_m", limits["buffer_m"])
+    recipe = inputs.context.recipe
+    buffer_m = recipe.splits.buffer_m if recipe else limits["buffer_m"]
     names = ["cell", "epsg", "x", "y", "lon", "lat", "split"]
     cells = inputs.samples.group_by(names, use_threads=False).aggregate([])
     group = np.array([SPLITS.index(split) for split in cells["split"].to_pylist()])

@@ -1,1 +1,1 @@
-"""The read engine: every block once; signing, rate limits, ranges, GDAL for unusual files; vectors."""
+"""Read chips from rasters, each block once, and features from vector files."""

@@ -49,8 +49,8 @@ def layer_names(path: Path, *, spatial_only: bool = False) -> list[str]:
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None or not spatial_only]
 
 
-def read_features(path: Path, layer: str) -> Features:
-    """Read all features of a layer, repair their geometries and reproject them to EPSG:4326.
+def read_features(path: Path, layer: str | None = None) -> Features:
+    """Read all features of a layer (by default the first), repair their geometries and reproject them to EPSG:4326.
 
     Raises:
         UnreadableVector: the layer is unreadable, or has geometries but no CRS.
@@ -63,7 +63,9 @@ def read_features(path: Path, layer: str) -> Features:
             size = len(columns[0]) if columns else 0
             return Features(fields, np.full(size, None, dtype=object), np.zeros(size, dtype=bool))
         if not meta["crs"]:
-            raise UnreadableVector(f"layer {layer} has no CRS; assign one (ogr2ogr -a_srs)")
+            raise UnreadableVector(
+                f"{f'layer {layer}' if layer else 'the file'} has no CRS; assign one (ogr2ogr -a_srs)"
+            )
         geometries = shapely.from_wkb(encoded, on_invalid="fix")
         invalid = ~(shapely.is_valid(geometries) | shapely.is_missing(geometries))
         geometries[invalid] = shapely.make_valid(geometries[invalid])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Buffer = Any  # supports the buffer protocol
-_CONNECT_S = 20
+CONNECT_S = 20
 # Paths that obstore would normalize to another path.
 _ODD_PATH = re.compile(r"//|/\.{1,2}(/|$)|/$|%2f", re.IGNORECASE)
 # obstore's message; it hides the headers, so `Retry-After` is read from the next response.
@@ -33,7 +33,7 @@ _BUSY_MESSAGE = re.compile(r"status code: (429|503)")
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
 # Back-off between attempts where the server names none.
-_BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 # GDAL_HTTP_* variables for authentication that only GDAL implements.
 _GDAL_ONLY = ("HEADERS", "HEADER_FILE", "USERPWD", "AUTH", "BEARER", "COOKIE", "COOKIEFILE", "NETRC_FILE", "UNSAFESSL")
 
@@ -115,7 +115,7 @@ class _HttpFile:
         parts, rate_limiter = urlsplit(url), self._source.rate_limiter
         try:
             with rate_limiter:
-                store = _store(f"{parts.scheme}://{parts.netloc}", parts.query, _proxy())
+                store = open_store(f"{parts.scheme}://{parts.netloc}", parts.query, _proxy())
                 return obstore.get_range(store, unquote(parts.path), start=start, end=end)
         except PermissionDeniedError:
             raise _forbidden(HTTPStatus.FORBIDDEN) from None
@@ -130,13 +130,13 @@ class _HttpFile:
             if not retry:
                 raise Unreadable("the server does not answer") from None
             if _BUSY_MESSAGE.search(str(error)):
-                rate_limiter.pause(_BACKOFF_S[0])
+                rate_limiter.pause(BACKOFF_S[0])
             return _get_with_retries(rate_limiter, url, start, end)
 
 
 def _get_with_retries(rate_limiter: RateLimiter, url: str, start: int, end: int) -> Buffer:
     """Get a range with back-off; while the server is busy, the whole process pauses its requests to it."""
-    for backoff_s in (*_BACKOFF_S, None):
+    for backoff_s in (*BACKOFF_S, None):
         with rate_limiter:
             response = _request(url, start, end)
         if response.status == HTTPStatus.PARTIAL_CONTENT:
@@ -175,7 +175,7 @@ def _request(url: str, start: int, end: int) -> urllib3.BaseHTTPResponse:
         ServerTimeout: no response.
     """
     try:
-        return _pool(_proxy()).request("GET", url, headers={"Range": f"bytes={start}-{end - 1}"})
+        return open_pool(_proxy()).request("GET", url, headers={"Range": f"bytes={start}-{end - 1}"})
     except urllib3.exceptions.HTTPError as error:
         log.debug("%s", type(error).__name__)
         raise ServerTimeout("the server does not answer") from None
@@ -188,25 +188,26 @@ def _proxy() -> str | None:
 
 
 @cache
-def _pool(proxy: str | None) -> urllib3.PoolManager:
+def open_pool(proxy: str | None) -> urllib3.PoolManager:
+    """Open a connection pool for retries."""
     # The caller handles statuses, so that the whole process can pause.
     retries = urllib3.Retry(
         connect=2, read=0, redirect=5, status=0, backoff_factor=0.5, respect_retry_after_header=False
     )
     options: dict[str, Any] = {
         "retries": retries,
-        "timeout": urllib3.Timeout(connect=_CONNECT_S, read=TIMEOUT_S),
+        "timeout": urllib3.Timeout(connect=CONNECT_S, read=TIMEOUT_S),
         "maxsize": 4,
     }
     return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
 
 @lru_cache(maxsize=64)
-def _store(origin: str, query: str, proxy: str | None) -> HTTPStore:
+def open_store(origin: str, query: str, proxy: str | None) -> HTTPStore:
     """Connections to a server. The query string, with the signature, is part of every request of a store."""
     options: ClientConfig = {
         "allow_http": True,
-        "connect_timeout": f"{_CONNECT_S}s",
+        "connect_timeout": f"{CONNECT_S}s",
         "read_timeout": f"{TIMEOUT_S}s",
         "timeout": "1h",
     }

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from landmark.captions.grammar import Grammar
 from landmark.core.errors import InvalidCorpus, UnknownName
 from landmark.core.yaml_files import available, load_model
-from landmark.corpus.manifest import Lock, Manifest, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import Manifest, read_document
 from landmark.corpus.reader import read_index
 from landmark.domain.taxonomy import Crosswalk
 
@@ -29,7 +30,7 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
-class Caption:
+class ExplainedCaption:
     """A caption with its phrases, in order, and the rule it was made by."""
 
     style: str
@@ -41,7 +42,7 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Explanation:
     """All that a corpus says of one sample, and why.
 
     Attributes:
@@ -51,13 +52,13 @@ class Explained:
 
     id: str
     facts: tuple[tuple[str, tuple[str, ...]], ...]
-    captions: tuple[Caption, ...]
+    captions: tuple[ExplainedCaption, ...]
     questions: tuple[Mapping[str, Any], ...]
     hard_negatives: tuple[Mapping[str, Any], ...]
     events: tuple[str, ...]
 
 
-def explain(root: Path, id: str) -> Explained:
+def explain(root: Path, id: str) -> Explanation:
     """What a sealed corpus says of a sample, and why.
 
     Raises:
@@ -69,7 +70,7 @@ def explain(root: Path, id: str) -> Explained:
     why = _Why(row, manifest, read_document(Lock, root / "lock.json"))
     facts = dict.fromkeys(one["fact"] for caption in row["captions"] for one in caption["evidence"])
     number = {fact: place for place, fact in enumerate(facts, start=1)}
-    return Explained(
+    return Explanation(
         id=id,
         facts=tuple((fact, tuple(why.of(fact))) for fact in facts),
         captions=tuple(_caption(one, number, why.rules) for one in row["captions"]),
@@ -91,8 +92,8 @@ def _row(root: Path, manifest: Manifest, id: str) -> dict[str, Any]:
     return {"place": None, "questions": (), "hard_negatives": (), **found[0]}
 
 
-def _caption(said: Mapping[str, Any], number: Mapping[str, int], rules: Mapping[tuple[str, str], str]) -> Caption:
-    return Caption(
+def _caption(said: Mapping[str, Any], number: Mapping[str, int], rules: Mapping[tuple[str, str], str]) -> ExplainedCaption:
+    return ExplainedCaption(
         style=said["style"],
         lang=said["lang"],
         template=said["template"],
@@ -182,8 +183,8 @@ class _Why:
 
     def event(self, one: Mapping[str, Any]) -> str:
         """An event: product, window, phase of the image, share of the cell, and what of it the image carries."""
-        locked = next((each for each in self.lock.events if each["id"] == one["id"]), None)
-        window = f", {locked['start'][:16]} to {locked['end'][:16]} UTC" if locked else ""
+        locked = next((each for each in self.lock.events if each.id == one["id"]), None)
+        window = f", {locked.start:%Y-%m-%dT%H:%M} to {locked.end:%Y-%m-%dT%H:%M} UTC" if locked else ""
         away = abs(one["days"]) if one["days"] is not None else None
         when = "" if away is None else f", {away:.1f} days {'before' if one['days'] < 0 else 'after'} it began"
         told = [
@@ -199,8 +200,8 @@ class _Why:
         return "; ".join(told)
 
     def _rule(self, key: str) -> str:
-        asked = self.lock.recipe.get("thresholds", {})
-        return f"a label from {asked.get('classes', {}).get(key, asked.get('default', 5)):g} % on"
+        asked = self.lock.recipe.thresholds
+        return f"a label from {asked.classes.get(key, asked.default):g} % on"
 
     def _maps(self, key: str) -> Iterator[str]:
         """The maps that show a class, with what finer classes, and how far another map agrees."""
@@ -233,9 +234,9 @@ _SAYS: dict[str, Callable[[_Why, str], Iterator[str]]] = {
 def _targets(lock: Lock) -> dict[str, str | None]:
     """Finer class → target class, as far as the recipe's sources are ones landmark ships."""
     sources = [
-        load_model(Crosswalk, "taxonomies", one["source"])
-        for one in lock.recipe["labels"]
-        if one["source"] in available("taxonomies")
+        load_model(Crosswalk, "taxonomies", one.source)
+        for one in lock.recipe.labels
+        if one.source in available("taxonomies")
     ]
     return {f"{one.name}/{entry.key}": entry.to for one in sources for entry in one.classes.values()}
 

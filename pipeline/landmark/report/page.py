@@ -11,12 +11,13 @@ from PIL import Image
 
 from landmark.core.errors import UnknownName
 from landmark.core.yaml_files import load_model
-from landmark.corpus.manifest import Lock, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import read_document
 from landmark.corpus.reader import Corpus, Sample
 from landmark.domain.drops import Reason
 from landmark.domain.taxonomy import TargetClass, Taxonomy
-from landmark.report.render import rgb
-from landmark.report.sheet import pick
+from landmark.report.render import to_rgb
+from landmark.report.sheet import pick_pairs
 
 _UNKNOWN_COLOUR = "#777777"
 _SHOWN = {"s1": "Sentinel-1: VV, VH, VV - VH", "s2": "Sentinel-2: true colour"}
@@ -49,20 +50,20 @@ summary { cursor: pointer; margin-top: .75rem; } summary:focus-visible { outline
 """
 
 
-def page(
+def render_page(
     corpus: Corpus,
     *,
     pairs: int = 12,
     seed: int = 0,
     notes: Sequence[str] = (),
-    left_out: Sequence[tuple[str, str]] = (),
+    skipped: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page: cards, what was dropped and why, which label sources are missing and how to add them.
 
     `notes` stand under the title; `left_out` holds (source, why and how to add it).
     """
     classes = _classes(corpus)
-    cards = [_card(samples, classes) for samples in pick(corpus, pairs, seed)]
+    cards = [_card(samples, classes) for samples in pick_pairs(corpus, pairs, seed)]
     title = escape(corpus.manifest.title or corpus.manifest.name)
     return "\n".join(
         (
@@ -76,7 +77,7 @@ def page(
             *cards,
             "</div>",
             _dropped(corpus),
-            _missing(left_out),
+            _missing(skipped),
             "</main>",
             _footer(corpus),
             "</body>\n</html>\n",
@@ -88,7 +89,7 @@ def _classes(corpus: Corpus) -> dict[str, TargetClass]:
     """The taxonomy's classes by key; none where it was a file of the person's own, which only the lock names."""
     recipe = read_document(Lock, corpus.root / "lock.json").recipe
     try:
-        return load_model(Taxonomy, "taxonomies", recipe["taxonomy"]).classes
+        return load_model(Taxonomy, "taxonomies", recipe.taxonomy).classes
     except UnknownName:
         return {}
 
@@ -137,7 +138,7 @@ def _picture(sample: Sample, classes: dict[str, TargetClass]) -> str:
     seen = ", ".join(f"{_name(key, classes)} {share:.0%}" for key, share in _large(sample))
     alt = f"{shown}, cell {sample.cell}, {sample.datetime:%Y-%m-%d}" + (f". {seen}." if seen else ".")
     held = io.BytesIO()
-    Image.fromarray(rgb(sample)).save(held, "PNG")
+    Image.fromarray(to_rgb(sample)).save(held, "PNG")
     data = base64.b64encode(held.getvalue()).decode()
     return (
         f'<figure><img src="data:image/png;base64,{data}" width="120" height="120" alt="{escape(alt)}">'
@@ -221,7 +222,7 @@ def _facts(sample: Sample) -> str:
         "cloud, shadow, snow": ", ".join(_share(sample.fields[f"{name}_pct"]) for name in ("cloud", "shadow", "snow")),
         "offset": sample.offset_rule or "none",
         "items": ", ".join(sample.items),
-        "finer classes": ", ".join(f"{key} {share:.1%}" for key, share in sample.finer.items()) or "none",
+        "finer classes": ", ".join(f"{key} {share:.1%}" for key, share in sample.subclasses.items()) or "none",
     }
     return "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
 

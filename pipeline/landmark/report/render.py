@@ -15,7 +15,7 @@ _S1_RANGE_DB = ((-20.0, -2.0), (-26.0, -8.0), (0.0, 16.0))
 _RED, _GREEN, _BLUE = 3, 2, 1
 
 
-def rgb(sample: Sample) -> NDArray[np.uint8]:
+def to_rgb(sample: Sample) -> NDArray[np.uint8]:
     """A picture (y, x, 3) of a sample: true colour for Sentinel-2; VV, VH and VV - VH for Sentinel-1."""
     return _radar(sample.s1) if sample.s1 is not None else _true_colour(sample.s2)
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from landmark.core.hashing import rank
 from landmark.core.salts import CONTACT_SHEET
 from landmark.corpus.reader import Corpus, Sample
-from landmark.report.render import rgb
+from landmark.report.render import to_rgb
 
 _TILE_PX = 240
 _GAP_PX = 12
@@ -24,12 +24,12 @@ _SHOWN_STYLES = ("structured", "sentence")
 _ASCII = {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ß": "ss", "\u2019": "'", "«": '"', "»": '"'}
 
 
-def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Image:
+def draw_contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Image:
     """Cells as cards in a grid, as different in their labels as the corpus allows.
 
     A cell's sample is shown beside its pair.
     """
-    cards = pick(corpus, pairs, seed)
+    cards = pick_pairs(corpus, pairs, seed)
     width, height = 2 * _TILE_PX + 2, _TILE_PX + _TEXT_PX
     columns = min(_COLUMNS, len(cards))
     rows = -(-len(cards) // columns)
@@ -41,7 +41,7 @@ def contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Im
     return sheet
 
 
-def pick(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
+def pick_pairs(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
     """Samples in hash order, rarest label sets first served, each with its pair.
 
     A lone sensor's samples stand alone, and last.
@@ -64,7 +64,7 @@ def pick(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
 def _card(samples: list[Sample], width: int, height: int) -> Image.Image:
     card = Image.new("RGB", (width, height), "white")
     for place, sample in enumerate(samples):
-        picture = Image.fromarray(rgb(sample)).resize((_TILE_PX, _TILE_PX), Image.Resampling.NEAREST)
+        picture = Image.fromarray(to_rgb(sample)).resize((_TILE_PX, _TILE_PX), Image.Resampling.NEAREST)
         card.paste(picture, (place * (_TILE_PX + 2), 0))
     draw, font = ImageDraw.Draw(card), ImageFont.load_default(size=12)
     for line, (text, colour) in enumerate(_lines(samples)):

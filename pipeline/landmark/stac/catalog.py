@@ -1,4 +1,4 @@
-"""What can be asked of an archive, and archives that are documents: a catalogue, an ItemCollection or an Item."""
+"""Catalogues of STAC items: the interface, and catalogues that are documents (a catalogue, ItemCollection or Item)."""
 
 import datetime as dt
 import os
@@ -17,16 +17,16 @@ from landmark.core.errors import InputError
 from landmark.core.http import RETRY, TIMEOUT_S, open_session
 
 
-def connection() -> StacApiIO:
-    """What HTTP requests go through: patient with a busy server, but not for ever."""
+def make_stac_io() -> StacApiIO:
+    """HTTP client of STAC APIs, with retries and a timeout."""
     return StacApiIO(timeout=TIMEOUT_S, max_retries=RETRY)
 
 
-def fetched(href: str) -> bytes:
-    """What lies at a path or URL.
+def fetch_bytes(href: str) -> bytes:
+    """Content of a path or URL.
 
     Raises:
-        OSError: nothing, or no answer; requests' errors are OSErrors, too.
+        OSError: it cannot be read; the errors of requests are OSErrors.
     """
     href = href.removeprefix("file://")
     if "://" not in href:
@@ -37,22 +37,23 @@ def fetched(href: str) -> bytes:
         return response.content
 
 
-class _Reader(DefaultStacIO):
-    """pystac's reader waits for a silent server without end."""
+class _DocumentIO(DefaultStacIO):
+    """Reads documents with a timeout, which pystac's reader lacks."""
 
     def read_text_from_href(self, href: str) -> str:
-        """A document's text."""
-        return fetched(href).decode()
+        """Text of a document."""
+        return fetch_bytes(href).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which items are wanted. An archive may answer with more, but leaves out none that match.
+    """Items to search. A catalogue may return more items, but never fewer.
 
     Attributes:
-        region: They meet it, in EPSG:4326; None is the whole Earth.
-        interval: They describe a moment in it, both ends included, UTC; None is any time.
-        max_cloud_pct: They say no more cloud than this; items that say nothing match.
+        collections: Ids of the collections.
+        region: Items intersect it, EPSG:4326; None for the Earth.
+        interval: Items overlap it, both ends included, UTC; None for any time.
+        max_cloud_pct: Upper limit of `eo:cloud_cover`; items without it match.
     """
 
     collections: frozenset[str]
@@ -63,104 +64,114 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Catalog(ABC):
-    """An archive of STAC items. Hrefs under `root` (a folder or URL, ending in a slash) are recorded relative to it."""
+    """A catalogue of STAC items.
+
+    Attributes:
+        href: Path or URL.
+        root: Folder or URL, ending in a slash; hrefs below it are recorded relative to it.
+        id: Id of the catalogue's document.
+    """
 
     href: str
     root: str
     id: str
 
     @property
-    def selective(self) -> bool:
-        """True where it pays to ask for parts: the archive answers with what was asked for, not with all it has."""
+    def supports_filter(self) -> bool:
+        """Whether queries are answered selectively; otherwise every query reads all documents."""
         return True
 
     @abstractmethod
     def items(self, query: Query) -> Iterator[pystac.Item]:
-        """At least the items a query asks for, each with absolute asset hrefs.
+        """Iterate over at least the items that match a query, with absolute asset hrefs.
 
         Raises:
-            InputError: the archive cannot be reached, or what it says is no STAC.
+            InputError: the catalogue cannot be reached, or a response is not valid STAC.
         """
 
     @abstractmethod
-    def holds(self, collection: str) -> bool:
-        """True where the archive has such a collection."""
+    def has_collection(self, collection: str) -> bool:
+        """Whether the catalogue has a collection."""
 
     @property
     def remote(self) -> bool:
-        """True where the archive lies behind a URL."""
+        """Whether the root is a URL."""
         return "://" in self.root
 
-    def relative(self, href: str) -> str:
-        """An href as the lock records it: relative to the root, but for other hosts; never a local path."""
+    def relative_href(self, href: str) -> str:
+        """An href as the lock records it: relative to the root, or a URL on another host; never a local path."""
         if not self.remote:
             href = href.removeprefix("file://")
         if "://" in href:
             return href.removeprefix(self.root)
         return os.path.relpath(href, self.root)
 
-    def locate(self, href: str) -> str:
-        """Where a recorded href lies now."""
+    def absolute_href(self, href: str) -> str:
+        """Inverse of `relative_href`."""
         return href if "://" in href else self.root + href
 
 
 @dataclass(frozen=True, slots=True)
 class NullCatalog(Catalog):
-    """In place of an archive nobody is to ask."""
+    """A catalogue without items, where none is searched."""
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
-        """None."""
+        """No items."""
         return iter(())
 
-    def holds(self, collection: str) -> bool:
-        """Nothing."""
+    def has_collection(self, collection: str) -> bool:
+        """False."""
         return False
 
 
 @dataclass(frozen=True, slots=True)
-class Static(Catalog):
-    """A STAC document that says all it has: whatever is asked, all items of the collections are read."""
+class StaticCatalog(Catalog):
+    """A STAC document. Every query reads all items of its collections.
+
+    Attributes:
+        content: The document's JSON.
+    """
 
     content: dict[str, Any]
 
     @property
-    def selective(self) -> bool:
-        """False: every question reads all documents."""
+    def supports_filter(self) -> bool:
+        """False."""
         return False
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
-        """Items of the collections asked for, each with absolute asset hrefs.
+        """Iterate over all items of the query's collections, with absolute asset hrefs.
 
         Raises:
             InputError: a linked document is missing or malformed.
         """
         try:
-            for item in self._all(query.collections):
+            for item in self._all_items(query.collections):
                 if item.collection_id in query.collections:
                     item.make_asset_hrefs_absolute()
                     yield item
         except Exception as error:  # pystac raises whatever the document provokes, and a bare Exception for a 404
-            raise InputError(f"{self.href}: a document it links to cannot be read: {error}") from error
+            raise InputError(f"a linked document cannot be read: {error}", file=self.href) from error
 
-    def holds(self, collection: str) -> bool:
-        """True where there is an item of the collection."""
+    def has_collection(self, collection: str) -> bool:
+        """Whether there is an item of the collection."""
         return any(True for _ in self.items(Query(frozenset({collection}))))
 
-    def _all(self, collections: frozenset[str]) -> Iterator[pystac.Item]:
+    def _all_items(self, collections: frozenset[str]) -> Iterator[pystac.Item]:
         kind = self.content["type"]
         if kind == "FeatureCollection":
             for feature in self.content["features"]:
-                yield _item(feature, self.href, moved=not self.remote)
+                yield _parse_item(feature, self.href, relocated=not self.remote)
         elif kind == "Feature":
-            yield _item(self.content, self.href, moved=True)
+            yield _parse_item(self.content, self.href, relocated=True)
         else:
-            top = pystac.read_file(self.href, stac_io=_Reader())
+            top = pystac.read_file(self.href, stac_io=_DocumentIO())
             assert isinstance(top, pystac.Catalog)
             yield from _walk(top, collections)
 
 
 def _walk(catalog: pystac.Catalog, collections: frozenset[str]) -> Iterator[pystac.Item]:
-    """Items below a catalogue, without opening collections nobody asked for."""
+    """Items below a catalogue, without reading other collections."""
     if isinstance(catalog, pystac.Collection) and catalog.id not in collections:
         return
     yield from catalog.get_items()
@@ -168,9 +179,9 @@ def _walk(catalog: pystac.Catalog, collections: frozenset[str]) -> Iterator[pyst
         yield from _walk(child, collections)
 
 
-def _item(feature: dict[str, Any], href: str, *, moved: bool) -> pystac.Item:
-    """An item; one that was saved lies where it was read, wherever its publisher keeps it."""
+def _parse_item(feature: dict[str, Any], href: str, *, relocated: bool) -> pystac.Item:
+    """Item whose relative hrefs start at `href` if its file was relocated, that is saved away from its `self` link."""
     item = pystac.Item.from_dict(feature, preserve_dict=False)
-    if moved or item.get_self_href() is None:
+    if relocated or item.get_self_href() is None:
         item.set_self_href(href)
     return item

@@ -64,7 +64,7 @@ def acquisition(
     bands = {band: key for band, keys in imagery.assets.items() if (key := _first(keys, item)) is not None}
     if missing := [band for band in sensor.order if band not in bands]:
         return _refused(item, sensor, missing)
-    assets = {band: document.relative(href_of(item, key, mirror)) for band, key in bands.items()}
+    assets = {band: document.relative_href(href_of(item, key, mirror)) for band, key in bands.items()}
     words = said(item, bands[sensor.groups[0].bands[0]])
     grid = _grid(item, words)
     if grid is None and imagery.header == "trust":
@@ -118,7 +118,7 @@ def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None) -> str:
 
 def item_digest(item: pystac.Item, asset: str, document: Catalog) -> str:
     """Digest of what an item says of itself and of one of its assets."""
-    return _digest(item, {asset: document.relative(href_of(item, asset))}, {asset: asset})
+    return _digest(item, {asset: document.relative_href(href_of(item, asset))}, {asset: asset})
 
 
 def _digest(item: pystac.Item, assets: Mapping[str, str], keys: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Opens an archive by path or URL, whatever it is: a STAC API, a STAC document, or STAC-GeoParquet."""
+"""Open a catalogue by path or URL: a STAC API, a STAC document, or STAC-GeoParquet."""
 
 import io
 import json
@@ -10,29 +10,34 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from landmark.core.errors import InputError
-from landmark.stac.api import Api
-from landmark.stac.catalog import Catalog, Static, connection, fetched
+from landmark.stac.api import ApiCatalog
+from landmark.stac.catalog import Catalog, StaticCatalog, fetch_bytes, make_stac_io
 
-_KINDS = ("Catalog", "Collection", "FeatureCollection", "Feature")
+_TYPES = ("Catalog", "Collection", "FeatureCollection", "Feature")
 
 
-def open_document(href: str) -> Catalog:
-    """The archive at a path or URL; a folder means the `catalog.json` or `collection.json` in it.
+def open_catalog(href: str) -> Catalog:
+    """Open the catalogue at a path or URL; a folder stands for its `catalog.json` or `collection.json`.
 
     Raises:
-        InputError: nothing there, neither JSON nor Parquet, or not STAC.
+        InputError: the file is missing or unreadable, or is not STAC as JSON or GeoParquet.
     """
-    href = _file(href)
-    data = _read(href)
-    content = _table(href, data) if data[:4] == b"PAR1" else _json(href, data)
-    # A signed address is no name: what follows its path goes into no lock.
-    place = href.split("?")[0]
-    if any(link.get("rel") == "search" for link in content.get("links") or () if isinstance(link, dict)):
-        return Api(href, place.rstrip("/") + "/", str(content.get("id", place)), connection())
-    return Static(href, place.rsplit("/", 1)[0] + "/", str(content.get("id", Path(place).name)), content)
+    href = _resolve(href)
+    try:
+        data = fetch_bytes(href)
+    except OSError as error:
+        raise InputError(f"cannot be read: {_root_cause(error)}", file=href) from error
+    content = _parse_geoparquet(href, data) if data[:4] == b"PAR1" else _parse_json(href, data)
+    # The lock must not record the signature of a signed URL.
+    unsigned = href.split("?")[0]
+    if _has_link(content, "search"):
+        return ApiCatalog(href, unsigned.rstrip("/") + "/", str(content.get("id", unsigned)), make_stac_io())
+    root, id = unsigned.rsplit("/", 1)[0] + "/", str(content.get("id", Path(unsigned).name))
+    return StaticCatalog(href, root, id, content)
 
 
-def _file(href: str) -> str:
+def _resolve(href: str) -> str:
+    """A URL as it is, a path as the absolute path of a file."""
     if urlparse(href).scheme in ("http", "https"):
         return href
     path = Path(href).expanduser().resolve()
@@ -40,58 +45,52 @@ def _file(href: str) -> str:
         for name in ("catalog.json", "collection.json"):
             if (path / name).is_file():
                 return str(path / name)
-        raise InputError(f"{path}: holds neither catalog.json nor collection.json")
+        raise InputError("the folder has neither catalog.json nor collection.json", file=path)
     if not path.is_file():
-        raise InputError(
-            f"{path}: no such file; --catalog takes a STAC API, catalogue, ItemCollection, Item or STAC-GeoParquet"
-            " by path or URL"
-        )
+        remedy = "give path or URL of a STAC API, catalogue, ItemCollection, Item or STAC-GeoParquet"
+        raise InputError("no such file", file=path, key="catalog", remedy=remedy)
     return str(path)
 
 
-def _read(href: str) -> bytes:
-    try:
-        return fetched(href)
-    except OSError as error:
-        raise InputError(f"{href}: cannot be read: {_root(error)}") from error
-
-
-def _root(error: BaseException) -> BaseException:
-    """What an error began with: HTTP libraries wrap it three times, and each repeats the address."""
+def _root_cause(error: BaseException) -> BaseException:
+    """The innermost error: HTTP libraries wrap it three times, and each repeats the URL."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return error
 
 
-def _json(href: str, data: bytes) -> dict[str, Any]:
+def _parse_json(href: str, data: bytes) -> dict[str, Any]:
     try:
         content = json.loads(data)
     except ValueError as error:
-        raise InputError(f"{href}: not JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("type") not in _KINDS:
-        raise InputError(
-            f"{href}: not a STAC API, catalogue, ItemCollection or Item: its `type` is none of {', '.join(_KINDS)}"
-        )
-    if content["type"] == "FeatureCollection" and _is_a_page(content):
-        raise InputError(
-            f"{href}: one page of a longer answer; give --catalog the API's landing page, which is searched whole"
-        )
+        raise InputError(f"not JSON: {error}", file=href) from error
+    if not isinstance(content, dict) or content.get("type") not in _TYPES:
+        type_ = content.get("type") if isinstance(content, dict) else None
+        raise InputError(f"not STAC: must be one of {', '.join(_TYPES)}", file=href, key="type", value=type_)
+    if content["type"] == "FeatureCollection" and _is_partial(content):
+        remedy = "give --catalog the API's landing page, which is searched exhaustively"
+        raise InputError("one page of a longer search result", file=href, remedy=remedy)
     return content
 
 
-def _is_a_page(content: dict[str, Any]) -> bool:
+def _is_partial(content: dict[str, Any]) -> bool:
+    """Whether an ItemCollection is one of several pages of a response."""
     matched, features = content.get("numberMatched"), content.get("features")
-    more = any(isinstance(link, dict) and link.get("rel") == "next" for link in content.get("links") or ())
-    return more or (isinstance(matched, int) and isinstance(features, list) and matched > len(features))
+    is_short = isinstance(matched, int) and isinstance(features, list) and matched > len(features)
+    return is_short or _has_link(content, "next")
 
 
-def _table(href: str, data: bytes) -> dict[str, Any]:
+def _has_link(content: dict[str, Any], rel: str) -> bool:
+    return any(isinstance(link, dict) and link.get("rel") == rel for link in content.get("links") or ())
+
+
+def _parse_geoparquet(href: str, data: bytes) -> dict[str, Any]:
     """The rows of STAC-GeoParquet as an ItemCollection."""
     from stac_geoparquet.arrow import stac_table_to_items
 
     try:
         items = stac_table_to_items(pq.read_table(io.BytesIO(data)))
-        # Columns of times come as times, where STAC has text.
+        # Timestamps come as datetimes; STAC has text.
         return {"type": "FeatureCollection", "features": json.loads(json.dumps(list(items), default=str))}
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{href}: not STAC-GeoParquet: {error}") from error
+        raise InputError(f"not STAC-GeoParquet: {error}", file=href) from error

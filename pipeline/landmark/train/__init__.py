@@ -1,4 +1,4 @@
-"""Corpus → CLOSP, and how well it retrieves."""
+"""Train CLOSP on a corpus and evaluate its retrieval."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ from landmark.core.errors import InputError
 
 
 def require_libraries() -> None:
-    """See that what trains is installed: it is no part of what builds a corpus.
+    """Check that the optional dependencies of training are installed.
 
     Raises:
         InputError: a library is missing.
@@ -15,4 +15,4 @@ def require_libraries() -> None:
         try:
             import_module(name)
         except ModuleNotFoundError as error:
-            raise InputError(f"{name} is not installed; `pip install 'landmark[train]'` adds what trains") from error
+            raise InputError("not installed", value=name, remedy="pip install 'landmark[train]'") from error

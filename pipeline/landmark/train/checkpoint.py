@@ -1,7 +1,7 @@
-"""A training on disk: `run.json`, weights, and the optimizer's state as long as it is unfinished.
+"""Run folders: `run.json`, weights, and the optimizer's state while a training is unfinished.
 
-`run.json` is written last and names the other files, so a process killed at any moment leaves the checkpoint before.
-There are no states of random generators: order, augmentation and dropout follow from seed and step.
+`run.json` is written last and names the other files, so a process killed at any moment leaves the previous checkpoint
+intact. No state of random generators is stored: order, augmentation and dropout follow from seed and step.
 """
 
 import errno
@@ -22,41 +22,42 @@ from landmark.core.atomic import atomic_path, write_bytes
 from landmark.core.errors import InvalidRun, RunMismatch
 from landmark.core.hashing import digest, file_sha256
 from landmark.core.yaml_files import StrictModel
-from landmark.train.profile import Model, Stat
+from landmark.train.profile import BandStatistics, ModelProfile
 
-# What a training leaves in its folder, and may therefore remove from it.
-_OURS = re.compile(r"\.?((model|state)(-\d{8})?\.safetensors|pixels-[0-9a-f]{12}\.npy|run\.json)(\.\d+\.partial)?")
+# Files that a training writes to its folder and may therefore delete.
+_RUN_FILE = re.compile(r"\.?((model|state)(-\d{8})?\.safetensors|pixels-[0-9a-f]{12}\.npy|run\.json)(\.\d+\.partial)?")
+_FIELD_TITLES = {"content_digest": "corpus content", "model": "model profile", "text_sha256": "text weights"}
 
 
 class Identity(StrictModel):
-    """What a training is: on one machine, two of the same identity give the same weights."""
+    """Everything a training depends on: on one machine, equal identities give equal weights."""
 
-    content: str = Field(description="Digest of the corpus")
-    model: Model
+    content_digest: str = Field(description="Digest of the corpus")
+    model: ModelProfile
     seed: int
-    text_sha256: str | None = Field(description="Of the pretrained text tower's weights")
-    image_sha256: dict[SensorName, str] = Field(description="Of the pretrained image towers' weights")
-    arm: str = Field("real", description="Whose captions it learns: the corpus's own, or those of a control")
+    text_sha256: str | None = Field(description="SHA-256 of the pretrained text tower's weights")
+    image_sha256: dict[SensorName, str] = Field(description="SHA-256 of the pretrained image towers' weights")
+    condition: str = Field("none", description="`none` trains on the corpus's own annotations; else a control")
 
     @property
     def digest(self) -> str:
-        """Names it; where the text tower's weights lie is no part of it."""
-        said = self.model_dump(mode="json")
-        said["model"]["text"]["weights"] = self.text_sha256
-        said["model"]["image"]["weights"] = self.image_sha256
-        return digest(said)
+        """Digest of the identity; paths of weights are replaced by their checksums."""
+        document = self.model_dump(mode="json")
+        document["model"]["text"]["weights"] = self.text_sha256
+        document["model"]["image"]["weights"] = self.image_sha256
+        return digest(document)
 
 
-class Epoch(StrictModel):
-    """How an epoch went: mean loss, and the rate and scale of its last step."""
+class EpochRecord(StrictModel):
+    """Mean loss of an epoch, with learning rate and logit scale of its last step."""
 
     step: int
     loss: float
-    rate: float
+    learning_rate: float
     scale: float
 
 
-class File(StrictModel):
+class TensorFile(StrictModel):
     """A file of tensors beside `run.json`."""
 
     path: str
@@ -68,16 +69,16 @@ class Run(StrictModel):
 
     format: int = 1
     identity: Identity
-    corpus: str = Field(description="Its name")
+    corpus: str = Field(description="Name of the corpus")
     sensors: list[SensorName]
     step: int = Field(description="Steps done")
     steps: int
-    statistics: dict[SensorName, list[Stat]]
-    vocabulary: list[str] = Field(description="Of a text tower from scratch")
-    weights: File
-    state: File | None = Field(description="The optimizer's; none once the training is finished")
-    history: list[Epoch]
-    losses: list[float] = Field(description="Of the steps since the last whole epoch")
+    statistics: dict[SensorName, list[BandStatistics]]
+    vocabulary: list[str] = Field(description="Tokens of a text tower from scratch")
+    weights: TensorFile
+    optimizer: TensorFile | None = Field(description="State of the optimizer; null once the training is finished")
+    history: list[EpochRecord]
+    losses: list[float] = Field(description="Losses of the steps since the last complete epoch")
 
     @property
     def finished(self) -> bool:
@@ -86,131 +87,131 @@ class Run(StrictModel):
 
 
 def read_run(folder: Path) -> Run:
-    """The training in a folder.
+    """Read the `run.json` of a folder.
 
     Raises:
-        InvalidRun: there is none, or its document is damaged.
+        InvalidRun: missing or damaged.
     """
     path = folder / "run.json"
     try:
         return Run.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InvalidRun(f"{path} is missing: {folder} holds no training; `landmark train` makes one") from error
+        raise InvalidRun("is missing", file=path, remedy="`landmark train` makes a run") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidRun(
-            f"{path}: not a training's document: {first['loc']}: {first['msg']}; delete {folder} to train anew"
+            f"not a valid run document: {first['msg']}",
+            file=path,
+            key=".".join(str(part) for part in first["loc"]) or None,
+            remedy=f"delete {folder} to train anew",
         ) from error
 
 
-def standing(folder: Path, wanted: Identity) -> Run | None:
-    """The training of this identity in a folder, None where there is none.
+def find_run(folder: Path, identity: Identity) -> Run | None:
+    """Find the training of this identity in a folder; None where the folder is empty.
 
     Raises:
-        RunMismatch: it holds another training, or things that are no training.
+        RunMismatch: the folder holds another training, or foreign files.
     """
     if (folder / "run.json").exists():
         run = read_run(folder)
-        if run.identity.digest != wanted.digest:
+        if run.identity.digest != identity.digest:
+            fields = [name for name in Identity.model_fields if getattr(run.identity, name) != getattr(identity, name)]
+            titles = ", ".join(_FIELD_TITLES.get(name, name) for name in fields)
             raise RunMismatch(
-                f"{folder} holds a training with other {_differing(run.identity, wanted)}; choose another --out, or"
-                " delete the folder"
+                f"the folder holds a training with another {titles}",
+                file=folder,
+                key=", ".join(fields),
+                remedy="choose another --out, or delete the folder",
             )
         return run
-    strange = [path.name for path in folder.iterdir() if not _ours(path.name)]
-    if strange:
-        raise RunMismatch(f"{folder} is no training, but holds {min(strange)}; name a new folder with --out")
+    foreign = [path.name for path in folder.iterdir() if not _is_run_file(path.name)]
+    if foreign:
+        problem = "not a run folder: it holds other files"
+        raise RunMismatch(problem, file=folder, value=min(foreign), remedy="name a new folder with --out")
     return None
 
 
-def save(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer | None) -> Run:
-    """Write a checkpoint and forget the one before; without an optimizer the weights are called `model.safetensors`."""
-    mark = "" if optimizer is None else f"-{run.step:08d}"
-    weights = _write(folder / f"model{mark}.safetensors", net.state_dict())
-    state = None if optimizer is None else _write(folder / f"state{mark}.safetensors", _state(net, optimizer))
-    saved = run.model_copy(update={"weights": weights, "state": state})
+def save_checkpoint(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer | None) -> Run:
+    """Write a checkpoint and delete the previous one; a finished run has no optimizer."""
+    suffix = "" if optimizer is None else f"-{run.step:08d}"
+    weights = _write_tensors(folder / f"model{suffix}.safetensors", net.state_dict())
+    state = None
+    if optimizer is not None:
+        state = _write_tensors(folder / f"state{suffix}.safetensors", _optimizer_tensors(net, optimizer))
+    saved = run.model_copy(update={"weights": weights, "optimizer": state})
     write_bytes(folder / "run.json", saved.model_dump_json(indent=1).encode())
-    _forget(folder, saved)
+    current = {file.path for file in (saved.weights, saved.optimizer) if file is not None}
+    for path in folder.glob("*.safetensors"):
+        if path.name not in current and _RUN_FILE.fullmatch(path.name):
+            path.unlink()
     return saved
 
 
 def load_weights(folder: Path, run: Run, net: nn.Module) -> None:
-    """Fill a net.
+    """Load a checkpoint's weights into a net.
 
     Raises:
-        InvalidRun: the file is gone, damaged, or another net's.
+        InvalidRun: the file is missing, damaged, or of another architecture.
     """
     try:
-        net.load_state_dict(_read(folder, run.weights))
+        net.load_state_dict(_read_tensors(folder, run.weights))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise InvalidRun(f"{folder / run.weights.path}: not the weights of this model: {reason}") from error
+        raise InvalidRun(f"not the weights of this model: {reason}", file=folder / run.weights.path) from error
 
 
-def load_state(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Fill an optimizer of a net.
+def load_optimizer(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Load a checkpoint's optimizer state.
 
     Raises:
-        InvalidRun: the file is gone, damaged, or another net's.
+        InvalidRun: the file is missing or damaged.
     """
-    assert run.state is not None
+    assert run.optimizer is not None
     stored: dict[str, dict[str, Tensor]] = {}
-    for key, value in _read(folder, run.state).items():
+    for key, tensor in _read_tensors(folder, run.optimizer).items():
         name, _, part = key.rpartition("/")
-        stored.setdefault(name, {})[part] = value
+        stored.setdefault(name, {})[part] = tensor
     for name, parameter in net.named_parameters():
         if name in stored:
-            # Where AdamW counts its steps on the processor, the moments live with the parameter.
+            # AdamW keeps its step counter on the CPU and the moments on the parameter's device.
             optimizer.state[parameter] = {
-                part: value if part == "step" else value.to(parameter.device) for part, value in stored[name].items()
+                part: tensor if part == "step" else tensor.to(parameter.device) for part, tensor in stored[name].items()
             }
 
 
-def _ours(name: str) -> bool:
-    return name in (".landmark.lock", "text") or _OURS.fullmatch(name) is not None
+def _is_run_file(name: str) -> bool:
+    return name in (".landmark.lock", "text") or _RUN_FILE.fullmatch(name) is not None
 
 
-def _differing(theirs: Identity, ours: Identity) -> str:
-    names = [name for name in Identity.model_fields if getattr(theirs, name) != getattr(ours, name)]
-    said = {"content": "corpus content", "model": "settings of the model", "text_sha256": "text weights"}
-    return ", ".join(said.get(name, name) for name in names)
-
-
-def _state(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {
-        f"{name}/{part}": value
+        f"{name}/{part}": tensor
         for name, parameter in net.named_parameters()
-        for part, value in optimizer.state.get(parameter, {}).items()
+        for part, tensor in optimizer.state.get(parameter, {}).items()
     }
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor]) -> File:
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> TensorFile:
     with atomic_path(path) as partial:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
         except SafetensorError as error:
-            # It words every error of the system itself; a full disk is one that passes.
+            # safetensors hides OSError; a full disk must stay recognisable, as retrying can succeed.
             if os.strerror(errno.ENOSPC) in str(error):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
             raise
-        # safetensors lets nobody but the owner read what it writes.
+        # safetensors creates files that only the owner can read.
         partial.chmod(0o644)
-    return File(path=path.name, sha256=file_sha256(path))
+    return TensorFile(path=path.name, sha256=file_sha256(path))
 
 
-def _read(folder: Path, file: File) -> dict[str, Any]:
+def _read_tensors(folder: Path, file: TensorFile) -> dict[str, Any]:
     path = folder / file.path
     try:
         if file_sha256(path) == file.sha256:
             return load_file(path)
-        problem = "its bytes are not those run.json recorded"
+        problem = "its checksum differs from run.json"
     except (OSError, SafetensorError) as error:
         problem = str(error)
-    raise InvalidRun(f"{path}: damaged checkpoint: {problem}; delete {folder} to train anew")
-
-
-def _forget(folder: Path, run: Run) -> None:
-    kept = {file.path for file in (run.weights, run.state) if file is not None}
-    for path in folder.glob("*.safetensors"):
-        if path.name not in kept and _OURS.fullmatch(path.name):
-            path.unlink()
+    raise InvalidRun(f"damaged checkpoint: {problem}", file=path, remedy=f"delete {folder} to train anew")

@@ -1,10 +1,10 @@
-"""Controls of a validation: a split's texts with the relation between image and words destroyed.
+"""Conditions of a validation: annotations as they are (`none`), or with their relation to the images destroyed.
 
-A control is trained *and judged* on its own words. Judged on the true labels it would not be at chance: the images
-of a place look alike and any net puts them together, so its ranking is arbitrary but clustered, and an arbitrary
-ranking that is fixed has one average precision, above or below chance by luck, which no number of queries averages
-out. Where the words are dealt again, independently of the pixels, in the judged split too, every place of a ranking
-is as likely to be relevant as any other, whatever the net does: the expected average precision is exactly chance.
+A control is trained *and evaluated* on its own labels. Evaluated on the true labels it would not be at chance: images
+of a place look alike and any net groups them, so its ranking is arbitrary but clustered, and a fixed arbitrary ranking
+has one average precision, above or below chance by luck, which more queries do not average out. Where the labels of
+the evaluated split are also drawn independently of the pixels, every position of a ranking is equally likely to be
+relevant, whatever the net does: the expected average precision is exactly chance.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,48 +12,49 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from landmark.core.hashing import rank
-from landmark.train.dataset import Texts
+from landmark.core.salts import CONDITIONS
+from landmark.train.dataset import Annotations
 
-# (texts of one sensor and split, class → its words, seed) → the same samples, with other words.
-Control = Callable[[Texts, Mapping[str, str], int], Texts]
+# (annotations of one sensor and split, class → its name in captions, seed) → annotations of the same samples.
+Control = Callable[[Annotations, Mapping[str, str], int], Annotations]
 
 
-def shuffled(texts: Texts, names: Mapping[str, str], seed: int) -> Texts:
-    """Label sets and captions, each pair as it was, dealt anew among the samples."""
-    order = np.random.default_rng(seed).permutation(len(texts.ids)).tolist()
-    return Texts(
-        texts.ids, tuple(texts.labels[place] for place in order), tuple(texts.captions[place] for place in order)
+def shuffle_annotations(annotations: Annotations, names: Mapping[str, str], seed: int) -> Annotations:
+    """Permute label sets together with their captions among the samples."""
+    order = np.random.default_rng(seed).permutation(len(annotations.ids)).tolist()
+    return Annotations(
+        annotations.ids,
+        tuple(annotations.labels[row] for row in order),
+        tuple(annotations.captions[row] for row in order),
     )
 
 
-def random(texts: Texts, names: Mapping[str, str], seed: int) -> Texts:
-    """Each class drawn by itself at its frequency in the split; a sample that drew none draws again."""
-    chance = np.random.default_rng(seed)
-    shares = np.array([np.mean([key in labels for labels in texts.labels]) for key in names])
-    drawn = [_draw(chance, list(names), shares) for _ in texts.ids]
-    captions = (". ".join(words for key, words in names.items() if key in labels) for labels in drawn)
-    return Texts(texts.ids, tuple(drawn), tuple(captions))
+def randomize_annotations(annotations: Annotations, names: Mapping[str, str], seed: int) -> Annotations:
+    """Draw each class independently at its frequency in the split; samples without a class are drawn again."""
+    generator = np.random.default_rng(seed)
+    frequencies = np.array([np.mean([name in labels for labels in annotations.labels]) for name in names])
+    labels = [_draw_labels(generator, list(names), frequencies) for _ in annotations.ids]
+    captions = (". ".join(text for name, text in names.items() if name in drawn) for drawn in labels)
+    return Annotations(annotations.ids, tuple(labels), tuple(captions))
 
 
-def _draw(chance: np.random.Generator, keys: list[str], shares: np.ndarray) -> frozenset[str]:
-    while not (taken := chance.random(len(keys)) < shares).any():
+def _draw_labels(generator: np.random.Generator, classes: list[str], frequencies: np.ndarray) -> frozenset[str]:
+    while not (drawn := generator.random(len(classes)) < frequencies).any():
         pass
-    return frozenset(key for key, take in zip(keys, taken, strict=True) if take)
+    return frozenset(name for name, is_drawn in zip(classes, drawn, strict=True) if is_drawn)
 
 
-CONTROLS: Mapping[str, Control] = {"shuffled": shuffled, "random": random}
+CONTROLS: Mapping[str, Control] = {"shuffled": shuffle_annotations, "random": randomize_annotations}
 
 
-def _as_they_are(texts: Texts, names: Mapping[str, str], seed: int) -> Texts:
-    return texts
-
-
-def dealt(
-    arm: str, texts: Mapping[str, Mapping[str, Texts]], names: Mapping[str, str], seed: int
-) -> dict[str, dict[str, Texts]]:
-    """The texts (split → sensor → texts) of an arm: the corpus's own for `real`."""
-    control = CONTROLS.get(arm, _as_they_are)
+def apply_control(
+    condition: str, annotations: Mapping[str, Mapping[str, Annotations]], names: Mapping[str, str], seed: int
+) -> dict[str, dict[str, Annotations]]:
+    """Annotations (split → sensor → annotations) under a condition; unchanged for `none`."""
+    if condition not in CONTROLS:
+        return {split: dict(sensors) for split, sensors in annotations.items()}
+    control, salt = CONTROLS[condition], CONDITIONS[condition]
     return {
-        split: {sensor: control(one, names, rank(seed, arm, split, sensor)) for sensor, one in sensors.items()}
-        for split, sensors in texts.items()
+        split: {sensor: control(own, names, rank(seed, salt, split, sensor)) for sensor, own in sensors.items()}
+        for split, sensors in annotations.items()
     }

@@ -1,10 +1,10 @@
-"""Samples of a corpus as a trainer wants them: pixels decoded once into a file, label sets and captions beside them.
+"""Pixels and annotations of a corpus for training: pixels are decoded once into a memory-mapped file.
 
-A small feed for corpora that fit a disk twice; batches are chosen by `train/schedule.py`.
+For corpora that fit on disk twice. `train/schedule.py` decides which samples form a batch.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,26 +17,24 @@ from landmark.config.profiles import Sensor, load_sensor
 from landmark.core.atomic import atomic_path
 from landmark.core.errors import InputError, InsufficientData
 from landmark.core.hashing import digest
+from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus, Sample
-from landmark.train.profile import ImageTower, Model, Stat
+from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
 
-# Rows decoded, scaled or embedded at a time.
+# Samples decoded, scaled or embedded at a time.
 BLOCK = 64
 
-# Told (stage, done, of, remark).
-Progress = Callable[[str, int, int, str], None]
-
-Stored = NDArray[np.uint16] | NDArray[np.int16]
+StoredPixels = NDArray[np.uint16] | NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """What is said of the samples of one sensor and split, a place each.
+class Annotations:
+    """Label sets and captions of the samples of one sensor and split.
 
     Attributes:
         ids: Sample ids.
-        labels: Label sets.
-        captions: One text each.
+        labels: Label set of each sample.
+        captions: Caption of each sample.
     """
 
     ids: tuple[str, ...]
@@ -44,100 +42,117 @@ class Texts:
     captions: tuple[str, ...]
 
 
-def read_texts(selection: Corpus, style: str, lang: str) -> Texts:
-    """Ids, label sets and captions of a selection, in its order.
+def read_annotations(selection: Corpus, style: str, lang: str) -> Annotations:
+    """Read ids, label sets and captions of a selection, in its order.
 
     Raises:
-        InsufficientData: samples without a label, or without such a caption.
+        InsufficientData: a sample has no label, or no caption of this style and language.
     """
     table = selection.table
-    texts = Texts(
+    annotations = Annotations(
         tuple(table["id"].to_pylist()),
         tuple(frozenset(labels) for labels in table["labels"].to_pylist()),
-        tuple(_captions(table["captions"], style, lang)),
+        tuple(_first_captions(table["captions"], style, lang)),
     )
-    for id, labels, caption in zip(texts.ids, texts.labels, texts.captions, strict=True):
+    for id, labels, caption in zip(annotations.ids, annotations.labels, annotations.captions, strict=True):
         if not labels or not caption:
-            lacks = f"no {style} caption in {lang}" if labels else "no label"
+            problem = f"has no {style} caption in {lang}" if labels else "has no label"
             raise InsufficientData(
-                f"{selection.root}: {id} has {lacks}, so nothing can be learnt; build the corpus with `labels`"
-                f" and `captions: [{style}]`"
+                problem,
+                file=selection.root,
+                key="captions" if labels else "labels",
+                value=id,
+                remedy=f"build the corpus with `labels` and `captions: [{style}]`",
             )
-    return texts
+    return annotations
 
 
-def _captions(column: pa.ChunkedArray, style: str, lang: str) -> list[str]:
+def read_split_annotations(corpus: Corpus, profile: ModelProfile, split: str = "train") -> dict[str, Annotations]:
+    """Annotations of a split by sensor; sensors without samples are left out.
+
+    Raises:
+        InsufficientData: the split is empty, or samples have no label or no caption.
+    """
+    selections = {sensor: corpus.select(split=split, sensor=sensor) for sensor in corpus.manifest.sensors}
+    annotations = {
+        sensor: read_annotations(selection, profile.style, profile.lang)
+        for sensor, selection in selections.items()
+        if len(selection)
+    }
+    if not annotations:
+        raise InsufficientData("the split has no sample", file=corpus.root, key="split", value=split)
+    return annotations
+
+
+def _first_captions(column: pa.ChunkedArray, style: str, lang: str) -> list[str]:
     """The first caption of a style and language in each row, empty where there is none.
 
-    Evidence and other captions stay in Arrow: as Python objects those of Europe would fill the memory.
+    Evidence and other captions stay in Arrow: as Python objects they would not fit in memory for a continent.
     """
     rows = column.combine_chunks()
     flat = pc.list_flatten(rows)
-    wanted = pc.and_(pc.equal(pc.struct_field(flat, "style"), style), pc.equal(pc.struct_field(flat, "lang"), lang))
-    texts = pc.struct_field(flat, "text").filter(wanted).to_pylist()
-    found = dict(zip(reversed(pc.list_parent_indices(rows).filter(wanted).to_pylist()), reversed(texts), strict=True))
-    return [found.get(row, "") for row in range(len(rows))]
+    mask = pc.and_(pc.equal(pc.struct_field(flat, "style"), style), pc.equal(pc.struct_field(flat, "lang"), lang))
+    texts = pc.struct_field(flat, "text").filter(mask).to_pylist()
+    parents = pc.list_parent_indices(rows).filter(mask).to_pylist()
+    first = dict(zip(reversed(parents), reversed(texts), strict=True))
+    return [first.get(row, "") for row in range(len(rows))]
 
 
-def check_size(corpus: Corpus, tower: ImageTower) -> None:
-    """Refuse a model whose `downsample` does not divide the corpus's images.
+def check_downsample(corpus: Corpus, tower: ImageTower) -> None:
+    """Check that a model's `downsample` divides the image size.
 
     Raises:
         InputError: it does not.
     """
     if corpus.manifest.patch_px % tower.downsample:
-        raise InputError(
-            f"`image.downsample`: {tower.downsample} does not divide the {corpus.manifest.patch_px} px of"
-            f" {corpus.root}'s images"
-        )
+        problem = f"does not divide the image size, {corpus.manifest.patch_px} px"
+        raise InputError(problem, file=corpus.root, key="image.downsample", value=tower.downsample)
 
 
-def pixel_blocks(selection: Corpus, sensor: Sensor, factor: int) -> Iterator[Stored]:
-    """Stored pixels (block, band, y, x) of a selection of one sensor, averaged over factor x factor valid pixels."""
-    waiting: list[NDArray[np.generic]] = []
+def pixel_blocks(selection: Corpus, sensor: Sensor, factor: int, *, size: int = BLOCK) -> Iterator[StoredPixels]:
+    """Yield stored pixels (block, band, y, x) of a selection of one sensor, downsampled by `factor`."""
+    pending: list[NDArray[np.generic]] = []
     for sample in selection:
-        waiting.append(_shrunk(_stored(sample, sensor), sensor, factor))
-        if len(waiting) == BLOCK:
-            yield np.stack(waiting)
-            waiting.clear()
-    if waiting:
-        yield np.stack(waiting)
+        pending.append(downsample(_stored_pixels(sample, sensor), sensor, factor))
+        if len(pending) == size:
+            yield np.stack(pending)
+            pending.clear()
+    if pending:
+        yield np.stack(pending)
 
 
-def silent(stage: str, done: int, of: int, remark: str) -> None:
-    """Progress nobody looks at."""
-
-
-def decoded(selection: Corpus, model: Model, *, sensor: str, folder: Path, progress: Progress = silent) -> Stored:
-    """Memory-mapped pixels (sample, band, y, x), as stored; the file is written whole, unless it stands already."""
-    profile, factor = load_sensor(sensor), model.image.downsample
+def decode_pixels(
+    selection: Corpus, profile: ModelProfile, *, sensor: str, folder: Path, progress: Progress = silent
+) -> StoredPixels:
+    """Memory-mapped stored pixels (sample, band, y, x), downsampled; decoded into `folder` unless the file exists."""
+    sensor_profile, factor = load_sensor(sensor), profile.image.downsample
     edge = selection.manifest.patch_px // factor
-    shape = (len(selection), len(profile.order), edge, edge)
+    shape = (len(selection), len(sensor_profile.order), edge, edge)
     path = folder / f"pixels-{digest([selection.manifest.content_digest, selection.ids, factor])[:12]}.npy"
     if not path.exists():
         with atomic_path(path) as partial:
-            target = np.lib.format.open_memmap(partial, mode="w+", dtype=np.dtype(profile.dtype), shape=shape)
-            # A mapped page that finds the disk full kills the process; asked before, the disk says no.
+            target = np.lib.format.open_memmap(partial, mode="w+", dtype=np.dtype(sensor_profile.dtype), shape=shape)
+            # Writing to a mapped page on a full disk kills the process; allocating first raises OSError instead.
             with partial.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
             row = 0
-            for block in pixel_blocks(selection, profile, factor):
+            for block in pixel_blocks(selection, sensor_profile, factor):
                 target[row : row + len(block)] = block
                 row += len(block)
-                progress(f"decode {sensor}", row, len(selection), "")
+                progress(f"decode {sensor}", row, len(selection))
             target.flush()
-    pixels: Stored = np.load(path, mmap_mode="r")
+    pixels: StoredPixels = np.load(path, mmap_mode="r")
     return pixels
 
 
-def discard(folder: Path) -> None:
-    """Remove decoded pixels."""
+def remove_decoded(folder: Path) -> None:
+    """Delete the files of `decode_pixels`."""
     for path in folder.glob("pixels-*.npy"):
         path.unlink()
 
 
-def measure(pixels: Stored, sensor: Sensor) -> list[Stat]:
-    """Mean and deviation of each band over valid pixels; a band without any has mean 0; no deviation is 1."""
+def band_statistics(pixels: StoredPixels, sensor: Sensor) -> list[BandStatistics]:
+    """Mean and deviation of each band over valid pixels; mean 0 without valid pixels, deviation 1 where it is 0."""
     sums = np.zeros((3, pixels.shape[1]))
     for start in range(0, len(pixels), BLOCK):
         stored = pixels[start : start + BLOCK]
@@ -147,14 +162,15 @@ def measure(pixels: Stored, sensor: Sensor) -> list[Stat]:
     count = np.maximum(sums[0], 1)
     mean = sums[1] / count
     std = np.sqrt(np.maximum(sums[2] / count - mean**2, 0))
-    return [Stat(mean=float(m), std=float(s) if s > 1e-9 else 1.0) for m, s in zip(mean, std, strict=True)]
+    return [BandStatistics(mean=float(m), std=float(s) if s > 1e-9 else 1.0) for m, s in zip(mean, std, strict=True)]
 
 
-def inputs(stored: Stored, sensor: Sensor, *, tower: ImageTower, statistics: Sequence[Stat]) -> NDArray[np.float32]:
-    """What the image tower sees, (n, channel, y, x) float32.
+def model_input(
+    stored: StoredPixels, sensor: Sensor, *, tower: ImageTower, statistics: Sequence[BandStatistics]
+) -> NDArray[np.float32]:
+    """Scale stored pixels (n, band, y, x) to the image tower's input, (n, channel, y, x) float32.
 
-    Standardised, a pixel without data is 0, its band's mean. Divided, Sentinel-1 takes the mean too, and Sentinel-2
-    stays 0, as stored.
+    Nodata becomes the band's mean (0 when standardised); with `scaling: divided` Sentinel-2's nodata stays 0.
     """
     mean, std = (
         np.array([getattr(band, name) for band in statistics], dtype=np.float32)[:, None, None]
@@ -170,21 +186,22 @@ def inputs(stored: Stored, sensor: Sensor, *, tower: ImageTower, statistics: Seq
     return values
 
 
-def channels(sensor: Sensor, tower: ImageTower) -> int:
-    """How many channels `inputs` gives."""
+def count_channels(sensor: Sensor, tower: ImageTower) -> int:
+    """Number of channels of `model_input`."""
     return len(sensor.order) + (tower.bands == "sentinel-2-l1c" and sensor.name == "s2")
 
 
-def _stored(sample: Sample, sensor: Sensor) -> NDArray[np.generic]:
-    """The pixels as the shards hold them: readers hand back Sentinel-1 in dB."""
+def _stored_pixels(sample: Sample, sensor: Sensor) -> NDArray[np.generic]:
+    """Pixels (band, y, x) as stored in the shards: the reader converts Sentinel-1 to dB, which is undone here."""
     if sample.s1 is None:
         assert sample.s2 is not None
         return sample.s2
-    number = np.rint(sample.s1 / np.float32(sensor.scale))
-    return np.where(np.isnan(number), sensor.nodata, number).astype(sensor.dtype)
+    steps = np.rint(sample.s1 / np.float32(sensor.scale))
+    return np.where(np.isnan(steps), sensor.nodata, steps).astype(sensor.dtype)
 
 
-def _shrunk(stored: NDArray[np.generic], sensor: Sensor, factor: int) -> NDArray[np.generic]:
+def downsample(stored: NDArray[np.generic], sensor: Sensor, factor: int) -> NDArray[np.generic]:
+    """Average stored pixels (band, y, x) over the valid pixels of each factor x factor square."""
     if factor == 1:
         return stored
     bands, rows, cols = stored.shape

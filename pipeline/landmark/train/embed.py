@@ -1,4 +1,4 @@
-"""A trained run at work: images and texts → unit vectors."""
+"""Embed images and texts with a finished run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,90 +7,91 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InsufficientData, InvalidRun
+from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
-from landmark.train import dataset as feed
 from landmark.train.checkpoint import Run, read_run
 from landmark.train.closp import Closp
-from landmark.train.dataset import Progress, Stored
-from landmark.train.net import pick_device, stored_net
+from landmark.train.dataset import BLOCK, StoredPixels, check_downsample, model_input, pixel_blocks
+from landmark.train.net import load_net, pick_device
 from landmark.train.text import Tokenize
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A finished run, its net in evaluation mode on a device."""
+class LoadedRun:
+    """A finished run with its folder, and its net in evaluation mode on a device."""
 
+    folder: Path
     run: Run
     net: Closp
     tokenize: Tokenize
     device: torch.device
 
 
-def open_run(folder: Path, device: str = "auto") -> Opened:
-    """A finished run of a folder.
+def load_run(folder: Path, device: str = "auto") -> LoadedRun:
+    """Load a finished run.
 
     Raises:
-        InvalidRun: there is none, it is unfinished, or its files are damaged.
+        InvalidRun: no run, unfinished, or damaged.
     """
     run = read_run(folder)
     if not run.finished:
-        raise InvalidRun(
-            f"{folder}: the training stands at step {run.step} of {run.steps}; `landmark train` with the same arguments"
-            " ends it"
-        )
-    where = pick_device(device)
-    net, tokenize = stored_net(folder, run)
-    return Opened(run, net.to(where).eval(), tokenize, where)
+        problem = f"the training is unfinished: step {run.step} of {run.steps}"
+        remedy = "resume it with the same `landmark train` command"
+        raise InvalidRun(problem, file=folder, key="step", value=run.step, remedy=remedy)
+    torch_device = pick_device(device)
+    net, tokenize = load_net(folder, run)
+    return LoadedRun(folder, run, net.to(torch_device).eval(), tokenize, torch_device)
 
 
 @torch.no_grad()
-def embed_split(opened: Opened, corpus: Corpus, split: str, progress: Progress = feed.silent) -> NDArray[np.float32]:
-    """Unit vectors (sample, d) of a split, in the corpus's order; pixels pass through a block at a time.
+def embed_split(
+    loaded: LoadedRun, corpus: Corpus, split: str, *, progress: Progress = silent, block: int = BLOCK
+) -> NDArray[np.float32]:
+    """Unit vectors (sample, d) of a split, in the corpus's order, computed `block` samples at a time.
 
     Raises:
-        InsufficientData: the run knows no such sensor.
-        InputError: the model cannot average images of this size.
+        InsufficientData: the split has a sensor that the run was not trained on.
+        InputError: `image.downsample` does not divide the image size.
     """
-    feed.check_size(corpus, opened.run.identity.model.image)
+    profile = loaded.run.identity.model
+    check_downsample(corpus, profile.image)
     selection = corpus.select(split=split)
-    of = np.array(selection.table["sensor"].to_pylist())
-    vectors = np.zeros((len(of), opened.run.identity.model.dimensions), dtype=np.float32)
-    for name in np.unique(of).tolist():
-        if name not in opened.run.sensors:
-            raise InsufficientData(
-                f"{corpus.root} has {name} images, and the run learnt {', '.join(opened.run.sensors)} only"
-            )
-        mine, done = np.flatnonzero(of == name), 0
-        factor = opened.run.identity.model.image.downsample
-        for block in feed.pixel_blocks(selection.select(sensor=name), load_sensor(name), factor):
-            vectors[mine[done : done + len(block)]] = embed_block(opened, name, block)
-            done += len(block)
-            progress(f"embed {name}", done, len(mine), "")
+    sensors = np.array(selection.table["sensor"].to_pylist())
+    vectors = np.zeros((len(sensors), profile.dimensions), dtype=np.float32)
+    for sensor in np.unique(sensors).tolist():
+        if sensor not in loaded.run.sensors:
+            problem = f"the run was not trained on this sensor, but on {', '.join(loaded.run.sensors)}"
+            raise InsufficientData(problem, file=corpus.root, key="sensors", value=sensor)
+        rows, done = np.flatnonzero(sensors == sensor), 0
+        blocks = pixel_blocks(
+            selection.select(sensor=sensor), load_sensor(sensor), profile.image.downsample, size=block
+        )
+        for pixels in blocks:
+            vectors[rows[done : done + len(pixels)]] = embed_block(loaded, sensor, pixels)
+            done += len(pixels)
+            progress(f"embed {sensor}", done, len(rows))
     return vectors
 
 
 @torch.no_grad()
-def embed_block(opened: Opened, sensor: str, stored: Stored) -> NDArray[np.float32]:
+def embed_block(loaded: LoadedRun, sensor: str, stored: StoredPixels) -> NDArray[np.float32]:
     """Unit vectors (n, d) of stored pixels (n, band, y, x) of one sensor."""
-    model, profile = opened.run.identity.model, load_sensor(sensor)
-    pixels = feed.inputs(stored, profile, tower=model.image, statistics=opened.run.statistics[profile.name])
-    return _numbers(opened.net.embed_images(sensor, torch.from_numpy(pixels).to(opened.device)))
+    profile = load_sensor(sensor)
+    statistics = loaded.run.statistics[profile.name]
+    pixels = model_input(stored, profile, tower=loaded.run.identity.model.image, statistics=statistics)
+    vectors: NDArray[np.float32] = (
+        loaded.net.embed_images(sensor, torch.from_numpy(pixels).to(loaded.device)).cpu().numpy()
+    )
+    return vectors
 
 
 @torch.no_grad()
-def embed_texts(opened: Opened, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Unit vectors (text, d)."""
-    blocks = [texts[start : start + feed.BLOCK] for start in range(0, len(texts), feed.BLOCK)]
-    told = [opened.tokenize(block) for block in blocks]
+def embed_texts(loaded: LoadedRun, texts: Sequence[str], *, block: int = BLOCK) -> NDArray[np.float32]:
+    """Unit vectors (text, d), computed `block` texts at a time."""
+    tokens = [loaded.tokenize(texts[start : start + block]) for start in range(0, len(texts), block)]
     return np.concatenate(
-        [_numbers(opened.net.embed_texts(ids.to(opened.device), mask.to(opened.device))) for ids, mask in told]
+        [loaded.net.embed_texts(ids.to(loaded.device), mask.to(loaded.device)).cpu().numpy() for ids, mask in tokens]
     )
-
-
-def _numbers(vectors: Tensor) -> NDArray[np.float32]:
-    numbers: NDArray[np.float32] = vectors.cpu().numpy()
-    return numbers

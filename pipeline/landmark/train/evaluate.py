@@ -1,4 +1,4 @@
-"""A trained run, or anybody's ranking, asked the corpus's own queries."""
+"""Evaluate the rankings of a run, or of any TREC run file, on the queries of a corpus."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,36 +10,53 @@ from numpy.typing import NDArray
 
 from landmark.config.recipe import SPLITS
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
+from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
 from landmark.train import trec
-from landmark.train.dataset import Progress, silent
-from landmark.train.metrics import Figures, Judgement, Order, judge, mean_figures, order_of, score_blocks, tie_ranks
+from landmark.train.metrics import (
+    MeanMetrics,
+    QueryMetrics,
+    Ranking,
+    mean_metrics,
+    query_metrics,
+    rank_documents,
+    score_documents,
+    tie_ranks,
+)
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    from landmark.train.checkpoint import Run
+    from landmark.train.embed import LoadedRun
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Figures of a split: of all its images in one list, of each sensor's alone, of the one-class queries."""
+class EvaluationReport:
+    """Metrics of a split.
+
+    Attributes:
+        split: Name of the split.
+        k: Depth of nDCG and hit.
+        overall: All images of both sensors in one ranking.
+        sensors: The images of each sensor, ranked among themselves.
+        classes: Each query of a single class, over all images.
+    """
 
     split: str
     k: int
-    overall: Figures
-    sensors: dict[str, Figures]
-    classes: dict[str, Figures]
+    overall: MeanMetrics
+    sensors: dict[str, MeanMetrics]
+    classes: dict[str, MeanMetrics]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A split with its queries and judgements.
+class EvaluationSet:
+    """Queries, documents and relevance judgements of a split.
 
     Attributes:
-        ids: Samples, in the corpus's order; `sensors` names the sensor of each.
+        split: Name of the split.
+        queries: The corpus's queries.
+        ids: Sample ids, in the corpus's order.
+        sensors: (sample,) sensor of each sample.
         grades: (query, sample), 0 = not relevant.
     """
 
@@ -50,110 +67,119 @@ class Judged:
     grades: NDArray[np.int8]
 
 
-def judged_split(corpus: Corpus, split: str) -> Judged:
-    """A split as the corpus judges it.
+def load_evaluation_set(corpus: Corpus, split: str) -> EvaluationSet:
+    """Load the queries and judgements of a split.
 
     Raises:
+        InputError: no such split.
         InsufficientData: no queries, or no sample in the split.
-        InvalidCorpus: files of queries are missing or damaged.
+        InvalidCorpus: query files are missing or damaged.
     """
-    queries, selection = trec.read_queries(corpus), select(corpus, split)
+    queries, selection = trec.read_queries(corpus), select_split(corpus, split)
     grades = trec.read_grades(corpus, split, queries=queries, ids=selection.ids)
-    return Judged(split, queries, selection.ids, np.array(selection.table["sensor"].to_pylist()), grades)
+    return EvaluationSet(split, queries, selection.ids, np.array(selection.table["sensor"].to_pylist()), grades)
 
 
-def select(corpus: Corpus, split: str) -> Corpus:
-    """A split that has samples.
+def select_split(corpus: Corpus, split: str) -> Corpus:
+    """Select a split that has samples.
 
     Raises:
         InputError: no such split.
         InsufficientData: it is empty.
     """
     if split not in SPLITS:
-        raise InputError(f"--split {split}: give {', '.join(SPLITS)}")
+        raise InputError("no such split", file="--split", value=split, remedy=f"give {', '.join(SPLITS)}")
     selection = corpus.select(split=split)
     if not len(selection):
-        raise InsufficientData(f"{corpus.root} has no sample in its {split} split; --split takes another")
+        remedy = "choose another with --split"
+        raise InsufficientData("the split has no sample", file=corpus.root, key="split", value=split, remedy=remedy)
     return selection
 
 
 def evaluate_run(
     corpus: Corpus,
-    folder: Path,
+    loaded: "LoadedRun",
     *,
     split: str,
     k: int,
-    device: str = "auto",
     trec_file: Path | None = None,
     progress: Progress = silent,
-) -> Report:
-    """The figures of a finished run; with `trec_file` its rankings are written too.
+) -> EvaluationReport:
+    """Evaluate a finished run; with `trec_file` its rankings are written too.
 
     Raises:
-        LandmarkError: the corpus, the split, the run or one of its sensors cannot be judged.
+        LandmarkError: corpus, split or run cannot be used, or do not belong together.
     """
-    from landmark.train.embed import embed_split, embed_texts, open_run
+    from landmark.train.embed import embed_split, embed_texts
 
-    judged, run = judged_split(corpus, split), open_run(folder, device)
-    _refuse_foreign(run.run, corpus, folder)
-    images = embed_split(run, corpus, split, progress)
-    texts = embed_texts(run, [query.text for query in judged.queries])
-    ranked = ranking(texts, images, judged.ids)
+    _check_origin(loaded, corpus)
+    evaluation = load_evaluation_set(corpus, split)
+    images = embed_split(loaded, corpus, split, progress=progress)
+    texts = embed_texts(loaded, [query.text for query in evaluation.queries])
+    ranked = rank_images(texts, images, evaluation.ids)
     if trec_file is None:
-        return report(judged, (order for order, _ in ranked), k=k)
-    tag = "-".join(folder.name.split()) or "run"
-    return report(judged, trec.write_trec(trec_file, judged.queries, judged.ids, ranked, tag), k=k)
+        return compute_report(evaluation, (ranking for ranking, _ in ranked), k=k)
+    tag = "-".join(loaded.folder.name.split()) or "run"
+    rankings = trec.write_trec(trec_file, evaluation.queries, evaluation.ids, ranked, tag)
+    return compute_report(evaluation, rankings, k=k)
 
 
-def _refuse_foreign(run: "Run", corpus: Corpus, folder: Path) -> None:
-    """Refuse a run of another corpus, whose train split may hold what is judged here, and a control's."""
-    learnt = run.identity
-    if learnt.content != corpus.manifest.content_digest:
+def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> None:
+    """Refuse runs of another corpus, whose train split may overlap the evaluated split, and runs of controls."""
+    run, identity = loaded.run, loaded.run.identity
+    if identity.content_digest != corpus.manifest.content_digest:
         raise RunMismatch(
-            f"{folder} was trained on another corpus ({run.corpus}, content {learnt.content[:12]}), whose train split"
-            f" may hold what is judged here; train on {corpus.root}, or judge its ranking with --from-trec"
+            f"trained on another corpus, {run.corpus}, whose train split may hold evaluated samples",
+            file=loaded.folder,
+            key="content_digest",
+            value=identity.content_digest,
+            remedy=f"train on {corpus.root}, or evaluate its ranking with --from-trec",
         )
-    if learnt.arm != "real":
-        raise RunMismatch(f"{folder} learnt {learnt.arm} words, as a control of `landmark validate`; name another run")
+    if identity.condition != "none":
+        problem = "the run is a control of `landmark validate`"
+        raise RunMismatch(
+            problem, file=loaded.folder, key="condition", value=identity.condition, remedy="name another run"
+        )
 
 
-def evaluate_trec(corpus: Corpus, path: Path, *, split: str, k: int) -> Report:
-    """The figures of a TREC run of anybody's.
+def evaluate_trec(corpus: Corpus, path: Path, *, split: str, k: int) -> EvaluationReport:
+    """Evaluate a TREC run file.
 
     Raises:
-        LandmarkError: the corpus, the split or the file cannot be judged.
+        LandmarkError: corpus, split or file cannot be used.
     """
-    judged = judged_split(corpus, split)
-    return report(judged, trec.read_trec(path, queries=judged.queries, ids=judged.ids), k=k)
+    evaluation = load_evaluation_set(corpus, split)
+    rankings = trec.read_trec(path, queries=evaluation.queries, ids=evaluation.ids)
+    return compute_report(evaluation, rankings, k=k)
 
 
-def ranking(
+def rank_images(
     texts: NDArray[np.float32], images: NDArray[np.float32], ids: Sequence[str]
-) -> Iterator[tuple[Order, NDArray[np.float32]]]:
-    """Each query's order of the images, and its scores: (query, d) against (image, d)."""
+) -> Iterator[tuple[Ranking, NDArray[np.float32]]]:
+    """Yield ranking and scores (image,) of each query, from unit vectors (query, d) and (image, d)."""
     ties = tie_ranks(ids)
-    for scores in score_blocks(texts, images):
-        yield order_of(scores, ties), scores
+    for scores in score_documents(texts, images):
+        yield rank_documents(scores, ties), scores
 
 
-def report(judged: Judged, orders: Iterable[Order], *, k: int) -> Report:
-    """The figures of rankings, one a query; a sensor's are those of its images alone, in the same order."""
-    names = sorted(set(judged.sensors.tolist()))
-    masks = [np.ones(len(judged.ids), dtype=bool), *(judged.sensors == name for name in names)]
-    told: list[list[Judgement]] = [[] for _ in masks]
-    for order, grades in zip(orders, judged.grades, strict=True):
-        for part, mask in zip(told, masks, strict=True):
-            part.append(judge(_within(order, mask), grades[mask], k=k))
-    overall, *sensors = (mean_figures(part, int(mask.sum())) for part, mask in zip(told, masks, strict=True))
+def compute_report(evaluation: EvaluationSet, rankings: Iterable[Ranking], *, k: int) -> EvaluationReport:
+    """Compute the metrics of rankings, one per query."""
+    names = sorted(set(evaluation.sensors.tolist()))
+    masks = [np.ones(len(evaluation.ids), dtype=bool), *(evaluation.sensors == name for name in names)]
+    metrics: list[list[QueryMetrics]] = [[] for _ in masks]
+    for ranking, grades in zip(rankings, evaluation.grades, strict=True):
+        for subset, mask in zip(metrics, masks, strict=True):
+            subset.append(query_metrics(_restrict(ranking, mask), grades[mask], k=k))
+    overall, *sensors = (mean_metrics(subset, int(mask.sum())) for subset, mask in zip(metrics, masks, strict=True))
     classes = {
-        query.labels[0]: mean_figures([one], len(judged.ids))
-        for query, one in zip(judged.queries, told[0], strict=True)
+        query.labels[0]: mean_metrics([query_result], len(evaluation.ids))
+        for query, query_result in zip(evaluation.queries, metrics[0], strict=True)
         if len(query.labels) == 1
     }
-    return Report(judged.split, k, overall, dict(zip(names, sensors, strict=True)), classes)
+    return EvaluationReport(evaluation.split, k, overall, dict(zip(names, sensors, strict=True)), classes)
 
 
-def _within(order: Order, mask: NDArray[np.bool_]) -> Order:
-    """An order without the documents outside a mask, whose places close up."""
-    places: Order = (np.cumsum(mask) - 1)[order[mask[order]]]
-    return places
+def _restrict(ranking: Ranking, mask: NDArray[np.bool_]) -> Ranking:
+    """Restrict a ranking to the documents of a mask, as row numbers among those."""
+    restricted: Ranking = (np.cumsum(mask) - 1)[ranking[mask[ranking]]]
+    return restricted

@@ -1,4 +1,4 @@
-"""A CLOSP made ready: for a training, of random or pretrained weights, and again from the folder of a run."""
+"""Build a CLOSP net with its tokenizer: newly initialised, or from a run folder."""
 
 import shutil
 from collections.abc import Sequence
@@ -9,65 +9,76 @@ import torch
 from landmark.core.errors import InputError, InvalidRun
 from landmark.train.checkpoint import Run, load_weights
 from landmark.train.closp import Closp
-from landmark.train.profile import Model
-from landmark.train.text import Tokenize, from_words, pretrained, without_weights
+from landmark.train.profile import ModelProfile
+from landmark.train.text import Tokenize, pretrained_text_model, scratch_text_model, untrained_text_model
 from landmark.train.weights import load_image_weights
 
-_TEXT_FILES = ("config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt")
+_TOKENIZER_FILES = (
+    "config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
+)  # fmt: skip
 
 
 def pick_device(name: str) -> torch.device:
-    """A device by name; auto is the graphics processor where there is one.
+    """Device by name; auto is CUDA where available.
 
     Raises:
-        InputError: no such device here.
+        InputError: unknown or unavailable device.
     """
     if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {name}: give auto, cpu or cuda")
+        raise InputError("unknown device", file="--device", value=name, remedy="give auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: PyTorch finds no CUDA device here; --device cpu works everywhere")
+        raise InputError("PyTorch finds no CUDA device", file="--device", value=name, remedy="use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def new_net(
-    model: Model, sensors: Sequence[str], *, vocabulary: Sequence[str], folder: Path | None
+    profile: ModelProfile, sensors: Sequence[str], *, vocabulary: Sequence[str], text_folder: Path | None
 ) -> tuple[Closp, Tokenize]:
-    """A net before its first step: random by PyTorch's generator, pretrained where `model` names weights.
+    """Initialise a net with PyTorch's generator, and with the pretrained weights that the profile names.
 
-    The text tower is that of `folder`, or without one a BERT over `vocabulary`.
+    Args:
+        profile: The model.
+        sensors: Sensors to build image towers for.
+        vocabulary: Of a text tower from scratch, where `text_folder` is None.
+        text_folder: Folder of a pretrained text tower.
 
     Raises:
-        InputError: weights that cannot be read, or are another tower's.
+        InputError: weights are unreadable or of another architecture.
     """
-    text = from_words(model.text, vocabulary) if folder is None else pretrained(model.text, folder)
-    net = Closp(model, sensors, text.tower)
-    for sensor, path in model.image.weights.items():
+    if text_folder is None:
+        text = scratch_text_model(profile.text, vocabulary)
+    else:
+        text = pretrained_text_model(profile.text, text_folder)
+    net = Closp(profile, sensors, text.tower)
+    for sensor, path in profile.image.weights.items():
         if sensor in sensors:
             load_image_weights(Path(path).expanduser(), net.images[sensor])
     return net, text.tokenize
 
 
-def stored_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
-    """The net of a run folder with the weights of its checkpoint, and its tokenizer.
+def load_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
+    """Load net and tokenizer of a run's checkpoint.
 
     Raises:
-        InvalidRun: the weights are gone, damaged or of another net.
+        InvalidRun: files are missing, damaged, or of another architecture.
     """
-    model = run.identity.model
-    scratch = model.text.weights is None
+    profile = run.identity.model
     try:
-        text = from_words(model.text, run.vocabulary) if scratch else without_weights(model.text, folder / "text")
-    except Exception as error:
-        # Whatever a damaged folder makes `transformers` raise.
+        if profile.text.weights is None:
+            text = scratch_text_model(profile.text, run.vocabulary)
+        else:
+            text = untrained_text_model(profile.text, folder / "text")
+    except Exception as error:  # Errors of `transformers` on a damaged folder have no common class.
         reason = (str(error).splitlines() or [""])[0]
-        raise InvalidRun(f"{folder / 'text'}: not the configuration and tokenizer of a text tower: {reason}") from error
-    net = Closp(model, run.sensors, text.tower)
+        problem = f"not the configuration and tokenizer of a text tower: {reason}"
+        raise InvalidRun(problem, file=folder / "text") from error
+    net = Closp(profile, run.sensors, text.tower)
     load_weights(folder, run, net)
     return net, text.tokenize
 
 
-def keep_text(source: Path, folder: Path) -> None:
-    """Copy configuration and tokenizer of a text tower, so that the run is whole without the folder they lay in."""
+def copy_tokenizer(source: Path, folder: Path) -> None:
+    """Copy a text tower's configuration and tokenizer, so that a run does not depend on the source folder."""
     folder.mkdir(exist_ok=True)
-    for path in sorted(found for pattern in _TEXT_FILES for found in source.glob(pattern)):
+    for path in sorted(path for pattern in _TOKENIZER_FILES for path in source.glob(pattern)):
         shutil.copyfile(path, folder / path.name)

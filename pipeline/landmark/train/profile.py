@@ -1,44 +1,44 @@
-"""What a model is and how it is trained: `profiles/models/*.yaml`, checked at the door."""
+"""Model profiles (`profiles/models/*.yaml`): architecture, objective and training schedule."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from landmark.config.profiles import SensorName
-from landmark.core.errors import InputError
+from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel, load_model, parse_model
 
 
-class Stat(StrictModel):
-    """Mean and deviation of a band's valid pixels in the train split, in dB or as reflectance."""
+class BandStatistics(StrictModel):
+    """Mean and standard deviation of a band's valid pixels in the train split; dB for Sentinel-1, else reflectance."""
 
     mean: float
     std: float
 
 
 class ImageTower(StrictModel):
-    """A ResNet for each sensor, as `transformers` builds it."""
+    """A `transformers` ResNet, one per sensor."""
 
-    layer: Literal["basic", "bottleneck"] = Field(description="Residual layers of two, or of three convolutions")
+    layer: Literal["basic", "bottleneck"] = Field(description="Residual block of two or three convolutions")
     stem_width: int = Field(ge=1, description="Channels after the first convolution")
     widths: tuple[Annotated[int, Field(ge=4)], ...] = Field(min_length=1, description="Channels of each stage")
-    depths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, description="Residual layers of each stage")
-    downsample: int = Field(1, ge=1, description="Images are averaged over squares of this many pixels first")
+    depths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, description="Residual blocks of each stage")
+    downsample: int = Field(1, ge=1, description="Average images over squares of this many pixels first")
     bands: Literal["stored", "sentinel-2-l1c"] = Field(
-        "stored", description="Bands as readers hand them back; or Sentinel-2's thirteen, with zeros for B10"
+        "stored", description="Bands of the corpus, or the 13 bands of Sentinel-2 L1C with zeros for B10"
     )
     scaling: Literal["standardised", "divided"] = Field(
         "standardised",
-        description="By mean and deviation of the train split; or reflectance as numbers / 10000 and dB as they are",
+        description="Standardise by the train split's mean and deviation, or divide Sentinel-2 by 10000 and keep dB",
     )
     weights: dict[SensorName, str] = Field(
-        {}, description="Pretrained weights of a sensor's tower: a file (.safetensors, .pth) with torchvision's names"
+        {}, description="Pretrained weights by sensor: a file (.safetensors, .pth) with torchvision's parameter names"
     )
 
     @model_validator(mode="after")
-    def _as_many(self) -> "ImageTower":
+    def _check_stages(self) -> "ImageTower":
         if len(self.widths) != len(self.depths):
-            raise ValueError(f"as many `depths` as `widths`: {len(self.depths)} and {len(self.widths)}")
+            raise invalid(f"must have as many items as `widths`, {len(self.widths)}", key="depths", value=self.depths)
         return self
 
 
@@ -46,69 +46,78 @@ class TextTower(StrictModel):
     """A BERT: pretrained, or a small one over the words of the corpus."""
 
     weights: str | None = Field(
-        None, description="A local folder or a name on the Hugging Face hub; none trains a BERT from scratch"
+        None, description="A local folder or a Hugging Face hub name; null trains a BERT from scratch"
     )
     pooling: Literal["mean", "cls"] = Field(description="Mean over the tokens, or the first token")
-    max_tokens: int = Field(64, ge=3, description="A text is cut after so many tokens")
-    width: int = Field(64, ge=1, description="Of a BERT from scratch: numbers a token")
-    layers: int = Field(1, ge=1, description="Of a BERT from scratch")
-    heads: int = Field(2, ge=1, description="Of a BERT from scratch; divides `width`")
+    max_tokens: int = Field(64, ge=3, description="Texts are truncated to this many tokens")
+    width: int = Field(64, ge=1, description="Hidden size of a BERT from scratch")
+    layers: int = Field(1, ge=1, description="Layers of a BERT from scratch")
+    heads: int = Field(2, ge=1, description="Attention heads of a BERT from scratch; must divide `width`")
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> "TextTower":
+    def _check_heads(self) -> "TextTower":
         if self.width % self.heads:
-            raise ValueError(f"`heads` ({self.heads}) must divide `width` ({self.width})")
+            raise invalid(f"must divide `width`, {self.width}", key="heads", value=self.heads)
         return self
 
 
 class Objective(StrictModel):
-    """The loss."""
+    """The contrastive loss."""
 
     targets: Literal["identity", "equal", "overlap"] = Field(
-        description="A text is right for its own image; for all images of its label set; or for others too, by overlap"
+        description="Positives of a text: its own image, all images of its label set, or all by overlap of labels"
     )
     overlap_power: float = Field(1.0, gt=0, description="With `targets: overlap`: exponent of the Jaccard index")
-    scale: float = Field(gt=0, description="Multiplies the cosines at the start: the inverse of the temperature")
-    learned: bool = Field(description="The scale is trained, as its logarithm")
-    max_scale: float = Field(100.0, gt=0, description="Where a learned scale is held, as in CLIP")
+    scale: float = Field(gt=0, description="Initial factor of the cosines: the inverse of the temperature")
+    learn_scale: bool = Field(description="Train the logarithm of the scale")
+    max_scale: float = Field(100.0, gt=0, description="Upper bound of a learned scale, as in CLIP")
 
 
 class Budget(StrictModel):
-    """How long and how hard."""
+    """Length of the training and parameters of the optimizer."""
 
     epochs: int = Field(ge=1)
-    batch: int = Field(ge=2, description="Images of each sensor in a step")
-    rate: float = Field(gt=0, description="Greatest learning rate of AdamW")
-    warmup: float = Field(0.3, ge=0, lt=1, description="Share of the steps in which the rate rises")
+    batch: int = Field(ge=2, description="Images of each sensor per step")
+    learning_rate: float = Field(gt=0, description="Peak learning rate of AdamW")
+    warmup: float = Field(0.3, ge=0, lt=1, description="Fraction of the steps in which the learning rate rises")
     weight_decay: float = Field(0.01, ge=0)
-    max_norm: float | None = Field(None, gt=0, description="Gradients are clipped to this norm")
-    turns: bool = Field(description="Images are turned and mirrored, another way each epoch")
+    max_grad_norm: float | None = Field(None, gt=0, description="Clip gradients to this norm")
+    augment: bool = Field(description="Rotate and mirror images at random in each epoch")
 
 
-class Model(StrictModel):
+class ModelProfile(StrictModel):
     """`profiles/models/*.yaml`."""
 
     title: str
     image: ImageTower
     text: TextTower
-    dimensions: int = Field(ge=2, description="Of the space images and texts share")
-    style: str = Field("structured", description="Style of the captions to learn from")
-    lang: str = Field("en", description="Language of the captions to learn from")
+    dimensions: int = Field(ge=2, description="Dimensions of the space that images and texts share")
+    style: str = Field("structured", description="Style of the captions to train on")
+    lang: str = Field("en", description="Language of the captions to train on")
     objective: Objective
     budget: Budget
-    caveats: tuple[str, ...] = Field((), description="What a reader of its figures should know")
+    caveats: tuple[str, ...] = Field((), description="Limits that a reader of the metrics should know")
 
 
-def load_model(name: str, *, epochs: int | None = None, batch: int | None = None, text: str | None = None) -> Model:
-    """A profile by name or path, changed as the command line says.
+def load_profile(
+    name: str, *, epochs: int | None = None, batch: int | None = None, text: str | None = None
+) -> ModelProfile:
+    """Load a profile by name or path, with the overrides of the command line.
+
+    Args:
+        name: Name or path.
+        epochs: Replaces `budget.epochs`.
+        batch: Replaces `budget.batch`.
+        text: Replaces `text.weights`.
 
     Raises:
-        InputError: no such profile, or a value it cannot have.
+        InputError: no such profile, or an invalid value.
     """
-    model = load_model(Model, "profiles/models", name)
-    if text is not None and model.text.weights is None:
-        raise InputError(f"--text {text}: {name} trains its text tower from scratch; --model closp takes weights")
-    said: dict[str, Any] = model.model_dump(mode="json")
-    said["budget"] |= {key: value for key, value in (("epochs", epochs), ("batch", batch)) if value is not None}
-    said["text"] |= {} if text is None else {"weights": text}
-    return parse_model(Model, said, name)
+    profile = load_model(ModelProfile, "profiles/models", name)
+    if text is not None and profile.text.weights is None:
+        problem = f"model {name} trains its text tower from scratch"
+        raise InputError(problem, file="--text", value=text, remedy="--model closp takes weights")
+    changed: dict[str, Any] = profile.model_dump(mode="json")
+    changed["budget"] |= {key: value for key, value in (("epochs", epochs), ("batch", batch)) if value is not None}
+    changed["text"] |= {} if text is None else {"weights": text}
+    return parse_model(ModelProfile, changed, name)

@@ -1,4 +1,4 @@
-"""What a training does at a step, in closed form: its state is the number of the step."""
+"""Learning rate, sample order, augmentation and seeds as functions of seed and step, so that a training can resume."""
 
 import math
 
@@ -8,39 +8,46 @@ from numpy.typing import NDArray
 from landmark.core.hashing import rank
 from landmark.core.salts import AUGMENTATION, EPOCH_ORDER, TORCH
 
-# Of the greatest rate, as in PyTorch's OneCycleLR.
+# Factors of the peak learning rate, the defaults of PyTorch's OneCycleLR.
 _START = 1 / 25
 _END = _START / 10_000
 
 
 def learning_rate(step: int, steps: int, *, peak: float, warmup: float) -> float:
-    """OneCycle (arXiv 1708.07120) with cosines: from peak/25 up during the share `warmup`, down to peak/250,000."""
-    turn, last = max(1.0, warmup * steps - 1), steps - 1
-    if step <= turn:
-        return _cosine(peak * _START, peak, step / turn)
-    return _cosine(peak, peak * _END, (step - turn) / (last - turn))
+    """OneCycle schedule with cosine annealing (arXiv 1708.07120): peak/25 to peak, then down to peak/250,000.
+
+    Args:
+        step: 0 .. steps - 1.
+        steps: Length of the training.
+        peak: Highest learning rate.
+        warmup: Fraction of the steps in which the rate rises.
+    """
+    peak_step, last_step = max(1.0, warmup * steps - 1), steps - 1
+    if step <= peak_step:
+        return _cosine(peak * _START, peak, step / peak_step)
+    return _cosine(peak, peak * _END, (step - peak_step) / (last_step - peak_step))
 
 
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+def _cosine(start: float, end: float, fraction: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
 
 
 def epoch_order(seed: int, epoch: int, sensor: str, *, rows: int) -> NDArray[np.int64]:
-    """The order in which an epoch sees the rows of a sensor."""
+    """Permutation (rows,) of a sensor's samples in an epoch."""
     return np.random.default_rng(rank(seed, EPOCH_ORDER, sensor, str(epoch))).permutation(rows)
 
 
-def epoch_turns(seed: int, epoch: int, sensor: str, *, rows: int) -> NDArray[np.int64]:
-    """How each row is turned in an epoch: 0..7, quarter turns and whether it is mirrored."""
+def epoch_orientations(seed: int, epoch: int, sensor: str, *, rows: int) -> NDArray[np.int64]:
+    """Orientation (rows,) of each sample in an epoch, 0..7, for `augment`."""
     return np.random.default_rng(rank(seed, AUGMENTATION, sensor, str(epoch))).integers(0, 8, rows)
 
 
-def turned(pixels: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
-    """A square image (band, y, x) in one of its eight attitudes."""
-    turned = np.rot90(pixels, turn % 4, axes=(1, 2))
-    return turned[:, :, ::-1] if turn >= 4 else turned
+def augment(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Rotate a square image (band, y, x) by `orientation % 4` quarter turns and mirror it from 4 on."""
+    rotated = np.rot90(pixels, orientation % 4, axes=(1, 2))
+    return rotated[:, :, ::-1] if orientation >= 4 else rotated
 
 
 def torch_seed(seed: int, purpose: str, *, step: int = 0) -> int:
-    """The seed of PyTorch's generator for one purpose and step, so that dropout follows from the step too."""
+    """Seed of PyTorch's generator for a purpose and step, so that dropout is reproducible after a resume."""
     return rank(seed, TORCH, purpose, str(step)) >> 1

@@ -1,4 +1,4 @@
-"""Text towers and their tokenizers: pretrained, from a folder or the hub, or a small BERT over a corpus's words."""
+"""Text towers and their tokenizers: pretrained (folder or hub), or a small BERT over a corpus's words."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -13,28 +13,28 @@ from torch import Tensor, nn
 from landmark.core.errors import InputError
 from landmark.train.profile import TextTower
 
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 # Texts → (token ids, attention mask), each (text, token) int64.
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A tokenizer and the tower it belongs to."""
+class TextModel:
+    """A text tower with its tokenizer."""
 
     tokenize: Tokenize
     tower: nn.Module
 
 
-def vocabulary_of(texts: Iterable[str]) -> list[str]:
-    """The words and marks of some texts, sorted, after the four special tokens."""
-    return [*_SPECIAL, *sorted({word for text in texts for word in _words(text)})]
+def build_vocabulary(texts: Iterable[str]) -> list[str]:
+    """The four special tokens, then the words and punctuation marks of the texts, sorted."""
+    return [*_SPECIAL_TOKENS, *sorted({word for text in texts for word in _split_words(text)})]
 
 
-def from_words(profile: TextTower, vocabulary: Sequence[str]) -> Text:
-    """A BERT of random weights, one token a word; an unknown word is `[UNK]`."""
+def scratch_text_model(profile: TextTower, vocabulary: Sequence[str]) -> TextModel:
+    """A randomly initialised BERT with one token per word; unknown words are `[UNK]`."""
     from transformers import BertConfig, BertModel
 
     config = BertConfig(
@@ -45,91 +45,96 @@ def from_words(profile: TextTower, vocabulary: Sequence[str]) -> Text:
         intermediate_size=4 * profile.width,
         max_position_embeddings=profile.max_tokens,
     )
-    number = {word: place for place, word in enumerate(vocabulary)}
-    return Text(lambda texts: _encoded(texts, number, profile.max_tokens), BertModel(config, add_pooling_layer=False))
+    token_ids = {word: number for number, word in enumerate(vocabulary)}
+    tower = BertModel(config, add_pooling_layer=False)
+    return TextModel(lambda texts: _encode(texts, token_ids, profile.max_tokens), tower)
 
 
-def weights_folder(weights: str) -> Path:
-    """The folder of pretrained weights: the one named, or the copy of the hub's.
+def resolve_weights(weights: str) -> Path:
+    """Folder of pretrained weights: the given one, or the local copy of a hub repository.
 
     Raises:
-        InputError: it has no weights or tokenizer, or the hub does not hand them out.
+        InputError: no such folder, files are missing, or the hub cannot be reached.
     """
     folder = Path(weights).expanduser()
     if not folder.is_dir():
         if folder.is_absolute() or weights.startswith(".") or weights.count("/") != 1:
-            raise InputError(f"--text {weights}: no such folder; give a folder with model.safetensors, or a hub name")
-        folder = _fetched(weights)
-    for wanted in (("config.json",), _WEIGHTS, ("tokenizer.json", "vocab.txt")):
-        if not any((folder / name).is_file() for name in wanted):
-            raise InputError(f"--text {weights}: {folder} has no {' or '.join(wanted)}, as save_pretrained writes it")
+            remedy = "give a folder with model.safetensors, or a hub name"
+            raise InputError("no such folder", file="--text", value=weights, remedy=remedy)
+        folder = _download(weights)
+    for names in (("config.json",), _WEIGHT_FILES, ("tokenizer.json", "vocab.txt")):
+        if not any((folder / name).is_file() for name in names):
+            problem = f"{folder} has no {' or '.join(names)}"
+            remedy = "write the folder with save_pretrained"
+            raise InputError(problem, file="--text", key=names[0], value=weights, remedy=remedy)
     return folder
 
 
 def weights_file(folder: Path) -> Path:
-    """The file of weights in a folder `weights_folder` has seen."""
-    return next(folder / name for name in _WEIGHTS if (folder / name).is_file())
+    """File of the weights in a folder of `resolve_weights`."""
+    return next(folder / name for name in _WEIGHT_FILES if (folder / name).is_file())
 
 
-def pretrained(profile: TextTower, folder: Path) -> Text:
-    """The tower and tokenizer of a folder.
+def pretrained_text_model(profile: TextTower, folder: Path) -> TextModel:
+    """Load tower and tokenizer of a folder.
 
     Raises:
         InputError: `transformers` cannot read it.
     """
     from transformers import AutoModel
 
-    _hush()
+    _silence_libraries()
     try:
-        return Text(_tokenizer(profile, folder), AutoModel.from_pretrained(folder, local_files_only=True))
+        return TextModel(_load_tokenizer(profile, folder), AutoModel.from_pretrained(folder, local_files_only=True))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"--text {folder}: not a text tower transformers can read: {error}") from error
+        raise InputError(f"transformers cannot read it: {error}", file="--text", value=folder) from error
 
 
-def without_weights(profile: TextTower, folder: Path) -> Text:
-    """The same, its weights still to be loaded: the folder holds configuration and tokenizer alone."""
+def untrained_text_model(profile: TextTower, folder: Path) -> TextModel:
+    """Build tower and tokenizer from a folder that holds configuration and tokenizer only; weights are loaded later."""
     from transformers import AutoConfig, AutoModel
 
-    _hush()
+    _silence_libraries()
     tower = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
-    return Text(_tokenizer(profile, folder), tower)
+    return TextModel(_load_tokenizer(profile, folder), tower)
 
 
-def pooled(states: Tensor, mask: Tensor, how: str) -> Tensor:
-    """One vector a text, (text, d), from its tokens' (text, token, d): the first one's, or the mean of the unmasked."""
-    if how == "cls":
+def pool_tokens(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """Pool token states (text, token, d) to (text, d): the first token, or the mean of unmasked tokens."""
+    if pooling == "cls":
         return states[:, 0]
-    weight = mask[:, :, None].to(states.dtype)
+    weight = attention_mask[:, :, None].to(states.dtype)
     return (states * weight).sum(1) / weight.sum(1)
 
 
-def _tokenizer(profile: TextTower, folder: Path) -> Tokenize:
+def _load_tokenizer(profile: TextTower, folder: Path) -> Tokenize:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
     def tokenize(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        told = tokenizer(list(texts), padding=True, truncation=True, max_length=profile.max_tokens, return_tensors="pt")
-        return told["input_ids"], told["attention_mask"]
+        tokens = tokenizer(
+            list(texts), padding=True, truncation=True, max_length=profile.max_tokens, return_tensors="pt"
+        )
+        return tokens["input_ids"], tokens["attention_mask"]
 
     return tokenize
 
 
-def _fetched(name: str) -> Path:
+def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    _hush()
+    _silence_libraries()
     try:
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "model.safetensors"]))
     except (OSError, ValueError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise InputError(
-            f"--text {name}: the hub did not hand it out ({type(error).__name__}); give a local folder with --text"
-        ) from error
+        problem = f"cannot be downloaded from the Hugging Face hub: {type(error).__name__}"
+        raise InputError(problem, file="--text", value=name, remedy="give a local folder") from error
 
 
-def _hush() -> None:
-    """Neither bars nor reports: what matters is said by landmark."""
+def _silence_libraries() -> None:
+    """Disable progress bars and load reports of `transformers` and the hub."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
     from transformers.utils import logging
 
@@ -138,13 +143,16 @@ def _hush() -> None:
     disable_progress_bars()
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", text.lower())
 
 
-def _encoded(texts: Sequence[str], number: dict[str, int], most: int) -> tuple[Tensor, Tensor]:
-    pad, unknown, first, last = (number[name] for name in _SPECIAL)
-    rows = [[first, *[number.get(word, unknown) for word in _words(text)][: most - 2], last] for text in texts]
+def _encode(texts: Sequence[str], token_ids: dict[str, int], max_tokens: int) -> tuple[Tensor, Tensor]:
+    pad, unknown, first, last = (token_ids[name] for name in _SPECIAL_TOKENS)
+    rows = [
+        [first, *[token_ids.get(word, unknown) for word in _split_words(text)][: max_tokens - 2], last]
+        for text in texts
+    ]
     length = max(len(row) for row in rows)
     ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
     return ids, (ids != pad).long()

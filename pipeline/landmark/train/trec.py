@@ -1,4 +1,4 @@
-"""Queries, judgements and rankings in TREC's formats, read and written."""
+"""Read and write queries, relevance judgements (qrels) and rankings (runs) in TREC's formats."""
 
 import hashlib
 import json
@@ -14,53 +14,49 @@ from landmark.core.atomic import atomic_path
 from landmark.core.errors import InputError, InsufficientData, InvalidCorpus
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
-from landmark.train.metrics import Order, order_of, tie_ranks
+from landmark.train.metrics import Ranking, rank_documents, tie_ranks
 
 
 def read_queries(corpus: Corpus) -> list[Query]:
-    """The queries a corpus came with.
+    """Read the queries of a corpus.
 
     Raises:
-        InsufficientData: it has none, for want of labels.
-        InvalidCorpus: the file is gone, or not the one that was sealed.
+        InsufficientData: the corpus has none, as it has no labels.
+        InvalidCorpus: the file is missing or differs from the manifest's checksum.
     """
     if not corpus.manifest.queries:
-        raise InsufficientData(
-            f"{corpus.root}: the manifest lists no queries, because no sample has a label (or the corpus was built"
-            " before queries were written); build it with `labels`"
-        )
-    lines = (json.loads(line) for line in _sealed(corpus, "queries.jsonl").splitlines())
+        problem = "the corpus has no queries, because no sample has a label"
+        raise InsufficientData(problem, file=corpus.root, key="queries", remedy="build it with `labels`")
+    lines = (json.loads(line) for line in _read_verified(corpus, "queries.jsonl").splitlines())
     return [Query(line["id"], line["text"], tuple(line["labels"])) for line in lines]
 
 
-def _sealed(corpus: Corpus, name: str) -> str:
-    """The text of a query file as it was sealed.
-
-    Raises:
-        InvalidCorpus: it is gone, or its bytes are not those the manifest names.
-    """
+def _read_verified(corpus: Corpus, name: str) -> str:
+    """Text of a query file, its checksum verified against the manifest."""
     path = corpus.root / name
-    said = {one.path: one.sha256 for one in corpus.manifest.queries}
-    if name not in said:
-        raise InvalidCorpus(f"{path} is missing: the manifest lists no such file")
+    checksums = {file.path: file.sha256 for file in corpus.manifest.queries}
+    if name not in checksums:
+        raise InvalidCorpus("is missing from the manifest", file=path)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InvalidCorpus(f"{path} is missing: {error.strerror}; `landmark build` writes it again") from error
-    if hashlib.sha256(data).hexdigest() != said[name]:
-        raise InvalidCorpus(f"{path} is not the file that was sealed; delete it, and `landmark build` writes it again")
+        remedy = "`landmark build` writes it again"
+        raise InvalidCorpus(f"is missing: {error.strerror}", file=path, remedy=remedy) from error
+    if hashlib.sha256(data).hexdigest() != checksums[name]:
+        remedy = "delete it, and `landmark build` writes it again"
+        raise InvalidCorpus("differs from the checksum in the manifest", file=path, remedy=remedy)
     return data.decode()
 
 
 def read_grades(corpus: Corpus, split: str, *, queries: Sequence[Query], ids: Sequence[str]) -> NDArray[np.int8]:
-    """Grades (query, document) of a split's samples, 0 where the file has no line.
+    """Read grades (query, document) of a split's samples, 0 where the file has no line.
 
     Raises:
-        InvalidCorpus: the file is missing, or not the one that was sealed.
+        InvalidCorpus: the file is missing or differs from the manifest's checksum.
     """
     grades = np.zeros((len(queries), len(ids)), dtype=np.int8)
-    row_of, column_of = _places([query.id for query in queries]), _places(ids)
-    for line in _sealed(corpus, f"qrels/{split}.txt").splitlines():
+    row_of, column_of = _index([query.id for query in queries]), _index(ids)
+    for line in _read_verified(corpus, f"qrels/{split}.txt").splitlines():
         query, _, id, grade = line.split()
         grades[row_of[query], column_of[id]] = int(grade)
     return grades
@@ -70,63 +66,73 @@ def write_trec(
     path: Path,
     queries: Sequence[Query],
     ids: Sequence[str],
-    ranked: Iterable[tuple[Order, NDArray[np.floating]]],
+    ranked: Iterable[tuple[Ranking, NDArray[np.floating]]],
     tag: str,
-) -> Iterator[Order]:
-    """Write rankings as a TREC run, whole, while they pass through."""
+) -> Iterator[Ranking]:
+    """Write rankings as a TREC run file, atomically, and yield each ranking.
+
+    Args:
+        path: The file.
+        queries: One per ranking.
+        ids: Document ids.
+        ranked: Rankings with the scores (document,) of each query.
+        tag: Name of the run, without spaces.
+    """
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
-        for query, (order, scores) in zip(queries, ranked, strict=True):
+        for query, (ranking, scores) in zip(queries, ranked, strict=True):
             file.writelines(
-                f"{query.id} Q0 {ids[place]} {rank} {scores[place]:.9g} {tag}\n"
-                for rank, place in enumerate(order.tolist(), 1)
+                f"{query.id} Q0 {ids[row]} {rank} {scores[row]:.9g} {tag}\n"
+                for rank, row in enumerate(ranking.tolist(), 1)
             )
-            yield order
+            yield ranking
 
 
-def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> list[Order]:
-    """Somebody's rankings, a query each, by their scores: as trec_eval does, ranks are not believed.
+def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> list[Ranking]:
+    """Read a TREC run file: one ranking per query, by score; ranks in the file are ignored, as in trec_eval.
 
     A query without a line has an empty ranking.
 
     Raises:
-        InputError: not such a file, or of unknown queries or documents, or with a document twice.
+        InputError: malformed, or with unknown queries or documents, or a document twice for a query.
     """
-    row_of, column_of, ties = _places([query.id for query in queries]), _places(ids), tie_ranks(ids)
-    found = [(array("q"), array("d")) for _ in queries]
+    row_of, column_of, ties = _index([query.id for query in queries]), _index(ids), tie_ranks(ids)
+    entries = [(array("q"), array("d")) for _ in queries]
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                row, column, score = _read_line(line, f"--from-trec {path}: line {number}", row_of, column_of)
-                found[row][0].append(column)
-                found[row][1].append(score)
+                row, column, score = _parse_line(line, f"--from-trec {path}: line {number}", row_of, column_of)
+                entries[row][0].append(column)
+                entries[row][1].append(score)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--from-trec {path}: cannot be read: {error}") from error
-    orders = []
-    for query, (columns, scores) in zip(queries, found, strict=True):
-        places = np.array(columns, dtype=np.int64)
-        named, times = np.unique(places, return_counts=True)
-        if (times > 1).any():
-            twice = ids[int(named[times > 1][0])]
-            raise InputError(f"--from-trec {path}: {twice!r} stands twice for query {query.id!r}")
-        orders.append(places[order_of(np.array(scores), ties[places])])
-    return orders
+        raise InputError(f"cannot be read: {error}", file="--from-trec", value=path) from error
+    rankings = []
+    for query, (columns, scores) in zip(queries, entries, strict=True):
+        documents = np.array(columns, dtype=np.int64)
+        distinct, counts = np.unique(documents, return_counts=True)
+        if (counts > 1).any():
+            duplicate = ids[int(distinct[counts > 1][0])]
+            raise InputError(f"duplicate document of query {query.id!r}", file=f"--from-trec {path}", value=duplicate)
+        rankings.append(documents[rank_documents(np.array(scores), ties[documents])])
+    return rankings
 
 
-def _read_line(line: str, where: str, row_of: dict[str, int], column_of: dict[str, int]) -> tuple[int, int, float]:
-    """Query, document and score of a line, the first two as places."""
+def _parse_line(line: str, place: str, row_of: dict[str, int], column_of: dict[str, int]) -> tuple[int, int, float]:
+    """Query row, document column and score of a line; `place` is named in errors."""
     try:
         query, _, id, _, score, _ = line.split()
         value = float(score)
     except ValueError as error:
-        raise InputError(f"{where}: want `query Q0 document rank score tag`, found {line.strip()!r}") from error
+        problem = "malformed line; expected `query Q0 document rank score tag`"
+        raise InputError(problem, file=place, value=line.strip()) from error
     if query not in row_of:
-        raise InputError(f"{where}: the corpus has no query {query!r}")
+        raise InputError("the corpus has no such query", file=place, key="query", value=query)
     if id not in column_of:
-        raise InputError(f"{where}: the split has no sample {id!r}; --split says which is judged")
+        remedy = "--split selects the evaluated split"
+        raise InputError("the split has no such sample", file=place, key="document", value=id, remedy=remedy)
     if math.isnan(value):
-        raise InputError(f"{where}: {id!r} has no score")
+        raise InputError("the score is not a number", file=place, key="score", value=score)
     return row_of[query], column_of[id], value
 
 
-def _places(names: Iterable[str]) -> dict[str, int]:
-    return {name: place for place, name in enumerate(names)}
+def _index(names: Iterable[str]) -> dict[str, int]:
+    return {name: number for number, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""Does a corpus teach what it says? A model trained on it must beat the same model trained on meaningless words."""
+"""Validate a corpus: a model trained on it must outperform the same model trained on shuffled or random labels."""
 
 import math
 import re
@@ -13,67 +13,69 @@ from landmark.config.recipe import SPLITS
 from landmark.core.atomic import folder_lock, remove_partials
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.core.hashing import digest
+from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
-from landmark.corpus.relevance import Query, grade, make_queries
-from landmark.train import dataset as feed
-from landmark.train.controls import CONTROLS, dealt
-from landmark.train.dataset import Progress, Texts
-from landmark.train.embed import Opened, embed_block, embed_texts, open_run
-from landmark.train.evaluate import Judged, ranking, report, select
-from landmark.train.loop import Training, check_trainable, train, train_texts
-from landmark.train.metrics import Figures
+from landmark.corpus.relevance import grade, make_queries
+from landmark.train.controls import CONTROLS, apply_control
+from landmark.train.dataset import BLOCK, Annotations, decode_pixels, read_split_annotations, remove_decoded
+from landmark.train.embed import LoadedRun, embed_block, embed_texts, load_run
+from landmark.train.evaluate import EvaluationSet, compute_report, rank_images, select_split
+from landmark.train.loop import TrainingConfig, check_trainable, train
+from landmark.train.metrics import MeanMetrics
 from landmark.train.net import pick_device
-from landmark.train.profile import Model
+from landmark.train.profile import ModelProfile
 from landmark.train.trec import read_queries
 
-REAL = "real"
-ARMS = (REAL, *CONTROLS)
+CONDITIONS = ("none", *CONTROLS)
 _LEVEL = 0.95
-_FEWEST_SEEDS = 3
-_OURS = re.compile(
-    rf"\.landmark\.lock|seed\d+-({'|'.join(ARMS)})-[0-9a-f]{{8}}|\.?pixels-[0-9a-f]{{12}}\.npy(\.\d+\.partial)?"
+_MIN_SEEDS = 3
+_MIN_EVALUATED = 10
+_OWN_FILE = re.compile(
+    rf"\.landmark\.lock|seed\d+-({'|'.join(CONDITIONS)})-[0-9a-f]{{8}}|\.?pixels-[0-9a-f]{{12}}\.npy(\.\d+\.partial)?"
 )
-_FEWEST_JUDGED = 10
 
-AllTexts = Mapping[str, Mapping[str, Texts]]
+SplitAnnotations = Mapping[str, Mapping[str, Annotations]]
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
-    """A validation as a person asks for it.
+class ValidationConfig:
+    """Parameters of a validation.
 
     Attributes:
-        out: Folder of its trainings; those that are finished are not repeated.
-        seeds: One training of each arm a seed.
-        smoke: One seed will do: a first look, without intervals.
-        margin: How far the real arm must lie above each control, in mAP.
-        progress: Told stage (seed and arm in front), done, of, and how the loss goes.
+        profile: The model.
+        out: Folder of the trainings; finished ones are not repeated.
+        seeds: Each seed trains once per condition.
+        smoke: Allow fewer than three seeds, without intervals.
+        split: Evaluated split.
+        margin: Minimum lead over each control, in mAP.
+        device: auto, cpu or cuda.
+        progress: Receives stages that name seed and condition.
     """
 
-    model: Model
+    profile: ModelProfile
     out: Path
     seeds: Sequence[int]
     smoke: bool = False
     split: str = "test"
     margin: float = 0.05
     device: str = "auto"
-    progress: Progress = feed.silent
+    progress: Progress = silent
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one training reached on the images of one sensor."""
+    """Result of one training on the images of one sensor."""
 
-    arm: str
+    condition: str
     seed: int
     sensor: str
-    figures: Figures
+    metrics: MeanMetrics
     above_chance: float
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over seeds and its Student-t interval; no bounds for one seed."""
+    """Mean over seeds with its Student-t interval; no bounds for a single seed."""
 
     mean: float
     low: float | None
@@ -81,179 +83,216 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A sensor's share of the verdict: mAP above chance of each arm, and how far the real one leads each control."""
+class SensorResult:
+    """Results of a sensor.
+
+    Attributes:
+        sensor: Name.
+        above_chance: mAP above chance, by condition.
+        leads: Lead of condition `none` over each control, in mAP above chance.
+    """
 
     sensor: str
-    arms: dict[str, Interval]
-    lead: dict[str, Interval]
+    above_chance: dict[str, Interval]
+    leads: dict[str, Interval]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Passed where `objections` is empty."""
+class ValidationReport:
+    """Result of a validation; it passed where `failures` is empty."""
 
     split: str
     margin: float
     seeds: list[int]
-    outcomes: list[Outcome]
-    objections: list[str]
+    results: list[SensorResult]
+    failures: list[str]
     scores: list[Score]
 
     @property
     def passed(self) -> bool:
-        """True where nothing is objected."""
-        return not self.objections
+        """True without failures."""
+        return not self.failures
 
 
-def validate(corpus: Corpus, wanted: Validation) -> Verdict:
-    """Train and judge each arm under each seed, all with the same budget, and compare.
+def validate(corpus: Corpus, config: ValidationConfig) -> ValidationReport:
+    """Train and evaluate each condition with each seed under the same budget, and compare.
 
-    Passes where for every sensor the real arm's lead over both controls exceeds the margin, by the lower end of the
-    95 % interval of the paired difference, and the controls lie at chance.
+    Passes where for every sensor the lead over both controls exceeds the margin (lower end of the 95 % interval of the
+    paired difference) and the controls are at chance.
 
     Raises:
         InputError: too few seeds, or no such split.
-        LandmarkError: the corpus cannot be learnt or judged.
+        LandmarkError: the corpus cannot be trained or evaluated on.
     """
-    if len(wanted.seeds) < _FEWEST_SEEDS and not wanted.smoke:
-        raise InputError(f"--seeds {len(wanted.seeds)}: an interval needs {_FEWEST_SEEDS} seeds or more (or --smoke)")
-    pick_device(wanted.device)
-    texts, names = _texts(corpus, wanted), _names(read_queries(corpus))
-    check_trainable(corpus, wanted.model, texts["train"])
-    with folder_lock(wanted.out):
-        if strange := sorted(path.name for path in wanted.out.iterdir() if not _OURS.fullmatch(path.name)):
-            raise RunMismatch(f"{wanted.out} is no validation, but holds {strange[0]}; name a new folder with --out")
-        remove_partials(wanted.out)
+    if len(config.seeds) < _MIN_SEEDS and not config.smoke:
+        problem = f"an interval needs {_MIN_SEEDS} seeds or more"
+        raise InputError(problem, file="--seeds", value=len(config.seeds), remedy="give more, or use --smoke")
+    pick_device(config.device)
+    annotations = _read_all_annotations(corpus, config)
+    names = {query.labels[0]: query.text for query in read_queries(corpus) if len(query.labels) == 1}
+    check_trainable(corpus, config.profile, annotations["train"])
+    with folder_lock(config.out):
+        if foreign := sorted(path.name for path in config.out.iterdir() if not _OWN_FILE.fullmatch(path.name)):
+            problem = "not a validation folder: it holds other files"
+            raise RunMismatch(problem, file=config.out, value=foreign[0], remedy="name a new folder with --out")
+        remove_partials(config.out)
+        runs = ((seed, condition) for seed in config.seeds for condition in CONDITIONS)
         scores = [
             score
-            for seed in wanted.seeds
-            for arm in ARMS
-            for score in _judge(corpus, wanted, arm, seed=seed, texts=dealt(arm, texts, names, seed), names=names)
+            for seed, condition in runs
+            for score in _ConditionRun(
+                corpus, config, condition, seed, apply_control(condition, annotations, names, seed)
+            ).scores(names)
         ]
-        feed.discard(wanted.out)
-    sensors = list(texts[wanted.split])
-    return Verdict(
-        wanted.split,
-        wanted.margin,
-        list(wanted.seeds),
-        [_outcome(sensor, scores) for sensor in sensors],
-        _objections(scores, sensors, wanted.margin),
+        remove_decoded(config.out)
+    sensors = list(annotations[config.split])
+    return ValidationReport(
+        config.split,
+        config.margin,
+        list(config.seeds),
+        [_sensor_result(sensor, scores) for sensor in sensors],
+        find_failures(scores, sensors, config.margin),
         scores,
     )
 
 
-def _texts(corpus: Corpus, wanted: Validation) -> AllTexts:
-    """What is said of every split; refuses before anything is trained."""
-    if wanted.split not in SPLITS[1:]:
-        raise InputError(f"--split {wanted.split}: give val or test; what was learnt by heart proves nothing")
-    for sensor, of in corpus.manifest.samples.items():
-        if 0 < len(select(corpus, wanted.split).select(sensor=sensor)) < _FEWEST_JUDGED:
+def _read_all_annotations(corpus: Corpus, config: ValidationConfig) -> dict[str, dict[str, Annotations]]:
+    """Annotations of all splits; refuses what cannot be evaluated before anything is trained."""
+    if config.split not in SPLITS[1:]:
+        problem = "cannot be validated on: give a split that is not trained on"
+        raise InputError(problem, file="--split", value=config.split, remedy="give val or test")
+    evaluated = select_split(corpus, config.split)
+    for sensor, counts in corpus.manifest.samples.items():
+        if 0 < len(evaluated.select(sensor=sensor)) < _MIN_EVALUATED:
             raise InsufficientData(
-                f"{corpus.root}: {of[wanted.split]} {sensor} samples in the {wanted.split} split are too few to judge"
-                f" by; {_FEWEST_JUDGED} are the least (--split takes another)"
+                f"too few {sensor} samples in the {config.split} split; {_MIN_EVALUATED} are the minimum",
+                file=corpus.root,
+                key=sensor,
+                value=counts[config.split],
+                remedy="choose another with --split",
             )
-    kept = [split for split in SPLITS if len(corpus.select(split=split))]
-    texts = {split: train_texts(corpus, wanted.model, split) for split in kept}
-    if lacking := sorted(set(texts[wanted.split]) - set(texts.get("train", {}))):
-        raise InsufficientData(f"{corpus.root}: no {lacking[0]} sample in the train split")
-    return texts
+    splits = [split for split in SPLITS if len(corpus.select(split=split))]
+    annotations = {split: read_split_annotations(corpus, config.profile, split) for split in splits}
+    if untrained := sorted(set(annotations[config.split]) - set(annotations.get("train", {}))):
+        raise InsufficientData("no sample of this sensor in the train split", file=corpus.root, value=untrained[0])
+    return annotations
 
 
-def _names(queries: Sequence[Query]) -> dict[str, str]:
-    """Class → its words, as the one-class queries say them."""
-    return {query.labels[0]: query.text for query in queries if len(query.labels) == 1}
+@dataclass(frozen=True, slots=True)
+class _ConditionRun:
+    """One training of a validation: a condition under a seed."""
 
+    corpus: Corpus
+    config: ValidationConfig
+    condition: str
+    seed: int
+    annotations: SplitAnnotations
 
-def _judge(
-    corpus: Corpus, wanted: Validation, arm: str, *, seed: int, texts: AllTexts, names: Mapping[str, str]
-) -> Iterator[Score]:
-    """Train one arm, and ask it the queries its own words make, one sensor at a time."""
-    mark = digest([corpus.manifest.content_digest, wanted.model.model_dump(mode="json")])[:8]
-    folder = wanted.out / f"seed{seed}-{arm}-{mark}"
-    train(
-        corpus,
-        Training(
-            wanted.model,
+    def scores(self, names: Mapping[str, str]) -> Iterator[Score]:
+        """Train, then evaluate each sensor on the queries that the condition's own labels make.
+
+        Args:
+            names: Class → its name in queries.
+        """
+        config = self.config
+        loaded = load_run(self._train(), config.device)
+        splits = self.annotations.values()
+        label_sets = (labels for sensors in splits for own in sensors.values() for labels in own.labels)
+        queries = make_queries(label_sets, names)
+        texts = embed_texts(loaded, [query.text for query in queries])
+        for sensor, own in self.annotations[config.split].items():
+            images = self._embed_images(loaded, sensor)
+            grades = np.array(
+                [[grade(frozenset(query.labels), labels) for labels in own.labels] for query in queries], dtype=np.int8
+            )
+            evaluation = EvaluationSet(config.split, queries, own.ids, np.full(len(own.ids), sensor), grades)
+            rankings = (ranking for ranking, _ in rank_images(texts, images, own.ids))
+            metrics = compute_report(evaluation, rankings, k=10).overall
+            if metrics.map is None:
+                problem = f"no query has a relevant {sensor} image in the {config.split} split"
+                raise InsufficientData(problem, file=self.corpus.root, key=sensor)
+            yield Score(self.condition, self.seed, sensor, metrics, metrics.above_chance)
+
+    def _train(self) -> Path:
+        """Train unless the run is finished already; return its folder."""
+        config = self.config
+        mark = digest([self.corpus.manifest.content_digest, config.profile.model_dump(mode="json")])[:8]
+        folder, stage_prefix = config.out / f"seed{self.seed}-{self.condition}-{mark}", f"seed {self.seed}"
+
+        def progress(stage: str, done: int, total: int, detail: str = "", /) -> None:
+            config.progress(f"{stage_prefix}, {self.condition}: {stage}", done, total, detail)
+
+        training = TrainingConfig(
+            config.profile,
             folder,
-            seed=seed,
-            device=wanted.device,
-            arm=arm,
-            texts=texts["train"],
-            pixels=wanted.out,
-            progress=lambda stage, *rest: wanted.progress(f"seed {seed}, {arm}: {stage}", *rest),
-        ),
-    )
-    opened = open_run(folder, wanted.device)
-    carried = (labels for sensors in texts.values() for said in sensors.values() for labels in said.labels)
-    queries = make_queries(carried, names)
-    asked = embed_texts(opened, [query.text for query in queries])
-    for sensor, said in texts[wanted.split].items():
-        images = _embedded(opened, corpus, wanted, sensor)
-        judged = _judged(wanted.split, sensor, queries, said)
-        told = report(judged, (order for order, _ in ranking(asked, images, said.ids)), k=10).overall
-        if told.map is None:
-            raise InsufficientData(f"{corpus.root}: no query is answered by a {sensor} image of the {wanted.split} split")
-        yield Score(arm, seed, sensor, told, told.above_chance)
+            seed=self.seed,
+            device=config.device,
+            condition=self.condition,
+            annotations=self.annotations["train"],
+            pixel_folder=config.out,
+            progress=progress,
+        )
+        train(self.corpus, training)
+        return folder
+
+    def _embed_images(self, loaded: LoadedRun, sensor: str) -> NDArray[np.float32]:
+        selection = self.corpus.select(split=self.config.split, sensor=sensor)
+        pixels = decode_pixels(selection, self.config.profile, sensor=sensor, folder=self.config.out)
+        starts = range(0, len(pixels), BLOCK)
+        return np.concatenate([embed_block(loaded, sensor, pixels[start : start + BLOCK]) for start in starts])
 
 
-def _judged(split: str, sensor: str, queries: Sequence[Query], said: Texts) -> Judged:
-    grades = np.array(
-        [[grade(frozenset(query.labels), labels) for labels in said.labels] for query in queries], dtype=np.int8
-    )
-    return Judged(split, queries, said.ids, np.full(len(said.ids), sensor), grades)
+def _sensor_result(sensor: str, scores: Sequence[Score]) -> SensorResult:
+    values = _values_by_condition(sensor, scores)
+    leads = {control: interval(values["none"] - values[control]) for control in CONTROLS}
+    return SensorResult(sensor, {condition: interval(by_seed) for condition, by_seed in values.items()}, leads)
 
 
-def _embedded(opened: Opened, corpus: Corpus, wanted: Validation, sensor: str) -> NDArray[np.float32]:
-    selection = corpus.select(split=wanted.split, sensor=sensor)
-    pixels = feed.decoded(selection, wanted.model, sensor=sensor, folder=wanted.out)
-    starts = range(0, len(pixels), feed.BLOCK)
-    return np.concatenate([embed_block(opened, sensor, pixels[start : start + feed.BLOCK]) for start in starts])
-
-
-def _outcome(sensor: str, scores: Sequence[Score]) -> Outcome:
-    reached = _reached(sensor, scores)
-    lead = {arm: interval(reached[REAL] - reached[arm]) for arm in CONTROLS}
-    return Outcome(sensor, {arm: interval(values) for arm, values in reached.items()}, lead)
-
-
-def _reached(sensor: str, scores: Sequence[Score]) -> dict[str, NDArray[np.float64]]:
-    """What each arm reached above chance in mAP, a number a seed, seeds in the same order in all."""
-    mine = [score for score in scores if score.sensor == sensor]
-    return {arm: np.array([score.above_chance for score in mine if score.arm == arm]) for arm in ARMS}
+def _values_by_condition(sensor: str, scores: Sequence[Score]) -> dict[str, NDArray[np.float64]]:
+    """Values (seed,) of mAP above chance of each condition, seeds in the same order in all."""
+    return {
+        condition: np.array(
+            [score.above_chance for score in scores if (score.sensor, score.condition) == (sensor, condition)]
+        )
+        for condition in CONDITIONS
+    }
 
 
 def interval(values: NDArray[np.float64], level: float = _LEVEL) -> Interval:
-    """Mean and Student-t interval of a few independent numbers."""
+    """Mean and Student-t confidence interval of independent values."""
     from scipy.stats import t
 
     mean = float(values.mean())
     if len(values) < 2:
         return Interval(mean, None, None)
-    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-    return Interval(mean, mean - half, mean + half)
+    half_width = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    return Interval(mean, mean - half_width, mean + half_width)
 
 
-def _objections(scores: Sequence[Score], sensors: Sequence[str], margin: float) -> list[str]:
-    """Why the corpus does not pass.
+def find_failures(scores: Sequence[Score], sensors: Sequence[str], margin: float) -> list[str]:
+    """Reasons why a corpus does not pass.
 
-    That the controls lie at chance is asked of several intervals at once: so that all of them hold it in 95 % of
-    sound validations, each is wider (Bonferroni). The leads need no such care, as every one of them has to hold.
+    The test that controls are at chance holds for several intervals at once: they are widened by Bonferroni's
+    correction, so that all of them hold in 95 % of sound validations. The leads need no correction, as every one of
+    them has to hold.
     """
-    found, level = [], 1 - (1 - _LEVEL) / (len(sensors) * len(CONTROLS))
+    failures, level = [], 1 - (1 - _LEVEL) / (len(sensors) * len(CONTROLS))
     for sensor in sensors:
-        reached = _reached(sensor, scores)
+        values = _values_by_condition(sensor, scores)
         for control in CONTROLS:
-            lead = interval(reached[REAL] - reached[control])
+            lead = interval(values["none"] - values[control])
             if (lead.mean if lead.low is None else lead.low) <= margin:
-                found.append(f"{sensor}: the lead over {control} words, {said(lead)}, is not above {margin:g}")
-            at = interval(reached[control], level)
-            if at.low is not None and at.high is not None and not at.low <= 0 <= at.high:
-                found.append(f"{sensor}: {control} words reach {said(at)}, which is not chance")
-    return found
+                failures.append(
+                    f"{sensor}: lead over {control} labels is {format_interval(lead)}, not above {margin:g}"
+                )
+            reached = interval(values[control], level)
+            low, high = reached.low, reached.high
+            if low is not None and high is not None and not low <= 0 <= high:
+                failures.append(f"{sensor}: {control} labels are at {format_interval(reached)}, not at chance")
+    return failures
 
 
-def said(one: Interval) -> str:
-    """An interval as people write it."""
-    bounds = "" if one.low is None or one.high is None else f" [{one.low:+.3f}, {one.high:+.3f}]"
-    return f"{one.mean:+.3f}{bounds}"
+def format_interval(interval: Interval) -> str:
+    """Format an interval as `+0.123 [+0.100, +0.146]`."""
+    bounds = "" if interval.low is None or interval.high is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return f"{interval.mean:+.3f}{bounds}"

@@ -1,4 +1,4 @@
-"""Pretrained ResNets of others, named as torchvision names them, for the towers `transformers` builds."""
+"""Load pretrained ResNets with torchvision's parameter names into the ResNets of `transformers`."""
 
 import pickle
 import re
@@ -13,59 +13,60 @@ from torch import Tensor, nn
 
 from landmark.core.errors import InputError
 
+_KEY = "image.weights"
 _HEAD = re.compile(r"(fc|head|classifier|projector|queue.*)\b")
-# What frameworks of self-supervision put in front of the names.
-_FRONT = re.compile(r"^(state_dict\.|module\.|encoder_q\.|base_encoder\.|backbone\.|encoder\.|model\.)+")
+# Prefixes of self-supervised training frameworks.
+_PREFIX = re.compile(r"^(state_dict\.|module\.|encoder_q\.|base_encoder\.|backbone\.|encoder\.|model\.)+")
 
 
 def load_image_weights(path: Path, tower: nn.Module) -> None:
-    """Fill a ResNet from a file with torchvision's names.
+    """Load a file with torchvision's names into a ResNet; classification heads are skipped.
 
     Raises:
         InputError: unreadable, or of another architecture or number of channels.
     """
-    wanted = tower.state_dict()
-    found = {renamed(name): tensor for name, tensor in _read(path).items() if not _HEAD.match(_bare(name))}
-    lacking = sorted(name for name in wanted.keys() - found.keys() if not name.endswith("num_batches_tracked"))
-    unequal = sorted(name for name in wanted.keys() & found.keys() if wanted[name].shape != found[name].shape)
-    if lacking or unequal:
-        name = (lacking or unequal)[0]
-        ours = tuple(wanted[name].shape)
-        theirs = "has none" if lacking else f"has {tuple(found[name].shape)}"
-        raise InputError(f"`image.weights`: {path}: not of this tower: {name} is {ours}, the file {theirs}")
-    tower.load_state_dict({name: found.get(name, tensor) for name, tensor in wanted.items()})
+    expected = tower.state_dict()
+    tensors = {
+        transformers_name(name): tensor
+        for name, tensor in _read_tensors(path).items()
+        if not _HEAD.match(_PREFIX.sub("", name))
+    }
+    absent = sorted(name for name in expected.keys() - tensors.keys() if not name.endswith("num_batches_tracked"))
+    unequal = sorted(name for name in expected.keys() & tensors.keys() if expected[name].shape != tensors[name].shape)
+    if absent or unequal:
+        name = (absent or unequal)[0]
+        present = "has none" if absent else f"has {tuple(tensors[name].shape)}"
+        problem = f"not weights of this tower: it needs {name} {tuple(expected[name].shape)}, the file {present}"
+        raise InputError(problem, file=path, key=_KEY, value=name)
+    tower.load_state_dict({name: tensors.get(name, tensor) for name, tensor in expected.items()})
 
 
-def renamed(name: str) -> str:
-    """The name `transformers` gives to what torchvision calls `name`; others stay."""
-    name = _bare(name)
-    for norm, place in (("conv1", "convolution"), ("bn1", "normalization")):
-        if name.startswith(f"{norm}."):
-            return f"embedder.embedder.{place}.{name.split('.', 1)[1]}"
-    found = re.fullmatch(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)\.(\w+)", name)
-    if found is None:
+def transformers_name(name: str) -> str:
+    """Translate a ResNet parameter name from torchvision to `transformers`; other names lose their prefix only."""
+    name = _PREFIX.sub("", name)
+    for layer, module in (("conv1", "convolution"), ("bn1", "normalization")):
+        if name.startswith(f"{layer}."):
+            return f"embedder.embedder.{module}.{name.split('.', 1)[1]}"
+    match = re.fullmatch(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)\.(\w+)", name)
+    if match is None:
         return name
-    stage, layer, kind, number, what = found.groups()
-    where = f"encoder.stages.{int(stage) - 1}.layers.{layer}"
+    stage, block, kind, number, parameter = match.groups()
+    prefix = f"encoder.stages.{int(stage) - 1}.layers.{block}"
     if kind == "downsample.":
-        return f"{where}.shortcut.{('convolution', 'normalization')[int(number)]}.{what}"
-    return f"{where}.layer.{int(number) - 1}.{'convolution' if kind == 'conv' else 'normalization'}.{what}"
+        return f"{prefix}.shortcut.{('convolution', 'normalization')[int(number)]}.{parameter}"
+    return f"{prefix}.layer.{int(number) - 1}.{'convolution' if kind == 'conv' else 'normalization'}.{parameter}"
 
 
-def _bare(name: str) -> str:
-    return _FRONT.sub("", name)
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
+def _read_tensors(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # `weights_only`: a file of numbers must not run code.
+        # `weights_only`: unpickling must not run code of the file.
         stored: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"`image.weights`: {path}: cannot be read: {error}") from error
+        raise InputError(f"cannot be read: {error}", file=path, key=_KEY) from error
     for key in ("state_dict", "model"):
         stored = stored.get(key, stored) if isinstance(stored, dict) else stored
     if not isinstance(stored, dict):
-        raise InputError(f"`image.weights`: {path}: holds no names and tensors")
+        raise InputError("holds no named tensors", file=path, key=_KEY)
     return {name: tensor for name, tensor in stored.items() if isinstance(tensor, Tensor)}

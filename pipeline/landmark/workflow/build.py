@@ -13,17 +13,20 @@ from landmark.core.atomic import folder_lock, remove_partials
 from landmark.core.errors import ConsentRequired, DiskTooSmall, InputsChanged, RecipeMismatch
 from landmark.core.executor import ExecutorConfig, TaskMap, WorkerLost, open_executor
 from landmark.core.progress import Progress, silent
-from landmark.corpus.manifest import Lock, Manifest, is_sealed, read_document
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import Manifest, is_sealed, read_document
 from landmark.domain.drops import TaskCounts
 from landmark.plan.estimate import Estimate
 from landmark.workflow.context import BuildContext, load_context
 from landmark.workflow.finalize import export, missing_exports, reopen, seal
-from landmark.workflow.lock import Planned, check_inputs, read_plan
+from landmark.workflow.lock import Plan, check_inputs, read_plan
 from landmark.workflow.planner import estimate_cost, make_plan
 from landmark.workflow.task import ExtractTask, extract_tasks, fail, run
 from landmark.write.staging import Staging
 
 log = logging.getLogger(__name__)
+
+_DOCUMENTS: dict[str, type[Manifest] | type[Lock]] = {"corpus.json": Manifest, "lock.json": Lock}
 
 # Builds that fetch or write more than this ask for confirmation.
 CONSENT_BYTES = 20 * 10**9
@@ -68,7 +71,7 @@ class BuildRequest:
     progress: Progress = silent
 
 
-def plan_corpus(request: BuildRequest) -> tuple[Planned, Estimate]:
+def plan_corpus(request: BuildRequest) -> tuple[Plan, Estimate]:
     """Write plan and lock to the corpus folder. Once a build has started there, its plan is kept.
 
     Raises:
@@ -125,7 +128,8 @@ def _add_exports(manifest: Manifest, request: BuildRequest) -> Manifest:
 
 def _refuse_foreign_folder(request: BuildRequest) -> None:
     """Refuse a folder that holds another corpus, or files that belong to no corpus."""
-    for name, model in (("corpus.json", Manifest), ("lock.json", Lock)):
+    documents: dict[str, type[Manifest] | type[Lock]] = {"corpus.json": Manifest, "lock.json": Lock}
+    for name, model in documents.items():
         if (request.out / name).is_file():
             digest = read_document(model, request.out / name).recipe_digest
             if digest != request.recipe.digest:
@@ -142,7 +146,7 @@ def _refuse_foreign_folder(request: BuildRequest) -> None:
         )
 
 
-def _existing_plan(context: BuildContext, request: BuildRequest) -> Planned | None:
+def _existing_plan(context: BuildContext, request: BuildRequest) -> Plan | None:
     """Read the folder's plan and compare its inputs with the lock; None where there is no plan."""
     plan = read_plan(request.out)
     if plan is not None:
@@ -165,7 +169,7 @@ def _require_consent_and_space(cost: Estimate, request: BuildRequest) -> None:
 
 
 def _extract(
-    plan: Planned, context: BuildContext, request: BuildRequest, map_tasks: TaskMap[ExtractTask, TaskCounts]
+    plan: Plan, context: BuildContext, request: BuildRequest, map_tasks: TaskMap[ExtractTask, TaskCounts]
 ) -> None:
     """Run the tasks of all samples that are neither written nor dropped (nor failed, unless `retry` is set)."""
     staging = Staging(request.out)
@@ -173,8 +177,8 @@ def _extract(
     status = staging.status()
     failed = {id for id, record in status.drops.items() if not record.final}
     settled = status.written.keys() | (status.drops.keys() - (failed if request.retry else set()))
-    keep = np.array([id not in settled for id in plan.plan["id"].to_pylist()], dtype=bool)
-    pending, counts = plan.plan.filter(keep), TaskCounts.zero()
+    keep = np.array([id not in settled for id in plan.samples["id"].to_pylist()], dtype=bool)
+    pending, counts = plan.samples.filter(keep), TaskCounts.zero()
     log.info("%d samples to extract; %d settled before", pending.num_rows, len(settled))
     for task, result in map_tasks(run, extract_tasks(pending, plan, context, staging)):
         counts += fail(task, "worker_lost", result.detail) if isinstance(result, WorkerLost) else result

@@ -20,11 +20,12 @@ from landmark.events.files import resolve_event_files
 from landmark.events.load import read_events
 from landmark.events.result import ReadResult, merge_results
 from landmark.events.source import EventSource, load_source
-from landmark.labels.files import LocalLabels, label_collection, local_label_files
+from landmark.labels.files import LocalLabels, local_label_files
 from landmark.labels.label_rules import LabelRules, load_event_types, load_label_rules
 from landmark.raster.access import AccessPolicy
 from landmark.stac.catalog import Catalog, NullCatalog
-from landmark.stac.open_catalog import open_document
+from landmark.stac.label_items import label_collection
+from landmark.stac.open_catalog import open_catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def load_context(recipe: Recipe, catalog: str | None) -> BuildContext:
             label_collection(context.provider, crosswalk)
     return replace(
         context,
-        catalog=open_document(_catalog_location(recipe, context.provider, catalog)),
+        catalog=open_catalog(_catalog_location(recipe, context.provider, catalog)),
         label_files=label_files,
         gazetteer=load_gazetteer(recipe.gazetteer),
         events=merge_results(

@@ -15,11 +15,11 @@ from landmark.core.executor import TaskMap
 from landmark.core.hashing import digest
 from landmark.core.journal import Journal, discard, matches
 from landmark.core.progress import Progress, silent
-from landmark.corpus.manifest import Manifest, Export, read_document
+from landmark.corpus.manifest import Export, Manifest, read_document
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.drops import DropRecord
 from landmark.workflow.context import BuildContext
-from landmark.workflow.lock import Planned
+from landmark.workflow.lock import Plan
 from landmark.write.documents import (
     Provenance,
     refresh_index,
@@ -37,7 +37,7 @@ _EXPORTS = "exports"
 
 def seal(
     corpus: Path,
-    plan: Planned,
+    plan: Plan,
     context: BuildContext,
     map_tasks: TaskMap[ShardTask, PackedShard],
     *,
@@ -52,7 +52,7 @@ def seal(
     status = Staging(corpus).status()
     drops = _settle(plan, status, corpus, allow_failures=allow_failures)
     schemas = {name: shard_schema(sensor, context.recipe.patch_px) for name, sensor in context.sensors.items()}
-    tasks = {task.path: task for task in shard_tasks(corpus, plan.plan, status, schemas)}
+    tasks = {task.path: task for task in shard_tasks(corpus, plan.samples, status, schemas)}
     # The key names the set of samples: shards packed from another set are of no use.
     key = digest([landmark.__version__, plan.lock.digest, sorted(status.written)])
     journal = Journal(corpus, "shards", key, PackedShard, failed=SealingFailed, reread=True)
@@ -75,11 +75,11 @@ def seal(
     return manifest
 
 
-def provenance(plan: Planned, context: BuildContext) -> Provenance:
+def provenance(plan: Plan, context: BuildContext) -> Provenance:
     """Collect what the manifest records of lock, label rules and grammar."""
     return Provenance(
         lock=plan.lock,
-        n_planned=plan.plan.num_rows,
+        n_planned=plan.samples.num_rows,
         title=context.recipe.title,
         taxonomy=context.label_rules.taxonomy,
         grammar=context.grammar.model_dump(mode="json", by_alias=True, exclude_defaults=True),
@@ -160,11 +160,11 @@ def reopen(corpus: Path) -> Manifest:
     return manifest
 
 
-def _settle(plan: Planned, status: Status, corpus: Path, *, allow_failures: bool) -> list[DropRecord]:
+def _settle(plan: Plan, status: Status, corpus: Path, *, allow_failures: bool) -> list[DropRecord]:
     """Return the drops, with failures among them where these are allowed; otherwise failures stop the sealing."""
     failed = [record for record in status.drops.values() if not record.final]
     dropped = [record for record in status.drops.values() if record.final]
-    n_planned, n_written = plan.plan.num_rows, len(status.written)
+    n_planned, n_written = plan.samples.num_rows, len(status.written)
     n_untried = n_planned - n_written - len(status.drops)
     counts = f"planned {n_planned} = written {n_written} + dropped {len(dropped)} + failed {len(failed)}"
     if n_untried or (failed and not allow_failures) or not status.written:

@@ -1,201 +1,263 @@
-"""Plan, cover and lock on disk: written once, read by every build, and compared with what stands there now."""
+"""Write a plan and its lock, read them back, and compare the lock with the inputs of a build."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
+from landmark.config.gazetteer import GazetteerEntry
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.errors import InputError, InputsChanged
 from landmark.core.hashing import file_sha256
-from landmark.corpus.manifest import EventFile, InputFile, LabelEditionRecord, LabelInput, Lock, read_document
+from landmark.corpus.lock import (
+    ClassBalancingSummary,
+    EventRecord,
+    InputFile,
+    LabelEditionRecord,
+    LabelInput,
+    Lock,
+    SourceFile,
+)
+from landmark.corpus.manifest import SplitProof, read_document
 from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.event import Event
 from landmark.domain.impact import EventCombination
 from landmark.domain.schemas import EVENT_PARTS
 from landmark.domain.taxonomy import LabelEdition
-from landmark.labels.files import file_digest
+from landmark.labels.files import LocalLabels, file_digest
 from landmark.raster.vector import add_geo_metadata
+from landmark.stac.catalog import Catalog
 from landmark.workflow.context import BuildContext, gazetteer_path
 
 log = logging.getLogger(__name__)
 
 _LIBRARIES = ("landmark", "numpy", "rasterio", "pyproj", "shapely", "pyarrow")
+# Tables that the lock records a digest of.
+_LOCKED_TABLES = ("plan", "label_counts", "cloud_stats")
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan with all it rests on."""
+class PlanDraft:
+    """Everything the planner decides; `write_plan` turns it into files and a `Plan`.
+
+    Attributes:
+        context: The recipe and the files it references.
+        samples: PLAN rows.
+        label_counts: Label counts of the planned cells.
+        cloud_stats: CLOUD_STATS rows.
+        drops: LEDGER rows of the items and cells left out while planning.
+        acquisitions: By id, at least the planned ones.
+        label_rasters: The label maps whose pixels were counted.
+        editions: Label editions by their number in the label counts.
+        events: Events that overlap the recipe's region and time.
+        event_combinations: By their number in the label counts.
+        considered: Candidate cells, those left out by reason, and those planned.
+        split_proof: Separation of the splits.
+        class_balancing: Effect of class balancing; None in a recipe without it.
+        findings: Warnings for the manifest.
+    """
+
+    context: BuildContext
+    samples: pa.Table
+    label_counts: pa.Table
+    cloud_stats: pa.Table
+    drops: pa.Table
+    acquisitions: Mapping[str, Acquisition]
+    label_rasters: Sequence[LabelRaster]
+    editions: Sequence[LabelEdition]
+    events: Sequence[Event]
+    event_combinations: Sequence[EventCombination]
+    considered: dict[str, int]
+    split_proof: SplitProof
+    class_balancing: ClassBalancingSummary | None
+    findings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan on disk.
+
+    Attributes:
+        lock: Every input of the build.
+        samples: PLAN rows.
+        label_counts: Label counts of the planned cells.
+    """
 
     lock: Lock
-    plan: pa.Table
-    cover: pa.Table
+    samples: pa.Table
+    label_counts: pa.Table
 
 
-def write_plan(
-    corpus: Path,
-    setting: BuildContext,
-    *,
-    plan: pa.Table,
-    cover: pa.Table,
-    clear: pa.Table,
-    left_out: pa.Table,
-    acquisitions: Mapping[str, Acquisition],
-    labels: Iterable[LabelRaster],
-    editions: Iterable[LabelEdition],
-    events: Sequence[Event],
-    marks: Sequence[EventCombination],
-    considered: dict[str, int],
-    proof: dict[str, Any],
-    meaning: dict[str, Any],
-    findings: list[str],
-) -> Planned:
-    """Write plan, cover, clear and the first rows of the ledger, then the lock that names them, which makes it one."""
-    (corpus / "lock.json").unlink(missing_ok=True)
-    used = [acquisitions[name] for name in sorted(set(plan["acquisition"].to_pylist()))]
-    locked = [_label(raster) for raster in labels]
-    hrefs = {href for one in used for item in one.items for href in item.assets.values()}
-    tables = {"plan": plan, "cover": cover, "clear": clear, "ledger": left_out}
-    if events:
-        tables["events"] = _grounds(events)
+def write_plan(folder: Path, draft: PlanDraft) -> Plan:
+    """Write the tables of a plan and the first rows of the ledger, then the lock that records their digests."""
+    (folder / "lock.json").unlink(missing_ok=True)
+    tables = {
+        "plan": draft.samples,
+        "label_counts": draft.label_counts,
+        "cloud_stats": draft.cloud_stats,
+        "ledger": draft.drops,
+    }
+    if draft.events:
+        tables["events"] = _event_parts(draft.events)
     for name, table in tables.items():
-        write_table(corpus / f"{name}.parquet", table)
-    lock = Lock(
-        recipe=setting.recipe.canonical(),
-        recipe_digest=setting.recipe.digest,
-        plan_sha256=file_sha256(corpus / "plan.parquet"),
-        cover_sha256=file_sha256(corpus / "cover.parquet"),
-        clear_sha256=file_sha256(corpus / "clear.parquet"),
-        catalog=setting.catalog.id,
-        acquisitions=[one.to_json() for one in used],
-        labels=locked,
-        editions=[_edition(vintage) for vintage in editions],
-        events=[event.to_json() for event in events],
-        event_files=_event_files(setting),
-        places=places_of(setting),
-        marks=list(marks),
-        files=[_file(setting, href) for href in sorted(hrefs | {entry.href for entry in locked if not entry.local})],
-        rules=setting.inputs_digest,
-        considered=considered,
-        proof=proof,
-        meaning=meaning,
-        findings=findings,
-        libraries=_versions(),
-    )
-    write_bytes(corpus / "lock.json", lock.model_dump_json(indent=1).encode())
-    return Planned(lock, plan, cover)
+        write_table(folder / f"{name}.parquet", table)
+    write_bytes(folder / "lock.json", _make_lock(folder, draft).model_dump_json(indent=1).encode())
+    # As read back: numbers and times have the types, and thus the digest, that they have in every other process.
+    return Plan(read_document(Lock, folder / "lock.json"), draft.samples, draft.label_counts)
 
 
-def read_plan(corpus: Path) -> Planned | None:
-    """The plan of a corpus folder, None where there is none yet.
+def read_plan(folder: Path) -> Plan | None:
+    """Read the plan of a corpus folder, None if there is none yet.
 
     Raises:
-        InputsChanged: plan, cover or clear is not the one the lock names.
+        InputsChanged: a table is missing or differs from the lock.
     """
-    if not (corpus / "lock.json").is_file():
+    if not (folder / "lock.json").is_file():
         return None
-    lock: Lock = read_document(Lock, corpus / "lock.json")
-    if not (corpus / "ledger.parquet").is_file():
-        raise InputsChanged(f"{corpus / 'ledger.parquet'} is gone; delete {corpus / 'lock.json'} and plan again")
-    expected_of = {f"{name}.parquet": getattr(lock, f"{name}_sha256") for name in ("plan", "cover", "clear")}
-    for name, expected in expected_of.items():
-        if not (corpus / name).is_file() or file_sha256(corpus / name) != expected:
-            raise InputsChanged(
-                f"{corpus / name} is not the file lock.json names; delete the folder's contents and plan again"
-            )
-    return Planned(lock, pq.read_table(corpus / "plan.parquet"), pq.read_table(corpus / "cover.parquet"))
+    lock = read_document(Lock, folder / "lock.json")
+    if not (folder / "ledger.parquet").is_file():
+        raise InputsChanged("is missing", file=folder / "ledger.parquet", remedy="delete lock.json and plan again")
+    for name in _LOCKED_TABLES:
+        path = folder / f"{name}.parquet"
+        if not path.is_file() or file_sha256(path) != getattr(lock, f"{name}_sha256"):
+            remedy = "delete the folder's contents and plan again"
+            raise InputsChanged("is missing, or not the file that lock.json records", file=path, remedy=remedy)
+    samples, label_counts = (pq.read_table(folder / f"{name}.parquet") for name in ("plan", "label_counts"))
+    return Plan(lock, samples, label_counts)
 
 
-def check_inputs(lock: Lock, setting: BuildContext) -> None:
-    """Compare every input with the lock, as far as that needs no download.
+def check_inputs(lock: Lock, context: BuildContext) -> None:
+    """Compare every input that needs no download with the lock; warn of other library versions.
 
     Raises:
         InputsChanged: naming the first input that differs.
     """
-    if setting.catalog.id != lock.catalog:
-        raise InputsChanged(f"the lock was made from catalogue {lock.catalog!r}, not {setting.catalog.id!r}")
-    if setting.inputs_digest != lock.rules:
+    if context.catalog.id != lock.catalog:
         raise InputsChanged(
-            "a profile, taxonomy, crosswalk, threshold or caption template is not the locked one;"
-            " put it back, or plan into a new --out"
+            f"the lock was made from catalogue {lock.catalog!r}", key="catalog", value=context.catalog.id
         )
-    _check_label_files(lock, setting)
-    _check_event_files(lock, setting)
-    if places_of(setting) != lock.places:
-        raise InputsChanged("places: the gazetteer is not the locked file")
-    unknown = 0
-    for recorded in lock.files:
-        found = _file(setting, recorded.href)
-        unknown += found.sha256 is None or recorded.sha256 is None
-        if recorded.sha256 is not None and found != recorded:
-            raise InputsChanged(f"{setting.catalog.locate(recorded.href)} is not the locked file, or is gone")
-    if unknown:
-        log.warning("%d files of the archive give no digest without a download and were not compared", unknown)
+    if context.inputs_digest != lock.inputs_digest:
+        raise InputsChanged(
+            "a profile, taxonomy, crosswalk, threshold or caption template differs from the locked one",
+            key="inputs_digest",
+            value=context.inputs_digest,
+            remedy="restore it, or plan into a new --out",
+        )
+    _check_label_files(lock, context.label_files)
+    _check_event_files(lock, context.events.files)
+    if gazetteer_file(context.recipe.gazetteer) != lock.gazetteer:
+        raise InputsChanged("the gazetteer is not the locked file", key="gazetteer.file")
+    _check_files(lock, context.catalog)
     for name, locked in lock.libraries.items():
-        if (now := _versions()[name]) != locked:
-            log.warning("%s is %s, the lock says %s: the same content, perhaps other file bytes", name, now, locked)
+        if (installed := version(name)) != locked:
+            log.warning("%s is %s, the lock has %s: same content, but file bytes may differ", name, installed, locked)
 
 
-def _check_label_files(lock: Lock, setting: BuildContext) -> None:
-    """Compare the label maps on disk with the lock, found again by the recipe's word for where they lie."""
-    given = {(name, path.name): path for name, one in setting.label_files.items() for path in one.files}
-    for source, href, locked in sorted({(one.source, one.href, one.digest) for one in lock.labels if one.local}):
-        path = given.get((source, href))
-        if path is None:
-            raise InputsChanged(
-                f"labels: {source}: no file of the recipe or of --labels is called {href}, as in the lock"
-            )
-        if file_digest(path) != locked:
-            raise InputsChanged(f"{path} is not the locked file")
-
-
-def _check_event_files(lock: Lock, setting: BuildContext) -> None:
-    now = _event_files(setting)
-    if now != lock.event_files:
-        one, other = ({(file.name, file.sha256) for file in files} for files in (now, lock.event_files))
-        raise InputsChanged(f"events: {min(one ^ other)[0]} is not the locked file, or is new or gone")
-
-
-def _event_files(setting: BuildContext) -> list[EventFile]:
-    return [EventFile(name=path.name, sha256=file_sha256(path)) for path in setting.events.files]
-
-
-def places_of(setting: BuildContext) -> EventFile | None:
-    """The gazetteer's file as the lock names it.
+def gazetteer_file(entry: GazetteerEntry | None) -> SourceFile | None:
+    """Record the file of a gazetteer, None without one.
 
     Raises:
         InputError: the file cannot be read.
     """
-    if setting.recipe.gazetteer is None:
+    if entry is None:
         return None
-    path = gazetteer_path(setting.recipe.gazetteer)
+    path = gazetteer_path(entry)
     try:
-        return EventFile(name=path.name, sha256=file_sha256(path))
+        return _source_file(path)
     except OSError as error:
-        raise InputError(
-            f"places.file: {path} cannot be read: {error.strerror}; give the path of the gazetteer, as in"
-            " --set places.file=PATH"
-        ) from error
+        remedy = "give the gazetteer's path, as in --set gazetteer.file=PATH"
+        problem = f"cannot be read: {error.strerror}"
+        raise InputError(problem, file=path, key="gazetteer.file", value=entry.file, remedy=remedy) from error
 
 
-def _grounds(events: Sequence[Event]) -> pa.Table:
-    """A row for each part of each event, for maps and for whoever asks what lay behind a share."""
-    told = ("id", "group", "type", "source", "product", "start", "end", "observed", "magnitude")
+def _make_lock(folder: Path, draft: PlanDraft) -> Lock:
+    """The lock of a draft whose tables are in a folder."""
+    context = draft.context
+    acquisitions = [draft.acquisitions[id] for id in sorted(set(draft.samples["acquisition"].to_pylist()))]
+    labels = [_label_input(raster) for raster in draft.label_rasters]
+    hrefs = {href for acquisition in acquisitions for item in acquisition.items for href in item.assets.values()}
+    hrefs |= {label.href for label in labels if not label.local}
+    return Lock(
+        recipe=context.recipe,
+        recipe_digest=context.recipe.digest,
+        plan_sha256=file_sha256(folder / "plan.parquet"),
+        label_counts_sha256=file_sha256(folder / "label_counts.parquet"),
+        cloud_stats_sha256=file_sha256(folder / "cloud_stats.parquet"),
+        catalog=context.catalog.id,
+        acquisitions=acquisitions,
+        labels=labels,
+        editions=[
+            LabelEditionRecord(source=edition.name, version=edition.version, start=edition.start, end=edition.end)
+            for edition in draft.editions
+        ],
+        events=[EventRecord.from_event(event) for event in draft.events],
+        event_files=_source_files(context.events.files),
+        gazetteer=gazetteer_file(context.recipe.gazetteer),
+        event_combinations=list(draft.event_combinations),
+        files=[_input_file(context.catalog, href) for href in sorted(hrefs)],
+        inputs_digest=context.inputs_digest,
+        considered=draft.considered,
+        split_proof=draft.split_proof,
+        class_balancing=draft.class_balancing,
+        findings=draft.findings,
+        libraries={name: version(name) for name in _LIBRARIES},
+    )
+
+
+def _check_label_files(lock: Lock, label_files: Mapping[str, LocalLabels]) -> None:
+    """Compare the label files with the lock, which knows them by source and file name."""
+    paths = {(source, path.name): path for source, labels in label_files.items() for path in labels.files}
+    for source, name, locked in sorted(
+        {(label.source, label.href, label.digest) for label in lock.labels if label.local}
+    ):
+        path = paths.get((source, name))
+        if path is None:
+            problem = f"no file of {source} has the name that the lock records"
+            raise InputsChanged(
+                problem, key="labels.files", value=name, remedy="give it in the recipe or with --labels"
+            )
+        if file_digest(path) != locked:
+            raise InputsChanged("is not the locked label file", file=path)
+
+
+def _check_event_files(lock: Lock, paths: Iterable[Path]) -> None:
+    files = _source_files(paths)
+    if files != lock.event_files:
+        present, locked = ({(file.name, file.sha256) for file in each} for each in (files, lock.event_files))
+        name = min(present ^ locked)[0]
+        raise InputsChanged(
+            "event file differs from the locked one, is new, or is missing", key="events.files", value=name
+        )
+
+
+def _check_files(lock: Lock, catalog: Catalog) -> None:
+    n_unverified = 0
+    for locked in lock.files:
+        present = _input_file(catalog, locked.href)
+        n_unverified += present.sha256 is None or locked.sha256 is None
+        if locked.sha256 is not None and present != locked:
+            raise InputsChanged("is not the locked file, or is missing", file=catalog.absolute_href(locked.href))
+    if n_unverified:
+        log.warning("%d remote files have no checksum and were not verified", n_unverified)
+
+
+def _event_parts(events: Sequence[Event]) -> pa.Table:
+    """EVENT_PARTS rows with geometries in EPSG:4326, one per part of each event."""
+    names = ("id", "group", "type", "source", "product", "start", "end", "observed", "magnitude")
     rows = [
-        {**{name: getattr(event, name) for name in told}, "part": part.name, "geometry": shapely.to_wkb(part.geometry)}
+        {**{name: getattr(event, name) for name in names}, "part": part.name, "geometry": shapely.to_wkb(part.geometry)}
         for event in events
         for part in event.parts
     ]
     return add_geo_metadata(pa.Table.from_pylist(rows, schema=EVENT_PARTS))
 
 
-def _label(raster: LabelRaster) -> LabelInput:
+def _label_input(raster: LabelRaster) -> LabelInput:
     return LabelInput(
         source=raster.edition.name,
         version=raster.edition.version,
@@ -208,17 +270,17 @@ def _label(raster: LabelRaster) -> LabelInput:
     )
 
 
-def _edition(vintage: LabelEdition) -> LabelEditionRecord:
-    return LabelEditionRecord(source=vintage.name, version=vintage.version, start=vintage.start, end=vintage.end)
+def _source_files(paths: Iterable[Path]) -> list[SourceFile]:
+    return [_source_file(path) for path in paths]
 
 
-def _file(setting: BuildContext, href: str) -> InputFile:
-    place = setting.catalog.locate(href).removeprefix("file://")
-    path = Path(place)
-    if "://" in place or not path.is_file():
+def _source_file(path: Path) -> SourceFile:
+    return SourceFile(name=path.name, sha256=file_sha256(path))
+
+
+def _input_file(catalog: Catalog, href: str) -> InputFile:
+    location = catalog.absolute_href(href).removeprefix("file://")
+    path = Path(location)
+    if "://" in location or not path.is_file():
         return InputFile(href=href, size_bytes=None, sha256=None)
     return InputFile(href=href, size_bytes=path.stat().st_size, sha256=file_sha256(path))
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _LIBRARIES}

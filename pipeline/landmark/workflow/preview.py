@@ -1,7 +1,7 @@
 """Preview a recipe: a few samples and a page that shows them, in minutes.
 
-The cost of a search grows with its region. Where the catalogue is a provider's API, the region is therefore reduced to a
-few boxes chosen by hash.
+The cost of a search grows with its region. Where the catalogue is a provider's API, the region is therefore reduced to
+a few boxes chosen by hash.
 """
 
 import json
@@ -22,9 +22,9 @@ from landmark.core.atomic import folder_lock, write_bytes
 from landmark.core.errors import EmptySearch, NoCoverage
 from landmark.core.hashing import ranks
 from landmark.core.salts import PREVIEW
-from landmark.core.yaml_files import StrictModel
-from landmark.corpus.manifest import Lock, Manifest, read_document
-from landmark.report.page import page
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import Manifest, read_document
+from landmark.report.page import render_page
 from landmark.workflow import build as work
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def write_preview(
             remedy="a preview searches a few places only: --seed chooses others",
         ) from error
     corpus = landmark.open(request.out)
-    text = page(corpus, pairs=len(corpus), notes=notes, left_out=skipped)
+    text = render_page(corpus, pairs=len(corpus), notes=notes, skipped=skipped)
     write_bytes(request.out / "sheet.html", text.encode())
     return request.out / "sheet.html"
 
@@ -101,15 +101,17 @@ def _boxes(region: BaseGeometry, seed: int) -> BaseGeometry:
 
 def _remove_earlier_preview(request: work.BuildRequest) -> None:
     """Empty a folder that holds a preview of the same name by another recipe; `build` refuses any other folder."""
-    documents: tuple[tuple[str, type[StrictModel]], ...] = (("corpus.json", Manifest), ("lock.json", Lock))
-    existing = [read_document(model, request.out / name) for name, model in documents if (request.out / name).is_file()]
+    documents: dict[str, type[Manifest] | type[Lock]] = {"corpus.json": Manifest, "lock.json": Lock}
+    existing = [
+        read_document(model, request.out / name) for name, model in documents.items() if (request.out / name).is_file()
+    ]
     if not existing or existing[0].recipe_digest == request.recipe.digest:
         return
     document = existing[0]
     if isinstance(document, Manifest):
         name, title = document.name, document.title
     else:
-        name, title = document.recipe["name"], document.recipe["title"]
+        name, title = document.recipe.name, document.recipe.title
     if name != request.recipe.name or not title.endswith(_TITLE_SUFFIX):
         return
     log.info("%s: replacing an earlier preview", request.out)

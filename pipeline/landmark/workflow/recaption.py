@@ -3,7 +3,6 @@
 Everything follows from label counts and lock: neither the archive nor a label map is read.
 """
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -17,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 import landmark
-from landmark.captions.annotate import labels
+from landmark.captions.annotate import derive_labels
 from landmark.captions.language import Language
 from landmark.config.recipe import Recipe
 from landmark.core.atomic import folder_lock, write_bytes
@@ -27,14 +26,15 @@ from landmark.core.hashing import digest
 from landmark.core.journal import Journal, discard
 from landmark.core.progress import Progress, silent
 from landmark.core.yaml_files import StrictModel, parse_model
-from landmark.corpus.manifest import EventFile, Lock, Manifest, Shard, read_document
+from landmark.corpus.lock import Lock, SourceFile
+from landmark.corpus.manifest import Manifest, Shard, read_document
 from landmark.corpus.reader import read_index
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.schemas import group_edges
 from landmark.workflow.annotator import make_annotator
 from landmark.workflow.context import BuildContext, load_gazetteer, load_offline_context
 from landmark.workflow.finalize import export, provenance
-from landmark.workflow.lock import Planned, places_of, read_plan
+from landmark.workflow.lock import Plan, gazetteer_file, read_plan
 from landmark.workflow.recaption_task import IMAGE_COLUMNS, RecaptionTask, image_of, next_path, run
 from landmark.workflow.task import CellRows
 from landmark.write.documents import read_facts, refresh_index, refresh_queries, rewrite_documents
@@ -81,7 +81,7 @@ def recipe_of(corpus: Path, changes: Mapping[str, Any]) -> Recipe:
         InvalidCorpus: no lock.
     """
     lock: Lock = read_document(Lock, corpus / "lock.json")
-    recipe = json.loads(json.dumps(lock.recipe))
+    recipe = lock.recipe.canonical()
     for name, value in changes.items():
         *outer, last = name.split(".")
         mapping = recipe
@@ -117,10 +117,10 @@ def recaption(
         # After a kill between lock and manifest, the rows may hold the places of another recipe.
         keep_places = plan.lock.digest == manifest.lock_digest and not places_changed
         update = {
-            "recipe": recipe.canonical(),
+            "recipe": recipe,
             "recipe_digest": recipe.digest,
             "inputs_digest": context.inputs_digest,
-            "places": places,
+            "gazetteer": places,
         }
         lock = plan.lock.model_copy(update=update)
         index, changed = _read_index(corpus, manifest), lock.digest != manifest.lock_digest
@@ -142,7 +142,7 @@ def recaption(
 
 
 def _refuse_other_keys(lock: Lock, recipe: Recipe) -> None:
-    before, after = _canonical_recipe(lock), recipe.canonical()
+    before, after = lock.recipe.canonical(), recipe.canonical()
     if keys := [key for key in after if after[key] != before.get(key) and key not in MUTABLE_KEYS]:
         raise InputError(
             "recaptioning cannot change this: it needs the archive or the label maps",
@@ -151,21 +151,17 @@ def _refuse_other_keys(lock: Lock, recipe: Recipe) -> None:
         )
 
 
-def _canonical_recipe(lock: Lock) -> dict[str, Any]:
-    return parse_model(Recipe, lock.recipe, "lock.json").canonical()
-
-
-def _places(lock: Lock, context: BuildContext) -> tuple[EventFile | None, bool]:
+def _places(lock: Lock, context: BuildContext) -> tuple[SourceFile | None, bool]:
     """Return the gazetteer's file, and whether nearest places may differ from those of the lock.
 
     Where the recipe's entry is unchanged, the file need not exist any more.
     """
     entry = context.recipe.gazetteer
-    unchanged = _canonical_recipe(lock)["gazetteer"] == context.recipe.canonical()["gazetteer"]
+    unchanged = lock.recipe.canonical()["gazetteer"] == context.recipe.canonical()["gazetteer"]
     if unchanged and (entry is None or not os.access(entry.file, os.R_OK)):
-        return lock.places, False
-    file = places_of(context)
-    return file, not unchanged or file != lock.places
+        return lock.gazetteer, False
+    file = gazetteer_file(context.recipe.gazetteer)
+    return file, not unchanged or file != lock.gazetteer
 
 
 def _embedded_files(manifest: Manifest, lock: Lock) -> dict[tuple[str, str], StrictModel]:
@@ -173,7 +169,7 @@ def _embedded_files(manifest: Manifest, lock: Lock) -> dict[tuple[str, str], Str
     languages = [Language.model_validate(value) for value in manifest.grammar.get("languages", {}).values()]
     names: dict[str, Any] = {"taxonomy": manifest.taxonomy.name, "languages": [entry.lang for entry in languages]}
     if lock.digest == manifest.lock_digest:
-        names = _canonical_recipe(lock)
+        names = lock.recipe.canonical()
     embedded: dict[tuple[str, str], StrictModel] = {("taxonomies", names["taxonomy"]): manifest.taxonomy}
     named_languages = zip(names["languages"], languages, strict=False)
     return embedded | {("taxonomies/captions", name): language for name, language in named_languages}
@@ -185,15 +181,15 @@ def _read_index(corpus: Path, manifest: Manifest) -> pa.Table:
     return read_facts(corpus, manifest.shards) if index is None else index
 
 
-def _labels_after(index: pa.Table, plan: Planned, context: BuildContext) -> dict[str, int]:
+def _labels_after(index: pa.Table, plan: Plan, context: BuildContext) -> dict[str, int]:
     annotator = make_annotator(plan, context)
-    cell_labels = annotator.facts(plan.cover)
-    plan_rows = {row["id"]: row for row in plan.plan.select(_PLAN_COLUMNS).to_pylist()}
+    cell_labels = annotator.fold_counts(plan.label_counts)
+    plan_rows = {row["id"]: row for row in plan.samples.select(_PLAN_COLUMNS).to_pylist()}
     label_sets = []
     for row in index.select(IMAGE_COLUMNS).to_pylist():
         plan_row = plan_rows[row["id"]]
         counts = cell_labels.of(plan_row["cell"], plan_row["period"])
-        label_sets.append(labels(image_of(row, plan_row, keep_place=True), counts, annotator))
+        label_sets.append(derive_labels(image_of(row, plan_row, keep_place=True), counts, annotator))
     return _count_labels(label_sets)
 
 
@@ -208,7 +204,7 @@ class _Generation:
 
     corpus: Path
     manifest: Manifest
-    plan: Planned
+    plan: Plan
     context: BuildContext
     keep_places: bool
 
@@ -237,8 +233,8 @@ class _Generation:
         context = self.context
         if not self.keep_places:
             context = replace(context, gazetteer=load_gazetteer(context.recipe.gazetteer))
-        annotator, counts = make_annotator(self.plan, context), CellRows(self.plan.cover)
-        plan = self.plan.plan.sort_by([(name, "ascending") for name in ("sensor", "split", "shard")])
+        annotator, counts = make_annotator(self.plan, context), CellRows(self.plan.label_counts)
+        plan = self.plan.samples.sort_by([(name, "ascending") for name in ("sensor", "split", "shard")])
         keys = [plan[name] for name in ("sensor", "split", "shard")]
         edges = group_edges(*keys)
         names = zip(*(key.take(pa.array(edges[:-1])).to_pylist() for key in keys), strict=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from landmark.captions.annotate import Facts, Image, Wording, words
-from landmark.captions.sample_facts import Nearby
+from landmark.captions.annotate import Annotator, CellFacts, ImageInfo, annotate_sample
+from landmark.captions.sample_facts import NearestPlace
 from landmark.core.errors import InvalidCorpus
 from landmark.corpus.manifest import Shard
 from landmark.workflow.task import distant_event
@@ -34,7 +34,7 @@ class RecaptionTask:
     schema: pa.Schema
     rows: pa.Table
     label_counts: pa.Table
-    annotator: Wording
+    annotator: Annotator
     keep_places: bool
 
 
@@ -44,7 +44,10 @@ def run(task: RecaptionTask) -> Shard:
     Raises:
         InvalidCorpus: the shard is damaged.
     """
-    cell_labels, plan_rows = task.annotator.facts(task.label_counts), {row["id"]: row for row in task.rows.to_pylist()}
+    cell_labels, plan_rows = (
+        task.annotator.fold_counts(task.label_counts),
+        {row["id"]: row for row in task.rows.to_pylist()},
+    )
     path = task.corpus / task.shard.path
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -58,14 +61,16 @@ def run(task: RecaptionTask) -> Shard:
 
 
 def _recaption(
-    group: pa.Table, task: RecaptionTask, cell_labels: Facts, plan_rows: Mapping[str, Mapping[str, Any]]
+    group: pa.Table, task: RecaptionTask, cell_labels: CellFacts, plan_rows: Mapping[str, Mapping[str, Any]]
 ) -> pa.Table:
     """Annotate a row group again; pixels and all columns that annotation does not write are copied."""
     annotations = []
     for row in group.select(IMAGE_COLUMNS).to_pylist():
         plan_row = plan_rows[row["id"]]
         labels = cell_labels.of(plan_row["cell"], plan_row["period"])
-        annotations.append(words(image_of(row, plan_row, keep_place=task.keep_places), labels, task.annotator))
+        annotations.append(
+            annotate_sample(image_of(row, plan_row, keep_place=task.keep_places), labels, task.annotator)
+        )
     columns = [
         pa.array([annotation[field.name] for annotation in annotations], field.type)
         if field.name in annotations[0]
@@ -75,13 +80,13 @@ def _recaption(
     return pa.table(columns, schema=task.schema)
 
 
-def image_of(row: Mapping[str, Any], plan_row: Mapping[str, Any], *, keep_place: bool) -> Image:
+def image_of(row: Mapping[str, Any], plan_row: Mapping[str, Any], *, keep_place: bool) -> ImageInfo:
     """Build the image of a row of a shard from its own columns and its row of the plan."""
     place = row["place"] if keep_place else None
     if place is not None:
         names = {"": place["name"], **{name["lang"]: name["name"] for name in place["names"]}}
-        place = Nearby(names, place["km"], place["bearing_deg"])
-    return Image(row["id"], row["sensor"], row["datetime"], row["lon"], row["lat"], distant_event(plan_row), place)
+        place = NearestPlace(names, place["km"], place["bearing_deg"])
+    return ImageInfo(row["id"], row["sensor"], row["datetime"], row["lon"], row["lat"], distant_event(plan_row), place)
 
 
 def next_path(shard: Shard) -> str:

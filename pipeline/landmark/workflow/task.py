@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from landmark.captions.annotate import Image, Wording, words
+from landmark.captions.annotate import Annotator, ImageInfo, annotate_sample
 from landmark.core.crs import LONLAT, reproject, split_antimeridian
 from landmark.core.errors import LandmarkError
 from landmark.corpus.shard_schema import staging_schema
@@ -24,7 +24,7 @@ from landmark.extract.request import Chip, ExtractRequest
 from landmark.labels.label_rules import CellLabels
 from landmark.workflow.annotator import make_annotator
 from landmark.workflow.context import BuildContext
-from landmark.workflow.lock import Planned
+from landmark.workflow.lock import Plan
 from landmark.write.staging import Staging, write_staging
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class ExtractTask:
     request: ExtractRequest
     rows: pa.Table
     label_counts: pa.Table
-    annotator: Wording
+    annotator: Annotator
     target: Path
 
 
@@ -59,10 +59,10 @@ class CellRows:
         return self._table.take(np.concatenate([np.empty(0, np.int64), *rows]))
 
 
-def extract_tasks(pending: pa.Table, plan: Planned, context: BuildContext, staging: Staging) -> Iterator[ExtractTask]:
+def extract_tasks(pending: pa.Table, plan: Plan, context: BuildContext, staging: Staging) -> Iterator[ExtractTask]:
     """Yield one task per acquisition of the pending rows of a plan, sorted by acquisition, each made on demand."""
-    acquisitions, annotator = plan.lock.read_acquisitions(), make_annotator(plan, context)
-    attempts, counts = staging.tries(), CellRows(plan.cover)
+    acquisitions, annotator = plan.lock.acquisitions_by_id, make_annotator(plan, context)
+    attempts, counts = staging.tries(), CellRows(plan.label_counts)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
     for start, end in pairwise(group_edges(ordered["acquisition"]).tolist()):
         # A slice would take the whole plan along to the worker.
@@ -127,7 +127,7 @@ def _count(records: Sequence[DropRecord | None], routes: Counter[str]) -> TaskCo
 
 
 def _samples(task: ExtractTask, routes: Counter[str]) -> Iterator[dict[str, Any] | DropRecord]:
-    cell_labels = task.annotator.facts(task.label_counts)
+    cell_labels = task.annotator.fold_counts(task.label_counts)
     plan_rows = {row["id"]: row for row in task.rows.to_pylist()}
     for result in extract_chips(task.request, routes):
         if isinstance(result, DropRecord):
@@ -139,7 +139,7 @@ def _samples(task: ExtractTask, routes: Counter[str]) -> Iterator[dict[str, Any]
 
 def _sample(task: ExtractTask, chip: Chip, row: Mapping[str, Any], labels: CellLabels) -> dict[str, Any]:
     request, acquisition = task.request, task.request.acquisition
-    image = Image(chip.id, acquisition.sensor, acquisition.datetime, row["lon"], row["lat"], distant_event(row))
+    image = ImageInfo(chip.id, acquisition.sensor, acquisition.datetime, row["lon"], row["lat"], distant_event(row))
     return {
         **{name: row[name] for name in _PLAN_COLUMNS},
         "datetime": acquisition.datetime,
@@ -157,7 +157,7 @@ def _sample(task: ExtractTask, chip: Chip, row: Mapping[str, Any], labels: CellL
         "cloud_pct": chip.cloud_pct,
         "shadow_pct": chip.shadow_pct,
         "snow_pct": chip.snow_pct,
-        **words(image, labels, task.annotator),
+        **annotate_sample(image, labels, task.annotator),
         "sha256": chip.sha256,
         **{column: group.tobytes() for column, group in chip.groups.items()},
     }

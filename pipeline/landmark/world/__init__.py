@@ -16,7 +16,7 @@ from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 EDITION = 1  # raise it when the world changes for reasons that its sources do not show
 _log = logging.getLogger(__name__)
 
-__all__ = ["demo", "full_size", "make", "make_scene"]
+__all__ = ["cached", "demo", "full_size", "make", "make_scene"]
 
 
 def make(out: Path, *, tile_px: int = 1098, block_px: int = 512, seed: int = 0, workers: int = 0) -> Path:
@@ -82,15 +82,23 @@ def _fill(building: Path, maker: Any, parameters: dict[str, int], workers: int) 
 
 def demo() -> Path:
     """Return the catalogue of the default world in the user's cache, made at the first call."""
-    return _cached("world", make, "the demo's world", "a minute")
+    return cached("world", make, "the demo's world", "a minute")
 
 
 def full_size() -> Path:
     """Return the catalogue of a scene as large as real ones in the user's cache, made at the first call."""
-    return _cached("scene", make_scene, "a scene as large as real ones", "three minutes and 4 GB")
+    return cached("scene", make_scene, "a scene as large as real ones", "three minutes and 4 GB")
 
 
-def _cached(name: str, maker: Callable[..., Path], what: str, cost: str) -> Path:
+def cached(name: str, maker: Callable[..., Path], what: str, cost: str) -> Path:
+    """Return the catalogue of a world in the user's cache, made at the first call and found by its digest later.
+
+    Args:
+        name: Prefix of the folder.
+        maker: Called as `maker(folder, workers=n)`.
+        what: Description for the log.
+        cost: How long it takes, for the log.
+    """
     import fcntl
 
     import platformdirs

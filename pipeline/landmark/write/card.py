@@ -53,7 +53,7 @@ Content digest `{content}`, lock `{lock}`. Licences: {licences}; see ATTRIBUTION
 
 def card(manifest: Manifest) -> str:
     """Render README.md: a config and a row of counts per sensor, and how to read the corpus."""
-    gap = manifest.split_proof.get("closest_m")
+    gap = manifest.split_proof.closest_m
     return _CARD.format(
         title=" ".join((manifest.title or manifest.name).split()),
         quoted=json.dumps(manifest.title or manifest.name, ensure_ascii=False),

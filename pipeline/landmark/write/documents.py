@@ -16,7 +16,8 @@ from landmark.config.recipe import SPLITS, Recipe
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.hashing import digest, names_digest
 from landmark.core.journal import matches
-from landmark.corpus.manifest import Generation, Lock, Manifest, QueryFile, Shard
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import Generation, Manifest, QueryFile, Shard
 from landmark.corpus.reader import CONTENT, read_index
 from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord, ledger_table
 from landmark.domain.schemas import INDEX
@@ -77,7 +78,7 @@ def write_documents(
         samples={sensor: _counts_by_split(index, sensor) for sensor in recipe.sensors},
         dropped=dict(sorted(Counter(record.reason for record in drops).items())),
         considered=lock.considered,
-        split_proof=lock.proof,
+        split_proof=lock.split_proof,
         findings=[*lock.findings, *_offset_findings(index, lock)],
         statistics={sensor: _statistics(sensor, packed) for sensor in recipe.sensors},
         **_generation_fields(corpus, index, shards, provenance),
@@ -181,7 +182,7 @@ def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:
         if dark_dn is not None:
             darkest[items[0]] = min(dark_dn, darkest.get(items[0], dark_dn))
     findings = []
-    for acquisition in lock.read_acquisitions().values():
+    for acquisition in lock.acquisitions:
         name, offset_dn = acquisition.items[0].id, acquisition.offset_dn
         dark_dn = darkest.get(name)
         if dark_dn is not None and offset_dn and dark_dn < _DOUBTFUL_SHARE * offset_dn:

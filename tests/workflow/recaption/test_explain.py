@@ -37,7 +37,7 @@ def test_a_label_rests_on_share_threshold_map_and_finer_class(more):
     source = sample.sources[0]
     assert f"{100 * sample.fractions[key]:.1f} % of the pixels with a class; a label from 5 % on" in lines
     assert f"worldcover {source['version']} of {source['year']}" in lines
-    finer = {name.split("/")[1]: share for name, share in sample.finer.items()}
+    finer = {name.split("/")[1]: share for name, share in sample.subclasses.items()}
     assert any(f"{name} {100 * share:.1f} %" in lines for name, share in finer.items())
 
 

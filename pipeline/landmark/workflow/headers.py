@@ -1,0 +1,96 @@
+"""Probe the headers of acquisitions: the header is right where a STAC item disagrees."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from landmark.config.recipe import Recipe
+from landmark.core.errors import InputError, NoCoverage
+from landmark.domain.acquisition import Acquisition
+from landmark.domain.drops import DropRecord, Reason
+from landmark.stac.header_probe import HeaderProbe, grid_mismatch, probe_header
+from landmark.workflow.context import BuildContext
+
+log = logging.getLogger(__name__)
+
+# (stage, function, tasks) → (task, result) of each.
+RunTasks = Callable[[str, Callable[[Any], Any], Sequence[Any]], Iterable[tuple[Any, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedAcquisitions:
+    """Acquisitions with the grids of their files.
+
+    Attributes:
+        acquisitions: Those at the recipe's resolution.
+        refused: Those without a usable grid, or of another resolution.
+        findings: Items whose grid differs from their file's, or whose file could not be read.
+    """
+
+    acquisitions: list[Acquisition]
+    refused: list[DropRecord]
+    findings: list[str]
+
+
+def probe_headers(context: BuildContext, acquisitions: Sequence[Acquisition], run: RunTasks) -> ProbedAcquisitions:
+    """Probe acquisitions whose items are not reliable, or have another pixel size than the recipe.
+
+    Raises:
+        NoCoverage: no acquisition of a sensor is usable.
+        InputError: no acquisition of a sensor has the recipe's resolution.
+    """
+    recipe = context.recipe
+    probes = [
+        HeaderProbe(acquisition, _first_band(context, acquisition), context.catalog.root, context.access)
+        for acquisition in acquisitions
+        if context.imagery(acquisition.sensor).header == "probe" or acquisition.pixel_m != recipe.resolution_m
+    ]
+    probed = {probe.acquisition.id: result for probe, result in run("headers", probe_header, probes)}
+    results = [(acquisition, probed.get(acquisition.id, acquisition)) for acquisition in acquisitions]
+    usable = [(item, result) for item, result in results if isinstance(result, Acquisition)]
+    refused = [result for _, result in results if isinstance(result, DropRecord)]
+    findings = [line for item, result in usable if (line := grid_mismatch(item, result)) is not None]
+    findings += [
+        f"{record.id} was skipped: it could not be read while planning ({record.detail}); plan again to include it"
+        for record in refused
+        if not record.final
+    ]
+    skipped = [f"{record.id} was skipped: {_reason(record)}" for record in refused if record.final]
+    for line in [*findings, *skipped]:
+        log.warning("%s", line)
+    for sensor in recipe.sensors:
+        if not any(result.sensor == sensor for _, result in usable):
+            first = next(result for item, result in results if item.sensor == sensor)
+            assert isinstance(first, DropRecord)
+            raise NoCoverage(f"no image of {sensor} is usable; {first.id}: {_reason(first)}", file=recipe.name)
+    grids = [result for _, result in usable]
+    _check_resolution(recipe, grids)
+    refused += [
+        DropRecord(acquisition.items[0].id, "", "stac", "resolution", f"pixels of {acquisition.pixel_m:g} m")
+        for acquisition in grids
+        if acquisition.pixel_m != recipe.resolution_m
+    ]
+    matching = [acquisition for acquisition in grids if acquisition.pixel_m == recipe.resolution_m]
+    return ProbedAcquisitions(matching, refused, findings)
+
+
+def _first_band(context: BuildContext, acquisition: Acquisition) -> str:
+    return context.sensors[acquisition.sensor].groups[0].bands[0]
+
+
+def _reason(record: DropRecord) -> str:
+    return f"{Reason[record.reason].text} ({record.detail})"
+
+
+def _check_resolution(recipe: Recipe, acquisitions: Sequence[Acquisition]) -> None:
+    for sensor in recipe.sensors:
+        sizes = {acquisition.pixel_m for acquisition in acquisitions if acquisition.sensor == sensor}
+        if recipe.resolution_m not in sizes:
+            raise InputError(
+                f"{sensor} has pixels of {', '.join(f'{size:g}' for size in sorted(sizes))} m; images are not resampled"
+                " to another pixel size",
+                file=recipe.name,
+                key="resolution_m",
+                value=recipe.resolution_m,
+            )
