@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import load_sensor
 from landmark.core.hashing import rank
-from landmark.corpus.manifest import Manifest, Shard, read_document
+from landmark.corpus.manifest import Manifest, read_document
 from landmark.domain.schemas import INDEX
-from landmark.write.shards import Moments
+from landmark.write.shards import PackedShard
 
 Row = dict[str, Any]
 Bands = dict[str, NDArray[Any]]
@@ -53,7 +53,7 @@ class Draft:
     """
 
     corpus: Path
-    packed: Mapping[str, tuple[Shard, Moments]] = field(default_factory=dict)
+    packed: Mapping[str, PackedShard] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what was read: a worker reads it once for all its units."""

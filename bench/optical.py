@@ -122,7 +122,9 @@ def saturated(draft: Draft) -> Planted:
 
 @_pixels("s2-offset", "baseline 04.00's offset of 1000 is still in one acquisition")
 def offset_left(draft: Draft) -> Planted:
-    return acquired(draft, each_band(lambda band: np.where(band == 0, 0, np.minimum(band.astype(np.int64) + 1000, 65535))))
+    return acquired(
+        draft, each_band(lambda band: np.where(band == 0, 0, np.minimum(band.astype(np.int64) + 1000, 65535)))
+    )
 
 
 @_pixels("s2-offset-twice", "the offset is removed twice from one acquisition")

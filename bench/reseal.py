@@ -27,8 +27,8 @@ from landmark.corpus.shard_schema import shard_schema, staging_schema
 from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord
 from landmark.domain.schemas import INDEX, PLAN
 from landmark.domain.taxonomy import Taxonomy
-from landmark.write.documents import write_documents, write_manifest
-from landmark.write.shards import Moments, ShardTask, write_shard
+from landmark.write.documents import Provenance, write_documents, write_manifest
+from landmark.write.shards import PackedShard, ShardTask, write_shard
 from landmark.write.staging import write_staging
 
 _PIXELS = "bands"
@@ -74,7 +74,7 @@ def _same(one: Path, other: Path) -> bool:
     return filecmp.cmp(one, other, shallow=False)
 
 
-def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> dict[str, tuple[Shard, Moments]]:
+def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> dict[str, PackedShard]:
     shutil.copytree(draft.corpus, out)
     packed = dict(draft.packed)
     if not touched:
@@ -87,20 +87,23 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
         out,
         [packed[path] for path in sorted(packed)],
         _outcomes(out),
-        recipe=lock.recipe,
-        lock=lock,
-        planned=pq.read_metadata(out / "plan.parquet").num_rows,
-        taxonomy=_taxonomy(draft, planted, lock),
-        grammar=draft.manifest.grammar,
-        attributions=draft.manifest.attributions,
-        version=landmark.__version__,
+        lock.recipe,
+        Provenance(
+            lock=lock,
+            n_planned=pq.read_metadata(out / "plan.parquet").num_rows,
+            title=draft.manifest.title,
+            taxonomy=_taxonomy(draft, planted, lock),
+            grammar=draft.manifest.grammar,
+            attributions=tuple(draft.manifest.attributions),
+            version=landmark.__version__,
+        ),
     )
     # The corpus goes on claiming the words it had, whatever its labels hold now.
     write_manifest(out, sealed.model_copy(update={"taxonomy": draft.manifest.taxonomy}))
     return packed
 
 
-def _packed(draft: Draft, planted: Planted, shard: Shard, out: Path) -> tuple[Shard, Moments]:
+def _packed(draft: Draft, planted: Planted, shard: Shard, out: Path) -> PackedShard:
     sensor, staged = load_sensor(shard.sensor), out / "rows.arrow"
     rows = list(_rows(draft, planted, shard))
     write_staging(staged, rows, staging_schema(sensor, draft.manifest.patch_px))

@@ -1,16 +1,19 @@
 """Acquisitions, cells and recipes for several tests."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 import shapely
 from hypothesis import HealthCheck, settings
 
 from landmark.config.recipe import Recipe
 from landmark.core.crs import LONLAT, reproject, transformer
+from landmark.core.errors import LandmarkError
 from landmark.domain.acquisition import Acquisition, Item
 from landmark.domain.schemas import CELLS
 
@@ -88,3 +91,13 @@ def text(path: Path, content: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     return path
+
+
+@contextmanager
+def raises(kind: type[LandmarkError], *, name: str | None = None, **fields: Any) -> Iterator[None]:
+    """Expect an error by its class and fields; `name` is the last part of its file."""
+    with pytest.raises(kind) as caught:
+        yield
+    error = caught.value
+    assert {field: getattr(error, field) for field in fields} == fields
+    assert name is None or (error.file is not None and Path(error.file).name == name)

@@ -1,4 +1,4 @@
-"""Writes captions.txt, the captions a person can read through: `python -m tests.narrate.golden`."""
+"""Write captions.txt, a file of captions for human review: `python -m tests.captions.golden`."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -7,16 +7,16 @@ from pathlib import Path
 from landmark.captions.render import CaptionConfig, render_captions
 from landmark.captions.sample_facts import NearestPlace, SampleFacts
 from landmark.domain.event import EventFact
-from tests.captions.scenes import GRAMMAR, STYLES, TAXONOMY
+from tests.captions.samples import GRAMMAR, STYLES, TAXONOMY
 
 FILE = Path(__file__).parent / "captions.txt"
-SHARES = {"trees": 0.62, "crops": 0.24, "water": 0.08, "grass": 0.06}
+FRACTIONS = {"trees": 0.62, "crops": 0.24, "water": 0.08, "grass": 0.06}
 CASES = {
     "land cover alone, near a place": {"place": NearestPlace({"": "Riverton", "fr": "Riveville"}, 3.2, 0)},
     "a finer class, far from a place": {
         "labels": ("crops", "trees"),
-        "shares": {"crops": 0.8, "trees": 0.2},
-        "finer": {"crops": ("corine/vineyards", 0.7)},
+        "fractions": {"crops": 0.8, "trees": 0.2},
+        "subclasses": {"crops": ("corine/vineyards", 0.7)},
         "place": NearestPlace({"": "Avignon"}, 12.4, 300),
     },
     "six days after a fire": {
@@ -39,27 +39,27 @@ CASES = {
     },
     "within the radius of an epicentre": {
         "labels": ("built", "trees"),
-        "shares": {"built": 0.96, "trees": 0.04},
+        "fractions": {"built": 0.96, "trees": 0.04},
         "events": (EventFact("q", "earthquake", "after", 0, False, "p", 9.3, distance_km=12.2, magnitude=6.1),),
     },
     "damage graded": {
         "labels": ("built", "earthquake_damage"),
-        "shares": {"built": 0.96},
+        "fractions": {"built": 0.96},
         "events": (
             EventFact("q", "earthquake", "after", 0.06, True, "p", 70, "earthquake_damage", "destroyed", 3.4, 6.1),
         ),
     },
-    "no label": {"labels": (), "shares": {}},
+    "no label": {"labels": (), "fractions": {}},
 }
 
 
 def lines() -> Iterator[str]:
-    """A heading a case, then each caption with its style and language."""
+    """Per case a heading, then each caption with its style and language."""
     for number, (title, facts) in enumerate(CASES.items()):
-        said = {"sensor": "s2", "lat": 45.0, "labels": tuple(SHARES), "shares": SHARES, **facts}
-        scene = SampleFacts(id=f"case-{number}", time=dt.datetime(2021, 8, 15, tzinfo=dt.UTC), **said)
+        values = {"sensor": "s2", "lat": 45.0, "labels": tuple(FRACTIONS), "fractions": FRACTIONS, **facts}
+        sample = SampleFacts(id=f"case-{number}", time=dt.datetime(2021, 8, 15, tzinfo=dt.UTC), **values)
         yield f"# {title}"
-        for row in render_captions(scene, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed=number)):
+        for row in render_captions(sample, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed=number)):
             yield f"{row['style']:<10} {row['lang']}  {row['text']}"
 
 

@@ -1,4 +1,4 @@
-"""Every language and style, held against the facts: nothing said that is not so, and each text read back."""
+"""Captions of all languages and styles state only facts of the sample and can be parsed back."""
 
 import datetime as dt
 import re
@@ -14,107 +14,124 @@ from landmark.captions.grammar import load_grammar
 from landmark.captions.parse import build_lexicon
 from landmark.captions.render import CaptionConfig, render_captions
 from landmark.captions.sample_facts import NearestPlace, Renderer, season_at
-from landmark.core.errors import InputError
+from landmark.core.errors import InputError, UnknownName
 from landmark.core.yaml_files import load_model, resource_dir
 from landmark.domain.event import EventFact
-from tests.captions.scenes import GRAMMAR, LANGS, LEXICONS, STYLES, TAXONOMY, TYPES, every, names, scene, scenes
+from tests.captions.samples import (
+    GRAMMAR,
+    LANGS,
+    LEXICONS,
+    STYLES,
+    TAXONOMY,
+    TYPES,
+    all_captions,
+    facts_of,
+    place_names,
+    sample_facts,
+)
 from tests.parts import examples, text
 
 LATE = {"from": 5, "class": "{class}", "alone": "x", "part": "y"}
 NOUNS = {lang: {kind.name[lang] for kind in TYPES.values()} for lang in LANGS}
 
 
-def facts(where):
-    """What a caption of a scene may state."""
-    known = {f"label:{key}" for key in where.labels} | {f"sensor:{where.sensor}", f"season:{where.season}"}
-    known |= {f"finer:{finer}" for key, (finer, _) in where.finer.items() if key in where.labels}
-    return known | {f"happening:{fact.type}" for fact in where.told}
+def facts(sample):
+    """Facts that captions of a sample may state."""
+    known = {f"label:{key}" for key in sample.labels} | {f"sensor:{sample.sensor}", f"season:{sample.season}"}
+    known |= {f"finer:{subclass}" for key, (subclass, _) in sample.subclasses.items() if key in sample.labels}
+    return known | {f"event_type:{fact.type}" for fact in sample.mentionable_events}
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_no_caption_of_any_language_names_a_concept_absent_from_its_facts(where, seed):
-    for row in every(where, seed, each=3):
-        stated = LEXICONS[row["lang"]].find_facts(row["text"], names(where))
-        assert {one.fact for one in stated} <= facts(where)
+def test_captions_state_only_facts_of_the_sample(sample, seed):
+    for row in all_captions(sample, seed, each=3):
+        stated = LEXICONS[row["lang"]].find_facts(row["text"], place_names(sample))
+        assert {match.fact for match in stated} <= facts(sample)
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_every_caption_reads_back_into_its_label_set(where, seed):
-    rows = every(where, seed, each=3)
+def test_captions_parse_back_into_the_labels(sample, seed):
+    rows = all_captions(sample, seed, each=3)
     assert {row["lang"] for row in rows} == set(LANGS)
     for row in rows:
-        assert LEXICONS[row["lang"]].find_labels(row["text"], names(where)) == set(where.labels)
+        assert LEXICONS[row["lang"]].find_labels(row["text"], place_names(sample)) == set(sample.labels)
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_an_event_is_named_where_the_image_carries_it_and_nowhere_else(where, seed):
-    sayable = {
+def test_captions_name_exactly_the_mentionable_events(sample, seed):
+    mentionable = {
         fact.type
-        for fact in where.events
+        for fact in sample.events
         if fact.label or (fact.distance_km is not None and fact.phase in ("during", "after"))
     }
-    for row in every(where, seed):
+    for row in all_captions(sample, seed):
         text = row["text"]
-        for name in names(where):
+        for name in place_names(sample):
             text = text.replace(name, "")
         for kind, words in TYPES.items():
             # `earthquake` stands in its class's name, too.
             mentioned = re.search(rf"\b{words.name[row['lang']]}\b", text)
-            assert not mentioned or kind in sayable
-            assert mentioned or row["style"] != "detailed" or kind not in {fact.type for fact in where.told}
+            assert not mentioned or kind in mentionable
+            assert (
+                mentioned or row["style"] != "detailed" or kind not in {fact.type for fact in sample.mentionable_events}
+            )
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(100)
-def test_an_image_before_its_event_carries_no_word_of_it(where, seed):
+def test_captions_before_an_event_have_no_word_of_it(sample, seed):
     before = replace(
-        where,
-        labels=tuple(key for key in where.labels if not TAXONOMY.classes[key].event),
-        events=tuple(replace(fact, phase="before", days=-abs(fact.days), label=None) for fact in where.events),
+        sample,
+        labels=tuple(key for key in sample.labels if not TAXONOMY.classes[key].event),
+        events=tuple(replace(fact, phase="before", days=-abs(fact.days), label=None) for fact in sample.events),
         place=None,
     )
-    for row in every(before, seed, each=2):
+    for row in all_captions(before, seed, each=2):
         assert not any(re.search(rf"\b{noun}\b", row["text"].lower()) for noun in NOUNS[row["lang"]])
         assert not re.search(
             r"flooded (?!veg)|burn|damage|brûl|sismique|sous les eaux|quemad|daños", row["text"].lower()
         )
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_evidence_spans_are_exact(where, seed):
-    for row in every(where, seed, each=2):
+def test_evidence_spans_are_exact(sample, seed):
+    for row in all_captions(sample, seed, each=2):
         end, words = 0, LEXICONS[row["lang"]]
         for span in row["evidence"]:
             assert end <= span["start"] < span["end"] <= len(row["text"])
-            said, end = row["text"][span["start"] : span["end"]], span["end"]
-            assert said == said.strip()
+            words_of_span, end = row["text"][span["start"] : span["end"]], span["end"]
+            assert words_of_span == words_of_span.strip()
             kind, _, value = span["fact"].partition(":")
             if kind in ("label", "sensor", "season", "finer"):
-                assert {one.fact for one in words.find_facts(said)} == {span["fact"]}
+                assert {match.fact for match in words.find_facts(words_of_span)} == {span["fact"]}
             if kind == "place":
-                assert value.removeprefix("Le ").removeprefix("Les ")[1:] in said
+                assert value.removeprefix("Le ").removeprefix("Les ")[1:] in words_of_span
             if kind == "date":
-                assert value == f"{where.moment:%Y-%m}" and str(where.moment.year) in said
-        stated = {one.fact for one in words.find_facts(row["text"], names(where)) if not one.fact.startswith("happening")}
+                assert value == f"{sample.time:%Y-%m}" and str(sample.time.year) in words_of_span
+        stated = {
+            match.fact
+            for match in words.find_facts(row["text"], place_names(sample))
+            if not match.fact.startswith("event_type")
+        }
         assert stated <= {span["fact"] for span in row["evidence"]}
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(100)
-def test_shares_in_words_are_those_of_the_stated_intervals(where, seed):
-    affected = {fact.label: fact.fraction for fact in reversed(where.told) if fact.label}
-    for row in every(where, seed):
-        bounds = [(key, one.from_pct) for key, one in GRAMMAR.languages[row["lang"]].shares.items()] + [("", 101.0)]
+def test_words_for_shares_match_the_fractions(sample, seed):
+    affected = {fact.label: fact.fraction for fact in reversed(sample.mentionable_events) if fact.label}
+    for row in all_captions(sample, seed):
+        bounds = [(key, words.from_pct) for key, words in GRAMMAR.languages[row["lang"]].shares.items()] + [("", 101.0)]
         upto = {key: (low, high) for (key, low), (_, high) in pairwise(bounds)}
         for span in row["evidence"]:
             if span["fact"].startswith("share:"):
                 _, keys, words = span["fact"].split(":")
                 for key in keys.split(","):
-                    pct = 100 * affected.get(key, where.shares.get(key))
+                    pct = 100 * affected.get(key, sample.fractions.get(key))
                     assert upto[words][0] - 1e-5 <= pct < upto[words][1]
 
 
@@ -133,35 +150,37 @@ def test_shares_in_words_are_those_of_the_stated_intervals(where, seed):
         (1, "nearly_all"),
     ],
 )
-def test_a_share_at_a_bound_takes_the_larger_words(lang, fraction, words):
+def test_interval_bounds_are_inclusive_below(lang, fraction, words):
     assert GRAMMAR.languages[lang].share_key(fraction) == words
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(60)
-def test_words_follow_from_facts_id_and_seed_alone(where, seed):
-    assert every(where, seed, each=4) == every(where, seed, each=4)
-    one = render_captions(where, load_grammar(STYLES, ("fr",), taxonomy=TAXONOMY), TAXONOMY, CaptionConfig(STYLES, seed))
-    assert one == [row for row in every(where, seed) if row["lang"] == "fr"]
+def test_captions_are_deterministic_and_independent_of_other_languages(sample, seed):
+    assert all_captions(sample, seed, each=4) == all_captions(sample, seed, each=4)
+    french = render_captions(
+        sample, load_grammar(STYLES, ("fr",), taxonomy=TAXONOMY), TAXONOMY, CaptionConfig(STYLES, seed)
+    )
+    assert french == [row for row in all_captions(sample, seed) if row["lang"] == "fr"]
 
 
-@given(scenes(), st.integers(0, 9), st.integers(2, 6))
+@given(sample_facts(), st.integers(0, 9), st.integers(2, 6))
 @examples(100)
-def test_several_captions_of_a_style_differ_and_begin_with_the_one(where, seed, each):
+def test_captions_of_a_style_are_distinct_and_the_first_is_stable(sample, seed, each):
     for lang in LANGS:
         for style in STYLES:
-            rows = [row for row in every(where, seed, each) if (row["lang"], row["style"]) == (lang, style)]
-            first = [row for row in every(where, seed) if (row["lang"], row["style"]) == (lang, style)]
+            rows = [row for row in all_captions(sample, seed, each) if (row["lang"], row["style"]) == (lang, style)]
+            first = [row for row in all_captions(sample, seed) if (row["lang"], row["style"]) == (lang, style)]
             assert len({row["text"] for row in rows}) == len(rows) <= (1 if style == "structured" else each)
             assert rows[:1] == first
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(100)
-def test_a_text_is_cleanly_set(where, seed):
-    for row in every(where, seed, each=2):
+def test_captions_have_clean_punctuation_and_articles(sample, seed):
+    for row in all_captions(sample, seed, each=2):
         bare = row["text"]
-        for name in names(where):
+        for name in place_names(sample):
             bare = bare.replace(name, "X")
         assert not re.search(r"[{}\[\]]|  | [.,)]|\( |,,|\.\.|None|\bde le\b|\bde les\b|\bde el\b", bare)
         if row["style"] != "structured":
@@ -173,7 +192,7 @@ def test_a_text_is_cleanly_set(where, seed):
 
 
 @pytest.mark.parametrize(
-    ("place", "said"),
+    ("place", "phrase"),
     [
         ("Avignon", "près d'Avignon"),
         ("Le Havre", "près du Havre"),
@@ -192,24 +211,24 @@ def test_a_text_is_cleanly_set(where, seed):
         ("Honfleur", "près de Honfleur"),
     ],
 )
-def test_french_joins_de_with_what_follows(place, said):
-    telling = Renderer(scene(place=NearestPlace({"": place}, 1, 0)), GRAMMAR.languages["fr"], TAXONOMY, "detailed")
-    assert telling.place() == [(said, f"place:{place}")]
+def test_french_contractions(place, phrase):
+    renderer = Renderer(facts_of(place=NearestPlace({"": place}, 1, 0)), GRAMMAR.languages["fr"], TAXONOMY, "detailed")
+    assert renderer.place() == [(phrase, f"place:{place}")]
 
 
 @pytest.mark.parametrize(
-    ("bearing_deg", "wind"),
+    ("bearing_deg", "direction"),
     [(0, "north"), (22, "north"), (23, "north-east"), (90, "east"), (181, "south"), (359, "north")],
 )
-def test_the_wind_goes_from_the_place_to_the_image(bearing_deg, wind):
-    telling = Renderer(
-        scene(place=NearestPlace({"": "Riverton"}, 12.4, bearing_deg)), GRAMMAR.languages["en"], TAXONOMY, "detailed"
+def test_the_direction_is_from_the_place_to_the_image(bearing_deg, direction):
+    renderer = Renderer(
+        facts_of(place=NearestPlace({"": "Riverton"}, 12.4, bearing_deg)), GRAMMAR.languages["en"], TAXONOMY, "detailed"
     )
-    assert telling.place()[0][0] == f"12 km {wind} of Riverton"
+    assert renderer.place()[0][0] == f"12 km {direction} of Riverton"
 
 
 @pytest.mark.parametrize(
-    ("days", "said"),
+    ("days", "words"),
     [
         (0.3, "less than a day"),
         (1.9, "one day"),
@@ -220,28 +239,30 @@ def test_the_wind_goes_from_the_place_to_the_image(bearing_deg, wind):
         (500, "about 16 months"),
     ],
 )
-def test_time_since_an_event_is_said_in_words(days, said):
-    burnt = EventFact("f", "fire", "after", 0.5, True, "p", days, label="burned_area")
-    row = render_captions(scene(["trees", "burned_area"], events=(burnt,)), GRAMMAR, TAXONOMY, CaptionConfig(("detailed",), 0))[0]
-    assert f"{said} after a fire began" in row["text"]
+def test_time_since_an_event_is_in_words(days, words):
+    fire = EventFact("f", "fire", "after", 0.5, True, "p", days, label="burned_area")
+    row = render_captions(
+        facts_of(["trees", "burned_area"], events=(fire,)), GRAMMAR, TAXONOMY, CaptionConfig(("detailed",), 0)
+    )[0]
+    assert f"{words} after a fire began" in row["text"]
 
 
-def test_one_earthquake_that_two_products_tell_is_said_once():
+def test_an_earthquake_of_two_products_is_mentioned_once():
     graded = EventFact("ems", "earthquake", "after", 0.1, True, "p", 14.2, label="earthquake_damage")
-    felt = EventFact("usgs", "earthquake", "after", 0.0, False, "q", 14.4, distance_km=0.4, magnitude=5.6)
-    where = scene(["built", "earthquake_damage"], shares={"built": 1.0}, events=(graded, felt))
-    text = render_captions(where, GRAMMAR, TAXONOMY, CaptionConfig(("detailed",), 0))[0]["text"]
+    epicentre = EventFact("usgs", "earthquake", "after", 0.0, False, "q", 14.4, distance_km=0.4, magnitude=5.6)
+    sample = facts_of(["built", "earthquake_damage"], fractions={"built": 1.0}, events=(graded, epicentre))
+    text = render_captions(sample, GRAMMAR, TAXONOMY, CaptionConfig(("detailed",), 0))[0]["text"]
     assert text.count("after an earthquake") == 1
     assert "14 days after an earthquake of magnitude 5.6 whose epicentre lies less than 1 km away" in text
 
 
-# -- the door ----------------------------------------------------------------------------------------------------------
+# -- language files -------------------------------------------------------------------------------------------------
 
 
-def fourth(folder, **changes):
-    """Portuguese as one file, which also brings the classes' names; some words are left Spanish."""
+def write_portuguese(folder, **changes):
+    """Write a Portuguese language file with the classes' names; some words are left Spanish."""
     words = yaml.safe_load((resource_dir("taxonomies/captions") / "es.yaml").read_text())
-    said = {"trees": ("Árvores", "árvores"), "crops": ("Culturas", "culturas"),
+    class_words = {"trees": ("Árvores", "árvores"), "crops": ("Culturas", "culturas"),
         "shrub_and_scrub": ("Arbustos e Mato", "mato"), "water": ("Água", "água"), "grass": ("Erva", "prados"),
         "built": ("Construído", "áreas construídas"),
         "flooded_vegetation": ("Vegetação Inundada", "vegetação inundada"), "bare": ("Solo Nu", "solo nu"),
@@ -259,16 +280,16 @@ def fourth(folder, **changes):
             "structured": [{"id": "structured", "text": "{labels}"}],
             "sentence": [{"id": "sentence-1", "text": "Uma {sensor}[ de {labels}][, {season}]."}],
         },
-        "finer": {},
-        "classes": {key: {"name": name, "phrase": phrase} for key, (name, phrase) in said.items()},
+        "subclasses": {},
+        "classes": {key: {"name": name, "phrase": phrase} for key, (name, phrase) in class_words.items()},
     }
     return text(folder / "pt.yaml", yaml.safe_dump(words | changes, allow_unicode=True, sort_keys=False))
 
 
-def test_a_fourth_language_is_one_file(tmp_path):
+def test_a_language_can_be_added_by_a_file(tmp_path):
     styles = ("structured", "sentence")
-    grammar = load_grammar(styles, ("en", str(fourth(tmp_path))), taxonomy=TAXONOMY)
-    rows = render_captions(scene(["water", "snow_and_ice"]), grammar, TAXONOMY, CaptionConfig(styles, 0))
+    grammar = load_grammar(styles, ("en", str(write_portuguese(tmp_path))), taxonomy=TAXONOMY)
+    rows = render_captions(facts_of(["water", "snow_and_ice"]), grammar, TAXONOMY, CaptionConfig(styles, 0))
     assert [row["text"] for row in rows if row["lang"] == "pt"] == [
         "água. neve e gelo",
         "Uma imagem óptica Sentinel-2 de água e neve e gelo, no verão.",
@@ -278,50 +299,57 @@ def test_a_fourth_language_is_one_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "what"),
+    ("changes", "key"),
     [
-        ({"classes": {}}, r"pt\.yaml: classes\.trees\.name: is missing: taxonomy landmark has none in 'pt'; add"),
-        ({"classes": {"trees": {"name": "Árvores"}}}, r"pt\.yaml: classes\.trees\.phrase: is missing"),
-        ({"events": {}}, r"pt\.yaml: events\.earthquake: is missing, and there are such events; add its words"),
-        ({"months": ["janeiro"]}, r"pt\.yaml: `months`"),
-        ({"shares": {"all": LATE}}, r"pt\.yaml: `shares`: shares must begin at 0"),
-        ({"lang": "es"}, "languages: 'es' stands twice"),
-        (
-            {"finer": {"corine/pastures": "pradeiras", "worldcover/mangroves": "Pradeiras"}},
-            r"pt\.yaml: finer\.worldcover/mangroves: 'Pradeiras' also is `finer\.corine/pastures`; give each",
-        ),
-        (
-            {"finer": {"corine/pastures": "água"}},
-            r"pt\.yaml: classes\.water\.name: 'Água' also is `finer\.corine/pastures`",
-        ),
-        ({"moons": []}, r"pt\.yaml: unknown key `moons`; did you mean `months`\?"),
+        ({"classes": {}}, "classes.trees.name"),
+        ({"classes": {"trees": {"name": "Árvores"}}}, "classes.trees.phrase"),
+        ({"events": {}}, "events.earthquake"),
+        ({"months": ["janeiro"]}, "months"),
+        ({"shares": {"all": LATE}}, "shares"),
+        ({"subclasses": {"corine/pastures": "pradeiras", "worldcover/mangroves": "Pradeiras"}},
+            "subclasses.worldcover/mangroves"),
+        ({"subclasses": {"corine/pastures": "água"}}, "classes.water.name"),
+        ({"moons": []}, "moons"),
     ],
 )  # fmt: skip
-def test_a_language_that_lacks_words_is_refused_by_file_key_and_remedy(tmp_path, changes, what):
-    with pytest.raises(InputError, match=what):
-        load_grammar(
-            ("structured", "sentence"), ("es", str(fourth(tmp_path, **changes))), taxonomy=TAXONOMY, types=sorted(TYPES)
-        )
+def test_incomplete_or_ambiguous_languages_are_rejected(tmp_path, changes, key):
+    path, styles = write_portuguese(tmp_path, **changes), ("structured", "sentence")
+    with pytest.raises(InputError) as caught:
+        load_grammar(styles, ("es", str(path)), taxonomy=TAXONOMY, types=sorted(TYPES))
+    assert (caught.value.file, caught.value.key) == (str(path), key)
 
 
-def test_a_language_nobody_wrote_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"'frr'\. Did you mean 'fr'\? Known: en, es, fr"):
+def test_duplicate_languages_are_rejected(tmp_path):
+    path = write_portuguese(tmp_path, lang="es")
+    with pytest.raises(InputError) as caught:
+        load_grammar(("sentence",), ("es", str(path)), taxonomy=TAXONOMY)
+    assert (caught.value.key, caught.value.value) == ("languages", "es")
+
+
+def test_an_unknown_language_is_rejected():
+    with pytest.raises(UnknownName) as caught:
         load_grammar(STYLES, ("frr",), taxonomy=TAXONOMY)
+    assert "frr" in str(caught.value) and "'fr'" in (caught.value.remedy or "")
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_all_languages_say_the_same_things(lang):
-    mine, english = GRAMMAR.languages[lang], GRAMMAR.languages["en"]
-    assert mine.finer.keys() == english.finer.keys() and mine.events.keys() == english.events.keys() == TYPES.keys()
-    assert [(key, one.from_pct) for key, one in mine.shares.items()] == [
-        (key, one.from_pct) for key, one in english.shares.items()
+def test_all_languages_have_the_same_keys(lang):
+    language, english = GRAMMAR.languages[lang], GRAMMAR.languages["en"]
+    assert (
+        language.subclasses.keys() == english.subclasses.keys()
+        and language.events.keys() == english.events.keys() == TYPES.keys()
+    )
+    assert [(key, words.from_pct) for key, words in language.shares.items()] == [
+        (key, words.from_pct) for key, words in english.shares.items()
     ]
-    assert len(set(mine.finer.values())) == len(mine.finer), "two finer classes share their words"
+    assert len(set(language.subclasses.values())) == len(language.subclasses), "two subclasses have the same words"
 
 
-def test_finer_words_are_of_classes_that_sources_have():
-    known = {f"{name}/{one.key}" for name in ("corine", "worldcover") for one in load_crosswalk(name).classes.values()}
-    assert set(GRAMMAR.languages["en"].finer) <= known
+def test_subclasses_exist_in_crosswalks():
+    known = {
+        f"{name}/{entry.key}" for name in ("corine", "worldcover") for entry in load_crosswalk(name).classes.values()
+    }
+    assert set(GRAMMAR.languages["en"].subclasses) <= known
 
 
 def load_crosswalk(name):
@@ -333,5 +361,5 @@ def load_crosswalk(name):
 def test_seasons_of_captions_are_those_of_the_image():
     for month in range(1, 13):
         moment = dt.datetime(2021, month, 15, tzinfo=dt.UTC)
-        row = render_captions(scene(month=month), GRAMMAR, TAXONOMY, CaptionConfig(("sentence",), 0))[0]
+        row = render_captions(facts_of(month=month), GRAMMAR, TAXONOMY, CaptionConfig(("sentence",), 0))[0]
         assert f"season:{season_at(moment, 45.0)}" in {span["fact"] for span in row["evidence"]}

@@ -1,4 +1,4 @@
-"""Questions are answered by facts; a hard negative is false in one fact and true in all others."""
+"""Questions are answered by facts; a hard negative is false in one fact only."""
 
 from collections import Counter
 
@@ -8,63 +8,63 @@ from hypothesis import strategies as st
 
 from landmark.captions.negatives import render_hard_negatives
 from landmark.captions.questions import render_questions
-from landmark.captions.render import CaptionConfig
+from landmark.captions.render import CaptionConfig, render_captions
 from landmark.domain.event import EventFact
-from tests.captions.scenes import GRAMMAR, LANGS, LEXICONS, STYLES, TAXONOMY, names, scene, scenes
+from tests.captions.samples import GRAMMAR, LANGS, LEXICONS, STYLES, TAXONOMY, facts_of, place_names, sample_facts
 from tests.parts import examples
 
 YES_NO = {"en": ("yes", "no"), "fr": ("oui", "non"), "es": ("sí", "no")}
 
 
-def asked(where, count=6, seed=0):
-    return render_questions(where, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed, questions=count))
+def questions(sample, count=6, seed=0):
+    return render_questions(sample, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed, questions=count))
 
 
-def lies(where, count=6, seed=0, styles=STYLES):
-    return render_hard_negatives(where, GRAMMAR, TAXONOMY, CaptionConfig(styles, seed, hard_negatives=count))
+def negatives(sample, count=6, seed=0, styles=STYLES):
+    return render_hard_negatives(sample, GRAMMAR, TAXONOMY, CaptionConfig(styles, seed, hard_negatives=count))
 
 
-def answer_of(row, where):
-    """What the facts answer, read from the question's words alone."""
+def answer_of(row, sample):
+    """Answer by the facts, given only the text of the question."""
     stated = [
-        one.fact.removeprefix("label:")
-        for one in LEXICONS[row["lang"]].find_facts(row["question"])
-        if one.fact.startswith("label:")
+        match.fact.removeprefix("label:")
+        for match in LEXICONS[row["lang"]].find_facts(row["question"])
+        if match.fact.startswith("label:")
     ]
     yes, no = YES_NO[row["lang"]]
     if row["kind"] == "presence":
-        return yes if stated[0] in where.labels else no
+        return yes if stated[0] in sample.labels else no
     if row["kind"] == "comparison":
-        return yes if where.shares[stated[0]] > where.shares[stated[1]] else no
-    affected = {fact.label: fact.fraction for fact in reversed(where.told) if fact.label}
+        return yes if sample.fractions[stated[0]] > sample.fractions[stated[1]] else no
+    affected = {fact.label: fact.fraction for fact in reversed(sample.mentionable_events) if fact.label}
     language = GRAMMAR.languages[row["lang"]]
-    return language.shares[language.share_key(affected.get(stated[0], where.shares.get(stated[0])))].alone
+    return language.shares[language.share_key(affected.get(stated[0], sample.fractions.get(stated[0])))].alone
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(200)
-def test_every_answer_is_what_the_facts_say(where, seed):
-    for row in asked(where, seed=seed):
-        assert row["answer"] == answer_of(row, where)
+def test_answers_agree_with_the_facts(sample, seed):
+    for row in questions(sample, seed=seed):
+        assert row["answer"] == answer_of(row, sample)
         assert row["evidence"]
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_what_is_asked_for_and_not_there_is_on_no_pixel(where, seed):
-    for row in asked(where, seed=seed):
+def test_a_class_that_is_denied_has_no_pixel(sample, seed):
+    for row in questions(sample, seed=seed):
         if row["kind"] == "presence" and row["answer"] == YES_NO[row["lang"]][1]:
             (fact,) = row["evidence"]
             kind, key = fact.split(":")
-            assert key not in where.shares and key not in where.labels
+            assert key not in sample.fractions and key not in sample.labels
             assert kind == ("looked_for" if TAXONOMY.classes[key].event else "absent")
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(60)
-def test_all_languages_are_asked_the_same_once(where, seed):
-    rows = asked(where, seed=seed)
-    assert rows == asked(where, seed=seed)
+def test_languages_get_the_same_distinct_questions(sample, seed):
+    rows = questions(sample, seed=seed)
+    assert rows == questions(sample, seed=seed)
     per_lang = {lang: [row for row in rows if row["lang"] == lang] for lang in LANGS}
     assert len({len(each) for each in per_lang.values()}) == 1 and len(per_lang["en"]) <= 6
     assert all(len({row["question"] for row in each}) == len(each) for each in per_lang.values())
@@ -72,36 +72,44 @@ def test_all_languages_are_asked_the_same_once(where, seed):
         assert (english["kind"], english["evidence"][0]) == (other["kind"], other["evidence"][0])
 
 
-def test_yes_and_no_are_drawn_as_often():
+def test_yes_and_no_are_equally_frequent():
     shares = {"trees": 0.5, "crops": 0.3, "water": 0.2}
     answers = Counter()
     for number in range(400):
-        where = scene(tuple(shares), id=f"id{number}", shares=shares, absent=("bare", "grass", "built"))
+        sample = facts_of(tuple(shares), id=f"id{number}", fractions=shares, absent_classes=("bare", "grass", "built"))
         answers.update(
-            (row["kind"], row["answer"]) for row in asked(where, 2) if row["lang"] == "en" and row["kind"] != "share"
+            (row["kind"], row["answer"])
+            for row in questions(sample, 2)
+            if row["lang"] == "en" and row["kind"] != "share"
         )
     for kind in ("presence", "comparison"):
         assert 0.42 < answers[kind, "yes"] / (answers[kind, "yes"] + answers[kind, "no"]) < 0.58
 
 
-def test_what_could_be_answered_in_one_way_only_is_not_asked():
-    assert {row["kind"] for row in asked(scene(["trees"], shares={"trees": 1.0}))} == {"share"}
-    assert asked(scene([], shares={})) == [] == asked(scene(["trees"], shares={"trees": 1.0}), 0)
+def test_kinds_with_a_single_possible_answer_are_skipped():
+    assert {row["kind"] for row in questions(facts_of(["trees"], fractions={"trees": 1.0}))} == {"share"}
+    assert questions(facts_of([], fractions={})) == [] == questions(facts_of(["trees"], fractions={"trees": 1.0}), 0)
 
 
-def test_a_flood_is_asked_for_where_somebody_looked_for_it():
+def test_absent_event_classes_are_asked_about():
     shares = {"trees": 0.6, "crops": 0.4}
-    looked = scene(tuple(shares), shares=shares, looked_for=("flooded_area",))
+    surveyed = facts_of(tuple(shares), fractions=shares, absent_event_classes=("flooded_area",))
     rows = [
-        row for seed in range(20) for row in asked(looked, 4, seed) if row["evidence"] == ["looked_for:flooded_area"]
+        row
+        for seed in range(20)
+        for row in questions(surveyed, 4, seed)
+        if row["evidence"] == ["looked_for:flooded_area"]
     ]
     assert {(row["question"], row["answer"]) for row in rows if row["lang"] == "en"} == {
         ("Does this image show flooded land?", "no")
     }
-    before = scene(
-        tuple(shares), shares=shares, absent=("bare",), events=(EventFact("f", "flood", "before", 0.4, True, "p", -3),)
+    before = facts_of(
+        tuple(shares),
+        fractions=shares,
+        absent_classes=("bare",),
+        events=(EventFact("f", "flood", "before", 0.4, True, "p", -3),),
     )
-    assert not any("flood" in row["question"] for seed in range(20) for row in asked(before, 6, seed))
+    assert not any("flood" in row["question"] for seed in range(20) for row in questions(before, 6, seed))
 
 
 @pytest.mark.parametrize(
@@ -118,12 +126,12 @@ def test_a_flood_is_asked_for_where_somebody_looked_for_it():
         ("es", "share", "¿Qué parte de esta imagen está cubierta de cultivos?", "aproximadamente una cuarta parte"),
     ],
 )
-def test_questions_read_well(lang, kind, question, answer):
-    where = scene(("trees", "crops"), shares={"trees": 0.75, "crops": 0.25}, absent=("water",))
+def test_texts_of_questions(lang, kind, question, answer):
+    sample = facts_of(("trees", "crops"), fractions={"trees": 0.75, "crops": 0.25}, absent_classes=("water",))
     rows = {
         (row["lang"], row["kind"], row["question"], row["answer"])
         for seed in range(20)
-        for row in asked(where, 8, seed)
+        for row in questions(sample, 8, seed)
     }
     assert (lang, kind, question, answer) in rows
 
@@ -131,14 +139,14 @@ def test_questions_read_well(lang, kind, question, answer):
 # -- hard negatives ----------------------------------------------------------------------------------------------------
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(200)
-def test_a_hard_negative_is_false_in_one_fact_and_true_in_all_others(where, seed):
-    for row in lies(where, seed=seed):
-        stated = {one.fact for one in LEXICONS[row["lang"]].find_facts(row["text"], names(where))}
-        true = {f"label:{key}" for key in where.labels} | {f"sensor:{where.sensor}", f"season:{where.season}"}
-        true |= {f"finer:{finer}" for finer, _ in where.finer.values()} | {
-            f"happening:{fact.type}" for fact in where.told
+def test_hard_negatives_are_false_in_one_fact(sample, seed):
+    for row in negatives(sample, seed=seed):
+        stated = {match.fact for match in LEXICONS[row["lang"]].find_facts(row["text"], place_names(sample))}
+        true = {f"label:{key}" for key in sample.labels} | {f"sensor:{sample.sensor}", f"season:{sample.season}"}
+        true |= {f"finer:{subclass}" for subclass, _ in sample.subclasses.values()} | {
+            f"event_type:{fact.type}" for fact in sample.mentionable_events
         }
         kind = row["falsified"].split(":")[0]
         assert stated - true == ({row["replacement"]} if kind in ("label", "season") else set())
@@ -146,50 +154,48 @@ def test_a_hard_negative_is_false_in_one_fact_and_true_in_all_others(where, seed
         assert kind not in ("label", "season") or row["falsified"] not in stated
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_what_a_hard_negative_claims_is_contradicted_by_the_facts(where, seed):
-    for row in lies(where, seed=seed):
+def test_replacements_contradict_the_facts(sample, seed):
+    for row in negatives(sample, seed=seed):
         kind, key, *rest = row["replacement"].split(":")
         if kind == "label":
-            assert key in where.absent and key not in where.shares and not TAXONOMY.classes[key].event
+            assert key in sample.absent_classes and key not in sample.fractions and not TAXONOMY.classes[key].event
         elif kind == "season":
-            assert key != where.season
+            assert key != sample.season
         elif kind == "share":
             language = GRAMMAR.languages[row["lang"]]
             order = list(language.shares)
-            assert abs(order.index(rest[0]) - order.index(language.share_key(where.shares[key]))) >= 2
+            assert abs(order.index(rest[0]) - order.index(language.share_key(sample.fractions[key]))) >= 2
             assert rest[0] != row["falsified"].split(":")[2]
         else:
-            (fact,) = [fact for fact in where.told if fact.id == key]
+            (fact,) = [fact for fact in sample.mentionable_events if fact.id == key]
             assert (fact.phase, rest) == ("after", ["before"])
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(100)
-def test_no_two_hard_negatives_of_a_language_are_one_and_none_is_the_caption(where, seed):
-    from landmark.captions.render import render_captions
-
-    true = {row["text"] for row in render_captions(where, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed))}
-    rows = lies(where, seed=seed)
-    assert rows == lies(where, seed=seed)
+def test_hard_negatives_are_distinct_and_differ_from_the_captions(sample, seed):
+    true = {row["text"] for row in render_captions(sample, GRAMMAR, TAXONOMY, CaptionConfig(STYLES, seed))}
+    rows = negatives(sample, seed=seed)
+    assert rows == negatives(sample, seed=seed)
     for lang in LANGS:
         texts = [row["text"] for row in rows if row["lang"] == lang]
         assert len(set(texts)) == len(texts) <= 6 and not true & set(texts)
 
 
 @pytest.mark.parametrize(("kind", "before"), [("fire", 0), ("flood", 1)])
-def test_an_image_before_the_next_fire_is_no_lie(kind, before):
-    burnt = EventFact("a", "fire", "after", 0.3, True, "p", 20, label="burned_area")
+def test_before_is_no_replacement_if_another_event_of_the_type_follows(kind, before):
+    fire = EventFact("a", "fire", "after", 0.3, True, "p", 20, label="burned_area")
     coming = EventFact("b", kind, "before", 0.3, True, "p", -20)
-    where = scene(("trees", "burned_area"), shares={"trees": 1.0}, events=(burnt, coming))
-    assert len({row["falsified"] for row in lies(where, 20) if row["falsified"].startswith("event:")}) == before
+    sample = facts_of(("trees", "burned_area"), fractions={"trees": 1.0}, events=(fire, coming))
+    assert len({row["falsified"] for row in negatives(sample, 20) if row["falsified"].startswith("event:")}) == before
 
 
-def test_before_and_after_change_places():
-    burnt = EventFact("f", "fire", "after", 0.3, True, "p", 6, label="burned_area")
-    where = scene(("trees", "burned_area"), shares={"trees": 1.0}, events=(burnt,))
-    texts = {row["lang"]: row["text"] for row in lies(where, 20) if row["falsified"] == "event:f:after"}
+def test_texts_of_hard_negatives_of_events():
+    fire = EventFact("f", "fire", "after", 0.3, True, "p", 6, label="burned_area")
+    sample = facts_of(("trees", "burned_area"), fractions={"trees": 1.0}, events=(fire,))
+    texts = {row["lang"]: row["text"] for row in negatives(sample, 20) if row["falsified"] == "event:f:after"}
     assert "six days before a fire began" in texts["en"] and "burned" not in texts["en"]
     assert "six jours avant le début d'un incendie" in texts["fr"] and "brûlé" not in texts["fr"]
     assert "seis días antes de que empezara un incendio" in texts["es"] and "quemada" not in texts["es"]

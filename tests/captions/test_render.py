@@ -11,7 +11,7 @@ from landmark.captions.language import Language
 from landmark.captions.markup import parse_template
 from landmark.captions.sample_facts import season_at
 from landmark.core.errors import InputError
-from tests.captions.scenes import ENGLISH, TAXONOMY, scene, scenes, told
+from tests.captions.samples import ENGLISH, TAXONOMY, captions_by_style, facts_of, sample_facts
 from tests.parts import examples
 
 STYLES = ("structured", "sentence")
@@ -27,46 +27,46 @@ CONCEPTS = (
 )
 
 
-def speaking(**changes):
-    """English with other templates."""
+def grammar_with(**changes):
+    """The English grammar with other templates."""
     changed = WORDS.model_dump(by_alias=True) | {"styles": {"sentence": changes["sentence"]}}
     return Grammar(languages={"en": Language.model_validate(changed)})
 
 
 def stated(text):
-    """The facts that the words of a text name, found without looking at the evidence; longest words first."""
-    found = set()
+    """The facts that the words of a text name, facts_found without looking at the evidence; longest words first."""
+    facts_found = set()
     for words in sorted(CONCEPTS, key=len, reverse=True):
         pattern = rf"(?<![\w-]){re.escape(words)}(?![\w-])"
         if re.search(pattern, text, re.IGNORECASE):
-            found.add(CONCEPTS[words])
+            facts_found.add(CONCEPTS[words])
             text = re.sub(pattern, "…", text, flags=re.IGNORECASE)
-    return found, text
+    return facts_found, text
 
 
-def facts(where):
-    known = {f"label:{key}" for key in where.labels} | {f"sensor:{where.sensor}"}
-    when = season_at(where.moment, where.lat)
+def facts(sample):
+    known = {f"label:{key}" for key in sample.labels} | {f"sensor:{sample.sensor}"}
+    when = season_at(sample.time, sample.lat)
     return known | ({f"season:{when}"} if when else set())
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_a_caption_names_no_concept_absent_from_its_facts(where, seed):
-    for row in told(where, seed=seed).values():
-        assert stated(row["text"])[0] <= facts(where)
+def test_english_captions_state_only_facts_of_the_sample(sample, seed):
+    for row in captions_by_style(sample, seed=seed).values():
+        assert stated(row["text"])[0] <= facts(sample)
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_a_sentence_states_every_fact_there_is(where, seed):
-    assert stated(told(where, seed=seed)["sentence"]["text"])[0] == facts(where)
+def test_a_sentence_states_all_facts(sample, seed):
+    assert stated(captions_by_style(sample, seed=seed)["sentence"]["text"])[0] == facts(sample)
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_evidence_points_at_the_words_of_each_fact_and_at_nothing_else(where, seed):
-    for row in told(where, seed=seed).values():
+def test_evidence_spans_cover_the_words_of_each_fact(sample, seed):
+    for row in captions_by_style(sample, seed=seed).values():
         text, rest, end = row["text"], "", 0
         for span in row["evidence"]:
             assert end <= span["start"] < span["end"] <= len(text)
@@ -76,10 +76,10 @@ def test_evidence_points_at_the_words_of_each_fact_and_at_nothing_else(where, se
         assert {span["fact"] for span in row["evidence"]} == stated(text)[0]
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(100)
-def test_a_text_is_one_clean_sentence_with_the_right_articles(where, seed):
-    text = told(where, seed=seed)["sentence"]["text"]
+def test_a_sentence_has_clean_punctuation_and_articles(sample, seed):
+    text = captions_by_style(sample, seed=seed)["sentence"]["text"]
     assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text, re.IGNORECASE)
     assert not re.search(r"[{}]|  | [.,]|,,|\.\.|None", text)
     assert text[0].isupper() and text.endswith(".") and text.count(".") == 1
@@ -88,10 +88,12 @@ def test_a_text_is_one_clean_sentence_with_the_right_articles(where, seed):
 @pytest.mark.parametrize("template", WORDS.styles["sentence"])
 @pytest.mark.parametrize("month", [1, 4, 7, 10])
 @pytest.mark.parametrize("sensor", ["s1", "s2"])
-def test_no_template_ever_says_a_before_a_vowel(template, month, sensor):
-    alone = speaking(sentence=[template.model_dump()])
+def test_templates_use_the_right_article(template, month, sensor):
+    single = grammar_with(sentence=[template.model_dump()])
     for key in TAXONOMY.classes:
-        text = told(scene([key], month=month, sensor=sensor), ("sentence",), grammar=alone)["sentence"]["text"]
+        text = captions_by_style(facts_of([key], month=month, sensor=sensor), ("sentence",), grammar=single)[
+            "sentence"
+        ]["text"]
         assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text, re.IGNORECASE)
 
 
@@ -108,24 +110,24 @@ def test_no_template_ever_says_a_before_a_vowel(template, month, sensor):
         (("burned_area", "flooded_area", "earthquake_damage"), "burned area. flooded area. earthquake damage"),
     ],
 )
-def test_the_structured_caption_is_closps_byte_for_byte(labels, text):
-    assert told(scene(labels))["structured"]["text"].encode() == text.encode()
+def test_structured_captions_equal_those_of_closp(labels, text):
+    assert captions_by_style(facts_of(labels))["structured"]["text"].encode() == text.encode()
 
 
 @given(st.lists(st.sampled_from(list(TAXONOMY.classes)), min_size=1, unique=True))
 @examples(100)
 def test_the_structured_caption_parses_back_into_its_labels_in_order(labels):
     names = {entry.name["en"].lower(): key for key, entry in TAXONOMY.classes.items()}
-    assert [names[part] for part in told(scene(labels))["structured"]["text"].split(". ")] == labels
+    assert [names[part] for part in captions_by_style(facts_of(labels))["structured"]["text"].split(". ")] == labels
 
 
-def test_without_labels_there_is_no_structured_caption_but_a_sentence():
-    rows = told(scene([]))
+def test_without_labels_only_the_sentence_is_rendered():
+    rows = captions_by_style(facts_of([]))
     assert rows.keys() == {"sentence"} and rows["sentence"]["text"] == "A Sentinel-2 optical image taken in summer."
 
 
-def test_without_labels_and_season_a_sentence_still_names_the_sensor():
-    assert told(scene([], lat=0.0, sensor="s1"))["sentence"]["text"] == "A Sentinel-1 radar image."
+def test_without_labels_and_season_a_sentence_names_the_sensor():
+    assert captions_by_style(facts_of([], lat=0.0, sensor="s1"))["sentence"]["text"] == "A Sentinel-1 radar image."
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_without_labels_and_season_a_sentence_still_names_the_sensor():
     ],
 )
 def test_a_list_is_joined_by_commas_and_one_and(labels, words):
-    assert told(scene(labels, lat=0.0))["sentence"]["text"] == f"A Sentinel-2 optical image {words}"
+    assert captions_by_style(facts_of(labels, lat=0.0))["sentence"]["text"] == f"A Sentinel-2 optical image {words}"
 
 
 # -- seasons -----------------------------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ SOUTH = ["summer", "summer", *["autumn"] * 3, *["winter"] * 3, *["spring"] * 3, 
 
 
 @pytest.mark.parametrize("month", range(1, 13))
-def test_seasons_turn_round_in_the_other_hemisphere(month):
+def test_seasons_are_shifted_in_the_southern_hemisphere(month):
     moment = dt.datetime(2021, month, 1, tzinfo=dt.UTC)
     assert (season_at(moment, 45.0), season_at(moment, -45.0)) == (NORTH[month - 1], SOUTH[month - 1])
 
@@ -157,39 +159,46 @@ def test_seasons_turn_round_in_the_other_hemisphere(month):
 @examples(50)
 def test_between_the_tropics_no_caption_names_a_season(lat, month, seed):
     assert season_at(dt.datetime(2021, month, 1, tzinfo=dt.UTC), lat) is None
-    text = told(scene(["trees"], lat=lat, month=month), seed=seed)["sentence"]["text"]
+    text = captions_by_style(facts_of(["trees"], lat=lat, month=month), seed=seed)["sentence"]["text"]
     assert not any(name in text for name in SEASONS)
 
 
 # -- templates ---------------------------------------------------------------------------------------------------------
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(150)
-def test_the_template_used_has_a_fact_for_every_slot_and_no_usable_one_states_more(where, seed):
-    have = {"sensor"} | ({"labels"} if where.labels else set())
-    have |= {"season"} if season_at(where.moment, where.lat) else set()
-    for style, row in told(where, seed=seed).items():
-        needs = {f"{one.id}@{WORDS.version}": parse_template(one.text).required_slots for one in WORDS.styles[style]}
+def test_the_template_with_the_most_filled_slots_is_used(sample, seed):
+    have = {"sensor"} | ({"labels"} if sample.labels else set())
+    have |= {"season"} if season_at(sample.time, sample.lat) else set()
+    for style, row in captions_by_style(sample, seed=seed).items():
+        needs = {
+            f"{template.id}@{WORDS.version}": parse_template(template.text).required_slots
+            for template in WORDS.styles[style]
+        }
         assert needs[row["template"]] <= have
         assert len(needs[row["template"]]) == max(len(each) for each in needs.values() if each <= have)
 
 
-@given(scenes(), st.integers(0, 9))
+@given(sample_facts(), st.integers(0, 9))
 @examples(60)
-def test_a_caption_follows_from_facts_id_and_seed_alone(where, seed):
-    assert told(where, seed=seed) == told(where, seed=seed)
-    assert told(where, ("sentence",), seed) == {"sentence": told(where, seed=seed)["sentence"]}
+def test_captions_are_deterministic(sample, seed):
+    assert captions_by_style(sample, seed=seed) == captions_by_style(sample, seed=seed)
+    assert captions_by_style(sample, ("sentence",), seed) == {
+        "sentence": captions_by_style(sample, seed=seed)["sentence"]
+    }
 
 
-def test_ids_and_seeds_draw_among_all_templates_of_the_same_facts():
-    by_id = {told(scene(id=f"id{number}"))["sentence"]["template"] for number in range(60)}
-    by_seed = {told(scene(), seed=number)["sentence"]["template"] for number in range(60)}
+def test_id_and_seed_select_among_all_equivalent_templates():
+    by_id = {captions_by_style(facts_of(id=f"id{number}"))["sentence"]["template"] for number in range(60)}
+    by_seed = {captions_by_style(facts_of(), seed=number)["sentence"]["template"] for number in range(60)}
     assert by_id == by_seed == {"sentence-1@1", "sentence-2@1", "sentence-3@1"}
 
 
-def test_the_words_of_an_id_stay_what_they_are():
-    assert [told(scene(["trees", "water"], id=id))["sentence"]["text"] for id in ("a", "b", "c", "d")] == [
+def test_captions_of_fixed_ids_do_not_change():
+    assert [
+        captions_by_style(facts_of(["trees", "water"], id=id))["sentence"]["text"] for id in ("a", "b", "c", "d")
+    ] == [
         "Trees and water in summer, in a Sentinel-2 optical image.",
         "Trees and water in summer, in a Sentinel-2 optical image.",
         "Trees and water in summer, in a Sentinel-2 optical image.",
@@ -197,53 +206,53 @@ def test_the_words_of_an_id_stay_what_they_are():
     ]
 
 
-def test_a_template_whose_fact_is_missing_is_never_used():
+def test_templates_with_a_missing_fact_are_not_used():
     templates = [{"id": "one", "text": "In {season}."}, {"id": "two", "text": "{Labels}, {season}."}]
-    needy = speaking(sentence=templates)
-    assert told(scene([], lat=0.0), ("sentence",), grammar=needy) == {}
-    assert told(scene([]), ("sentence",), grammar=needy)["sentence"]["text"] == "In summer."
-    assert told(scene(["trees"], lat=0.0), ("sentence",), grammar=needy) == {}
-    assert told(scene(["bare"]), ("sentence",), grammar=needy)["sentence"]["text"] == "Bare ground, summer."
-
-
-def test_a_slot_nobody_knows_is_refused():
-    with pytest.raises(ValidationError, match=r"no slot \{weather\}; there are date, effects, events, labels"):
-        speaking(sentence=[{"id": "one", "text": "In {weather}."}])
-
-
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("a } b", "stray"),
-        ("[in {season}", r"without its \]"),
-        ("in {season}]", r"without its \["),
-        ("[x] {season}", "a slot of its own"),
-    ],
-)
-def test_a_template_that_cannot_be_read_is_refused(text, what):
-    with pytest.raises(ValidationError, match=what):
-        speaking(sentence=[{"id": "one", "text": text}])
-
-
-def test_a_group_is_left_out_where_a_slot_of_it_has_no_fact():
-    grouped = speaking(sentence=[{"id": "one", "text": "A {sensor}[ in {season}[: {labels}]]."}])
+    grammar = grammar_with(sentence=templates)
+    assert captions_by_style(facts_of([], lat=0.0), ("sentence",), grammar=grammar) == {}
+    assert captions_by_style(facts_of([]), ("sentence",), grammar=grammar)["sentence"]["text"] == "In summer."
+    assert captions_by_style(facts_of(["trees"], lat=0.0), ("sentence",), grammar=grammar) == {}
     assert (
-        told(scene(), ("sentence",), grammar=grouped)["sentence"]["text"]
+        captions_by_style(facts_of(["bare"]), ("sentence",), grammar=grammar)["sentence"]["text"]
+        == "Bare ground, summer."
+    )
+
+
+def test_an_unknown_slot_is_rejected():
+    with pytest.raises(ValidationError):
+        grammar_with(sentence=[{"id": "one", "text": "In {weather}."}])
+
+
+@pytest.mark.parametrize("text", ["a } b", "[in {season}", "in {season}]", "[x] {season}"])
+def test_an_invalid_template_is_rejected(text):
+    with pytest.raises(ValidationError):
+        grammar_with(sentence=[{"id": "one", "text": text}])
+
+
+def test_a_group_without_facts_is_omitted():
+    grammar = grammar_with(sentence=[{"id": "one", "text": "A {sensor}[ in {season}[: {labels}]]."}])
+    assert (
+        captions_by_style(facts_of(), ("sentence",), grammar=grammar)["sentence"]["text"]
         == "A Sentinel-2 optical image in summer: trees."
     )
     assert (
-        told(scene([]), ("sentence",), grammar=grouped)["sentence"]["text"] == "A Sentinel-2 optical image in summer."
+        captions_by_style(facts_of([]), ("sentence",), grammar=grammar)["sentence"]["text"]
+        == "A Sentinel-2 optical image in summer."
     )
-    assert told(scene(lat=0.0), ("sentence",), grammar=grouped)["sentence"]["text"] == "A Sentinel-2 optical image."
+    assert (
+        captions_by_style(facts_of(lat=0.0), ("sentence",), grammar=grammar)["sentence"]["text"]
+        == "A Sentinel-2 optical image."
+    )
 
 
-def test_a_style_nobody_wrote_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"en\.yaml: .*no style 'haiku'; there are structured, sentence, detailed"):
+def test_an_unknown_style_is_rejected():
+    with pytest.raises(InputError) as caught:
         load_grammar(("structured", "haiku"), taxonomy=TAXONOMY)
+    assert caught.value.key == "styles.haiku"
 
 
-def test_land_cover_alone_never_gives_a_word_of_crisis():
+def test_land_cover_captions_have_no_event_words():
     for key, entry in TAXONOMY.classes.items():
         if not entry.event:
-            text = " ".join(row["text"] for row in told(scene([key])).values())
+            text = " ".join(row["text"] for row in captions_by_style(facts_of([key])).values())
             assert not re.search(r"flooded (area|land)|damage|burn", text)

@@ -353,9 +353,7 @@ def test_the_digest_does_not_depend_on_where_and_how_geojson_is_stored(tmp_path)
     assert len({recipe.digest for recipe in recipes}) == 1
 
 
-@pytest.mark.parametrize(
-    "changes", [{"catalog": "/a"}, {"output": {"formats": ["webdataset", "parquet", "parquet"]}}]
-)
+@pytest.mark.parametrize("changes", [{"catalog": "/a"}, {"output": {"formats": ["webdataset", "parquet", "parquet"]}}])
 def test_the_digest_does_not_depend_on_catalogue_and_formats(tmp_path, changes):
     recipe, changed = load(tmp_path), load(tmp_path, **changes)
     assert changed != recipe and changed.digest == recipe.digest and changed.canonical() == recipe.canonical()

@@ -1,4 +1,4 @@
-"""A corpus in use: sent to other processes, of more shards than a process may open files, read in any order."""
+"""Reading a corpus: pickling, more shards than open files, random access."""
 
 import pickle
 import subprocess
@@ -30,7 +30,7 @@ corpus = landmark.open(sys.argv[1])
 forwards = [sample.id for sample in corpus]
 backwards = [corpus[id].id for id in reversed(corpus.ids)]
 radar, optical = (corpus.select(sensor=sensor) for sensor in ("s1", "s2"))
-together = [(one.id, other.id) for one, other in zip(radar, optical)]
+together = [(first.id, second.id) for first, second in zip(radar, optical)]
 print(len(forwards), len(backwards), len(together))
 """
 
@@ -48,10 +48,10 @@ def splinters(place: Path, recipe: Write) -> Path:
     return place
 
 
-def same(one: Sample, other: Sample) -> bool:
-    pairs = ((one.s1, other.s1), (one.s2, other.s2), (one.mask, other.mask))
+def same(first: Sample, second: Sample) -> bool:
+    pairs = ((first.s1, second.s1), (first.s2, second.s2), (first.mask, second.mask))
     pixels = all((a is None and b is None) or np.array_equal(a, b, equal_nan=a.dtype == np.float32) for a, b in pairs)
-    return pixels and one.fields == other.fields
+    return pixels and first.fields == second.fields
 
 
 def test_a_split_has_no_more_shards_than_cells(splinters: Path) -> None:
@@ -60,13 +60,13 @@ def test_a_split_has_no_more_shards_than_cells(splinters: Path) -> None:
     for split, cell in zip(corpus.table["split"].to_pylist(), corpus.table["cell"].to_pylist(), strict=True):
         cells[split].add(cell)
     for shard in corpus.manifest.shards:
-        said = int(shard.path.removesuffix(".parquet").rsplit("-of-", 1)[1])
-        assert shard.k < said <= len(cells[shard.split])
+        n_shards = int(shard.path.removesuffix(".parquet").rsplit("-of-", 1)[1])
+        assert shard.k < n_shards <= len(cells[shard.split])
     most = {split: max(shard.k for shard in corpus.manifest.shards if shard.split == split) + 1 for split in cells}
-    assert most == {split: len(found) for split, found in cells.items()}
+    assert most == {split: len(names) for split, names in cells.items()}
 
 
-def test_a_corpus_of_more_shards_than_files_may_be_open_is_read_whole(splinters: Path) -> None:
+def test_corpus_with_more_shards_than_open_files_is_readable(splinters: Path) -> None:
     corpus = landmark.open(splinters)
     assert len(corpus.manifest.shards) >= 2 * OPEN_FILES
     command = [sys.executable, "-c", FRUGAL, str(splinters), str(OPEN_FILES)]
@@ -79,26 +79,26 @@ def test_a_corpus_of_more_shards_than_files_may_be_open_is_read_whole(splinters:
 @pytest.mark.parametrize(
     "read", [lambda corpus: corpus[corpus.ids[-1]], list, lambda corpus: corpus.xarray(corpus.ids[0])]
 )
-def test_a_corpus_travels_by_pickle_after_it_was_read(read: Callable[[Corpus], object], splinters: Path) -> None:
+def test_corpus_is_picklable_after_reading(read: Callable[[Corpus], object], splinters: Path) -> None:
     corpus = landmark.open(splinters)
     read(corpus)
     part = corpus.select(sensor="s2", split="train")
-    for one in (corpus, part):
-        copy = pickle.loads(pickle.dumps(one))
-        assert copy.ids == one.ids
-        assert copy.manifest == one.manifest
-        for id in (one.ids[0], one.ids[-1]):
-            assert same(copy[id], one[id])
+    for original in (corpus, part):
+        copy = pickle.loads(pickle.dumps(original))
+        assert copy.ids == original.ids
+        assert copy.manifest == original.manifest
+        for id in (original.ids[0], original.ids[-1]):
+            assert same(copy[id], original[id])
 
 
-def test_a_pickled_corpus_carries_no_pixels(splinters: Path) -> None:
+def test_pickled_corpus_has_no_pixels(splinters: Path) -> None:
     corpus = landmark.open(splinters)
     before = len(pickle.dumps(corpus))
     list(corpus)
     assert len(pickle.dumps(corpus)) < before + 20_000
 
 
-def test_a_corpus_of_many_shards_is_the_corpus_of_few(splinters: Path, recipe: Write, tmp_path: Path) -> None:
+def test_samples_do_not_depend_on_shard_size(splinters: Path, recipe: Write, tmp_path: Path) -> None:
     build(BuildRequest(load_recipe(str(recipe(**EVERY))), tmp_path / "corpus", ExecutorConfig()))
     many, few = landmark.open(splinters), landmark.open(tmp_path / "corpus")
     assert len(few.manifest.shards) < len(many.manifest.shards)

@@ -1,4 +1,4 @@
-"""Both codes of pixels against what defines them, at every place where they could differ."""
+"""Pixel codecs against their definitions."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_single_precision_is_exact_on_both_sides_of_every_step():
     agree(neighbours(steps.astype(np.float32)))
 
 
-def test_double_precision_is_exact_as_near_to_every_step_as_a_logarithm_can_tell():
+def test_double_precision_is_exact_near_every_step():
     steps = 10.0 ** ((np.arange(-33_000, 33_000) - 0.5) / 1000)
     for factor in (1 - 1e-6, 1 - 1e-12, 1 + 1e-12, 1 + 1e-6):
         agree(steps * factor)
@@ -46,7 +46,7 @@ def test_powers_are_exact_where_their_leading_bits_change(dtype):
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("float32", "uint32"), ("float64", "uint64")])
-def test_any_bits_whatever_are_stored_as_their_logarithm_or_as_nothing(dtype, bits):
+def test_any_bit_pattern_is_converted_or_nodata(dtype, bits):
     drawn = np.random.default_rng(0).integers(0, np.iinfo(bits).max, 1_000_000, bits, endpoint=True).view(dtype)
     drawn[np.isnan(drawn)] = np.nan  # of the quiet kind
     agree(drawn)
@@ -56,13 +56,13 @@ def test_any_bits_whatever_are_stored_as_their_logarithm_or_as_nothing(dtype, bi
 
 @given(arrays(np.float32, (7, 5), elements=st.floats(width=32)), arrays(np.bool_, (7, 5)))
 @examples(60)
-def test_what_is_not_valid_is_no_data(power, valid):
+def test_invalid_pixels_are_nodata(power, valid):
     stored = gamma0_to_stored(power, valid)
     assert stored.dtype == "<i2" and (stored == np.where(valid, defined(power), -32768)).all()
 
 
 @pytest.mark.parametrize("offset_dn", [0, 1, 999, 1000, 65_533, 65_535, 65_536, 80_000, -1, -1000, -65_535, -80_000])
-def test_an_offset_is_taken_from_every_number_and_clipped_to_what_is_data(offset_dn):
+def test_offset_is_subtracted_and_clipped(offset_dn):
     numbers = np.arange(65_536, dtype=np.uint16)
     expected = [0] + [min(max(number - offset_dn, 1), 65_535) for number in range(1, 65_536)]
     shifted = remove_offset(numbers, offset_dn)

@@ -36,7 +36,7 @@ from tests.extract.scenes import (
     write_item,
 )
 from tests.parts import examples
-from tests.raster.rasters import noise, corrupt_block, write_raster
+from tests.raster.rasters import corrupt_block, noise, write_raster
 
 QUARTERS = [(LEFT + x, TOP - y) for y in (0, 1200) for x in (0, 1200)]
 
@@ -142,7 +142,7 @@ def test_chips_may_have_another_size(tmp_path):
 
 @given(st.lists(st.integers(0, 65535), min_size=4, max_size=64), st.sampled_from([0, 1000, 7000]))
 @examples(80)
-def test_the_offset_is_removed_with_a_minimum_of_one_and_nodata_stays_zero(numbers, offset_dn):
+def test_the_offset_is_removed_with_a_minimum_of_1_and_nodata_stays_zero(numbers, offset_dn):
     values = np.array(numbers, dtype="uint16")
     expected = [0 if v == 0 else (v if offset_dn == 0 else max(v - offset_dn, 1)) for v in numbers]
     assert remove_offset(values, offset_dn).tolist() == expected
@@ -296,7 +296,7 @@ def test_an_unreadable_band_fails_every_chip(tmp_path, fault, band):
 
 @pytest.mark.parametrize("band", ["B03", "B8A", "B01", "SCL"])
 @pytest.mark.parametrize("offset_dn", [0, 1000])
-def test_a_damaged_block_fails_only_the_chips_on_it(tmp_path, band, offset_dn):
+def test_a_damaged_block_fails_only_overlapping_chips(tmp_path, band, offset_dn):
     item = write_item(tmp_path, s2_pixels(), blockxsize=16, blockysize=16)
     request = request_of(tmp_path, (item,), QUARTERS, offset_dn=offset_dn)
     before = by_id(list(extract_chips(request)))
@@ -440,7 +440,7 @@ def test_without_a_mask_there_are_no_shares(tmp_path):
         assert chip.cloud_pct is chip.shadow_pct is chip.snow_pct is None
 
 
-def test_a_mask_of_only_one_item_is_ignored(tmp_path):
+def test_a_mask_of_a_single_item_is_ignored(tmp_path):
     left, right = halves()
     del right["SCL"]
     items = (write_item(tmp_path, left), write_item(tmp_path, right, name="two"))

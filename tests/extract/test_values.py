@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from landmark.config.profiles import SensorCollection
-from landmark.extract.values import block_mean, dark_percentile, linear_power, unit_mismatch
+from landmark.corpus.stats import block_mean
+from landmark.extract.values import dark_percentile, linear_power, unit_mismatch
 from tests.parts import examples
 
 

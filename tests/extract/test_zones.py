@@ -204,7 +204,7 @@ def test_radar_is_averaged_as_power(tmp_path, epsg):
         assert (chip.groups["s1"] == round(1000 * math.log10(0.505))).all()
 
 
-def test_reflectance_is_interpolated_before_its_offset_is_removed(tmp_path):
+def test_reflectance_is_interpolated_before_the_offset_is_removed(tmp_path):
     pixels = s2_pixels(SIZE)
     for band in S2.order:
         pixels[band][:] = 1500
@@ -274,7 +274,7 @@ def test_an_unreadable_band_fails_chips_of_every_zone(tmp_path):
     assert [(record.id, record.reason) for record in records] == [("c00", "read_error"), ("c01", "read_error")]
 
 
-def test_a_split_granule_is_combined_before_it_is_warped(tmp_path):
+def test_a_split_granule_is_combined_before_warping(tmp_path):
     complete, west, east = (s2_pixels(SIZE) for _ in range(3))
     for band, values in west.items():
         width = values.shape[1]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from landmark.domain.schemas import CELLS
-from landmark.grid.cells import corner_of, utm_cells
+from landmark.grid.cells import cell_corner, utm_cells
 from landmark.grid.zones import zone_of
 from tests.parts import examples
 
@@ -19,11 +19,11 @@ def epsg_of(zone: int, south: bool) -> int:
 
 
 @st.composite
-def regions(draw, whole_zone: bool = False):
-    """(zone, south, box) of a few kilometres, well inside a zone or (whole_zone) anywhere up to its edges."""
+def regions(draw, complete_zone: bool = False):
+    """(zone, south, box) of a few kilometres, well inside a zone or (complete_zone) anywhere up to its edges."""
     zone, south = draw(st.integers(1, 60)), draw(st.booleans())
-    lat = draw(st.floats(0.1, 55 if whole_zone else 71)) * (-1 if south else 1)
-    lon = -180 + 6 * (zone - 1) + draw(st.floats(0.0, 5.9) if whole_zone else st.floats(0.6, 5.0))
+    lat = draw(st.floats(0.1, 55 if complete_zone else 71)) * (-1 if south else 1)
+    lon = -180 + 6 * (zone - 1) + draw(st.floats(0.0, 5.9) if complete_zone else st.floats(0.6, 5.0))
     wide, high = draw(st.floats(0.03, 0.09)), draw(st.floats(0.03, 0.09))
     assume(lat > -79 and (lat + high <= 0 or lat >= 0))
     # Between 56 and 64 degrees north, zone 32 begins at 3 degrees east.
@@ -37,7 +37,7 @@ def squares(table: pa.Table, cell_m: float) -> list[tuple[int, float, float]]:
 
 @given(regions(), st.sampled_from(SIZES_M), st.floats(0, 1), st.floats(0, 1))
 @examples(60)
-def test_a_point_lies_in_exactly_one_square_where_that_square_is_centred_in_the_region(where, cell_m, along, up):
+def test_each_point_is_in_one_cell(where, cell_m, along, up):
     zone, south, box = where
     table = utm_cells(box, cell_m=cell_m, block_m=24_000)
     assert set(table["epsg"].to_pylist()) <= {epsg_of(zone, south)}
@@ -52,9 +52,9 @@ def test_a_point_lies_in_exactly_one_square_where_that_square_is_centred_in_the_
     assert holding == ([(left, top)] if shapely.contains_xy(box, *centre) else [])
 
 
-@given(regions(whole_zone=True), st.sampled_from(SIZES_M))
+@given(regions(complete_zone=True), st.sampled_from(SIZES_M))
 @examples(40)
-def test_every_cell_is_centred_in_the_region_and_in_the_zone_it_is_measured_in(where, cell_m):
+def test_cell_centres_are_in_region_and_zone(where, cell_m):
     _, _, box = where
     table = utm_cells(box, cell_m=cell_m, block_m=24_000)
     for row in table.to_pylist():
@@ -66,9 +66,9 @@ def test_every_cell_is_centred_in_the_region_and_in_the_zone_it_is_measured_in(w
         assert row["epsg"] // 100 == (327 if lat < 0 else 326)
 
 
-@given(regions(whole_zone=True), st.sampled_from(SIZES_M), st.floats(0.1, 0.9), st.booleans())
+@given(regions(complete_zone=True), st.sampled_from(SIZES_M), st.floats(0.1, 0.9), st.booleans())
 @examples(40)
-def test_adjacent_regions_share_no_cell_and_together_hold_all_cells_of_their_union(where, cell_m, cut, across):
+def test_cells_of_adjacent_regions_partition_those_of_the_union(where, cell_m, cut, across):
     _, _, box = where
     west, south, east, north = box.bounds
     middle = west + cut * (east - west) if across else south + cut * (north - south)
@@ -77,12 +77,12 @@ def test_adjacent_regions_share_no_cell_and_together_hold_all_cells_of_their_uni
         if across
         else [shapely.box(west, south, east, middle), shapely.box(west, middle, east, north)]
     )
-    one, other = (set(utm_cells(part, cell_m=cell_m, block_m=24_000)["cell"].to_pylist()) for part in parts)
-    assert not one & other
-    assert one | other == set(utm_cells(box, cell_m=cell_m, block_m=24_000)["cell"].to_pylist())
+    west, east = (set(utm_cells(part, cell_m=cell_m, block_m=24_000)["cell"].to_pylist()) for part in parts)
+    assert not west & east
+    assert west | east == set(utm_cells(box, cell_m=cell_m, block_m=24_000)["cell"].to_pylist())
 
 
-@given(regions(whole_zone=True), st.sampled_from(SIZES_M))
+@given(regions(complete_zone=True), st.sampled_from(SIZES_M))
 @examples(30)
 def test_corners_are_multiples_of_the_cell_from_equator_and_easting_zero(where, cell_m):
     table = utm_cells(where[2], cell_m=cell_m, block_m=24_000)
@@ -91,9 +91,9 @@ def test_corners_are_multiples_of_the_cell_from_equator_and_easting_zero(where, 
         assert (y - (10_000_000 if epsg > 32700 else 0)) % cell_m == 0
 
 
-@given(regions(whole_zone=True), st.sampled_from(SIZES_M))
+@given(regions(complete_zone=True), st.sampled_from(SIZES_M))
 @examples(30)
-def test_an_id_counts_columns_from_easting_zero_and_rows_from_the_equator_outwards(where, cell_m):
+def test_ids_count_from_easting_zero_and_the_equator(where, cell_m):
     table = utm_cells(where[2], cell_m=cell_m, block_m=24_000)
     ids = table["cell"].to_pylist()
     assert len(set(ids)) == len(ids) and ids == sorted(ids)
@@ -103,10 +103,10 @@ def test_an_id_counts_columns_from_easting_zero_and_rows_from_the_equator_outwar
         near_edge = 10_000_000 - row["y"] if south else row["y"] - cell_m
         assert (int(zone[:-1]), south) == (row["epsg"] % 100, row["epsg"] > 32700)
         assert (int(col) * cell_m, int(away) * cell_m) == (row["x"], near_edge)
-        assert corner_of(row["cell"], cell_m) == (row["epsg"], row["x"], row["y"])
+        assert cell_corner(row["cell"], cell_m) == (row["epsg"], row["x"], row["y"])
 
 
-def test_the_rows_on_both_sides_of_the_equator_are_both_number_zero_and_touch():
+def test_rows_at_the_equator_are_both_zero():
     table = utm_cells(shapely.box(9.0, -0.012, 9.03, 0.012), cell_m=1200, block_m=24_000)
     rows = {row["cell"]: row for row in table.to_pylist()}
     assert {name[:3] for name in rows} == {"32n", "32s"}
@@ -116,7 +116,7 @@ def test_the_rows_on_both_sides_of_the_equator_are_both_number_zero_and_touch():
             assert rows[f"32s{name[3:]}"]["y"] == 10_000_000
 
 
-def test_the_same_id_means_the_same_square_whatever_the_region():
+def test_ids_do_not_depend_on_the_region():
     small, large = shapely.box(11.5, 45.2, 11.6, 45.3), shapely.box(11.4, 45.1, 11.7, 45.4)
     inner, outer = (utm_cells(part, cell_m=1200, block_m=24_000).to_pylist() for part in (small, large))
     by_id = {row["cell"]: row for row in outer}
@@ -172,7 +172,7 @@ def test_cells_of_two_zones_leave_no_gap_wider_than_a_cell_at_their_border():
         assert np.hypot(*(centres - (x, y)).T).min() < 1200
 
 
-def test_blocks_are_squares_counted_from_the_equator_and_a_cell_belongs_to_one():
+def test_each_cell_belongs_to_one_block():
     table = utm_cells(shapely.box(20.9, -33.95, 21.1, -33.8), cell_m=1200, block_m=3600)
     for row in table.to_pylist():
         col, away = (row["x"] + 600) // 3600, (row["y"] - 600 - 10_000_000) // 3600

@@ -44,7 +44,7 @@ def directly(epsg, x, y, crs, transform):
     return np.maximum(np.where(there, np.floor([row, col]), -1), -1)
 
 
-def found(epsg, x, y, crs, transform):
+def find_pixels(epsg, x, y, crs, transform):
     """What is tested, in the same form."""
     pixels = Points(epsg, x, y).pixels(crs, transform)
     return np.maximum([np.broadcast_to(axis, (len(x), y.shape[1], x.shape[1])) for axis in pixels], -1)
@@ -59,7 +59,7 @@ def found(epsg, x, y, crs, transform):
     st.sampled_from([0, 0, 12]),
 )
 @examples(150)
-def test_pixels_are_those_of_points_turned_one_by_one(name, corners, number, off, side, turned_deg):
+def test_pixels_equal_exact_projection(name, corners, number, off, side, turned_deg):
     """The raster is laid so that the edges of its pixels all but touch one of the points."""
     (crs, pixel), (x, y) = GRIDS[name], squares(32632, corners)
     place = np.unravel_index(number % (len(corners) * PX**2), (len(corners), PX, PX))
@@ -67,43 +67,43 @@ def test_pixels_are_those_of_points_turned_one_by_one(name, corners, number, off
     shifted = [axis + side * off * pixel for axis in on_edge]
     transform = Affine(pixel, 0, shifted[0], 0, -pixel, shifted[1]) @ Affine.rotation(turned_deg)
     transform = transform @ Affine.translation(-1e4, -1e4)
-    assert np.array_equal(found(32632, x, y, crs, transform), directly(32632, x, y, crs, transform))
+    assert np.array_equal(find_pixels(32632, x, y, crs, transform), directly(32632, x, y, crs, transform))
 
 
-def test_hardly_a_point_needs_turning_by_itself(monkeypatch):
+def test_few_points_are_projected_exactly(monkeypatch):
     """Or the speed of it all would be lost without a word."""
-    asked = []
+    sizes = []
     turn = Transformer.transform
-    monkeypatch.setattr(Transformer, "transform", lambda self, x, y: asked.append(np.size(x)) or turn(self, x, y))
+    monkeypatch.setattr(Transformer, "transform", lambda self, x, y: sizes.append(np.size(x)) or turn(self, x, y))
     x, y = squares(32632, [(600_000 + 1200 * col, 5_040_000) for col in range(10)], px=120)
     for crs, pixel in GRIDS.values():
-        asked.clear()
+        sizes.clear()
         left, top = turn(Transformer.from_crs(32632, crs, always_xy=True), 600_000, 5_040_000)
         Points(32632, x, y).pixels(crs, Affine(pixel, 0, left, 0, -pixel, top))
-        assert sum(asked) < 0.01 * 10 * 120**2
+        assert sum(sizes) < 0.01 * 10 * 120**2
 
 
-def test_where_longitude_jumps_each_point_has_its_own_pixel():
+def test_pixels_at_the_antimeridian():
     left, top = transformer(4326, 32660).transform(180.0, 52.0)
     x, y = squares(32660, [(left - 600, top)])
     crs, transform = CRS.from_epsg(4326), Affine(1 / 12000, 0, -180, 0, -1 / 12000, 90)
     expected = directly(32660, x, y, crs, transform)
-    assert np.array_equal(found(32660, x, y, crs, transform), expected) and np.ptp(expected[1]) > 4e6
+    assert np.array_equal(find_pixels(32660, x, y, crs, transform), expected) and np.ptp(expected[1]) > 4e6
 
 
-def test_beyond_the_horizon_of_a_map_there_is_no_pixel():
+def test_points_outside_a_projection_have_no_pixel():
     """A globe seen from so far south that its edge runs through the cell."""
     x, y = squares(32632, [(499_400, 5_000_600)])
     lon, lat = transformer(32632, 4326).transform(500_000, 5_000_000)
     crs = CRS.from_proj4(f"+proj=ortho +lat_0={lat - 90} +lon_0={lon} +ellps=WGS84")
     transform = Affine(10, 0, -1e7, 0, -10, 1e7)
     expected = directly(32632, x, y, crs, transform)
-    assert np.array_equal(found(32632, x, y, crs, transform), expected)
+    assert np.array_equal(find_pixels(32632, x, y, crs, transform), expected)
     assert 0.2 < (expected[0] < 0).mean() < 0.8
 
 
 @pytest.mark.parametrize("px", [1, 2, 7])
-def test_a_rectangle_of_few_points_is_as_right(px):
+def test_small_rectangles_are_exact(px):
     x, y = squares(32632, [(612_345.6, 5_012_345.6)], px=px)
     crs, transform = CRS.from_epsg(3035), Affine(100, 0, 4_000_000, 0, -100, 3_000_000)
-    assert np.array_equal(found(32632, x, y, crs, transform), directly(32632, x, y, crs, transform))
+    assert np.array_equal(find_pixels(32632, x, y, crs, transform), directly(32632, x, y, crs, transform))

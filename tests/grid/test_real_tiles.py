@@ -8,7 +8,7 @@ import rasterio
 import shapely
 from shapely.geometry import shape
 
-from landmark.grid.cells import corner_of, source_cells, utm_cells
+from landmark.grid.cells import cell_corner, source_cells, utm_cells
 from landmark.grid.majortom import majortom_names
 from tests.parts import acquisition
 
@@ -17,16 +17,16 @@ SCENE = "scene/S2A_29RKH_20200219_0_L2A"
 
 def grids_of_35mnm(real: Path) -> dict[tuple[int, float, float, float, int], str]:
     """Every raster geometry that the items of tile 35MNM declare: (epsg, left, top, pixel, size)."""
-    found = {}
+    rasters = {}
     for item in json.loads((real / "stac/site2-2020_jun_jul-35MNM.geojson").read_text())["features"]:
         for band in ("B02", "B05", "B09"):
             step, _, left, _, _, top = item["assets"][band]["proj:transform"]
             size = item["assets"][band]["proj:shape"][0]
-            found[item["properties"]["proj:epsg"], left, top, step, size] = item["id"]
-    return found
+            rasters[item["properties"]["proj:epsg"], left, top, step, size] = item["id"]
+    return rasters
 
 
-def test_a_tile_of_the_south_cuts_exactly_at_10_20_and_60_m(real):
+def test_southern_tile_aligns_at_10_20_and_60_m(real):
     items = json.loads((real / "stac/site2-2020_jun_jul-35MNM.geojson").read_text())["features"]
     cells = utm_cells(shape(items[0]["geometry"]), cell_m=1200, block_m=24_000)
     grids = grids_of_35mnm(real)
@@ -40,7 +40,7 @@ def test_a_tile_of_the_south_cuts_exactly_at_10_20_and_60_m(real):
             assert (steps == np.rint(steps)).all()
 
 
-def test_that_tile_starts_between_two_cells_so_the_grid_is_not_its_own(real):
+def test_tile_corner_is_not_a_cell_corner(real):
     assert any((10_000_000 - top) % 1200 for _, _, top, _, _ in grids_of_35mnm(real))
 
 
@@ -64,20 +64,20 @@ def test_the_scene_29rkh_gives_nine_by_nine_source_cells_at_100_m(real):
         assert places == [120 * number for number in range(9)]
 
 
-def test_each_source_cell_is_named_by_its_corner_in_centimetres(real):
+def test_source_cell_ids_are_corners_in_centimetres(real):
     scene = header_of_29rkh(real)
     table = source_cells([scene], shapely.box(-180, -90, 180, 90), cell_m=12_000, block_m=24_000)
     for row in table.to_pylist():
         assert row["cell"] == f"32629_{round(100 * row['x'])}_{round(100 * row['y'])}"
 
 
-def test_rasters_of_one_corner_share_their_source_cells(real):
+def test_rasters_with_one_corner_share_cells(real):
     scene, world = header_of_29rkh(real), shapely.box(-180, -90, 180, 90)
     once = source_cells([scene], world, cell_m=12_000, block_m=24_000)
     assert source_cells([scene, scene], world, cell_m=12_000, block_m=24_000).equals(once)
 
 
-def test_source_cells_keep_to_the_region(real):
+def test_source_cells_are_in_the_region(real):
     scene = header_of_29rkh(real)
     world = source_cells([scene], shapely.box(-180, -90, 180, 90), cell_m=12_000, block_m=24_000)
     lon = world["lon"].to_numpy()
@@ -88,7 +88,7 @@ def test_source_cells_keep_to_the_region(real):
     ]
 
 
-def test_whole_cells_fit_where_the_pixel_size_is_off_by_a_rounding_error():
+def test_rounding_error_of_pixel_size_loses_no_cell():
     odd = acquisition(pixel_m=10 - 1e-9, size_px=(240, 120))
     assert source_cells([odd], shapely.box(-180, -90, 180, 90), cell_m=1200, block_m=1200).num_rows == 2
 
@@ -104,11 +104,11 @@ def test_majortom_names_equal_those_in_the_names_of_real_files(real, sensor):
         assert majortom_names(*middle).to_pylist() == ["_".join(folder.name.split("_")[2:4])]
 
 
-def test_majortom_cells_are_about_ten_kilometres_and_change_name_at_their_edges():
+def test_majortom_cells_are_about_ten_kilometres():
     lat = np.linspace(-60, 60, 241)
     for each in lat:
         names = majortom_names(np.linspace(-1, 1, 2001), np.full(2001, each)).to_pylist()
-        changes = [number for number, (one, other) in enumerate(pairwise(names)) if one != other]
+        changes = [number for number, (first, second) in enumerate(pairwise(names)) if first != second]
         gaps_km = np.diff(changes) * 0.001 * 111.32 * np.cos(np.radians(each))
         assert (np.abs(gaps_km - 10) < 0.5).all() and all(name.count("_") == 1 for name in names)
 
@@ -121,11 +121,11 @@ def test_majortom_rows_and_columns_count_from_equator_and_greenwich():
     ]
 
 
-def test_rasters_that_overlap_by_whole_cells_share_them():
-    one = acquisition(epsg=32632, origin=(600_000, 5_000_040), size_px=(360, 360), pixel_m=10)
+def test_rasters_offset_by_complete_cells_share_cells():
+    aligned = acquisition(epsg=32632, origin=(600_000, 5_000_040), size_px=(360, 360), pixel_m=10)
     other = acquisition(epsg=32632, origin=(602_400, 5_000_040), size_px=(360, 360), pixel_m=10)
-    table = source_cells([one, other], shapely.box(-180, -90, 180, 90), cell_m=1200, block_m=24_000)
+    table = source_cells([aligned, other], shapely.box(-180, -90, 180, 90), cell_m=1200, block_m=24_000)
     assert table.num_rows == len(set(table["cell"].to_pylist())) == 15
     for row in table.to_pylist():
-        assert corner_of(row["cell"], 1200) == (row["epsg"], row["x"], row["y"])
-    assert corner_of("somewhere", 1200) is None
+        assert cell_corner(row["cell"], 1200) == (row["epsg"], row["x"], row["y"])
+    assert cell_corner("somewhere", 1200) is None

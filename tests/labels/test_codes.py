@@ -68,7 +68,7 @@ def test_a_raster_of_other_values_than_integers_is_refused(value):
 
 
 @pytest.mark.parametrize("field", ["CODE_18", "code_18", "Code_18", "clc_18", "clc18", "CLC2018", "grid_code"])
-def test_the_attribute_of_codes_is_found_by_its_names(tmp_path, field):
+def test_the_field_of_codes_is_identified_by_name(tmp_path, field):
     code = 2 if field == "grid_code" else "112"
     square = shapely.box(LEFT, TOP - 120, LEFT + 120, TOP)
     (label,) = local_maps(CORINE, write_polygons(tmp_path / "clc2018.gpkg", [square], [code], field=field))
@@ -87,7 +87,7 @@ def osm_words(code):
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson"])
-def test_polygons_with_words_give_the_classes_of_the_codes_they_were_made_from(tmp_path, real, suffix):
+def test_polygons_with_words_give_the_classes_of_the_original_codes(tmp_path, real, suffix):
     frame = geopandas.read_file(real / "landcover/clc.gpkg", layer="clc")
     left, bottom, right, top = frame.total_bounds
     words = frame.assign(landuse=[osm_words(code) for code in frame["CODE_18"]])[["landuse", "geometry"]]

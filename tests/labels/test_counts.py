@@ -34,7 +34,7 @@ from tests.raster.rasters import write_raster
 WORLDCOVER = load_model(Crosswalk, "taxonomies", "worldcover")
 EUROPE = shapely.box(11.93, 45.44, 12.03, 45.47)
 SOUTH = shapely.box(20.98, -33.92, 21.04, -33.88)
-ONE = cell_table(32632, [(600_000, 5_040_000)])
+CELL = cell_table(32632, [(600_000, 5_040_000)])
 
 
 def edition_of(year=2021, name="worldcover"):
@@ -146,14 +146,14 @@ def test_pixels_outside_the_raster_have_no_code(tmp_path_factory, right, down, s
 
 
 def test_a_cell_without_rasters_has_no_codes():
-    table = measure(task_of(ONE, []))
-    assert histogram(table, ONE["cell"][0].as_py()) == {(-1,): 14_400}
+    table = measure(task_of(CELL, []))
+    assert histogram(table, CELL["cell"][0].as_py()) == {(-1,): 14_400}
 
 
 def test_coarse_label_pixels_are_sampled_by_nearest_neighbour(tmp_path):
     path = write_raster(tmp_path / "a.tif", np.arange(1, 17, dtype="uint8").reshape(4, 4), pixel_m=300)
-    table = measure(task_of(ONE, [label_raster(path)], crosswalks=[crosswalk(range(1, 17))]))
-    assert histogram(table, ONE["cell"][0].as_py()) == {(code,): 900 for code in range(1, 17)}
+    table = measure(task_of(CELL, [label_raster(path)], crosswalks=[crosswalk(range(1, 17))]))
+    assert histogram(table, CELL["cell"][0].as_py()) == {(code,): 900 for code in range(1, 17)}
 
 
 # -- several rasters, editions and sources -----------------------------------------------------------------------------
@@ -175,25 +175,25 @@ def test_the_first_of_two_overlapping_rasters_wins(tmp_path):
 
 def test_nodata_of_the_first_raster_is_filled_from_the_second(tmp_path):
     first, second = quarters(tmp_path, "a", [10, 0, 0, 0]), quarters(tmp_path, "b", [20, 20, 20, 0])
-    table = measure(task_of(ONE, [label_raster(first), label_raster(second)]))
-    assert histogram(table, ONE["cell"][0].as_py()) == {(10,): 3600, (20,): 7200, (-1,): 3600}
+    table = measure(task_of(CELL, [label_raster(first), label_raster(second)]))
+    assert histogram(table, CELL["cell"][0].as_py()) == {(10,): 3600, (20,): 7200, (-1,): 3600}
 
 
 def test_codes_of_several_sources_are_counted_jointly(tmp_path):
     first, second = quarters(tmp_path, "a", [10, 10, 20, 0]), quarters(tmp_path, "b", [1, 2, 2, 2])
     sources = [WORLDCOVER, crosswalk([1, 2], name="other")]
     rasters = [label_raster(second, edition_of(name="other")), label_raster(first)]
-    table = measure(task_of(ONE, rasters, crosswalks=sources))
-    assert histogram(table, ONE["cell"][0].as_py()) == {(10, 1): 3600, (10, 2): 3600, (20, 2): 3600, (-1, 2): 3600}
+    table = measure(task_of(CELL, rasters, crosswalks=sources))
+    assert histogram(table, CELL["cell"][0].as_py()) == {(10, 1): 3600, (10, 2): 3600, (20, 2): 3600, (-1, 2): 3600}
     assert table.schema.metadata == {b"sources": b'["worldcover", "other"]'}
 
 
-def test_each_period_uses_its_nearest_edition(tmp_path):
+def test_each_period_uses_the_nearest_edition(tmp_path):
     rasters = [
         label_raster(quarters(tmp_path, f"y{year}", [code] * 4), edition_of(year))
         for year, code in ((2020, 10), (2021, 20))
     ]
-    table = measure(task_of(ONE, rasters, years=(2019, 2020, 2021, 2022)))
+    table = measure(task_of(CELL, rasters, years=(2019, 2020, 2021, 2022)))
     rows = {row["period"]: (row["codes"], row["editions"]) for row in table.to_pylist()}
     old, new = ([10], [0]), ([20], [1])
     assert rows == {"2019": old, "2020": old, "2021": new, "2022": new}
@@ -221,7 +221,7 @@ def test_batching_does_not_change_the_counts(world, recipe):
     assert len(batches) > 2 and measure(*batches).equals(measure(*reversed(single_cells)))
 
 
-def test_batches_contain_every_cell_once_and_one_crs_each():
+def test_batches_contain_every_cell_once_and_a_single_crs():
     cells = utm_cells(shapely.box(11.7, 45.3, 12.3, 45.6), cell_m=1200, block_m=24_000)
     batches = list(count_tasks(cells, [], CountConfig(1200, 120, (), ())))
     assert sorted(name for batch in batches for name in batch.cells["cell"].to_pylist()) == cells["cell"].to_pylist()
@@ -260,7 +260,7 @@ def test_unreadable_rasters_are_refused(tmp_path, fault):
     path = quarters(tmp_path, "a", [10, 20, 30, 40])
     fault(path)
     with pytest.raises(InputError) as caught:
-        measure(task_of(ONE, [label_raster(path)]))
+        measure(task_of(CELL, [label_raster(path)]))
     assert caught.value.file == str(path)
 
 
@@ -268,14 +268,14 @@ def test_unreadable_rasters_are_refused(tmp_path, fault):
 def test_rasters_without_crs_or_with_unknown_codes_are_refused(tmp_path, codes, options, value):
     path = quarters(tmp_path, "a", codes, **options)
     with pytest.raises(InputError) as caught:
-        measure(task_of(ONE, [label_raster(path)]))
+        measure(task_of(CELL, [label_raster(path)]))
     assert (caught.value.file, caught.value.value) == (str(path), value)
 
 
 # -- real CORINE -------------------------------------------------------------------------------------------------------
 
 
-def test_corine_with_swapped_axes_equals_its_rasterized_polygons(real):
+def test_corine_with_swapped_axes_equals_the_rasterized_polygons(real):
     """Cells are on the raster's 25 m grid, at whose pixel centres the polygons are rasterized."""
     path, polygons = real / "landcover/clc.tif", geopandas.read_file(real / "landcover/clc.gpkg", layer="clc")
     with (real / "landcover/clc_legend.csv").open(encoding="utf-8-sig") as file:

@@ -117,7 +117,7 @@ def test_periods_are_cut_to_the_recipes_time_range(tmp_path):
     assert label_counts.gaps == {(A, "2021"): 90}
 
 
-def test_labels_of_one_source_prevent_a_gap(tmp_path):
+def test_labels_of_any_source_prevent_a_gap(tmp_path):
     old, new = (
         local_maps(WORLDCOVER, flat(tmp_path / "2012.tif", 10, BOTH_CELLS)),
         local_maps(IO_LULC, flat(tmp_path / "2021.tif", 2)),
@@ -133,7 +133,7 @@ def test_labels_of_one_source_prevent_a_gap(tmp_path):
     st.dates(dt.date(2016, 1, 1), dt.date(2024, 12, 31)),
 )
 @examples(25)
-def test_no_image_is_further_from_its_labels_than_the_limit(tmp_path_factory, years, limit, day):
+def test_no_image_is_further_from_the_labels_than_the_limit(tmp_path_factory, years, limit, day):
     folder = tmp_path_factory.mktemp("maps")
     maps = local_maps(WORLDCOVER, *[flat(folder / f"{year}.tif", 10) for year in years])
     label_counts = count_labels(
@@ -205,7 +205,7 @@ def test_the_largest_mean_probability_wins_if_above_the_limit(tmp_path, confiden
     assert years_at(label_counts, A) == [2021] and not label_counts.gaps
 
 
-def test_the_edition_of_a_composite_spans_its_exports_in_each_cell(tmp_path):
+def test_the_edition_of_a_composite_spans_the_exports_in_each_cell(tmp_path):
     ones = np.ones((12, 12))
     paths = [daily_export(tmp_path, "20210301", ones), daily_export(tmp_path, "20210901", np.ones(BOTH_CELLS))]
     label_counts = count_labels(TWO, (LabelSource(DYNAMIC, max_gap_days=366), local_maps(DYNAMIC, *paths)))

@@ -13,23 +13,28 @@ from landmark.config.label_entries import LabelEntry
 from landmark.core.errors import EmptySearch, InputError
 from landmark.core.hashing import file_sha256
 from landmark.domain.taxonomy import LabelEdition
-from landmark.labels.files import LocalLabels, file_digest, local_label_files, local_label_rasters, of_item
+from landmark.labels.files import (
+    LocalLabels,
+    file_digest,
+    find_label_files,
+    local_label_files,
+    local_label_rasters,
+)
 from landmark.stac.catalog import Query
+from landmark.stac.label_items import label_raster
 from landmark.stac.open_catalog import open_catalog
-from landmark.stac.search import search
-from tests.extract.scenes import PROVIDER
 from tests.labels.maps import (
     CORINE,
     DYNAMIC,
     IO_LULC,
     LEFT,
     TOP,
+    WORLD,
     WORLDCOVER,
     local_maps,
     write_map,
     write_polygons,
 )
-from tests.stac.items import anywhere, found_in
 
 SQUARE = shapely.box(LEFT, TOP - 1200, LEFT + 1200, TOP)
 CODES = np.full((12, 12), 10, "uint8")
@@ -175,7 +180,7 @@ def test_two_files_with_the_same_name_are_refused(tmp_path):
     assert (caught.value.key, caught.value.value) == ("labels.files", "CLC2018.tif")
 
 
-def test_files_are_found_by_path_by_glob_and_in_the_embedded_world(tmp_path):
+def test_files_are_matched_by_path_by_glob_and_in_the_embedded_world(tmp_path):
     paths = [write_map(tmp_path / f"labels/corine/CLC{year}.tif", CODES) for year in (2012, 2018)]
 
     def files(*patterns):
@@ -189,39 +194,36 @@ def test_files_are_found_by_path_by_glob_and_in_the_embedded_world(tmp_path):
     assert (caught.value.key, caught.value.value) == ("labels.files", str(tmp_path / "*.gpkg"))
 
 
-# -- in a search -------------------------------------------------------------------------------------------------------
+# -- several sources ---------------------------------------------------------------------------------------------------
 
 
-def search_with_file(world, bbox, path, **entry):
-    recipe = anywhere("s2", region={"bbox": bbox}, labels=[{"source": "worldcover"}])
-    files = {"worldcover": LocalLabels(LabelEntry(source="worldcover", **entry), (path,))}
-    return search(open_catalog(str(world)), recipe, provider=PROVIDER, crosswalks=(WORLDCOVER,), files=files)
+def test_maps_of_all_sources_with_files_are_found(tmp_path):
+    paths = write_map(tmp_path / "WorldCover_2021.tif", CODES), write_map(tmp_path / "CLC2018.tif", CODES)
+    labels = {path.name: LocalLabels(LabelEntry(source="any"), (path,)) for path in paths}
+    files = {"worldcover": labels["WorldCover_2021.tif"], "corine": labels["CLC2018.tif"]}
+    maps = find_label_files(files, (WORLDCOVER, DYNAMIC, CORINE), WORLD)
+    assert [(label.edition.name, label.item_id) for label in maps] == [
+        ("worldcover", "WorldCover_2021"),
+        ("corine", "CLC2018"),
+    ]
 
 
-def test_a_source_with_files_is_not_searched_in_the_catalogue(world, tmp_path):
-    transform = Affine(10, 0, 690_000, 0, -10, 5_060_000)
-    path = write_map(tmp_path / "WorldCover_2021.tif", np.full((2000, 2000), 10, "uint8"), transform=transform)
-    labels = search_with_file(world, [11.5, 45.2, 12.5, 45.7], path).labels
-    assert [label.item_id for label in labels] == ["WorldCover_2021"]
-
-
-def test_files_outside_the_region_are_refused_unless_optional(world, tmp_path):
+def test_files_outside_the_area_are_refused_unless_optional(tmp_path):
     path = write_map(tmp_path / "WorldCover_2021.tif", CODES)
-    bbox = [20.8, -34.1, 21.2, -33.7]
-    assert search_with_file(world, bbox, path, optional=True).labels == []
-    with pytest.raises(EmptySearch):
-        search_with_file(world, bbox, path)
-
-
-def test_a_source_that_the_provider_lacks_is_refused(world):
-    with pytest.raises(InputError):
-        found_in(world, anywhere("s2"), crosswalks=(CORINE,))
+    area = shapely.box(20.8, -34.1, 21.2, -33.7)
+    for optional in (True, False):
+        labels = {"worldcover": LocalLabels(LabelEntry(source="worldcover", optional=optional), (path,))}
+        if optional:
+            assert find_label_files(labels, (WORLDCOVER,), area) == []
+        else:
+            with pytest.raises(EmptySearch):
+                find_label_files(labels, (WORLDCOVER,), area)
 
 
 def test_the_end_of_an_io_lulc_item_is_exclusive(real):
-    document = open_catalog(str(real / "catalog"))
-    items = list(document.items(Query(frozenset({"io-lulc-annual-v02"}))))
-    editions = [of_item(item, document, IO_LULC).edition for item in items]
+    catalog = open_catalog(str(real / "catalog"))
+    items = catalog.items(Query(frozenset({"io-lulc-annual-v02"})))
+    editions = [label_raster(item, catalog, IO_LULC).edition for item in items]
     assert sorted(edition.start.year for edition in editions) == [2017, 2020, 2020, 2021, 2023]
     for edition in editions:
         assert edition.end == utc(edition.start.year, 12, 31, 23, 59, 59, 999999)

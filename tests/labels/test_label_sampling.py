@@ -37,7 +37,7 @@ from tests.labels.maps import (
 from tests.parts import cell_table, examples
 
 CODES = sorted(CORINE.classes)
-ONE = cell_table(32632, [(LEFT, TOP)], cell_m=120)
+CELL = cell_table(32632, [(LEFT, TOP)], cell_m=120)
 
 
 def naive(shapes, codes, x, y):
@@ -105,8 +105,8 @@ def test_all_vector_formats_give_the_same_codes(tmp_path, suffix):
 def test_codes_may_be_text_numbers_aliases_or_more_detailed(tmp_path, field, values):
     halves = [shapely.box(LEFT, TOP - 120, LEFT + 60, TOP), shapely.box(LEFT + 60, TOP - 120, LEFT + 120, TOP)]
     path = write_polygons(tmp_path / "clc2018.gpkg", halves, values, field=field)
-    label_counts = count_labels(ONE, (LabelSource(CORINE, max_gap_days=5000), local_maps(CORINE, path)))
-    assert pixels_by_codes(label_counts, ONE["cell"][0].as_py()) == {(111,): 72, (512,): 72}
+    label_counts = count_labels(CELL, (LabelSource(CORINE, max_gap_days=5000), local_maps(CORINE, path)))
+    assert pixels_by_codes(label_counts, CELL["cell"][0].as_py()) == {(111,): 72, (512,): 72}
 
 
 def test_polygons_without_a_code_are_nodata_and_edges_belong_to_polygons(tmp_path):
@@ -136,7 +136,7 @@ def test_the_real_polygons_equal_the_real_raster(real):
     assert Counter(sampled.tolist()) == {int(code): count for code, count in expected.items()}
 
 
-def test_the_real_raster_sampled_at_its_pixel_centres_is_unchanged(real):
+def test_the_real_raster_sampled_at_pixel_centres_is_unchanged(real):
     with rasterio.open(real / "landcover/clc.tif") as data:
         values, transform = data.read(1).astype(np.int64), data.transform
     (x, _), (_, y) = (
@@ -154,7 +154,7 @@ ED50 = CRS.from_epsg(23033)
 
 
 @pytest.mark.parametrize("kind", ["raster", "polygons"])
-def test_a_map_in_ed50_is_placed_by_its_datum(tmp_path, kind):
+def test_a_map_in_ed50_is_placed_by_the_datum(tmp_path, kind):
     """A 100 m square of water in an ED50 map, sampled at 1 m in UTM zone 33 N."""
     left, top = 400_000.0, 4_500_000.0
     if kind == "raster":
@@ -187,7 +187,7 @@ def corine_raster(path, values, dtype="int16", **options):
 
 def codes_in(path, crosswalk=CORINE, **options):
     source = (LabelSource(crosswalk, max_gap_days=9999, **options), local_maps(crosswalk, path, year=2021))
-    return pixels_by_codes(count_labels(ONE, source), ONE["cell"][0].as_py())
+    return pixels_by_codes(count_labels(CELL, source), CELL["cell"][0].as_py())
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_the_signature_of_another_key_is_refused(fetch: Fetch) -> None:
 
 
 @pytest.mark.parametrize("status", ["Finished_nok", "Rejected", "Cancelled"])
-def test_after_a_failed_order_the_next_run_places_a_new_one(status: str, fetch: Fetch, out: Path, clms: Clms) -> None:
+def test_after_a_failed_order_the_next_run_places_a_new_order(status: str, fetch: Fetch, out: Path, clms: Clms) -> None:
     clms.states, clms.message = ["Queued", status], "Error: disk quota"
     with pytest.raises(OrderFailed):
         fetch()
@@ -152,7 +152,7 @@ def test_a_damaged_empty_or_deleted_package_fails_the_order(
     assert files(out) == set()
 
 
-def test_a_rejected_order_lists_what_the_service_offers(fetch: Fetch, clms: Clms) -> None:
+def test_a_rejected_order_lists_the_files_on_offer(fetch: Fetch, clms: Clms) -> None:
     clms.refuse_order = True
     with pytest.raises(OrderFailed) as caught:
         fetch()
@@ -168,7 +168,7 @@ def test_a_broken_or_unreachable_service_leaves_the_order_pending(fetch: Fetch, 
     assert caught.value.file == "http://127.0.0.1:9/token"
 
 
-def test_a_missing_key_is_an_error_that_explains_how_to_get_one(tmp_path: Path) -> None:
+def test_a_missing_key_is_an_error_with_instructions(tmp_path: Path) -> None:
     profile = load_model(DownloadProfile, "profiles/downloads", "corine")
     for path in (None, tmp_path / "none.json"):
         with pytest.raises(InputError) as caught:

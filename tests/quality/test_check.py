@@ -213,7 +213,7 @@ def with_invalid_utf8(table):
         (with_invalid_utf8, "shards", "shard"),
         (replaced("epsg", 999_999), "placement", "sample"),
         (replaced("transform", [float("nan")] * 6), "placement", "sample"),
-        (replaced("labels", [None, "trees"]), "balance", "balance"),  # the check itself fails
+        (replaced("labels", [None, "trees"]), "queries", "queries"),  # the check itself fails
     ],
 )
 def test_damaged_rows_are_findings_and_the_rest_is_checked(corpus, change, name, subject):
@@ -248,9 +248,10 @@ def change_manifest(corpus, **changes):
 
 
 def test_digests_and_statistics_of_the_manifest_are_verified(corpus):
-    first, *others = json.loads((corpus / "corpus.json").read_text())["shards"]
+    manifest = json.loads((corpus / "corpus.json").read_text())
+    first, *others = manifest["shards"]
     shards = [{**first, "content_digest": "0" * 64}, *others]
-    change_manifest(corpus, statistics={}, split_proof={}, shards=shards)
+    change_manifest(corpus, statistics={}, split_proof={**manifest["split_proof"], "closest_m": 9}, shards=shards)
     report = report_of(corpus)
     assert flagged(report, "shards") == {first["path"]}
     assert len(flagged(report, "statistics")) == 14

@@ -22,7 +22,7 @@ from landmark.quality.bias import explained_pct
 from landmark.quality.check_input import CorpusContext
 from landmark.quality.row_checks import ROW_CHECKS
 from landmark.quality.words import entropy_bits
-from tests.captions.scenes import GRAMMAR, LEXICONS, STYLES, every, scene, scenes
+from tests.captions.samples import GRAMMAR, LEXICONS, STYLES, all_captions, facts_of, sample_facts
 from tests.parts import examples
 from tests.quality.measured_corpus import PROFILE
 
@@ -40,19 +40,19 @@ land_classes = st.lists(
 )
 
 
-def row_of(labels=("water", "trees"), **changes):
-    """A consistent row with these labels in equal shares, with some columns changed."""
-    names = [TAXONOMY.classes[key].name["en"].lower() for key in labels]
+def row_of(classes=("water", "trees"), **changes):
+    """A consistent row with these classes in equal shares, with some columns changed."""
+    names = [TAXONOMY.classes[key].name["en"].lower() for key in classes]
     evidence, start = [], 0
-    for key, name in zip(labels, names, strict=True):
+    for key, name in zip(classes, names, strict=True):
         evidence.append({"start": start, "end": start + len(name), "fact": f"label:{key}"})
         start += len(name) + len(". ")
-    shares = {key: 1 / len(labels) for key in labels}
+    shares = {key: 1 / len(classes) for key in classes}
     row = {
         "id": "s2_32n_1_2_20210601t100000_r001",
         "sensor": "s2",
         "datetime": dt.datetime(2021, 6, 1, 10, tzinfo=dt.UTC),
-        "labels": list(labels),
+        "labels": list(classes),
         "fractions": shares,
         "subclasses": {f"corine/{key}": share for key, share in shares.items()},
         "agreement": {},
@@ -169,7 +169,7 @@ def problems_of(facts, **changes):
         "datetime": facts.time,
         "events": [asdict(event) for event in facts.events],
         "place": None,
-        "captions": every(facts),
+        "captions": all_captions(facts),
         "questions": render_questions(facts, GRAMMAR, TAXONOMY, CONFIG),
         "hard_negatives": render_hard_negatives(facts, GRAMMAR, TAXONOMY, CONFIG),
         "sensor": facts.sensor,
@@ -182,7 +182,7 @@ def problems_of(facts, **changes):
     return problems("captions", row | changes, replace(CONTEXT, recipe=recipe, lexicons=LEXICONS))
 
 
-@given(scenes())
+@given(sample_facts())
 @examples(60)
 def test_rendered_questions_and_hard_negatives_pass(facts):
     # Without fractions the land cover is unknown, so no class is absent.
@@ -190,7 +190,7 @@ def test_rendered_questions_and_hard_negatives_pass(facts):
     assert problems_of(replace(facts, place=None, absent_event_classes=(), absent_classes=absent)) == []
 
 
-BURNT_FOREST = scene(
+BURNT_FOREST = facts_of(
     ("trees", "crops", "burned_area"),
     fractions={"trees": 0.75, "crops": 0.25},
     events=(EventFact("f", "fire", "after", 0.3, True, "p", 6, label="burned_area"),),
@@ -225,7 +225,7 @@ def test_answers_must_follow_from_the_facts(kind, question, answer, evidence, pa
     {"falsified": "share:trees:half", "replacement": "share:trees:some"},
     {"falsified": "event:f:during", "replacement": "event:f:before"},
     {"falsified": "moon:full", "replacement": "moon:new"},
-    {"text": every(BURNT_FOREST)[0]["text"], "falsified": "season:summer", "replacement": "season:winter"},
+    {"text": all_captions(BURNT_FOREST)[0]["text"], "falsified": "season:summer", "replacement": "season:winter"},
 ])  # fmt: skip
 def test_a_hard_negative_must_falsify_a_fact_and_differ_from_the_captions(change):
     rows = render_hard_negatives(BURNT_FOREST, GRAMMAR, TAXONOMY, CONFIG)

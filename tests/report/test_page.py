@@ -1,4 +1,4 @@
-"""The page: whole in one file, readable by a machine as by a person, and it says what the corpus says."""
+"""The HTML page is well-formed, self-contained and shows the corpus completely."""
 
 import base64
 import io
@@ -61,7 +61,7 @@ def small(folder: Path, recipe: Callable[..., Path]) -> Corpus:
     return landmark.open(folder)
 
 
-def test_every_sample_and_every_caption_stand_on_the_page(small: Corpus) -> None:
+def test_the_page_has_all_samples_and_captions(small: Corpus) -> None:
     read = Reader(render_page(small, pairs=len(small)))
     for sample in small:
         assert sample.id in read.text
@@ -71,7 +71,7 @@ def test_every_sample_and_every_caption_stand_on_the_page(small: Corpus) -> None
             assert source["name"] in read.text
 
 
-def test_the_pictures_are_the_samples_pixels_and_say_what_they_show(small: Corpus) -> None:
+def test_pictures_match_the_samples_and_have_alt_texts(small: Corpus) -> None:
     pictures = Reader(render_page(small, pairs=len(small))).all("img")
     shown = []
     for picture in pictures:
@@ -81,21 +81,23 @@ def test_the_pictures_are_the_samples_pixels_and_say_what_they_show(small: Corpu
     assert set(shown) == {to_rgb(sample).tobytes() for sample in small}
 
 
-def test_nothing_is_fetched_and_nothing_runs(small: Corpus) -> None:
+def test_the_page_has_no_scripts_or_external_resources(small: Corpus) -> None:
     text = render_page(small)
     assert "http://" not in text
     assert "https://" not in text
     assert not {tag for tag, _ in Reader(text).tags} & {"script", "link", "iframe", "object"}
 
 
-def test_bars_are_as_wide_as_the_shares(small: Corpus) -> None:
-    spans = [one["style"] or "" for one in Reader(render_page(small, pairs=1)).all("span") if "width" in (one["style"] or "")]
+def test_bar_widths_match_the_fractions(small: Corpus) -> None:
+    spans = [
+        one["style"] or "" for one in Reader(render_page(small, pairs=1)).all("span") if "width" in (one["style"] or "")
+    ]
     widths = [float(style.split("width:")[1].split("%")[0]) for style in spans]
     assert sum(widths) == pytest.approx(100, abs=0.1)
     assert all("background:#" in style for style in spans)
 
 
-def test_the_ledgers_rows_are_all_counted(small: Corpus) -> None:
+def test_all_ledger_rows_are_counted(small: Corpus) -> None:
     read = Reader(render_page(small))
     ledger = pq.read_table(small.root / "ledger.parquet")["reason"].to_pylist()
     assert ledger
@@ -104,7 +106,7 @@ def test_the_ledgers_rows_are_all_counted(small: Corpus) -> None:
         assert f" {ledger.count(reason)} " in read.text
 
 
-def test_words_from_outside_cannot_break_the_page(small: Corpus) -> None:
+def test_text_is_escaped(small: Corpus) -> None:
     notes = ["<script>alert(1)</script> & so on"]
     read = Reader(render_page(small, notes=notes, skipped=[("corine", 'no file: --labels corine="a<b>"')]))
     assert notes[0] in read.text

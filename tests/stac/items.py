@@ -18,22 +18,22 @@ Json = dict[str, Any]
 
 def items_of(world: Path, collection: str) -> list[Json]:
     """Every item of a collection, with absolute asset hrefs and without links."""
-    found = []
+    result = []
     for path in sorted((world / collection).glob("*/*.json")):
         item = json.loads(path.read_text()) | {"links": []}
         for asset in item["assets"].values():
             asset["href"] = str((path.parent / asset["href"]).resolve())
-        found.append(item)
-    return found
+        result.append(item)
+    return result
 
 
 def changed(item: Json, *, id: str | None = None, geometry: Json | None = None, **properties: Any) -> Json:
     """A copy with another id, geometry or properties (`__` stands for a colon); None removes a property."""
-    made = copy.deepcopy(item)
-    made["id"], made["geometry"] = id or item["id"], geometry or item["geometry"]
-    said = made["properties"] | {name.replace("__", ":"): value for name, value in properties.items()}
-    made["properties"] = {name: value for name, value in said.items() if value is not None or name == "datetime"}
-    return made
+    duplicate = copy.deepcopy(item)
+    duplicate["id"], duplicate["geometry"] = id or item["id"], geometry or item["geometry"]
+    fields = duplicate["properties"] | {name.replace("__", ":"): value for name, value in properties.items()}
+    duplicate["properties"] = {name: value for name, value in fields.items() if value is not None or name == "datetime"}
+    return duplicate
 
 
 def collected(folder: Path, items: list[Json], name: str = "items.json") -> Path:
@@ -46,10 +46,10 @@ def collected(folder: Path, items: list[Json], name: str = "items.json") -> Path
 
 def anywhere(sensor: str, **changes: Any) -> Recipe:
     """A recipe of one sensor without labels that takes every item of the years."""
-    said = {"sensors": [sensor], "region": {"bbox": [-180, -89, 180, 89]}, "clouds": {"max_item_pct": 100}}
-    return recipe_of(**{**said, "time": {"start": "2015-01-01", "end": "2030-12-31"}, **changes})
+    fields = {"sensors": [sensor], "region": {"bbox": [-180, -89, 180, 89]}, "clouds": {"max_item_pct": 100}}
+    return recipe_of(**{**fields, "time": {"start": "2015-01-01", "end": "2030-12-31"}, **changes})
 
 
-def found_in(path: Path, recipe: Recipe, *, crosswalks: Any = (), provider: Provider = PROVIDER) -> SearchResult:
+def run_search(path: Path, recipe: Recipe, *, crosswalks: Any = (), provider: Provider = PROVIDER) -> SearchResult:
     """What a search of a document comes back with."""
     return search(open_catalog(str(path)), recipe, provider=provider, crosswalks=crosswalks)

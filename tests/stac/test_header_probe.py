@@ -1,4 +1,4 @@
-"""The header is right: grids that STAC items get wrong, and images no grid places."""
+"""Grids of headers override those of STAC items; images without a grid are dropped."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from tests.parts import acquisition
 from tests.raster.rasters import write_raster
 
 
-def looked(tmp_path, one, **changes):
-    said = acquisition(sensor="s1", items=(one,), origin=(600_000.0, 5_040_000.0), size_px=(240, 240), **changes)
-    return said, probe_header(HeaderProbe(said, "vv", f"{tmp_path}/"))
+def probe(tmp_path, item, **changes):
+    cataloged = acquisition(sensor="s1", items=(item,), origin=(600_000.0, 5_040_000.0), size_px=(240, 240), **changes)
+    return cataloged, probe_header(HeaderProbe(cataloged, "vv", f"{tmp_path}/"))
 
 
-def test_an_item_that_agrees_is_left_as_it_is(tmp_path):
-    said, measured = looked(tmp_path, write_item(tmp_path, s1_pixels()))
-    assert measured == said and grid_mismatch(said, measured) is None
+def test_consistent_item_is_unchanged(tmp_path):
+    cataloged, measured = probe(tmp_path, write_item(tmp_path, s1_pixels()))
+    assert measured == cataloged and grid_mismatch(cataloged, measured) is None
 
 
 @pytest.mark.parametrize(
@@ -31,39 +31,39 @@ def test_an_item_that_agrees_is_left_as_it_is(tmp_path):
         ({"crs": "EPSG:32633"}, "epsg", 32633),
     ],
 )
-def test_where_an_item_says_otherwise_the_file_is_right_and_a_finding_says_so(tmp_path, options, field, value):
-    said, measured = looked(tmp_path, write_item(tmp_path, s1_pixels(), **options))
+def test_grid_of_the_file_overrides_the_item_with_a_finding(tmp_path, options, field, value):
+    cataloged, measured = probe(tmp_path, write_item(tmp_path, s1_pixels(), **options))
     assert getattr(measured, field) == value
-    assert f"{said.items[0].id}: the item says 240 x 240 px of 10 m" in grid_mismatch(said, measured)
+    assert cataloged.items[0].id in grid_mismatch(cataloged, measured)
 
 
-def test_an_item_that_says_nothing_is_no_finding(tmp_path):
-    said, measured = looked(tmp_path, write_item(tmp_path, s1_pixels()), pixel_m=0.0, footprint=box(9, 45, 11, 46))
-    assert measured.pixel_m == 10 and grid_mismatch(said, measured) is None
+def test_item_without_grid_is_no_finding(tmp_path):
+    cataloged, measured = probe(tmp_path, write_item(tmp_path, s1_pixels()), pixel_m=0.0, footprint=box(9, 45, 11, 46))
+    assert measured.pixel_m == 10 and grid_mismatch(cataloged, measured) is None
 
 
-def test_an_image_placed_by_ground_control_points_is_refused(tmp_path):
-    one = write_item(tmp_path, s1_pixels())
+def test_image_with_ground_control_points_is_dropped(tmp_path):
+    item = write_item(tmp_path, s1_pixels())
     points = [GroundControlPoint(row, col, col, row) for row in (0, 239) for col in (0, 239)]
     with rasterio.open(
         tmp_path / "one/vv.tif", "w", driver="GTiff", width=240, height=240, count=1, dtype="uint16", gcps=points,
         crs="EPSG:4326",
     ) as to:  # fmt: skip
         to.write(np.ones((240, 240), "uint16"), 1)
-    _, outcome = looked(tmp_path, one)
-    assert (outcome.stage, outcome.reason) == ("stac", "not_geocoded")
-    assert outcome.detail == "vv has 4 ground control points"
+    _, record = probe(tmp_path, item)
+    assert (record.stage, record.reason) == ("stac", "not_geocoded")
+    assert record.detail == "vv has 4 ground control points"
 
 
-def test_an_image_nothing_places_is_refused(tmp_path):
-    one = write_item(tmp_path, s1_pixels())
+def test_image_without_grid_is_dropped(tmp_path):
+    item = write_item(tmp_path, s1_pixels())
     write_raster(tmp_path / "one/vv.tif", s1_pixels()["vv"], crs=None)
-    _, outcome = looked(tmp_path, one)
-    assert (outcome.reason, outcome.detail) == ("not_geocoded", "vv has no grid")
+    _, record = probe(tmp_path, item)
+    assert (record.reason, record.detail) == ("not_geocoded", "vv has no grid")
 
 
-def test_a_file_that_is_gone_is_told(tmp_path):
-    one = write_item(tmp_path, s1_pixels())
+def test_missing_file_is_dropped_as_retryable(tmp_path):
+    item = write_item(tmp_path, s1_pixels())
     (tmp_path / "one/vv.tif").unlink()
-    _, outcome = looked(tmp_path, one)
-    assert (outcome.reason, outcome.final) == ("read_error", False)
+    _, record = probe(tmp_path, item)
+    assert (record.reason, record.final) == ("read_error", False)

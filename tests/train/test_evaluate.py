@@ -1,5 +1,6 @@
-"""A run asked the corpus's own queries; rankings that leave as TREC runs and come back."""
+"""Evaluation of runs and of TREC run files, against trec_eval."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,202 +9,207 @@ import pytest
 import pytrec_eval
 
 import landmark
-from landmark.core.errors import InputError, InvalidCorpus, InvalidRun, RunMismatch, InsufficientData
+from landmark.core.errors import InputError, InsufficientData, InvalidCorpus, InvalidRun, RunMismatch
 from landmark.corpus.reader import Corpus
-from landmark.train.embed import embed_split, embed_texts, open_run
-from landmark.train.evaluate import Report, evaluate_run, evaluate_trec, judged_split
-from landmark.train.loop import Training, train
-from landmark.train.profile import load_model
-from tests.train.toy import model_file, opened
+from landmark.train.embed import embed_split, embed_texts, load_run
+from landmark.train.evaluate import EvaluationReport, evaluate_run, evaluate_trec, load_evaluation_set
+from landmark.train.loop import TrainingConfig, train
+from landmark.train.profile import ModelProfile, load_profile
+from tests.train.toy import open_toy, write_profile
 
-# Where the ranking lies; query → document → score; query → document → grade.
-Ranked = tuple[Path, Report, dict[str, dict[str, float]], dict[str, dict[str, int]]]
+# TREC run file, report, scores and grades, both query → document → value.
+Ranked = tuple[Path, EvaluationReport, dict[str, dict[str, float]], dict[str, dict[str, int]]]
 
 
 @pytest.fixture(scope="module")
 def run(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy model, trained long enough to know its colours."""
+    """Run folder of a toy model, trained long enough to learn the colours."""
     folder = tmp_path_factory.mktemp("run")
-    model = load_model(str(model_file(folder, budget={"epochs": 40})))
-    train(toy_corpus, Training(model, folder / "run", device="cpu"))
+    model = load_profile(str(write_profile(folder, budget={"epochs": 40})))
+    train(toy_corpus, TrainingConfig(model, folder / "run", device="cpu"))
     return folder / "run"
 
 
-def test_a_run_that_learnt_retrieves_well_above_chance_from_both_sensors(toy_corpus: Corpus, run: Path) -> None:
-    report = evaluate_run(toy_corpus, run, split="test", k=5, device="cpu")
+def test_a_trained_run_is_well_above_chance_for_both_sensors(toy_corpus: Corpus, run: Path) -> None:
+    report = evaluate_run(toy_corpus, load_run(run, "cpu"), split="test", k=5)
     assert {"s1", "s2"} == report.sensors.keys() and set(report.classes) == {"trees", "water", "built", "crops"}
-    for figures in (report.overall, *report.sensors.values()):
-        assert figures.map is not None and figures.above_chance > 0.2
+    for metrics in (report.overall, *report.sensors.values()):
+        assert metrics.map is not None and metrics.above_chance > 0.2
     assert report.overall.documents == 24 and report.sensors["s1"].documents == 12
 
 
 @pytest.fixture
 def ranked(toy_corpus: Corpus, run: Path, tmp_path: Path) -> Ranked:
-    """The run's figures, its ranking as trec_eval reads it, and the judgements."""
+    """The run's report, its ranking as read by trec_eval, and the judgements."""
     path = tmp_path / "ranking.txt"
-    report = evaluate_run(toy_corpus, run, split="test", k=5, device="cpu", trec_file=path)
-    with path.open() as file, (toy_corpus.root / "qrels" / "test.txt").open() as judged:
-        return path, report, pytrec_eval.parse_run(file), pytrec_eval.parse_qrel(judged)
+    report = evaluate_run(toy_corpus, load_run(run, "cpu"), split="test", k=5, trec_file=path)
+    with path.open() as file, (toy_corpus.root / "qrels" / "test.txt").open() as qrels:
+        return path, report, pytrec_eval.parse_run(file), pytrec_eval.parse_qrel(qrels)
 
 
-def test_figures_are_trec_evals_of_the_ranking_that_was_written(ranked: Ranked, toy_corpus: Corpus) -> None:
-    path, report, ranking, judged = ranked
-    evaluator = pytrec_eval.RelevanceEvaluator(judged, {"map", "Rprec", "ndcg_cut", "recip_rank", "success"})
-    theirs = evaluator.evaluate(ranking)
-    assert report.overall.queries == len(theirs) == len(judged)
+def test_metrics_equal_trec_eval_on_the_written_ranking(ranked: Ranked, toy_corpus: Corpus) -> None:
+    path, report, ranking, grades = ranked
+    evaluator = pytrec_eval.RelevanceEvaluator(grades, {"map", "Rprec", "ndcg_cut", "recip_rank", "success"})
+    by_query = evaluator.evaluate(ranking)
+    assert report.overall.queries == len(by_query) == len(grades)
     names = {"map": "map", "r_precision": "Rprec", "ndcg": "ndcg_cut_5", "mrr": "recip_rank", "hit": "success_5"}
-    for ours, official in names.items():
-        expected = np.mean([one[official] for one in theirs.values()])
-        assert getattr(report.overall, ours) == pytest.approx(expected, abs=1e-9)
+    for name, official in names.items():
+        expected = np.mean([metrics[official] for metrics in by_query.values()])
+        assert getattr(report.overall, name) == pytest.approx(expected, abs=1e-9)
     assert evaluate_trec(toy_corpus, path, split="test", k=5) == report
 
 
-def test_a_sensors_figures_are_those_of_its_documents_alone(ranked: Ranked) -> None:
-    _, report, ranking, judged = ranked
+def test_sensor_metrics_cover_the_documents_of_the_sensor_only(ranked: Ranked) -> None:
+    _, report, ranking, grades = ranked
     for sensor in ("s1", "s2"):
-        mine = [
-            {q: {d: g for d, g in docs.items() if d[:2] == sensor} for q, docs in of.items()}
-            for of in (judged, ranking)
-        ]
-        asked = {query: docs for query, docs in mine[0].items() if docs}
-        theirs = pytrec_eval.RelevanceEvaluator(asked, {"map"}).evaluate(mine[1])
-        assert report.sensors[sensor].map == pytest.approx(np.mean([one["map"] for one in theirs.values()]), abs=1e-9)
-        assert report.sensors[sensor].queries == len(asked)
+        own_grades, own_ranking = (
+            {query: {id: value for id, value in values.items() if id[:2] == sensor} for query, values in table.items()}
+            for table in (grades, ranking)
+        )
+        own_grades = {query: values for query, values in own_grades.items() if values}
+        by_query = pytrec_eval.RelevanceEvaluator(own_grades, {"map"}).evaluate(own_ranking)
+        expected = np.mean([metrics["map"] for metrics in by_query.values()])
+        assert report.sensors[sensor].map == pytest.approx(expected, abs=1e-9)
+        assert report.sensors[sensor].queries == len(own_grades)
 
 
-def test_vectors_do_not_depend_on_how_many_are_embedded_at_once(
-    toy_corpus: Corpus, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = open_run(run, "cpu")
-    images, texts = embed_split(whole, toy_corpus, "test"), embed_texts(whole, ["trees", "water. built", "crops"])
-    monkeypatch.setattr("landmark.train.dataset.BLOCK", 2)
-    assert np.allclose(embed_split(whole, toy_corpus, "test"), images, atol=1e-5)
-    assert np.allclose(embed_texts(whole, ["trees", "water. built", "crops"]), texts, atol=1e-5)
+def test_vectors_do_not_depend_on_the_block_size(toy_corpus: Corpus, run: Path) -> None:
+    loaded, texts = load_run(run, "cpu"), ["trees", "water. built", "crops"]
+    images = [embed_split(loaded, toy_corpus, "test", block=block) for block in (64, 2)]
+    vectors = [embed_texts(loaded, texts, block=block) for block in (64, 2)]
+    assert np.allclose(*images, atol=1e-5) and np.allclose(*vectors, atol=1e-5)
 
 
-def test_a_perfect_and_a_worst_ranking(toy_corpus: Corpus, tmp_path: Path) -> None:
-    judged, path = judged_split(toy_corpus, "test"), tmp_path / "run.txt"
+def test_the_best_and_the_worst_ranking(toy_corpus: Corpus, tmp_path: Path) -> None:
+    evaluation, path = load_evaluation_set(toy_corpus, "test"), tmp_path / "run.txt"
     for sign, expected in ((1, 1.0), (-1, None)):
         path.write_text(
             "".join(
                 f"{query.id} Q0 {id} 1 {sign * grade} x\n"
-                for query, row in zip(judged.queries, judged.grades, strict=True)
-                for id, grade in zip(judged.ids, row.tolist(), strict=True)
+                for query, row in zip(evaluation.queries, evaluation.grades, strict=True)
+                for id, grade in zip(evaluation.ids, row.tolist(), strict=True)
             )
         )
         report = evaluate_trec(toy_corpus, path, split="test", k=5)
         if expected:
-            told = report.overall
-            assert told.map == told.r_precision == told.mrr == told.hit == pytest.approx(1)
-            assert told.ndcg == pytest.approx(1)
+            metrics = report.overall
+            assert metrics.map == metrics.r_precision == metrics.mrr == metrics.hit == pytest.approx(1)
+            assert metrics.ndcg == pytest.approx(1)
         else:
             assert report.overall.above_chance < 0
 
 
-def test_a_query_the_ranking_does_not_answer_counts_as_failed(toy_corpus: Corpus, tmp_path: Path) -> None:
+def test_queries_without_a_ranking_score_zero(toy_corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     report = evaluate_trec(toy_corpus, tmp_path / "empty.txt", split="test", k=5)
     assert report.overall.map == 0 and report.overall.queries > 0
 
 
-# -- what cannot be judged ---------------------------------------------------------------------------------------------
+# -- refused -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "key", "value"),
     [
-        ("trees Q0 s1_test_000 1", "line 2: want `query Q0 document rank score tag`"),
-        ("trees Q0 s1_test_000 1 high x", "line 2: want"),
-        ("volcano Q0 s1_test_000 1 0.5 x", "line 2: the corpus has no query 'volcano'"),
-        ("trees Q0 s1_train_000 1 0.5 x", "line 2: the split has no sample 's1_train_000'; --split"),
-        ("trees Q0 s1_test_001 2 0.5 x", "'s1_test_001' stands twice for query 'trees'"),
-        ("trees Q0 s1_test_000 2 nan x", "line 2: 's1_test_000' has no score"),
+        ("trees Q0 s1_test_000 1", None, "trees Q0 s1_test_000 1"),
+        ("trees Q0 s1_test_000 1 high x", None, "trees Q0 s1_test_000 1 high x"),
+        ("volcano Q0 s1_test_000 1 0.5 x", "query", "volcano"),
+        ("trees Q0 s1_train_000 1 0.5 x", "document", "s1_train_000"),
+        ("trees Q0 s1_test_001 2 0.5 x", None, "s1_test_001"),
+        ("trees Q0 s1_test_000 2 nan x", "score", "nan"),
     ],
 )
-def test_a_wrong_line_of_a_trec_run_is_refused(toy_corpus: Corpus, tmp_path: Path, line: str, words: str) -> None:
-    (tmp_path / "run.txt").write_text(f"trees Q0 s1_test_001 1 0.5 x\n{line}\n")
-    with pytest.raises(InputError, match=words):
-        evaluate_trec(toy_corpus, tmp_path / "run.txt", split="test", k=5)
+def test_invalid_lines_of_a_trec_run_are_refused(
+    toy_corpus: Corpus, tmp_path: Path, line: str, key: str | None, value: str
+) -> None:
+    path = tmp_path / "run.txt"
+    path.write_text(f"trees Q0 s1_test_001 1 0.5 x\n{line}\n")
+    with pytest.raises(InputError) as caught:
+        evaluate_trec(toy_corpus, path, split="test", k=5)
+    assert caught.value.file is not None and str(path) in caught.value.file
+    assert (caught.value.key, caught.value.value) == (key, value)
 
 
-def test_a_trec_run_that_is_gone_is_refused(toy_corpus: Corpus, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+def test_a_missing_trec_run_is_refused(toy_corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
         evaluate_trec(toy_corpus, tmp_path / "gone.txt", split="test", k=5)
+    assert (caught.value.file, caught.value.value) == ("--from-trec", str(tmp_path / "gone.txt"))
 
 
 def test_a_corpus_without_queries_is_refused(tmp_path: Path) -> None:
-    corpus = opened(tmp_path / "c", counts={"test": 3}, labels=[])
-    with pytest.raises(InsufficientData, match=r"lists no queries.*`labels`"):
-        judged_split(corpus, "test")
+    corpus = open_toy(tmp_path / "c", counts={"test": 3}, labels=[])
+    with pytest.raises(InsufficientData) as caught:
+        load_evaluation_set(corpus, "test")
+    assert caught.value.key == "queries"
 
 
 @pytest.mark.parametrize("name", ["queries.jsonl", "qrels/test.txt"])
-@pytest.mark.parametrize("content", [None, "nonsense\n"])
-def test_missing_or_damaged_files_of_queries_are_refused(
-    toy_corpus: Corpus, tmp_path: Path, name: str, content: str | None
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\xff\xfe", b"changed"], ids=["missing", "empty", "no-utf8", "changed"]
+)
+def test_missing_or_changed_query_files_are_refused(
+    toy_corpus: Corpus, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
-    copy = shutil.copytree(toy_corpus.root, tmp_path / "copy")
-    (copy / name).unlink() if content is None else (copy / name).write_text(content)
-    with pytest.raises(InvalidCorpus, match=Path(name).name):
-        judged_split(landmark.open(copy), "test")
+    path = Path(shutil.copytree(toy_corpus.root, tmp_path / "copy")) / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(InvalidCorpus) as caught:
+        load_evaluation_set(landmark.open(tmp_path / "copy"), "test")
+    assert caught.value.file == str(path) and caught.value.remedy
 
 
-def test_a_split_that_is_unknown_or_empty_is_refused(toy_corpus: Corpus, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--split dev: give train, val, test"):
-        judged_split(toy_corpus, "dev")
-    with pytest.raises(InsufficientData, match="no sample in its val split"):
-        judged_split(opened(tmp_path / "c", counts={"train": 4}), "val")
+def test_unknown_and_empty_splits_are_refused(toy_corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load_evaluation_set(toy_corpus, "dev")
+    assert (caught.value.file, caught.value.value) == ("--split", "dev")
+    with pytest.raises(InsufficientData) as caught:
+        load_evaluation_set(open_toy(tmp_path / "c", counts={"train": 4}), "val")
+    assert (caught.value.key, caught.value.value) == ("split", "val")
 
 
-def test_an_unfinished_or_missing_run_is_refused(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRun, match="landmark train"):
-        open_run(tmp_path, "cpu")
-    copy = shutil.copytree(run, tmp_path / "copy")
-    text = (copy / "run.json").read_text()
-    (copy / "run.json").write_text(text.replace('"step": 120,\n "steps"', '"step": 60,\n "steps"'))
-    with pytest.raises(InvalidRun, match="stands at step 60 of 120"):
-        open_run(copy, "cpu")
+def edit_run(source: Path, target: Path, **changes: object) -> Path:
+    """Copy a run folder with other values in its `run.json`."""
+    shutil.copytree(source, target)
+    document = json.loads((target / "run.json").read_text())
+    document["identity"] |= {key: changes.pop(key) for key in ("condition",) if key in changes}
+    (target / "run.json").write_text(json.dumps(document | changes))
+    return target
 
 
-def test_a_sensor_the_run_never_saw_is_refused(toy_corpus: Corpus, tmp_path: Path, model_path: Path) -> None:
-    lone = opened(tmp_path / "lone", sensors=("s2",))
-    train(lone, Training(load_model(str(model_path)), tmp_path / "run", device="cpu"))
-    assert evaluate_run(lone, tmp_path / "run", split="test", k=5, device="cpu").sensors.keys() == {"s2"}
-    with pytest.raises(InsufficientData, match="has s1 images, and the run learnt s2 only"):
-        embed_split(open_run(tmp_path / "run", "cpu"), toy_corpus, "test")
+def test_unfinished_and_missing_runs_are_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRun) as caught:
+        load_run(tmp_path, "cpu")
+    assert caught.value.file == str(tmp_path / "run.json")
+    unfinished = edit_run(run, tmp_path / "copy", step=60)
+    with pytest.raises(InvalidRun) as caught:
+        load_run(unfinished, "cpu")
+    assert (caught.value.file, caught.value.key, caught.value.value) == (str(unfinished), "step", 60)
 
 
-def test_a_run_of_another_corpus_is_refused_for_what_it_may_know_by_heart(run: Path, tmp_path: Path) -> None:
-    other = opened(tmp_path / "other", sensors=("s2",))
-    with pytest.raises(RunMismatch, match="was trained on another corpus"):
-        evaluate_run(other, run, split="test", k=5, device="cpu")
+def test_sensors_without_training_are_refused(toy_corpus: Corpus, tmp_path: Path, profile: ModelProfile) -> None:
+    optical = open_toy(tmp_path / "optical", sensors=("s2",))
+    train(optical, TrainingConfig(profile, tmp_path / "run", device="cpu"))
+    loaded = load_run(tmp_path / "run", "cpu")
+    assert evaluate_run(optical, loaded, split="test", k=5).sensors.keys() == {"s2"}
+    with pytest.raises(InsufficientData) as caught:
+        embed_split(loaded, toy_corpus, "test")
+    assert (caught.value.key, caught.value.value) == ("sensors", "s1")
 
 
-@pytest.mark.parametrize("name", ["queries.jsonl", "qrels/test.txt"])
-@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"cut 0 short"], ids=["empty", "no-utf8", "other"])
-def test_queries_and_judgements_that_are_not_the_sealed_ones_are_refused(
-    toy_corpus: Corpus, tmp_path: Path, name: str, data: bytes
-) -> None:
-    root = Path(shutil.copytree(toy_corpus.root, tmp_path / "copy"))
-    (root / name).write_bytes(data)
-    with pytest.raises(InvalidCorpus, match=f"{name} is not the file that was sealed"):
-        judged_split(landmark.open(root), "test")
-    (root / name).unlink()
-    with pytest.raises(InvalidCorpus, match=f"{name} is missing"):
-        judged_split(landmark.open(root), "test")
+def test_runs_of_another_corpus_are_refused(run: Path, tmp_path: Path) -> None:
+    other_corpus = open_toy(tmp_path / "other", sensors=("s2",))
+    with pytest.raises(RunMismatch) as caught:
+        evaluate_run(other_corpus, load_run(run, "cpu"), split="test", k=5)
+    assert (caught.value.file, caught.value.key) == (str(run), "content_digest")
 
 
-def test_the_run_of_a_control_is_refused(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(run, tmp_path / "run"))
-    text = (copy / "run.json").read_text()
-    (copy / "run.json").write_text(text.replace('"arm": "real"', '"arm": "shuffled"'))
-    with pytest.raises(RunMismatch, match="learnt shuffled words, as a control"):
-        evaluate_run(toy_corpus, copy, split="test", k=5, device="cpu")
+def test_runs_of_a_control_are_refused(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
+    control = edit_run(run, tmp_path / "copy", condition="shuffled")
+    with pytest.raises(RunMismatch) as caught:
+        evaluate_run(toy_corpus, load_run(control, "cpu"), split="test", k=5)
+    assert (caught.value.key, caught.value.value) == ("condition", "shuffled")
 
 
-def test_a_run_folder_with_a_space_writes_rankings_that_can_be_read_back(
-    toy_corpus: Corpus, run: Path, tmp_path: Path
-) -> None:
+def test_a_run_folder_with_a_space_writes_a_readable_trec_run(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "my run"))
-    report = evaluate_run(toy_corpus, copy, split="test", k=5, device="cpu", trec_file=tmp_path / "x.run")
+    report = evaluate_run(toy_corpus, load_run(copy, "cpu"), split="test", k=5, trec_file=tmp_path / "x.run")
     assert evaluate_trec(toy_corpus, tmp_path / "x.run", split="test", k=5) == report

@@ -87,7 +87,8 @@ from landmark.train.profile import ModelProfile, load_profile
 torch.set_num_threads(1)
 corpus, model, out = sys.argv[1:]
 report = lambda stage, step, *_: print(stage, step, flush=True)
-train(landmark.open(corpus), TrainingConfig(load_profile(model), Path(out), device="cpu", save_every=1, progress=report))
+config = TrainingConfig(load_profile(model), Path(out), device="cpu", save_every=1, progress=report)
+train(landmark.open(corpus), config)
 """
 
 

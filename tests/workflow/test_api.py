@@ -34,7 +34,11 @@ def test_a_build_from_api_and_blobs_is_the_build_from_disk_though_a_token_ends_i
         code, said = build_from(archive, recipe(), tmp_path / "api", tokens.url, "--workers", "2")
     assert code == 0, said
     by_api = landmark.open(tmp_path / "api").manifest
-    assert (by_api.content_digest, by_api.ids_digest, by_api.counts) == (by_path.content_digest, by_path.ids_digest, by_path.counts)
+    assert (by_api.content_digest, by_api.ids_digest, by_api.counts) == (
+        by_path.content_digest,
+        by_path.ids_digest,
+        by_path.counts,
+    )
     assert by_api.counts["failed"] == 0 and by_api.lock_digest != by_path.lock_digest
     assert archive.refusals() > refused, "no token was refused"
     files = b"".join(path.read_bytes() for path in (tmp_path / "api").rglob("*") if path.is_file())

@@ -20,6 +20,7 @@ from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged, RecipeMismatch
 from landmark.core.executor import ExecutorConfig
 from landmark.workflow.build import BuildRequest, build, plan_corpus
+from tests.parts import raises
 
 Write = Callable[..., Path]
 SERIAL = ExecutorConfig()
@@ -168,7 +169,7 @@ def test_a_sealed_corpus_of_the_same_recipe_is_left_as_it_is(built: Path, recipe
 
 def test_a_corpus_of_another_recipe_is_refused_and_kept(built: Path, recipe: Write) -> None:
     before = files(built)
-    with pytest.raises(RecipeMismatch, match="another recipe"):
+    with raises(RecipeMismatch, file=str(built)):
         build(request(recipe(min_valid_pct=50), built))
     assert files(built) == before
 
@@ -181,12 +182,12 @@ def test_a_locked_build_refuses_a_changed_input(recipe: Write, world: Path, tmp_
         (tmp_path / "world").glob("esa-worldcover/**/*.tif")
     )
     victim.write_bytes(victim.read_bytes() + b"\0")
-    with pytest.raises(InputsChanged, match=victim.name):
+    with raises(InputsChanged, name=victim.name):
         build(request(local, out, locked=True))
 
 
 def test_a_locked_build_needs_a_lock(recipe: Write, tmp_path: Path) -> None:
-    with pytest.raises(InputsChanged, match=r"lock\.json"):
+    with raises(InputsChanged, file=str(tmp_path / "corpus")):
         build(request(recipe(), tmp_path / "corpus", locked=True))
     assert not (tmp_path / "corpus").exists()
 

@@ -28,6 +28,7 @@ from landmark.workflow.build import BuildRequest, build, plan_corpus
 from landmark.workflow.context import load_context
 from landmark.workflow.lock import read_plan
 from tests.labels.maps import write_export, write_map
+from tests.parts import raises
 from tests.workflow.test_build import files
 
 Write = Callable[..., Path]
@@ -154,12 +155,12 @@ def test_other_thresholds_read_no_raster(labels: Path, recipe: Write, tmp_path: 
     own = shutil.copytree(labels, tmp_path / "labels")
     path = recipe(labels=three(own))
     plan_corpus(request(path, tmp_path / "corpus"))
-    setting = load_context(load_recipe(str(path)), None)
+    context = load_context(load_recipe(str(path)), None)
     shutil.rmtree(own)
     planned = read_plan(tmp_path / "corpus")
     assert planned is not None
-    facts = setting.label_rules.apply(planned.label_counts)
-    strict = replace(setting.label_rules, min_agreement_pct=95).apply(planned.label_counts)
+    facts = context.label_rules.apply(planned.label_counts)
+    strict = replace(context.label_rules, min_agreement_pct=95).apply(planned.label_counts)
     assert facts.keys() == strict.keys()
     fewer = [key for key in facts if len(strict[key].labels) < len(facts[key].labels)]
     assert fewer and all(set(strict[key].labels) <= set(facts[key].labels) for key in facts)
@@ -178,10 +179,10 @@ def test_a_label_file_that_changed_or_went_is_refused_wherever_the_catalogue_lie
     victim = own / "dw" / f"{DAYS[1]}T101031_32TQR.tif"
     content = victim.read_bytes()
     victim.write_bytes(content + b"\0")
-    with pytest.raises(InputsChanged, match=victim.name):
+    with raises(InputsChanged, name=victim.name):
         build(request(path, out))
     victim.unlink()
-    with pytest.raises(InputsChanged, match=rf"no file of the recipe or of --labels is called {victim.name}"):
+    with raises(InputsChanged, key="labels.files", value=victim.name):
         build(request(path, out))
     victim.write_bytes(content)
     plan_corpus(request(path, out, locked=True))

@@ -39,7 +39,11 @@ def five(real, tmp_path_factory):
 def desert(real, tmp_path_factory):
     out = tmp_path_factory.mktemp("desert") / "29rkh"
     name = "S2A_29RKH_20200219_0_L2A"
-    build(BuildRequest(load_recipe("real-29rkh"), out, ExecutorConfig(), catalog=str(real / "scene" / name / f"{name}.json")))
+    build(
+        BuildRequest(
+            load_recipe("real-29rkh"), out, ExecutorConfig(), catalog=str(real / "scene" / name / f"{name}.json")
+        )
+    )
     return landmark.open(out)
 
 

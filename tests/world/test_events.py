@@ -17,26 +17,26 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from landmark.world import events, publish, scenes
-from landmark.world.events import Strike, strikes
+from landmark.world.events import EventSpec, event_specs
 from landmark.world.ground import COVER
 from landmark.world.plane import to_plane
-from landmark.world.rasterize import Chart, chart
+from landmark.world.rasterize import RasterizedEvent, rasterize
 from landmark.world.sensors import BANDS, Radar, Sun, Veil, backscatter, ground10, recorded, reflectances
 from landmark.world.window import HALO
 from tests.world.test_world import digests
 
 ZONES = scenes.zones(tile_px=1098, block_px=512, seed=0)
-NAMES = sorted(strikes())
-FLOODS = [name for name in NAMES if strikes()[name].type == "flood"]
+NAMES = sorted(event_specs())
+FLOODS = [name for name in NAMES if event_specs()[name].type == "flood"]
 INNER = np.s_[HALO:-HALO, HALO:-HALO]
 
 
 @cache
-def charted(name: str) -> Chart:
-    return chart(strikes()[name], ZONES)
+def charted(name: str) -> RasterizedEvent:
+    return rasterize(event_specs()[name], ZONES)
 
 
-def acquisitions(strike: Strike) -> Iterator[tuple[datetime, str]]:
+def acquisitions(strike: EventSpec) -> Iterator[tuple[datetime, str]]:
     """Yield when, and the sensor with its direction, of all that see an event's middle."""
     zone = next(zone for zone in ZONES if zone.epsg == strike.epsg)
     x, _ = to_plane(zone.lon, zone.lat, zone.epsg).transform(*strike.at, direction="INVERSE")
@@ -51,7 +51,7 @@ def acquisitions(strike: Strike) -> Iterator[tuple[datetime, str]]:
 def images(name: str, when: datetime, *, struck: bool) -> dict[str, NDArray[np.float64]]:
     """Return what both sensors see of an event's window at a moment, as it is or as if nothing had happened."""
     seen = charted(name).seen
-    now = events.struck(seen, events.marks(seen, strikes()[name].place, 0), when) if struck else seen
+    now = events.apply_events(seen, events.find_traces(seen, event_specs()[name].place, 0), when) if struck else seen
     base, day = ground10(seen, 0), when.timetuple().tm_yday
     clear = Veil(np.zeros(seen.at[0].shape), np.zeros(seen.at[0].shape))
     optical = {
@@ -72,7 +72,7 @@ def changed(before: NDArray[np.float64], after: NDArray[np.float64], side: int) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pixels_change_where_the_truth_says_and_nowhere_else(name: str) -> None:
-    strike, level = strikes()[name], charted(name).level
+    strike, level = event_specs()[name], charted(name).level
     when = max(strike.start, strike.peak or strike.start) + timedelta(hours=1)
     quiet, now = images(name, when, struck=False), images(name, when, struck=True)
     # The optics and the radar spread a pixel over its neighbours; 20 m bands hold four.
@@ -87,15 +87,15 @@ def test_pixels_change_where_the_truth_says_and_nowhere_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_differs_before_the_date(name: str) -> None:
-    seen, strike = charted(name).seen, strikes()[name]
-    alone = [mark for mark in events.marks(seen, strike.place, 0) if mark.strike is strike]
+    seen, strike = charted(name).seen, event_specs()[name]
+    alone = [mark for mark in events.find_traces(seen, strike.place, 0) if mark.strike is strike]
     assert alone
-    assert events.struck(seen, alone, strike.start - timedelta(seconds=1)) is seen
-    assert events.struck(seen, alone, strike.start) is not seen
+    assert events.apply_events(seen, alone, strike.start - timedelta(seconds=1)) is seen
+    assert events.apply_events(seen, alone, strike.start) is not seen
 
 
 def test_no_event_touches_what_was_taken_earlier(tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "strikes", dict)
+    monkeypatch.setattr(events, "event_specs", dict)
     for unit in (("s2", "32734", "34HEH"), ("s1", "32734")):
         publish.write_unit(unit, out=tmp_path, parameters={"tile_px": 366, "block_px": 128, "seed": 0})
     quiet, told = digests(tmp_path), digests(world)
@@ -105,7 +105,7 @@ def test_no_event_touches_what_was_taken_earlier(tmp_path: Path, world: Path, mo
 
 def test_what_the_sensors_see_is_what_such_events_do() -> None:
     for name in NAMES:
-        strike, level = strikes()[name], charted(name).level[INNER]
+        strike, level = event_specs()[name], charted(name).level[INNER]
         when = max(strike.start, strike.peak or strike.start) + timedelta(days=1)
         quiet, now = images(name, when, struck=False), images(name, when, struck=True)
         core = ndimage.binary_erosion(level > 2 if strike.type == "earthquake" else level > 0)
@@ -125,10 +125,10 @@ def test_what_the_sensors_see_is_what_such_events_do() -> None:
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_goes_and_leaves_no_water(name: str) -> None:
-    seen, strike = charted(name).seen, strikes()[name]
-    found = events.marks(seen, strike.place, 0)
+    seen, strike = charted(name).seen, event_specs()[name]
+    found = events.find_traces(seen, strike.place, 0)
     wet = [
-        COVER[events.struck(seen, found, when).land.kind] == 80
+        COVER[events.apply_events(seen, found, when).land.kind] == 80
         for when in (strike.start - timedelta(days=1), strike.start, strike.end, strike.end + timedelta(days=1))
     ]
     assert wet[0].sum() < wet[1].sum() < wet[2].sum()
@@ -137,11 +137,11 @@ def test_a_flood_goes_and_leaves_no_water(name: str) -> None:
 
 
 def test_a_burn_fades_over_a_year() -> None:
-    seen, strike = charted("hartwood").seen, strikes()["hartwood"]
-    found = events.marks(seen, strike.place, 0)
+    seen, strike = charted("hartwood").seen, event_specs()["hartwood"]
+    found = events.find_traces(seen, strike.place, 0)
     shares = [
         float(
-            events.struck(seen, found, strike.end + timedelta(days=days))
+            events.apply_events(seen, found, strike.end + timedelta(days=days))
             .land.share[charted("hartwood").level > 0]
             .mean()
         )
@@ -151,7 +151,7 @@ def test_a_burn_fades_over_a_year() -> None:
 
 
 def test_events_lie_after_what_was_published_and_apart() -> None:
-    assert all(strike.start > datetime(2022, 6, 1) for strike in strikes().values())
+    assert all(strike.start > datetime(2022, 6, 1) for strike in event_specs().values())
     spots = {}
     for name in NAMES:
         seen = charted(name)
@@ -159,13 +159,13 @@ def test_events_lie_after_what_was_published_and_apart() -> None:
     quake = {"riverton", "ashby"}  # two areas of one event
     for one in NAMES:
         for other in NAMES:
-            if one < other and strikes()[one].place == strikes()[other].place and {one, other} != quake:
+            if one < other and event_specs()[one].place == event_specs()[other].place and {one, other} != quake:
                 assert cKDTree(spots[one]).query(spots[other], distance_upper_bound=2500)[0].min() == np.inf
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_both_sensors_look_before_and_after(name: str) -> None:
-    strike = strikes()[name]
+    strike = event_specs()[name]
     found = sorted(acquisitions(strike))
     for sensor in ("s1", "s2"):
         before = {
@@ -192,7 +192,7 @@ def on_the_lattice(name: str, shapes: geopandas.GeoSeries) -> NDArray[np.bool_]:
 
 def published(folder: Path) -> Iterator[tuple[str, geopandas.GeoDataFrame]]:
     """Yield each event and what the last product shows as affected, damage that is only possible left out."""
-    for code, said in events.book()["activations"].items():
+    for code, said in events.load()["activations"].items():
         for number, locality, what in said["areas"]:
             stem = f"{code}_AOI{number:02d}" if said["new"] else f"{code}_{number:02d}{locality.upper()}"
             last = sorted(folder.glob(f"ems/{stem}_*.zip"), key=lambda path: "MONIT" in path.name)[-1]
@@ -203,7 +203,7 @@ def published(folder: Path) -> Iterator[tuple[str, geopandas.GeoDataFrame]]:
                 yield what, found[0]
     for name, key in (("effis", "effis"), ("cal-fire", "cal_fire")):
         table = geopandas.read_file(folder / "burnt-areas" / f"{name}.geojson")
-        for row, fire in enumerate(events.book()[key]):
+        for row, fire in enumerate(events.load()[key]):
             yield fire, table.iloc[[row]]
 
 
@@ -283,7 +283,7 @@ def test_the_catalogue_of_earthquakes_is_a_feed(world: Path) -> None:
     assert said["metadata"]["count"] == len(quakes)
     assert sorted(quakes, reverse=True) == [one["properties"]["time"] for one in said["features"]]
     assert min(one["properties"]["mag"] for one in quakes.values()) < 5
-    for strike in strikes().values():
+    for strike in event_specs().values():
         if strike.type == "earthquake":
             second = round(strike.start.replace(tzinfo=UTC).timestamp())
             (quake,) = (one for time, one in quakes.items() if time // 1000 == second)

@@ -67,6 +67,6 @@ def test_it_is_made_once_and_as_large_as_real_ones(tmp_path: Path, monkeypatch: 
         (out / "catalog.json").touch()
         return out / "catalog.json"
 
-    monkeypatch.setattr("landmark.world._made", fake)
+    monkeypatch.setattr("landmark.world._build", fake)
     assert full_size() == full_size()
     assert sizes == [10980]

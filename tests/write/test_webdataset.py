@@ -14,17 +14,17 @@ from shapely.geometry import shape
 from landmark.core.errors import InvalidCorpus
 from landmark.grid.cells import source_cells, utm_cells
 from landmark.write.webdataset import TarTask, write_tar
-from tests.parts import acquisition, examples
+from tests.parts import acquisition, examples, raises
 from tests.write.rows import PATCH_PX, SENSORS, pack, plan_of, sample_row, stage
 
 WORLD = shapely.box(-180, -90, 180, 90)
 
 
 def packed(corpus, rows):
-    """The task of the one shard those rows make."""
+    """The task of the only shard of some rows."""
     stage(corpus, "u", rows)
-    ((_, shard, _),) = pack(corpus, plan_of(rows))
-    return TarTask(corpus, shard)
+    (packed_shard,) = pack(corpus, plan_of(rows))
+    return TarTask(corpus, packed_shard.shard)
 
 
 def members(path):
@@ -33,7 +33,7 @@ def members(path):
         return [(entry.name, tar.extractfile(entry).read()) for entry in tar]
 
 
-def written(corpus, rows):
+def written_members(corpus, rows):
     task = packed(corpus, rows)
     write_tar(task)
     return task, members(corpus / task.path)
@@ -51,38 +51,38 @@ def row_of(sensor="s2", **changes):
 def test_a_tar_holds_the_rows_of_its_shard_in_their_order(tmp_path_factory, count, seed, sensor):
     corpus = tmp_path_factory.mktemp("corpus")
     rows = [sample_row(f"{sensor}_{(7 * n) % 200:03d}", seed + n) for n in range(count)]
-    task, found = written(corpus, rows)
+    task, content_of = written_members(corpus, rows)
     groups = SENSORS[sensor].groups
     endings = [*(f"{group.column}.npy" for group in groups), "json", "txt"]
     table = pq.read_table(corpus / task.shard.path)
-    assert [name for name, _ in found] == [f"{id}.{end}" for id in table["id"].to_pylist() for end in endings]
-    content = dict(found)
+    assert [name for name, _ in content_of] == [f"{id}.{end}" for id in table["id"].to_pylist() for end in endings]
+    content = dict(content_of)
     for row in table.to_pylist(maps_as_pydicts="strict"):
         for group in groups:
             pixels = np.load(io.BytesIO(content[f"{row['id']}.{group.column}.npy"]))
             assert pixels.shape == group.shape(PATCH_PX) and pixels.dtype == np.dtype(SENSORS[sensor].dtype)
             assert pixels.tobytes() == row.pop(group.column)
-        said = json.loads(content[f"{row['id']}.json"])
-        described = said.pop("pixels")
+        document = json.loads(content[f"{row['id']}.json"])
+        described = document.pop("pixels")
         assert {name: group["bands"] for name, group in described.items()} == {g.column: list(g.bands) for g in groups}
-        assert shape(said.pop("geometry")).equals_exact(shapely.from_wkb(row.pop("geometry")), 0)
-        assert said == row | {"datetime": row["datetime"].isoformat()}
+        assert shape(document.pop("geometry")).equals_exact(shapely.from_wkb(row.pop("geometry")), 0)
+        assert document == row | {"datetime": row["datetime"].isoformat()}
 
 
 @pytest.mark.parametrize("sensor", ["s1", "s2"])
-def test_the_json_says_what_is_needed_to_read_the_pixels_alone(tmp_path, sensor):
-    _, found = written(tmp_path, [row_of(sensor)])
+def test_the_json_describes_the_pixel_arrays(tmp_path, sensor):
+    _, content_of = written_members(tmp_path, [row_of(sensor)])
     profile = SENSORS[sensor]
     common = {"scale": profile.scale, "unit": profile.unit, "nodata": profile.nodata}
-    assert json.loads(dict(found)[f"{sensor}_a.json"])["pixels"] == {
+    assert json.loads(dict(content_of)[f"{sensor}_a.json"])["pixels"] == {
         group.column: {"bands": list(group.bands), "factor": group.factor, **common} for group in profile.groups
     }
 
 
 def test_the_json_keeps_the_order_of_classes_largest_first(tmp_path):
     shares = [("water", 0.5), ("bare", 0.3), ("trees", 0.2)]
-    _, found = written(tmp_path, [row_of(fractions=shares)])
-    assert list(json.loads(dict(found)["s2_a.json"])["fractions"]) == ["water", "bare", "trees"]
+    _, content_of = written_members(tmp_path, [row_of(fractions=shares)])
+    assert list(json.loads(dict(content_of)["s2_a.json"])["fractions"]) == ["water", "bare", "trees"]
 
 
 def caption(style, lang, text):
@@ -102,8 +102,8 @@ TEXTS = [
 
 @pytest.mark.parametrize(("captions", "text"), TEXTS)
 def test_the_text_is_the_structured_english_caption_else_the_first(tmp_path, captions, text):
-    _, found = written(tmp_path, [row_of(captions=captions)])
-    assert dict(found)["s2_a.txt"].decode() == text
+    _, content_of = written_members(tmp_path, [row_of(captions=captions)])
+    assert dict(content_of)["s2_a.txt"].decode() == text
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
@@ -121,56 +121,56 @@ def southern(**changes):
     return acquisition(id="s2_a", epsg=32732, origin=(-1234.56, 9_000_000.5), **changes)
 
 
-def test_the_longest_key_there_may_be_fits(tmp_path):
+def test_the_longest_valid_key_fits(tmp_path):
     id = "s2_" + 77 * "x"
-    _, found = written(tmp_path, [sample_row(id, 1)])
-    assert {name.split(".")[0] for name, _ in found} == {id}
+    _, content_of = written_members(tmp_path, [sample_row(id, 1)])
+    assert {name.split(".")[0] for name, _ in content_of} == {id}
 
 
 # -- the same, twice ---------------------------------------------------------------------------------------------------
 
 
-def test_a_tar_follows_from_the_rows_alone(tmp_path, monkeypatch):
+def test_a_tar_depends_on_the_rows_only(tmp_path, monkeypatch):
     rows = [sample_row(f"s2_{n:03d}", n) for n in range(130)]
-    one, other = packed(tmp_path / "one", rows), packed(tmp_path / "two", rows)
-    shard = tmp_path / "two" / other.shard.path
+    tasks = packed(tmp_path / "one", rows), packed(tmp_path / "two", rows)
+    shard = tmp_path / "two" / tasks[1].shard.path
     pq.write_table(pq.read_table(shard), shard, compression="none", row_group_size=17)
-    first = write_tar(one)
+    first = write_tar(tasks[0])
     monkeypatch.setattr("time.time", lambda: 2e9)
     monkeypatch.setattr("os.getuid", lambda: 4711)
-    second = write_tar(other)
+    second = write_tar(tasks[1])
     assert first == second
-    assert (tmp_path / "one" / one.path).read_bytes() == (tmp_path / "two" / other.path).read_bytes()
+    assert (tmp_path / "one" / tasks[0].path).read_bytes() == (tmp_path / "two" / tasks[1].path).read_bytes()
 
 
-def test_no_member_names_a_time_a_user_or_a_mode_of_its_own(tmp_path):
-    task, _ = written(tmp_path, [row_of()])
+def test_members_have_no_time_user_or_mode_of_their_own(tmp_path):
+    task, _ = written_members(tmp_path, [row_of()])
     with tarfile.open(tmp_path / task.path) as tar:
-        said = {(entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname, entry.mode) for entry in tar}
+        headers = {(entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname, entry.mode) for entry in tar}
         assert not tar.pax_headers
-    assert said == {(0, 0, 0, "", "", 0o644)}
+    assert headers == {(0, 0, 0, "", "", 0o644)}
 
 
-def test_a_projection_is_described_by_its_own_bytes(tmp_path):
+def test_an_export_is_described_by_its_own_bytes(tmp_path):
     import hashlib
 
     task = packed(tmp_path, [row_of()])
-    said = write_tar(task)
-    content = (tmp_path / said.path).read_bytes()
-    assert (said.size_bytes, said.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    assert (said.shard, said.rows) == (task.shard.path, 1)
-    assert said.path == task.shard.path.removesuffix("parquet") + "tar"
+    export = write_tar(task)
+    content = (tmp_path / export.path).read_bytes()
+    assert (export.size_bytes, export.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert (export.shard, export.rows) == (task.shard.path, 1)
+    assert export.path == task.shard.path.removesuffix("parquet") + "tar"
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"no Parquet", lambda data: data[:-100], lambda data: flipped(data)])
-def test_a_damaged_shard_is_told_and_leaves_no_tar(tmp_path, damage):
+def test_a_damaged_shard_is_refused_and_leaves_no_tar(tmp_path, damage):
     task = packed(tmp_path, [row_of()])
     shard = tmp_path / task.shard.path
     shard.write_bytes(damage(shard.read_bytes()))
-    with pytest.raises(InvalidCorpus, match=shard.name):
+    with raises(InvalidCorpus, file=str(shard)):
         write_tar(task)
     assert [path.name for path in shard.parent.iterdir()] == [shard.name]
 

@@ -1,7 +1,4 @@
-"""What is said of a sample: its labels, shares, events and captions, from the cover of its cell and no pixel.
-
-A build and a recaptioning say the same by the same function.
-"""
+"""Derive a sample's labels, class fractions, events and captions from its cell's label counts. Reads no pixels."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -21,18 +18,17 @@ from landmark.domain.taxonomy import Crosswalk, LabelEdition
 from landmark.labels.label_rules import CellLabels, LabelRules
 
 _NO_LABELS = CellLabels((), {}, {}, 0.0, {})
-# What no map shows is absent only where the maps leave (but for rounding) no pixel open.
-_WHOLE_PCT = 99.995
+# A class is absent only if all pixels have a class; the rest of 100 % allows for rounding.
+_ALL_CLASSIFIED_PCT = 99.995
 
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """What a sample's words follow from.
+    """Everything that annotations of samples depend on besides the samples' label counts.
 
     Attributes:
-        editions: Of the label sources, by the numbers the cover gives them.
-        licences: Of imagery and labels, per sensor.
-        wanted: Which captions, and how many.
+        editions: Of the label sources, by their number in label counts.
+        licences: Sensor → licences of imagery and labels.
     """
 
     label_rules: LabelRules
@@ -42,27 +38,32 @@ class Annotator:
     licences: Mapping[str, tuple[str, ...]]
     gazetteer: Gazetteer | None = None
 
-    def fold_counts(self, cover: pa.Table) -> "CellFacts":
-        """What the labels and events say, per cell and period of a cover table."""
-        return CellFacts(self.label_rules.apply(cover))
+    def fold_counts(self, label_counts: pa.Table) -> "CellFacts":
+        """Labels and event impacts per cell and period of a label-count table."""
+        return CellFacts(self.label_rules.apply(label_counts))
 
 
 @dataclass(frozen=True, slots=True)
 class CellFacts:
-    """What the labels and events say, per (cell, period)."""
+    """Labels and event impacts by (cell, period)."""
 
     by_cell: Mapping[tuple[str, str], CellLabels]
 
-    def of(self, cell: str, period: str) -> CellLabels:
-        """Nothing, where there is no cover."""
+    def get(self, cell: str, period: str) -> CellLabels:
+        """Labels of a cell; no labels if it has no label counts."""
         return self.by_cell.get((cell, period), _NO_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """Which image is spoken of: `lon` and `lat` of the cell's centre in degrees, `moment` UTC.
+    """The image of a sample.
 
-    `place` is the nearest one where it is known already; else the gazetteer is asked.
+    Attributes:
+        time: UTC.
+        lon: Of the cell's centre, degrees.
+        lat: Of the cell's centre, degrees.
+        distant_from: Id of an event that the sample was chosen far away from.
+        place: The nearest place, if known; otherwise the annotator's gazetteer finds it.
     """
 
     id: str
@@ -74,111 +75,117 @@ class ImageInfo:
     place: NearestPlace | None = None
 
 
-def annotate_sample(image: ImageInfo, facts: CellLabels, wording: Annotator) -> dict[str, Any]:
-    """The columns of a sample that say what its image shows; land cover first, then what events did to it."""
-    events = _events(image, facts, wording.label_rules)
-    scene, taxonomy = _scene(image, facts, events, wording), wording.label_rules.taxonomy
+def annotate_sample(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> dict[str, Any]:
+    """Columns of a sample that are derived from labels and events."""
+    sample, taxonomy = _collect_facts(image, cell, annotator), annotator.label_rules.taxonomy
     return {
-        "labels": scene.labels,
-        "fractions": list(facts.fractions.items()),
-        "label_valid_pct": facts.label_valid_pct,
-        "subclasses": list(facts.subclasses.items()),
-        "agreement": list(facts.class_agreement.items()),
-        "sources": [_source(wording.editions[number], image.time, facts) for number in facts.editions.values()],
-        "events": [asdict(fact) for fact in events],
-        "place": _place(scene.place),
-        "captions": render_captions(scene, wording.grammar, taxonomy, wording.config),
-        "questions": render_questions(scene, wording.grammar, taxonomy, wording.config),
-        "hard_negatives": render_hard_negatives(scene, wording.grammar, taxonomy, wording.config),
-        "licences": wording.licences[image.sensor],
+        "labels": sample.labels,
+        "fractions": list(cell.fractions.items()),
+        "label_valid_pct": cell.label_valid_pct,
+        "subclasses": list(cell.subclasses.items()),
+        "agreement": list(cell.class_agreement.items()),
+        "sources": [_source_row(annotator.editions[number], image.time, cell) for number in cell.editions.values()],
+        "events": [asdict(fact) for fact in sample.events],
+        "place": _place_row(sample.place),
+        "captions": render_captions(sample, annotator.grammar, taxonomy, annotator.config),
+        "questions": render_questions(sample, annotator.grammar, taxonomy, annotator.config),
+        "hard_negatives": render_hard_negatives(sample, annotator.grammar, taxonomy, annotator.config),
+        "licences": annotator.licences[image.sensor],
     }
 
 
-def derive_labels(image: ImageInfo, facts: CellLabels, wording: Annotator) -> tuple[str, ...]:
-    """The labels alone."""
-    return _scene(image, facts, _events(image, facts, wording.label_rules), wording).labels
+def derive_labels(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> tuple[str, ...]:
+    """Labels of a sample: land cover first, then classes of events."""
+    return _collect_facts(image, cell, annotator).labels
 
 
-def _scene(image: ImageInfo, facts: CellLabels, events: tuple[EventFact, ...], wording: Annotator) -> SampleFacts:
-    meaning = wording.label_rules
+def _collect_facts(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> SampleFacts:
+    rules, place = annotator.label_rules, image.place
+    events: tuple[EventFact, ...] = ()
+    if rules.event_index is not None:
+        centre = (image.lon, image.lat)
+        events = rules.event_index.facts(
+            cell.impacts, image.time, centre, rules.thresholds, distant_from=image.distant_from
+        )
+    if place is None and annotator.gazetteer is not None:
+        place = annotator.gazetteer.nearest(image.lon, image.lat)
     return SampleFacts(
         id=image.id,
         sensor=image.sensor,
         time=image.time,
         lat=image.lat,
-        labels=tuple(dict.fromkeys([*facts.labels, *(fact.label for fact in events if fact.label is not None)])),
-        fractions=facts.fractions,
-        subclasses=_largest_finer(facts, meaning.crosswalks),
+        labels=tuple(dict.fromkeys([*cell.labels, *(fact.label for fact in events if fact.label is not None)])),
+        fractions=cell.fractions,
+        subclasses=_largest_subclasses(cell, rules.crosswalks),
         events=events,
-        place=image.place or (wording.gazetteer.nearest(image.lon, image.lat) if wording.gazetteer else None),
-        absent_classes=_absent(facts, events, meaning),
-        absent_event_classes=_looked_for(events, meaning),
+        place=place,
+        absent_classes=_absent_classes(cell, events, rules),
+        absent_event_classes=_absent_event_classes(events, rules),
     )
 
 
-def _place(place: NearestPlace | None) -> dict[str, Any] | None:
+def _place_row(place: NearestPlace | None) -> dict[str, Any] | None:
     if place is None:
         return None
-    others = [{"lang": lang, "name": name} for lang, name in place.names.items() if lang]
-    return {"name": place.names[""], "names": others, "km": place.km, "bearing_deg": place.bearing_deg}
+    translations = [{"lang": lang, "name": name} for lang, name in place.names.items() if lang]
+    return {"name": place.names[""], "names": translations, "km": place.km, "bearing_deg": place.bearing_deg}
 
 
-def _largest_finer(facts: CellLabels, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
-    """Per class its largest finer class, and that one's share of the class."""
-    target = {f"{one.name}/{entry.key}": entry.to for one in crosswalks for entry in one.classes.values()}
+def _largest_subclasses(cell: CellLabels, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
+    """Class → its largest subclass, and that one's share of the class."""
+    target = {
+        f"{crosswalk.name}/{entry.key}": entry.to for crosswalk in crosswalks for entry in crosswalk.classes.values()
+    }
     largest: dict[str, tuple[str, float]] = {}
-    for finer, share in facts.subclasses.items():
-        key = target[finer]
+    for subclass, fraction in cell.subclasses.items():
+        key = target[subclass]
         if key is not None and key not in largest:
-            largest[key] = finer, share / facts.fractions[key]
+            largest[key] = subclass, fraction / cell.fractions[key]
     return largest
 
 
-def _absent(facts: CellLabels, events: tuple[EventFact, ...], meaning: LabelRules) -> tuple[str, ...]:
-    """The classes that every map of the cell could have shown, and none of its pixels carries or may look like."""
-    if facts.label_valid_pct < _WHOLE_PCT:
+def _absent_classes(cell: CellLabels, events: tuple[EventFact, ...], rules: LabelRules) -> tuple[str, ...]:
+    """Land-cover classes that all label sources of the cell have and that no pixel is or may look like."""
+    if cell.label_valid_pct < _ALL_CLASSIFIED_PCT:
         return ()
-    here = [one for one in meaning.crosswalks if one.name in facts.editions]
-    could = [{entry.to for entry in one.classes.values()} for one in here]
-    known = (set.intersection(*could) if could else set()) - _seeming(events, meaning)
+    targets = [
+        {entry.to for entry in crosswalk.classes.values()}
+        for crosswalk in rules.crosswalks
+        if crosswalk.name in cell.editions
+    ]
+    mapped = (set.intersection(*targets) if targets else set()) - _lookalikes(events, rules)
     return tuple(
         key
-        for key, one in meaning.taxonomy.classes.items()
-        if key in known and key not in facts.fractions and not one.event
+        for key, target in rules.taxonomy.classes.items()
+        if key in mapped and key not in cell.fractions and not target.event
     )
 
 
-def _seeming(events: tuple[EventFact, ...], meaning: LabelRules) -> set[str]:
-    """What the ground of events that have begun may look like, though the maps show none: a flood is water."""
+def _lookalikes(events: tuple[EventFact, ...], rules: LabelRules) -> set[str]:
+    """Classes that land affected by events may look like in the image, such as water for a flood."""
     begun = {fact.type for fact in events if fact.fraction > 0 and fact.phase in ("during", "after")}
-    return {key for kind in begun if meaning.event_index for key in meaning.event_index.types[kind].looks_like}
+    return {key for type_ in begun if rules.event_index for key in rules.event_index.types[type_].looks_like}
 
 
-def _looked_for(events: tuple[EventFact, ...], meaning: LabelRules) -> tuple[str, ...]:
-    """The classes of events somebody looked for on all of the cell, at such a time, and that left no trace in it."""
-    if meaning.event_index is None:
+def _absent_event_classes(events: tuple[EventFact, ...], rules: LabelRules) -> tuple[str, ...]:
+    """Classes of events that were mapped on the entire cell, in a phase that shows them, without effect on it."""
+    if rules.event_index is None:
         return ()
-    kinds = {fact.id: meaning.event_index.types[fact.type] for fact in events}
-    looked = [
-        kinds[fact.id].to for fact in events if fact.in_aoi and fact.fraction == 0 and fact.phase in kinds[fact.id].mentionable_phases
+    types = {fact.id: rules.event_index.types[fact.type] for fact in events}
+    unaffected = [
+        types[fact.id].to
+        for fact in events
+        if fact.in_aoi and fact.fraction == 0 and fact.phase in types[fact.id].mentionable_phases
     ]
-    found = {kinds[fact.id].to for fact in events if fact.fraction > 0}
-    return tuple(dict.fromkeys(key for key in looked if key not in found))
+    affected = {types[fact.id].to for fact in events if fact.fraction > 0}
+    return tuple(dict.fromkeys(key for key in unaffected if key not in affected))
 
 
-def _events(image: ImageInfo, facts: CellLabels, meaning: LabelRules) -> tuple[EventFact, ...]:
-    if meaning.event_index is None:
-        return ()
-    return meaning.event_index.facts(
-        facts.impacts, image.time, (image.lon, image.lat), meaning.thresholds, distant_from=image.distant_from
-    )
-
-
-def _source(vintage: LabelEdition, moment: dt.datetime, facts: CellLabels) -> dict[str, Any]:
+def _source_row(edition: LabelEdition, time: dt.datetime, cell: CellLabels) -> dict[str, Any]:
     return {
-        "name": vintage.name,
-        "version": vintage.version,
-        "year": vintage.start.year,
-        "gap_days": vintage.gap_days(moment),
-        "agreement": facts.agreement.get(vintage.name),
+        "name": edition.name,
+        "version": edition.version,
+        "year": edition.start.year,
+        "gap_days": edition.gap_days(time),
+        "agreement": cell.agreement.get(edition.name),
     }

@@ -1,4 +1,4 @@
-"""The nearest named place: a gazetteer as points on the unit sphere."""
+"""Find the nearest named place of a gazetteer."""
 
 import csv
 import math
@@ -9,12 +9,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import Geod
 
 from landmark.captions.sample_facts import NearestPlace
 from landmark.core.errors import InputError
+from landmark.raster.features import layer_names, read_features
+from landmark.raster.vector import UnreadableVector
 
 _EARTH_KM = 6371.0088
-_NAMES = "name_"
+_SPHERE = Geod(a=1000 * _EARTH_KM, b=1000 * _EARTH_KM)
+_TRANSLATION = "name_"
+
+Row = tuple[tuple[float, float], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +28,9 @@ class Gazetteer:
     """Named points.
 
     Attributes:
-        names: Of each point by language, the plain one under "".
+        names: Per point, names by language; "" is the default name.
         lonlat: (point, 2), degrees.
-        within_km: Farther points are not near.
+        within_km: Largest distance of the nearest place.
     """
 
     names: tuple[Mapping[str, str], ...]
@@ -32,82 +38,77 @@ class Gazetteer:
     within_km: float
 
     def nearest(self, lon: float, lat: float) -> NearestPlace | None:
-        """The nearest point on the sphere (mean radius; within 0.6 % of the ellipsoid), None where none is near."""
+        """The nearest point on a sphere of mean radius (within 0.6 % of the ellipsoid), None if it is too far away."""
         if not self.names:
             return None
         lons, lats = np.radians(self.lonlat).T
-        here_lon, here_lat = math.radians(lon), math.radians(lat)
-        # The haversine holds its digits where points are close.
-        half = np.sin((lats - here_lat) / 2) ** 2 + np.cos(lats) * np.cos(here_lat) * np.sin((lons - here_lon) / 2) ** 2
-        first = int(half.argmin())
-        km = 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(half[first])))
+        lon_rad, lat_rad = math.radians(lon), math.radians(lat)
+        # Haversine: accurate for small distances.
+        half = np.sin((lats - lat_rad) / 2) ** 2 + np.cos(lats) * np.cos(lat_rad) * np.sin((lons - lon_rad) / 2) ** 2
+        index = int(half.argmin())
+        km = 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(half[index])))
         if km > self.within_km:
             return None
-        return NearestPlace(self.names[first], km, _bearing_deg(float(lons[first]), float(lats[first]), here_lon, here_lat))
+        place_lon, place_lat = self.lonlat[index].tolist()
+        bearing_deg = _SPHERE.inv(place_lon, place_lat, lon, lat)[0] % 360 if km else 0.0
+        return NearestPlace(self.names[index], km, bearing_deg)
 
 
 def read_gazetteer(path: Path, within_km: float) -> Gazetteer:
-    """The points of a GeoJSON, GeoPackage or CSV file, in the order of their names and places.
+    """Read the points of a GeoJSON, GeoPackage or CSV file, sorted by name and position.
 
     Raises:
-        InputError: unreadable, no points, or a point without a name or a place.
+        InputError: unreadable, no points, or a point without name or position.
     """
-    rows = list(_csv(path) if path.suffix.lower() == ".csv" else _vectors(path))
+    rows = list(_read_csv(path) if path.suffix.lower() == ".csv" else _read_vector(path))
     if not rows:
-        raise InputError(f"places: {path}: holds no point")
-    # Whatever the order of the file, of two places as near the same one is named.
+        raise InputError("no points", file=path)
+    # Of equally near places the first wins; sorting makes that independent of the file's order.
     rows.sort(key=lambda row: (row[1][""], row[0]))
-    return Gazetteer(tuple(names for _, names in rows), np.array([place for place, _ in rows]), within_km)
+    return Gazetteer(tuple(names for _, names in rows), np.array([position for position, _ in rows]), within_km)
 
 
-def _csv(path: Path) -> Iterator[tuple[tuple[float, float], dict[str, str]]]:
+def _read_csv(path: Path) -> Iterator[Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for number, row in enumerate(csv.DictReader(file), start=2):
                 try:
-                    place = float(row["lon"]), float(row["lat"])
+                    position = float(row["lon"]), float(row["lat"])
                 except (KeyError, TypeError, ValueError) as error:
-                    raise InputError(f"places: {path}: line {number}: needs numbers under `lon` and `lat`") from error
-                yield _placed(path, number, place), _names(path, number, row)
+                    raise InputError("needs numbers under `lon` and `lat`", file=path, key=f"line {number}") from error
+                yield _parse_row(path, f"line {number}", position, row)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"places: {path}: cannot be read as UTF-8 text: {error}") from error
+        raise InputError(f"not readable as UTF-8 text: {error}", file=path) from error
 
 
-def _vectors(path: Path) -> Iterator[tuple[tuple[float, float], dict[str, str]]]:
-    import geopandas
-
+def _read_vector(path: Path) -> Iterator[Row]:
     try:
-        frame = geopandas.read_file(path)
-    except Exception as error:
-        raise InputError(f"places: {path}: is no file of vectors, or is gone: {error}") from error
-    if frame.crs is None:
-        raise InputError(f"places: {path}: does not say its coordinate system")
-    frame = frame.to_crs(4326)
-    rows = zip(frame.drop(columns="geometry").to_dict("records"), frame.geometry, strict=True)
-    for number, (row, shape) in enumerate(rows, start=1):
+        layers = layer_names(path, spatial_only=True)
+        features = read_features(path, layers[0]) if layers else None
+    except UnreadableVector as error:
+        raise InputError(f"missing, or not a readable vector file: {error}", file=path) from error
+    if features is None:
+        return
+    for index, shape in enumerate(features.geometries):
+        key = f"feature {index + 1}"
         if shape is None or shape.geom_type != "Point" or shape.is_empty:
-            raise InputError(f"places: {path}: feature {number}: is no point")
-        yield _placed(path, number, (shape.x, shape.y)), _names(path, number, row)
+            raise InputError("not a point", file=path, key=key)
+        row = {name: values[index] for name, values in features.fields.items()}
+        yield _parse_row(path, key, (shape.x, shape.y), row)
 
 
-def _placed(path: Path, number: int, place: tuple[float, float]) -> tuple[float, float]:
-    lon, lat = place
+def _parse_row(path: Path, key: str, position: tuple[float, float], row: Mapping[str, Any]) -> Row:
+    lon, lat = position
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise InputError(f"places: {path}: {number}: {lon} {lat} is no longitude and latitude")
-    return place
-
-
-def _names(path: Path, number: int, row: Mapping[str, Any]) -> dict[str, str]:
-    name = row.get("name")
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"places: {path}: {number}: has no `name`")
-    named = {str(key): said.strip() for key, said in sorted(row.items()) if isinstance(said, str) and said.strip()}
-    others = {key.removeprefix(_NAMES): said for key, said in named.items() if key.startswith(_NAMES)}
-    return {"": name.strip()} | others
-
-
-def _bearing_deg(from_lon: float, from_lat: float, lon: float, lat: float) -> float:
-    """Initial bearing of the great circle from one point to another (radians), clockwise from the north, 0 to 360."""
-    east = math.sin(lon - from_lon) * math.cos(lat)
-    north = math.cos(from_lat) * math.sin(lat) - math.sin(from_lat) * math.cos(lat) * math.cos(lon - from_lon)
-    return math.degrees(math.atan2(east, north)) % 360
+        raise InputError("not a longitude and latitude", file=path, key=key, value=[lon, lat])
+    texts = {
+        str(name): text.strip()
+        for name, text in sorted(row.items(), key=lambda item: str(item[0]))
+        if isinstance(text, str)
+    }
+    if not texts.get("name"):
+        raise InputError("has no `name`", file=path, key=key)
+    translations = {
+        name.removeprefix(_TRANSLATION): text for name, text in texts.items() if name.startswith(_TRANSLATION) and text
+    }
+    return position, {"": texts["name"]} | translations

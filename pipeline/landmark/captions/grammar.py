@@ -31,8 +31,10 @@ def load_grammar(
 
     Args:
         styles: Styles that each language must have.
+        languages: Names or paths.
         taxonomy: Its classes need a name and a phrase in each language.
         types: Types of events that each language must have words for.
+        resources: Where files are read from.
 
     Raises:
         InputError: an unknown or duplicate language, missing words, or words that state two facts.

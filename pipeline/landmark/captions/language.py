@@ -237,7 +237,9 @@ class Language(StrictModel):
         """A number in words if the file has them, else in digits."""
         return self.numbers[count] if count < len(self.numbers) else str(count)
 
-    def find_missing(self, styles: Iterable[str], taxonomy: Taxonomy, types: Iterable[str]) -> Iterator[tuple[str, str]]:
+    def find_missing(
+        self, styles: Iterable[str], taxonomy: Taxonomy, types: Iterable[str]
+    ) -> Iterator[tuple[str, str]]:
         """(key, problem) of all words that captions of these styles, classes and types of events need."""
         for style in styles:
             if style not in self.styles:

@@ -99,7 +99,5 @@ def _fullest(templates: Sequence[Template], facts: Mapping[str, Spans]) -> list[
     filled = [parse_template(template.text).filled_slots(facts.keys()) for template in templates]
     most = max((len(slots) for slots in filled if slots is not None), default=0)
     return [
-        template
-        for template, slots in zip(templates, filled, strict=True)
-        if slots is not None and len(slots) == most
+        template for template, slots in zip(templates, filled, strict=True) if slots is not None and len(slots) == most
     ]

@@ -84,7 +84,7 @@ class SampleFacts:
 
     @property
     def events_with_date(self) -> tuple[EventFact, ...]:
-        """Mentionable events whose time a caption states; of two products of one earthquake, that with the epicentre."""
+        """Mentionable events whose time a caption states; of an earthquake's two products, that with the epicentre."""
         events = self.mentionable_events
         shaken = [fact for fact in events if _is_shaken(fact)]
         return tuple(

@@ -1,4 +1,4 @@
-"""`landmark events`: what crisis packages and catalogues hold, and where public ones come from."""
+"""`landmark events`: inspect crisis packages and catalogues, and fetch public ones."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,9 @@ import typer
 from landmark.cli import options
 from landmark.core.errors import InputError
 
-app = typer.Typer(help="Crisis events: look into packages and catalogues, and fetch public ones.", no_args_is_help=True)
+app = typer.Typer(help="Crisis events: inspect packages and catalogues, and fetch public ones.", no_args_is_help=True)
 
-Magnitude = Annotated[float | None, typer.Option(help="Leave out weaker earthquakes.")]
+Magnitude = Annotated[float | None, typer.Option(help="Exclude weaker earthquakes.")]
 
 
 @app.callback()
@@ -23,7 +23,7 @@ def _root() -> None:
 def show(
     files: Annotated[list[Path], typer.Argument(help="Files, folders and zips.")],
     source: Annotated[
-        str, typer.Option(help="How they are read: a file in taxonomies/events/ by name, or a path.")
+        str, typer.Option(help="How files are read: a file in taxonomies/events/ by name, or a path.")
     ] = "copernicus-ems",
     date: Annotated[
         list[str] | None,
@@ -36,15 +36,17 @@ def show(
     min_magnitude: Magnitude = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show what is in files, before a build: events with their time and ground, what was repaired and left out."""
+    """Show the events in files before a build: times, areas, repaired and skipped features."""
     from landmark.config.event_entries import EventEntry
     from landmark.core.yaml_files import parse_model
     from landmark.events.files import resolve_event_files
     from landmark.events.load import read_events
     from landmark.events.source import load_source
 
-    asked = {"within_km": within_km, "min_magnitude": min_magnitude, "dates": dict(map(_date, date or []))}
-    entry = parse_model(EventEntry, {"source": source, "files": list(map(str, files)), **asked}, "landmark events show")
+    options_of_entry = {"within_km": within_km, "min_magnitude": min_magnitude, "dates": dict(map(_date, date or []))}
+    entry = parse_model(
+        EventEntry, {"source": source, "files": list(map(str, files)), **options_of_entry}, "landmark events show"
+    )
     paths = resolve_event_files(entry, Path.cwd)
     read = read_events(entry, load_source(source), paths)
     rows = [_row(event, read.repaired.get(event.id)) for event in read.events]
@@ -53,7 +55,7 @@ def show(
         return
     typer.echo("\n".join(_table(rows)))
     for note in read.notes:
-        _say(note)
+        _print(note)
 
 
 @app.command()
@@ -66,24 +68,26 @@ def fetch(
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
     code: Annotated[list[str] | None, typer.Option(help="An activation, e.g. EMSR332. Repeatable.")] = None,
 ) -> None:
-    """Fetch a public feed: Copernicus EMS packages, EFFIS burnt areas, USGS earthquakes; run again to go on."""
+    """Fetch a public feed: Copernicus EMS packages, EFFIS burnt areas, USGS earthquakes; run again to resume."""
     from landmark.core.yaml_files import load_model
     from landmark.events.feed import Feed, FeedQuery
     from landmark.events.fetch import fetch as fetch_feed
     from landmark.events.source import load_source
 
     feed = load_model(Feed, "profiles/events", source)
-    wanted = FeedQuery(
-        since=_moment("--since", since),
-        until=_moment("--until", until, last=True),
+    query = FeedQuery(
+        since=_parse_time("--since", since),
+        until=_parse_time("--until", until, last=True),
         min_magnitude=min_magnitude,
         bbox=_box(bbox),
         codes=tuple(code or ()),
     )
-    for path in fetch_feed(feed, wanted, out, progress=_progress):
+    for path in fetch_feed(feed, query, out, progress=_progress):
         typer.echo(path)
-    told = load_source(feed.name)
-    _say(f"{told.attribution} ({told.licence}); look into it with landmark events show {out} --source {feed.name}")
+    feed_source = load_source(feed.name)
+    _print(
+        f"{feed_source.attribution} ({feed_source.licence}); inspect it with landmark events show {out} --source {feed.name}"
+    )
 
 
 def _row(event: Any, repaired: int | None) -> dict[str, Any]:
@@ -121,17 +125,21 @@ def _cell(value: Any) -> str:
 def _date(text: str) -> tuple[str, list[str] | str]:
     name, _, span = text.partition("=")
     if not name or not span:
-        raise InputError(f"--date {text}: give an event or activation and its start, as in EMSR332=2018-10-29")
+        raise InputError(
+            "must be EVENT=START", file="--date", value=text, remedy="write for example EMSR332=2018-10-29"
+        )
     return name, span.split("/") if "/" in span else span
 
 
-def _moment(option: str, text: str | None, *, last: bool = False) -> Any:
+def _parse_time(option: str, text: str | None, *, last: bool = False) -> Any:
     from landmark.core.time import parse_utc
 
     try:
         return None if text is None else parse_utc(text, last=last)
     except ValueError as error:
-        raise InputError(f"{option} {text}: give a day such as 2022-06-01, or a moment in ISO 8601") from error
+        raise InputError(
+            "not a time", file=option, value=text, remedy="give a day such as 2022-06-01, or a time in ISO 8601"
+        ) from error
 
 
 def _box(text: str | None) -> Any:
@@ -140,13 +148,13 @@ def _box(text: str | None) -> Any:
     except ValueError:
         box = ()
     if box is not None and not (len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
-        raise InputError(f"--bbox {text}: give west,south,east,north in degrees")
+        raise InputError("not a box", file="--bbox", value=text, remedy="give west,south,east,north in degrees")
     return box
 
 
 def _progress(stage: str, done: int, total: int, detail: str = "") -> None:
-    _say(f"{stage}: {done} of {total}" + (f": {detail}" if detail else ""))
+    _print(f"{stage}: {done} of {total}" + (f": {detail}" if detail else ""))
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     typer.echo(line, err=True)

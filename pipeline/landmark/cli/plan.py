@@ -1,13 +1,21 @@
 """`landmark plan`: what a build would do, and what it would cost."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+
+if TYPE_CHECKING:
+    from landmark.corpus.lock import ClassBalancingSummary
+    from landmark.corpus.manifest import EventCells
+    from landmark.plan.estimate import Estimate
+    from landmark.workflow.lock import Plan
 
 
 def plan(
@@ -24,80 +32,75 @@ def plan(
     locked: options.Locked = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write plan and lock, and print what the build would take."""
-    wanted = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
+    """Write plan and lock, and print what a build would fetch and write."""
+    loaded = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
     from landmark.core.executor import ExecutorConfig
-    from landmark.workflow import build as work
+    from landmark.workflow.build import BuildRequest, plan_corpus
 
-    folder, where = options.folder(out, wanted), ExecutorConfig(options.processes(workers), scheduler)
+    folder, executor = options.folder(out, loaded), ExecutorConfig(options.processes(workers), scheduler)
     with reporting() as progress:
-        planned, cost = work.plan_corpus(
-            work.BuildRequest(wanted, folder, where, catalog=catalog, locked=locked, progress=progress)
-        )
-    lock = planned.lock
-    told = lock.model_dump(mode="json", include={"considered", "split_proof", "class_balancing", "findings"})
-    said = {**told, **asdict(cost)}
-    said["folder"] = str(folder)
-    typer.echo(json.dumps(said, indent=1) if as_json else _page(said, planned.samples))
+        request = BuildRequest(loaded, folder, executor, catalog=catalog, locked=locked, progress=progress)
+        planned, cost = plan_corpus(request)
+    typer.echo(_document(planned, cost, folder) if as_json else "\n".join(_page(planned, cost, folder)))
 
 
-def _page(said: dict[str, Any], plan: Any) -> str:
-    considered, proof = said["considered"], said["split_proof"]
-    fetched_gb, corpus_gb, staging_gb = (said[f"{name}_bytes"] / 1e9 for name in ("fetched", "corpus", "staging"))
-    rows = (
-        plan.group_by(["sensor", "split"]).aggregate([("id", "count")]).sort_by([("sensor", "ascending")]).to_pylist()
-    )
+def _document(plan: "Plan", cost: "Estimate", folder: Path) -> str:
+    fields = {"considered", "split_proof", "class_balancing", "findings"}
+    lock = plan.lock.model_dump(mode="json", include=fields)
+    return json.dumps({**lock, **asdict(cost), "folder": str(folder)}, indent=1)
+
+
+def _page(plan: "Plan", cost: "Estimate", folder: Path) -> Iterator[str]:
+    lock, considered, proof = plan.lock, plan.lock.considered, plan.lock.split_proof
+    groups = plan.samples.group_by(["sensor", "split"]).aggregate([("id", "count")])
+    rows = groups.sort_by([("sensor", "ascending")]).to_pylist()
     counts = ", ".join(f"{row['sensor']} {row['split']} {row['id_count']}" for row in rows)
-    left = ", ".join(
-        f"{count} {reason}" for reason, count in considered.items() if reason not in ("cells", "planned") and count
-    )
+    reasons = {reason: count for reason, count in considered.items() if reason not in ("cells", "planned") and count}
+    excluded = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     gap = (
-        "one split only"
-        if proof["closest_m"] is None
-        else f"cells of two splits at least {proof['closest_m']:g} m apart"
+        f"cells of two splits at least {proof.closest_m:g} m apart" if proof.closest_m is not None else "one split only"
     )
-    return "\n".join(
-        (
-            f"samples       {said['samples']}  ({counts})",
-            f"acquisitions  {said['acquisitions']}",
-            f"cells         {considered['planned']} of {considered['cells']} under an image"
-            + (f"  (not: {left})" if left else ""),
-            f"requests      about {said['requests']}",
-            f"fetched       about {fetched_gb:.2f} GB, {said['amplification']:.1f} bytes for each byte kept",
-            f"corpus        about {corpus_gb:.2f} GB, and {staging_gb:.2f} GB more of disk while building",
-            f"splits        {gap}; {proof['shared_blocks']} blocks in two splits,"
-            f" {proof['shared_acquisitions']} acquisitions seen by two (reported only)",
-            *_meaning(said["class_balancing"]),
-            *_events(proof.get("events", {})),
-            *(f"look here     {finding}" for finding in said["findings"]),
-            f"written       {said['folder']}/plan.parquet, label_counts.parquet, cloud_stats.parquet, lock.json",
-        )
+    yield f"samples       {cost.samples}  ({counts})"
+    yield f"acquisitions  {cost.acquisitions}"
+    yield (
+        f"cells         {considered['planned']} of {considered['cells']} under an image"
+        + (f"  (excluded: {excluded})" if excluded else "")
     )
+    yield f"requests      about {cost.requests}"
+    yield (f"fetched       about {cost.fetched_bytes / 1e9:.2f} GB, {cost.amplification:.1f} bytes for each byte kept")
+    yield (
+        f"corpus        about {cost.corpus_bytes / 1e9:.2f} GB, and {cost.staging_bytes / 1e9:.2f} GB more of disk"
+        " space while building"
+    )
+    yield (
+        f"splits        {gap}; {proof.shared_blocks} blocks in two splits, {proof.shared_acquisitions} acquisitions"
+        " in two splits (reported only)"
+    )
+    if lock.class_balancing is not None:
+        yield from _class_balancing(lock.class_balancing)
+    if proof.events:
+        yield from _events(proof.events)
+    yield from (f"warning       {finding}" for finding in lock.findings)
+    yield f"written       {folder}/plan.parquet, label_counts.parquet, cloud_stats.parquet, lock.json"
 
 
-def _meaning(told: dict[str, Any] | None) -> list[str]:
-    """What choosing by meaning did to the classes: cells that carry each, among the candidates and among the chosen."""
-    if not told:
-        return []
-    skipped = ", ".join(f"{count} {reason}" for reason, count in told["skipped"].items()) or "none"
-    lines = [
-        f"by meaning    {told['chosen']} of {told['candidates']} candidate cells  (not: {skipped});"
-        f" with all of them {told['amplification_of_all']:.1f} bytes for each byte kept"
-    ]
-    for key, before in told["before"].items():
-        after = told["after"].get(key, 0)
-        pct, then_pct = 100 * before / max(told["candidates"], 1), 100 * after / max(told["chosen"], 1)
-        lines.append(f"              {key:<20} {before:>7} {pct:>4.0f} %  →  {after:>7} {then_pct:>4.0f} %")
-    return lines
+def _class_balancing(summary: "ClassBalancingSummary") -> Iterator[str]:
+    """Cells that have each class, among the candidates and among the chosen."""
+    skipped = ", ".join(f"{count} {reason}" for reason, count in summary.skipped.items()) or "none"
+    yield (
+        f"balancing     {summary.chosen} of {summary.candidates} candidate cells  (excluded: {skipped});"
+        f" with all of them {summary.amplification_of_all:.1f} bytes for each byte kept"
+    )
+    for key, before in summary.before.items():
+        after = summary.after.get(key, 0)
+        before_pct, after_pct = 100 * before / max(summary.candidates, 1), 100 * after / max(summary.chosen, 1)
+        yield f"              {key:<20} {before:>7} {before_pct:>4.0f} %  →  {after:>7} {after_pct:>4.0f} %"
 
 
-def _events(told: dict[str, Any]) -> list[str]:
-    """How many cells play each role in each event."""
-    if not told:
-        return []
-    wide = max(map(len, told))
-    lines = [f"events        {'':<{wide}}  split  affected  before  unaffected  distant"]
-    for event, said in told.items():
-        counts = f"{said['affected']:>8}  {said['before']:>6}  {said['unaffected']:>10}  {said['distant']:>7}"
-        lines.append(f"              {event:<{wide}}  {said['split'] or '-':<5}  {counts}")
-    return lines
+def _events(cells: "dict[str, EventCells]") -> Iterator[str]:
+    """Cells of each event by role."""
+    width = max(map(len, cells))
+    yield f"events        {'':<{width}}  split  affected  before  unaffected  distant"
+    for event, row in cells.items():
+        counts = f"{row.affected:>8}  {row.before:>6}  {row.unaffected:>10}  {row.distant:>7}"
+        yield f"              {event:<{width}}  {row.split or '-':<5}  {counts}"

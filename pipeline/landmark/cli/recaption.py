@@ -49,8 +49,8 @@ def recaption(
     if recipe is not None and set_:
         raise InputError("exclude each other", file="--recipe and --set", remedy="write the changes into the recipe")
     if recipe is None:
-        options_given = {"--region": region, "--sensors": sensors, "--labels": labels, "--limit": limit}
-        if ignored := [name for name, value in options_given.items() if value is not None]:
+        overrides = {"--region": region, "--sensors": sensors, "--labels": labels, "--limit": limit}
+        if ignored := [name for name, value in overrides.items() if value is not None]:
             raise InputError("needs --recipe; the cells of a sealed corpus are fixed", file=ignored[0])
         loaded = recipe_of(corpus, dict(_key_value(text) for text in set_ or ()))
     else:

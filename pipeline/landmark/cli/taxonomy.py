@@ -40,21 +40,21 @@ def check(
 @app.command()
 def show(
     source: Name,
-    target: Annotated[str | None, typer.Argument(help="The taxonomy, or the coarser source, it leads to.")] = None,
+    target: Annotated[str | None, typer.Argument(help="The taxonomy, or the coarser source, that it maps to.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show a file, or where each code of a source leads."""
+    """Show a file, or the class that each code of a source maps to."""
     from landmark.lint import tables
 
     _print(tables.show(source, target), as_json)
 
 
 @app.command()
-def diff(one: Name, other: Name, as_json: options.Json = False) -> None:
+def diff(first: Name, second: Name, as_json: options.Json = False) -> None:
     """Show the differences of two files."""
     from landmark.lint import tables
 
-    _print(tables.diff(one, other), as_json)
+    _print(tables.diff(first, second), as_json)
 
 
 def _print(table: "Table", as_json: bool) -> None:

@@ -1,1 +1,1 @@
-"""What people write, parsed: recipes, regions, sampling, label and event entries, profiles."""
+"""Recipes and profiles, parsed and validated."""

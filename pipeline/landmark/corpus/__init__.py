@@ -1,1 +1,1 @@
-"""The corpus format and its reader. Needs NumPy, pyarrow, pydantic, shapely and pyproj; nothing that builds."""
+"""Format of a corpus on disk, and its reader; depends on NumPy, pyarrow, pydantic, shapely and pyproj only."""

@@ -126,7 +126,9 @@ class Lock(StrictModel):
     )
     split_proof: SplitProof
     class_balancing: ClassBalancingSummary | None = Field(None, description="None without class balancing")
-    findings: list[str] = Field(description="Items whose grid contradicts their file; files and masks that are unreadable")
+    findings: list[str] = Field(
+        description="Items whose grid contradicts their file; files and masks that are unreadable"
+    )
     libraries: dict[str, str] = Field(description="Versions of the libraries that process pixels")
 
     @property

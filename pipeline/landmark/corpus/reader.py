@@ -1,4 +1,4 @@
-"""Reading a corpus: NumPy and Arrow, none of the libraries that build one."""
+"""Read a sealed corpus."""
 
 import os
 from collections.abc import Iterator
@@ -16,27 +16,27 @@ from numpy.typing import NDArray
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import names_digest
 from landmark.corpus.manifest import Manifest, read_document
-from landmark.corpus.pixels import band_order, decode, nodata_of, pixel_fields, scaled
+from landmark.corpus.pixels import band_order, decode, nodata_of, pixel_fields, to_physical
 
 if TYPE_CHECKING:
     import geopandas
     import xarray
 
-# Of the index's metadata: the manifest's `content` of the shards it was read from.
+# Metadata key of the index: the manifest's `content_digest` of the shards it was made from.
 CONTENT = b"landmark:content"
-_MAPS = ("fractions", "subclasses", "agreement")
+_MAP_COLUMNS = ("fractions", "subclasses", "agreement")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with its words.
+    """A chip with its labels and captions.
 
     Attributes:
-        s1: (2, y, x) float32, dB of gamma0, VV then VH, NaN where no data; None for another sensor.
-        s2: (12, y, x) uint16, reflectance x 10000, 0 = no data, bands B01 … B08 B8A B09 B11 B12; None for another
-            sensor.
+        s1: Sentinel-1 (2, y, x) float32: gamma0 in dB, VV and VH, NaN for nodata; None for Sentinel-2.
+        s2: Sentinel-2 (12, y, x) uint16: reflectance x 10000, 0 for nodata, bands B01 to B08, B8A, B09, B11, B12; None
+            for Sentinel-1.
         mask: (y, x) bool, true where every band has data.
-        fields: The row's other columns; also reachable as attributes (`sample.labels`).
+        fields: All other columns of the row; also available as attributes (`sample.labels`).
     """
 
     s1: NDArray[np.float32] | None
@@ -48,22 +48,33 @@ class Sample:
         # `fields` itself is looked up here only while unpickling, before it is set.
         if name != "fields" and name in self.fields:
             return self.fields[name]
-        raise AttributeError(f"a sample has no {name!r}")
+        raise AttributeError(f"Sample has no attribute or column {name!r}")
 
     def caption(self, style: str = "structured", lang: str = "en") -> str:
-        """The text of the first caption of a style and language.
+        """Text of the first caption of a style and language.
+
+        Args:
+            style: Caption style of the recipe, such as `structured` or `sentence`.
+            lang: Language code.
 
         Raises:
-            KeyError: the corpus has no such caption.
+            KeyError: the sample has no such caption.
         """
         for caption in self.fields["captions"]:
             if (caption["style"], caption["lang"]) == (style, lang):
                 return str(caption["text"])
-        raise KeyError(f"{self.fields['id']} has no {style} caption in {lang}")
+        raise KeyError(f"sample {self.fields['id']} has no caption of style {style!r} in language {lang!r}")
 
 
 class Corpus:
-    """A sealed corpus, or a selection of it: a sized, iterable mapping from sample id to `Sample`."""
+    """A sealed corpus or a selection of it: a sized, iterable mapping from sample id to `Sample`.
+
+    Pixels are read from the shards on access. Picklable, for the workers of a data loader.
+
+    Attributes:
+        root: Folder of the corpus.
+        manifest: Its manifest, also of a selection.
+    """
 
     def __init__(self, shards: "_Shards", index: pa.Table, rows: NDArray[np.int64]) -> None:
         self.root, self.manifest = shards.root, shards.manifest
@@ -76,43 +87,49 @@ class Corpus:
         return f"<Corpus {self.manifest.name}: {len(self)} samples in {self.root}>"
 
     def __contains__(self, id: object) -> bool:
-        return id in self._places
+        return id in self._rows_by_id
 
     def __iter__(self) -> Iterator[Sample]:
-        """Every sample, in the order of shards and rows; a row group is read once."""
+        """Iterate over the samples in the order of shards and rows; each row group is read once."""
         for row in self._rows.tolist():
             yield self._sample(row)
 
     def __getitem__(self, id: str) -> Sample:
-        """The sample of an id.
+        """Read a sample by id.
 
         Raises:
-            KeyError: not in this selection.
+            KeyError: the selection has no such sample.
         """
-        return self._sample(self._places[id])
+        return self._sample(self._rows_by_id[id])
 
     @property
     def ids(self) -> list[str]:
         """Sample ids, in iteration order."""
-        return list(self._places)
+        return list(self._rows_by_id)
 
     @cached_property
     def table(self) -> pa.Table:
-        """Every column but the pixels, a row a sample, in iteration order."""
+        """All columns but the pixels, one row per sample, in iteration order."""
         return self._index.take(self._rows)
 
     def select(self, *, split: str | None = None, sensor: str | None = None, label: str | None = None) -> "Corpus":
-        """The samples that match every given value; pixels are read only when asked for."""
+        """Select samples; no pixels are read.
+
+        Args:
+            split: `train`, `val` or `test`.
+            sensor: `s1` or `s2`.
+            label: Class key that the samples must have.
+        """
         keep = np.ones(len(self), dtype=bool)
-        for column, wanted in (("split", split), ("sensor", sensor)):
-            if wanted is not None:
-                keep &= pc.equal(self.table[column], wanted).to_numpy()
+        for column, value in (("split", split), ("sensor", sensor)):
+            if value is not None:
+                keep &= pc.equal(self.table[column], value).to_numpy()
         if label is not None:
             keep &= np.array([label in labels for labels in self.table["labels"].to_pylist()], dtype=bool)
         return Corpus(self._shards, self._index, self._rows[keep])
 
     def index(self) -> "geopandas.GeoDataFrame":
-        """Every column but the pixels, as a GeoDataFrame in EPSG:4326."""
+        """All columns but the pixels as a GeoDataFrame in EPSG:4326, in iteration order. Needs geopandas."""
         import geopandas
         from shapely import from_wkb
 
@@ -120,15 +137,21 @@ class Corpus:
         return geopandas.GeoDataFrame(frame, geometry=from_wkb(self.table["geometry"].to_pylist()), crs="EPSG:4326")
 
     def xarray(self, id: str) -> "xarray.Dataset":
-        """A sample in physical units, NaN = no data, with pixel centres, band names and CRS (CF `spatial_ref`)."""
+        """A sample as a Dataset with pixel centres, band names, time and CRS (CF `spatial_ref`). Needs xarray.
+
+        The variable `s1` or `s2` (band, y, x) is float32 in physical units (dB, reflectance), NaN for nodata.
+
+        Raises:
+            KeyError: the selection has no such sample.
+        """
         import xarray
         from pyproj import CRS
 
-        stored, record, fields = self._shards.read(self._places[id])
+        stored, record, fields = self._shards.read(self._rows_by_id[id])
         sensor, (width, _, left, _, height, top) = record["sensor"], record["transform"]
         rows, cols = stored.shape[1:]
         return xarray.Dataset(
-            {sensor: (("band", "y", "x"), scaled(stored, fields), {"grid_mapping": "spatial_ref"})},
+            {sensor: (("band", "y", "x"), to_physical(stored, fields), {"grid_mapping": "spatial_ref"})},
             coords={
                 "band": band_order(fields),
                 "y": top + height * (np.arange(rows) + 0.5),
@@ -140,19 +163,19 @@ class Corpus:
         )
 
     @cached_property
-    def _places(self) -> dict[str, int]:
+    def _rows_by_id(self) -> dict[str, int]:
         return dict(zip(self.table["id"].to_pylist(), self._rows.tolist(), strict=True))
 
     def _sample(self, row: int) -> Sample:
         stored, record, fields = self._shards.read(row)
         mask = (stored != nodata_of(fields)).all(axis=0)
         if record["sensor"] == "s1":
-            return Sample(scaled(stored, fields), None, mask, record)
+            return Sample(to_physical(stored, fields), None, mask, record)
         return Sample(None, stored, mask, record)
 
 
 class _Shards:
-    """The shard files of a corpus as one long list of rows; keeps the last file open and its last row group at hand."""
+    """Rows of all shards, numbered consecutively; the last file stays open, and its last row group in memory."""
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root, self.manifest = root, manifest
@@ -164,16 +187,18 @@ class _Shards:
         return {**self.__dict__, "_file": None, "_group": None}
 
     def read(self, row: int) -> tuple[NDArray[Any], dict[str, Any], list[pa.Field]]:
-        """Stored pixels (band, y, x), the other columns, and the pixel columns' fields of a row."""
+        """Stored pixels (band, y, x), other columns, and pixel fields of a row."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        file = self._opened(number)
+        file = self._open(number)
         fields = pixel_fields(file.schema_arrow)
         record = self._record(number, file, int(row - self._starts[number]))
         names = {field.name for field in fields}
-        plain = {name: dict(value) if name in _MAPS else value for name, value in record.items() if name not in names}
+        plain = {
+            name: dict(value) if name in _MAP_COLUMNS else value for name, value in record.items() if name not in names
+        }
         return decode(record, fields), plain, fields
 
-    def _opened(self, number: int) -> pq.ParquetFile:
+    def _open(self, number: int) -> pq.ParquetFile:
         if self._file is None or self._file[0] != number:
             if self._file is not None:
                 self._file[1].close()
@@ -192,26 +217,37 @@ class _Shards:
 
 
 def open_corpus(path: str | os.PathLike[str]) -> Corpus:
-    """A sealed corpus from its folder.
+    """Open a sealed corpus.
+
+    Args:
+        path: Folder of the corpus.
 
     Raises:
-        InvalidCorpus: the folder holds no manifest, or no index that belongs to it.
+        InvalidCorpus: manifest or index is missing, damaged, or of another corpus.
     """
     root = Path(path)
     manifest = read_document(Manifest, root / "corpus.json")
     index = read_index(root, manifest)
     if index is None:
-        raise InvalidCorpus(f"{root / 'index.parquet'} is missing or not of this corpus; `landmark build` rewrites it")
+        raise InvalidCorpus(
+            "is missing, damaged, or of another corpus",
+            file=root / "index.parquet",
+            remedy="run `landmark build`, which rewrites it",
+        )
     return Corpus(_Shards(root, manifest), index, np.arange(index.num_rows))
 
 
 def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
-    """Every column but the pixels of all shards, None where the file is gone, unreadable or not of these shards."""
+    """Read the index: all columns but the pixels, in the order of shards and rows.
+
+    Returns None if the file is missing, unreadable, or was made from other shards than the manifest's.
+    """
     try:
         index = pq.read_table(root / "index.parquet")
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
-    # Told anew, samples keep their ids. Corpora sealed before there were generations say nothing of the content.
-    content = (index.schema.metadata or {}).get(CONTENT, manifest.content_digest.encode()).decode()
-    known = "id" in index.column_names and names_digest(index["id"].to_pylist()) == manifest.ids_digest
-    return index if known and content == manifest.content_digest else None
+    # Generations have the same ids and differ in content.
+    content_digest = (index.schema.metadata or {}).get(CONTENT, b"").decode()
+    if content_digest != manifest.content_digest or "id" not in index.column_names:
+        return None
+    return index if names_digest(index["id"].to_pylist()) == manifest.ids_digest else None

@@ -1,38 +1,52 @@
-"""What a corpus is asked, and which samples answer: a rule over labels, for those who write queries and who judge.
+"""Retrieval queries of a corpus and the relevance of samples to them, derived from labels.
 
-A query asks for classes: each class alone, and each set of classes that samples carry together.
+There is a query for each class, and one for each set of classes that samples have together.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-# Beyond these the sets are ever rarer, and the judgements of Europe would outgrow its index.
-_SETS = 100
-_CARRIED_BY = 2
+# More sets would be rare ones, with judgements larger than the index of a continental corpus.
+_MAX_SETS = 100
+_MIN_SAMPLES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Classes asked for, and the words that ask; the fields are the keys of a line of `queries.jsonl`."""
+    """A line of `queries.jsonl`.
+
+    Attributes:
+        id: Class keys joined by `+`.
+        text: Names of the classes.
+        labels: Class keys.
+    """
 
     id: str
     text: str
     labels: tuple[str, ...]
 
 
-def make_queries(carried: Iterable[frozenset[str]], names: Mapping[str, str]) -> list[Query]:
-    """Each class that occurs, in the order of `names` (class → its words), then the sets, the most frequent first."""
+def make_queries(label_sets: Iterable[frozenset[str]], names: Mapping[str, str]) -> list[Query]:
+    """Make the queries for single classes in the order of `names`, then for sets, most frequent first.
+
+    Args:
+        label_sets: Labels of each sample.
+        names: Class key → name, of all classes.
+    """
     order = list(names)
-    counts = Counter(tuple(sorted(labels, key=order.index)) for labels in carried)
+    counts = Counter(tuple(sorted(labels, key=order.index)) for labels in label_sets)
     singles = [(key,) for key in order if any(key in labels for labels in counts)]
-    sets = [labels for labels, count in counts.items() if len(labels) > 1 and count >= _CARRIED_BY]
-    often = sorted(sets, key=lambda labels: (-counts[labels], labels))[:_SETS]
-    return [Query("+".join(keys), ". ".join(names[key] for key in keys), keys) for keys in [*singles, *often]]
+    sets = [labels for labels, count in counts.items() if len(labels) > 1 and count >= _MIN_SAMPLES]
+    frequent = sorted(sets, key=lambda labels: (-counts[labels], labels))[:_MAX_SETS]
+    return [Query("+".join(keys), ". ".join(names[key] for key in keys), keys) for keys in [*singles, *frequent]]
 
 
-def grade(wanted: frozenset[str], labels: frozenset[str]) -> int:
-    """0 unless a sample carries every class asked for; 2, these are at least half of its classes; 3, all of them."""
-    if not wanted <= labels:
+def grade(query: frozenset[str], labels: frozenset[str]) -> int:
+    """Relevance of a sample to a query: 0 unless the sample has all classes of the query.
+
+    1; 2 if they are at least half of the sample's classes; 3 if they are all of them.
+    """
+    if not query <= labels:
         return 0
-    return 1 + (2 * len(wanted) >= len(labels)) + (wanted == labels)
+    return 1 + (2 * len(query) >= len(labels)) + (query == labels)

@@ -9,7 +9,7 @@ from landmark.domain.schemas import INDEX, LEDGER
 
 
 def shard_schema(sensor: Sensor, patch_px: int) -> pa.Schema:
-    """INDEX and the sensor's pixel columns; the metadata of a pixel column describes how to decode it."""
+    """Schema of a shard: INDEX and the pixel columns, whose metadata describes how to decode them."""
     pixels = [
         pa.field(
             group.column,
@@ -32,6 +32,6 @@ def shard_schema(sensor: Sensor, patch_px: int) -> pa.Schema:
 
 
 def staging_schema(sensor: Sensor, patch_px: int) -> pa.Schema:
-    """A shard's columns, all nullable, and `outcome`: the ledger row of a sample that was not written."""
+    """Schema of a staging file: a shard's columns, all nullable, and `outcome`, the ledger row of a dropped sample."""
     fields = [field.with_nullable(True).remove_metadata() for field in shard_schema(sensor, patch_px)]
     return pa.schema([*fields, pa.field("outcome", pa.struct(list(LEDGER)))])

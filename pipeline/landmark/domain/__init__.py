@@ -1,1 +1,1 @@
-"""The nouns every room shares. Imports nothing that builds a corpus."""
+"""Nouns shared by all rooms: acquisitions, taxonomies, events, drop records, table schemas."""

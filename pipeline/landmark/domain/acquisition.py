@@ -2,9 +2,6 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
-
-from shapely.geometry.base import BaseGeometry
 
 from landmark.domain.geometry import Geometry
 from landmark.domain.taxonomy import LabelEdition
@@ -70,20 +67,6 @@ class Acquisition:
     def sample_id(self, cell: str) -> str:
         """Id of this acquisition's sample in a cell; the same for every provider."""
         return f"{self.sensor}_{cell}_{self.datetime:%Y%m%dt%H%M%S}_r{self.relative_orbit or 0:03d}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the footprint, JSON-safe."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name not in ("footprint", "items")}
-        items = [{"id": item.id, "assets": item.assets, "digest": item.digest} for item in self.items]
-        return {**fields, "datetime": self.datetime.isoformat(), "items": items}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any], footprint: BaseGeometry) -> "Acquisition":
-        """Inverse of `to_json`."""
-        items = tuple(Item(**item) for item in value["items"])
-        datetime = dt.datetime.fromisoformat(value["datetime"])
-        pairs = {"origin": tuple(value["origin"]), "size_px": tuple(value["size_px"])}
-        return cls(**{**value, **pairs, "items": items, "datetime": datetime, "footprint": footprint})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import datetime as dt
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import shapely
@@ -92,20 +92,6 @@ class Event:
     def part(self, name: str) -> BaseGeometry | None:
         """Geometry of a part, None if the event has no such part."""
         return next((part.geometry for part in self.parts if part.name == name), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the geometries, JSON-safe; `parts` are names."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        times = {name: fields[name] and fields[name].isoformat() for name in ("start", "end", "observed")}
-        return {**fields, **times, "parts": [part.name for part in self.parts]}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Event":
-        """Inverse of `to_json`, with empty geometries."""
-        times = {name: value[name] and dt.datetime.fromisoformat(value[name]) for name in ("start", "end", "observed")}
-        parts = tuple(EventPart(name, shapely.Polygon()) for name in value["parts"])
-        epicentre = value["epicentre"] and tuple(value["epicentre"])
-        return cls(**{**value, **times, "parts": parts, "epicentre": epicentre})
 
     @property
     def certain_start(self) -> dt.datetime:

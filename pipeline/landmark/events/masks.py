@@ -26,7 +26,7 @@ def event_masks(events: Sequence[Event], points: Points) -> tuple[NDArray[np.int
     index, combinations = np.zeros(math.prod(points.shape), np.int64), [_NO_EVENT]
     if not events:
         return index, combinations
-    x, y = points.within(CRS.from_epsg(LONLAT))
+    x, y = points.coordinates(CRS.from_epsg(LONLAT))
     for event in events:
         for part in event.parts:
             inside = _inside(part.geometry, x, y)

@@ -1,1 +1,1 @@
-"""(acquisition, its cells) → chips. Never sees a label."""
+"""Extract the chips of one acquisition. Knows no labels."""

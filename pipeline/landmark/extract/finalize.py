@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.corpus.pixels import gamma0_to_stored, pixels_sha256, remove_offset
+from landmark.corpus.stats import block_mean
 from landmark.extract.placement import RasterGrid, StoredBand
 from landmark.extract.request import Chip, ChipRejected, ExtractRequest
 from landmark.extract.resample import Resampler, Warp, interpolate
-from landmark.extract.values import MaskedValues, block_mean, dark_percentile, linear_power, unit_mismatch
+from landmark.extract.values import MaskedValues, dark_percentile, linear_power, unit_mismatch
 
 # One per grid of the bands; None where the window's pixels are the chip's.
 Resamplers = Mapping[RasterGrid, Resampler | None]

@@ -1,4 +1,4 @@
-"""Convert stored values: block means, linear power, unit checks and dark percentiles."""
+"""Convert stored values: linear power, unit checks and dark percentiles."""
 
 from typing import Any
 
@@ -6,19 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.config.profiles import SensorCollection
+from landmark.corpus.stats import percentiles
 
 # Values and where they are valid.
 MaskedValues = tuple[NDArray[np.float64], NDArray[np.bool_]]
-
-
-def block_mean(values: NDArray[Any], factor: int, nodata: int) -> NDArray[Any]:
-    """Means of `factor` x `factor` pixels with data, rounded half to even; nodata where no pixel has data."""
-    rows, cols = (size // factor for size in values.shape)
-    blocks = values.reshape(rows, factor, cols, factor).astype(np.int64)
-    valid = blocks != nodata
-    count = valid.sum(axis=(1, 3))
-    mean = np.rint((blocks * valid).sum(axis=(1, 3)) / np.maximum(count, 1))
-    return np.where(count > 0, mean, nodata).astype(values.dtype)
 
 
 def linear_power(stored: NDArray[Any], collection: SensorCollection, header_nodata: float | None) -> MaskedValues:
@@ -51,11 +42,5 @@ def dark_percentile(bands: list[NDArray[Any]]) -> int | None:
     Bands larger than 60 pixels are subsampled by 2. A value near 1000 indicates a radiometric offset in the numbers, a
     much smaller one that there is none; scenes of snow or bright soil alone are inconclusive.
     """
-    percentiles = []
-    for band in bands:
-        step = 2 if band.shape[0] > 60 else 1
-        values = band[::step, ::step].ravel()
-        if (values := values if values.all() else values[values != 0]).size:
-            position = values.size // 100
-            percentiles.append(int(np.partition(values, position)[position]))
-    return min(percentiles, default=None)
+    levels = [int(level[0]) for band in bands if (level := percentiles(band, 1)) is not None]
+    return min(levels, default=None)

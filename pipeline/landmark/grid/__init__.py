@@ -1,1 +1,1 @@
-"""Area → cells, zones, Major-TOM names, blocks; pixel centres of cells."""
+"""Cells of a region: UTM zones, blocks, Major-TOM names, pixel centres."""

@@ -1,6 +1,6 @@
-"""Cells: squares on the UTM grid, anchored at the equator and at easting 0, so that every Sentinel-2 tile cuts exactly.
+"""Cells: squares of a UTM grid anchored at the equator and easting 0, so that cells align with Sentinel-2 pixels.
 
-Within a zone the cells tile without gap or overlap; a cell belongs to the zone its centre lies in.
+Within a zone, cells neither overlap nor leave gaps; a cell belongs to the zone that its centre is in.
 """
 
 import math
@@ -17,17 +17,24 @@ from shapely.geometry.base import BaseGeometry
 from landmark.core.crs import LONLAT, reproject, transformer
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.schemas import CELLS
-from landmark.grid.majortom import joined, majortom_names
+from landmark.grid.majortom import join_names, majortom_names
 from landmark.grid.zones import zone_epsg, zone_of, zone_span
 
 _FALSE_NORTHING_M = 10_000_000
 _EDGE_STEP_DEG = 0.05
 _UTM_NAME = re.compile(r"(\d\d)([ns])_(\d+)_(\d+)")
+_Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]
 _ANCHORED_NAME = re.compile(r"(\d{4,5})_(-?\d+)_(-?\d+)")
 
 
 def utm_cells(region: BaseGeometry, *, cell_m: float, block_m: float) -> pa.Table:
-    """Cells whose centre lies in a region (EPSG:4326), as a CELLS table sorted by cell id."""
+    """Cells whose centre is in a region (EPSG:4326), as CELLS rows sorted by cell id.
+
+    Args:
+        region: EPSG:4326.
+        cell_m: Edge of a cell in metres.
+        block_m: Edge of a block in metres.
+    """
     shapely.prepare(region)
     tables = [_zone_cells(region, zone, south, cell_m, block_m) for zone in range(1, 61) for south in (False, True)]
     return pa.concat_tables([CELLS.empty_table(), *tables])
@@ -36,21 +43,22 @@ def utm_cells(region: BaseGeometry, *, cell_m: float, block_m: float) -> pa.Tabl
 def source_cells(
     acquisitions: Iterable[Acquisition], region: BaseGeometry, *, cell_m: float, block_m: float
 ) -> pa.Table:
-    """Whole cells of every raster on its own lattice, anchored at its upper left corner.
+    """Complete cells of the rasters of acquisitions, each on a grid anchored at the raster's upper left corner.
 
-    Rasters of one corner share cells, and so do those whose corners lie whole cells apart.
+    Rasters share cells if their corners coincide or are a whole number of cells apart. Arguments and result as in
+    `utm_cells`.
     """
-    anchors = {(one.epsg, *one.origin): one for one in acquisitions}
-    tables = [_anchored_cells(one, region, cell_m, block_m) for _, one in sorted(anchors.items())]
+    anchors = {(acquisition.epsg, *acquisition.origin): acquisition for acquisition in acquisitions}
+    tables = [_anchored_cells(anchor, region, cell_m, block_m) for _, anchor in sorted(anchors.items())]
     cells = pa.concat_tables([CELLS.empty_table(), *tables])
     _, first = np.unique(np.array(cells["cell"].to_pylist(), dtype=str), return_index=True)
     return cells.take(first).sort_by("cell")
 
 
-def corner_of(cell: str, cell_m: float) -> tuple[int, float, float] | None:
-    """EPSG code, left and top edge in metres that a cell's name means, None where it names no cell.
+def cell_corner(cell: str, cell_m: float) -> tuple[int, float, float] | None:
+    """EPSG code, left and top edge in metres of a cell, by its id; None if it is not the id of a cell.
 
-    The names of cells anchored at a raster's corner say centimetres.
+    Ids of cells anchored at a raster's corner hold coordinates in centimetres.
     """
     if (utm := _UTM_NAME.fullmatch(cell)) is not None:
         zone, south, col, row = int(utm[1]), utm[2] == "s", int(utm[3]), int(utm[4])
@@ -69,72 +77,64 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
         return CELLS.empty_table()
     epsg = zone_epsg(zone, south)
     outline = reproject(shapely.segmentize(part, _EDGE_STEP_DEG), LONLAT, epsg)
-    # To turn a centre into degrees takes ten times as long as to see that it lies far outside.
+    # Prefilter: projecting a centre to degrees takes ten times as long as testing it against the projected outline.
     near = shapely.make_valid(outline).simplify(cell_m / 2).buffer(cell_m, join_style="mitre")
     shapely.prepare(near)
     left, bottom, right, top = outline.bounds
     equator = _FALSE_NORTHING_M if south else 0
-    # In the order of the ids, which are text.
-    cols = sorted(_within(left, right, cell_m), key=lambda col: f"{col}_")
-    rows = sorted(_within(bottom - equator, top - equator, cell_m), key=lambda row: str(_outward(row, south)))
+    # Sorted as the ids are, which are text.
+    cols = sorted(_steps_between(left, right, cell_m), key=lambda col: f"{col}_")
+    rows = sorted(_steps_between(bottom - equator, top - equator, cell_m), key=lambda row: str(_outward(row, south)))
     col, row = (axis.ravel() for axis in np.meshgrid(cols, rows, indexing="ij"))
     centre_x, centre_y = (col + 0.5) * cell_m, (row + 0.5) * cell_m + equator
-    mine = np.flatnonzero(shapely.contains_xy(near, centre_x, centre_y))
-    lon, lat = transformer(epsg, LONLAT).transform(centre_x[mine], centre_y[mine])
-    inside = (zone_of(lon, lat) == zone) & ((row[mine] < 0) == south) & shapely.contains_xy(region, lon, lat)
-    mine, lon, lat = mine[inside], lon[inside], lat[inside]
-    col, row = col[mine], row[mine]
+    near_rows = np.flatnonzero(shapely.contains_xy(near, centre_x, centre_y))
+    lon, lat = transformer(epsg, LONLAT).transform(centre_x[near_rows], centre_y[near_rows])
+    inside = (zone_of(lon, lat) == zone) & ((row[near_rows] < 0) == south) & shapely.contains_xy(region, lon, lat)
+    near_rows, lon, lat = near_rows[inside], lon[inside], lat[inside]
+    col, row = col[near_rows], row[near_rows]
     prefix = f"{zone:02d}{'s' if south else 'n'}"
     x, y = col * cell_m, (row + 1) * cell_m + equator
     blocks = _blocks(prefix, (col + 0.5) * cell_m, (row + 0.5) * cell_m, block_m)
-    return _table(joined(prefix, col, _outward(row, south)), epsg, x, y, lon, lat, blocks)
+    return _table(join_names(prefix, col, _outward(row, south)), epsg, (x, y), (lon, lat), blocks)
 
 
-def _within(low: float, high: float, step: float) -> range:
-    """Numbers of all steps between two places, and one more at each end."""
+def _steps_between(low: float, high: float, step: float) -> range:
+    """Numbers of the steps between two coordinates, with one more at each end."""
     return range(math.floor(low / step) - 1, math.ceil(high / step) + 1)
 
 
 def _outward(row: Any, south: bool) -> Any:
-    """Rows counted from the equator, whichever half they lie in."""
+    """Row numbers counted from the equator in both hemispheres."""
     return -row - 1 if south else row
 
 
-def _anchored_cells(one: Acquisition, region: BaseGeometry, cell_m: float, block_m: float) -> pa.Table:
-    (left, top), (width, height) = one.origin, one.size_px
-    # The small allowance keeps the last whole cell where width x pixel is off by a rounding error.
-    cols = np.arange(math.floor(width * one.pixel_m / cell_m + 1e-6))
-    rows = np.arange(math.floor(height * one.pixel_m / cell_m + 1e-6))
+def _anchored_cells(acquisition: Acquisition, region: BaseGeometry, cell_m: float, block_m: float) -> pa.Table:
+    (left, top), (width, height) = acquisition.origin, acquisition.size_px
+    # The tolerance keeps the last complete cell if width x pixel size has a rounding error.
+    cols = np.arange(math.floor(width * acquisition.pixel_m / cell_m + 1e-6))
+    rows = np.arange(math.floor(height * acquisition.pixel_m / cell_m + 1e-6))
     col, row = (axis.ravel() for axis in np.meshgrid(cols, rows))
     x, y = left + col * cell_m, top - row * cell_m
-    lon, lat = transformer(one.epsg, LONLAT).transform(x + cell_m / 2, y - cell_m / 2)
+    lon, lat = transformer(acquisition.epsg, LONLAT).transform(x + cell_m / 2, y - cell_m / 2)
     inside = shapely.contains_xy(region, lon, lat)
     x, y, lon, lat = x[inside], y[inside], lon[inside], lat[inside]
-    ids = joined(str(one.epsg), *(np.rint(100 * edge).astype(np.int64) for edge in (x, y)))
-    return _table(ids, one.epsg, x, y, lon, lat, _blocks(str(one.epsg), x + cell_m / 2, y - cell_m / 2, block_m))
+    ids = join_names(str(acquisition.epsg), *(np.rint(100 * edge).astype(np.int64) for edge in (x, y)))
+    return _table(
+        ids,
+        acquisition.epsg,
+        (x, y),
+        (lon, lat),
+        _blocks(str(acquisition.epsg), x + cell_m / 2, y - cell_m / 2, block_m),
+    )
 
 
 def _blocks(prefix: str, x: NDArray[np.float64], y: NDArray[np.float64], block_m: float) -> pa.Array:
-    return joined(prefix, *(np.floor(place / block_m).astype(np.int64) for place in (x, y)))
+    return join_names(prefix, *(np.floor(axis / block_m).astype(np.int64) for axis in (x, y)))
 
 
-def _table(
-    ids: pa.Array,
-    epsg: int,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    lon: NDArray[np.float64],
-    lat: NDArray[np.float64],
-    blocks: pa.Array,
-) -> pa.Table:
-    columns = [
-        ids,
-        np.full(len(ids), epsg),
-        x.astype(float),
-        y.astype(float),
-        lon,
-        lat,
-        majortom_names(lon, lat),
-        blocks,
-    ]
+def _table(ids: pa.Array, epsg: int, corner: _Coordinates, centre: _Coordinates, blocks: pa.Array) -> pa.Table:
+    """CELLS rows; `corner` is (left, top) in metres, `centre` (lon, lat) in degrees."""
+    (x, y), (lon, lat) = corner, centre
+    names = majortom_names(lon, lat)
+    columns = [ids, np.full(len(ids), epsg), x.astype(float), y.astype(float), lon, lat, names, blocks]
     return pa.table(dict(zip(CELLS.names, columns, strict=True)), schema=CELLS)

@@ -1,4 +1,4 @@
-"""Names of the Major-TOM grid (10 km), by which other Earth-observation corpora join.
+"""Names of the Major-TOM grid (10 km), a join key shared with other Earth-observation corpora.
 
 Source: Francis & Czerkawski 2024, "Major TOM: Expandable Datasets for Earth Observation" (arXiv 2402.12095). Rows of
 equal latitude are counted from the equator (U north, D south), each divided into equal columns counted from Greenwich
@@ -23,15 +23,15 @@ def majortom_names(lon: NDArray[np.floating[Any]], lat: NDArray[np.floating[Any]
     row = np.floor(lat / step).astype(np.int64)
     columns = np.ceil(2 * np.pi * _RADIUS_KM * np.cos(np.radians(row * step)) / _SPACING_KM).astype(np.int64)
     col = np.floor(lon / (360 / columns)).astype(np.int64)
-    return joined(_named(row, "U", "D"), _named(col, "R", "L"))
+    return join_names(_with_letter(row, "U", "D"), _with_letter(col, "R", "L"))
 
 
-def joined(*parts: str | NDArray[np.int64] | pa.Array) -> pa.Array:
-    """Names put together of texts and numbers, an underscore between them; a continent has millions."""
+def join_names(*parts: str | NDArray[np.int64] | pa.Array) -> pa.Array:
+    """Join texts and columns of numbers with underscores, vectorised: a continent has millions of cells."""
     texts = [part if isinstance(part, str) else pc.cast(pa.array(part), pa.string()) for part in parts]
     return pc.binary_join_element_wise(*texts, "_")
 
 
-def _named(number: NDArray[np.int64], positive: str, negative: str) -> pa.Array:
+def _with_letter(number: NDArray[np.int64], positive: str, negative: str) -> pa.Array:
     letter = pc.if_else(pa.array(number >= 0), positive, negative)
     return pc.binary_join_element_wise(pc.cast(pa.array(np.abs(number)), pa.string()), letter, "")

@@ -1,4 +1,4 @@
-"""The pixel centres of cells: where they lie in another CRS, and in which pixels of a raster."""
+"""Pixel centres of cells: their coordinates in another CRS, and the raster pixels that contain them."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -8,20 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-# Places along a rectangle whose points are turned exactly: every other one carries a parabola, the rest say how far
-# that is off.
-_LATTICE = np.linspace(0, 1, 5)
-# Allowance for what lies between the points of the lattice, and for rounding, in pixels.
-_SAFETY, _ROUNDING = 10, 1e-6
-_FARTHEST = 2**31 - 1
+# Positions along an edge of a rectangle that are projected exactly: every other one is a node of a parabola, the
+# others measure its error.
+_NODES = np.linspace(0, 1, 5)
+# Factor on the measured error, for positions between those measured; tolerance for rounding, in pixels.
+_SAFETY_FACTOR, _ROUNDING_PX = 10, 1e-6
+_MAX_INDEX = 2**31 - 1
 
 Pixels = NDArray[np.int32]
 
 
 class Points:
-    """Rectangles of evenly spaced points in one CRS: eastings (rectangle, column) and northings (rectangle, row).
+    """Rectangles of evenly spaced points in one CRS.
 
-    The last answer in another CRS is kept, for maps of one CRS follow each other.
+    The coordinates in the last other CRS are cached, since maps of one CRS follow each other.
+
+    Args:
+        epsg: EPSG code of the points' CRS.
+        x: Eastings (rectangle, column).
+        y: Northings (rectangle, row).
     """
 
     def __init__(self, epsg: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
@@ -30,74 +35,93 @@ class Points:
         self._last: tuple[CRS, NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def rectangles(self) -> Iterator["Points"]:
-        """Each rectangle by itself."""
+        """Iterate over the rectangles one at a time."""
         for number in range(self.shape[0]):
             yield Points(self._epsg, self._x[number : number + 1], self._y[number : number + 1])
 
-    def within(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Coordinates in a CRS, one after the other, easting or longitude first whatever the CRS says of its axes."""
+    def coordinates(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(x, y) of all points in a CRS, flat; easting or longitude first, whatever the axis order of the CRS."""
         if self._last is None or self._last[0] != crs:
             x, y = np.broadcast_arrays(self._x[:, None, :], self._y[:, :, None])
-            self._last = crs, *_turn(self._epsg, crs).transform(x.ravel(), y.ravel())
+            self._last = crs, *_transformer(self._epsg, crs).transform(x.ravel(), y.ravel())
         return self._last[1:]
 
     def pixels(self, crs: CRS, transform: Any) -> tuple[Pixels, Pixels]:
-        """Row and column of a raster's pixel that holds each point, to broadcast to `shape`; negative where none can.
+        """(row, column) of the raster pixel that contains each point, broadcastable to `shape`; -1 left of or above it.
 
-        They are those of points turned one by one: a parabola over each rectangle says most, and a point that it may
-        put on the wrong side of a pixel's edge is turned itself.
+        The result equals that of projecting every point: coordinates are interpolated by parabolas over each rectangle,
+        and points that are within the error of a pixel's edge are projected exactly.
+
+        Args:
+            crs: CRS of the raster.
+            transform: Affine transform of the raster.
         """
-        turn = _turn(self._epsg, crs)
-        x, y = (axis[:, :1] + (axis[:, -1:] - axis[:, :1]) * _LATTICE for axis in (self._x, self._y))
+        transformer = _transformer(self._epsg, crs)
+        x, y = (axis[:, :1] + (axis[:, -1:] - axis[:, :1]) * _NODES for axis in (self._x, self._y))
         x, y = np.broadcast_arrays(x[:, None, :], y[:, :, None])
-        turned = turn.transform(x, y)
-        if transform.b == transform.d == 0 and np.array_equal(turned, (x, y)):
-            # The raster's own CRS: a row follows from the northing alone, a column from the easting.
-            row, col = _placed(0, self._y[:, :, None], transform)[0], _placed(self._x[:, None, :], 0, transform)[1]
-            return _whole(row), _whole(col)
-        pixels, doubtful = _interpolated(np.stack(_placed(*turned, transform)), self.shape)
-        rectangle, down, across = np.unravel_index(doubtful, self.shape)
-        turned = turn.transform(self._x[rectangle, across], self._y[rectangle, down])
-        pixels[:, rectangle, down, across] = _whole(np.stack(_placed(*turned, transform)))
+        projected = transformer.transform(x, y)
+        if transform.b == transform.d == 0 and np.array_equal(projected, (x, y)):
+            # Same CRS: the row depends on the northing only, the column on the easting only.
+            row, col = (
+                _fractional_pixels(0, self._y[:, :, None], transform)[0],
+                _fractional_pixels(self._x[:, None, :], 0, transform)[1],
+            )
+            return _to_indices(row), _to_indices(col)
+        pixels, uncertain = _interpolate(np.stack(_fractional_pixels(*projected, transform)), self.shape)
+        rectangle, down, across = np.unravel_index(uncertain, self.shape)
+        projected = transformer.transform(self._x[rectangle, across], self._y[rectangle, down])
+        pixels[:, rectangle, down, across] = _to_indices(np.stack(_fractional_pixels(*projected, transform)))
         return pixels[0], pixels[1]
 
 
 @lru_cache(maxsize=64)
-def _turn(epsg: int, crs: CRS) -> Transformer:
+def _transformer(epsg: int, crs: CRS) -> Transformer:
     return Transformer.from_crs(epsg, crs, always_xy=True)
 
 
-def _placed(x: Any, y: Any, transform: Any) -> tuple[Any, Any]:
-    """Rows and columns, with fractions; NaN where a CRS does not reach."""
+def _fractional_pixels(x: Any, y: Any, transform: Any) -> tuple[Any, Any]:
+    """Rows and columns with fractions; NaN outside the CRS's area of use."""
     col, row = ~transform @ tuple(np.where(np.isfinite(axis), axis, np.nan) for axis in (x, y))
     return row, col
 
 
-def _whole(places: NDArray[np.float64]) -> Pixels:
-    return np.clip(np.floor(np.nan_to_num(places, nan=-1)), -1, _FARTHEST).astype(np.int32)
+def _to_indices(pixels: NDArray[np.float64]) -> Pixels:
+    return np.clip(np.floor(np.nan_to_num(pixels, nan=-1)), -1, _MAX_INDEX).astype(np.int32)
 
 
-def _interpolated(lattice: NDArray[np.float64], shape: tuple[int, int, int]) -> tuple[Pixels, NDArray[np.intp]]:
-    """Rows and columns (2, rectangle, y, x) by those of each rectangle's lattice, and the points that are in doubt."""
-    known = np.isfinite(lattice) & (np.abs(lattice) < _FARTHEST / 2)
-    lattice = np.where(known, lattice, 0)
-    knots, weights = lattice[..., ::2, ::2], _parabola(_LATTICE)
-    off = np.abs(weights @ knots @ weights.T - lattice).max(axis=(-2, -1), keepdims=True)
-    # With a slack of a whole pixel every point is in doubt.
-    slack = np.where(known.all(axis=(-2, -1), keepdims=True), np.minimum(_SAFETY * off + _ROUNDING, 1), 1)
+def _interpolate(nodes: NDArray[np.float64], shape: tuple[int, int, int]) -> tuple[Pixels, NDArray[np.intp]]:
+    """Interpolate rows and columns (2, rectangle, y, x) from the nodes of each rectangle; also return uncertain points.
+
+    Args:
+        nodes: Fractional rows and columns (2, rectangle, y, x) of the nodes.
+        shape: (rectangle, y, x) of the result.
+
+    Returns:
+        Pixel indices, and the flat indices of points that may be on the other side of a pixel's edge.
+    """
+    valid = np.isfinite(nodes) & (np.abs(nodes) < _MAX_INDEX / 2)
+    nodes = np.where(valid, nodes, 0)
+    quadratic_nodes, weights = nodes[..., ::2, ::2], _parabola(_NODES)
+    error_px = np.abs(weights @ quadratic_nodes @ weights.T - nodes).max(axis=(-2, -1), keepdims=True)
+    # With a tolerance of one pixel every point is uncertain.
+    tolerance = np.where(
+        valid.all(axis=(-2, -1), keepdims=True), np.minimum(_SAFETY_FACTOR * error_px + _ROUNDING_PX, 1), 1
+    )
     down, across = (_parabola(np.linspace(0, 1, size)) for size in shape[1:])
-    curves = down @ (knots - slack)
-    pixels, doubt = np.empty((2, *shape), np.int32), np.zeros(shape, bool)
-    place, below = np.empty(shape[1:]), np.empty(shape[1:])
+    curves = down @ (quadratic_nodes - tolerance)
+    pixels, is_uncertain = np.empty((2, *shape), np.int32), np.zeros(shape, bool)
+    value, floor = np.empty(shape[1:]), np.empty(shape[1:])
     for axis, rectangle in np.ndindex(2, shape[0]):
-        np.matmul(curves[axis, rectangle], across.T, out=place)
-        np.floor(place, out=below)
-        pixels[axis, rectangle] = below
-        place -= below
-        doubt[rectangle] |= place >= 1 - 2 * slack[axis, rectangle, 0, 0]
-    return pixels, np.flatnonzero(doubt)
+        np.matmul(curves[axis, rectangle], across.T, out=value)
+        np.floor(value, out=floor)
+        pixels[axis, rectangle] = floor
+        value -= floor
+        is_uncertain[rectangle] |= value >= 1 - 2 * tolerance[axis, rectangle, 0, 0]
+    return pixels, np.flatnonzero(is_uncertain)
 
 
-def _parabola(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the values at 0, 1/2 and 1 weigh at other places, (place, value)."""
-    return np.stack([(1 - at) * (1 - 2 * at), 4 * at * (1 - at), at * (2 * at - 1)], axis=1)
+def _parabola(position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (position, node) of the values at 0, 1/2 and 1 in the parabola through them."""
+    return np.stack(
+        [(1 - position) * (1 - 2 * position), 4 * position * (1 - position), position * (2 * position - 1)], axis=1
+    )

@@ -1,4 +1,4 @@
-"""UTM zones as MGRS draws them, with 32V and Svalbard."""
+"""UTM zones as in MGRS, with the exceptions 32V and Svalbard."""
 
 from typing import Any
 
@@ -26,6 +26,6 @@ def zone_epsg(zone: int, south: bool) -> int:
 
 
 def zone_span(zone: int) -> tuple[float, float]:
-    """West and east limit of all the ground a zone may serve, in degrees, widened for its exceptions."""
+    """West and east limit of a zone in degrees, widened by 3 degrees for the exceptions."""
     west = -180 + 6 * (zone - 1)
     return max(west - 3, -180), min(west + 9, 180)

@@ -1,1 +1,1 @@
-"""Label rules, files, editions, pixel counts and cloud statistics per cell; orders of maps no catalogue serves."""
+"""Label rules, files and editions; pixel counts and cloud statistics per cell; orders of label maps."""

@@ -193,7 +193,7 @@ def _sample_polygons(label: LabelRaster, field: str, crosswalk: Crosswalk, point
     """
     path = Path(label.href)
     layer = label.layer or path.stem
-    x, y = points.within(read_layer_crs(path, layer))
+    x, y = points.coordinates(read_layer_crs(path, layer))
     valid = np.isfinite(x) & np.isfinite(y)
     ranks = np.zeros(len(x), rank_dtype(crosswalk))
     if not valid.any():

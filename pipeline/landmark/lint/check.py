@@ -183,7 +183,7 @@ def _summary(content: Any) -> str:
     if isinstance(content, Taxonomy):
         return f"{len(content.classes)} target classes in {', '.join(content.languages)}"
     if isinstance(content, Language):
-        return f"{len(content.events)} event types and {len(content.finer)} subclasses in {content.name}"
+        return f"{len(content.events)} event types and {len(content.subclasses)} subclasses in {content.name}"
     if isinstance(content, EventSource):
         return f"events of {content.title}"
     if isinstance(content, Vocabulary):

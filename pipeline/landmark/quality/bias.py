@@ -46,7 +46,7 @@ def _bias_check(name: str, levels_of: Callable[[pa.Table], list[Hashable]], *, e
         if len(set(levels)) < 2:
             raise NotApplicable(f"all samples have the same {name}")
         if len(levels) < limits["min_corpus_samples"]:
-            raise NotApplicable(f"fewer than {limits['min_corpus']:.0f} samples")
+            raise NotApplicable(f"fewer than {limits['min_corpus_samples']:.0f} samples")
         for key, number in sorted(Counter(key for row in labels for key in row).items()):
             if number < limits["min_class_samples"] or (events_only and not inputs.context.is_event_class(key)):
                 continue

@@ -16,6 +16,7 @@ from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import digest, file_sha256, names_digest
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
+from landmark.corpus.stats import mean_std
 from landmark.domain.drops import PRE_PLAN_STAGES
 from landmark.domain.schemas import LEDGER
 from landmark.quality.check_input import Check, CheckInput, Moments
@@ -195,18 +196,12 @@ def statistics(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         scale, bands = load_sensor(sensor).scale, inputs.manifest.statistics.get(sensor, {})
         for band in load_sensor(sensor).order:
             recorded = bands.get(band, [])
-            actual = _mean_std(inputs.moments.get((sensor, band), Moments()), scale)
+            sums = inputs.moments.get((sensor, band), Moments())
+            actual = mean_std(sums.number, sums.total, sums.squares, scale)
             if len(recorded) != len(actual) or not np.allclose(
                 recorded, actual, atol=limits["tolerance"] * scale, rtol=1e-6
             ):
                 yield Flag("statistics differ from the pixels", f"{sensor} {band}", f"{recorded}, not {actual}")
-
-
-def _mean_std(sums: Moments, scale: float) -> list[float]:
-    if sums.number == 0:
-        return []
-    variance = max(sums.squares / sums.number - (sums.total / sums.number) ** 2, 0.0)
-    return [round(scale * sums.total / sums.number, 6), round(scale * float(np.sqrt(variance)), 6)]
 
 
 def queries(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.corpus.stats import percentiles
+
 F = NDArray[np.float32]
 BandArrays = Mapping[str, NDArray[Any]]
 
@@ -29,7 +31,7 @@ def measure_optical(bands: BandArrays) -> dict[str, float | None]:
         bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000, 0 = nodata. 10 m bands are a
             multiple of 6 pixels wide.
     """
-    levels = {band: _levels(bands[band]) for band in BANDS}
+    levels = {band: percentiles(bands[band], 1, 50) for band in BANDS}
     if any(level is None for level in levels.values()):
         return {}
     complete = {band: level for band, level in levels.items() if level is not None}
@@ -44,19 +46,7 @@ def measure_optical(bands: BandArrays) -> dict[str, float | None]:
     }
 
 
-def _levels(stored: NDArray[Any]) -> tuple[float, float] | None:
-    """First percentile and median of the pixels with data."""
-    step = 2 if stored.shape[0] > 60 else 1  # a quarter of so many pixels has the same percentiles
-    values = stored[::step, ::step].ravel()
-    values = values if values.all() else values[values != 0]
-    if not values.size:
-        return None
-    low, middle = values.size // 100, values.size // 2
-    ordered = np.partition(values, (low, middle))
-    return float(ordered[low]), float(ordered[middle])
-
-
-def block_mean(stored: NDArray[Any], factor: int) -> F:
+def float_block_mean(stored: NDArray[Any], factor: int) -> F:
     """Means of blocks of `factor` x `factor` pixels."""
     rows, cols = (size // factor for size in stored.shape)
     lines = stored.reshape(rows, factor, cols * factor).sum(axis=1, dtype=np.float32)
@@ -87,7 +77,7 @@ def _indices(bands: BandArrays) -> dict[str, float]:
 
 def _spectra(bands: BandArrays) -> dict[str, float | None]:
     """Measures at 20 m: spectra of plants and soil, cloud, NDSI (Hall 1995), correlations between bands."""
-    fine = {band: block_mean(bands[band], 2) for band in ("B02", "B03", "B04", "B08")}
+    fine = {band: float_block_mean(bands[band], 2) for band in ("B02", "B03", "B04", "B08")}
     native = {band: bands[band].astype(np.float32) for band in ("B05", "B06", "B07", "B8A", "B11", "B12")}
     known = np.minimum.reduce([*fine.values(), *native.values()]) > 0
     if not known.any():
@@ -100,7 +90,7 @@ def _spectra(bands: BandArrays) -> dict[str, float | None]:
     cloudy = _cloudy(at, ndsi)
     # B8A, not B08: plants are then found even if B08 holds another band.
     plants = (normalized_difference(at["B8A"], at["B04"]) > 0.5) & (at["B8A"] > 1000) & ~cloudy
-    coarse = {band: block_mean(fine[band], 3) for band in ("B02", "B04")}
+    coarse = {band: float_block_mean(fine[band], 3) for band in ("B02", "B04")}
     return {
         "ndsi_mean": float(ndsi.mean()),
         "cloudy_pct": 100 * float(cloudy.mean()),

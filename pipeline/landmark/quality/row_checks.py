@@ -11,7 +11,7 @@ import shapely
 
 from landmark.config.recipe import Thresholds
 from landmark.core.crs import LONLAT, transformer
-from landmark.grid.cells import corner_of
+from landmark.grid.cells import cell_corner
 from landmark.quality.captions import Row, RowProblem, captions, event_words
 from landmark.quality.check_input import CorpusContext
 from landmark.quality.check_profile import Limits
@@ -62,7 +62,7 @@ def placement(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowP
     if (pixel_width, row_skew, column_skew, pixel_height) != (resolution_m, 0, 0, -resolution_m):
         yield "transform is not north-up at the corpus's resolution", f"{pixel_width:g} x {pixel_height:g} m"
         return
-    corner = corner_of(row["cell"], edge_m)
+    corner = cell_corner(row["cell"], edge_m)
     if corner is None:
         yield "cell id has no position", str(row["cell"])
     elif corner[0] != row["epsg"] or max(abs(corner[1] - left), abs(corner[2] - top)) > _CORNER_TOLERANCE_M:

@@ -1,4 +1,4 @@
-"""Why a sample's captions say what they say: each phrase with the fact it states, and what that fact rests on."""
+"""Explain a sample's captions: the fact each phrase states, and what that fact follows from."""
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +16,10 @@ from landmark.corpus.manifest import Manifest, read_document
 from landmark.corpus.reader import read_index
 from landmark.domain.taxonomy import Crosswalk
 
-_WINDS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
-_NEAR_IDS = 3
+_DIRECTIONS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
+_MAX_SUGGESTIONS = 3
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedCaption:
-    """A caption with its phrases, in order, and the rule it was made by."""
+    """A caption with its phrases, in order, and the text of its template (`rule`)."""
 
     style: str
     lang: str
@@ -43,213 +45,225 @@ class ExplainedCaption:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All that a corpus says of one sample, and why.
+    """Captions, questions and hard negatives of a sample with their facts.
 
     Attributes:
-        facts: What captions state, numbered from one, each with what it rests on.
-        events: Of every event the sample knows, also where no caption may name it.
+        facts: Facts stated in captions, numbered from one, each with lines of evidence.
+        events: A line per event of the sample, including those that captions do not mention.
     """
 
     id: str
     facts: tuple[tuple[str, tuple[str, ...]], ...]
     captions: tuple[ExplainedCaption, ...]
-    questions: tuple[Mapping[str, Any], ...]
-    hard_negatives: tuple[Mapping[str, Any], ...]
+    questions: tuple[Row, ...]
+    hard_negatives: tuple[Row, ...]
     events: tuple[str, ...]
 
 
 def explain(root: Path, id: str) -> Explanation:
-    """What a sealed corpus says of a sample, and why.
+    """Explain a sample of a sealed corpus.
 
     Raises:
         InvalidCorpus: the folder is not sealed, or lacks its index.
-        UnknownName: no such sample; the message names the nearest.
+        UnknownName: no such sample; the remedy lists similar ids.
     """
     manifest: Manifest = read_document(Manifest, root / "corpus.json")
-    row = _row(root, manifest, id)
-    why = _Why(row, manifest, read_document(Lock, root / "lock.json"))
-    facts = dict.fromkeys(one["fact"] for caption in row["captions"] for one in caption["evidence"])
-    number = {fact: place for place, fact in enumerate(facts, start=1)}
+    row = _read_row(root, manifest, id)
+    evidence = _Evidence(row, manifest, read_document(Lock, root / "lock.json"))
+    facts = dict.fromkeys(span["fact"] for caption in row["captions"] for span in caption["evidence"])
+    numbers = {fact: number for number, fact in enumerate(facts, start=1)}
     return Explanation(
         id=id,
-        facts=tuple((fact, tuple(why.of(fact))) for fact in facts),
-        captions=tuple(_caption(one, number, why.rules) for one in row["captions"]),
-        questions=tuple(row["questions"] or ()),
-        hard_negatives=tuple(row["hard_negatives"] or ()),
-        events=tuple(why.event(one) for one in row["events"]),
+        facts=tuple((fact, tuple(evidence.lines(fact))) for fact in facts),
+        captions=tuple(_explain_caption(caption, numbers, evidence.rules) for caption in row["captions"]),
+        questions=tuple(row["questions"]),
+        hard_negatives=tuple(row["hard_negatives"]),
+        events=tuple(evidence.event_line(event) for event in row["events"]),
     )
 
 
-def _row(root: Path, manifest: Manifest, id: str) -> dict[str, Any]:
+def _read_row(root: Path, manifest: Manifest, id: str) -> Row:
     index = read_index(root, manifest)
     if index is None:
-        raise InvalidCorpus(f"{root / 'index.parquet'} is missing or not of this corpus; `landmark build` rewrites it")
-    found = index.filter(pc.equal(index["id"], id)).to_pylist()
-    if not found:
-        near = difflib.get_close_matches(id, index["id"].to_pylist(), n=_NEAR_IDS, cutoff=0)
-        raise UnknownName(f"{root} has no sample {id!r}; the nearest are {', '.join(near)}")
-    # Corpora sealed before there were places and questions have no such columns.
-    return {"place": None, "questions": (), "hard_negatives": (), **found[0]}
+        raise InvalidCorpus(
+            "missing, or of another corpus", file=root / "index.parquet", remedy="`landmark build` rewrites it"
+        )
+    rows: list[Row] = index.filter(pc.equal(index["id"], id)).to_pylist()
+    if not rows:
+        similar = difflib.get_close_matches(id, index["id"].to_pylist(), n=_MAX_SUGGESTIONS, cutoff=0)
+        raise UnknownName("no such sample", file=root, value=id, remedy=f"similar ids: {', '.join(similar)}")
+    return rows[0]
 
 
-def _caption(said: Mapping[str, Any], number: Mapping[str, int], rules: Mapping[tuple[str, str], str]) -> ExplainedCaption:
+def _explain_caption(
+    caption: Row, numbers: Mapping[str, int], rules: Mapping[tuple[str, str], str]
+) -> ExplainedCaption:
     return ExplainedCaption(
-        style=said["style"],
-        lang=said["lang"],
-        template=said["template"],
-        rule=rules.get((said["lang"], said["template"]), ""),
-        text=said["text"],
-        phrases=tuple(Phrase(one["start"], one["end"], number[one["fact"]]) for one in said["evidence"]),
+        style=caption["style"],
+        lang=caption["lang"],
+        template=caption["template"],
+        rule=rules.get((caption["lang"], caption["template"]), ""),
+        text=caption["text"],
+        phrases=tuple(Phrase(span["start"], span["end"], numbers[span["fact"]]) for span in caption["evidence"]),
     )
 
 
 @dataclass
-class _Why:
-    """Words for what each fact of a row rests on."""
+class _Evidence:
+    """Describes what each fact of an index row follows from."""
 
-    row: Mapping[str, Any]
+    row: Row
     manifest: Manifest
     lock: Lock
     rules: dict[tuple[str, str], str] = field(init=False)
 
     def __post_init__(self) -> None:
-        languages = Grammar.model_validate(self.manifest.grammar or {"languages": {}}).languages
-        self._languages, self._shares, self._finer = languages, dict(self.row["fractions"]), dict(self.row["subclasses"])
+        self._languages = Grammar.model_validate(self.manifest.grammar or {"languages": {}}).languages
+        self._fractions, self._subclasses = dict(self.row["fractions"]), dict(self.row["subclasses"])
         self.rules = {
-            (lang, f"{one.id}@{language.version}"): one.text
-            for lang, language in languages.items()
-            for style in language.styles.values()
-            for one in style
+            (lang, f"{template.id}@{language.version}"): template.text
+            for lang, language in self._languages.items()
+            for templates in language.styles.values()
+            for template in templates
         }
 
-    def of(self, fact: str) -> Iterator[str]:
-        """Lines of evidence; none for a kind of fact nobody knows."""
+    def lines(self, fact: str) -> Iterator[str]:
+        """Lines of evidence; none for an unknown kind of fact."""
         kind, _, value = fact.partition(":")
-        if kind in _SAYS:
-            yield from _SAYS[kind](self, value)
+        if kind in _DESCRIBERS:
+            yield from _DESCRIBERS[kind](self, value)
 
     def label(self, key: str) -> Iterator[str]:
-        """A class: its share and threshold and the maps that show it, or the event that gives it."""
-        by = [one for one in self.row["events"] if one["label"] == key]
-        yield from (self.event(one) for one in by)
-        if key in self._shares:
-            share = _pct(self._shares[key])
-            yield f"{_name(self.manifest, key)}: {share} of the pixels with a class; {self._rule(key)}"
-            yield from self._maps(key)
-        elif not by:
-            yield "no map and no event of this sample bears it out"
+        """Fraction, threshold and label maps of a class, or the event that gives it."""
+        events = [event for event in self.row["events"] if event["label"] == key]
+        yield from (self.event_line(event) for event in events)
+        if key in self._fractions:
+            share = _pct(self._fractions[key])
+            yield f"{_class_name(self.manifest, key)}: {share} of the pixels with a class; {self._threshold(key)}"
+            yield from self._map_lines(key)
+        elif not events:
+            yield "no label map and no event of this sample has this class"
 
     def share(self, value: str) -> Iterator[str]:
-        """A share in words: the share, and the interval the words stand for."""
-        keys, _, words = value.partition(":")
+        """The fraction, and the interval that the words stand for."""
+        keys, _, share_key = value.partition(":")
         for key in keys.split(","):
-            by = [one["fraction"] for one in self.row["events"] if one["label"] == key]
-            share = by[0] if by else self._shares.get(key, 0.0)
-            yield f"{_name(self.manifest, key)}: {_pct(share)} of the {'cell' if by else 'pixels with a class'}"
-        if spans := {_interval(one.shares, words) for one in self._languages.values() if words in one.shares}:
-            yield f"`{words}` stands for {' or '.join(sorted(spans))}"
+            affected = [event["fraction"] for event in self.row["events"] if event["label"] == key]
+            fraction = affected[0] if affected else self._fractions.get(key, 0.0)
+            base = "cell" if affected else "pixels with a class"
+            yield f"{_class_name(self.manifest, key)}: {_pct(fraction)} of the {base}"
+        languages = self._languages.values()
+        intervals = {_interval(lang.shares, share_key) for lang in languages if share_key in lang.shares}
+        if intervals:
+            yield f"`{share_key}` stands for {' or '.join(sorted(intervals))}"
 
-    def finer(self, key: str) -> Iterator[str]:
-        """A finer class: its share, and the map it is a class of."""
-        yield f"{key}: {_pct(self._finer.get(key, 0.0))} of the pixels with a class"
-        yield from (self._map(one) for one in self.row["sources"] if key.startswith(f"{one['name']}/"))
+    def subclass(self, key: str) -> Iterator[str]:
+        """The fraction of a subclass, and its label map."""
+        yield f"{key}: {_pct(self._subclasses.get(key, 0.0))} of the pixels with a class"
+        sources = self.row["sources"]
+        yield from (_source_line(source) for source in sources if key.startswith(f"{source['name']}/"))
 
-    def sensor(self, value: str) -> Iterator[str]:
-        """The product the image is of."""
+    def sensor(self, _: str) -> Iterator[str]:
+        """Product, platform and orbit of the image."""
         row = self.row
         orbit = f"orbit {row['relative_orbit']}" if row["relative_orbit"] is not None else None
-        told = (row["product"], row["platform"], row["orbit_direction"], orbit)
-        yield ", ".join(part for part in told if part)
+        yield ", ".join(part for part in (row["product"], row["platform"], row["orbit_direction"], orbit) if part)
 
-    def season(self, value: str) -> Iterator[str]:
-        """Month and hemisphere."""
-        half = "northern" if self.row["lat"] > 0 else "southern"
-        yield f"{self.row['datetime']:%-d %B} at {abs(self.row['lat']):.1f}°, on the {half} half of the earth"
+    def season(self, _: str) -> Iterator[str]:
+        """Date and hemisphere."""
+        hemisphere = "northern" if self.row["lat"] > 0 else "southern"
+        yield f"{self.row['datetime']:%-d %B} at {abs(self.row['lat']):.1f}°, {hemisphere} hemisphere"
 
-    def date(self, value: str) -> Iterator[str]:
-        """The image's moment."""
+    def date(self, _: str) -> Iterator[str]:
+        """Time of the image."""
         yield f"{self.row['datetime']:%Y-%m-%d %H:%M:%S} UTC"
 
-    def place(self, value: str) -> Iterator[str]:
-        """The way from the nearest place of the gazetteer."""
+    def place(self, _: str) -> Iterator[str]:
+        """Distance and direction from the nearest place."""
         place = self.row["place"]
         if place is not None:
-            wind = _WINDS[round(place["bearing_deg"] / 45) % len(_WINDS)]
-            yield f"the image's centre lies {place['km']:.1f} km {wind} of {place['name']}, the nearest named place"
+            direction = _DIRECTIONS[round(place["bearing_deg"] / 45) % len(_DIRECTIONS)]
+            yield f"the image's centre is {place['km']:.1f} km {direction} of {place['name']}, the nearest named place"
 
-    def named(self, id: str) -> Iterator[str]:
-        """An event a caption names."""
-        yield from (self.event(one) for one in self.row["events"] if one["id"] == id)
+    def event(self, id: str) -> Iterator[str]:
+        """An event that a caption mentions."""
+        yield from (self.event_line(event) for event in self.row["events"] if event["id"] == id)
 
-    def event(self, one: Mapping[str, Any]) -> str:
-        """An event: product, window, phase of the image, share of the cell, and what of it the image carries."""
-        locked = next((each for each in self.lock.events if each.id == one["id"]), None)
-        window = f", {locked.start:%Y-%m-%dT%H:%M} to {locked.end:%Y-%m-%dT%H:%M} UTC" if locked else ""
-        away = abs(one["days"]) if one["days"] is not None else None
-        when = "" if away is None else f", {away:.1f} days {'before' if one['days'] < 0 else 'after'} it began"
-        told = [
-            f"{one['type']} {one['id']} ({one['product']}{window}): phase {one['phase']}{when}",
-            f"it affected {_pct(one['fraction'])} of the cell" + (f" ({one['grade']})" if one["grade"] else ""),
-            "every pixel was looked at" if one["in_aoi"] else "not every pixel was looked at",
+    def event_line(self, event: Row) -> str:
+        """Product, time window, phase, affected fraction and class of an event."""
+        record = next((record for record in self.lock.events if record.id == event["id"]), None)
+        window = f", {record.start:%Y-%m-%dT%H:%M} to {record.end:%Y-%m-%dT%H:%M} UTC" if record else ""
+        days = event["days"]
+        when = "" if days is None else f", {abs(days):.1f} days {'before' if days < 0 else 'after'} it began"
+        grade = f" ({event['grade']})" if event["grade"] else ""
+        parts = [
+            f"{event['type']} {event['id']} ({event['product']}{window}): phase {event['phase']}{when}",
+            f"it affected {_pct(event['fraction'])} of the cell{grade}",
+            "all pixels were mapped" if event["in_aoi"] else "not all pixels were mapped",
         ]
-        if one["distance_km"] is not None:
-            strength = "" if one["magnitude"] is None else f" of magnitude {one['magnitude']:.1f}"
-            told.append(f"its epicentre{strength} lies {one['distance_km']:.1f} km away")
-        said = f"{one['label']}, {self._rule(one['label'])}" if one["label"] else "no class because of it"
-        told.append(f"the image carries {said}")
-        return "; ".join(told)
+        if event["distance_km"] is not None:
+            magnitude = "" if event["magnitude"] is None else f" of magnitude {event['magnitude']:.1f}"
+            parts.append(f"its epicentre{magnitude} is {event['distance_km']:.1f} km away")
+        label = event["label"]
+        parts.append(f"the image has {f'{label}, {self._threshold(label)}' if label else 'no class because of it'}")
+        return "; ".join(parts)
 
-    def _rule(self, key: str) -> str:
-        asked = self.lock.recipe.thresholds
-        return f"a label from {asked.classes.get(key, asked.default):g} % on"
+    def _threshold(self, key: str) -> str:
+        thresholds = self.lock.recipe.thresholds
+        return f"a label from {thresholds.classes.get(key, thresholds.default):g} % on"
 
-    def _maps(self, key: str) -> Iterator[str]:
-        """The maps that show a class, with what finer classes, and how far another map agrees."""
-        target = _targets(self.lock)
-        for one in self.row["sources"]:
-            mine = {name: share for name, share in self._finer.items() if name.startswith(f"{one['name']}/")}
-            if shown := {name: share for name, share in mine.items() if target.get(name, key) == key}:
-                told = ", ".join(f"{name.split('/', 1)[1]} {_pct(share)}" for name, share in shown.items())
-                yield f"{self._map(one)}: {told}"
+    def _map_lines(self, key: str) -> Iterator[str]:
+        """Label maps with a class, the subclasses they show, and the agreement of another map."""
+        targets = _targets(self.lock)
+        for source in self.row["sources"]:
+            subclasses = [
+                f"{name.split('/', 1)[1]} {_pct(fraction)}"
+                for name, fraction in self._subclasses.items()
+                if name.startswith(f"{source['name']}/") and targets.get(name, key) == key
+            ]
+            if subclasses:
+                yield f"{_source_line(source)}: {', '.join(subclasses)}"
         if (confirmed := dict(self.row["agreement"]).get(key)) is not None:
-            yield f"another map that knows the class agrees on {_pct(confirmed)} of these pixels"
-
-    def _map(self, one: Mapping[str, Any]) -> str:
-        gap = "of the same time as the image" if not one["gap_days"] else f"{one['gap_days']} days from the image"
-        return f"{one['name']} {one['version']} of {one['year']}, {gap}"
+            yield f"another map that has the class agrees on {_pct(confirmed)} of these pixels"
 
 
-_SAYS: dict[str, Callable[[_Why, str], Iterator[str]]] = {
-    "label": _Why.label,
-    "share": _Why.share,
-    "finer": _Why.finer,
-    "sensor": _Why.sensor,
-    "season": _Why.season,
-    "date": _Why.date,
-    "place": _Why.place,
-    "event": _Why.named,
+_DESCRIBERS: dict[str, Callable[[_Evidence, str], Iterator[str]]] = {
+    "label": _Evidence.label,
+    "share": _Evidence.share,
+    "finer": _Evidence.subclass,
+    "sensor": _Evidence.sensor,
+    "season": _Evidence.season,
+    "date": _Evidence.date,
+    "place": _Evidence.place,
+    "event": _Evidence.event,
 }
 
 
 def _targets(lock: Lock) -> dict[str, str | None]:
-    """Finer class → target class, as far as the recipe's sources are ones landmark ships."""
-    sources = [
-        load_model(Crosswalk, "taxonomies", one.source)
-        for one in lock.recipe.labels
-        if one.source in available("taxonomies")
+    """Subclass → class, of the sources that landmark ships."""
+    shipped = available("taxonomies")
+    crosswalks = [
+        load_model(Crosswalk, "taxonomies", entry.source) for entry in lock.recipe.labels if entry.source in shipped
     ]
-    return {f"{one.name}/{entry.key}": entry.to for one in sources for entry in one.classes.values()}
+    return {
+        f"{crosswalk.name}/{entry.key}": entry.to for crosswalk in crosswalks for entry in crosswalk.classes.values()
+    }
 
 
-def _interval(shares: Mapping[str, Any], words: str) -> str:
-    bounds: Sequence[float] = [one.from_pct for one in shares.values()]
-    place = list(shares).index(words)
-    return f"{bounds[place]:g} to {[*bounds, 100.0][place + 1]:g} %"
+def _source_line(source: Row) -> str:
+    gap = f"{source['gap_days']} days from the image" if source["gap_days"] else "of the same time as the image"
+    return f"{source['name']} {source['version']} of {source['year']}, {gap}"
 
 
-def _name(manifest: Manifest, key: str) -> str:
+def _interval(shares: Mapping[str, Any], share_key: str) -> str:
+    bounds: Sequence[float] = [*(words.from_pct for words in shares.values()), 100.0]
+    index = list(shares).index(share_key)
+    return f"{bounds[index]:g} to {bounds[index + 1]:g} %"
+
+
+def _class_name(manifest: Manifest, key: str) -> str:
     return manifest.taxonomy.classes[key].name["en"] if key in manifest.taxonomy.classes else key
 
 
-def _pct(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _pct(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"

@@ -1,4 +1,4 @@
-"""A contact sheet as one HTML file: a card per cell with everything a corpus says of it. No script, no network."""
+"""A contact sheet as one HTML file without scripts or external resources: a card per cell with its metadata."""
 
 import base64
 import io
@@ -58,9 +58,14 @@ def render_page(
     notes: Sequence[str] = (),
     skipped: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """The page: cards, what was dropped and why, which label sources are missing and how to add them.
+    """Render the page: a card per cell, then the drops by reason and the skipped label sources.
 
-    `notes` stand under the title; `left_out` holds (source, why and how to add it).
+    Args:
+        corpus: The corpus.
+        pairs: Number of cards.
+        seed: Determines which cells are shown.
+        notes: Paragraphs under the title.
+        skipped: (label source, reason and remedy).
     """
     classes = _classes(corpus)
     cards = [_card(samples, classes) for samples in pick_pairs(corpus, pairs, seed)]
@@ -77,7 +82,7 @@ def render_page(
             *cards,
             "</div>",
             _dropped(corpus),
-            _missing(skipped),
+            _skipped(skipped),
             "</main>",
             _footer(corpus),
             "</body>\n</html>\n",
@@ -86,7 +91,7 @@ def render_page(
 
 
 def _classes(corpus: Corpus) -> dict[str, TargetClass]:
-    """The taxonomy's classes by key; none where it was a file of the person's own, which only the lock names."""
+    """Classes by key; none if the taxonomy was a user's file that cannot be read."""
     recipe = read_document(Lock, corpus.root / "lock.json").recipe
     try:
         return load_model(Taxonomy, "taxonomies", recipe.taxonomy).classes
@@ -95,13 +100,13 @@ def _classes(corpus: Corpus) -> dict[str, TargetClass]:
 
 
 def _counts(corpus: Corpus) -> Iterable[str]:
-    said, considered = corpus.manifest.counts, corpus.manifest.considered
+    counts, considered = corpus.manifest.counts, corpus.manifest.considered
     yield (
-        f"{said['planned']} samples planned, {said['written']} written, {said['dropped']} dropped, of"
-        f" {considered['planned']} cells; {considered['cells']} cells lie under an image."
+        f"{counts['planned']} samples planned, {counts['written']} written, {counts['dropped']} dropped, of"
+        f" {considered['planned']} cells; {considered['cells']} cells are covered by an image."
     )
     splits = {
-        name: sum(counts[name] for counts in corpus.manifest.samples.values()) for name in ("train", "val", "test")
+        name: sum(samples[name] for samples in corpus.manifest.samples.values()) for name in ("train", "val", "test")
     }
     yield "Splits: " + ", ".join(f"{name} {count}" for name, count in splits.items()) + "."
 
@@ -176,27 +181,29 @@ def _entry(key: str, share: float, sample: Sample, classes: dict[str, TargetClas
 
 
 def _captions(samples: list[Sample]) -> str:
-    """Every caption once, with the sensors that carry it."""
-    carriers: dict[tuple[str, str, str], list[str]] = {}
+    """Distinct captions, with the sensors that have them."""
+    sensors_by_caption: dict[tuple[str, str, str], list[str]] = {}
     for sample in samples:
         for caption in sample.captions:
-            carriers.setdefault((caption["style"], caption["lang"], caption["text"]), []).append(sample.sensor)
+            sensors_by_caption.setdefault((caption["style"], caption["lang"], caption["text"]), []).append(
+                sample.sensor
+            )
     entries = "".join(
         f"<dt>{escape(style)} ({escape(lang)}), {' and '.join(sensors)}</dt><dd>{escape(text)}</dd>"
-        for (style, lang, text), sensors in carriers.items()
+        for (style, lang, text), sensors in sensors_by_caption.items()
     )
     return f'<dl class="captions">{entries}</dl>'
 
 
 def _sources(samples: list[Sample]) -> str:
-    """The label maps; their gaps to the images in the order of the pictures."""
+    """Label sources, with their gaps to the images in the order of the pictures."""
     rows = [
         (
             source["name"],
             source["version"],
             source["year"],
             " / ".join(_label_gap(sample, source["name"]) for sample in samples),
-            "alone" if source["agreement"] is None else f"{source['agreement']:.0%}",
+            "none" if source["agreement"] is None else f"{source['agreement']:.0%}",
         )
         for source in samples[0].sources
     ]
@@ -209,8 +216,8 @@ def _label_gap(sample: Sample, name: str) -> str:
 
 
 def _details(samples: list[Sample]) -> str:
-    said = "".join(_facts(sample) for sample in samples)
-    return f'<details><summary>Ids and facts</summary><dl class="ids">{said}</dl></details>'
+    facts = "".join(_facts(sample) for sample in samples)
+    return f'<details><summary>Ids and facts</summary><dl class="ids">{facts}</dl></details>'
 
 
 def _facts(sample: Sample) -> str:
@@ -222,13 +229,13 @@ def _facts(sample: Sample) -> str:
         "cloud, shadow, snow": ", ".join(_share(sample.fields[f"{name}_pct"]) for name in ("cloud", "shadow", "snow")),
         "offset": sample.offset_rule or "none",
         "items": ", ".join(sample.items),
-        "finer classes": ", ".join(f"{key} {share:.1%}" for key, share in sample.subclasses.items()) or "none",
+        "subclasses": ", ".join(f"{key} {share:.1%}" for key, share in sample.subclasses.items()) or "none",
     }
     return "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
 
 
 def _dropped(corpus: Corpus) -> str:
-    """Every row of the ledger, counted by stage and reason."""
+    """Rows of the ledger counted by stage and reason."""
     counts: dict[tuple[str, str], list[str]] = {}
     for row in pq.read_table(corpus.root / "ledger.parquet", columns=["id", "stage", "reason"]).to_pylist():
         counts.setdefault((row["stage"], row["reason"]), []).append(row["id"])
@@ -237,27 +244,27 @@ def _dropped(corpus: Corpus) -> str:
         for (stage, reason), ids in sorted(counts.items())
     ]
     table = _table(("reason", "meaning", "stage", "count", "for instance"), rows, numbers=(3,))
-    return "<h2>What is not here, and why</h2>\n" + (table if rows else "<p>Nothing was left out.</p>")
+    return "<h2>Dropped samples</h2>\n" + (table if rows else "<p>None.</p>")
 
 
-def _missing(left_out: Sequence[tuple[str, str]]) -> str:
-    if not left_out:
+def _skipped(skipped: Sequence[tuple[str, str]]) -> str:
+    if not skipped:
         return ""
-    return "<h2>Labels left out</h2>\n" + _table(("source", "why, and how to add it"), left_out)
+    return "<h2>Skipped label sources</h2>\n" + _table(("source", "reason and remedy"), skipped)
 
 
 def _footer(corpus: Corpus) -> str:
     manifest = corpus.manifest
-    named = "".join(f"<li>{escape(line)}</li>" for line in manifest.attributions)
+    attributions = "".join(f"<li>{escape(line)}</li>" for line in manifest.attributions)
     return (
-        f"<footer>\n<h2>Whom to name</h2>\n<ul>{named}</ul>\n"
+        f"<footer>\n<h2>Attributions</h2>\n<ul>{attributions}</ul>\n"
         f'<p class="quiet">Licences: {escape(", ".join(manifest.licences))}. Content {manifest.content_digest}, lock'
         f" {manifest.lock_digest}, landmark {escape(manifest.landmark_version)}.</p>\n</footer>"
     )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: tuple[int, ...] = ()) -> str:
-    style = ['class="number"' if place in numbers else "" for place in range(len(head))]
+    style = ['class="number"' if column in numbers else "" for column in range(len(head))]
     top = "".join(f'<th scope="col" {mark}>{escape(text)}</th>' for mark, text in zip(style, head, strict=True))
     lines = "".join(
         "<tr>"

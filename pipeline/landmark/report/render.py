@@ -1,4 +1,4 @@
-"""Pixels as people see them, with fixed stretches, so that two chips compare."""
+"""Render samples as RGB pictures with fixed stretches, so that samples are comparable."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def _true_colour(pixels: Any) -> NDArray[np.uint8]:
 
 
 def _radar(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """VV, VH and VV - VH as red, green and blue of (2, y, x) dB, averaged over 3 x 3 pixels to calm the speckle."""
+    """VV, VH and VV - VH as red, green and blue of (2, y, x) dB, averaged over 3 x 3 pixels to reduce speckle."""
     vv, vh = (10 * np.log10(_average(10 ** (plane / 10))) for plane in pixels)
     scaled = [(plane - low) / (high - low) for plane, (low, high) in zip((vv, vh, vv - vh), _S1_RANGE_DB, strict=True)]
     return _bytes(np.nan_to_num(np.clip(np.stack(scaled, axis=-1), 0, 1)))
@@ -35,10 +35,10 @@ def _radar(pixels: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _average(power: NDArray[Any]) -> NDArray[Any]:
     """Mean of the pixels with data in a 3 x 3 window; NaN where there is none."""
-    known = np.isfinite(power)
-    total = uniform_filter(np.where(known, power, 0), 3, mode="nearest")
-    share = uniform_filter(known.astype(power.dtype), 3, mode="nearest")
-    return np.where(known & (share > 0), total / np.maximum(share, 1e-6), np.nan)
+    valid = np.isfinite(power)
+    total = uniform_filter(np.where(valid, power, 0), 3, mode="nearest")
+    share = uniform_filter(valid.astype(power.dtype), 3, mode="nearest")
+    return np.where(valid & (share > 0), total / np.maximum(share, 1e-6), np.nan)
 
 
 def _bytes(colour: NDArray[Any]) -> NDArray[np.uint8]:

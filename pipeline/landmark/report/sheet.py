@@ -1,4 +1,4 @@
-"""A contact sheet: samples of a corpus with their captions, optical beside radar."""
+"""Draw a contact sheet: optical and radar samples of cells with their captions."""
 
 import textwrap
 import unicodedata
@@ -20,32 +20,26 @@ _COLUMNS = 3
 _LINE_CHARS = 76
 _SHOWN_SHARE = 0.005
 _SHOWN_STYLES = ("structured", "sentence")
-# What does not decompose.
+# Characters that Unicode does not decompose.
 _ASCII = {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ß": "ss", "\u2019": "'", "«": '"', "»": '"'}
 
 
 def draw_contact_sheet(corpus: Corpus, *, pairs: int = 12, seed: int = 0) -> Image.Image:
-    """Cells as cards in a grid, as different in their labels as the corpus allows.
-
-    A cell's sample is shown beside its pair.
-    """
+    """Draw a grid of cards, one per cell: pictures of a sample and its pair, with captions and fractions."""
     cards = pick_pairs(corpus, pairs, seed)
     width, height = 2 * _TILE_PX + 2, _TILE_PX + _TEXT_PX
     columns = min(_COLUMNS, len(cards))
     rows = -(-len(cards) // columns)
     sheet = Image.new("RGB", (columns * (width + _GAP_PX) + _GAP_PX, rows * (height + _GAP_PX) + _GAP_PX), "white")
-    for place, samples in enumerate(cards):
-        left = _GAP_PX + (place % columns) * (width + _GAP_PX)
-        top = _GAP_PX + (place // columns) * (height + _GAP_PX)
+    for index, samples in enumerate(cards):
+        left = _GAP_PX + (index % columns) * (width + _GAP_PX)
+        top = _GAP_PX + (index // columns) * (height + _GAP_PX)
         sheet.paste(_card(samples, width, height), (left, top))
     return sheet
 
 
 def pick_pairs(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
-    """Samples in hash order, rarest label sets first served, each with its pair.
-
-    A lone sensor's samples stand alone, and last.
-    """
+    """Samples with their pairs, in hash order, alternating between label sets; samples without a pair come last."""
     table = corpus.table.select(["id", "sensor", "pair", "labels"]).to_pylist()
     lead = "s2" if any(row["sensor"] == "s2" for row in table) else "s1"
     leading = [row for row in table if row["sensor"] == lead or row["pair"] is None]
@@ -63,19 +57,21 @@ def pick_pairs(corpus: Corpus, pairs: int, seed: int) -> list[list[Sample]]:
 
 def _card(samples: list[Sample], width: int, height: int) -> Image.Image:
     card = Image.new("RGB", (width, height), "white")
-    for place, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         picture = Image.fromarray(to_rgb(sample)).resize((_TILE_PX, _TILE_PX), Image.Resampling.NEAREST)
-        card.paste(picture, (place * (_TILE_PX + 2), 0))
+        card.paste(picture, (index * (_TILE_PX + 2), 0))
     draw, font = ImageDraw.Draw(card), ImageFont.load_default(size=12)
     for line, (text, colour) in enumerate(_lines(samples)):
-        draw.text((2, _TILE_PX + 4 + 14 * line), drawable(text, font), fill=colour, font=font)
+        draw.text((2, _TILE_PX + 4 + 14 * line), to_drawable(text, font), fill=colour, font=font)
     return card
 
 
-def drawable(text: str, font: Any) -> str:
-    """The text in glyphs the font has: what it lacks is written without its accents, or as `?`."""
-    lacking = _glyph("\uffff", font)
-    return "".join(one if _glyph(one, font) != lacking else _plain(one) for one in unicodedata.normalize("NFC", text))
+def to_drawable(text: str, font: Any) -> str:
+    """Replace characters that the font lacks by ones without accents, or by `?`."""
+    missing = _glyph("\uffff", font)
+    return "".join(
+        char if _glyph(char, font) != missing else _to_ascii(char) for char in unicodedata.normalize("NFC", text)
+    )
 
 
 def _glyph(character: str, font: Any) -> bytes:
@@ -83,22 +79,22 @@ def _glyph(character: str, font: Any) -> bytes:
     return bytes(mask) + repr(mask.size).encode()
 
 
-def _plain(character: str) -> str:
+def _to_ascii(character: str) -> str:
     decomposed = unicodedata.normalize("NFKD", _ASCII.get(character, character))
     return decomposed.encode("ascii", "ignore").decode() or "?"
 
 
-def _told(captions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The structured caption and the first sentence of a sample's first language."""
-    mine = [one for one in captions if one["lang"] == captions[0]["lang"]]
-    first = {one["style"]: one["text"] for one in reversed(mine)}
+def _shown_texts(captions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The structured caption and the first sentence in the first language."""
+    in_first = [caption for caption in captions if caption["lang"] == captions[0]["lang"]]
+    first = {caption["style"]: caption["text"] for caption in reversed(in_first)}
     chosen = [first[style] for style in _SHOWN_STYLES if style in first]
-    return chosen or [one["text"] for one in mine[:2]]
+    return chosen or [caption["text"] for caption in in_first[:2]]
 
 
 def _lines(samples: list[Sample]) -> list[tuple[str, str]]:
     first = samples[0]
-    texts = [line for text in _told(first.captions) for line in textwrap.wrap(text, _LINE_CHARS)]
+    texts = [line for text in _shown_texts(first.captions) for line in textwrap.wrap(text, _LINE_CHARS)]
     shares = ", ".join(f"{key} {share:.0%}" for key, share in first.fractions.items() if share >= _SHOWN_SHARE)
     dates = "  |  ".join(f"{sample.sensor} {sample.datetime:%Y-%m-%d}" for sample in samples)
     notes = [textwrap.shorten(shares, _LINE_CHARS, placeholder=" …"), f"{first.cell}  |  {dates}"]

@@ -1,1 +1,1 @@
-"""Documents, GeoParquet and APIs → acquisitions and label items, de-duplicated and exhaustive; header probes."""
+"""STAC documents, GeoParquet and APIs → acquisitions and label maps, de-duplicated and exhaustive; header probes."""

@@ -1,8 +1,8 @@
-"""A STAC API, searched so that nothing is lost in silence: no page is followed, slices are halved until each is whole.
+"""Search a STAC API exhaustively, by bisecting region and time until every slice fits in one page.
 
-Servers have dropped `next` links and cut answers short without a word. A slice of region and time is whole where its
-one page holds fewer items than were asked for; and the fullest such page is asked again in two halves, so that a server
-which cuts below what was asked for is found out, and believed only up to there.
+No pages are followed: servers have dropped `next` links and truncated responses without notice. A slice is complete if
+its one page has fewer items than the limit. To detect servers that truncate below the limit, the fullest such page is
+compared with the pages of its two halves, and the limit is lowered if they have more.
 """
 
 import datetime as dt
@@ -28,122 +28,134 @@ from landmark.stac.catalog import Catalog, Query
 
 log = logging.getLogger(__name__)
 
-_LIMIT = 250
-_LEAST_DEG = 0.01
+_MIN_EDGE_DEG = 0.01
 _MAX_VERTICES = 400
 _EARTH = shapely.box(-180, -90, 180, 90)
 
 
 @dataclass(frozen=True, slots=True)
-class Api(Catalog):
-    """A STAC API, known by its landing page."""
+class ApiCatalog(Catalog):
+    """A STAC API; `href` is its landing page.
+
+    Attributes:
+        io: HTTP client.
+        page_size: Items to request per page.
+    """
 
     io: StacApiIO = field(compare=False)
+    page_size: int = field(default=250, compare=False)
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
-        """Every item of a query, once, sorted by collection and id.
+        """Iterate over all items of a query, without duplicates, sorted by collection and id.
 
         Raises:
-            InputError: the API cannot be reached or refuses, or a slice that cannot be cut further is still too full.
+            InputError: the API fails or cannot be reached, or a slice that cannot be bisected further is truncated.
         """
-        ask = partial(self._page, self._client(), query)
+        fetch = partial(self._fetch_page, self._client(), query)
         try:
-            whole = [item for part in _slices(query) for item in _whole(ask, part)]
-            found = {(str(item["collection"]), str(item["id"])): item for item in whole}
+            features = [feature for part in _slices(query) for feature in _fetch_all(fetch, part, self.page_size)]
+            unique = {(str(feature["collection"]), str(feature["id"])): feature for feature in features}
         except (APIError, AttributeError, KeyError, ShapelyError, TypeError, ValueError) as error:
-            raise self._refused(error) from error
-        log.info("%s: %d items of %s", self.href, len(found), ", ".join(sorted(query.collections)))
-        for _, item in sorted(found.items(), key=lambda entry: entry[0]):
-            yield self._item(item)
+            raise self._invalid_response(error) from error
+        log.info("%s: %d items of %s", self.href, len(unique), ", ".join(sorted(query.collections)))
+        for _, feature in sorted(unique.items(), key=lambda entry: entry[0]):
+            yield self._parse_item(feature)
 
-    def holds(self, collection: str) -> bool:
-        """True where the API knows the collection."""
+    def has_collection(self, collection: str) -> bool:
+        """Whether the API has the collection."""
         try:
             return self._client().get_collection(collection) is not None
         except APIError as error:
-            raise self._refused(error) from error
+            raise self._invalid_response(error) from error
 
     def _client(self) -> Client:
         try:
             client = Client.from_file(self.href, stac_io=self.io)
         except (APIError, pystac.STACError, KeyError, TypeError, ValueError) as error:
-            raise self._refused(error) from error
-        # It links to a search, whatever it says it conforms to.
+            raise self._invalid_response(error) from error
+        # Its landing page links to a search, even where `conformsTo` does not list it.
         client.add_conforms_to("ITEM_SEARCH")
         return client
 
-    def _page(self, client: Client, query: Query, part: "_Slice", limit: int) -> "_Page":
-        posts, asked = "POST" in _methods(client), part.where()
-        if query.max_cloud_pct is not None and posts and client.conforms_to(ConformanceClasses.FILTER):
-            asked["filter"] = _cloud(query.max_cloud_pct)
-        asked |= {"method": "POST" if posts else "GET", "collections": sorted(query.collections), "limit": limit}
-        search = client.search(**asked)
-        answer = self.io.read_json(search.url, method=search.method, parameters=search.get_parameters())
-        return _Page.of(answer, part, limit)
+    def _fetch_page(self, client: Client, query: Query, part: "_Slice", limit: int) -> "_Page":
+        method = "POST" if "POST" in _search_methods(client) else "GET"
+        parameters = part.parameters()
+        filters = method == "POST" and client.conforms_to(ConformanceClasses.FILTER)
+        if query.max_cloud_pct is not None and filters:
+            parameters["filter"] = _cloud_filter(query.max_cloud_pct)
+        parameters |= {"method": method, "collections": sorted(query.collections), "limit": limit}
+        search = client.search(**parameters)
+        response = self.io.read_json(search.url, method=search.method, parameters=search.get_parameters())
+        return _Page.parse(response, part, limit)
 
-    def _item(self, feature: dict[str, Any]) -> pystac.Item:
+    def _parse_item(self, feature: dict[str, Any]) -> pystac.Item:
         try:
             item = pystac.Item.from_dict(feature, preserve_dict=False)
         except Exception as error:  # pystac raises whatever the item provokes
-            raise InputError(f"{self.href}: item {feature.get('id')} is no STAC item: {error}") from error
+            raise InputError(f"not a STAC item: {error}", file=self.href, key="id", value=feature.get("id")) from error
         if item.get_self_href() is not None:
             item.make_asset_hrefs_absolute()
         return item
 
-    def _refused(self, error: Exception) -> InputError:
-        said = " ".join(str(error).split())[:500]
-        return InputError(
-            f"{self.href}: the STAC API does not answer as one: {said}; try again later, or name another with --catalog"
-        )
+    def _invalid_response(self, error: Exception) -> InputError:
+        text = " ".join(str(error).split())[:500]
+        remedy = "try again later, or name another catalogue with --catalog"
+        return InputError(f"the STAC API failed or sent an invalid response: {text}", file=self.href, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """A part of a query: a region and, where the query has an interval, seconds since 1970, both ends included."""
+    """A part of a query.
+
+    Attributes:
+        region: EPSG:4326.
+        seconds: First and last second since 1970, both included; None for any time.
+    """
 
     region: BaseGeometry
     seconds: tuple[int, int] | None
 
-    def where(self) -> dict[str, Any]:
-        """The slice in the words of a search."""
-        said: dict[str, Any] = {}
-        if self.region.equals(shapely.box(*self.region.bounds)):
-            said["bbox"] = list(self.region.bounds)
-        else:
-            said["intersects"] = mapping(self.region)
-        if self.seconds is not None:
-            said["datetime"] = "/".join(_text(second) for second in self.seconds)
-        return said
+    def parameters(self) -> dict[str, Any]:
+        """Search parameters `bbox` or `intersects`, and `datetime`."""
+        is_box = self.region.equals(shapely.box(*self.region.bounds))
+        where = {"bbox": list(self.region.bounds)} if is_box else {"intersects": mapping(self.region)}
+        if self.seconds is None:
+            return where
+        return {**where, "datetime": "/".join(_format_second(second) for second in self.seconds)}
 
     def halves(self, items: list[dict[str, Any]]) -> list["_Slice"]:
-        """Two slices that hold all of this one, both of them its middle; none where it cannot be cut further.
+        """Two slices that cover this one; none if it cannot be bisected further.
 
-        It is cut in time or on the ground, where fewer of its items lie on both sides: a year's maps share their time,
-        a year's images of a town their ground.
+        Bisects in time or in space, whichever puts fewer of the items in both halves: yearly maps share their time, a
+        year's images of a town their area.
         """
-        cuts = [halves for halves in (self._earlier_and_later(), self._here_and_there()) if halves]
-        return min(cuts, key=lambda halves: sum(all(half.holds(item) for half in halves) for item in items), default=[])
+        cuts = [halves for halves in (self._bisect_time(), self._bisect_region()) if halves]
 
-    def holds(self, item: dict[str, Any]) -> bool:
-        """True where an item may lie in the slice."""
+        def count_shared(halves: list[_Slice]) -> int:
+            return sum(all(half.may_contain(item) for half in halves) for item in items)
+
+        return min(cuts, key=count_shared, default=[])
+
+    def may_contain(self, item: dict[str, Any]) -> bool:
+        """Whether an item's geometry and time overlap the slice."""
         if item.get("geometry") is not None and not shape(item["geometry"]).intersects(self.region):
             return False
         if self.seconds is None:
             return True
-        said = item["properties"]
-        start, end = (said.get(key) or said["datetime"] for key in ("start_datetime", "end_datetime"))
-        return _second(start) <= self.seconds[1] and _second(end) >= self.seconds[0]
+        properties = item["properties"]
+        start, end = (properties.get(key) or properties["datetime"] for key in ("start_datetime", "end_datetime"))
+        return parse_utc(start).timestamp() <= self.seconds[1] and parse_utc(end).timestamp() >= self.seconds[0]
 
-    def _earlier_and_later(self) -> list["_Slice"]:
+    def _bisect_time(self) -> list["_Slice"]:
         if self.seconds is None or self.seconds[1] - self.seconds[0] <= 1:
             return []
         start, end = self.seconds
         middle = (start + end) // 2
         return [replace(self, seconds=(start, middle)), replace(self, seconds=(middle, end))]
 
-    def _here_and_there(self) -> list["_Slice"]:
+    def _bisect_region(self) -> list["_Slice"]:
         west, south, east, north = self.region.bounds
-        if max(east - west, north - south) < _LEAST_DEG:
+        if max(east - west, north - south) < _MIN_EDGE_DEG:
             return []
         lon, lat = (west + east) / 2, (south + north) / 2
         if east - west > north - south:
@@ -154,70 +166,70 @@ class _Slice:
         return [replace(self, region=part) for part in parts if not part.is_empty]
 
     def __str__(self) -> str:
-        when = "any time" if self.seconds is None else " to ".join(_text(second) for second in self.seconds)
-        return f"{when} in [{', '.join(f'{edge:.4f}' for edge in self.region.bounds)}]"
+        time = "any time" if self.seconds is None else " to ".join(_format_second(second) for second in self.seconds)
+        return f"{time} in [{', '.join(f'{edge:.4f}' for edge in self.region.bounds)}]"
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """The one page of a slice; `full` where the slice may hold more than it."""
+    """The one page of a slice; `truncated` if the slice may have more items."""
 
     part: _Slice
     items: list[dict[str, Any]]
-    full: bool
+    truncated: bool
 
     @classmethod
-    def of(cls, answer: Any, part: _Slice, limit: int) -> "_Page":
-        """A page from the server's answer.
+    def parse(cls, response: Any, part: _Slice, limit: int) -> "_Page":
+        """Parse a response.
 
         Raises:
-            KeyError: it has no features; TypeError: it is something else altogether.
+            KeyError, TypeError: it is not a FeatureCollection.
         """
-        items = list(answer["features"])
-        matched = answer.get("numberMatched", answer.get("context", {}).get("matched"))
-        more = any(link["rel"] == "next" for link in answer.get("links", ()))
-        return cls(part, items, more or len(items) >= limit or (matched is not None and matched > len(items)))
+        items = list(response["features"])
+        matched = response.get("numberMatched", response.get("context", {}).get("matched"))
+        has_next = any(link["rel"] == "next" for link in response.get("links", ()))
+        return cls(part, items, has_next or len(items) >= limit or (matched is not None and matched > len(items)))
 
 
-_Ask = Callable[[_Slice, int], _Page]
+_FetchPage = Callable[[_Slice, int], _Page]
 
 
-def _whole(ask: _Ask, first: _Slice) -> list[dict[str, Any]]:
-    """Items of a slice, all of them, some more than once."""
-    limit = _LIMIT
+def _fetch_all(fetch: _FetchPage, part: _Slice, limit: int) -> list[dict[str, Any]]:
+    """All items of a slice, possibly with duplicates."""
     while True:
-        pages = list(_halved(ask, first, limit))
+        pages = list(_bisect(fetch, part, limit))
         fullest = max(pages, key=lambda page: len(page.items))
-        if not _hides(ask, fullest, limit):
+        if not _is_truncated(fetch, fullest, limit):
             return [item for page in pages for item in page.items]
         limit = len(fullest.items)
-        log.warning("the API cuts its answers to %d items without saying so: asking for smaller slices", limit)
+        log.warning("the STAC API truncates pages to %d items without notice: searching smaller slices", limit)
 
 
-def _halved(ask: _Ask, part: _Slice, limit: int) -> Iterator[_Page]:
-    page = ask(part, limit)
-    if not page.full:
+def _bisect(fetch: _FetchPage, part: _Slice, limit: int) -> Iterator[_Page]:
+    """Complete pages of a slice, which is bisected as often as needed."""
+    page = fetch(part, limit)
+    if not page.truncated:
         yield page
         return
     halves = part.halves(page.items)
     if not halves:
-        raise InputError(f"the STAC API has {len(page.items)} or more items for {part}, and gives no more of them")
+        raise InputError(f"the STAC API returns only some of at least {len(page.items)} items", key="slice", value=part)
     for half in halves:
-        yield from _halved(ask, half, limit)
+        yield from _bisect(fetch, half, limit)
 
 
-def _hides(ask: _Ask, page: _Page, limit: int) -> bool:
-    """True where the halves of a page's slice hold an item that the page does not."""
+def _is_truncated(fetch: _FetchPage, page: _Page, limit: int) -> bool:
+    """Whether the halves of a page's slice have items that the page lacks."""
     known = {(item.get("collection"), item.get("id")) for item in page.items}
     return bool(page.items) and any(
         (item.get("collection"), item.get("id")) not in known
         for half in page.part.halves(page.items)
-        for item in ask(half, limit).items
+        for item in fetch(half, limit).items
     )
 
 
 def _slices(query: Query) -> list[_Slice]:
-    """What a query begins with: its region's polygons, as many together as a request takes."""
+    """The slices a query starts with: the polygons of its region in groups of a limited number of vertices."""
     seconds = None
     if query.interval is not None:
         start, end = query.interval
@@ -228,36 +240,33 @@ def _slices(query: Query) -> list[_Slice]:
         if groups[-1] and shapely.get_num_coordinates([*groups[-1], part]).sum() > _MAX_VERTICES:
             groups.append([])
         groups[-1].append(part)
-    return [_Slice(_asked(shapely.union_all(group)), seconds) for group in groups]
+    return [_Slice(_limit_vertices(shapely.union_all(group)), seconds) for group in groups]
 
 
-def _asked(region: BaseGeometry) -> BaseGeometry:
-    """The region, or a simpler one around it where its outline is too long for a request."""
-    tolerance_deg, asked = 0.002, region
-    while shapely.get_num_coordinates(asked) > _MAX_VERTICES:
-        # Pushed outwards by twice what simplifying may pull it in.
-        asked = _polygons(region.buffer(2 * tolerance_deg).simplify(tolerance_deg).intersection(_EARTH))
+def _limit_vertices(region: BaseGeometry) -> BaseGeometry:
+    """The region, or a simplified polygon that contains it if it has too many vertices for a request."""
+    tolerance_deg, simplified = 0.002, region
+    while shapely.get_num_coordinates(simplified) > _MAX_VERTICES:
+        # Buffered by twice what simplifying may cut off.
+        simplified = _polygons(region.buffer(2 * tolerance_deg).simplify(tolerance_deg).intersection(_EARTH))
         tolerance_deg *= 2
-    return asked
+    return simplified
 
 
 def _polygons(geometry: BaseGeometry) -> BaseGeometry:
-    """The areas of a geometry, without the lines and points that cutting leaves."""
+    """The polygons of a geometry, without the lines and points that cutting leaves."""
     return shapely.union_all([part for part in shapely.get_parts(geometry) if part.area > 0])
 
 
-def _cloud(max_pct: float) -> dict[str, Any]:
+def _cloud_filter(max_pct: float) -> dict[str, Any]:
+    """CQL2 filter: cloud cover at most `max_pct`, or unknown."""
     cover = {"property": "eo:cloud_cover"}
     return {"op": "or", "args": [{"op": "<=", "args": [cover, max_pct]}, {"op": "isNull", "args": [cover]}]}
 
 
-def _methods(client: Client) -> set[str]:
+def _search_methods(client: Client) -> set[str]:
     return {str(link.extra_fields.get("method", "GET")) for link in client.links if link.rel == "search"}
 
 
-def _second(moment: str) -> float:
-    return parse_utc(moment).timestamp()
-
-
-def _text(second: int) -> str:
+def _format_second(second: int) -> str:
     return dt.datetime.fromtimestamp(second, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""What a file's header says of an acquisition's grid, before anything is planned on it. The header is right."""
+"""Read the grid of an acquisition from the header of its file, before anything is planned on it."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,14 @@ from landmark.raster.source import Unreadable
 
 @dataclass(frozen=True, slots=True)
 class HeaderProbe:
-    """An acquisition, and the finest band whose header speaks for its grid."""
+    """A header to read.
+
+    Attributes:
+        acquisition: The grid is taken from its first item.
+        band: One of the finest bands.
+        root: Folder or URL that relative hrefs start at.
+        access: Signing and rate limits.
+    """
 
     acquisition: Acquisition
     band: str
@@ -19,27 +26,31 @@ class HeaderProbe:
     access: AccessPolicy = PUBLIC_ACCESS
 
 
-def probe_header(what: HeaderProbe) -> Acquisition | DropRecord:
-    """The acquisition on the grid of its own file, or why it has none; the grid is the first item's."""
-    one = what.acquisition
+def probe_header(probe: HeaderProbe) -> Acquisition | DropRecord:
+    """The acquisition with the grid of its file; a drop record if the file is unreadable or not geocoded."""
+    acquisition, band = probe.acquisition, probe.band
+    item = acquisition.items[0]
     try:
-        with open_raster(one.items[0].href(what.band, what.root), what.access) as raster:
+        with open_raster(item.href(band, probe.root), probe.access) as raster:
             header = raster.header
     except Unreadable as error:
-        return DropRecord(one.items[0].id, "", "stac", error.reason, f"{what.band}: {error}")
+        return DropRecord(item.id, "", "stac", error.reason, f"{band}: {error}")
     if header.epsg is None or not header.north_up:
-        points = f"{header.gcp_count} ground control points" if header.gcp_count else "no grid"
-        return DropRecord(one.items[0].id, "", "stac", "not_geocoded", f"{what.band} has {points}")
-    return replace(one, epsg=header.epsg, origin=header.origin, size_px=header.shape[::-1], pixel_m=header.pixel_size)
+        content = f"{header.gcp_count} ground control points" if header.gcp_count else "no grid"
+        return DropRecord(item.id, "", "stac", "not_geocoded", f"{band} has {content}")
+    return replace(
+        acquisition, epsg=header.epsg, origin=header.origin, size_px=header.shape[::-1], pixel_m=header.pixel_size
+    )
 
 
-def grid_mismatch(said: Acquisition, measured: Acquisition) -> str | None:
-    """What a STAC item says wrong of its grid, in one line; None where item and header agree."""
-    if said.pixel_m == 0 or _grid(said) == _grid(measured):
+def grid_mismatch(cataloged: Acquisition, measured: Acquisition) -> str | None:
+    """Finding if the grid of a STAC item differs from that of its file; None if they agree or the item has none."""
+    if cataloged.pixel_m == 0 or _format_grid(cataloged) == _format_grid(measured):
         return None
-    return f"{said.items[0].id}: the item says {_grid(said)}, its file {_grid(measured)}; the file is right"
+    item, grids = cataloged.items[0], (_format_grid(cataloged), _format_grid(measured))
+    return f"{item.id}: grid of the item: {grids[0]}; of its file, which is used: {grids[1]}"
 
 
-def _grid(one: Acquisition) -> str:
-    (left, top), (width, height) = one.origin, one.size_px
-    return f"{width} x {height} px of {one.pixel_m:g} m from ({left:.2f}, {top:.2f}) in EPSG:{one.epsg}"
+def _format_grid(acquisition: Acquisition) -> str:
+    (left, top), (width, height) = acquisition.origin, acquisition.size_px
+    return f"{width} x {height} px of {acquisition.pixel_m:g} m from ({left:.2f}, {top:.2f}) in EPSG:{acquisition.epsg}"

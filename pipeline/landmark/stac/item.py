@@ -1,4 +1,4 @@
-"""One STAC item in landmark's words, whatever the provider calls things."""
+"""Convert STAC items of any provider to acquisitions."""
 
 import datetime as dt
 import re
@@ -19,64 +19,66 @@ from landmark.domain.acquisition import Acquisition, Item
 from landmark.domain.drops import DropRecord
 from landmark.stac.catalog import Catalog
 from landmark.stac.offset import declared_offset, radiometric_offset
-from landmark.stac.properties import StacProperties, plain, said
+from landmark.stac.properties import StacProperties, json_properties, parse_properties
 
 
 def footprint(item: pystac.Item) -> BaseGeometry:
-    """Where the item has data, in EPSG:4326; cut in two where it crosses the antimeridian, however it says so.
+    """Area with data, EPSG:4326; split in two at the antimeridian.
 
     Raises:
-        InputError: the item has no geometry, or none that is an area.
+        InputError: the item has no geometry with an area.
     """
     try:
         outline = shapely.make_valid(split_antimeridian(shape(item.geometry or {})))
-        areas = [part for part in shapely.get_parts(outline) if part.area > 0]
-        if not areas:
-            raise ValueError("it covers nothing")
-        return shapely.union_all(areas)
+        polygons = [part for part in shapely.get_parts(outline) if part.area > 0]
+        if not polygons:
+            raise ValueError("no area")
+        return shapely.union_all(polygons)
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"item {item.id}: `geometry` is no area: {error}") from error
+        problem = f"item {item.id}: must be a Polygon or MultiPolygon: {error}"
+        raise InputError(problem, key="geometry") from error
 
 
 def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:
     """First and last moment the item describes, UTC.
 
     Raises:
-        InputError: it names none.
+        InputError: the item has no time.
     """
-    words = said(item)
-    start, end = words.start_datetime or words.datetime, words.end_datetime or words.datetime
+    properties = parse_properties(item)
+    start, end = properties.start_datetime or properties.datetime, properties.end_datetime or properties.datetime
     if start is None or end is None:
-        raise InputError(f"item {item.id}: neither `datetime` nor `start_datetime` and `end_datetime` are set")
+        raise InputError(f"item {item.id}: missing, and so are start_datetime and end_datetime", key="datetime")
     return start, end
 
 
-def acquisition(
-    item: pystac.Item, document: Catalog, *, sensor: Sensor, imagery: SensorCollection, mirror: Mirror | None = None
+def read_acquisition(
+    item: pystac.Item, catalog: Catalog, *, sensor: Sensor, imagery: SensorCollection, mirror: Mirror | None = None
 ) -> Acquisition | DropRecord:
-    """The item as an acquisition of its own, or why it cannot be one.
+    """The acquisition of one item, or the reason why it cannot be used.
 
-    Where the profile asks headers and the item does not place its raster, the grid is left empty (`pixel_m` 0).
+    If the provider's profile has headers probed and the item has no grid, the grid is left empty (`pixel_m` is 0).
 
     Raises:
-        InputError: geometry, projection, time or offset cannot be understood.
+        InputError: geometry, projection, time or offset is missing or invalid.
     """
-    bands = {band: key for band, keys in imagery.assets.items() if (key := _first(keys, item)) is not None}
+    bands = {band: key for band, keys in imagery.assets.items() if (key := _first_asset(keys, item)) is not None}
     if missing := [band for band in sensor.order if band not in bands]:
-        return _refused(item, sensor, missing)
-    assets = {band: document.relative_href(href_of(item, key, mirror)) for band, key in bands.items()}
-    words = said(item, bands[sensor.groups[0].bands[0]])
-    grid = _grid(item, words)
+        return _missing_bands(item, sensor, missing)
+    assets = {band: catalog.relative_href(href_of(item, key, mirror)) for band, key in bands.items()}
+    properties = parse_properties(item, bands[sensor.groups[0].bands[0]])
+    grid = _grid(properties)
     if grid is None and imagery.header == "trust":
         return DropRecord(item.id, "", "stac", "not_geocoded", "no `proj:transform` and `proj:shape`")
     origin, size_px, pixel_m = grid or ((0.0, 0.0), (0, 0), 0.0)
-    moment, orbit, epsg = _moment(item, words), _orbit(item, words), _epsg(item, words)
-    baseline, tile = (_baseline(item, words), _tile(item, words)) if sensor.name == "s2" else (None, None)
-    offset_dn, offset_rule = _offset(item, words, imagery, baseline, [bands[band] for band in sensor.order])
+    time, orbit, epsg = _time(item, properties), _relative_orbit(item, properties), _epsg(item, properties)
+    is_s2 = sensor.name == "s2"
+    baseline, tile = (_baseline(item, properties), _tile(item, properties)) if is_s2 else (None, None)
+    offset_dn, offset_rule = _offset(item, properties, imagery, baseline, [bands[band] for band in sensor.order])
     return Acquisition(
-        id=f"{sensor.name}_{tile or epsg}_{moment:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
+        id=f"{sensor.name}_{tile or epsg}_{time:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
         sensor=sensor.name,
-        datetime=moment,
+        datetime=time,
         epsg=epsg,
         origin=origin,
         size_px=size_px,
@@ -84,41 +86,30 @@ def acquisition(
         items=(Item(item.id, assets, _digest(item, assets, bands)),),
         footprint=footprint(item),
         tile=tile,
-        platform=_slug(words.platform) if words.platform else None,
-        orbit_direction=words.orbit_state,
+        platform=_slug(properties.platform) if properties.platform else None,
+        orbit_direction=properties.orbit_state,
         relative_orbit=orbit,
         baseline=baseline,
-        cloud_pct=words.cloud_cover,
+        cloud_pct=properties.cloud_cover,
         offset_dn=offset_dn,
         offset_rule=offset_rule,
     )
 
 
-def _first(keys: tuple[str, ...], item: pystac.Item) -> str | None:
-    return next((key for key in keys if key in item.assets), None)
-
-
-def _refused(item: pystac.Item, sensor: Sensor, missing: list[str]) -> DropRecord:
-    if sensor.name == "s1":
-        there = ", ".join(said(item).polarizations) or "none said"
-        return DropRecord(item.id, "", "stac", "polarisation", f"no {', '.join(missing)}; it has {there}")
-    return DropRecord(item.id, "", "stac", "band_missing", f"no {', '.join(missing)}")
-
-
 def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None) -> str:
-    """Where an asset lies: unsigned, absolute, on the provider's mirror if it has one."""
+    """Absolute unsigned href of an asset, on the provider's mirror if one is configured."""
     href = item.assets[asset].href.split("?")[0]
     if mirror is None or (match := re.match(mirror.pattern, href)) is None:
         return href
-    moved = match.expand(mirror.to) + href[match.end() :]
-    if moved.startswith("/"):
-        return f"file://{moved}" if "://" in (item.get_self_href() or "") else moved
-    return pystac.utils.make_absolute_href(moved, item.get_self_href(), start_is_dir=False)
+    mirrored = match.expand(mirror.to) + href[match.end() :]
+    if mirrored.startswith("/"):
+        return f"file://{mirrored}" if "://" in (item.get_self_href() or "") else mirrored
+    return pystac.utils.make_absolute_href(mirrored, item.get_self_href(), start_is_dir=False)
 
 
-def item_digest(item: pystac.Item, asset: str, document: Catalog) -> str:
-    """Digest of what an item says of itself and of one of its assets."""
-    return _digest(item, {asset: document.relative_href(href_of(item, asset))}, {asset: asset})
+def item_digest(item: pystac.Item, asset: str, catalog: Catalog) -> str:
+    """Digest of an item's properties and one of its assets."""
+    return _digest(item, {asset: catalog.relative_href(href_of(item, asset))}, {asset: asset})
 
 
 def _digest(item: pystac.Item, assets: Mapping[str, str], keys: Mapping[str, str]) -> str:
@@ -126,72 +117,87 @@ def _digest(item: pystac.Item, assets: Mapping[str, str], keys: Mapping[str, str
         band: {name: value for name, value in item.assets[key].extra_fields.items() if name.startswith("file:")}
         for band, key in keys.items()
     }
-    return digest(
-        {"id": item.id, "properties": plain(item.to_dict(False, False)["properties"]), "assets": assets, "files": files}
-    )
+    properties = json_properties(item.to_dict(include_self_link=False, transform_hrefs=False)["properties"])
+    return digest({"id": item.id, "properties": properties, "assets": assets, "files": files})
 
 
-def _baseline(item: pystac.Item, words: StacProperties) -> str | None:
-    """Processing baseline as `04.00`, from its property or the product's name; None where neither says."""
-    if words.baseline is not None:
-        major, minor = words.baseline.split(".")
+def _first_asset(keys: tuple[str, ...], item: pystac.Item) -> str | None:
+    return next((key for key in keys if key in item.assets), None)
+
+
+def _missing_bands(item: pystac.Item, sensor: Sensor, missing: list[str]) -> DropRecord:
+    if sensor.name == "s1":
+        polarizations = ", ".join(parse_properties(item).polarizations) or "not stated"
+        detail = f"no {', '.join(missing)}; polarizations: {polarizations}"
+        return DropRecord(item.id, "", "stac", "polarisation", detail)
+    return DropRecord(item.id, "", "stac", "band_missing", f"no {', '.join(missing)}")
+
+
+def _baseline(item: pystac.Item, properties: StacProperties) -> str | None:
+    """Processing baseline as `04.00`, from its property or the product's name; None if unknown."""
+    if properties.baseline is not None:
+        major, minor = properties.baseline.split(".")
         return f"{int(major):02d}.{minor:0<2}"
-    match = re.search(r"_N(\d\d)(\d\d)_", f"{words.product} {item.id}")
+    match = re.search(r"_N(\d\d)(\d\d)_", f"{properties.product} {item.id}")
     return f"{match[1]}.{match[2]}" if match else None
 
 
 def _offset(
-    item: pystac.Item, words: StacProperties, imagery: SensorCollection, baseline: str | None, keys: list[str]
+    item: pystac.Item, properties: StacProperties, imagery: SensorCollection, baseline: str | None, keys: list[str]
 ) -> tuple[int, str | None]:
+    """(offset in digital numbers, rule that it follows from)."""
     if imagery.offset == "none":
         return 0, None
     declared = declared_offset(item, {key: item.assets[key] for key in keys})
     try:
-        return radiometric_offset(imagery.offset, baseline=baseline, applied=words.offset_applied, declared=declared)
+        return radiometric_offset(
+            imagery.offset, baseline=baseline, applied=properties.offset_applied, declared=declared
+        )
     except InputError as error:
-        raise InputError(f"item {item.id}: {error}") from error
+        raise InputError(f"item {item.id}: {error.problem}", key=error.key, remedy=error.remedy) from error
 
 
-def _moment(item: pystac.Item, words: StacProperties) -> dt.datetime:
+def _time(item: pystac.Item, properties: StacProperties) -> dt.datetime:
     """UTC second: the datatake's start for S2 (providers disagree on `datetime`), the slice's start for S1."""
-    named = re.search(r"_(\d{8}T\d{6})_", words.datatake or "") or re.search(
-        r"\bS2[A-D]_MSIL\w\w_(\d{8}T\d{6})_", f"{item.id} {words.product}"
+    match = re.search(r"_(\d{8}T\d{6})_", properties.datatake or "") or re.search(
+        r"\bS2[A-D]_MSIL\w\w_(\d{8}T\d{6})_", f"{item.id} {properties.product}"
     )
-    if named:
-        return parse_utc(named[1], "%Y%m%dT%H%M%S")
-    moment = words.start_datetime or words.datetime
-    if moment is None:
-        raise InputError(f"item {item.id}: neither `datetime` nor `start_datetime` is set")
-    return moment.replace(microsecond=0)
+    if match:
+        return parse_utc(match[1], "%Y%m%dT%H%M%S")
+    time = properties.start_datetime or properties.datetime
+    if time is None:
+        raise InputError(f"item {item.id}: missing, and so is start_datetime", key="datetime")
+    return time.replace(microsecond=0)
 
 
-def _orbit(item: pystac.Item, words: StacProperties) -> int | None:
-    if words.relative_orbit is not None:
-        return words.relative_orbit
-    match = re.search(r"_R(\d{3})_", f"{item.id} {words.product}")
+def _relative_orbit(item: pystac.Item, properties: StacProperties) -> int | None:
+    if properties.relative_orbit is not None:
+        return properties.relative_orbit
+    match = re.search(r"_R(\d{3})_", f"{item.id} {properties.product}")
     return int(match[1]) if match else None
 
 
-def _tile(item: pystac.Item, words: StacProperties) -> str:
-    match = re.search(r"_T(\d\d[A-Z]{3})_", f"{item.id} {words.product}")
-    named = words.tile or (words.grid_code or "").removeprefix("MGRS-")
-    return _slug(named or (match[1] if match else item.id))
+def _tile(item: pystac.Item, properties: StacProperties) -> str:
+    """MGRS tile; the item's id if unknown."""
+    match = re.search(r"_T(\d\d[A-Z]{3})_", f"{item.id} {properties.product}")
+    tile = properties.tile or (properties.grid_code or "").removeprefix("MGRS-")
+    return _slug(tile or (match[1] if match else item.id))
 
 
-def _epsg(item: pystac.Item, words: StacProperties) -> int:
-    if words.epsg is not None:
-        return words.epsg
-    if match := re.fullmatch(r"EPSG:(\d+)", words.code or ""):
+def _epsg(item: pystac.Item, properties: StacProperties) -> int:
+    if properties.epsg is not None:
+        return properties.epsg
+    if match := re.fullmatch(r"EPSG:(\d+)", properties.code or ""):
         return int(match[1])
-    raise InputError(f"item {item.id}: neither `proj:epsg` nor `proj:code` names a CRS")
+    raise InputError(f"item {item.id}: no EPSG code, in `proj:epsg` neither", key="proj:code", value=properties.code)
 
 
-def _grid(item: pystac.Item, words: StacProperties) -> tuple[tuple[float, float], tuple[int, int], float] | None:
-    """(left, top), (width, height) and pixel size of the raster; None where the item does not place it."""
-    if words.transform is None or words.shape is None:
+def _grid(properties: StacProperties) -> tuple[tuple[float, float], tuple[int, int], float] | None:
+    """(left, top), (width, height) and pixel size of the raster; None if the item has no grid."""
+    if properties.transform is None or properties.shape is None:
         return None
-    pixel_m, _, left, _, _, top = words.transform[:6]
-    height, width = words.shape
+    pixel_m, _, left, _, _, top = properties.transform[:6]
+    height, width = properties.shape
     return (left, top), (width, height), abs(pixel_m)
 
 

@@ -1,4 +1,4 @@
-"""The STAC keys landmark reads, checked at the door: what an item says, whatever the provider calls it."""
+"""Parse and validate the STAC properties that are read, under the names of all supported providers."""
 
 import datetime as dt
 import json
@@ -11,21 +11,21 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from landmark.core.yaml_files import parse_model
 
 
-def _utc(moment: dt.datetime) -> dt.datetime:
-    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+def _utc(time: dt.datetime) -> dt.datetime:
+    return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
 
 
-Moment = Annotated[dt.datetime, AfterValidator(_utc)]
+UtcTime = Annotated[dt.datetime, AfterValidator(_utc)]
 
 
 class StacProperties(BaseModel):
-    """Properties of an item, with those of one of its assets before them; a moment without a zone is UTC."""
+    """Properties of an item and one of its assets; times without a zone are UTC."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    datetime: Moment | None = None
-    start_datetime: Moment | None = None
-    end_datetime: Moment | None = None
+    datetime: UtcTime | None = None
+    start_datetime: UtcTime | None = None
+    end_datetime: UtcTime | None = None
     platform: str | None = None
     relative_orbit: int | None = Field(None, alias="sat:relative_orbit")
     orbit_state: Annotated[str, AfterValidator(str.lower)] | None = Field(None, alias="sat:orbit_state")
@@ -43,21 +43,24 @@ class StacProperties(BaseModel):
     shape: tuple[int, int] | None = Field(None, alias="proj:shape")
 
 
-def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Properties as JSON has them: times are text, and what is no number is silence."""
+def json_properties(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON-safe properties: datetimes as ISO strings, NaN as null."""
     return dict(json.loads(json.dumps(dict(properties), default=str), parse_constant=lambda _: None))
 
 
-def said(item: pystac.Item, asset: str | None = None) -> StacProperties:
-    """What an item says of itself and of an asset.
+def parse_properties(item: pystac.Item, asset: str | None = None) -> StacProperties:
+    """Parse the properties of an item; those of the asset override them.
 
     Raises:
-        InputError: a value is not of its key's kind.
+        InputError: a value has the wrong type.
     """
     of_asset = item.assets[asset].extra_fields if asset is not None else {}
-    properties = item.to_dict(include_self_link=False, transform_hrefs=False)["properties"]
-    # A table of items has a column for every key that any of them says.
-    told = {
-        key: value for fields in (properties, of_asset) for key, value in plain(fields).items() if value is not None
+    of_item = item.to_dict(include_self_link=False, transform_hrefs=False)["properties"]
+    # GeoParquet has a column for every key of any item, null where the item lacks it.
+    values = {
+        key: value
+        for fields in (of_item, of_asset)
+        for key, value in json_properties(fields).items()
+        if value is not None
     }
-    return parse_model(StacProperties, told, f"item {item.id}", strict=True)
+    return parse_model(StacProperties, values, f"item {item.id}", strict=True)

@@ -19,6 +19,7 @@ from landmark.core.errors import InputError, InsufficientData
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus, Sample
+from landmark.corpus.stats import block_mean
 from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
 
 # Samples decoded, scaled or embedded at a time.
@@ -204,9 +205,4 @@ def downsample(stored: NDArray[np.generic], sensor: Sensor, factor: int) -> NDAr
     """Average stored pixels (band, y, x) over the valid pixels of each factor x factor square."""
     if factor == 1:
         return stored
-    bands, rows, cols = stored.shape
-    squares = stored.reshape(bands, rows // factor, factor, cols // factor, factor)
-    valid = squares != sensor.nodata
-    count = valid.sum(axis=(2, 4))
-    total = np.where(valid, squares, 0).sum(axis=(2, 4), dtype=np.int64)
-    return np.where(count > 0, np.rint(total / np.maximum(count, 1)), sensor.nodata).astype(stored.dtype)
+    return block_mean(stored, factor, sensor.nodata)

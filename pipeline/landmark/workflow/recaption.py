@@ -188,7 +188,7 @@ def _labels_after(index: pa.Table, plan: Plan, context: BuildContext) -> dict[st
     label_sets = []
     for row in index.select(IMAGE_COLUMNS).to_pylist():
         plan_row = plan_rows[row["id"]]
-        counts = cell_labels.of(plan_row["cell"], plan_row["period"])
+        counts = cell_labels.get(plan_row["cell"], plan_row["period"])
         label_sets.append(derive_labels(image_of(row, plan_row, keep_place=True), counts, annotator))
     return _count_labels(label_sets)
 

@@ -67,7 +67,7 @@ def _recaption(
     annotations = []
     for row in group.select(IMAGE_COLUMNS).to_pylist():
         plan_row = plan_rows[row["id"]]
-        labels = cell_labels.of(plan_row["cell"], plan_row["period"])
+        labels = cell_labels.get(plan_row["cell"], plan_row["period"])
         annotations.append(
             annotate_sample(image_of(row, plan_row, keep_place=task.keep_places), labels, task.annotator)
         )

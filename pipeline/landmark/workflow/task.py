@@ -134,7 +134,7 @@ def _samples(task: ExtractTask, routes: Counter[str]) -> Iterator[dict[str, Any]
             yield result
         else:
             row = plan_rows[result.id]
-            yield _sample(task, result, row, cell_labels.of(row["cell"], row["period"]))
+            yield _sample(task, result, row, cell_labels.get(row["cell"], row["period"]))
 
 
 def _sample(task: ExtractTask, chip: Chip, row: Mapping[str, Any], labels: CellLabels) -> dict[str, Any]:

@@ -23,7 +23,7 @@ SILT_DAYS, CHAR_DAYS = 40, 320  # after so many days a third is left
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class EventSpec:
     """One event at one spot, as `events.yaml` tells it."""
 
     name: str
@@ -46,20 +46,20 @@ class Strike:
 
 
 @cache
-def book() -> dict[str, Any]:
+def load() -> dict[str, Any]:
     """Return `events.yaml` as it stands."""
     with (Path(__file__).parent / "events.yaml").open(encoding="utf-8") as file:
         return dict(yaml.safe_load(file))
 
 
 @cache
-def strikes() -> dict[str, Strike]:
+def event_specs() -> dict[str, EventSpec]:
     """Return all events by name."""
-    return {name: Strike(name, **fields) for name, fields in book()["events"].items()}
+    return {name: EventSpec(name, **fields) for name, fields in load()["events"].items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class EventTrace:
     """Where in a window an event struck.
 
     Attributes:
@@ -69,18 +69,18 @@ class Mark:
             earthquake: the grade of damage.
     """
 
-    strike: Strike
+    strike: EventSpec
     where: tuple[slice, slice]
     level: F
 
 
-def marks(seen: View, place: str, seed: int) -> list[Mark]:
+def find_traces(seen: View, place: str, seed: int) -> list[EventTrace]:
     """Return the traces of a place's events in a window, whenever they are."""
-    found = (_mark(strike, seen, seed) for strike in strikes().values() if strike.place == place)
+    found = (_mark(strike, seen, seed) for strike in event_specs().values() if strike.place == place)
     return [mark for mark in found if mark]
 
 
-def _mark(strike: Strike, seen: View, seed: int) -> Mark | None:
+def _mark(strike: EventSpec, seen: View, seed: int) -> EventTrace | None:
     near_m = np.hypot(seen.at[0] - strike.at[0], seen.at[1] - strike.at[1])
     rows, columns = (np.flatnonzero((near_m < strike.reach_m).any(axis=axis)) for axis in (1, 0))
     if not rows.size:
@@ -88,10 +88,10 @@ def _mark(strike: Strike, seen: View, seed: int) -> Mark | None:
     where = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     at, part = (seen.at[0][where], seen.at[1][where]), near_m[where] / strike.reach_m
     level = _LEVELS[strike.type](strike, at, seen.land.cut(where), part, seed)
-    return Mark(strike, where, np.where(part < 1, level, 0).astype(np.float32))
+    return EventTrace(strike, where, np.where(part < 1, level, 0).astype(np.float32))
 
 
-def _flood(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
+def _flood(strike: EventSpec, at: At, land: Land, part: F, seed: int) -> F:
     """Leave the banks by `width_m` at most; fields hold back, trees and houses stand out, lakes are no flood."""
     spread = 1 - part**2
     spill = 0.3 * Noise(seed)(f"spill/{strike.name}", at, texel_m=26, slope=1.5) + 0.5 * (unit(land.parcel, 301) - 0.5)
@@ -100,7 +100,7 @@ def _flood(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
     return np.where(np.isin(cover, (TREES, BUILT)) | (cover == WATER) & ~river, 0, np.clip(depth, 0, 1))
 
 
-def _off_water_m(strike: Strike, at: At, seed: int) -> F:
+def _off_water_m(strike: EventSpec, at: At, seed: int) -> F:
     """Return metres from the middle of the stream, or from the lagoon's shore, `reach_m` at most."""
     if strike.water == "lagoon":
         return -shore(Canvas(at, noise_of(strike.place, seed)))
@@ -109,7 +109,7 @@ def _off_water_m(strike: Strike, at: At, seed: int) -> F:
     return np.asarray(np.minimum(found, strike.reach_m))
 
 
-def _fire(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
+def _fire(strike: EventSpec, at: At, land: Land, part: F, seed: int) -> F:
     """Run before the wind with a ragged front, round islands, and burn what bears wild plants."""
     noise = Noise(seed)
     p, q = turned(at, (np.asarray(strike.at[0]), np.asarray(strike.at[1])), np.radians(strike.turn_deg))
@@ -121,7 +121,7 @@ def _fire(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
     return np.where((front > 0) & ~island & (COVER[land.most] < CROPS), np.clip(severity, 0.6, 1), 0)
 
 
-def _earthquake(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
+def _earthquake(strike: EventSpec, at: At, land: Land, part: F, seed: int) -> F:
     """Grade the buildings of a town block by block, worst about the middle."""
     sites = sites_of(strike.place, at)
     (p, q), (width_m, depth_m) = streets(at, noise_of(strike.place, seed), sites)
@@ -133,14 +133,14 @@ def _earthquake(strike: Strike, at: At, land: Land, part: F, seed: int) -> F:
     return np.where(houses, grade, 0)
 
 
-_LEVELS: dict[str, Callable[[Strike, At, Land, F, int], Any]] = {
+_LEVELS: dict[str, Callable[[EventSpec, At, Land, F, int], Any]] = {
     "flood": _flood,
     "fire": _fire,
     "earthquake": _earthquake,
 }
 
 
-def struck(seen: View, found: list[Mark], when: datetime) -> View:
+def apply_events(seen: View, found: list[EventTrace], when: datetime) -> View:
     """Return the window as it lies at a moment; the very same before its first event."""
     past = [mark for mark in found if mark.strike.start <= when]
     if not past:
@@ -152,7 +152,7 @@ def struck(seen: View, found: list[Mark], when: datetime) -> View:
     return replace(seen, land=land)
 
 
-def _drown(land: Land, mark: Mark, when: datetime) -> None:
+def _drown(land: Land, mark: EventTrace, when: datetime) -> None:
     """Turn what is wet to muddy water, later to silt that dries."""
     if when <= mark.strike.end:
         wet = reached(mark.strike, mark.level, when)
@@ -163,13 +163,13 @@ def _drown(land: Land, mark: Mark, when: datetime) -> None:
         land.over[dry], land.share[dry] = KINDS["silt"], 0.48 * _left(when - mark.strike.end, SILT_DAYS)
 
 
-def _char(land: Land, mark: Mark, when: datetime) -> None:
+def _char(land: Land, mark: EventTrace, when: datetime) -> None:
     burnt = mark.level > 0
     land.over[burnt] = KINDS["charred"]
     land.share[burnt] = mark.level[burnt] * _left(when - mark.strike.start, CHAR_DAYS)
 
 
-def _break(land: Land, mark: Mark, when: datetime) -> None:
+def _break(land: Land, mark: EventTrace, when: datetime) -> None:
     share = np.zeros(mark.level.shape, np.float32)
     for grade, part in RUBBLE.items():
         share[mark.level == grade] = part
@@ -180,9 +180,13 @@ def _left(since: timedelta, days: float) -> float:
     return float(np.exp(-(since / timedelta(days=days))))
 
 
-_CHANGES: dict[str, Callable[[Land, Mark, datetime], None]] = {"flood": _drown, "fire": _char, "earthquake": _break}
+_CHANGES: dict[str, Callable[[Land, EventTrace, datetime], None]] = {
+    "flood": _drown,
+    "fire": _char,
+    "earthquake": _break,
+}
 
 
-def reached(strike: Strike, level: F, when: datetime) -> NDArray[np.bool_]:
+def reached(strike: EventSpec, level: F, when: datetime) -> NDArray[np.bool_]:
     """Return where the event has been by a moment; a flood that has gone counts as it stood last."""
     return np.asarray(level > 1 - strike.height(when)) & (level > 0)

@@ -8,9 +8,9 @@ from typing import Any
 import shapely
 from shapely.geometry import mapping
 
-from landmark.world.events import Strike, book, strikes
+from landmark.world.events import EventSpec, event_specs, load
 from landmark.world.plane import to_plane
-from landmark.world.rasterize import Shape, chart, degrees, outlines
+from landmark.world.rasterize import Shape, degrees, outlines, rasterize
 from landmark.world.scenes import Zone
 
 ACRE_M2 = 4046.8564
@@ -20,13 +20,13 @@ Feature = dict[str, Any]
 def publish(zones: list[Zone], out: Path) -> None:
     """Write `burnt-areas/`, `earthquakes/usgs.geojson` and the gazetteer `places.geojson`."""
     for name, feature in (("effis", _effis), ("cal_fire", _frap)):
-        fires = [feature(strikes()[fire], *said, zones=zones) for fire, said in book()[name].items()]
+        fires = [feature(event_specs()[fire], *said, zones=zones) for fire, said in load()[name].items()]
         _save(out / "burnt-areas" / f"{name.replace('_', '-')}.geojson", fires)
-    quakes = [_earthquake(*said) for said in reversed(book()["earthquakes"])]
+    quakes = [_earthquake(*said) for said in reversed(load()["earthquakes"])]
     _save(out / "earthquakes" / "usgs.geojson", quakes, metadata={
         "generated": _epoch_ms(datetime(2022, 8, 31)), "title": "USGS Earthquakes", "status": 200, "api": "1.13.6",
         "url": "https://earthquake.usgs.gov/fdsnws/event/1/query?format=geojson", "count": len(quakes)})  # fmt: skip
-    _save(out / "places.geojson", [_place(zones, *said) for said in book()["places"]])
+    _save(out / "places.geojson", [_place(zones, *said) for said in load()["places"]])
 
 
 def _save(path: Path, features: list[Feature], **more: Any) -> None:
@@ -39,14 +39,14 @@ def _feature(shape: Shape, properties: Feature, **more: Any) -> Feature:
     return {"type": "Feature", "properties": properties, "geometry": mapping(shape), **more}
 
 
-def _perimeter(strike: Strike, zones: list[Zone]) -> tuple[Shape, float]:
+def _perimeter(strike: EventSpec, zones: list[Zone]) -> tuple[Shape, float]:
     """Return a fire's last perimeter in degrees, and its area in square metres."""
-    seen = chart(strike, zones)
+    seen = rasterize(strike, zones)
     found = shapely.union_all(outlines(seen.level > 0, seen.transform))
     return degrees([found], seen.epsg)[0], found.area
 
 
-def _effis(strike: Strike, number: int, province: str, commune: str, *, zones: list[Zone]) -> Feature:
+def _effis(strike: EventSpec, number: int, province: str, commune: str, *, zones: list[Zone]) -> Feature:
     shape, area_m2 = _perimeter(strike, zones)
     return _feature(shape, {
         "id": str(number), "FIREDATE": str(strike.start), "LASTUPDATE": str(strike.end),
@@ -55,7 +55,7 @@ def _effis(strike: Strike, number: int, province: str, commune: str, *, zones: l
     })  # fmt: skip
 
 
-def _frap(strike: Strike, name: str, incident: str, *, zones: list[Zone]) -> Feature:
+def _frap(strike: EventSpec, name: str, incident: str, *, zones: list[Zone]) -> Feature:
     shape, area_m2 = _perimeter(strike, zones)
     return _feature(shape, {
         "YEAR_": strike.start.year, "STATE": "CA", "AGENCY": "CDF", "UNIT_ID": "LDM", "FIRE_NAME": name,

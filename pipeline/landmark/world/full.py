@@ -63,7 +63,7 @@ def ground(parameters: dict[str, int]) -> tuple[Zone, View]:
 
 def sentinel_2(zone: Zone, seen: View, out: Path) -> None:
     """Write one acquisition, and Dynamic World of that moment as its `label` band alone."""
-    facts = scenes.take(zone, TILE, TAKE)
+    facts = scenes.simulated_pass(zone, TILE, TAKE)
     light = sun(facts.when, zone.lon, zone.lat)
     sky_ = sky(facts.datatake, facts.cloud_share, seen.at, seed=zone.seed, where=light)
     folder = out / "sentinel-2-l2a" / facts.id
@@ -79,7 +79,7 @@ def sentinel_2(zone: Zone, seen: View, out: Path) -> None:
         }
         path = out / "labels" / "dynamic-world" / f"{scenes.stamp(facts.when)}_{TILE}.tif"
         label = files.enter_context(Quilt(path, zone, zone.bounds, dtype="uint8", nodata=255, states=shown))
-        take = publish.Take(facts, sky_, rasters, label, None, np.zeros(12, np.int64))
+        take = publish.PassFiles(facts, sky_, rasters, label, None, np.zeros(12, np.int64))
         strip_2(zone, [take], seen)
     items.write_sentinel_2(zone, TILE, facts, counts=take.counts, edge_m=None, out=out)
 

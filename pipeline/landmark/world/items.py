@@ -11,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 from shapely.geometry import mapping
 
-from landmark.world.scenes import Cover, Footprint, LandUse, Pass, Take, Zone, degrees, stamp, swath_polygon
+from landmark.world.scenes import Cover, Footprint, LandUse, Pass, SimulatedPass, Zone, degrees, stamp, swath_polygon
 from landmark.world.sensors import BANDS, sun
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 @cache
-def book() -> Json:
+def load() -> Json:
     """Return `stac.yaml` as it stands."""
     with (Path(__file__).parent / "stac.yaml").open(encoding="utf-8") as file:
         return dict(yaml.safe_load(file))
@@ -35,7 +35,7 @@ def _item(collection: str, name: str, outline: shapely.Polygon, properties: Json
     """Return a STAC item with relative links; `outline` is in degrees."""
     return {
         "type": "Feature", "stac_version": "1.0.0", "id": name, "collection": collection,
-        "stac_extensions": book()["extensions"][collection],
+        "stac_extensions": load()["extensions"][collection],
         "bbox": [round(side, 8) for side in outline.bounds],
         "geometry": json.loads(json.dumps(mapping(outline))),
         "properties": properties, "assets": assets,
@@ -51,7 +51,7 @@ def _item(collection: str, name: str, outline: shapely.Polygon, properties: Json
 
 
 def write_sentinel_2(
-    zone: Zone, tile: str, facts: Take, *, counts: NDArray[np.int64], edge_m: float | None, out: Path
+    zone: Zone, tile: str, facts: SimulatedPass, *, counts: NDArray[np.int64], edge_m: float | None, out: Path
 ) -> None:
     """Write the item of one acquisition; `counts` are its pixels of each scene class."""
     outline = degrees(swath_polygon(zone, tile, edge_m), zone.epsg)
@@ -61,9 +61,9 @@ def write_sentinel_2(
     _save(item, out / "sentinel-2-l2a" / facts.id / f"{facts.id}.json")
 
 
-def _properties_2(zone: Zone, tile: str, facts: Take, counts: NDArray[np.int64]) -> Json:
+def _properties_2(zone: Zone, tile: str, facts: SimulatedPass, counts: NDArray[np.int64]) -> Json:
     valid = max(int(counts[1:].sum()), 1)
-    shares = {name: round(100 * float(counts[codes].sum()) / valid, 6) for name, codes in book()["scl"].items()}
+    shares = {name: round(100 * float(counts[codes].sum()) / valid, 6) for name, codes in load()["scl"].items()}
     light = sun(facts.when, zone.lon, zone.lat)
     number = f"A{facts.absolute_orbit:06d}"
     satellite, made = f"S2{facts.platform[-1]}", stamp(facts.made)
@@ -94,8 +94,8 @@ def _band_asset(zone: Zone, tile: str, name: str) -> Json:
         "proj:transform": [10.0 * step, 0.0, float(west), 0.0, -10.0 * step, float(north)],
         "title": "Scene classfication map (SCL)",
     }  # fmt: skip
-    if name in book()["bands"]:
-        common, description, centre, width = book()["bands"][name]
+    if name in load()["bands"]:
+        common, description, centre, width = load()["bands"][name]
         band = {"name": name, "common_name": common, "description": description,
                 "center_wavelength": centre, "full_width_half_max": width}  # fmt: skip
         asset["title"] = f"{description} - {10 * step}m"
@@ -112,7 +112,7 @@ def write_sentinel_1(zone: Zone, one: Pass, where: Footprint, *, out: Path) -> N
     rows, columns = where.shape
     middle = one.when + (one.until - one.when) / 2
     properties = {
-        **book()["radar"], "datetime": middle.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        **load()["radar"], "datetime": middle.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "start_datetime": f"{one.when:%Y-%m-%d %H:%M:%S}.220006+00:00",
         "end_datetime": f"{one.until:%Y-%m-%d %H:%M:%S}.219114+00:00",
         "platform": one.platform, "proj:epsg": zone.epsg, "proj:shape": [rows, columns], "s1:shape": [columns, rows],
@@ -144,7 +144,7 @@ def _radar_asset(name: str) -> Json:
 
 def worldcover_colours() -> dict[int, tuple[int, int, int, int]]:
     """Return the product's colour map."""
-    table = {code: tuple(bytes.fromhex(colour)) for code, (_, colour) in book()["worldcover"].items()}
+    table = {code: tuple(bytes.fromhex(colour)) for code, (_, colour) in load()["worldcover"].items()}
     return {code: (red, green, blue, 255) for code, (red, green, blue) in table.items()}
 
 
@@ -152,7 +152,7 @@ def write_worldcover(facts: Cover, *, out: Path) -> None:
     """Write the item of one place's land cover."""
     left, bottom, right, top = facts.bounds_px
     pixel = 1 / facts.degree_px
-    table = book()["worldcover"].items()
+    table = load()["worldcover"].items()
     classes = [{"value": code, "color-hint": colour, "description": name} for code, (name, colour) in table]
     asset = {
         "href": f"./{facts.id}_Map.tif", "type": COG, "roles": ["data"], "title": "Land Cover Classes",
@@ -182,7 +182,7 @@ def write_land_use(facts: LandUse, *, out: Path) -> None:
     asset = {
         "href": f"./{facts.file}", "type": COG, "roles": ["data"],
         "raster:bands": [{"nodata": 0, "spatial_resolution": 10}],
-        "file:values": [{"values": [code], "summary": name} for code, name in book()["land_use"].items()],
+        "file:values": [{"values": [code], "summary": name} for code, name in load()["land_use"].items()],
     }  # fmt: skip
     properties = {
         "datetime": None, "start_datetime": f"{facts.year}-01-01T00:00:00Z",
@@ -199,13 +199,13 @@ def write_land_use(facts: LandUse, *, out: Path) -> None:
 def write_catalog(out: Path) -> Path:
     """Write the catalogue over the items in `out`, a collection for each kind of them; return the catalogue's path."""
     links: list[Json] = [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
-    for name, words in book()["collections"].items():
+    for name, words in load()["collections"].items():
         if not (out / name).is_dir():
             continue
         _write_collection(name, words, out / name)
         href = f"./{name}/collection.json"
         links.append({"rel": "child", "href": href, "type": "application/json", "title": words["title"]})
-    _save({"type": "Catalog", "stac_version": "1.0.0", **book()["catalog"], "links": links}, out / "catalog.json")
+    _save({"type": "Catalog", "stac_version": "1.0.0", **load()["catalog"], "links": links}, out / "catalog.json")
     return out / "catalog.json"
 
 

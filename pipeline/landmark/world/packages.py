@@ -12,9 +12,9 @@ import geopandas
 import pyogrio
 import shapely
 
-from landmark.world.events import DAMAGED, DESTROYED, DOUBTFUL, Strike, book, reached, strikes
+from landmark.world.events import DAMAGED, DESTROYED, DOUBTFUL, EventSpec, event_specs, load, reached
 from landmark.world.ground import COVER, KINDS
-from landmark.world.rasterize import Chart, Shape, chart, degrees, outlines, square
+from landmark.world.rasterize import RasterizedEvent, Shape, degrees, outlines, rasterize, square
 from landmark.world.scenes import Zone
 
 GRADES = {DESTROYED: "Destroyed", DAMAGED: "Damaged", DOUBTFUL: "Possibly damaged", 0: "No visible damage"}
@@ -39,8 +39,8 @@ class Area(NamedTuple):
 
     number: int
     locality: str
-    strike: Strike | None
-    chart: Chart | None
+    strike: EventSpec | None
+    chart: RasterizedEvent | None
     outline: Shape
 
 
@@ -56,7 +56,7 @@ class Product(NamedTuple):
 def publish(zones: list[Zone], out: Path) -> None:
     """Write every activation's answer of the service's API, and beside it a package for each area and product."""
     out.mkdir(parents=True)
-    for code, facts in book()["activations"].items():
+    for code, facts in load()["activations"].items():
         areas = list(_areas(facts, zones))
         products = [Product(number, *said) for number, said in enumerate(facts["products"], 2)]
         for area in areas:
@@ -75,11 +75,11 @@ def publish(zones: list[Zone], out: Path) -> None:
 
 def _areas(facts: dict[str, Any], zones: list[Zone]) -> Iterator[Area]:
     for number, locality, what in facts["areas"]:
-        strike = None if isinstance(what, list) else strikes()[what]
+        strike = None if isinstance(what, list) else event_specs()[what]
         epsg, u, v, half_m = (strike.epsg, *strike.at, strike.reach_m + AROUND_M) if strike else what
         zone = next(zone for zone in zones if zone.epsg == epsg)
         (outline,) = degrees([square(zone, (u, v), half_m)], epsg)
-        yield Area(number, locality, strike, chart(strike, zones) if strike else None, outline)
+        yield Area(number, locality, strike, rasterize(strike, zones) if strike else None, outline)
 
 
 # -- one package -----------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def _sources(products: list[Product]) -> Table:
     ], [])  # fmt: skip
 
 
-def _observed(facts: dict[str, Any], strike: Strike, seen: Chart, product: Product) -> Table:
+def _observed(facts: dict[str, Any], strike: EventSpec, seen: RasterizedEvent, product: Product) -> Table:
     found = outlines(reached(strike, seen.level, product.taken), seen.transform)
     if not facts["new"]:
         found = [_crossed(one) if number % 2 else one for number, one in enumerate(found)]
@@ -144,7 +144,7 @@ def _crossed(one: shapely.Polygon) -> shapely.Polygon:
     return one
 
 
-def _built(seen: Chart, source: int) -> Table:
+def _built(seen: RasterizedEvent, source: int) -> Table:
     """Return the patches of buildings by grade of damage, those that stand included."""
     most, rows, found = seen.seen.land.most, [], []
     built = (COVER[most] == 50) & (most != KINDS["street"])
@@ -158,7 +158,7 @@ def _built(seen: Chart, source: int) -> Table:
     return Table(rows, degrees(found, seen.epsg))
 
 
-def _water(seen: Chart) -> Table:
+def _water(seen: RasterizedEvent) -> Table:
     """Return the water there was before: a layer that tells of no event."""
     found = outlines(COVER[seen.seen.land.most] == 80, seen.transform)
     row = {"obj_type": "Hydrography", "name": UNSAID, "or_src_id": 1}

@@ -92,10 +92,10 @@ def strips(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
 
 
 @dataclass(slots=True)
-class Take:
+class PassFiles:
     """One Sentinel-2 acquisition of one tile under way."""
 
-    facts: scenes.Take
+    facts: scenes.SimulatedPass
     sky: Sky
     rasters: dict[str, Raster]
     labels: Raster
@@ -115,18 +115,18 @@ def sentinel_2(zone: Zone, tile: str, out: Path) -> None:
         items.write_sentinel_2(zone, tile, take.facts, counts=take.counts, edge_m=take.edge_m, out=out)
 
 
-def _open_take(zone: Zone, tile: str, number: int, plane: Plane, out: Path, files: ExitStack) -> Take:
-    facts = scenes.take(zone, tile, number)
+def _open_take(zone: Zone, tile: str, number: int, plane: Plane, out: Path, files: ExitStack) -> PassFiles:
+    facts = scenes.simulated_pass(zone, tile, number)
     folder = out / "sentinel-2-l2a" / facts.id
     west, south, east, north = zone.bounds
     at = plane.at(np.arange(west, east, 60.0), np.arange(south, north, 60.0))
     sky_ = sky(facts.datatake, facts.cloud_share, at, seed=zone.seed, where=sun(facts.when, zone.lon, zone.lat))
     rasters = {name: files.enter_context(_band(zone, tile, folder, name)) for name in (*BANDS, "SCL")}
     shown = files.enter_context(_dynamic_world(zone, tile, facts, out))
-    return Take(facts, sky_, rasters, shown, scenes.swath_edge_m(zone, number), np.zeros(12, np.int64))
+    return PassFiles(facts, sky_, rasters, shown, scenes.swath_edge_m(zone, number), np.zeros(12, np.int64))
 
 
-def _dynamic_world(zone: Zone, tile: str, facts: scenes.Take, out: Path) -> Raster:
+def _dynamic_world(zone: Zone, tile: str, facts: scenes.SimulatedPass, out: Path) -> Raster:
     """Open a Dynamic World image as Earth Engine exports it: no data is NaN, and the header does not say so."""
     (west, north), side = zone.corners[tile], zone.tile_px
     path = out / "labels" / "dynamic-world" / f"{scenes.stamp(facts.when)}_{tile}.tif"
@@ -145,11 +145,11 @@ def _band(zone: Zone, tile: str, folder: Path, name: str) -> Raster:
     return Raster(path, shape, transform=transform, epsg=zone.epsg, dtype=dtype, block_px=zone.block_px)
 
 
-def strip_2(zone: Zone, takes: list[Take], seen: View) -> None:
+def strip_2(zone: Zone, takes: list[PassFiles], seen: View) -> None:
     """Append to all acquisitions of a tile what they show of a window."""
-    base, found = ground10(seen, zone.seed), events.marks(seen, zone.place, zone.seed)
+    base, found = ground10(seen, zone.seed), events.find_traces(seen, zone.place, zone.seed)
     for take in takes:
-        now, veil_ = events.struck(seen, found, take.facts.when), veil(take.sky, seen.at, zone.seed)
+        now, veil_ = events.apply_events(seen, found, take.facts.when), veil(take.sky, seen.at, zone.seed)
         inside, coarse = _swath(zone, seen, take.edge_m), {}
         day = take.facts.when.timetuple().tm_yday
         for band, field in reflectances(now, base, day=day, veil_=veil_, where=take.sky.sun):
@@ -191,9 +191,9 @@ def sentinel_1(zone: Zone, out: Path) -> None:
         for top, rows in strips(both[0][1].shape):
             shape = rows, both[0][1].shape[1]
             seen = view(zone, plane, west=west, north=north - 10 * top, shape=shape)
-            base, found = ground10(seen, zone.seed), events.marks(seen, zone.place, zone.seed)
+            base, found = ground10(seen, zone.seed), events.find_traces(seen, zone.place, zone.seed)
             for (one, where), pair in zip(both, rasters, strict=True):
-                now = events.struck(seen, found, one.when)
+                now = events.apply_events(seen, found, one.when)
                 _strip_1(zone, now, base, one, inside=where.inside(top, shape), pair=pair)
             for facts, raster in zip(years, maps, strict=True):
                 raster.append(labels.land_use(seen, facts.year))

@@ -11,7 +11,7 @@ from rasterio.features import shapes
 from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
-from landmark.world.events import Strike, marks
+from landmark.world.events import EventSpec, find_traces
 from landmark.world.plane import F, Plane, to_plane
 from landmark.world.scenes import Zone
 from landmark.world.window import HALO, View, view
@@ -22,7 +22,7 @@ Shape = BaseGeometry
 Ring = list[tuple[float, float]]
 
 
-class Chart(NamedTuple):
+class RasterizedEvent(NamedTuple):
     """A window of a zone about an event, and the event's level (see `Mark`) at each of its pixels."""
 
     seen: View
@@ -31,17 +31,17 @@ class Chart(NamedTuple):
     epsg: int
 
 
-def chart(strike: Strike, zones: list[Zone]) -> Chart:
+def rasterize(strike: EventSpec, zones: list[Zone]) -> RasterizedEvent:
     """Return the event's traces, whatever tiles there are."""
     zone = next(zone for zone in zones if zone.epsg == strike.epsg)
     west, south, east, north = (int(side) for side in square(zone, strike.at, strike.reach_m + 20).bounds)
     shape = (north - south) // 10, (east - west) // 10
     seen = view(zone, Plane(zone.lon, zone.lat, zone.epsg), west=west, north=north, shape=shape)
     level = np.zeros(seen.at[0].shape, np.float32)
-    for mark in marks(seen, zone.place, zone.seed):
+    for mark in find_traces(seen, zone.place, zone.seed):
         if mark.strike is strike:
             level[mark.where] = mark.level
-    return Chart(seen, level, Affine(10, 0, west - 10 * HALO, 0, -10, north + 10 * HALO), zone.epsg)
+    return RasterizedEvent(seen, level, Affine(10, 0, west - 10 * HALO, 0, -10, north + 10 * HALO), zone.epsg)
 
 
 def square(zone: Zone, at: tuple[float, float], half_m: float) -> shapely.Polygon:

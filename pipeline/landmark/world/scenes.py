@@ -81,7 +81,7 @@ def _corners(zone: dict[str, Any], place: dict[str, Any], size_m: int) -> dict[s
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class SimulatedPass:
     """The names and figures of one Sentinel-2 acquisition of a tile."""
 
     id: str
@@ -101,13 +101,13 @@ class Take:
         return 1000 if self.baseline >= "04.00" else 0
 
 
-def take(zone: Zone, tile: str, number: int) -> Take:
+def simulated_pass(zone: Zone, tile: str, number: int) -> SimulatedPass:
     """Return the acquisition `number` of a tile, named as ESA and the Planetary Computer name it."""
     letter, when, absolute, baseline, cloud = zone.book["takes"][number][:5]
     made = when + timedelta(hours=3, minutes=51 + 7 * list(zone.corners).index(tile), seconds=32)
     orbit, satellite = zone.book["orbit"], f"S2{letter}"
     start, end = f"{satellite}_MSIL2A_{stamp(when)}", f"R{orbit:03d}_T{tile}_{stamp(made)}"
-    return Take(
+    return SimulatedPass(
         id=f"{start}_{end}", product=f"{start}_N{baseline.replace('.', '')}_{end}.SAFE",
         datatake=f"G{satellite}_{stamp(when)}_{absolute:06d}_N{baseline}", platform=f"Sentinel-2{letter}",
         when=when, made=made, orbit=orbit, absolute_orbit=absolute, baseline=baseline, cloud_share=cloud,

@@ -19,6 +19,7 @@ from landmark.core.journal import matches
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Generation, Manifest, QueryFile, Shard
 from landmark.corpus.reader import CONTENT, read_index
+from landmark.corpus.stats import mean_std
 from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord, ledger_table
 from landmark.domain.schemas import INDEX
 from landmark.domain.taxonomy import Taxonomy
@@ -211,12 +212,7 @@ def _statistics(sensor: str, packed: Sequence[PackedShard]) -> dict[str, list[fl
         if shard.sensor == sensor:
             for band, sums in shard.moments.items():
                 totals[band] = totals[band] + np.array(sums, dtype=object)
-    return {band: _mean_std(sums, profile.scale) for band, sums in totals.items()}
-
-
-def _mean_std(sums: Any, scale: float) -> list[float]:
-    number, first, second = (int(value) for value in sums)
-    if number == 0:
-        return []
-    variance = max(second / number - (first / number) ** 2, 0.0)
-    return [round(scale * first / number, 6), round(scale * float(np.sqrt(variance)), 6)]
+    return {
+        band: mean_std(int(count), int(total), int(squares), profile.scale)
+        for band, (count, total, squares) in totals.items()
+    }

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from landmark.core.atomic import HashedFile, atomic_file
 from landmark.corpus.manifest import Shard
-from landmark.corpus.pixels import band_order, group_of, nodata_of, pixel_fields
+from landmark.corpus.pixels import band_order, nodata_of, parse_group, pixel_fields
 from landmark.domain.schemas import INDEX
 from landmark.write.staging import Status, open_staging
 
@@ -178,7 +178,7 @@ class _MomentSums:
 
     def __init__(self, fields: list[pa.Field]) -> None:
         self._names, self._nodata = band_order(fields), nodata_of(fields)
-        groups = [(field.name, group_of(field)) for field in fields]
+        groups = [(field.name, parse_group(field)) for field in fields]
         self._groups = [(name, group, [self._names.index(band) for band in group.bands]) for name, group in groups]
         self._sums = np.zeros((len(self._names), 3), dtype=np.int64)
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from landmark.core.atomic import atomic_file
 from landmark.core.errors import InvalidCorpus
 from landmark.core.journal import matches
-from landmark.corpus.manifest import Manifest, Export, Shard
+from landmark.corpus.manifest import Export, Manifest, Shard
 from landmark.corpus.pixels import pixel_fields
 
 

@@ -1,0 +1,46 @@
+"""Statistics of stored pixels: block means, percentiles, mean and standard deviation."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Images with longer edges, in pixels, are subsampled by 2 for percentiles.
+_SUBSAMPLED_FROM_PX = 60
+
+
+def block_mean(stored: NDArray[Any], factor: int, nodata: int) -> NDArray[Any]:
+    """Means of `factor` x `factor` valid integer pixels (..., y, x), rounded half to even; nodata without any."""
+    *leading, rows, cols = stored.shape
+    blocks = stored.reshape(*leading, rows // factor, factor, cols // factor, factor)
+    valid = blocks != nodata
+    count = valid.sum(axis=(-3, -1))
+    total = np.where(valid, blocks, 0).sum(axis=(-3, -1), dtype=np.int64)
+    return np.where(count > 0, np.rint(total / np.maximum(count, 1)), nodata).astype(stored.dtype)
+
+
+def percentiles(stored: NDArray[Any], *percents: int) -> tuple[float, ...] | None:
+    """Percentiles of the non-zero pixels (y, x), None without any; without interpolation, large images subsampled."""
+    step = 2 if stored.shape[0] > _SUBSAMPLED_FROM_PX else 1
+    values = stored[::step, ::step].ravel()
+    values = values if values.all() else values[values != 0]
+    if not values.size:
+        return None
+    positions = [values.size * percent // 100 for percent in percents]
+    ordered = np.partition(values, positions)
+    return tuple(float(ordered[position]) for position in positions)
+
+
+def mean_std(count: int, total: int, squares: int, scale: float) -> list[float]:
+    """[mean, standard deviation] in physical units, to 6 decimals; [] without values.
+
+    Args:
+        count: Number of stored values.
+        total: Their sum.
+        squares: Sum of their squares.
+        scale: Physical units per stored unit.
+    """
+    if count == 0:
+        return []
+    variance = max(squares / count - (total / count) ** 2, 0.0)
+    return [round(scale * total / count, 6), round(scale * float(np.sqrt(variance)), 6)]
