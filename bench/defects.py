@@ -17,7 +17,7 @@ from bench.table import markdown
 from bench.trial import Result, Trial, tried
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
-from landmark.core.executor import WorkerLost, ExecutorConfig, open_executor
+from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 from landmark.quality.check import check
 from landmark.quality.check_profile import load_check_profile
 from landmark.quality.findings import Report

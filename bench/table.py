@@ -60,7 +60,8 @@ def _real(real: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {name} | not measured: {one['absent']} | | | | |"
             continue
         kinds = [kind for kind in one["defects"] if "unsuited" not in kind]
-        said = "; ".join(f"`{it['check']}`: {it['problem']} ({len(it['subjects'])})" for it in one["findings"]) or "none"
+        texts = [f"`{entry['check']}`: {entry['problem']} ({len(entry['subjects'])})" for entry in one["findings"]]
+        said = "; ".join(texts) or "none"
         yield (
             f"| {name} | {one['samples']} | {one['checks'] - len(one['skipped'])} of {one['checks']} | {said}"
             f" | {len(kinds)} | {sum(kind['named'] for kind in kinds)} |"

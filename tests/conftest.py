@@ -11,10 +11,14 @@ import yaml
 
 from landmark import world as planet
 from landmark.cli import main
+from landmark.cli.main import app
+from landmark.core.errors import LandmarkError
 from tests.services.client import Services, missing, once, running
 from tests.services.planet import move_in
 
+Write = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
+Refuse = Callable[..., LandmarkError]
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
@@ -68,8 +72,8 @@ def real() -> Path:
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, world: Path) -> Callable[..., Path]:
-    """Writes a recipe over the small world, changed by keyword; None removes a key."""
+def recipe(tmp_path: Path, world: Path) -> Write:
+    """Write a recipe over the small world, changed by keyword; None removes a key."""
 
     def write(**changes: Any) -> Path:
         value: dict[str, Any] = {
@@ -90,16 +94,38 @@ def recipe(tmp_path: Path, world: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def landmark(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs the command line in an empty folder: (exit code, stdout, stderr)."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+def working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty working directory."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def landmark(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, working_folder: Path) -> Run:
+    """Run the command line in an empty folder: (exit code, stdout, stderr)."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["landmark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
+        with pytest.raises(SystemExit) as stop:
             main()
         out, err = capfd.readouterr()
-        return int(exit_.value.code or 0), out, err
+        return int(stop.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def refusal(capfd: pytest.CaptureFixture[str], working_folder: Path) -> Refuse:
+    """Run the command line in an empty folder and return its error; nothing may be printed on stdout or written."""
+
+    def run(*arguments: object) -> LandmarkError:
+        before = set(working_folder.rglob("*"))
+        with pytest.raises(LandmarkError) as caught:
+            app([str(argument) for argument in arguments], standalone_mode=False)
+        assert capfd.readouterr().out == ""
+        assert set(working_folder.rglob("*")) - before <= {working_folder / "corpora"}
+        return caught.value
 
     return run

@@ -343,5 +343,5 @@ def test_polygons_have_no_probabilities(tmp_path):
 def test_points_are_projected_to_the_requested_crs():
     points = scattered_points(32632, np.array([LEFT]), np.array([TOP]))
     for epsg in (4326, 32632, 4326, 3035):
-        x, y = points.within(CRS.from_epsg(epsg))
+        x, y = points.coordinates(CRS.from_epsg(epsg))
         assert (x[0], y[0]) == pytest.approx(transformer(32632, epsg).transform(LEFT, TOP))

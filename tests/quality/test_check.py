@@ -116,7 +116,7 @@ def test_a_file_is_not_a_corpus(sealed, landmark: Run):
     assert (code, out) == (2, "") and "Traceback" not in err
 
 
-def test_reports_with_other_options_or_a_baseline_are_not_comparable(corpus):
+def test_reports_with_different_options_or_a_baseline_are_not_comparable(corpus):
     report, sampled = report_of(corpus, share=0.5), report_of(corpus, share=0.4)
     for baseline in (sampled, report.minus_baseline(report)):
         with pytest.raises(InputError) as caught:
@@ -164,12 +164,12 @@ def test_the_report_does_not_depend_on_the_workers(corpus):
     assert check(corpus, load_check_profile(), executor=ExecutorConfig(workers=2)) == serial
 
 
-def test_a_sample_measures_some_cells_and_hashes_no_file(corpus):
-    full, part, again, other = (
+def test_a_sample_measures_a_share_of_cells_and_hashes_no_file(corpus):
+    full, part, again, reseeded = (
         report_of(corpus, share=share, seed=seed) for share, seed in ((1.0, 0), (0.3, 0), (0.3, 0), (0.3, 1))
     )
     assert full.pixels_read == full.samples == part.samples
-    assert 0 < part.pixels_read < full.samples and part == again and part.pixels_read != other.pixels_read
+    assert 0 < part.pixels_read < full.samples and part == again and part.pixels_read != reseeded.pixels_read
     path = first_shard(corpus)
     data = bytearray(path.read_bytes())
     data[-6] ^= 1  # a bit of the footer: another SHA-256, and possibly unreadable

@@ -43,7 +43,7 @@ def test_a_wrong_rules_file_is_refused(tmp_path, text, key):
     assert (caught.value.file, caught.value.key) == (str(path), key)
 
 
-def test_a_rules_file_changes_only_what_it_names(tmp_path):
+def test_a_rules_file_changes_only_the_named_keys(tmp_path):
     path = tmp_path / "rules.yaml"
     path.write_text(
         "checks: {balance: {severity: off}, agreement: {severity: error, limits: {min_mean_pct: 7}}}\n"

@@ -49,7 +49,9 @@ def test_the_clean_corpus_has_no_findings(clean_report: Report) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", [*THROUGH_FILES, "black"])
-def test_a_defect_is_reported_by_its_check(kind: str, clean: Draft, clean_report: Report, tmp_path: Path) -> None:
+def test_a_defect_is_reported_by_the_expected_check(
+    kind: str, clean: Draft, clean_report: Report, tmp_path: Path
+) -> None:
     result = tried(Trial(kind, clean, clean_report, tmp_path))
     assert result.unsuited is None
     assert result.planted > 0
@@ -146,7 +148,7 @@ def test_the_hook_checks_each_corpus_that_a_commit_touches(
 
 
 @pytest.mark.long
-def test_the_action_fails_on_new_findings_and_writes_its_reports(
+def test_the_action_fails_on_new_findings_and_writes_reports(
     run: Callable[..., subprocess.CompletedProcess[str]], pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     action = yaml.safe_load((ROOT / ".github/actions/check/action.yml").read_text())

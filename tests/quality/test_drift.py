@@ -97,7 +97,7 @@ def test_a_radar_platform_is_reported_in_db() -> None:
     assert float(flags["s1b"].detail.split()[0]) == pytest.approx(-2, abs=0.3)
 
 
-def test_one_hazy_acquisition_is_not_drift_of_its_platform() -> None:
+def test_a_hazy_acquisition_is_not_drift_of_the_platform() -> None:
     rows = corpus(0)
     for row in rows:
         if row["items"] == ["item 1"]:

@@ -129,7 +129,7 @@ def hash_of(bands: Bands) -> NDArray[np.float64]:
     return np.asarray(values / np.linalg.norm(values))
 
 
-def test_hashes_of_other_places_differ_and_those_of_copies_hardly() -> None:
+def test_hashes_of_different_places_differ_and_those_of_copies_hardly() -> None:
     places = [optical(crop(landscape(seed))) for seed in range(30)]
     brighter = {name: (1.1 * band + 30).astype("<u2") for name, band in places[0].items()}
     similarity = [float(hash_of(brighter) @ hash_of(bands)) for bands in places]

@@ -56,7 +56,7 @@ def test_planted_defects_are_reported(corpus: MeasuredCorpus, kind: str) -> None
     assert {flag.subject for flag in flags} <= planted.edits.keys()
 
 
-def one_band(name: str, change: Callable[[Array], Array]) -> Change:
+def single_band(name: str, change: Callable[[Array], Array]) -> Change:
     return lambda bands: {**bands, name: change(bands[name].astype(np.float64))}
 
 
@@ -92,13 +92,13 @@ def of_power(change: Callable[[Array], Array]) -> Change:
     ("check", "sensor", "change"),
     [
         ("nodata", "s1", each_band(corner(S1_NODATA))),
-        ("nodata", "s2", one_band("B09", corner(0))),
+        ("nodata", "s2", single_band("B09", corner(0))),
         ("constant", "s1", each_band(lambda band: np.full_like(band, -1200))),
         ("constant", "s1", each_band(corner(0))),
-        ("constant", "s2", one_band("B8A", corner(3000))),
-        ("constant", "s1", one_band("vh", constant_column)),
+        ("constant", "s2", single_band("B8A", corner(3000))),
+        ("constant", "s1", single_band("vh", constant_column)),
         ("constant", "s1", each_band(repeated_rows)),
-        ("saturation", "s2", one_band("B08", lambda band: np.rint(np.minimum(band, np.percentile(band, 95))))),
+        ("saturation", "s2", single_band("B08", lambda band: np.rint(np.minimum(band, np.percentile(band, 95))))),
         ("saturation", "s1", each_band(lambda band: np.clip(band, -2000, -800))),
         ("s1-range", "s1", change_db(lambda db: db + 30)),
         ("s1-range", "s1", change_db(lambda db: db - 30)),
@@ -132,7 +132,7 @@ def test_exchanged_bands_show_in_plants_and_soil(corpus: MeasuredCorpus, bands: 
     assert flagged <= set(ids) and len(flagged) >= 0.8 * len(ids)
 
 
-def test_a_damaged_acquisition_is_named_with_its_samples(corpus: MeasuredCorpus) -> None:
+def test_a_damaged_acquisition_is_named_with_the_samples(corpus: MeasuredCorpus) -> None:
     item, _ = Counter(corpus.item(id) for id in corpus.ids("s2")).most_common(1)[0]
     ids = [id for id in corpus.ids("s2") if corpus.item(id) == item]
     flags = run_check("band-order", corpus.inputs(edited(corpus, ids, exchange_bands("B11", "B12"))))
@@ -162,7 +162,7 @@ def test_bright_ground_does_not_look_like_the_offset(
     assert subjects("s2-offset", corpus.inputs(edited(corpus, corpus.ids("s2", 6), bright))) == set()
 
 
-def test_images_without_a_cloud_mask_are_not_taken_for_clear(corpus: MeasuredCorpus) -> None:
+def test_images_without_a_cloud_mask_do_not_count_as_clear(corpus: MeasuredCorpus) -> None:
     unmasked: dict[str, Row] = {id: {"cloud_pct": None, "shadow_pct": None} for id in corpus.ids("s2")}
     with pytest.raises(NotApplicable):
         run_check("clouds", corpus.inputs(unmasked))
@@ -174,7 +174,7 @@ def test_checks_of_pixels_need_pixels(corpus: MeasuredCorpus, check: str) -> Non
         run_check(check, check_input(corpus.context, ()))
 
 
-def test_water_clipped_at_one_and_small_chips_are_not_constant(corpus: MeasuredCorpus) -> None:
+def test_clipped_water_and_small_chips_are_not_constant(corpus: MeasuredCorpus) -> None:
     """Calm water can have negative reflectances in the infrared, which are stored as 1."""
     infrared = ("B08", "B8A", "B09", "B11", "B12")
     ids = corpus.ids("s2", 6)
@@ -229,7 +229,7 @@ def shifted(rows: int, cols: int) -> Change:
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(5, 0), (-4, 3), (0, 10)])
-def test_a_shifted_acquisition_is_reported_with_its_shift(corpus: MeasuredCorpus, rows: int, cols: int) -> None:
+def test_a_shifted_acquisition_is_reported_with_the_shift(corpus: MeasuredCorpus, rows: int, cols: int) -> None:
     paired = [id for id in corpus.ids("s2") if corpus.rows[id]["pair"] is not None]
     item, _ = Counter(map(corpus.item, paired)).most_common(1)[0]
     ids = [id for id in paired if corpus.item(id) == item]
@@ -248,7 +248,7 @@ def test_an_acquisition_upside_down_shows_another_place(corpus: MeasuredCorpus) 
     assert subjects("registration", corpus.inputs(intact | flipped)) == {"flipped"}
 
 
-def test_a_single_shifted_chip_is_reported_where_its_peak_is_clear(corpus: MeasuredCorpus) -> None:
+def test_a_single_shifted_chip_is_reported_where_the_peak_is_clear(corpus: MeasuredCorpus) -> None:
     table = corpus.inputs().samples_of("s2")
     strengths = zip(table["id"].to_pylist(), table["shift_strength"].to_pylist(), strict=True)
     ids = sorted(id for id, strength in strengths if strength is not None and strength > 11)[:4]

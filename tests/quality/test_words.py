@@ -112,7 +112,7 @@ def test_inconsistent_rows_are_reported(check, changes):
 
 
 @pytest.mark.parametrize(("gap_days", "year", "passes"), [(2199, 2015, True), (2400, 2014, False), (10, 2018, False)])
-def test_a_label_map_may_be_as_old_as_its_source_allows(gap_days, year, passes):
+def test_the_age_of_a_label_map_is_limited_by_the_source(gap_days, year, passes):
     source = {"name": "corine", "version": "1", "year": year, "gap_days": gap_days, "agreement": None}
     assert (problems("label-gap", row_of(sources=[source])) == []) == passes
 
@@ -143,11 +143,11 @@ def test_signed_urls_and_local_paths_are_reported_without_the_token(text, passes
         ("A Sentinel-2 optical image.", set()),
     ],
 )
-def test_the_longest_words_of_a_text_name_its_classes(text, keys):
+def test_the_longest_words_of_a_text_name_the_classes(text, keys):
     assert build_lexicon(None, TAXONOMY, "en").find_labels(text) == keys
 
 
-def test_event_words_are_found_in_the_languages_of_the_corpus_alone():
+def test_event_words_are_searched_in_the_languages_of_the_corpus_alone():
     english = load_grammar(("structured",), taxonomy=TAXONOMY, types=()).languages["en"]
     words = {key: {"name": f"{key} (pt)", "phrase": f"{key} (pt)"} for key in TAXONOMY.classes}
     words["burned_area"] = {"name": "Terra Ardida", "phrase": "terra ardida"}
@@ -238,7 +238,7 @@ def test_a_hard_negative_must_falsify_a_fact_and_differ_from_the_captions(change
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))
-def test_entropy_follows_its_definition_and_bound(counts):
+def test_entropy_follows_the_definition_and_bound(counts):
     shares = np.array(counts) / sum(counts)
     assert entropy_bits(np.array(counts)) == pytest.approx(-sum(share * np.log2(share) for share in shares), abs=1e-9)
     assert entropy_bits(np.array(counts)) <= np.log2(len(counts)) + 1e-9

@@ -79,9 +79,9 @@ def test_characters_that_the_font_lacks_are_replaced() -> None:
 def test_explain_rejects_unknown_languages_and_styles(small: Corpus, corpus: Path, landmark: Any) -> None:
     assert landmark("explain", corpus, small.ids[0], "--lang", "en", "--style", "structured")[0] == 0
     code, _, err = landmark("explain", corpus, small.ids[0], "--lang", "de")
-    assert code == 2 and "--lang de" in err
+    assert code == 2 and "--lang" in err and "de" in err
     code, _, err = landmark("explain", corpus, small.ids[0], "--style", "haiku", "--json")
-    assert code == 2 and "--style haiku" in err and "structured" in err
+    assert code == 2 and "--style" in err and "haiku" in err and "structured" in err
 
 
 def test_the_sheet_depends_on_the_seed_only(small: Corpus) -> None:

@@ -85,9 +85,8 @@ def fetch(
     for path in fetch_feed(feed, query, out, progress=_progress):
         typer.echo(path)
     feed_source = load_source(feed.name)
-    _print(
-        f"{feed_source.attribution} ({feed_source.licence}); inspect it with landmark events show {out} --source {feed.name}"
-    )
+    command = f"landmark events show {out} --source {feed.name}"
+    _print(f"{feed_source.attribution} ({feed_source.licence}); inspect the files with {command}")
 
 
 def _row(event: Any, repaired: int | None) -> dict[str, Any]:

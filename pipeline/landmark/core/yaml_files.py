@@ -166,7 +166,10 @@ def load_extended(kind: str, path: Path, extended_by: tuple[Path, ...] = ()) -> 
         return value
     if not isinstance(base, str):
         raise InputError("must be the name or the path of one file", file=path, key="extends", value=base)
-    base_path = find_resource(kind, str(path.parent / base) if base.endswith((".yaml", ".yml")) else base)
+    try:
+        base_path = find_resource(kind, str(path.parent / base) if base.endswith((".yaml", ".yml")) else base)
+    except UnknownName as error:
+        raise UnknownName(error.problem, file=path, key="extends", value=base, remedy=error.remedy) from error
     extended_by = (*extended_by, path.resolve())
     if base_path.resolve() in extended_by:
         raise InputError("the file extends this one in turn", file=path, key="extends", value=base)

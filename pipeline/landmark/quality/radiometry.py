@@ -95,7 +95,7 @@ def s2_offset(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     )
 
 
-def s2_offset_twice(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+def s2_double_offset(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """No offset was removed from values that had none: plants are not black in blue, and few pixels are clipped."""
     table = samples_with(inputs, "B02_clipped_pct", sensor="s2")
     plants, clipped = columns(table, "green_B02_dn", "B02_clipped_pct")
@@ -160,7 +160,7 @@ CHECKS: dict[str, Check] = {
     "saturation": saturation,
     "clouds": clouds,
     "s2-offset": s2_offset,
-    "s2-offset-twice": s2_offset_twice,
+    "s2-offset-twice": s2_double_offset,
     "band-order": band_order,
     "s1-range": s1_range,
     "s1-polarisation": s1_polarisation,

@@ -35,8 +35,8 @@ def footprint(item: pystac.Item) -> BaseGeometry:
             raise ValueError("no area")
         return shapely.union_all(polygons)
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
-        problem = f"item {item.id}: must be a Polygon or MultiPolygon: {error}"
-        raise InputError(problem, key="geometry") from error
+        problem = f"must be a Polygon or MultiPolygon: {error}"
+        raise InputError(problem, file=f"item {item.id}", key="geometry") from error
 
 
 def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:
@@ -48,7 +48,8 @@ def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:
     properties = parse_properties(item)
     start, end = properties.start_datetime or properties.datetime, properties.end_datetime or properties.datetime
     if start is None or end is None:
-        raise InputError(f"item {item.id}: missing, and so are start_datetime and end_datetime", key="datetime")
+        problem = "missing, and so are start_datetime and end_datetime"
+        raise InputError(problem, file=f"item {item.id}", key="datetime")
     return start, end
 
 
@@ -154,7 +155,8 @@ def _offset(
             imagery.offset, baseline=baseline, applied=properties.offset_applied, declared=declared
         )
     except InputError as error:
-        raise InputError(f"item {item.id}: {error.problem}", key=error.key, remedy=error.remedy) from error
+        error.file = f"item {item.id}"
+        raise
 
 
 def _time(item: pystac.Item, properties: StacProperties) -> dt.datetime:
@@ -166,7 +168,7 @@ def _time(item: pystac.Item, properties: StacProperties) -> dt.datetime:
         return parse_utc(match[1], "%Y%m%dT%H%M%S")
     time = properties.start_datetime or properties.datetime
     if time is None:
-        raise InputError(f"item {item.id}: missing, and so is start_datetime", key="datetime")
+        raise InputError("missing, and so is start_datetime", file=f"item {item.id}", key="datetime")
     return time.replace(microsecond=0)
 
 
@@ -189,7 +191,8 @@ def _epsg(item: pystac.Item, properties: StacProperties) -> int:
         return properties.epsg
     if match := re.fullmatch(r"EPSG:(\d+)", properties.code or ""):
         return int(match[1])
-    raise InputError(f"item {item.id}: no EPSG code, in `proj:epsg` neither", key="proj:code", value=properties.code)
+    problem = "no EPSG code, in `proj:epsg` neither"
+    raise InputError(problem, file=f"item {item.id}", key="proj:code", value=properties.code)
 
 
 def _grid(properties: StacProperties) -> tuple[tuple[float, float], tuple[int, int], float] | None:

@@ -41,8 +41,8 @@ def label_raster(
         problem = "is missing, so that STAC items of this source cannot be read"
         raise InputError(problem, file=f"taxonomies/{crosswalk.name}.yaml", key="asset")
     if crosswalk.asset not in item.assets:
-        problem = f"item {item.id} has no such asset, in which {crosswalk.name} has its classes"
-        raise InputError(problem, key="assets", value=crosswalk.asset)
+        problem = f"no such asset, in which {crosswalk.name} has its classes"
+        raise InputError(problem, file=f"item {item.id}", key="assets", value=crosswalk.asset)
     start, end = interval(item)
     if crosswalk.exclusive_end and end > start:
         end -= dt.timedelta(microseconds=1)

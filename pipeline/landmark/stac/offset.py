@@ -64,15 +64,16 @@ def declared_offset(item: pystac.Item, assets: Mapping[str, pystac.Asset]) -> fl
     pairs = pairs or set(_offsets_and_scales(item.properties))
     if not pairs:
         return None
+    file = f"item {item.id}"
     for offset, scale in pairs:
         for key, value in (("raster:offset", offset), ("raster:scale", scale)):
             if not isinstance(value, int | float):
-                raise InputError(f"item {item.id}: must be a number", key=key, value=value)
+                raise InputError("must be a number", file=file, key=key, value=value)
         if abs(scale - _SCALE) > 1e-9:
-            raise InputError(f"item {item.id}: must be {_SCALE:g}", key="raster:scale", value=scale)
+            raise InputError(f"must be {_SCALE:g}", file=file, key="raster:scale", value=scale)
     offsets = sorted({float(offset) for offset, _ in pairs})
     if len(offsets) > 1:
-        raise InputError(f"item {item.id}: bands have different offsets", key="raster:offset", value=offsets)
+        raise InputError("bands have different offsets", file=file, key="raster:offset", value=offsets)
     return offsets[0]
 
 

@@ -67,17 +67,24 @@ def _parse_json(href: str, data: bytes) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("type") not in _TYPES:
         type_ = content.get("type") if isinstance(content, dict) else None
         raise InputError(f"not STAC: must be one of {', '.join(_TYPES)}", file=href, key="type", value=type_)
-    if content["type"] == "FeatureCollection" and _is_partial(content):
+    if content["type"] == "FeatureCollection":
+        _check_collection(href, content)
+    return content
+
+
+def _check_collection(href: str, content: dict[str, Any]) -> None:
+    features = content.get("features")
+    if not isinstance(features, list) or not all(isinstance(item, dict) and "type" in item for item in features):
+        raise InputError("must be a list of STAC items", file=href, key="features")
+    if _is_partial(content):
         remedy = "give --catalog the API's landing page, which is searched exhaustively"
         raise InputError("one page of a longer search result", file=href, remedy=remedy)
-    return content
 
 
 def _is_partial(content: dict[str, Any]) -> bool:
     """Whether an ItemCollection is one of several pages of a response."""
-    matched, features = content.get("numberMatched"), content.get("features")
-    is_short = isinstance(matched, int) and isinstance(features, list) and matched > len(features)
-    return is_short or _has_link(content, "next")
+    matched = content.get("numberMatched")
+    return (isinstance(matched, int) and matched > len(content["features"])) or _has_link(content, "next")
 
 
 def _has_link(content: dict[str, Any], rel: str) -> bool:

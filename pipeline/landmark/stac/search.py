@@ -95,7 +95,9 @@ def search(
                 touched = [windows[number] for number in sorted(numbers.tolist())]
                 results += _acquisitions(item, catalog, recipe, provider, imagery[collection], touched)
         except InputError as error:
-            error.file = error.file or item.get_self_href() or catalog.href
+            for mistake in error.problems:
+                if mistake.file == f"item {item.id}":
+                    mistake.file = f"{item.get_self_href() or catalog.href}: {mistake.file}"
             raise
     # Overlapping windows are queried separately, so that an item may be refused twice.
     refused = list(dict.fromkeys(result for result in results if isinstance(result, DropRecord)))

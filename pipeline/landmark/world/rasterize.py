@@ -23,7 +23,7 @@ Ring = list[tuple[float, float]]
 
 
 class RasterizedEvent(NamedTuple):
-    """A window of a zone about an event, and the event's level (see `Mark`) at each of its pixels."""
+    """A window of a zone about an event, and the event's level (see `EventTrace`) at each of its pixels."""
 
     seen: View
     level: F
