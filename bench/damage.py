@@ -1,4 +1,4 @@
-"""Defects of the files: what disks, copies, careless hands and half-finished runs do."""
+"""Defects of files: failing disks, incomplete copies, manual edits and interrupted runs."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from bench.draft import Draft, Planted
 from bench.registry import planting
-from bench.reseal import refitted, rewritten
+from bench.reseal import refresh_entries, replace_shard
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.hashing import digest
 from landmark.corpus.lock import Lock
@@ -29,11 +29,11 @@ def _shard(draft: Draft, sensor: str = "s2") -> str:
     return next(shard.path for shard in draft.manifest.shards if (shard.sensor, shard.split) == (sensor, "train"))
 
 
-def _said(corpus: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the manifest as a script with a JSON library would."""
-    said = json.loads((corpus / "corpus.json").read_text())
-    change(said)
-    write_bytes(corpus / "corpus.json", json.dumps(said, indent=1).encode())
+def _edit_manifest(corpus: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Edit the manifest as plain JSON."""
+    document = json.loads((corpus / "corpus.json").read_text())
+    change(document)
+    write_bytes(corpus / "corpus.json", json.dumps(document, indent=1).encode())
 
 
 # -- The manifest ----------------------------------------------------------------------------------------------------
@@ -41,28 +41,32 @@ def _said(corpus: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 @_integrity("manifest", "planned is not written + dropped + failed")
 def counts_do_not_add_up(draft: Draft) -> Planted:
-    return _on_file("corpus.json", 1, partial(_said, change=lambda said: said["counts"].update(planned=10**4)))
+    return _on_file(
+        "corpus.json", 1, partial(_edit_manifest, change=lambda document: document["counts"].update(planned=10**4))
+    )
 
 
-@_integrity("manifest", "counts per label are those of an earlier edition")
+@_integrity("manifest", "counts per label are of an earlier build")
 def label_counts_stale(draft: Draft) -> Planted:
     label = next(iter(draft.manifest.labels))
-    change = partial(_said, change=lambda said: said["labels"].update({label: said["labels"][label] + 2}))
+    change = partial(
+        _edit_manifest, change=lambda document: document["labels"].update({label: document["labels"][label] + 2})
+    )
     return Planted((("corpus.json", label),), len(draft.manifest.labels), after=change)
 
 
-@_integrity("manifest", "the lock beside the corpus is another build's")
+@_integrity("manifest", "lock.json is of another build")
 def lock_foreign(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
         lock: Lock = read_document(Lock, corpus / "lock.json")
         sampling = lock.recipe.sampling.model_copy(update={"seed": 987})
-        other = lock.model_copy(update={"recipe": lock.recipe.model_copy(update={"sampling": sampling})})
-        write_bytes(corpus / "lock.json", other.model_dump_json(indent=1).encode())
+        foreign = lock.model_copy(update={"recipe": lock.recipe.model_copy(update={"sampling": sampling})})
+        write_bytes(corpus / "lock.json", foreign.model_dump_json(indent=1).encode())
 
     return Planted((("corpus.json", "lock.json"),), 1, after=act)
 
 
-@_integrity("manifest", "the plan beside the lock is another one")
+@_integrity("manifest", "plan.parquet is of another plan")
 def plan_foreign(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
         write_table(corpus / "plan.parquet", pq.read_table(corpus / "plan.parquet").slice(1))
@@ -81,8 +85,8 @@ def shard_missing(draft: Draft) -> Planted:
 @_integrity("shards", "a copy ended early")
 def shard_truncated(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
-        whole = (corpus / name).read_bytes()
-        (corpus / name).write_bytes(whole[: len(whole) * 3 // 4])
+        content = (corpus / name).read_bytes()
+        (corpus / name).write_bytes(content[: len(content) * 3 // 4])
 
     return _on_file(name := _shard(draft), len(draft.tables), act)
 
@@ -91,9 +95,9 @@ def _flip(corpus: Path, name: str) -> None:
     """Flip one bit inside the pixels of the first row group."""
     group = pq.read_metadata(corpus / name).row_group(0)
     chunks = [group.column(number) for number in range(group.num_columns)]
-    found = next(chunk for chunk in chunks if chunk.path_in_schema in ("s1", "s2_x1"))
+    pixel_chunk = next(chunk for chunk in chunks if chunk.path_in_schema in ("s1", "s2_x1"))
     damaged = bytearray((corpus / name).read_bytes())
-    damaged[found.data_page_offset + found.total_compressed_size // 2] ^= 0x10
+    damaged[pixel_chunk.data_page_offset + pixel_chunk.total_compressed_size // 2] ^= 0x10
     (corpus / name).write_bytes(damaged)
 
 
@@ -102,16 +106,16 @@ def bit_flipped(draft: Draft) -> Planted:
     return _on_file(name := _shard(draft), len(draft.tables), lambda corpus: _flip(corpus, name))
 
 
-@_integrity("shards", "one bit of a page is flipped, and the manifest was made to agree")
+@_integrity("shards", "one bit of a page is flipped, and the manifest's digest is updated")
 def bit_flipped_rehashed(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
         _flip(corpus, name)
-        refitted(corpus, name)
+        refresh_entries(corpus, name)
 
     return _on_file(name := _shard(draft, "s1"), len(draft.tables), act)
 
 
-@_integrity("shards", "a file of an earlier build lies among the shards, and loaders would read it")
+@_integrity("shards", "a shard of an earlier build is left in the folder, and loaders would read it")
 def shard_stale(draft: Draft) -> Planted:
     name = _shard(draft).rsplit("-", 3)[0] + "-00007-of-00009.parquet"
     return _on_file(name, len(draft.tables), lambda corpus: shutil.copy(corpus / _shard(draft), corpus / name))
@@ -119,20 +123,20 @@ def shard_stale(draft: Draft) -> Planted:
 
 @_integrity("shards", "two shards are exchanged")
 def shards_exchanged(draft: Draft) -> Planted:
-    one, other = [shard.path for shard in draft.manifest.shards if shard.sensor == "s2"][:2]
+    first, second = [shard.path for shard in draft.manifest.shards if shard.sensor == "s2"][:2]
 
     def act(corpus: Path) -> None:
-        (corpus / one).rename(corpus / "held")
-        (corpus / other).rename(corpus / one)
-        (corpus / "held").rename(corpus / other)
+        (corpus / first).rename(corpus / "temporary")
+        (corpus / second).rename(corpus / first)
+        (corpus / "temporary").rename(corpus / second)
 
-    return Planted(((one,), (other,)), len(draft.tables), after=act)
+    return Planted(((first,), (second,)), len(draft.tables), after=act)
 
 
 @_integrity("shards", "a shard lacks its last rows")
 def rows_missing(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
-        rewritten(corpus, name, draft.tables[name].slice(0, draft.tables[name].num_rows - 1))
+        replace_shard(corpus, name, draft.tables[name].slice(0, draft.tables[name].num_rows - 1))
 
     return _on_file(name := _shard(draft), len(draft.tables), act)
 
@@ -141,12 +145,12 @@ def rows_missing(draft: Draft) -> Planted:
 
 
 def _schema(draft: Draft, name: str, change: Callable[[pa.Table], pa.Table]) -> Planted:
-    return _on_file(name, len(draft.tables), lambda corpus: rewritten(corpus, name, change(draft.tables[name])))
+    return _on_file(name, len(draft.tables), lambda corpus: replace_shard(corpus, name, change(draft.tables[name])))
 
 
 def _field(table: pa.Table, name: str, field: pa.Field) -> pa.Table:
-    place = table.schema.get_field_index(name)
-    return table.cast(table.schema.set(place, field))
+    position = table.schema.get_field_index(name)
+    return table.cast(table.schema.set(position, field))
 
 
 @_integrity("schema", "a column is missing")
@@ -159,7 +163,7 @@ def column_widened(draft: Draft) -> Planted:
     return _schema(draft, _shard(draft), lambda table: _field(table, "epsg", pa.field("epsg", pa.int64(), False)))
 
 
-@_integrity("schema", "the pixel column no longer says how it is stored")
+@_integrity("schema", "the pixel column lacks its storage metadata")
 def pixel_metadata_gone(draft: Draft) -> Planted:
     bare = pa.field("s2_x2", pa.binary(), nullable=False)
     return _schema(draft, _shard(draft), lambda table: _field(table, "s2_x2", bare))
@@ -174,72 +178,76 @@ def pixel_scale_changed(draft: Draft) -> Planted:
     return _schema(draft, _shard(draft, "s1"), change)
 
 
-# -- What stands beside the shards -----------------------------------------------------------------------------------
+# -- Files beside the shards ------------------------------------------------------------------------------------------
 
 
-@_integrity("index", "the index is that of an earlier edition")
+@_integrity("index", "index.parquet is of an earlier build")
 def index_stale(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
         table = pq.read_table(corpus / "index.parquet")
-        place = table.schema.get_field_index("label_valid_pct")
-        older = table.set_column(place, table.schema.field(place), pa.array([50.0] * table.num_rows, pa.float32()))
+        position = table.schema.get_field_index("label_valid_pct")
+        older = table.set_column(
+            position, table.schema.field(position), pa.array([50.0] * table.num_rows, pa.float32())
+        )
         write_table(corpus / "index.parquet", older)
 
     return Planted(tuple((name, "index.parquet") for name in draft.tables), len(draft.tables), after=act)
 
 
-@_integrity("index", "the index is gone")
+@_integrity("index", "index.parquet is missing")
 def index_missing(draft: Draft) -> Planted:
     return _on_file("index.parquet", 1, lambda corpus: (corpus / "index.parquet").unlink())
 
 
-@_integrity("statistics", "means and deviations are those of earlier pixels")
+@_integrity("statistics", "means and standard deviations are of earlier pixels")
 def statistics_stale(draft: Draft) -> Planted:
-    def change(said: dict[str, Any]) -> None:
-        said["statistics"]["s2"] = {band: [1.05 * mean, std] for band, (mean, std) in said["statistics"]["s2"].items()}
-
-    bands = draft.manifest.statistics["s2"]
-    return Planted(tuple((f"s2 {band}",) for band in bands), 14, after=partial(_said, change=change))
-
-
-@_integrity("statistics", "means and deviations are in digital numbers")
-def statistics_in_numbers(draft: Draft) -> Planted:
-    def change(said: dict[str, Any]) -> None:
-        said["statistics"]["s1"] = {
-            band: [100 * value for value in pair] for band, pair in said["statistics"]["s1"].items()
+    def change(document: dict[str, Any]) -> None:
+        document["statistics"]["s2"] = {
+            band: [1.05 * mean, std] for band, (mean, std) in document["statistics"]["s2"].items()
         }
 
-    return Planted((("s1 vv",), ("s1 vh",)), 14, after=partial(_said, change=change))
+    bands = draft.manifest.statistics["s2"]
+    return Planted(tuple((f"s2 {band}",) for band in bands), 14, after=partial(_edit_manifest, change=change))
 
 
-def _judged(draft: Draft, change: Callable[[list[str]], list[str]], name: str = "qrels/train.txt") -> Planted:
+@_integrity("statistics", "means and standard deviations are of stored values")
+def statistics_in_numbers(draft: Draft) -> Planted:
+    def change(document: dict[str, Any]) -> None:
+        document["statistics"]["s1"] = {
+            band: [100 * value for value in pair] for band, pair in document["statistics"]["s1"].items()
+        }
+
+    return Planted((("s1 vv",), ("s1 vh",)), 14, after=partial(_edit_manifest, change=change))
+
+
+def _edit_qrels(draft: Draft, change: Callable[[list[str]], list[str]], name: str = "qrels/train.txt") -> Planted:
     def act(corpus: Path) -> None:
         lines = change((corpus / name).read_text().splitlines())
         write_bytes(corpus / name, "".join(f"{line}\n" for line in lines).encode())
-        refitted(corpus, name)
+        refresh_entries(corpus, name)
 
     return _on_file(name, len(draft.manifest.queries), act)
 
 
-@_integrity("queries", "samples are judged relevant that are not")
+@_integrity("queries", "irrelevant samples are judged relevant")
 def relevance_wrong(draft: Draft) -> Planted:
     def change(lines: list[str]) -> list[str]:
         return [f"{line[:-1]}{4 - int(line[-1])}" if number % 50 == 0 else line for number, line in enumerate(lines)]
 
-    return _judged(draft, change)
+    return _edit_qrels(draft, change)
 
 
 @_integrity("queries", "relevant samples are not judged")
 def relevance_short(draft: Draft) -> Planted:
-    return _judged(draft, lambda lines: lines[: len(lines) * 9 // 10])
+    return _edit_qrels(draft, lambda lines: lines[: len(lines) * 9 // 10])
 
 
-@_integrity("queries", "a split's judgements are gone")
+@_integrity("queries", "the relevance judgements of a split are missing")
 def relevance_missing(draft: Draft) -> Planted:
     return _on_file("qrels/test.txt", len(draft.manifest.queries), lambda corpus: (corpus / "qrels/test.txt").unlink())
 
 
-@_integrity("secrets", "the lock holds addresses that were signed")
+@_integrity("secrets", "the lock contains signed URLs")
 def token_in_lock(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
         lock: Lock = read_document(Lock, corpus / "lock.json")
@@ -248,6 +256,6 @@ def token_in_lock(draft: Draft) -> Planted:
         files = [first.model_copy(update={"href": first.href + query}), *rest]
         signed = lock.model_copy(update={"files": files})
         write_bytes(corpus / "lock.json", signed.model_dump_json(indent=1).encode())
-        _said(corpus, lambda said: said.update(lock_digest=digest(signed.model_dump(mode="json"))))
+        _edit_manifest(corpus, lambda document: document.update(lock_digest=digest(signed.model_dump(mode="json"))))
 
     return _on_file("lock.json", 1, act)

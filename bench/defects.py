@@ -1,7 +1,7 @@
-"""`python -m bench.defects`: every defect planted into the demo's corpus, and those of pixels into the real ones.
+"""`python -m bench.defects`: plant every defect into the demo corpus, and pixel defects into real corpora.
 
-Writes `bench/defects.json` and prints it as Markdown. What the gate says of the real corpora as they are stands there
-word for word: whether it is right is for people to judge.
+Writes `bench/defects.json` and prints it as Markdown. Findings of the real corpora without defects are recorded in full,
+to be judged by people.
 """
 
 import json
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import DEFECTS
-from bench.reseal import opened
+from bench.reseal import open_draft
 from bench.table import markdown
-from bench.trial import Result, Trial, tried
+from bench.trial import Result, Trial, run_trial
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
@@ -33,36 +33,36 @@ _CATALOGS = {
 
 
 def main() -> None:
-    """Run the whole bench, or the kinds named on the command line, and only then write the result."""
-    asked = sys.argv[1:] or list(DEFECTS)
+    """Run all kinds and write the result, or run the kinds named on the command line and only print them."""
+    kinds = sys.argv[1:] or list(DEFECTS)
     with tempfile.TemporaryDirectory(prefix="landmark-bench-") as folder:
-        found = bench(Path(folder), asked)
-    if asked == list(DEFECTS):
-        write_bytes(RESULT, f"{json.dumps(found, indent=1, ensure_ascii=False)}\n".encode())
-    print(markdown(found))
+        result = bench(Path(folder), kinds)
+    if kinds == list(DEFECTS):
+        write_bytes(RESULT, f"{json.dumps(result, indent=1, ensure_ascii=False)}\n".encode())
+    print(markdown(result))
 
 
 def bench(folder: Path, kinds: Collection[str]) -> dict[str, Any]:
-    """The demo with each defect, and the real corpora; `folder` holds what is built meanwhile."""
-    where = ExecutorConfig(available_cores())
-    build(BuildRequest(load_recipe("demo"), folder / "demo", where))
-    clean, results = _planted(folder / "demo", kinds, where)
+    """Measure the demo with each defect, and the real corpora; corpora are built in `folder`."""
+    executor = ExecutorConfig(available_cores())
+    build(BuildRequest(load_recipe("demo"), folder / "demo", executor))
+    clean, results = _plant_all(folder / "demo", kinds, executor)
     pixels = [kind for kind in kinds if DEFECTS[kind].group == "pixels"]
     return {
-        "clean": said(clean),
+        "clean": summarize(clean),
         "defects": results,
-        "real": {name: _real(name, folder, pixels, where) for name in _CATALOGS},
+        "real": {name: _real(name, folder, pixels, executor) for name in _CATALOGS},
     }
 
 
-def _planted(corpus: Path, kinds: Collection[str], where: ExecutorConfig) -> tuple[Report, list[dict[str, Any]]]:
-    """What is said of a corpus as it is, and with each defect."""
-    clean = check(corpus, load_check_profile(), executor=where)
+def _plant_all(corpus: Path, kinds: Collection[str], executor: ExecutorConfig) -> tuple[Report, list[dict[str, Any]]]:
+    """Check a corpus without defects, and with each defect."""
+    clean = check(corpus, load_check_profile(), executor=executor)
     scratch, results = corpus.with_name(f"{corpus.name}-scratch"), dict[str, Result]()
-    draft = opened(corpus, scratch)
+    draft = open_draft(corpus, scratch)
     scratch.mkdir()
-    with open_executor(where) as map_units:
-        for trial, result in map_units(tried, [Trial(kind, draft, clean, scratch) for kind in kinds]):
+    with open_executor(executor) as map_tasks:
+        for trial, result in map_tasks(run_trial, [Trial(kind, draft, clean, scratch) for kind in kinds]):
             if isinstance(result, WorkerLost):
                 raise MemoryError(f"{trial.kind}: {result.detail}")
             results[trial.kind] = result
@@ -70,18 +70,18 @@ def _planted(corpus: Path, kinds: Collection[str], where: ExecutorConfig) -> tup
     return clean, [results[kind].to_json() for kind in DEFECTS if kind in results]
 
 
-def _real(name: str, folder: Path, kinds: Collection[str], where: ExecutorConfig) -> Mapping[str, Any]:
-    """What is said of a real corpus as it is, and which defects of pixels are seen in it: no limit was set by it."""
+def _real(name: str, folder: Path, kinds: Collection[str], executor: ExecutorConfig) -> Mapping[str, Any]:
+    """Check a real corpus without defects, and with pixel defects. No threshold was tuned on it."""
     catalog = _REAL / _CATALOGS[name]
     if not catalog.exists():
-        return {"absent": "the real inputs do not lie beside this checkout"}
-    build(BuildRequest(load_recipe(name), folder / name, where, catalog=str(catalog)))
-    clean, results = _planted(folder / name, kinds, where)
-    return {**said(clean), "defects": results}
+        return {"absent": "the real inputs are not beside this checkout"}
+    build(BuildRequest(load_recipe(name), folder / name, executor, catalog=str(catalog)))
+    clean, results = _plant_all(folder / name, kinds, executor)
+    return {**summarize(clean), "defects": results}
 
 
-def said(report: Report) -> dict[str, Any]:
-    """What the gate says of a corpus as it is: errors and warnings in full, and how many checks had nothing to see."""
+def summarize(report: Report) -> dict[str, Any]:
+    """Summarise a report: errors and warnings in full, and the checks that were skipped."""
     return {
         "samples": report.samples,
         "checks": len(report.checks),

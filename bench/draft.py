@@ -1,4 +1,4 @@
-"""A sealed corpus as rows: what defects are planted into, before it is sealed again."""
+"""A sealed corpus as rows: defects are planted into it before it is sealed again."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,16 +24,16 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One defect: what is changed, and what a finding must name.
+    """One defect: the changes, and the subjects that findings must name.
 
     Attributes:
-        subjects: Each planted subject as the names it may go by: a sample's id, an acquisition's item, a platform.
-        of: How many subjects of the kind the corpus has.
-        edits: Sample id → columns of the row to change; `bands` replaces pixels (band → array at its own resolution),
-            and the row's `sha256` follows unless the edit says another.
-        extra: (id of the sample a new row is copied from, its changed columns), put into the shard of that sample.
-        moves: Sample id → path of the shard the row is put into instead of its own.
-        after: Changes the folder once it is sealed: files, manifest, schemas.
+        subjects: The names of each planted subject, any of which counts: a sample's id, an acquisition's item, a platform.
+        of: Number of subjects of this kind in the corpus.
+        edits: Sample id → changed columns; `bands` replaces pixels (band → array at its own resolution), and `sha256` is
+            computed again unless the edit contains it.
+        extra: (id of the sample a new row is copied from, changed columns); the row is added to that sample's shard.
+        moves: Sample id → path of the shard the row is moved to; empty to remove the row.
+        after: Changes the sealed folder: files, manifest, schemas.
     """
 
     subjects: tuple[tuple[str, ...], ...]
@@ -49,25 +49,25 @@ class Draft:
     """A sealed, clean corpus.
 
     Attributes:
-        packed: What packing each shard gave; the shards no edit touches keep it.
+        packed: Each shard as it was packed; shards without edits are not packed again.
     """
 
     corpus: Path
     packed: Mapping[str, PackedShard] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what was read: a worker reads it once for all its units."""
+        """Omit cached tables: a worker reads them once for all its tasks."""
         return {"corpus": self.corpus, "packed": self.packed}
 
     @cached_property
     def manifest(self) -> Manifest:
-        """As it stands on disk."""
+        """The manifest on disk."""
         manifest: Manifest = read_document(Manifest, self.corpus / "corpus.json")
         return manifest
 
     @cached_property
     def facts(self) -> dict[str, Row]:
-        """Every column but the pixels, with maps as dicts and the shard's path as `shard`, by id."""
+        """Rows by id, without pixels, with maps as dicts and the shard's path as `shard`."""
         return _facts(self.corpus)
 
     @cached_property
@@ -77,34 +77,34 @@ class Draft:
 
     @cached_property
     def places(self) -> dict[str, tuple[str, int]]:
-        """Shard and row of every sample."""
+        """(shard path, row number) of every sample."""
         return {
             id: (path, row) for path, table in self.tables.items() for row, id in enumerate(table["id"].to_pylist())
         }
 
     def bands(self, id: str) -> Bands:
-        """Copies of a sample's bands as stored, each at its own resolution."""
+        """Return copies of a sample's stored bands, each at its own resolution."""
         path, row = self.places[id]
-        sensor, one = load_sensor(self.facts[id]["sensor"]), self.tables[path].slice(row, 1)
-        found: Bands = {}
+        sensor, sample = load_sensor(self.facts[id]["sensor"]), self.tables[path].slice(row, 1)
+        bands: Bands = {}
         for group in sensor.groups:
-            data = np.frombuffer(one[group.column][0].as_py(), sensor.dtype)
-            found |= zip(group.bands, data.reshape(group.shape(self.manifest.patch_px)).copy(), strict=True)
-        return found
+            data = np.frombuffer(sample[group.column][0].as_py(), sensor.dtype)
+            bands |= zip(group.bands, data.reshape(group.shape(self.manifest.patch_px)).copy(), strict=True)
+        return bands
 
-    def rows(self, **wanted: Any) -> list[Row]:
-        """Facts of the samples whose columns have these values, by id."""
-        found = (row for row in self.facts.values() if all(row[name] == value for name, value in wanted.items()))
-        return sorted(found, key=lambda row: str(row["id"]))
+    def rows(self, **columns: Any) -> list[Row]:
+        """Return the rows whose columns have these values, sorted by id."""
+        rows = (row for row in self.facts.values() if all(row[name] == value for name, value in columns.items()))
+        return sorted(rows, key=lambda row: str(row["id"]))
 
-    def pick(self, kind: str, among: Iterable[Row], *, pct: float = 2, least: int = 3) -> list[Row]:
-        """The rows a defect falls upon: a share of them, by hash."""
-        rows = sorted(among, key=lambda row: rank(_SEED, kind, row["id"]))
+    def pick(self, salt: str, candidates: Iterable[Row], *, pct: float = 2, least: int = 3) -> list[Row]:
+        """Pick the rows to change: a percentage of them, by hash of salt and id."""
+        rows = sorted(candidates, key=lambda row: rank(_SEED, salt, row["id"]))
         return rows[: max(least, round(len(rows) * pct / 100))]
 
 
 def ids(rows: Iterable[Row]) -> tuple[tuple[str, ...], ...]:
-    """The subjects of a defect whose findings name samples."""
+    """Return rows as subjects, each named by its id."""
     return tuple((str(row["id"]),) for row in rows)
 
 
@@ -116,10 +116,10 @@ def _tables(corpus: Path) -> dict[str, pa.Table]:
 
 @lru_cache(maxsize=1)
 def _facts(corpus: Path) -> dict[str, Row]:
-    return {row["id"]: row for path, table in _tables(corpus).items() for row in _plain(table, path)}
+    return {row["id"]: row for path, table in _tables(corpus).items() for row in _rows_of(table, path)}
 
 
-def _plain(table: pa.Table, path: str) -> Iterable[Row]:
+def _rows_of(table: pa.Table, path: str) -> Iterable[Row]:
     maps = [column.name for column in INDEX if pa.types.is_map(column.type)]
     for row in table.select(INDEX.names).to_pylist():
         yield {**row, **{name: dict(row[name]) for name in maps}, "shard": path}

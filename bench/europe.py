@@ -33,7 +33,7 @@ from landmark.domain.schemas import CLOUD_STATS, label_counts_schema
 from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.cloud_stats import CloudStatTask
 from landmark.labels.cloud_stats import measure_mask as measure_mask
-from landmark.labels.counts import LabelCounts, CountTask, measure_counts
+from landmark.labels.counts import CountTask, LabelCounts, measure_counts
 from landmark.labels.label_rules import LabelRules
 from landmark.raster.rate_limit import available_cores
 from landmark.stac.catalog import Query

@@ -1,4 +1,4 @@
-"""Defects of the rows: ids, places, pairs, digests, and words nobody should publish."""
+"""Defects of rows: ids, placement, digests, the ledger, and secrets."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -21,29 +21,29 @@ from landmark.domain.drops import DropRecord, ledger_table
 _integrity = partial(planting, "integrity")
 
 
-def changed(
-    draft: Draft, kind: str, change: Callable[[Row], Row], *, among: Callable[[Row], bool] = lambda row: True
+def edit_rows(
+    draft: Draft, salt: str, change: Callable[[Row], Row], *, where: Callable[[Row], bool] = lambda row: True
 ) -> Planted:
-    """Other columns for a few of the samples that can have the defect."""
-    able = [row for row in draft.rows() if among(row)]
-    if not able:
-        raise Unsuited("no sample can have it")
-    rows = draft.pick(kind, able)
-    return Planted(ids(rows), len(able), {row["id"]: change(row) for row in rows})
+    """Change columns of a few rows that satisfy a condition."""
+    eligible = [row for row in draft.rows() if where(row)]
+    if not eligible:
+        raise Unsuited("no sample is suitable")
+    rows = draft.pick(salt, eligible)
+    return Planted(ids(rows), len(eligible), {row["id"]: change(row) for row in rows})
 
 
 # -- Ids -------------------------------------------------------------------------------------------------------------
 
 
-@_integrity("ids", "an id stands twice")
-def id_twice(draft: Draft) -> Planted:
+@_integrity("ids", "a duplicate id")
+def duplicate_id(draft: Draft) -> Planted:
     rows = draft.pick("id-twice", draft.rows(), pct=1)
     return Planted(ids(rows), len(draft.rows()), extra=tuple((row["id"], {}) for row in rows))
 
 
-def _renamed(kind: str, draft: Draft, name: Callable[[Row], str]) -> Planted:
-    rows = draft.pick(kind, draft.rows())
-    names = {row["id"]: name(row) for row in rows}
+def _rename(salt: str, draft: Draft, rename: Callable[[Row], str]) -> Planted:
+    rows = draft.pick(salt, draft.rows())
+    names = {row["id"]: rename(row) for row in rows}
     edits: dict[str, Row] = {old: {"id": new} for old, new in names.items()}
     for row in draft.rows():
         if row["pair"] in names:
@@ -53,39 +53,39 @@ def _renamed(kind: str, draft: Draft, name: Callable[[Row], str]) -> Planted:
 
 @_integrity("ids", "ids are the provider's item names")
 def id_of_provider(draft: Draft) -> Planted:
-    return _renamed("id-of-provider", draft, lambda row: f"{row['items'][0]}.{row['cell']}")
+    return _rename("id-of-provider", draft, lambda row: f"{row['items'][0]}.{row['cell']}")
 
 
-@_integrity("ids", "ids say local time")
+@_integrity("ids", "ids contain local time")
 def id_in_local_time(draft: Draft) -> Planted:
     def name(row: Row) -> str:
         head, stamp, orbit = row["id"].rsplit("_", 2)
         later = dt.datetime.strptime(stamp, "%Y%m%dt%H%M%S") + dt.timedelta(hours=2)
         return f"{head}_{later:%Y%m%dt%H%M%S}_{orbit}"
 
-    return _renamed("id-in-local-time", draft, name)
+    return _rename("id-in-local-time", draft, name)
 
 
-@_integrity("ids", "rows name another cell than their ids")
+@_integrity("ids", "`cell` is another than the id's")
 def id_of_another_cell(draft: Draft) -> Planted:
     def name(row: Row) -> str:
         number = row["cell"].rsplit("_", 1)[1]
         return str(row["id"]).replace(f"_{number}_", f"_{int(number) + 1}_")
 
-    return _renamed("id-of-another-cell", draft, name)
+    return _rename("id-of-another-cell", draft, name)
 
 
 # -- Places ----------------------------------------------------------------------------------------------------------
 
 
-def _moved(row: Row, dx_m: float, dy_m: float) -> Row:
+def _shift(row: Row, dx_m: float, dy_m: float) -> Row:
     width, skew, left, tilt, height, top = row["transform"]
     return {"transform": [width, skew, left + dx_m, tilt, height, top + dy_m]}
 
 
-@_integrity("placement", "transforms of the pixels' centres, not their corners")
+@_integrity("placement", "transforms refer to pixel centres instead of corners")
 def transform_half_a_pixel_off(draft: Draft) -> Planted:
-    return changed(draft, "transform-half-a-pixel-off", lambda row: _moved(row, 5, -5))
+    return edit_rows(draft, "transform-half-a-pixel-off", lambda row: _shift(row, 5, -5))
 
 
 @_integrity("placement", "transforms upside down")
@@ -94,35 +94,35 @@ def transform_south_up(draft: Draft) -> Planted:
         width, _, left, _, height, top = row["transform"]
         return {"transform": [width, 0.0, left, 0.0, -height, top]}
 
-    return changed(draft, "transform-south-up", change)
+    return edit_rows(draft, "transform-south-up", change)
 
 
 @_integrity("placement", "longitude and latitude are exchanged")
 def lon_lat_exchanged(draft: Draft) -> Planted:
-    return changed(draft, "lon-lat-exchanged", lambda row: {"lon": row["lat"], "lat": row["lon"]})
+    return edit_rows(draft, "lon-lat-exchanged", lambda row: {"lon": row["lat"], "lat": row["lon"]})
 
 
-@_integrity("placement", "outlines are those of another cell")
+@_integrity("placement", "geometries are of another cell")
 def geometry_elsewhere(draft: Draft) -> Planted:
     def change(row: Row) -> Row:
         outline = shapely.from_wkb(row["geometry"])
         return {"geometry": shapely.to_wkb(shapely.transform(outline, partial(np.add, [0.02, 0])))}
 
-    return changed(draft, "geometry-elsewhere", change)
+    return edit_rows(draft, "geometry-elsewhere", change)
 
 
-@_integrity("placement", "the zone is the neighbour's")
+@_integrity("placement", "the zone is the neighbouring one")
 def zone_of_the_neighbour(draft: Draft) -> Planted:
-    return changed(draft, "zone-of-the-neighbour", lambda row: {"epsg": row["epsg"] + 1})
+    return edit_rows(draft, "zone-of-the-neighbour", lambda row: {"epsg": row["epsg"] + 1})
 
 
 @_integrity("placement", "southern rows in a northern zone")
 def hemisphere_wrong(draft: Draft) -> Planted:
     southern = lambda row: 32700 < row["epsg"] <= 32760  # noqa: E731
-    return changed(draft, "hemisphere-wrong", lambda row: {"epsg": row["epsg"] - 100}, among=southern)
+    return edit_rows(draft, "hemisphere-wrong", lambda row: {"epsg": row["epsg"] - 100}, where=southern)
 
 
-@_integrity("placement", "rows lie in another split's shard")
+@_integrity("placement", "rows are in a shard of another split")
 def shard_of_another_split(draft: Draft) -> Planted:
     rows = draft.pick("shard-of-another-split", draft.rows(sensor="s2", split="train"))
     target = next(shard.path for shard in draft.manifest.shards if (shard.sensor, shard.split) == ("s2", "test"))
@@ -135,30 +135,30 @@ def shard_of_another_split(draft: Draft) -> Planted:
 @_integrity("pixel-digest", "the pixels of two rows are exchanged")
 def pixels_exchanged(draft: Draft) -> Planted:
     rows = draft.pick("pixels-exchanged", draft.rows(sensor="s2"))
-    others = [*rows[1:], rows[0]]
+    sources = [*rows[1:], rows[0]]
     edits = {
-        row["id"]: {"bands": draft.bands(other["id"]), "sha256": row["sha256"]}
-        for row, other in zip(rows, others, strict=True)
+        row["id"]: {"bands": draft.bands(source["id"]), "sha256": row["sha256"]}
+        for row, source in zip(rows, sources, strict=True)
     }
     return Planted(ids(rows), len(draft.rows(sensor="s2")), edits)
 
 
-def _without(draft: Draft, rows: list[Row], after: Callable[[Path], None] | None = None) -> Planted:
-    """Planned samples that are not in the corpus; nobody's pair any more."""
-    gone = {row["id"] for row in rows}
-    widows: dict[str, Row] = {
-        row["id"]: {"pair": None, "pair_gap_s": None} for row in draft.rows() if row["pair"] in gone
+def _remove(draft: Draft, rows: list[Row], after: Callable[[Path], None] | None = None) -> Planted:
+    """Remove planned samples from the corpus, and unpair their pairs."""
+    removed = {row["id"] for row in rows}
+    unpaired: dict[str, Row] = {
+        row["id"]: {"pair": None, "pair_gap_s": None} for row in draft.rows() if row["pair"] in removed
     }
-    names = tuple((id, "ledger.parquet") for id in sorted(gone))
-    return Planted(names, len(draft.rows()), widows, moves=dict.fromkeys(gone, ""), after=after)
+    names = tuple((id, "ledger.parquet") for id in sorted(removed))
+    return Planted(names, len(draft.rows()), unpaired, moves=dict.fromkeys(removed, ""), after=after)
 
 
-@_integrity("ledger", "planned samples are neither written nor in the ledger")
+@_integrity("ledger", "planned samples are neither in the corpus nor in the ledger")
 def lost_in_silence(draft: Draft) -> Planted:
-    return _without(draft, draft.pick("lost-in-silence", draft.rows(), pct=1))
+    return _remove(draft, draft.pick("lost-in-silence", draft.rows(), pct=1))
 
 
-@_integrity("ledger", "failures worth another try were sealed as if they were drops")
+@_integrity("ledger", "retryable failures are recorded as final drops")
 def failure_sealed(draft: Draft) -> Planted:
     rows = draft.pick("failure-sealed", draft.rows(), pct=1)
 
@@ -171,10 +171,10 @@ def failure_sealed(draft: Draft) -> Planted:
         update = {"counts": counts, "dropped": {**manifest.dropped, "read_error": len(rows)}}
         write_bytes(corpus / "corpus.json", manifest.model_copy(update=update).model_dump_json(indent=1).encode())
 
-    return _without(draft, rows, act)
+    return _remove(draft, rows, act)
 
 
-@_integrity("ledger", "a written sample stands in the ledger, too")
+@_integrity("ledger", "written samples are also in the ledger")
 def written_and_dropped(draft: Draft) -> Planted:
     rows = draft.pick("written-and-dropped", draft.rows(), pct=1)
 
@@ -186,40 +186,40 @@ def written_and_dropped(draft: Draft) -> Planted:
     return Planted(tuple((row["id"], "ledger.parquet") for row in rows), len(draft.rows()), after=act)
 
 
-def _said(draft: Draft, kind: str, **columns: Callable[[Row], Any]) -> Planted:
-    return changed(draft, kind, lambda row: {name: say(row) for name, say in columns.items()})
+def _set_columns(draft: Draft, salt: str, **columns: Callable[[Row], Any]) -> Planted:
+    return edit_rows(draft, salt, lambda row: {name: compute(row) for name, compute in columns.items()})
 
 
-@_integrity("secrets", "item names are signed addresses")
+@_integrity("secrets", "item ids are signed URLs")
 def signed_address(draft: Draft) -> Planted:
     sas = "?st=2026-01-01T00%3A00%3A00Z&sv=2021-06-08&sr=c&sp=rl&sig=Xk3%2FzQ%3D"
     blob = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2"
-    return _said(draft, "signed-address", items=lambda row: [f"{blob}/{row['items'][0]}{sas}"])
+    return _set_columns(draft, "signed-address", items=lambda row: [f"{blob}/{row['items'][0]}{sas}"])
 
 
-@_integrity("secrets", "an access key of a store")
+@_integrity("secrets", "an access key of an object store")
 def s3_signature(draft: Draft) -> Planted:
     key = "https://bucket.s3.amazonaws.com/x.tif?X-Amz-Credential=AKIDEXAMPLE&X-Amz-Signature=fe5f80"
-    return _said(draft, "s3-signature", product=lambda row: key)
+    return _set_columns(draft, "s3-signature", product=lambda row: key)
 
 
-@_integrity("secrets", "paths of somebody's machine")
+@_integrity("secrets", "absolute local paths")
 def local_path(draft: Draft) -> Planted:
-    return _said(draft, "local-path", items=lambda row: [f"/home/anna/data/{row['items'][0]}.tif"])
+    return _set_columns(draft, "local-path", items=lambda row: [f"/home/anna/data/{row['items'][0]}.tif"])
 
 
 @_integrity("secrets", "a bearer token in the rule of an offset")
 def bearer_token(draft: Draft) -> Planted:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
     rule = f"declared by item; Authorization: Bearer {token}"
-    return _said(draft, "bearer-token", offset_rule=lambda row: rule)
+    return _set_columns(draft, "bearer-token", offset_rule=lambda row: rule)
 
 
-@_integrity("manifest", "the corpus was sealed from another plan's lock")
+@_integrity("manifest", "the manifest names the lock of another plan")
 def lock_digest_foreign(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:
         manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
-        other = manifest.model_copy(update={"lock_digest": digest("another")})
-        write_bytes(corpus / "corpus.json", other.model_dump_json(indent=1).encode())
+        foreign = manifest.model_copy(update={"lock_digest": digest("another")})
+        write_bytes(corpus / "corpus.json", foreign.model_dump_json(indent=1).encode())
 
     return Planted((("corpus.json", "lock.json"),), 1, after=act)

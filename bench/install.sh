@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make bench` reads from: nginx with its Lua module (the system's), which waits and counts as it is told.
-# Asks nothing, and does nothing where both are there.
+# Installs the server that `make bench` reads from: the system's nginx with its Lua module, which adds latency and counts
+# bytes. Not interactive; does nothing if both are installed.
 set -euo pipefail
 
 for modules in /usr/lib/nginx/modules /usr/lib64/nginx/modules; do

@@ -1,4 +1,4 @@
-"""Defects of Sentinel-2's pixels: what archives, readers and resamplers do to them."""
+"""Defects of Sentinel-2 pixels: errors of archives, readers and resamplers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,30 +13,30 @@ _FACTORS = {120: 1, 60: 2, 20: 6}
 _LONG = ("B05", "B06", "B07", "B8A", "B11", "B12")
 
 
-def sampled(
-    draft: Draft, kind: str, change: Callable[[Bands], Bands], *, sensor: str = "s2", **facts: object
+def edit_samples(
+    draft: Draft, salt: str, change: Callable[[Bands], Bands], *, sensor: str = "s2", **facts: object
 ) -> Planted:
-    """A change of the pixels of a few samples; `facts` changes their other columns, too."""
-    rows = draft.pick(kind, draft.rows(sensor=sensor))
+    """Change the pixels of a few samples, and other columns as `facts`."""
+    rows = draft.pick(salt, draft.rows(sensor=sensor))
     edits = {row["id"]: {"bands": change(draft.bands(row["id"])), **facts} for row in rows}
-    # Where an acquisition has few samples, a finding may name it in their place.
+    # A finding may name the acquisition instead, if it has few samples.
     return Planted(tuple((row["id"], row["items"][0]) for row in rows), len(draft.rows(sensor=sensor)), edits)
 
 
-def acquisition(draft: Draft, sensor: str, *, wanted: Callable[[Row], bool] = lambda row: True) -> list[Row]:
-    """The samples of the acquisition that has most of the wanted ones, a middling share of the corpus."""
+def pick_acquisition(draft: Draft, sensor: str, *, where: Callable[[Row], bool] = lambda row: True) -> list[Row]:
+    """Return all samples of the acquisition with the most samples that satisfy a condition."""
     groups: dict[str, list[Row]] = {}
     for row in draft.rows(sensor=sensor):
         groups.setdefault(row["items"][0], []).append(row)
-    found = [rows for rows in groups.values() if any(wanted(row) for row in rows)]
-    if not found:
-        raise Unsuited(f"no {sensor} acquisition of the kind")
-    return max(found, key=lambda rows: (sum(wanted(row) for row in rows), rows[0]["id"]))
+    suitable = [rows for rows in groups.values() if any(where(row) for row in rows)]
+    if not suitable:
+        raise Unsuited(f"no suitable {sensor} acquisition")
+    return max(suitable, key=lambda rows: (sum(where(row) for row in rows), rows[0]["id"]))
 
 
-def acquired(draft: Draft, change: Callable[[Bands], Bands], *, sensor: str = "s2") -> Planted:
-    """A change of the pixels of one whole acquisition."""
-    rows = acquisition(draft, sensor)
+def edit_acquisition(draft: Draft, change: Callable[[Bands], Bands], *, sensor: str = "s2") -> Planted:
+    """Change the pixels of all samples of an acquisition."""
+    rows = pick_acquisition(draft, sensor)
     edits = {row["id"]: {"bands": change(draft.bands(row["id"]))} for row in rows}
     names = {row["items"][0] for row in draft.rows(sensor=sensor)}
     # A finding may name the acquisition, or any of its samples.
@@ -55,29 +55,29 @@ def _corner_lost(band: np.ndarray) -> np.ndarray:
     return np.where(np.add.outer(np.arange(len(band)), np.arange(len(band))) < size, 0, band)
 
 
-@_pixels("nodata", "a corner without data that valid_pct does not know of")
+@_pixels("nodata", "a corner without data that valid_pct does not count")
 def corner_lost(draft: Draft) -> Planted:
-    return sampled(draft, "corner-lost", each_band(_corner_lost))
+    return edit_samples(draft, "corner-lost", each_band(_corner_lost))
 
 
-@_pixels("nodata", "one band lacks data where the others have it")
-def one_band_lost(draft: Draft) -> Planted:
-    return sampled(draft, "one-band-lost", lambda bands: {**bands, "B11": _corner_lost(bands["B11"])})
+@_pixels("nodata", "a band lacks data where the others have data")
+def band_without_data(draft: Draft) -> Planted:
+    return edit_samples(draft, "one-band-lost", lambda bands: {**bands, "B11": _corner_lost(bands["B11"])})
 
 
 @_pixels("nodata", "a failed read filled with zeros")
 def zero_filled(draft: Draft) -> Planted:
-    return sampled(draft, "zero-filled", each_band(np.zeros_like))
+    return edit_samples(draft, "zero-filled", each_band(np.zeros_like))
 
 
 @_pixels("constant", "black chips of ones that pass as data")
 def black(draft: Draft) -> Planted:
-    return sampled(draft, "black", each_band(np.ones_like))
+    return edit_samples(draft, "black", each_band(np.ones_like))
 
 
-@_pixels("constant", "one band of one value")
-def one_band_flat(draft: Draft) -> Planted:
-    return sampled(draft, "one-band-flat", lambda bands: {**bands, "B09": np.full_like(bands["B09"], 1000)})
+@_pixels("constant", "a constant band")
+def flat_band(draft: Draft) -> Planted:
+    return edit_samples(draft, "one-band-flat", lambda bands: {**bands, "B09": np.full_like(bands["B09"], 1000)})
 
 
 @_pixels("constant", "dead detector lines")
@@ -87,7 +87,7 @@ def dead_lines(draft: Draft) -> Planted:
         dead[40:52] = dead[40]
         return {**bands, "B03": dead}
 
-    return sampled(draft, "dead-lines", change)
+    return edit_samples(draft, "dead-lines", change)
 
 
 @_pixels("constant", "chips padded by repeating their edge")
@@ -96,7 +96,7 @@ def edge_repeated(draft: Draft) -> Planted:
         edge = len(band) * 3 // 4
         return np.concatenate([band[:, :edge], np.repeat(band[:, edge - 1 : edge], len(band) - edge, axis=1)], axis=1)
 
-    return sampled(draft, "edge-repeated", each_band(change))
+    return edit_samples(draft, "edge-repeated", each_band(change))
 
 
 @_pixels("constant", "a block of ones where a range of the file was not read")
@@ -106,30 +106,32 @@ def block_black(draft: Draft) -> Planted:
         lost[: len(band) // 3, : len(band) // 2] = 1
         return lost
 
-    return sampled(draft, "block-black", each_band(change))
+    return edit_samples(draft, "block-black", each_band(change))
 
 
-@_pixels("saturation", "a fifth of the pixels at the type's ceiling")
+@_pixels("saturation", "a fifth of the pixels at the data type's maximum")
 def saturated(draft: Draft) -> Planted:
     def change(band: np.ndarray) -> np.ndarray:
         return np.where(band >= np.quantile(band, 0.8), 65535, band)
 
-    return sampled(draft, "saturated", each_band(change))
+    return edit_samples(draft, "saturated", each_band(change))
 
 
 # -- Radiometry ------------------------------------------------------------------------------------------------------
 
 
-@_pixels("s2-offset", "baseline 04.00's offset of 1000 is still in one acquisition")
+@_pixels("s2-offset", "the offset of baseline 04.00 (1000) is not removed from an acquisition")
 def offset_left(draft: Draft) -> Planted:
-    return acquired(
+    return edit_acquisition(
         draft, each_band(lambda band: np.where(band == 0, 0, np.minimum(band.astype(np.int64) + 1000, 65535)))
     )
 
 
 @_pixels("s2-offset-twice", "the offset is removed twice from one acquisition")
-def offset_twice(draft: Draft) -> Planted:
-    return acquired(draft, each_band(lambda band: np.where(band == 0, 0, np.maximum(band.astype(np.int64) - 1000, 1))))
+def double_offset(draft: Draft) -> Planted:
+    return edit_acquisition(
+        draft, each_band(lambda band: np.where(band == 0, 0, np.maximum(band.astype(np.int64) - 1000, 1)))
+    )
 
 
 @_pixels("drift", "one platform's reflectances are a fifth too low", wide=True)
@@ -142,7 +144,7 @@ def platform_low(draft: Draft) -> Planted:
     return Planted((("sentinel-2b",),), len({row["platform"] for row in draft.rows(sensor="s2")}), edits)
 
 
-@_pixels("drift", "the test split was processed otherwise: a fifth too low", wide=True)
+@_pixels("drift", "the test split was processed differently: a fifth too low", wide=True)
 def split_low(draft: Draft) -> Planted:
     scale = each_band(lambda band: np.where(band == 0, 0, np.maximum(np.rint(0.8 * band), 1)))
     edits = {row["id"]: {"bands": scale(draft.bands(row["id"]))} for row in draft.rows(sensor="s2", split="test")}
@@ -153,19 +155,22 @@ def split_low(draft: Draft) -> Planted:
 
 
 def exchange_bands(*names: str) -> Callable[[Bands], Bands]:
-    """The first band holds the second's pixels, and so on, the last the first's."""
+    """Give each named band the next one's pixels, and the last one the first one's."""
 
     def change(bands: Bands) -> Bands:
         return {
             **bands,
-            **{to: _sized(bands[of], len(bands[to])) for to, of in zip(names, (*names[1:], names[0]), strict=True)},
+            **{
+                target: _resize(bands[source], len(bands[target]))
+                for target, source in zip(names, (*names[1:], names[0]), strict=True)
+            },
         }
 
     return change
 
 
-def _sized(band: np.ndarray, size: int) -> np.ndarray:
-    """Repeated or averaged to another size."""
+def _resize(band: np.ndarray, size: int) -> np.ndarray:
+    """Repeat or average pixels to another size."""
     if size >= len(band):
         return band.repeat(size // len(band), axis=0).repeat(size // len(band), axis=1)
     factor = len(band) // size
@@ -174,39 +179,39 @@ def _sized(band: np.ndarray, size: int) -> np.ndarray:
 
 @_pixels("band-order", "red and blue are exchanged")
 def rgb_reversed(draft: Draft) -> Planted:
-    return acquired(draft, exchange_bands("B02", "B04"))
+    return edit_acquisition(draft, exchange_bands("B02", "B04"))
 
 
 @_pixels("band-order", "red and near infrared are exchanged")
 def red_for_infrared(draft: Draft) -> Planted:
-    return acquired(draft, exchange_bands("B04", "B08"))
+    return edit_acquisition(draft, exchange_bands("B04", "B08"))
 
 
 @_pixels("band-order", "the two short-wave infrared bands are exchanged")
 def swir_exchanged(draft: Draft) -> Planted:
-    return acquired(draft, exchange_bands("B11", "B12"))
+    return edit_acquisition(draft, exchange_bands("B11", "B12"))
 
 
 @_pixels("band-order", "near and short-wave infrared are exchanged")
 def infrared_for_swir(draft: Draft) -> Planted:
-    return acquired(draft, exchange_bands("B08", "B11"))
+    return edit_acquisition(draft, exchange_bands("B08", "B11"))
 
 
-@_pixels("band-order", "bands in alphabetical order, B8A the last")
+@_pixels("band-order", "bands in alphabetical order, B8A last")
 def b8a_last(draft: Draft) -> Planted:
-    return acquired(draft, exchange_bands("B8A", "B09", "B11", "B12"))
+    return edit_acquisition(draft, exchange_bands("B8A", "B09", "B11", "B12"))
 
 
 @_pixels("band-order", "red edge in reverse order")
 def red_edge_reversed(draft: Draft) -> Planted:
-    return acquired(draft, exchange_bands("B05", "B07"))
+    return edit_acquisition(draft, exchange_bands("B05", "B07"))
 
 
 # -- Clouds, registration --------------------------------------------------------------------------------------------
 
 
 def overcast(bands: Bands) -> Bands:
-    """A thick cloud over the upper two thirds: bright and nearly flat from blue to near infrared, darker in SWIR."""
+    """Add a thick cloud over the upper two thirds: bright and nearly flat from blue to NIR, darker in SWIR."""
     level = {"B11": 3000, "B12": 2200}
     made: Bands = {}
     for name, band in bands.items():
@@ -217,14 +222,14 @@ def overcast(bands: Bands) -> Bands:
     return made
 
 
-@_pixels("clouds", "overcast chips whose mask calls them clear")
+@_pixels("clouds", "overcast chips with a cloud fraction of 0")
 def cloud_unmasked(draft: Draft) -> Planted:
-    return sampled(draft, "cloud-unmasked", overcast, cloud_pct=0.0, shadow_pct=0.0)
+    return edit_samples(draft, "cloud-unmasked", overcast, cloud_pct=0.0, shadow_pct=0.0)
 
 
 @_pixels("clouds", "chips with more cloud than the recipe allows")
 def cloud_over_limit(draft: Draft) -> Planted:
-    return sampled(draft, "cloud-over-limit", overcast, cloud_pct=66.0, shadow_pct=0.0)
+    return edit_samples(draft, "cloud-over-limit", overcast, cloud_pct=66.0, shadow_pct=0.0)
 
 
 @_pixels("registration", "one optical acquisition is shifted by 6 pixels east and south", wide=True)
@@ -232,4 +237,4 @@ def optical_shifted(draft: Draft) -> Planted:
     def change(band: np.ndarray) -> np.ndarray:
         return np.roll(band, 6 * len(band) // draft.manifest.patch_px, axis=(0, 1))
 
-    return acquired(draft, each_band(change))
+    return edit_acquisition(draft, each_band(change))

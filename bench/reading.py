@@ -1,7 +1,7 @@
-"""`python -m bench.reading`: how fast a scene of real size is read, by landmark, by its peers, and at the most.
+"""`python -m bench.reading`: how fast landmark and its peers read a full-size scene, compared with a lower bound.
 
-Writes `bench/reading.json` and the plot beside it, and prints the README's table. `--quick` measures once and writes
-nothing.
+Writes `bench/reading.json` and `bench/reading.svg`, and prints the tables of docs/bench.md. `--quick` measures once and
+writes nothing.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.measure import Job, Taken, measured
+from bench.measure import Job, Measurement, measure
+from bench.reading_table import markdown, plot
 from bench.scene import Scene
+from bench.scene_build import SceneBuild, measure_build
 from bench.server import Server, serving
-from bench.shown import markdown, plot
-from bench.whole import Whole, whole
 from landmark import world
 from landmark.core.atomic import write_bytes
 from landmark.raster.rate_limit import available_cores
@@ -26,119 +26,119 @@ from landmark.raster.rate_limit import available_cores
 RESULT = Path(__file__).with_name("reading.json")
 PLOT = RESULT.with_suffix(".svg")
 LATENCIES_MS = (0, 30)
-_SLOW = 32  # the tool that opens each cell by itself cuts one of so many
+_SLOW = 32  # odc-each, which opens the files for each cell, reads every n-th cell only
 _LIBRARIES = ("landmark", "numpy", "rasterio", "odc-stac", "stackstac", "dask", "obstore", "imagecodecs")
 
 
 def jobs() -> list[Job]:
-    """Everything measured in one round, peers beside what they are compared with."""
+    """Return the jobs of one round, peers next to the jobs they are compared with."""
     both = [
         Job(tool, "s2", cells, latency_ms, _SLOW if tool == "odc-each" else 1)
         for latency_ms in LATENCIES_MS
         for cells, tools in (
-            ("contiguous", ("ours", "judged", "odc-eager", "stackstac-lazy", "odc-lazy", "odc-each")),
-            ("random", ("ours", "judged", "odc-eager")),
-            ("whole", ("ours", "judged")),
+            ("contiguous", ("landmark", "landmark-chips", "odc-eager", "stackstac-lazy", "odc-lazy", "odc-each")),
+            ("random", ("landmark", "landmark-chips", "odc-eager")),
+            ("whole", ("landmark", "landmark-chips")),
         )
         for tool in tools
     ]
     floors = [Job("floor", "s2", cells) for cells in ("contiguous", "random", "whole")]
-    radar = [Job(tool, "s1", "whole") for tool in ("floor", "ours", "judged", "odc-eager")]
-    warped = [Job("judged", "s1-off", "whole"), Job("odc-eager", "s1-off", "whole")]
-    return [*both, *floors, *radar, *warped, Job("judged", "s2", "neighbours")]
+    radar = [Job(tool, "s1", "whole") for tool in ("floor", "landmark", "landmark-chips", "odc-eager")]
+    warped = [Job("landmark-chips", "s1-off", "whole"), Job("odc-eager", "s1-off", "whole")]
+    return [*both, *floors, *radar, *warped, Job("landmark-chips", "s2", "neighbours")]
 
 
 def main() -> None:
-    """Measure, and only then write."""
+    """Measure all rounds, write the result, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="rounds; the median counts")
-    parser.add_argument("--quick", action="store_true", help="one round, and nothing is written")
-    asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # the server and half a corpus go, too
-    found = bench(world.full_size().parent, 1 if asked.quick else asked.repeats)
-    if not asked.quick:
-        write_bytes(RESULT, f"{json.dumps(found, indent=1)}\n".encode())
-        write_bytes(PLOT, plot(found).encode())
-    print(markdown(found))
+    parser.add_argument("--repeats", type=int, default=3, help="number of rounds; the median is reported")
+    parser.add_argument("--quick", action="store_true", help="measure one round and write nothing")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # stops the server and removes temporary files
+    result = bench(world.full_size().parent, 1 if arguments.quick else arguments.repeats)
+    if not arguments.quick:
+        write_bytes(RESULT, f"{json.dumps(result, indent=1)}\n".encode())
+        write_bytes(PLOT, plot(result).encode())
+    print(markdown(result))
 
 
 def bench(folder: Path, repeats: int) -> dict[str, Any]:
-    """All rounds over the scene in a folder; a slow minute of the machine hits all tools of a round."""
-    taken: dict[Job, list[Taken]] = defaultdict(list)
-    wholes: list[Whole] = []
+    """Measure all rounds; tools alternate, so that a slow phase of the machine affects all of them."""
+    measurements: dict[Job, list[Measurement]] = defaultdict(list)
+    builds: list[SceneBuild] = []
     _into_memory(folder)
     with serving(folder) as server:
         for number in range(repeats):
             for job in jobs():
-                taken[job].append(_told(job, folder, server, number))
-            wholes.append(whole(folder, server))
-    compared = _same_pixels(taken)
+                measurements[job].append(_measure_and_log(job, folder, server, number))
+            builds.append(measure_build(folder, server))
+    compared = _same_pixels(measurements)
     return {
         "cores": available_cores(),
         "repeats": repeats,
         "scene": _scene(folder),
         "versions": {name: version(name) for name in _LIBRARIES},
         "cells_compared": compared,
-        "taken": {job.name: _gathered(every) for job, every in taken.items()},
-        "whole": {
-            "samples": wholes[0].samples,
-            "build_s": [round(one.build_s, 3) for one in wholes],
-            "parts_s": {part: [round(one.parts_s[part], 3) for one in wholes] for part in wholes[0].parts_s},
-            "worker_mb": [round(one.worker_mb, 1) for one in wholes],
+        "measurements": {job.name: _summarize(rounds) for job, rounds in measurements.items()},
+        "build": {
+            "samples": builds[0].samples,
+            "build_s": [round(build.build_s, 3) for build in builds],
+            "parts_s": {part: [round(build.parts_s[part], 3) for build in builds] for part in builds[0].parts_s},
+            "worker_mb": [round(build.worker_mb, 1) for build in builds],
         },
     }
 
 
-def _told(job: Job, folder: Path, server: Server, number: int) -> Taken:
-    result = measured(job, folder, server, available_cores())
+def _measure_and_log(job: Job, folder: Path, server: Server, number: int) -> Measurement:
+    result = measure(job, folder, server, available_cores())
     print(f"{number + 1}: {job.name}: {result.cells / result.seconds:.1f} cells/s", file=sys.stderr)
     return result
 
 
 def _into_memory(folder: Path) -> None:
-    """Have every file in the page cache: the disk is not what is measured."""
+    """Read every file into the page cache: disk speed is not measured."""
     for path in folder.rglob("*.tif"):
         with path.open("rb") as file:
             while file.read(2**24):
                 pass
 
 
-def _same_pixels(taken: Mapping[Job, Iterable[Taken]]) -> int:
-    """How many cells were compared between tools.
+def _same_pixels(measurements: Mapping[Job, Iterable[Measurement]]) -> int:
+    """Return how many cells were compared between tools.
 
     Raises:
-        AssertionError: two tools handed out different pixels of a cell.
+        AssertionError: two tools returned different pixels of a cell.
     """
-    known: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for job, every in taken.items():
-        for one in every:
-            for cell, digest in one.digests.items():
-                known[job.image, cell][job.tool] = digest
-    if different := sorted(cell for cell, digests in known.items() if len(set(digests.values())) > 1):
+    digests_of: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for job, rounds in measurements.items():
+        for measurement in rounds:
+            for cell, digest in measurement.digests.items():
+                digests_of[job.image, cell][job.tool] = digest
+    if different := sorted(cell for cell, digests in digests_of.items() if len(set(digests.values())) > 1):
         raise AssertionError(f"tools disagree on the pixels of {different[:5]}")
-    return sum(len(digests) > 1 for digests in known.values())
+    return sum(len(digests) > 1 for digests in digests_of.values())
 
 
-def _gathered(every: list[Taken]) -> dict[str, Any]:
-    """A job's rounds: what varies as a list, what does not once."""
-    first = every[0]
+def _summarize(rounds: list[Measurement]) -> dict[str, Any]:
+    """Summarise the rounds of a job: varying values as a list, constant ones once."""
+    first = rounds[0]
     return {
         "cells": first.cells,
-        "seconds": [round(one.seconds, 4) for one in every],
+        "seconds": [round(measurement.seconds, 4) for measurement in rounds],
         "requests": first.requests,
-        "bytes": max(one.bytes for one in every),
+        "bytes": max(measurement.bytes for measurement in rounds),
         "block_bytes": first.block_bytes,
-        "peak_mb": round(max(one.peak_mb for one in every), 1),
-        "parts_s": {part: [round(one.parts[part], 4) for one in every] for part in first.parts},
+        "peak_mb": round(max(measurement.peak_mb for measurement in rounds), 1),
+        "parts_s": {part: [round(measurement.parts[part], 4) for measurement in rounds] for part in first.parts},
     }
 
 
 def _scene(folder: Path) -> dict[str, Any]:
-    """What was read: how large it is, and how well it is compressed."""
+    """Describe the scene: its size and compression."""
     scene = Scene(folder)
     sizes = {
-        image: sum((folder / href).stat().st_size for href in one.items[0].assets.values())
-        for image, one in scene.images.items()
+        image: sum((folder / href).stat().st_size for href in acquisition.items[0].assets.values())
+        for image, acquisition in scene.images.items()
     }
     width, height = scene.images["s2"].size_px
     stored = sum(

@@ -1,4 +1,4 @@
-"""The list of defects, filled by the modules that plant them."""
+"""Registry of defects, filled by the modules that plant them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Plant = Callable[[Draft], Planted]
 
 
 class Unsuited(Exception):
-    """The corpus has nothing the defect could fall upon; the message says what it lacks."""
+    """The corpus has no sample that can have the defect; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Defect:
 
     Attributes:
         check: The check that must find it.
-        about: What is wrong, in a few words.
-        plant: A pure function of the draft: the same draft, the same defect.
-        wide: True where it can only be seen among hundreds of samples.
+        about: Short description.
+        plant: Pure function of the draft.
+        wide: Detectable among hundreds of samples only.
     """
 
     kind: str
@@ -37,13 +37,13 @@ DEFECTS: dict[str, Defect] = {}
 
 
 def planting(group: Group, check: str, about: str, *, wide: bool = False) -> Callable[[Plant], Plant]:
-    """Enter a function into the list; its name, with hyphens, is the defect's kind."""
+    """Register a function; its name with hyphens is the defect's kind."""
 
-    def enter(plant: Plant) -> Plant:
+    def register(plant: Plant) -> Plant:
         kind = plant.__name__.strip("_").replace("_", "-")
         if kind in DEFECTS:
-            raise ValueError(f"two defects are called {kind}")
+            raise ValueError(f"duplicate defect {kind}")
         DEFECTS[kind] = Defect(kind, group, check, about, plant, wide)
         return plant
 
-    return enter
+    return register

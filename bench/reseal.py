@@ -1,6 +1,6 @@
-"""A draft with one defect → a sealed corpus in which nothing but the defect is wrong.
+"""Seal a draft with a defect: everything else in the corpus is consistent.
 
-Packs as `landmark build` does, so that shards, digests, counts, statistics, index and queries follow from the rows.
+Shards, digests, counts, statistics, index and queries are written by the code of `landmark build`.
 """
 
 import filecmp
@@ -34,17 +34,17 @@ from landmark.write.staging import write_staging
 _PIXELS = "bands"
 
 
-def opened(corpus: Path, scratch: Path) -> Draft:
-    """A clean corpus as a draft; every shard was packed once, and came out as it is.
+def open_draft(corpus: Path, scratch: Path) -> Draft:
+    """Open a clean corpus as a draft. Every shard is packed once, and must equal the corpus's own.
 
     Raises:
-        ValueError: resealing without a change gives other bytes: the corpus is not one this landmark sealed.
+        ValueError: sealing without a change gives other bytes: the corpus is of another version of landmark.
     """
     bare = Draft(corpus)
     packed = _seal(bare, Planted((), 0), scratch, touched=set(bare.tables))
     for name in _files(corpus):
         if not _same(corpus / name, scratch / name):
-            raise ValueError(f"{corpus / name} is not what sealing it again gives")
+            raise ValueError(f"{corpus / name}: sealing the corpus again gives another file")
     shutil.rmtree(scratch)
     return Draft(corpus, packed)
 
@@ -70,8 +70,8 @@ def _files(corpus: Path) -> list[str]:
     return sorted(path.relative_to(corpus).as_posix() for path in corpus.rglob("*") if path.is_file())
 
 
-def _same(one: Path, other: Path) -> bool:
-    return filecmp.cmp(one, other, shallow=False)
+def _same(first: Path, second: Path) -> bool:
+    return filecmp.cmp(first, second, shallow=False)
 
 
 def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> dict[str, PackedShard]:
@@ -81,12 +81,12 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
         return packed
     for shard in draft.manifest.shards:
         if shard.path in touched:
-            packed[shard.path] = _packed(draft, planted, shard, out)
-    lock = _replanned(draft, planted, out)
+            packed[shard.path] = _pack(draft, planted, shard, out)
+    lock = _replan(draft, planted, out)
     sealed = write_documents(
         out,
         [packed[path] for path in sorted(packed)],
-        _outcomes(out),
+        _drops(out),
         lock.recipe,
         Provenance(
             lock=lock,
@@ -98,12 +98,12 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
             version=landmark.__version__,
         ),
     )
-    # The corpus goes on claiming the words it had, whatever its labels hold now.
+    # The manifest keeps the taxonomy it had, whatever the labels are now.
     write_manifest(out, sealed.model_copy(update={"taxonomy": draft.manifest.taxonomy}))
     return packed
 
 
-def _packed(draft: Draft, planted: Planted, shard: Shard, out: Path) -> PackedShard:
+def _pack(draft: Draft, planted: Planted, shard: Shard, out: Path) -> PackedShard:
     sensor, staged = load_sensor(shard.sensor), out / "rows.arrow"
     rows = list(_rows(draft, planted, shard))
     write_staging(staged, rows, staging_schema(sensor, draft.manifest.patch_px))
@@ -119,33 +119,33 @@ def _packed(draft: Draft, planted: Planted, shard: Shard, out: Path) -> PackedSh
         tuple(row["pair"] for row in rows),
         tuple(row["pair_gap_s"] for row in rows),
     )
-    made = write_shard(task)
+    packed = write_shard(task)
     staged.unlink()
-    return made
+    return packed
 
 
 def _rows(draft: Draft, planted: Planted, shard: Shard) -> Iterator[Row]:
-    """The rows of a shard: its own in their order, then those that were moved or copied into it."""
+    """Yield a shard's own rows in order, then the rows moved or copied into it."""
     for row in draft.tables[shard.path].to_pylist():
         if row["id"] not in planted.moves:
-            yield _edited(row, planted.edits.get(row["id"], {}))
+            yield _edit(row, planted.edits.get(row["id"], {}))
     for id, target in planted.moves.items():
         if target == shard.path:
-            yield _edited(_whole(draft, id), planted.edits.get(id, {}))
+            yield _edit(_full_row(draft, id), planted.edits.get(id, {}))
     for id, changes in planted.extra:
         if draft.facts[id]["shard"] == shard.path:
-            yield _edited(_whole(draft, id), changes)
+            yield _edit(_full_row(draft, id), changes)
 
 
-def _whole(draft: Draft, id: str) -> Row:
+def _full_row(draft: Draft, id: str) -> Row:
     path, number = draft.places[id]
     return dict(draft.tables[path].slice(number, 1).to_pylist()[0])
 
 
-def _edited(row: Row, changes: Mapping[str, Any]) -> Row:
-    said = {name: value for name, value in changes.items() if name != _PIXELS}
+def _edit(row: Row, changes: Mapping[str, Any]) -> Row:
+    values = {name: value for name, value in changes.items() if name != _PIXELS}
     pixels = _columns(row["sensor"], changes[_PIXELS]) if _PIXELS in changes else {}
-    changed = {**row, **pixels, **said}
+    changed = {**row, **pixels, **values}
     for column in INDEX:
         if pa.types.is_map(column.type):
             changed[column.name] = list(dict(changed[column.name]).items())
@@ -159,13 +159,13 @@ def _columns(name: str, bands: Bands) -> Row:
     return {"sha256": pixels_sha256(list(arrays.values())), **{name: array.tobytes() for name, array in arrays.items()}}
 
 
-def _replanned(draft: Draft, planted: Planted, out: Path) -> Lock:
-    """The plan as the builder with the defect would have had it, and the lock that names it."""
+def _replan(draft: Draft, planted: Planted, out: Path) -> Lock:
+    """Write the plan that a build with the defect would have had; return the lock that names it."""
     lock: Lock = read_document(Lock, out / "lock.json")
     rows = {row["id"]: row for row in pq.read_table(out / "plan.parquet").to_pylist()}
-    copies = [{**rows[id], **_planned(changes, rows[id])} for id, changes in planted.extra]
-    kept = [{**row, **_planned(planted.edits.get(id, {}), row)} for id, row in rows.items()]
-    table = pa.Table.from_pylist([*kept, *copies], schema=PLAN).sort_by("id")
+    copies = [{**rows[id], **_plan_changes(changes, rows[id])} for id, changes in planted.extra]
+    edited = [{**row, **_plan_changes(planted.edits.get(id, {}), row)} for id, row in rows.items()]
+    table = pa.Table.from_pylist([*edited, *copies], schema=PLAN).sort_by("id")
     if table.equals(pq.read_table(out / "plan.parquet")):
         return lock
     write_table(out / "plan.parquet", table)
@@ -174,30 +174,30 @@ def _replanned(draft: Draft, planted: Planted, out: Path) -> Lock:
     return changed
 
 
-def _planned(changes: Mapping[str, Any], row: Row) -> Row:
-    said = {name: changes[name] for name in PLAN.names if name in changes}
+def _plan_changes(changes: Mapping[str, Any], row: Row) -> Row:
+    values = {name: changes[name] for name in PLAN.names if name in changes}
     corner = changes.get("transform")
-    return {**row, **said, **({"x": corner[2], "y": corner[5]} if corner else {})}
+    return {**row, **values, **({"x": corner[2], "y": corner[5]} if corner else {})}
 
 
 def _taxonomy(draft: Draft, planted: Planted, lock: Lock) -> Taxonomy:
-    """The recipe's; a label it lacks is taken in for as long as queries are written."""
-    known: Taxonomy = load_model(Taxonomy, "taxonomies", lock.recipe.taxonomy)
-    some = next(iter(known.classes.values()))
-    named = {label for edit in planted.edits.values() for label in edit.get("labels", ())}
-    return known.model_copy(
-        update={"classes": {**known.classes, **dict.fromkeys(sorted(named - known.classes.keys()), some)}}
+    """Return the recipe's taxonomy, with the edits' unknown labels added so that queries can be written."""
+    taxonomy: Taxonomy = load_model(Taxonomy, "taxonomies", lock.recipe.taxonomy)
+    template = next(iter(taxonomy.classes.values()))
+    labels = {label for edit in planted.edits.values() for label in edit.get("labels", ())}
+    return taxonomy.model_copy(
+        update={"classes": {**taxonomy.classes, **dict.fromkeys(sorted(labels - taxonomy.classes.keys()), template)}}
     )
 
 
-def _outcomes(out: Path) -> list[DropRecord]:
+def _drops(out: Path) -> list[DropRecord]:
     ledger = pq.read_table(out / "ledger.parquet")
-    mine = ledger.filter(pc.invert(pc.is_in(ledger["stage"], value_set=pa.array(PRE_PLAN_STAGES))))
-    return [DropRecord(**{name: row[name] for name in DropRecord.__slots__}) for row in mine.to_pylist()]
+    rows = ledger.filter(pc.invert(pc.is_in(ledger["stage"], value_set=pa.array(PRE_PLAN_STAGES))))
+    return [DropRecord(**{name: row[name] for name in DropRecord.__slots__}) for row in rows.to_pylist()]
 
 
-def rewritten(corpus: Path, path: str, table: pa.Table) -> None:
-    """Put a table of any schema in a shard's place, and have the manifest name its bytes."""
+def replace_shard(corpus: Path, path: str, table: pa.Table) -> None:
+    """Replace a shard by a table of any schema, and update its entry in the manifest."""
     pixels = {field.name for field in table.schema if pa.types.is_binary(field.type)}
     with pq.ParquetWriter(
         corpus / path,
@@ -209,17 +209,18 @@ def rewritten(corpus: Path, path: str, table: pa.Table) -> None:
         write_statistics=[name for name in table.schema.names if name not in pixels],
     ) as writer:
         writer.write_table(table, row_group_size=64)
-    refitted(corpus, path)
+    refresh_entries(corpus, path)
 
 
-def refitted(corpus: Path, *paths: str) -> None:
-    """Have the manifest name the size and digest of files as they are now."""
+def refresh_entries(corpus: Path, *paths: str) -> None:
+    """Update the manifest's sizes and digests of some files."""
     manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
 
-    def now(entry: Any) -> Any:
-        place = corpus / entry.path
-        found = {"size_bytes": place.stat().st_size, "sha256": file_sha256(place)} if entry.path in paths else {}
-        return entry.model_copy(update=found)
+    def refreshed(entry: Any) -> Any:
+        if entry.path not in paths:
+            return entry
+        path = corpus / entry.path
+        return entry.model_copy(update={"size_bytes": path.stat().st_size, "sha256": file_sha256(path)})
 
-    changes = {name: [now(entry) for entry in getattr(manifest, name)] for name in ("shards", "queries")}
+    changes = {name: [refreshed(entry) for entry in getattr(manifest, name)] for name in ("shards", "queries")}
     write_bytes(corpus / "corpus.json", manifest.model_copy(update=changes).model_dump_json(indent=1).encode())

@@ -1,4 +1,4 @@
-"""The scene that reading is measured on: its images, and which of its cells are read."""
+"""The scene of the read benchmark: its images, and the selections of cells that are read."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ Corners = NDArray[np.int64]  # (cell, 2): left and top in metres
 
 
 def recipe(folder: Path, sensors: Sequence[str] = ("s1", "s2")) -> Recipe:
-    """A recipe of the whole scene, all its cells, and every chip whatever it shows."""
+    """Return a recipe of all cells of the scene, which drops no chip."""
     labels = folder / "labels"
     return Recipe.model_validate(
         {
@@ -57,17 +57,17 @@ class Reading:
     """Cells to read of one image.
 
     Attributes:
-        root: Where hrefs start: a folder or URL, ending in a slash.
-        item: The image as the peers know it, hrefs under `root`.
-        epsg: Zone of the cells: the image's own, or its neighbour's.
+        root: Folder or URL of the hrefs, ending in a slash.
+        item: The image as a STAC item with hrefs under `root`, for the peers.
+        epsg: Zone of the cells: the image's own, or the neighbouring one.
         corners: (left, top) of each cell in metres of that zone.
-        cores: Threads a tool may compute with.
-        parts: Where a tool that knows writes down the seconds of the parts of its work.
+        cores: Number of threads a tool may compute with.
+        parts: Filled by tools that measure the seconds of their parts.
     """
 
     acquisition: Acquisition
     sensor: Sensor
-    setting: BuildContext
+    context: BuildContext
     root: str
     item: pystac.Item
     epsg: int
@@ -77,32 +77,32 @@ class Reading:
 
     @property
     def factors(self) -> dict[int, tuple[str, ...]]:
-        """Pixel size in 10 m → the bands and the mask that have it."""
-        found = {group.factor: group.bands for group in self.sensor.groups}
+        """Bands and mask by pixel size in units of 10 m."""
+        bands = {group.factor: group.bands for group in self.sensor.groups}
         if mask := self.sensor.mask:
-            found[mask.factor] = (*found[mask.factor], mask.band)
-        return found
+            bands[mask.factor] = (*bands[mask.factor], mask.band)
+        return bands
 
     @property
-    def cut(self) -> ExtractRequest:
-        """The same as a unit of a build asks for it; no chip is dropped for what it shows."""
+    def request(self) -> ExtractRequest:
+        """The request that a build's task makes for these cells; no chip is dropped for its content."""
         return ExtractRequest(
             acquisition=self.acquisition,
             ids=tuple(f"{left}_{top}" for left, top in self.corners.tolist()),
             corners=tuple((float(left), float(top)) for left, top in self.corners.tolist()),
             root=self.root,
-            access=self.setting.access,
+            access=self.context.access,
             sensor=self.sensor,
-            collection=self.setting.imagery(self.sensor.name),
+            collection=self.context.imagery(self.sensor.name),
             patch_px=PATCH_PX,
             resolution_m=CELL_M / PATCH_PX,
-            max_chip_pct=self.setting.recipe.clouds.max_chip_pct,
-            min_valid_pct=self.setting.recipe.min_valid_pct,
+            max_chip_pct=self.context.recipe.clouds.max_chip_pct,
+            min_valid_pct=self.context.recipe.min_valid_pct,
             epsgs=(self.epsg,) * len(self.corners),
         )
 
     def href(self, band: str) -> str:
-        """Where a band lies."""
+        """Return the path or URL of a band."""
         return self.acquisition.items[0].href(band, self.root)
 
 
@@ -113,41 +113,36 @@ class Scene:
     folder: Path
 
     @cached_property
-    def setting(self) -> BuildContext:
-        """The recipe over it, with all it names."""
+    def context(self) -> BuildContext:
+        """The recipe of the scene, loaded."""
         return load_context(recipe(self.folder), str(self.folder))
 
     @cached_property
     def images(self) -> dict[str, Acquisition]:
         """`s2`, `s1` on the 10 m lattice, `s1-off` between its pixels."""
-        setting = self.setting
-        found = search(
-            setting.catalog,
-            setting.recipe,
-            provider=setting.provider,
-            crosswalks=setting.label_rules.crosswalks,
-            files=setting.label_files,
-        )
-        return {_name(one): one for one in found.acquisitions}
+        context = self.context
+        # No label source is in the catalogue: the recipe reads their files.
+        result = search(context.catalog, context.recipe, provider=context.provider, crosswalks=())
+        return {_name(acquisition): acquisition for acquisition in result.acquisitions}
 
     @cached_property
     def cells(self) -> Corners:
-        """Every whole cell of the Sentinel-2 tile (row, column), from its upper left corner on."""
+        """All complete cells of the Sentinel-2 tile, (row, column, 2), from its upper left corner."""
         (left, top), (width, height) = self.images["s2"].origin, self.images["s2"].size_px
         return _lattice(left, top, rows=height // PATCH_PX, columns=width // PATCH_PX)
 
     @cached_property
     def neighbours(self) -> Corners:
-        """Cells of the neighbouring zone that lie wholly in the tile (row, column)."""
+        """Cells of the neighbouring zone that are completely in the tile, (row, column, 2)."""
         (left, top), (width, height) = self.images["s2"].origin, self.images["s2"].size_px
         tile = shapely.box(left, top - 10 * height, left + 10 * width, top)
         west, south, east, north = _inscribed(reproject(tile, self.images["s2"].epsg, NEIGHBOUR))
         left, top = -(-west // CELL_M) * CELL_M, north // CELL_M * CELL_M
         return _lattice(left, top, rows=int((top - south) // CELL_M), columns=int((east - left) // CELL_M))
 
-    def chosen(self, which: str) -> Corners:
-        """`whole`, `contiguous`, `random`, `neighbours`, or `warm-up`: these lie in a corner of the scene."""
-        match which:
+    def select_cells(self, selection: str) -> Corners:
+        """Select cells: `whole`, `contiguous`, `random`, `neighbours`, or `warm-up` (in a corner of the scene)."""
+        match selection:
             case "whole":
                 return self.cells.reshape(-1, 2)
             case "contiguous":
@@ -159,12 +154,12 @@ class Scene:
                 return self.cells.reshape(-1, 2)[np.sort(order)]
         return self.cells[0, :WARM_UP]
 
-    def reading(self, image: str, which: str, *, root: str, cores: int) -> Reading:
-        """Some cells of an image, its hrefs under a root."""
-        one, setting = self.images[image], self.setting
-        epsg = NEIGHBOUR if which == "neighbours" else one.epsg
-        item = _item(self.folder, one, root)
-        return Reading(one, setting.sensors[one.sensor], setting, root, item, epsg, self.chosen(which), cores)
+    def reading(self, image: str, selection: str, *, root: str, cores: int) -> Reading:
+        """Return selected cells of an image, with hrefs under a root."""
+        acquisition, context = self.images[image], self.context
+        epsg = NEIGHBOUR if selection == "neighbours" else acquisition.epsg
+        item = _item(self.folder, acquisition, root)
+        return Reading(acquisition, context.sensors[acquisition.sensor], context, root, item, epsg, self.select_cells(selection), cores)
 
 
 def _middle(cells: Corners) -> Corners:
@@ -179,32 +174,32 @@ def _lattice(left: float, top: float, *, rows: int, columns: int) -> Corners:
 
 
 def _inscribed(outline: shapely.Polygon) -> tuple[float, float, float, float]:
-    """West, south, east, north of an upright box inside a tile that another zone sees turned a little."""
+    """Return (west, south, east, north) of an upright box inside a tile that is slightly rotated in another zone."""
     xs, ys = (np.sort(axis[:4]) for axis in shapely.get_coordinates(outline).T)
     return float(xs[1]), float(ys[1]), float(xs[2]), float(ys[2])
 
 
-def _name(one: Acquisition) -> str:
-    lattice = all(edge % 10 == 0 for edge in one.origin)
-    return one.sensor if lattice else f"{one.sensor}-off"
+def _name(acquisition: Acquisition) -> str:
+    lattice = all(edge % 10 == 0 for edge in acquisition.origin)
+    return acquisition.sensor if lattice else f"{acquisition.sensor}-off"
 
 
-def _item(folder: Path, one: Acquisition, root: str) -> pystac.Item:
-    """The STAC item of an image with whole hrefs."""
-    place = Path(next(iter(one.items[0].assets.values()))).parent
-    said: dict[str, Any] = json.loads((folder / place / f"{one.items[0].id}.json").read_text())
-    for asset in said["assets"].values():
-        asset["href"] = f"{root}{place}/{asset['href'].removeprefix('./')}"
-    return pystac.Item.from_dict({**said, "links": []})
+def _item(folder: Path, acquisition: Acquisition, root: str) -> pystac.Item:
+    """Return the STAC item of an image with absolute hrefs."""
+    image_folder = Path(next(iter(acquisition.items[0].assets.values()))).parent
+    document: dict[str, Any] = json.loads((folder / image_folder / f"{acquisition.items[0].id}.json").read_text())
+    for asset in document["assets"].values():
+        asset["href"] = f"{root}{image_folder}/{asset['href'].removeprefix('./')}"
+    return pystac.Item.from_dict({**document, "links": []})
 
 
 def spans(corners: Corners) -> tuple[int, int, int, int]:
-    """West, south, east, north of cells."""
+    """Return (west, south, east, north) of cells."""
     (west, south), (east, north) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     return west, south - CELL_M, east + CELL_M, north
 
 
 def offsets(corners: Corners, origin: Sequence[float], pixel_m: float) -> list[tuple[int, int]]:
-    """(row, column) of each cell's upper left pixel in an array that starts at (left, top)."""
+    """Return (row, column) of each cell's upper left pixel in an array with its corner at (left, top)."""
     left, top = origin
     return [(round((top - y) / pixel_m), round((x - left) / pixel_m)) for x, y in corners.tolist()]

@@ -1,7 +1,7 @@
-"""nginx on loopback: a folder by range requests, each answered after the latency its address asks for, and counted.
+"""nginx on loopback: serves a folder by range requests with the latency named in the URL, and counts requests and bytes.
 
-`http://127.0.0.1:PORT/30/B02.tif` is `B02.tif` after 30 ms, `/0/B02.tif` at once. A server written in Python would be
-what is measured.
+`http://127.0.0.1:PORT/30/B02.tif` is `B02.tif` after 30 ms, `/0/B02.tif` without latency. A server written in Python
+would be the bottleneck.
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 _MODULES = (Path("/usr/lib/nginx/modules"), Path("/usr/lib64/nginx/modules"))
 _START_S = 10
 
-# One process: it answers from the page cache with sendfile, and its counters are plain numbers.
+# One process: it serves from the page cache with sendfile, and its counters are plain numbers.
 _CONF = """\
 load_module {modules}/ndk_http_module.so;
 load_module {modules}/ngx_http_lua_module.so;
@@ -63,7 +63,7 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the server has answered."""
+    """Requests and bytes the server has answered."""
 
     requests: int
     bytes: int
@@ -78,37 +78,37 @@ class Server:
 
     port: int
 
-    def at(self, latency_ms: int, *, again: bool = False) -> str:
-        """The root under which every answer takes so long; `again` is another name of it, which no cache knows."""
-        return f"http://127.0.0.1:{self.port}/{'0' if again else ''}{latency_ms}/"
+    def root(self, latency_ms: int, *, uncached: bool = False) -> str:
+        """Return the root URL of responses with a latency; `uncached` gives another URL of the same files."""
+        return f"http://127.0.0.1:{self.port}/{'0' if uncached else ''}{latency_ms}/"
 
     def counts(self) -> Counts:
-        """Everything answered so far."""
+        """Return the counts so far."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/counts") as answer:
             return Counts(**json.load(answer))
 
 
 def missing() -> str | None:
-    """What the server needs and this machine lacks."""
+    """Return what must be installed for the server, None if nothing is missing."""
     return None if shutil.which("nginx") and _modules() else "nginx with its Lua module (bench/install.sh)"
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """A server of a folder, for as long as the block lasts.
+    """Serve a folder while the context is open.
 
     Raises:
         RuntimeError: nginx is missing or did not start.
     """
-    if lacking := missing():
-        raise RuntimeError(f"needs {lacking}")
+    if requirement := missing():
+        raise RuntimeError(f"needs {requirement}")
     server = Server(_free_port())
     with tempfile.TemporaryDirectory(prefix="landmark-nginx-") as scratch:
         conf = Path(scratch, "nginx.conf")
         conf.write_text(_CONF.format(modules=_modules(), scratch=scratch, port=server.port, folder=folder.resolve()))
         process = subprocess.Popen(["nginx", "-e", "stderr", "-p", scratch, "-c", str(conf)])
         try:
-            _answered(server, process)
+            _await_start(server, process)
             yield server
         finally:
             process.terminate()
@@ -125,7 +125,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answered(server: Server, process: "subprocess.Popen[bytes]") -> None:
+def _await_start(server: Server, process: "subprocess.Popen[bytes]") -> None:
     until = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < until:
         try:

@@ -1,4 +1,4 @@
-"""Who reads: landmark, and the tools people cut patches with. Each yields a cell's arrays, band → (y, x), native."""
+"""The tools that are measured. Each yields the arrays of a cell: band → (y, x) at native resolution."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from bench.scene import PATCH_PX, Reading, offsets, spans
 from landmark.domain.drops import DropRecord
 from landmark.extract.chips import extract_chips
-from landmark.raster.reader import FailedChip, prefetch, open_raster
+from landmark.raster.reader import FailedChip, open_raster, prefetch
 
 Arrays = dict[str, NDArray[Any]]
 
-# What the peers' documentations advise for files behind HTTP, and what helped here: no listing, ranges merged, no
-# second cache of bytes.
+# The settings that the peers' documentation recommends for files over HTTP, and that helped here.
 GDAL_ENV = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
@@ -27,12 +26,12 @@ GDAL_ENV = {
 _BLOCK_PX = 512
 
 
-def ours(reading: Reading) -> Iterator[Arrays]:
-    """Landmark's kernel alone: what `imagery.cut` reads before it judges."""
+def landmark_arrays(reading: Reading) -> Iterator[Arrays]:
+    """The read engine of landmark alone: the arrays before `extract_chips` finalizes them."""
     bands = [(band, factor) for factor, names in reading.factors.items() for band in names]
     with ExitStack() as stack:
-        asked = [prefetch(reading.href(band), reading.setting.access) for band, _ in bands]
-        rasters = [stack.enter_context(open_raster(one)) for one in asked]
+        pending = [prefetch(reading.href(band), reading.context.access) for band, _ in bands]
+        rasters = [stack.enter_context(open_raster(raster)) for raster in pending]
         if gdal := [raster.route for raster in rasters if raster.route != "direct"]:
             raise OSError(gdal[0])
         streams = [
@@ -43,13 +42,13 @@ def ours(reading: Reading) -> Iterator[Arrays]:
             if unread := next((chip for chip in chips if isinstance(chip, FailedChip)), None):
                 raise OSError(unread.detail)
             yield {band: chip for (band, _), chip in zip(bands, chips, strict=True)}
-        trips = [trip for raster in rasters for trip in raster.reads]
-        reading.parts["decode and copy"] = sum(trip.decode_s for trip in trips) / reading.cores
+        decode_s = sum(read.decode_s for raster in rasters for read in raster.reads)
+        reading.parts["decode and copy"] = decode_s / reading.cores
 
 
-def judged(reading: Reading) -> Iterator[Arrays]:
-    """Landmark as a build reads: warped if need be, offset removed or turned into dB, shares measured, digested."""
-    for chip in extract_chips(reading.cut):
+def landmark_chips(reading: Reading) -> Iterator[Arrays]:
+    """Read as a build does: warped if needed, offset removed or converted to dB, cloud measured, checksummed."""
+    for chip in extract_chips(reading.request):
         if isinstance(chip, DropRecord):
             raise OSError(f"{chip.reason}: {chip.detail}")
         yield {
@@ -60,7 +59,7 @@ def judged(reading: Reading) -> Iterator[Arrays]:
 
 
 def odc_eager(reading: Reading) -> Iterator[Arrays]:
-    """odc.stac.load of the region all cells lie in, then slices of it."""
+    """odc.stac.load of the bounding box of all cells, then slices."""
     yield from _cells(reading, _odc(reading, reading.corners, pool=reading.cores))
 
 
@@ -74,7 +73,7 @@ def odc_lazy(reading: Reading) -> Iterator[Arrays]:
     """odc.stac.load of Dask arrays in the files' blocks, slices of them, one compute."""
     with _dask(reading.cores):
         chunks = {"x": _BLOCK_PX, "y": _BLOCK_PX}
-        yield from _computed(_cells(reading, _odc(reading, reading.corners, chunks=chunks), by_blocks=True))
+        yield from _compute(_cells(reading, _odc(reading, reading.corners, chunks=chunks), by_blocks=True))
 
 
 def stackstac_lazy(reading: Reading) -> Iterator[Arrays]:
@@ -82,9 +81,9 @@ def stackstac_lazy(reading: Reading) -> Iterator[Arrays]:
     import stackstac
 
     env = stackstac.DEFAULT_GDAL_ENV.updated(always=GDAL_ENV)
-    how = {"epsg": reading.acquisition.epsg, "chunksize": _BLOCK_PX, "gdal_env": env, "rescale": False}
+    options = {"epsg": reading.acquisition.epsg, "chunksize": _BLOCK_PX, "gdal_env": env, "rescale": False}
     with _dask(reading.cores):
-        loaded = {}
+        loaded: dict[str, Any] = {}
         kinds = {(factor, _dtype(reading, name)) for factor, names in reading.factors.items() for name in names}
         for factor, dtype in sorted(kinds):
             names = [name for name in reading.factors[factor] if _dtype(reading, name) == dtype]
@@ -96,10 +95,10 @@ def stackstac_lazy(reading: Reading) -> Iterator[Arrays]:
                 dtype=np.dtype(dtype),
                 fill_value=np.zeros((), dtype)[()],
                 xy_coords=False,
-                **how,
+                **options,
             )
             loaded |= {name: stack.data[0, place] for place, name in enumerate(names)}
-        yield from _computed(_cells(reading, loaded, by_blocks=True))
+        yield from _compute(_cells(reading, loaded, by_blocks=True))
 
 
 def _dtype(reading: Reading, band: str) -> str:
@@ -108,26 +107,26 @@ def _dtype(reading: Reading, band: str) -> str:
     return "uint8" if band == "SCL" else "uint16"
 
 
-def _odc(reading: Reading, corners: NDArray[np.int64], **how: Any) -> dict[str, Any]:
-    """The bands under some cells, each at its own pixel size, as NumPy or Dask arrays."""
+def _odc(reading: Reading, corners: NDArray[np.int64], **options: Any) -> dict[str, Any]:
+    """Load the bands around some cells, each at its own pixel size, as NumPy or Dask arrays."""
     import odc.stac
     from odc.geo.geobox import GeoBox
 
     odc.stac.configure_rio(cloud_defaults=True, **GDAL_ENV)
     assets = {name: {"data_type": _dtype(reading, name)} for names in reading.factors.values() for name in names}
-    how["stac_cfg"] = {reading.item.collection_id: {"assets": assets}}
-    found = {}
+    options["stac_cfg"] = {reading.item.collection_id: {"assets": assets}}
+    bands: dict[str, Any] = {}
     for factor, names in reading.factors.items():
-        bounds = _box(reading, corners, factor, by_blocks="chunks" in how)
+        bounds = _box(reading, corners, factor, by_blocks="chunks" in options)
         box = GeoBox.from_bbox(bounds, f"EPSG:{reading.acquisition.epsg}", resolution=10 * factor)
         resampling = "bilinear" if reading.sensor.warped else "nearest"
-        loaded = odc.stac.load([reading.item], bands=names, geobox=box, resampling=resampling, **how)
-        found |= {name: loaded[name].data[0] for name in names}
-    return found
+        loaded = odc.stac.load([reading.item], bands=names, geobox=box, resampling=resampling, **options)
+        bands |= {name: loaded[name].data[0] for name in names}
+    return bands
 
 
-def _box(reading: Reading, corners: NDArray[np.int64], factor: int, *, by_blocks: bool) -> tuple[float, ...]:
-    """West, south, east, north of cells; `by_blocks` up to edges of the file's blocks, so that chunks are blocks."""
+def _box(reading: Reading, corners: NDArray[np.int64], factor: int, *, by_blocks: bool) -> tuple[float, float, float, float]:
+    """Return (west, south, east, north) of cells; `by_blocks` extends it to whole blocks, so that chunks are blocks."""
     west, south, east, north = spans(corners)
     if not by_blocks:
         return west, south, east, north
@@ -143,16 +142,16 @@ def _box(reading: Reading, corners: NDArray[np.int64], factor: int, *, by_blocks
 def _cells(
     reading: Reading, loaded: dict[str, Any], corners: NDArray[np.int64] | None = None, *, by_blocks: bool = False
 ) -> Iterator[Any]:
-    """Each cell's slices."""
+    """Yield each cell's slices."""
     corners = reading.corners if corners is None else corners
-    places = {}
+    corner_px = {}
     for factor in reading.factors:
         west, _, _, north = _box(reading, corners, factor, by_blocks=by_blocks)
-        places[factor] = offsets(corners, (west, north), 10 * factor)
+        corner_px[factor] = offsets(corners, (west, north), 10 * factor)
     for number in range(len(corners)):
-        cell = {}
+        cell: dict[str, Any] = {}
         for factor, names in reading.factors.items():
-            (row, column), size = places[factor][number], PATCH_PX // factor
+            (row, column), size = corner_px[factor][number], PATCH_PX // factor
             cell |= {name: loaded[name][row : row + size, column : column + size] for name in names}
         yield cell
 
@@ -163,7 +162,7 @@ def _dask(cores: int) -> Any:
     return dask.config.set(scheduler="threads", num_workers=cores)
 
 
-def _computed(cells: Iterable[Any]) -> Iterable[Arrays]:
+def _compute(cells: Iterable[Any]) -> Iterable[Arrays]:
     import dask
 
     computed: Iterable[Arrays] = dask.compute(*cells)
@@ -171,8 +170,8 @@ def _computed(cells: Iterable[Any]) -> Iterable[Arrays]:
 
 
 TOOLS: dict[str, Callable[[Reading], Iterator[Arrays]]] = {
-    "ours": ours,
-    "judged": judged,
+    "landmark": landmark_arrays,
+    "landmark-chips": landmark_chips,
     "odc-eager": odc_eager,
     "stackstac-lazy": stackstac_lazy,
     "odc-lazy": odc_lazy,

@@ -1,4 +1,4 @@
-"""One defect: planted, checked, and what became of it."""
+"""Plant one defect, check the corpus, and compare the findings with what was planted."""
 
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +17,7 @@ from landmark.quality.findings import Report
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A unit of the bench: a kind of defect, the clean corpus, what is said of it, and where copies may lie."""
+    """A task: a kind of defect, the clean corpus, its report, and a folder for copies."""
 
     kind: str
     draft: Draft
@@ -27,16 +27,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the gate said of a corpus with one defect.
+    """Findings of a corpus with one defect.
 
     Attributes:
-        planted: Subjects the defect fell upon, of `of` it could have.
-        found: Some check says something it does not say of the clean corpus.
-        named: The expected check does.
+        planted: Number of subjects with the defect, of `of` possible ones.
+        detected: Any check has a finding that the clean corpus does not have.
+        named: The expected check has one.
         recalled: Planted subjects that the expected check names.
-        others: What other checks say besides, check → number of subjects.
+        other_checks: Number of subjects that other checks name, by check.
         unsuited: Why the defect could not be planted.
-        crashed: The error the gate ended in.
+        crashed: The error that ended the check.
     """
 
     kind: str
@@ -45,56 +45,57 @@ class Result:
     about: str
     planted: int = 0
     of: int = 0
-    found: bool = False
+    detected: bool = False
     named: bool = False
     recalled: int = 0
-    others: dict[str, int] | None = None
+    other_checks: dict[str, int] | None = None
     unsuited: str | None = None
     crashed: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Without what does not apply."""
+        """The fields that are not None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def tried(trial: Trial) -> Result:
-    """Plant a defect, check, and remove the copy."""
+def run_trial(trial: Trial) -> Result:
+    """Plant a defect, check the corpus, and remove the copy."""
     defect, out = DEFECTS[trial.kind], trial.scratch / trial.kind
     try:
         planted = defect.plant(trial.draft)
-    except Unsuited as lack:
-        return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(lack))
+    except Unsuited as error:
+        return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(error))
     try:
         reseal(trial.draft, planted, out)
-    except ValueError as same:
+    except ValueError as error:
         shutil.rmtree(out, ignore_errors=True)
-        return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(same))
+        return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(error))
     try:
         report = check(out, load_check_profile(), executor=ExecutorConfig())
     except Exception as error:
-        # A gate that falls over has found nothing, and the bench goes on.
+        # A check that crashes detects nothing; the benchmark continues.
         crashed = f"{type(error).__name__}: {error}"
-        return replace(judged(defect, planted, {}), crashed=crashed)
+        return replace(score(defect, planted, {}), crashed=crashed)
     else:
-        return judged(defect, planted, flags(report.minus_baseline(trial.clean)))
+        return score(defect, planted, flags(report.minus_baseline(trial.clean)))
     finally:
         shutil.rmtree(out, ignore_errors=True)
 
 
 def flags(report: Report) -> dict[str, dict[str, str]]:
-    """Check → subject → what is said of it, by errors and warnings."""
-    found: dict[str, dict[str, str]] = {}
-    for one in report.findings("warning"):
-        for subject, seen in one.subjects.items():
-            found.setdefault(one.check, {}).setdefault(subject, f"{one.problem}: {seen}" if seen else one.problem)
-    return found
+    """Return the errors and warnings as check → subject → text."""
+    texts: dict[str, dict[str, str]] = {}
+    for finding in report.findings("warning"):
+        for subject, value in finding.subjects.items():
+            text = f"{finding.problem}: {value}" if value else finding.problem
+            texts.setdefault(finding.check, {}).setdefault(subject, text)
+    return texts
 
 
-def judged(defect: Defect, planted: Planted, said: dict[str, dict[str, str]]) -> Result:
-    """Compare what the gate says with what was planted."""
-    named = said.get(defect.check, {})
-    told = [f"{subject}: {text}" for subject, text in named.items()]
-    recalled = sum(any(name in line for name in names for line in told) for names in planted.subjects)
+def score(defect: Defect, planted: Planted, flagged: dict[str, dict[str, str]]) -> Result:
+    """Compare the flags of all checks with what was planted."""
+    named = flagged.get(defect.check, {})
+    lines = [f"{subject}: {text}" for subject, text in named.items()]
+    recalled = sum(any(name in line for name in names for line in lines) for names in planted.subjects)
     return Result(
         defect.kind,
         defect.group,
@@ -102,8 +103,8 @@ def judged(defect: Defect, planted: Planted, said: dict[str, dict[str, str]]) ->
         defect.about,
         planted=len(planted.subjects),
         of=planted.of,
-        found=bool(said),
+        detected=bool(flagged),
         named=bool(named),
         recalled=recalled,
-        others={name: len(subjects) for name, subjects in sorted(said.items()) if name != defect.check},
+        other_checks={name: len(subjects) for name, subjects in sorted(flagged.items()) if name != defect.check},
     )

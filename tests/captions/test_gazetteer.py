@@ -54,14 +54,14 @@ def test_all_file_formats_give_the_same_places(tmp_path):
 
     geojson_file = geojson(
         tmp_path,
-        ("Point", [12.5, 45.25], {"name": "Riverton", "name_fr": "Riveville", "name_es": None}),
+        ("Point", [12.5, 45.25], {"name": "Riverton", "name_pt-BR": "Riveville", "name_es": None}),
         ("Point", [-1, 50], {"name": "Ashby"}),
     )
     geopandas.read_file(geojson_file).to_crs(3857).to_file(tmp_path / "places.gpkg")
-    csv = text(tmp_path / "places.csv", "\ufeffname,name_fr,lon,lat\nRiverton,Riveville,12.5,45.25\nAshby,,-1,50\n")
+    csv = text(tmp_path / "places.csv", "\ufeffname,name_pt-BR,lon,lat\nRiverton,Riveville,12.5,45.25\nAshby,,-1,50\n")
     for path in (geojson_file, tmp_path / "places.gpkg", csv):
         gazetteer = read_gazetteer(path, 30)
-        assert gazetteer.names == ({"": "Ashby"}, {"": "Riverton", "fr": "Riveville"})
+        assert gazetteer.names == ({"": "Ashby"}, {"": "Riverton", "pt-BR": "Riveville"})
         np.testing.assert_allclose(gazetteer.lonlat, [[-1, 50], [12.5, 45.25]], atol=1e-9)
 
 

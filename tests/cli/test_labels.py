@@ -1,17 +1,16 @@
-"""`landmark labels` and `landmark sheet` as a person types them."""
+"""`landmark labels` and `landmark sheet`."""
 
 import ast
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from landmark.core.errors import InputError, InvalidCorpus, UnknownName
 from tests.labels.clms import MAP, Clms, serving, write_profile
 
 
-def test_a_map_is_ordered_and_the_way_to_build_with_it_is_said(landmark: Run, tmp_path: Path) -> None:
+def test_fetch_orders_a_map_and_prints_the_option_to_build_with(landmark, tmp_path):
     clms = Clms()
     with serving(clms):
         (tmp_path / "key.json").write_text(json.dumps(clms.service_key()))
@@ -23,33 +22,31 @@ def test_a_map_is_ordered_and_the_way_to_build_with_it_is_said(landmark: Run, tm
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "kind", "file", "value"),
     [
-        (["corine"], "needs your own key"),
-        (["corine", "--key", "nothing.json"], "cannot be read"),
-        (["corin"], "Did you mean 'corine'?"),
+        (["corine"], InputError, "--key", None),
+        (["corine", "--key", "nothing.json"], InputError, "--key", "nothing.json"),
+        (["corin"], UnknownName, None, "corin"),
     ],
 )
-def test_what_is_missing_is_told_before_anything_is_asked(landmark: Run, arguments: list[str], said: str) -> None:
-    code, out, err = landmark("labels", "fetch", *arguments)
-    assert (code, out) == (2, "")
-    assert said in err
-    assert not Path("labels").exists()
+def test_missing_key_or_source_is_refused_before_any_request(refusal, arguments, kind, file, value):
+    error = refusal("labels", "fetch", *arguments)
+    assert (type(error), error.file, error.value) == (kind, file, value)
+    assert error.remedy
 
 
-def test_a_plan_gives_a_script(landmark: Run, recipe: Callable[..., Path]) -> None:
+def test_script_is_written_from_a_plan(landmark, refusal, recipe):
     assert landmark("plan", recipe(), "--limit", 3, "--workers", 0)[0] == 0
     code, out, err = landmark("labels", "script", "corpora/tiny")
     assert code == 0, err
     ast.parse(Path(out.strip()).read_text())
-    assert landmark("labels", "script", "corpora/none")[0] == 2
+    error = refusal("labels", "script", "corpora/none")
+    assert (type(error), error.file) == (InvalidCorpus, "corpora/none")
 
 
-def test_a_sheet_is_a_picture_or_a_page_as_its_name_says(landmark: Run, recipe: Callable[..., Path]) -> None:
+def test_suffix_of_a_sheet_chooses_its_format(landmark, refusal, recipe):
     assert landmark("build", recipe(), "--limit", 3, "--workers", 0)[0] == 0
     for name, start in (("a.html", b"<!doctype html>"), ("a.png", b"\x89PNG")):
         assert landmark("sheet", "corpora/tiny", "--out", name)[0] == 0
         assert Path(name).read_bytes().startswith(start)
-    code, _, err = landmark("sheet", "corpora/tiny", "--out", "nowhere/a.html")
-    assert code == 2
-    assert "nowhere/a.html" in err
+    assert "nowhere/a.html" in refusal("sheet", "corpora/tiny", "--out", "nowhere/a.html").file

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from bench.defects import RESULT
 from bench.draft import Draft, Planted
-from bench.reseal import opened, reseal
+from bench.reseal import open_draft, reseal
 from bench.table import MARKERS, markdown
-from bench.trial import Trial, flags, tried
+from bench.trial import Trial, flags, run_trial
 
 from bench import DEFECTS
 from landmark.core.executor import ExecutorConfig
@@ -35,7 +35,7 @@ THROUGH_FILES = [kind for kind, defect in DEFECTS.items() if not defect.wide and
 @pytest.fixture(scope="module")
 def clean(sealed: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
     """The sealed corpus as a draft."""
-    return opened(sealed, tmp_path_factory.mktemp("planted") / "resealed")
+    return open_draft(sealed, tmp_path_factory.mktemp("planted") / "resealed")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_clean_corpus_has_no_findings(clean_report: Report) -> None:
 def test_a_defect_is_reported_by_the_expected_check(
     kind: str, clean: Draft, clean_report: Report, tmp_path: Path
 ) -> None:
-    result = tried(Trial(kind, clean, clean_report, tmp_path))
+    result = run_trial(Trial(kind, clean, clean_report, tmp_path))
     assert result.unsuited is None
     assert result.planted > 0
     assert result.named, result
@@ -67,7 +67,7 @@ def test_a_corpus_that_resealing_changes_is_not_a_draft(clean: Draft, tmp_path: 
     manifest = (changed / "corpus.json").read_text()
     (changed / "corpus.json").write_text(manifest.replace('"written": ', '"written": 1'))
     with pytest.raises(ValueError):
-        opened(changed, tmp_path / "resealed")
+        open_draft(changed, tmp_path / "resealed")
 
 
 def test_a_defect_without_effect_is_refused(clean: Draft, tmp_path: Path) -> None:

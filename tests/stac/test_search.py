@@ -416,7 +416,7 @@ def test_label_item_without_asset_is_an_error(world, tmp_path):
     path = collected(tmp_path, [*items_of(world, S2), label])
     with pytest.raises(InputError) as caught:
         run_search(path, anywhere("s2"), crosswalks=(WORLDCOVER,))
-    assert (caught.value.key, caught.value.value) == ("assets", "map") and label["id"] in caught.value.problem
+    assert (caught.value.key, caught.value.value) == ("assets", "map") and label["id"] in caught.value.file
 
 
 # -- items as archives really write them -------------------------------------------------------------------------------
@@ -475,7 +475,7 @@ def test_footprint_without_area_is_an_error(world, tmp_path, kind, coordinates):
     item = changed(items_of(world, S2)[0], geometry={"type": kind, "coordinates": coordinates})
     with pytest.raises(InputError) as caught:
         run_search(collected(tmp_path, [item]), anywhere("s2"))
-    assert caught.value.key == "geometry" and item["id"] in caught.value.problem
+    assert caught.value.key == "geometry" and item["id"] in caught.value.file
 
 
 def test_overlapping_strip_does_not_replace_a_large_part(world, tmp_path):

@@ -1,4 +1,4 @@
-"""A small sealed corpus, and an archive behind a URL that answers byte ranges and now and then loses a file."""
+"""A small sealed corpus, and the small world behind a URL whose files can be made to answer 404."""
 
 import http.server
 import re
@@ -16,7 +16,7 @@ from landmark.workflow.build import BuildRequest, build
 
 
 class Archive(http.server.SimpleHTTPRequestHandler):
-    """Answers byte ranges; a path whose end is in `gone` is not found."""
+    """Answers byte ranges; paths that end in a name in `gone` answer 404."""
 
     gone: ClassVar[set[str]] = set()
 
@@ -24,11 +24,11 @@ class Archive(http.server.SimpleHTTPRequestHandler):
         path = Path(self.translate_path(self.path))
         if any(self.path.endswith(name) for name in self.gone):
             return self.send_error(404)
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if asked is None or not path.is_file():
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if match is None or not path.is_file():
             return super().send_head()
-        first, size = int(asked[1]), path.stat().st_size
-        last = min(int(asked[2] or size - 1), size - 1)
+        first, size = int(match[1]), path.stat().st_size
+        last = min(int(match[2] or size - 1), size - 1)
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
         self.send_header("Content-Length", str(last - first + 1))
@@ -44,7 +44,7 @@ class Archive(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def url(world: Path) -> Iterator[str]:
-    """Where the small world is served."""
+    """URL of the small world."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Archive, directory=str(world))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -55,7 +55,7 @@ def url(world: Path) -> Iterator[str]:
 
 @pytest.fixture
 def gone() -> Iterator[set[str]]:
-    """Ends of the paths the archive has lost for now."""
+    """Endings of paths that answer 404 during a test."""
     yield Archive.gone
     Archive.gone.clear()
 
@@ -66,13 +66,13 @@ def few(recipe: Path, out: Path, **changes: Any) -> BuildRequest:
 
 
 @pytest.fixture(scope="session")
-def _place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _sealed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sealed") / "corpus"
 
 
 @pytest.fixture
-def sealed(_place: Path, recipe: Callable[..., Path]) -> Path:
-    """The corpus of three cells, built once and undisturbed: copy it before you hurt it."""
-    if not _place.exists():
-        build(few(recipe(), _place))
-    return _place
+def sealed(_sealed_folder: Path, recipe: Callable[..., Path]) -> Path:
+    """A corpus of three cells, built once; tests that change it copy it first."""
+    if not _sealed_folder.exists():
+        build(few(recipe(), _sealed_folder))
+    return _sealed_folder

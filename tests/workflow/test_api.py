@@ -1,4 +1,4 @@
-"""From a STAC API and a blob store that checks tokens to the very corpus that the same archive on disk gives."""
+"""A build from a STAC API and a blob store that checks tokens equals the build from the same archive on disk."""
 
 import os
 import subprocess
@@ -17,22 +17,22 @@ Write = Callable[..., Path]
 
 
 def build_from(archive: Services, recipe: Path, out: Path, tokens: str, *options: str) -> tuple[int, str]:
-    """`landmark build` against the real services, in processes of its own: exit code and all it said."""
+    """Run `landmark build` against the services in a subprocess: exit code, and stdout followed by stderr."""
     env = {**os.environ, "PC_SDK_SAS_URL": tokens, "GDAL_HTTP_PROXY": archive.blobs}
     command = [sys.executable, "-m", "landmark", "build", str(recipe), "--catalog", archive.api, "--out", str(out)]
     done = subprocess.run([*command, *options], env=env, capture_output=True, text=True, cwd=recipe.parent)
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_build_from_api_and_blobs_is_the_build_from_disk_though_a_token_ends_in_mid_run(
+def test_a_build_from_api_and_blobs_equals_the_build_from_disk_although_a_token_expires(
     archive: Services, recipe: Write, tmp_path: Path
 ) -> None:
     by_path = build(BuildRequest(load_recipe(str(recipe())), tmp_path / "path", ExecutorConfig(2)))
     refused = archive.refusals()
-    # The third has ended when it comes, however fast the machine: its holder is refused in mid-run, and asks again.
+    # The third token has already expired when it is issued: requests with it are refused and signed again.
     with token_service(lambda number: -5 if number == 2 else HOUR) as tokens:
-        code, said = build_from(archive, recipe(), tmp_path / "api", tokens.url, "--workers", "2")
-    assert code == 0, said
+        code, output = build_from(archive, recipe(), tmp_path / "api", tokens.url, "--workers", "2")
+    assert code == 0, output
     by_api = landmark.open(tmp_path / "api").manifest
     assert (by_api.content_digest, by_api.ids_digest, by_api.counts) == (
         by_path.content_digest,
@@ -43,4 +43,4 @@ def test_a_build_from_api_and_blobs_is_the_build_from_disk_though_a_token_ends_i
     assert archive.refusals() > refused, "no token was refused"
     files = b"".join(path.read_bytes() for path in (tmp_path / "api").rglob("*") if path.is_file())
     assert b"127.0.0.1" not in files
-    assert all(secret not in said.encode() + files for secret in (b"sig=", b"%3D"))
+    assert all(secret not in output.encode() + files for secret in (b"sig=", b"%3D"))

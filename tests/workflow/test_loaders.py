@@ -1,4 +1,4 @@
-"""Stock loaders, with their defaults, on a corpus as it is built: the same samples as `landmark.open` gives."""
+"""`datasets` and `webdataset`, with their defaults, read the same samples from a corpus as `landmark.open`."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def built(_built: Path, recipe: Callable[..., Path]) -> Path:
 
 
 def repeated(sensor: str, groups: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """(band, y, x) in readers' order of a sample's native groups, by the profile alone."""
+    """Stack a sample's band groups as (band, y, x) in the profile's order, coarse bands repeated."""
     profile, bands = load_sensor(sensor), {}
     for group in profile.groups:
         pixels = np.kron(groups[group.column], np.ones((1, group.factor, group.factor), groups[group.column].dtype))
@@ -48,7 +48,7 @@ MAPS = {"fractions", "subclasses", "agreement"}
 
 
 def same(sample: landmark.Sample, groups: dict[str, NDArray[Any]]) -> bool:
-    """True where a loader's pixels are those of landmark's own reader."""
+    """Whether pixels equal those of landmark's reader."""
     stored = repeated(sample.sensor, groups)
     if sample.s2 is not None:
         return sample.s2.dtype == stored.dtype and np.array_equal(sample.s2, stored)
@@ -77,7 +77,7 @@ def loaded(sensor: str, row: dict[str, Any]) -> dict[str, NDArray[Any]]:
 
 
 @pytest.mark.parametrize("sensor", SENSORS)
-def test_datasets_reads_every_sample_of_a_sensor_in_its_split(
+def test_datasets_reads_every_sample_of_a_sensor_in_the_right_split(
     sensor: str, built: Path, load: Callable[..., Any]
 ) -> None:
     corpus = landmark.open(built).select(sensor=sensor)
@@ -85,14 +85,14 @@ def test_datasets_reads_every_sample_of_a_sensor_in_its_split(
     assert {split: len(rows) for split, rows in read.items()} == {
         split: count for split, count in corpus.manifest.samples[sensor].items() if count
     }
-    assert len(read) > 1, "one split alone shows little"
+    assert len(read) > 1, "needs more than one split"
     for split, rows in read.items():
         assert rows["id"][:] == corpus.select(split=split).ids
         for row in rows:
             sample = corpus[row["id"]]
             assert same(sample, loaded(sensor, row))
             assert row["captions"] == sample.captions
-            # It writes a map's numbers with ten decimals.
+            # `datasets` stores the numbers of maps with ten decimals.
             for name in MAPS:
                 assert dict(row[name]) == pytest.approx(sample.fields[name], abs=1e-9)
             plain = set(sample.fields) - {*MAPS, "captions"}
@@ -104,7 +104,7 @@ def test_datasets_streams_the_same_rows(built: Path, load: Callable[..., Any]) -
     assert ids == landmark.open(built).select(sensor="s2", split="train").ids
 
 
-def test_datasets_knows_a_config_for_each_sensor_and_takes_nothing_else_for_samples(
+def test_datasets_has_a_config_per_sensor_and_reads_no_other_table(
     built: Path, load: Callable[..., Any]
 ) -> None:
     import datasets
@@ -117,19 +117,19 @@ def test_datasets_knows_a_config_for_each_sensor_and_takes_nothing_else_for_samp
 
 
 @pytest.mark.parametrize("sensor", SENSORS)
-def test_the_card_says_of_each_column_what_its_file_says(sensor: str, built: Path, load: Callable[..., Any]) -> None:
+def test_the_card_declares_the_columns_of_the_shards(sensor: str, built: Path, load: Callable[..., Any]) -> None:
     import datasets
 
     schema = pq.read_schema(next(built.glob(f"shards/g0000/{sensor}-*.parquet")))
     plain = pa.schema([field for field in schema if not pa.types.is_map(field.type)])
-    said = load(str(built), sensor, split="train", streaming=True).features
+    features = load(str(built), sensor, split="train", streaming=True).features
     known = datasets.Features.from_arrow_schema(plain)
-    assert list(said) == schema.names
-    assert {name: said[name] for name in known} == dict(known)
-    assert {name for name, kind in said.items() if kind == datasets.Json()} == MAPS
+    assert list(features) == schema.names
+    assert {name: features[name] for name in known} == dict(known)
+    assert {name for name, kind in features.items() if kind == datasets.Json()} == MAPS
 
 
-def test_the_card_alone_makes_the_columns_known(built: Path, load: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_card_without_columns_cannot_be_loaded(built: Path, load: Callable[..., Any], tmp_path: Path) -> None:
     copy = Path(shutil.copytree(built, tmp_path / "copy"))
     card = (copy / "README.md").read_text()
     start, end = card.index("dataset_info:"), card.index("\n---\n", 3)
@@ -140,7 +140,7 @@ def test_the_card_alone_makes_the_columns_known(built: Path, load: Callable[...,
 
 # -- webdataset ------------------------------------------------------------------------------------------------------
 
-# It leaves the last .tar of a list open until it is collected.
+# `webdataset` leaves the last .tar open until garbage collection.
 unclosed = pytest.mark.filterwarnings(r"ignore:unclosed file <_io.BufferedReader name='.*\.tar':ResourceWarning")
 
 
@@ -150,14 +150,15 @@ unclosed = pytest.mark.filterwarnings(r"ignore:unclosed file <_io.BufferedReader
 def test_webdataset_reads_the_same_samples_in_the_same_order(sensor: str, split: str, built: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     corpus = landmark.open(built).select(sensor=sensor, split=split)
-    paths = [str(built / one.path) for one in corpus.manifest.exports]
-    mine = [path for path in paths if Path(path).name.startswith(f"{sensor}-{split}-")]
-    read = list(webdataset.WebDataset(mine, shardshuffle=False).decode()) if mine else []
-    assert [one["__key__"] for one in read] == corpus.ids
-    for one, sample in zip(read, corpus, strict=True):
+    prefix = f"{sensor}-{split}-"
+    paths = [built / export.path for export in corpus.manifest.exports]
+    tars = [str(path) for path in paths if path.name.startswith(prefix)]
+    read = list(webdataset.WebDataset(tars, shardshuffle=False).decode()) if tars else []
+    assert [entry["__key__"] for entry in read] == corpus.ids
+    for entry, sample in zip(read, corpus, strict=True):
         columns = [group.column for group in load_sensor(sensor).groups]
-        assert same(sample, {name: one[f"{name}.npy"] for name in columns})
-        assert one["txt"] == sample.caption()
-        said = one["json"]
-        assert said["captions"] == sample.captions and said["fractions"] == sample.fractions
-        assert (said["labels"], said["sources"], said["sha256"]) == (sample.labels, sample.sources, sample.sha256)
+        assert same(sample, {name: entry[f"{name}.npy"] for name in columns})
+        assert entry["txt"] == sample.caption()
+        fields = entry["json"]
+        assert fields["captions"] == sample.captions and fields["fractions"] == sample.fractions
+        assert (fields["labels"], fields["sources"], fields["sha256"]) == (sample.labels, sample.sources, sample.sha256)

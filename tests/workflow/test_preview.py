@@ -1,4 +1,4 @@
-"""Trying a recipe out: few samples, a narrow search, a page; and another trial makes room."""
+"""Previews: few samples, a reduced region, a page; an earlier preview is replaced."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ def wide(**changes: object) -> Recipe:
 
 @examples(15)
 @given(seed=st.integers(0, 10_000))
-def test_a_wide_region_is_narrowed_to_a_few_boxes_inside_it(seed: int) -> None:
+def test_a_large_region_is_reduced_to_a_few_boxes_inside(seed: int) -> None:
     region = wide().region.geometry
     narrow = preview_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry
     assert region.covers(narrow)
@@ -40,19 +40,19 @@ def test_a_wide_region_is_narrowed_to_a_few_boxes_inside_it(seed: int) -> None:
     assert narrow.equals(preview_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry)
 
 
-def test_another_seed_looks_elsewhere() -> None:
+def test_another_seed_chooses_other_boxes() -> None:
     places = [preview_recipe(wide(), samples=20, seed=seed, narrow=True).region.geometry for seed in (0, 1)]
     assert not places[0].intersects(places[1])
 
 
-def test_a_strip_too_thin_for_a_box_is_cut_by_boxes() -> None:
+def test_a_strip_thinner_than_a_box_is_clipped_by_boxes() -> None:
     strip = wide(region={"bbox": [0, 50, 20, 50.1]})
     narrow = preview_recipe(strip, samples=20, seed=0, narrow=True).region.geometry
     assert strip.region.geometry.covers(narrow)
     assert narrow.area == pytest.approx(5 * 0.3 * 0.1)
 
 
-def test_a_small_region_and_a_catalogue_of_ones_own_are_left_as_they_are() -> None:
+def test_a_small_region_and_a_local_catalogue_keep_the_region() -> None:
     small = wide(region={"bbox": [10, 50, 10.5, 50.5]})
     assert preview_recipe(small, samples=20, seed=0, narrow=True).region == small.region
     assert preview_recipe(wide(), samples=20, seed=0, narrow=False).region == wide().region
@@ -67,7 +67,7 @@ def test_a_small_region_and_a_catalogue_of_ones_own_are_left_as_they_are() -> No
         ({"start": "2000-01-01", "end": "2020-12-31"}, ["s1", "s2"], 1),
     ],
 )
-def test_cells_are_as_many_as_give_about_the_samples_asked_for(
+def test_the_limit_of_cells_follows_from_the_number_of_samples(
     time: dict[str, str], sensors: list[str], limit: int
 ) -> None:
     assert preview_recipe(wide(time=time, sensors=sensors), samples=20, seed=0, narrow=True).limit == limit
@@ -92,10 +92,10 @@ def request(path: Path, out: Path, samples: int) -> BuildRequest:
     )
 
 
-def test_a_changed_recipe_takes_the_place_of_the_trial_before_and_of_nothing_else(
+def test_a_changed_recipe_replaces_its_earlier_preview_only(
     recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    out = tmp_path / "trial"
+    out = tmp_path / "preview"
     write_preview(request(recipe(), out, 4))
     write_preview(request(recipe(captions=["structured"]), out, 4))
     assert {caption["style"] for sample in package.open(out) for caption in sample.captions} == {"structured"}
@@ -104,7 +104,7 @@ def test_a_changed_recipe_takes_the_place_of_the_trial_before_and_of_nothing_els
     assert len(package.open(out)) > 0
 
 
-def test_a_corpus_that_only_has_a_trials_name_is_left_alone(recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_corpus_with_the_name_of_a_preview_is_refused(recipe: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "tiny-preview"
     built = build(BuildRequest(load_recipe(str(recipe(name="tiny-preview")), limit=2), out, ExecutorConfig()))
     with raises(RecipeMismatch, file=str(out)):
@@ -112,13 +112,13 @@ def test_a_corpus_that_only_has_a_trials_name_is_left_alone(recipe: Callable[...
     assert package.open(out).manifest == built
 
 
-def test_where_nothing_lies_another_seed_is_named(recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_an_empty_search_is_an_error(recipe: Callable[..., Path], tmp_path: Path) -> None:
     empty = recipe(region={"bbox": [150, -30, 150.2, -29.8]})
     with pytest.raises(EmptySearch):
-        write_preview(request(empty, tmp_path / "trial", 4))
+        write_preview(request(empty, tmp_path / "preview", 4))
 
 
-def test_boxes_of_europe_lie_on_its_ground(tmp_path: Path) -> None:
+def test_boxes_of_europe_are_inside_the_outline(tmp_path: Path) -> None:
     outline = Path(__file__).parents[2] / "manifests/europe.geojson"
     (tmp_path / "e.yaml").write_text(
         f"name: e\nregion: {{geojson: {outline}}}\ntime: {{start: 2021-06-01, end: 2021-08-31}}\nlabels: []\n"
@@ -129,8 +129,8 @@ def test_boxes_of_europe_lie_on_its_ground(tmp_path: Path) -> None:
     assert len(shapely.get_parts(boxes)) == 5
 
 
-def test_labels_that_are_left_out_are_told_on_the_page(landmark: Run, recipe: Callable[..., Path]) -> None:
+def test_skipped_labels_are_shown_on_the_page(landmark: Run, recipe: Callable[..., Path]) -> None:
     labels = [{"source": "worldcover"}, {"source": "corine", "optional": True}]
     code, out, err = landmark("preview", recipe(labels=labels), "--workers", 0, "--samples", 4)
     assert code == 0, err
-    assert "give its files with --labels corine=PATH" in Path(out.strip()).read_text()
+    assert "--labels corine=" in Path(out.strip()).read_text()

@@ -216,7 +216,7 @@ class _LayerReader:
         return [mapped.get(value.casefold()) for value in values]
 
     def _times(self, field: TimeField | None, *, last: bool) -> list[dt.datetime | None]:
-        if field is None or not any(name.lower() in self._features.fields for name in field.fields):
+        if field is None or not any(map(self._features.has, field.fields)):
             return [None] * len(self._features)
         columns = [self._features.values((name,)) for name in field.fields]
         values = [next((value for value in row if _text(value)), None) for row in zip(*columns, strict=True)]
@@ -236,7 +236,7 @@ class _LayerReader:
 
     def _require(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """The names of some attributes, of which the layer has at least one."""
-        if not any(name.lower() in self._features.fields for name in names):
+        if not any(map(self._features.has, names)):
             remedy = f"the layer has {', '.join(self._features.fields) or 'none'}"
             raise InputError("no such attribute", file=self._label, key=" or ".join(names), remedy=remedy)
         return names

@@ -96,7 +96,7 @@ def choose_samples(
     ledger = merge_ledgers(drops)
     if not len(chosen):
         raise NoCoverage(
-            f"no cell of the region has both an image and a label: {_count_reasons(ledger)}", file=recipe.name
+            f"no cell has both an image and a label: {_count_reasons(ledger)}", file=recipe.name, key="region"
         )
     plan = _plan_table(candidates, chosen, recipe, sensors)
     planned, sample_cell = np.unique(candidates.cell[chosen], return_inverse=True)

@@ -19,7 +19,7 @@ class Features:
     """Features of a layer, in the file's order.
 
     Attributes:
-        fields: Attribute in lower case → values; times as ISO 8601 text.
+        fields: Attribute, as written in the file → values; times as ISO 8601 text.
         geometries: Valid geometries in EPSG:4326 (longitude, latitude); None where a feature has none.
         repaired: Which geometries were invalid in the file.
     """
@@ -31,9 +31,14 @@ class Features:
     def __len__(self) -> int:
         return len(self.geometries)
 
+    def has(self, name: str) -> bool:
+        """Whether the layer has an attribute, in any case."""
+        return name.lower() in map(str.lower, self.fields)
+
     def values(self, names: tuple[str, ...]) -> list[Any]:
-        """Values of the first of some attributes that the layer has, None where a feature has none."""
-        column = next((self.fields[name.lower()] for name in names if name.lower() in self.fields), None)
+        """Values of the first of some attributes, in any case, that the layer has; None where a feature has none."""
+        by_name = {name.lower(): column for name, column in self.fields.items()}
+        column = next((by_name[name.lower()] for name in names if name.lower() in by_name), None)
         if column is None:
             return [None] * len(self)
         return [None if value is None or value != value else value for value in column.tolist()]
@@ -58,7 +63,7 @@ def read_features(path: Path, layer: str | None = None) -> Features:
     with using_pyogrio() as pyogrio, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's on invalid rings, which are repaired here
         meta, _, encoded, columns = pyogrio.raw.read(path, layer=layer, force_2d=True, datetime_as_string=True)
-        fields = {str(name).lower(): column for name, column in zip(meta["fields"], columns, strict=True)}
+        fields = {str(name): column for name, column in zip(meta["fields"], columns, strict=True)}
         if encoded is None:
             size = len(columns[0]) if columns else 0
             return Features(fields, np.full(size, None, dtype=object), np.zeros(size, dtype=bool))

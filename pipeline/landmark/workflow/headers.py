@@ -63,7 +63,8 @@ def probe_headers(context: BuildContext, acquisitions: Sequence[Acquisition], ru
         if not any(result.sensor == sensor for _, result in usable):
             first = next(result for item, result in results if item.sensor == sensor)
             assert isinstance(first, DropRecord)
-            raise NoCoverage(f"no image of {sensor} is usable; {first.id}: {_reason(first)}", file=recipe.name)
+            problem = f"no image of this sensor is usable; {first.id}: {_reason(first)}"
+            raise NoCoverage(problem, file=recipe.name, key="sensors", value=sensor)
     grids = [result for _, result in usable]
     _check_resolution(recipe, grids)
     refused += [

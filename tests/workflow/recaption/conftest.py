@@ -1,4 +1,4 @@
-"""Two corpora of one plan, whose archive is gone."""
+"""Two corpora of one plan, whose archive has been deleted."""
 
 import shutil
 
@@ -36,7 +36,7 @@ def written(folder, **changes):
 
 @pytest.fixture(scope="session")
 def sealed(tmp_path_factory, world):
-    """Two corpora of one plan, built from an archive that is gone by now: the plain words, and more of them."""
+    """Two corpora of one plan, `plain` and with `MORE` captions; their archive has been deleted."""
     folder = tmp_path_factory.mktemp("sealed")
     shutil.copytree(world, folder / "world")
     for name, changes in (("plain", {}), ("more", MORE)):

@@ -1,4 +1,4 @@
-"""Recaptioning: the same samples and pixels, no archive, whatever interrupts it."""
+"""Recaptioning: same samples and pixels, no archive read, resumable."""
 
 import hashlib
 import json
@@ -111,7 +111,7 @@ def load_recipe_of(corpus):
     return json.loads((corpus / "lock.json").read_text())["recipe"]
 
 
-def test_nothing_to_change_changes_nothing(corpus):
+def test_an_unchanged_recipe_changes_no_file(corpus):
     before = files(corpus)
     assert not recaptioned(corpus).changed and files(corpus) == before
     recaptioned(corpus, **{"thresholds.default": 10})
@@ -131,6 +131,7 @@ def test_a_dry_run_reports_and_writes_nothing(corpus, landmark):
 # Kills the process at a call of a function: the n-th of `run`, the first of the others.
 _KILLED = """
 import os, signal, sys
+from pathlib import Path
 from landmark.core.executor import ExecutorConfig
 from landmark.workflow import recaption as module
 from landmark.write import documents
@@ -167,7 +168,7 @@ def test_killed_and_resumed_gives_the_same_bytes(corpus, sealed, tmp_path, stage
 
 
 @pytest.mark.parametrize("stage", ["run 2", "write_queries", "write_manifest"])
-def test_killed_and_reverted_leaves_nothing(corpus, stage):
+def test_killed_and_reverted_restores_the_corpus(corpus, stage):
     before = files(corpus)
     killed(corpus, stage)
     assert files(corpus) != before
@@ -187,7 +188,7 @@ def test_an_index_of_an_unfinished_generation_is_refused(corpus, sealed):
         assert (corpus / name).read_bytes() == (sealed / "plain" / name).read_bytes()
 
 
-def test_remains_of_another_recaptioning_are_overwritten(corpus, sealed, tmp_path):
+def test_files_of_another_interrupted_recaptioning_are_overwritten(corpus, sealed, tmp_path):
     shutil.copytree(sealed / "plain", tmp_path / "undisturbed")
     recaptioned(tmp_path / "undisturbed", languages=["es"])
     killed(corpus, "rewrite_documents")
@@ -195,7 +196,7 @@ def test_remains_of_another_recaptioning_are_overwritten(corpus, sealed, tmp_pat
     assert files(corpus) == files(tmp_path / "undisturbed")
 
 
-def test_no_shard_of_another_recaptioning_is_sealed(corpus, sealed, tmp_path):
+def test_no_shard_of_another_interrupted_recaptioning_is_sealed(corpus, sealed, tmp_path):
     shutil.copytree(sealed / "plain", tmp_path / "undisturbed")
     recaptioned(tmp_path / "undisturbed", **{"thresholds.default": 20})
     for threshold in (20, 30):
@@ -216,7 +217,7 @@ def test_a_finished_shard_that_was_damaged_is_written_again(corpus, sealed, tmp_
     assert files(corpus) == files(tmp_path / "undisturbed")
 
 
-def test_a_second_writer_is_kept_out(corpus):
+def test_a_locked_folder_is_refused(corpus):
     before = files(corpus)
     with folder_lock(corpus), pytest.raises(FolderLocked):
         recaptioned(corpus, **{"thresholds.default": 10})
@@ -242,7 +243,7 @@ def test_a_change_that_recaptioning_cannot_make_is_refused(corpus, changes, key)
     assert files(corpus) == before
 
 
-def test_a_folder_that_is_no_corpus_stays_as_it_is(tmp_path):
+def test_a_folder_without_a_corpus_is_refused_and_unchanged(tmp_path):
     with pytest.raises(InvalidCorpus):
         recipe_of(tmp_path / "none", {})
     assert not (tmp_path / "none").exists()
@@ -258,13 +259,13 @@ def test_exports_are_written_again(corpus, tmp_path):
 
 
 def test_workers_change_no_byte(corpus, sealed, tmp_path):
-    shutil.copytree(sealed / "plain", tmp_path / "other")
+    shutil.copytree(sealed / "plain", tmp_path / "parallel")
     recaptioned(corpus, **MORE)
-    recaption(tmp_path / "other", recipe_of(tmp_path / "other", MORE), ExecutorConfig(2))
-    assert files(corpus) == files(tmp_path / "other")
+    recaption(tmp_path / "parallel", recipe_of(tmp_path / "parallel", MORE), ExecutorConfig(2))
+    assert files(corpus) == files(tmp_path / "parallel")
 
 
-def test_a_recipe_file_can_be_given(corpus, landmark, tmp_path):
+def test_a_recipe_file_replaces_the_recipe(corpus, landmark, tmp_path):
     recipe = written(tmp_path, thresholds={"default": 12})
     code, out, err = landmark("recaption", corpus, "--recipe", recipe, "--workers", 0, "--json")
     assert code == 0, err
@@ -274,8 +275,8 @@ def test_a_recipe_file_can_be_given(corpus, landmark, tmp_path):
     assert landmark("recaption", corpus, "--set", "thresholds")[0] == 2
 
 
-def test_languages_and_taxonomy_given_by_path_outlive_their_files(corpus, landmark, tmp_path):
-    language, taxonomy = tmp_path / "mine.yaml", tmp_path / "landmark2.yaml"
+def test_language_and_taxonomy_files_are_embedded_in_the_corpus(corpus, landmark, tmp_path):
+    language, taxonomy = tmp_path / "custom.yaml", tmp_path / "landmark2.yaml"
     language.write_text(find_resource("taxonomies/captions", "fr").read_text().replace("lang: fr", "lang: pt"))
     value = yaml.safe_load(find_resource("taxonomies", "landmark").read_text())
     for entry in value["classes"].values():
@@ -292,9 +293,9 @@ def test_languages_and_taxonomy_given_by_path_outlive_their_files(corpus, landma
     assert (after.grammar, after.taxonomy) == (manifest.grammar, manifest.taxonomy)
     assert landmark("recaption", corpus, "--set", "captions=[haiku]", "--workers", 0)[0] == 2
     with raises(UnknownName, value="qq"):
-        recaptioned(corpus, languages=["mine", "qq"])
+        recaptioned(corpus, languages=["custom", "qq"])
     with raises(InputError, file="corpus.json", key="styles.haiku"):
-        recaptioned(corpus, languages=["mine"], captions=["haiku"])
+        recaptioned(corpus, languages=["custom"], captions=["haiku"])
 
 
 def portuguese(corpus):
@@ -340,7 +341,7 @@ def test_an_edited_gazetteer_is_read_again(corpus, tmp_path):
     assert not recaptioned(corpus, gazetteer=entry).changed and rows(corpus)[0]["place"]["name"] == "Newtown"
 
 
-def test_places_are_named_kept_without_their_file_and_removed(corpus, tmp_path):
+def test_places_are_added_survive_without_their_file_and_are_removed(corpus, tmp_path):
     lon, lat = rows(corpus)[0]["lon"], rows(corpus)[0]["lat"]
     gazetteer = tmp_path / "places.csv"
     gazetteer.write_text(f"name,name_fr,lon,lat\nRiverton,Riveville,{lon},{lat}\n")
@@ -348,9 +349,8 @@ def test_places_are_named_kept_without_their_file_and_removed(corpus, tmp_path):
     recaptioned(corpus, captions=["detailed"], languages=["en", "fr"], gazetteer=entry)
     first = rows(corpus)[0]
     assert (first["place"]["name"], first["place"]["names"]) == ("Riverton", [{"lang": "fr", "name": "Riveville"}])
-    assert ["near Riverton" in first["captions"][0]["text"], "près de Riveville" in first["captions"][1]["text"]] == [
-        True
-    ] * 2
+    english, french = (caption["text"] for caption in first["captions"][:2])
+    assert "near Riverton" in english and "près de Riveville" in french
     assert "CC0-1.0" in first["licences"] and any(row["place"] is None for row in rows(corpus))
     report = check(corpus, load_check_profile(), executor=SERIAL)
     assert report.findings("error") == []

@@ -133,9 +133,7 @@ def _cover(planned: Plan, setting: BuildContext) -> Callable[[], Any]:
     """Measures the cover of the planned cells as planning does, once the maps are found."""
     recipe, crosswalks = setting.recipe, setting.label_rules.crosswalks
     sources = tuple(LabelSource.from_entry(*pair) for pair in zip(recipe.labels, crosswalks, strict=True))
-    found = search(
-        setting.catalog, recipe, provider=setting.provider, crosswalks=crosswalks, files=setting.label_files
-    )
+    found = search(setting.catalog, recipe, provider=setting.provider, crosswalks=crosswalks, files=setting.label_files)
     periods = tuple(Period(name, *recipe.time.span(name)) for name in set(planned.samples["period"].to_pylist()))
     config = CountConfig(recipe.cell_m, recipe.patch_px, sources, periods)
     batches = list(count_tasks(planned.samples.select(CELLS.names), found.labels, config))
