@@ -1,7 +1,7 @@
 """`python -m bench.defects`: plant every defect into the demo corpus, and pixel defects into real corpora.
 
-Writes `bench/defects.json` and prints it as Markdown. Findings of the real corpora without defects are recorded in full,
-to be judged by people.
+Writes `bench/defects.json` and prints it as Markdown. Findings of the real corpora without defects are recorded in
+full: people judge them.
 """
 
 import json

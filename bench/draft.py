@@ -27,10 +27,10 @@ class Planted:
     """One defect: the changes, and the subjects that findings must name.
 
     Attributes:
-        subjects: The names of each planted subject, any of which counts: a sample's id, an acquisition's item, a platform.
+        subjects: The alternative names of each planted subject: a sample's id, an acquisition's item, a platform.
         of: Number of subjects of this kind in the corpus.
-        edits: Sample id → changed columns; `bands` replaces pixels (band → array at its own resolution), and `sha256` is
-            computed again unless the edit contains it.
+        edits: Sample id → changed columns; `bands` replaces pixels (band → array at its own resolution), and `sha256`
+            is computed again unless the edit contains it.
         extra: (id of the sample a new row is copied from, changed columns); the row is added to that sample's shard.
         moves: Sample id → path of the shard the row is moved to; empty to remove the row.
         after: Changes the sealed folder: files, manifest, schemas.

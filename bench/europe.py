@@ -1,7 +1,7 @@
-"""`python -m bench.europe`: the plan of Europe's 650,000 samples, from catalogue to lock, in seconds and bytes.
+"""`python -m bench.europe`: time and memory to plan the 650,000 samples of Europe, from catalogue to lock.
 
-The recipe is `europe-full`, the code that of `landmark plan`. Simulated are the archive (bench/continent.py), and what
-units would read from files: headers, land cover and cloud masks; what that takes is not counted. Writes
+Runs the code of `landmark plan` on the recipe `europe-full`. The archive (bench/continent.py) and the results of tasks
+that read files (headers, label maps, cloud masks) are simulated; the time of the simulation is not counted. Writes
 `bench/europe.json` when run in full.
 """
 
@@ -31,38 +31,36 @@ from landmark.core.atomic import write_bytes
 from landmark.core.hashing import rank
 from landmark.domain.schemas import CLOUD_STATS, label_counts_schema
 from landmark.domain.taxonomy import LabelEdition
-from landmark.labels.cloud_stats import CloudStatTask
-from landmark.labels.cloud_stats import measure_mask as measure_mask
+from landmark.labels.cloud_stats import CloudStatTask, measure_mask
 from landmark.labels.counts import CountTask, LabelCounts, measure_counts
 from landmark.labels.label_rules import LabelRules
 from landmark.raster.rate_limit import available_cores
 from landmark.stac.catalog import Query
 from landmark.stac.header_probe import probe_header
-from landmark.workflow import lock as lockfile
-from landmark.workflow import planner as planning
+from landmark.workflow import planner
 from landmark.workflow.context import BuildContext, load_offline_context
 
 RESULT = Path(__file__).with_name("europe.json")
 MARKERS = ("<!-- bench:europe -->", "<!-- /bench:europe -->")
 RECIPE, LIMIT_S, LIMIT_GB = "europe-full", 180, 3
 _KINDS = 9
-# What is timed, by where `planning` finds it, in the order of the plan.
-_STAGES: dict[str, list[tuple[Any, str]]] = {
-    "catalogue": [(planning, "search")],
-    "cells": [(planning, "utm_cells")],
-    "sample": [(planning, "sample")],
-    "label counts": [(planning, "count_tasks"), (planning, "merge")],
+# The timed functions by stage, each with the object it is an attribute of, in the order of the plan.
+STAGES: dict[str, list[tuple[Any, str]]] = {
+    "search": [(planner, "search")],
+    "find cells": [(planner, "utm_cells")],
+    "sample cells": [(planner, "sample_cells")],
+    "merge label counts": [(planner, "count_tasks"), (planner, "merge")],
     "label rules": [(LabelRules, "apply")],
-    "choices": [(planning, "choices_of_draw")],
-    "shortlist": [(planning, "shortlist"), (planning, "cloud_stat_tasks")],
-    "draw": [(planning, "draw_of_draw")],
-    "plan and lock": [(lockfile, "write_plan")],
-    "estimate": [(planning, "estimate")],
+    "find candidates": [(planner, "find_candidates")],
+    "shortlist": [(planner, "shortlist"), (planner, "cloud_stat_tasks")],
+    "choose samples": [(planner, "choose_samples")],
+    "write plan and lock": [(planner, "write_plan")],
+    "estimate": [(planner, "estimate_plan")],
 }
 
 
 class Clock:
-    """Seconds by stage; what is nested in another stage counts there no more."""
+    """Wall time, CPU time and peak memory by stage; nested stages are not counted in the outer one."""
 
     def __init__(self) -> None:
         self.wall, self.cpu, self.peak_gb = dict[str, float](), dict[str, float](), dict[str, float]()
@@ -83,182 +81,183 @@ class Clock:
             self.peak_gb[name] = peak_gb()
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function whose calls are a stage."""
+        """Wrap a function so that its calls are timed as a stage."""
 
         def call(*args: Any, **named: Any) -> Any:
             with self.stage(name):
-                found = function(*args, **named)
-                return list(found) if isinstance(found, Iterator) else found
+                result = function(*args, **named)
+                return list(result) if isinstance(result, Iterator) else result
 
         return call
 
 
 def peak_gb() -> float:
-    """The most memory this process has held, in 10^9 bytes."""
+    """Return the peak resident memory of this process in 10^9 bytes."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 
 
-def simulated(clock: Clock) -> Callable[[Callable[..., Any], Iterable[Any]], Iterator[tuple[Any, Any]]]:
-    """A `map_units` that reads nothing: what it answers is as large as what files would say."""
-    answers = {probe_header: lambda unit: unit.acquisition, measure_counts: _cover, measure_mask: _clear}
+def simulate_tasks(clock: Clock) -> Callable[[Callable[..., Any], Iterable[Any]], Iterator[tuple[Any, Any]]]:
+    """Return a `TaskMap` that reads no file; its results have the size of real ones."""
+    results = {probe_header: lambda task: task.acquisition, measure_counts: _label_counts, measure_mask: _cloud_stats}
 
-    def map_units(function: Callable[..., Any], units: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        for some in _batches(units, clock):
+    def map_tasks(function: Callable[..., Any], tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        for batch in _batches(tasks, clock):
             with clock.stage("simulation"):
-                results = [answers[function](unit) for unit in some]
-            yield from zip(some, results, strict=True)
+                batch_results = [results[function](task) for task in batch]
+            yield from zip(batch, batch_results, strict=True)
 
-    return map_units
+    return map_tasks
 
 
-def _batches(things: Iterable[Any], clock: Clock) -> Iterator[list[Any]]:
-    """Things by the hundred, made by the simulation: a clock asked for each would be what takes the time."""
-    waiting = iter(things)
+def _batches(items: Iterable[Any], clock: Clock) -> Iterator[list[Any]]:
+    """Yield batches of 100 simulated items: timing each item would dominate."""
+    iterator = iter(items)
     while True:
         with clock.stage("simulation"):
-            some = list(islice(waiting, 100))
-        if not some:
+            batch = list(islice(iterator, 100))
+        if not batch:
             return
-        yield some
+        yield batch
 
 
-def _cover(unit: CountTask) -> LabelCounts:
-    """Nine combinations of codes in each cell; one cell in fifty has no label."""
-    count = unit.cells.num_rows
-    chance = np.random.default_rng(rank(0, "cover", unit.cells["cell"][0].as_py()))
-    known = [np.array([-1, *source.crosswalk.classes], np.int32) for source in unit.config.sources]
-    codes = np.stack([chance.choice(some, (count, _KINDS)) for some in known], axis=2)
-    codes[chance.random(count) < 0.02] = -1
-    spread = unit.config.patch_px**2 - _KINDS
-    cut = np.sort(chance.integers(0, spread, (count, _KINDS - 1), endpoint=True), axis=1)
+def _label_counts(task: CountTask) -> LabelCounts:
+    """Simulate nine combinations of codes per cell; one cell in fifty has no label."""
+    count = task.cells.num_rows
+    rng = np.random.default_rng(rank(0, "cover", task.cells["cell"][0].as_py()))
+    source_codes = [np.array([-1, *source.crosswalk.classes], np.int32) for source in task.config.sources]
+    codes = np.stack([rng.choice(choices, (count, _KINDS)) for choices in source_codes], axis=2)
+    codes[rng.random(count) < 0.02] = -1
+    spread = task.config.patch_px**2 - _KINDS
+    cut = np.sort(rng.integers(0, spread, (count, _KINDS - 1), endpoint=True), axis=1)
     pixels = 1 + np.diff(cut, axis=1, prepend=0, append=spread)
-    # A combination stands once in a cell.
-    number = codes @ np.array([1000**place for place in range(len(known))])
+    # The combinations of a cell are distinct.
+    number = codes @ np.array([1000**place for place in range(len(source_codes))])
     owner = np.repeat(np.arange(count), _KINDS)
     kinds, first, place = np.unique(np.stack([owner, number.ravel()]), axis=1, return_index=True, return_inverse=True)
     held = np.bincount(place.ravel(), weights=pixels.ravel()).astype(np.int64)
-    editions = tuple(dict.fromkeys(raster.edition for raster in unit.rasters))
-    schema = label_counts_schema(source.crosswalk.name for source in unit.config.sources)
+    editions = tuple(dict.fromkeys(raster.edition for raster in task.rasters))
+    schema = label_counts_schema(source.crosswalk.name for source in task.config.sources)
     columns = {
-        "cell": unit.cells["cell"].take(pa.array(kinds[0])),
-        "period": pa.array([unit.config.periods[0].name]).take(pa.array(np.zeros(len(first), np.int64))),
-        "codes": _lists(codes.reshape(-1, len(known))[first]),
+        "cell": task.cells["cell"].take(pa.array(kinds[0])),
+        "period": pa.array([task.config.periods[0].name]).take(pa.array(np.zeros(len(first), np.int64))),
+        "codes": _lists(codes.reshape(-1, len(source_codes))[first]),
         "pixels": held,
-        "editions": _lists(np.tile(_numbers(unit, editions), (len(first), 1))),
+        "editions": _lists(np.tile(_numbers(task, editions), (len(first), 1))),
     }
     return LabelCounts(pa.table(columns, schema=schema), editions, {})
 
 
-def _numbers(unit: CountTask, editions: tuple[LabelEdition, ...]) -> list[int]:
+def _numbers(task: CountTask, editions: tuple[LabelEdition, ...]) -> list[int]:
     names = [edition.name for edition in editions]
-    return [names.index(name) if (name := source.crosswalk.name) in names else -1 for source in unit.config.sources]
+    return [names.index(name) if (name := source.crosswalk.name) in names else -1 for source in task.config.sources]
 
 
 def _lists(values: Any) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel().astype(np.int32)), values.shape[1])
 
 
-def _clear(unit: CloudStatTask) -> pa.Table:
-    """Four classes in each cell, most of it land."""
-    names, codes = unit.cells["cell"].combine_chunks().sort(), np.array([3, 4, 5, 9], np.int16)
-    chance = np.random.default_rng(rank(0, "clear", unit.acquisition.id))
-    shares = chance.dirichlet([0.05, 3, 1, 0.15], len(names))
+def _cloud_stats(task: CloudStatTask) -> pa.Table:
+    """Simulate four mask classes per cell, mostly land."""
+    names, codes = task.cells["cell"].combine_chunks().sort(), np.array([3, 4, 5, 9], np.int16)
+    rng = np.random.default_rng(rank(0, "clear", task.acquisition.id))
+    shares = rng.dirichlet([0.05, 3, 1, 0.15], len(names))
     pixels = np.maximum(1, np.rint(3600 * shares)).astype(np.int32)
     owner = pa.array(np.repeat(np.arange(len(names)), len(codes)))
-    acquisition = pa.array([unit.acquisition.id]).take(pa.array(np.zeros(len(owner), np.int64)))
+    acquisition = pa.array([task.acquisition.id]).take(pa.array(np.zeros(len(owner), np.int64)))
     return pa.table([names.take(owner), acquisition, np.tile(codes, len(names)), pixels.ravel()], schema=CLOUD_STATS)
 
 
 @dataclass(frozen=True, slots=True)
 class _Timed(Continent):
-    """The archive, whose making of documents is simulation and no part of the plan."""
+    """The archive; the time to make its documents is counted as simulation."""
 
     clock: Clock
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
-        for some in _batches(self.answers(query), self.clock):
-            yield from map(item_of, some)
+        """Iterate over the items that intersect the query's region."""
+        for batch in _batches(self.documents(query), self.clock):
+            yield from map(item_of, batch)
 
 
-def measured(share: float, out: Path) -> dict[str, Any]:
-    """The plan of a share of Europe: what it took, by stage, and how large it is.
+def measure(share: float, out: Path) -> dict[str, Any]:
+    """Plan a share of Europe; return time and memory by stage, and the size of the plan.
 
-    For a process of its own: stages are timed by putting a clock round the functions `planning` calls.
+    Call this in a new process: the functions of the planner are replaced by timed ones.
     """
-    clock, setting = Clock(), _setting(share)
-    archive = continent(setting.recipe.region.geometry, share=share)
+    clock, context = Clock(), _load_scaled(share)
+    archive = continent(context.recipe.region.geometry, share=share)
     timed = _Timed(archive.href, archive.root, archive.id, archive.scenes, archive.frames, clock)
-    for name, places in _STAGES.items():
+    for name, places in STAGES.items():
         for owner, function in places:
             setattr(owner, function, clock.timed(name, getattr(owner, function)))
-    with clock.stage("the rest"):
-        planned = planning.make_plan(replace(setting, document=timed), out, simulated(clock), lambda *_: None)
-        planning.estimate_cost(planned, setting)
+    with clock.stage("other"):
+        plan = planner.make_plan(replace(context, catalog=timed), out, simulate_tasks(clock), lambda *_: None)
+        planner.estimate_cost(plan, context)
     return {
         "share": share,
         "scenes": sum(map(len, archive.scenes.values())),
-        "cells": planned.lock.considered["cells"],
-        "samples": planned.samples.num_rows,
-        "acquisitions": len(planned.lock.acquisitions),
+        "cells": plan.lock.considered["cells"],
+        "samples": plan.samples.num_rows,
+        "acquisitions": len(plan.lock.acquisitions),
         "files_bytes": {path.name: path.stat().st_size for path in sorted(out.iterdir())},
         "stages": [
             {"stage": name, "wall_s": clock.wall[name], "cpu_s": clock.cpu[name], "peak_gb": clock.peak_gb[name]}
-            for name in [*_STAGES, "the rest", "simulation"]
+            for name in [*STAGES, "other", "simulation"]
         ],
     }
 
 
-def _setting(share: float) -> BuildContext:
-    """The recipe, or as much of it as a part of Europe is of the whole."""
+def _load_scaled(share: float) -> BuildContext:
+    """Load the recipe, scaled to a share of Europe."""
     recipe = load_recipe(RECIPE)
     if share < 1:
-        ground = json.loads(shapely.to_geojson(part_of(recipe.region.geometry, share)))
+        outline = json.loads(shapely.to_geojson(part_of(recipe.region.geometry, share)))
         cells = round(share * (recipe.sampling.cells or 0))
-        changes = {"region": Region(geojson=ground), "sampling": recipe.sampling.model_copy(update={"cells": cells})}
+        changes = {"region": Region(geojson=outline), "sampling": recipe.sampling.model_copy(update={"cells": cells})}
         recipe = recipe.model_copy(update=changes)
     return load_offline_context(recipe, "")
 
 
-def in_a_process(share: float) -> dict[str, Any]:
-    """Measure in a fresh interpreter, so that the memory is the plan's own."""
+def measure_in_process(share: float) -> dict[str, Any]:
+    """Measure in a new process, so that peak memory is the planner's own."""
     command = [sys.executable, "-m", "bench.europe", "--inside", "--scale", str(share)]
     return dict(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
 
 
 def main() -> None:
-    """Measure, print, and where it was the whole of Europe write the result."""
+    """Measure and print; write the result if all of Europe was planned."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of Europe, from the west")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of Europe, counted from the west")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.inside:
+    arguments = parser.parse_args()
+    if arguments.inside:
         with tempfile.TemporaryDirectory(prefix="landmark-bench-") as folder:
-            print(json.dumps(measured(asked.scale, Path(folder))))
+            print(json.dumps(measure(arguments.scale, Path(folder))))
         return
     libraries = {name: version(name) for name in ("numpy", "pyarrow", "pyproj", "shapely")}
-    found = in_a_process(asked.scale) | {"cores": available_cores(), "libraries": libraries}
-    if asked.scale == 1:
-        write_bytes(RESULT, f"{json.dumps(found, indent=1)}\n".encode())
-    print(markdown(found))
+    result = measure_in_process(arguments.scale) | {"cores": available_cores(), "libraries": libraries}
+    if arguments.scale == 1:
+        write_bytes(RESULT, f"{json.dumps(result, indent=1)}\n".encode())
+    print(markdown(result))
 
 
-def markdown(found: dict[str, Any]) -> str:
-    """A row a stage, and the sum against the limits."""
-    stages = [one for one in found["stages"] if one["stage"] != "simulation"]
-    wall_s, cpu_s = (sum(one[key] for one in stages) for key in ("wall_s", "cpu_s"))
-    peak_gb = max(one["peak_gb"] for one in found["stages"])
-    total = f"**{wall_s:.0f}** (at most {LIMIT_S}) | **{cpu_s:.0f}** | **{peak_gb:.1f}** (at most {LIMIT_GB})"
-    rows = [(one["stage"], *(f"{one[key]:.1f}" for key in ("wall_s", "cpu_s", "peak_gb"))) for one in stages]
+def markdown(result: dict[str, Any]) -> str:
+    """Render a row per stage, and the sum with its limits."""
+    stages = [stage for stage in result["stages"] if stage["stage"] != "simulation"]
+    wall_s, cpu_s = (sum(stage[key] for stage in stages) for key in ("wall_s", "cpu_s"))
+    peak_gb = max(stage["peak_gb"] for stage in result["stages"])
+    total = f"**{wall_s:.0f}** (limit {LIMIT_S}) | **{cpu_s:.0f}** | **{peak_gb:.1f}** (limit {LIMIT_GB})"
+    rows = [(stage["stage"], *(f"{stage[key]:.1f}" for key in ("wall_s", "cpu_s", "peak_gb"))) for stage in stages]
     return "\n".join(
         [
-            f"{found['samples']:,} samples of {found['scenes']:,} scenes, chosen among {found['cells']:,} cells,"
-            f" on {found['cores']} cores:",
+            f"{result['samples']:,} samples of {result['scenes']:,} scenes, chosen from {result['cells']:,} cells,"
+            f" on {result['cores']} cores:",
             "",
-            "| from catalogue to lock | s | CPU s | memory at most so far, GB |",
+            "| stage | wall time, s | CPU time, s | peak memory so far, GB |",
             "|---|---|---|---|",
             *(f"| {' | '.join(row)} |" for row in rows),
-            f"| **together** | {total} |",
+            f"| **total** | {total} |",
         ]
     )
 

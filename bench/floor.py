@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -129,13 +130,14 @@ def floor(rasters: Sequence[Layer], cores: int) -> Floor:
 
     result = Floor()
     stores = {
-        root: HTTPStore.from_url(root, client_options={"allow_http": True}) for root in {layer.root for layer in rasters}
+        root: HTTPStore.from_url(root, client_options={"allow_http": True})
+        for root in {layer.root for layer in rasters}
     }
     with ThreadPoolExecutor(IN_FLIGHT) as fetching, ThreadPoolExecutor(cores) as computing:
         threads = _Threads(computing, cores)
         for batch in _batches(rasters):
-            data = result.timed("fetch", lambda batch=batch: _fetch(batch, stores, fetching))
-            for layer, data in zip(batch, data, strict=True):
+            fetched = result.timed("fetch", partial(_fetch, batch, stores, fetching))
+            for layer, data in zip(batch, fetched, strict=True):
                 chips = np.ones((len(layer.chip_offsets), layer.chip_px, layer.chip_px), layer.dtype)
                 result.chips.append(chips)
                 for _, row in groupby(layer.blocks, lambda block: block.row):
@@ -246,4 +248,3 @@ def _warm(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     if name not in _BUFFERS or _BUFFERS[name].size < size:
         _BUFFERS[name] = np.ones(size, np.uint8)
     return _BUFFERS[name][:size].view(dtype).reshape(shape)
-

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the server that `make bench` reads from: the system's nginx with its Lua module, which adds latency and counts
+# Installs the server that `make bench` reads from: nginx with its Lua module, which adds latency and counts
 # bytes. Not interactive; does nothing if both are installed.
 set -euo pipefail
 

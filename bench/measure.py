@@ -108,7 +108,9 @@ def _measure(job: Job, reading: Reading, scene: Scene, server: Server) -> Measur
     seconds = sum(reading.parts.values()) if job.tool == "floor" else time.perf_counter() - start
     spent = server.counts() - before
     digests = {} if job.tool == "landmark-chips" else {cell: _digest(arrays) for cell, arrays in compared}
-    return Measurement(len(reading.corners), seconds, spent.requests, spent.bytes, blocks, peak_mb(), reading.parts, digests)
+    return Measurement(
+        len(reading.corners), seconds, spent.requests, spent.bytes, blocks, peak_mb(), reading.parts, digests
+    )
 
 
 def _read(job: Job, reading: Reading) -> Iterator[Arrays]:

@@ -72,7 +72,7 @@ def bench(folder: Path, repeats: int) -> dict[str, Any]:
             for job in jobs():
                 measurements[job].append(_measure_and_log(job, folder, server, number))
             builds.append(measure_build(folder, server))
-    compared = _same_pixels(measurements)
+    compared = count_compared(measurements)
     return {
         "cores": available_cores(),
         "repeats": repeats,
@@ -103,7 +103,7 @@ def _into_memory(folder: Path) -> None:
                 pass
 
 
-def _same_pixels(measurements: Mapping[Job, Iterable[Measurement]]) -> int:
+def count_compared(measurements: Mapping[Job, Iterable[Measurement]]) -> int:
     """Return how many cells were compared between tools.
 
     Raises:

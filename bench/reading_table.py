@@ -1,19 +1,19 @@
-"""What `bench.reading` found, as the README's tables and as a plot."""
+"""Render `bench/reading.json` as the tables of docs/bench.md, and as a plot."""
 
 import math
 from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any, NamedTuple
 
-# Between these the README holds it.
+# docs/bench.md contains the tables between these.
 MARKERS = ("<!-- bench:reading -->", "<!-- /bench:reading -->")
 
-Found = Mapping[str, Any]
+Result = Mapping[str, Any]
 
 TITLES = {
     "floor": "floor: fetch + decode + scatter",
-    "ours": "landmark, arrays",
-    "judged": "landmark, judged chips",
+    "landmark": "landmark, arrays",
+    "landmark-chips": "landmark, finished chips",
     "odc-eager": "odc.stac.load, then slices",
     "stackstac-lazy": "stackstac, one compute",
     "odc-lazy": "odc-stac lazy, one compute",
@@ -23,136 +23,140 @@ CHOICES = {"contiguous": "512 contiguous", "random": "512 at random", "whole": "
 
 
 class Row(NamedTuple):
-    """A figure that was aimed at; `most` is what the floor leaves room for, where it bounds the figure."""
+    """A measured value with its target; `limit` is what the floor allows.
 
-    what: str
+    `is_minimum`: the value must be at least the target, not at most.
+    """
+
+    title: str
     target: float | None
-    reached: float
-    most: float | None = None
+    value: float
+    limit: float | None = None
     unit: str = ""
-    least: bool = True
+    is_minimum: bool = True
 
     @property
     def verdict(self) -> str:
-        """Whether it was reached, and if not, whether it could be."""
+        """Whether the target is reached, and if not, whether the floor allows it."""
         if self.target is None:
             return "report"
-        if (self.reached >= self.target) if self.least else (self.reached <= self.target):
+        if (self.value >= self.target) if self.is_minimum else (self.value <= self.target):
             return "reached"
-        return "missed" if self.most is None or self.most >= self.target else "missed; beyond the floor"
+        return "missed" if self.limit is None or self.limit >= self.target else "missed; beyond the floor"
 
 
-def rate(found: Found, tool: str, image: str, cells: str, latency_ms: int = 0) -> float:
-    """Cells per second, by the median round."""
-    one = found["taken"][f"{tool} {image} {cells} {latency_ms}"]
-    return one["cells"] / median(one["seconds"])
+def rate(result: Result, tool: str, image: str, cells: str, latency_ms: int = 0) -> float:
+    """Return the cells per second of a job, by the median round."""
+    measurement = result["measurements"][f"{tool} {image} {cells} {latency_ms}"]
+    return float(measurement["cells"] / median(measurement["seconds"]))
 
 
-def rows(found: Found) -> list[Row]:
-    """Every figure that was aimed at."""
-    return [*_peers(found), *_floors(found), *_costs(found), *_radar(found), *_whole(found)]
+def rows(result: Result) -> list[Row]:
+    """Return every row of the table of targets."""
+    return [*_peers(result), *_floors(result), *_costs(result), *_radar(result), *_build_rows(result)]
 
 
-def _peers(found: Found) -> Iterator[Row]:
-    aims = {"odc-eager": 4.5, "stackstac-lazy": 20, "odc-lazy": 30, "odc-each": 120}
-    for cells, wanted in (("contiguous", aims), ("random", {"odc-eager": 6})):
-        for peer, target in wanted.items():
-            theirs, ours, floor = (rate(found, tool, "s2", cells) for tool in (peer, "ours", "floor"))
-            yield Row(f"{CHOICES[cells]}, against {TITLES[peer]}", target, ours / theirs, floor / theirs, " x")
+def _peers(result: Result) -> Iterator[Row]:
+    contiguous = {"odc-eager": 4.5, "stackstac-lazy": 20, "odc-lazy": 30, "odc-each": 120}
+    for cells, targets in (("contiguous", contiguous), ("random", {"odc-eager": 6})):
+        for peer, target in targets.items():
+            slow, fast, floor = (rate(result, tool, "s2", cells) for tool in (peer, "landmark", "floor"))
+            yield Row(f"{CHOICES[cells]}, against {TITLES[peer]}", target, fast / slow, floor / slow, " x")
 
 
-def _floors(found: Found) -> Iterator[Row]:
+def _floors(result: Result) -> Iterator[Row]:
     for cells, target in (("random", 0.75), ("whole", 0.6)):
-        ours, floor = (rate(found, tool, "s2", cells) for tool in ("ours", "floor"))
-        yield Row(f"{CHOICES[cells]}, of the floor", target, ours / floor)
+        speed, floor = (rate(result, tool, "s2", cells) for tool in ("landmark", "floor"))
+        yield Row(f"{CHOICES[cells]}, relative to the floor", target, speed / floor)
 
 
-def _costs(found: Found) -> Iterator[Row]:
-    late = {cells: rate(found, "ours", "s2", cells, 30) / rate(found, "ours", "s2", cells) for cells in CHOICES}
-    for cells, share in late.items():
-        yield Row(f"{CHOICES[cells]}, 30 ms against 0 ms", 0.9, share)
-    reads = [found["taken"][f"ours s2 {cells} 0"] for cells in CHOICES]
-    yield Row("bytes fetched / bytes of the blocks touched, the worst of the three", 1.05,
-              max(one["bytes"] / one["block_bytes"] for one in reads), least=False)  # fmt: skip
-    yield Row("most memory of a worker, whole scene", 600, max(found["whole"]["worker_mb"]), unit=" MB", least=False)
+def _costs(result: Result) -> Iterator[Row]:
+    for cells, title in CHOICES.items():
+        ratio = rate(result, "landmark", "s2", cells, 30) / rate(result, "landmark", "s2", cells)
+        yield Row(f"{title}, 30 ms against 0 ms", 0.9, ratio)
+    reads = [result["measurements"][f"landmark s2 {cells} 0"] for cells in CHOICES]
+    ratio = max(read["bytes"] / read["block_bytes"] for read in reads)
+    yield Row("bytes fetched / bytes of the required blocks, maximum of the three", 1.05, ratio, is_minimum=False)
+    memory_mb = max(result["build"]["worker_mb"])
+    yield Row("peak memory of a worker, whole scene", 600, memory_mb, unit=" MB", is_minimum=False)
 
 
-def _radar(found: Found) -> Iterator[Row]:
-    theirs, ours, floor = (rate(found, tool, "s1", "whole") for tool in ("odc-eager", "ours", "floor"))
-    yield Row("Sentinel-1 on the lattice, against odc.stac.load", 5, ours / theirs, floor / theirs, " x")
-    theirs, ours = (rate(found, tool, "s1-off", "whole") for tool in ("odc-eager", "judged"))
-    yield Row("Sentinel-1 warped, judged, against odc.stac.load", 5, ours / theirs, floor / theirs, " x")
-    own, other = (rate(found, "judged", "s2", cells) for cells in ("contiguous", "neighbours"))
-    yield Row("Sentinel-2 for the neighbouring zone, warped, against its own", None, other / own)
+def _radar(result: Result) -> Iterator[Row]:
+    peer, speed, floor = (rate(result, tool, "s1", "whole") for tool in ("odc-eager", "landmark", "floor"))
+    yield Row("Sentinel-1 on the 10 m grid, against odc.stac.load", 5, speed / peer, floor / peer, " x")
+    peer, speed = (rate(result, tool, "s1-off", "whole") for tool in ("odc-eager", "landmark-chips"))
+    yield Row("Sentinel-1 warped, finished chips, against odc.stac.load", 5, speed / peer, floor / peer, " x")
+    own, neighbouring = (rate(result, "landmark-chips", "s2", cells) for cells in ("contiguous", "neighbours"))
+    yield Row("Sentinel-2 in the neighbouring zone, warped, against its own zone", None, neighbouring / own)
 
 
-def _whole(found: Found) -> Iterator[Row]:
-    whole = found["whole"]
-    parts = {name: median(seconds) for name, seconds in whole["parts_s"].items()}
-    yield Row("build, against the sum of its parts", 0.8, sum(parts.values()) / median(whole["build_s"]))
-    read = found["taken"]["ours s2 whole 0"]
-    per_cell = parts["cover"] / whole["samples"], median(read["seconds"]) / read["cells"]
-    yield Row("cover of the whole scene, against reading it", 1, per_cell[0] / per_cell[1], least=False)
+def _build_rows(result: Result) -> Iterator[Row]:
+    build, read = result["build"], result["measurements"]["landmark s2 whole 0"]
+    parts = {name: median(seconds) for name, seconds in build["parts_s"].items()}
+    yield Row("sum of the parts of a build / build", 0.8, sum(parts.values()) / median(build["build_s"]))
+    ratio = parts["label counts"] / build["samples"] / (median(read["seconds"]) / read["cells"])
+    yield Row("label counts of the whole scene / reading it", 1, ratio, is_minimum=False)
 
 
-def markdown(found: Found) -> str:
-    """The tables."""
-    return "\n".join([_summary(found), "", *_table(found), "", *_rates(found), "", _stages(found)])
+def markdown(result: Result) -> str:
+    """Render summary and tables."""
+    return "\n".join([_summary(result), "", *_table(result), "", *_rates(result), "", _stages(result)])
 
 
-def _summary(found: Found) -> str:
-    scene, met = found["scene"], [row for row in rows(found) if row.verdict == "reached"]
-    aimed = [row for row in rows(found) if row.target is not None]
+def _summary(result: Result) -> str:
+    scene, verdicts = result["scene"], [row.verdict for row in rows(result) if row.target is not None]
     width, height = scene["tile_px"]
     return (
-        f"{len(met)} of {len(aimed)} targets reached, on {found['cores']} cores, by the median of {found['repeats']}"
-        f" rounds. A scene of {width} x {height} px, 12 bands and their mask, {scene['s2_bytes_per_px']} B/px (radar"
-        f" {scene['s1_bytes_per_px']}), over HTTP on loopback; {found['cells_compared']} cells were compared between"
-        " tools, which handed out the same pixels."
+        f"{verdicts.count('reached')} of {len(verdicts)} targets reached, on {result['cores']} cores, by the median of"
+        f" {result['repeats']} rounds. A scene of {width} x {height} px, 12 bands and their mask,"
+        f" {scene['s2_bytes_per_px']} B/px (radar {scene['s1_bytes_per_px']}), over HTTP on loopback; all tools"
+        f" returned the same pixels for {result['cells_compared']} compared cells."
     )
 
 
-def _table(found: Found) -> Iterator[str]:
-    yield "| | target | reached | the floor allows | |"
+def _table(result: Result) -> Iterator[str]:
+    yield "| | target | measured | the floor allows | |"
     yield "|---|---|---|---|---|"
-    for row in rows(found):
-        bound = "≥" if row.least else "≤"
+    for row in rows(result):
+        bound = "≥" if row.is_minimum else "≤"
         target = "" if row.target is None else f"{bound} {row.target:g}{row.unit}"
-        most = "" if row.most is None else f"{_number(row.most)}{row.unit}"
-        yield f"| {row.what} | {target} | {_number(row.reached)}{row.unit} | {most} | {row.verdict} |"
+        limit = "" if row.limit is None else f"{_number(row.limit)}{row.unit}"
+        yield f"| {row.title} | {target} | {_number(row.value)}{row.unit} | {limit} | {row.verdict} |"
 
 
-def _rates(found: Found) -> Iterator[str]:
+def _rates(result: Result) -> Iterator[str]:
     yield f"| cells/s, 0 / 30 ms | {' | '.join(CHOICES.values())} | Sentinel-1 | warped |"
     yield "|---|---|---|---|---|---|"
     for tool, title in TITLES.items():
-        optical = [_pair(found, f"{tool} s2 {cells}") for cells in CHOICES]
-        radar = [_pair(found, f"{tool} {image} whole") for image in ("s1", "s1-off")]
+        optical = [_pair(result, f"{tool} s2 {cells}") for cells in CHOICES]
+        radar = [_pair(result, f"{tool} {image} whole") for image in ("s1", "s1-off")]
         yield f"| {title} | {' | '.join([*optical, *radar])} |"
 
 
-def _pair(found: Found, name: str) -> str:
-    every = [found["taken"].get(f"{name} {latency_ms}") for latency_ms in (0, 30)]
-    return " / ".join(_number(one["cells"] / median(one["seconds"])) for one in every if one)
+def _pair(result: Result, name: str) -> str:
+    pair = [result["measurements"].get(f"{name} {latency_ms}") for latency_ms in (0, 30)]
+    return " / ".join(_number(entry["cells"] / median(entry["seconds"])) for entry in pair if entry)
 
 
-def _stages(found: Found) -> str:
-    """Where the seconds of a whole scene go."""
-    floor = found["taken"]["floor s2 whole 0"]["parts_s"]
-    read, full = (median(found["taken"][f"{tool} s2 whole 0"]["seconds"]) for tool in ("ours", "judged"))
-    cut = median(found["taken"]["ours s2 whole 0"]["parts_s"]["decode and copy"])
-    whole = found["whole"]
-    parts = ", ".join(f"{name} {median(seconds):.1f}" for name, seconds in whole["parts_s"].items())
+def _stages(result: Result) -> str:
+    """Describe the seconds of the whole scene by part."""
+    floor = result["measurements"]["floor s2 whole 0"]["parts_s"]
+    read, full = (
+        median(result["measurements"][f"{tool} s2 whole 0"]["seconds"]) for tool in ("landmark", "landmark-chips")
+    )
+    decode = median(result["measurements"]["landmark s2 whole 0"]["parts_s"]["decode and copy"])
+    build = result["build"]
+    parts = ", ".join(f"{name} {median(seconds):.1f}" for name, seconds in build["parts_s"].items())
     return (
-        f"Seconds of the whole scene: read {read:.1f}, in which each core decodes and copies for {cut:.1f}; judge"
-        f" {full - read:.1f} more. The floor:"
+        f"Seconds of the whole scene: {read:.1f} to read, of which each core decodes and copies for {decode:.1f};"
+        f" {full - read:.1f} more to finish the chips. The floor:"
         f" {', '.join(f'{name} {median(seconds):.1f}' for name, seconds in floor.items())}. A build in one process"
-        f" takes {median(whole['build_s']):.1f}: {parts}, and the rest."
+        f" takes {median(build['build_s']):.1f}: {parts}; the rest is not attributed."
     )
 
 
 def _number(value: float) -> str:
-    """Three digits, but no fewer than the whole ones."""
+    """Format with three significant digits, or all digits before the decimal point."""
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:,.{digits}f}"
 
@@ -161,18 +165,18 @@ def _number(value: float) -> str:
 
 _WIDTH, _LEFT, _BAR, _GAP = 760, 230, 13, 26
 _DECADES = 4  # powers of ten of cells/s, from the axis at 1
-_FILLS = {"floor": "#c9ced6", "ours": "#1b7837", "judged": "#7fbf7b"}
+_FILLS = {"floor": "#c9ced6", "landmark": "#1b7837", "landmark-chips": "#7fbf7b"}
 
 
-def plot(found: Found) -> str:
-    """Bars of cells/s on a logarithmic axis, a group for each choice of cells; the red line is at 30 ms."""
+def plot(result: Result) -> str:
+    """Draw bars of cells/s on a logarithmic axis, grouped by selection of cells; the red line is at 30 ms latency."""
     parts, y = [], 30.0
     for cells, title in CHOICES.items():
         parts.append(f'<text x="8" y="{y:.0f}" font-weight="bold">{title}</text>')
         for tool in TITLES:
-            if f"{tool} s2 {cells} 0" in found["taken"]:
+            if f"{tool} s2 {cells} 0" in result["measurements"]:
                 y += _BAR + 4
-                parts += _bars(found, tool, cells, y)
+                parts += _bars(result, tool, cells, y)
         y += _GAP
     axis = [_tick(10**power, y - 10) for power in range(_DECADES + 1)]
     body = "\n".join([*axis, *parts])
@@ -182,14 +186,14 @@ def plot(found: Found) -> str:
     )
 
 
-def _bars(found: Found, tool: str, cells: str, y: float) -> Iterator[str]:
+def _bars(result: Result, tool: str, cells: str, y: float) -> Iterator[str]:
     fill = _FILLS.get(tool, "#4575b4")
     yield f'<text x="{_LEFT - 8}" y="{y - 2:.0f}" text-anchor="end">{TITLES[tool]}</text>'
-    speed = rate(found, tool, "s2", cells)
+    speed = rate(result, tool, "s2", cells)
     yield f'<rect x="{_LEFT}" y="{y - _BAR:.0f}" width="{_x(speed) - _LEFT:.1f}" height="{_BAR}" fill="{fill}"/>'
-    if f"{tool} s2 {cells} 30" in found["taken"]:
-        late = _x(rate(found, tool, "s2", cells, 30))
-        yield f'<rect x="{late - 1:.1f}" y="{y - _BAR:.0f}" width="2" height="{_BAR}" fill="#d73027"/>'
+    if f"{tool} s2 {cells} 30" in result["measurements"]:
+        delayed = _x(rate(result, tool, "s2", cells, 30))
+        yield f'<rect x="{delayed - 1:.1f}" y="{y - _BAR:.0f}" width="2" height="{_BAR}" fill="#d73027"/>'
     yield f'<text x="{_x(speed) + 5:.1f}" y="{y - 2:.0f}">{_number(speed)}</text>'
 
 

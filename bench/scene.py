@@ -159,7 +159,16 @@ class Scene:
         acquisition, context = self.images[image], self.context
         epsg = NEIGHBOUR if selection == "neighbours" else acquisition.epsg
         item = _item(self.folder, acquisition, root)
-        return Reading(acquisition, context.sensors[acquisition.sensor], context, root, item, epsg, self.select_cells(selection), cores)
+        return Reading(
+            acquisition,
+            context.sensors[acquisition.sensor],
+            context,
+            root,
+            item,
+            epsg,
+            self.select_cells(selection),
+            cores,
+        )
 
 
 def _middle(cells: Corners) -> Corners:

@@ -1,4 +1,4 @@
-"""nginx on loopback: serves a folder by range requests with the latency named in the URL, and counts requests and bytes.
+"""nginx on loopback: serves a folder with the latency named in the URL, and counts requests and bytes.
 
 `http://127.0.0.1:PORT/30/B02.tif` is `B02.tif` after 30 ms, `/0/B02.tif` without latency. A server written in Python
 would be the bottleneck.

@@ -17,12 +17,12 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _summary(result: Mapping[str, Any], defects: list[Mapping[str, Any]]) -> str:
-    named, detected = (sum(defect[key] for defect in defects) for key in ("named", "detected"))
-    planted, recalled = (sum(defect[key] for defect in defects) for key in ("planted", "recalled"))
+    keys = ("named", "detected", "planted", "recalled")
+    named, detected, planted, recalled = (sum(defect[key] for defect in defects) for key in keys)
     clean = result["clean"]
     return (
-        f"{len(defects)} kinds of defects, planted one at a time into the demo's {clean['samples']} samples: {named} detected"
-        f" by the expected check, {detected} by any check; {recalled} of {planted} planted subjects named."
+        f"{len(defects)} kinds of defects, planted one at a time into the demo's {clean['samples']} samples: {named}"
+        f" detected by the expected check, {detected} by any check; {recalled} of {planted} planted subjects named."
         f" The clean corpus has {len(clean['findings'])} findings."
     )
 
@@ -32,8 +32,9 @@ def _checks(defects: list[Mapping[str, Any]]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for (group, check), same in groupby(sorted(defects, key=_group_and_check), key=_group_and_check):
         kinds = list(same)
-        recalled, planted = (sum(defect[key] for defect in kinds) for key in ("recalled", "planted"))
-        yield f"| {group} | `{check}` | {len(kinds)} | {sum(defect['named'] for defect in kinds)} | {recalled} of {planted} |"
+        keys = ("named", "recalled", "planted")
+        named, recalled, planted = (sum(defect[key] for defect in kinds) for key in keys)
+        yield f"| {group} | `{check}` | {len(kinds)} | {named} | {recalled} of {planted} |"
 
 
 def _group_and_check(defect: Mapping[str, Any]) -> tuple[str, str]:
@@ -50,7 +51,8 @@ def _missed(defects: list[Mapping[str, Any]]) -> Iterator[str]:
         findings = defect.get("crashed") or ", ".join(
             f"`{name}` {count}" for name, count in defect["other_checks"].items()
         )
-        yield f"| {defect['about']} | `{defect['check']}` | {defect['recalled']} of {defect['planted']} | {findings or 'none'} |"
+        recalled = f"{defect['recalled']} of {defect['planted']}"
+        yield f"| {defect['about']} | `{defect['check']}` | {recalled} | {findings or 'none'} |"
 
 
 def _real(real: Mapping[str, Any]) -> Iterator[str]:
@@ -64,7 +66,8 @@ def _real(real: Mapping[str, Any]) -> Iterator[str]:
         kinds = [kind for kind in corpus["defects"] if "unsuited" not in kind]
         texts = [f"`{entry['check']}`: {entry['problem']} ({len(entry['subjects'])})" for entry in corpus["findings"]]
         findings = "; ".join(texts) or "none"
+        n_run = corpus["checks"] - len(corpus["skipped"])
         yield (
-            f"| {name} | {corpus['samples']} | {corpus['checks'] - len(corpus['skipped'])} of {corpus['checks']} | {findings}"
+            f"| {name} | {corpus['samples']} | {n_run} of {corpus['checks']} | {findings}"
             f" | {len(kinds)} | {sum(kind['named'] for kind in kinds)} |"
         )

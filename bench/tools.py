@@ -125,7 +125,9 @@ def _odc(reading: Reading, corners: NDArray[np.int64], **options: Any) -> dict[s
     return bands
 
 
-def _box(reading: Reading, corners: NDArray[np.int64], factor: int, *, by_blocks: bool) -> tuple[float, float, float, float]:
+def _box(
+    reading: Reading, corners: NDArray[np.int64], factor: int, *, by_blocks: bool
+) -> tuple[float, float, float, float]:
     """Return (west, south, east, north) of cells; `by_blocks` extends it to whole blocks, so that chunks are blocks."""
     west, south, east, north = spans(corners)
     if not by_blocks:

@@ -14,7 +14,7 @@ from landmark.cli import main
 from landmark.cli.main import app
 from landmark.core.errors import LandmarkError
 from tests.services.client import Services, missing, once, running
-from tests.services.planet import move_in
+from tests.services.planet import publish_world
 
 Write = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
@@ -60,7 +60,7 @@ def services(shared: Path) -> Iterator[Services]:
 @pytest.fixture(scope="session")
 def archive(services: Services, world: Path, shared: Path) -> Services:
     """The services with the small world in them."""
-    once(shared, "planet", lambda folder: move_in(services, world, folder))
+    once(shared, "planet", lambda folder: publish_world(services, world, folder))
     return services
 
 

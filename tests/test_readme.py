@@ -1,19 +1,27 @@
-"""The README's promises: its code runs as printed, and is as short as it says."""
+"""The README and the docs pages: Python blocks run, the recipe loads, commands and options exist."""
 
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
-from landmark.config.recipe import Recipe, load_recipe
+from landmark.cli.main import app
+from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
 from landmark.workflow.build import BuildRequest, build
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+PATHS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PATHS}
+README = PAGES["README.md"]
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -33,39 +41,68 @@ def demo(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=["landmark", "pyarrow", "datasets", "webdataset"])
-def test_the_code_of_the_readme_runs(block: str, demo: Path) -> None:
+def test_python_blocks_of_the_readme_run(block: str, demo: Path) -> None:
     shard = sorted((demo / "corpora/demo/shards/g0000").glob("s2-train-00000-*"))[0].name
     code = re.sub(r"s2-train-00000-of-\d+\.parquet", shard, block)
-    # The cache of `datasets` in the test's folder, and no look for its hub.
-    alone = os.environ | {"HF_HOME": str(demo / "huggingface"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=demo, capture_output=True, text=True, env=alone)
+    # `datasets` caches in the test's folder and does not look for its hub.
+    environment = os.environ | {"HF_HOME": str(demo / "huggingface"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=demo, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
 
 def test_reading_takes_five_lines_with_landmark_and_ten_with_pyarrow() -> None:
     lines = [len([line for line in block.splitlines() if line.strip()]) for block in BLOCKS]
-    assert lines[0] <= 5
-    assert lines[1] <= 10
+    assert lines[0] <= 5 and lines[1] <= 10
 
 
-def test_the_recipe_of_the_readme_is_a_recipe(tmp_path: Path) -> None:
-    text = re.search(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
-    assert text is not None
-    (tmp_path / "veneto.yaml").write_text(text[1])
-    recipe: Recipe = load_recipe(str(tmp_path / "veneto.yaml"))
-    assert recipe.name == "veneto"
+def test_recipe_of_the_readme_loads(tmp_path: Path) -> None:
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "veneto.yaml").write_text(recipe)
+    assert load_recipe(str(tmp_path / "veneto.yaml")).name == "veneto"
 
 
-def test_every_command_and_option_of_the_readme_exists() -> None:
-    options = set(re.findall(r"`(--[a-z-]+)", README))
-    from landmark.cli.main import app
+# -- The command line --------------------------------------------------------------------------------------------------
 
-    rooms = [app, *(group.typer_instance for group in app.registered_groups if group.typer_instance)]
-    commands: list[Callable[..., object]] = [
-        command.callback for room in rooms for command in room.registered_commands if command.callback
+# Options of docker compose and of `make bench`.
+FOREIGN_OPTIONS = {"--rm", "--quick"}
+
+
+def find_command(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that words start with, and its arguments."""
+    command: Any = typer.main.get_command(app)
+    while isinstance(command, TyperGroup) and words:
+        assert words[0] in command.commands, f"no command {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def commands_below(command: Any) -> Iterator[Any]:
+    yield command
+    if isinstance(command, TyperGroup):
+        for name in command.commands:
+            yield from commands_below(command.commands[name])
+
+
+COMMANDS = list(commands_below(typer.main.get_command(app)))
+OPTIONS = {option for command in COMMANDS for parameter in command.params for option in parameter.opts} | {"--help"}
+
+
+def test_shell_lines_of_the_documentation_parse() -> None:
+    fences = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    blocks = [block for page in PAGES.values() for block in fences.findall(page)]
+    texts = [*blocks, *(command.epilog or "" for command in COMMANDS)]
+    lines = [
+        line for text in texts for line in re.findall(r"^(?:Example: | *- run: )?landmark (.*)", text, re.MULTILINE)
     ]
-    known = {
-        f"--{name.replace('_', '-').replace('as-json', 'json')}" for call in commands for name in call.__annotations__
-    }
-    assert options <= known, options - known
+    assert len(lines) > 30
+    for line in lines:
+        command, arguments = find_command(shlex.split(re.split(r" [#>|] ", line)[0]))
+        command.make_context("landmark", arguments)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_options_of_a_page_exist(page: str) -> None:
+    for words in re.findall(r"`landmark ([a-z]+(?: [a-z]+)?)", PAGES[page]):
+        find_command(words.split())
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGES[page])) <= OPTIONS | FOREIGN_OPTIONS

@@ -1,4 +1,4 @@
-"""landmark builds image-text corpora of Sentinel-1 and Sentinel-2 that people can trust."""
+"""Build and read image-text corpora of Sentinel-1 and Sentinel-2."""
 
 from landmark.corpus.reader import Corpus, Sample
 from landmark.corpus.reader import open_corpus as open

@@ -1,4 +1,4 @@
-"""A server of the benches' scene."""
+"""A server of the benchmark's scene."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,6 @@ from tests.conftest import require
 
 @pytest.fixture(scope="session")
 def server(scene: Path) -> Iterator[Server]:
-    require(not (lacking := missing()), f"needs {lacking}")
+    require(not (requirement := missing()), f"needs {requirement}")
     with serving(scene) as running:
         yield running

@@ -82,7 +82,7 @@ def test_captions_name_exactly_the_mentionable_events(sample, seed):
 
 @given(sample_facts(), st.integers(0, 9))
 @examples(100)
-def test_captions_before_an_event_have_no_word_of_it(sample, seed):
+def test_captions_before_an_event_do_not_mention_the_event(sample, seed):
     before = replace(
         sample,
         labels=tuple(key for key in sample.labels if not TAXONOMY.classes[key].event),

@@ -68,8 +68,8 @@ def test_languages_get_the_same_distinct_questions(sample, seed):
     per_lang = {lang: [row for row in rows if row["lang"] == lang] for lang in LANGS}
     assert len({len(each) for each in per_lang.values()}) == 1 and len(per_lang["en"]) <= 6
     assert all(len({row["question"] for row in each}) == len(each) for each in per_lang.values())
-    for english, other in zip(per_lang["en"], per_lang["fr"], strict=True):
-        assert (english["kind"], english["evidence"][0]) == (other["kind"], other["evidence"][0])
+    for english, french in zip(per_lang["en"], per_lang["fr"], strict=True):
+        assert (english["kind"], english["evidence"][0]) == (french["kind"], french["evidence"][0])
 
 
 def test_yes_and_no_are_equally_frequent():
@@ -91,7 +91,7 @@ def test_kinds_with_a_single_possible_answer_are_skipped():
     assert questions(facts_of([], fractions={})) == [] == questions(facts_of(["trees"], fractions={"trees": 1.0}), 0)
 
 
-def test_absent_event_classes_are_asked_about():
+def test_absent_event_classes_have_questions():
     shares = {"trees": 0.6, "crops": 0.4}
     surveyed = facts_of(tuple(shares), fractions=shares, absent_event_classes=("flooded_area",))
     rows = [
@@ -141,7 +141,7 @@ def test_texts_of_questions(lang, kind, question, answer):
 
 @given(sample_facts(), st.integers(0, 9))
 @examples(200)
-def test_hard_negatives_are_false_in_one_fact(sample, seed):
+def test_hard_negatives_are_false_in_a_single_fact(sample, seed):
     for row in negatives(sample, seed=seed):
         stated = {match.fact for match in LEXICONS[row["lang"]].find_facts(row["text"], place_names(sample))}
         true = {f"label:{key}" for key in sample.labels} | {f"sensor:{sample.sensor}", f"season:{sample.season}"}

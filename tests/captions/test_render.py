@@ -34,14 +34,14 @@ def grammar_with(**changes):
 
 
 def stated(text):
-    """The facts that the words of a text name, facts_found without looking at the evidence; longest words first."""
-    facts_found = set()
+    """The facts that the words of a text name, determined without looking at the evidence; longest words first."""
+    facts = set()
     for words in sorted(CONCEPTS, key=len, reverse=True):
         pattern = rf"(?<![\w-]){re.escape(words)}(?![\w-])"
         if re.search(pattern, text, re.IGNORECASE):
-            facts_found.add(CONCEPTS[words])
+            facts.add(CONCEPTS[words])
             text = re.sub(pattern, "…", text, flags=re.IGNORECASE)
-    return facts_found, text
+    return facts, text
 
 
 def facts(sample):
@@ -116,7 +116,7 @@ def test_structured_captions_equal_those_of_closp(labels, text):
 
 @given(st.lists(st.sampled_from(list(TAXONOMY.classes)), min_size=1, unique=True))
 @examples(100)
-def test_the_structured_caption_parses_back_into_its_labels_in_order(labels):
+def test_the_structured_caption_parses_back_into_ordered_labels(labels):
     names = {entry.name["en"].lower(): key for key, entry in TAXONOMY.classes.items()}
     assert [names[part] for part in captions_by_style(facts_of(labels))["structured"]["text"].split(". ")] == labels
 
@@ -139,7 +139,7 @@ def test_without_labels_and_season_a_sentence_names_the_sensor():
         (["snow_and_ice", "bare"], "of snow and ice and bare ground."),
     ],
 )
-def test_a_list_is_joined_by_commas_and_one_and(labels, words):
+def test_a_list_is_joined_by_commas_and_a_final_and(labels, words):
     assert captions_by_style(facts_of(labels, lat=0.0))["sentence"]["text"] == f"A Sentinel-2 optical image {words}"
 
 
@@ -189,7 +189,7 @@ def test_captions_are_deterministic(sample, seed):
     }
 
 
-def test_id_and_seed_select_among_all_equivalent_templates():
+def test_id_and_seed_select_from_all_equivalent_templates():
     by_id = {captions_by_style(facts_of(id=f"id{number}"))["sentence"]["template"] for number in range(60)}
     by_seed = {captions_by_style(facts_of(), seed=number)["sentence"]["template"] for number in range(60)}
     assert by_id == by_seed == {"sentence-1@1", "sentence-2@1", "sentence-3@1"}

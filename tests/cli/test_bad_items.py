@@ -1,4 +1,4 @@
-"""STAC documents, items and provider profiles as archives publish them: accepted, or refused with file, key and value."""
+"""STAC documents, items and provider profiles: accepted, or refused with file, key and value."""
 
 import functools
 import http.server

@@ -44,7 +44,7 @@ def test_script_is_written_from_a_plan(landmark, refusal, recipe):
     assert (type(error), error.file) == (InvalidCorpus, "corpora/none")
 
 
-def test_suffix_of_a_sheet_chooses_its_format(landmark, refusal, recipe):
+def test_suffix_of_a_sheet_chooses_the_format(landmark, refusal, recipe):
     assert landmark("build", recipe(), "--limit", 3, "--workers", 0)[0] == 0
     for name, start in (("a.html", b"<!doctype html>"), ("a.png", b"\x89PNG")):
         assert landmark("sheet", "corpora/tiny", "--out", name)[0] == 0

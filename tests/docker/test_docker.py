@@ -1,4 +1,4 @@
-"""Images and cluster: nothing here can build them, so their files are held to the rules and against the package."""
+"""Dockerfiles and compose file: images are not built; the files are linted and compared with the package."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ DOCKERFILES = sorted((ROOT / "docker").glob("Dockerfile*"))
 COMPOSE = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
-# Tag, or tag and digest: never the moving `latest`, never nothing.
+# A tag, or tag and digest; never `latest`.
 PINNED = re.compile(r"^[a-z0-9./-]+:(?!latest)v?\d[\w.-]*(@sha256:[0-9a-f]{64})?$")
 
 
@@ -41,34 +41,34 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def stages(path: Path) -> list[list[dict[str, Any]]]:
-    found: list[list[dict[str, Any]]] = []
+    groups: list[list[dict[str, Any]]] = []
     for step in steps(path):
         if step["instruction"] == "FROM":
-            found.append([])
-        found[-1].append(step)
-    return found
+            groups.append([])
+        groups[-1].append(step)
+    return groups
 
 
 def values(stage: list[dict[str, Any]], instruction: str) -> list[str]:
     return [step["value"] for step in stage if step["instruction"] == instruction]
 
 
-def test_hadolint_finds_nothing(dockerfile: Path) -> None:
+def test_hadolint_has_no_finding(dockerfile: Path) -> None:
     hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
-    require(hadolint is not None, "needs hadolint, which comes with the extra `test` on Linux")
-    done = subprocess.run([str(hadolint), "--no-color", dockerfile], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    require(hadolint is not None, "needs hadolint, which the extra `test` installs on Linux")
+    process = subprocess.run([str(hadolint), "--no-color", dockerfile], capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout
 
 
-def test_bases_are_pinned_and_the_last_stage_is_its_own(dockerfile: Path) -> None:
-    found = stages(dockerfile)
-    assert len(found) > 1
-    for stage in found:
+def test_base_images_are_pinned_and_the_last_stage_is_unnamed(dockerfile: Path) -> None:
+    groups = stages(dockerfile)
+    assert len(groups) > 1
+    for stage in groups:
         assert PINNED.match(stage[0]["value"].split(" AS ")[0]), stage[0]["value"]
-    assert " AS " not in found[-1][0]["value"]
+    assert " AS " not in groups[-1][0]["value"]
 
 
-def test_the_image_runs_landmark_as_nobody_in_particular_without_build_tools(dockerfile: Path) -> None:
+def test_the_image_runs_landmark_without_root_or_build_tools(dockerfile: Path) -> None:
     last = stages(dockerfile)[-1]
     assert values(last, "USER") == ["10001"]
     assert values(last, "ENTRYPOINT") == ['["landmark"]']
@@ -78,59 +78,60 @@ def test_the_image_runs_landmark_as_nobody_in_particular_without_build_tools(doc
     assert not values(last, "ADD")
 
 
-def test_every_update_of_package_lists_removes_them_in_the_same_layer(dockerfile: Path) -> None:
+def test_package_lists_are_removed_in_the_same_layer(dockerfile: Path) -> None:
     for step in steps(dockerfile):
         if "apt-get update" in step["value"]:
             assert "rm -rf /var/lib/apt/lists/*" in step["value"]
             assert "--no-install-recommends" in step["value"]
 
 
-def test_what_is_copied_exists_and_is_sent_to_the_builder(dockerfile: Path) -> None:
-    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+def test_copied_files_exist_and_are_in_the_build_context(dockerfile: Path) -> None:
+    included = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied: set[str] = set()
     for stage in stages(dockerfile):
         for value in values(stage, "COPY"):
             if not value.startswith("--from="):
                 copied |= set(value.split()[:-1])
-    assert copied == sent
+    assert copied == included
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_a_stage_copies_only_from_stages_before_it(dockerfile: Path) -> None:
-    before: set[str] = set()
+def test_stages_copy_from_earlier_stages_only(dockerfile: Path) -> None:
+    earlier: set[str] = set()
     for stage in stages(dockerfile):
         for value in values(stage, "COPY"):
             if match := re.match(r"--from=(\S+)", value):
-                assert match[1] in before
-        before |= set(stage[0]["value"].split(" AS ")[1:])
+                assert match[1] in earlier
+        earlier |= set(stage[0]["value"].split(" AS ")[1:])
 
 
-def test_the_wheel_holds_what_a_container_needs(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_resources(tmp_path: Path) -> None:
     target = tmp_path / "site"
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(target)
     code = (
-        "import landmark, sys; from landmark.base.files import known, room;"
+        "import landmark, sys; from landmark.core.yaml_files import available, resource_dir;"
         "assert landmark.__file__.startswith(sys.argv[1]), landmark.__file__;"
-        "assert str(room('manifests')).startswith(sys.argv[1]);"
-        "print(*known('manifests'), *known('taxonomies'), *known('profiles/downloads'));"
-        "print((room('manifests') / 'europe.geojson').is_file(), (room('world') / 'stac.yaml').is_file())"
+        "assert str(resource_dir('manifests')).startswith(sys.argv[1]);"
+        "print(*available('manifests'), *available('taxonomies'), *available('profiles/downloads'));"
+        "files = [resource_dir('manifests') / 'europe.geojson', resource_dir('world') / 'stac.yaml'];"
+        "print(*(file.is_file() for file in files))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, str(target)],
         env={"PYTHONPATH": str(target), "PATH": ""},
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    names, there = done.stdout.strip().splitlines()
+    assert process.returncode == 0, process.stderr
+    names, files_exist = process.stdout.strip().splitlines()
     assert names.split() == [*available("manifests"), *available("taxonomies"), *available("profiles/downloads")]
-    assert there == "True True"
+    assert files_exist == "True True"
 
 
-def test_images_are_pinned_and_built_ones_carry_the_version() -> None:
+def test_images_are_pinned_and_built_images_have_the_version_as_tag() -> None:
     for name, service in SERVICES.items():
         assert PINNED.match(service["image"]), name
         if "build" in service:
@@ -139,7 +140,7 @@ def test_images_are_pinned_and_built_ones_carry_the_version() -> None:
             assert (ROOT / service["build"]["dockerfile"]).is_file()
 
 
-def test_ports_are_open_to_this_machine_only_and_services_wait_for_services_that_exist() -> None:
+def test_ports_are_local_and_dependencies_and_volumes_exist() -> None:
     for service in SERVICES.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         assert set(service.get("depends_on", [])) <= SERVICES.keys()
@@ -153,13 +154,13 @@ def test_builder_and_workers_share_every_folder() -> None:
     assert SERVICES["worker"]["deploy"]["replicas"] >= 1
 
 
-def test_stand_ins_come_only_when_asked_for() -> None:
+def test_test_services_start_with_their_profile_only() -> None:
     foreign = {name for name, service in SERVICES.items() if "build" not in service}
     assert foreign == {name for name, service in SERVICES.items() if service.get("profiles") == ["services"]}
 
 
 @pytest.mark.parametrize("name", ["scheduler", "worker"])
-def test_dask_knows_the_commands_and_their_options(name: str) -> None:
+def test_dask_has_the_commands_and_options(name: str) -> None:
     words = [*SERVICES[name]["entrypoint"], *SERVICES[name]["command"]]
     assert words[0] in {script.name for script in entry_points(group="console_scripts")}
     commands = {entry.name: entry for entry in entry_points(group="dask_cli")}
@@ -169,11 +170,11 @@ def test_dask_knows_the_commands_and_their_options(name: str) -> None:
     assert {word for word in words if word.startswith("--")} <= options
 
 
-def test_landmark_knows_the_builders_command() -> None:
+def test_landmark_has_the_command_of_the_builder() -> None:
     command: Any = typer.main.get_command(app)
     name, recipe, *options = SERVICES["builder"]["command"]
-    known_options = {option for parameter in command.commands[name].params for option in parameter.opts}
+    options_of_command = {option for parameter in command.commands[name].params for option in parameter.opts}
     assert re.sub(r"\$\{\w+:-(\w+)\}", r"\1", recipe) in available("manifests")
-    assert {word for word in options if word.startswith("--")} <= known_options
+    assert {word for word in options if word.startswith("--")} <= options_of_command
     assert "tcp://scheduler:8786" in options
     assert SERVICES["scheduler"]["entrypoint"][3] == "8786"

@@ -138,7 +138,7 @@ def test_layers_named_after_their_folder_or_geopackage(tmp_path: Path) -> None:
     assert named.parts == packed.parts
 
 
-def test_later_versions_and_releases_replace_earlier_ones(tmp_path: Path) -> None:
+def test_later_versions_and_releases_replace_earlier(tmp_path: Path) -> None:
     flood(tmp_path, "EMSR900_01PLACE_DEL_v1", shapes=[WEST, EAST])
     flood(tmp_path, "EMSR900_01PLACE_DEL_v2", shapes=[EAST])
     assert same(only(read(tmp_path, **DATED)).part("observed"), EAST)

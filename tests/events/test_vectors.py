@@ -147,7 +147,7 @@ def test_polygons_of_an_earthquake_need_a_grade(tmp_path: Path) -> None:
     assert [part.name for part in event.parts] == ["destroyed"]
 
 
-def test_the_worst_grade_is_first_and_unknown_ones_are_refused(tmp_path: Path) -> None:
+def test_worst_grade_is_first_and_unknown_grades_are_refused(tmp_path: Path) -> None:
     row = {"no": 1, "when": "2020-01-01T00:00:00"}
     path = layer(tmp_path / "a.geojson", [WEST, EAST], {**row, "dmg": "moderate"}, {**row, "dmg": "total"})
     grade: dict[str, Any] = {"fields": ["dmg"], "values": {"moderate": "moderately_damaged", "total": "destroyed"}}
@@ -267,7 +267,7 @@ def test_cal_fire_perimeters_without_number_and_name_are_skipped(tmp_path: Path)
     assert len(result.notes) == 1 and has_note(result, "fire.gpkg", "2 features", "INC_NUM", "FIRE_NAME")
 
 
-def test_equal_events_are_merged_and_different_ones_refused(tmp_path: Path) -> None:
+def test_equal_events_merge_and_conflicting_events_are_refused(tmp_path: Path) -> None:
     row = {"no": 1, "when": "2020-01-01"}
     first, equal = layer(tmp_path / "one.geojson", [WEST], row), layer(tmp_path / "two" / "one.gpkg", [WEST], row)
     renamed = layer(tmp_path / "four.geojson", [WEST], row)

@@ -72,7 +72,7 @@ def test_chips_equal_the_files_pixels_at_native_resolution(tmp_path_factory, ste
 
 
 @pytest.mark.parametrize("profile", [S1, S2], ids=["s1", "s2"])
-def test_chips_of_the_small_world_equal_windows_of_its_files(world, recipe, profile):
+def test_chips_of_the_small_world_equal_file_windows(world, recipe, profile):
     parsed = load_recipe(str(recipe(sensors=[profile.name])))
     crosswalks = load_label_rules(parsed).crosswalks
     acquisitions = search(open_catalog(str(world)), parsed, provider=PROVIDER, crosswalks=crosswalks).acquisitions
@@ -220,7 +220,7 @@ def test_mask_shares_are_of_the_chip_alone(tmp_path_factory, codes, seed):
     ("cloud_px", "shadow_px", "accepted"),
     [(900, 0, True), (0, 900, True), (450, 450, True), (901, 0, False), (450, 451, False), (3600, 0, False)],
 )
-def test_cloud_plus_shadow_may_reach_the_limit_but_not_exceed_it(tmp_path, cloud_px, shadow_px, accepted):
+def test_cloud_plus_shadow_may_reach_but_not_exceed_the_limit(tmp_path, cloud_px, shadow_px, accepted):
     mask = np.full(3600, 4, "uint8")
     mask[:cloud_px] = 9
     mask[cloud_px : cloud_px + shadow_px] = 3
@@ -433,7 +433,7 @@ def test_items_on_different_grids_are_rejected(tmp_path):
     assert {result.reason for result in extract_chips(request_of(tmp_path, items, QUARTERS))} == {"encoding"}
 
 
-def test_without_a_mask_there_are_no_shares(tmp_path):
+def test_chips_without_a_mask_have_no_shares(tmp_path):
     pixels = s2_pixels()
     del pixels["SCL"]
     for chip in extract_chips(request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS)):

@@ -105,7 +105,7 @@ def test_the_dark_percentile_is_the_smallest_of_all_bands(coarse, fine):
     assert dark_percentile([coarse, fine]) == min(expected)
 
 
-def test_without_data_there_is_no_dark_percentile():
+def test_empty_chips_have_no_dark_percentile():
     assert dark_percentile([np.zeros((20, 20), "uint16")]) is None and dark_percentile([]) is None
 
 

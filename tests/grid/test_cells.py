@@ -37,7 +37,7 @@ def squares(table: pa.Table, cell_m: float) -> list[tuple[int, float, float]]:
 
 @given(regions(), st.sampled_from(SIZES_M), st.floats(0, 1), st.floats(0, 1))
 @examples(60)
-def test_each_point_is_in_one_cell(where, cell_m, along, up):
+def test_each_point_is_in_a_single_cell(where, cell_m, along, up):
     zone, south, box = where
     table = utm_cells(box, cell_m=cell_m, block_m=24_000)
     assert set(table["epsg"].to_pylist()) <= {epsg_of(zone, south)}
@@ -172,7 +172,7 @@ def test_cells_of_two_zones_leave_no_gap_wider_than_a_cell_at_their_border():
         assert np.hypot(*(centres - (x, y)).T).min() < 1200
 
 
-def test_each_cell_belongs_to_one_block():
+def test_each_cell_belongs_to_a_single_block():
     table = utm_cells(shapely.box(20.9, -33.95, 21.1, -33.8), cell_m=1200, block_m=3600)
     for row in table.to_pylist():
         col, away = (row["x"] + 600) // 3600, (row["y"] - 600 - 10_000_000) // 3600

@@ -39,9 +39,9 @@ def directly(epsg, x, y, crs, transform):
     """Rows and columns of the points, each turned by itself; -1 before the raster and where there are none."""
     x, y = np.broadcast_arrays(x[:, None, :], y[:, :, None])
     turned = np.stack(turning(epsg, crs).transform(x, y))
-    there = np.isfinite(turned).all(axis=0)
-    col, row = ~transform @ np.where(there, turned, 0)
-    return np.maximum(np.where(there, np.floor([row, col]), -1), -1)
+    inside = np.isfinite(turned).all(axis=0)
+    col, row = ~transform @ np.where(inside, turned, 0)
+    return np.maximum(np.where(inside, np.floor([row, col]), -1), -1)
 
 
 def find_pixels(epsg, x, y, crs, transform):

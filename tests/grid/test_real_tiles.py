@@ -71,7 +71,7 @@ def test_source_cell_ids_are_corners_in_centimetres(real):
         assert row["cell"] == f"32629_{round(100 * row['x'])}_{round(100 * row['y'])}"
 
 
-def test_rasters_with_one_corner_share_cells(real):
+def test_rasters_with_the_same_corner_share_cells(real):
     scene, world = header_of_29rkh(real), shapely.box(-180, -90, 180, 90)
     once = source_cells([scene], world, cell_m=12_000, block_m=24_000)
     assert source_cells([scene, scene], world, cell_m=12_000, block_m=24_000).equals(once)
@@ -123,8 +123,8 @@ def test_majortom_rows_and_columns_count_from_equator_and_greenwich():
 
 def test_rasters_offset_by_complete_cells_share_cells():
     aligned = acquisition(epsg=32632, origin=(600_000, 5_000_040), size_px=(360, 360), pixel_m=10)
-    other = acquisition(epsg=32632, origin=(602_400, 5_000_040), size_px=(360, 360), pixel_m=10)
-    table = source_cells([aligned, other], shapely.box(-180, -90, 180, 90), cell_m=1200, block_m=24_000)
+    shifted = acquisition(epsg=32632, origin=(602_400, 5_000_040), size_px=(360, 360), pixel_m=10)
+    table = source_cells([aligned, shifted], shapely.box(-180, -90, 180, 90), cell_m=1200, block_m=24_000)
     assert table.num_rows == len(set(table["cell"].to_pylist())) == 15
     for row in table.to_pylist():
         assert cell_corner(row["cell"], 1200) == (row["epsg"], row["x"], row["y"])

@@ -59,7 +59,7 @@ def rectangles(rows: list[list[Any]]) -> dict[tuple[str, int], Any]:
     return {key: shapely.union_all(zone_boxes) for key, zone_boxes in boxes.items()}
 
 
-def test_the_exports_cover_every_planned_cell_in_its_period(script: dict[str, Any]) -> None:
+def test_exports_cover_every_planned_cell_and_period(script: dict[str, Any]) -> None:
     areas = rectangles(script["EXPORTS"])
     for period, epsg, x, y in CELLS:
         assert areas[period, epsg].covers(shapely.box(x, y - 1200, x + 1200, y))

@@ -206,8 +206,8 @@ def test_the_largest_mean_probability_wins_if_above_the_limit(tmp_path, confiden
 
 
 def test_the_edition_of_a_composite_spans_the_exports_in_each_cell(tmp_path):
-    ones = np.ones((12, 12))
-    paths = [daily_export(tmp_path, "20210301", ones), daily_export(tmp_path, "20210901", np.ones(BOTH_CELLS))]
+    values = np.ones((12, 12))
+    paths = [daily_export(tmp_path, "20210301", values), daily_export(tmp_path, "20210901", np.ones(BOTH_CELLS))]
     label_counts = count_labels(TWO, (LabelSource(DYNAMIC, max_gap_days=366), local_maps(DYNAMIC, *paths)))
     spans = {
         row["cell"]: [f"{time:%m-%d}" for time in (edition.start, edition.end)]
@@ -251,9 +251,9 @@ def test_only_exports_inside_the_recipes_time_range_are_combined(tmp_path):
 
 def test_tiles_of_the_same_time_count_once(tmp_path):
     """Three tiles show water at the same second, two later exports show trees: trees win by two to one."""
-    ones = np.ones((12, 12))
-    tiles = [write_export(tmp_path / f"20210612T101031_{tile}.tif", 0 * ones) for tile in ("32TQR", "32TQS", "32TQT")]
-    days = [daily_export(tmp_path, day, ones) for day in ("20210615", "20210618")]
+    values = np.ones((12, 12))
+    tiles = [write_export(tmp_path / f"20210612T101031_{tile}.tif", 0 * values) for tile in ("32TQR", "32TQS", "32TQT")]
+    days = [daily_export(tmp_path, day, values) for day in ("20210615", "20210618")]
     label_counts = count_labels(AT_A, (LabelSource(DYNAMIC, max_gap_days=366), local_maps(DYNAMIC, *tiles, *days)))
     assert pixels_by_codes(label_counts, A) == {(1,): 144}
 
@@ -280,7 +280,7 @@ def test_the_order_of_maps_does_not_matter(tmp_path):
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["mode", "probability"]))
 @examples(8)
-def test_every_cell_and_period_counts_all_its_pixels(tmp_path_factory, seed, composite):
+def test_every_cell_and_period_counts_all_pixels(tmp_path_factory, seed, composite):
     folder = tmp_path_factory.mktemp("dw")
     paths, _ = series(folder, DAYS[seed % 3 :], seed)
     old = flat(folder / "wc_2019.tif", 10, (7, 17))

@@ -197,7 +197,7 @@ def test_files_are_matched_by_path_by_glob_and_in_the_embedded_world(tmp_path):
 # -- several sources ---------------------------------------------------------------------------------------------------
 
 
-def test_maps_of_all_sources_with_files_are_found(tmp_path):
+def test_find_maps_of_all_sources_with_files(tmp_path):
     paths = write_map(tmp_path / "WorldCover_2021.tif", CODES), write_map(tmp_path / "CLC2018.tif", CODES)
     labels = {path.name: LocalLabels(LabelEntry(source="any"), (path,)) for path in paths}
     files = {"worldcover": labels["WorldCover_2021.tif"], "corine": labels["CLC2018.tif"]}

@@ -96,7 +96,7 @@ def test_unreadable_files_and_unknown_kinds_are_reported(tmp_path):
     assert [(result.file, len(result.problems)) for result in results] == [(str(broken), 1), (str(unknown), 1)]
 
 
-def test_the_command_fails_if_there_is_a_problem(landmark, tmp_path):
+def test_command_fails_on_a_problem(landmark, tmp_path):
     path = changed(tmp_path, "worldcover", (["classes", 10, "to"], "treees"))
     code, out, _ = landmark("taxonomy", "check", path, "corine")
     assert code == 2 and "`classes.10.to`" in out and "corine.yaml" in out

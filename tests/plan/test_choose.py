@@ -93,9 +93,9 @@ def test_a_pair_is_the_nearest_sample_of_the_other_sensor_within_the_limit(archi
     times = {item.id: item.datetime for item in archive}
     for row in rows:
         gaps = {
-            other["id"]: (times[row["acquisition"]] - times[other["acquisition"]]).total_seconds()
-            for other in rows
-            if other["cell"] == row["cell"] and other["sensor"] != row["sensor"]
+            candidate["id"]: (times[row["acquisition"]] - times[candidate["acquisition"]]).total_seconds()
+            for candidate in rows
+            if candidate["cell"] == row["cell"] and candidate["sensor"] != row["sensor"]
         }
         least = min((abs(gap) for gap in gaps.values()), default=math.inf)
         if least > limit * 86_400:

@@ -150,7 +150,7 @@ def woods(trees, water):
     }
 
 
-def test_rare_classes_are_chosen_completely_and_common_ones_fill_up():
+def test_rare_classes_are_chosen_completely_and_common_classes_fill_up():
     _, result = balance(woods(990, 10), 40)
     assert result.before == {"trees": 990, "water": 10} and result.after == {"trees": 30, "water": 10}
     assert result.skipped == {"enough": 960}

@@ -278,7 +278,7 @@ def test_a_limited_plan_is_a_subset_of_the_unlimited_plan():
     assert len(set(limited["cell"].to_pylist())) == 3
 
 
-def test_affected_cells_are_among_those_that_an_acquisition_shows():
+def test_affected_cells_are_covered_by_an_acquisition():
     # All 64 cells are flooded, and the acquisition during the flood covers four of them.
     impacts = {row: flooded() for row in range(64)}
     archive = [acquisition(id="s2_001", datetime=START + 2 * DAY, size_px=(240, 240)), optical(2, day=START_DAY - 5)]

@@ -249,8 +249,8 @@ def change_manifest(corpus, **changes):
 
 def test_digests_and_statistics_of_the_manifest_are_verified(corpus):
     manifest = json.loads((corpus / "corpus.json").read_text())
-    first, *others = manifest["shards"]
-    shards = [{**first, "content_digest": "0" * 64}, *others]
+    first, *rest = manifest["shards"]
+    shards = [{**first, "content_digest": "0" * 64}, *rest]
     change_manifest(corpus, statistics={}, split_proof={**manifest["split_proof"], "closest_m": 9}, shards=shards)
     report = report_of(corpus)
     assert flagged(report, "shards") == {first["path"]}

@@ -32,19 +32,19 @@ def make(path: Path, **options: Any) -> Path:
 
 def within_bound(work: Callable[[], T]) -> T:
     """Return or raise what `work` returns or raises; fail if it does neither in time."""
-    outcome: list[tuple[Any, BaseException | None]] = []
+    results: list[tuple[Any, BaseException | None]] = []
 
     def run() -> None:
         try:
-            outcome.append((work(), None))
+            results.append((work(), None))
         except BaseException as error:
-            outcome.append((None, error))
+            results.append((None, error))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(BOUND_S)
-    assert outcome, f"no outcome within {BOUND_S} s"
-    result, error = outcome[0]
+    assert results, f"no result within {BOUND_S} s"
+    result, error = results[0]
     if error is not None:
         raise error
     return result

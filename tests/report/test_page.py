@@ -113,6 +113,6 @@ def test_text_is_escaped(small: Corpus) -> None:
     assert not read.all("script")
 
 
-def test_a_corpus_of_one_sensor_has_a_page(small: Corpus) -> None:
+def test_a_corpus_of_a_single_sensor_has_a_page(small: Corpus) -> None:
     read = Reader(render_page(small.select(sensor="s1"), pairs=100))
     assert len(read.all("img")) == len(small.select(sensor="s1"))

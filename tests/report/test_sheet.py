@@ -63,8 +63,8 @@ def test_a_card_shows_two_captions_of_the_first_language(small: Corpus) -> None:
     captions = [("structured", "fr", "arbres"), ("structured", "en", "trees"), ("sentence", "fr", "Une image."),
             ("sentence", "fr", "Autre image."), ("sentence", "en", "An image.")]  # fmt: skip
     rows = [{"style": style, "lang": lang, "text": text} for style, lang, text in captions]
-    other = Sample(sample.s1, sample.s2, sample.mask, {**sample.fields, "captions": rows})
-    assert [text for text, _ in sheet._lines([other])[:2]] == ["arbres", "Une image."]
+    translated = Sample(sample.s1, sample.s2, sample.mask, {**sample.fields, "captions": rows})
+    assert [text for text, _ in sheet._lines([translated])[:2]] == ["arbres", "Une image."]
 
 
 def test_characters_that_the_font_lacks_are_replaced() -> None:
@@ -85,16 +85,16 @@ def test_explain_rejects_unknown_languages_and_styles(small: Corpus, corpus: Pat
 
 
 def test_the_sheet_depends_on_the_seed_only(small: Corpus) -> None:
-    first, same, other = (np.asarray(draw_contact_sheet(small, pairs=2, seed=seed)) for seed in (0, 0, 1))
+    first, same, different = (np.asarray(draw_contact_sheet(small, pairs=2, seed=seed)) for seed in (0, 0, 1))
     assert (first == same).all()
-    assert first.shape != other.shape or (first != other).any()
+    assert first.shape != different.shape or (first != different).any()
 
 
-def test_a_corpus_of_one_sensor_has_a_sheet(small: Corpus) -> None:
+def test_a_corpus_of_a_single_sensor_has_a_sheet(small: Corpus) -> None:
     assert draw_contact_sheet(small.select(sensor="s1"), pairs=3).width > 0
 
 
-def test_an_xarray_sample_carries_coordinates_of_its_pixels(small: Corpus) -> None:
+def test_an_xarray_sample_carries_pixel_coordinates(small: Corpus) -> None:
     id = small.select(sensor="s2").ids[0]
     dataset, sample = small.xarray(id), small[id]
     assert dataset["s2"].shape == (12, 120, 120)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs packages of the system, as root or through sudo, and asks nothing.
+# Installs system packages, as root or through sudo; not interactive.
 set -euo pipefail
 
 command -v apt-get >/dev/null || { echo "no apt-get here: install $* by hand" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""The real services as the tests see them: where they are, and how archives get into them."""
+"""Client side of the test services: start them, publish items and upload blobs."""
 
 import datetime as dt
 import fcntl
@@ -22,13 +22,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Services:
-    """A STAC API over PostgreSQL, and a blob store that checks tokens.
+    """A running STAC API over PostgreSQL, and a blob store that verifies tokens.
 
     Attributes:
         api: URL of the landing page.
-        blobs: host:port that answers for every account, as proxy of http://<account>.blob.core.windows.net.
-        log: What they all say; the blob store's requests are in it.
-        database: The variables PostgreSQL's clients read.
+        blobs: host:port of an HTTP proxy that serves http://<account>.blob.core.windows.net of every account.
+        log: Output of all services, with the requests to the blob store.
+        database: Environment variables of PostgreSQL clients.
     """
 
     api: str
@@ -37,7 +37,7 @@ class Services:
     database: Mapping[str, str]
 
     def publish(self, folder: Path, collections: Iterable[Json], items: Iterable[Json]) -> None:
-        """Put collections and items into the API, over those that are there."""
+        """Insert or replace collections and items."""
         for kind, documents in (("collections", collections), ("items", items)):
             path = folder / f"{kind}.ndjson"
             path.write_text("\n".join(json.dumps(document) for document in documents))
@@ -45,25 +45,25 @@ class Services:
             subprocess.run(program, env={**os.environ, **self.database}, check=True, capture_output=True)
 
     def upload(self, account: str, container: str, files: Mapping[str, bytes]) -> None:
-        """Put blobs into a private container, made where it is missing."""
+        """Upload blobs to a private container, which is created if missing."""
         from azure.core.exceptions import ResourceExistsError
         from azure.storage.blob import ContainerClient
 
-        with ContainerClient(f"http://{self.blobs}/{account}", container, credential=KEY) as to:
+        with ContainerClient(f"http://{self.blobs}/{account}", container, credential=KEY) as target:
             with suppress(ResourceExistsError):
-                to.create_container()
+                target.create_container()
             for name, data in files.items():
-                to.upload_blob(name, data, overwrite=True)
+                target.upload_blob(name, data, overwrite=True)
 
     def refusals(self) -> int:
-        """How many requests the blob store has answered with 403."""
+        """Return how many requests the blob store has answered with 403."""
         return self.log.read_text().count('" 403 ')
 
 
 def once(shared: Path, name: str, do: Callable[[Path], object]) -> None:
-    """Do something in a folder of its own, once for all test processes."""
-    with (shared / f"{name}.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    """Call `do` with a new folder, once for all test processes."""
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / name / "done").exists():
             (shared / name).mkdir(exist_ok=True)
             do(shared / name)
@@ -71,7 +71,7 @@ def once(shared: Path, name: str, do: Callable[[Path], object]) -> None:
 
 
 def token(account: str, container: str, seconds: float) -> str:
-    """A real token to read a container, good for so long; Azure counts whole seconds."""
+    """Return a token to read a container, valid for `seconds` (Azure rounds to seconds)."""
     from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
     end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
@@ -80,39 +80,39 @@ def token(account: str, container: str, seconds: float) -> str:
 
 
 def missing() -> str:
-    """What is not installed, in words; empty where all is there."""
+    """Return the names of what is not installed, empty if nothing is missing."""
     parts = {"PostgreSQL with PostGIS": postgres(), "setpriv": shutil.which("setpriv"), "Azurite": AZURITE.exists(),
              "pypgstac": Path(sys.executable).with_name("pypgstac").exists()}  # fmt: skip
-    return ", ".join(name for name, there in parts.items() if not there)
+    return ", ".join(name for name, installed in parts.items() if not installed)
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Services]:
-    """The services of all processes that name this folder: the first starts them, they end after the last."""
-    with (folder / "services.lock").open("w") as turn, (folder / "users").open("a") as users:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    """Use the services of a folder: the first process starts them, and they stop after the last."""
+    with (folder / "services.lock").open("w") as lock, (folder / "users").open("a") as users:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         fcntl.flock(users, fcntl.LOCK_SH)
-        told = folder / "services.json"
-        if not told.exists():
-            _keep(folder, told)
-        said = json.loads(told.read_text())
-        fcntl.flock(turn, fcntl.LOCK_UN)
-        if "error" in said:
-            raise RuntimeError(f"the services do not start: {said['error']}")
-        database = {name: value for name, value in said.items() if name.startswith("PG")}
-        yield Services(said["api"], said["blobs"], Path(said["log"]), database)
+        addresses = folder / "services.json"
+        if not addresses.exists():
+            _start_keeper(folder, addresses)
+        services = json.loads(addresses.read_text())
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        if "error" in services:
+            raise RuntimeError(f"the services do not start: {services['error']}")
+        database = {name: value for name, value in services.items() if name.startswith("PG")}
+        yield Services(services["api"], services["blobs"], Path(services["log"]), database)
 
 
-def _keep(folder: Path, told: Path) -> None:
-    """Start the keeper in a session of its own: it outlives whoever happened to come first."""
+def _start_keeper(folder: Path, addresses: Path) -> None:
+    """Start the keeper in a new session, so that it outlives the process that starts it."""
     with (folder / "services.log").open("ab") as log:
         keeper = subprocess.Popen(
             [sys.executable, str(KEEPER), str(folder)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     end = time.monotonic() + 2 * START_S
-    while not told.exists():
+    while not addresses.exists():
         if keeper.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"the services do not start; see {folder / 'services.log'}")
         time.sleep(0.05)
-    keeper.returncode = 0  # nobody here waits for it, and Popen would complain
+    keeper.returncode = 0  # otherwise Popen warns about a process that is still running

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests start for themselves: PostgreSQL with PostGIS (the system's), and Azurite (beside this file).
-# Asks nothing, and does nothing where all is there.
+# Installs the servers that tests start: PostgreSQL with PostGIS (the system's), and Azurite (beside this file).
+# Not interactive; does nothing if all is installed.
 set -euo pipefail
 cd "$(dirname "$0")"
 

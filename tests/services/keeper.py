@@ -1,6 +1,7 @@
-"""Starts the real services of the tests, and ends them when the last process that uses them has gone.
+"""Starts the test services, and stops them when the last process that uses them has ended.
 
-Users hold a shared lock on `users`; the kernel lets go of it however they die. The keeper waits to have it alone.
+Each user holds a shared lock on `users`, which the kernel releases when the process ends. The keeper waits for an
+exclusive lock.
 """
 
 import fcntl
@@ -19,52 +20,52 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import IO
 
-HERE = Path(__file__).parent
-AZURITE = HERE / "node_modules" / ".bin" / "azurite-blob"
+AZURITE = Path(__file__).parent / "node_modules" / ".bin" / "azurite-blob"
 ACCOUNTS = ("sentinel2l2a01", "sentinel1euwestrtc", "ai4edataeuwest")
 KEY = b64encode(bytes(range(64))).decode()
 START_S = 60
 
 
 def postgres() -> Path | None:
-    """The folder of PostgreSQL's programs, None where it or PostGIS is not installed."""
+    """Return the folder of PostgreSQL's programs, None if PostgreSQL or PostGIS is not installed."""
     homes = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     extension = Path("/usr/share/postgresql")
-    whole = [home for home in homes if (extension / home.parents[1].name / "extension/postgis.control").is_file()]
-    return whole[-1].parent if whole else None
+    complete = [home for home in homes if (extension / home.parents[1].name / "extension/postgis.control").is_file()]
+    return complete[-1].parent if complete else None
 
 
 def keep(folder: Path) -> None:
-    """Start, tell where in `folder`/services.json, and stay until nobody uses them."""
-    told = folder / "services.json"
+    """Start the services, write their addresses to `folder`/services.json, and stop when they have no user."""
+    addresses = folder / "services.json"
     home = Path(tempfile.mkdtemp(prefix="landmark-services-"))
-    home.chmod(0o755)  # PostgreSQL runs as a user of its own
+    home.chmod(0o755)  # readable for the user that PostgreSQL runs as
     try:
         with ExitStack() as running, (folder / "users").open("w") as users:
-            where = _start(running, home, folder / "services.log")
-            _tell(told, where)
+            services = _start(running, home, folder / "services.log")
+            _write_json(addresses, services)
             fcntl.flock(users, fcntl.LOCK_EX)
-            told.unlink()
+            addresses.unlink()
     except Exception as error:
-        _tell(told, {"error": f"{type(error).__name__}: {error}"})
+        _write_json(addresses, {"error": f"{type(error).__name__}: {error}"})
         raise
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _tell(path: Path, where: dict[str, str]) -> None:
+def _write_json(path: Path, document: dict[str, str]) -> None:
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(where))
+    partial.write_text(json.dumps(document))
     partial.replace(path)
 
 
 def _start(running: ExitStack, home: Path, log: Path) -> dict[str, str]:
-    said = running.enter_context(log.open("ab"))
+    output = running.enter_context(log.open("ab"))
     ports = dict(zip(("sql", "api", "blobs"), free_ports(3), strict=True))
 
     def start(command: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        return running.enter_context(_process(command, {**os.environ, **(env or {})}, said))
+        return running.enter_context(_process(command, {**os.environ, **(env or {})}, output))
 
     database = _database(start, home, ports["sql"])
     at = ["--host", "127.0.0.1", "--port", str(ports["api"]), "--no-access-log"]
@@ -78,7 +79,7 @@ def _start(running: ExitStack, home: Path, log: Path) -> dict[str, str]:
 
 
 def _database(start: Callable[..., subprocess.Popen[bytes]], home: Path, port: int) -> dict[str, str]:
-    """A fresh PostgreSQL with the schema of pgstac: the variables its clients read."""
+    """Create a PostgreSQL database with the schema of pgstac; return the environment variables of its clients."""
     programs, data = postgres(), home / "data"
     assert programs is not None
     data.mkdir(mode=0o700)
@@ -86,24 +87,26 @@ def _database(start: Callable[..., subprocess.Popen[bytes]], home: Path, port: i
     if os.geteuid() == 0:
         shutil.chown(data, "postgres", "postgres")
         owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"]
-    made = [*owner, str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-    subprocess.run([*made, "--locale=C", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+    initdb = [*owner, str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/")
     quick = [option for name in ("fsync=off", "unix_socket_directories=", "listen_addresses=127.0.0.1")
              for option in ("-c", name)]  # fmt: skip
     server = start([*owner, str(programs / "postgres"), "-D", str(data), "-p", str(port), *quick])
-    said = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": "postgres", "PGDATABASE": "postgres"}
-    said["PGPASSWORD"] = "-"  # stac-fastapi wants one, PostgreSQL asks for none
+    variables = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": "postgres", "PGDATABASE": "postgres"}
+    variables["PGPASSWORD"] = "-"  # required by stac-fastapi, not by PostgreSQL
     ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres"]
     _await(server, lambda: subprocess.run(ready, check=False).returncode == 0)
-    subprocess.run([str(Path(sys.executable).parent / "pypgstac"), "migrate"], check=True, env={**os.environ, **said})
-    return said
+    subprocess.run(
+        [str(Path(sys.executable).parent / "pypgstac"), "migrate"], check=True, env={**os.environ, **variables}
+    )
+    return variables
 
 
 @contextmanager
-def _process(command: list[str], env: dict[str, str], log: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is asked to end with the block, and made to where it does not."""
-    dying = ["setpriv", "--pdeathsig=INT", *command]  # with the keeper, even where that is killed
-    with subprocess.Popen(dying, cwd="/", env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+def _process(command: list[str], env: dict[str, str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process while the context is open; it is interrupted at the end, and killed if it does not stop."""
+    bound = ["setpriv", "--pdeathsig=INT", *command]  # ends with the keeper, even if that is killed
+    with subprocess.Popen(bound, cwd="/", env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
         try:
             yield process
         finally:
@@ -118,7 +121,7 @@ def _await(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
     end = time.monotonic() + START_S
     while not ready():
         if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"{process.args!r} does not answer; see services.log")
+            raise RuntimeError(f"{process.args!r} does not respond; see services.log")
         time.sleep(0.05)
 
 
@@ -133,14 +136,14 @@ def _answers(url: str) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine nobody listens on."""
+    """Return unused local ports."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for unbound in sockets:
+            unbound.bind(("127.0.0.1", 0))
+        return [bound.getsockname()[1] for bound in sockets]
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the tests; their end is the keeper's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the tests, and their end stops the keeper
     keep(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The tests' small world in the real services: items in the API, blobs in private containers, hrefs unsigned."""
+"""Publish the small world in the test services: items in the API, rasters in private containers, hrefs unsigned."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.services.client import Services
 
-# Collection → account and container, as the Planetary Computer has them.
+# Account and container of each collection, as at the Planetary Computer.
 PLACES = {
     "sentinel-2-l2a": ("sentinel2l2a01", "sentinel2-l2"),
     "sentinel-1-rtc": ("sentinel1euwestrtc", "sentinel1-grd-rtc"),
@@ -17,12 +17,12 @@ Json = dict[str, Any]
 
 
 def collections(world: Path) -> list[Json]:
-    """The world's collections, without links."""
+    """Return the world's collections, without links."""
     return [json.loads((world / name / "collection.json").read_text()) | {"links": []} for name in PLACES]
 
 
 def items(world: Path) -> Iterator[Json]:
-    """The world's items, without links, their assets in the blob store."""
+    """Yield the world's items, without links, with hrefs in the blob store."""
     for name, (account, container) in PLACES.items():
         for path in sorted((world / name).glob("*/*.json")):
             item = json.loads(path.read_text()) | {"links": []}
@@ -31,7 +31,7 @@ def items(world: Path) -> Iterator[Json]:
             yield item
 
 
-def move_in(services: Services, world: Path, folder: Path) -> None:
+def publish_world(services: Services, world: Path, folder: Path) -> None:
     """Publish the world and upload its rasters."""
     for name, (account, container) in PLACES.items():
         files = {str(path.relative_to(world / name)): path.read_bytes() for path in (world / name).glob("*/*.tif")}

@@ -1,4 +1,4 @@
-"""A server in front of the real STAC API that refuses, cuts and forgets as real ones have done."""
+"""A proxy of the STAC API that injects the faults of real servers."""
 
 import http.client
 import json
@@ -15,12 +15,12 @@ Json = dict[str, Any]
 
 @dataclass
 class Proxy:
-    """What the proxy does, and what it saw.
+    """Faults to inject, and the searches that were forwarded.
 
     Attributes:
-        spoil: Changes an answer before it is handed on.
-        refuse: Status, headers and body given in place of an answer to a search, or None.
-        searched: Bodies of the searches that were answered.
+        spoil: Changes a response of the API.
+        refuse: Returns (status, headers, body) to send instead of the response to a search, or None.
+        searched: Bodies of the forwarded searches.
     """
 
     api: str
@@ -30,17 +30,17 @@ class Proxy:
     searched: list[Json] = field(default_factory=list)
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """The API's own answer, its links leading back here; or another."""
+        """Forward a request and change the response; links in it refer to the proxy."""
         searches = path.startswith("/search")
         if searches and (refusal := self.refuse()) is not None:
             return refusal
         if searches:
             self.searched.append(json.loads(body or b"{}"))
-        to = http.client.HTTPConnection(urlparse(self.api).netloc)
-        to.request(method, path, body, {"Host": urlparse(self.url).netloc, "Content-Type": "application/json"})
-        answer = to.getresponse()
+        connection = http.client.HTTPConnection(urlparse(self.api).netloc)
+        connection.request(method, path, body, {"Host": urlparse(self.url).netloc, "Content-Type": "application/json"})
+        answer = connection.getresponse()
         data = answer.read()
-        to.close()
+        connection.close()
         if answer.status == 200:
             data = json.dumps(self.spoil(json.loads(data))).encode()
         return answer.status, {"Content-Type": "application/json"}, data
@@ -48,7 +48,7 @@ class Proxy:
 
 @contextmanager
 def proxied(api: str) -> Iterator[Proxy]:
-    """A proxy of an API; its `url` is the landing page."""
+    """Run a proxy of an API; its `url` is the landing page."""
     proxy = Proxy(api)
     with served(proxy.answer) as url:
         proxy.url = url

@@ -1,4 +1,4 @@
-"""A small HTTP server whose answers are a function's."""
+"""An HTTP server whose responses are computed by a function."""
 
 import http.server
 import threading
@@ -10,7 +10,7 @@ Answer = tuple[int, Mapping[str, str], bytes]
 
 @contextmanager
 def served(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
-    """The URL of a server that answers (method, path, body) with (status, headers, body), for as long as the block."""
+    """Serve `answer`, which maps (method, path, body) to (status, headers, body); yields the URL."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -22,7 +22,7 @@ def served(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

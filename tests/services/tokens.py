@@ -1,4 +1,4 @@
-"""A token service like the Planetary Computer's, for the accounts of the tests' blob store."""
+"""A token service with the interface of the Planetary Computer's, for the blob store of the tests."""
 
 import datetime as dt
 import json
@@ -14,13 +14,13 @@ HOUR = 3600.0
 
 @dataclass
 class Tokens:
-    """What the service hands out.
+    """State of the token service.
 
     Attributes:
-        seconds: How long the next token is good for, given how many were handed out before.
-        claimed_s: How long the service says it is good for; clients rely on it.
-        asked: account/container of every request.
-        status: What the service answers; 200 hands out a token.
+        seconds: Lifetime of the next token by the number of tokens issued before.
+        claimed_s: Lifetime that the response states; clients rely on it.
+        requests: account/container of every request.
+        status: HTTP status of the response.
     """
 
     seconds: Callable[[int], float]
@@ -30,18 +30,20 @@ class Tokens:
     url: str = ""
 
     def answer(self, place: str) -> bytes:
-        """The body of an answer."""
+        """Return the body of a response."""
         self.requests.append(place)
         end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.claimed_s)
         account, container = place.split("/")
-        said = token(account, container, self.seconds(len(self.requests) - 1))
-        return json.dumps({"msft:expiry": f"{end:%Y-%m-%dT%H:%M:%SZ}", "token": said}).encode()
+        sas = token(account, container, self.seconds(len(self.requests) - 1))
+        return json.dumps({"msft:expiry": f"{end:%Y-%m-%dT%H:%M:%SZ}", "token": sas}).encode()
 
 
 @contextmanager
-def token_service(seconds: Callable[[int], float] = lambda _: HOUR, **said: float) -> Iterator[Tokens]:
-    """A running token service; its `url` is what PC_SDK_SAS_URL names."""
-    tokens = Tokens(seconds, **said)
+def token_service(
+    seconds: Callable[[int], float] = lambda _: HOUR, *, claimed_s: float = HOUR, status: int = 200
+) -> Iterator[Tokens]:
+    """Run a token service; its `url` is the value of PC_SDK_SAS_URL."""
+    tokens = Tokens(seconds, claimed_s, status=status)
     with served(lambda _, path, __: (tokens.status, {}, tokens.answer(path.removeprefix("/token/")))) as url:
         tokens.url = f"{url}/token"
         yield tokens

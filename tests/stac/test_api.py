@@ -160,7 +160,7 @@ def test_inseparable_items_beyond_the_page_size_are_an_error(rained):
     assert len(ids(rained, heap, page_size=13)) == 12
 
 
-def test_one_page_takes_three_requests(rained):
+def test_a_single_page_takes_three_requests(rained):
     with proxied(rained) as server:
         assert len(ids(server.url, drops(region=ITALY), page_size=250)) >= 100
         assert len(server.searched) == 3

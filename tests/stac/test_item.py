@@ -113,7 +113,7 @@ def test_transform_of_nine_numbers_is_accepted(world, tmp_path):
     assert single(tmp_path, item).origin == plain.origin == (729_000, 5_039_160)
 
 
-def test_grid_of_the_item_applies_to_its_assets(world):
+def test_grid_of_the_item_applies_to_assets(world):
     for acquisition in run_search(world, anywhere("s1")).acquisitions:
         assert acquisition.size_px in {(915, 533), (586, 492)} and acquisition.pixel_m == 10
 
@@ -405,7 +405,7 @@ def test_image_across_the_antimeridian_intersects_both_sides(world, tmp_path, ge
             run_search(collected(tmp_path, [item]), anywhere("s2", region={"bbox": box}))
 
 
-def test_real_land_use_at_the_antimeridian_has_the_footprint_of_its_geometry(real, tmp_path):
+def test_real_land_use_at_the_antimeridian_takes_the_footprint_from_the_geometry(real, tmp_path):
     labels = json.loads((real / "stac/io-lulc-annual-v02-pc.json").read_text())
     areas = [footprint(pystac.Item.from_dict(item)).area for item in labels]
     assert any(item["bbox"][0] == -180 and item["bbox"][2] == 180 for item in labels)

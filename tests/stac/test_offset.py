@@ -88,4 +88,4 @@ def test_invalid_declared_offset_is_an_error(invalid, key, value):
     with pytest.raises(InputError) as caught:
         declared_offset(invalid, invalid.assets)
     assert (caught.value.key, caught.value.value) == (key, value)
-    assert invalid.id in caught.value.problem
+    assert caught.value.file == f"item {invalid.id}"

@@ -38,7 +38,7 @@ def read(request, href):
 # -- the documents -----------------------------------------------------------------------------------------------------
 
 
-def test_folder_stands_for_its_catalogue(world, recipe):
+def test_folder_stands_for_the_catalogue(world, recipe):
     assert read(recipe, world) == read(recipe, world / "catalog.json")
 
 
@@ -55,7 +55,7 @@ def test_item_collection_equals_catalogue(world, recipe, tmp_path):
     assert [each.href for each in first.labels] == [each.href for each in second.labels]
 
 
-def test_a_single_item_is_a_catalogue_of_one(world):
+def test_a_single_item_is_a_catalogue(world):
     path = next(iter(sorted((world / S2).glob("*/*.json"))))
     (acquisition,) = run_search(path, anywhere("s2")).acquisitions
     assert [item.id for item in acquisition.items] == [path.stem]
@@ -149,14 +149,14 @@ def test_missing_band_is_dropped_but_missing_mask_is_not(world, tmp_path):
     first, second, *_ = items_of(world, S2)
     del first["assets"]["B11"], second["assets"]["SCL"]
     result = run_search(collected(tmp_path, [first, second]), anywhere("s2"))
-    (kept_items,) = result.acquisitions
-    assert kept_items.items[0].id == second["id"] and "SCL" not in kept_items.items[0].assets
+    (merged,) = result.acquisitions
+    assert merged.items[0].id == second["id"] and "SCL" not in merged.items[0].assets
     assert [(record.id, record.reason, record.detail) for record in result.refused] == [
         (first["id"], "band_missing", "no B11")
     ]
 
 
-def test_acquisition_has_the_properties_of_its_item(world):
+def test_acquisition_has_the_properties_of_the_item(world):
     by_id = {item["id"]: item for item in items_of(world, S2)}
     for acquisition in run_search(world, anywhere("s2")).acquisitions:
         item = by_id[acquisition.items[0].id]
@@ -213,7 +213,7 @@ def test_duplicate_items_are_merged(world, tmp_path):
     assert single(tmp_path, [item, item, item]) == single(tmp_path, [item])
 
 
-def test_newest_baseline_is_kept(world, tmp_path):
+def test_newest_baseline_wins(world, tmp_path):
     item = items_of(world, S2)[0]
     old, new = product(item, "20230101T000000", "03.01"), product(item, "20220101T000000", "05.00")
     for order in ([old, new], [new, old]):
@@ -232,7 +232,7 @@ def test_baselines_are_numbers_and_not_text(world, tmp_path):
     assert single(tmp_path, [old, new]).baseline == "10.00"
 
 
-def test_latest_processing_of_a_baseline_is_kept(world, tmp_path):
+def test_latest_processing_of_a_baseline_wins(world, tmp_path):
     item = items_of(world, S2)[0]
     acquisition = single(tmp_path, [product(item, "20220201T000000"), product(item, "20220101T000000")])
     assert [part.id[-15:] for part in acquisition.items] == ["20220201T000000"]
@@ -261,7 +261,7 @@ def test_a_newer_product_replaces_both_halves(world, tmp_path):
     assert [part.id for part in single(tmp_path, [*split(item), complete]).items] == [complete["id"]]
 
 
-def test_tiles_of_one_datatake_are_separate(world):
+def test_tiles_of_a_datatake_are_separate(world):
     result = run_search(world, anywhere("s2", time={"start": "2021-06-12", "end": "2021-06-12"})).acquisitions
     assert (
         len({acquisition.datetime for acquisition in result}) == 1
@@ -272,8 +272,8 @@ def test_tiles_of_one_datatake_are_separate(world):
 @given(st.permutations(range(7)))
 @examples(30)
 def test_merging_does_not_depend_on_the_order(world, order):
-    item, other = items_of(world, S2)[:2]
-    parts = [*split(item), *split(other), product(item, "20210101T000000", "02.14"), other, other]
+    item, duplicated = items_of(world, S2)[:2]
+    parts = [*split(item), *split(duplicated), product(item, "20210101T000000", "02.14"), duplicated, duplicated]
     document = collected(world.parent / "merging", parts)
     result = [bare(each) for each in every_acquisition(document)]
     assert merge([result[place] for place in order]) == merge(result)
@@ -422,7 +422,7 @@ def test_label_item_without_asset_is_an_error(world, tmp_path):
 # -- items as archives really write them -------------------------------------------------------------------------------
 
 
-def test_hrefs_of_a_saved_search_start_at_its_file(world, tmp_path):
+def test_hrefs_of_a_saved_search_are_relative_to_the_file(world, tmp_path):
     elsewhere = [{"rel": "self", "href": "https://stac.example.org/items/one"}]
     items = [item | {"links": elsewhere} for item in items_of(world, S2)]
     provider = PROVIDER.model_copy(update={"mirror": Mirror(pattern=".*/", to="./")})

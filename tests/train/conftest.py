@@ -14,7 +14,7 @@ from tests.train.toy import build_toy, write_profile
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
+def _single_thread() -> Iterator[None]:
     """Limit PyTorch to one thread: sums are always added in the same order, and test processes do not compete."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

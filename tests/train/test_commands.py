@@ -55,7 +55,7 @@ def test_options_change_the_model(landmark: Run, toy_corpus: Corpus, model_path:
     assert code == 2 and "model, seed" in err
 
 
-def test_smoke_validates_with_one_seed(landmark: Run, toy_corpus: Corpus, model_path: Path) -> None:
+def test_smoke_validates_with_a_single_seed(landmark: Run, toy_corpus: Corpus, model_path: Path) -> None:
     arguments = ("--smoke", "--model", model_path, "--epochs", 16, "--device", "cpu")
     code, out, err = landmark("validate", toy_corpus.root, *arguments)
     assert code == 0, out + err

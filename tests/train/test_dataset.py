@@ -29,7 +29,7 @@ def profile_with(folder: Path, **changes: dict[str, object]) -> ModelProfile:
 
 
 @pytest.mark.parametrize("sensor", ["s1", "s2"])
-def test_decoded_pixels_are_the_stored_ones(toy_corpus: Corpus, tmp_path: Path, sensor: str) -> None:
+def test_decoded_pixels_equal_stored_pixels(toy_corpus: Corpus, tmp_path: Path, sensor: str) -> None:
     selection = toy_corpus.select(split="train", sensor=sensor)
     pixels = decode_pixels(selection, profile_with(tmp_path), sensor=sensor, folder=tmp_path)
     assert pixels.dtype == np.dtype(load_sensor(sensor).dtype) and len(pixels) == len(selection)
@@ -181,7 +181,7 @@ def test_orders_differ_by_seed_epoch_and_sensor() -> None:
 
 @pytest.mark.parametrize("steps", [20, 100, 333])
 @pytest.mark.parametrize("warmup", [0.3, 0.1])
-def test_learning_rate_equals_pytorchs_one_cycle(steps: int, warmup: float) -> None:
+def test_learning_rate_equals_pytorchs_onecycle(steps: int, warmup: float) -> None:
     import torch
 
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1)

@@ -1,14 +1,17 @@
-"""Whole builds: the same corpus whatever the workers, the order or the interruptions; nothing lost in silence."""
+"""Complete builds: workers, task order and interruptions change no byte; every planned sample is accounted for."""
 
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -18,7 +21,7 @@ import pytest
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged, RecipeMismatch
-from landmark.core.executor import ExecutorConfig
+from landmark.core.executor import ExecutorConfig, TaskMap
 from landmark.workflow.build import BuildRequest, build, plan_corpus
 from tests.parts import raises
 
@@ -28,17 +31,17 @@ SERIAL = ExecutorConfig()
 
 def files(corpus: Path) -> dict[str, str]:
     """Digest of every file of a corpus by its path."""
-    found = (path for path in corpus.rglob("*") if path.is_file())
-    return {str(path.relative_to(corpus)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    paths = (path for path in corpus.rglob("*") if path.is_file())
+    return {str(path.relative_to(corpus)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def request(recipe: Path, out: Path, where: ExecutorConfig = SERIAL, **changes: object) -> BuildRequest:
-    return BuildRequest(load_recipe(str(recipe)), out, where, **changes)
+def request(recipe: Path, out: Path, executor: ExecutorConfig = SERIAL, **changes: object) -> BuildRequest:
+    return BuildRequest(load_recipe(str(recipe)), out, executor, **changes)
 
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
-    """The corpus of the tests' recipe, built in one process and uninterrupted."""
+    """Folder of the corpus of the tests' recipe, built serially and uninterrupted."""
     return tmp_path_factory.mktemp("reference") / "corpus"
 
 
@@ -63,12 +66,14 @@ def test_workers_change_no_byte(workers: int, built: Path, recipe: Write, tmp_pa
     assert files(tmp_path / "corpus") == files(built)
 
 
-def test_the_order_of_units_changes_no_byte(
+def test_the_order_of_tasks_changes_no_byte(
     built: Path, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from landmark.core import executor as run
+    @contextmanager
+    def reversed_executor(_: ExecutorConfig) -> Iterator[TaskMap[Any, Any]]:
+        yield lambda function, tasks: ((task, function(task)) for task in reversed(list(tasks)))
 
-    monkeypatch.setattr(run, "_serial", lambda fn, units: ((unit, fn(unit)) for unit in reversed(list(units))))
+    monkeypatch.setattr("landmark.workflow.build.open_executor", reversed_executor)
     build(request(recipe(), tmp_path / "corpus"))
     assert files(tmp_path / "corpus") == files(built)
 
@@ -94,30 +99,30 @@ def test_a_killed_client_resumes_to_the_same_bytes(built: Path, recipe: Write, t
     await_staged(process, out, 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    units = len(json.loads((out / "lock.json").read_text())["acquisitions"])
-    assert 0 < staged(out) < units, "the kill came too late to show anything"
+    tasks = len(json.loads((out / "lock.json").read_text())["acquisitions"])
+    assert 0 < staged(out) < tasks, "killed too late"
     assert not (out / "corpus.json").exists()
     assert run_build(recipe(), out)[0] == 0
     assert files(out) == files(built)
 
 
 def run_build(recipe: Path, out: Path, *options: str) -> tuple[int, str]:
-    """Exit code and stderr of a build in this process's place."""
+    """Run a build in a subprocess: exit code and stderr."""
     process = start(recipe, out, "--workers", "0", *options)
-    _, said = process.communicate()
-    return process.returncode, said.decode()
+    _, err = process.communicate()
+    return process.returncode, err.decode()
 
 
 @pytest.mark.long
 def test_a_client_killed_while_packing_resumes_to_the_same_bytes(built: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     process = start(recipe(), out, "--workers", "0")
-    while process.poll() is None and not list(out.glob("staging/packed-*/*.json")):
+    while process.poll() is None and not list(out.glob("journal/shards/*/*.json")):
         time.sleep(0.0005)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert list(out.glob("staging/packed-*/*.json"))
-    assert not (out / "corpus.json").exists(), "the kill came too late to show anything"
+    assert list(out.glob("journal/shards/*/*.json"))
+    assert not (out / "corpus.json").exists(), "killed too late"
     assert run_build(recipe(), out)[0] == 0
     assert files(out) == files(built)
 
@@ -129,15 +134,15 @@ def test_a_killed_worker_is_replaced_and_changes_no_byte(built: Path, recipe: Wr
     spawned = psutil.Process(process.pid).children(recursive=True)
     workers = [child for child in spawned if "spawn_main" in " ".join(child.cmdline())]
     workers[0].kill()
-    assert not (out / "corpus.json").exists(), "the kill came too late to show anything"
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said.decode()
+    assert not (out / "corpus.json").exists(), "killed too late"
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
     assert files(out) == files(built)
 
 
 def test_every_planned_sample_is_written_dropped_or_failed_by_id(recipe: Write, tmp_path: Path) -> None:
     built = tmp_path / "corpus"
-    # Without a look at the masks, cloudy chips are planned.
+    # Without cloud statistics, cloudy chips are planned.
     build(request(recipe(clouds={"best_of": 1}), built))
     planned = set(pq.read_table(built / "plan.parquet")["id"].to_pylist())
     written = set(landmark.open(built).ids)
@@ -147,27 +152,25 @@ def test_every_planned_sample_is_written_dropped_or_failed_by_id(recipe: Write, 
     assert not written & lost
     counts = landmark.open(built).manifest.counts
     assert counts == {"planned": len(planned), "written": len(written), "dropped": len(lost), "failed": 0}
-    assert counts["dropped"], "the small world should have a cloudy chip, or this test shows little"
+    assert counts["dropped"], "the small world needs a cloudy chip"
 
 
-def test_looking_at_the_masks_first_loses_no_cell_and_gives_clearer_chips(
-    built: Path, recipe: Write, tmp_path: Path
-) -> None:
+def test_cloud_statistics_lose_no_cell_and_give_clearer_chips(built: Path, recipe: Write, tmp_path: Path) -> None:
     build(request(recipe(clouds={"best_of": 1}), tmp_path / "corpus"))
-    blind, looked = (landmark.open(corpus).select(sensor="s2").table for corpus in (tmp_path / "corpus", built))
-    assert set(blind["cell"].to_pylist()) <= set(looked["cell"].to_pylist())
-    assert np.mean(looked["cloud_pct"].to_pylist()) < np.mean(blind["cloud_pct"].to_pylist())
-    clear = pq.read_table(built / "cloud_stats.parquet")
-    assert len(set(clear["acquisition"].to_pylist())) > 1 and clear.num_rows
+    first, clearest = (landmark.open(corpus).select(sensor="s2").table for corpus in (tmp_path / "corpus", built))
+    assert set(first["cell"].to_pylist()) <= set(clearest["cell"].to_pylist())
+    assert np.mean(clearest["cloud_pct"].to_pylist()) < np.mean(first["cloud_pct"].to_pylist())
+    cloud_stats = pq.read_table(built / "cloud_stats.parquet")
+    assert len(set(cloud_stats["acquisition"].to_pylist())) > 1
 
 
-def test_a_sealed_corpus_of_the_same_recipe_is_left_as_it_is(built: Path, recipe: Write) -> None:
+def test_building_a_sealed_corpus_again_changes_no_file(built: Path, recipe: Write) -> None:
     before = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
     build(request(recipe(), built))
     assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == before
 
 
-def test_a_corpus_of_another_recipe_is_refused_and_kept(built: Path, recipe: Write) -> None:
+def test_a_corpus_of_another_recipe_is_refused_and_unchanged(built: Path, recipe: Write) -> None:
     before = files(built)
     with raises(RecipeMismatch, file=str(built)):
         build(request(recipe(min_valid_pct=50), built))
@@ -175,12 +178,10 @@ def test_a_corpus_of_another_recipe_is_refused_and_kept(built: Path, recipe: Wri
 
 
 def test_a_locked_build_refuses_a_changed_input(recipe: Write, world: Path, tmp_path: Path) -> None:
-    subprocess.run(["cp", "-r", str(world), str(tmp_path / "world")], check=True)
+    shutil.copytree(world, tmp_path / "world")
     local, out = recipe(catalog=str(tmp_path / "world")), tmp_path / "corpus"
     plan_corpus(request(local, out))
-    victim = next((tmp_path / "world").glob("esa-worldcover/*/*.tif"), None) or next(
-        (tmp_path / "world").glob("esa-worldcover/**/*.tif")
-    )
+    victim = next((tmp_path / "world").glob("esa-worldcover/**/*.tif"))
     victim.write_bytes(victim.read_bytes() + b"\0")
     with raises(InputsChanged, name=victim.name):
         build(request(local, out, locked=True))
@@ -199,7 +200,7 @@ def test_a_locked_build_after_a_plan_gives_the_same_bytes(built: Path, recipe: W
     assert files(out) == files(built)
 
 
-def test_a_limit_gives_a_true_subset(built: Path, recipe: Write, tmp_path: Path) -> None:
+def test_a_limit_gives_a_subset(built: Path, recipe: Write, tmp_path: Path) -> None:
     limited = BuildRequest(load_recipe(str(recipe()), limit=5), tmp_path / "corpus", SERIAL)
     build(limited)
     few, all_ = landmark.open(tmp_path / "corpus"), landmark.open(built)
@@ -209,14 +210,14 @@ def test_a_limit_gives_a_true_subset(built: Path, recipe: Write, tmp_path: Path)
     assert all(digests[id] == digest for id, digest in zip(few.ids, few.table["sha256"].to_pylist(), strict=True))
 
 
-def test_no_file_of_a_corpus_names_a_place_of_this_machine(built: Path, world: Path) -> None:
+def test_no_file_of_a_corpus_contains_a_local_path(built: Path, world: Path) -> None:
     for path in built.rglob("*"):
         if path.is_file():
             assert str(world).encode() not in path.read_bytes(), path
 
 
-def test_where_the_archive_lies_changes_no_byte(built: Path, recipe: Write, world: Path, tmp_path: Path) -> None:
-    moved = tmp_path / "elsewhere"
+def test_the_location_of_the_archive_changes_no_byte(built: Path, recipe: Write, world: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
     moved.symlink_to(world)
     build(request(recipe(), tmp_path / "corpus", catalog=str(moved)))
     assert files(tmp_path / "corpus") == files(built)

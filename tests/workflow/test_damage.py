@@ -1,4 +1,4 @@
-"""What a corpus is after accidents: told, mended from what is whole, and never read as something else."""
+"""Damaged corpora: damage is reported, repaired where possible, and never read as valid samples."""
 
 import shutil
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from tests.workflow.conftest import few
 from tests.workflow.test_build import files
 
 Write = Callable[..., Path]
-Hurt = Callable[[Path], object]
+Damage = Callable[[Path], object]
 
 
 @pytest.fixture
-def hurt(sealed: Path, tmp_path: Path) -> Path:
+def copy(sealed: Path, tmp_path: Path) -> Path:
     """A copy to damage."""
     return Path(shutil.copytree(sealed, tmp_path / "corpus"))
 
@@ -33,7 +33,7 @@ def shard_of(corpus: Path, sensor: str) -> Path:
     return sorted(corpus.glob(f"shards/g0000/{sensor}-*.parquet"))[0]
 
 
-def cut_short(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
@@ -58,64 +58,64 @@ def swap_rows(path: Path) -> None:
     pq.write_table(table.take(list(reversed(range(table.num_rows)))), path)
 
 
-# -- A sealed corpus -------------------------------------------------------------------------------------------------
+# -- A sealed corpus ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, cut_short, empty])
-def test_a_build_names_a_damaged_shard_of_a_sealed_corpus(damage: Hurt, hurt: Path, recipe: Write) -> None:
-    shard = shard_of(hurt, "s2")
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, empty])
+def test_a_build_names_a_damaged_shard_of_a_sealed_corpus(damage: Damage, copy: Path, recipe: Write) -> None:
+    shard = shard_of(copy, "s2")
     damage(shard)
-    before = files(hurt)
+    before = files(copy)
     with raises(InvalidCorpus, name=shard.name, exit_code=2):
-        build(few(recipe(), hurt))
-    assert files(hurt) == before
+        build(few(recipe(), copy))
+    assert files(copy) == before
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, cut_short, empty, junk, shorter, foreign, swap_rows])
-def test_an_index_that_is_not_of_the_shards_is_refused_and_rebuilt(
-    damage: Hurt, hurt: Path, sealed: Path, recipe: Write
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, empty, junk, shorter, foreign, swap_rows])
+def test_an_index_that_differs_from_the_shards_is_refused_and_rebuilt(
+    damage: Damage, copy: Path, sealed: Path, recipe: Write
 ) -> None:
-    damage(hurt / "index.parquet")
+    damage(copy / "index.parquet")
     with raises(InvalidCorpus, name="index.parquet"):
-        landmark.open(hurt)
-    build(few(recipe(), hurt))
-    assert files(hurt) == files(sealed)
-    assert landmark.open(hurt).ids == landmark.open(sealed).ids
+        landmark.open(copy)
+    build(few(recipe(), copy))
+    assert files(copy) == files(sealed)
+    assert landmark.open(copy).ids == landmark.open(sealed).ids
 
 
-def test_a_build_clears_what_a_kill_after_the_seal_left(hurt: Path, sealed: Path, recipe: Write) -> None:
-    text(hurt / "staging" / "s2_32tpr_20210612t101031_r022.0000.arrow", "spent")
-    text(hurt / "staging" / "packed-0" / "s2-train-00000-of-00001.json", "{}")
-    text(hurt / ".index.parquet.123.partial", "half")
-    build(few(recipe(), hurt))
-    assert files(hurt) == files(sealed)
-    assert not (hurt / "staging").exists()
+def test_a_build_deletes_files_left_by_a_kill_after_sealing(copy: Path, sealed: Path, recipe: Write) -> None:
+    text(copy / "staging" / "s2_32tpr_20210612t101031_r022.0000.arrow", "used")
+    text(copy / "journal" / "shards" / "key" / "s2-train-00000-of-00001.parquet.json", "{}")
+    text(copy / ".index.parquet.123.partial", "half")
+    build(few(recipe(), copy))
+    assert files(copy) == files(sealed)
+    assert not (copy / "staging").exists() and not (copy / "journal").exists()
 
 
-def same(one: Sample, other: Sample) -> bool:
-    pairs = ((one.s1, other.s1), (one.s2, other.s2), (one.mask, other.mask))
+def same(sample: Sample, expected: Sample) -> bool:
+    pairs = ((sample.s1, expected.s1), (sample.s2, expected.s2), (sample.mask, expected.mask))
     pixels = all((a is None and b is None) or np.array_equal(a, b, equal_nan=a.dtype == np.float32) for a, b in pairs)
-    return pixels and one.fields == other.fields
+    return pixels and sample.fields == expected.fields
 
 
 def chunk_of(shard: Path, column: str) -> tuple[int, int]:
     """First byte and length of a column's first chunk."""
     group = pq.read_metadata(shard).row_group(0)
     chunks = [group.column(number) for number in range(group.num_columns)]
-    found = next(chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] == column)
-    return found.data_page_offset, found.total_compressed_size
+    chunk = next(chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] == column)
+    return chunk.data_page_offset, chunk.total_compressed_size
 
 
 @pytest.mark.parametrize(("sensor", "column"), [("s1", "s1"), ("s2", "s2_x1"), ("s2", "s2_x2"), ("s2", "s2_x6")])
-def test_a_flipped_byte_of_pixels_is_told_when_it_is_read(sensor: str, column: str, hurt: Path, sealed: Path) -> None:
-    shard = shard_of(hurt, sensor)
-    whole, (start, size) = shard.read_bytes(), chunk_of(shard, column)
+def test_a_flipped_byte_of_pixels_is_an_error_on_reading(sensor: str, column: str, copy: Path, sealed: Path) -> None:
+    shard = shard_of(copy, sensor)
+    intact, (start, size) = shard.read_bytes(), chunk_of(shard, column)
     ids = set(pq.read_table(shard, columns=["id"])["id"].to_pylist())
-    for share in (0.2, 0.5, 0.8, 0.999):
-        damaged = bytearray(whole)
-        damaged[start + int(share * size)] ^= 0x10
+    for fraction in (0.2, 0.5, 0.8, 0.999):
+        damaged = bytearray(intact)
+        damaged[start + int(fraction * size)] ^= 0x10
         shard.write_bytes(damaged)
-        corpus = landmark.open(hurt)
+        corpus = landmark.open(copy)
         for id in corpus.ids:
             if id in ids:
                 with pytest.raises((OSError, InvalidCorpus)):
@@ -125,17 +125,17 @@ def test_a_flipped_byte_of_pixels_is_told_when_it_is_read(sensor: str, column: s
 
 
 @pytest.mark.parametrize("sensor", ["s1", "s2"])
-def test_no_damage_to_a_shard_passes_for_a_sample(sensor: str, hurt: Path, sealed: Path) -> None:
-    shard, truth = shard_of(hurt, sensor), {sample.id: sample for sample in landmark.open(sealed)}
-    whole = shard.read_bytes()
+def test_no_damage_to_a_shard_reads_as_another_sample(sensor: str, copy: Path, sealed: Path) -> None:
+    shard, truth = shard_of(copy, sensor), {sample.id: sample for sample in landmark.open(sealed)}
+    intact = shard.read_bytes()
     ids = pq.read_table(shard, columns=["id"])["id"].to_pylist()
-    # The footer has no checksum of its own: only what comes before it can be told.
-    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    # The footer has no checksum: only damage before it can be detected.
+    end = len(intact) - 8 - int.from_bytes(intact[-8:-4], "little")
     for place in np.linspace(4, end - 1, 60).astype(int).tolist():
-        damaged = bytearray(whole)
+        damaged = bytearray(intact)
         damaged[place] ^= 0x08
         shard.write_bytes(damaged)
-        corpus = landmark.open(hurt)
+        corpus = landmark.open(copy)
         for id in ids[:2]:
             try:
                 read = corpus[id]
@@ -144,10 +144,10 @@ def test_no_damage_to_a_shard_passes_for_a_sample(sensor: str, hurt: Path, seale
             assert same(read, truth[id]), f"byte {place}"
 
 
-# -- A corpus under way ----------------------------------------------------------------------------------------------
+# -- An unfinished corpus ----------------------------------------------------------------------------------------------
 
 
-def test_shards_no_plan_names_are_gone_after_the_seal(sealed: Path, recipe: Write, tmp_path: Path) -> None:
+def test_stale_shards_are_deleted_by_sealing(sealed: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     plan_corpus(few(recipe(), out))
     text(out / "shards" / "g0000" / "s2-train-00007-of-00009.parquet", "stale")
@@ -157,13 +157,13 @@ def test_shards_no_plan_names_are_gone_after_the_seal(sealed: Path, recipe: Writ
 
 
 def starved(recipe: Write, folder: Path) -> Path:
-    """A recipe of which every sample drops: the provider's profile says the wrong encoding."""
+    """A recipe that drops every sample: the provider's profile has the wrong encoding."""
     shipped = (resource_dir("profiles/providers") / "planetary-computer.yaml").read_text()
-    profile = text(folder / "mine.yaml", shipped.replace("stored: reflectance_dn", "stored: gamma0_power"))
+    profile = text(folder / "custom.yaml", shipped.replace("stored: reflectance_dn", "stored: gamma0_power"))
     return recipe(sensors=["s2"], provider=str(profile))
 
 
-def test_a_build_that_drops_everything_is_not_sealed_and_says_why_by_id(recipe: Write, tmp_path: Path) -> None:
+def test_a_build_that_drops_all_samples_is_not_sealed_and_lists_them(recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     local = starved(recipe, tmp_path)
     for _ in range(2):
@@ -178,18 +178,18 @@ def test_a_build_that_drops_everything_is_not_sealed_and_says_why_by_id(recipe: 
         assert not (out / "corpus.json").exists()
 
 
-def test_a_manifest_cut_short_is_told(hurt: Path, recipe: Write) -> None:
-    cut_short(hurt / "corpus.json")
-    before = files(hurt)
+def test_a_truncated_manifest_is_refused(copy: Path, recipe: Write) -> None:
+    truncate(copy / "corpus.json")
+    before = files(copy)
     for act in (landmark.open, lambda out: build(few(recipe(), out))):
         with raises(InvalidCorpus, name="corpus.json"):
-            act(hurt)
-    assert files(hurt) == before
+            act(copy)
+    assert files(copy) == before
 
 
-def test_a_damaged_shard_is_made_anew_once_the_manifest_is_gone(hurt: Path, sealed: Path, recipe: Write) -> None:
-    cut_short(shard_of(hurt, "s2"))
-    (hurt / "corpus.json").unlink()
-    mended = build(few(recipe(), hurt))
-    assert isinstance(mended, Manifest)
-    assert files(hurt) == files(sealed)
+def test_a_damaged_shard_is_rebuilt_after_the_manifest_was_deleted(copy: Path, sealed: Path, recipe: Write) -> None:
+    truncate(shard_of(copy, "s2"))
+    (copy / "corpus.json").unlink()
+    manifest = build(few(recipe(), copy))
+    assert isinstance(manifest, Manifest)
+    assert files(copy) == files(sealed)

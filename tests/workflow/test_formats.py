@@ -1,4 +1,4 @@
-"""WebDataset beside Parquet: added at once or later, the same bytes; nothing else changes; a kill loses nothing."""
+"""WebDataset exports: added at once or later they have the same bytes; no other file changes; a kill is resumed."""
 
 import json
 import os
@@ -26,14 +26,16 @@ from tests.workflow.test_guards import stamps
 Write = Callable[..., Path]
 
 
-def asking(recipe: Path, out: Path, formats: str | None = "parquet,webdataset", workers: int = 0) -> BuildRequest:
+def export_request(
+    recipe: Path, out: Path, formats: str | None = "parquet,webdataset", workers: int = 0
+) -> BuildRequest:
     """A build of three cells."""
     return BuildRequest(load_recipe(str(recipe), limit=3, formats=formats), out, ExecutorConfig(workers))
 
 
 @pytest.fixture
 def copy(sealed: Path, tmp_path: Path) -> Path:
-    """A sealed corpus of Parquet alone."""
+    """A copy of a sealed corpus without exports."""
     return Path(shutil.copytree(sealed, tmp_path / "copy"))
 
 
@@ -44,9 +46,9 @@ def _both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def both(_both: Path, recipe: Write) -> Path:
-    """The same corpus, built with .tar files from the start, undisturbed: copy it before you hurt it."""
+    """The same corpus, built with .tar files; tests that change it copy it first."""
     if not _both.exists():
-        build(asking(recipe(), _both))
+        build(export_request(recipe(), _both))
     return _both
 
 
@@ -56,61 +58,61 @@ def tars(corpus: Path) -> list[Path]:
 
 def test_every_shard_has_a_tar_that_the_manifest_names(both: Path) -> None:
     manifest = landmark.open(both).manifest
-    assert [one.shard for one in manifest.exports] == [shard.path for shard in manifest.shards]
-    assert [one.rows for one in manifest.exports] == [shard.rows for shard in manifest.shards]
-    assert sorted(both / one.path for one in manifest.exports) == tars(both)
+    assert [export.shard for export in manifest.exports] == [shard.path for shard in manifest.shards]
+    assert [export.rows for export in manifest.exports] == [shard.rows for shard in manifest.shards]
+    assert sorted(both / export.path for export in manifest.exports) == tars(both)
     digests = files(both)
-    assert all(digests[one.path] == one.sha256 for one in manifest.exports)
+    assert all(digests[export.path] == export.sha256 for export in manifest.exports)
 
 
-def test_a_format_added_later_gives_the_same_bytes_and_touches_nothing_else(
+def test_a_format_added_later_gives_the_same_bytes_and_changes_no_other_file(
     both: Path, copy: Path, recipe: Write
 ) -> None:
     before, manifest = stamps(copy), json.loads((copy / "corpus.json").read_text())
-    build(asking(recipe(), copy))
+    build(export_request(recipe(), copy))
     assert files(copy) == files(both)
     after = stamps(copy)
     assert {path for path, stamp in after.items() if before.get(path) != stamp} == {copy / "corpus.json", *tars(copy)}
-    now = json.loads((copy / "corpus.json").read_text())
-    assert now | {"exports": []} == manifest
+    exported = json.loads((copy / "corpus.json").read_text())
+    assert exported | {"exports": []} == manifest
 
 
-def test_formats_are_no_part_of_what_names_a_corpus(both: Path, sealed: Path) -> None:
+def test_formats_change_neither_lock_nor_index(both: Path, sealed: Path) -> None:
     for name in ("lock.json", "README.md", "index.parquet"):
         assert (both / name).read_bytes() == (sealed / name).read_bytes()
     assert landmark.open(both).ids == landmark.open(sealed).ids
 
 
 @pytest.mark.parametrize("formats", [None, "parquet", "webdataset,parquet"])
-def test_a_corpus_that_has_them_is_left_as_it_is(
+def test_a_corpus_with_exports_is_unchanged_by_another_build(
     formats: str | None, both: Path, recipe: Write, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "copy"))
     before = stamps(copy)
-    build(asking(recipe(), copy, formats))
+    build(export_request(recipe(), copy, formats))
     assert stamps(copy) == before
 
 
-def test_a_recipe_may_ask_for_them(both: Path, recipe: Write, tmp_path: Path) -> None:
+def test_a_recipe_can_request_exports(both: Path, recipe: Write, tmp_path: Path) -> None:
     local = recipe(output={"shard_mb": 2, "formats": ["parquet", "webdataset"]})
-    build(asking(local, tmp_path / "corpus", None))
+    build(export_request(local, tmp_path / "corpus", None))
     assert files(tmp_path / "corpus") == files(both)
 
 
 def test_workers_change_no_byte_of_a_tar(both: Path, copy: Path, recipe: Write) -> None:
-    build(asking(recipe(), copy, workers=2))
+    build(export_request(recipe(), copy, workers=2))
     assert files(copy) == files(both)
 
 
-# -- interruptions ---------------------------------------------------------------------------------------------------
+# -- interruptions -----------------------------------------------------------------------------------------------------
 
 
 class Killed(BaseException):
-    """The end of a process, in this one."""
+    """Simulates the death of this process."""
 
 
 def fatal(renames: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on the process dies instead of making its n-th file appear, and leaves what it had half-written."""
+    """Simulate a kill in place of the n-th rename from now on; partial files stay."""
     left, replace, unlink = [renames], Path.replace, Path.unlink
 
     def dying(path: Path, target: Path) -> Path:
@@ -125,13 +127,13 @@ def fatal(renames: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def interrupted(copy: Path, recipe: Path, tmp_path: Path) -> Iterator[Path]:
-    """The corpus as a kill before each file that would have appeared leaves it."""
+    """Yield the corpus as a kill before each renamed file leaves it."""
     for renames in range(100):
         out = Path(shutil.copytree(copy, tmp_path / f"after-{renames}"))
         with pytest.MonkeyPatch.context() as patch:
             fatal(renames, patch)
             try:
-                build(asking(recipe, out))
+                build(export_request(recipe, out))
             except Killed:
                 pass
             else:
@@ -139,7 +141,7 @@ def interrupted(copy: Path, recipe: Path, tmp_path: Path) -> Iterator[Path]:
         yield out
 
 
-def test_a_kill_before_any_file_appears_resumes_to_the_same_bytes(
+def test_a_kill_before_each_rename_resumes_to_the_same_bytes(
     both: Path, copy: Path, recipe: Write, tmp_path: Path
 ) -> None:
     count = 0
@@ -147,21 +149,21 @@ def test_a_kill_before_any_file_appears_resumes_to_the_same_bytes(
         count += 1
         assert list(out.rglob(".*.partial"))
         assert landmark.open(out).manifest.exports == []
-        build(asking(recipe(), out))
+        build(export_request(recipe(), out))
         assert files(out) == files(both)
     # Each .tar and its entry in the journal, then the manifest.
     assert count == 2 * len(tars(both)) + 1
 
 
-def test_a_resumed_build_keeps_the_tars_that_were_noted(copy: Path, recipe: Write, tmp_path: Path) -> None:
+def test_a_resumed_build_keeps_finished_tars(copy: Path, recipe: Write, tmp_path: Path) -> None:
     *_, last = interrupted(copy, recipe(), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tars(last)}
     assert before
-    build(asking(recipe(), last))
+    build(export_request(recipe(), last))
     assert {path: path.stat().st_mtime_ns for path in tars(last)} == before
 
 
-def test_a_client_killed_among_the_tars_resumes_to_the_same_bytes(both: Path, copy: Path, recipe: Write) -> None:
+def test_a_client_killed_while_exporting_resumes_to_the_same_bytes(both: Path, copy: Path, recipe: Write) -> None:
     line = [sys.executable, "-m", "landmark", "build", str(recipe()), "--out", str(copy), "--limit", "3"]
     line += ["--workers", "0", "--format", "parquet,webdataset"]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
@@ -170,29 +172,27 @@ def test_a_client_killed_among_the_tars_resumes_to_the_same_bytes(both: Path, co
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert tars(copy)
-    assert not landmark.open(copy).manifest.exports, "the kill came too late to show anything"
+    assert not landmark.open(copy).manifest.exports, "killed too late"
     assert subprocess.run(line, capture_output=True).returncode == 0
     assert files(copy) == files(both)
 
 
-def test_what_was_written_waits_through_a_build_that_does_not_ask(
-    both: Path, copy: Path, recipe: Write, tmp_path: Path
-) -> None:
+def test_finished_tars_survive_a_build_without_exports(both: Path, copy: Path, recipe: Write, tmp_path: Path) -> None:
     *_, last = interrupted(copy, recipe(), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tars(last)}
-    build(asking(recipe(), last, None))
+    build(export_request(recipe(), last, None))
     assert not list(last.rglob("shards/**/.*.partial"))
     assert landmark.open(last).manifest.exports == []
-    build(asking(recipe(), last))
+    build(export_request(recipe(), last))
     assert {path: path.stat().st_mtime_ns for path in tars(last)} == before
     assert files(last) == files(both)
 
 
-def test_what_a_kill_after_the_manifest_left_is_cleared(both: Path, recipe: Write, tmp_path: Path) -> None:
+def test_files_left_by_a_kill_after_the_manifest_are_deleted(both: Path, recipe: Write, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "copy"))
     (copy / "journal" / "exports" / "key").mkdir(parents=True)
     tars(copy)[0].with_name(f".{tars(copy)[0].name}.4711.partial").write_bytes(b"half")
-    build(asking(recipe(), copy, None))
+    build(export_request(recipe(), copy, None))
     assert files(copy) == files(both) and not (copy / "journal").exists()
 
 
@@ -206,29 +206,31 @@ def test_a_lost_worker_fails_the_export_and_leaves_the_sealed_corpus(sealed: Pat
     assert files(copy) == files(sealed)
 
 
-# -- damage ----------------------------------------------------------------------------------------------------------
+# -- damage ------------------------------------------------------------------------------------------------------------
 
 
-def cut_short(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
 @pytest.mark.parametrize("formats", [None, "parquet,webdataset"])
-@pytest.mark.parametrize("damage", [Path.unlink, cut_short])
-def test_a_tar_that_is_gone_or_cut_is_written_again(
+@pytest.mark.parametrize("damage", [Path.unlink, truncate])
+def test_a_missing_or_truncated_tar_is_written_again(
     damage: Callable[[Path], Any], formats: str | None, both: Path, recipe: Write, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "copy"))
-    victim, *others = tars(copy)
+    victim, *intact = tars(copy)
     damage(victim)
-    before = {path: path.stat().st_mtime_ns for path in (*others, copy / "corpus.json")}
-    build(asking(recipe(), copy, formats))
+    before = {path: path.stat().st_mtime_ns for path in (*intact, copy / "corpus.json")}
+    build(export_request(recipe(), copy, formats))
     assert files(copy) == files(both)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_a_corpus_made_anew_without_them_keeps_no_tar(both: Path, sealed: Path, recipe: Write, tmp_path: Path) -> None:
+def test_a_corpus_built_again_without_exports_keeps_no_tar(
+    both: Path, sealed: Path, recipe: Write, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(both, tmp_path / "copy"))
     (copy / "corpus.json").unlink()
-    build(asking(recipe(), copy, None))
+    build(export_request(recipe(), copy, None))
     assert files(copy) == files(sealed)

@@ -1,4 +1,4 @@
-"""What stands before the first unit: the folder, the recipe's own paths, the plan, and the inputs it rests on."""
+"""Checks before the first task: output folder, relative paths of the recipe, plan, and locked inputs."""
 
 import json
 import os
@@ -35,13 +35,13 @@ def archive(world: Path, tmp_path: Path) -> Path:
 
 
 def linked(world: Path, copy: Path) -> Path:
-    """A copy of the world that shares its bytes on disk; `change` gives a file bytes of its own."""
+    """Copy the world by hard links; `change` replaces a link by a changed file."""
     shutil.copytree(world, copy, copy_function=os.link)
     return copy
 
 
 def change(path: Path) -> None:
-    """Other bytes, the same size."""
+    """Flip a byte; the size stays."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.unlink()
@@ -49,25 +49,25 @@ def change(path: Path) -> None:
 
 
 def planned_file(out: Path, archive: Path, ending: str) -> Path:
-    """A file of the archive that the lock names."""
+    """A file of the archive that the lock records."""
     recorded = json.loads((out / "lock.json").read_text())["files"]
     return archive / next(entry["href"] for entry in recorded if entry["href"].endswith(ending))
 
 
 def stamps(folder: Path) -> dict[Path, int]:
-    """When each file was last written."""
+    """Modification time of each file."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-# -- The folder ------------------------------------------------------------------------------------------------------
+# -- The folder --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("act", [build, plan_corpus])
-@pytest.mark.parametrize("name", ["README.md", "staging/precious.txt", "shards/g0000/mine.parquet", ".git/HEAD"])
-def test_a_folder_of_other_things_is_refused_and_kept(
+@pytest.mark.parametrize("name", ["README.md", "staging/precious.txt", "shards/g0000/data.parquet", ".git/HEAD"])
+def test_a_folder_with_other_files_is_refused_and_unchanged(
     name: str, act: Callable[[BuildRequest], object], recipe: Write, tmp_path: Path
 ) -> None:
-    out = tmp_path / "mine"
+    out = tmp_path / "folder"
     text(out / name, "precious")
     with raises(RecipeMismatch, file=str(out), exit_code=2):
         act(few(recipe(), out))
@@ -76,7 +76,7 @@ def test_a_folder_of_other_things_is_refused_and_kept(
 
 
 @pytest.mark.parametrize("written", [1, 2, 3])
-def test_a_plan_killed_before_its_lock_is_made_anew(written: int, sealed: Path, recipe: Write, tmp_path: Path) -> None:
+def test_a_plan_killed_before_the_lock_is_made_again(written: int, sealed: Path, recipe: Write, tmp_path: Path) -> None:
     out, order = tmp_path / "corpus", ("plan.parquet", "label_counts.parquet", "ledger.parquet", "lock.json")
     plan_corpus(few(recipe(), out))
     for name in order[written:]:
@@ -90,10 +90,10 @@ def test_a_plan_killed_before_its_lock_is_made_anew(written: int, sealed: Path, 
 @pytest.mark.parametrize("act", [build, plan_corpus])
 @pytest.mark.parametrize("content", [b"not json", b"{}", b"[]", b'{"recipe_digest": 3}', b'{"name": "x"}', b"\xff\xfe"])
 @pytest.mark.parametrize("name", ["corpus.json", "lock.json"])
-def test_a_document_of_somebody_else_is_refused_by_name(
+def test_an_invalid_document_is_refused_by_name(
     name: str, content: bytes, act: Callable[[BuildRequest], object], recipe: Write, tmp_path: Path
 ) -> None:
-    out = tmp_path / "mine"
+    out = tmp_path / "folder"
     out.mkdir()
     (out / name).write_bytes(content)
     with raises(LandmarkError, name=name, exit_code=2):
@@ -103,14 +103,14 @@ def test_a_document_of_somebody_else_is_refused_by_name(
 
 
 @pytest.mark.parametrize("below", ["", "corpus"])
-def test_a_file_in_place_of_the_folder_is_refused_and_kept(below: str, recipe: Write, tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_refused_and_unchanged(below: str, recipe: Write, tmp_path: Path) -> None:
     file = text(tmp_path / "file", "precious")
     with raises(LandmarkError, exit_code=2):
         build(few(recipe(), file / below))
     assert file.read_text() == "precious"
 
 
-# -- The recipe's own paths ------------------------------------------------------------------------------------------
+# -- Relative paths of the recipe --------------------------------------------------------------------------------------
 
 
 def at(folder: Path, recipe: Path, **changes: Any) -> Path:
@@ -119,35 +119,35 @@ def at(folder: Path, recipe: Path, **changes: Any) -> Path:
     return text(folder / "tiny.yaml", yaml.safe_dump(value))
 
 
-def test_a_catalogue_lies_relative_to_its_recipe(
+def test_a_catalogue_of_the_recipe_is_relative_to_the_recipe(
     sealed: Path, recipe: Write, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "planet").symlink_to(world)
     moved = at(tmp_path / "recipes", recipe(), catalog="../planet")
-    (tmp_path / "quite" / "elsewhere").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "quite" / "elsewhere")
+    (tmp_path / "other" / "cwd").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "other" / "cwd")
     build(few(moved, tmp_path / "corpus"))
     assert files(tmp_path / "corpus") == files(sealed)
 
 
-def test_a_catalogue_of_the_command_line_lies_relative_to_the_working_folder(
+def test_a_catalogue_option_is_relative_to_the_working_folder(
     sealed: Path, recipe: Write, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "here" / "planet").parent.mkdir()
-    (tmp_path / "here" / "planet").symlink_to(world)
+    (tmp_path / "cwd" / "planet").parent.mkdir()
+    (tmp_path / "cwd" / "planet").symlink_to(world)
     moved = at(tmp_path / "recipes", recipe(), catalog="nowhere")
-    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "cwd")
     build(few(moved, tmp_path / "corpus", catalog="planet"))
     assert files(tmp_path / "corpus") == files(sealed)
 
 
-def test_where_recipe_and_provider_lie_changes_no_digest(
+def test_the_location_of_recipe_and_provider_changes_no_digest(
     recipe: Write, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpora, digests = [], set()
     for folder in (tmp_path / "one", tmp_path / "further" / "down"):
-        moved = at(folder, recipe(), provider="mine.yaml", catalog="planet")
-        text(folder / "mine.yaml", PROVIDER.read_text())
+        moved = at(folder, recipe(), provider="custom.yaml", catalog="planet")
+        text(folder / "custom.yaml", PROVIDER.read_text())
         (folder / "planet").symlink_to(world)
         monkeypatch.chdir(folder.parent)
         digests.add(load_recipe(str(moved)).digest)
@@ -159,32 +159,30 @@ def test_where_recipe_and_provider_lie_changes_no_digest(
         assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), path
 
 
-# -- The plan --------------------------------------------------------------------------------------------------------
+# -- The plan ----------------------------------------------------------------------------------------------------------
 
 
 def test_every_cell_month_and_sensor_is_planned_or_in_the_ledger(recipe: Write, tmp_path: Path) -> None:
     months = {"start": "2021-06-01", "end": "2022-05-31", "period": "month"}
     planned, _ = plan_corpus(few(recipe(time=months), tmp_path / "corpus"))
     rows = planned.samples.to_pylist()
-    taken = {(row["cell"], row["period"], row["sensor"]) for row in rows}
+    planned_keys = {(row["cell"], row["period"], row["sensor"]) for row in rows}
     ledger = pq.read_table(tmp_path / "corpus" / "ledger.parquet").to_pylist()
-    left = [row for row in ledger if row["stage"] == "plan" and row["reason"] != "buffer"]
-    cells = {row["cell"] for row in rows} | {row["id"] for row in left}
+    unplanned = [row for row in ledger if row["stage"] == "plan" and row["reason"] != "buffer"]
+    cells = {row["cell"] for row in rows} | {row["id"] for row in unplanned}
     assert len(cells) == 3
     periods = {row["period"] for row in rows}
     for cell, period, sensor in product(cells, periods, ("s1", "s2")):
-        said = [row for row in left if row["id"] == cell and period in row["detail"]]
-        told = any(row["reason"] in ("unlabelled", "no_labels") or sensor in row["detail"] for row in said)
-        assert ((cell, period, sensor) in taken) != told, (cell, period, sensor)
+        reasons = [row for row in unplanned if row["id"] == cell and period in row["detail"]]
+        recorded = any(row["reason"] in ("unlabelled", "no_labels") or sensor in row["detail"] for row in reasons)
+        assert ((cell, period, sensor) in planned_keys) != recorded, (cell, period, sensor)
 
 
-# -- The inputs ------------------------------------------------------------------------------------------------------
+# -- The inputs --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", ["Map.tif", "B04.tif", "SCL.tif", "vv.tif"])
-def test_a_build_refuses_an_input_that_changed_since_its_plan(
-    ending: str, archive: Path, recipe: Write, tmp_path: Path
-) -> None:
+def test_an_input_changed_after_the_plan_is_refused(ending: str, archive: Path, recipe: Write, tmp_path: Path) -> None:
     local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
     plan_corpus(few(local, out))
     victim = planned_file(out, archive, ending)
@@ -196,7 +194,7 @@ def test_a_build_refuses_an_input_that_changed_since_its_plan(
     assert not (out / "staging").exists()
 
 
-def test_a_build_refuses_an_input_that_is_gone_since_its_plan(archive: Path, recipe: Write, tmp_path: Path) -> None:
+def test_an_input_deleted_after_the_plan_is_refused(archive: Path, recipe: Write, tmp_path: Path) -> None:
     local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
     plan_corpus(few(local, out))
     victim = planned_file(out, archive, "B11.tif")
@@ -205,11 +203,11 @@ def test_a_build_refuses_an_input_that_is_gone_since_its_plan(archive: Path, rec
         build(few(local, out))
 
 
-def test_a_resumed_build_refuses_an_input_that_changed_while_it_rested(
+def test_a_resumed_build_refuses_a_changed_input(
     archive: Path, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local, out = recipe(catalog=str(archive)), tmp_path / "corpus"
-    monkeypatch.setattr("landmark.workflow.build.seal", lambda *_, **__: pytest.fail("rests here"))
+    monkeypatch.setattr("landmark.workflow.build.seal", lambda *_, **__: pytest.fail("interrupted"))
     with pytest.raises(pytest.fail.Exception):
         build(few(local, out))
     monkeypatch.undo()
@@ -241,8 +239,8 @@ def threshold(context: BuildContext) -> BuildContext:
 
 def grammar(context: BuildContext) -> BuildContext:
     english = context.grammar.languages["en"]
-    said = tuple(entry.model_copy(update={"text": f"Lo! {entry.text}"}) for entry in english.styles["sentence"])
-    changed = english.model_copy(update={"styles": {**english.styles, "sentence": said}})
+    sentences = tuple(entry.model_copy(update={"text": f"Lo! {entry.text}"}) for entry in english.styles["sentence"])
+    changed = english.model_copy(update={"styles": {**english.styles, "sentence": sentences}})
     return replace(context, grammar=context.grammar.model_copy(update={"languages": {"en": changed}}))
 
 
@@ -259,7 +257,7 @@ def sensor(context: BuildContext) -> BuildContext:
 
 @pytest.mark.parametrize("locked", [False, True])
 @pytest.mark.parametrize("rule", [taxonomy, crosswalk, threshold, grammar, provider, sensor])
-def test_a_build_refuses_a_rule_that_changed_since_its_plan(
+def test_a_label_rule_changed_after_the_plan_is_refused(
     rule: Callable[[BuildContext], BuildContext],
     locked: bool,
     recipe: Write,
@@ -274,8 +272,8 @@ def test_a_build_refuses_a_rule_that_changed_since_its_plan(
     assert not (out / "staging").exists()
 
 
-def test_a_build_refuses_a_provider_file_that_changed_since_its_plan(recipe: Write, tmp_path: Path) -> None:
-    profile, out = text(tmp_path / "mine.yaml", PROVIDER.read_text()), tmp_path / "corpus"
+def test_a_provider_file_changed_after_the_plan_is_refused(recipe: Write, tmp_path: Path) -> None:
+    profile, out = text(tmp_path / "custom.yaml", PROVIDER.read_text()), tmp_path / "corpus"
     local = recipe(provider=str(profile))
     plan_corpus(few(local, out))
     profile.write_text(profile.read_text().replace("offset: baseline", "offset: none"))
@@ -306,7 +304,7 @@ def test_a_locked_plan_checks_the_inputs_and_writes_nothing(archive: Path, recip
 
 
 @pytest.mark.parametrize("relative", [False, True])
-def test_the_lock_of_an_item_collection_beside_its_data_names_no_place(
+def test_the_lock_of_a_local_item_collection_has_no_absolute_path(
     relative: bool, recipe: Write, world: Path, tmp_path: Path
 ) -> None:
     locks = []
@@ -319,15 +317,16 @@ def test_the_lock_of_an_item_collection_beside_its_data_names_no_place(
         planned, _ = plan_corpus(few(recipe(), root / "corpus", catalog=str(document)))
         locks.append((planned.lock.digest, (root / "corpus" / "lock.json").read_text()))
     assert locks[0] == locks[1]
-    said = json.loads(locks[0][1])
-    hrefs = [href for one in said["acquisitions"] for item in one["items"] for href in item["assets"].values()]
-    hrefs += [entry["href"] for entry in said["files"] + said["labels"]]
+    lock = json.loads(locks[0][1])
+    items = [item for acquisition in lock["acquisitions"] for item in acquisition["items"]]
+    hrefs = [href for item in items for href in item["assets"].values()]
+    hrefs += [entry["href"] for entry in lock["files"] + lock["labels"]]
     assert all(href.startswith("../planet/") for href in hrefs)
-    assert all(entry["sha256"] for entry in said["files"])
+    assert all(entry["sha256"] for entry in lock["files"])
     assert str(tmp_path) not in locks[0][1]
 
 
-def test_an_item_collection_beside_its_data_gives_the_samples_of_the_catalogue(
+def test_a_local_item_collection_gives_the_samples_of_the_catalogue(
     sealed: Path, recipe: Write, world: Path, tmp_path: Path
 ) -> None:
     items = [item for collection in COLLECTIONS for item in items_of(world, collection)]

@@ -56,7 +56,7 @@ def same(sample: landmark.Sample, groups: dict[str, NDArray[Any]]) -> bool:
     return np.array_equal(sample.s1, decibel, equal_nan=True)
 
 
-# -- datasets --------------------------------------------------------------------------------------------------------
+# -- datasets ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -104,9 +104,7 @@ def test_datasets_streams_the_same_rows(built: Path, load: Callable[..., Any]) -
     assert ids == landmark.open(built).select(sensor="s2", split="train").ids
 
 
-def test_datasets_has_a_config_per_sensor_and_reads_no_other_table(
-    built: Path, load: Callable[..., Any]
-) -> None:
+def test_datasets_has_a_config_per_sensor_and_reads_no_other_table(built: Path, load: Callable[..., Any]) -> None:
     import datasets
 
     assert datasets.get_dataset_config_names(str(built)) == list(SENSORS)
@@ -138,7 +136,7 @@ def test_a_card_without_columns_cannot_be_loaded(built: Path, load: Callable[...
         load(str(copy), "s2")
 
 
-# -- webdataset ------------------------------------------------------------------------------------------------------
+# -- webdataset --------------------------------------------------------------------------------------------------------
 
 # `webdataset` leaves the last .tar open until garbage collection.
 unclosed = pytest.mark.filterwarnings(r"ignore:unclosed file <_io.BufferedReader name='.*\.tar':ResourceWarning")

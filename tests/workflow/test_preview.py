@@ -92,9 +92,7 @@ def request(path: Path, out: Path, samples: int) -> BuildRequest:
     )
 
 
-def test_a_changed_recipe_replaces_its_earlier_preview_only(
-    recipe: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_changed_recipe_replaces_only_the_earlier_preview(recipe: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "preview"
     write_preview(request(recipe(), out, 4))
     write_preview(request(recipe(captions=["structured"]), out, 4))

@@ -1,4 +1,4 @@
-"""Real pixels, from recipe to sealed corpus: five places of both sensors, and a whole scene of another provider."""
+"""Real pixels, from recipe to sealed corpus: five places of both sensors, and a full scene of another provider."""
 
 import json
 
@@ -82,7 +82,7 @@ def test_radar_pixels_are_decibels_of_the_files_and_vv_is_above_vh(five, real):
 
 
 def test_radar_off_the_lattice_is_resampled_as_by_gdal(real, tmp_path):
-    """The real scenes lie on no lattice; three of the five hold a whole cell of the UTM grid."""
+    """The real scenes are off the lattice; three of the five contain a complete cell of the UTM grid."""
     recipe = load_recipe("real-five", sensors="s1").model_copy(update={"grid": "utm"})
     build(BuildRequest(recipe, tmp_path / "utm", ExecutorConfig(), catalog=str(real / "catalog")))
     corpus = landmark.open(tmp_path / "utm")
@@ -141,7 +141,7 @@ def test_wrong_item_properties_are_a_finding_in_lock_and_manifest(desert):
     assert finding in desert.manifest.findings
 
 
-def test_cloud_cover_equals_that_of_the_mask_and_there_are_no_labels(desert, real):
+def test_cloud_cover_equals_that_of_the_mask_and_labels_are_empty(desert, real):
     with rasterio.open(real / "scene/S2A_29RKH_20200219_0_L2A/SCL.tif") as data:
         cloudy = np.isin(data.read(1), (8, 9, 10))[:540, :540]
     clouds = sum(sample.cloud_pct for sample in desert) / 81 / 100

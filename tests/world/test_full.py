@@ -1,4 +1,4 @@
-"""The scene for benches is a patch of the world, mirrored until it fills a tile, and published as any other."""
+"""The scene for benchmarks: a mirrored patch of the world, published like other scenes."""
 
 from pathlib import Path
 
@@ -16,35 +16,35 @@ SIDE, PATCH = 720, 120
 
 def test_the_patch_is_mirrored_and_reflectance_noisy(scene: Path) -> None:
     for path in scene.glob("sentinel-*/*/*.tif"):
-        whole = pixels(path).astype(float)
-        side = PATCH * len(whole) // SIDE if "sentinel-2" in str(path) else PATCH
+        values = pixels(path).astype(float)
+        side = PATCH * len(values) // SIDE if "sentinel-2" in str(path) else PATCH
         noise = full.NOISE_DN - 1 if path.stem in BANDS else 0
-        mirrored = np.pad(whole[:side, :side], ((0, whole.shape[0] - side), (0, whole.shape[1] - side)), "symmetric")
-        assert np.abs(whole - mirrored).max() <= noise
-        assert (np.abs(whole - mirrored).max() > 0) == (noise > 0)
-        assert whole[:side, :side].std() > 0
+        mirrored = np.pad(values[:side, :side], ((0, values.shape[0] - side), (0, values.shape[1] - side)), "symmetric")
+        assert np.abs(values - mirrored).max() <= noise
+        assert (np.abs(values - mirrored).max() > 0) == (noise > 0)
+        assert values[:side, :side].std() > 0
 
 
-def test_radar_lies_on_the_lattice_once_and_off_it_once_round_the_tile(scene: Path) -> None:
+def test_radar_covers_the_tile_on_and_off_the_lattice(scene: Path) -> None:
     with rasterio.open(next(scene.glob("sentinel-2-l2a/*/B02.tif"))) as file:
         tile = file.bounds
-    off = set()
+    offsets = set()
     for path in scene.glob("sentinel-1-rtc/*/vv.tif"):
         with rasterio.open(path) as file:
             bounds = file.bounds
             assert bounds.left < tile.left and bounds.bottom < tile.bottom
             assert bounds.right > tile.right and bounds.top > tile.top
-            off.add((bounds.left % 10, bounds.top % 10))
+            offsets.add((bounds.left % 10, bounds.top % 10))
         power = pixels(path)
         assert (power > 0).all()
-        # Real files use every bit of their mantissas; that is what makes them large.
+        # Real files use every bit of the mantissa, which makes them large.
         assert np.bincount(power.view(np.uint32).ravel() & 15).min() > power.size / 32
-    assert off == {(0, 0), (4, 7)}
+    assert offsets == {(0, 0), (4, 7)}
 
 
-def test_items_and_maps_say_what_there_is(scene: Path) -> None:
-    found = pystac.Catalog.from_file(str(scene / "catalog.json")).get_items(recursive=True)
-    assert sorted(item.collection_id for item in found) == [
+def test_items_and_labels(scene: Path) -> None:
+    items = pystac.Catalog.from_file(str(scene / "catalog.json")).get_items(recursive=True)
+    assert sorted(item.collection_id for item in items) == [
         "sentinel-1-rtc", "sentinel-1-rtc", "sentinel-2-l2a",
     ]  # fmt: skip
     label, cover = pixels(next(scene.glob("labels/dynamic-world/*"))), pixels(next(scene.glob("labels/corine/*")))
@@ -52,12 +52,12 @@ def test_items_and_maps_say_what_there_is(scene: Path) -> None:
     assert cover.min() >= 1 and cover.max() <= 44
 
 
-def test_the_same_bytes_twice(scene: Path, tmp_path: Path) -> None:
+def test_scene_is_reproducible(scene: Path, tmp_path: Path) -> None:
     make_scene(tmp_path / "again", tile_px=SIDE, block_px=64, workers=2)
     assert digests(tmp_path / "again") == digests(scene)
 
 
-def test_it_is_made_once_and_as_large_as_real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_size_scene_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANDMARK_CACHE", str(tmp_path))
     sizes: list[int] = []
 

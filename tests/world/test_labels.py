@@ -1,4 +1,4 @@
-"""The label products beside WorldCover: each in its own form, and true to the ground as far as that product is."""
+"""The label products other than WorldCover: format, consistency and accuracy."""
 
 import json
 from collections.abc import Iterator
@@ -33,28 +33,28 @@ def corine(world: Path) -> Iterator[rasterio.DatasetReader]:
 
 
 def images(world: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield each Sentinel-2 acquisition's folder and what Dynamic World made of it."""
+    """Yield the folder of each Sentinel-2 acquisition and the path of its Dynamic World image."""
     for path in sorted((world / "sentinel-2-l2a").glob("*/*.json")):
-        said = json.loads(path.read_text())["properties"]
-        when = said["s2:datatake_id"].split("_")[1]
-        yield path.parent, world / "labels" / "dynamic-world" / f"{when}_{said['s2:mgrs_tile']}.tif"
+        properties = json.loads(path.read_text())["properties"]
+        when = properties["s2:datatake_id"].split("_")[1]
+        yield path.parent, world / "labels" / "dynamic-world" / f"{when}_{properties['s2:mgrs_tile']}.tif"
 
 
 def worldcover(world: Path, like: rasterio.DatasetReader, table: dict[int, int]) -> NDArray[np.int64]:
-    """Return WorldCover's nearest pixel on another raster's grid, in other codes; -1 where it ends."""
+    """Resample WorldCover to the grid of another raster and map its codes; -1 outside."""
     translate = np.full(256, -1)
     translate[list(table)] = list(table.values())
-    found = np.full(like.shape, -1)
+    codes = np.full(like.shape, -1)
     for path in (world / "esa-worldcover").glob("*/*.tif"):
         with rasterio.open(path) as file, WarpedVRT(
             file, crs=like.crs, transform=like.transform, width=like.width, height=like.height,
             resampling=Resampling.nearest, nodata=0,
         ) as warped:  # fmt: skip
-            found = np.maximum(found, translate[warped.read(1)])
-    return found
+            codes = np.maximum(codes, translate[warped.read(1)])
+    return codes
 
 
-def test_corine_comes_as_it_is_downloaded(corine: rasterio.DatasetReader) -> None:
+def test_corine_format(corine: rasterio.DatasetReader) -> None:
     assert (corine.crs.to_epsg(), corine.dtypes, corine.nodata) == (3035, ("int8",), -128)
     assert tuple(corine.transform)[:6] == (100, 0, corine.transform.c, 0, -100, corine.transform.f)
     assert corine.transform.c % 100 == corine.transform.f % 100 == 0
@@ -65,7 +65,7 @@ def test_corine_comes_as_it_is_downloaded(corine: rasterio.DatasetReader) -> Non
     assert (codes == -128).any()
 
 
-def test_corine_has_no_patch_under_25_ha(corine: rasterio.DatasetReader) -> None:
+def test_corine_minimum_mapping_unit(corine: rasterio.DatasetReader) -> None:
     codes = corine.read(1)
     for code in set(np.unique(codes)) - {-128}:
         patches, _ = ndimage.label(codes == code)
@@ -78,16 +78,14 @@ def test_corine_covers_the_european_tiles(world: Path, corine: rasterio.DatasetR
         x, y = Transformer.from_crs(zone.epsg, 3035, always_xy=True).transform(
             [west, west, east, east], [south, north] * 2
         )
-        held = [int(value[0]) != -128 for value in corine.sample(zip(x, y, strict=True), masked=False)]
-        assert held == [zone.place == "europe"] * 4
+        covered = [int(value[0]) != -128 for value in corine.sample(zip(x, y, strict=True), masked=False)]
+        assert covered == [zone.place == "europe"] * 4
 
 
-def test_corine_is_the_ground_as_far_as_100_m_and_25_ha_go(
-    corine: rasterio.DatasetReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_corine_matches_the_land(corine: rasterio.DatasetReader, monkeypatch: pytest.MonkeyPatch) -> None:
     codes, legend = corine.read(1), np.array(signatures()["corine"])
     europe = [zone for zone in scenes.zones(tile_px=366, block_px=128, seed=0) if zone.place == "europe"]
-    monkeypatch.setattr(labels, "LEAST_PX", 1)
+    monkeypatch.setattr(labels, "MIN_PATCH_PX", 1)
     fine = labels.corine(europe).codes
     for code in np.unique(fine):
         patches, _ = ndimage.label(fine == code)
@@ -98,8 +96,8 @@ def test_corine_is_the_ground_as_far_as_100_m_and_25_ha_go(
     commonest = middle = 0
     grounds = corine_codes_of_ground(europe[0], *corine.xy(rows[pick], columns[pick]))
     for row, column, ground in zip(rows[pick], columns[pick], grounds, strict=True):
-        found, counts = np.unique(ground, return_counts=True)
-        commonest += found[counts.argmax()] == legend[fine[row, column] - 1]
+        present, counts = np.unique(ground, return_counts=True)
+        commonest += present[counts.argmax()] == legend[fine[row, column] - 1]
         middle += ground[5, 5] == legend[codes[row, column] - 1]
     assert commonest >= 190  # of 200; other points of the pixel may tip a narrow majority
     assert middle >= 110  # most of the rest is fields, woods and towns under 25 ha
@@ -111,10 +109,10 @@ def corine_codes_of_ground(zone: scenes.Zone, x: NDArray[Any], y: NDArray[Any]) 
     east, north = np.broadcast_arrays(x[:, None, None] + off_m, (y[:, None] - off_m)[..., None])
     at = to_plane(zone.lon, zone.lat, 3035).transform(east.reshape(-1, 10), north.reshape(-1, 10))
     codes = np.array([kind["clc"] for kind in signatures()["kinds"].values()])
-    return codes[PLACES[zone.place](at, 0).most].reshape(east.shape)
+    return codes[PLACES[zone.place](at, 0).dominant].reshape(east.shape)
 
 
-def test_dynamic_world_comes_as_earth_engine_exports_it(world: Path) -> None:
+def test_dynamic_world_format(world: Path) -> None:
     pairs = list(images(world))
     assert {path for _, path in pairs} == set((world / "labels" / "dynamic-world").iterdir())
     assert len(pairs) == 37
@@ -125,13 +123,13 @@ def test_dynamic_world_comes_as_earth_engine_exports_it(world: Path) -> None:
             assert list(file.descriptions) == [*NAMES, "label"]
 
 
-def test_dynamic_world_shares_sum_to_one_and_the_label_is_the_likeliest(world: Path) -> None:
+def test_dynamic_world_probabilities_sum_to_1(world: Path) -> None:
     for folder, path in images(world):
         with rasterio.open(path) as file, rasterio.open(folder / "SCL.tif") as scl:
-            said, classes = file.read(), scl.read(1).repeat(2, axis=0).repeat(2, axis=1)
-        hidden = np.isin(classes, (0, 8, 9, 10))
-        assert (np.isnan(said) == hidden).all()
-        shares, label = said[:9, ~hidden], said[9, ~hidden]
+            bands, classes = file.read(), scl.read(1).repeat(2, axis=0).repeat(2, axis=1)
+        masked = np.isin(classes, (0, 8, 9, 10))
+        assert (np.isnan(bands) == masked).all()
+        shares, label = bands[:9, ~masked], bands[9, ~masked]
         assert (shares.sum(axis=0) == 1).all()  # 64ths, exact in binary
         assert shares.min() > 0
         assert (np.argmax(shares, axis=0) == label).all()
@@ -139,7 +137,7 @@ def test_dynamic_world_shares_sum_to_one_and_the_label_is_the_likeliest(world: P
         assert (shares.max(axis=0) < 0.85).all()
 
 
-def test_dynamic_world_is_mostly_right(world: Path) -> None:
+def test_dynamic_world_accuracy(world: Path) -> None:
     for _, path in images(world):
         with rasterio.open(path) as file:
             label, truth = file.read(10), worldcover(world, file, DYNAMIC_WORLD)
@@ -158,23 +156,23 @@ def test_overlapping_tiles_are_classified_alike(world: Path) -> None:
         np.testing.assert_array_equal(left.read()[:, :, shift:], right.read()[:, :, : left.width - shift])
 
 
-def test_land_use_comes_by_zone_and_year(world: Path, real: Path) -> None:
+def test_land_use_per_zone_and_year(world: Path, real: Path) -> None:
     like = json.loads((real / "stac" / "io-lulc-annual-v02-pc.json").read_text())[0]
-    found: dict[str, list[tuple[str, NDArray[Any]]]] = {}
+    tiles: dict[str, list[tuple[str, NDArray[Any]]]] = {}
     for path in sorted((world / "io-lulc-annual-v02").glob("*/*.json")):
         item = json.loads(path.read_text())
-        said, asset = item["properties"], item["assets"]["data"]
-        assert set(said) == set(like["properties"])
+        properties, asset = item["properties"], item["assets"]["data"]
+        assert set(properties) == set(like["properties"])
         assert asset["file:values"] == like["assets"]["data"]["file:values"]
-        assert (said["datetime"], said["end_datetime"][4:]) == (None, "-01-01T00:00:00Z")
+        assert (properties["datetime"], properties["end_datetime"][4:]) == (None, "-01-01T00:00:00Z")
         with rasterio.open(path.parent / asset["href"]) as file:
             codes, truth = file.read(1), worldcover(world, file, LAND_USE)
             assert (file.dtypes, file.nodata) == (("uint8",), 0)
         assert set(np.unique(codes)) <= {1, 2, 4, 5, 7, 8, 9, 11}
         share = (codes == truth)[truth >= 0].mean()
         assert share > 0.8
-        found.setdefault(said["io:tile_id"], []).append((said["start_datetime"][:4], codes))
-    years = {tile: [year for year, _ in maps] for tile, maps in found.items()}
+        tiles.setdefault(properties["io:tile_id"], []).append((properties["start_datetime"][:4], codes))
+    years = {tile: [year for year, _ in maps] for tile, maps in tiles.items()}
     assert years == {tile: ["2021", "2022"] for tile in ("32T", "33T", "34H")}
-    for (_, before), (_, after) in found.values():
+    for (_, before), (_, after) in tiles.values():
         assert 0 < (before != after).mean() < 0.06

@@ -1,4 +1,4 @@
-"""Rows of a corpus with random pixels and facts, staged and packed as a build does."""
+"""Rows of a corpus with random pixels and facts, staged and packed as by a build."""
 
 import datetime as dt
 import hashlib
@@ -24,19 +24,19 @@ Row = dict[str, Any]
 
 def pixels(sensor: str, chance: np.random.Generator) -> dict[str, np.ndarray]:
     """Random stored arrays, a tenth of them no data."""
-    made = {}
+    groups = {}
     for group in SENSORS[sensor].groups:
         kind = np.dtype(SENSORS[sensor].dtype)
         values = chance.integers(np.iinfo(kind).min, np.iinfo(kind).max, group.shape(PATCH_PX), endpoint=True).astype(
             kind
         )
         values[chance.random(values.shape) < 0.1] = SENSORS[sensor].nodata
-        made[group.column] = values
-    return made
+        groups[group.column] = values
+    return groups
 
 
 def sample_row(id: str, seed: int, **changes: Any) -> Row:
-    """A staged row, as `landmark.unit` makes it."""
+    """A staged row as `workflow.task` makes it."""
     chance, sensor = np.random.default_rng(seed), id[:2]
     groups, lon, lat = pixels(sensor, chance), float(chance.uniform(-170, 170)), float(chance.uniform(-80, 80))
     optional = chance.random() < 0.5
@@ -89,12 +89,12 @@ def sample_row(id: str, seed: int, **changes: Any) -> Row:
 
 
 def failure(id: str, reason: str = "read_error") -> DropRecord:
-    """An outcome in a sample's place."""
+    """A drop record in place of a sample."""
     return DropRecord(id, "a", "extract", reason, "because")
 
 
 def plan_of(rows: list[Row], **changes: Any) -> pa.Table:
-    """The plan those rows were made from; `changes` maps an id to columns."""
+    """The plan of some rows; `changes` maps an id to columns."""
     blank = {
         "acquisition": "a",
         "period": "2021",
@@ -107,16 +107,16 @@ def plan_of(rows: list[Row], **changes: Any) -> pa.Table:
     }
     planned = []
     for number, row in enumerate(rows):
-        said = {**blank, **row, "rank": number, **changes.get(row["id"], {})}
-        planned.append({name: said[name] for name in PLAN.names})
+        plan_row = {**blank, **row, "rank": number, **changes.get(row["id"], {})}
+        planned.append({name: plan_row[name] for name in PLAN.names})
     return pa.Table.from_pylist(planned, schema=PLAN)
 
 
-def stage(corpus: Path, unit: str, rows: list[Row | DropRecord], sensor: str | None = None) -> Path:
-    """Write the next try of a unit."""
+def stage(corpus: Path, task: str, rows: list[Row | DropRecord], sensor: str | None = None) -> Path:
+    """Write the next attempt of a task."""
     staging = Staging(corpus)
     staging.open()
-    path = staging.path(unit, staging.tries()[unit])
+    path = staging.path(task, staging.tries()[task])
     name = sensor or rows[0]["id"][:2]
     write_staging(path, rows, staging_schema(SENSORS[name], PATCH_PX))
     return path

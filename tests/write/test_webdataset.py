@@ -43,12 +43,12 @@ def row_of(sensor="s2", **changes):
     return sample_row(f"{sensor}_a", 2, **changes)
 
 
-# -- what a tar holds --------------------------------------------------------------------------------------------------
+# -- members of a tar --------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 150), st.integers(0, 10_000), st.sampled_from(["s1", "s2"]))
 @examples(10)
-def test_a_tar_holds_the_rows_of_its_shard_in_their_order(tmp_path_factory, count, seed, sensor):
+def test_a_tar_has_the_rows_of_the_shard_in_order(tmp_path_factory, count, seed, sensor):
     corpus = tmp_path_factory.mktemp("corpus")
     rows = [sample_row(f"{sensor}_{(7 * n) % 200:03d}", seed + n) for n in range(count)]
     task, content_of = written_members(corpus, rows)
@@ -110,14 +110,14 @@ def test_the_text_is_the_structured_english_caption_else_the_first(tmp_path, cap
 
 
 @pytest.mark.parametrize("grid", [utm_cells, lambda area, **sizes: source_cells([southern()], WORLD, **sizes)])
-def test_a_key_ends_at_its_first_dot_because_no_id_holds_one(grid):
+def test_no_id_contains_a_dot(grid):
     names = grid(southern().footprint, cell_m=1200, block_m=24_000)["cell"].to_pylist()
     ids = [southern(relative_orbit=orbit).sample_id(name) for name in names for orbit in (None, 7, 175)]
     assert ids and all(re.fullmatch(r"[a-z0-9_-]{1,80}", id) for id in ids)
 
 
 def southern(**changes):
-    """Left of its zone's false easting and south of the equator, on no whole metre."""
+    """West of the zone's false easting and south of the equator, on fractional metres."""
     return acquisition(id="s2_a", epsg=32732, origin=(-1234.56, 9_000_000.5), **changes)
 
 
@@ -127,7 +127,7 @@ def test_the_longest_valid_key_fits(tmp_path):
     assert {name.split(".")[0] for name, _ in content_of} == {id}
 
 
-# -- the same, twice ---------------------------------------------------------------------------------------------------
+# -- determinism -------------------------------------------------------------------------------------------------------
 
 
 def test_a_tar_depends_on_the_rows_only(tmp_path, monkeypatch):
@@ -143,7 +143,7 @@ def test_a_tar_depends_on_the_rows_only(tmp_path, monkeypatch):
     assert (tmp_path / "one" / tasks[0].path).read_bytes() == (tmp_path / "two" / tasks[1].path).read_bytes()
 
 
-def test_members_have_no_time_user_or_mode_of_their_own(tmp_path):
+def test_members_have_constant_time_user_and_mode(tmp_path):
     task, _ = written_members(tmp_path, [row_of()])
     with tarfile.open(tmp_path / task.path) as tar:
         headers = {(entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname, entry.mode) for entry in tar}
@@ -151,7 +151,7 @@ def test_members_have_no_time_user_or_mode_of_their_own(tmp_path):
     assert headers == {(0, 0, 0, "", "", 0o644)}
 
 
-def test_an_export_is_described_by_its_own_bytes(tmp_path):
+def test_an_export_records_the_size_and_digest_of_the_tar(tmp_path):
     import hashlib
 
     task = packed(tmp_path, [row_of()])

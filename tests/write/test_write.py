@@ -33,7 +33,7 @@ sensors = st.sampled_from(["s1", "s2"])
 
 
 def mixed(count, seed=0):
-    """Rows of both sensors, named so that ids sort otherwise than they come."""
+    """Rows of both sensors whose ids are not sorted."""
     return [sample_row(f"s{1 + n % 2}_{(7 * n) % 100:03d}", seed + n) for n in range(count)]
 
 
@@ -90,7 +90,7 @@ def test_a_shard_has_the_declared_schema_and_pixel_metadata(tmp_path, sensor):
         assert values.nbytes == len(row[group.column])
 
 
-def test_the_schema_of_120_px_is_that_of_the_design():
+def test_the_groups_of_120_px_have_the_documented_bands_and_shapes():
     groups = {g.column: g.shape(120) for sensor in SENSORS.values() for g in sensor.groups}
     assert groups == {"s1": (2, 120, 120), "s2_x1": (4, 120, 120), "s2_x2": (6, 60, 60), "s2_x6": (2, 20, 20)}
     bands = {g.column: " ".join(g.bands) for sensor in SENSORS.values() for g in sensor.groups}
@@ -99,7 +99,7 @@ def test_the_schema_of_120_px_is_that_of_the_design():
     assert " ".join(SENSORS["s2"].order) == "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B11 B12"
 
 
-def test_rows_of_a_shard_lie_in_the_planned_order_in_groups_of_64(tmp_path):
+def test_rows_of_a_shard_are_in_planned_order_in_groups_of_64(tmp_path):
     rows = [sample_row(f"s1_{n:03d}", n) for n in range(150)]
     stage(tmp_path, "u", rows)
     changes = {row["id"]: {"rank": (n * 37) % 150} for n, row in enumerate(rows)}
@@ -111,7 +111,7 @@ def test_rows_of_a_shard_lie_in_the_planned_order_in_groups_of_64(tmp_path):
     assert ids == sorted(ids, key=lambda id: changes[id]["rank"])
 
 
-def test_rows_of_many_units_come_together_in_one_shard(tmp_path):
+def test_rows_of_several_tasks_share_a_shard(tmp_path):
     rows = [sample_row(f"s1_{n:03d}", n) for n in range(20)]
     for n, row in enumerate(rows):
         stage(tmp_path, f"u{n % 6}", [row])
@@ -131,14 +131,14 @@ def test_shards_are_named_by_sensor_split_and_number_of_planned_shards(tmp_path)
     ]
 
 
-# -- the same, twice ---------------------------------------------------------------------------------------------------
+# -- determinism -------------------------------------------------------------------------------------------------------
 
 
-def test_a_shard_written_twice_has_the_same_bytes_and_digests(tmp_path):
+def test_a_shard_written_again_has_the_same_bytes_and_digests(tmp_path):
     rows, packed = mixed(70), []
-    for name, unit_of in (("one", lambda n: "task"), ("two", lambda n: f"task{n % 5}")):
+    for name, task_of in (("one", lambda n: "task"), ("two", lambda n: f"task{n % 5}")):
         for n, row in enumerate(rows[::-1] if name == "two" else rows):
-            stage(tmp_path / name, f"{row['id'][:2]}_{unit_of(n)}", [row])
+            stage(tmp_path / name, f"{row['id'][:2]}_{task_of(n)}", [row])
         packed.append(pack(tmp_path / name, plan_of(rows)))
     first, second = packed
     assert first == second
@@ -146,7 +146,7 @@ def test_a_shard_written_twice_has_the_same_bytes_and_digests(tmp_path):
         assert (tmp_path / "one" / shard.path).read_bytes() == (tmp_path / "two" / shard.path).read_bytes()
 
 
-def test_a_shard_is_described_by_its_own_bytes(tmp_path):
+def test_a_shard_records_the_size_and_digest_of_the_file(tmp_path):
     rows = mixed(8)
     stage_all(tmp_path, rows)
     for shard in pack(tmp_path, plan_of(rows)):
@@ -188,7 +188,7 @@ def test_moments_equal_a_sum_over_valid_pixels(tmp_path):
                     if row["sensor"] == shard.sensor
                 ]
                 valid = [int(v) for v in np.concatenate(values) if v != sensor.nodata]
-                # A coarse pixel counts as often as the finest pixels it covers.
+                # A coarse pixel is counted once per fine pixel that it covers.
                 times = group.factor**2
                 assert shard.moments[band] == (
                     times * len(valid),
@@ -202,7 +202,7 @@ def test_moments_equal_a_sum_over_valid_pixels(tmp_path):
 
 @given(st.lists(st.sampled_from(["row", "read_error", "cloud", "nodata"]), min_size=1, max_size=150), sensors)
 @examples(20)
-def test_samples_and_outcomes_survive_staging(tmp_path_factory, kinds, sensor):
+def test_staging_preserves_samples_and_drop_records(tmp_path_factory, kinds, sensor):
     corpus = tmp_path_factory.mktemp("corpus")
     ids = [f"{sensor}_{n:03d}" for n in range(len(kinds))]
     rows = [
@@ -218,19 +218,19 @@ def test_samples_and_outcomes_survive_staging(tmp_path_factory, kinds, sensor):
 
 
 @pytest.mark.parametrize("reason", list(Reason.__members__))
-def test_every_reason_survives_staging_and_knows_whether_it_is_final(tmp_path, reason):
+def test_staging_preserves_every_reason_and_whether_final(tmp_path, reason):
     stage(tmp_path, "u", [failure("s1_a", reason)], "s1")
-    outcome = Staging(tmp_path).status().drops["s1_a"]
-    assert outcome == failure("s1_a", reason) and outcome.final == Reason[reason].final
+    record = Staging(tmp_path).status().drops["s1_a"]
+    assert record == failure("s1_a", reason) and record.final == Reason[reason].final
 
 
-def test_only_faults_that_may_pass_are_retryable():
+def test_only_transient_failures_are_not_final():
     assert {name for name, reason in Reason.__members__.items() if not reason.final} == {
         "read_error", "forbidden", "task_error", "worker_lost"
     }  # fmt: skip
 
 
-def test_a_later_try_that_succeeds_wins_over_a_failure(tmp_path):
+def test_a_later_success_replaces_a_failure(tmp_path):
     good = sample_row("s1_a", 1)
     first = stage(tmp_path, "u", [failure("s1_a"), failure("s1_b")], "s1")
     second = stage(tmp_path, "u", [good], "s1")
@@ -245,25 +245,25 @@ def test_a_later_failure_of_another_kind_replaces_the_earlier(tmp_path):
     assert Staging(tmp_path).status().drops == {"s1_a": failure("s1_a", "cloud")}
 
 
-def test_no_sample_is_both_written_and_not(tmp_path):
+def test_no_sample_is_both_written_and_dropped(tmp_path):
     stage(tmp_path, "u", [sample_row("s1_a", 1)], "s1")
     stage(tmp_path, "u", [failure("s1_a")], "s1")
     status = Staging(tmp_path).status()
     assert not status.written.keys() & status.drops.keys()
 
 
-def test_later_tries_are_in_the_order_of_their_numbers(tmp_path):
+def test_attempts_are_ordered_by_number(tmp_path):
     for number in range(12):
         stage(tmp_path, "u", [sample_row("s1_a", number)] if number == 11 else [failure("s1_a")], "s1")
     assert list(Staging(tmp_path).status().written) == ["s1_a"]
 
 
-def test_units_whose_names_begin_alike_do_not_count_each_others_tries(tmp_path):
+def test_attempts_of_tasks_with_a_common_prefix_are_counted_apart(tmp_path):
     stage(tmp_path, "s2_32tqr_1", [failure("s1_a")], "s1")
     assert Staging(tmp_path).path("s2_32tqr", Staging(tmp_path).tries()["s2_32tqr"]).name == "s2_32tqr.0000.arrow"
 
 
-def test_a_unit_that_breaks_off_leaves_no_file(tmp_path):
+def test_a_task_that_raises_leaves_no_file(tmp_path):
     def rows():
         yield sample_row("s1_a", 1)
         raise ZeroDivisionError
@@ -273,7 +273,7 @@ def test_a_unit_that_breaks_off_leaves_no_file(tmp_path):
     assert list(Staging(tmp_path).folder.iterdir()) == [] and not Staging(tmp_path).started
 
 
-def test_a_half_written_file_of_a_killed_build_is_swept_away(tmp_path):
+def test_a_partial_file_of_a_killed_build_is_deleted(tmp_path):
     stage(tmp_path, "u", [sample_row("s1_a", 1)])
     (Staging(tmp_path).folder / ".u.0001.arrow.99.partial").write_bytes(b"half")
     Staging(tmp_path).open()
@@ -283,12 +283,12 @@ def test_a_half_written_file_of_a_killed_build_is_swept_away(tmp_path):
 # -- pairs -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_pair_that_was_written_stands_and_one_that_was_not_is_null(tmp_path):
+def test_a_pair_is_null_where_the_partner_was_not_written(tmp_path):
     rows = [sample_row(id, n) for n, id in enumerate(("s1_a", "s2_a", "s1_b"))]
     stage(tmp_path, "s1", [rows[0], rows[2]])
     stage(tmp_path, "s2", [rows[1], failure("s2_b", "cloud")])
     pairs = {"s1_a": "s2_a", "s2_a": "s1_a", "s1_b": "s2_b"}
-    changes = {id: {"pair": other, "pair_gap_s": 3600} for id, other in pairs.items()}
+    changes = {id: {"pair": partner, "pair_gap_s": 3600} for id, partner in pairs.items()}
     read = [
         row
         for shard in pack(tmp_path, plan_of(rows, **changes))
@@ -343,7 +343,7 @@ def sealed(corpus, count=10, lost=("s2_x",)):
     return rows, write(corpus, packed, drops, n_planned=count + len(lost), attributions=["b", "a"])
 
 
-def test_a_packed_corpus_opens_and_hands_back_the_stored_pixels(tmp_path):
+def test_a_packed_corpus_opens_with_the_stored_pixels(tmp_path):
     rows, _ = sealed(tmp_path)
     corpus = landmark.open(tmp_path)
     assert sorted(corpus.ids) == sorted(row["id"] for row in rows)
@@ -363,12 +363,12 @@ def test_a_packed_corpus_opens_and_hands_back_the_stored_pixels(tmp_path):
         assert sample.labels == row["labels"] and sample.fractions == dict(row["fractions"])
 
 
-def test_the_index_is_valid_geoparquet_with_a_row_a_sample(tmp_path):
+def test_the_index_is_valid_geoparquet_with_a_row_per_sample(tmp_path):
     rows, _ = sealed(tmp_path)
     frame = geopandas.read_parquet(tmp_path / "index.parquet")
     assert frame.crs == "OGC:CRS84" and len(frame) == len(rows)
-    where = {row["id"]: shapely.from_wkb(row["geometry"]) for row in rows}
-    assert all(where[id].equals(shape) for id, shape in zip(frame["id"], frame.geometry, strict=True))
+    outlines = {row["id"]: shapely.from_wkb(row["geometry"]) for row in rows}
+    assert all(outlines[id].equals(shape) for id, shape in zip(frame["id"], frame.geometry, strict=True))
     schema = pq.read_schema(tmp_path / "index.parquet")
     assert schema.equals(INDEX) and not {"s1", "s2_x1"} & set(schema.names)
     box = json.loads(schema.metadata[b"geo"])["columns"]["geometry"]["bbox"]
@@ -381,7 +381,7 @@ def test_the_index_lists_samples_in_the_order_of_the_shards(tmp_path):
     assert pq.read_table(tmp_path / "index.parquet")["id"].to_pylist() == ids
 
 
-def test_a_lost_or_stale_index_is_written_again_as_it_was(tmp_path):
+def test_a_missing_or_stale_index_is_written_again_with_the_same_bytes(tmp_path):
     _, manifest = sealed(tmp_path)
     path, before = tmp_path / "index.parquet", (tmp_path / "index.parquet").read_bytes()
     path.unlink()
@@ -394,7 +394,7 @@ def test_a_lost_or_stale_index_is_written_again_as_it_was(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_the_manifest_counts_what_there_is(tmp_path):
+def test_the_manifest_counts_samples_drops_and_labels(tmp_path):
     rows, manifest = sealed(tmp_path, lost=("s2_x", "s2_y"))
     assert manifest.counts == {"planned": 12, "written": 10, "dropped": 2, "failed": 0}
     assert manifest.dropped == {"cloud": 2}
@@ -406,7 +406,7 @@ def test_the_manifest_counts_what_there_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("offset_dn", "darkest", "doubted_dn"),
+    ("offset_dn", "darkest", "finding_dn"),
     [
         (1000, [1400, 1012], None),
         (1000, [1400, 340], 340),
@@ -415,7 +415,7 @@ def test_the_manifest_counts_what_there_is(tmp_path):
         (0, [None, None], None),
     ],
 )
-def test_darkest_pixels_that_contradict_the_offset_are_a_finding(tmp_path, offset_dn, darkest, doubted_dn):
+def test_darkest_pixels_that_contradict_the_offset_are_a_finding(tmp_path, offset_dn, darkest, finding_dn):
     rows = mixed(2)
     for row, dark_dn in zip(rows, darkest, strict=True):
         row |= {"items": ["item"], "dark_dn": dark_dn}
@@ -425,8 +425,8 @@ def test_darkest_pixels_that_contradict_the_offset_are_a_finding(tmp_path, offse
     doubtful = acquisition(offset_dn=offset_dn, offset_rule="why", items=(Item("item", {}, ""),))
     lock = lock_of(recipe_of(patch_px=PATCH_PX), acquisitions=[doubtful], findings=[])
     findings = write(tmp_path, packed, [], n_planned=2, lock=lock).findings
-    assert len(findings) == (doubted_dn is not None)
-    assert doubted_dn is None or (findings[0].startswith("item: ") and str(doubted_dn) in findings[0])
+    assert len(findings) == (finding_dn is not None)
+    assert finding_dn is None or (findings[0].startswith("item: ") and str(finding_dn) in findings[0])
 
 
 def test_statistics_are_mean_and_deviation_over_valid_pixels_in_the_sensors_unit(tmp_path):
@@ -456,8 +456,6 @@ def test_the_ledger_adds_drops_to_the_rows_of_the_plan(tmp_path):
 
 
 def test_the_card_names_a_config_for_each_sensor_and_only_splits_that_exist(tmp_path):
-    import yaml
-
     sealed(tmp_path)
     _, front, body = (tmp_path / "README.md").read_text().split("---\n", 2)
     configs = {entry["config_name"]: entry["data_files"] for entry in yaml.safe_load(front)["configs"]}
@@ -476,7 +474,7 @@ def test_any_title_leaves_the_cards_front_matter_yaml(tmp_path, title):
     assert f"# {' '.join(title.split())}\n" in body
 
 
-def test_no_document_is_a_corpus_without_its_manifest(tmp_path):
+def test_a_corpus_without_a_manifest_cannot_be_opened(tmp_path):
     sealed(tmp_path)
     (tmp_path / "corpus.json").unlink()
     with raises(InvalidCorpus, name="corpus.json"):

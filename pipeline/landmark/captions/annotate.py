@@ -24,7 +24,7 @@ _ALL_CLASSIFIED_PCT = 99.995
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """Everything that annotations of samples depend on besides the samples' label counts.
+    """Inputs of annotation besides the samples' label counts.
 
     Attributes:
         editions: Of the label sources, by their number in label counts.
@@ -132,7 +132,7 @@ def _place_row(place: NearestPlace | None) -> dict[str, Any] | None:
 
 
 def _largest_subclasses(cell: CellLabels, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
-    """Class → its largest subclass, and that one's share of the class."""
+    """Class → its largest subclass, and the subclass's share of the class."""
     target = {
         f"{crosswalk.name}/{entry.key}": entry.to for crosswalk in crosswalks for entry in crosswalk.classes.values()
     }

@@ -66,7 +66,7 @@ def _candidates(sample: SampleFacts, styles: tuple[str, ...]) -> Iterator[Pertur
     for style in styles:
         yield from (Perturbation(style, "label", key, absent) for key in land for absent in sample.absent_classes)
     if "sentence" in styles and sample.season is not None:
-        yield from (Perturbation("sentence", "season", "", other) for other in SEASONS if other != sample.season)
+        yield from (Perturbation("sentence", "season", "", season) for season in SEASONS if season != sample.season)
     if "detailed" in styles:
         yield from (Perturbation("detailed", "share", key) for key in land if key in sample.fractions)
         coming = {fact.type for fact in sample.events if fact.days < 0}

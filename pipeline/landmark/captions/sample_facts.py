@@ -88,7 +88,7 @@ class SampleFacts:
         events = self.mentionable_events
         shaken = [fact for fact in events if _is_shaken(fact)]
         return tuple(
-            fact for fact in events if _is_shaken(fact) or not any(_same_event(fact, other) for other in shaken)
+            fact for fact in events if _is_shaken(fact) or not any(_same_event(fact, candidate) for candidate in shaken)
         )
 
 
@@ -255,9 +255,9 @@ _SLOT_RENDERERS: dict[str, Callable[[Renderer], Spans]] = {
 }
 
 
-def _same_event(fact: EventFact, other: EventFact) -> bool:
+def _same_event(first: EventFact, second: EventFact) -> bool:
     """Whether two facts, of different products, are about the same event."""
-    return fact.type == other.type and abs(fact.days - other.days) < 1
+    return first.type == second.type and abs(first.days - second.days) < 1
 
 
 def _is_shaken(fact: EventFact) -> bool:

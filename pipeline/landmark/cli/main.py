@@ -46,7 +46,7 @@ for _name, _command, _example in (
     ("sheet", sheet.sheet, "landmark sheet corpora/demo --out sheet.html"),
     ("recaption", recaption.recaption, "landmark recaption corpora/demo --set thresholds.default=10"),
     ("train", train.train, "landmark train corpora/demo --out runs/demo --model tiny"),
-    ("evaluate", evaluate.evaluate, "landmark evaluate runs/demo corpora/demo"),
+    ("evaluate", evaluate.evaluate, "landmark evaluate corpora/demo runs/demo"),
     ("validate", validate.validate, "landmark validate corpora/demo --smoke"),
     ("bench", bench.bench, "landmark bench europe"),
 ):

@@ -1,4 +1,4 @@
-"""`landmark plan`: what a build would do, and what it would cost."""
+"""`landmark plan`: write plan and lock, and estimate the cost of a build."""
 
 import json
 from collections.abc import Iterator

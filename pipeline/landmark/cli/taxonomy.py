@@ -1,4 +1,4 @@
-"""`landmark taxonomy`: the files that say what codes and captions mean."""
+"""`landmark taxonomy`: check, show and compare the files of taxonomies/."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def check(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Report every mistake in the files; exit code 2 where there are any."""
+    """Report every mistake in the files; exit code 2 if there are any."""
     from landmark.lint.check import lint
 
     results = lint(names or ())

@@ -1,4 +1,4 @@
-"""How a recipe selects cells: by hash, by classes or around events."""
+"""Options of a recipe for selecting cells: by hash, by classes or around events."""
 
 import math
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class ClassBalancing(StrictModel):
     """Cells selected by their label maps, before any image is read."""
 
     candidates: float = Field(
-        4, ge=1, description="Candidate cells as a multiple of `cells`: whole clusters in the order of their hash"
+        4, ge=1, description="Candidate cells as a multiple of `cells`: complete clusters in the order of their hash"
     )
     balance: bool = Field(True, description="Fill up by the class that is rarest so far; false: by hash")
     guarantee: Count | dict[str, Count] = Field(
@@ -86,7 +86,7 @@ class ClassBalancing(StrictModel):
 
 
 class Sampling(StrictModel):
-    """Which cells. Whole clusters of cells are sampled, in the order of their hash."""
+    """Selection of cells. Complete clusters of cells are sampled, in the order of their hash."""
 
     fraction: float = Field(1.0, gt=0, le=1, description="Fraction of the region's clusters")
     cells: int | None = Field(None, ge=1, description="Stop after the cluster that reaches this many cells")

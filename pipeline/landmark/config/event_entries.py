@@ -20,7 +20,7 @@ class EventEntry(FileEntry):
     )
     dates: dict[str, tuple[dt.datetime, dt.datetime | None]] = Field(
         default_factory=dict,
-        description="Event or group: its start, or [start, end], overriding the files; a date alone is the whole day",
+        description="Event or group: its start, or [start, end], overriding the files; a date alone is the full day",
     )
     within_km: float | None = Field(None, gt=0, le=1000, description="Radius around a point that counts as `near` it")
     min_magnitude: float | None = Field(None, description="Skip weaker events, and those of unknown magnitude")

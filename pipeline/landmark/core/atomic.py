@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from landmark.core.errors import FolderLocked, InputError
 
-# Small row groups: a reader of one shard's rows need not read a continent's.
+# Small row groups, so that reading the rows of one shard does not read the entire table.
 _ROW_GROUP_SIZE = 2**15
 
 
@@ -36,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 class HashedFile(io.RawIOBase):
-    """A write-only binary file that knows the size and SHA-256 of what was written."""
+    """Write-only binary file that counts and hashes the bytes written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._digest, self.size_bytes = file, hashlib.sha256(), 0
@@ -57,7 +57,7 @@ class HashedFile(io.RawIOBase):
         return self.size_bytes
 
     def flush(self) -> None:
-        """Hand the bytes to the operating system."""
+        """Flush buffered bytes to the operating system."""
         if not self._file.closed:
             self._file.flush()
 
@@ -69,7 +69,7 @@ class HashedFile(io.RawIOBase):
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[HashedFile]:
-    """A file that appears at `path` by one rename when the block ends without an error, hashed while it is written."""
+    """Provide a file that is hashed while written, and renamed to `path` if the block ends without an error."""
     with atomic_path(path) as partial, partial.open("wb") as file:
         yield HashedFile(file)
 

@@ -18,7 +18,7 @@ class LandmarkError(Exception):
         problem: What is wrong.
         file: The file, folder, URL or command-line option that is at fault.
         key: The key in that file, as a dotted path (`sampling.seed`).
-        value: The value that was given; an object that is no plain value becomes text.
+        value: The value that was given; other objects than plain values become text.
         remedy: What to do.
         problems: All errors found in one go, this one first, where several were found.
     """
@@ -45,8 +45,8 @@ class LandmarkError(Exception):
     @classmethod
     def combined(cls, errors: Iterable[Self]) -> Self:
         """The first of some errors, carrying and printing all of them."""
-        first, *others = errors
-        first.problems = (first, *others)
+        first, *rest = errors
+        first.problems = (first, *rest)
         return first
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ def invalid(problem: str, *, key: str | None = None, value: Any = None, remedy: 
         value: The value at fault, where it is not the validated one.
         remedy: What to do.
     """
-    # Braces of a message are a template's: it is passed whole as one value.
+    # Braces of a message are a template's: it is passed as one value.
     return PydanticCustomError(
         "invalid", "{problem}", {"problem": problem, "key": key, "value": value, "remedy": remedy}
     )
@@ -117,7 +117,7 @@ class SchedulerUnreachable(LandmarkError):
 
 
 class SchedulerLost(LandmarkError):
-    """The Dask scheduler went away in mid-run."""
+    """The connection to the Dask scheduler was lost during a run."""
 
     exit_code = 1
 
@@ -169,7 +169,7 @@ class RunMismatch(LandmarkError):
 
 
 class Diverged(LandmarkError):
-    """The loss is NaN or infinite; the last checkpoint stands."""
+    """The loss is NaN or infinite; the last checkpoint is kept."""
 
     exit_code = 1
 

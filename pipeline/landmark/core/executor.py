@@ -16,7 +16,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _TASKS_PER_THREAD = 3
-# Dask's default of 15 s is too short for a replacement worker to start on a busy machine; without a worker, all waits.
+# Dask's default of 15 s is too short for a replacement worker to start on a busy machine; until then no task runs.
 _LOST_WORKER_TIMEOUT_S = 600
 # By default Dask's workers return freed memory at once, so that each raster page-faults again: they keep it instead.
 # One arena and the system's allocator for Arrow, since separate pools cannot use each other's free memory.
@@ -151,7 +151,7 @@ def _map_on_cluster(
 
 
 def _scheduler_lost() -> SchedulerLost:
-    return SchedulerLost("the Dask scheduler went away", remedy="run the same command again to resume")
+    return SchedulerLost("lost the connection to the Dask scheduler", remedy="run the same command again to resume")
 
 
 def _threads_by_worker(client: Any) -> dict[str, int]:

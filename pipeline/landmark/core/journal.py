@@ -22,7 +22,7 @@ _FOLDER = "journal"
 
 
 class OutputFile(Protocol):
-    """What an entry says of the file its task wrote; `path` is relative to the corpus."""
+    """Record of the file a task wrote; `path` is relative to the corpus."""
 
     @property
     def path(self) -> str: ...  # noqa: D102
@@ -106,8 +106,8 @@ class Journal(Generic[Entry]):
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         remove_partials(self._folder)
-        for other in set(self._job.iterdir()) - {self._folder}:
-            shutil.rmtree(other)
+        for stale in set(self._job.iterdir()) - {self._folder}:
+            shutil.rmtree(stale)
 
     def _valid(self, path: str) -> Entry | None:
         note, output = self._note(path), self._corpus / path
@@ -122,7 +122,7 @@ class Journal(Generic[Entry]):
 
 
 def matches(path: Path, recorded: Any, *, hashed: bool) -> bool:
-    """Whether a file stands as recorded (an `OutputFile`): by its size, and by its SHA-256 where `hashed`."""
+    """Whether a file is as recorded (an `OutputFile`): by its size, and by its SHA-256 where `hashed`."""
     if not path.is_file() or path.stat().st_size != recorded.size_bytes:
         return False
     return not hashed or file_sha256(path) == recorded.sha256

@@ -1,7 +1,7 @@
 """Salts of every seed: constants of the format.
 
-A seed is blake2b(recipe seed, salt, names). Another value here is another corpus, so these strings are never renamed,
-whatever the things they once named are called today.
+A seed is blake2b(recipe seed, salt, names). Changing a value changes every corpus, so these strings are never renamed,
+even if the things they name are renamed.
 """
 
 from types import MappingProxyType

@@ -44,7 +44,7 @@ class Reason(Enum):
     allowed_failure = "failed, and the corpus was finalized with --allow-failures", True
 
 
-# Rows of these stages are of no planned sample.
+# Rows of these stages belong to no planned sample.
 PRE_PLAN_STAGES = ("stac", "plan")
 
 
@@ -83,7 +83,7 @@ class TaskCounts:
 
     @classmethod
     def zero(cls) -> "TaskCounts":
-        """Counts of no task."""
+        """Counts of zero tasks."""
         return cls(0, Counter(), Counter())
 
     @property

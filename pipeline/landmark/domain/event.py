@@ -1,4 +1,4 @@
-"""Events, their types, and what an image of a given time may state about them."""
+"""Events, their types, and their phase and effect in an image."""
 
 import datetime as dt
 import math
@@ -18,7 +18,7 @@ from landmark.domain.geometry import Geometry
 Phase = Literal["before", "during", "after", "unrelated"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
-# Parts of an event that are no mapped damage: the mapped area of interest, and the area within a radius.
+# Parts of an event that are not mapped damage: the mapped area of interest, and the area within a radius.
 AOI, NEAR = "aoi", "near"
 _KM_PER_DEGREE = 110.5
 

@@ -31,7 +31,7 @@ class TargetClass(StrictModel):
     event: bool = Field(False, description="Whether only an event may give the class, never a land-cover code")
     parent: str | None = Field(None, description="Key in `parents`")
     synonyms: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="Language → other words for this class and no other"
+        default_factory=dict, description="Language → synonyms, each of this class only"
     )
 
 

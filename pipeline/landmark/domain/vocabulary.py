@@ -1,4 +1,4 @@
-"""Words of a mapping service and what they mean: types of events and grades of damage."""
+"""Mapping of the words of a mapping service to types of events and grades of damage."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ Target = TypeVar("Target")
 
 
 class Ignored(StrictModel):
-    """A word of no event type."""
+    """A word without an event type."""
 
     drop: str = Field(min_length=1, description="Why")
 
@@ -59,7 +59,7 @@ class Vocabulary(StrictModel):
         return self
 
     def event_type(self, event_type: object, kind: object = None, comment: object = None) -> str | Ignored:
-        """Key of the event type, or why there is none; the comment overrides the kind, and that the type.
+        """Key of the event type, or why there is none; the comment overrides the kind, and the kind the type.
 
         Raises:
             InputError: the type is unknown, and neither comment nor kind is known.

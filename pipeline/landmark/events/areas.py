@@ -124,7 +124,7 @@ class AreaReader:
             attributes = (self.mapping.event_type, self.mapping.kind, self.mapping.comment)
             rows = list(zip(*map(features.values, attributes), strict=True))
             for row in sorted(set(rows), key=str):
-                shapes = polygons(features.geometries[[other == row for other in rows]])
+                shapes = polygons(features.geometries[[candidate == row for candidate in rows]])
                 type_ = _look_up(self._event_type, row, layer, rows.count(row))
                 if isinstance(type_, Ignored):
                     skipped[type_.drop] += len(shapes)
@@ -141,7 +141,7 @@ class AreaReader:
             features = self._features(layer)
             words = features.values(self.mapping.grade)
             for word in sorted(set(words), key=str):
-                geometries = features.geometries[[other == word for other in words]]
+                geometries = features.geometries[[candidate == word for candidate in words]]
                 shapes = np.concatenate([polygons(geometries), squares(points(geometries), _POINT_M)])
                 grade = _look_up(self.vocabulary.grade, word, layer, words.count(word))
                 result.has_damage |= grade.key != _UNDAMAGED and not self.vocabulary.is_missing(word)
@@ -159,8 +159,8 @@ class AreaReader:
 
     def _add_aoi(self, result: ProductMap, products: Iterable[Product]) -> None:
         """Add the area of interest of the first product that has one: it is the same for all products of an area."""
-        own, *others = products
-        source = next((product for product in (own, *others) if product.layers["aoi"]), own)
+        own, *siblings = products
+        source = next((product for product in (own, *siblings) if product.layers["aoi"]), own)
         result.aoi.extend(polygons(self._features(layer).geometries) for layer in source.layers["aoi"])
         result.uncertain.extend(polygons(self._features(layer).geometries) for layer in own.layers["not_analysed"])
 

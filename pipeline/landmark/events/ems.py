@@ -32,7 +32,7 @@ def read_packages(files: Sequence[VectorFile], source: EventSource, rules: Event
     results = []
     for code in sorted({code for code, _ in products}):
         reader = AreaReader(source.ems, rules.vocabulary, activations.get(code), [])
-        names = sorted(area for other, area in products if other == code)
+        names = sorted(area for activation, area in products if activation == code)
         areas = {name: reader.read(f"{code.upper()} {name.upper()}", products[code, name]) for name in names}
         activation = _ActivationReader(code, source.name, reader, rules)
         results.append(activation.read({name: area for name, area in areas.items() if area is not None}))
@@ -71,7 +71,7 @@ class _ActivationReader:
                 )
 
     def _default_type(self, areas: Mapping[str, Area]) -> str | None:
-        """The event type of the activation's document, or else the most frequent one among its areas."""
+        """The event type of the activation's document, or else the most frequent type of its areas."""
         if self._activation is not None:
             type_ = self._activation.event_type(self._rules.vocabulary, kind=self._activation.kind)
             if isinstance(type_, str):

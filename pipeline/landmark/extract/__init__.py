@@ -1,1 +1,1 @@
-"""Extract the chips of one acquisition. Knows no labels."""
+"""Extract the chips of one acquisition. Independent of labels."""

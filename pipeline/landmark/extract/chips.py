@@ -154,7 +154,7 @@ def _read_windows(
 
 
 def _mosaic(parts: Sequence[NDArray[Any] | FailedChip], nodata: int) -> NDArray[Any] | FailedChip:
-    """Combine the items' windows of one chip; the first item with data wins."""
+    """Combine the items' windows of one chip; the first item with data takes precedence."""
     mosaic = parts[0]
     for part in parts[1:]:
         if isinstance(mosaic, FailedChip) or isinstance(part, FailedChip):

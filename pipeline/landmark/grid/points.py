@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-# Positions along an edge of a rectangle that are projected exactly: every other one is a node of a parabola, the
+# Positions along an edge of a rectangle that are projected exactly: every second one is a node of a parabola, the
 # others measure its error.
 _NODES = np.linspace(0, 1, 5)
 # Factor on the measured error, for positions between those measured; tolerance for rounding, in pixels.

@@ -54,7 +54,7 @@ def cloud_stat_tasks(
 def measure_mask(task: CloudStatTask) -> pa.Table:
     """Pixels of each mask class per cell, sorted by cell and class.
 
-    Cells outside the mask, or with an unreadable mask, are left out; extraction decides about them.
+    Cells outside the mask, or with an unreadable mask, are left out; extraction rejects them if necessary.
     """
     columns: dict[str, list[Any]] = {"cell": [], "code": [], "pixels": []}
     try:

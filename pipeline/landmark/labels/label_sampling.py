@@ -132,7 +132,7 @@ def _inside(rows: Pixels, cols: Pixels, shape: tuple[int, int]) -> NDArray[np.bo
 
 
 def _windows(raster: Raster, points: Points) -> Sequence[_Window]:
-    """One window for all points, or one per rectangle if most pixels of that one would be unused."""
+    """One window for all points, or one per rectangle if most pixels of a common window would be unused."""
     window = _Window(raster, points)
     if window.size <= _MAX_PIXELS_PER_POINT * math.prod(points.shape):
         return [window]

@@ -1,4 +1,4 @@
-"""Problems of crosswalks, beyond what loading one checks."""
+"""Problems of crosswalks that loading does not check."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -41,7 +41,7 @@ def lint_crosswalk(
 def _targets(crosswalk: Crosswalk, taxonomy: Taxonomy) -> Iterator[InputError]:
     for code, entry in crosswalk.classes.items():
         if entry.drop is not None and not entry.drop.strip():
-            yield InputError("gives no reason", key=f"classes.{code}.drop", remedy="say why the class is dropped")
+            yield InputError("gives no reason", key=f"classes.{code}.drop", remedy="state why the class is dropped")
     targets = [taxonomy.classes[entry.to] for entry in crosswalk.classes.values() if entry.to in taxonomy.classes]
     if crosswalk.undated and not any(target.event for target in targets):
         yield InputError("no code gives an event class", key="undated", value=True, remedy="remove it")
@@ -110,7 +110,7 @@ def _mixes(key: str, entry: SourceClass, detailed: Crosswalk) -> Iterator[InputE
     targets: set[Any] = {detailed.classes[part].to for part in entry.merges if part in detailed.classes} - {entry.to}
     if entry.to is not None and targets and not entry.mixes:
         problem = f"merged codes of {detailed.name} have other targets: {', '.join(sorted(map(str, targets)))}"
-        remedy = "drop the class, or say in `mixes` why this target is right"
+        remedy = "drop the class, or state in `mixes` why this target is right"
         yield InputError(problem, key=f"{key}.to", value=entry.to, remedy=remedy)
     if entry.mixes and not targets:
         problem = "all merged codes have the same target"

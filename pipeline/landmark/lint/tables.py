@@ -37,11 +37,11 @@ def show(source: str, target: str | None = None) -> Table:
     file = _load(source)
     if target is None:
         return Table(file.name if isinstance(file, Taxonomy) else f"{file.title} → {file.target}", tuple(_rows(file)))
-    other = _load(target)
-    if isinstance(file, Crosswalk) and isinstance(other, Taxonomy) and file.target == other.name:
-        return Table(f"{file.title} → {other.name}", tuple(_rows(file)))
-    if isinstance(file, Crosswalk) and isinstance(other, Crosswalk) and other.merge_of == file.name:
-        return Table(f"{file.title} → {other.title}", tuple(_merged_codes(file, other)))
+    target_file = _load(target)
+    if isinstance(file, Crosswalk) and isinstance(target_file, Taxonomy) and file.target == target_file.name:
+        return Table(f"{file.title} → {target_file.name}", tuple(_rows(file)))
+    if isinstance(file, Crosswalk) and isinstance(target_file, Crosswalk) and target_file.merge_of == file.name:
+        return Table(f"{file.title} → {target_file.title}", tuple(_merged_codes(file, target_file)))
     remedy = f"try `landmark taxonomy show {source}`"
     raise InputError(f"{source} is not mapped to it", file="TARGET", value=target, remedy=remedy)
 
@@ -62,15 +62,15 @@ def diff(first: str, second: str) -> Table:
 
 def _differences(left: Mapping[str, Row], right: Mapping[str, Row], first: str, second: str) -> Iterator[Row]:
     for key in [*left, *(key for key in right if key not in left)]:
-        row, other = left.get(key), right.get(key)
-        if row is None or other is None:
-            field = f"only in {first if row else second}"
-            yield {"class": key, "field": field, first: _target(row), second: _target(other)}
-        elif row.get("to") != other.get("to"):
-            yield {"class": key, "field": "to", first: _target(row), second: _target(other)}
+        left_row, right_row = left.get(key), right.get(key)
+        if left_row is None or right_row is None:
+            field = f"only in {first if left_row else second}"
+            yield {"class": key, "field": field, first: _target(left_row), second: _target(right_row)}
+        elif left_row.get("to") != right_row.get("to"):
+            yield {"class": key, "field": "to", first: _target(left_row), second: _target(right_row)}
         else:
-            for column in (column for column in row if row[column] != other.get(column)):
-                yield {"class": key, "field": column, first: row[column], second: other.get(column)}
+            for column in (column for column in left_row if left_row[column] != right_row.get(column)):
+                yield {"class": key, "field": column, first: left_row[column], second: right_row.get(column)}
 
 
 def _target(row: Row | None) -> str | None:

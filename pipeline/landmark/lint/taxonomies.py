@@ -1,4 +1,4 @@
-"""Problems of target classes, event types and vocabularies, beyond what loading one checks."""
+"""Problems of target classes, event types and vocabularies that loading does not check."""
 
 from collections.abc import Collection, Iterator, Mapping
 

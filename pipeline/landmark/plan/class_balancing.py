@@ -66,7 +66,7 @@ def balance_classes(
     """Choose among the cells of a table by their labels in any period.
 
     First each class, the rarest first, gets the cells it is guaranteed. Then, with `balance`, the class on the fewest
-    chosen cells gets one cell after the other; otherwise the hash decides. A cap is a share of the cells chosen in the
+    chosen cells gets the next cell; otherwise cells are taken by hash. A cap is a share of the cells chosen in the
     end: where too few cells lack a class, fewer are chosen. Near-repeats are chosen when nothing else is left, and not
     at all where no number of cells is requested. The order of the rows does not matter, and without caps the choice of
     fewer cells is a subset of the choice of more.
@@ -77,7 +77,7 @@ def balance_classes(
     pool = _make_pool(cells, cell_labels, seed, with_kinds=rules.repeats is not None)
     count = len(pool.label_set) if sampling.cells is None else min(sampling.cells, len(pool.label_set))
     selection = _Selection(pool, rules, count, fill_up=sampling.cells is not None)
-    # Caps are shares of the chosen cells: with fewer cells than requested they are smaller, and the choice starts anew.
+    # Caps are shares of the chosen cells: with fewer cells than requested they are smaller, and the choice restarts.
     while len(selection.chosen) < count:
         count = len(selection.chosen)
         selection = _Selection(pool, rules, count, fill_up=sampling.cells is not None)
@@ -95,7 +95,7 @@ class _Pool:
 
     Attributes:
         rows: Row of each in the table of cells.
-        label_set: Number of each one's set of labels.
+        label_set: Number of each cell's set of labels.
         sets: The classes of each set, as numbers.
         kind: Cells of one kind are near-repeats of each other; all 0 where repeats do not count.
         classes: Class keys, sorted.
@@ -222,6 +222,6 @@ class _Selection:
         for label in self._pool.sets[number]:
             self._class_cells[label] += 1
             if self._class_cells[label] == self._max_cells[label]:
-                for other, labels in enumerate(self._pool.sets):
-                    self._closed[other] |= label in labels
+                for label_set, labels in enumerate(self._pool.sets):
+                    self._closed[label_set] |= label in labels
         return True

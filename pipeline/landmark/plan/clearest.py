@@ -134,7 +134,7 @@ class AcquisitionRanking:
     def choose_all(self, *, mask: NDArray[np.bool_] | None = None, nearest: bool = False) -> tuple[Rows, pa.Table]:
         """Choose per cell and slot an acquisition of each sensor, as `choose` does.
 
-        Sentinel-2 comes first, for its clouds; Sentinel-1, which sees through them, is paired with it.
+        Sentinel-2 is chosen first, by its clouds; Sentinel-1, which clouds do not affect, is paired with it.
 
         Returns:
             Chosen candidates within the cloud limit, and ledger rows of the others.
@@ -225,7 +225,7 @@ class AcquisitionRanking:
 def _minimize(rows: Rows, keys: Rows, criteria: Sequence[Callable[[Rows], NDArray[Any]]], batch_size: int) -> Rows:
     """Select of the rows that share a key the one that minimizes the criteria, the first criterion counting most.
 
-    Only ties go on to the next criterion: sorting by all criteria takes minutes for a continent.
+    The next criterion is applied to ties only: sorting by all criteria takes minutes for a continent.
     """
     order = np.argsort(keys, kind="stable")
     rows, keys = rows[order], keys[order]

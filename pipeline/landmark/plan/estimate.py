@@ -18,7 +18,7 @@ from landmark.plan.clearest import AcquisitionRanking, CloudCover
 # Size of real pixels after zstd-1, and size of a row's other columns.
 _COMPRESSION = 0.76
 _ROW_BYTES = 1_500
-# What a sample takes in a tar beside its uncompressed pixels.
+# Bytes of a sample in a tar besides its uncompressed pixels.
 _TAR_ROW_BYTES = 7_000
 # Largest request of the reader (raster/direct.py).
 _MAX_RANGE_BYTES = 2**22

@@ -37,7 +37,7 @@ def sample_events(
     """Select the candidates that can have a role in an event, in a slot per event and role (`emsr1-01/before`).
 
     Affected cells are those whose share of the event reaches the threshold of its class or, for an event that is an
-    epicentre alone, those near it. Of each role, the first cells by hash that an acquisition of the event shows.
+    epicentre alone, those near it. Each role gets the first cells by hash that an acquisition of the event shows.
     """
     sampling, index = recipe.event_sampling, rules.event_index
     assert sampling is not None
@@ -152,7 +152,7 @@ class _EventCells:
 
     Attributes:
         impacts: Event -> impact, per cell.
-        rows_of_event: Event -> rows of the cells it meets.
+        rows_of_event: Event -> rows of the cells it touches.
         free_rows: Rows of the cells that keep the least distance from all events.
         free_centres: Their centres in degrees.
         splits: Split of each cell.

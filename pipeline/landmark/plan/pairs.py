@@ -12,32 +12,32 @@ def pair_samples(candidates: Candidates, chosen: Rows, max_gap_days: float) -> t
     """Pair chosen candidates across sensors.
 
     Returns:
-        Index into `chosen` of each one's partner, -1 where none is within `max_gap_days`, and its own time minus the
-        partner's in seconds.
+        Index into `chosen` of each candidate's partner, -1 where none is within `max_gap_days`, and the candidate's time
+        minus the partner's in seconds.
     """
     cell, acquisition = candidates.cell[chosen], candidates.acquisition[chosen]
     time = candidates.acquisition_times[acquisition]
     is_optical = np.array([item.sensor == "s2" for item in candidates.acquisitions], dtype=bool)[acquisition]
     pair = np.full(len(chosen), -1)
     for mask in (is_optical, ~is_optical):
-        rows, others = np.flatnonzero(mask), np.flatnonzero(~mask)
-        if len(rows) and len(others):
-            pair[rows] = _find_nearest(rows, others, cell, time)
+        rows, partners = np.flatnonzero(mask), np.flatnonzero(~mask)
+        if len(rows) and len(partners):
+            pair[rows] = _find_nearest(rows, partners, cell, time)
     gap_s = time - time[pair]
     pair[np.abs(gap_s) > max_gap_days * _DAY_S] = -1
     return pair, gap_s
 
 
-def _find_nearest(rows: Rows, others: Rows, cell: NDArray[np.int64], time: NDArray[np.int64]) -> Rows:
-    """For each row the nearest in time of the others in its cell, of a tie the first; -1 where there is none."""
+def _find_nearest(rows: Rows, partners: Rows, cell: NDArray[np.int64], time: NDArray[np.int64]) -> Rows:
+    """For each row the nearest in time of the partners in its cell, of a tie the first; -1 where there is none."""
     since_s = time - time.min()
     # One number per cell and time, so that those of a cell are adjacent.
     key = cell * (since_s.max() + 1) + since_s
-    others = others[np.argsort(key[others], kind="stable")]
-    after_index = np.minimum(np.searchsorted(key[others], key[rows]), len(others) - 1)
+    partners = partners[np.argsort(key[partners], kind="stable")]
+    after_index = np.minimum(np.searchsorted(key[partners], key[rows]), len(partners) - 1)
     # Of all that share the time just before, the first.
-    before_index = np.searchsorted(key[others], key[others[after_index - 1]])
-    before, after = others[before_index], others[after_index]
+    before_index = np.searchsorted(key[partners], key[partners[after_index - 1]])
+    before, after = partners[before_index], partners[after_index]
     no_partner = np.iinfo(np.int64).max
     before_gap, after_gap = (
         np.where(cell[partner] == cell[rows], np.abs(time[partner] - time[rows]), no_partner)

@@ -44,7 +44,7 @@ class CellSample:
 def sample_cells(
     cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe, events: Sequence[Event] = ()
 ) -> CellSample:
-    """Sample cells inside a raster by whole clusters, assign splits, and apply the buffer and the recipe's limit.
+    """Sample cells inside a raster by complete clusters, assign splits, and apply the buffer and the recipe's limit.
 
     Blocks that events of one group touch go to one split.
     """

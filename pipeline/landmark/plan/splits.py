@@ -85,8 +85,8 @@ def union_groups(blocks: Sequence[str], touched: Sequence[tuple[str, int]]) -> d
 
     for group, row in touched:
         # Event groups sort before blocks, so that the root is a group.
-        root, other = sorted((find_root(f"event {group}"), find_root(f"~{blocks[row]}")))
-        parents[other] = root
+        root, child = sorted((find_root(f"event {group}"), find_root(f"~{blocks[row]}")))
+        parents[child] = root
     return {blocks[row]: find_root(f"~{blocks[row]}") for _, row in touched}
 
 

@@ -1,1 +1,1 @@
-"""Corpus → findings: measure once, check, report. No check reads a pixel of its own."""
+"""Corpus → findings: measure once, check, report. Only the measuring pass reads pixels."""

@@ -24,7 +24,7 @@ class CheckSpec(StrictModel):
 
     group: Literal["integrity", "pixels", "words", "splits", "bias"]
     severity: SeverityLevel
-    requirement: str = Field(description="What holds in a corpus that passes")
+    requirement: str = Field(description="Requirement that a corpus must meet")
     remedy: str = Field(description="What to do about a finding")
     limits: dict[str, float] = Field({}, description="Thresholds by name; the suffix of a name is its unit")
 

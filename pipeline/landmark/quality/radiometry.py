@@ -15,7 +15,7 @@ from landmark.quality.spectra import band_order
 
 
 def nodata(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """Pixels without data are as many as valid_pct says, and the same in all bands."""
+    """The share of pixels with data equals valid_pct, and is the same in all bands."""
     table = samples_with(inputs, "data_pct")
     recorded, measured, partial = columns(table, "valid_pct", "data_pct", "partial_data_pct")
     empty = (measured == 0) & ~(partial > 0)

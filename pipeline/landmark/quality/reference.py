@@ -7,7 +7,7 @@ from landmark.quality.check_profile import CheckProfile, load_check_profile
 
 _TITLES = {
     "integrity": "Integrity: files, tables and rows agree",
-    "pixels": "Pixels: values are what the format says",
+    "pixels": "Pixels: values are as the format defines",
     "words": "Words: labels and captions agree with each other and with the pixels",
     "splits": "Splits: no leakage from train to test",
     "bias": "Bias: no class can be predicted from a circumstance instead of the image",
@@ -33,7 +33,7 @@ def _lines(profile: CheckProfile) -> Iterator[str]:
             limits = "<br>".join(f"`{limit}: {value:g}`" for limit, value in spec.limits.items())
             yield f"| `{name}` | {spec.severity} | {spec.requirement} | {limits} | {spec.remedy} |"
     yield from ("", "## Class groups", "")
-    yield "Classes whose appearance some checks know. A group without any class of the corpus's taxonomy has no effect."
+    yield "Classes whose appearance some checks use. A group without any class of the corpus's taxonomy has no effect."
     yield from ("", "| group | classes |", "|---|---|")
     for name, classes in profile.class_groups.items():
         yield f"| `{name}` | {', '.join(f'`{key}`' for key in classes)} |"

@@ -1,4 +1,4 @@
-"""Block layout of ordinary GeoTIFFs: where each block lies in the file, and how its bytes become pixels.
+"""Block layout of ordinary GeoTIFFs: the byte range of each block, and how its bytes are decoded.
 
 tifffile parses the TIFF directory, GDAL the georeference; any less common layout is left to GDAL altogether.
 """
@@ -164,7 +164,7 @@ def read_layout(header: bytes, ranges: RangeReader) -> BlockLayout:
                     return _parse_layout(page, header)
         except (UnsupportedLayout, Unreadable):
             raise
-        except Exception as error:  # a parser may raise anything on an incomplete or garbled directory
+        except Exception as error:  # a parser may raise any exception on an incomplete or garbled directory
             log.debug("%s", error)
         if at_end or requested >= _MAX_HEADER_BYTES:
             raise UnsupportedLayout("its directory is not among its first bytes")

@@ -1,4 +1,4 @@
-"""Read blocks by byte ranges and decode them in threads, straight into the chips that overlap them."""
+"""Read blocks by byte ranges and decode them in threads, directly into the chips that overlap them."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ _MAX_GAP_BYTES = 16
 # After more timeouts than this, a file is no longer requested block by block: each timeout takes minutes.
 _MAX_TIMEOUTS = 8
 
-# (column, problem) of a block that gave no pixels; problem None: GDAL may still be able to read it.
+# (column, problem) of a block that was not decoded; problem None: GDAL may still be able to read it.
 FailedBlock = tuple[int, str | None]
 
 
@@ -61,7 +61,7 @@ class DirectReader:
 
     Attributes:
         ranges: The file.
-        layout: Where its blocks lie and how they are decoded.
+        layout: Byte ranges of its blocks and how they are decoded.
         reads: Every request that returned blocks, in the order in which they were decoded.
     """
 

@@ -153,8 +153,8 @@ def _picture(sample: Sample, classes: dict[str, TargetClass]) -> str:
 
 def _gap(samples: list[Sample]) -> str:
     if len(samples) == 1:
-        other = "radar" if samples[0].sensor == "s2" else "optical"
-        return f"No {other} image beside it: none within the recipe's limit, or it was dropped (see the end)."
+        pair_sensor = "radar" if samples[0].sensor == "s2" else "optical"
+        return f"No paired {pair_sensor} image: none within the recipe's limit, or it was dropped (see the end)."
     gap_s = samples[0].pair_gap_s
     size = f"{abs(gap_s) / _DAY_S:.1f} days" if abs(gap_s) >= _DAY_S else f"{abs(gap_s) / _HOUR_S:.1f} hours"
     return f"The radar image was taken {size} {'earlier' if gap_s > 0 else 'later'}."

@@ -91,7 +91,7 @@ class ApiCatalog(Catalog):
     def _parse_item(self, feature: dict[str, Any]) -> pystac.Item:
         try:
             item = pystac.Item.from_dict(feature, preserve_dict=False)
-        except Exception as error:  # pystac raises whatever the item provokes
+        except Exception as error:  # pystac has no common error class for invalid items
             raise InputError(f"not a STAC item: {error}", file=self.href, key="id", value=feature.get("id")) from error
         if item.get_self_href() is not None:
             item.make_asset_hrefs_absolute()

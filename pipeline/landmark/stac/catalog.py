@@ -150,7 +150,7 @@ class StaticCatalog(Catalog):
                 if item.collection_id in query.collections:
                     item.make_asset_hrefs_absolute()
                     yield item
-        except Exception as error:  # pystac raises whatever the document provokes, and a bare Exception for a 404
+        except Exception as error:  # pystac has no common error class; a 404 is a bare Exception
             raise InputError(f"a linked document cannot be read: {error}", file=self.href) from error
 
     def has_collection(self, collection: str) -> bool:

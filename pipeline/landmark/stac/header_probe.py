@@ -1,4 +1,4 @@
-"""Read the grid of an acquisition from the header of its file, before anything is planned on it."""
+"""Read the grid of an acquisition from the header of its file, before planning."""
 
 from dataclasses import dataclass, replace
 

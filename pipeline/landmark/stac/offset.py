@@ -1,4 +1,4 @@
-"""Radiometric offset of Sentinel-2: what to subtract from an item's digital numbers, and why.
+"""Radiometric offset of Sentinel-2: the value to subtract from an item's digital numbers, and the reason.
 
 From processing baseline 04.00 on, ESA adds 1000 to every digital number. Some providers subtract it, some declare it,
 some do neither, and one declares it after subtracting it. The sensing date does not determine it: old scenes are

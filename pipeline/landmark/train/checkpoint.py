@@ -30,7 +30,7 @@ _FIELD_TITLES = {"content_digest": "corpus content", "model": "model profile", "
 
 
 class Identity(StrictModel):
-    """Everything a training depends on: on one machine, equal identities give equal weights."""
+    """All inputs of a training: on one machine, equal identities give equal weights."""
 
     content_digest: str = Field(description="Digest of the corpus")
     model: ModelProfile
@@ -103,7 +103,7 @@ def read_run(folder: Path) -> Run:
             f"not a valid run document: {first['msg']}",
             file=path,
             key=".".join(str(part) for part in first["loc"]) or None,
-            remedy=f"delete {folder} to train anew",
+            remedy=f"delete {folder} to train from the start",
         ) from error
 
 
@@ -214,4 +214,4 @@ def _read_tensors(folder: Path, file: TensorFile) -> dict[str, Any]:
         problem = "its checksum differs from run.json"
     except (OSError, SafetensorError) as error:
         problem = str(error)
-    raise InvalidRun(f"damaged checkpoint: {problem}", file=path, remedy=f"delete {folder} to train anew")
+    raise InvalidRun(f"damaged checkpoint: {problem}", file=path, remedy=f"delete {folder} to train from the start")

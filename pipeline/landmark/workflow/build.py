@@ -1,4 +1,4 @@
-"""A recipe becomes a corpus: search, plan, extract, seal, export."""
+"""Build a corpus from a recipe: search, plan, extract, seal, export."""
 
 import logging
 import shutil
@@ -128,8 +128,7 @@ def _add_exports(manifest: Manifest, request: BuildRequest) -> Manifest:
 
 def _refuse_foreign_folder(request: BuildRequest) -> None:
     """Refuse a folder that holds another corpus, or files that belong to no corpus."""
-    documents: dict[str, type[Manifest] | type[Lock]] = {"corpus.json": Manifest, "lock.json": Lock}
-    for name, model in documents.items():
+    for name, model in _DOCUMENTS.items():
         if (request.out / name).is_file():
             digest = read_document(model, request.out / name).recipe_digest
             if digest != request.recipe.digest:

@@ -89,7 +89,7 @@ class BuildContext:
         return [*imagery, *(source.attribution for source in self._sources)]
 
     def with_event_index(self, index: EventIndex | None) -> "BuildContext":
-        """Return a copy whose label rules know the event combinations of the label counts."""
+        """Return a copy whose label rules have the event combinations of the label counts."""
         return replace(self, label_rules=replace(self.label_rules, event_index=index))
 
     @property
@@ -143,7 +143,7 @@ def load_context(recipe: Recipe, catalog: str | None) -> BuildContext:
 def load_offline_context(
     recipe: Recipe, catalog_id: str, embedded: Mapping[tuple[str, str], StrictModel] | None = None
 ) -> BuildContext:
-    """Load what annotation needs: no catalogue, label file, event file or gazetteer is opened.
+    """Load the inputs of annotation: no catalogue, label file, event file or gazetteer is opened.
 
     Args:
         recipe: The recipe.

@@ -1,4 +1,4 @@
-"""Probe the headers of acquisitions: the header is right where a STAC item disagrees."""
+"""Probe the headers of acquisitions; where a STAC item disagrees, the header is used."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence

@@ -43,7 +43,7 @@ _LOCKED_TABLES = ("plan", "label_counts", "cloud_stats")
 
 @dataclass(frozen=True, slots=True)
 class PlanDraft:
-    """Everything the planner decides; `write_plan` turns it into files and a `Plan`.
+    """Results of the planner; `write_plan` turns it into files and a `Plan`.
 
     Attributes:
         context: The recipe and the files it references.
@@ -210,7 +210,7 @@ def _make_lock(folder: Path, draft: PlanDraft) -> Lock:
 
 
 def _check_label_files(lock: Lock, label_files: Mapping[str, LocalLabels]) -> None:
-    """Compare the label files with the lock, which knows them by source and file name."""
+    """Compare the label files with the lock, which identifies them by source and file name."""
     paths = {(source, path.name): path for source, labels in label_files.items() for path in labels.files}
     for source, name, locked in sorted(
         {(label.source, label.href, label.digest) for label in lock.labels if label.local}

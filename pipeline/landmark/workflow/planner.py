@@ -63,7 +63,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
             key="region",
         )
 
-    # labels: what lies in each cell.
+    # labels: pixels of each class in each cell.
     periods = sorted({recipe.time.period_of(acquisition.datetime) for acquisition in images.acquisitions})
     counts = planner.count_labels(sampled.cells, images.label_rasters, periods, events)
     index = index_events(events, context.event_types, counts.event_combinations)

@@ -58,7 +58,7 @@ _PLAN_COLUMNS = ("id", "cell", "period", "role", "event")
 
 @dataclass(frozen=True, slots=True)
 class RecaptionResult:
-    """What a recaptioning changed, or would change.
+    """Changes made by a recaptioning, or found by its dry run.
 
     Attributes:
         manifest: The corpus's manifest afterwards.
@@ -240,7 +240,7 @@ class _Generation:
         names = zip(*(key.take(pa.array(edges[:-1])).to_pylist() for key in keys), strict=True)
         bounds = dict(zip(names, pairwise(edges.tolist()), strict=True))
         for shard in shards:
-            # A slice would take the whole plan along to the worker.
+            # A slice would send the complete plan to the worker.
             rows = plan.take(pa.array(range(*bounds[shard.sensor, shard.split, shard.k]))).select(_PLAN_COLUMNS)
             yield RecaptionTask(
                 self.corpus,

@@ -54,7 +54,7 @@ class CellRows:
         self._rows = {cell: np.arange(*bounds) for cell, bounds in zip(cells, pairwise(edges.tolist()), strict=True)}
 
     def select(self, cells: Sequence[str]) -> pa.Table:
-        """Copy the rows of some cells: a slice would take the whole table along to the worker."""
+        """Copy the rows of some cells: a slice would send the complete table to the worker."""
         rows = [self._rows[cell] for cell in sorted(set(cells)) if cell in self._rows]
         return self._table.take(np.concatenate([np.empty(0, np.int64), *rows]))
 
@@ -65,7 +65,7 @@ def extract_tasks(pending: pa.Table, plan: Plan, context: BuildContext, staging:
     attempts, counts = staging.tries(), CellRows(plan.label_counts)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
     for start, end in pairwise(group_edges(ordered["acquisition"]).tolist()):
-        # A slice would take the whole plan along to the worker.
+        # A slice would send the complete plan to the worker.
         rows = ordered.take(pa.array(range(start, end)))
         acquisition = acquisitions[rows["acquisition"][0].as_py()]
         yield ExtractTask(

@@ -1,4 +1,4 @@
-"""STAC: names, footprints, items and collections, in the Planetary Computer's words."""
+"""Write STAC items and collections with the properties and assets of the Planetary Computer."""
 
 import json
 from functools import cache
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shapely.geometry import mapping
 
 from landmark.world.scenes import Cover, Footprint, LandUse, Pass, SimulatedPass, Zone, degrees, stamp, swath_polygon
-from landmark.world.sensors import BANDS, sun
+from landmark.world.sensors import BANDS, sun_position
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 STEPS = {**BANDS, "SCL": 2}
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 @cache
 def load() -> Json:
-    """Return `stac.yaml` as it stands."""
+    """Return the content of `stac.yaml`."""
     with (Path(__file__).parent / "stac.yaml").open(encoding="utf-8") as file:
         return dict(yaml.safe_load(file))
 
@@ -32,7 +32,7 @@ def _save(item: Json, path: Path) -> None:
 
 
 def _item(collection: str, name: str, outline: shapely.Polygon, properties: Json, assets: Json) -> Json:
-    """Return a STAC item with relative links; `outline` is in degrees."""
+    """Return a STAC item with relative links; `outline` in EPSG:4326."""
     return {
         "type": "Feature", "stac_version": "1.0.0", "id": name, "collection": collection,
         "stac_extensions": load()["extensions"][collection],
@@ -51,34 +51,35 @@ def _item(collection: str, name: str, outline: shapely.Polygon, properties: Json
 
 
 def write_sentinel_2(
-    zone: Zone, tile: str, facts: SimulatedPass, *, counts: NDArray[np.int64], edge_m: float | None, out: Path
+    zone: Zone, tile: str, acquisition: SimulatedPass, *, counts: NDArray[np.int64], edge_m: float | None, out: Path
 ) -> None:
-    """Write the item of one acquisition; `counts` are its pixels of each scene class."""
+    """Write the item of one acquisition; `counts` are the pixels per scene class (12,)."""
     outline = degrees(swath_polygon(zone, tile, edge_m), zone.epsg)
-    properties = _properties_2(zone, tile, facts, counts)
+    properties = _properties_2(zone, tile, acquisition, counts)
     assets = {name: _band_asset(zone, tile, name) for name in sorted(STEPS)}
-    item = _item("sentinel-2-l2a", facts.id, outline, properties, assets)
-    _save(item, out / "sentinel-2-l2a" / facts.id / f"{facts.id}.json")
+    item = _item("sentinel-2-l2a", acquisition.id, outline, properties, assets)
+    _save(item, out / "sentinel-2-l2a" / acquisition.id / f"{acquisition.id}.json")
 
 
-def _properties_2(zone: Zone, tile: str, facts: SimulatedPass, counts: NDArray[np.int64]) -> Json:
+def _properties_2(zone: Zone, tile: str, acquisition: SimulatedPass, counts: NDArray[np.int64]) -> Json:
     valid = max(int(counts[1:].sum()), 1)
     shares = {name: round(100 * float(counts[codes].sum()) / valid, 6) for name, codes in load()["scl"].items()}
-    light = sun(facts.when, zone.lon, zone.lat)
-    number = f"A{facts.absolute_orbit:06d}"
-    satellite, made = f"S2{facts.platform[-1]}", stamp(facts.made)
+    sun = sun_position(acquisition.when, zone.lon, zone.lat)
+    number = f"A{acquisition.absolute_orbit:06d}"
+    satellite, generated = f"S2{acquisition.platform[-1]}", stamp(acquisition.generated)
+    sensed = stamp(acquisition.when)
     return {
-        "datetime": facts.when.strftime("%Y-%m-%dT%H:%M:%S.024000Z"),
-        "platform": facts.platform, "constellation": "Sentinel 2", "instruments": ["msi"],
-        "proj:epsg": zone.epsg, "sat:orbit_state": "descending", "sat:relative_orbit": facts.orbit,
+        "datetime": acquisition.when.strftime("%Y-%m-%dT%H:%M:%S.024000Z"),
+        "platform": acquisition.platform, "constellation": "Sentinel 2", "instruments": ["msi"],
+        "proj:epsg": zone.epsg, "sat:orbit_state": "descending", "sat:relative_orbit": acquisition.orbit,
         "eo:cloud_cover": round(100 * float(counts[8:11].sum()) / valid, 6),
-        "s2:mgrs_tile": tile, "s2:product_uri": facts.product, "s2:product_type": "S2MSI2A",
-        "s2:datatake_id": facts.datatake, "s2:datatake_type": "INS-NOBS",
-        "s2:processing_baseline": facts.baseline,
-        "s2:granule_id": f"{satellite}_OPER_MSI_L2A_TL_MSFT_{made}_{number}_T{tile}_N{facts.baseline}",
-        "s2:datastrip_id": f"{satellite}_OPER_MSI_L2A_DS_MSFT_{made}_S{stamp(facts.when)}_N{facts.baseline}",
-        "s2:generation_time": facts.made.strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
-        "s2:mean_solar_zenith": round(light.zenith_deg, 6), "s2:mean_solar_azimuth": round(light.azimuth_deg, 6),
+        "s2:mgrs_tile": tile, "s2:product_uri": acquisition.product, "s2:product_type": "S2MSI2A",
+        "s2:datatake_id": acquisition.datatake, "s2:datatake_type": "INS-NOBS",
+        "s2:processing_baseline": acquisition.baseline,
+        "s2:granule_id": f"{satellite}_OPER_MSI_L2A_TL_MSFT_{generated}_{number}_T{tile}_N{acquisition.baseline}",
+        "s2:datastrip_id": f"{satellite}_OPER_MSI_L2A_DS_MSFT_{generated}_S{sensed}_N{acquisition.baseline}",
+        "s2:generation_time": acquisition.generated.strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
+        "s2:mean_solar_zenith": round(sun.zenith_deg, 6), "s2:mean_solar_azimuth": round(sun.azimuth_deg, 6),
         "s2:nodata_pixel_percentage": round(100 * float(counts[0]) / int(counts.sum()), 6),
         **{f"s2:{name}_percentage": share for name, share in shares.items()},
         "s2:degraded_msi_data_percentage": 0.0, "s2:reflectance_conversion_factor": 1.0,
@@ -106,26 +107,28 @@ def _band_asset(zone: Zone, tile: str, name: str) -> Json:
 # -- Sentinel-1 ------------------------------------------------------------------------------------------------------
 
 
-def write_sentinel_1(zone: Zone, one: Pass, where: Footprint, *, out: Path) -> None:
+def write_sentinel_1(zone: Zone, radar_pass: Pass, footprint: Footprint, *, out: Path) -> None:
     """Write the item of one pass."""
-    west, south, east, north = where.bounds
-    rows, columns = where.shape
-    middle = one.when + (one.until - one.when) / 2
+    west, south, east, north = footprint.bounds
+    rows, columns = footprint.shape
+    middle = radar_pass.when + (radar_pass.end - radar_pass.when) / 2
     properties = {
         **load()["radar"], "datetime": middle.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "start_datetime": f"{one.when:%Y-%m-%d %H:%M:%S}.220006+00:00",
-        "end_datetime": f"{one.until:%Y-%m-%d %H:%M:%S}.219114+00:00",
-        "platform": one.platform, "proj:epsg": zone.epsg, "proj:shape": [rows, columns], "s1:shape": [columns, rows],
+        "start_datetime": f"{radar_pass.when:%Y-%m-%d %H:%M:%S}.220006+00:00",
+        "end_datetime": f"{radar_pass.end:%Y-%m-%d %H:%M:%S}.219114+00:00",
+        "platform": radar_pass.platform, "proj:epsg": zone.epsg, "proj:shape": [rows, columns],
+        "s1:shape": [columns, rows],
         "proj:bbox": [float(west), float(south), float(east), float(north)],
         "proj:transform": [10.0, 0.0, float(west), 0.0, -10.0, float(north), 0.0, 0.0, 1.0],
-        "sat:orbit_state": "ascending" if one.ascending else "descending", "sat:absolute_orbit": one.absolute_orbit,
-        "sat:relative_orbit": one.orbit, "s1:datatake_id": str(one.datatake),
-        "sat:platform_international_designator": "2014-016A" if one.platform.endswith("A") else "2016-025A",
+        "sat:orbit_state": "ascending" if radar_pass.ascending else "descending",
+        "sat:absolute_orbit": radar_pass.absolute_orbit,
+        "sat:relative_orbit": radar_pass.orbit, "s1:datatake_id": str(radar_pass.datatake),
+        "sat:platform_international_designator": "2014-016A" if radar_pass.platform.endswith("A") else "2016-025A",
     }  # fmt: skip
     assets = {name: _radar_asset(name) for name in ("vh", "vv")}
-    outline = degrees(shapely.Polygon(where.corners), zone.epsg)
-    item = _item("sentinel-1-rtc", one.id, outline, properties, assets)
-    _save(item, out / "sentinel-1-rtc" / one.id / f"{one.id}.json")
+    outline = degrees(shapely.Polygon(footprint.corners), zone.epsg)
+    item = _item("sentinel-1-rtc", radar_pass.id, outline, properties, assets)
+    _save(item, out / "sentinel-1-rtc" / radar_pass.id / f"{radar_pass.id}.json")
 
 
 def _radar_asset(name: str) -> Json:
@@ -148,16 +151,16 @@ def worldcover_colours() -> dict[int, tuple[int, int, int, int]]:
     return {code: (red, green, blue, 255) for code, (red, green, blue) in table.items()}
 
 
-def write_worldcover(facts: Cover, *, out: Path) -> None:
+def write_worldcover(product: Cover, *, out: Path) -> None:
     """Write the item of one place's land cover."""
-    left, bottom, right, top = facts.bounds_px
-    pixel = 1 / facts.degree_px
+    left, bottom, right, top = product.bounds_px
+    pixel = 1 / product.degree_px
     table = load()["worldcover"].items()
     classes = [{"value": code, "color-hint": colour, "description": name} for code, (name, colour) in table]
     asset = {
-        "href": f"./{facts.id}_Map.tif", "type": COG, "roles": ["data"], "title": "Land Cover Classes",
+        "href": f"./{product.id}_Map.tif", "type": COG, "roles": ["data"], "title": "Land Cover Classes",
         "created": "2022-10-24T12:37:50.971960Z", "proj:shape": [top - bottom, right - left],
-        "proj:transform": [pixel, 0.0, left / facts.degree_px, 0.0, -pixel, top / facts.degree_px],
+        "proj:transform": [pixel, 0.0, left / product.degree_px, 0.0, -pixel, top / product.degree_px],
         "description": "Discrete classification according to the Land Cover Classification System scheme",
         "raster:bands": [{"name": "Band1", "nodata": 0, "sampling": "area", "data_type": "uint8",
                           "description": "Classification values", "spatial_resolution": 10}],
@@ -166,60 +169,60 @@ def write_worldcover(facts: Cover, *, out: Path) -> None:
     properties = {
         "datetime": None, "start_datetime": "2021-01-01T00:00:00Z", "end_datetime": "2021-12-31T23:59:59Z",
         "created": "2023-04-06T16:03:26.737751Z", "mission": "sentinel-1, sentinel-2", "instruments": ["c-sar", "msi"],
-        "platform": "sentinel-1a, sentinel-1b, sentinel-2a, sentinel-2b", "grid:code": f"ESAWORLDCOVER-{facts.tile}",
+        "platform": "sentinel-1a, sentinel-1b, sentinel-2a, sentinel-2b", "grid:code": f"ESAWORLDCOVER-{product.tile}",
         "proj:epsg": 4326, "description": "ESA WorldCover product at 10m resolution",
-        "esa_worldcover:product_tile": facts.tile, "esa_worldcover:product_version": "2.0.0",
+        "esa_worldcover:product_tile": product.tile, "esa_worldcover:product_version": "2.0.0",
     }  # fmt: skip
-    west, south, east, north = (round(edge / facts.degree_px, 8) for edge in facts.bounds_px)
+    west, south, east, north = (round(edge / product.degree_px, 8) for edge in product.bounds_px)
     box = shapely.box(west, south, east, north)
-    item = _item("esa-worldcover", facts.id, box, properties, {"map": asset})
-    _save(item, out / "esa-worldcover" / facts.id / f"{facts.id}.json")
+    item = _item("esa-worldcover", product.id, box, properties, {"map": asset})
+    _save(item, out / "esa-worldcover" / product.id / f"{product.id}.json")
 
 
-def write_land_use(facts: LandUse, *, out: Path) -> None:
+def write_land_use(product: LandUse, *, out: Path) -> None:
     """Write the item of one zone's land use in one year."""
-    west, south, east, north = facts.where.bounds
+    west, south, east, north = product.footprint.bounds
     asset = {
-        "href": f"./{facts.file}", "type": COG, "roles": ["data"],
+        "href": f"./{product.file}", "type": COG, "roles": ["data"],
         "raster:bands": [{"nodata": 0, "spatial_resolution": 10}],
         "file:values": [{"values": [code], "summary": name} for code, name in load()["land_use"].items()],
     }  # fmt: skip
     properties = {
-        "datetime": None, "start_datetime": f"{facts.year}-01-01T00:00:00Z",
-        "end_datetime": f"{facts.year + 1}-01-01T00:00:00Z", "supercell": facts.tile, "io:tile_id": facts.tile,
-        "proj:epsg": facts.zone.epsg, "proj:shape": list(facts.where.shape),
+        "datetime": None, "start_datetime": f"{product.year}-01-01T00:00:00Z",
+        "end_datetime": f"{product.year + 1}-01-01T00:00:00Z", "supercell": product.tile, "io:tile_id": product.tile,
+        "proj:epsg": product.zone.epsg, "proj:shape": list(product.footprint.shape),
         "proj:bbox": [float(west), float(south), float(east), float(north)],
         "proj:transform": [10.0, 0.0, float(west), 0.0, -10.0, float(north)],
     }  # fmt: skip
-    outline = degrees(shapely.box(west, south, east, north), facts.zone.epsg)
-    item = _item("io-lulc-annual-v02", facts.id, outline, properties, {"data": asset})
-    _save(item, out / "io-lulc-annual-v02" / facts.id / f"{facts.id}.json")
+    outline = degrees(shapely.box(west, south, east, north), product.zone.epsg)
+    item = _item("io-lulc-annual-v02", product.id, outline, properties, {"data": asset})
+    _save(item, out / "io-lulc-annual-v02" / product.id / f"{product.id}.json")
 
 
 def write_catalog(out: Path) -> Path:
-    """Write the catalogue over the items in `out`, a collection for each kind of them; return the catalogue's path."""
+    """Write the catalogue and the collections of the items in `out`; return the path of the catalogue."""
     links: list[Json] = [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
-    for name, words in load()["collections"].items():
+    for name, metadata in load()["collections"].items():
         if not (out / name).is_dir():
             continue
-        _write_collection(name, words, out / name)
+        _write_collection(name, metadata, out / name)
         href = f"./{name}/collection.json"
-        links.append({"rel": "child", "href": href, "type": "application/json", "title": words["title"]})
+        links.append({"rel": "child", "href": href, "type": "application/json", "title": metadata["title"]})
     _save({"type": "Catalog", "stac_version": "1.0.0", **load()["catalog"], "links": links}, out / "catalog.json")
     return out / "catalog.json"
 
 
-def _write_collection(name: str, words: Json, folder: Path) -> None:
+def _write_collection(name: str, metadata: Json, folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    every = [json.loads((folder / each / f"{each}.json").read_text(encoding="utf-8")) for each in names]
-    boxes = np.array([item["bbox"] for item in every])
-    said = [item["properties"] for item in every]
+    items = [json.loads((folder / each / f"{each}.json").read_text(encoding="utf-8")) for each in names]
+    boxes = np.array([item["bbox"] for item in items])
+    properties = [item["properties"] for item in items]
     first, last = (
-        end(each.get(key) or each["datetime"] for each in said)[:10]
-        for end, key in ((min, "start_datetime"), (max, "end_datetime"))
+        extreme(each.get(key) or each["datetime"] for each in properties)[:10]
+        for extreme, key in ((min, "start_datetime"), (max, "end_datetime"))
     )
     _save({
-        "type": "Collection", "stac_version": "1.0.0", "id": name, **words,
+        "type": "Collection", "stac_version": "1.0.0", "id": name, **metadata,
         "extent": {
             "spatial": {"bbox": [[*boxes.min(axis=0)[:2].tolist(), *boxes.max(axis=0)[2:].tolist()]]},
             "temporal": {"interval": [[f"{first}T00:00:00Z", f"{last}T23:59:59Z"]]},

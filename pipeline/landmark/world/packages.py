@@ -1,4 +1,4 @@
-"""Copernicus EMS activations of the world's floods and earthquakes: packages as the service names and lays them out."""
+"""Write Copernicus EMS activations of floods and earthquakes: packages and responses of the service's API."""
 
 import json
 import tempfile
@@ -12,165 +12,175 @@ import geopandas
 import pyogrio
 import shapely
 
-from landmark.world.events import DAMAGED, DESTROYED, DOUBTFUL, EventSpec, event_specs, load, reached
+from landmark.world.events import DAMAGED, DESTROYED, DOUBTFUL, EventSpec, affected_mask, event_specs, load
 from landmark.world.ground import COVER, KINDS
 from landmark.world.rasterize import RasterizedEvent, Shape, degrees, outlines, rasterize, square
 from landmark.world.scenes import Zone
 
 GRADES = {DESTROYED: "Destroyed", DAMAGED: "Damaged", DOUBTFUL: "Possibly damaged", 0: "No visible damage"}
-LAYERS = {  # until 2020, and since
+LAYERS = {  # names until 2020, and since
     "aoi": ("area_of_interest_a", "areaOfInterestA"), "observed": ("observed_event_a", "observedEventA"),
     "built": ("built_up_a", "builtUpA"), "water": ("hydrography_a", "hydrographyA"), "source": ("source", "source"),
 }  # fmt: skip
 MAPS = {"DEL": "Delineation", "GRA": "Grading"}
-UNSAID = "Not Applicable"
-AROUND_M = 400  # how far mappers look beyond what they find
+NOT_APPLICABLE = "Not Applicable"
+MARGIN_M = 400  # of the area of interest around an event
 
 
 class Table(NamedTuple):
-    """A layer of a package: rows of attributes, and as many shapes in degrees; none in a table of sources."""
+    """A layer of a package: attribute rows, and one shape (EPSG:4326) per row or none at all."""
 
     rows: list[dict[str, Any]]
     shapes: list[Shape]
 
 
 class Area(NamedTuple):
-    """One area of interest; without a strike and its chart nobody found anything there."""
+    """One area of interest; `event` and `rasterized` are None if nothing was mapped in it."""
 
     number: int
     locality: str
-    strike: EventSpec | None
-    chart: RasterizedEvent | None
+    event: EventSpec | None
+    rasterized: RasterizedEvent | None
     outline: Shape
 
 
 class Product(NamedTuple):
-    """One product of an activation: the image it was drawn from is number `source` of its table of sources."""
+    """One product of an activation; `source` is the id of its image in the table of sources."""
 
     source: int
     name: str
     image: str
-    taken: datetime
+    acquired: datetime
 
 
 def publish(zones: list[Zone], out: Path) -> None:
-    """Write every activation's answer of the service's API, and beside it a package for each area and product."""
+    """Write the API response of every activation, and a package per area and product."""
     out.mkdir(parents=True)
-    for code, facts in load()["activations"].items():
-        areas = list(_areas(facts, zones))
-        products = [Product(number, *said) for number, said in enumerate(facts["products"], 2)]
+    for code, activation in load()["activations"].items():
+        areas = list(_areas(activation, zones))
+        products = [Product(number, *fields) for number, fields in enumerate(activation["products"], 2)]
         for area in areas:
             for number, product in enumerate(products):
-                package, layer = _named(code, facts, area, product)
-                tables = _tables(code, facts, area, products[: number + 1])
+                package, layer = _names(code, activation, area, product)
+                tables = _tables(code, activation, area, products[: number + 1])
                 files = [
-                    _written(layer.format(LAYERS[key][facts["new"]]), table, product.taken)
+                    _layer_files(layer.format(LAYERS[key][activation["new"]]), table, product.acquired)
                     for key, table in tables.items()
                     if table.rows
                 ]
-                _zip(out / package, files, product.taken)
-        answer = {"count": 1, "next": None, "previous": None, "results": [_activation(code, facts, areas, products)]}
-        (out / f"{code}.json").write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                _zip(out / package, files, product.acquired)
+        response = {
+            "count": 1,
+            "next": None,
+            "previous": None,
+            "results": [_activation(code, activation, areas, products)],
+        }
+        (out / f"{code}.json").write_text(json.dumps(response, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _areas(facts: dict[str, Any], zones: list[Zone]) -> Iterator[Area]:
-    for number, locality, what in facts["areas"]:
-        strike = None if isinstance(what, list) else event_specs()[what]
-        epsg, u, v, half_m = (strike.epsg, *strike.at, strike.reach_m + AROUND_M) if strike else what
+def _areas(activation: dict[str, Any], zones: list[Zone]) -> Iterator[Area]:
+    for number, locality, target in activation["areas"]:
+        event = None if isinstance(target, list) else event_specs()[target]
+        epsg, u, v, half_m = (event.epsg, *event.at, event.reach_m + MARGIN_M) if event else target
         zone = next(zone for zone in zones if zone.epsg == epsg)
         (outline,) = degrees([square(zone, (u, v), half_m)], epsg)
-        yield Area(number, locality, strike, rasterize(strike, zones) if strike else None, outline)
+        yield Area(number, locality, event, rasterize(event, zones) if event else None, outline)
 
 
 # -- one package -----------------------------------------------------------------------------------------------------
 
 
-def _named(code: str, facts: dict[str, Any], area: Area, product: Product) -> tuple[str, str]:
-    """Return the name of a package, and that of its layers with a place for the layer's own."""
-    if facts["new"]:
+def _names(code: str, activation: dict[str, Any], area: Area, product: Product) -> tuple[str, str]:
+    """Return the file name of a package, and the format string of its layer names."""
+    if activation["new"]:
         stem = f"{code}_AOI{area.number:02d}_{product.name if '_' in product.name else product.name + '_PRODUCT'}"
         return f"{stem}_r1_RTP01_v1_vector.zip", stem + "_{}_r1_v1"
     stem = f"{code}_{area.number:02d}{area.locality.upper()}_{product.name}_v1"
     return f"{stem}_vector.zip", stem + "_{}"
 
 
-def _tables(code: str, facts: dict[str, Any], area: Area, products: list[Product]) -> dict[str, Table]:
-    """Return the layers of the last product; it holds what the products before it drew, too."""
+def _tables(code: str, activation: dict[str, Any], area: Area, products: list[Product]) -> dict[str, Table]:
+    """Return the layers of the last product, which include the polygons of the earlier products."""
     tables = {"aoi": _aoi(code, area, products[-1]), "source": _sources(products)}
-    if area.strike and area.chart:
-        if area.strike.type == "earthquake":
-            return tables | {"built": _built(area.chart, products[-1].source)}
-        drawn = [_observed(facts, area.strike, area.chart, product) for product in products]
-        rows, found = [row for one in drawn for row in one.rows], [shape for one in drawn for shape in one.shapes]
-        return tables | {"observed": Table(rows, found), "water": _water(area.chart)}
+    if area.event and area.rasterized:
+        if area.event.type == "earthquake":
+            return tables | {"built": _built(area.rasterized, products[-1].source)}
+        observed = [_observed(activation, area.event, area.rasterized, product) for product in products]
+        rows, shapes = (
+            [row for table in observed for row in table.rows],
+            [shape for table in observed for shape in table.shapes],
+        )
+        return tables | {"observed": Table(rows, shapes), "water": _water(area.rasterized)}
     return tables
 
 
 def _aoi(code: str, area: Area, product: Product) -> Table:
     kind, _, again = product.name.partition("_")
     row = {
-        "emsr_id": code.lower() if area.number == 2 else code, "glide_no": UNSAID, "area_id": f"{area.number:02d}",
+        "emsr_id": code.lower() if area.number == 2 else code, "glide_no": NOT_APPLICABLE,
+        "area_id": f"{area.number:02d}",
         "locality": area.locality, "map_type": MAPS[kind] + (f"-{again.title()}" if again else ""),
     }  # fmt: skip
     return Table([row], [area.outline])
 
 
 def _sources(products: list[Product]) -> Table:
-    before = Product(1, "", "Sentinel-2A", products[0].taken - timedelta(days=40))
+    before = Product(1, "", "Sentinel-2A", products[0].acquired - timedelta(days=40))
     return Table([
-        {"src_id": one.source, "source_nam": one.image, "src_date": f"{one.taken:%Y-%m-%d}",
-         "source_tm": f"{one.taken:%H:%M:%S}"} for one in (before, *products)
+        {"src_id": product.source, "source_nam": product.image, "src_date": f"{product.acquired:%Y-%m-%d}",
+         "source_tm": f"{product.acquired:%H:%M:%S}"} for product in (before, *products)
     ], [])  # fmt: skip
 
 
-def _observed(facts: dict[str, Any], strike: EventSpec, seen: RasterizedEvent, product: Product) -> Table:
-    found = outlines(reached(strike, seen.level, product.taken), seen.transform)
-    if not facts["new"]:
-        found = [_crossed(one) if number % 2 else one for number, one in enumerate(found)]
+def _observed(activation: dict[str, Any], event: EventSpec, rasterized: RasterizedEvent, product: Product) -> Table:
+    polygons = outlines(affected_mask(event, rasterized.level, product.acquired), rasterized.transform)
+    if not activation["new"]:
+        polygons = [_invalidate(polygon) if number % 2 else polygon for number, polygon in enumerate(polygons)]
     row = {
-        "event_type": f"5-{facts['category']}", "obj_desc": facts["kind"], "det_method": "Semi-automatic extraction",
+        "event_type": f"5-{activation['category']}", "obj_desc": activation["kind"],
+        "det_method": "Semi-automatic extraction",
         "notation": "Flooded area", "dmg_src_id": product.source,
     }  # fmt: skip
-    return Table([row] * len(found), degrees(found, seen.epsg))
+    return Table([row] * len(polygons), degrees(polygons, rasterized.epsg))
 
 
-def _crossed(one: shapely.Polygon) -> shapely.Polygon:
-    """Return the polygon with two neighbouring corners swapped: a line drawn in haste crosses itself."""
-    line = list(one.exterior.coords)
+def _invalidate(polygon: shapely.Polygon) -> shapely.Polygon:
+    """Swap two neighbouring corners so that the exterior crosses itself, a common defect of mapped polygons."""
+    line = list(polygon.exterior.coords)
     for at in range(1, len(line) - 2):
-        swapped = shapely.Polygon([*line[:at], line[at + 1], line[at], *line[at + 2 :]], list(one.interiors))
-        if not swapped.is_valid and abs(shapely.make_valid(swapped).area - one.area) < 0.02 * one.area:
+        swapped = shapely.Polygon([*line[:at], line[at + 1], line[at], *line[at + 2 :]], list(polygon.interiors))
+        if not swapped.is_valid and abs(shapely.make_valid(swapped).area - polygon.area) < 0.02 * polygon.area:
             return swapped
-    return one
+    return polygon
 
 
-def _built(seen: RasterizedEvent, source: int) -> Table:
-    """Return the patches of buildings by grade of damage, those that stand included."""
-    most, rows, found = seen.seen.land.most, [], []
-    built = (COVER[most] == 50) & (most != KINDS["street"])
-    for grade, words in GRADES.items():
-        patches = outlines(built & (seen.level == grade), seen.transform)
-        found += patches
+def _built(rasterized: RasterizedEvent, source: int) -> Table:
+    """Return polygons of buildings per grade of damage, including undamaged ones."""
+    dominant, rows, polygons = rasterized.view.land.dominant, [], []
+    built = (COVER[dominant] == 50) & (dominant != KINDS["street"])
+    for grade, label in GRADES.items():
+        patches = outlines(built & (rasterized.level == grade), rasterized.transform)
+        polygons += patches
         rows += [{
-            "obj_type": "11-Residential Buildings", "info": "997-Not Applicable", "damage_gra": words,
-            "det_method": "Photo-interpretation", "notation": UNSAID, "or_src_id": 1, "dmg_src_id": source,
+            "obj_type": "11-Residential Buildings", "info": "997-Not Applicable", "damage_gra": label,
+            "det_method": "Photo-interpretation", "notation": NOT_APPLICABLE, "or_src_id": 1, "dmg_src_id": source,
         }] * len(patches)  # fmt: skip
-    return Table(rows, degrees(found, seen.epsg))
+    return Table(rows, degrees(polygons, rasterized.epsg))
 
 
-def _water(seen: RasterizedEvent) -> Table:
-    """Return the water there was before: a layer that tells of no event."""
-    found = outlines(COVER[seen.seen.land.most] == 80, seen.transform)
-    row = {"obj_type": "Hydrography", "name": UNSAID, "or_src_id": 1}
-    return Table([row] * len(found), degrees(found, seen.epsg))
+def _water(rasterized: RasterizedEvent) -> Table:
+    """Return the permanent water, a layer without event data."""
+    polygons = outlines(COVER[rasterized.view.land.dominant] == 80, rasterized.transform)
+    row = {"obj_type": "Hydrography", "name": NOT_APPLICABLE, "or_src_id": 1}
+    return Table([row] * len(polygons), degrees(polygons, rasterized.epsg))
 
 
-def _written(name: str, table: Table, when: datetime) -> dict[str, bytes]:
-    """Return a layer's files: a shapefile, or a dBase table where there are no shapes."""
-    shaped = {"geometry": table.shapes, "crs": "EPSG:4326"} if table.shapes else {}
-    frame, ending = geopandas.GeoDataFrame(table.rows, **shaped), "shp" if shaped else "dbf"
+def _layer_files(name: str, table: Table, when: datetime) -> dict[str, bytes]:
+    """Return the files of a layer: a shapefile, or a dBase table without shapes."""
+    geometry = {"geometry": table.shapes, "crs": "EPSG:4326"} if table.shapes else {}
+    frame, ending = geopandas.GeoDataFrame(table.rows, **geometry), "shp" if geometry else "dbf"
     with tempfile.TemporaryDirectory() as folder:
-        # A dBase header holds the day it was written: the image's day keeps the bytes the same.
+        # The dBase header contains a date: the image's day keeps the bytes reproducible.
         pyogrio.write_dataframe(frame, Path(folder) / f"{name}.{ending}", driver="ESRI Shapefile", encoding="UTF-8",
                                 DBF_DATE_LAST_UPDATE=f"{when:%Y-%m-%d}")  # fmt: skip
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
@@ -178,33 +188,33 @@ def _written(name: str, table: Table, when: datetime) -> dict[str, bytes]:
 
 def _zip(path: Path, files: list[dict[str, bytes]], when: datetime) -> None:
     with zipfile.ZipFile(path, "w") as package:
-        for name, content in (entry for each in files for entry in each.items()):
+        for name, content in (entry for layer in files for entry in layer.items()):
             package.writestr(zipfile.ZipInfo(name, when.timetuple()[:6]), content, zipfile.ZIP_DEFLATED)
 
 
-# -- the service's answer --------------------------------------------------------------------------------------------
+# -- response of the API ---------------------------------------------------------------------------------------------
 
 
-def _activation(code: str, facts: dict[str, Any], areas: list[Area], products: list[Product]) -> dict[str, Any]:
-    whole = shapely.union_all([area.outline for area in areas])
+def _activation(code: str, activation: dict[str, Any], areas: list[Area], products: list[Product]) -> dict[str, Any]:
+    extent = shapely.union_all([area.outline for area in areas])
     return {
-        "code": code, "name": facts["name"], "category": facts["category"], "subCategory": facts["kind"],
+        "code": code, "name": activation["name"], "category": activation["category"], "subCategory": activation["kind"],
         "countries": ["Landmark"], "closed": True,
-        "eventTime": facts["start"].isoformat(), "activationTime": facts["opened"].isoformat(),
-        "centroid": whole.centroid.wkt, "extent": shapely.box(*whole.bounds).wkt,
+        "eventTime": activation["start"].isoformat(), "activationTime": activation["opened"].isoformat(),
+        "centroid": extent.centroid.wkt, "extent": shapely.box(*extent.bounds).wkt,
         "n_aois": len(areas), "n_products": len(areas) * len(products),
-        "aois": [_answer(code, facts, area, products) for area in areas],
+        "aois": [_area_response(code, activation, area, products) for area in areas],
     }  # fmt: skip
 
 
-def _answer(code: str, facts: dict[str, Any], area: Area, products: list[Product]) -> dict[str, Any]:
+def _area_response(code: str, activation: dict[str, Any], area: Area, products: list[Product]) -> dict[str, Any]:
     return {
         "name": area.locality, "number": area.number, "activationCode": code, "extent": area.outline.wkt,
         "products": [{
-            "type": one.name[:3], "monitoring": "MONIT" in one.name, "monitoringNumber": number,
+            "type": product.name[:3], "monitoring": "MONIT" in product.name, "monitoringNumber": number,
             "version": {"number": 1, "statusCode": "F",
-                        "deliveryTime": (one.taken + timedelta(hours=9)).isoformat()},
-            "images": [{"sensorName": one.image, "acquisitionTime": one.taken.isoformat()}],
-            "downloadPath": f"./{_named(code, facts, area, one)[0]}",
-        } for number, one in enumerate(products)],
+                        "deliveryTime": (product.acquired + timedelta(hours=9)).isoformat()},
+            "images": [{"sensorName": product.image, "acquisitionTime": product.acquired.isoformat()}],
+            "downloadPath": f"./{_names(code, activation, area, product)[0]}",
+        } for number, product in enumerate(products)],
     }  # fmt: skip

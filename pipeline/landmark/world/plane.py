@@ -1,4 +1,4 @@
-"""An endless plane about a place: where maps meet it, and repeatable randomness all over it."""
+"""The local plane of a place: projection from map coordinates, seeded random numbers, noise and sites."""
 
 from functools import cache
 from hashlib import blake2b
@@ -15,13 +15,13 @@ TEXELS = 1024
 
 
 def seed_of(seed: int, *names: object) -> int:
-    """Return the 64-bit seed that belongs to these names, the same on every machine."""
+    """Return a 64-bit seed derived from a seed and names, the same on every machine."""
     text = "/".join(map(str, (seed, *names)))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def rng(seed: int, *names: object) -> np.random.Generator:
-    """Return a generator that depends on the seed and the names alone."""
+    """Return a generator seeded by `seed_of`."""
     return np.random.Generator(np.random.PCG64(seed_of(seed, *names)))
 
 
@@ -32,7 +32,7 @@ def fractal(seed: int, slope: float) -> NDArray[np.float32]:
     fy, fx = np.fft.fftfreq(TEXELS)[:, None], np.fft.rfftfreq(TEXELS)[None, :]
     frequency = np.hypot(fx, fy)
     frequency[0, 0] = 1.0
-    # The longest waves would make one corner of the world differ from the rest: start at a tenth of the period.
+    # Damp waves longer than a tenth of the period: they would make regions of the world differ systematically.
     weight = np.minimum(frequency, 1.0) ** -slope * (1 - np.exp(-((frequency * TEXELS / 9) ** 2)))
     weight[0, 0] = 0.0
     field = np.fft.irfft2(white * weight, s=(TEXELS, TEXELS))
@@ -45,34 +45,34 @@ def _spline(seed: int, slope: float) -> NDArray[np.float32]:
 
 
 class Noise:
-    """Fractal fields of one seed, sampled anywhere: names look at one texture from elsewhere, turned otherwise."""
+    """Named fractal fields of one seed: each name samples a shared texture at its own offset and rotation."""
 
     def __init__(self, seed: int) -> None:
-        """Keep the seed; textures are made at first use, one for each slope."""
+        """Store the seed; textures are cached per slope."""
         self.seed = seed
 
     def __call__(self, name: str, at: tuple[F, F], *, texel_m: float, slope: float, smooth: bool = False) -> F:
-        """Return the field at plane coordinates in metres; `smooth` where its gradient is looked at too."""
+        """Return the field at plane coordinates in metres; `smooth` interpolates cubically, for gradients."""
         u, v = at
         shift_u, shift_v, angle = rng(self.seed, "noise", name).uniform(0, TEXELS, 3)
         cos, sin = np.cos(angle) / texel_m, np.sin(angle) / texel_m
-        where = np.stack([u * cos - v * sin + shift_u, u * sin + v * cos + shift_v])
+        position = np.stack([u * cos - v * sin + shift_u, u * sin + v * cos + shift_v])
         texture, order = (_spline(self.seed, slope), 3) if smooth else (fractal(self.seed, slope), 1)
-        found = ndimage.map_coordinates(
-            texture, where, order=order, mode="grid-wrap", prefilter=False, output=np.float32
+        values = ndimage.map_coordinates(
+            texture, position, order=order, mode="grid-wrap", prefilter=False, output=np.float32
         )
-        return np.asarray(found)
+        return np.asarray(values)
 
 
 def mix(*keys: Any) -> U:
     """Return a 32-bit hash of integer arrays, element by element."""
     state = np.asarray(np.uint32(0x9E3779B9))
     for key in keys:
-        state = _stir(state ^ np.asarray(key).astype(np.int64).astype(np.uint32))
+        state = _scramble(state ^ np.asarray(key).astype(np.int64).astype(np.uint32))
     return state
 
 
-def _stir(state: NDArray[np.uint32]) -> U:
+def _scramble(state: NDArray[np.uint32]) -> U:
     with np.errstate(over="ignore"):
         state = (state ^ (state >> np.uint32(16))) * np.uint32(0x7FEB352D)
         state = (state ^ (state >> np.uint32(15))) * np.uint32(0x846CA68B)
@@ -80,12 +80,12 @@ def _stir(state: NDArray[np.uint32]) -> U:
 
 
 def unit(*keys: Any) -> NDArray[np.float32]:
-    """Return a hash of integer arrays as numbers in [0, 1)."""
+    """Return a hash of integer arrays as floats in [0, 1)."""
     return (mix(*keys) >> np.uint32(8)).astype(np.float32) / np.float32(1 << 24)
 
 
 class Sites(NamedTuple):
-    """The nearest of the scattered sites at every point, and the second nearest."""
+    """The nearest and second nearest site of every point: key, coordinates and distance."""
 
     key: U
     u: F
@@ -110,13 +110,13 @@ def nearest_sites(at: tuple[F, F], *, spacing_m: float, salt: int, spread: float
     best, second = cell, cell
     least, next_least = np.full(u.shape, np.inf), np.full(u.shape, np.inf)
     for step in (-i.shape[1], 0, i.shape[1]):
-        for here in (cell + step - 1, cell + step, cell + step + 1):
-            square = (u - site_u[here]) ** 2 + (v - site_v[here]) ** 2
+        for candidate in (cell + step - 1, cell + step, cell + step + 1):
+            square = (u - site_u[candidate]) ** 2 + (v - site_v[candidate]) ** 2
             nearer = square < least
             rival = np.where(nearer, least, square)
-            second = np.where(rival < next_least, np.where(nearer, best, here), second)
+            second = np.where(rival < next_least, np.where(nearer, best, candidate), second)
             next_least = np.minimum(next_least, rival)
-            best, least = np.where(nearer, here, best), np.minimum(least, square)
+            best, least = np.where(nearer, candidate, best), np.minimum(least, square)
     return Sites(
         key[best], site_u[best], site_v[best], np.sqrt(least),
         key[second], site_u[second], site_v[second], np.sqrt(next_least),
@@ -124,7 +124,7 @@ def nearest_sites(at: tuple[F, F], *, spacing_m: float, salt: int, spread: float
 
 
 def segment_distance(at: tuple[F, F], start: tuple[F, F], end: tuple[F, F]) -> F:
-    """Return the distance of every point from the segment between two others, in metres."""
+    """Return the distance of every point from the segment between `start` and `end`, in metres."""
     du, dv = end[0] - start[0], end[1] - start[1]
     along = ((at[0] - start[0]) * du + (at[1] - start[1]) * dv) / np.maximum(du * du + dv * dv, 1e-9)
     along = np.clip(along, 0.0, 1.0)
@@ -132,22 +132,22 @@ def segment_distance(at: tuple[F, F], start: tuple[F, F], end: tuple[F, F]) -> F
 
 
 def to_plane(lon: float, lat: float, epsg: int) -> Transformer:
-    """Return what carries EPSG:`epsg` to the plane of (lon, lat), point by point."""
+    """Return the transformer from EPSG:`epsg` to the plane of (lon, lat)."""
     local = f"+proj=tmerc +lon_0={lon} +lat_0={lat} +k=1 +datum=WGS84 +units=m"
     return Transformer.from_crs(f"EPSG:{epsg}", local, always_xy=True)
 
 
 class Plane:
-    """The plane of a place (a transverse Mercator on its centre), reached from the pixels of one conformal map.
+    """Transformation from one conformal map to the plane of a place (transverse Mercator on its centre).
 
-    One conformal map is an analytic function of another, so a complex polynomial carries a pixel over to a
-    tenth of a millimetre within 200 km, and in plain sums and products: a pixel's place never depends on its window.
+    The transformation between conformal maps is analytic, so a complex polynomial approximates it to 0.1 mm within
+    200 km. Evaluated elementwise, it gives a pixel the same coordinates in every window.
     """
 
     REACH_M, DEGREE = 200_000.0, 9
 
     def __init__(self, lon: float, lat: float, epsg: int) -> None:
-        """Fit the polynomial that carries EPSG:`epsg` to the plane of (lon, lat)."""
+        """Fit the polynomial from EPSG:`epsg` to the plane of (lon, lat)."""
         to_map = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
         self.x, self.y = to_map.transform(lon, lat)
         side = np.cos(np.pi * (np.arange(40) + 0.5) / 40) * self.REACH_M

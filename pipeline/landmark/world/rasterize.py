@@ -1,4 +1,4 @@
-"""What mappers draw of an event: its traces on the lattice of its zone, as outlines in longitude and latitude."""
+"""Rasterize events on the pixel lattice of their zone, and vectorize masks as mapping services do."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,59 +14,63 @@ from shapely.geometry.base import BaseGeometry
 from landmark.world.events import EventSpec, find_traces
 from landmark.world.plane import F, Plane, to_plane
 from landmark.world.scenes import Zone
-from landmark.world.window import HALO, View, view
+from landmark.world.window import HALO, View, make_view
 
-LEAST_M2 = 900  # smaller patches and holes are not mapped
-EASE_M = 6  # how far a mapped line strays from the pixels
+MIN_AREA_M2 = 900  # minimum area of patches and holes
+TOLERANCE_M = 6  # of the simplified outlines
 Shape = BaseGeometry
 Ring = list[tuple[float, float]]
 
 
 class RasterizedEvent(NamedTuple):
-    """A window of a zone about an event, and the event's level (see `EventTrace`) at each of its pixels."""
+    """The view of a zone around an event, and the event's level (see `EventTrace`) per pixel."""
 
-    seen: View
+    view: View
     level: F
     transform: Affine
     epsg: int
 
 
-def rasterize(strike: EventSpec, zones: list[Zone]) -> RasterizedEvent:
-    """Return the event's traces, whatever tiles there are."""
-    zone = next(zone for zone in zones if zone.epsg == strike.epsg)
-    west, south, east, north = (int(side) for side in square(zone, strike.at, strike.reach_m + 20).bounds)
+def rasterize(event: EventSpec, zones: list[Zone]) -> RasterizedEvent:
+    """Return the event's trace, independent of the tiles of the zone."""
+    zone = next(zone for zone in zones if zone.epsg == event.epsg)
+    west, south, east, north = (int(side) for side in square(zone, event.at, event.reach_m + 20).bounds)
     shape = (north - south) // 10, (east - west) // 10
-    seen = view(zone, Plane(zone.lon, zone.lat, zone.epsg), west=west, north=north, shape=shape)
-    level = np.zeros(seen.at[0].shape, np.float32)
-    for mark in find_traces(seen, zone.place, zone.seed):
-        if mark.strike is strike:
-            level[mark.where] = mark.level
-    return RasterizedEvent(seen, level, Affine(10, 0, west - 10 * HALO, 0, -10, north + 10 * HALO), zone.epsg)
+    view = make_view(zone, Plane(zone.lon, zone.lat, zone.epsg), west=west, north=north, shape=shape)
+    level = np.zeros(view.at[0].shape, np.float32)
+    for trace in find_traces(view, zone.place, zone.seed):
+        if trace.event is event:
+            level[trace.window] = trace.level
+    return RasterizedEvent(view, level, Affine(10, 0, west - 10 * HALO, 0, -10, north + 10 * HALO), zone.epsg)
 
 
 def square(zone: Zone, at: tuple[float, float], half_m: float) -> shapely.Polygon:
-    """Return a square about a point of the place's plane, in map metres, its corners on the 10 m lattice."""
+    """Return a square around a point of the place's plane, in map coordinates, aligned to the 10 m lattice."""
     x, y = to_plane(zone.lon, zone.lat, zone.epsg).transform(*at, direction="INVERSE")
     west, south, east, north = (int(edge // 10) * 10 for edge in (x - half_m, y - half_m, x + half_m, y + half_m))
     return shapely.box(west, south, east, north)
 
 
-def outlines(where: NDArray[np.bool_], transform: Affine) -> list[shapely.Polygon]:
-    """Return the outlines of what is true, in map metres: eased, without the smallest patches and holes."""
-    found = (_filled(*one["coordinates"]) for one, _ in shapes(where.astype(np.uint8), where, transform=transform))
+def outlines(mask: NDArray[np.bool_], transform: Affine) -> list[shapely.Polygon]:
+    """Vectorize a mask (map coordinates): simplified, without patches and holes below the minimum area."""
+    polygons = (
+        _filled(*geometry["coordinates"]) for geometry, _ in shapes(mask.astype(np.uint8), mask, transform=transform)
+    )
     return [
-        eased for one in found if isinstance(eased := one.simplify(EASE_M), shapely.Polygon) and one.area >= LEAST_M2
+        simplified
+        for polygon in polygons
+        if isinstance(simplified := polygon.simplify(TOLERANCE_M), shapely.Polygon) and polygon.area >= MIN_AREA_M2
     ]
 
 
 def _filled(outer: Ring, *inner: Ring) -> shapely.Polygon:
-    return shapely.Polygon(outer, [hole for hole in inner if shapely.Polygon(hole).area >= LEAST_M2])
+    return shapely.Polygon(outer, [hole for hole in inner if shapely.Polygon(hole).area >= MIN_AREA_M2])
 
 
-def degrees(found: Iterable[Shape], epsg: int) -> list[Shape]:
-    """Return shapes in longitude and latitude, to a centimetre."""
-    turn = Transformer.from_crs(f"EPSG:{epsg}", "EPSG:4326", always_xy=True)
+def degrees(geometries: Iterable[Shape], epsg: int) -> list[Shape]:
+    """Return geometries in EPSG:4326, rounded to 7 decimals."""
+    to_degrees = Transformer.from_crs(f"EPSG:{epsg}", "EPSG:4326", always_xy=True)
     return [
-        shapely.transform(one, lambda xy: np.stack(turn.transform(xy[:, 0], xy[:, 1]), axis=1).round(7))
-        for one in found
+        shapely.transform(geometry, lambda xy: np.stack(to_degrees.transform(xy[:, 0], xy[:, 1]), axis=1).round(7))
+        for geometry in geometries
     ]

@@ -1,4 +1,4 @@
-"""A window of a zone's 10 m lattice, and what lies there."""
+"""Windows of a zone's 10 m lattice with their land."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,15 @@ from landmark.world.places import PLACES
 from landmark.world.plane import Plane
 from landmark.world.scenes import Zone
 
-HALO = 6  # pixels about a window that the sensors' blur and the slopes need; a multiple of 6 keeps 60 m pixels whole
+HALO = 6  # margin for the sensors' blur and the slopes, in pixels; a multiple of 6 for the 60 m bands
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A window of one UTM zone: its land and place in the plane, `HALO` wider on every side than the pixels asked for.
+    """Land and plane coordinates of a window of one UTM zone, including a margin of `HALO` pixels on every side.
 
-    `row` and `column` number the first pixel asked for on the zone's 10 m lattice, southward and eastward.
+    `row` and `column` are the indices of the first pixel inside the margin on the zone's 10 m lattice, counted
+    southward and eastward.
     """
 
     land: Land
@@ -25,8 +26,8 @@ class View:
     column: int
 
 
-def view(zone: Zone, plane: Plane, *, west: int, north: int, shape: tuple[int, int]) -> View:
-    """Return the land under a window of a zone's 10 m lattice, and a halo about it."""
+def make_view(zone: Zone, plane: Plane, *, west: int, north: int, shape: tuple[int, int]) -> View:
+    """Paint a window of a zone's 10 m lattice and its margin; `west` and `north` are map coordinates."""
     x = west + 10.0 * (np.arange(shape[1] + 2 * HALO) - HALO) + 5
     y = north - 10.0 * (np.arange(shape[0] + 2 * HALO) - HALO) - 5
     at = plane.at(x, y)

@@ -93,7 +93,7 @@ def _config(manifest: Manifest, sensor: str) -> str:
 
 
 def _features(manifest: Manifest, sensor: str) -> str:
-    """Columns of a sensor's shards in the notation of `datasets`, which refuses map columns it is not told about."""
+    """Columns of a sensor's shards in the notation of `datasets`, which rejects undeclared map columns."""
     schema = shard_schema(load_sensor(sensor), manifest.patch_px)
     features = [{"name": field.name, **_feature(field.type)} for field in schema]
     return yaml.safe_dump([{"config_name": sensor, "features": features}], sort_keys=False, default_flow_style=None)

@@ -28,7 +28,7 @@ from landmark.write.card import attribution, card
 from landmark.write.queries import write_queries
 from landmark.write.shards import PackedShard
 
-# Hardly any pixel lies below the offset of Sentinel-2 where it is still part of the digital numbers.
+# Hardly any pixel is below the offset of Sentinel-2 where it is still part of the digital numbers.
 _OFFSET_DN = 1000
 # An offset is doubted where the darkest pixels hold less than this share of it.
 _DOUBTFUL_SHARE = 0.6
@@ -36,7 +36,7 @@ _DOUBTFUL_SHARE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a manifest records besides its samples.
+    """Contents of a manifest besides its samples.
 
     Attributes:
         lock: Inputs of the build.

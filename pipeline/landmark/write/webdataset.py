@@ -52,7 +52,7 @@ def write_tar(task: TarTask) -> Export:
     Raises:
         InvalidCorpus: the shard is damaged.
     """
-    # ustar has no field that varies with clock, user or platform, and every reader knows it.
+    # ustar has no field that varies with clock, user or platform, and every reader supports it.
     target = task.corpus / task.path
     with atomic_file(target) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in _members(task.corpus / task.shard.path):
@@ -80,7 +80,7 @@ def _is_complete(corpus: Path, export: Export | None) -> bool:
 
 
 def _members(shard: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of every member; readers take what precedes the first dot as the sample's key."""
+    """Yield (name, content) of every member; readers take the part before the first dot as the sample's key."""
     for row, fields in _rows(shard):
         id = row["id"]
         for field in fields:

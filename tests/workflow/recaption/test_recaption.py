@@ -57,9 +57,8 @@ def test_recaptioning_equals_a_build_of_the_recipe(corpus, sealed):
     recaptioned(corpus, **MORE)
     assert rows(corpus) == rows(sealed / "more")
     manifest, expected = (read_document(Manifest, folder / "corpus.json") for folder in (corpus, sealed / "more"))
-    for name in (
-        "recipe_digest", "lock_digest", "ids_digest", "labels", "queries", "statistics", "grammar", "taxonomy", "licences"
-    ):  # fmt: skip
+    digests_and_facts = "recipe_digest lock_digest ids_digest labels queries statistics grammar taxonomy licences"
+    for name in digests_and_facts.split():
         assert getattr(manifest, name) == getattr(expected, name), name
     digests = [[(shard.content_digest, shard.sha256) for shard in each.shards] for each in (manifest, expected)]
     assert digests[0] == digests[1]
@@ -258,6 +257,7 @@ def test_exports_are_written_again(corpus, tmp_path):
     assert all((corpus / export.path).is_file() for export in [*manifest.exports, *manifest.superseded[0].exports])
 
 
+@pytest.mark.long
 def test_workers_change_no_byte(corpus, sealed, tmp_path):
     shutil.copytree(sealed / "plain", tmp_path / "parallel")
     recaptioned(corpus, **MORE)
