@@ -19,7 +19,7 @@ corpus: .venv/run $(if $(filter-out 0,$(TRAIN)),.venv/train) ## Build OUT=corpor
 	$(BIN)/landmark check $(OUT)
 	$(if $(filter-out 0,$(TRAIN)),$(BIN)/landmark validate $(OUT) --smoke)
 
-plan: .venv/run ## Print what `make corpus` would do and cost
+plan: .venv/run ## Print the samples and the cost of `make corpus`
 	$(BIN)/landmark plan $(REGION) $(ARGS)
 
 preview: .venv/run ## Build 20 samples of REGION and a page that shows them, corpora/<REGION>-preview/sheet.html
@@ -53,12 +53,12 @@ lint: .venv/dev ## Check code, types, layers and taxonomies
 docs: .venv/dev ## Write the generated references in docs/reference
 	$(BIN)/python -m landmark.cli.reference docs/reference
 
-lock: .venv/bin/python ## Renew requirements.lock, the versions that all of this installs
+lock: .venv/bin/python ## Update requirements.lock, the versions that make installs
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --upgrade --python-version 3.11 --no-header --no-annotate \
 	  --constraint constraints.txt --no-emit-package torch --quiet | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
 
-clean: ## Remove the virtual environment and caches; corpora stay
+clean: ## Remove the virtual environment and caches; corpora are kept
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:

@@ -12,8 +12,8 @@ def pair_samples(candidates: Candidates, chosen: Rows, max_gap_days: float) -> t
     """Pair chosen candidates across sensors.
 
     Returns:
-        Index into `chosen` of each candidate's partner, -1 where none is within `max_gap_days`, and the candidate's time
-        minus the partner's in seconds.
+        Index into `chosen` of each candidate's partner, -1 where none is within `max_gap_days`, and its own time
+        minus that of the partner in seconds.
     """
     cell, acquisition = candidates.cell[chosen], candidates.acquisition[chosen]
     time = candidates.acquisition_times[acquisition]
