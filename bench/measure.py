@@ -27,7 +27,7 @@ _COMPARED = 16  # pixels of every n-th cell are checksummed
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to measure.
+    """Parameters of a measurement.
 
     Attributes:
         tool: A name in `TOOLS`, or `floor`.

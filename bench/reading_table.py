@@ -23,7 +23,7 @@ CHOICES = {"contiguous": "512 contiguous", "random": "512 at random", "whole": "
 
 
 class Row(NamedTuple):
-    """A measured value with its target; `limit` is what the floor allows.
+    """A measured value with its target; `limit` is the value that the floor allows.
 
     `is_minimum`: the value must be at least the target, not at most.
     """

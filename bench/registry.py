@@ -11,7 +11,7 @@ Plant = Callable[[Draft], Planted]
 
 
 class Unsuited(Exception):
-    """The corpus has no sample that can have the defect; the message says what is missing."""
+    """The corpus has no sample that can have the defect; the message names the missing part."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> di
             version=landmark.__version__,
         ),
     )
-    # The manifest keeps the taxonomy it had, whatever the labels are now.
+    # The manifest keeps its taxonomy, independent of the changed labels.
     write_manifest(out, sealed.model_copy(update={"taxonomy": draft.manifest.taxonomy}))
     return packed
 

@@ -18,7 +18,7 @@ def test_room_has_a_docs_page_and_tests(room: str) -> None:
     assert any((ROOT / "tests" / room).glob("test_*.py"))
 
 
-def test_only_the_public_face_lies_at_the_top_of_the_package() -> None:
+def test_only_the_public_face_is_at_the_top_level() -> None:
     assert sorted(path.name for path in PACKAGE.glob("*.py")) == ["__init__.py", "__main__.py"]
 
 

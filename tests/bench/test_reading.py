@@ -48,7 +48,7 @@ def test_the_floor_fetches_the_touched_blocks_once_and_nothing_else(scene: Path,
     }
 
 
-def test_a_measurement_counts_the_requests_of_its_process(scene: Path, server: Server) -> None:
+def test_a_measurement_counts_requests_per_process(scene: Path, server: Server) -> None:
     measurements = {tool: measure(Job(tool, "s2", "whole"), scene, server, 1) for tool in ("floor", "landmark")}
     assert measurements["floor"].digests == measurements["landmark"].digests != {}
     assert measurements["floor"].bytes == measurements["floor"].block_bytes == measurements["landmark"].block_bytes

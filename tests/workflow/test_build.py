@@ -127,6 +127,7 @@ def test_a_client_killed_while_packing_resumes_to_the_same_bytes(built: Path, re
     assert files(out) == files(built)
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_replaced_and_changes_no_byte(built: Path, recipe: Write, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     process = start(recipe(), out, "--workers", "2")

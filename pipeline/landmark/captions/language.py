@@ -35,7 +35,7 @@ class ShareWords(StrictModel):
     from_pct: float = Field(alias="from", ge=0, lt=100)
     of_class: str = Field(alias="class", description="An item of a list, with {class}")
     several: str | None = Field(
-        None, description="One item for all adjacent classes with these words; without it each is an item of its own"
+        None, description="One item for all adjacent classes with these words; by default each class is an item"
     )
     alone: str = Field(description="Answer to a question")
     part: str = Field(description="Share of the cell that an event affected")

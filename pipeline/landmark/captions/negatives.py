@@ -89,7 +89,7 @@ def _render(perturbation: Perturbation, renderer: Renderer, seed: int) -> dict[s
 
 
 def _perturb(perturbation: Perturbation, renderer: Renderer, seed: int) -> tuple[str, str, Renderer] | None:
-    """The true fact, the false one, and a renderer that states the latter; None if no share is far enough off."""
+    """The true fact, the false one, and a renderer that states the false one; None if no share is far enough off."""
     sample, key, replacement = renderer.sample, perturbation.key, perturbation.replacement
     if perturbation.kind == "label":
         swapped = replace(

@@ -82,7 +82,7 @@ class Output(StrictModel):
 
 
 class Recipe(StrictModel):
-    """What a corpus contains: region, time, sensors, labels, captions and splits."""
+    """Specification of a corpus: region, time, sensors, labels, captions and splits."""
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the corpus: lower-case letters, digits and hyphens"

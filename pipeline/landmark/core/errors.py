@@ -12,15 +12,15 @@ _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 class LandmarkError(Exception):
     """Base of all expected errors. Picklable, so that it crosses process borders with its fields.
 
-    Printed as `file: key: value: problem; remedy`, leaving out what is not given.
+    Printed as `file: key: value: problem; remedy`, omitting fields that are not set.
 
     Attributes:
         problem: What is wrong.
         file: The file, folder, URL or command-line option that is at fault.
         key: The key in that file, as a dotted path (`sampling.seed`).
-        value: The value that was given; other objects than plain values become text.
+        value: The value; objects other than plain JSON-like values are converted to text.
         remedy: What to do.
-        problems: All errors found in one go, this one first, where several were found.
+        problems: All errors found together, this one first.
     """
 
     exit_code = 2
@@ -74,8 +74,8 @@ def invalid(problem: str, *, key: str | None = None, value: Any = None, remedy: 
 
     Args:
         problem: What is wrong.
-        key: The key below the validated one, where it is not that itself.
-        value: The value at fault, where it is not the validated one.
+        key: Key below the validated key; by default the validated key.
+        value: The value at fault; by default the validated value.
         remedy: What to do.
     """
     # Braces of a message are a template's: it is passed as one value.

@@ -30,7 +30,7 @@ WORKER_ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class ExecutorConfig:
-    """Where tasks run.
+    """Configuration of the executor.
 
     Attributes:
         workers: Processes of a local cluster; 0 runs tasks in this process.

@@ -142,7 +142,7 @@ class Resources:
         return embedded if isinstance(embedded, model) else load_model(model, kind, name)
 
     def source(self, kind: str, name: str) -> str:
-        """The file a name stands for, for error messages."""
+        """The file of a name, for error messages."""
         return "corpus.json" if self._embedded(kind, name) is not None else str(find_resource(kind, name))
 
     def _embedded(self, kind: str, name: str) -> BaseModel | None:

@@ -128,7 +128,8 @@ def read_document(model: type[Model], path: Path) -> Model:
         return model.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         problem = "is missing, so that its folder is not a sealed corpus"
-        raise InvalidCorpus(problem, file=path, remedy="check the path, or finish the corpus with `landmark build`") from error
+        remedy = "check the path, or finish the corpus with `landmark build`"
+        raise InvalidCorpus(problem, file=path, remedy=remedy) from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or None

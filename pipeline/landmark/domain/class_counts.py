@@ -96,7 +96,7 @@ def count_classes(label_counts: pa.Table, crosswalks: Sequence[Crosswalk], keys:
 def _map_codes(
     codes: NDArray[np.int32], crosswalks: Sequence[Crosswalk], keys: Sequence[str]
 ) -> tuple[Class, Class, list[str]]:
-    """Each source's target class and own class (source, row), and the names of the latter."""
+    """Each source's target class and own class (source, row), and the names of the own classes."""
     numbers, names = {key: number for number, key in enumerate(keys)}, list[str]()
     # Without label sources (events alone) there is one source that has no class anywhere.
     target, subclass = np.full((2, max(1, len(crosswalks)), len(codes)), -1, dtype=np.int16)

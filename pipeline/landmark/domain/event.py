@@ -69,7 +69,7 @@ class Event:
         type: Key of `EventTypes.types`.
         source: Name of the file in taxonomies/events/ it was read with.
         product: The product's own name.
-        start: Start, UTC; midnight stands for a day of which the time is unknown.
+        start: Start, UTC; midnight if only the day is known.
         end: Last moment, UTC.
         observed: Time of the image the product was mapped from, UTC; None if unknown.
         parts: At most one of each name. The part `aoi` was fully mapped: what is in no other part is unaffected.

@@ -140,7 +140,7 @@ _QUESTION = pa.struct(
         "evidence": pa.list_(pa.string()),
     }
 )
-# A caption with one wrong fact: `replacement` stands for the true `falsified`.
+# A caption with one wrong fact: `replacement` is stated in place of the true `falsified`.
 _HARD_NEGATIVE = pa.struct(
     {name: pa.string() for name in ("style", "lang", "text", "template", "falsified", "replacement")}
 )

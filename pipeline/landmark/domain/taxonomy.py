@@ -74,7 +74,7 @@ class SourceClass(StrictModel):
 
 
 class LabelFiles(StrictModel):
-    """How files of a label source are read: their times, versions, bands and attributes."""
+    """Layout of the files of a label source: times, versions, bands and attributes."""
 
     dates: tuple[str, ...] = Field(
         (r"(?<!\d)(?P<year>(?:19|20)\d{2})(?!\d)",),

@@ -86,7 +86,7 @@ class Vocabulary(StrictModel):
         return grade
 
     def is_missing(self, value: object) -> bool:
-        """Whether a value stands for a missing value."""
+        """Whether a value means that no value is given."""
         return normalize_term(value) in {normalize_term(word) for word in self.missing_values}
 
     @property

@@ -20,7 +20,7 @@ from landmark.events.rules import check_year
 from landmark.events.source import EmsMapping
 from landmark.raster.features import Features
 
-# Edge of the square that stands for a building mapped as a point: one pixel.
+# Edge of the square that represents a building mapped as a point: one pixel.
 _POINT_M = 10.0
 _UNDAMAGED = "undamaged"
 
@@ -29,7 +29,7 @@ Value = TypeVar("Value")
 
 @dataclass(slots=True)
 class ProductMap:
-    """What one product maps.
+    """Contents of one product.
 
     Attributes:
         product: Name of the product.

@@ -119,7 +119,7 @@ class _ActivationReader:
 
 
 def _unclear_extent(area: Area) -> str | None:
-    """Why an area without an extent is no true negative, None if it has an extent or is a true negative."""
+    """Reason why an area without an extent is not a true negative; None if it has an extent or is a true negative."""
     if area.extent.affected:
         return None
     if area.extent.has_points_or_lines:

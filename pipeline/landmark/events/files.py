@@ -80,7 +80,7 @@ def resolve_event_files(entry: EventEntry, world: Callable[[], Path]) -> tuple[P
         key = f"events.{entry.name}.files"
         matches = match_paths(world_path(pattern, world), key)
         if not matches:
-            remedy = "paths are relative to the recipe's folder"
+            remedy = "correct the path; in a recipe, paths are relative to its folder"
             raise InputError("no such file or folder", key=key, value=pattern, remedy=remedy)
         paths |= dict.fromkeys(matches)
     return tuple(paths)

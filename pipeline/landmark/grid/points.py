@@ -40,7 +40,7 @@ class Points:
             yield Points(self._epsg, self._x[number : number + 1], self._y[number : number + 1])
 
     def coordinates(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(x, y) of all points in a CRS, flat; easting or longitude first, whatever the axis order of the CRS."""
+        """(x, y) of all points in a CRS, flat; easting or longitude first, for any axis order of the CRS."""
         if self._last is None or self._last[0] != crs:
             x, y = np.broadcast_arrays(self._x[:, None, :], self._y[:, :, None])
             self._last = crs, *_transformer(self._epsg, crs).transform(x.ravel(), y.ravel())

@@ -19,7 +19,7 @@ from landmark.raster.source import Unreadable
 
 @dataclass(frozen=True, slots=True)
 class MaskConfig:
-    """What all tasks of a sensor share.
+    """Settings shared by all tasks of a sensor.
 
     Attributes:
         root: Prefix of relative hrefs.

@@ -138,7 +138,7 @@ def _unknown_code(value: object, count: int, unit: str, crosswalk: Crosswalk) ->
 
 
 def _parse_number(text: str) -> int | None:
-    """The integer a text stands for, None if it is not a number.
+    """The integer of a numeric text, None if it is not a number.
 
     Raises:
         InvalidCodes: it has a fraction or exceeds every code.

@@ -30,7 +30,7 @@ EventMasks = Callable[[Sequence[Event], Points], tuple[NDArray[np.int64], list[E
 
 @dataclass(frozen=True, slots=True)
 class CountConfig:
-    """What all count tasks of a recipe share.
+    """Settings shared by all count tasks of a recipe.
 
     Attributes:
         sources: In order of precedence.

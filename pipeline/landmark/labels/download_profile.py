@@ -18,7 +18,7 @@ class MapEdition(StrictModel):
 
 
 class DownloadProfile(StrictModel):
-    """How a label map is ordered. A file in profiles/downloads/."""
+    """Profile of an orderable label map, a file in profiles/downloads/."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str

@@ -23,7 +23,7 @@ from landmark.raster.vector import UnreadableVector, read_layer_crs, read_polygo
 
 T = TypeVar("T", bound=np.generic)
 
-# With more window pixels per point than this, each rectangle of points gets a window of its own.
+# With more window pixels per point than this, each rectangle of points gets its own window.
 _MAX_PIXELS_PER_POINT = 4
 
 

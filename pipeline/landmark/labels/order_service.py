@@ -150,7 +150,7 @@ class OrderService:
         return f"if the key has expired or was revoked, get a new one: {self._profile.get_key}"
 
     def _describe_offers(self, edition: MapEdition) -> str:
-        """How to correct the profile, by the service's public catalogue."""
+        """Remedy for an outdated profile, from the service's public catalogue."""
         query = {"portal_type": "DataSet", "UID": edition.dataset, "metadata_fields": ["UID", "downloadable_files"]}
         headers = {"Accept": "application/json"}
         response = self._send("GET", f"{self._profile.api}/@search", params=query, headers=headers)

@@ -178,4 +178,4 @@ def _plan_table(candidates: Candidates, chosen: Rows, recipe: Recipe, sensors: M
 
 def _count_reasons(drops: pa.Table) -> str:
     counts = sorted(Counter(drops["reason"].to_pylist()).items())
-    return ", ".join(f"{reason} {count}" for reason, count in counts) or "no cell lies completely inside a raster"
+    return ", ".join(f"{reason} {count}" for reason, count in counts) or "no cell is completely inside a raster"

@@ -33,7 +33,7 @@ class SamplingOptions(Protocol):
 
     @property
     def class_balancing(self) -> ClassBalancing | None:
-        """How to choose them."""
+        """Options of the choice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class CellSquares:
         return number[inside], cell[inside]
 
     def _find_near(self, frames: RasterFrames) -> tuple[Rows, Rows]:
-        """Sorted (frame, cell) of the cells whose centre lies in the frame's bounding box in degrees."""
+        """Sorted (frame, cell) of the cells whose centre is in the frame's bounding box in degrees."""
         to_lonlat, boxes = transformer(frames.epsg, LONLAT), list[tuple[int, float, float, float, float]]()
         for number, bounds in enumerate(zip(*frames.bounds, strict=True)):
             west, south, east, north = to_lonlat.transform_bounds(*bounds)

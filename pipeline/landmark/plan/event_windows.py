@@ -45,7 +45,7 @@ def select_in_time(events: Sequence[Event], recipe: Recipe) -> list[Event]:
 
 
 def search_windows(events: Sequence[Event], recipe: Recipe) -> list[SearchWindow]:
-    """Where and when to search for images of events; empty without event sampling, for the whole region."""
+    """Search windows for images of events; empty without event sampling, for the whole region."""
     sampling, region = recipe.event_sampling, recipe.region.geometry
     if sampling is None:
         return []

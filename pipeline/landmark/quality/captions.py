@@ -192,7 +192,7 @@ _SPAN_CHECKS: dict[str, Callable[[str, str, Row, Lexicon], RowProblem | None]] =
 
 
 def _check_question(question: Row, row: Row, context: CorpusContext) -> Iterator[RowProblem]:
-    """The evidence is true of the sample, the question asks for it, and the answer follows from it."""
+    """The evidence is true of the sample, the question is about it, and the answer follows from it."""
     text = question["question"]
     for fact in question["evidence"]:
         kind, _, value = fact.partition(":")

@@ -67,7 +67,7 @@ class _GroupReader:
         self._schemas: dict[str, pa.Schema] = {}
 
     def result(self) -> GroupResult:
-        """Everything read so far."""
+        """Result of the shards read so far."""
         for row in self._rows:
             if (shift := self._registration.shifts.get(row["id"])) is not None:
                 row |= zip(("shift_y_px", "shift_x_px", "shift_strength"), shift, strict=True)

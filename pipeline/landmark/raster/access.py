@@ -26,7 +26,7 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """How a provider's hrefs are signed, and the request budget of each of its hosts.
+    """Signing of a provider's hrefs, and the request budget of each of its hosts.
 
     Holds no secret: tokens stay in the process that requested them.
     """

@@ -26,8 +26,8 @@ class BlockRow:
 
     Attributes:
         number: Index of the row of blocks, from the top of the raster.
-        starting: Numbers of the chips whose first pixel row lies in it.
-        ending: Numbers of the chips whose last pixel row lies in it.
+        starting: Numbers of the chips whose first pixel row is in it.
+        ending: Numbers of the chips whose last pixel row is in it.
         copies: Block column -> what to copy from that block; columns ascend.
     """
 

@@ -213,7 +213,7 @@ def open_store(origin: str, query: str, proxy: str | None) -> HTTPStore:
     }
     if proxy:
         options["proxy_url"] = proxy
-    # Retries are made by `_get_with_retries`, which sees status and headers.
+    # Retries are made by `_get_with_retries`, which reads status and headers.
     return HTTPStore.from_url(
         f"{origin}?{query}" if query else origin, client_options=options, retry_config={"max_retries": 0}
     )

@@ -17,7 +17,7 @@ _TYPES = ("Catalog", "Collection", "FeatureCollection", "Feature")
 
 
 def open_catalog(href: str) -> Catalog:
-    """Open the catalogue at a path or URL; a folder stands for its `catalog.json` or `collection.json`.
+    """Open the catalogue at a path or URL; a folder means its `catalog.json` or `collection.json`.
 
     Raises:
         InputError: the file is missing or unreadable, or is not STAC as JSON or GeoParquet.

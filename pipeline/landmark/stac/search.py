@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 # Two footprints that share more than this fraction of the larger one are of the same granule.
 _SAME_GRANULE = 0.9
-# Providers' `datetime` of a scene lies a while after the start of the datatake that names it.
+# Providers' `datetime` of a scene is some time after the start of the datatake that it is named after.
 _MARGIN = dt.timedelta(hours=1)
 _M_PER_DEGREE = 111_000
 

@@ -98,7 +98,7 @@ class Batches:
 def steps_per_epoch(data: Mapping[str, SensorData], batch: int) -> int:
     """Number of complete batches of the sensor with the fewest images.
 
-    An epoch sees only a part of the other sensor's images, another part each time.
+    An epoch has only a part of the other sensor's images, another part each time.
     """
     return min(len(sensor.pixels) for sensor in data.values()) // batch
 

@@ -4,7 +4,7 @@ A control is trained *and evaluated* on its own labels. Evaluated on the true la
 of a place look alike and any net groups them, so its ranking is arbitrary but clustered, and a fixed arbitrary ranking
 has one average precision, randomly above or below chance, which more queries do not average out. Where the labels of
 the evaluated split are also drawn independently of the pixels, every position of a ranking is equally likely to be
-relevant, whatever the net does: the expected average precision is exactly chance.
+relevant, for any net: the expected average precision is exactly chance.
 """
 
 from collections.abc import Callable, Mapping

@@ -58,7 +58,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
     sampled = sample_cells(planner.find_cells(images.acquisitions, events), images.acquisitions, recipe, events)
     if sampled.cells.num_rows == 0:
         raise NoCoverage(
-            f"no {recipe.cell_m:g} m cell lies inside the region and an image: {sampled.counts}",
+            f"no {recipe.cell_m:g} m cell is inside the region and an image: {sampled.counts}",
             file=recipe.name,
             key="region",
         )

@@ -28,7 +28,7 @@ Corners = NDArray[np.int64]  # (cell, 2): left and top in metres
 
 @dataclass(frozen=True, slots=True)
 class ReadSpeed:
-    """How fast some cells of an image were read, all bands each.
+    """Read rate of some cells of an image, all bands each.
 
     Attributes:
         cells: `neighbouring` or `scattered`.
