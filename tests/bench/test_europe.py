@@ -29,6 +29,7 @@ def test_the_committed_result_is_of_the_complete_recipe() -> None:
     assert result["samples"] > 650_000 and recipe.sampling.cells == 345_000
 
 
+@pytest.mark.long
 def test_a_small_part_of_europe_is_planned() -> None:
     result = europe.measure_in_process(0.002)
     assert result["samples"] > 0 and result["files_bytes"]["plan.parquet"] > 0 and result["scenes"] == 40

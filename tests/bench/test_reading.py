@@ -48,6 +48,7 @@ def test_the_floor_fetches_the_touched_blocks_once_and_nothing_else(scene: Path,
     }
 
 
+@pytest.mark.long
 def test_a_measurement_counts_requests_per_process(scene: Path, server: Server) -> None:
     measurements = {tool: measure(Job(tool, "s2", "whole"), scene, server, 1) for tool in ("floor", "landmark")}
     assert measurements["floor"].digests == measurements["landmark"].digests != {}

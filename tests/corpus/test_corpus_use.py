@@ -66,6 +66,7 @@ def test_a_split_has_no_more_shards_than_cells(splinters: Path) -> None:
     assert most == {split: len(names) for split, names in cells.items()}
 
 
+@pytest.mark.long
 def test_corpus_with_more_shards_than_open_files_is_readable(splinters: Path) -> None:
     corpus = landmark.open(splinters)
     assert len(corpus.manifest.shards) >= 2 * OPEN_FILES

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
@@ -24,6 +26,7 @@ def build_from(archive: Services, recipe: Path, out: Path, tokens: str, *options
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_build_from_api_and_blobs_equals_the_build_from_disk_although_a_token_expires(
     archive: Services, recipe: Write, tmp_path: Path
 ) -> None:

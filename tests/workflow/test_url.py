@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 import landmark
 from landmark.config.recipe import load_recipe
@@ -22,6 +23,7 @@ def test_a_catalogue_by_url_gives_the_same_shards_as_by_path(
     assert url.encode() not in (tmp_path / "url" / "lock.json").read_bytes()
 
 
+@pytest.mark.long
 def test_failures_keep_the_corpus_unsealed_until_they_are_retried(
     url: str, gone: set[str], recipe: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def test_items_and_labels(scene: Path) -> None:
     assert cover.min() >= 1 and cover.max() <= 44
 
 
+@pytest.mark.long
 def test_scene_is_reproducible(scene: Path, tmp_path: Path) -> None:
     make_scene(tmp_path / "again", tile_px=SIDE, block_px=64, workers=2)
     assert digests(tmp_path / "again") == digests(scene)
