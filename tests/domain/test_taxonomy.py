@@ -137,6 +137,10 @@ INVALID = [
     (lambda v: v.pop("licence"), "licence", None),
     (lambda v: v.update(classes={}), "classes", None),
     (lambda v: v.update(nodata=[0, 10]), "nodata", 10),
+    (lambda v: v["classes"].update({"010": v["classes"][20]}), "classes.010", "010"),
+    (lambda v: v.update(nodata=[True]), "nodata.0", True),
+    (lambda v: v.update(groups={1: "One", "1": "Eins"}), "groups.1", "1"),
+    (lambda v: v["classes"][10].update(words=[1.0]), "classes.10.words.0", 1.0),
     (lambda v: v["classes"][10].update(alias=20), "classes.10.alias", 20),
     (lambda v: v["classes"][10].update(words=["Shrubland"]), "classes.20.words", "shrubland"),
     (lambda v: v.update(remap={999: "built"}), "remap.999", "built"),
@@ -156,6 +160,15 @@ def test_invalid_crosswalks_are_refused_with_file_key_and_value(tmp_path, change
 def test_a_remapped_code_has_another_target(tmp_path):
     path = edited(tmp_path, lambda value: value.update(remap={80: "crops"}))
     assert load_model(Crosswalk, "taxonomies", str(path)).classes[80].to == "crops"
+
+
+def test_quoted_codes_are_decimal_and_words_are_kept(tmp_path):
+    head = "{name: own, title: Own, target: landmark, licence: x, attribution: x, remap: {'002': water}, classes: {"
+    rows = [f"'{code:03}': {{key: k{code}, name: N{code}, to: trees}}" for code in range(1, 11)]
+    path = text(tmp_path / "own.yaml", head + ", ".join(rows).replace("name: N1,", "name: no,") + "}}")
+    crosswalk = load_model(Crosswalk, "taxonomies", str(path))
+    assert list(crosswalk.classes) == list(range(1, 11)) and crosswalk.classes[1].name == "no"
+    assert crosswalk.classes[2].to == "water"
 
 
 def test_a_crosswalk_may_be_a_path(tmp_path):

@@ -10,7 +10,7 @@ import typer
 from landmark.cli import options
 from landmark.cli.console import reporting
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import parse_yaml
+from landmark.core.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from landmark.workflow.recaption import RecaptionResult

@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel
+from landmark.core.yaml_text import parse_json
 
 _FIRST, _LAST = dt.date(1970, 1, 1), dt.date(2999, 12, 31)
 
@@ -98,7 +99,7 @@ def resolve_region(region: Region, path: Path) -> Region:
         return region
     file = path.parent / region.geojson
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = parse_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         problem = f"cannot be read as JSON: {error}"
         raise InputError(problem, file=path, key="region.geojson", value=str(file)) from error

@@ -2,15 +2,15 @@
 
 import difflib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from landmark.core.errors import InputError, UnknownName
+from landmark.core.yaml_text import parse_yaml
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -77,24 +77,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"must be a mapping, not {type(value).__name__}", file=path)
     return value
-
-
-def parse_yaml(text: str, source: Path | str) -> Any:
-    """Parse YAML; `source` is named in errors.
-
-    Raises:
-        InputError: malformed, with line and column.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.reader.ReaderError as error:
-        raise InputError(f"malformed YAML at character {error.position}: {error.reason}", file=source) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        position = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError(f"malformed YAML{position}: {error.problem}", file=source) from error
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"malformed YAML: invalid value of a tag: {error}", file=source) from error
 
 
 def parse_model(model: type[Model], value: dict[str, Any], source: Path | str, *, strict: bool = False) -> Model:
@@ -196,7 +178,8 @@ def _input_error(model: type[BaseModel], mistake: dict[str, Any], source: Path |
         key = ".".join(location) or None
         return InputError(context["problem"], file=source, key=key, value=value, remedy=context["remedy"])
     message = mistake["msg"].removeprefix("Value error, ")
-    return InputError(message, file=source, key=".".join(location) or None, value=value)
+    remedy = "write it in quotes" if mistake["type"] == "string_type" and isinstance(value, int | float) else None
+    return InputError(message, file=source, key=".".join(location) or None, value=value, remedy=remedy)
 
 
 def _is_below(mistake: dict[str, Any], parent: dict[str, Any]) -> bool:
@@ -218,26 +201,3 @@ def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
             return []
         model = inner
     return list(model.model_fields)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A safe loader that rejects duplicate keys and leaves dates as text; libyaml's if PyYAML has it, 7 times as fast.
-
-    As text, an impossible date is an error of its key, not of the parser.
-    """
-
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.MarkedYAMLError(problem=f"invalid key {key!r}", problem_mark=key_node.start_mark)
-            if key in keys:
-                raise yaml.MarkedYAMLError(problem=f"duplicate key {key!r}", problem_mark=key_node.start_mark)
-            keys.add(key)
-        return dict(super().construct_mapping(node, deep=deep))

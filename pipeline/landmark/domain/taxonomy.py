@@ -4,14 +4,39 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel
 
 _COLOUR = r"^#[0-9a-f]{6}$"
+
+
+def _check_code(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise invalid("not a code", value=value, remedy="give a whole number")
+    return value
+
+
+def _check_unique_codes(value: Any) -> Any:
+    """Refuse keys that are the same number, such as 1 and "001", of which a mapping would keep the last."""
+    first = dict[int, Any]()
+    for key in value if isinstance(value, dict) else ():
+        try:
+            code = _CODE.validate_python(key)
+        except ValidationError:
+            continue
+        if first.setdefault(code, key) is not key:
+            remedy = "give each class its own number"
+            raise invalid(f"the same code as {first[code]!r}", key=str(key), value=key, remedy=remedy)
+    return value
+
+
+Code = Annotated[int, BeforeValidator(_check_code)]
+CodeKeys = BeforeValidator(_check_unique_codes)
+_CODE = TypeAdapter[int](Code)
 
 
 class Parent(StrictModel):
@@ -58,12 +83,12 @@ class SourceClass(StrictModel):
 
     key: str = Field(pattern=r"^[a-z0-9_]+$")
     name: str
-    alias: int | None = Field(None, description="Second code of the class, such as CORINE's grid code")
+    alias: Code | None = Field(None, description="Second code of the class, such as CORINE's grid code")
     words: tuple[str, ...] = Field((), description="Codes as text, beside `key` and `name`")
     colour: str | None = Field(None, pattern=_COLOUR, description="Colour in the source's own legend")
     to: str | None = Field(None, description="Key of the target class")
     drop: str | None = Field(None, min_length=1, description="Why it has no target class")
-    merges: tuple[int, ...] = Field((), description="Codes of the more detailed source that it merges")
+    merges: tuple[Code, ...] = Field((), description="Codes of the more detailed source that it merges")
     mixes: str | None = Field(None, min_length=1, description="Why it has one target although those have several")
 
     @model_validator(mode="after")
@@ -119,8 +144,8 @@ class Crosswalk(StrictModel):
         ge=0,
         description="Maximum age of labels at an image's time, unless the recipe sets one; 1100 is about three years",
     )
-    nodata: tuple[int, ...] = Field((0,), description="Codes of no data, beside the file's own nodata value")
-    alias_nodata: tuple[int, ...] = Field((), description="Aliases of no data")
+    nodata: tuple[Code, ...] = Field((0,), description="Codes of no data, beside the file's own nodata value")
+    alias_nodata: tuple[Code, ...] = Field((), description="Aliases of no data")
     word_nodata: tuple[str, ...] = Field((), description="Words of no data")
     digits: int | None = Field(
         None, ge=1, description="Number of digits of a code; longer codes are cut: with 3, 1212 is read as 121"
@@ -129,12 +154,12 @@ class Crosswalk(StrictModel):
     licence: str
     attribution: str
     count: int | None = Field(None, ge=1, description="Number of classes, if the list is complete")
-    groups: dict[int, str] = Field(
+    groups: Annotated[dict[Code, str], CodeKeys] = Field(
         default_factory=dict, description="Names of the coarser levels: the first digits of a code"
     )
     merge_of: str | None = Field(None, description="Name of the more detailed source whose classes this one merges")
-    unmerged: tuple[int, ...] = Field((), description="Codes of the more detailed source that no class merges")
-    classes: dict[int, SourceClass] = Field(min_length=1)
+    unmerged: tuple[Code, ...] = Field((), description="Codes of the more detailed source that no class merges")
+    classes: Annotated[dict[Code, SourceClass], CodeKeys] = Field(min_length=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -188,9 +213,11 @@ def apply_remap(value: Any) -> Any:
     if not isinstance(value, dict) or not isinstance(value.get("remap"), dict):
         return value
     keys, classes = dict(value), dict(value.get("classes") or {})
-    for code, target in keys.pop("remap").items():
+    codes = {str(code): code for code in classes}
+    for name, target in keys.pop("remap").items():
+        code = codes.get(str(name))
         if not isinstance(classes.get(code), dict):
-            raise invalid(f"the extended file has no code {code}", key=f"remap.{code}", value=target)
+            raise invalid(f"the extended file has no code {name}", key=f"remap.{name}", value=target)
         classes[code] = {key: item for key, item in classes[code].items() if key != "drop"} | {"to": target}
     return keys | {"classes": classes}
 

@@ -1,6 +1,5 @@
 """Profiles of label maps that are ordered from a service, and the user's service key."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import StrictModel
+from landmark.core.yaml_text import parse_json
 
 
 class MapEdition(StrictModel):
@@ -64,7 +64,7 @@ def read_key(path: Path | None, profile: DownloadProfile) -> ServiceKey:
         problem = f"{profile.title} needs your own key, --key service-key.json"
         raise InputError(problem, file="--key", remedy=remedy)
     try:
-        return ServiceKey.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return ServiceKey.model_validate(parse_json(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file="--key", value=path, remedy=remedy) from error
     except (ValueError, ValidationError) as error:

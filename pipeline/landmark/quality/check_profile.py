@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import StrictModel, load_model, parse_model, read_yaml
@@ -13,10 +13,7 @@ from landmark.core.yaml_files import StrictModel, load_model, parse_model, read_
 KIND = "profiles/checks"
 
 Limits = Mapping[str, float]
-# YAML reads a bare `off` as false.
-SeverityLevel = Annotated[
-    Literal["error", "warning", "note", "off"], BeforeValidator(lambda value: "off" if value is False else value)
-]
+SeverityLevel = Literal["error", "warning", "note", "off"]
 
 
 class CheckSpec(StrictModel):
