@@ -57,7 +57,7 @@ def test_the_day_of_an_event_without_a_time_is_unrelated():
 def test_excluded_land_cover_is_not_affected():
     flood = event(parts=event_parts(SQUARE, SQUARE))
     index = index_of(flood, combinations=[(("flood-1", AOI), ("flood-1", "observed")), (("flood-1", AOI),)])
-    (impact,) = impacts_of(index, [0, 0, 0, 1], ["crops", "water", None, "crops"], [10, 40, 5, 45]).values()
+    (impact,) = impacts_of(index, [0, 0, 0, 1], [set(), {"water"}, {"water", "green"}, set()], [10, 40, 5, 45]).values()
     assert (impact.fraction, impact.in_aoi, impact.near, impact.grade) == (0.15, True, False, None)
 
 
@@ -66,15 +66,15 @@ def test_overlapping_grades_count_as_the_worst():
     quake, aoi = event("quake-1", type="earthquake", parts=parts), ("quake-1", AOI)
     combinations = [(aoi, ("quake-1", "damaged"), ("quake-1", "destroyed")), (aoi, ("quake-1", "damaged")), (aoi,)]
     index = index_of(quake, combinations=combinations)
-    impact = impacts_of(index, [0, 1, 2], ["built"] * 3, [2, 3, 95])["quake-1"]
+    impact = impacts_of(index, [0, 1, 2], [{"built"}] * 3, [2, 3, 95])["quake-1"]
     assert (impact.fraction, impact.in_aoi, impact.grade) == (0.05, True, "destroyed")
-    impact = impacts_of(index, [1, -1], ["built"] * 2, [3, 97])["quake-1"]
+    impact = impacts_of(index, [1, -1], [{"built"}] * 2, [3, 97])["quake-1"]
     assert (impact.fraction, impact.in_aoi, impact.grade) == (0.03, False, "damaged")
 
 
 def test_events_that_do_not_touch_the_cell_give_only_the_distant_fact():
     index = index_of(event(parts=event_parts(SQUARE)), combinations=[])
-    assert impacts_of(index, [-1], [None], [100]) == {}
+    assert impacts_of(index, [-1], [set()], [100]) == {}
     (fact,) = index.facts({}, START + DAY, (11.5, 45.5), THRESHOLDS, distant_from="flood-1")
     assert (fact.phase, fact.fraction, fact.in_aoi, fact.label) == ("unrelated", 0, False, None)
 
@@ -82,7 +82,7 @@ def test_events_that_do_not_touch_the_cell_give_only_the_distant_fact():
 def test_near_an_epicentre_facts_have_a_distance_and_no_damage():
     quake = event("quake-1", type="earthquake", parts=event_parts(near=SQUARE), epicentre=(11.5, 45.5), magnitude=6.1)
     index = index_of(quake, combinations=[(("quake-1", NEAR),)])
-    (fact,) = index.facts(impacts_of(index, [0], ["built"], [100]), START + DAY, (11.6, 45.5), THRESHOLDS)
+    (fact,) = index.facts(impacts_of(index, [0], [{"built"}], [100]), START + DAY, (11.6, 45.5), THRESHOLDS)
     assert fact.distance_km == pytest.approx(distance_km((11.5, 45.5), (11.6, 45.5))) == pytest.approx(7.816, abs=0.001)
     assert (fact.label, fact.fraction, fact.magnitude, fact.days) == (None, 0, 6.1, 1.0)
 
@@ -94,7 +94,7 @@ def test_images_are_labelled_in_mentionable_phases_from_the_threshold_on(type_, 
         event("one-1", type=type_, parts=event_parts(SQUARE, SQUARE)),
         combinations=[(("one-1", AOI), ("one-1", "observed")), (("one-1", AOI),)],
     )
-    impacts = impacts_of(index, [0, 1], ["crops"] * 2, [affected, 100 - affected])
+    impacts = impacts_of(index, [0, 1], [set()] * 2, [affected, 100 - affected])
     time = START + dt.timedelta(days=days)
     (fact,) = index.facts(impacts, time, None, dict.fromkeys(THRESHOLDS, threshold))
     labelled = fact.phase in TYPES[type_].mentionable_phases and affected >= threshold

@@ -57,7 +57,7 @@ class MeasuredCorpus:
     def __init__(self, root: Path) -> None:
         self.draft = Draft(root)
         lock: Lock = read_document(Lock, root / "lock.json")
-        self.context = CorpusContext(root, self.draft.manifest, lock.recipe, {}, {}, PROFILE.class_groups)
+        self.context = CorpusContext(root, self.draft.manifest, lock.recipe, {}, {})
         self.rows = self.draft.facts
         self.bands = {id: self.draft.bands(id) for id in self.rows}
         self.measures = {id: measure_pixels(row["sensor"], self.bands[id]) for id, row in self.rows.items()}

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from landmark.core.yaml_files import load_model
+from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.check_input import CheckInput, CorpusContext
 from landmark.quality.drift import MEASURES, fit_contrast, read_land_cover
 from landmark.quality.findings import Flag, NotApplicable
 from tests.quality.measured_corpus import PROFILE, run_check, sample_table
 
 LIMITS = PROFILE.checks["drift"].limits
-UNSTABLE = PROFILE.class_groups["unstable_brightness"]
+TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
+UNSTABLE = ["water", "snow_and_ice", "flooded_vegetation", "flooded_area"]
 # Levels of a dark, a medium and a bright class.
 LEVELS = {"trees": 600.0, "crops": 1500.0, "bare": 2600.0}
 LEVELS_DB = {"trees": -8.0, "crops": -11.0, "bare": -14.0}
@@ -53,8 +56,8 @@ def corpus(seed: int, *, sensor: str = "s2", number: int = 240, bare_of_b: float
 
 
 def flags_of(rows: Rows) -> dict[str, Flag]:
-    manifest: Any = SimpleNamespace(taxonomy=None)
-    context = CorpusContext(Path(), manifest, None, {}, {}, PROFILE.class_groups)
+    manifest: Any = SimpleNamespace(taxonomy=TAXONOMY)
+    context = CorpusContext(Path(), manifest, None, {}, {})
     flags = run_check("drift", CheckInput(context, sample_table(rows), {}, {}, all_pixels=True))
     return {flag.subject: flag for flag in flags}
 

@@ -33,7 +33,6 @@ CONTEXT = CorpusContext(
     recipe=SimpleNamespace(thresholds=Thresholds(classes={"built": 2}), captions=["structured"]),
     max_gap_days={"corine": 2200},
     limits={},
-    class_groups=PROFILE.class_groups,
 )
 land_classes = st.lists(
     st.sampled_from([key for key, entry in TAXONOMY.classes.items() if not entry.event]), unique=True, min_size=1

@@ -161,10 +161,11 @@ def _absent_classes(cell: CellLabels, events: tuple[EventFact, ...], rules: Labe
     )
 
 
-def _lookalikes(events: tuple[EventFact, ...], rules: LabelRules) -> set[str]:
+def _lookalikes(events: tuple[EventFact, ...], rules: LabelRules) -> frozenset[str]:
     """Classes that land affected by events may look like in the image, such as water for a flood."""
     begun = {fact.type for fact in events if fact.fraction > 0 and fact.phase in ("during", "after")}
-    return {key for type_ in begun if rules.event_index for key in rules.event_index.types[type_].looks_like}
+    traits = {trait for type_ in begun if rules.event_index for trait in rules.event_index.types[type_].looks_like}
+    return rules.taxonomy.classes_like(*traits, event=False)
 
 
 def _absent_event_classes(events: tuple[EventFact, ...], rules: LabelRules) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.yaml_files import StrictModel
 from landmark.domain.geometry import Geometry
+from landmark.domain.taxonomy import Trait
 
 Phase = Literal["before", "during", "after", "unrelated"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
@@ -28,11 +29,11 @@ class EventType(StrictModel):
 
     name: dict[str, str] = Field(description="Language → noun inside a sentence, without article")
     to: str = Field(description="Target class of the area that products map as affected")
-    excluded_land_cover: tuple[str, ...] = Field(
-        (), description="Pixels of these land-cover classes do not count as affected: they looked so before"
+    excluded_land_cover: tuple[Trait, ...] = Field(
+        (), description="Pixels of classes with only these traits do not count as affected: they looked so before"
     )
-    looks_like: tuple[str, ...] = Field(
-        (), description="Land-cover classes that affected ground may look like; never stated to be absent there"
+    looks_like: tuple[Trait, ...] = Field(
+        (), description="Classes with these traits are never stated to be absent where the event affected the ground"
     )
     mentionable_phases: tuple[Phase, ...] = Field(description="Phases in which an image is labelled with the class")
     lasts_days: float = Field(ge=0, description="Duration where a product states no end")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from landmark.core.crs import distance_km
 from landmark.domain.event import AOI, NEAR, Event, EventFact, EventType, phase_of
+from landmark.domain.taxonomy import Trait
 
 # (event id, part name) of all parts that contain a pixel.
 EventCombination = tuple[tuple[str, str], ...]
@@ -51,13 +52,13 @@ class EventIndex:
     combinations: tuple[EventCombination, ...]
 
     def impacts(
-        self, numbers: NDArray[np.int32], land_cover: Sequence[str | None], pixels: NDArray[np.int64]
+        self, numbers: NDArray[np.int32], land_cover: Sequence[frozenset[Trait]], pixels: NDArray[np.int64]
     ) -> dict[str, EventImpact]:
         """Effects on a cell of all events that touch it, from the cell's rows of label counts.
 
         Args:
             numbers: Number of the event combination, -1 for none (row).
-            land_cover: Key of the land-cover class, None for none (row).
+            land_cover: Traits of the land-cover class (row).
             pixels: Pixel count (row).
         """
         combinations = [
@@ -70,18 +71,18 @@ class EventIndex:
         self,
         event: Event,
         combinations: Sequence[frozenset[tuple[str, str]]],
-        land_cover: Sequence[str | None],
+        land_cover: Sequence[frozenset[Trait]],
         pixels: NDArray[np.int64],
     ) -> EventImpact:
         grades = [part.name for part in event.affected_parts]
-        excluded, total = self.types[event.type].excluded_land_cover, int(pixels.sum())
+        excluded, total = frozenset(self.types[event.type].excluded_land_cover), int(pixels.sum())
         n_by_grade = dict.fromkeys(grades, 0)
         n_affected = n_mapped = n_near = 0
-        for combination, cover, count in zip(combinations, land_cover, pixels.tolist(), strict=True):
+        for combination, traits, count in zip(combinations, land_cover, pixels.tolist(), strict=True):
             n_mapped += count * ((event.id, AOI) in combination)
             n_near += count * ((event.id, NEAR) in combination)
             present = [grade for grade in grades if (event.id, grade) in combination]
-            if present and cover not in excluded:
+            if present and not (traits and traits <= excluded):
                 n_affected += count
                 n_by_grade[present[0]] += count
         worst = next((grade for grade in grades if n_by_grade[grade] and grade != "observed"), None)

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
@@ -39,6 +40,16 @@ CodeKeys = BeforeValidator(_check_unique_codes)
 _CODE = TypeAdapter[int](Code)
 
 
+class Trait(StrEnum):
+    """How land of a class may look in an image; a class with several traits may look like any of them."""
+
+    WATER = "water"
+    GREEN = "green"
+    BARE = "bare"
+    SNOW = "snow"
+    BUILT = "built"
+
+
 class Parent(StrictModel):
     """A group of classes."""
 
@@ -54,6 +65,11 @@ class TargetClass(StrictModel):
     definition: str
     colour: str = Field(pattern=_COLOUR)
     event: bool = Field(False, description="Whether only an event may give the class, never a land-cover code")
+    traits: tuple[Trait, ...] = Field(
+        (),
+        description="How its land looks: `water`, `green` (leaves or needles in most of the year, as forest), `bare`"
+        " (hardly any plants), `snow`, `built`; several if it may look like each",
+    )
     parent: str | None = Field(None, description="Key in `parents`")
     synonyms: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Language → synonyms, each of this class only"
@@ -68,6 +84,23 @@ class Taxonomy(StrictModel):
     languages: tuple[str, ...] = Field(("en",), min_length=1, description="Languages of every name and phrase")
     parents: dict[str, Parent] = Field(default_factory=dict)
     classes: dict[str, TargetClass] = Field(min_length=1)
+
+    @property
+    def has_traits(self) -> bool:
+        """Whether any class has a trait."""
+        return any(entry.traits for entry in self.classes.values())
+
+    def classes_like(self, *traits: Trait, event: bool) -> frozenset[str]:
+        """Event or land-cover classes that may look like one of these traits."""
+        classes = ((key, entry) for key, entry in self.classes.items() if entry.event == event)
+        return frozenset(key for key, entry in classes if set(traits) & set(entry.traits))
+
+    def classes_only_like(self, *traits: Trait) -> frozenset[str]:
+        """Land-cover classes that look like one of these traits and like no other."""
+        others = set(Trait) - set(traits)
+        return frozenset(
+            key for key in self.classes_like(*traits, event=False) if not others & set(self.classes[key].traits)
+        )
 
     def lineage(self, key: str) -> tuple[str, ...]:
         """Keys of the parents of a class, nearest first."""

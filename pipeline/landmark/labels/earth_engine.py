@@ -15,6 +15,8 @@ import pyarrow as pa
 from landmark.config.region import TimeRange
 from landmark.core.atomic import write_bytes
 from landmark.core.errors import InputError
+from landmark.core.yaml_files import load_model
+from landmark.domain.taxonomy import Crosswalk
 
 # Edge of the squares into which cells are grouped, one export each: 4,800 x 4,800 pixels of ten bytes, far below Earth
 # Engine's limits. A multiple of the usual cell edge, so that no cell is in two squares.
@@ -47,7 +49,7 @@ import ee
 
 FOLDER = "{folder}"
 NODATA = {nodata}
-BANDS = ["water", "trees", "grass", "flooded_vegetation", "crops", "shrub_and_scrub", "built", "bare", "snow_and_ice"]
+BANDS = {bands}
 
 # Period: first day, first day after it, and the time in the names of its files.
 PERIODS = {{
@@ -138,6 +140,7 @@ def write_export_script(out: Path, *, name: str, cells: pa.Table, cell_m: float,
         )
     regions = export_regions(cells, cell_m=cell_m)
     intervals = period_intervals((region.period for region in regions), time)
+    crosswalk = load_model(Crosswalk, "taxonomies", "dynamic-world")
     text = _SCRIPT.format(
         name=name,
         exports=len(regions),
@@ -145,6 +148,7 @@ def write_export_script(out: Path, *, name: str, cells: pa.Table, cell_m: float,
         folder=f"landmark-{name}-dynamic-world",
         nodata=_NODATA,
         pixel=_PIXEL_M,
+        bands=json.dumps([entry.key for _, entry in sorted(crosswalk.classes.items())]),
         periods=_lines(f'"{period}": {json.dumps(interval)}' for period, interval in intervals.items()),
         rows=_lines(json.dumps(region) for region in regions),
     )

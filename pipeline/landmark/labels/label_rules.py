@@ -18,7 +18,7 @@ from landmark.core.yaml_files import Resources
 from landmark.domain.class_counts import ClassCounts, count_classes
 from landmark.domain.event import EventTypes
 from landmark.domain.impact import EventImpact, EventIndex
-from landmark.domain.taxonomy import Crosswalk, Taxonomy
+from landmark.domain.taxonomy import Crosswalk, Taxonomy, Trait
 
 _SHIPPED = Resources()
 
@@ -94,6 +94,8 @@ class CellLabelTable(Mapping[tuple[str, str], CellLabels]):
     def __init__(self, rules: LabelRules, label_counts: pa.Table) -> None:
         self._rules, self._classes = rules, list(rules.taxonomy.classes)
         self._counts = counts = count_classes(label_counts, rules.crosswalks, self._classes)
+        # The last one is that of class -1, no class.
+        self._traits = [*(frozenset(entry.traits) for entry in rules.taxonomy.classes.values()), frozenset[Trait]()]
         starts = pa.array(counts.group_edges[:-1])
         cells, periods = (label_counts[name].take(starts).to_pylist() for name in ("cell", "period"))
         self._groups = {key: group for group, key in enumerate(zip(cells, periods, strict=True))}
@@ -164,8 +166,8 @@ class CellLabelTable(Mapping[tuple[str, str], CellLabels]):
         """Effects of events, given the land cover of the cell's first period with labels: that before the event."""
         if self._land_groups is None or self._rules.event_index is None:
             return {}
-        counts, rows, names = self._counts, self._rows(self._land_groups[group]), [*self._classes, None]
-        land_cover = [names[number] for number in counts.winning_class[rows].tolist()]
+        counts, rows = self._counts, self._rows(self._land_groups[group])
+        land_cover = [self._traits[number] for number in counts.winning_class[rows].tolist()]
         return self._rules.event_index.impacts(counts.codes[rows, -1], land_cover, counts.pixels[rows])
 
 
@@ -237,20 +239,12 @@ def crosswalk_problems(crosswalk: Crosswalk, taxonomy: Taxonomy, file: str) -> I
 
 
 def event_type_problems(types: EventTypes, taxonomy: Taxonomy, file: str) -> Iterator[InputError]:
-    """Types of events with classes that the taxonomy lacks or that are not event classes."""
+    """Types of events whose class the taxonomy lacks or has for land cover."""
     for name, type_ in types.types.items():
         target = taxonomy.classes.get(type_.to)
         if target is None or not target.event:
             remedy = f"use an event class of {taxonomy.name}"
             yield InputError("not an event class", file=file, key=f"types.{name}.to", value=type_.to, remedy=remedy)
-        fields = {"excluded_land_cover": type_.excluded_land_cover, "looks_like": type_.looks_like}
-        for field_name, keys in fields.items():
-            for key in keys:
-                if key not in taxonomy.classes or taxonomy.classes[key].event:
-                    remedy = f"use a land-cover class of {taxonomy.name}"
-                    yield InputError(
-                        "not a land-cover class", file=file, key=f"types.{name}.{field_name}", value=key, remedy=remedy
-                    )
 
 
 def _unknown_class(file: str, key: str, taxonomy: Taxonomy, value: str | None = None) -> InputError:

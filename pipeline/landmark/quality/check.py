@@ -78,7 +78,6 @@ def _load_context(root: Path, profile: CheckProfile) -> CorpusContext:
         recipe=recipe,
         max_gap_days=_max_gap_days(sources),
         limits={name: spec.limits for name, spec in profile.active.items()},
-        class_groups=profile.class_groups,
         undated=_undated_subclasses(sources, manifest.taxonomy),
         lexicons=load_lexicons(manifest),
     )

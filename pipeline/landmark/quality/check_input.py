@@ -69,7 +69,6 @@ class CorpusContext:
         recipe: As recorded in the lock; None without a lock or if the manifest names another one.
         max_gap_days: Per label source, from the recipe or the source's own file.
         limits: Thresholds per active check.
-        class_groups: Of the check profile.
         undated: Subclass → event class, of the sources that give event classes without a date.
         lexicons: Language → words of its captions.
     """
@@ -79,7 +78,6 @@ class CorpusContext:
     recipe: Recipe | None
     max_gap_days: Mapping[str, float]
     limits: Mapping[str, Limits]
-    class_groups: Mapping[str, list[str]]
     undated: Mapping[str, str] = field(default_factory=dict)
     lexicons: Mapping[str, Lexicon] = field(default_factory=dict)
 

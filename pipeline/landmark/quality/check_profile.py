@@ -27,9 +27,8 @@ class CheckSpec(StrictModel):
 
 
 class CheckProfile(StrictModel):
-    """All checks by name, and the groups of classes that some of them compare with pixels."""
+    """All checks by name."""
 
-    class_groups: dict[str, list[str]] = Field(description="Group name → class keys of the taxonomy")
     checks: dict[str, CheckSpec]
 
     @property
@@ -48,21 +47,19 @@ class CheckOverride(StrictModel):
 class ProfileOverrides(StrictModel):
     """A user's rules file."""
 
-    class_groups: dict[str, list[str]] = Field({}, description="Groups to replace, for a taxonomy with other keys")
     checks: dict[str, CheckOverride] = Field({}, description="Check name → what to change")
 
 
 def load_check_profile(overrides: Path | None = None) -> CheckProfile:
-    """Load the shipped profile, with the severities, limits and class groups that a rules file changes.
+    """Load the shipped profile, with the severities and limits that a rules file changes.
 
     Raises:
-        InputError: the file is malformed, or names an unknown check, limit or class group.
+        InputError: the file is malformed, or names an unknown check or limit.
     """
     profile = load_model(CheckProfile, KIND, "default")
     if overrides is None:
         return profile
     changes = parse_model(ProfileOverrides, read_yaml(overrides), overrides)
-    _require_known(overrides, "class_groups", "class group", changes.class_groups, profile.class_groups)
     _require_known(overrides, "checks", "check", changes.checks, profile.checks)
     checks = dict(profile.checks)
     for name, change in changes.checks.items():
@@ -72,7 +69,7 @@ def load_check_profile(overrides: Path | None = None) -> CheckProfile:
         if change.severity is not None:
             update["severity"] = change.severity
         checks[name] = spec.model_copy(update=update)
-    return CheckProfile(class_groups={**profile.class_groups, **changes.class_groups}, checks=checks)
+    return CheckProfile(checks=checks)
 
 
 def _require_known(file: Path, key: str, kind: str, names: Iterable[str], known: Mapping[str, Any]) -> None:

@@ -1,13 +1,14 @@
 """Check for radiometric drift: brightness of a platform, processing or split that its land cover does not explain."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from landmark.domain.taxonomy import Trait
 from landmark.quality.check_input import CheckInput, float_column
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
@@ -44,7 +45,13 @@ class LandCover(NamedTuple):
 
 def drift(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """No level of a factor differs from the others by more than land cover, month and region explain."""
-    compared, unstable = False, inputs.context.class_groups["unstable_brightness"]
+    taxonomy, compared = inputs.context.taxonomy, False
+    if not taxonomy.has_traits:
+        raise NotApplicable(f"no class of taxonomy {taxonomy.name} has a trait that marks water and snow")
+    # Their brightness depends on wind, glint, ice or weather.
+    unstable = frozenset[str]().union(
+        *(taxonomy.classes_like(Trait.WATER, Trait.SNOW, event=event) for event in (True, False))
+    )
     for sensor, names in MEASURES.items():
         try:
             table = samples_with(inputs, names[0], sensor=sensor)
@@ -72,7 +79,7 @@ def _levels(table: pa.Table, sensor: str) -> F8:
     return levels if sensor == "s1" else 100 * np.log(np.maximum(levels, 1))
 
 
-def read_land_cover(table: pa.Table, unstable: Sequence[str], limits: Limits) -> LandCover:
+def read_land_cover(table: pa.Table, unstable: Collection[str], limits: Limits) -> LandCover:
     """Land cover of each sample from its fractions, date and position.
 
     Args:

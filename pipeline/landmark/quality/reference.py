@@ -23,7 +23,7 @@ def _lines(profile: CheckProfile) -> Iterator[str]:
     yield "<!-- Generated from profiles/checks/default.yaml by `python -m landmark.cli.reference docs/reference`. -->"
     yield "# Checks"
     yield ""
-    yield "What `landmark check` requires of a corpus. A rules file changes severities, limits and class groups:"
+    yield "What `landmark check` requires of a corpus. A rules file changes severities and limits:"
     yield "see [quality.md](../quality.md)."
     for group, items in groupby(profile.checks.items(), key=lambda item: item[1].group):
         yield from ("", f"## {_TITLES[group]}", "")
@@ -32,8 +32,3 @@ def _lines(profile: CheckProfile) -> Iterator[str]:
         for name, spec in items:
             limits = "<br>".join(f"`{limit}: {value:g}`" for limit, value in spec.limits.items())
             yield f"| `{name}` | {spec.severity} | {spec.requirement} | {limits} | {spec.remedy} |"
-    yield from ("", "## Class groups", "")
-    yield "Classes whose appearance some checks use. A group without any class of the corpus's taxonomy has no effect."
-    yield from ("", "| group | classes |", "|---|---|")
-    for name, classes in profile.class_groups.items():
-        yield f"| `{name}` | {', '.join(f'`{key}`' for key in classes)} |"

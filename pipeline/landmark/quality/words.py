@@ -1,13 +1,14 @@
 """Checks of captions and labels over the whole corpus, and of labels against the pixels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from landmark.config.recipe import SPLITS
+from landmark.domain.taxonomy import Taxonomy, Trait
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
@@ -99,11 +100,13 @@ def agreement(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 def water_index(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Pixels with NDWI > 0 and water labels agree; marsh, snow and floods may count as either."""
-    groups = inputs.context.class_groups
+    taxonomy = inputs.context.taxonomy
+    water = _require_classes(taxonomy, Trait.WATER)
     table = _clear_samples(inputs, "water_pct", limits)
     (observed_pct,) = columns(table, "water_pct")
-    water_pct = _fractions_pct(table, groups["water"])
-    wet_pct = water_pct + _fractions_pct(table, groups["water_like"]) + _events_pct(table, groups["flooded"])
+    water_pct = _fractions_pct(table, water)
+    wet_pct = _fractions_pct(table, taxonomy.classes_like(Trait.WATER, Trait.SNOW, event=False))
+    wet_pct += _events_pct(table, taxonomy.classes_like(Trait.WATER, event=True))
     dry = water_pct >= limits["min_labelled_pct"]
     dry &= 100 * observed_pct < limits["min_observed_share_pct"] * water_pct
     wet = observed_pct - wet_pct > limits["max_excess_pct"]
@@ -114,17 +117,26 @@ def water_index(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 def vegetation_index(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Forest has a high NDVI; water, bare ground and snow have a low one."""
-    groups = inputs.context.class_groups
+    taxonomy, barren = inputs.context.taxonomy, (Trait.WATER, Trait.BARE, Trait.SNOW)
+    _require_classes(taxonomy, Trait.GREEN, *barren)
     table = _clear_samples(inputs, "ndvi_mean", limits)
     (ndvi,) = columns(table, "ndvi_mean")
     # Burnt or flooded forest is not green, and its label map can be older than the event.
-    forest_pct = _fractions_pct(table, groups["forest"]) - _events_pct(table, groups["forest_loss"])
-    barren_pct = _fractions_pct(table, groups["not_green"])
+    loss = taxonomy.classes_like(Trait.BARE, Trait.WATER, event=True)
+    forest_pct = _fractions_pct(table, taxonomy.classes_only_like(Trait.GREEN)) - _events_pct(table, loss)
+    barren_pct = _fractions_pct(table, taxonomy.classes_only_like(*barren))
     bare = (forest_pct >= limits["min_labelled_pct"]) & (ndvi < limits["min_ndvi_of_forest"])
     green = (barren_pct >= limits["min_labelled_pct"]) & (ndvi > limits["max_ndvi_of_barren"])
     detail: Callable[[int], str] = lambda row: f"mean NDVI {ndvi[row]:.2f}"  # noqa: E731
     yield from by_sample(table, bare, "labels say trees, but the ground is bare", detail)
     yield from by_sample(table, green, "labels say water, bare ground or snow, but the ground is green", detail)
+
+
+def _require_classes(taxonomy: Taxonomy, *traits: Trait) -> frozenset[str]:
+    """The land-cover classes that look like these traits only."""
+    if not (classes := taxonomy.classes_only_like(*traits)):
+        raise NotApplicable(f"no class of taxonomy {taxonomy.name} has only the trait {' or '.join(traits)}")
+    return classes
 
 
 def _clear_samples(inputs: CheckInput, measure: str, limits: Limits) -> pa.Table:
@@ -139,13 +151,13 @@ def _clear_samples(inputs: CheckInput, measure: str, limits: Limits) -> pa.Table
     return chosen
 
 
-def _fractions_pct(table: pa.Table, classes: Sequence[str]) -> NDArray[np.float64]:
+def _fractions_pct(table: pa.Table, classes: Collection[str]) -> NDArray[np.float64]:
     """Percentage of a sample's labelled pixels that have one of the classes."""
     rows = table["fractions"].to_pylist()
     return np.array([100 * sum(share for key, share in row if key in classes) for row in rows])
 
 
-def _events_pct(table: pa.Table, classes: Sequence[str]) -> NDArray[np.float64]:
+def _events_pct(table: pa.Table, classes: Collection[str]) -> NDArray[np.float64]:
     """Percentage of a sample's pixels to which events give one of the classes."""
     rows = table["events"].to_pylist()
     return np.array([100 * sum(event["fraction"] for event in row if event["label"] in classes) for row in rows])
