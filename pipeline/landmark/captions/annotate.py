@@ -133,12 +133,10 @@ def _place_row(place: NearestPlace | None) -> dict[str, Any] | None:
 
 def _largest_subclasses(cell: CellLabels, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
     """Class → its largest subclass, and the subclass's share of the class."""
-    target = {
-        f"{crosswalk.name}/{entry.key}": entry.to for crosswalk in crosswalks for entry in crosswalk.classes.values()
-    }
+    target = {name: key for crosswalk in crosswalks for name, key in crosswalk.subclasses.items()}
     largest: dict[str, tuple[str, float]] = {}
     for subclass, fraction in cell.subclasses.items():
-        key = target[subclass]
+        key = target.get(subclass)
         if key is not None and key not in largest:
             largest[key] = subclass, fraction / cell.fractions[key]
     return largest

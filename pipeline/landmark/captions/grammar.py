@@ -7,7 +7,7 @@ from landmark.captions.language import Language
 from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import Resources, StrictModel, available, load_model
-from landmark.domain.taxonomy import Taxonomy
+from landmark.domain.taxonomy import Crosswalk, Taxonomy
 
 KIND = "taxonomies/captions"
 _SHIPPED = Resources()
@@ -25,6 +25,7 @@ def load_grammar(
     *,
     taxonomy: Taxonomy,
     types: Iterable[str] = (),
+    crosswalks: Sequence[Crosswalk] = (),
     resources: Resources = _SHIPPED,
 ) -> Grammar:
     """Load languages by name (a file in taxonomies/captions/) or path.
@@ -34,17 +35,21 @@ def load_grammar(
         languages: Names or paths.
         taxonomy: Its classes need a name and a phrase in each language.
         types: Types of events that each language must have words for.
+        crosswalks: Of the label sources; words for the subclasses of other sources are not used.
         resources: Where files are read from.
 
     Raises:
         InputError: an unknown or duplicate language, missing words, or words that state two facts.
     """
     loaded: dict[str, Language] = {}
+    types = tuple(types)
+    used = {f"event_type:{key}" for key in types}
+    used |= {f"finer:{name}" for crosswalk in crosswalks for name in crosswalk.subclasses}
     for name in languages:
         language = resources.load(Language, KIND, name)
         if language.lang in loaded:
             raise InputError("duplicate language", key="languages", value=language.lang)
-        problems = chain(language.find_missing(styles, taxonomy, types), ambiguous_words(language, taxonomy))
+        problems = chain(language.find_missing(styles, taxonomy, types), ambiguous_words(language, taxonomy, used))
         for key, problem in problems:
             raise InputError(problem, file=resources.source(KIND, name), key=key)
         loaded[language.lang] = language

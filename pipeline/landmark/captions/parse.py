@@ -1,7 +1,7 @@
 """Find the facts that a text states, without its evidence: the inverse of rendering."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -75,10 +75,20 @@ def build_lexicon(language: Language | None, taxonomy: Taxonomy, lang: str) -> L
     return Lexicon(language, names, facts, re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)"))
 
 
-def ambiguous_words(language: Language, taxonomy: Taxonomy) -> Iterator[tuple[str, str]]:
-    """(key, problem) of words that state two different facts."""
+def ambiguous_words(
+    language: Language, taxonomy: Taxonomy, used: Container[str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """(key, problem) of words that state two different facts.
+
+    Args:
+        language: The language.
+        taxonomy: The classes.
+        used: Facts about subclasses and event types that captions may state; None for all.
+    """
     first_use: dict[str, tuple[str, str]] = {}
     for key, words, fact in chain(_taxonomy_terms(taxonomy, language.lang), _language_terms(language, taxonomy)):
+        if used is not None and fact.startswith(("finer:", "event_type:")) and fact not in used:
+            continue
         first_key, first_fact = first_use.setdefault(words.lower(), (key, fact))
         if words and first_fact != fact:
             yield key, f"{words!r} is also `{first_key}`; give each fact its own words"

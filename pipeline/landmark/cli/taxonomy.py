@@ -33,6 +33,8 @@ def check(
     else:
         for result in results:
             typer.echo("\n".join(map(str, result.problems)) or f"{result.file}: {result.summary}")
+            for warning in result.warnings:
+                typer.echo(f"warning: {result.file}: {warning}", err=True)
     if any(result.problems for result in results):
         raise typer.Exit(2)
 

@@ -7,37 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel
+from landmark.domain.codes import Code, CodeKeys
 
 _COLOUR = r"^#[0-9a-f]{6}$"
-
-
-def _check_code(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise invalid("not a code", value=value, remedy="give a whole number")
-    return value
-
-
-def _check_unique_codes(value: Any) -> Any:
-    """Refuse keys that are the same number, such as 1 and "001", of which a mapping would keep the last."""
-    first = dict[int, Any]()
-    for key in value if isinstance(value, dict) else ():
-        try:
-            code = _CODE.validate_python(key)
-        except ValidationError:
-            continue
-        if first.setdefault(code, key) is not key:
-            remedy = "give each class its own number"
-            raise invalid(f"the same code as {first[code]!r}", key=str(key), value=key, remedy=remedy)
-    return value
-
-
-Code = Annotated[int, BeforeValidator(_check_code)]
-CodeKeys = BeforeValidator(_check_unique_codes)
-_CODE = TypeAdapter[int](Code)
 
 
 class Trait(StrEnum):
@@ -77,13 +53,18 @@ class TargetClass(StrictModel):
 
 
 class Taxonomy(StrictModel):
-    """The target classes, in a fixed order."""
+    """The target classes, in a fixed order; of a label source that is also a taxonomy, its key `as_target`."""
 
     name: str
     version: str
     languages: tuple[str, ...] = Field(("en",), min_length=1, description="Languages of every name and phrase")
     parents: dict[str, Parent] = Field(default_factory=dict)
     classes: dict[str, TargetClass] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_section(cls, value: Any) -> Any:
+        return value.get("as_target", value) if isinstance(value, dict) else value
 
     @property
     def has_traits(self) -> bool:
@@ -162,7 +143,8 @@ class LabelFiles(StrictModel):
 class Crosswalk(StrictModel):
     """A label source: where its maps are and which target class each code maps to.
 
-    A file that `extends` another may map some codes to other classes: `remap: {334: burned_area}`.
+    A file that `extends` another may map some codes to other classes, or to none: `remap: {334: burned_area}`,
+    `remap: {334: {drop: undated}}`.
     """
 
     name: str
@@ -193,6 +175,7 @@ class Crosswalk(StrictModel):
     merge_of: str | None = Field(None, description="Name of the more detailed source whose classes this one merges")
     unmerged: tuple[Code, ...] = Field((), description="Codes of the more detailed source that no class merges")
     classes: Annotated[dict[Code, SourceClass], CodeKeys] = Field(min_length=1)
+    as_target: Taxonomy | None = Field(None, exclude=True, description="The same classes as a taxonomy")
 
     @model_validator(mode="before")
     @classmethod
@@ -204,6 +187,12 @@ class Crosswalk(StrictModel):
         for problem in ambiguous_codes(self):
             raise invalid(problem.problem, key=problem.key, value=problem.value, remedy=problem.remedy)
         return self
+
+    @property
+    def subclasses(self) -> dict[str, str]:
+        """`<source>/<class key>` → target class, of the classes that are more specific than it."""
+        names = {f"{self.name}/{entry.key}": entry for entry in self.classes.values()}
+        return {name: entry.to for name, entry in names.items() if entry.to not in (None, entry.key)}
 
     @property
     def aliases(self) -> dict[int, int]:
@@ -251,7 +240,10 @@ def apply_remap(value: Any) -> Any:
         code = codes.get(str(name))
         if not isinstance(classes.get(code), dict):
             raise invalid(f"the extended file has no code {name}", key=f"remap.{name}", value=target)
-        classes[code] = {key: item for key, item in classes[code].items() if key != "drop"} | {"to": target}
+        if isinstance(target, dict) and not target.keys() <= {"to", "drop", "mixes"}:
+            raise invalid("must be a class or have the keys `to`, `drop` and `mixes`", key=f"remap.{name}")
+        kept = {key: item for key, item in classes[code].items() if key not in ("to", "drop", "mixes")}
+        classes[code] = kept | (target if isinstance(target, dict) else {"to": target})
     return keys | {"classes": classes}
 
 

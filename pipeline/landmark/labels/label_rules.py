@@ -16,6 +16,7 @@ from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import Resources
 from landmark.domain.class_counts import ClassCounts, count_classes
+from landmark.domain.crosswalks import load_crosswalk, load_taxonomy
 from landmark.domain.event import EventTypes
 from landmark.domain.impact import EventImpact, EventIndex
 from landmark.domain.taxonomy import Crosswalk, Taxonomy, Trait
@@ -189,12 +190,12 @@ def load_label_rules(recipe: Recipe, resources: Resources = _SHIPPED) -> LabelRu
     """Load the taxonomy, crosswalks and thresholds that a recipe names.
 
     Raises:
-        InputError: an unknown source, a crosswalk to another taxonomy, or an unknown class.
+        InputError: an unknown source, one without a crosswalk to the taxonomy, or an unknown class.
     """
-    taxonomy = resources.load(Taxonomy, "taxonomies", recipe.taxonomy)
+    taxonomy = load_taxonomy(recipe.taxonomy, resources, recipe.name)
     crosswalks = []
     for entry in recipe.labels:
-        crosswalk = resources.load(Crosswalk, "taxonomies", entry.source)
+        crosswalk = load_crosswalk(entry.source, taxonomy.name, resources, recipe.name)
         _raise_first(crosswalk_problems(crosswalk, taxonomy, resources.source("taxonomies", entry.source)))
         crosswalks.append(crosswalk)
     unknown = [

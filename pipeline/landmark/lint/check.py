@@ -13,30 +13,33 @@ from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError, LandmarkError, UnknownName
 from landmark.core.yaml_files import Model, available, find_resource, load_extended, load_model, parse_model
 from landmark.domain.event import EventTypes
-from landmark.domain.taxonomy import Crosswalk, Taxonomy, apply_remap
+from landmark.domain.taxonomy import Crosswalk, Taxonomy, Trait, apply_remap
 from landmark.domain.vocabulary import Vocabulary
 from landmark.events.source import EventSource, source_problems
 from landmark.lint.crosswalks import lint_crosswalk
 from landmark.lint.taxonomies import lint_event_types, lint_taxonomy, lint_vocabulary
 
 _KIND = "taxonomies"
-_KINDS = (_KIND, "taxonomies/events", "taxonomies/captions")
+_KINDS = (_KIND, "taxonomies/crosswalks", "taxonomies/events", "taxonomies/captions")
+# Checks of `landmark check` that compare classes with pixels.
+TRAIT_CHECKS = ("water-index", "vegetation-index", "drift")
 _INVALID = object()
 
 
 @dataclass(frozen=True, slots=True)
 class LintResult:
-    """Problems of a file, and a summary of its contents."""
+    """Problems of a file, what it lacks without being wrong, and a summary of its contents."""
 
     file: str
     summary: str
     problems: tuple[LandmarkError, ...]
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object."""
         names = ("key", "value", "problem", "remedy")
         problems = [{name: getattr(problem, name) for name in names} for problem in self.problems]
-        return {"file": self.file, "summary": self.summary, "problems": problems}
+        return {"file": self.file, "summary": self.summary, "problems": problems, "warnings": list(self.warnings)}
 
 
 def lint(names: Sequence[str] = ()) -> list[LintResult]:
@@ -70,7 +73,7 @@ def _lint_file(path: Path) -> LintResult:
         if problem.key not in reported:
             problem.file = file
             problems.append(problem)
-    return LintResult(file, _summary(partial), tuple(problems))
+    return LintResult(file, _summary(partial), tuple(problems), tuple(_warnings(partial)))
 
 
 def _load_extended(path: Path) -> dict[str, Any]:
@@ -156,8 +159,23 @@ def _content_problems(content: Any, path: Path) -> Iterable[InputError]:
         return [InputError("no such taxonomy", key="target", value=content.target, remedy=remedy)]
     if isinstance(content, Vocabulary):
         return lint_vocabulary(content, types, taxonomy)
-    detailed = _load_neighbour(Crosswalk, content.merge_of, path) if content.merge_of else None
-    return lint_crosswalk(content, taxonomy, detailed, file=str(path), stem=path.stem)
+    detailed = _load_neighbour(Crosswalk, content.merge_of, path, taxonomy.name) if content.merge_of else None
+    problems = lint_crosswalk(content, taxonomy, detailed, file=str(path), stem=path.stem)
+    return chain(problems, _prefixed(lint_taxonomy(content.as_target))) if content.as_target else problems
+
+
+def _prefixed(problems: Iterable[InputError]) -> Iterator[InputError]:
+    for problem in problems:
+        problem.key = f"as_target.{problem.key}"
+        yield problem
+
+
+def _warnings(content: Any) -> Iterator[str]:
+    """What a taxonomy's corpora are not checked for."""
+    taxonomy = getattr(content, "as_target", content)
+    if isinstance(taxonomy, Taxonomy) and not taxonomy.has_traits:
+        names, traits = ", ".join(TRAIT_CHECKS), ", ".join(Trait)
+        yield f"no class has `traits`, so that `landmark check` skips {names}; add them ({traits})"
 
 
 def _language_problems(language: Language, taxonomy: Taxonomy, types: EventTypes) -> Iterator[InputError]:
@@ -165,9 +183,16 @@ def _language_problems(language: Language, taxonomy: Taxonomy, types: EventTypes
         yield InputError(problem, key=key)
 
 
-def _load_neighbour(model: type[Model], name: str, path: Path) -> Model | None:
-    """A file by name, from the same folder or else the shipped ones; None if there is no valid one."""
-    for candidate in (str(path.parent / f"{name}.yaml"), name):
+def _load_neighbour(model: type[Model], name: str, path: Path, target: str = "") -> Model | None:
+    """A file by name, from the same folder or else the shipped ones; None if there is no valid one.
+
+    Args:
+        model: Kind of file.
+        name: Name of the file.
+        path: Another file of the folder.
+        target: Taxonomy to which a crosswalk is wanted, if that is another than its own file's.
+    """
+    for candidate in (f"crosswalks/{name}-to-{target}", str(path.parent / f"{name}.yaml"), name):
         try:
             return load_model(model, _KIND, candidate)
         except InputError:

@@ -20,7 +20,7 @@ def lint_crosswalk(
         file: Its file, for errors.
         stem: Name of the file without the suffix.
     """
-    if crosswalk.name != stem:
+    if stem not in (crosswalk.name, f"{crosswalk.name}-to-{crosswalk.target}"):
         remedy = f"rename it to the file's name {stem}, which recipes use"
         yield InputError("differs from the file's name", key="name", value=crosswalk.name, remedy=remedy)
     for key in ("title", "licence", "attribution"):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import find_resource, load_extended, load_model
+from landmark.core.yaml_files import Resources, find_resource, load_extended, load_model
+from landmark.domain.crosswalks import load_crosswalk
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 from landmark.domain.vocabulary import Ignored, Vocabulary
 
@@ -38,8 +39,11 @@ def show(source: str, target: str | None = None) -> Table:
     if target is None:
         return Table(file.name if isinstance(file, Taxonomy) else f"{file.title} → {file.target}", tuple(_rows(file)))
     target_file = _load(target)
-    if isinstance(file, Crosswalk) and isinstance(target_file, Taxonomy) and file.target == target_file.name:
-        return Table(f"{file.title} → {target_file.name}", tuple(_rows(file)))
+    taxonomy = target_file if isinstance(target_file, Taxonomy) else getattr(target_file, "as_target", None)
+    if isinstance(file, Crosswalk) and taxonomy is not None:
+        crosswalk = load_crosswalk(source, taxonomy.name, Resources(), "TARGET")
+        if crosswalk.target == taxonomy.name:
+            return Table(f"{file.title} → {taxonomy.name}", tuple(_rows(crosswalk)))
     if isinstance(file, Crosswalk) and isinstance(target_file, Crosswalk) and target_file.merge_of == file.name:
         return Table(f"{file.title} → {target_file.title}", tuple(_merged_codes(file, target_file)))
     remedy = f"try `landmark taxonomy show {source}`"

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from landmark.captions.grammar import Grammar
 from landmark.core.errors import InvalidCorpus, UnknownName
-from landmark.core.yaml_files import available, load_model
+from landmark.core.yaml_files import Resources, available
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.corpus.reader import read_index
-from landmark.domain.taxonomy import Crosswalk
+from landmark.domain.crosswalks import load_crosswalk
 
 _DIRECTIONS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 _MAX_SUGGESTIONS = 3
@@ -214,7 +214,7 @@ class _Evidence:
 
     def _map_lines(self, key: str) -> Iterator[str]:
         """Label maps with a class, the subclasses they show, and the agreement of another map."""
-        targets = _targets(self.lock)
+        targets = _targets(self.lock, self.manifest.taxonomy.name)
         for source in self.row["sources"]:
             subclasses = [
                 f"{name.split('/', 1)[1]} {_pct(fraction)}"
@@ -239,11 +239,13 @@ _DESCRIBERS: dict[str, Callable[[_Evidence, str], Iterator[str]]] = {
 }
 
 
-def _targets(lock: Lock) -> dict[str, str | None]:
+def _targets(lock: Lock, taxonomy: str) -> dict[str, str | None]:
     """Subclass → class, of the sources that landmark ships."""
     shipped = available("taxonomies")
     crosswalks = [
-        load_model(Crosswalk, "taxonomies", entry.source) for entry in lock.recipe.labels if entry.source in shipped
+        load_crosswalk(entry.source, taxonomy, Resources(), lock.recipe.name)
+        for entry in lock.recipe.labels
+        if entry.source in shipped
     ]
     return {
         f"{crosswalk.name}/{entry.key}": entry.to for crosswalk in crosswalks for entry in crosswalk.classes.values()

@@ -167,6 +167,7 @@ def load_offline_context(
             recipe.languages,
             taxonomy=label_rules.taxonomy,
             types=types.types if types else (),
+            crosswalks=label_rules.crosswalks,
             resources=resources,
         ),
         catalog=NullCatalog("", "", catalog_id),
