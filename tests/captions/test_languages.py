@@ -17,6 +17,7 @@ from landmark.captions.sample_facts import NearestPlace, Renderer, season_at
 from landmark.core.errors import InputError, UnknownName
 from landmark.core.yaml_files import load_model, resource_dir
 from landmark.domain.event import EventFact
+from landmark.domain.taxonomy import Crosswalk
 from tests.captions.samples import (
     GRAMMAR,
     LANGS,
@@ -31,6 +32,7 @@ from tests.captions.samples import (
 )
 from tests.parts import examples, text
 
+CORINE, WORLDCOVER = (load_model(Crosswalk, "taxonomies", name) for name in ("corine", "worldcover"))
 LATE = {"from": 5, "class": "{class}", "alone": "x", "part": "y"}
 NOUNS = {lang: {kind.name[lang] for kind in TYPES.values()} for lang in LANGS}
 
@@ -315,8 +317,18 @@ def test_a_language_can_be_added_by_a_file(tmp_path):
 def test_incomplete_or_ambiguous_languages_are_rejected(tmp_path, changes, key):
     path, styles = write_portuguese(tmp_path, **changes), ("structured", "sentence")
     with pytest.raises(InputError) as caught:
-        load_grammar(styles, ("es", str(path)), taxonomy=TAXONOMY, types=sorted(TYPES))
+        load_grammar(styles, ("es", str(path)), taxonomy=TAXONOMY, types=sorted(TYPES), crosswalks=(CORINE, WORLDCOVER))
     assert (caught.value.file, caught.value.key) == (str(path), key)
+
+
+@pytest.mark.parametrize(("key", "phrase"), [("corine/vineyards", "vineyards"), ("flood", "flood")])
+def test_a_class_may_have_words_of_a_source_or_event_type_that_the_recipe_lacks(key, phrase):
+    entry = TAXONOMY.classes["crops"].model_copy(update={"phrase": {"en": phrase}})
+    taxonomy = TAXONOMY.model_copy(update={"classes": {**TAXONOMY.classes, "crops": entry}})
+    load_grammar(STYLES, taxonomy=taxonomy, crosswalks=(WORLDCOVER,))
+    with pytest.raises(InputError) as caught:
+        load_grammar(STYLES, taxonomy=taxonomy, types=["flood"], crosswalks=(CORINE,))
+    assert str(caught.value.key).removesuffix(".noun").endswith(key)
 
 
 def test_duplicate_languages_are_rejected(tmp_path):

@@ -59,7 +59,7 @@ def test_duplicate_keys_and_wrong_tags_are_refused(content):
 
 
 @pytest.mark.parametrize("content", ['{"a": 1, "a": 2}', '{"a": [NaN]}', '{"a": -Infinity}', "{a: 1}", ""])
-def test_json_is_refused_where_it_is_ambiguous(content):
+def test_ambiguous_json_is_refused(content):
     assert parse_json('{"a": [1.5, {"a": null}]}') == {"a": [1.5, {"a": None}]}
     with pytest.raises(ValueError):
         parse_json(content)

@@ -162,7 +162,7 @@ def test_a_remapped_code_has_another_target(tmp_path):
     assert load_model(Crosswalk, "taxonomies", str(path)).classes[80].to == "crops"
 
 
-def test_quoted_codes_are_decimal_and_words_are_kept(tmp_path):
+def test_quoted_codes_are_decimal_and_words_stay_text(tmp_path):
     head = "{name: own, title: Own, target: landmark, licence: x, attribution: x, remap: {'002': water}, classes: {"
     rows = [f"'{code:03}': {{key: k{code}, name: N{code}, to: trees}}" for code in range(1, 11)]
     path = text(tmp_path / "own.yaml", head + ", ".join(rows).replace("name: N1,", "name: no,") + "}}")

@@ -11,7 +11,7 @@ import yaml
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import find_resource, load_extended, read_yaml
 from landmark.labels.label_rules import load_label_rules
-from landmark.lint.check import lint
+from landmark.lint.check import TRAIT_CHECKS, lint
 from landmark.lint.tables import diff, show
 from tests.parts import recipe_of, text
 
@@ -108,6 +108,18 @@ def test_command_fails_on_a_problem(landmark, tmp_path):
     assert code == 2 and "'corine'" in err
 
 
+def test_a_taxonomy_without_traits_is_a_warning(landmark, tmp_path):
+    path = changed(tmp_path, "landmark", *((["classes", key, "traits"], None) for key in ("water", "trees")))
+    assert lint([str(path)])[0].warnings == ()
+    bare = text(
+        path, re.sub(r" +traits:\n( +- .*\n)+", "", path.read_text()).replace("name: landmark\n", "name: bare\n")
+    )
+    code, out, err = landmark("taxonomy", "check", bare)
+    assert code == 0 and all(name in err for name in TRAIT_CHECKS)
+    code, out, _ = landmark("taxonomy", "check", bare, "--json")
+    assert code == 0 and len(json.loads(out)[0]["warnings"]) == 1
+
+
 # -- show and diff -----------------------------------------------------------------------------------------------------
 
 
@@ -135,6 +147,13 @@ def test_show_lists_merged_and_unmerged_codes():
     }  # fmt: skip
 
 
+def test_show_lists_the_targets_of_another_taxonomy():
+    assert {row["code"]: row["to"] for row in show("corine", "corine-level-3").rows}[
+        112
+    ] == "discontinuous_urban_fabric"
+    assert {row["to"] for row in show("bigearthnet-19", "bigearthnet-19").rows} >= {"urban_fabric", "marine_waters"}
+
+
 def test_show_lists_words():
     rows = {row["word"]: row for row in show("ems").rows if row["table"] == "gradings"}
     assert rows["Destroyed"]["to"] == "earthquake_damage" and rows["Possibly damaged"]["drop"]
@@ -150,7 +169,13 @@ def test_diff_lists_differences(landmark):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("show", "corine", "io-lulc"), ("diff", "corine", "landmark"), ("show", "corrine")]
+    "arguments",
+    [
+        ("show", "corine", "io-lulc"),
+        ("show", "worldcover", "corine-level-3"),
+        ("diff", "corine", "landmark"),
+        ("show", "corrine"),
+    ],
 )
 def test_unrelated_files_are_refused(landmark, arguments):
     code, _, err = landmark("taxonomy", *arguments)

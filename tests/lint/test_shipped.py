@@ -4,11 +4,12 @@ import csv
 import json
 
 import numpy as np
+import pytest
 import shapely
 
 from landmark import open as open_corpus
 from landmark.core.yaml_files import load_model
-from landmark.domain.taxonomy import Crosswalk
+from landmark.domain.taxonomy import Crosswalk, Taxonomy
 from landmark.labels.codes import codes_from_attributes
 from landmark.labels.label_rules import load_label_rules
 from tests.labels.maps import write_polygons
@@ -92,3 +93,18 @@ def test_a_corpus_of_crisislandmark_has_burned_area_and_passes_the_check(recipe,
         for source in ("crisislandmark", "corine")
     }
     assert labels == {"crisislandmark": {"burned_area", "trees"}, "corine": {"trees"}}
+
+
+@pytest.mark.parametrize("taxonomy", ["bigearthnet-19", "corine-level-3"])
+def test_a_corpus_of_a_shipped_target_passes_the_check(recipe, landmark, tmp_path, world, taxonomy):
+    labels = [{"source": "corine", "files": [f"{world}/labels/corine/*.tif"]}]
+    styles, languages = ["structured", "sentence", "detailed"], ["en", "fr", "es"]
+    path = recipe(taxonomy=taxonomy, labels=labels, captions=styles, languages=languages, sensors=["s2"], limit=6)
+    assert landmark("build", path, "--out", tmp_path / "corpus", "--workers", 0, "--yes")[0] == 0
+    code, out, _ = landmark("check", tmp_path / "corpus", "--workers", 0, "--json")
+    checks = json.loads(out)["checks"]
+    assert (code, [name for name in checks if checks[name]["findings"]]) == (0, ["split-scenes"])
+    samples = list(open_corpus(tmp_path / "corpus"))
+    classes = load_model(Taxonomy, "taxonomies", taxonomy).classes
+    assert {label for sample in samples for label in sample.labels} <= classes.keys()
+    assert landmark("explain", tmp_path / "corpus", samples[0].id)[0] == 0

@@ -18,13 +18,16 @@ from landmark.config.recipe import Thresholds
 from landmark.core.yaml_files import load_model
 from landmark.domain.event import EventFact
 from landmark.domain.taxonomy import Taxonomy
+from landmark.lint.check import TRAIT_CHECKS
 from landmark.quality.bias import explained_pct
-from landmark.quality.check_input import CorpusContext
+from landmark.quality.check import CHECKS as CORPUS_CHECKS
+from landmark.quality.check_input import CheckInput, CorpusContext
+from landmark.quality.findings import NotApplicable
 from landmark.quality.row_checks import ROW_CHECKS
 from landmark.quality.words import entropy_bits
 from tests.captions.samples import GRAMMAR, LEXICONS, STYLES, all_captions, facts_of, sample_facts
 from tests.parts import examples
-from tests.quality.measured_corpus import PROFILE
+from tests.quality.measured_corpus import PROFILE, sample_table
 
 TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
 CONTEXT = CorpusContext(
@@ -231,6 +234,43 @@ def test_a_hard_negative_must_falsify_a_fact_and_differ_from_the_captions(change
     row = next(row for row in rows if row["falsified"] == "label:trees")
     assert problems_of(BURNT_FOREST, hard_negatives=[row]) == []
     assert problems_of(BURNT_FOREST, hard_negatives=[row | change])
+
+
+# -- labels against pixels ---------------------------------------------------------------------------------------------
+
+
+def taxonomy_of(**traits):
+    """The shipped classes with water called `open_water`; traits of classes by keyword, else none."""
+    classes = {"open_water" if key == "water" else key: entry for key, entry in TAXONOMY.classes.items()}
+    classes = {key: entry.model_copy(update={"traits": traits.get(key, ())}) for key, entry in classes.items()}
+    return TAXONOMY.model_copy(update={"name": "mine", "classes": classes})
+
+
+def flagged(check, taxonomy, *samples):
+    """Ids of the samples, (class, measure), that a check reports."""
+    rows = [
+        {"id": f"{key}-{value:g}", "fractions": [(key, 1.0)], "events": [], "cloud_pct": 0.0, "snow_pct": 0.0,
+         "water_pct": value, "ndvi_mean": value}
+        for key, value in samples
+    ]  # fmt: skip
+    inputs = CheckInput(replace(CONTEXT, manifest=SimpleNamespace(taxonomy=taxonomy)), sample_table(rows), {}, {}, True)
+    return sorted(flag.subject for flag in CORPUS_CHECKS[check](inputs, PROFILE.checks[check].limits))
+
+
+def test_checks_of_pixels_use_the_traits_of_classes():
+    own = taxonomy_of(open_water=("water",), trees=("green",), bare=("bare",), flooded_vegetation=("water", "green"))
+    marsh = [("flooded_vegetation", 100), ("flooded_vegetation", 0)]
+    water = [("open_water", 100), ("open_water", 0), ("bare", 100)]
+    assert flagged("water-index", own, *water, *marsh) == ["bare-100", "open_water-0"]
+    green = [("open_water", -0.2), ("open_water", 0.8), ("trees", 0.1), ("trees", 0.8), ("flooded_vegetation", 0.1)]
+    assert flagged("vegetation-index", own, *green) == ["open_water-0.8", "trees-0.1"]
+    assert flagged("water-index", TAXONOMY, ("water", 100), ("snow_and_ice", 100), ("grass", 100)) == ["grass-100"]
+
+
+@pytest.mark.parametrize("check", TRAIT_CHECKS)
+def test_without_traits_these_checks_are_skipped(check):
+    with pytest.raises(NotApplicable):
+        flagged(check, taxonomy_of(), ("open_water", 100))
 
 
 # -- information -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Load target classes, and the crosswalk of a label source to them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from landmark.core.errors import InputError
@@ -54,9 +55,15 @@ def load_crosswalk(source: str, taxonomy: str, resources: Resources, file: str) 
         return crosswalk
     if (name := f"{source}-to-{taxonomy}") in available(f"{_KIND}/{_FOLDER}"):
         return resources.load(Crosswalk, _KIND, f"{_FOLDER}/{name}")
-    names = [*_sources_of(taxonomy), f"a file of your own with `target: {taxonomy}`"]
+    names = [*_sources_of(taxonomy), f"a file of your own with `extends: {source}` and `target: {taxonomy}`"]
     remedy = f"use {' or '.join(names)}"
     raise InputError(f"{source} has no crosswalk to {taxonomy}", file=file, key=key, value=source, remedy=remedy)
+
+
+def shipped_crosswalks(sources: Iterable[str], taxonomy: str) -> list[Crosswalk]:
+    """Crosswalks to a taxonomy of those sources that landmark ships, sorted by name."""
+    names = sorted(set(sources) & set(_sources_of(taxonomy)))
+    return [load_crosswalk(name, taxonomy, Resources(), "") for name in names]
 
 
 def targets() -> list[str]:

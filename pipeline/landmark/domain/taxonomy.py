@@ -78,10 +78,8 @@ class Taxonomy(StrictModel):
 
     def classes_only_like(self, *traits: Trait) -> frozenset[str]:
         """Land-cover classes that look like one of these traits and like no other."""
-        others = set(Trait) - set(traits)
-        return frozenset(
-            key for key in self.classes_like(*traits, event=False) if not others & set(self.classes[key].traits)
-        )
+        classes = self.classes_like(*traits, event=False)
+        return frozenset(key for key in classes if set(self.classes[key].traits) <= set(traits))
 
     def lineage(self, key: str) -> tuple[str, ...]:
         """Keys of the parents of a class, nearest first."""
@@ -242,8 +240,8 @@ def apply_remap(value: Any) -> Any:
             raise invalid(f"the extended file has no code {name}", key=f"remap.{name}", value=target)
         if isinstance(target, dict) and not target.keys() <= {"to", "drop", "mixes"}:
             raise invalid("must be a class or have the keys `to`, `drop` and `mixes`", key=f"remap.{name}")
-        kept = {key: item for key, item in classes[code].items() if key not in ("to", "drop", "mixes")}
-        classes[code] = kept | (target if isinstance(target, dict) else {"to": target})
+        remaining = {key: item for key, item in classes[code].items() if key not in ("to", "drop", "mixes")}
+        classes[code] = remaining | (target if isinstance(target, dict) else {"to": target})
     return keys | {"classes": classes}
 
 

@@ -12,10 +12,10 @@ from landmark.core.errors import InvalidCorpus
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
-from landmark.core.yaml_files import Resources, available, load_model
+from landmark.core.yaml_files import available, load_model
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
-from landmark.domain.crosswalks import load_crosswalk
+from landmark.domain.crosswalks import shipped_crosswalks
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 from landmark.quality import bias, integrity, radiometry, splits, words
 from landmark.quality.captions import load_lexicons
@@ -106,8 +106,7 @@ def _max_gap_days(entries: Sequence[LabelEntry]) -> dict[str, float]:
 
 def _undated_subclasses(entries: Sequence[LabelEntry], taxonomy: Taxonomy) -> dict[str, str]:
     """Subclass → event class, of the shipped sources that give event classes without a date."""
-    names = {entry.source for entry in entries} & set(available("taxonomies"))
-    crosswalks = [load_crosswalk(name, taxonomy.name, Resources(), "") for name in sorted(names)]
+    crosswalks = shipped_crosswalks((entry.source for entry in entries), taxonomy.name)
     event_classes = {key for key, entry in taxonomy.classes.items() if entry.event}
     return {
         f"{crosswalk.name}/{entry.key}": entry.to

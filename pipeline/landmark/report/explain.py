@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 
 from landmark.captions.grammar import Grammar
 from landmark.core.errors import InvalidCorpus, UnknownName
-from landmark.core.yaml_files import Resources, available
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.corpus.reader import read_index
-from landmark.domain.crosswalks import load_crosswalk
+from landmark.domain.crosswalks import shipped_crosswalks
 
 _DIRECTIONS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 _MAX_SUGGESTIONS = 3
@@ -241,12 +240,7 @@ _DESCRIBERS: dict[str, Callable[[_Evidence, str], Iterator[str]]] = {
 
 def _targets(lock: Lock, taxonomy: str) -> dict[str, str | None]:
     """Subclass → class, of the sources that landmark ships."""
-    shipped = available("taxonomies")
-    crosswalks = [
-        load_crosswalk(entry.source, taxonomy, Resources(), lock.recipe.name)
-        for entry in lock.recipe.labels
-        if entry.source in shipped
-    ]
+    crosswalks = shipped_crosswalks((entry.source for entry in lock.recipe.labels), taxonomy)
     return {
         f"{crosswalk.name}/{entry.key}": entry.to for crosswalk in crosswalks for entry in crosswalk.classes.values()
     }
