@@ -126,7 +126,7 @@ _Loader.add_constructor(f"{_TAG}int", _Loader.construct_integer)
 _Loader.add_constructor(f"{_TAG}float", _Loader.construct_fraction)
 
 
-def _key_path(node: yaml.Node, index: int) -> list[str]:
+def _key_path(node: yaml.Node | None, index: int) -> list[str]:
     """Keys and positions that lead to the scalar at a position of the text."""
     children: list[tuple[str, yaml.Node]] = []
     if isinstance(node, yaml.MappingNode):

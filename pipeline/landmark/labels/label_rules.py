@@ -244,7 +244,7 @@ def event_type_problems(types: EventTypes, taxonomy: Taxonomy, file: str) -> Ite
     for name, type_ in types.types.items():
         target = taxonomy.classes.get(type_.to)
         if target is None or not target.event:
-            remedy = f"use an event class of {taxonomy.name}"
+            remedy = f"add it to {taxonomy.name} with `event: true`, or use one of its event classes"
             yield InputError("not an event class", file=file, key=f"types.{name}.to", value=type_.to, remedy=remedy)
 
 
