@@ -14,7 +14,6 @@ from landmark.core.errors import EmptySearch, InputError
 from landmark.core.hashing import file_sha256
 from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.files import (
-    LocalLabels,
     file_digest,
     find_label_files,
     local_label_files,
@@ -31,6 +30,7 @@ from tests.labels.maps import (
     TOP,
     WORLD,
     WORLDCOVER,
+    local_files,
     local_maps,
     write_map,
     write_polygons,
@@ -110,19 +110,20 @@ def test_a_map_across_the_antimeridian_intersects_both_sides(tmp_path):
     assert len(local_maps(DYNAMIC, path, moved)) == 2
     for lon in (179.5, -179.5):
         near = shapely.Point(lon, -17).buffer(0.1)
-        assert local_label_rasters(LocalLabels(LabelEntry(source="dynamic-world"), (moved,)), DYNAMIC, near)
+        assert local_label_rasters(local_files(DYNAMIC, moved), DYNAMIC, near)
 
 
 def test_only_maps_that_intersect_the_area_are_returned(tmp_path):
     files = (write_map(tmp_path / "CLC2018.tif", CODES), write_map(tmp_path / "CLC2012.tif", CODES, crs="EPSG:32634"))
-    labels = local_label_rasters(LocalLabels(LabelEntry(source="corine"), files), CORINE, shapely.box(10, 45, 11, 46))
+    labels = local_label_rasters(local_files(CORINE, *files), CORINE, shapely.box(10, 45, 11, 46))
     assert [label.item_id for label in labels] == ["CLC2018"]
 
 
 def test_layers_with_codes_are_maps(tmp_path, real):
     path = tmp_path / "clc2018.gpkg"
     write_polygons(path, [SQUARE], ["111"])
-    frame = geopandas.GeoDataFrame({"Code_18": [512]}, geometry=[SQUARE], crs=32632)
+    beside = shapely.box(LEFT + 1200, TOP - 1200, LEFT + 2400, TOP)
+    frame = geopandas.GeoDataFrame({"Code_18": [512]}, geometry=[beside], crs=32632)
     frame.to_file(path, layer="overseas")
     frame.rename(columns={"Code_18": "name"}).to_file(path, layer="districts")
     labels = local_maps(CORINE, path)
@@ -184,7 +185,8 @@ def test_files_are_matched_by_path_by_glob_and_in_the_embedded_world(tmp_path):
     paths = [write_map(tmp_path / f"labels/corine/CLC{year}.tif", CODES) for year in (2012, 2018)]
 
     def files(*patterns):
-        return list(local_label_files(LabelEntry(source="corine", files=patterns), lambda: tmp_path).files)
+        found = local_label_files(LabelEntry(source="corine", files=patterns), lambda: tmp_path).files
+        return [file.path for file in found]
 
     assert files(str(paths[1])) == paths[1:]
     assert files(str(tmp_path / "**/*.tif")) == files("world:labels/corine/*.tif") == paths
@@ -199,7 +201,7 @@ def test_files_are_matched_by_path_by_glob_and_in_the_embedded_world(tmp_path):
 
 def test_find_maps_of_all_sources_with_files(tmp_path):
     paths = write_map(tmp_path / "WorldCover_2021.tif", CODES), write_map(tmp_path / "CLC2018.tif", CODES)
-    labels = {path.name: LocalLabels(LabelEntry(source="any"), (path,)) for path in paths}
+    labels = {path.name: local_files(CORINE, path) for path in paths}
     files = {"worldcover": labels["WorldCover_2021.tif"], "corine": labels["CLC2018.tif"]}
     maps = find_label_files(files, (WORLDCOVER, DYNAMIC, CORINE), WORLD)
     assert [(label.edition.name, label.item_id) for label in maps] == [
@@ -212,7 +214,7 @@ def test_files_outside_the_area_are_refused_unless_optional(tmp_path):
     path = write_map(tmp_path / "WorldCover_2021.tif", CODES)
     area = shapely.box(20.8, -34.1, 21.2, -33.7)
     for optional in (True, False):
-        labels = {"worldcover": LocalLabels(LabelEntry(source="worldcover", optional=optional), (path,))}
+        labels = {"worldcover": local_files(WORLDCOVER, path, optional=optional)}
         if optional:
             assert find_label_files(labels, (WORLDCOVER,), area) == []
         else:
