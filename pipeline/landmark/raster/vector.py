@@ -65,7 +65,7 @@ def list_layers(path: Path) -> list[VectorLayer]:
         UnreadableVector: missing, or not a vector file.
     """
     with using_pyogrio() as pyogrio:
-        if _is_parquet(path):
+        if is_parquet(path):
             return [_read_parquet_layer(path)]
         return [
             _read_layer(file, str(name))
@@ -105,7 +105,7 @@ def read_layer_crs(path: Path, layer: str) -> CRS:
     with using_pyogrio() as pyogrio:
         crs = (
             _read_geometry_column(path).get("crs", _DEFAULT_CRS)
-            if _is_parquet(path)
+            if is_parquet(path)
             else pyogrio.read_info(path, layer=layer)["crs"]
         )
         if not crs:
@@ -122,8 +122,8 @@ def read_polygons(path: Path, layer: str, field: str, box: Box) -> tuple[NDArray
         UnreadableVector: no such layer or field, or unreadable.
     """
     with using_pyogrio() as pyogrio:
-        if _is_parquet(path):
-            frame = _read_parquet(path, [field], box)
+        if is_parquet(path):
+            frame = read_parquet(path, [field], box)
         else:
             frame = pyogrio.read_dataframe(path, layer=layer, columns=[field], bbox=box)
         shapes, values = np.asarray(frame.geometry.array, dtype=object), frame[field].to_numpy(dtype=object)
@@ -187,7 +187,8 @@ def using_pyogrio() -> Iterator[Any]:
 
     errors = (OSError, ValueError, KeyError, pa.ArrowException, DataSourceError, DataLayerError, ProjError)
     try:
-        yield pyogrio
+        with np.errstate(invalid="ignore"):  # of vertices that are no numbers
+            yield pyogrio
     except (*errors, shapely.errors.GEOSException) as error:
         raise UnreadableVector(str(error)) from error
 
@@ -205,7 +206,8 @@ def add_geo_metadata(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata({"geo": json.dumps(geo)})
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet by its name."""
     return path.suffix.lower() in _PARQUET_SUFFIXES
 
 
@@ -246,19 +248,19 @@ def _read_parquet_layer(path: Path) -> VectorLayer:
     types = column.get("geometry_types") or ()
     content = ""
     if box is None or not types or not all("Polygon" in kind for kind in types) or box[0] > box[2]:
-        box, content = _polygon_bounds(_read_parquet(path, []).geometry.array)
+        box, content = _polygon_bounds(read_parquet(path, []).geometry.array)
     elif not pq.read_metadata(path).num_rows:
         box, content = None, "no features"
     fields = tuple(name for name in pq.read_schema(path).names if name != column["name"])
     return VectorLayer(path, path.stem, fields, CRS.from_user_input(crs) if crs else None, box, content)
 
 
-def _read_parquet(path: Path, fields: list[str], box: Box | None = None) -> Any:
-    """A data frame with some fields and the geometry; of the features in a box, if the file has boxes per feature."""
+def read_parquet(path: Path, fields: list[str] | None = None, box: Box | None = None) -> Any:
+    """A data frame with all or some fields and the geometry; of the features in a box, if the file has their boxes."""
     import geopandas
 
     column = _read_geometry_column(path)
-    columns, bbox = [*fields, column["name"]], box if "covering" in column else None
+    columns, bbox = None if fields is None else [*fields, column["name"]], box if "covering" in column else None
     return geopandas.read_parquet(path, columns=columns, bbox=bbox)
 
 
