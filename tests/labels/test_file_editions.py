@@ -102,6 +102,8 @@ STATED = {
 def test_a_recipe_states_layer_and_year(tmp_path, layers, stated, expected):
     path = layers_of(tmp_path / "x_clc2018.gpkg", **layers)
     assert editions(LabelFile(path=str(path), **stated)) == expected
+    if "layer" not in stated:
+        assert editions(path, **stated) == expected
     # A glob beside it does not read the file again.
     assert editions(tmp_path / "*.gpkg", LabelFile(path=str(path), **stated)) == expected
 

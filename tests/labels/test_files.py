@@ -7,6 +7,7 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import pytest
@@ -337,6 +338,18 @@ def test_damaged_zips_and_those_without_polygons_are_refused(tmp_path, content):
     assert caught.value.file == str(path)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:32632", None])
+def test_geoarrow_in_parquet_has_a_crs_or_is_refused(tmp_path, crs):
+    frame = geopandas.GeoDataFrame({"CODE_18": ["112", "311"]}, geometry=[SQUARE, EAST], crs=crs)
+    pq.write_table(pa.table(frame.to_arrow(index=False)), path := tmp_path / "clc.parquet")
+    if crs:
+        assert codes_of(path) == [112, 311]
+    else:
+        with pytest.raises(InputError) as caught:
+            local_maps(CORINE, path)
+        assert caught.value.file == str(path)
+
+
 def test_geoparquet_with_heights_and_without_bounds(tmp_path):
     path = write_layer(tmp_path / "clc.parquet", shapely.force_3d([SQUARE, EAST], 7.0))
     table = pq.read_table(path)
@@ -348,7 +361,7 @@ def test_geoparquet_with_heights_and_without_bounds(tmp_path):
         pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), path)
         (label,) = local_maps(CORINE, path)
         assert label.footprint.area < 0.001 and codes_of(path) == [112, 311]
-    pq.write_table(table.replace_schema_metadata(None), path)
+    geopandas.read_parquet(path).to_wkb().to_parquet(path)
     with pytest.raises(InputError) as caught:
         local_maps(CORINE, path)
     assert caught.value.file == str(path) and "geo" in str(caught.value)

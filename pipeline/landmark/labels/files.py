@@ -152,7 +152,7 @@ def _check_overlaps(path: Path, maps: Sequence[LabelRaster]) -> None:
                 file=path,
                 key="labels.files",
                 value=[first.layer, second.layer],
-                remedy="give those to read as `{path: …, layer: …, year: …}` ; the first one wins at a pixel",
+                remedy="give those to read as `{path: …, layer: …, year: …}`: the first one wins at a pixel",
             )
 
 

@@ -135,7 +135,7 @@ def read_polygons(path: Path, layer: str, field: str, box: Box) -> tuple[NDArray
 
 def is_polygon(shapes: NDArray[Any]) -> NDArray[np.bool_]:
     """Which geometries are polygons, or collections with one."""
-    return shapely.get_dimensions(shapes) == 2
+    return np.asarray(shapely.get_dimensions(shapes) == 2)
 
 
 def drop_invalid_vertices(shapes: NDArray[Any]) -> NDArray[np.bool_]:
@@ -149,7 +149,7 @@ def drop_invalid_vertices(shapes: NDArray[Any]) -> NDArray[np.bool_]:
     for index in np.flatnonzero(invalid):
         parts = [_finite_part(part) for part in shapely.get_parts(shapes[index])]
         kept = [part for part in parts if part is not None]
-        shapes[index] = shapely.union_all(kept) if len(kept) > 1 else (kept or [None])[0]
+        shapes[index] = shapely.union_all(kept) if kept else None
     return invalid
 
 
@@ -216,13 +216,19 @@ def _read_layer(path: Path, name: str) -> VectorLayer:
 
     info = pyogrio.read_info(path, layer=name, force_total_bounds=True)
     crs, kind, bounds = info["crs"], str(info["geometry_type"]), info["total_bounds"]
-    is_certain = bounds is not None and np.isfinite(bounds).all() and not kind.startswith(_MIXED)
-    shapes = None if is_certain else pyogrio.read_dataframe(path, layer=name, columns=[]).geometry.array
-    box, content = _polygon_bounds(shapes) if shapes is not None else (tuple(map(float, bounds)), "")
-    if is_certain and not any(name in kind for name in _POLYGONS):
+    box, content = None if bounds is None else _box(*bounds), ""
+    if box is None or kind.startswith(_MIXED):
+        box, content = _polygon_bounds(pyogrio.read_dataframe(path, layer=name, columns=[]).geometry.array)
+    elif not any(polygon in kind for polygon in _POLYGONS):
         box, content = None, kind
     fields = tuple(map(str, info["fields"]))
     return VectorLayer(path, name, fields, CRS.from_user_input(crs) if crs else None, box, content)
+
+
+def _box(left: float, bottom: float, right: float, top: float) -> Box | None:
+    """Bounds, None if they are no numbers or cross the antimeridian (west > east)."""
+    box = float(left), float(bottom), float(right), float(top)
+    return box if np.isfinite(box).all() and left <= right else None
 
 
 def _polygon_bounds(shapes: Any) -> tuple[Box | None, str]:
@@ -235,22 +241,18 @@ def _polygon_bounds(shapes: Any) -> tuple[Box | None, str]:
     polygons = geometries[is_polygon(geometries)]
     if not len(polygons):
         return None, ", ".join(sorted({geometry.geom_type for geometry in geometries}))
-    left, bottom, right, top = shapely.total_bounds(polygons).tolist()
-    return (left, bottom, right, top), ""
+    return _box(*shapely.total_bounds(polygons)), ""
 
 
 def _read_parquet_layer(path: Path) -> VectorLayer:
     column = _read_geometry_column(path)
     crs, bounds = column.get("crs", _DEFAULT_CRS), column.get("bbox") or ()
-    # Four numbers, or six with heights; west > east crosses the antimeridian.
+    # Four numbers, or six with heights.
     size = len(bounds) // 2
-    box: Box | None = (bounds[0], bounds[1], bounds[size], bounds[size + 1]) if size > 1 else None
-    types = column.get("geometry_types") or ()
-    content = ""
-    if box is None or not types or not all("Polygon" in kind for kind in types) or box[0] > box[2]:
+    box, content = _box(*bounds[:2], *bounds[size : size + 2]) if size > 1 else None, ""
+    types = column.get("geometry_types") or ("Unknown",)
+    if box is None or not all("Polygon" in kind for kind in types):
         box, content = _polygon_bounds(read_parquet(path, []).geometry.array)
-    elif not pq.read_metadata(path).num_rows:
-        box, content = None, "no features"
     fields = tuple(name for name in pq.read_schema(path).names if name != column["name"])
     return VectorLayer(path, path.stem, fields, CRS.from_user_input(crs) if crs else None, box, content)
 
@@ -260,15 +262,21 @@ def read_parquet(path: Path, fields: list[str] | None = None, box: Box | None = 
     import geopandas
 
     column = _read_geometry_column(path)
-    columns, bbox = None if fields is None else [*fields, column["name"]], box if "covering" in column else None
-    return geopandas.read_parquet(path, columns=columns, bbox=bbox)
+    columns = None if fields is None else [*fields, column["name"]]
+    if "encoding" not in column:
+        return geopandas.GeoDataFrame.from_arrow(pq.read_table(path, columns=columns))
+    return geopandas.read_parquet(path, columns=columns, bbox=box if "covering" in column else None)
 
 
 def _read_geometry_column(path: Path) -> dict[str, Any]:
-    """GeoParquet metadata of the primary geometry column, its name included."""
-    metadata = pq.read_schema(path).metadata or {}
-    if b"geo" not in metadata:
-        remedy = "write it as GeoParquet, as geopandas does with `GeoDataFrame(…, crs=…).to_parquet`"
-        raise UnreadableVector(f"the Parquet file has no metadata `geo`, thus no CRS; {remedy}")
-    geo = json.loads(metadata[b"geo"])
-    return {"name": geo["primary_column"], **geo["columns"][geo["primary_column"]]}
+    """GeoParquet metadata of the primary geometry column, its name included; of GeoArrow, name and CRS alone."""
+    schema = pq.read_schema(path)
+    if geo := json.loads((schema.metadata or {}).get(b"geo", b"null")):
+        return {"name": geo["primary_column"], **geo["columns"][geo["primary_column"]]}
+    for field in schema:
+        metadata = field.metadata or {}
+        if metadata.get(b"ARROW:extension:name") == b"geoarrow.wkb":
+            crs = json.loads(metadata.get(b"ARROW:extension:metadata") or b"{}").get("crs")
+            return {"name": field.name, "crs": crs}
+    remedy = "write it as GeoParquet, as geopandas does with `GeoDataFrame(…, crs=…).to_parquet`"
+    raise UnreadableVector(f"the Parquet file has no metadata `geo`, thus no CRS; {remedy}")
