@@ -112,15 +112,15 @@ MERGED = {
 
 
 @pytest.mark.parametrize(("entries", "files"), MERGED.values(), ids=MERGED)
-def test_entries_of_one_source_are_merged(tmp_path, entries, files):
+def test_entries_of_the_same_source_are_merged(tmp_path, entries, files):
     entries = [{"source": "corine", **entry} for entry in entries]
     recipe = load_recipe(write_recipe(tmp_path, {"source": "worldcover"}, *entries))
     assert [entry.name for entry in recipe.labels] == ["worldcover", "corine"]
     stated = [file if isinstance(file, tuple) else (file, None) for file in files]
     assert [(Path(file.path).name, file.year) for file in recipe.labels[1].files] == stated
     assert LabelEntry.model_validate_json(recipe.labels[1].model_dump_json(), strict=True) == recipe.labels[1]
-    in_one = {**entries[0], "year": None, "files": [{"path": path, "year": year} for path, year in stated]}
-    assert load_recipe(write_recipe(tmp_path, {"source": "worldcover"}, in_one)).digest == recipe.digest
+    single = {**entries[0], "year": None, "files": [{"path": path, "year": year} for path, year in stated]}
+    assert load_recipe(write_recipe(tmp_path, {"source": "worldcover"}, single)).digest == recipe.digest
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_entries_of_one_source_are_merged(tmp_path, entries, files):
         ({"files": ["a.tif"]}, {"files": ["b.tif"], "optional": True}, "labels.corine.optional", [False, True]),
     ],
 )
-def test_entries_of_one_source_that_differ_are_refused(tmp_path, first, second, key, value):
+def test_differing_entries_of_the_same_source_are_refused(tmp_path, first, second, key, value):
     path = write_recipe(tmp_path, {"source": "corine", **first}, {"source": "corine", **second})
     with pytest.raises(InputError) as caught:
         load_recipe(path)

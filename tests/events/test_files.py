@@ -51,7 +51,7 @@ def test_times_of_geoparquet(tmp_path: Path) -> None:
     assert "geo" in str(read_error(tmp_path / "a.parquet", source="effis"))
 
 
-def test_a_vertex_that_is_no_number_is_left_out_and_told(tmp_path: Path) -> None:
+def test_a_vertex_that_is_no_number_is_left_out_with_a_note(tmp_path: Path) -> None:
     with np.errstate(invalid="ignore"):
         broken = shapely.Polygon([*shapely.get_coordinates(WEST)[:-1], [np.nan, 45.3]])
         nothing = shapely.Polygon([(11.8, 45.3), (np.nan, 45.3), (11.8, np.nan)])

@@ -60,9 +60,9 @@ EDITIONS = {
 
 
 @pytest.mark.parametrize(("layers", "expected"), EDITIONS.values(), ids=EDITIONS)
-def test_the_year_of_a_layer_is_that_of_its_attribute_its_name_or_its_file(tmp_path, layers, expected):
-    found = editions(layers_of(tmp_path / "x_clc2018.gpkg", **layers))
-    assert [edition[: len(expected[0])] for edition in found] == expected
+def test_the_year_of_a_layer_comes_from_attribute_layer_or_file(tmp_path, layers, expected):
+    maps = editions(layers_of(tmp_path / "x_clc2018.gpkg", **layers))
+    assert [edition[: len(expected[0])] for edition in maps] == expected
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_recipe_states_layer_and_year(tmp_path, layers, stated, expected):
     assert editions(tmp_path / "*.gpkg", LabelFile(path=str(path), **stated)) == expected
 
 
-def test_layers_of_one_year_are_read_if_they_do_not_overlap_or_are_stated(tmp_path):
+def test_layers_of_the_same_year_are_read_if_they_do_not_overlap_or_are_stated(tmp_path):
     east = shapely.box(LEFT + 1200, TOP - 1200, LEFT + 2400, TOP)
     path = layers_of(tmp_path / "clc2018.gpkg", west={"CODE_18": "112"}, east={"CODE_18": "311", "geometry": east})
     assert editions(path) == [(2018, "west", "CODE_18"), (2018, "east", "CODE_18")]
@@ -172,7 +172,7 @@ def test_files_of_changes_in_a_glob_are_left_out(tmp_path):
     assert [label.recorded_href for label in maps] == [f"U2018_CLC2018_V2020_20u1.{end}" for end in ("gpkg", "tif")]
 
 
-def test_a_layer_is_not_stated_for_a_raster_nor_twice_with_different_years(tmp_path):
+def test_layers_of_rasters_and_contradicting_years_are_refused(tmp_path):
     path = str(write_map(tmp_path / "clc2018.tif", CODES))
     for files in ([LabelFile(path=path, layer="a")], [LabelFile(path=path, year=year) for year in (2012, 2018)]):
         with pytest.raises(InputError) as caught:

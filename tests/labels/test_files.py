@@ -130,8 +130,8 @@ def test_only_maps_that_intersect_the_area_are_returned(tmp_path):
 def test_layers_with_codes_are_maps(tmp_path, real):
     path = tmp_path / "clc2018.gpkg"
     write_polygons(path, [SQUARE], ["111"])
-    beside = shapely.box(LEFT + 1200, TOP - 1200, LEFT + 2400, TOP)
-    frame = geopandas.GeoDataFrame({"Code_18": [512]}, geometry=[beside], crs=32632)
+    east = shapely.box(LEFT + 1200, TOP - 1200, LEFT + 2400, TOP)
+    frame = geopandas.GeoDataFrame({"Code_18": [512]}, geometry=[east], crs=32632)
     frame.to_file(path, layer="overseas")
     frame.rename(columns={"Code_18": "name"}).to_file(path, layer="districts")
     labels = local_maps(CORINE, path)
@@ -193,8 +193,8 @@ def test_files_are_matched_by_path_by_glob_and_in_the_embedded_world(tmp_path):
     paths = [write_map(tmp_path / f"labels/corine/CLC{year}.tif", CODES) for year in (2012, 2018)]
 
     def files(*patterns):
-        found = local_label_files(LabelEntry(source="corine", files=patterns), lambda: tmp_path).files
-        return [file.path for file in found]
+        labels = local_label_files(LabelEntry(source="corine", files=patterns), lambda: tmp_path)
+        return [file.path for file in labels.files]
 
     assert files(str(paths[1])) == paths[1:]
     assert files(str(tmp_path / "**/*.tif")) == files("world:labels/corine/*.tif") == paths
@@ -387,7 +387,7 @@ def test_layers_without_polygons_are_left_out(tmp_path, caplog):
     assert "centres: Point" in caplog.text and "empty: no features" in caplog.text
 
 
-def test_points_among_polygons_have_no_labels(tmp_path):
+def test_points_in_a_layer_of_polygons_have_no_labels(tmp_path):
     assert codes_of(write_layer(tmp_path / "clc.geojson", [SQUARE, EAST.centroid])) == [112, -1]
 
 

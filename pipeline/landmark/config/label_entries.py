@@ -73,11 +73,11 @@ class LabelEntry(FileEntry):
             raise invalid("needs `composite: probability`", key="min_confidence", value=self.min_confidence)
         return self
 
-    def merged_with(self, other: Self) -> Self:
+    def merged_with(self, entry: Self) -> Self:
         """As of every `FileEntry`; different years become those of the files."""
-        if self.year == other.year:
-            return super().merged_with(other)
-        return self._with_years_of_files().merged_with(other._with_years_of_files())
+        if self.year == entry.year:
+            return super().merged_with(entry)
+        return self._with_years_of_files().merged_with(entry._with_years_of_files())
 
     def _with_years_of_files(self) -> Self:
         files = tuple(file.model_copy(update={"year": file.year or self.year}) for file in self.files)

@@ -88,15 +88,15 @@ class FileEntry(StrictModel):
         changed = self._change_paths(lambda path: absolute_path(path, folder))
         return changed.model_copy(update={"source": source})
 
-    def merged_with(self, other: Self) -> Self:
+    def merged_with(self, entry: Self) -> Self:
         """One entry with the files of two of the same source, for pydantic validators of the list of entries."""
-        if not (self.files and other.files):
+        if not (self.files and entry.files):
             raise invalid("duplicate source", value=self.name, remedy="name all its files in one entry")
         for key in type(self).model_fields.keys() - {"files"}:
-            if getattr(self, key) != getattr(other, key):
-                value, remedy = [getattr(self, key), getattr(other, key)], "give both the same value"
+            if getattr(self, key) != getattr(entry, key):
+                value, remedy = [getattr(self, key), getattr(entry, key)], "give both the same value"
                 raise invalid("entries of one source differ", key=f"{self.name}.{key}", value=value, remedy=remedy)
-        return self.model_copy(update={"files": (*self.files, *other.files)})
+        return self.model_copy(update={"files": (*self.files, *entry.files)})
 
     def _change_paths(self, change: Callable[[str], str]) -> Self:
         """The entry with each path of `files` changed."""

@@ -147,9 +147,9 @@ def drop_invalid_vertices(shapes: NDArray[Any]) -> NDArray[np.bool_]:
     invalid = np.zeros(len(shapes), dtype=bool)
     invalid[owners[~np.isfinite(coordinates).all(axis=1)]] = True
     for index in np.flatnonzero(invalid):
-        parts = [_finite_part(part) for part in shapely.get_parts(shapes[index])]
-        kept = [part for part in parts if part is not None]
-        shapes[index] = shapely.union_all(kept) if kept else None
+        finite = [_finite_part(part) for part in shapely.get_parts(shapes[index])]
+        parts = [part for part in finite if part is not None]
+        shapes[index] = shapely.union_all(parts) if parts else None
     return invalid
 
 
