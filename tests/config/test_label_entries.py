@@ -1,8 +1,11 @@
 """Label entries of recipes, and label files of the command line."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
+from landmark.config.label_entries import LabelEntry
 from landmark.config.paths import match_files, match_paths
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputError
@@ -29,7 +32,8 @@ def write_recipe(folder, *labels):
 def test_paths_are_relative_to_the_recipe(tmp_path):
     path = write_recipe(tmp_path, {"source": "corine", "files": ["maps/*.tif", "world:labels/x.tif", "/data/clc.gpkg"]})
     (entry,) = load_recipe(path).labels
-    assert entry.files == (str(tmp_path / "recipes/maps/*.tif"), "world:labels/x.tif", "/data/clc.gpkg")
+    paths = [str(tmp_path / "recipes/maps/*.tif"), "world:labels/x.tif", "/data/clc.gpkg"]
+    assert [file.path for file in entry.files] == entry.model_dump(mode="json")["files"] == paths
 
 
 def test_the_digest_depends_on_names_of_files_and_not_on_their_folders(tmp_path):
@@ -49,6 +53,25 @@ def test_globs_match_files_and_folders_in_order(tmp_path):
     assert match_paths(str(tmp_path / "c")) == [tmp_path / "c"] and match_files(str(tmp_path / "c")) == []
 
 
+@pytest.mark.parametrize("folder", ["data [v1]", "a*b", "what?", "[ab]/[!x]"])
+def test_folders_that_exist_as_written_are_no_globs(tmp_path, folder):
+    for name in ("a.tif", "[b].tif", "b.tif"):
+        text(tmp_path / folder / name, "")
+    assert [path.name for path in match_files(str(tmp_path / folder / "*.tif"))] == ["[b].tif", "a.tif", "b.tif"]
+    assert match_files(str(tmp_path / folder / "[b].tif")) == [tmp_path / folder / "[b].tif"]
+    assert match_files(str(tmp_path / folder / "[a].tif")) == [tmp_path / folder / "a.tif"]
+    assert match_paths(str(tmp_path / folder / "c.tif")) == match_paths(str(tmp_path / "none/*.tif")) == []
+
+
+def test_links_keep_their_names(tmp_path):
+    text(tmp_path / "store/2012", "")
+    (tmp_path / "clc2018.tif").symlink_to(tmp_path / "store/2012")
+    (tmp_path / "maps").symlink_to(tmp_path)
+    for pattern in ("clc2018.tif", "*.tif", "maps/../clc*.tif"):
+        assert match_files(str(tmp_path / pattern)) == [tmp_path / "clc2018.tif"]
+    assert match_files(str(tmp_path / "maps/*.tif")) == [tmp_path / "maps/clc2018.tif"]
+
+
 @pytest.mark.parametrize("pattern", ["a\0b", "/**x/a"])
 def test_invalid_globs_are_refused(pattern):
     with pytest.raises(InputError) as caught:
@@ -63,8 +86,9 @@ def test_the_command_line_adds_files_and_sources(tmp_path):
     entries = load_recipe(path, labels=["corine=one.tif", "corine=two.tif", "dynamic-world=dw/*.tif"]).labels
     assert [entry.source for entry in entries] == ["worldcover", "corine", "dynamic-world"]
     assert entries[0].files == () and entries[1].max_gap_days == 5
-    assert entries[1].files == tuple(str(tmp_path / name) for name in ("recipes/a.tif", "one.tif", "two.tif"))
-    assert [path.name for path in match_files(entries[2].files[0])] == ["a.tif", "b.tif"]
+    names = ("recipes/a.tif", "one.tif", "two.tif")
+    assert [file.path for file in entries[1].files] == [str(tmp_path / name) for name in names]
+    assert [path.name for path in match_files(entries[2].files[0].path)] == ["a.tif", "b.tif"]
 
 
 @pytest.mark.parametrize("option", ["corine", "=a.tif", "corine=gone.tif"])
@@ -72,6 +96,46 @@ def test_invalid_label_options_are_refused(tmp_path, option):
     with pytest.raises(InputError) as caught:
         load_recipe(write_recipe(tmp_path), labels=[option])
     assert (caught.value.file, caught.value.value) == ("--labels", option)
+
+
+MERGED = {
+    "same keys": ([{"files": ["a.tif"]}, {"files": ["b.tif"]}], ["a.tif", "b.tif"]),
+    "years": (
+        [{"files": ["a.tif", {"path": "c.tif", "year": 2000}], "year": 2012}, {"files": ["b.tif"], "year": 2018}],
+        [("a.tif", 2012), ("c.tif", 2000), ("b.tif", 2018)],
+    ),
+    "three": (
+        [{"files": ["a.tif"]}, {"files": ["b.tif"], "year": 2018}, {"files": ["c.tif"], "year": 2018}],
+        ["a.tif", ("b.tif", 2018), ("c.tif", 2018)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("entries", "files"), MERGED.values(), ids=MERGED)
+def test_entries_of_the_same_source_are_merged(tmp_path, entries, files):
+    entries = [{"source": "corine", **entry} for entry in entries]
+    recipe = load_recipe(write_recipe(tmp_path, {"source": "worldcover"}, *entries))
+    assert [entry.name for entry in recipe.labels] == ["worldcover", "corine"]
+    stated = [file if isinstance(file, tuple) else (file, None) for file in files]
+    assert [(Path(file.path).name, file.year) for file in recipe.labels[1].files] == stated
+    assert LabelEntry.model_validate_json(recipe.labels[1].model_dump_json(), strict=True) == recipe.labels[1]
+    single = {**entries[0], "year": None, "files": [{"path": path, "year": year} for path, year in stated]}
+    assert load_recipe(write_recipe(tmp_path, {"source": "worldcover"}, single)).digest == recipe.digest
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "key", "value"),
+    [
+        ({"files": ["a.tif"]}, {}, "labels", "corine"),
+        ({"files": ["a.tif"], "max_gap_days": 3}, {"files": ["b.tif"]}, "labels.corine.max_gap_days", [3, None]),
+        ({"files": ["a.tif"]}, {"files": ["b.tif"], "optional": True}, "labels.corine.optional", [False, True]),
+    ],
+)
+def test_differing_entries_of_the_same_source_are_refused(tmp_path, first, second, key, value):
+    path = write_recipe(tmp_path, {"source": "corine", **first}, {"source": "corine", **second})
+    with pytest.raises(InputError) as caught:
+        load_recipe(path)
+    assert (caught.value.file, caught.value.key, caught.value.value) == (path, key, value)
 
 
 # -- optional sources --------------------------------------------------------------------------------------------------
@@ -121,6 +185,9 @@ def test_copies_keep_skipped_labels(tmp_path):
         ({"max_gap_days": -1}, "labels.0.max_gap_days", -1),
         ({"year": 18}, "labels.0.year", 18),
         ({"file": ["a.tif"]}, "labels.0.file", None),
+        ({"files": [{"path": "a.tif", "yaer": 2018}]}, "labels.0.files.0.yaer", None),
+        ({"files": [{"path": "a.tif", "year": 18}]}, "labels.0.files.0.year", 18),
+        ({"files": [{"year": 2018}]}, "labels.0.files.0.path", None),
     ],
 )
 def test_invalid_entries_are_refused_with_file_key_and_value(tmp_path, entry, key, value):

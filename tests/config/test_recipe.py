@@ -88,7 +88,7 @@ INVALID = [
     ({"captions": ["sentence", "sentence"]}, "captions", "sentence"),
     ({"languages": ["en", "en"]}, "languages", "en"),
     ({"labels": [{"source": "worldcover"}, {"source": "worldcover"}]}, "labels", "worldcover"),
-    ({"events": [{"source": "effis", "files": ["x"]}] * 2}, "events", "effis"),
+    ({"labels": [{"source": "corine"}] * 2}, "labels", "corine"),
     ({"limit": 0}, "limit", 0),
     ({"grid": "mgrs"}, "grid", "mgrs"),
     ({"output": 3}, "output", 3),

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
-from landmark.config.label_entries import LabelEntry
+from landmark.config.label_entries import LabelEntry, LabelFile
 from landmark.config.recipe import TimeRange
 from landmark.core.yaml_files import load_model
 from landmark.domain.acquisition import LabelRaster
@@ -21,11 +21,12 @@ from landmark.grid.points import Points
 from landmark.labels.codes import rank_codes
 from landmark.labels.counts import CountConfig, CountTask, LabelCounts, measure_counts, merge
 from landmark.labels.editions import LabelSource, Period
-from landmark.labels.files import LocalLabels, local_label_rasters
+from landmark.labels.files import LocalLabels, local_label_files, local_label_rasters
 from landmark.labels.label_sampling import sample_ranks
 
-CORINE, DYNAMIC, WORLDCOVER, IO_LULC = (
-    load_model(Crosswalk, "taxonomies", name) for name in ("corine", "dynamic-world", "worldcover", "io-lulc")
+CORINE, DYNAMIC, WORLDCOVER, IO_LULC, VECTORS = (
+    load_model(Crosswalk, "taxonomies", name)
+    for name in ("corine", "dynamic-world", "worldcover", "io-lulc", "vectors")
 )
 WORLD = shapely.box(-180, -90, 180, 90)
 LEFT, TOP = 600_000.0, 5_040_000.0
@@ -66,9 +67,15 @@ def write_polygons(
     return path
 
 
-def local_maps(crosswalk: Crosswalk, *files: Path, **entry: Any) -> list[LabelRaster]:
+def local_maps(crosswalk: Crosswalk, *files: Path | LabelFile, **entry: Any) -> list[LabelRaster]:
     """The files as label rasters of a recipe's entry."""
-    return local_label_rasters(LocalLabels(LabelEntry(source=crosswalk.name, **entry), files), crosswalk, WORLD)
+    return local_label_rasters(local_files(crosswalk, *files, **entry), crosswalk, WORLD)
+
+
+def local_files(crosswalk: Crosswalk, *files: Path | LabelFile, **entry: Any) -> LocalLabels:
+    """The files of a recipe's entry."""
+    paths = [LabelFile(path=str(file)) if isinstance(file, Path) else file for file in files]
+    return local_label_files(LabelEntry(source=crosswalk.name, files=paths, **entry), Path)
 
 
 def period(name: str = "2021", start: str = "2000-01-01", end: str = "2040-12-31") -> Period:

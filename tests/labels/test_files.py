@@ -1,9 +1,15 @@
 """Label maps on disk: edition, footprint and digest; invalid files."""
 
 import datetime as dt
+import json
+import zipfile
+from pathlib import Path
 
 import geopandas
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyogrio
 import pytest
 import shapely
 from pyproj import Transformer
@@ -14,7 +20,6 @@ from landmark.core.errors import EmptySearch, InputError
 from landmark.core.hashing import file_sha256
 from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.files import (
-    LocalLabels,
     file_digest,
     find_label_files,
     local_label_files,
@@ -31,7 +36,10 @@ from tests.labels.maps import (
     TOP,
     WORLD,
     WORLDCOVER,
+    codes_at,
+    local_files,
     local_maps,
+    scattered_points,
     write_map,
     write_polygons,
 )
@@ -110,19 +118,20 @@ def test_a_map_across_the_antimeridian_intersects_both_sides(tmp_path):
     assert len(local_maps(DYNAMIC, path, moved)) == 2
     for lon in (179.5, -179.5):
         near = shapely.Point(lon, -17).buffer(0.1)
-        assert local_label_rasters(LocalLabels(LabelEntry(source="dynamic-world"), (moved,)), DYNAMIC, near)
+        assert local_label_rasters(local_files(DYNAMIC, moved), DYNAMIC, near)
 
 
 def test_only_maps_that_intersect_the_area_are_returned(tmp_path):
     files = (write_map(tmp_path / "CLC2018.tif", CODES), write_map(tmp_path / "CLC2012.tif", CODES, crs="EPSG:32634"))
-    labels = local_label_rasters(LocalLabels(LabelEntry(source="corine"), files), CORINE, shapely.box(10, 45, 11, 46))
+    labels = local_label_rasters(local_files(CORINE, *files), CORINE, shapely.box(10, 45, 11, 46))
     assert [label.item_id for label in labels] == ["CLC2018"]
 
 
 def test_layers_with_codes_are_maps(tmp_path, real):
     path = tmp_path / "clc2018.gpkg"
     write_polygons(path, [SQUARE], ["111"])
-    frame = geopandas.GeoDataFrame({"Code_18": [512]}, geometry=[SQUARE], crs=32632)
+    east = shapely.box(LEFT + 1200, TOP - 1200, LEFT + 2400, TOP)
+    frame = geopandas.GeoDataFrame({"Code_18": [512]}, geometry=[east], crs=32632)
     frame.to_file(path, layer="overseas")
     frame.rename(columns={"Code_18": "name"}).to_file(path, layer="districts")
     labels = local_maps(CORINE, path)
@@ -184,7 +193,8 @@ def test_files_are_matched_by_path_by_glob_and_in_the_embedded_world(tmp_path):
     paths = [write_map(tmp_path / f"labels/corine/CLC{year}.tif", CODES) for year in (2012, 2018)]
 
     def files(*patterns):
-        return list(local_label_files(LabelEntry(source="corine", files=patterns), lambda: tmp_path).files)
+        labels = local_label_files(LabelEntry(source="corine", files=patterns), lambda: tmp_path)
+        return [file.path for file in labels.files]
 
     assert files(str(paths[1])) == paths[1:]
     assert files(str(tmp_path / "**/*.tif")) == files("world:labels/corine/*.tif") == paths
@@ -199,7 +209,7 @@ def test_files_are_matched_by_path_by_glob_and_in_the_embedded_world(tmp_path):
 
 def test_find_maps_of_all_sources_with_files(tmp_path):
     paths = write_map(tmp_path / "WorldCover_2021.tif", CODES), write_map(tmp_path / "CLC2018.tif", CODES)
-    labels = {path.name: LocalLabels(LabelEntry(source="any"), (path,)) for path in paths}
+    labels = {path.name: local_files(CORINE, path) for path in paths}
     files = {"worldcover": labels["WorldCover_2021.tif"], "corine": labels["CLC2018.tif"]}
     maps = find_label_files(files, (WORLDCOVER, DYNAMIC, CORINE), WORLD)
     assert [(label.edition.name, label.item_id) for label in maps] == [
@@ -212,7 +222,7 @@ def test_files_outside_the_area_are_refused_unless_optional(tmp_path):
     path = write_map(tmp_path / "WorldCover_2021.tif", CODES)
     area = shapely.box(20.8, -34.1, 21.2, -33.7)
     for optional in (True, False):
-        labels = {"worldcover": LocalLabels(LabelEntry(source="worldcover", optional=optional), (path,))}
+        labels = {"worldcover": local_files(WORLDCOVER, path, optional=optional)}
         if optional:
             assert find_label_files(labels, (WORLDCOVER,), area) == []
         else:
@@ -256,3 +266,150 @@ def test_empty_layers_are_ignored(tmp_path):
     empty = geopandas.GeoDataFrame({"CODE_18": []}, geometry=[], crs=32632)
     empty.to_file(path, layer="empty", driver="GPKG")
     assert [label.layer for label in local_maps(CORINE, path)] == ["clc2018"]
+
+
+# -- formats -----------------------------------------------------------------------------------------------------------
+
+EAST = shapely.box(LEFT + 1200, TOP - 1200, LEFT + 2400, TOP)
+POINTS = scattered_points(32632, np.array([LEFT + 600, LEFT + 1800]), np.array([TOP - 600, TOP - 600]))
+
+
+def write_layer(path, shapes=(SQUARE, EAST), codes=("112", "311"), layer="clc", crs=32632):
+    frame = geopandas.GeoDataFrame({"CODE_18": codes}, geometry=list(shapes), crs=crs)
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        driver = "OpenFileGDB" if path.suffix == ".gdb" else None
+        pyogrio.write_dataframe(frame, path, layer=layer, driver=driver, append=path.exists())
+    return path
+
+
+def zipped(path, *files, inside="DATA"):
+    """A zip of files and folders."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in files:
+            for part in file.rglob("*") if file.is_dir() else file.parent.glob(f"{file.stem}.*"):
+                archive.write(part, f"{inside}/{part.relative_to(file.parent)}")
+    return path
+
+
+def codes_of(path, **entry):
+    """The code of each square, of the map with data."""
+    return np.max([codes_at(label, CORINE, POINTS) for label in local_maps(CORINE, path, **entry)], axis=0).tolist()
+
+
+@pytest.mark.parametrize(
+    "name", ["clc.gpkg", "clc.shp", "clc.gdb", "clc.fgb", "clc.geojson", "clc.json", "clc.parquet"]
+)
+def test_formats_of_polygons_give_the_same_codes(tmp_path, name):
+    crs = 4326 if "json" in name else 32632
+    shapes = geopandas.GeoSeries([SQUARE, EAST], crs=32632).to_crs(crs)
+    path = write_layer(
+        (tmp_path / name).with_suffix(".geojson" if "json" in name else Path(name).suffix), shapes, crs=crs
+    )
+    path = path.rename(tmp_path / name)
+    assert codes_of(path) == [112, 311]
+    before = file_digest(path)
+    changed = next(iter(sorted(path.rglob("*.gdbtable"), key=lambda part: -part.stat().st_size)), path)
+    changed.write_bytes(changed.read_bytes() + b" ")
+    assert file_digest(path) != before
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "shp", "gdb"])
+def test_zips_are_read_as_they_are(tmp_path, suffix):
+    files = [write_layer(tmp_path / f"{name}.{suffix}", [shape], [code], name) for name, shape, code in
+             (("a", SQUARE, "112"), ("b", EAST, "311"))]  # fmt: skip
+    path = zipped(tmp_path / "U2018_CLC2018_V2020_20u1.zip", *files)
+    labels = local_maps(CORINE, path)
+    assert {(label.recorded_href, label.edition.version) for label in labels} == {(path.name, "V2020_20u1")}
+    assert [str(path) in label.href for label in labels] == [True, True]
+    assert codes_of(path) == [112, 311] and labels[0].digest == file_sha256(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", None])
+def test_damaged_zips_and_those_without_polygons_are_refused(tmp_path, content):
+    path = tmp_path / "clc2018.zip"
+    if content is None:
+        zipped(path, write_map(tmp_path / "clc2018.tif", CODES))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        local_maps(CORINE, path)
+    assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32632", None])
+def test_geoarrow_in_parquet_has_a_crs_or_is_refused(tmp_path, crs):
+    frame = geopandas.GeoDataFrame({"CODE_18": ["112", "311"]}, geometry=[SQUARE, EAST], crs=crs)
+    pq.write_table(pa.table(frame.to_arrow(index=False)), path := tmp_path / "clc.parquet")
+    if crs:
+        assert codes_of(path) == [112, 311]
+    else:
+        with pytest.raises(InputError) as caught:
+            local_maps(CORINE, path)
+        assert caught.value.file == str(path)
+
+
+def test_geoparquet_with_heights_and_without_bounds(tmp_path):
+    path = write_layer(tmp_path / "clc.parquet", shapely.force_3d([SQUARE, EAST], 7.0))
+    table = pq.read_table(path)
+    geo = json.loads(table.schema.metadata[b"geo"])
+    for bbox in ([LEFT, TOP - 1200, 7.0, LEFT + 2400, TOP, 7.0], None):
+        geo["columns"]["geometry"] |= {"bbox": bbox} if bbox else {"geometry_types": []}
+        if not bbox:
+            del geo["columns"]["geometry"]["bbox"]
+        pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), path)
+        (label,) = local_maps(CORINE, path)
+        assert label.footprint.area < 0.001 and codes_of(path) == [112, 311]
+    geopandas.read_parquet(path).to_wkb().to_parquet(path)
+    with pytest.raises(InputError) as caught:
+        local_maps(CORINE, path)
+    assert caught.value.file == str(path) and "geo" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "parquet", "fgb"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_vertex_that_is_no_number_costs_itself_alone(tmp_path, caplog, suffix, first):
+    ring = shapely.get_coordinates(EAST).tolist()
+    with np.errstate(invalid="ignore"):
+        broken = shapely.Polygon([*ring[:-1], [np.nan, TOP], ring[-1]])
+    shapes, codes = [SQUARE, broken], ["112", "311"]
+    path = write_layer(tmp_path / f"clc.{suffix}", shapes[:: -1 if first else 1], codes[:: -1 if first else 1])
+    assert codes_of(path) == [112, 311]
+    assert "1 polygons" in caplog.text and path.name in caplog.text
+
+
+def test_layers_without_polygons_are_left_out(tmp_path, caplog):
+    path = write_layer(tmp_path / "clc.gpkg")
+    write_layer(path, [SQUARE.centroid, EAST.centroid], layer="centres")
+    write_layer(path, [], [], layer="empty")
+    assert codes_of(path) == [112, 311]
+    assert "centres: Point" in caplog.text and "empty: no features" in caplog.text
+
+
+def test_points_in_a_layer_of_polygons_have_no_labels(tmp_path):
+    assert codes_of(write_layer(tmp_path / "clc.geojson", [SQUARE, EAST.centroid])) == [112, -1]
+
+
+# -- names are the user's ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gpkg", "shp"])
+def test_names_are_those_of_links_and_not_of_their_targets(tmp_path, suffix):
+    """Content stores such as git-annex, DVC and the cache of Hugging Face keep files under their digests."""
+    store, folder = tmp_path / "store/2006", tmp_path / "maps"
+    for created in (store, folder):
+        created.mkdir(parents=True)
+    if suffix == "tif":
+        write_map(store / "x.tif", CODES, transform=Affine(100, 0, LEFT, 0, -100, TOP))
+    else:
+        write_layer(store / f"x.{suffix}")
+    for part in sorted(store.glob("x.*")):
+        target = part.rename(store / f"SHA256-1990-2012-{part.suffix[1:]}")
+        (folder / f"CLC2018{part.suffix}").symlink_to(target)
+    (tmp_path / "link").symlink_to(folder)
+    for path in (folder / f"CLC2018.{suffix}", tmp_path / f"link/*.{suffix}"):
+        (label,) = local_maps(CORINE, path)
+        assert (label.edition.start.year, label.recorded_href) == (2018, f"CLC2018.{suffix}")
+        assert label.href == str(path.with_name(f"CLC2018.{suffix}"))
+        assert codes_at(label, CORINE, POINTS)[0] > 0

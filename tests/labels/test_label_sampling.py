@@ -229,7 +229,7 @@ def test_invalid_codes_in_rasters_are_refused(tmp_path, values, dtype, value):
 )
 def test_invalid_codes_of_polygons_are_refused(tmp_path, codes, value):
     halves = [shapely.box(LEFT, TOP - 120, LEFT + 60, TOP), shapely.box(LEFT + 60, TOP - 120, LEFT + 120, TOP)]
-    path = write_polygons(tmp_path / "clc2021.gpkg", halves, codes)
+    path = write_polygons(tmp_path / "clc2021.gpkg", halves, codes, field="CLC_CODE")
     with pytest.raises(InputError) as caught:
         codes_in(path)
     assert (caught.value.file, caught.value.value) == (str(path), value)

@@ -52,7 +52,7 @@ def check(
     from landmark.quality.findings import read_report
     from landmark.quality.junit import to_junit
 
-    if junit is not None and not junit.resolve().parent.is_dir():
+    if junit is not None and not junit.absolute().parent.is_dir():
         raise InputError("no such folder", file="--junit", value=junit.parent, remedy="make it first")
     if against is not None and not against.exists():
         raise InputError("no such report or corpus", file="--against", value=against)
@@ -62,7 +62,7 @@ def check(
         with reporting() as progress:
             try:
                 return check_corpus(
-                    folder.resolve(), profile, executor=executor, share=sample, seed=seed, progress=progress
+                    folder.absolute(), profile, executor=executor, share=sample, seed=seed, progress=progress
                 )
             except OSError as error:
                 # Exit code 1 would mean findings.

@@ -36,7 +36,7 @@ def evaluate(
         raise InputError("give exactly one of them", file="RUN or --from-trec")
     if trec is not None and run is None:
         raise InputError("writes the rankings of a RUN, and none is given", file="--trec", value=trec)
-    if trec is not None and not trec.resolve().parent.is_dir():
+    if trec is not None and not trec.absolute().parent.is_dir():
         raise InputError(f"there is no folder {trec.parent}", file="--trec", value=trec, remedy="create it")
     import landmark
     from landmark.train import require_libraries

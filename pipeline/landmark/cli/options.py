@@ -54,7 +54,7 @@ def recipe(
 
 def folder(out: Path | None, recipe: Recipe) -> Path:
     """Absolute path of the corpus folder; workers may run in another directory."""
-    return (out or Path("corpora") / recipe.name).resolve()
+    return (out or Path("corpora") / recipe.name).absolute()
 
 
 def processes(workers: int | None) -> int:

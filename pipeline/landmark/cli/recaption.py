@@ -57,7 +57,7 @@ def recaption(
         loaded = options.recipe(recipe, region, sensors, limit, labels=labels)
     executor = ExecutorConfig(options.processes(workers), scheduler)
     with reporting() as progress:
-        result = recaption_corpus(corpus.resolve(), loaded, executor, dry_run=dry_run, progress=progress)
+        result = recaption_corpus(corpus.absolute(), loaded, executor, dry_run=dry_run, progress=progress)
     typer.echo(_document(result, corpus) if as_json else "\n".join(_page(result, dry_run=dry_run)))
 
 

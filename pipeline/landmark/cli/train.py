@@ -70,4 +70,4 @@ def load_inputs(
 
 def run_folder(out: Path | None, corpus: "Corpus", model: str, suffix: str = "") -> Path:
     """Absolute path of the output folder; by default `runs/<corpus>-<model><suffix>`."""
-    return (out or Path("runs") / f"{corpus.manifest.name}-{Path(model).stem}{suffix}").resolve()
+    return (out or Path("runs") / f"{corpus.manifest.name}-{Path(model).stem}{suffix}").absolute()

@@ -1,28 +1,56 @@
 """A recipe's label sources, and label files given on the command line."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from landmark.config.paths import FileEntry, is_in_world, match_files
+from landmark.config.paths import FileEntry, file_name, is_in_world, match_files
 from landmark.core.errors import InputError, invalid
+from landmark.core.yaml_files import StrictModel
 
 _OPTION = "--labels"
+
+
+class LabelFile(StrictModel):
+    """A map on disk: a path or glob, or a mapping that adds what names and attributes do not tell."""
+
+    path: str = Field(description="Path or glob relative to the recipe; `world:` for the embedded world's folder")
+    layer: str | None = Field(None, description="Layer of a vector file; by default all with codes, but for changes")
+    year: int | None = Field(
+        None,
+        ge=1900,
+        le=2100,
+        description="Year of the labels; of a vector file, only the layers or attribute of this year are read",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _as_path(self, serialize: SerializerFunctionWrapHandler) -> Any:
+        return self.path if self.layer is None and self.year is None else serialize(self)
+
+    def __str__(self) -> str:
+        return self.path
 
 
 class LabelEntry(FileEntry):
     """A label source. At a pixel, the first source in the list that has a class there wins."""
 
     source: str = Field(description="Name of a file in taxonomies/, or path of such a file")
-    files: tuple[str, ...] = Field(
+    files: tuple[LabelFile, ...] = Field(
         (),
-        description="Maps on disk, used in place of the provider's: paths or globs relative to the recipe; `world:` for"
-        " the embedded world's folder",
+        description="Maps on disk, used in place of the provider's: paths, globs or mappings",
     )
     year: int | None = Field(
-        None, ge=1900, le=2100, description="Year the files describe, if their names do not contain it"
+        None,
+        ge=1900,
+        le=2100,
+        description="`year` of all files that have none of their own and no date of one day in their names",
     )
     composite: Literal["mode", "probability"] = Field(
         "mode",
@@ -45,6 +73,20 @@ class LabelEntry(FileEntry):
             raise invalid("needs `composite: probability`", key="min_confidence", value=self.min_confidence)
         return self
 
+    def merged_with(self, entry: Self) -> Self:
+        """As of every `FileEntry`; different years become those of the files."""
+        if self.year == entry.year:
+            return super().merged_with(entry)
+        return self._with_years_of_files().merged_with(entry._with_years_of_files())
+
+    def _with_years_of_files(self) -> Self:
+        files = tuple(file.model_copy(update={"year": file.year or self.year}) for file in self.files)
+        return self.model_copy(update={"files": files, "year": None})
+
+    def _change_paths(self, change: Callable[[str], str]) -> Self:
+        files = tuple(file.model_copy(update={"path": change(file.path)}) for file in self.files)
+        return self.model_copy(update={"files": files})
+
 
 def add_label_files(labels: Sequence[LabelEntry], options: Sequence[str]) -> tuple[LabelEntry, ...]:
     """Add the files of `SOURCE=PATH` options to the entries; a source that has no entry is appended.
@@ -59,8 +101,8 @@ def add_label_files(labels: Sequence[LabelEntry], options: Sequence[str]) -> tup
             raise InputError(
                 "not SOURCE=PATH", file=_OPTION, value=option, remedy="give a path or glob, as in corine=clc2018.gpkg"
             )
-        added = LabelEntry(source=source, files=(pattern,)).resolve_paths(Path.cwd())
-        if not match_files(added.files[0], "labels.files"):
+        added = LabelEntry(source=source, files=(LabelFile(path=pattern),)).resolve_paths(Path.cwd())
+        if not match_files(added.files[0].path, "labels.files"):
             raise InputError(f"no file matches {added.files[0]}", file=_OPTION, value=option)
         entry = entries.get(added.name)
         entries[added.name] = added if entry is None else entry.model_copy(update={"files": entry.files + added.files})
@@ -81,11 +123,11 @@ def split_available(
     """
     used, skipped = [], []
     for entry in labels:
-        has_files = any(is_in_world(pattern) or match_files(pattern, "labels.files") for pattern in entry.files)
+        has_files = any(is_in_world(file.path) or match_files(file.path, "labels.files") for file in entry.files)
         if has_files or not entry.optional or (not entry.files and entry.name in published):
             used.append(entry)
             continue
-        problem = f"no file matches {', '.join(entry.canonical()['files'])}; " if entry.files else ""
+        problem = f"no file matches {', '.join(file_name(file.path) for file in entry.files)}; " if entry.files else ""
         remedy = f"add files with {_OPTION} {entry.name}=PATH (`landmark labels --help` explains how to get them)"
         skipped.append((entry.name, problem + remedy))
     return tuple(used), tuple(skipped)

@@ -1,10 +1,12 @@
 """Paths and globs that recipes and command lines name files by, with `world:` for the embedded world's folder."""
 
+import glob
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from landmark.core.errors import InputError
+from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel
 
 WORLD_PREFIX = "world:"
@@ -25,34 +27,51 @@ def world_path(path: str, world: Callable[[], Path]) -> str:
     return str(world() / path.removeprefix(WORLD_PREFIX)) if is_in_world(path) else path
 
 
+def lexical_path(path: str | Path) -> Path:
+    """A path made absolute by its names alone: those the user gave, not those of a link's target."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 (`resolve` follows links)
+
+
 def file_name(path: str) -> str:
     """Last part of a path or glob."""
     return Path(path.removeprefix(WORLD_PREFIX)).name
 
 
 def match_paths(pattern: str, key: str = "files") -> list[Path]:
-    """Resolved files and folders of a path or glob, sorted; `key` is the recipe's, for errors.
+    """Files and folders of a path or glob as absolute paths, sorted; `key` is the recipe's, for errors.
+
+    Folders that exist as they are written are no glob.
 
     Raises:
         InputError: not a valid path or glob.
     """
     try:
-        path = Path(pattern).resolve()
-        return [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        if "\0" in pattern:
+            raise ValueError("null character")
+        path = lexical_path(pattern)
+        if path.exists() or not glob.has_magic(str(path)):
+            return [path] if path.exists() else []
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        return sorted(folder.glob(str(path.relative_to(folder))))
     except (ValueError, IndexError) as error:
         raise InputError(f"not a path or glob: {error}", key=key, value=pattern) from error
 
 
 def match_files(pattern: str, key: str = "files") -> list[Path]:
-    """`match_paths` without folders."""
-    return [path for path in match_paths(pattern, key) if path.is_file()]
+    """`match_paths` without folders, but with file geodatabases (`*.gdb`), which are folders."""
+    return [path for path in match_paths(pattern, key) if path.is_file() or is_geodatabase(path)]
+
+
+def is_geodatabase(path: Path) -> bool:
+    """Whether a path is a folder that holds a file geodatabase."""
+    return path.suffix.lower() == ".gdb" and path.is_dir()
 
 
 class FileEntry(StrictModel):
     """A recipe's entry of a source that is read from files."""
 
     source: str
-    files: tuple[str, ...]
+    files: tuple[Any, ...]
 
     @property
     def name(self) -> str:
@@ -61,12 +80,24 @@ class FileEntry(StrictModel):
 
     def canonical(self) -> dict[str, Any]:
         """The entry as JSON, independent of the files' folders."""
-        files = [file_name(path) for path in self.files]
-        return {**self.model_dump(mode="json"), "source": self.name, "files": files}
+        return {**self._change_paths(file_name).model_dump(mode="json"), "source": self.name}
 
     def resolve_paths(self, folder: Path) -> Self:
         """The entry with paths relative to a folder made absolute."""
         source = str(folder / self.source) if self.source.endswith((".yaml", ".yml")) else self.source
-        return self.model_copy(
-            update={"source": source, "files": tuple(absolute_path(path, folder) for path in self.files)}
-        )
+        changed = self._change_paths(lambda path: absolute_path(path, folder))
+        return changed.model_copy(update={"source": source})
+
+    def merged_with(self, entry: Self) -> Self:
+        """One entry with the files of two of the same source, for pydantic validators of the list of entries."""
+        if not (self.files and entry.files):
+            raise invalid("duplicate source", value=self.name, remedy="name all its files in one entry")
+        for key in type(self).model_fields.keys() - {"files"}:
+            if getattr(self, key) != getattr(entry, key):
+                value, remedy = [getattr(self, key), getattr(entry, key)], "give both the same value"
+                raise invalid("entries of one source differ", key=f"{self.name}.{key}", value=value, remedy=remedy)
+        return self.model_copy(update={"files": (*self.files, *entry.files)})
+
+    def _change_paths(self, change: Callable[[str], str]) -> Self:
+        """The entry with each path of `files` changed."""
+        return self.model_copy(update={"files": tuple(change(path) for path in self.files)})

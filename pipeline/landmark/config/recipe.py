@@ -11,6 +11,7 @@ from landmark.config.cell_sampling import EventSampling, Sampling
 from landmark.config.event_entries import EventEntry
 from landmark.config.gazetteer import GazetteerEntry
 from landmark.config.label_entries import LabelEntry, add_label_files, split_available
+from landmark.config.paths import FileEntry
 from landmark.config.profiles import Provider, SensorName
 from landmark.config.region import Region, TimeRange, resolve_region
 from landmark.core.errors import InputError, invalid
@@ -134,10 +135,11 @@ class Recipe(StrictModel):
 
     @field_validator("labels", "events")
     @classmethod
-    def _check_sources(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        if duplicate := first_duplicate(entry.name for entry in entries):
-            raise invalid("duplicate source", value=duplicate, remedy="name all its files in one entry")
-        return entries
+    def _merge_sources(cls, entries: tuple[FileEntry, ...]) -> tuple[FileEntry, ...]:
+        merged: dict[str, FileEntry] = {}
+        for entry in entries:
+            merged[entry.name] = merged[entry.name].merged_with(entry) if entry.name in merged else entry
+        return tuple(merged.values())
 
     @field_validator("captions", "languages")
     @classmethod
@@ -276,5 +278,5 @@ def _region(text: str) -> dict[str, Any]:
             raise InputError("a box is west,south,east,north in degrees", file="--region", value=text) from error
         return {"bbox": [west, south, east, north]}
     if text.endswith((".geojson", ".json")):
-        return {"geojson": str(Path(text).resolve())}
+        return {"geojson": str(Path(text).absolute())}
     return load_recipe(text).region.model_dump(mode="json")

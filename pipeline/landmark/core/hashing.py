@@ -36,3 +36,11 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def path_sha256(path: Path) -> str:
+    """SHA-256 of a file; of a folder, a digest of the names and contents of its files, without programs' locks."""
+    if path.is_file():
+        return file_sha256(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".lock")
+    return digest([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])

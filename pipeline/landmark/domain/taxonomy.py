@@ -116,26 +116,44 @@ class LabelFiles(StrictModel):
     dates: tuple[str, ...] = Field(
         (r"(?<!\d)(?P<year>(?:19|20)\d{2})(?!\d)",),
         min_length=1,
-        description="Regular expressions searched in a file's name, the first match is used; groups: `datetime`"
-        " (20210612 or 20210612T101031, UTC) or `year`, and optionally `version`",
+        description="Regular expressions searched in names of files and layers, the first that matches is used; groups:"
+        " `datetime` (20210612 or 20210612T101031, UTC) or `year` (of 2 or 4 digits), and optionally `version`",
     )
     version: str = Field("unknown", description="Version where the file's name has none")
     band: str | None = Field(None, description="Description of the band of codes in files with several bands")
     fields: tuple[str, ...] = Field(
-        (), description="Attributes that may hold a polygon's code, in any case; the first that a layer has is used"
+        (),
+        description="Attributes that may hold a polygon's code, in any case; the first that a layer has is used. They"
+        " may be regular expressions; a group `year` (2 or 4 digits) is the year of its codes",
     )
+    changes: str | None = Field(
+        None,
+        description="Regular expression searched in names of files and layers: these hold changes between two years and"
+        " are left out",
+    )
+
+    @field_validator("fields", "changes")
+    @classmethod
+    def _check_expressions(cls, value: tuple[str, ...] | str | None) -> Any:
+        for pattern in (value,) if isinstance(value, str) else value or ():
+            _compile(pattern)
+        return value
 
     @field_validator("dates")
     @classmethod
     def _check_patterns(cls, dates: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in dates:
-            try:
-                groups = re.compile(pattern).groupindex.keys()
-            except re.error as error:
-                raise invalid(f"not a regular expression: {error}", value=pattern) from error
+            groups = _compile(pattern).groupindex.keys()
             if ("year" in groups) == ("datetime" in groups):
                 raise invalid("must have exactly one of the groups `year` and `datetime`", value=pattern)
         return dates
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise invalid(f"not a regular expression: {error}", value=pattern) from error
 
 
 class Crosswalk(StrictModel):

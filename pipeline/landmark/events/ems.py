@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from landmark.config.paths import lexical_path
 from landmark.core.errors import InputError
 from landmark.domain.event import AOI, Event, EventPart
 from landmark.events.activations import read_activations
@@ -54,7 +55,7 @@ class _ActivationReader:
             if product is not None and self._rules.includes(type_):
                 events.append(self._event(id_, type_, product))
                 repaired[id_] = product.repaired
-        files = () if self._activation is None else (self._activation.path.resolve(),)
+        files = () if self._activation is None else (lexical_path(self._activation.path),)
         return ReadResult(tuple(events), tuple(self._notes), files, repaired)
 
     def _typed_areas(self, areas: Mapping[str, Area]) -> Iterator[tuple[str, str, bool]]:

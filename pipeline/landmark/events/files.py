@@ -1,5 +1,6 @@
 """Find vector files in files, folders and (nested) zips."""
 
+import glob
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from landmark.config.event_entries import EventEntry
-from landmark.config.paths import match_paths, world_path
+from landmark.config.paths import is_geodatabase, lexical_path, match_paths, world_path
 from landmark.core.errors import InputError
 from landmark.raster.features import Features, layer_names, read_features
 from landmark.raster.vector import UnreadableVector
 
 # In order of preference: a layer that is there in several formats is read once.
-SUFFIXES = (".shp", ".gpkg", ".fgb", ".geojson", ".json", ".dbf")
+SUFFIXES = (".shp", ".gpkg", ".gdb", ".fgb", ".parquet", ".geoparquet", ".geojson", ".json", ".dbf")
 _SIDECARS = (".shx", ".prj", ".cpg")
 _MAX_ZIP_DEPTH = 4
 # Raised by zipfile on truncated or corrupt archives, corrupt streams, passwords and unknown compressions.
@@ -97,7 +98,7 @@ def unpack_files(paths: Sequence[Path]) -> Iterator[list[VectorFile]]:
         files: dict[Path, VectorFile] = {}
         for path in paths:
             for file in _walk(path, path.name, None, Path(scratch), 0):
-                files.setdefault(file.path.resolve(), file)
+                files.setdefault(lexical_path(file.path), file)
         yield sorted(files.values(), key=lambda file: file.label)
 
 
@@ -108,24 +109,24 @@ def source_files(files: Sequence[VectorFile]) -> tuple[Path, ...]:
         sidecar
         for path in origins
         if path.suffix.lower() == ".shp"
-        for sidecar in path.parent.glob(f"{path.stem}.*")
+        for sidecar in path.parent.glob(f"{glob.escape(path.stem)}.*")
         if sidecar.suffix.lower() in (*_SIDECARS, ".dbf")
     }
     return tuple(sorted(origins | sidecars))
 
 
 def _walk(path: Path, label: str, origin: Path | None, scratch: Path, depth: int) -> Iterator[VectorFile]:
-    if path.is_dir():
+    if path.is_dir() and not is_geodatabase(path):
         for child in sorted(path.iterdir()):
             if not child.name.startswith((".", "__MACOSX")):
                 yield from _walk(child, f"{label}/{child.name}", origin, scratch, depth)
-    elif not path.is_file():
+    elif not path.exists():
         raise InputError("no such file or folder", file=label)
     elif path.suffix.lower() == ".zip":
         folder = _unzip(path, label, scratch, depth)
-        yield from _walk(folder, label, origin or path.resolve(), scratch, depth + 1)
+        yield from _walk(folder, label, origin or lexical_path(path), scratch, depth + 1)
     elif path.suffix.lower() in SUFFIXES and not _belongs_to_shapefile(path):
-        yield VectorFile(path, path.parent.name, label, origin or path.resolve())
+        yield VectorFile(path, path.parent.name, label, origin or lexical_path(path))
 
 
 def _belongs_to_shapefile(path: Path) -> bool:
@@ -140,7 +141,8 @@ def _unzip(package: Path, label: str, scratch: Path, depth: int) -> Path:
     try:
         with zipfile.ZipFile(package) as archive:
             for member in archive.infolist():
-                if member.filename.lower().endswith((*SUFFIXES, *_SIDECARS, ".zip")):
+                name = member.filename.lower()
+                if name.endswith((*SUFFIXES, *_SIDECARS, ".zip")) or ".gdb/" in name:
                     archive.extract(member, folder)  # drops `..` and roots, so it stays inside the folder
     except _ZIP_ERRORS as error:
         raise InputError(f"cannot be unzipped: {error}", file=label, remedy="download it again") from error

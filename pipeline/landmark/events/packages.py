@@ -102,7 +102,7 @@ def group_products(files: Iterable[VectorFile], mapping: EmsMapping) -> dict[tup
     """Group layers by (activation, area) into products of the latest edition, the latest round first.
 
     Raises:
-        InputError: a GeoPackage is unreadable.
+        InputError: a GeoPackage or geodatabase is unreadable.
     """
     roles = {
         role: getattr(mapping, role) for role in ("observed", "points_lines", "damage", "aoi", "not_analysed", "images")
@@ -126,7 +126,7 @@ def group_products(files: Iterable[VectorFile], mapping: EmsMapping) -> dict[tup
 def _named_layers(files: Iterable[VectorFile]) -> Iterable[tuple[LayerName, Layer]]:
     """Layers with a parsable name, by itself or after the name of their file or folder."""
     for file in files:
-        packed = file.path.suffix.lower() == ".gpkg"
+        packed = file.path.suffix.lower() in (".gpkg", ".gdb")
         for layer in file.layer_names() if packed else [file.path.stem]:
             container = file.path.stem if packed else file.folder
             if name := parse_layer_name(layer) or parse_layer_name(f"{container}_{layer}"):

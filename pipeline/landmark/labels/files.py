@@ -1,9 +1,8 @@
 """Label maps on disk as `LabelRaster`s: their edition, footprint and digest."""
 
-import datetime as dt
 import glob
+import itertools
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,18 +17,20 @@ from landmark.config.label_entries import LabelEntry
 from landmark.config.paths import match_files, world_path
 from landmark.core.crs import LONLAT
 from landmark.core.errors import EmptySearch, InputError
-from landmark.core.hashing import digest, file_sha256
-from landmark.core.time import parse_utc
+from landmark.core.hashing import digest, file_sha256, path_sha256
 from landmark.domain.acquisition import LabelRaster
 from landmark.domain.taxonomy import Crosswalk, LabelEdition
+from landmark.labels.file_editions import CodedLayer, LocalFile, coded_layers, file_edition, holds_changes
 from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
-from landmark.raster.vector import VECTOR_SUFFIXES, UnreadableVector, VectorLayer, list_layers
+from landmark.raster.vector import VECTOR_SUFFIXES
 
 log = logging.getLogger(__name__)
 
 # A map's frame is cut into this many segments per edge before it is projected, where straight edges bend.
 _SEGMENTS = 50
+# Share of the smaller frame by which neighbouring layers may overlap.
+_BORDER = 1e-3
 _SHAPEFILE_SUFFIXES = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 
 
@@ -38,22 +39,31 @@ class LocalLabels:
     """A recipe's label entry with files, and the files on this machine."""
 
     entry: LabelEntry
-    files: tuple[Path, ...]
+    files: tuple[LocalFile, ...]
 
 
 def local_label_files(entry: LabelEntry, world: Callable[[], Path]) -> LocalLabels:
     """Find the files of an entry; `world` returns the embedded world's folder, for `world:` paths.
 
+    A file that one pattern gives with a layer or year is not read by another that gives neither.
+
     Raises:
         InputError: a pattern matches nothing; an `optional` entry needs one pattern that matches.
     """
-    paths = {pattern: match_files(world_path(pattern, world), "labels.files") for pattern in entry.files}
+    paths = {file: match_files(world_path(file.path, world), "labels.files") for file in entry.files}
     if not all(paths.values()) and not (entry.optional and any(paths.values())):
-        unmatched = next(pattern for pattern, matches in paths.items() if not matches)
+        unmatched = next(file.path for file, matches in paths.items() if not matches)
         remedy = "correct the path; relative paths start at the recipe's folder"
         problem = f"no file of {entry.name} matches"
         raise InputError(problem, key="labels.files", value=world_path(unmatched, world), remedy=remedy)
-    return LocalLabels(entry, tuple(dict.fromkeys(path for matches in paths.values() for path in matches)))
+    specified = {path for file, matches in paths.items() if file.layer or file.year for path in matches}
+    files = [
+        LocalFile(path, file.layer, file.year, entry.year)
+        for file, matches in paths.items()
+        for path in matches
+        if file.layer or file.year or path not in specified
+    ]
+    return LocalLabels(entry, tuple(dict.fromkeys(files)))
 
 
 def find_label_files(
@@ -83,47 +93,67 @@ def local_label_rasters(labels: LocalLabels, crosswalk: Crosswalk, area: BaseGeo
     """Rasters and polygon layers in the files that intersect an area, sorted by file name.
 
     Raises:
-        InputError: two files have the same name, or a file is unreadable or has no time, CRS or codes.
+        InputError: two files have the same name, a file is unreadable, or its time, CRS or codes are missing or
+            ambiguous.
     """
-    maps: dict[str, list[LabelRaster]] = {}
-    for path in labels.files:
-        if path.name in maps:
+    paths: dict[str, Path] = {}
+    maps: dict[tuple[Path, str | None, str | None], LabelRaster] = {}
+    for file in labels.files:
+        if paths.setdefault(file.path.name, file.path) != file.path:
             problem = f"two files of {crosswalk.name} have the same name, by which the lock identifies them"
-            raise InputError(problem, key="labels.files", value=path.name, remedy="rename one")
-        edition = _edition(path, labels.entry, crosswalk)
-        is_vector = path.suffix.lower() in VECTOR_SUFFIXES
-        candidates = _vector_maps(path, edition, crosswalk) if is_vector else [_raster_map(path, edition)]
-        intersecting = [candidate for candidate in candidates if candidate.footprint.intersects(area)]
-        sha256 = file_digest(path) if intersecting else ""
-        maps[path.name] = [replace(candidate, digest=sha256) for candidate in intersecting]
-    return [label for name in sorted(maps) for label in maps[name]]
+            raise InputError(problem, key="labels.files", value=file.path.name, remedy="rename one")
+        for label in _file_maps(file, crosswalk):
+            first = maps.setdefault((file.path, label.layer, label.field), label)
+            if first.edition != label.edition:
+                value = [first.edition.start.year, label.edition.start.year]
+                raise InputError("stated twice, with different years", file=label.href, value=value)
+    if labels.files and not maps:
+        problem = f"all files of {crosswalk.name} hold changes between two editions"
+        remedy = "give a map of one year, or the layer to read as `{path: …, layer: …, year: …}`"
+        raise InputError(problem, file=labels.files[0].path, key="labels.files", value=sorted(paths), remedy=remedy)
+    intersecting = [(path, label) for (path, *_), label in maps.items() if label.footprint.intersects(area)]
+    digests = {path: file_digest(path) for path in dict.fromkeys(path for path, _ in intersecting)}
+    return [replace(label, digest=digests[path]) for path, label in sorted(intersecting, key=lambda pair: pair[0].name)]
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file; of a shapefile, a digest of all its parts."""
+    """SHA-256 of a file; of a shapefile and a folder, a digest of all its parts."""
     if path.suffix.lower() != ".shp":
-        return file_sha256(path)
+        return path_sha256(path)
     siblings = path.parent.glob(f"{glob.escape(path.stem)}.*")
     parts = sorted(part for part in siblings if part.suffix.lower() in _SHAPEFILE_SUFFIXES)
     return digest([[part.suffix.lower(), file_sha256(part)] for part in parts])
 
 
-def _edition(path: Path, entry: LabelEntry, crosswalk: Crosswalk) -> LabelEdition:
-    """Edition by, in this order: a date in the file's name, the recipe's `year`, a year in the file's name."""
-    matches = (re.search(pattern, path.stem) for pattern in crosswalk.files.dates)
-    groups = next((match.groupdict() for match in matches if match), {})
-    version = groups.get("version") or crosswalk.files.version
-    if text := groups.get("datetime"):
-        try:
-            time = parse_utc(text, "%Y%m%dT%H%M%S" if "T" in text else "%Y%m%d")
-        except ValueError as error:
-            raise InputError("the date in the file's name does not exist", file=path, value=text) from error
-        return LabelEdition(crosswalk.name, version, time, time)
-    year = entry.year or int(groups.get("year") or 0)
-    if not year:
-        raise InputError("no year in the file's name", file=path, remedy="give `year` beside `files` in the recipe")
-    start, end = dt.datetime(year, 1, 1, tzinfo=dt.UTC), dt.datetime(year, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
-    return LabelEdition(crosswalk.name, version, start, end)
+def _file_maps(file: LocalFile, crosswalk: Crosswalk) -> list[LabelRaster]:
+    """Maps of a file; none if it holds changes between two editions."""
+    if file.path.suffix.lower() in VECTOR_SUFFIXES:
+        maps = [_vector_map(file.path, coded) for coded in coded_layers(file, crosswalk)]
+        if file.layer is None:
+            _check_overlaps(file.path, maps)
+        return maps
+    if file.layer is not None:
+        raise InputError("a raster has no layers", file=file.path, key="labels.files", value=file.layer)
+    if holds_changes(file.path.stem, crosswalk) and not file.year:
+        log.warning("%s: left out, as it holds changes between two editions by its name", file.path)
+        return []
+    return [_raster_map(file.path, file_edition(file, crosswalk))]
+
+
+def _check_overlaps(path: Path, maps: Sequence[LabelRaster]) -> None:
+    """Refuse layers of one year whose frames overlap by more than a border."""
+    for first, second in itertools.combinations(maps, 2):
+        limit = _BORDER * min(first.footprint.area, second.footprint.area)
+        if first.edition.start != second.edition.start or first.footprint.disjoint(second.footprint):
+            continue
+        if first.footprint.intersection(second.footprint).area > limit:
+            raise InputError(
+                f"two layers of {first.edition.start.year} overlap",
+                file=path,
+                key="labels.files",
+                value=[first.layer, second.layer],
+                remedy="give those to read as `{path: …, layer: …, year: …}`: the first one wins at a pixel",
+            )
 
 
 def _raster_map(path: Path, edition: LabelEdition) -> LabelRaster:
@@ -141,39 +171,19 @@ def _raster_map(path: Path, edition: LabelEdition) -> LabelRaster:
     return _label_raster(path, edition, _footprint(path, frame, CRS.from_wkt(wkt)))
 
 
-def _vector_maps(path: Path, edition: LabelEdition, crosswalk: Crosswalk) -> list[LabelRaster]:
-    """Maps of all layers with a field of codes."""
-    try:
-        layers = list_layers(path)
-    except UnreadableVector as error:
-        raise InputError(f"cannot be read as polygons of {edition.name}: {error}", file=path) from error
-    fields = [(layer, field) for layer in layers if (field := _code_field(layer, crosswalk)) is not None]
-    if not fields:
-        present = ", ".join(sorted({field for layer in layers for field in layer.fields})) or "none"
-        accepted = ", ".join(crosswalk.files.fields) or "none"
-        problem = f"no layer has a field with codes of {edition.name}: accepted are {accepted}; the file has {present}"
-        remedy = f"add the field to `files.fields` of taxonomies/{edition.name}.yaml"
-        raise InputError(problem, file=path, remedy=remedy)
-    return [_vector_map(path, edition, layer, field) for layer, field in fields]
-
-
-def _vector_map(path: Path, edition: LabelEdition, layer: VectorLayer, field: str) -> LabelRaster:
+def _vector_map(path: Path, coded: CodedLayer) -> LabelRaster:
+    layer = coded.layer
     if layer.crs is None:
         raise InputError(f"layer {layer.name} has no CRS", file=path, remedy="assign one (ogr2ogr -a_srs)")
+    assert layer.bounds is not None
     left, bottom, right, top = layer.bounds
     frame = shapely.segmentize(shapely.box(*layer.bounds), max(right - left, top - bottom) / _SEGMENTS)
-    label = _label_raster(path, edition, _footprint(path, frame, layer.crs))
-    return replace(label, layer=layer.name, field=field)
-
-
-def _code_field(layer: VectorLayer, crosswalk: Crosswalk) -> str | None:
-    """The first of the crosswalk's fields that a layer has, in any case."""
-    fields = {field.lower(): field for field in layer.fields}
-    return next((fields[name.lower()] for name in crosswalk.files.fields if name.lower() in fields), None)
+    label = _label_raster(path, coded.edition, _footprint(path, frame, layer.crs))
+    return replace(label, href=str(layer.path), layer=layer.name, field=coded.field)
 
 
 def _label_raster(path: Path, edition: LabelEdition, footprint: BaseGeometry) -> LabelRaster:
-    return LabelRaster(edition, path.stem, str(path.resolve()), path.name, "", footprint, local=True)
+    return LabelRaster(edition, path.stem, str(path), path.name, "", footprint, local=True)
 
 
 def _footprint(path: Path, frame: BaseGeometry, crs: CRS) -> BaseGeometry:

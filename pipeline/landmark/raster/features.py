@@ -1,5 +1,6 @@
 """Features of vector layers with all their attributes, as valid geometries in longitude and latitude."""
 
+import datetime as dt
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from landmark.core.crs import LONLAT
-from landmark.raster.vector import UnreadableVector, using_pyogrio
+from landmark.raster.vector import (
+    UnreadableVector,
+    drop_invalid_vertices,
+    is_parquet,
+    list_layers,
+    read_parquet,
+    using_pyogrio,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,7 @@ class Features:
     Attributes:
         fields: Attribute, as written in the file → values; times as ISO 8601 text.
         geometries: Valid geometries in EPSG:4326 (longitude, latitude); None where a feature has none.
-        repaired: Which geometries were invalid in the file.
+        repaired: Which geometries were invalid in the file, or had vertices that are no numbers.
     """
 
     fields: dict[str, NDArray[Any]]
@@ -51,6 +59,8 @@ def layer_names(path: Path, *, spatial_only: bool = False) -> list[str]:
         UnreadableVector: the file is missing, or is no vector file.
     """
     with using_pyogrio() as pyogrio:
+        if is_parquet(path):
+            return [layer.name for layer in list_layers(path)]
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None or not spatial_only]
 
 
@@ -62,19 +72,37 @@ def read_features(path: Path, layer: str | None = None) -> Features:
     """
     with using_pyogrio() as pyogrio, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's on invalid rings, which are repaired here
-        meta, _, encoded, columns = pyogrio.raw.read(path, layer=layer, force_2d=True, datetime_as_string=True)
-        fields = {str(name): column for name, column in zip(meta["fields"], columns, strict=True)}
-        if encoded is None:
-            size = len(columns[0]) if columns else 0
-            return Features(fields, np.full(size, None, dtype=object), np.zeros(size, dtype=bool))
-        if not meta["crs"]:
+        if is_parquet(path):
+            fields, geometries, crs = _read_parquet(path)
+        else:
+            meta, _, encoded, columns = pyogrio.raw.read(path, layer=layer, force_2d=True, datetime_as_string=True)
+            fields, crs = {str(name): column for name, column in zip(meta["fields"], columns, strict=True)}, meta["crs"]
+            if encoded is None:
+                size = len(columns[0]) if columns else 0
+                return Features(fields, np.full(size, None, dtype=object), np.zeros(size, dtype=bool))
+            geometries = shapely.from_wkb(encoded, on_invalid="fix")
+        if not crs:
             raise UnreadableVector(
                 f"{f'layer {layer}' if layer else 'the file'} has no CRS; assign one (ogr2ogr -a_srs)"
             )
-        geometries = shapely.from_wkb(encoded, on_invalid="fix")
+        incomplete = drop_invalid_vertices(geometries)
         invalid = ~(shapely.is_valid(geometries) | shapely.is_missing(geometries))
         geometries[invalid] = shapely.make_valid(geometries[invalid])
-        return Features(fields, _to_lonlat(geometries, CRS.from_user_input(meta["crs"]).to_2d()), invalid)
+        return Features(fields, _to_lonlat(geometries, CRS.from_user_input(crs).to_2d()), invalid | incomplete)
+
+
+def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[Any], Any]:
+    """Attributes, geometries and CRS of a GeoParquet file."""
+    frame = read_parquet(path)
+    columns = {str(name): frame[name] for name in frame.columns if name != frame.geometry.name}
+    fields = {
+        name: np.array(
+            [value.isoformat() if isinstance(value, dt.date) and value == value else value for value in column],
+            dtype=object,
+        )
+        for name, column in columns.items()
+    }
+    return fields, shapely.force_2d(np.array(frame.geometry.array, dtype=object)), frame.crs
 
 
 def _to_lonlat(geometries: NDArray[Any], crs: CRS) -> NDArray[Any]:

@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from landmark.config.paths import lexical_path
 from landmark.core.errors import InputError
 from landmark.stac.api import ApiCatalog
 from landmark.stac.catalog import Catalog, StaticCatalog, fetch_bytes, make_stac_io
@@ -40,7 +41,7 @@ def _resolve(href: str) -> str:
     """A URL as it is, a path as the absolute path of a file."""
     if urlparse(href).scheme in ("http", "https"):
         return href
-    path = Path(href).expanduser().resolve()
+    path = lexical_path(Path(href).expanduser())
     if path.is_dir():
         for name in ("catalog.json", "collection.json"):
             if (path / name).is_file():

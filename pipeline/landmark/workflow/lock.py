@@ -13,7 +13,7 @@ import shapely
 from landmark.config.gazetteer import GazetteerEntry
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.errors import InputError, InputsChanged
-from landmark.core.hashing import file_sha256
+from landmark.core.hashing import file_sha256, path_sha256
 from landmark.corpus.lock import (
     ClassBalancingSummary,
     EventRecord,
@@ -211,7 +211,7 @@ def _make_lock(folder: Path, draft: PlanDraft) -> Lock:
 
 def _check_label_files(lock: Lock, label_files: Mapping[str, LocalLabels]) -> None:
     """Compare the label files with the lock, which identifies them by source and file name."""
-    paths = {(source, path.name): path for source, labels in label_files.items() for path in labels.files}
+    paths = {(source, file.path.name): file.path for source, labels in label_files.items() for file in labels.files}
     for source, name, locked in sorted(
         {(label.source, label.href, label.digest) for label in lock.labels if label.local}
     ):
@@ -275,7 +275,7 @@ def _source_files(paths: Iterable[Path]) -> list[SourceFile]:
 
 
 def _source_file(path: Path) -> SourceFile:
-    return SourceFile(name=path.name, sha256=file_sha256(path))
+    return SourceFile(name=path.name, sha256=path_sha256(path))
 
 
 def _input_file(catalog: Catalog, href: str) -> InputFile:
