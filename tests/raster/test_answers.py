@@ -53,7 +53,6 @@ WRONG = {
     "etag": restated(ETag='"new"'),
     "no-etag": restated(ETag=None),
     "unsatisfiable": restated(416),
-    "no-content": restated(204),
     "unknown-2xx": restated(299),
 }
 
@@ -130,6 +129,20 @@ def test_two_versions_are_never_mixed(files, name, newer, fault, times):
     files.plan(name, fault(newer), after=1, times=times)
     chips = read(files.href(name))
     check(chips, BLOCKS if times is None else ())
+
+
+def test_readers_of_several_bands_hold_one_version(files, name, newer):
+    with open_raster(files.href(name)) as first:
+        files.plan(name, new_version(newer, '"new"'))
+        assert isinstance(read(files.href(name)), Unreadable)
+        check(list(first.chips(CORNERS, SIZE)), BLOCKS)
+
+
+def test_a_file_may_change_between_two_tasks(files, name, newer):
+    check(read(files.href(name)))
+    files.plan(name, new_version(newer, '"new"'))
+    with open_raster(files.href(name)) as raster:
+        assert np.array_equal(next(raster.chips(CORNERS, SIZE)), NEWER[:SIZE, :SIZE])
 
 
 def test_without_etags_the_time_tells_versions_apart(raw, files, name, newer):

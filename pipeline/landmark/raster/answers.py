@@ -4,11 +4,13 @@ A block-aligned cache may answer with a wider range than requested (RFC 7233); i
 """
 
 import datetime as dt
+import os
 import re
 import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+from weakref import WeakValueDictionary
 
 from landmark.raster.source import Unreadable
 
@@ -19,6 +21,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGN
 _NO_TIME = dt.datetime.fromtimestamp(0, dt.UTC)
 # Bytes of a wider answer beyond the requested ones.
 _MAX_EXTRA_BYTES = 2**26
+_CHANGED = "the file has changed while it was read"
 
 
 class TransientError(Unreadable):
@@ -97,9 +100,29 @@ def _parse_time(text: str | None) -> dt.datetime | None:
 class FileVersion:
     """The version of a file: the first answer's, to which all later ones are held; thread-safe."""
 
+    _by_href: ClassVar[WeakValueDictionary[str, "FileVersion"]] = WeakValueDictionary()
+
     def __init__(self) -> None:
         self._first: Validators | None = None
+        self._status: tuple[int, ...] | None = None
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, href: str) -> "FileVersion":
+        """The version of a file that is open, shared by all its readers, as for several bands."""
+        return cls._by_href.setdefault(href, cls())
+
+    def check_status(self, status: os.stat_result) -> None:
+        """Check that a local file is still the one of the first call.
+
+        Raises:
+            ChangedFile: it was replaced or written to.
+        """
+        found = status.st_ino, status.st_size, status.st_mtime_ns
+        with self._lock:
+            self._status = self._status or found
+            if found != self._status:
+                raise ChangedFile(_CHANGED)
 
     @property
     def known(self) -> bool:
@@ -136,7 +159,7 @@ def _check_version(found: Validators, first: Validators) -> None:
     else:
         same = not (first.etag or first.modified)
     if not same:
-        raise ChangedFile("the file has changed while it was read")
+        raise ChangedFile(_CHANGED)
 
 
 def _check_range(answer: Answer, start: int, end: int, size: int | None) -> None:

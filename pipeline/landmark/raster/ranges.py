@@ -96,20 +96,15 @@ class NoRanges:
 
 class _LocalFile:
     def __init__(self, path: str) -> None:
-        self._path = Path(path)
-        self._version: tuple[int, ...] = ()
+        self._path, self._version = Path(path), FileVersion.of(path)
 
     def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
         try:
             with self._path.open("rb", buffering=0) as file:
                 content = os.pread(file.fileno(), end - start, start)
-                status = os.fstat(file.fileno())
+                self._version.check_status(os.fstat(file.fileno()))
         except OSError as error:
             raise Unreadable(error.strerror or type(error).__name__) from None
-        version = status.st_ino, status.st_size, status.st_mtime_ns
-        self._version = self._version or version
-        if version != self._version:
-            raise Unreadable("the file has changed while it was read")
         return content
 
 
@@ -117,7 +112,7 @@ class _HttpFile:
     """A file on a server. All its bytes are of the version of the first answer."""
 
     def __init__(self, source: RasterSource) -> None:
-        self._source, self._version = source, FileVersion()
+        self._source, self._version = source, FileVersion.of(source.href)
         # A server that answers with wider ranges is not asked through obstore, which refuses them.
         self._exact = True
         self._changed = False
