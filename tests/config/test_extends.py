@@ -16,11 +16,11 @@ def provider(folder: Path, text: str) -> Provider:
     return load_model(Provider, "profiles/providers", str(path))
 
 
-def test_one_asset_of_one_sensor_changes_nothing_else(tmp_path: Path) -> None:
-    mine = provider(tmp_path, "name: mine\nsensors: {s2: {assets: {SCL: scene_class}}}")
+def test_a_changed_asset_leaves_all_other_keys(tmp_path: Path) -> None:
+    changed_provider = provider(tmp_path, "name: mine\nsensors: {s2: {assets: {SCL: scene_class}}}")
     s2 = BASE.sensors["s2"]
     changed = s2.model_copy(update={"assets": {**s2.assets, "SCL": ("scene_class",)}})
-    assert mine == BASE.model_copy(update={"name": "mine", "sensors": {**BASE.sensors, "s2": changed}})
+    assert changed_provider == BASE.model_copy(update={"name": "mine", "sensors": {**BASE.sensors, "s2": changed}})
 
 
 @pytest.mark.parametrize(

@@ -141,8 +141,8 @@ def new_version(newer: bytes, etag: str | None, **headers: str | None) -> Fault:
 def _new_version(newer: bytes, named: Mapping[str, str | None], answer: Answer, _: bytes) -> Answer:
     body = newer[answer.first : answer.first + len(answer.body)]
     place = f"bytes {answer.first}-{answer.first + len(body) - 1}/{len(newer)}"
-    other = replace(answer, headers={**answer.headers, "Content-Range": place}, body=body)
-    return _restated(answer.status, {name.replace("_", "-"): value for name, value in named.items()}, other, b"")
+    answered = replace(answer, headers={**answer.headers, "Content-Range": place}, body=body)
+    return _restated(answer.status, {name.replace("_", "-"): value for name, value in named.items()}, answered, b"")
 
 
 def compressed(answer: Answer, _: bytes) -> Answer:

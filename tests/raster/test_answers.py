@@ -131,7 +131,7 @@ def test_two_versions_are_never_mixed(files, name, newer, fault, times):
     check(chips, BLOCKS if times is None else ())
 
 
-def test_readers_of_several_bands_hold_one_version(files, name, newer):
+def test_readers_of_several_bands_hold_the_same_version(files, name, newer):
     with open_raster(files.href(name)) as first:
         files.plan(name, new_version(newer, '"new"'))
         assert isinstance(read(files.href(name)), Unreadable)
@@ -145,7 +145,7 @@ def test_a_file_may_change_between_two_tasks(files, name, newer):
         assert np.array_equal(next(raster.chips(CORNERS, SIZE)), NEWER[:SIZE, :SIZE])
 
 
-def test_without_etags_the_time_tells_versions_apart(raw, files, name, newer):
+def test_without_etags_versions_differ_by_time(raw, files, name, newer):
     files.plan(name, new_version(raw.read_bytes(), None, Last_Modified=MODIFIED), times=1)
     files.plan(name, new_version(newer, None, Last_Modified="Thu, 02 Jul 2026 12:00:00 GMT"), times=1)
     files.plan(name, new_version(raw.read_bytes(), None, Last_Modified=MODIFIED))

@@ -80,7 +80,7 @@ def test_a_stac_document_is_planned_without_edits(real: Path, landmark: Run) -> 
     assert code == 0 and json.loads(out)["samples"] == 10
 
 
-def test_files_beside_an_item_replace_its_urls_and_its_grid(real: Path, landmark: Run) -> None:
+def test_local_files_replace_the_urls_and_the_grid_of_an_item(real: Path, landmark: Run) -> None:
     (item,) = (real / "scene").rglob("*.json")
     for number, source in enumerate((item, item.parent)):
         assert landmark("init", source, "--name", f"n{number}")[0] == 0

@@ -48,6 +48,11 @@ class Validators(NamedTuple):
     etag: str | None
     modified: dt.datetime | None
 
+    def completed(self, other: "Validators") -> "Validators":
+        """These, and another answer's where the server did not say."""
+        size = other.size if self.size is None else self.size
+        return Validators(size, self.etag or other.etag, self.modified or other.modified)
+
 
 class Answer(NamedTuple):
     """Head of an answer: the range of its body, `end` exclusive, and the version of the file."""
@@ -81,7 +86,8 @@ def read_result_head(result: Any) -> Answer:
     _check_encoding(result.attributes.get("Content-Encoding"))
     meta, modified = result.meta, result.meta["last_modified"]
     validators = Validators(meta["size"], meta["e_tag"] or None, None if modified == _NO_TIME else modified)
-    return Answer(*result.range, validators)
+    start, end = result.range
+    return Answer(start, end, validators)
 
 
 def _check_encoding(encoding: str | None) -> None:
@@ -118,10 +124,10 @@ class FileVersion:
         Raises:
             ChangedFile: it was replaced or written to.
         """
-        found = status.st_ino, status.st_size, status.st_mtime_ns
+        validators = status.st_ino, status.st_size, status.st_mtime_ns
         with self._lock:
-            self._status = self._status or found
-            if found != self._status:
+            self._status = self._status or validators
+            if validators != self._status:
                 raise ChangedFile(_CHANGED)
 
     @property
@@ -143,19 +149,19 @@ class FileVersion:
         with self._lock:
             first = self._first or answer.validators
             _check_version(answer.validators, first)
-            first = Validators(*(old or new for old, new in zip(first, answer.validators, strict=True)))
+            first = first.completed(answer.validators)
             _check_range(answer, start, end, first.size)
             self._first = first
 
 
-def _check_version(found: Validators, first: Validators) -> None:
+def _check_version(validators: Validators, first: Validators) -> None:
     """Compare size, and ETag or else `Last-Modified`; an answer that lacks what the first one had does not match."""
-    if found.size != first.size and None not in (found.size, first.size):
-        raise ChangedFile(f"the file has changed from {first.size} to {found.size} bytes")
-    if found.etag and first.etag:
-        same = found.etag.removeprefix("W/") == first.etag.removeprefix("W/")
-    elif found.modified and first.modified:
-        same = found.modified == first.modified
+    if validators.size != first.size and None not in (validators.size, first.size):
+        raise ChangedFile(f"the file has changed from {first.size} to {validators.size} bytes")
+    if validators.etag and first.etag:
+        same = validators.etag.removeprefix("W/") == first.etag.removeprefix("W/")
+    elif validators.modified and first.modified:
+        same = validators.modified == first.modified
     else:
         same = not (first.etag or first.modified)
     if not same:

@@ -17,8 +17,8 @@ from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore
 
 from landmark.core.http import RETRY, TIMEOUT_S
+from landmark.raster.answers import Buffer as Buffer
 from landmark.raster.answers import (
-    Buffer,
     ChangedFile,
     FileVersion,
     TransientError,

@@ -46,12 +46,12 @@ def find_assets(words: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]
     Args:
         words: Asset key → names of its bands, titles and other texts that may name bands.
     """
-    found: dict[str, dict[str, str]] = {}
+    by_sensor: dict[str, dict[str, str]] = {}
     for key in sorted(words):
         own = find_band(key)
         for band in [own] if own else [band for text in words[key] if (band := find_band(text))]:
-            found.setdefault(band.sensor, {}).setdefault(band.band, key)
-    return found
+            by_sensor.setdefault(band.sensor, {}).setdefault(band.band, key)
+    return by_sensor
 
 
 @cache

@@ -65,18 +65,18 @@ def read_folder(folder: Path, out: Path) -> FolderItems:
     ]
     if documents:
         return FolderItems(relocated_items(((path.parent, content) for path, content in documents), out))
-    found = FolderItems([])
+    items = FolderItems([])
     images: dict[tuple[str, str], dict[str, _Band]] = {}
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES):
         if not _is_hidden(path, folder):
-            _add_file(path, folder, out, images, found)
+            _add_file(path, folder, out, images, items)
     for (sensor, name), bands in images.items():
         try:
-            found.features.append(_image_item(sensor, name, bands, out))
+            items.features.append(_image_item(sensor, name, bands, out))
         except InputError as error:
-            found.notes.append(f"{name} left out: {error.problem}")
-    _separate_days(found)
-    return found
+            items.notes.append(f"{name} left out: {error.problem}")
+    _separate_days(items)
+    return items
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:
@@ -98,21 +98,21 @@ def _relocated(item: dict[str, Any], folder: Path, out: Path) -> dict[str, Any]:
     assets = {}
     for key, asset in item["assets"].items():
         href = str(asset.get("href", "")).removeprefix("file://")
-        beside = folder / (Path(href.split("?")[0]).name if "://" in href else href)
-        assets[key] = {**asset, "href": os.path.relpath(beside, out) if beside.is_file() else href}
+        local = folder / (Path(href.split("?")[0]).name if "://" in href else href)
+        assets[key] = {**asset, "href": os.path.relpath(local, out) if local.is_file() else href}
     named = {key: value for key, value in item.items() if value is not None}
     return {**named, "assets": assets, "links": []}
 
 
 def _add_file(
-    path: Path, folder: Path, out: Path, images: dict[tuple[str, str], dict[str, _Band]], found: FolderItems
+    path: Path, folder: Path, out: Path, images: dict[tuple[str, str], dict[str, _Band]], items: FolderItems
 ) -> None:
     """Add a raster to its image, or to the items if it is a label map."""
     try:
         with open_raster(str(path)) as raster:
             file = _Band(path, raster.header, raster.band_names)
     except Unreadable as error:
-        found.notes.append(f"{path} left out: {error}")
+        items.notes.append(f"{path} left out: {error}")
         return
     place = path.relative_to(folder)
     bands = _bands_of(file)
@@ -122,9 +122,9 @@ def _add_file(
             image[band.band] = file
     if not bands:
         label = _label_item(file, f"{folder.name}/{place.with_suffix('')}", out)
-        found.features.extend([] if label is None else [label])
+        items.features.extend([] if label is None else [label])
         if label is None:
-            found.notes.append(f"{path} left out: its name gives neither a band nor a label source with a year")
+            items.notes.append(f"{path} left out: its name gives neither a band nor a label source with a year")
 
 
 def _bands_of(file: _Band) -> list[SensorBand]:
@@ -229,10 +229,10 @@ def _label_sources() -> Iterator[Crosswalk]:
             yield source
 
 
-def _separate_days(found: FolderItems) -> None:
+def _separate_days(items: FolderItems) -> None:
     """Give images of one sensor and day without a time of day different seconds, by which samples are told apart."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for feature in found.features:
+    for feature in items.features:
         time = feature["properties"]["datetime"]
         if time is not None and time.endswith("T00:00:00Z"):
             groups.setdefault((feature["collection"], time), []).append(feature)
@@ -241,7 +241,7 @@ def _separate_days(found: FolderItems) -> None:
             moment = dt.datetime.fromisoformat(time) + dt.timedelta(seconds=number)
             feature["properties"]["datetime"] = _text(moment)
     if groups:
-        found.notes.append("names without a time of day: images are dated to the first seconds of their days")
+        items.notes.append("names without a time of day: images are dated to the first seconds of their days")
 
 
 def label_source(collection: str, keys: Collection[str]) -> str | None:

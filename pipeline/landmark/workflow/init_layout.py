@@ -26,7 +26,7 @@ def describe_images(images: Mapping[str, Sequence[Acquisition]], resolution_m: f
     Raises:
         InputError: the images are too small.
     """
-    everything = [image for found in images.values() for image in found]
+    everything = [image for acquisitions in images.values() for image in acquisitions]
     patch_px = min(_PATCH_PX, *(size // 6 * 6 for image in everything for size in image.size_px))
     if patch_px < 6:
         raise InputError("the images have fewer than 6 pixels along an edge", file=file)
@@ -44,9 +44,9 @@ def describe_images(images: Mapping[str, Sequence[Acquisition]], resolution_m: f
 
 def _grid(images: Mapping[str, Sequence[Acquisition]], patch_px: int) -> str:
     """`utm` if every image that is not resampled lies on the lattice of its coarsest bands, and holds a cell of it."""
-    for sensor, found in images.items():
+    for sensor, acquisitions in images.items():
         profile = load_sensor(sensor)
-        for image in found:
+        for image in acquisitions:
             if min(image.size_px) < 2 * patch_px:
                 return "source"
             step_m = max(group.factor for group in profile.groups) * image.pixel_m

@@ -69,10 +69,10 @@ def _add_collection(draft: ProviderDraft, collection: str, items: list[pystac.It
         draft.document.setdefault("labels", {})[source] = collection
         draft.labels.append(source)
         return
-    found = find_assets({key: _words(asset) for key, asset in items[0].assets.items()})
-    sensors = [name for name, bands in found.items() if set(load_sensor(name).order) <= bands.keys()]
+    bands_by_sensor = find_assets({key: _words(asset) for key, asset in items[0].assets.items()})
+    sensors = [name for name, bands in bands_by_sensor.items() if set(load_sensor(name).order) <= bands.keys()]
     if not sensors:
-        lacking = [f"{name} without {', '.join(_lacking(name, bands))}" for name, bands in found.items()]
+        lacking = [f"{name} without {', '.join(_lacking(name, bands))}" for name, bands in bands_by_sensor.items()]
         problem = "; ".join(lacking) or f"assets {', '.join(keys)} are no bands of a sensor"
         draft.notes.append(f"collection {collection} left out: {problem}")
         return
@@ -85,7 +85,9 @@ def _add_collection(draft: ProviderDraft, collection: str, items: list[pystac.It
     if shipped is not None and draft.document.get("extends", shipped.name) == shipped.name:
         draft.document["extends"] = shipped.name
     else:
-        draft.document.setdefault("sensors", {})[sensor] = _own_collection(sensor, collection, found[sensor], items)
+        draft.document.setdefault("sensors", {})[sensor] = _own_collection(
+            sensor, collection, bands_by_sensor[sensor], items
+        )
 
 
 def _lacking(sensor: str, bands: Mapping[str, str]) -> list[str]:
@@ -168,14 +170,14 @@ def read_middle(href: str) -> tuple[Header, NDArray[Any]]:
 
 def local_href(item: pystac.Item, asset: str) -> str:
     """Href of an asset, or the file of its name beside the item."""
-    return str(_beside(item, asset)) if _is_mirrored(item) else href_of(item, asset)
+    return str(_local_path(item, asset)) if _is_mirrored(item) else href_of(item, asset)
 
 
 def _is_mirrored(item: pystac.Item) -> bool:
     """Whether hrefs are URLs, while the files are beside the item."""
-    return any("://" in href_of(item, asset) and _beside(item, asset).is_file() for asset in item.assets)
+    return any("://" in href_of(item, asset) and _local_path(item, asset).is_file() for asset in item.assets)
 
 
-def _beside(item: pystac.Item, asset: str) -> Path:
+def _local_path(item: pystac.Item, asset: str) -> Path:
     name = Path(urlsplit(href_of(item, asset)).path).name
     return Path((item.get_self_href() or "").removeprefix("file://")).parent / name
