@@ -1,5 +1,6 @@
 """Faults between a file and its reader, as a test plans them."""
 
+import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -91,6 +92,70 @@ def _garbled(place: range, answer: Answer, _: bytes) -> Answer:
 def unranged(answer: Answer, content: bytes) -> Answer:
     """Send the complete file whatever range is requested, as a server without range support does."""
     return Answer(200, {name: value for name, value in answer.headers.items() if name != "Content-Range"}, content)
+
+
+def restated(status: int = 206, **headers: str | None) -> Fault:
+    """Send the right bytes under another status or other headers; `Content_Range=None` leaves a header out."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return partial(_restated, status, named)
+
+
+def _restated(status: int, named: Mapping[str, str | None], answer: Answer, _: bytes) -> Answer:
+    headers = {name: value for name, value in {**answer.headers, **named}.items() if value is not None}
+    return replace(answer, status=status, headers=headers)
+
+
+def another_range(begin: int, end: int) -> Fault:
+    """Send a range that begins and ends so many bytes later than the requested one, and say so."""
+    return partial(_another_range, begin, end)
+
+
+def _another_range(begin: int, end: int, answer: Answer, content: bytes) -> Answer:
+    first = min(max(0, answer.first + begin), len(content) - 1)
+    body = content[first : max(first + 1, answer.first + len(answer.body) + end)]
+    headers = {**answer.headers, "Content-Range": f"bytes {first}-{first + len(body) - 1}/{len(content)}"}
+    return replace(answer, headers=headers, body=body, first=first)
+
+
+def unsized(answer: Answer, _: bytes) -> Answer:
+    """Send the range without the size of the file."""
+    place, _slash, _size = answer.headers["Content-Range"].partition("/")
+    return replace(answer, headers={**answer.headers, "Content-Range": f"{place}/*"})
+
+
+def aligned(block: int) -> Fault:
+    """Send the blocks of a cache that contain the requested range, and say so."""
+    return partial(_aligned, block)
+
+
+def _aligned(block: int, answer: Answer, content: bytes) -> Answer:
+    begin, end = answer.first, answer.first + len(answer.body)
+    return _another_range(begin // block * block - begin, -(-end // block) * block - end, answer, content)
+
+
+def new_version(newer: bytes, etag: str | None, **headers: str | None) -> Fault:
+    """Send the range of another version of the file, as after an upload."""
+    return partial(_new_version, newer, {"ETag": etag, **headers})
+
+
+def _new_version(newer: bytes, named: Mapping[str, str | None], answer: Answer, _: bytes) -> Answer:
+    body = newer[answer.first : answer.first + len(answer.body)]
+    place = f"bytes {answer.first}-{answer.first + len(body) - 1}/{len(newer)}"
+    answered = replace(answer, headers={**answer.headers, "Content-Range": place}, body=body)
+    return _restated(answer.status, {name.replace("_", "-"): value for name, value in named.items()}, answered, b"")
+
+
+def compressed(answer: Answer, _: bytes) -> Answer:
+    """Send the range compressed, as a proxy may."""
+    return replace(answer, headers={**answer.headers, "Content-Encoding": "gzip"}, body=gzip.compress(answer.body))
+
+
+def multipart(answer: Answer, _: bytes) -> Answer:
+    """Send the range as a part of several."""
+    head = f"--x\r\nContent-Type: image/tiff\r\nContent-Range: {answer.headers['Content-Range']}\r\n\r\n"
+    headers = {**answer.headers, "Content-Type": "multipart/byteranges; boundary=x"}
+    headers.pop("Content-Range")
+    return replace(answer, headers=headers, body=head.encode() + answer.body + b"\r\n--x--\r\n")
 
 
 def silent(answer: Answer, _: bytes) -> Answer:

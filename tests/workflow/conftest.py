@@ -16,9 +16,10 @@ from landmark.workflow.build import BuildRequest, build
 
 
 class Archive(http.server.SimpleHTTPRequestHandler):
-    """Answers byte ranges; paths that end in a name in `gone` answer 404."""
+    """Answers byte ranges; paths that end in a name in `gone` answer 404, in `shifted` with later ranges, honestly."""
 
     gone: ClassVar[set[str]] = set()
+    shifted: ClassVar[set[str]] = set()
 
     def send_head(self) -> object:
         path = Path(self.translate_path(self.path))
@@ -28,6 +29,7 @@ class Archive(http.server.SimpleHTTPRequestHandler):
         if match is None or not path.is_file():
             return super().send_head()
         first, size = int(match[1]), path.stat().st_size
+        first += 10 * (first > 0 and any(self.path.endswith(name) for name in self.shifted))
         last = min(int(match[2] or size - 1), size - 1)
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
@@ -58,6 +60,13 @@ def gone() -> Iterator[set[str]]:
     """Endings of paths that answer 404 during a test."""
     yield Archive.gone
     Archive.gone.clear()
+
+
+@pytest.fixture
+def shifted() -> Iterator[set[str]]:
+    """Endings of paths whose blocks are answered with another range during a test."""
+    yield Archive.shifted
+    Archive.shifted.clear()
 
 
 def few(recipe: Path, out: Path, **changes: Any) -> BuildRequest:

@@ -3,22 +3,25 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
+from landmark.raster import ranges
 from landmark.workflow.build import BuildRequest, build
+from tests.workflow.conftest import few
 from tests.workflow.test_build import files, run_build
 
 
 def test_a_catalogue_by_url_gives_the_same_shards_as_by_path(
     url: str, recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    few = load_recipe(str(recipe()), limit=4)
-    by_path = build(BuildRequest(few, tmp_path / "path", ExecutorConfig()))
-    by_url = build(BuildRequest(few, tmp_path / "url", ExecutorConfig(), catalog=f"{url}/catalog.json"))
+    four = load_recipe(str(recipe()), limit=4)
+    by_path = build(BuildRequest(four, tmp_path / "path", ExecutorConfig()))
+    by_url = build(BuildRequest(four, tmp_path / "url", ExecutorConfig(), catalog=f"{url}/catalog.json"))
     assert by_url.shards == by_path.shards
     assert url.encode() not in (tmp_path / "url" / "lock.json").read_bytes()
 
@@ -51,3 +54,27 @@ def test_failures_become_drops_with_allow_failures(
     corpus = landmark.open(out)
     assert corpus.manifest.dropped["allowed_failure"]
     assert {pair for pair in corpus.table["pair"].to_pylist() if pair is not None} <= set(corpus.ids)
+
+
+def test_answers_with_another_range_cost_their_samples_only(
+    url: str,
+    shifted: set[str],
+    sealed: Path,
+    recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranges, "BACKOFF_S", (0.01,) * len(ranges.BACKOFF_S))
+    truth = landmark.open(sealed)
+    (item,) = truth[next(id for id in truth.ids if id.startswith("s1"))].items[:1]
+    shifted.add(f"/{item}/vv.tif")
+    build(few(recipe(), tmp_path / "url", catalog=f"{url}/catalog.json", allow_failures=True))
+    corpus, ledger = landmark.open(tmp_path / "url"), pq.read_table(tmp_path / "url" / "ledger.parquet").to_pylist()
+    lost = {row["id"] for row in ledger if row["stage"] == "extract"}
+    assert lost == {id for id in truth.ids if item in truth[id].items}
+    for id in corpus.ids:
+        found, right = corpus[id], truth[id]
+        assert np.array_equal(found.mask, right.mask)
+        assert np.array_equal(
+            found.s2 if found.s1 is None else found.s1, right.s2 if right.s1 is None else right.s1, equal_nan=True
+        )

@@ -16,6 +16,7 @@ from landmark.cli import (
     evaluate,
     events,
     explain,
+    init,
     labels,
     plan,
     preview,
@@ -38,6 +39,7 @@ app = typer.Typer(
     add_completion=False,
 )
 for _name, _command, _example in (
+    ("init", init.init, "landmark init folder-of-cogs"),
     ("build", build.build, "landmark build europe --workers 8"),
     ("plan", plan.plan, "landmark plan europe"),
     ("preview", preview.preview, "landmark preview europe"),

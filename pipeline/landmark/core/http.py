@@ -1,6 +1,7 @@
 """HTTP sessions, retry policy, timeout and downloads, shared by all services."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from shutil import copyfileobj
 from typing import IO, Any
 
@@ -30,15 +31,23 @@ class IncompleteDownload(Exception):
 
 
 class _Adapter(HTTPAdapter):
-    """An adapter whose requests have a timeout unless they set one."""
+    """An adapter whose requests have a timeout unless they set one, and whose responses are complete."""
 
     def __init__(self, retry: Retry, timeout_s: float | tuple[float, float]) -> None:
         super().__init__(max_retries=retry)
         self._timeout_s = timeout_s
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send a request."""
-        return super().send(request, **{**options, "timeout": options.get("timeout") or self._timeout_s})
+        """Send a request.
+
+        Raises:
+            requests.ConnectionError: no response, or only a part of the file.
+        """
+        response = super().send(request, **{**options, "timeout": options.get("timeout") or self._timeout_s})
+        if response.status_code == HTTPStatus.PARTIAL_CONTENT:
+            response.close()
+            raise requests.ConnectionError("the server answers with a part of the file", response=response)
+        return response
 
 
 def open_session(retry: Retry = RETRY, timeout_s: float | tuple[float, float] = TIMEOUT_S) -> requests.Session:
@@ -62,18 +71,17 @@ def download(session: requests.Session, url: str, file: IO[bytes], headers: Mapp
         requests.HTTPError: the server refuses; `response` holds the status and the text.
         IncompleteDownload: no response, or not all of the body.
     """
-    start = file.tell()
     try:
         with session.get(url, headers=dict(headers or {}), stream=True) as response:
             if not response.ok:
                 _ = response.content  # readable after the connection is closed
             response.raise_for_status()
+            response.raw.decode_content = True
             copyfileobj(response.raw, file, 1 << 20)
-            expected = response.headers.get("Content-Length")
+            expected, size = response.headers.get("Content-Length"), response.raw.tell()
     except requests.HTTPError:
         raise
     except (requests.RequestException, HTTPError) as error:
         raise IncompleteDownload(str(error)) from error
-    size = file.tell() - start
     if expected is not None and size != int(expected):
         raise IncompleteDownload(f"received {size} of {expected} bytes")

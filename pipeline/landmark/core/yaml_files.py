@@ -132,7 +132,7 @@ class Resources:
 
 
 def load_extended(kind: str, path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Keys of a file, merged over those of the file it `extends`.
+    """Keys of a file, merged over those of the file it `extends`, at every level.
 
     Args:
         kind: Folder in which a name after `extends` is looked up.
@@ -155,7 +155,17 @@ def load_extended(kind: str, path: Path, extended_by: tuple[Path, ...] = ()) -> 
     extended_by = (*extended_by, path.resolve())
     if base_path.resolve() in extended_by:
         raise InputError("the file extends this one in turn", file=path, key="extends", value=base)
-    return load_extended(kind, base_path, extended_by) | value
+    return _merge(load_extended(kind, base_path, extended_by), value)
+
+
+def _merge(base: Mapping[Any, Any], changes: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Merge mappings at every level. None removes a key; lists and all other values replace the base's."""
+    merged = {key: value for key, value in base.items() if key not in changes}
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        if value is not None:
+            merged[key] = _merge(base[key], value) if nested else value
+    return merged
 
 
 def _input_error(model: type[BaseModel], mistake: dict[str, Any], source: Path | str) -> InputError:

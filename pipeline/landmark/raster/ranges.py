@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import time
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -12,11 +13,19 @@ from urllib.parse import unquote, urlsplit
 
 import obstore
 import urllib3
-from obstore.exceptions import NotSupportedError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore
 
 from landmark.core.http import RETRY, TIMEOUT_S
-from landmark.raster.rate_limit import RateLimiter
+from landmark.raster.answers import Buffer as Buffer
+from landmark.raster.answers import (
+    ChangedFile,
+    FileVersion,
+    TransientError,
+    cut_body,
+    read_head,
+    read_result_head,
+)
 from landmark.raster.source import Forbidden, RasterSource, Unreadable
 
 if TYPE_CHECKING:
@@ -24,13 +33,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Buffer = Any  # supports the buffer protocol
 CONNECT_S = 20
 # Paths that obstore would normalize to another path.
 _ODD_PATH = re.compile(r"//|/\.{1,2}(/|$)|/$|%2f", re.IGNORECASE)
 # obstore's message; it hides the headers, so `Retry-After` is read from the next response.
 _BUSY_MESSAGE = re.compile(r"status code: (429|503)")
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_UNSATISFIABLE = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
 # Back-off between attempts where the server names none.
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -87,21 +96,30 @@ class NoRanges:
 
 class _LocalFile:
     def __init__(self, path: str) -> None:
-        self._path = Path(path)
+        self._path, self._version = Path(path), FileVersion.of(path)
 
     def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
         try:
             with self._path.open("rb", buffering=0) as file:
-                return os.pread(file.fileno(), end - start, start)
+                content = os.pread(file.fileno(), end - start, start)
+                self._version.check_status(os.fstat(file.fileno()))
         except OSError as error:
             raise Unreadable(error.strerror or type(error).__name__) from None
+        return content
 
 
 class _HttpFile:
+    """A file on a server. All its bytes are of the version of the first answer."""
+
     def __init__(self, source: RasterSource) -> None:
-        self._source = source
+        self._source, self._version = source, FileVersion.of(source.href)
+        # A server that answers with wider ranges is not asked through obstore, which refuses them.
+        self._exact = True
+        self._changed = False
 
     def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
+        if self._version.ends_before(start):
+            return b""
         url = self._source.url()
         try:
             return self._get(url, start, end, retry)
@@ -112,48 +130,95 @@ class _HttpFile:
         return self._get(self._source.renew_url(url), start, end, retry)
 
     def _get(self, url: str, start: int, end: int, retry: bool) -> Buffer:
-        parts, rate_limiter = urlsplit(url), self._source.rate_limiter
+        if self._exact:
+            try:
+                return self._get_exact(url, start, end)
+            except TransientError as error:
+                log.debug("%s: %s", self._source.href, error)
+                if not retry:
+                    raise
+                if error.busy:
+                    self._source.rate_limiter.pause(BACKOFF_S[0])
+        return self._get_with_retries(url, start, end, BACKOFF_S if retry and not self._changed else ())
+
+    def _get_exact(self, url: str, start: int, end: int) -> Buffer:
+        """Get a range once, with obstore."""
+        parts = urlsplit(url)
         try:
-            with rate_limiter:
+            with self._source.rate_limiter:
                 store = open_store(f"{parts.scheme}://{parts.netloc}", parts.query, _proxy())
-                return obstore.get_range(store, unquote(parts.path), start=start, end=end)
+                result = obstore.get(store, unquote(parts.path), options={"range": (start, end)})
+                body = result.bytes()
         except PermissionDeniedError:
             raise _forbidden(HTTPStatus.FORBIDDEN) from None
         except UnauthenticatedError:
             raise _forbidden(HTTPStatus.UNAUTHORIZED) from None
         except FileNotFoundError:
             raise Unreadable("the server answers 404") from None
-        except NotSupportedError:
-            raise NoRangeSupport from None
         except obstore.exceptions.BaseError as error:
-            log.debug("%s: %s", self._source.href, type(error).__name__)
-            if not retry:
-                raise Unreadable("the server does not answer") from None
-            if _BUSY_MESSAGE.search(str(error)):
-                rate_limiter.pause(BACKOFF_S[0])
-            return _get_with_retries(rate_limiter, url, start, end)
+            busy = _BUSY_MESSAGE.search(str(error)) is not None
+            raise TransientError("the server does not answer", busy=busy) from None
+        head = read_result_head(result)
+        self._version.check(head, start, end)
+        return cut_body(head, body, start, end)
 
+    def _get_with_retries(self, url: str, start: int, end: int, backoffs_s: Sequence[float]) -> Buffer:
+        """Get a range with back-off; while the server is busy, the whole process pauses its requests to it."""
+        for backoff_s in backoffs_s:
+            try:
+                return self._request(url, start, end)
+            except TransientError as error:
+                log.info("%s: %s", urlsplit(url).hostname, error)
+                wait_s = error.retry_after_s or backoff_s
+                if error.busy:
+                    self._source.rate_limiter.pause(wait_s)
+                else:
+                    time.sleep(wait_s)
+        try:
+            return self._request(url, start, end)
+        except ChangedFile:
+            # Further requests are not repeated: the first version is gone.
+            self._changed = True
+            raise
 
-def _get_with_retries(rate_limiter: RateLimiter, url: str, start: int, end: int) -> Buffer:
-    """Get a range with back-off; while the server is busy, the whole process pauses its requests to it."""
-    for backoff_s in (*BACKOFF_S, None):
-        with rate_limiter:
-            response = _request(url, start, end)
-        if response.status == HTTPStatus.PARTIAL_CONTENT:
-            return response.data
-        if response.status == HTTPStatus.OK:
+    def _request(self, url: str, start: int, end: int) -> Buffer:
+        """Request a range once.
+
+        Raises:
+            ServerTimeout: no response.
+            TransientError: the connection is cut, the server is busy, or the answer is wrong.
+        """
+        headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+        try:
+            with (
+                self._source.rate_limiter,
+                open_pool(_proxy()).request("GET", url, headers=headers, preload_content=False) as response,
+            ):
+                self._check_status(response)
+                head = read_head(response.headers)
+                self._version.check(head, start, end)
+                body = response.read(decode_content=False)
+        except (urllib3.exceptions.TimeoutError, urllib3.exceptions.MaxRetryError) as error:
+            log.debug("%s", type(error).__name__)
+            raise ServerTimeout("the server does not answer") from None
+        except urllib3.exceptions.HTTPError as error:
+            log.debug("%s", type(error).__name__)
+            raise TransientError("the connection was cut") from None
+        self._exact = self._exact and (head.start, head.end) in ((start, end), (start, head.validators.size))
+        return cut_body(head, body, start, end)
+
+    def _check_status(self, response: urllib3.BaseHTTPResponse) -> None:
+        status = response.status
+        if status == HTTPStatus.PARTIAL_CONTENT:
+            return
+        if status == HTTPStatus.OK and not self._version.known:
             raise NoRangeSupport
-        if response.status in _REFUSED:
-            raise _forbidden(response.status)
-        if backoff_s is None or response.status not in RETRY.status_forcelist:
-            break
-        wait_s = _retry_after_s(response) or backoff_s
-        if response.status in _BUSY:
-            rate_limiter.pause(wait_s)
-        else:
-            time.sleep(wait_s)
-        log.info("%s answers %d", urlsplit(url).hostname, response.status)
-    raise Unreadable(f"the server answers {response.status}")
+        if status in _REFUSED:
+            raise _forbidden(status)
+        problem = f"the server answers {status}"
+        if status in RETRY.status_forcelist or 200 <= status < 300 or status == _UNSATISFIABLE:
+            raise TransientError(problem, busy=status in _BUSY, retry_after_s=_retry_after_s(response))
+        raise Unreadable(problem)
 
 
 def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
@@ -168,19 +233,6 @@ def _forbidden(status: int) -> Forbidden:
     return Forbidden(f"the server answers {status}")
 
 
-def _request(url: str, start: int, end: int) -> urllib3.BaseHTTPResponse:
-    """Request a range once and read the complete response.
-
-    Raises:
-        ServerTimeout: no response.
-    """
-    try:
-        return open_pool(_proxy()).request("GET", url, headers={"Range": f"bytes={start}-{end - 1}"})
-    except urllib3.exceptions.HTTPError as error:
-        log.debug("%s", type(error).__name__)
-        raise ServerTimeout("the server does not answer") from None
-
-
 def _proxy() -> str | None:
     """The proxy that GDAL is configured to use."""
     proxy = os.environ.get("GDAL_HTTP_PROXY")
@@ -192,7 +244,7 @@ def open_pool(proxy: str | None) -> urllib3.PoolManager:
     """Open a connection pool for retries."""
     # The caller handles statuses, so that the whole process can pause.
     retries = urllib3.Retry(
-        connect=2, read=0, redirect=5, status=0, backoff_factor=0.5, respect_retry_after_header=False
+        connect=2, read=False, redirect=5, status=0, backoff_factor=0.5, respect_retry_after_header=False
     )
     options: dict[str, Any] = {
         "retries": retries,
@@ -213,7 +265,7 @@ def open_store(origin: str, query: str, proxy: str | None) -> HTTPStore:
     }
     if proxy:
         options["proxy_url"] = proxy
-    # Retries are made by `_get_with_retries`, which reads status and headers.
+    # Retries are made by `_HttpFile`, which reads status and headers.
     return HTTPStore.from_url(
         f"{origin}?{query}" if query else origin, client_options=options, retry_config={"max_retries": 0}
     )

@@ -157,6 +157,22 @@ class StaticCatalog(Catalog):
         """Whether there is an item of the collection."""
         return any(True for _ in self.items(Query(frozenset({collection}))))
 
+    def collection_ids(self) -> frozenset[str]:
+        """Ids of the collections that its items name.
+
+        Raises:
+            InputError: a linked document is missing or malformed.
+        """
+        if self.content["type"] in ("Feature", "FeatureCollection"):
+            features = self.content.get("features", [self.content])
+            return frozenset(str(item["collection"]) for item in features if item.get("collection"))
+        try:
+            top = pystac.read_file(self.href, stac_io=_DocumentIO())
+            assert isinstance(top, pystac.Catalog)
+            return frozenset(_collections(top))
+        except Exception as error:  # pystac has no common error class; a 404 is a bare Exception
+            raise InputError(f"a linked document cannot be read: {error}", file=self.href) from error
+
     def _all_items(self, collections: frozenset[str]) -> Iterator[pystac.Item]:
         kind = self.content["type"]
         if kind == "FeatureCollection":
@@ -168,6 +184,14 @@ class StaticCatalog(Catalog):
             top = pystac.read_file(self.href, stac_io=_DocumentIO())
             assert isinstance(top, pystac.Catalog)
             yield from _walk(top, collections)
+
+
+def _collections(catalog: pystac.Catalog) -> Iterator[str]:
+    """Ids of the collections below a catalogue, itself included."""
+    if isinstance(catalog, pystac.Collection):
+        yield catalog.id
+    for child in catalog.get_children():
+        yield from _collections(child)
 
 
 def _walk(catalog: pystac.Catalog, collections: frozenset[str]) -> Iterator[pystac.Item]:

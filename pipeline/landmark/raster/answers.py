@@ -1,0 +1,190 @@
+"""What answers to range requests are held to: range, length, total size, and one version of the file.
+
+A block-aligned cache may answer with a wider range than requested (RFC 7233); its bytes are cut to the requested ones.
+"""
+
+import datetime as dt
+import os
+import re
+import threading
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar, NamedTuple
+from weakref import WeakValueDictionary
+
+from landmark.raster.source import Unreadable
+
+Buffer = Any  # supports the buffer protocol
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
+# obstore's time of a response without `Last-Modified`.
+_NO_TIME = dt.datetime.fromtimestamp(0, dt.UTC)
+# Bytes of a wider answer beyond the requested ones.
+_MAX_EXTRA_BYTES = 2**26
+_CHANGED = "the file has changed while it was read"
+
+
+class TransientError(Unreadable):
+    """The server is busy or its answer is wrong: the request is repeated.
+
+    Attributes:
+        busy: Whether all requests to the server have to pause.
+        retry_after_s: The server's own back-off, None where it names none.
+    """
+
+    def __init__(self, problem: str, *, busy: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(problem)
+        self.busy, self.retry_after_s = busy, retry_after_s
+
+
+class ChangedFile(TransientError):
+    """The answer belongs to another version of the file than the first answer."""
+
+
+class Validators(NamedTuple):
+    """What identifies a version of a file; None where the server does not say."""
+
+    size: int | None
+    etag: str | None
+    modified: dt.datetime | None
+
+    def completed(self, other: "Validators") -> "Validators":
+        """These, and another answer's where the server did not say."""
+        size = other.size if self.size is None else self.size
+        return Validators(size, self.etag or other.etag, self.modified or other.modified)
+
+
+class Answer(NamedTuple):
+    """Head of an answer: the range of its body, `end` exclusive, and the version of the file."""
+
+    start: int
+    end: int
+    validators: Validators
+
+
+def read_head(headers: Mapping[str, str]) -> Answer:
+    """Parse the headers of a partial response.
+
+    Raises:
+        TransientError: no single range of plain bytes.
+    """
+    _check_encoding(headers.get("Content-Encoding"))
+    match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if match is None:
+        raise TransientError(f"the answer has Content-Range {headers.get('Content-Range')!r:.80}")
+    size = None if match[3] == "*" else int(match[3])
+    validators = Validators(size, headers.get("ETag") or None, _parse_time(headers.get("Last-Modified")))
+    return Answer(int(match[1]), int(match[2]) + 1, validators)
+
+
+def read_result_head(result: Any) -> Answer:
+    """The same of a result of obstore, which has parsed the headers.
+
+    Raises:
+        TransientError: the bytes are compressed.
+    """
+    _check_encoding(result.attributes.get("Content-Encoding"))
+    meta, modified = result.meta, result.meta["last_modified"]
+    validators = Validators(meta["size"], meta["e_tag"] or None, None if modified == _NO_TIME else modified)
+    start, end = result.range
+    return Answer(start, end, validators)
+
+
+def _check_encoding(encoding: str | None) -> None:
+    if encoding and encoding.strip().lower() != "identity":
+        raise TransientError(f"the answer has Content-Encoding {encoding!r:.80}")
+
+
+def _parse_time(text: str | None) -> dt.datetime | None:
+    try:
+        time = parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
+    return time.replace(tzinfo=dt.UTC) if time and time.tzinfo is None else time
+
+
+class FileVersion:
+    """The version of a file: the first answer's, to which all later ones are held; thread-safe."""
+
+    _by_href: ClassVar[WeakValueDictionary[str, "FileVersion"]] = WeakValueDictionary()
+
+    def __init__(self) -> None:
+        self._first: Validators | None = None
+        self._status: tuple[int, ...] | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, href: str) -> "FileVersion":
+        """The version of a file that is open, shared by all its readers, as for several bands."""
+        return cls._by_href.setdefault(href, cls())
+
+    def check_status(self, status: os.stat_result) -> None:
+        """Check that a local file is still the one of the first call.
+
+        Raises:
+            ChangedFile: it was replaced or written to.
+        """
+        validators = status.st_ino, status.st_size, status.st_mtime_ns
+        with self._lock:
+            self._status = self._status or validators
+            if validators != self._status:
+                raise ChangedFile(_CHANGED)
+
+    @property
+    def known(self) -> bool:
+        """Whether there was an answer."""
+        return self._first is not None
+
+    def ends_before(self, start: int) -> bool:
+        """Whether the file is known to have no byte from `start` on."""
+        return self._first is not None and self._first.size is not None and self._first.size <= start
+
+    def check(self, answer: Answer, start: int, end: int) -> None:
+        """Check that an answer contains bytes `start` to `end` of this version, or all that the file has of them.
+
+        Raises:
+            ChangedFile: it belongs to another version.
+            TransientError: it holds other bytes.
+        """
+        with self._lock:
+            first = self._first or answer.validators
+            _check_version(answer.validators, first)
+            first = first.completed(answer.validators)
+            _check_range(answer, start, end, first.size)
+            self._first = first
+
+
+def _check_version(validators: Validators, first: Validators) -> None:
+    """Compare size, and ETag or else `Last-Modified`; an answer that lacks what the first one had does not match."""
+    if validators.size != first.size and None not in (validators.size, first.size):
+        raise ChangedFile(f"the file has changed from {first.size} to {validators.size} bytes")
+    if validators.etag and first.etag:
+        same = validators.etag.removeprefix("W/") == first.etag.removeprefix("W/")
+    elif validators.modified and first.modified:
+        same = validators.modified == first.modified
+    else:
+        same = not (first.etag or first.modified)
+    if not same:
+        raise ChangedFile(_CHANGED)
+
+
+def _check_range(answer: Answer, start: int, end: int, size: int | None) -> None:
+    last = end if size is None else min(end, size)
+    within = answer.end if size is None else size
+    too_long = answer.end - answer.start > end - start + _MAX_EXTRA_BYTES
+    if too_long or not answer.start <= start < last <= answer.end <= within:
+        place = f"bytes {answer.start}-{answer.end - 1}/{answer.validators.size}"
+        raise TransientError(f"the answer holds {place}, not {start}-{last - 1}")
+
+
+def cut_body(answer: Answer, body: Buffer, start: int, end: int) -> Buffer:
+    """Return bytes `start` to `end` of an answer's body.
+
+    Raises:
+        TransientError: the body is shorter or longer than its range.
+    """
+    if len(body) != answer.end - answer.start:
+        raise TransientError(f"the answer has {len(body)} of {answer.end - answer.start} bytes")
+    if (answer.start, answer.end) == (start, end):
+        return body
+    return memoryview(body)[start - answer.start : end - answer.start]
