@@ -33,11 +33,11 @@ def units_of(cells, touched):
 
 def gaps(cells, classes, assigned):
     """(class, split) that lack each other, outside the buffer."""
-    kept, split = ~assigned.in_buffer, np.array(assigned.split)
+    outside_buffer, split = ~assigned.in_buffer, np.array(assigned.split)
     return {
         (label, name)
         for label, name in itertools.product(range(classes.shape[1]), SPLITS)
-        if not (classes[:, label] & kept & (split == name)).any()
+        if not (classes[:, label] & outside_buffer & (split == name)).any()
     }
 
 
@@ -66,7 +66,7 @@ def requirable(classes, unit):
 
 @given(scenes(), st.sampled_from([0, 1200]), st.integers(0, 3))
 @examples(12)
-def test_events_stay_whole_the_buffer_holds_and_the_order_of_rows_does_not_matter(scene, buffer_m, seed):
+def test_events_buffers_and_row_order(scene, buffer_m, seed):
     cells, classes, touched = scene
     assigned = divide(cells, classes, touched, buffer_m=buffer_m, seed=seed)
     splits_of = defaultdict(set)
@@ -74,9 +74,9 @@ def test_events_stay_whole_the_buffer_holds_and_the_order_of_rows_does_not_matte
         splits_of[unit].add(split)
     assert all(len(splits) == 1 for splits in splits_of.values())
 
-    kept = np.flatnonzero(~assigned.in_buffer)
-    number = np.array([SPLITS.index(assigned.split[row]) for row in kept.tolist()])
-    assert not len(find_gaps(cells.take(pa.array(kept)), number, buffer_m=buffer_m, cell_m=1200)[0])
+    outside_buffer = np.flatnonzero(~assigned.in_buffer)
+    number = np.array([SPLITS.index(assigned.split[row]) for row in outside_buffer.tolist()])
+    assert not len(find_gaps(cells.take(pa.array(outside_buffer)), number, buffer_m=buffer_m, cell_m=1200)[0])
 
     order = np.random.default_rng(seed).permutation(cells.num_rows)
     position = np.argsort(order)

@@ -52,7 +52,7 @@ def test_the_plan_counts_the_classes_that_the_corpus_has_and_recaptioning_keeps_
     assert {sample.id: sample.split for sample in again} == splits
 
 
-def test_splits_by_hash_lack_classes_and_the_plan_says_which(landmark, recipe, plan):
+def test_the_plan_lists_classes_missing_in_splits_by_hash(landmark, recipe, plan):
     page = landmark("plan", recipe(), *SERIAL)[1]
     document = plan()
     for key, cells in document["split_classes"].items():
@@ -62,7 +62,7 @@ def test_splits_by_hash_lack_classes_and_the_plan_says_which(landmark, recipe, p
     assert all(line in page for line in document["split_warnings"])
 
 
-def test_a_region_smaller_than_a_block_names_a_block_that_divides_it(plan):
+def test_a_region_smaller_than_a_block_suggests_a_smaller_block(plan):
     coarse = {"region": {"bbox": [11.5, 45.2, 12.5, 45.7]}, "splits": BALANCED | {"block_m": 100_000}}
     (line,) = plan(**coarse)["split_warnings"]
     assert "splits.block_m" in line and any(int(number) == 1200 for number in re.findall(r"\d+", line))

@@ -112,8 +112,8 @@ def _missing_classes(cells: Mapping[str, Mapping[str, int]], present: set[str], 
 def _few_blocks(samples: pa.Table, recipe: Recipe) -> list[str]:
     """A warning if there are fewer blocks than splits, with the edge of a block that gives enough."""
     used = sum(share > 0 for share in (recipe.splits.train, recipe.splits.val, recipe.splits.test))
-    found, block_m, cell_m = len(set(samples["block"].to_pylist())), recipe.splits.block_m, recipe.cell_m
-    if found >= used:
+    n_blocks, block_m, cell_m = len(set(samples["block"].to_pylist())), recipe.splits.block_m, recipe.cell_m
+    if n_blocks >= used:
         return []
     epsg, x, y = (samples[name].to_numpy() for name in ("epsg", "x", "y"))
     corners = np.unique(np.stack([epsg, (x + cell_m / 2), (y - cell_m / 2)]), axis=1)
@@ -123,6 +123,6 @@ def _few_blocks(samples: pa.Table, recipe: Recipe) -> list[str]:
 
     edges = (cells * cell_m for cells in range(int(block_m / cell_m), 0, -1))
     edge_m = next((edge for edge in edges if count_blocks(edge) >= _BLOCKS_PER_SPLIT * used), cell_m)
-    problem = f"all planned cells are in {found} of its blocks of {block_m} m, too few for {used} splits"
+    problem = f"all planned cells are in {n_blocks} of its blocks of {block_m} m, too few for {used} splits"
     remedy = "enlarge the region" if edge_m >= block_m else f"set it to {edge_m:g} or less, or enlarge the region"
     return [f"splits.block_m: {problem}; {remedy}"]

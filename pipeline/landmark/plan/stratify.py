@@ -72,7 +72,7 @@ def stratify(problem: SplitProblem) -> Rows:
 
 def _place_units(counts: Counts, shares: NDArray[np.float64]) -> Rows:
     """Place units of the rarest class first, each in the split that is furthest below its share of that class."""
-    wanted, used = shares[:, None] * counts.sum(axis=0), shares > 0
+    deficit, used = shares[:, None] * counts.sum(axis=0), shares > 0
     split_of, lacking = np.full(len(counts), -1), np.repeat(used[:, None], counts.shape[1], axis=1)
     remaining, remaining_units = counts.sum(axis=0), (counts > 0).sum(axis=0)
     for _ in range(len(counts)):
@@ -81,9 +81,9 @@ def _place_units(counts: Counts, shares: NDArray[np.float64]) -> Rows:
         unit = int(np.argmax(np.where(split_of < 0, counts[:, label], -1)))
         # The last units of a class go to the splits that lack it.
         options = lacking[:, label] if remaining_units[label] <= lacking[:, label].sum() else used
-        split = max(np.flatnonzero(options).tolist(), key=lambda row: (wanted[row, label], wanted[row, -1]))
+        split = max(np.flatnonzero(options).tolist(), key=lambda row: (deficit[row, label], deficit[row, -1]))
         split_of[unit] = split
-        wanted[split] -= counts[unit]
+        deficit[split] -= counts[unit]
         lacking[split] &= counts[unit] == 0
         remaining, remaining_units = remaining - counts[unit], remaining_units - (counts[unit] > 0)
     return split_of
@@ -120,32 +120,32 @@ class _Search:
 
     def _changes(self, split_of: Rows) -> Iterator[tuple[list[int], list[int]]]:
         """Units and splits to try: single units, then pairs; first those that show a class that some split lacks."""
-        missing = (self._kept(split_of)[self._splits, :-1] == 0).any(axis=0) & self._required
+        missing = (self._remaining_counts(split_of)[self._splits, :-1] == 0).any(axis=0) & self._required
         shows = (self._counts[:, :-1][:, missing] > 0).any(axis=1)
         order, splits = np.argsort(~shows, kind="stable").tolist(), self._splits.tolist()
-        others = [[split for split in splits if split != current] for current in split_of.tolist()]
-        yield from (([unit], [split]) for unit in order for split in others[unit])
+        alternatives = [[split for split in splits if split != current] for current in split_of.tolist()]
+        yield from (([unit], [split]) for unit in order for split in alternatives[unit])
         for a, b in combinations(order, 2):
-            yield from (([a, b], [x, y]) for x, y in product(others[a], others[b]))
+            yield from (([a, b], [x, y]) for x, y in product(alternatives[a], alternatives[b]))
 
-    def _kept(self, split_of: Rows) -> Counts:
+    def _remaining_counts(self, split_of: Rows) -> Counts:
         """(split, class) numbers of cells outside the buffer; the last column counts all cells."""
         problem, n_splits = self._problem, len(self._problem.shares)
         number = split_of[problem.unit]
         self._work += len(number) + len(problem.near[0]) + _OVERHEAD
         splits = np.arange(n_splits)[:, None]
         rows = np.flatnonzero(buffer_mask(number, problem.near, problem.force, n_splits))
-        kept = (splits == split_of).astype(np.int64) @ self._counts
+        counts = (splits == split_of).astype(np.int64) @ self._counts
         left_out = (splits == number[rows]).astype(np.int64)
-        kept[:, :-1] -= left_out @ problem.classes[rows]
-        kept[:, -1] -= left_out.sum(axis=1)
-        return kept
+        counts[:, :-1] -= left_out @ problem.classes[rows]
+        counts[:, -1] -= left_out.sum(axis=1)
+        return counts
 
     def _score(self, split_of: Rows) -> tuple[int, float]:
         """Number of missing classes, and distance from the shares; the less, the better."""
-        kept, shares = self._kept(split_of), self._problem.shares
-        missing = (kept[self._splits, :-1] == 0).sum(axis=0)
-        off = np.abs(kept / np.maximum(kept.sum(axis=0), 1) - shares[:, None]).sum(axis=0)
+        counts, shares = self._remaining_counts(split_of), self._problem.shares
+        missing = (counts[self._splits, :-1] == 0).sum(axis=0)
+        off = np.abs(counts / np.maximum(counts.sum(axis=0), 1) - shares[:, None]).sum(axis=0)
         n_classes = max(int((self._required | self._rare).sum()), 1)
         distance = off[-1] + off[:-1].sum() / n_classes + _RARE_GAP * int(missing[self._rare].sum())
         # Rounded, so that libraries that add in another order decide alike.
