@@ -192,10 +192,13 @@ def test_workers_change_no_byte(landmark, world, tmp_path):
     assert set(parts["part"].to_pylist()) == {"observed", "near"}
 
 
-def test_events_need_no_label_source(landmark, world, tmp_path):
-    path = write_recipe(tmp_path, world, labels=[])
+def test_events_need_no_label_source_and_their_classes_count_in_splits(landmark, world, tmp_path):
+    splits = {"train": 60, "val": 40, "test": 0, "block_m": 1200, "buffer_m": 0, "balance": "classes"}
+    path = write_recipe(tmp_path, world, labels=[], splits=splits)
     assert landmark("plan", path, "--out", tmp_path / "c", "--workers", "0")[0] == 0
     code, _, err = landmark("build", path, "--out", tmp_path / "c", "--workers", "0")
     assert code == 0, err
     labels = {key for row in lm.open(tmp_path / "c").table["labels"].to_pylist() for key in row}
     assert labels and labels <= {"flooded_area", "burned_area"}
+    sides = {label: {s.split for s in lm.open(tmp_path / "c") if label in s.labels} for label in labels}
+    assert all(len(splits) == 1 and splits < {"train", "val"} for splits in sides.values()), sides

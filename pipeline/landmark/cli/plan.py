@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from landmark.corpus.lock import ClassBalancingSummary
     from landmark.corpus.manifest import EventCells
     from landmark.plan.estimate import Estimate
+    from landmark.plan.split_classes import SplitClasses
     from landmark.workflow.lock import Plan
 
 
@@ -36,21 +37,30 @@ def plan(
     loaded = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
     from landmark.core.executor import ExecutorConfig
     from landmark.workflow.build import BuildRequest, plan_corpus
+    from landmark.workflow.context import load_offline_context
+    from landmark.workflow.planner import describe_splits
 
     folder, executor = options.folder(out, loaded), ExecutorConfig(options.processes(workers), scheduler)
     with reporting() as progress:
         request = BuildRequest(loaded, folder, executor, catalog=catalog, locked=locked, progress=progress)
         planned, cost = plan_corpus(request)
-    typer.echo(_document(planned, cost, folder) if as_json else "\n".join(_page(planned, cost, folder)))
+        classes = describe_splits(planned, load_offline_context(loaded, planned.lock.catalog))
+    render = _document if as_json else _page
+    typer.echo(render(planned, cost, classes, folder))
 
 
-def _document(plan: "Plan", cost: "Estimate", folder: Path) -> str:
+def _document(plan: "Plan", cost: "Estimate", classes: "SplitClasses", folder: Path) -> str:
     fields = {"considered", "split_proof", "class_balancing", "findings"}
     lock = plan.lock.model_dump(mode="json", include=fields)
-    return json.dumps({**lock, **asdict(cost), "folder": str(folder)}, indent=1)
+    split_classes = {"split_classes": classes.cells, "split_warnings": classes.warnings}
+    return json.dumps({**lock, **asdict(cost), **split_classes, "folder": str(folder)}, indent=1)
 
 
-def _page(plan: "Plan", cost: "Estimate", folder: Path) -> Iterator[str]:
+def _page(plan: "Plan", cost: "Estimate", classes: "SplitClasses", folder: Path) -> str:
+    return "\n".join(_lines(plan, cost, classes, folder))
+
+
+def _lines(plan: "Plan", cost: "Estimate", classes: "SplitClasses", folder: Path) -> Iterator[str]:
     lock, considered, proof = plan.lock, plan.lock.considered, plan.lock.split_proof
     groups = plan.samples.group_by(["sensor", "split"]).aggregate([("id", "count")])
     rows = groups.sort_by([("sensor", "ascending")]).to_pylist()
@@ -76,12 +86,22 @@ def _page(plan: "Plan", cost: "Estimate", folder: Path) -> Iterator[str]:
         f"splits        {gap}; {proof.shared_blocks} blocks in two splits, {proof.shared_acquisitions} acquisitions"
         " in two splits (reported only)"
     )
+    if classes.cells:
+        yield from _classes(classes.cells)
     if lock.class_balancing is not None:
         yield from _class_balancing(lock.class_balancing)
     if proof.events:
         yield from _events(proof.events)
-    yield from (f"warning       {finding}" for finding in lock.findings)
+    yield from (f"warning       {finding}" for finding in [*lock.findings, *classes.warnings])
     yield f"written       {folder}/plan.parquet, label_counts.parquet, cloud_stats.parquet, lock.json"
+
+
+def _classes(cells: "dict[str, dict[str, int]]") -> Iterator[str]:
+    """Planned cells of each class per split."""
+    width, splits = max(map(len, cells)), next(iter(cells.values()))
+    yield f"classes       {'':<{width}}" + "".join(f"  {split:>6}" for split in splits)
+    for key, counts in cells.items():
+        yield f"              {key:<{width}}" + "".join(f"  {count:>6}" for count in counts.values())
 
 
 def _class_balancing(summary: "ClassBalancingSummary") -> Iterator[str]:

@@ -56,6 +56,11 @@ class Splits(StrictModel):
     train: float = Field(80, ge=0, description="Share of the training split")
     val: float = Field(10, ge=0, description="Share of the validation split")
     test: float = Field(10, ge=0, description="Share of the test split")
+    balance: Literal["hash", "classes"] = Field(
+        "hash",
+        description="`hash`: the hash of a block decides; `classes`: the label counts of all sampled cells are read"
+        " first, and blocks are divided so that each split has each class",
+    )
     block_m: int = Field(24_000, gt=0, description="Edge of a block; all cells of a block are in one split")
     buffer_m: float = Field(1_200, ge=0, description="Minimum gap between cells of two splits")
 
@@ -187,6 +192,9 @@ class Recipe(StrictModel):
         The lock records what was read, with digests of the files' contents.
         """
         value = self.model_dump(mode="json", exclude={"catalog": True, "output": {"formats"}})
+        if self.splits.balance == "hash":
+            # Corpora from before the option keep their digest.
+            del value["splits"]["balance"]
         return {
             **value,
             "provider": Path(self.provider).stem,

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 # Plan.
 SPLIT = "split"
+CLASS_SPLIT = "class split"
 CLUSTER = "cluster"
 LIMIT = "limit"
 ROW = "row"

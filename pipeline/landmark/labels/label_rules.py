@@ -112,6 +112,22 @@ class CellLabelTable(Mapping[tuple[str, str], CellLabels]):
         present = self._counts.class_pixels[groups] > 0
         return np.asarray(present.any(axis=1)), np.asarray((present & self._passes[groups]).any(axis=1))
 
+    def label_mask(self, keys: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+        """(key, class of the taxonomy) mask of the land-cover labels; a key without label counts has none."""
+        rows = np.fromiter((row for row, key in enumerate(keys) if key in self._groups), np.int64)
+        groups = np.fromiter((self._groups[keys[row]] for row in rows.tolist()), np.int64, len(rows))
+        mask = np.zeros((len(keys), len(self._classes)), dtype=bool)
+        mask[rows] = (self._counts.class_pixels[groups] > 0) & self._passes[groups]
+        return mask
+
+    def keys_with_events(self) -> set[tuple[str, str]]:
+        """The (cell, period) keys of the cells that events touch."""
+        if self._land_groups is None:
+            return set()
+        counts = self._counts
+        touched = np.maximum.reduceat(counts.codes[:, -1], counts.group_edges[:-1]) >= 0 if len(self) else []
+        return {key for key, group in self._groups.items() if touched[self._land_groups[group]]}
+
     def __len__(self) -> int:
         return len(self._groups)
 

@@ -25,14 +25,7 @@ def find_gaps(
     """
     from scipy.spatial import KDTree
 
-    points = np.stack(
-        transformer(LONLAT, _GEOCENTRIC).transform(
-            cells["lon"].to_numpy(), cells["lat"].to_numpy(), np.zeros(cells.num_rows)
-        ),
-        axis=1,
-    )
-    diagonal_m = np.sqrt(2) * cell_m
-    radius_m = (buffer_m + diagonal_m) * _GRID_SCALE
+    points, radius_m = _centres(cells), _search_radius_m(buffer_m, cell_m)
     rows = [np.flatnonzero(group == value) for value in np.unique(group)]
     trees = [KDTree(points[group_rows]) for group_rows in rows]
     near = [
@@ -42,13 +35,47 @@ def find_gaps(
     ]
     empty = np.empty(0, np.int64)
     i, j, centres_m = (np.concatenate([empty, *parts]) for parts in zip(*near, strict=True)) if near else [empty] * 3
+    gap_m = _measure_gaps(cells, i, j, centres_m, cell_m)
+    below = gap_m < buffer_m
+    return i[below], j[below], gap_m[below]
+
+
+def find_near(
+    cells: pa.Table, group: NDArray[np.int64], *, buffer_m: float, cell_m: float, max_pairs: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Find the pairs of `find_gaps` for any number of groups; None if about more than `max_pairs` cells are near."""
+    from scipy.spatial import KDTree
+
+    points, radius_m = _centres(cells), _search_radius_m(buffer_m, cell_m)
+    tree = KDTree(points)
+    if (tree.count_neighbors(tree, radius_m) - len(points)) // 2 > max_pairs:
+        return None
+    i, j = tree.query_pairs(radius_m, output_type="ndarray").astype(np.int64).T
+    i, j = (rows[group[i] != group[j]] for rows in (i, j))
+    below = _measure_gaps(cells, i, j, np.linalg.norm(points[i] - points[j], axis=1), cell_m) < buffer_m
+    return i[below], j[below]
+
+
+def _centres(cells: pa.Table) -> NDArray[np.float64]:
+    """Geocentric coordinates of the cells' centres in metres."""
+    lon, lat = cells["lon"].to_numpy(), cells["lat"].to_numpy()
+    return np.stack(transformer(LONLAT, _GEOCENTRIC).transform(lon, lat, np.zeros(cells.num_rows)), axis=1)
+
+
+def _search_radius_m(buffer_m: float, cell_m: float) -> float:
+    """Distance of centres within which gaps may be below the buffer."""
+    return float((buffer_m + np.sqrt(2) * cell_m) * _GRID_SCALE)
+
+
+def _measure_gaps(
+    cells: pa.Table, i: NDArray[np.int64], j: NDArray[np.int64], centres_m: NDArray[np.float64], cell_m: float
+) -> NDArray[np.float64]:
+    """Gap in metres of pairs of cells whose centres are some metres apart."""
     epsg, x, y = (cells[name].to_numpy() for name in ("epsg", "x", "y"))
     offsets_m = np.stack([np.abs(x[i] - x[j]), np.abs(y[i] - y[j])]) - cell_m
     # Squares that overlap are below every buffer, even one of 0.
     on_grid_m = np.where(offsets_m.max(axis=0) < 0, -1.0, np.hypot(*np.maximum(offsets_m, 0)))
-    gap_m = np.where(epsg[i] == epsg[j], on_grid_m, centres_m - diagonal_m)
-    below = gap_m < buffer_m
-    return i[below], j[below], gap_m[below]
+    return np.where(epsg[i] == epsg[j], on_grid_m, centres_m - np.sqrt(2) * cell_m)
 
 
 def min_gap_m(cells: pa.Table, group: NDArray[np.int64], *, cell_m: float) -> float | None:

@@ -21,10 +21,10 @@ _MAX_ROWS = 2**32
 
 @dataclass(frozen=True, slots=True)
 class CellSample:
-    """Sampled cells, each with its split.
+    """Sampled cells.
 
     Attributes:
-        cells: CELLS columns and `split`, sorted by cell.
+        cells: CELLS columns, sorted by cell, and `split` once they are divided.
         buffered: Ids of the cells in the buffer of another split.
         counts: Number of candidate cells (`cells`), and of those left out by reason.
     """
@@ -44,28 +44,44 @@ class CellSample:
 def sample_cells(
     cells: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe, events: Sequence[Event] = ()
 ) -> CellSample:
-    """Sample cells inside a raster by complete clusters, assign splits, and apply the buffer and the recipe's limit.
+    """Sample cells inside a raster by complete clusters, and divide them by hash.
 
-    Blocks that events of one group touch go to one split.
+    With `splits.balance: classes`, `divide` has to be called once the label counts of all sampled cells are known.
     """
     clusters, names = _find_clusters(cells, acquisitions, recipe)
     inside = clusters >= 0
     sampled = inside & np.isin(clusters, _select_clusters(clusters[inside], names, recipe))
-    chosen = cells.filter(pa.array(sampled))
-    touched = events_touching(chosen, events, recipe.cell_m)
-    assigned = split_cells(chosen, touched, recipe.splits, seed=recipe.sampling.seed, cell_m=recipe.cell_m)
-    outside_buffer = chosen.append_column("split", pa.array(assigned.split, pa.string())).filter(
-        pa.array(~assigned.in_buffer)
-    )
-    limited = _apply_limit(outside_buffer, recipe).combine_chunks()
     counts = {
         "cells": cells.num_rows,
         "outside_rasters": int((~inside).sum()),
         "not_sampled": int((inside & ~sampled).sum()),
-        "buffer": int(assigned.in_buffer.sum()),
-        "beyond_limit": outside_buffer.num_rows - limited.num_rows,
     }
-    return CellSample(limited, chosen.filter(pa.array(assigned.in_buffer))["cell"].to_pylist(), counts)
+    sample = CellSample(cells.filter(pa.array(sampled)), [], counts)
+    return sample if recipe.splits.balance == "classes" else divide(sample, recipe, events)
+
+
+def divide(
+    sample: CellSample, recipe: Recipe, events: Sequence[Event] = (), classes: NDArray[np.bool_] | None = None
+) -> CellSample:
+    """Assign splits to sampled cells, and apply the buffer and the recipe's limit.
+
+    Blocks that events of one group touch go to one split.
+
+    Args:
+        sample: Cells without splits.
+        recipe: The recipe.
+        events: All events.
+        classes: (cell, class) mask, by which the cells are divided; by hash without it.
+    """
+    cells, seed, cell_m = sample.cells, recipe.sampling.seed, recipe.cell_m
+    touched = events_touching(cells, events, cell_m)
+    assigned = split_cells(cells, touched, recipe.splits, seed=seed, cell_m=cell_m, classes=classes)
+    divided = cells.append_column("split", pa.array(assigned.split, pa.string()))
+    outside_buffer = divided.filter(pa.array(~assigned.in_buffer))
+    limited = _apply_limit(outside_buffer, recipe).combine_chunks()
+    buffered = cells.filter(pa.array(assigned.in_buffer))["cell"].to_pylist()
+    excluded = {"buffer": len(buffered), "beyond_limit": outside_buffer.num_rows - limited.num_rows}
+    return CellSample(limited, buffered, {**sample.counts, **excluded})
 
 
 def _find_clusters(

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from landmark.config.recipe import SPLITS, Splits
 from landmark.core.hashing import ranks
-from landmark.core.salts import SPLIT
-from landmark.plan.distance import find_gaps, min_gap_m
+from landmark.core.salts import CLASS_SPLIT, SPLIT
+from landmark.plan.distance import find_gaps, find_near, min_gap_m
+from landmark.plan.stratify import SplitProblem, buffer_mask, stratify
 
 _RANKS = 2.0**64
+# With more near cells, classes are divided without regard to the buffer.
+_MAX_NEAR = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,18 @@ class SplitAssignment:
 
 
 def split_cells(
-    cells: pa.Table, touched: Sequence[tuple[str, int]], splits: Splits, *, seed: int, cell_m: float
+    cells: pa.Table,
+    touched: Sequence[tuple[str, int]],
+    splits: Splits,
+    *,
+    seed: int,
+    cell_m: float,
+    classes: NDArray[np.bool_] | None = None,
 ) -> SplitAssignment:
-    """Assign a split to each cell by the hash of its block, and mark the buffer between the splits.
+    """Assign a split to each cell by its block, and mark the buffer between the splits.
 
-    Blocks that events of one group touch go to one split.
+    The hash of a block decides or, with classes, where they are missing. Blocks that events of one group touch go to
+    one split.
 
     Args:
         cells: CELLS columns.
@@ -44,16 +54,30 @@ def split_cells(
         splits: Shares in percent, and the buffer in metres.
         seed: The recipe's seed.
         cell_m: Edge of a cell in metres.
+        classes: (cell, class) mask.
     """
     blocks = cells["block"].to_pylist()
-    split = assign_splits(blocks, splits, seed, union_groups(blocks, touched))
-    number = np.array([SPLITS.index(name) for name in split])
+    group_of = union_groups(blocks, touched)
     # Cells that no event touches yield to those that one does; then train yields to val and val to test.
-    priority = number + len(SPLITS) * np.isin(np.arange(len(split)), [row for _, row in touched])
+    force = np.isin(np.arange(len(blocks)), [row for _, row in touched])
+    if classes is None:
+        number = np.array([SPLITS.index(name) for name in assign_splits(blocks, splits, seed, group_of)])
+    else:
+        unit = _number_units([group_of.get(block, block) for block in blocks], seed)
+        near = find_near(cells, unit, buffer_m=splits.buffer_m, cell_m=cell_m, max_pairs=_MAX_NEAR)
+        no_pairs = np.empty(0, np.int64), np.empty(0, np.int64)
+        shares = np.array([splits.train, splits.val, splits.test]) / 100
+        number = stratify(SplitProblem(unit, classes, near or no_pairs, force, shares))[unit]
     first, second, _ = find_gaps(cells, number, buffer_m=splits.buffer_m, cell_m=cell_m)
-    in_buffer = np.zeros(len(split), dtype=bool)
-    in_buffer[np.where(priority[first] < priority[second], first, second)] = True
-    return SplitAssignment(split, in_buffer)
+    in_buffer = buffer_mask(number, (first, second), force, len(SPLITS))
+    return SplitAssignment([SPLITS[index] for index in number.tolist()], in_buffer)
+
+
+def _number_units(units: Sequence[str], seed: int) -> NDArray[np.int64]:
+    """Number each unit in the order of its hash."""
+    names, inverse = np.unique(np.array(units, str), return_inverse=True)
+    order = np.argsort(ranks(seed, CLASS_SPLIT, names.tolist()), kind="stable")
+    return np.argsort(order)[inverse]
 
 
 def assign_splits(

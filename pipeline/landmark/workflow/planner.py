@@ -33,7 +33,8 @@ from landmark.plan.clearest import shortlist
 from landmark.plan.estimate import Estimate, estimate_amplification, estimate_plan
 from landmark.plan.event_sampling import sample_events
 from landmark.plan.event_windows import index_events, search_windows, select_events
-from landmark.plan.sample import sample_cells
+from landmark.plan.sample import divide, sample_cells
+from landmark.plan.split_classes import SplitClasses, classes_of_cells, count_split_classes
 from landmark.stac.search import label_search_area, search
 from landmark.workflow.context import BuildContext
 from landmark.workflow.headers import probe_headers
@@ -54,7 +55,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
     events = select_events(context.events.events, recipe)
     images = planner.find_images(events)
 
-    # grid, plan: which cells are candidates, and their splits.
+    # grid, plan: which cells are candidates, and their splits unless these depend on the labels.
     sampled = sample_cells(planner.find_cells(images.acquisitions, events), images.acquisitions, recipe, events)
     if sampled.cells.num_rows == 0:
         raise NoCoverage(
@@ -70,7 +71,11 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
     rules = context.with_event_index(index).label_rules
     cell_labels = rules.apply(counts.table)
 
-    # choose: which image of which cell.
+    # choose: which splits have which classes, and which image of which cell.
+    if recipe.splits.balance == "classes":
+        times = sorted({acquisition.datetime for acquisition in images.acquisitions})
+        classes = classes_of_cells(sampled.cells["cell"].to_pylist(), cell_labels, rules, times)
+        sampled = divide(sampled, recipe, events, classes)
     balance = balance_classes(sampled.cells, cell_labels, recipe.sampling, seed=recipe.sampling.seed)
     balancing = planner.summarize_balance(balance, sampled.cells, images.acquisitions)
     sampled = sampled.filter(balance.mask)
@@ -96,7 +101,17 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
         class_balancing=balancing,
         findings=[*context.events.notes, *images.findings, *unread_masks],
     )
-    return write_plan(folder, draft)
+    plan = write_plan(folder, draft)
+    for warning in describe_splits(plan, context).warnings:
+        log.warning("%s", warning)
+    return plan
+
+
+def describe_splits(plan: Plan, context: BuildContext) -> SplitClasses:
+    """Count the planned cells of each class per split."""
+    times = {acquisition.id: acquisition.datetime for acquisition in plan.lock.acquisitions}
+    rules = context.with_event_index(plan.lock.event_index(context.event_types)).label_rules
+    return count_split_classes(plan.samples, times, rules, plan.label_counts, context.recipe)
 
 
 def estimate_cost(plan: Plan, context: BuildContext) -> Estimate:

@@ -37,13 +37,15 @@ _TITLE_SUFFIX = " (preview)"
 
 def preview_recipe(recipe: Recipe, *, samples: int, seed: int, narrow: bool) -> Recipe:
     """Reduce a recipe to about `samples` samples; `narrow` also reduces a large region to a few boxes."""
-    # With seed 0 a cell has the split that it has in the full corpus.
+    # With seed 0 and splits by hash, a cell has the split that it has in the full corpus.
     sampling = {"fraction": 1.0, "cells": None, "class_balancing": None, "seed": recipe.sampling.seed + seed}
     changes = {
         "name": f"{recipe.name[:55]}-preview",
         "title": f"{recipe.title or recipe.name}{_TITLE_SUFFIX}",
         "limit": max(1, samples // (len(recipe.sensors) * _periods(recipe.time))),
         "sampling": recipe.sampling.model_copy(update=sampling),
+        # To count the labels of all cells would take longer than the preview.
+        "splits": recipe.splits.model_copy(update={"balance": "hash"}),
     }
     region = recipe.region.geometry
     # Event sampling searches few places anyway.
