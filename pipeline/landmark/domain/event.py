@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.yaml_files import StrictModel
 from landmark.domain.geometry import Geometry
-from landmark.domain.taxonomy import Trait
+from landmark.domain.traits import Trait
 
 Phase = Literal["before", "during", "after", "unrelated"]
 PHASES: tuple[Phase, ...] = get_args(Phase)

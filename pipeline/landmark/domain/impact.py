@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from landmark.core.crs import distance_km
 from landmark.domain.event import AOI, NEAR, Event, EventFact, EventType, phase_of
-from landmark.domain.taxonomy import Trait
+from landmark.domain.traits import Trait
 
 # (event id, part name) of all parts that contain a pixel.
 EventCombination = tuple[tuple[str, str], ...]

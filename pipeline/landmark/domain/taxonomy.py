@@ -4,7 +4,6 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -12,18 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel
 from landmark.domain.codes import Code, CodeKeys
+from landmark.domain.traits import Trait
 
 _COLOUR = r"^#[0-9a-f]{6}$"
-
-
-class Trait(StrEnum):
-    """How land of a class may look in an image; a class with several traits may look like any of them."""
-
-    WATER = "water"
-    GREEN = "green"
-    BARE = "bare"
-    SNOW = "snow"
-    BUILT = "built"
 
 
 class Parent(StrictModel):

@@ -19,7 +19,8 @@ from landmark.domain.class_counts import ClassCounts, count_classes
 from landmark.domain.crosswalks import load_crosswalk, load_taxonomy
 from landmark.domain.event import EventTypes
 from landmark.domain.impact import EventImpact, EventIndex
-from landmark.domain.taxonomy import Crosswalk, Taxonomy, Trait
+from landmark.domain.taxonomy import Crosswalk, Taxonomy
+from landmark.domain.traits import Trait
 
 _SHIPPED = Resources()
 

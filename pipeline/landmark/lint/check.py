@@ -13,7 +13,8 @@ from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError, LandmarkError, UnknownName
 from landmark.core.yaml_files import Model, available, find_resource, load_extended, load_model, parse_model
 from landmark.domain.event import EventTypes
-from landmark.domain.taxonomy import Crosswalk, Taxonomy, Trait, apply_remap
+from landmark.domain.taxonomy import Crosswalk, Taxonomy, apply_remap
+from landmark.domain.traits import Trait
 from landmark.domain.vocabulary import Vocabulary
 from landmark.events.source import EventSource, source_problems
 from landmark.lint.crosswalks import lint_crosswalk

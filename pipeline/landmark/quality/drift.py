@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from landmark.domain.taxonomy import Trait
+from landmark.domain.traits import Trait
 from landmark.quality.check_input import CheckInput, float_column
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable

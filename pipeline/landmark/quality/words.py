@@ -8,7 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from landmark.config.recipe import SPLITS
-from landmark.domain.taxonomy import Taxonomy, Trait
+from landmark.domain.taxonomy import Taxonomy
+from landmark.domain.traits import Trait
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
