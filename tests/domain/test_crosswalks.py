@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import landmark
-from landmark.core.errors import InputError
+from landmark.core.errors import InputError, UnknownName
 from landmark.core.yaml_files import load_model
 from landmark.domain.crosswalks import shipped_crosswalks, targets
 from landmark.domain.taxonomy import Taxonomy
@@ -54,6 +54,14 @@ def test_a_source_is_no_taxonomy(refusal, recipe, taxonomy):
     error = refusal("plan", recipe(taxonomy=taxonomy))
     assert (error.key, error.value) == ("taxonomy", taxonomy)
     assert all(name in error.remedy for name in TARGETS)
+
+
+@pytest.mark.parametrize("name", ["landmrak", "gone.yaml"])
+def test_unknown_names_are_refused_with_recipe_and_key(name):
+    with raises(UnknownName, file="tiny", key="taxonomy", value=name):
+        load_label_rules(recipe_of(taxonomy=name))
+    with raises(UnknownName, file="tiny", key=f"labels.{name}", value=name):
+        load_label_rules(recipe_of(labels=[{"source": name}]))
 
 
 @pytest.mark.parametrize("source", ["landmark", "corine-level-3", "ems"])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from landmark.core.errors import InputError
+from landmark.core.errors import InputError, UnknownName
 from landmark.core.yaml_files import Resources, available, find_resource, load_extended
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 
@@ -21,6 +21,7 @@ def load_taxonomy(name: str, resources: Resources, file: str) -> Taxonomy:
     try:
         return resources.load(Taxonomy, _KIND, name)
     except InputError as error:
+        _locate(error, file, "taxonomy")
         keys = _keys(name)
         if not keys or _is_target(keys):
             raise
@@ -45,6 +46,7 @@ def load_crosswalk(source: str, taxonomy: str, resources: Resources, file: str) 
     try:
         crosswalk = resources.load(Crosswalk, _KIND, source)
     except InputError as error:
+        _locate(error, file, key)
         keys = _keys(source)
         if not keys or _is_source(keys):
             raise
@@ -76,6 +78,13 @@ def _sources_of(taxonomy: str) -> list[str]:
     folder = available(f"{_KIND}/{_FOLDER}")
     keys = {name: keys for name in available(_KIND) if _is_source(keys := _keys(name))}
     return [name for name in keys if keys[name]["target"] == taxonomy or f"{name}-to-{taxonomy}" in folder]
+
+
+def _locate(error: InputError, file: str, key: str) -> None:
+    """Name the recipe in the error of an unknown name."""
+    if isinstance(error, UnknownName):
+        error.value = error.value or error.file
+        error.file, error.key = file, key
 
 
 def _keys(name: str) -> dict[str, Any]:
