@@ -24,3 +24,8 @@ def test_paths_are_resolved_and_left_out_of_the_canonical_form(tmp_path: Path) -
     assert entry.name == "own" and entry.source == f"{tmp_path}/own.yaml"
     assert entry.canonical()["files"] == ["*.zip", "ems"] and entry.canonical()["source"] == "own"
     assert EventEntry.model_validate_json(entry.model_dump_json()) == entry
+
+
+def test_entries_of_the_same_source_are_merged() -> None:
+    first, second = (EventEntry(source="effis", files=(name,), types=("fire",)) for name in "ab")
+    assert first.merged_with(second) == EventEntry(source="effis", files=("a", "b"), types=("fire",))

@@ -1,5 +1,7 @@
 """Editions of label files: years of names, layers and attributes, and what a recipe states."""
 
+import zipfile
+
 import geopandas
 import numpy as np
 import pyogrio
@@ -178,3 +180,14 @@ def test_layers_of_rasters_and_contradicting_years_are_refused(tmp_path):
         with pytest.raises(InputError) as caught:
             local_maps(CORINE, *files)
         assert caught.value.file == path
+
+
+def test_files_in_a_zip_have_years_in_their_names(tmp_path):
+    """As outside of it: the name of a file does not contradict an attribute."""
+    layers = {"clc12": {"CLC_CODE": "112"}, "export_2020": {"CODE_18": "311"}}
+    with zipfile.ZipFile(tmp_path / "clc.zip", "w") as archive:
+        for name, fields in layers.items():
+            archive.write(layers_of(tmp_path / f"{name}.fgb", **{name: fields}), f"{name}.fgb")
+    years = [2012, 2018]
+    assert [edition[0] for edition in editions(tmp_path / "clc.zip")] == years
+    assert [edition[0] for edition in editions(*(tmp_path / f"{name}.fgb" for name in layers))] == years

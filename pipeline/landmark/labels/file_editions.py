@@ -151,8 +151,9 @@ def _code_fields(layer: VectorLayer, crosswalk: Crosswalk) -> _Fields:
     fields: _Fields = {}
     for pattern in crosswalk.files.fields:
         for field in layer.fields:
-            if match := re.fullmatch(pattern, field, re.IGNORECASE):
-                fields.setdefault(_full_year(match.groupdict().get("year")), field)
+            match = re.fullmatch(pattern, field, re.IGNORECASE)
+            if match or field.casefold() == pattern.casefold():
+                fields.setdefault(_full_year(match["year"] if match and "year" in match.re.groupindex else None), field)
     return {year: field for year, field in fields.items() if year is not None} or fields
 
 
@@ -167,8 +168,9 @@ def _dated_layer(layer: VectorLayer, fields: _Fields, file: LocalFile, crosswalk
     stem, field = file.path.stem, next(iter(fields.values()))
     times = _times(layer.name, crosswalk)
     version = times.version or _times(stem, crosswalk).version or crosswalk.files.version
-    # A layer with the file's name tells no more than that.
-    years = {year for year in (*fields, *(times.years if layer.name != stem else ())) if year is not None}
+    # A file's name does not contradict an attribute; that of the file itself is considered last.
+    of_file = layer.name == (stem if None in fields else layer.path.stem)
+    years = {year for year in (*fields, *(() if of_file else times.years)) if year is not None}
     if file.stated_year and file.stated_year in fields:
         field, year = fields[file.stated_year], file.stated_year
     elif len(fields) == 1 and file.stated_year and (file.stated_year in years or (file.layer and file.year)):

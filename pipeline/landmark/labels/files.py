@@ -106,7 +106,8 @@ def local_label_rasters(labels: LocalLabels, crosswalk: Crosswalk, area: BaseGeo
             first = maps.setdefault((file.path, label.layer, label.field), label)
             if first.edition != label.edition:
                 value = [first.edition.start.year, label.edition.start.year]
-                raise InputError("stated twice, with different years", file=label.href, value=value)
+                problem, remedy = "given several times with different years", "keep one of them"
+                raise InputError(problem, file=file.path, key="labels.files", value=value, remedy=remedy)
     if labels.files and not maps:
         problem = f"all files of {crosswalk.name} hold changes between two editions"
         remedy = "give a map of one year, or the layer to read as `{path: …, layer: …, year: …}`"
@@ -133,7 +134,8 @@ def _file_maps(file: LocalFile, crosswalk: Crosswalk) -> list[LabelRaster]:
             _check_overlaps(file.path, maps)
         return maps
     if file.layer is not None:
-        raise InputError("a raster has no layers", file=file.path, key="labels.files", value=file.layer)
+        remedy = "remove `layer`"
+        raise InputError("a raster has no layers", file=file.path, key="labels.files", value=file.layer, remedy=remedy)
     if holds_changes(file.path.stem, crosswalk) and not file.year:
         log.warning("%s: left out, as it holds changes between two editions by its name", file.path)
         return []
