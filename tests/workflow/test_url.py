@@ -73,8 +73,7 @@ def test_answers_with_another_range_cost_their_samples_only(
     lost = {row["id"] for row in ledger if row["stage"] == "extract"}
     assert lost == {id for id in truth.ids if item in truth[id].items}
     for id in corpus.ids:
-        found, right = corpus[id], truth[id]
-        assert np.array_equal(found.mask, right.mask)
-        assert np.array_equal(
-            found.s2 if found.s1 is None else found.s1, right.s2 if right.s1 is None else right.s1, equal_nan=True
-        )
+        sample, right = corpus[id], truth[id]
+        assert np.array_equal(sample.mask, right.mask)
+        pixels = (sample.s1, right.s1) if sample.s2 is None else (sample.s2, right.s2)
+        assert np.array_equal(*pixels, equal_nan=True)

@@ -48,10 +48,10 @@ class Validators(NamedTuple):
     etag: str | None
     modified: dt.datetime | None
 
-    def completed(self, other: "Validators") -> "Validators":
+    def completed(self, later: "Validators") -> "Validators":
         """These, and another answer's where the server did not say."""
-        size = other.size if self.size is None else self.size
-        return Validators(size, self.etag or other.etag, self.modified or other.modified)
+        size = later.size if self.size is None else self.size
+        return Validators(size, self.etag or later.etag, self.modified or later.modified)
 
 
 class Answer(NamedTuple):
@@ -124,10 +124,10 @@ class FileVersion:
         Raises:
             ChangedFile: it was replaced or written to.
         """
-        validators = status.st_ino, status.st_size, status.st_mtime_ns
+        current = status.st_ino, status.st_size, status.st_mtime_ns
         with self._lock:
-            self._status = self._status or validators
-            if validators != self._status:
+            self._status = self._status or current
+            if current != self._status:
                 raise ChangedFile(_CHANGED)
 
     @property

@@ -145,9 +145,9 @@ def _image_name(place: Path, folder: Path, *, single: bool) -> str:
 def _find_time(text: str) -> dt.datetime | None:
     """The first time in a text; midnight of a day without one."""
     for match in _TIME.finditer(text):
-        year, month, day, *clock = (int(part or 0) for part in match.groups())
+        year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
         try:
-            return dt.datetime(year, month, day, *clock, tzinfo=dt.UTC)
+            return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
         except ValueError:
             continue
     return None
@@ -185,7 +185,7 @@ def _item(
 ) -> dict[str, Any]:
     (left, top), (height, width), pixel = header.origin, header.shape, header.pixel_size
     outline = shapely.segmentize(shapely.box(left, top - height * pixel, left + width * pixel, top), 20 * pixel)
-    footprint = reproject(outline, header.epsg, LONLAT)
+    footprint = reproject(outline, header.epsg or LONLAT, LONLAT)
     return {
         "type": "Feature",
         "stac_version": "1.0.0",

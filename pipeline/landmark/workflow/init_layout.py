@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import shapely
 
 from landmark.config.profiles import load_sensor
@@ -62,7 +63,7 @@ def _boxes(images: Sequence[Acquisition]) -> list[list[float]]:
     """Boxes around the images' footprints in degrees, rounded outwards; one around all if there are many."""
     area = shapely.union_all([image.footprint for image in images])
     parts = shapely.get_parts(area)
-    parts = parts if len(parts) <= _MAX_BOXES else [area]
+    parts = parts if len(parts) <= _MAX_BOXES else np.array([area])
     return [
         [
             math.floor(west * 1e4) / 1e4,
@@ -82,4 +83,9 @@ def _splits(images: Sequence[Acquisition], patch_px: int) -> dict[str, Any]:
     block_cells = min(max(1, edge), _MAX_BLOCK_CELLS)
     buffer_m = 1_200 if block_cells == _MAX_BLOCK_CELLS else 0
     shares = (80, 10, 10) if edge else (60, 20, 20)
-    return {**dict(zip(SPLITS, shares, strict=True)), "block_m": round(block_cells * cell_m), "buffer_m": buffer_m}
+    return {
+        **dict(zip(SPLITS, shares, strict=True)),
+        "balance": "classes",
+        "block_m": round(block_cells * cell_m),
+        "buffer_m": buffer_m,
+    }

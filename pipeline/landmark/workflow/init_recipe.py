@@ -107,11 +107,11 @@ def _open(source: str, out: Path, items_name: str) -> tuple[StaticCatalog, list[
                 "a STAC API, not a document: nothing says which part of it to take", file=source, remedy=remedy
             )
         return _with_collections(catalog, out, items_name), []
-    found = read_folder(folder.resolve(), out)
-    if not found.features:
-        raise InputError("; ".join(found.notes[:5]) or "no GeoTIFF or JPEG 2000", file=source)
-    content = {"type": "FeatureCollection", "features": found.features}
-    return StaticCatalog(str(out / items_name), f"{out}/", items_name, content), found.notes
+    items = read_folder(folder.resolve(), out)
+    if not items.features:
+        raise InputError("; ".join(items.notes[:5]) or "no GeoTIFF or JPEG 2000", file=source)
+    content = {"type": "FeatureCollection", "features": items.features}
+    return StaticCatalog(str(out / items_name), f"{out}/", items_name, content), items.notes
 
 
 def _with_collections(catalog: StaticCatalog, out: Path, items_name: str) -> StaticCatalog:
@@ -139,21 +139,16 @@ def _compose(name: str, catalog: Catalog, draft: ProviderDraft, notes: list[str]
     """
     images = {sensor: _find_images(sensor, catalog, draft, notes) for sensor in draft.items}
     _complete_provider(draft, images)
-    usable = {sensor: found.acquisitions for sensor, found in images.items() if found.acquisitions}
+    usable = {sensor: group.acquisitions for sensor, group in images.items() if group.acquisitions}
     if not usable:
         raise InputError("; ".join(notes) or "no usable image", file=catalog.href)
-    # Sentinel-2 last: its pixels are never resampled.
-    resolution_m = [
-        Counter(image.pixel_m for image in usable[sensor]).most_common(1)[0][0] for sensor in sorted(usable)
-    ][-1]
-    chosen = {
-        sensor: fitting
-        for sensor, found in usable.items()
-        if (fitting := [image for image in found if image.pixel_m == resolution_m])
-    }
-    notes += [
-        f"{sensor} left out: its pixels are not of {resolution_m:g} m" for sensor in usable if sensor not in chosen
-    ]
+    # Sentinel-2 comes last: its pixels are never resampled.
+    sizes_m = Counter(image.pixel_m for image in usable[max(usable)])
+    resolution_m = max(sizes_m, key=lambda size_m: (sizes_m[size_m], -size_m))
+    fitting = {name: [image for image in group if image.pixel_m == resolution_m] for name, group in usable.items()}
+    chosen = {sensor: group for sensor, group in fitting.items() if group}
+    skipped = sorted(usable.keys() - chosen.keys())
+    notes += [f"{sensor} left out: its pixels are not of {resolution_m:g} m" for sensor in skipped]
     return {
         "name": name,
         "title": f"Images of {name}",
@@ -222,11 +217,11 @@ def _read(
 
 def _complete_provider(draft: ProviderDraft, images: dict[str, _Images]) -> None:
     """Have headers probed where the items' grids are not those of the files."""
-    for sensor, found in images.items():
+    for sensor, group in images.items():
         own = draft.document.get("sensors", {}).get(sensor)
-        if found.differs and own is None:
+        if group.differs and own is None:
             draft.document.setdefault("sensors", {})[sensor] = {"header": "probe"}
-        elif not found.differs and own is not None:
+        elif not group.differs and own is not None:
             own["header"] = "trust"
 
 
