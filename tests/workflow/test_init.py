@@ -90,6 +90,19 @@ def test_local_files_replace_the_urls_and_the_grid_of_an_item(real: Path, landma
         assert code == 0 and json.loads(out)["samples"] == 81
 
 
+def test_the_folder_of_a_product_gives_its_baseline_and_its_finest_bands(landmark: Run, tmp_path: Path) -> None:
+    product = tmp_path / "S2A_MSIL2A_20210701T101559_N0400_R022_T32TQR_20210701T140000.SAFE" / "GRANULE" / "IMG_DATA"
+    write_image(product / "R10m", "T32TQR_20210701T101559_*_10m.tif")
+    write_image(product / "R60m", "T32TQR_20210701T101559_*_60m.tif", bands={"B02": 6})
+    assert landmark("init", tmp_path / product.parts[-3], "--name", "safe")[0] == 0
+    code, _, err = landmark("plan", "safe.yaml", "--workers", 0)
+    assert code == 0, err
+    (acquisition,) = json.loads(Path("corpora/safe/lock.json").read_text())["acquisitions"]
+    assert (acquisition["offset_dn"], acquisition["tile"], acquisition["relative_orbit"]) == (1000, "32tqr", 22)
+    (item,) = json.loads(Path("safe-items.json").read_text())["features"]
+    assert item["assets"]["B02"]["href"].endswith("_10m.tif")
+
+
 def without_a_band(folder: Path) -> None:
     write_image(folder, "20210701_*.tif", bands={band: S2[band] for band in S2 if band != "B8A"})
 

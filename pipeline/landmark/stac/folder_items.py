@@ -23,6 +23,7 @@ from landmark.stac.asset_bands import SensorBand, find_band, shipped_providers, 
 _SUFFIXES = (".tif", ".tiff", ".jp2")
 # Folders inside a product: its files are of one image.
 _PRODUCT_FOLDERS = re.compile(r"R\d+m|IMG_DATA|GRANULE|measurement", re.IGNORECASE)
+_PRODUCT = re.compile(r"S2[A-D]_MSIL2A_\d{8}T\d{6}_N\d{4}_")
 _TIME = re.compile(r"(?<!\d)((?:19|20)\d\d)-?(\d\d)-?(\d\d)(?:[T_ ]?(\d\d)[:-]?(\d\d)[:-]?(\d\d))?(?!\d)")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)")
 
@@ -170,7 +171,9 @@ def _image_item(sensor: str, name: str, bands: dict[str, _Band], out: Path) -> d
     if finest.header.epsg is None or CRS(finest.header.epsg).is_geographic:
         crs = f"EPSG:{finest.header.epsg}, in degrees" if finest.header.epsg else "no CRS with an EPSG code"
         raise InputError(f"{finest.path.name} has {crs}; warp it to a UTM zone with gdalwarp")
-    properties = {"datetime": _text(time)}
+    # The folder of an ESA product names tile, orbit and processing baseline.
+    products = [part for part in finest.path.parts if _PRODUCT.match(part)]
+    properties = {"datetime": _text(time), **({"s2:product_uri": products[-1]} if products else {})}
     return _item(name, sensor, finest.header, properties, {key: _asset(band, out) for key, band in bands.items()})
 
 
