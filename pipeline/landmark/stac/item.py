@@ -70,7 +70,7 @@ def read_acquisition(
     properties = parse_properties(item, bands[sensor.groups[0].bands[0]])
     grid = _grid(properties)
     if grid is None and imagery.header == "trust":
-        return DropRecord(item.id, "", "stac", "not_geocoded", "no `proj:transform` and `proj:shape`")
+        return DropRecord(item.id, "", "stac", "not_geocoded", _describe_no_grid(properties))
     origin, size_px, pixel_m = grid or ((0.0, 0.0), (0, 0), 0.0)
     time, orbit, epsg = _time(item, properties), _relative_orbit(item, properties), _epsg(item, properties)
     is_s2 = sensor.name == "s2"
@@ -202,6 +202,13 @@ def _grid(properties: StacProperties) -> tuple[tuple[float, float], tuple[int, i
     pixel_m, _, left, _, _, top = properties.transform[:6]
     height, width = properties.shape
     return (left, top), (width, height), abs(pixel_m)
+
+
+def _describe_no_grid(properties: StacProperties) -> str:
+    """What an item lacks of a grid, where its files' headers are not read."""
+    values = {"proj:transform": properties.transform, "proj:shape": properties.shape}
+    missing = " and ".join(f"`{key}`" for key, value in values.items() if value is None)
+    return f"the item has no {missing}; `header: probe` in the provider's profile reads the grid from its file"
 
 
 def _slug(text: str) -> str:
