@@ -18,7 +18,7 @@ from landmark.stac.asset_bands import find_assets, find_band, without_band
         ("S2_SCL_20m", "SCL", "S2"),
     ],
 )
-def test_a_name_gives_its_band(text: str, band: str, rest: str) -> None:
+def test_a_name_gives_the_band(text: str, band: str, rest: str) -> None:
     recognised = find_band(text)
     assert recognised is not None and (recognised.band, without_band(text)) == (band, rest)
 

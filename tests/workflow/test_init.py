@@ -90,7 +90,7 @@ def test_local_files_replace_the_urls_and_the_grid_of_an_item(real: Path, landma
         assert code == 0 and json.loads(out)["samples"] == 81
 
 
-def test_the_folder_of_a_product_gives_its_baseline_and_its_finest_bands(landmark: Run, tmp_path: Path) -> None:
+def test_the_folder_of_a_product_gives_the_baseline_and_the_finest_bands(landmark: Run, tmp_path: Path) -> None:
     product = tmp_path / "S2A_MSIL2A_20210701T101559_N0400_R022_T32TQR_20210701T140000.SAFE" / "GRANULE" / "IMG_DATA"
     write_image(product / "R10m", "T32TQR_20210701T101559_*_10m.tif")
     write_image(product / "R60m", "T32TQR_20210701T101559_*_60m.tif", bands={"B02": 6})
