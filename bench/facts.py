@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,11 @@ def failure_sealed(draft: Draft) -> Planted:
         write_bytes(corpus / "corpus.json", manifest.model_copy(update=update).model_dump_json(indent=1).encode())
 
     return _remove(draft, rows, act)
+
+
+@_integrity("coverage", "every sample of a split was dropped")
+def split_emptied(draft: Draft) -> Planted:
+    return replace(_remove(draft, draft.rows(split="val")), subjects=(("split val",),), of=3)
 
 
 @_integrity("ledger", "written samples are also in the ledger")

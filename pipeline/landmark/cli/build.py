@@ -39,6 +39,7 @@ def build(
     from landmark.core.executor import ExecutorConfig
     from landmark.workflow.build import BuildRequest
     from landmark.workflow.build import build as build_corpus
+    from landmark.workflow.finalize import require_coverage
 
     folder, start = options.folder(out, loaded), time.monotonic()
     with reporting() as progress:
@@ -56,6 +57,7 @@ def build(
             )
         )
     typer.echo(manifest.model_dump_json(indent=1) if as_json else _page(manifest, folder, time.monotonic() - start))
+    require_coverage(folder, limited=loaded.limit is not None)
 
 
 def _confirm(cost: "Estimate") -> bool:

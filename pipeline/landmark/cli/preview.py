@@ -23,6 +23,7 @@ def preview(
     full = options.recipe(recipe, region, sensors, None, labels=labels)
     from landmark.core.executor import ExecutorConfig
     from landmark.workflow.build import BuildRequest
+    from landmark.workflow.finalize import require_coverage
     from landmark.workflow.preview import preview_recipe, write_preview
 
     small = preview_recipe(full, samples=samples, seed=seed, narrow=catalog is None and full.catalog is None)
@@ -43,3 +44,4 @@ def preview(
             progress=progress,
         )
         typer.echo(write_preview(request, notes=notes, skipped=full.skipped_labels))
+    require_coverage(request.out, limited=True)

@@ -180,6 +180,12 @@ class ExportFailed(LandmarkError):
     exit_code = 1
 
 
+class CoverageLost(LandmarkError):
+    """The corpus is sealed, but a planned sensor or split has no sample."""
+
+    exit_code = 1
+
+
 class SealingFailed(LandmarkError):
     """The build started, but the corpus could not be sealed."""
 

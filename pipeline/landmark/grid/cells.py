@@ -22,6 +22,8 @@ from landmark.grid.zones import zone_epsg, zone_of, zone_span
 
 _FALSE_NORTHING_M = 10_000_000
 _EDGE_STEP_DEG = 0.05
+# Tolerance of extraction: chips within it are copied.
+_ALIGNED_PX = 1e-3
 _UTM_NAME = re.compile(r"(\d\d)([ns])_(\d+)_(\d+)")
 _Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]
 _ANCHORED_NAME = re.compile(r"(\d{4,5})_(-?\d+)_(-?\d+)")
@@ -53,6 +55,17 @@ def source_cells(
     cells = pa.concat_tables([CELLS.empty_table(), *tables])
     _, first = np.unique(np.array(cells["cell"].to_pylist(), dtype=str), return_index=True)
     return cells.take(first).sort_by("cell")
+
+
+def off_lattice_px(acquisition: Acquisition, pixel_m: float) -> float:
+    """Distance in pixels from the acquisition's corner to the lattice of pixels that cells of `utm_cells` consist of.
+
+    0 within the tolerance that chips are copied with.
+    """
+    equator = _FALSE_NORTHING_M if acquisition.epsg > zone_epsg(0, south=True) else 0
+    left, top = (edge / pixel_m for edge in (acquisition.origin[0], acquisition.origin[1] - equator))
+    off_px = max(abs(position - round(position)) for position in (left, top))
+    return off_px if off_px > _ALIGNED_PX else 0.0
 
 
 def cell_corner(cell: str, cell_m: float) -> tuple[int, float, float] | None:

@@ -25,6 +25,11 @@ def zone_epsg(zone: int, south: bool) -> int:
     return (32700 if south else 32600) + zone
 
 
+def is_zone(epsg: int) -> bool:
+    """Whether an EPSG code is that of a UTM zone on WGS 84."""
+    return 1 <= epsg - zone_epsg(0, south=False) <= 60 or 1 <= epsg - zone_epsg(0, south=True) <= 60
+
+
 def zone_span(zone: int) -> tuple[float, float]:
     """West and east limit of a zone in degrees, widened by 3 degrees for the exceptions."""
     west = -180 + 6 * (zone - 1)

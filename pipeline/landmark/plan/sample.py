@@ -27,11 +27,13 @@ class CellSample:
         cells: CELLS columns, sorted by cell, and `split` once they are divided.
         buffered: Ids of the cells in the buffer of another split.
         counts: Number of candidate cells (`cells`), and of those left out by reason.
+        outside: Cells that are not inside a raster of their own zone.
     """
 
     cells: pa.Table
     buffered: list[str]
     counts: dict[str, int]
+    outside: pa.Table
 
     def filter(self, mask: NDArray[np.bool_]) -> "CellSample":
         """Keep the cells of a mask; the others are counted as `not_chosen`."""
@@ -56,7 +58,7 @@ def sample_cells(
         "outside_rasters": int((~inside).sum()),
         "not_sampled": int((inside & ~sampled).sum()),
     }
-    sample = CellSample(cells.filter(pa.array(sampled)), [], counts)
+    sample = CellSample(cells.filter(pa.array(sampled)), [], counts, cells.filter(pa.array(~inside)))
     return sample if recipe.splits.balance == "classes" else divide(sample, recipe, events)
 
 
@@ -81,7 +83,7 @@ def divide(
     limited = _apply_limit(outside_buffer, recipe).combine_chunks()
     buffered = cells.filter(pa.array(assigned.in_buffer))["cell"].to_pylist()
     excluded = {"buffer": len(buffered), "beyond_limit": outside_buffer.num_rows - limited.num_rows}
-    return CellSample(limited, buffered, {**sample.counts, **excluded})
+    return replace(sample, cells=limited, buffered=buffered, counts={**sample.counts, **excluded})
 
 
 def _find_clusters(

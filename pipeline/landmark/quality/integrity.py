@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import digest, file_sha256, names_digest
+from landmark.corpus.coverage import emptied_groups
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
 from landmark.corpus.stats import mean_std
@@ -140,10 +141,24 @@ def ledger(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     ):
         yield from (Flag(problem, id) for id in sorted(ids_at_fault))
     for row in rows:
-        if not row["final"]:
+        if not row["final"] and row["stage"] not in PRE_PLAN_STAGES:
             yield Flag("ledger of a sealed corpus holds a retryable failure", row["id"], row["reason"])
     reasons = Counter(row["reason"] for row in rows if row["stage"] not in PRE_PLAN_STAGES)
     yield from _count_differences("drops", inputs.manifest.dropped, reasons)
+
+
+def coverage(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Every planned sensor and split has samples; of a recipe with a limit, every sensor."""
+    context = inputs.context
+    try:
+        groups = emptied_groups(
+            context.root,
+            inputs.samples["id"].combine_chunks(),
+            limited=context.recipe is None or context.recipe.limit is not None,
+        )
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise NotApplicable("the plan or the ledger is unreadable") from error
+    yield from (Flag("planned, but without a sample", group, detail) for group, detail in groups.items())
 
 
 def pairs(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
@@ -255,6 +270,7 @@ CHECKS: dict[str, Check] = {
     "index": index,
     "ids": ids,
     "ledger": ledger,
+    "coverage": coverage,
     "pairs": pairs,
     "statistics": statistics,
     "queries": queries,

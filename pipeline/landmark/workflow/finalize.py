@@ -7,14 +7,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 import landmark
 from landmark.config.recipe import Recipe
 from landmark.core.atomic import remove_partials
-from landmark.core.errors import ExportFailed, InvalidCorpus, SealingFailed
+from landmark.core.errors import CoverageLost, ExportFailed, InvalidCorpus, SealingFailed
 from landmark.core.executor import TaskMap
 from landmark.core.hashing import digest
 from landmark.core.journal import Journal, discard, matches
 from landmark.core.progress import Progress, silent
+from landmark.corpus.coverage import emptied_groups
 from landmark.corpus.manifest import Export, Manifest, read_document
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.drops import DropRecord
@@ -158,6 +161,26 @@ def reopen(corpus: Path) -> Manifest:
     refresh_index(corpus, manifest)
     refresh_queries(corpus, manifest)
     return manifest
+
+
+def require_coverage(corpus: Path, *, limited: bool) -> None:
+    """Require a sample of every planned sensor and, without a limit, of every planned split of a sealed corpus.
+
+    Raises:
+        CoverageLost: a sensor or split was planned, and none of its samples was written.
+    """
+    written = pq.read_table(corpus / "index.parquet", columns=["id"])["id"].combine_chunks()
+    if groups := emptied_groups(corpus, written, limited=limited):
+        raise CoverageLost.combined(
+            CoverageLost(
+                f"sealed without a sample of it: {detail}",
+                file=corpus,
+                key=group.split()[0],
+                value=group.split()[1],
+                remedy="see ledger.parquet, mend recipe or archive, and build into a new --out",
+            )
+            for group, detail in groups.items()
+        )
 
 
 def _settle(plan: Plan, status: Status, corpus: Path, *, allow_failures: bool) -> list[DropRecord]:

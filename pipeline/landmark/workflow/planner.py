@@ -38,7 +38,9 @@ from landmark.plan.split_classes import SplitClasses, classes_of_cells, count_sp
 from landmark.stac.search import label_search_area, search
 from landmark.workflow.context import BuildContext
 from landmark.workflow.headers import probe_headers
+from landmark.workflow.lattice import refuse_off_lattice
 from landmark.workflow.lock import Plan, PlanDraft, write_plan
+from landmark.workflow.plan_coverage import count_other_zone_cells, require_sensors
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +59,13 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
 
     # grid, plan: which cells are candidates, and their splits unless these depend on the labels.
     sampled = sample_cells(planner.find_cells(images.acquisitions, events), images.acquisitions, recipe, events)
+    other_zone = count_other_zone_cells(sampled.outside, images.acquisitions, recipe)
     if sampled.cells.num_rows == 0:
         raise NoCoverage(
             f"no {recipe.cell_m:g} m cell is inside the region and an image: {sampled.counts}",
             file=recipe.name,
             key="region",
+            remedy="set `grid: source`, or add images of the cells' own UTM zone" if other_zone else None,
         )
 
     # labels: pixels of each class in each cell.
@@ -85,6 +89,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
     cloud_stats, unread_masks = planner.measure_masks(sampled.cells, images.acquisitions, candidates)
     labels = LabelFacts(cell_labels if recipe.labels else None, rules, counts.gaps)
     result = choose_samples(sampled, candidates, recipe, context.sensors, labels, cloud_stats)
+    require_sensors(result, recipe)
     draft = PlanDraft(
         context=context,
         samples=result.plan,
@@ -165,8 +170,9 @@ class _Planner:
         label_rasters = sorted([*result.labels, *files], key=lambda raster: (raster.item_id, raster.layer or ""))
         log.info("found %d acquisitions and %d label maps", len(result.acquisitions), len(label_rasters))
         probed = probe_headers(context, result.acquisitions, lambda *call: self._run(*call))
-        refused = [*result.refused, *probed.refused]
-        return _Images(probed.acquisitions, label_rasters, refused, probed.findings)
+        acquisitions, off_lattice = refuse_off_lattice(context, probed.acquisitions, lambda *call: self._run(*call))
+        refused = [*result.refused, *probed.refused, *off_lattice]
+        return _Images(acquisitions, label_rasters, refused, probed.findings)
 
     def find_cells(self, acquisitions: Sequence[Acquisition], events: Sequence[Event]) -> pa.Table:
         """Find every cell of the region under an image, and near an event with event sampling."""

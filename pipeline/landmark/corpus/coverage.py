@@ -1,0 +1,32 @@
+"""Sensors and splits that were planned and of which no sample was written."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+
+def emptied_groups(corpus: Path, written: pa.Array, *, limited: bool) -> dict[str, str]:
+    """Planned sensors and splits without a written sample: `sensor s2` -> number planned, and reasons of the ledger.
+
+    Args:
+        corpus: Folder with plan and ledger.
+        written: Ids of the written samples.
+        limited: Whether the recipe has a limit: the few cells of a preview need not cover all splits.
+    """
+    plan = pq.read_table(corpus / "plan.parquet", columns=["id", "sensor", "split"])
+    ledger = pq.read_table(corpus / "ledger.parquet", columns=["id", "reason"])
+    return dict(_emptied(plan, ledger, pc.is_in(plan["id"], value_set=written), limited=limited))
+
+
+def _emptied(plan: pa.Table, ledger: pa.Table, is_written: pa.Array, *, limited: bool) -> Iterator[tuple[str, str]]:
+    for column in ("sensor",) if limited else ("sensor", "split"):
+        remaining = set(pc.unique(plan[column].filter(is_written)).to_pylist())
+        for name in sorted(set(pc.unique(plan[column]).to_pylist()) - remaining):
+            ids = plan["id"].filter(pc.equal(plan[column], name))
+            reasons = ledger["reason"].filter(pc.is_in(ledger["id"], value_set=ids.combine_chunks()))
+            counts = ", ".join(f"{count} {reason}" for reason, count in Counter(reasons.to_pylist()).most_common())
+            yield f"{column} {name}", f"{len(ids)} planned, none written ({counts or 'not in the ledger'})"
