@@ -125,6 +125,16 @@ NO_BASELINE = {
     f"s2__{name}": None for name in ("processing_baseline", "product_uri", "granule_id", "datastrip_id")
 }  # fmt: skip
 
+NONE = {"max_pct": 0}
+
+
+def refused_example(error):
+    """The example of an invalid item in a refusal of too many."""
+    assert (type(error), error.key) == (InputError, "catalog_errors.max_pct")
+    _, example = error.problems
+    return example
+
+
 # Collection and changed properties of its first item; key and value of the error.
 BAD_PROPERTIES = [
     (OPTICAL, {"eo__cloud_cover": "12"}, "eo:cloud_cover", "12"),
@@ -153,7 +163,7 @@ BAD_PROPERTIES = [
 def test_invalid_property_is_refused(planet, refusal, recipe, tmp_path, collection, properties, key, value):
     planet[collection][0] = bad = changed(planet[collection][0], **properties)
     file = write_items(tmp_path, planet)
-    error = refusal(*plan(recipe(), file))
+    error = refused_example(refusal(*plan(recipe(catalog_errors=NONE), file)))
     assert (error.file, error.key, error.value) == (f"{file}: item {bad['id']}", key, value)
 
 
@@ -170,7 +180,7 @@ def test_invalid_property_is_refused(planet, refusal, recipe, tmp_path, collecti
 def test_invalid_grid_of_an_asset_is_refused(planet, refusal, recipe, tmp_path, fields, key, value):
     planet[OPTICAL][0]["assets"]["B02"] |= fields
     file = write_items(tmp_path, planet)
-    error = refusal(*plan(recipe(), file))
+    error = refused_example(refusal(*plan(recipe(catalog_errors=NONE), file)))
     assert (error.file, error.key, error.value) == (f"{file}: item {planet[OPTICAL][0]['id']}", key, value)
 
 
@@ -188,8 +198,20 @@ def test_invalid_grid_of_an_asset_is_refused(planet, refusal, recipe, tmp_path, 
 def test_invalid_geometry_is_refused(planet, refusal, recipe, tmp_path, collection, geometry):
     planet[collection][0] = bad = changed(planet[collection][0], geometry=geometry)
     file = write_items(tmp_path, planet)
-    error = refusal(*plan(recipe(), file))
+    error = refused_example(refusal(*plan(recipe(catalog_errors=NONE), file)))
     assert (error.file, error.key) == (f"{file}: item {bad['id']}", "geometry")
+
+
+def test_an_invalid_item_costs_itself_and_a_ledger_row(planet, landmark, recipe, tmp_path):
+    planet[OPTICAL][0] = bad = changed(planet[OPTICAL][0], proj__epsg=None)
+    for item in planet[RADAR]:
+        item["properties"].pop("proj:epsg")
+    options = ("--catalog", write_items(tmp_path, planet), "--workers", 0, "--limit", 2, "--out", tmp_path / "out")
+    code, _, err = landmark("build", recipe(), *options)
+    assert code == 0, err
+    rows = pq.read_table(tmp_path / "out" / "ledger.parquet").to_pylist()
+    assert [row["id"] for row in rows if row["reason"] == "item_invalid"] == [bad["id"]]
+    assert landmark("check", tmp_path / "out", "--workers", 0, "--fail-on", "error")[0] == 0
 
 
 def test_baseline_is_read_from_the_product_name(sealed, planet, landmark, recipe, tmp_path):

@@ -215,12 +215,12 @@ def test_invalid_response_is_an_error(rained, status, body, server_text):
     assert server_text in caught.value.problem
 
 
-def test_invalid_item_is_an_error(rained):
+def test_an_invalid_item_is_passed_on_with_its_error(rained):
+    half = {"type": "Feature", "id": "half", "collection": "drops"}
     with proxied(rained) as server:
-        server.spoil = lambda answer: answer | {"features": [{"type": "Feature", "id": "half", "collection": "drops"}]}
-        with pytest.raises(InputError) as caught:
-            ids(server.url, drops())
-    assert (caught.value.key, caught.value.value) == ("id", "half")
+        server.spoil = lambda answer: answer | {"features": [half]}
+        (item,) = open_catalog(server.url).items(drops())
+    assert (item.id, item.collection_id, item.error.key) == ("half", "drops", "properties")
 
 
 def test_unreachable_api_is_an_error():

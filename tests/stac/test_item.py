@@ -146,7 +146,8 @@ def test_unknown_baseline_is_an_error(world, tmp_path):
     item = changed(items_of(world, S2)[0], s2__processing_baseline=None, s2__product_uri=None)
     with pytest.raises(InputError) as caught:
         single(tmp_path, item)
-    assert caught.value.key == "s2:processing_baseline" and item["id"] in caught.value.file
+    _, example = caught.value.problems
+    assert example.key == "s2:processing_baseline" and item["id"] in example.file
 
 
 def test_offset_does_not_depend_on_the_date(world, tmp_path):

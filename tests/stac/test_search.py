@@ -17,8 +17,8 @@ from landmark.core.errors import EmptySearch, InputError
 from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk
 from landmark.stac.catalog import Query
+from landmark.stac.granules import merge
 from landmark.stac.open_catalog import open_catalog
-from landmark.stac.search import merge
 from tests.parts import examples, recipe_of
 from tests.stac.items import PROVIDER, anywhere, changed, collected, items_of, run_search
 
@@ -410,15 +410,6 @@ def test_unpublished_label_source_or_sensor_is_an_error(world):
     assert (caught.value.key, caught.value.value) == ("sensors", "s1")
 
 
-def test_label_item_without_asset_is_an_error(world, tmp_path):
-    (label, *_) = items_of(world, "esa-worldcover")
-    label["assets"] = {}
-    path = collected(tmp_path, [*items_of(world, S2), label])
-    with pytest.raises(InputError) as caught:
-        run_search(path, anywhere("s2"), crosswalks=(WORLDCOVER,))
-    assert (caught.value.key, caught.value.value) == ("assets", "map") and label["id"] in caught.value.file
-
-
 # -- items as archives really write them -------------------------------------------------------------------------------
 
 
@@ -468,14 +459,6 @@ def test_self_intersecting_outline_is_repaired(world, tmp_path):
         collected(tmp_path, [changed(items_of(world, S2)[0], geometry=bow)]), anywhere("s2")
     ).acquisitions
     assert acquisition.footprint.area == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize(("kind", "coordinates"), [("Point", [11, 45]), ("Polygon", [])])
-def test_footprint_without_area_is_an_error(world, tmp_path, kind, coordinates):
-    item = changed(items_of(world, S2)[0], geometry={"type": kind, "coordinates": coordinates})
-    with pytest.raises(InputError) as caught:
-        run_search(collected(tmp_path, [item]), anywhere("s2"))
-    assert caught.value.key == "geometry" and item["id"] in caught.value.file
 
 
 def test_overlapping_strip_does_not_replace_a_large_part(world, tmp_path):

@@ -87,6 +87,17 @@ class Output(StrictModel):
         return tuple(sorted(set(formats)))
 
 
+class CatalogErrors(StrictModel):
+    """Tolerance for invalid items of the catalogue; each is left out, with a row in the ledger."""
+
+    max_pct: float = Field(
+        10,
+        ge=0,
+        le=100,
+        description="Maximum share of invalid items in percent of those in region and time, per sensor or label source",
+    )
+
+
 class Recipe(StrictModel):
     """Specification of a corpus: region, time, sensors, labels, captions and splits."""
 
@@ -102,6 +113,7 @@ class Recipe(StrictModel):
     catalog: str | None = Field(
         None, description="`world`, or path or URL of a STAC document; by default the provider's API"
     )
+    catalog_errors: CatalogErrors = Field(CatalogErrors(), description="Tolerance for invalid items")
     grid: Literal["utm", "source"] = Field(
         "utm",
         description="`utm`: cells aligned in each UTM zone; `source`: cells aligned with the corner of each raster",
@@ -187,11 +199,11 @@ class Recipe(StrictModel):
         return self.patch_px * self.resolution_m
 
     def canonical(self) -> dict[str, Any]:
-        """The recipe as JSON, independent of folders, catalogue and export formats: what its digest covers.
+        """The recipe as JSON, independent of folders, catalogue, its errors and export formats: what its digest covers.
 
         The lock records what was read, with digests of the files' contents.
         """
-        value = self.model_dump(mode="json", exclude={"catalog": True, "output": {"formats"}})
+        value = self.model_dump(mode="json", exclude={"catalog": True, "catalog_errors": True, "output": {"formats"}})
         if self.splits.balance == "hash":
             # Corpora from before the option keep their digest.
             del value["splits"]["balance"]

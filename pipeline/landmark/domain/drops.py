@@ -17,6 +17,7 @@ class Reason(Enum):
         self.text, self.final = text, final
 
     # Stage `stac`, before anything is planned; the id is the item's.
+    item_invalid = "the item is not valid STAC, or a value that is needed is missing or invalid", True
     band_missing = "the item lacks a band of the sensor", True
     polarisation = "the item lacks a polarisation of the sensor", True
     orbit_unknown = "the item has no orbit direction, and the recipe filters by it", True

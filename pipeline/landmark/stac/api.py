@@ -23,8 +23,10 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
+from landmark.core.hashing import digest
 from landmark.core.time import parse_utc
-from landmark.stac.catalog import Catalog, Query
+from landmark.stac.catalog import Catalog, Query, make_hrefs_absolute
+from landmark.stac.documents import InvalidItem, parse_item
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class ApiCatalog(Catalog):
     io: StacApiIO = field(compare=False)
     page_size: int = field(default=250, compare=False)
 
-    def items(self, query: Query) -> Iterator[pystac.Item]:
+    def items(self, query: Query) -> Iterator[pystac.Item | InvalidItem]:
         """Iterate over all items of a query, without duplicates, sorted by collection and id.
 
         Raises:
@@ -54,12 +56,15 @@ class ApiCatalog(Catalog):
         fetch = partial(self._fetch_page, self._client(), query)
         try:
             features = [feature for part in _slices(query) for feature in _fetch_all(fetch, part, self.page_size)]
-            unique = {(str(feature["collection"]), str(feature["id"])): feature for feature in features}
+            unique = {_identity(feature): feature for feature in features}
         except (APIError, AttributeError, KeyError, ShapelyError, TypeError, ValueError) as error:
             raise self._invalid_response(error) from error
         log.info("%s: %d items of %s", self.href, len(unique), ", ".join(sorted(query.collections)))
-        for _, feature in sorted(unique.items(), key=lambda entry: entry[0]):
-            yield self._parse_item(feature)
+        collection_id = min(query.collections) if len(query.collections) == 1 else None
+        for number, (_, feature) in enumerate(sorted(unique.items(), key=lambda entry: entry[0]), start=1):
+            item = parse_item(feature, f"number {number}", collection_id=collection_id)
+            located = isinstance(item, pystac.Item) and item.get_self_href() is not None
+            yield make_hrefs_absolute(item) if located else item
 
     def has_collection(self, collection: str) -> bool:
         """Whether the API has the collection."""
@@ -87,15 +92,6 @@ class ApiCatalog(Catalog):
         search = client.search(**parameters)
         response = self.io.read_json(search.url, method=search.method, parameters=search.get_parameters())
         return _Page.parse(response, part, limit)
-
-    def _parse_item(self, feature: dict[str, Any]) -> pystac.Item:
-        try:
-            item = pystac.Item.from_dict(feature, preserve_dict=False)
-        except Exception as error:  # pystac has no common error class for invalid items
-            raise InputError(f"not a STAC item: {error}", file=self.href, key="id", value=feature.get("id")) from error
-        if item.get_self_href() is not None:
-            item.make_asset_hrefs_absolute()
-        return item
 
     def _invalid_response(self, error: Exception) -> InputError:
         text = " ".join(str(error).split())[:500]
@@ -137,14 +133,17 @@ class _Slice:
         return min(cuts, key=count_shared, default=[])
 
     def may_contain(self, item: dict[str, Any]) -> bool:
-        """Whether an item's geometry and time overlap the slice."""
-        if item.get("geometry") is not None and not shape(item["geometry"]).intersects(self.region):
-            return False
-        if self.seconds is None:
-            return True
-        properties = item["properties"]
-        start, end = (properties.get(key) or properties["datetime"] for key in ("start_datetime", "end_datetime"))
-        return parse_utc(start).timestamp() <= self.seconds[1] and parse_utc(end).timestamp() >= self.seconds[0]
+        """Whether an item's geometry and time overlap the slice; True where they are unreadable."""
+        try:
+            if item.get("geometry") is not None and not shape(item["geometry"]).intersects(self.region):
+                return False
+            if self.seconds is None:
+                return True
+            properties = item["properties"]
+            start, end = (properties.get(key) or properties["datetime"] for key in ("start_datetime", "end_datetime"))
+            return parse_utc(start).timestamp() <= self.seconds[1] and parse_utc(end).timestamp() >= self.seconds[0]
+        except (AttributeError, KeyError, ShapelyError, TypeError, ValueError):
+            return True  # an invalid item
 
     def _bisect_time(self) -> list["_Slice"]:
         if self.seconds is None or self.seconds[1] - self.seconds[0] <= 1:
@@ -189,6 +188,12 @@ class _Page:
         matched = response.get("numberMatched", response.get("context", {}).get("matched"))
         has_next = any(link["rel"] == "next" for link in response.get("links", ()))
         return cls(part, items, has_next or len(items) >= limit or (matched is not None and matched > len(items)))
+
+
+def _identity(feature: dict[str, Any]) -> tuple[str, str]:
+    """Collection and id; of an invalid item without either, the digest of its content."""
+    collection, id = feature.get("collection"), feature.get("id")
+    return str(collection), str(id) if id else digest([feature])
 
 
 _FetchPage = Callable[[_Slice, int], _Page]

@@ -1,12 +1,15 @@
 """Catalogues of STAC items: the interface, and catalogues that are documents (a catalogue, ItemCollection or Item)."""
 
 import datetime as dt
+import json
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlparse
 
 import pystac
 from pystac.stac_io import DefaultStacIO
@@ -15,6 +18,9 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
 from landmark.core.http import RETRY, TIMEOUT_S, open_session
+from landmark.stac.documents import InvalidItem, describe, parse_item
+
+log = logging.getLogger(__name__)
 
 
 def make_stac_io() -> StacApiIO:
@@ -82,8 +88,10 @@ class Catalog(ABC):
         return True
 
     @abstractmethod
-    def items(self, query: Query) -> Iterator[pystac.Item]:
+    def items(self, query: Query) -> Iterator[pystac.Item | InvalidItem]:
         """Iterate over at least the items that match a query, with absolute asset hrefs.
+
+        Documents that are no valid items come as `InvalidItem`.
 
         Raises:
             InputError: the catalogue cannot be reached, or a response is not valid STAC.
@@ -115,7 +123,7 @@ class Catalog(ABC):
 class NullCatalog(Catalog):
     """A catalogue without items, where none is searched."""
 
-    def items(self, query: Query) -> Iterator[pystac.Item]:
+    def items(self, query: Query) -> Iterator[pystac.Item | InvalidItem]:
         """No items."""
         return iter(())
 
@@ -139,23 +147,27 @@ class StaticCatalog(Catalog):
         """False."""
         return False
 
-    def items(self, query: Query) -> Iterator[pystac.Item]:
+    def items(self, query: Query) -> Iterator[pystac.Item | InvalidItem]:
         """Iterate over all items of the query's collections, with absolute asset hrefs.
 
+        Invalid documents that name no collection are of every query.
+
         Raises:
-            InputError: a linked document is missing or malformed.
+            InputError: a linked catalogue is missing or malformed.
         """
-        try:
-            for item in self._all_items(query.collections):
-                if item.collection_id in query.collections:
-                    item.make_asset_hrefs_absolute()
-                    yield item
-        except Exception as error:  # pystac has no common error class; a 404 is a bare Exception
-            raise InputError(f"a linked document cannot be read: {error}", file=self.href) from error
+        n_ignored = 0
+        for item in self._all_items(query.collections):
+            if item.collection_id in query.collections or (
+                item.collection_id is None and isinstance(item, InvalidItem)
+            ):
+                yield item
+            n_ignored += item.collection_id is None
+        if n_ignored:
+            log.warning("%s: %d items name no `collection`, which tells the sensor", self.href, n_ignored)
 
     def has_collection(self, collection: str) -> bool:
         """Whether there is an item of the collection."""
-        return any(True for _ in self.items(Query(frozenset({collection}))))
+        return any(item.collection_id == collection for item in self.items(Query(frozenset({collection}))))
 
     def collection_ids(self) -> frozenset[str]:
         """Ids of the collections that its items name.
@@ -165,7 +177,8 @@ class StaticCatalog(Catalog):
         """
         if self.content["type"] in ("Feature", "FeatureCollection"):
             features = self.content.get("features", [self.content])
-            return frozenset(str(item["collection"]) for item in features if item.get("collection"))
+            named = (item.get("collection") for item in features if isinstance(item, dict))
+            return frozenset(str(collection) for collection in named if collection)
         try:
             top = pystac.read_file(self.href, stac_io=_DocumentIO())
             assert isinstance(top, pystac.Catalog)
@@ -173,17 +186,20 @@ class StaticCatalog(Catalog):
         except Exception as error:  # pystac has no common error class; a 404 is a bare Exception
             raise InputError(f"a linked document cannot be read: {error}", file=self.href) from error
 
-    def _all_items(self, collections: frozenset[str]) -> Iterator[pystac.Item]:
+    def _all_items(self, collections: frozenset[str]) -> Iterator[pystac.Item | InvalidItem]:
         kind = self.content["type"]
         if kind == "FeatureCollection":
-            for feature in self.content["features"]:
-                yield _parse_item(feature, self.href, relocated=not self.remote)
+            for number, feature in enumerate(self.content["features"], start=1):
+                yield _located(parse_item(feature, f"number {number}"), self.href, relocated=not self.remote)
         elif kind == "Feature":
-            yield _parse_item(self.content, self.href, relocated=True)
+            yield _located(parse_item(self.content, "without id"), self.href, relocated=True)
         else:
-            top = pystac.read_file(self.href, stac_io=_DocumentIO())
-            assert isinstance(top, pystac.Catalog)
-            yield from _walk(top, collections)
+            try:
+                top = pystac.read_file(self.href, stac_io=_DocumentIO())
+                assert isinstance(top, pystac.Catalog)
+                yield from _walk(top, collections)
+            except Exception as error:  # pystac has no common error class; a 404 is a bare Exception
+                raise InputError(f"a linked document cannot be read: {error}", file=self.href) from error
 
 
 def _collections(catalog: pystac.Catalog) -> Iterator[str]:
@@ -194,18 +210,45 @@ def _collections(catalog: pystac.Catalog) -> Iterator[str]:
         yield from _collections(child)
 
 
-def _walk(catalog: pystac.Catalog, collections: frozenset[str]) -> Iterator[pystac.Item]:
+def _walk(catalog: pystac.Catalog, collections: frozenset[str]) -> Iterator[pystac.Item | InvalidItem]:
     """Items below a catalogue, without reading other collections."""
-    if isinstance(catalog, pystac.Collection) and catalog.id not in collections:
+    collection_id = catalog.id if isinstance(catalog, pystac.Collection) else None
+    if collection_id is not None and collection_id not in collections:
         return
-    yield from catalog.get_items()
+    for link in catalog.get_item_links():
+        yield _linked_item(link, collection_id)
     for child in catalog.get_children():
         yield from _walk(child, collections)
 
 
-def _parse_item(feature: dict[str, Any], href: str, *, relocated: bool) -> pystac.Item:
-    """Item whose relative hrefs start at `href` if its file was relocated, that is saved away from its `self` link."""
-    item = pystac.Item.from_dict(feature, preserve_dict=False)
+def _linked_item(link: pystac.Link, collection_id: str | None) -> pystac.Item | InvalidItem:
+    """The item a link leads to, of the linking collection if it names none itself."""
+    href = str(link.get_absolute_href())
+    name = PurePosixPath(urlparse(href).path).name
+    try:
+        document = json.loads(fetch_bytes(href))
+    except (OSError, ValueError) as error:
+        return InvalidItem.unreadable(name, collection_id, error)
+    return _located(parse_item(document, name, collection_id=collection_id), href, relocated=True)
+
+
+def _located(item: pystac.Item | InvalidItem, href: str, *, relocated: bool) -> pystac.Item | InvalidItem:
+    """The item with absolute asset hrefs.
+
+    Relative hrefs start at `href` if the item's file was relocated, that is saved away from its `self` link.
+    """
+    if isinstance(item, InvalidItem):
+        return item
     if relocated or item.get_self_href() is None:
         item.set_self_href(href)
+    return make_hrefs_absolute(item)
+
+
+def make_hrefs_absolute(item: pystac.Item) -> pystac.Item | InvalidItem:
+    """The item with absolute asset hrefs, or invalid if an href is malformed."""
+    try:
+        item.make_asset_hrefs_absolute()
+    except ValueError as error:
+        problem = InputError(f"malformed href: {describe(error)}", file=f"item {item.id}", key="assets")
+        return InvalidItem.from_item(item, problem)
     return item

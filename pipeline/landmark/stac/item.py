@@ -58,7 +58,8 @@ def read_acquisition(
 ) -> Acquisition | DropRecord:
     """The acquisition of one item, or the reason why it cannot be used.
 
-    If the provider's profile has headers probed and the item has no grid, the grid is left empty (`pixel_m` is 0).
+    If the provider's profile has headers probed and the item has no grid or no CRS, the grid is left empty: `pixel_m`
+    is 0, and so is `epsg` without a CRS.
 
     Raises:
         InputError: geometry, projection, time or offset is missing or invalid.
@@ -71,13 +72,14 @@ def read_acquisition(
     grid = _grid(properties)
     if grid is None and imagery.header == "trust":
         return DropRecord(item.id, "", "stac", "not_geocoded", _describe_no_grid(properties))
-    origin, size_px, pixel_m = grid or ((0.0, 0.0), (0, 0), 0.0)
-    time, orbit, epsg = _time(item, properties), _relative_orbit(item, properties), _epsg(item, properties)
+    time, orbit = _time(item, properties), _relative_orbit(item, properties)
+    epsg = _epsg(item, properties, required=imagery.header == "trust")
+    origin, size_px, pixel_m = grid if grid and epsg else ((0.0, 0.0), (0, 0), 0.0)
     is_s2 = sensor.name == "s2"
     baseline, tile = (_baseline(item, properties), _tile(item, properties)) if is_s2 else (None, None)
     offset_dn, offset_rule = _offset(item, properties, imagery, baseline, [bands[band] for band in sensor.order])
     return Acquisition(
-        id=f"{sensor.name}_{tile or epsg}_{time:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
+        id=f"{sensor.name}_{tile or epsg or _slug(item.id)}_{time:%Y%m%dt%H%M%S}_r{orbit or 0:03d}",
         sensor=sensor.name,
         datetime=time,
         epsg=epsg,
@@ -186,11 +188,14 @@ def _tile(item: pystac.Item, properties: StacProperties) -> str:
     return _slug(tile or (match[1] if match else item.id))
 
 
-def _epsg(item: pystac.Item, properties: StacProperties) -> int:
+def _epsg(item: pystac.Item, properties: StacProperties, *, required: bool) -> int:
+    """EPSG code; 0 if the item has none and none is required."""
     if properties.epsg is not None:
         return properties.epsg
     if match := re.fullmatch(r"EPSG:(\d+)", properties.code or ""):
         return int(match[1])
+    if properties.code is None and not required:
+        return 0
     problem = "no EPSG code, in `proj:epsg` neither"
     raise InputError(problem, file=f"item {item.id}", key="proj:code", value=properties.code)
 

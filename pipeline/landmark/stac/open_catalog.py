@@ -75,7 +75,8 @@ def _parse_json(href: str, data: bytes) -> dict[str, Any]:
 
 def _check_collection(href: str, content: dict[str, Any]) -> None:
     features = content.get("features")
-    if not isinstance(features, list) or not all(isinstance(item, dict) and "type" in item for item in features):
+    has_item = isinstance(features, list) and any(isinstance(item, dict) and "type" in item for item in features)
+    if not has_item and features != []:
         raise InputError("must be a list of STAC items", file=href, key="features")
     if _is_partial(content):
         remedy = "give --catalog the API's landing page, which is searched exhaustively"

@@ -3,9 +3,10 @@
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import pystac
 import shapely
@@ -18,13 +19,16 @@ from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.drops import DropRecord, Reason
 from landmark.domain.taxonomy import Crosswalk
 from landmark.stac.catalog import Catalog, Query
+from landmark.stac.catalog_errors import CatalogErrors, in_region, in_time
+from landmark.stac.documents import UNEXPECTED, InvalidItem, describe
+from landmark.stac.granules import merge
 from landmark.stac.item import footprint, interval, read_acquisition
 from landmark.stac.label_items import label_collection, label_raster
 
 log = logging.getLogger(__name__)
 
-# Two footprints that share more than this fraction of the larger one are of the same granule.
-_SAME_GRANULE = 0.9
+Read = TypeVar("Read")
+
 # Providers' `datetime` of a scene is some time after the start of the datatake that it is named after.
 _MARGIN = dt.timedelta(hours=1)
 _M_PER_DEGREE = 111_000
@@ -73,32 +77,25 @@ def search(
 
     Raises:
         EmptySearch: nothing matches for a sensor or a label source.
-        InputError: the provider does not have a sensor or label source, or an item is invalid.
+        InputError: the provider does not have a sensor or label source, or too many items are invalid.
     """
     imagery = {_imagery(provider, name).collection: name for name in recipe.sensors}
     sources = {label_collection(provider, crosswalk): crosswalk for crosswalk in crosswalks}
     windows = windows or [_recipe_window(recipe)]
-    label_area = label_search_area(recipe, windows)
-    shapely.prepare(label_area)
-    window_tree = shapely.STRtree([window.region for window in windows])
+    reader = _Reader(catalog, recipe, provider, windows, label_search_area(recipe, windows))
     results: list[Acquisition | DropRecord] = []
     labels: list[LabelRaster] = []
     queried = windows if catalog.supports_filter else [_enclosing_window(windows)]
-    for item in chain.from_iterable(map(catalog.items, _queries(recipe, imagery, sources, queried, label_area))):
-        collection = str(item.collection_id)
-        try:
-            if collection in sources:
-                if footprint(item).intersects(label_area):
-                    labels.append(label_raster(item, catalog, sources[collection], provider.mirror))
-            else:
-                numbers = window_tree.query(footprint(item), predicate="intersects")
-                touched = [windows[number] for number in sorted(numbers.tolist())]
-                results += _acquisitions(item, catalog, recipe, provider, imagery[collection], touched)
-        except InputError as error:
-            for mistake in error.problems:
-                if mistake.file == f"item {item.id}":
-                    mistake.file = f"{item.get_self_href() or catalog.href}: {mistake.file}"
-            raise
+    for query in _queries(recipe, imagery, sources, queried, reader.label_area):
+        for item in catalog.items(query):
+            # An invalid item without a collection may be of any.
+            for collection in sorted(query.collections) if item.collection_id is None else [item.collection_id]:
+                if collection in sources:
+                    labels += reader.read_labels(item, sources[collection])
+                else:
+                    results += reader.read_image(item, imagery[collection])
+    reader.errors.check(catalog.href, recipe.catalog_errors.max_pct)
+    results += reader.errors.records()
     # Overlapping windows are queried separately, so that an item may be refused twice.
     refused = list(dict.fromkeys(result for result in results if isinstance(result, DropRecord)))
     acquisitions = merge(result for result in results if isinstance(result, Acquisition))
@@ -121,46 +118,6 @@ def label_search_area(recipe: Recipe, windows: Sequence[SearchWindow] = ()) -> B
     region = shapely.union_all([window.region for window in windows or [_recipe_window(recipe)]])
     # Longer than a cell's diagonal in degrees of longitude up to the limit of UTM, 84 degrees.
     return region.buffer(10 * recipe.cell_m / _M_PER_DEGREE)
-
-
-def merge(acquisitions: Iterable[Acquisition]) -> list[Acquisition]:
-    """Merge acquisitions of the same id, and sort by id.
-
-    Of several processings the newest baseline is kept, granules that were published in parts are joined, and duplicates
-    are dropped.
-
-    Raises:
-        InputError: parts of a granule have different offsets.
-    """
-    groups: dict[str, list[Acquisition]] = {}
-    for acquisition in acquisitions:
-        groups.setdefault(acquisition.id, []).append(acquisition)
-    return [_merge_group(groups[id]) for id in sorted(groups)]
-
-
-def _merge_group(group: list[Acquisition]) -> Acquisition:
-    baseline = max(acquisition.baseline or "" for acquisition in group)
-    parts: list[Acquisition] = []
-    # Product names end in the processing time: the last one of a granule is kept.
-    for acquisition in sorted(group, key=lambda acquisition: acquisition.items[0].id, reverse=True):
-        if (acquisition.baseline or "") == baseline and not any(_same_granule(acquisition, part) for part in parts):
-            parts.append(acquisition)
-    parts.reverse()
-    if len({(part.offset_dn, part.offset_rule) for part in parts}) > 1:
-        names = [part.items[0].id for part in parts]
-        raise InputError("parts of one granule have different offsets", key="items", value=names)
-    clouds = [part.cloud_pct for part in parts if part.cloud_pct is not None]
-    return replace(
-        parts[0],
-        items=tuple(item for part in parts for item in part.items),
-        footprint=shapely.union_all([part.footprint for part in parts]),
-        cloud_pct=max(clouds, default=None),
-    )
-
-
-def _same_granule(first: Acquisition, second: Acquisition) -> bool:
-    shared = first.footprint.intersection(second.footprint).area
-    return bool(shared > _SAME_GRANULE * max(first.footprint.area, second.footprint.area))
 
 
 def _queries(
@@ -201,28 +158,89 @@ def _imagery(provider: Provider, sensor: SensorName) -> SensorCollection:
     return provider.sensors[sensor]
 
 
-def _acquisitions(
-    item: pystac.Item,
-    catalog: Catalog,
-    recipe: Recipe,
-    provider: Provider,
-    sensor: SensorName,
-    windows: Sequence[SearchWindow],
-) -> list[Acquisition | DropRecord]:
-    """The item's acquisition, or the reason why it cannot be used; nothing if it does not match windows and recipe."""
-    if not windows:
-        return []
-    profile = load_sensor(sensor)
-    result = read_acquisition(item, catalog, sensor=profile, imagery=provider.sensors[sensor], mirror=provider.mirror)
-    if isinstance(result, DropRecord):
-        return [result] if _in_time(interval(item)[0], windows) else []
-    if profile.mask is not None and profile.mask.band not in result.items[0].assets:
-        log.warning("item %s has no asset %s: clouds.max_chip_pct cannot be applied", item.id, profile.mask.band)
-    if not _in_time(result.datetime, windows) or (result.cloud_pct or 0) > recipe.clouds.max_item_pct:
-        return []
-    if sensor != "s1" or recipe.orbit_direction in ("any", result.orbit_direction):
-        return [result]
-    return [DropRecord(item.id, "", "stac", "orbit_unknown", "")] if result.orbit_direction is None else []
+class _Reader:
+    """Reads the items that meet region and time, and counts the invalid ones among them."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        recipe: Recipe,
+        provider: Provider,
+        windows: Sequence[SearchWindow],
+        label_area: BaseGeometry,
+    ) -> None:
+        self.label_area, self.errors = label_area, CatalogErrors()
+        self._catalog, self._recipe, self._provider = catalog, recipe, provider
+        self._windows, self._tree = windows, shapely.STRtree([window.region for window in windows])
+        shapely.prepare(label_area)
+
+    def read_image(self, found: pystac.Item | InvalidItem, sensor: SensorName) -> list[Acquisition | DropRecord]:
+        """The item's acquisition, or the reason why it cannot be used; nothing if it does not match."""
+        result = self._attempt(found, partial(self._image, sensor=sensor))
+        if isinstance(result, InvalidItem):
+            days = [(window.start, window.end) for window in self._windows if in_region(result, window.region)]
+            if days and in_time(result, days):
+                self.errors.add(sensor, result)
+            return []
+        if result is not None:
+            self.errors.count(sensor, found.id)
+        return result or []
+
+    def read_labels(self, found: pystac.Item | InvalidItem, crosswalk: Crosswalk) -> list[LabelRaster]:
+        """The label map of the item; nothing if it is outside the region."""
+        result = self._attempt(found, partial(self._label, crosswalk=crosswalk))
+        if isinstance(result, InvalidItem):
+            if in_region(result, self.label_area):
+                self.errors.add(crosswalk.name, result)
+            return []
+        if result:
+            self.errors.count(crosswalk.name, found.id)
+        return result
+
+    def _attempt(self, found: pystac.Item | InvalidItem, read: Callable[[pystac.Item], Read]) -> Read | InvalidItem:
+        """What is read of an item; the item as invalid, with errors that name its document, if it cannot be read."""
+        place, invalid = self._catalog.href, found
+        if isinstance(found, pystac.Item):
+            place = found.get_self_href() or place
+            try:
+                return read(found)
+            except InputError as error:
+                if error.file != f"item {found.id}":
+                    raise
+                invalid = InvalidItem.from_item(found, error)
+            except UNEXPECTED as error:
+                problem = InputError(f"cannot be read: {describe(error)}", file=f"item {found.id}")
+                invalid = InvalidItem.from_item(found, problem)
+        assert isinstance(invalid, InvalidItem)
+        for mistake in invalid.error.problems:
+            if mistake.file == f"item {invalid.id}":
+                mistake.file = f"{place}: {mistake.file}"
+        return invalid
+
+    def _image(self, item: pystac.Item, sensor: SensorName) -> list[Acquisition | DropRecord] | None:
+        """As `read_image`; None outside region and time."""
+        numbers = self._tree.query(footprint(item), predicate="intersects")
+        windows = [self._windows[number] for number in sorted(numbers.tolist())]
+        if not windows:
+            return None
+        profile, imagery, recipe = load_sensor(sensor), self._provider.sensors[sensor], self._recipe
+        result = read_acquisition(item, self._catalog, sensor=profile, imagery=imagery, mirror=self._provider.mirror)
+        if isinstance(result, DropRecord):
+            return [result] if _in_time(interval(item)[0], windows) else None
+        if not _in_time(result.datetime, windows):
+            return None
+        if profile.mask is not None and profile.mask.band not in result.items[0].assets:
+            log.warning("item %s has no asset %s: clouds.max_chip_pct cannot be applied", item.id, profile.mask.band)
+        if (result.cloud_pct or 0) > recipe.clouds.max_item_pct:
+            return []
+        if sensor != "s1" or recipe.orbit_direction in ("any", result.orbit_direction):
+            return [result]
+        return [DropRecord(item.id, "", "stac", "orbit_unknown", "")] if result.orbit_direction is None else []
+
+    def _label(self, item: pystac.Item, crosswalk: Crosswalk) -> list[LabelRaster]:
+        if not footprint(item).intersects(self.label_area):
+            return []
+        return [label_raster(item, self._catalog, crosswalk, self._provider.mirror)]
 
 
 def _in_time(time: dt.datetime, windows: Sequence[SearchWindow]) -> bool:
