@@ -273,6 +273,15 @@ def test_the_shortlist_is_the_clearest_few_of_several(archive, best_of, period):
     assert shortlisted.keys() == expected and all(rows.tolist() == [0, 1] for rows in shortlisted.values())
 
 
+def test_all_acquisitions_of_unknown_cloud_cover_are_shortlisted():
+    clouds = [30.0, None, 5.0, None, 10.0, None]
+    archive = [
+        replace(with_mask(number, day=number, cloud=cloud), cloud_pct=cloud) for number, cloud in enumerate(clouds)
+    ]
+    _, candidates = candidates_of(archive, grid(2, 1), recipe_of(splits={"block_m": 2400, "buffer_m": 0}))
+    assert shortlist(candidates, SENSORS["s2"], 2).keys() == {"s2_001", "s2_002", "s2_003", "s2_004", "s2_005"}
+
+
 def zone_33(number, **changes):
     """Radar of zone 33 over the cells, which are of zone 32."""
     x, y = transformer(32632, 32633).transform(603_600, 5_036_400)

@@ -30,8 +30,8 @@ class Clouds(StrictModel):
     best_of: int = Field(
         3,
         ge=1,
-        description="Quality masks to read per cell and period, of the items with least cloud; the clearest chip is"
-        " taken; 1: none is read",
+        description="Quality masks to read per cell and period, of the items with least cloud, and of all items that"
+        " state none; the clearest chip is taken; 1: none is read",
     )
 
 

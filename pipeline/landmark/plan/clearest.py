@@ -55,6 +55,8 @@ class CloudCover:
 def shortlist(candidates: Candidates, sensor: Sensor, count: int, *, force: bool = False) -> dict[str, Rows]:
     """Shortlist the acquisitions whose masks to read: the clearest few per cell and slot.
 
+    Those whose items declare no cloud cover are all shortlisted, beyond the `count`.
+
     Args:
         candidates: All candidates.
         sensor: The sensor; without a mask band nothing is shortlisted.
@@ -78,7 +80,8 @@ def shortlist(candidates: Candidates, sensor: Sensor, count: int, *, force: bool
     start = np.flatnonzero(np.diff(keys, prepend=-1))
     group_size = np.diff(start, append=len(keys))
     place = np.arange(len(keys)) - np.repeat(start, group_size)
-    listed = rows[(place < count) & (force | (np.repeat(group_size, group_size) > 1))]
+    unknown = np.array([entry.cloud_pct is None for entry in acquisitions], dtype=bool)[candidates.acquisition[rows]]
+    listed = rows[((place < count) | unknown) & (force | (np.repeat(group_size, group_size) > 1))]
     # Slots may share an acquisition and cell, whose mask is read once.
     pairs = np.unique(candidates.acquisition[listed] * candidates.cells.num_rows + candidates.cell[listed])
     acquisition, cell = np.divmod(pairs, candidates.cells.num_rows)

@@ -49,7 +49,9 @@ class AccessPolicy:
         if parts.netloc != host:
             raise TokenError("its host has a port, a user or capitals, and such hosts are not signed")
         account, container = host.removesuffix(_BLOB_HOSTS), parts.path.split("/")[1]
-        return str(_get_token(account, container, fresh=fresh).sign(href).href)
+        address, _, query = href.partition("?")
+        signed = str(_get_token(account, container, fresh=fresh).sign(address).href)
+        return f"{signed}&{query}" if query else signed
 
     def renew_url(self, href: str, refused: str) -> str:
         """Return a URL that differs from a refused one: with the cached token if that is newer, else with a fresh one.

@@ -18,6 +18,7 @@ from landmark.core.time import parse_utc
 from landmark.domain.acquisition import Acquisition, Item
 from landmark.domain.drops import DropRecord
 from landmark.stac.catalog import Catalog
+from landmark.stac.hrefs import local_path, unsigned_href
 from landmark.stac.offset import declared_offset, radiometric_offset
 from landmark.stac.properties import StacProperties, json_properties, parse_properties
 
@@ -101,13 +102,14 @@ def read_acquisition(
 
 def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None) -> str:
     """Absolute unsigned href of an asset, on the provider's mirror if one is configured."""
-    href = item.assets[asset].href.split("?")[0]
-    if mirror is None or (match := re.match(mirror.pattern, href)) is None:
-        return href
-    mirrored = match.expand(mirror.to) + href[match.end() :]
-    if mirrored.startswith("/"):
-        return f"file://{mirrored}" if "://" in (item.get_self_href() or "") else mirrored
-    return pystac.utils.make_absolute_href(mirrored, item.get_self_href(), start_is_dir=False)
+    href = unsigned_href(item.assets[asset].href)
+    if mirror is not None and (match := re.match(mirror.pattern, href)) is not None:
+        href = match.expand(mirror.to) + href[match.end() :]
+        if href.startswith("/"):
+            href = f"file://{href}" if "://" in (item.get_self_href() or "") else href
+        else:
+            href = pystac.utils.make_absolute_href(href, item.get_self_href(), start_is_dir=False)
+    return href if re.match(r"(?!file:)\w+://", href) else local_path(href)
 
 
 def item_digest(item: pystac.Item, asset: str, catalog: Catalog) -> str:

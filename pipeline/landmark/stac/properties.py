@@ -6,13 +6,23 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pystac
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from landmark.core.yaml_files import parse_model
 
 
 def _utc(time: dt.datetime) -> dt.datetime:
     return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+
+
+def _number(value: Any) -> Any:
+    """A number that a provider writes as text, such as `022`."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _both(name: str) -> list[str]:
+    """A property under the prefixes of both sensors."""
+    return [f"s2:{name}", f"s1:{name}"]
 
 
 UtcTime = Annotated[dt.datetime, AfterValidator(_utc)]
@@ -27,15 +37,25 @@ class StacProperties(BaseModel):
     start_datetime: UtcTime | None = None
     end_datetime: UtcTime | None = None
     platform: str | None = None
-    relative_orbit: int | None = Field(None, alias="sat:relative_orbit")
-    orbit_state: Annotated[str, AfterValidator(str.lower)] | None = Field(None, alias="sat:orbit_state")
+    relative_orbit: Annotated[int, BeforeValidator(_number)] | None = Field(
+        None,
+        validation_alias=AliasChoices("sat:relative_orbit", *_both("relative_orbit_number"), "relativeOrbitNumber"),
+    )
+    orbit_state: Annotated[str, AfterValidator(str.lower)] | None = Field(
+        None, validation_alias=AliasChoices("sat:orbit_state", *_both("orbit_direction"), "orbitDirection")
+    )
     cloud_cover: float | None = Field(None, alias="eo:cloud_cover")
     baseline: str | None = Field(None, alias="s2:processing_baseline", pattern=r"^\d+\.\d+$")
-    datatake: str | None = Field(None, alias="s2:datatake_id")
-    product: str | None = Field(None, validation_alias=AliasChoices("s2:product_uri", "sentinel:product_id"))
+    datatake: str | None = Field(None, validation_alias=AliasChoices("s2:datatake_id", "eopf:datatake_id"))
+    product: str | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "s2:product_uri", "s2:product_title", "s2:product_name", "s2:product_id", "sentinel:product_id", "title"
+        ),
+    )
     offset_applied: bool | None = Field(None, alias="earthsearch:boa_offset_applied")
     polarizations: tuple[str, ...] = Field((), alias="sar:polarizations")
-    tile: str | None = Field(None, alias="s2:mgrs_tile")
+    tile: str | None = Field(None, validation_alias=AliasChoices("s2:mgrs_tile", "tileId"))
     grid_code: str | None = Field(None, alias="grid:code", pattern=r"^\w+-\w+$")
     epsg: int | None = Field(None, alias="proj:epsg")
     code: str | None = Field(None, alias="proj:code")
