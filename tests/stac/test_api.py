@@ -215,7 +215,7 @@ def test_invalid_response_is_an_error(rained, status, body, server_text):
     assert server_text in caught.value.problem
 
 
-def test_an_invalid_item_is_passed_on_with_its_error(rained):
+def test_an_invalid_item_comes_with_an_error(rained):
     half = {"type": "Feature", "id": "half", "collection": "drops"}
     with proxied(rained) as server:
         server.spoil = lambda answer: answer | {"features": [half]}

@@ -86,8 +86,8 @@ def test_an_invalid_item_costs_itself_and_a_ledger_row(number: int, items: list[
     elsewhere = anywhere("s2", region=PLACE, catalog_errors=any_number)
     another_year = anywhere("s2", time=later, catalog_errors=any_number)
     time = bad["properties"].get("datetime") if isinstance(bad["properties"], dict) else None
-    for recipe, tells in ((elsewhere, "bbox" in bad), (another_year, str(time).startswith("2021-06"))):
-        assert bool(run_search(collected(tmp_path, [bad, *items[1:]]), recipe).refused) != tells
+    for recipe, locates in ((elsewhere, "bbox" in bad), (another_year, str(time).startswith("2021-06"))):
+        assert bool(run_search(collected(tmp_path, [bad, *items[1:]]), recipe).refused) != locates
 
 
 @pytest.mark.parametrize(

@@ -36,15 +36,15 @@ def single(tmp_path, item, sensor="s2", **options):
          "s2__processing_baseline": "03.01", "s2__orbit_direction": "DESCENDING"},
     ],
 )  # fmt: skip
-def test_an_image_has_one_sample_id_at_every_provider(world, tmp_path, fields):
+def test_an_image_has_the_same_sample_id_at_every_provider(world, tmp_path, fields):
     item = items_of(world, S2)[0]
     first, product = single(tmp_path, item), item["properties"]["s2:product_uri"].removesuffix(".SAFE")
     names = ("s2:product_uri", "s2:datatake_id", "sat:relative_orbit", "sat:orbit_state", "s2:processing_baseline")
     for name in names:
         del item["properties"][name]
     fields = {name: value.format(product) if isinstance(value, str) else value for name, value in fields.items()}
-    other = changed(item, id="S2A_32TPR_20210612_0_L2A", datetime="2021-06-12T10:15:59.999Z", **fields)
-    second = single(tmp_path, other)
+    renamed = changed(item, id="S2A_32TPR_20210612_0_L2A", datetime="2021-06-12T10:15:59.999Z", **fields)
+    second = single(tmp_path, renamed)
     assert second.sample_id("cell") == first.sample_id("cell")
     assert (second.id, second.orbit_direction, second.baseline) == (first.id, "descending", "03.01")
 

@@ -75,7 +75,7 @@ def ledger(corpus: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("command", "x_m", "y_m"), [("build", 0, -20), ("plan", 30, 0), ("plan", 60, -0.5)])
-def test_a_sensor_off_the_lattice_of_any_band_is_refused_and_grid_source_takes_it(
+def test_a_sensor_off_the_lattice_of_any_band_is_refused_but_not_with_grid_source(
     command: str, x_m: float, y_m: float, planet: Any, archive: Any, refusal: Refuse, landmark: Run
 ) -> None:
     for item in planet[S2]:
@@ -133,6 +133,25 @@ def test_an_empty_split_is_a_warning_of_the_plan_but_not_with_a_limit(archive: A
     assert code == 0 and err.count("is empty") == 2
     code, _, err = landmark("plan", path, *QUICK, "--out", out.with_name("few"))
     assert code == 0 and "is empty" not in err
+
+
+def test_cells_that_only_a_tile_of_another_zone_covers_are_counted(
+    world: Path, recipe: Write, landmark: Run, refusal: Refuse, tmp_path: Path
+) -> None:
+    # The tile of zone 32 reaches over the zone's edge at 12 degrees.
+    items = [item for name in (S1, LABELS) for item in items_of(world, name)]
+    file = collected(tmp_path / "archive", [*items, *(item for item in items_of(world, S2) if "T32TQR" in item["id"])])
+    both_sides = {"bbox": [11.97, 45.43, 12.0169, 45.467]}
+    code, _, err = landmark("plan", recipe(catalog=str(file), region=both_sides), *QUICK)
+    assert code == 0 and "neighbouring UTM zone" in err
+    error = refusal(
+        "plan",
+        recipe(catalog=str(file), region={"bbox": [12.001, 45.43, 12.0169, 45.467]}),
+        *QUICK,
+        "--out",
+        tmp_path / "out",
+    )
+    assert (type(error), error.key) == (NoCoverage, "region") and "zone" in str(error.remedy)
 
 
 # -- Building --------------------------------------------------------------------------------------------------------

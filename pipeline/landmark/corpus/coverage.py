@@ -9,17 +9,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 
-def emptied_groups(corpus: Path, written: pa.Array, *, limited: bool) -> dict[str, str]:
+def emptied_groups(plan: pa.Table, ledger: pa.Table, written: pa.Array, *, limited: bool) -> dict[str, str]:
     """Planned sensors and splits without a written sample: `sensor s2` -> number planned, and reasons of the ledger.
 
     Args:
-        corpus: Folder with plan and ledger.
+        plan: PLAN rows.
+        ledger: LEDGER rows of the samples that were not written; may hold others.
         written: Ids of the written samples.
         limited: Whether the recipe has a limit: the few cells of a preview need not cover all splits.
     """
+    return dict(_emptied(plan, ledger, pc.is_in(plan["id"], value_set=written), limited=limited))
+
+
+def read_emptied_groups(corpus: Path, written: pa.Array, *, limited: bool) -> dict[str, str]:
+    """As `emptied_groups`, with plan and ledger of a corpus folder."""
     plan = pq.read_table(corpus / "plan.parquet", columns=["id", "sensor", "split"])
     ledger = pq.read_table(corpus / "ledger.parquet", columns=["id", "reason"])
-    return dict(_emptied(plan, ledger, pc.is_in(plan["id"], value_set=written), limited=limited))
+    return emptied_groups(plan, ledger, written, limited=limited)
 
 
 def _emptied(plan: pa.Table, ledger: pa.Table, is_written: pa.Array, *, limited: bool) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import digest, file_sha256, names_digest
-from landmark.corpus.coverage import emptied_groups
+from landmark.corpus.coverage import read_emptied_groups
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
 from landmark.corpus.stats import mean_std
@@ -151,7 +151,7 @@ def coverage(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Every planned sensor and split has samples; of a recipe with a limit, every sensor."""
     context = inputs.context
     try:
-        groups = emptied_groups(
+        groups = read_emptied_groups(
             context.root,
             inputs.samples["id"].combine_chunks(),
             limited=context.recipe is None or context.recipe.limit is not None,

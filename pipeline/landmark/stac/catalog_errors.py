@@ -22,16 +22,16 @@ class CatalogErrors:
     """Items that meet region and time, and the invalid ones among them, by sensor or label source.
 
     Attributes:
-        met: Source -> ids.
+        matching: Source -> ids.
         errors: Source -> id -> what is wrong.
     """
 
-    met: dict[str, set[str]] = field(default_factory=dict)
+    matching: dict[str, set[str]] = field(default_factory=dict)
     errors: dict[str, dict[str, InputError]] = field(default_factory=dict)
 
     def count(self, source: str, id: str) -> None:
         """Count an item that meets region and time."""
-        self.met.setdefault(source, set()).add(id)
+        self.matching.setdefault(source, set()).add(id)
 
     def add(self, source: str, item: InvalidItem) -> None:
         """Count an invalid item that meets region and time."""
@@ -46,7 +46,7 @@ class CatalogErrors:
         """
         problems: list[InputError] = []
         for source, errors in sorted(self.errors.items()):
-            total = len(self.met[source])
+            total = len(self.matching[source])
             if 100 * len(errors) > max_pct * total:
                 problems.append(
                     InputError(

@@ -22,8 +22,8 @@ def unsigned_href(href: str) -> str:
     address, mark, query = href.partition("?")
     if not mark:
         return href
-    kept = [part for part in query.split("&") if part and not _is_credential(part)]
-    return f"{address}?{'&'.join(kept)}" if kept else address
+    retained = [part for part in query.split("&") if part and not _is_credential(part)]
+    return f"{address}?{'&'.join(retained)}" if retained else address
 
 
 def local_path(path: str) -> str:

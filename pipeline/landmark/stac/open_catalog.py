@@ -8,12 +8,14 @@ from urllib.parse import urlparse
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
 
 from landmark.config.paths import lexical_path
 from landmark.core.errors import InputError
 from landmark.stac.api import ApiCatalog
 from landmark.stac.catalog import Catalog, StaticCatalog, fetch_bytes, make_stac_io
 
+_NO_GEOMETRY = shapely.to_wkb(shapely.Point())
 _TYPES = ("Catalog", "Collection", "FeatureCollection", "Feature")
 
 
@@ -98,8 +100,15 @@ def _parse_geoparquet(href: str, data: bytes) -> dict[str, Any]:
     from stac_geoparquet.arrow import stac_table_to_items
 
     try:
-        items = stac_table_to_items(pq.read_table(io.BytesIO(data)))
+        table = pq.read_table(io.BytesIO(data))
+        position, column = table.schema.get_field_index("geometry"), table["geometry"]
+        # The library reads no rows without a geometry, which the search counts as invalid.
+        if column.null_count:
+            table = table.set_column(position, table.schema.field(position), column.fill_null(_NO_GEOMETRY))
         # Timestamps come as datetimes; STAC has text.
-        return {"type": "FeatureCollection", "features": json.loads(json.dumps(list(items), default=str))}
+        features = json.loads(json.dumps(list(stac_table_to_items(table)), default=str))
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InputError(f"not STAC-GeoParquet: {error}", file=href) from error
+    for feature, missing in zip(features, column.is_null().to_pylist(), strict=True):
+        feature["geometry"] = None if missing else feature["geometry"]
+    return {"type": "FeatureCollection", "features": features}

@@ -174,48 +174,50 @@ class _Reader:
         self._windows, self._tree = windows, shapely.STRtree([window.region for window in windows])
         shapely.prepare(label_area)
 
-    def read_image(self, found: pystac.Item | InvalidItem, sensor: SensorName) -> list[Acquisition | DropRecord]:
+    def read_image(self, item: pystac.Item | InvalidItem, sensor: SensorName) -> list[Acquisition | DropRecord]:
         """The item's acquisition, or the reason why it cannot be used; nothing if it does not match."""
-        result = self._attempt(found, partial(self._image, sensor=sensor))
+        result = self._attempt(item, partial(self._image, sensor=sensor))
         if isinstance(result, InvalidItem):
             days = [(window.start, window.end) for window in self._windows if in_region(result, window.region)]
             if days and in_time(result, days):
                 self.errors.add(sensor, result)
             return []
         if result is not None:
-            self.errors.count(sensor, found.id)
+            self.errors.count(sensor, item.id)
         return result or []
 
-    def read_labels(self, found: pystac.Item | InvalidItem, crosswalk: Crosswalk) -> list[LabelRaster]:
+    def read_labels(self, item: pystac.Item | InvalidItem, crosswalk: Crosswalk) -> list[LabelRaster]:
         """The label map of the item; nothing if it is outside the region."""
-        result = self._attempt(found, partial(self._label, crosswalk=crosswalk))
+        result = self._attempt(item, partial(self._label, crosswalk=crosswalk))
         if isinstance(result, InvalidItem):
             if in_region(result, self.label_area):
                 self.errors.add(crosswalk.name, result)
             return []
         if result:
-            self.errors.count(crosswalk.name, found.id)
+            self.errors.count(crosswalk.name, item.id)
         return result
 
-    def _attempt(self, found: pystac.Item | InvalidItem, read: Callable[[pystac.Item], Read]) -> Read | InvalidItem:
+    def _attempt(self, item: pystac.Item | InvalidItem, read: Callable[[pystac.Item], Read]) -> Read | InvalidItem:
         """What is read of an item; the item as invalid, with errors that name its document, if it cannot be read."""
-        place, invalid = self._catalog.href, found
-        if isinstance(found, pystac.Item):
-            place = found.get_self_href() or place
-            try:
-                return read(found)
-            except InputError as error:
-                if error.file != f"item {found.id}":
-                    raise
-                invalid = InvalidItem.from_item(found, error)
-            except UNEXPECTED as error:
-                problem = InputError(f"cannot be read: {describe(error)}", file=f"item {found.id}")
-                invalid = InvalidItem.from_item(found, problem)
-        assert isinstance(invalid, InvalidItem)
-        for mistake in invalid.error.problems:
-            if mistake.file == f"item {invalid.id}":
-                mistake.file = f"{place}: {mistake.file}"
-        return invalid
+        if isinstance(item, InvalidItem):
+            return self._located(item, self._catalog.href)
+        try:
+            return read(item)
+        except InputError as error:
+            if error.file != f"item {item.id}":
+                raise
+            invalid = InvalidItem.from_item(item, error)
+        except UNEXPECTED as error:
+            problem = InputError(f"cannot be read: {describe(error)}", file=f"item {item.id}")
+            invalid = InvalidItem.from_item(item, problem)
+        return self._located(invalid, item.get_self_href() or self._catalog.href)
+
+    @staticmethod
+    def _located(item: InvalidItem, document: str) -> InvalidItem:
+        for mistake in item.error.problems:
+            if mistake.file == f"item {item.id}":
+                mistake.file = f"{document}: {mistake.file}"
+        return item
 
     def _image(self, item: pystac.Item, sensor: SensorName) -> list[Acquisition | DropRecord] | None:
         """As `read_image`; None outside region and time."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 import landmark
@@ -17,10 +18,10 @@ from landmark.core.executor import TaskMap
 from landmark.core.hashing import digest
 from landmark.core.journal import Journal, discard, matches
 from landmark.core.progress import Progress, silent
-from landmark.corpus.coverage import emptied_groups
+from landmark.corpus.coverage import emptied_groups, read_emptied_groups
 from landmark.corpus.manifest import Export, Manifest, read_document
 from landmark.corpus.shard_schema import shard_schema
-from landmark.domain.drops import DropRecord
+from landmark.domain.drops import DropRecord, ledger_table
 from landmark.workflow.context import BuildContext
 from landmark.workflow.lock import Plan
 from landmark.write.documents import (
@@ -68,8 +69,15 @@ def seal(
         map_tasks,
         partial(progress, "pack"),
     )
+    written, limited = pa.array(sorted(status.written), pa.string()), context.recipe.limit is not None
+    emptied = emptied_groups(plan.samples, ledger_table(drops), written, limited=limited)
+    findings = tuple(f"{group} is empty: {detail}" for group, detail in emptied.items())
     manifest = write_documents(
-        corpus, [packed[path] for path in sorted(packed)], drops, context.recipe, provenance(plan, context)
+        corpus,
+        [packed[path] for path in sorted(packed)],
+        drops,
+        context.recipe,
+        replace(provenance(plan, context), findings=findings),
     )
     shutil.rmtree(corpus / "staging")
     journal.close()
@@ -170,7 +178,7 @@ def require_coverage(corpus: Path, *, limited: bool) -> None:
         CoverageLost: a sensor or split was planned, and none of its samples was written.
     """
     written = pq.read_table(corpus / "index.parquet", columns=["id"])["id"].combine_chunks()
-    if groups := emptied_groups(corpus, written, limited=limited):
+    if groups := read_emptied_groups(corpus, written, limited=limited):
         raise CoverageLost.combined(
             CoverageLost(
                 f"sealed without a sample of it: {detail}",

@@ -16,7 +16,6 @@ from landmark.config.recipe import SPLITS, Recipe
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.hashing import digest, names_digest
 from landmark.core.journal import matches
-from landmark.corpus.coverage import emptied_groups
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Generation, Manifest, QueryFile, Shard
 from landmark.corpus.reader import CONTENT, read_index
@@ -47,6 +46,7 @@ class Provenance:
         grammar: Languages of the captions, as JSON.
         attributions: Sources that must be named.
         version: Of landmark.
+        findings: Warnings of the build.
     """
 
     lock: Lock
@@ -56,6 +56,7 @@ class Provenance:
     grammar: Mapping[str, Any]
     attributions: tuple[str, ...]
     version: str
+    findings: tuple[str, ...] = ()
 
 
 def write_documents(
@@ -66,7 +67,6 @@ def write_documents(
     index = read_facts(corpus, shards)
     write_table(corpus / "index.parquet", index)
     write_ledger(corpus, drops)
-    emptied = emptied_groups(corpus, index["id"].combine_chunks(), limited=recipe.limit is not None)
     manifest = Manifest(
         name=recipe.name,
         patch_px=recipe.patch_px,
@@ -82,11 +82,7 @@ def write_documents(
         dropped=dict(sorted(Counter(record.reason for record in drops).items())),
         considered=lock.considered,
         split_proof=lock.split_proof,
-        findings=[
-            *lock.findings,
-            *(f"{group} is empty: {detail}" for group, detail in emptied.items()),
-            *_offset_findings(index, lock),
-        ],
+        findings=[*lock.findings, *provenance.findings, *_offset_findings(index, lock)],
         statistics={sensor: _statistics(sensor, packed) for sensor in recipe.sensors},
         **_generation_fields(corpus, index, shards, provenance),
     )
