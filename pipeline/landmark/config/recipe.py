@@ -88,14 +88,9 @@ class Output(StrictModel):
 
 
 class CatalogErrors(StrictModel):
-    """Tolerance for invalid items of the catalogue; each is left out, with a row in the ledger."""
+    """Tolerance for invalid items among those of a sensor or label source in region and time; the ledger lists them."""
 
-    max_pct: float = Field(
-        10,
-        ge=0,
-        le=100,
-        description="Maximum share of invalid items in percent of those in region and time, per sensor or label source",
-    )
+    max_pct: float = Field(10, ge=0, le=100, description="Maximum share of invalid items in percent; above, refused")
 
 
 class Recipe(StrictModel):

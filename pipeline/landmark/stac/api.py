@@ -63,8 +63,10 @@ class ApiCatalog(Catalog):
         collection_id = min(query.collections) if len(query.collections) == 1 else None
         for number, (_, feature) in enumerate(sorted(unique.items(), key=lambda entry: entry[0]), start=1):
             item = parse_item(feature, f"number {number}", collection_id=collection_id)
-            located = isinstance(item, pystac.Item) and item.get_self_href() is not None
-            yield make_hrefs_absolute(item) if located else item
+            if isinstance(item, pystac.Item) and item.get_self_href() is not None:
+                yield make_hrefs_absolute(item)
+            else:
+                yield item
 
     def has_collection(self, collection: str) -> bool:
         """Whether the API has the collection."""

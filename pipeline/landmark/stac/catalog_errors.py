@@ -103,9 +103,10 @@ def _kind(error: InputError) -> str:
 
 
 def _outline(item: InvalidItem) -> BaseGeometry | None:
-    for read in (lambda: shapely.make_valid(split_antimeridian(shape(item.geometry))), lambda: _box(item.bbox)):
+    """Area of an invalid item by its geometry or, where that is unreadable, its bounding box; None by neither."""
+    for read, value in ((_shape, item.geometry), (_box, item.bbox)):
         try:
-            outline = read()
+            outline = read(value)
         except Exception:  # any value can stand there, and shapely has no common error class
             continue
         if all(map(math.isfinite, outline.bounds)):
@@ -113,11 +114,16 @@ def _outline(item: InvalidItem) -> BaseGeometry | None:
     return None
 
 
+def _shape(geometry: Any) -> BaseGeometry:
+    outline: BaseGeometry = shapely.make_valid(split_antimeridian(shape(geometry)))
+    return outline
+
+
 def _box(bbox: Any) -> BaseGeometry:
     west, south, east, north = bbox if len(bbox) == 4 else (*bbox[:2], *bbox[3:5])
-    if west > east:
-        return shapely.union(shapely.box(west, south, 180, north), shapely.box(-180, south, east, north))
-    return shapely.box(west, south, east, north)
+    spans = [(west, east)] if west <= east else [(west, 180), (-180, east)]
+    outline: BaseGeometry = shapely.union_all([shapely.box(start, south, end, north) for start, end in spans])
+    return outline
 
 
 def _day(value: Any) -> dt.date | None:

@@ -127,7 +127,8 @@ def _with_collections(catalog: StaticCatalog, out: Path, items_name: str) -> Sta
 def _items_by_collection(catalog: StaticCatalog) -> dict[str, list[pystac.Item]]:
     items: dict[str, list[pystac.Item]] = {}
     for item in catalog.items(Query(catalog.collection_ids())):
-        items.setdefault(str(item.collection_id), []).append(item)
+        if isinstance(item, pystac.Item):
+            items.setdefault(str(item.collection_id), []).append(item)
     return items
 
 
