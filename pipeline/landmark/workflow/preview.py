@@ -67,6 +67,8 @@ def write_preview(
     try:
         work.build(replace(request, retry=True, allow_failures=True))
     except (EmptySearch, NoCoverage) as error:
+        if error.key == "grid":
+            raise  # no place has other images
         raise type(error)(
             error.problem,
             file=error.file,
