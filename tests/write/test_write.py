@@ -1,6 +1,5 @@
 import hashlib
 import json
-from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -462,7 +461,7 @@ def test_the_card_names_a_config_for_each_sensor_and_only_splits_that_exist(tmp_
     assert configs.keys() == {"s1", "s2"}
     for sensor, files in configs.items():
         assert [entry["split"] for entry in files] == ["train"]
-        assert sorted(Path(tmp_path).glob(files[0]["path"])) == sorted(tmp_path.glob(f"shards/g0000/{sensor}-*"))
+        assert sorted(tmp_path / path for path in files[0]["path"]) == sorted(tmp_path.glob(f"shards/g0000/{sensor}-*"))
     assert "10 samples" in body and "1200 m" in body
 
 

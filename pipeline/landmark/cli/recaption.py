@@ -13,6 +13,7 @@ from landmark.core.errors import InputError
 from landmark.core.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
+    from landmark.corpus.manifest import Manifest
     from landmark.workflow.recaption import RecaptionResult
 
 Corpus = Annotated[Path, typer.Argument(help="A sealed corpus.")]
@@ -25,6 +26,10 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a key of the recipe, e.g. thresholds.default=10. Repeatable."
     ),
 ]
+KeepGenerations = Annotated[
+    bool,
+    typer.Option("--keep-generations", help="Keep the files of the generation before; otherwise they are deleted."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report how the labels would change.")]
 
 
@@ -36,12 +41,13 @@ def recaption(
     sensors: options.Sensors = None,
     labels: options.Labels = None,
     limit: options.Limit = None,
+    keep_generations: KeepGenerations = False,
     dry_run: DryRun = False,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write new labels and captions as one more generation of a sealed corpus; no pixel is fetched or changed."""
+    """Replace labels and captions of a sealed corpus by a new generation; no pixel is fetched or changed."""
     from landmark.core.executor import ExecutorConfig
     from landmark.workflow.recaption import recaption as recaption_corpus
     from landmark.workflow.recaption import recipe_of
@@ -57,7 +63,14 @@ def recaption(
         loaded = options.recipe(recipe, region, sensors, limit, labels=labels)
     executor = ExecutorConfig(options.processes(workers), scheduler)
     with reporting() as progress:
-        result = recaption_corpus(corpus.absolute(), loaded, executor, dry_run=dry_run, progress=progress)
+        result = recaption_corpus(
+            corpus.absolute(),
+            loaded,
+            executor,
+            keep_generations=keep_generations,
+            dry_run=dry_run,
+            progress=progress,
+        )
     typer.echo(_document(result, corpus) if as_json else "\n".join(_page(result, dry_run=dry_run)))
 
 
@@ -78,9 +91,15 @@ def _document(result: "RecaptionResult", corpus: Path) -> str:
         "before": result.before,
         "after": result.after,
         "generation": max(shard.generation for shard in manifest.shards),
+        "kept": _kept(manifest),
         "content": manifest.content_digest,
     }
     return json.dumps(document, indent=1)
+
+
+def _kept(manifest: "Manifest") -> list[int]:
+    """Numbers of the superseded generations that were kept on request."""
+    return [generation.shards[0].generation for generation in manifest.superseded if generation.kept]
 
 
 def _page(result: "RecaptionResult", *, dry_run: bool) -> Iterator[str]:
@@ -98,3 +117,5 @@ def _page(result: "RecaptionResult", *, dry_run: bool) -> Iterator[str]:
         return
     shards = result.manifest.shards
     yield f"generation {shards[0].generation}: {len(shards)} shards, content {result.manifest.content_digest}"
+    if kept := _kept(result.manifest):
+        yield f"kept: generation {', '.join(map(str, kept))}; `landmark files` lists only the current one"

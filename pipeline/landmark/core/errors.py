@@ -126,6 +126,10 @@ class InvalidCorpus(LandmarkError):
     """The folder is not a sealed corpus, or a file of it is damaged."""
 
 
+class GenerationReplaced(LandmarkError):
+    """The files of an open corpus were replaced by a newer generation."""
+
+
 class ConsentRequired(LandmarkError):
     """The build is larger than what starts without confirmation."""
 

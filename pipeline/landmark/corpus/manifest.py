@@ -67,7 +67,7 @@ class QueryFile(StrictModel):
 
 
 class Generation(StrictModel):
-    """A superseded generation of annotations; its files may have been deleted."""
+    """A superseded generation of annotations; its files are deleted unless `kept`."""
 
     landmark_version: str
     recipe_digest: str
@@ -75,6 +75,7 @@ class Generation(StrictModel):
     content_digest: str
     shards: list[Shard]
     exports: list[Export]
+    kept: bool = Field(False, description="Its files were kept on request")
 
     @property
     def files(self) -> "list[Shard | Export]":

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import names_digest
+from landmark.corpus.files import list_files, locate
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.corpus.pixels import band_order, decode, nodata_of, pixel_fields, to_physical
 
@@ -90,7 +91,11 @@ class Corpus:
         return id in self._rows_by_id
 
     def __iter__(self) -> Iterator[Sample]:
-        """Iterate over the samples in the order of shards and rows; each row group is read once."""
+        """Iterate over the samples in the order of shards and rows; each row group is read once.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced the shards; open the corpus again.
+        """
         for row in self._rows.tolist():
             yield self._sample(row)
 
@@ -99,6 +104,7 @@ class Corpus:
 
         Raises:
             KeyError: the selection has no such sample.
+            GenerationReplaced: a newer generation has replaced the shards; open the corpus again.
         """
         return self._sample(self._rows_by_id[id])
 
@@ -127,6 +133,22 @@ class Corpus:
         if label is not None:
             keep &= np.array([label in labels for labels in self.table["labels"].to_pylist()], dtype=bool)
         return Corpus(self._shards, self._index, self._rows[keep])
+
+    def files(self, *, split: str | None = None, sensor: str | None = None, format: str = "parquet") -> list[str]:
+        """Paths of the files that hold the samples, and perhaps others that were not selected.
+
+        Args:
+            split: `train`, `val` or `test`.
+            sensor: `s1` or `s2`.
+            format: `parquet`, or `webdataset` for the .tar files.
+
+        Raises:
+            InputError: the corpus has no such split, sensor or format.
+            GenerationReplaced: a newer generation has replaced the files; open the corpus again.
+        """
+        shards = [self.manifest.shards[number] for number in self._shards.numbers(self._rows)]
+        selection = self.manifest.model_copy(update={"shards": shards})
+        return [str(path) for path in list_files(self.root, selection, split=split, sensor=sensor, format=format)]
 
     def index(self) -> "geopandas.GeoDataFrame":
         """All columns but the pixels as a GeoDataFrame in EPSG:4326, in iteration order. Needs geopandas."""
@@ -186,6 +208,10 @@ class _Shards:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None, "_group": None}
 
+    def numbers(self, rows: NDArray[np.int64]) -> list[int]:
+        """Numbers of the shards that hold some rows."""
+        return [int(number) for number in np.unique(np.searchsorted(self._starts, rows, side="right") - 1)]
+
     def read(self, row: int) -> tuple[NDArray[Any], dict[str, Any], list[pa.Field]]:
         """Stored pixels (band, y, x), other columns, and pixel fields of a row."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
@@ -199,10 +225,11 @@ class _Shards:
         return decode(record, fields), plain, fields
 
     def _open(self, number: int) -> pq.ParquetFile:
+        # Also for an open file: another generation may have replaced it.
+        path = locate(self.root, self.manifest, self.manifest.shards[number])
         if self._file is None or self._file[0] != number:
             if self._file is not None:
                 self._file[1].close()
-            path = self.root / self.manifest.shards[number].path
             self._file = number, pq.ParquetFile(path, page_checksum_verification=True)
         return self._file[1]
 

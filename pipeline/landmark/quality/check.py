@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from landmark.config.label_entries import LabelEntry
 from landmark.config.recipe import Recipe
-from landmark.core.errors import InvalidCorpus
+from landmark.core.errors import GenerationReplaced, InvalidCorpus
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
@@ -56,6 +56,7 @@ def check(
 
     Raises:
         InvalidCorpus: no manifest, or no shard is readable.
+        GenerationReplaced: the corpus was recaptioned meanwhile.
     """
     context = _load_context(root, profile)
     inputs, flags = _measure_corpus(context, executor, share=share, seed=seed, progress=progress)
@@ -133,6 +134,9 @@ def _measure_corpus(
                 raise InvalidCorpus(result.detail, file=context.root / group.shards[0][0].path)
             results.append(result)
             progress("check", len(results), len(groups))
+    if read_document(Manifest, context.root / "corpus.json").content_digest != context.manifest.content_digest:
+        problem = "a newer generation replaced the files while they were checked"
+        raise GenerationReplaced(problem, file=context.root, remedy="check the corpus again")
     if not any(result.samples.num_rows for result in results):
         raise InvalidCorpus(f"none of {len(context.manifest.shards)} shards is readable", file=context.root)
     flags: dict[str, list[Flag]] = {}

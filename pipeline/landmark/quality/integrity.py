@@ -88,19 +88,24 @@ def shards(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """The folder of shards holds only files of the manifest, and each is listed once."""
     document, root = inputs.manifest, inputs.context.root
     current = [*(shard.path for shard in document.shards), *(export.path for export in document.exports)]
-    superseded = {file.path: file for generation in document.superseded for file in generation.files}
+    kept = {file.path: file for generation in document.superseded if generation.kept for file in generation.files}
+    superseded = {file.path for generation in document.superseded for file in generation.files}
     for path, times in Counter(current).items():
         if times > 1:
             yield Flag("file is listed twice in the manifest", path)
     for file in sorted((root / "shards").rglob("*")):
-        if file.is_file() and (path := file.relative_to(root).as_posix()) not in {*current, *superseded}:
+        if not file.is_file() or (path := file.relative_to(root).as_posix()) in {*current, *kept}:
+            continue
+        if path in superseded:
+            yield Flag("file of a superseded generation was not deleted", path)
+        else:
             yield Flag("file among the shards is not in the manifest", path)
-    for path, record in superseded.items():
+    for path, record in kept.items():
         file = root / path
         if file.is_file() and (
             file.stat().st_size != record.size_bytes or (inputs.all_pixels and file_sha256(file) != record.sha256)
         ):
-            yield Flag("file of a superseded generation differs from the manifest", path)
+            yield Flag("file of a kept generation differs from the manifest", path)
 
 
 def index(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:

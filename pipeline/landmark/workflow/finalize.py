@@ -34,7 +34,7 @@ from landmark.write.documents import (
 )
 from landmark.write.shards import PackedShard, ShardTask, shard_tasks, write_shard
 from landmark.write.staging import Staging, Status
-from landmark.write.webdataset import TarTask, tar_tasks, with_exports, write_tar
+from landmark.write.webdataset import TarTask, tar_path, tar_tasks, with_exports, write_tar
 
 _EXPORTS = "exports"
 
@@ -60,7 +60,11 @@ def seal(
     # The key names the set of samples: shards packed from another set are of no use.
     key = digest([landmark.__version__, plan.lock.digest, sorted(status.written)])
     journal = Journal(corpus, "shards", key, PackedShard, failed=SealingFailed, reread=True)
-    for folder in {(corpus / path).parent for path in tasks}:
+    folders = {(corpus / path).parent for path in tasks}
+    # Generations of an earlier corpus whose manifest was deleted.
+    for stale in set((corpus / "shards").glob("g*")) - folders:
+        shutil.rmtree(stale)
+    for folder in folders:
         journal.clear_folder(folder)
     packed = journal.run(
         write_shard,
@@ -143,8 +147,24 @@ def export(
     return exported
 
 
+def remove_superseded(corpus: Path, manifest: Manifest) -> None:
+    """Delete the files of superseded generations that were not kept on request. Interrupted, it resumes."""
+    kept = [manifest, *(generation for generation in manifest.superseded if generation.kept)]
+    named = {file.path for generation in kept for file in (*generation.shards, *generation.exports)}
+    shards = [shard for generation in manifest.superseded for shard in generation.shards]
+    # The manifest does not name the .tar files of an export that was not completed.
+    for path in sorted({path for shard in shards for path in (shard.path, tar_path(shard))} - named):
+        (corpus / path).unlink(missing_ok=True)
+    for folder in {(corpus / shard.path).parent for shard in shards}:
+        remove_partials(folder)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def reopen(corpus: Path) -> Manifest:
     """Check the shards of a sealed corpus and rewrite its index and queries where they are missing or stale.
+
+    Superseded files that an interrupted recaptioning left behind are deleted.
 
     A missing export is no damage: `missing_exports` finds it, and `export` writes it again.
 
@@ -168,6 +188,7 @@ def reopen(corpus: Path) -> Manifest:
         discard(corpus, _EXPORTS)
     refresh_index(corpus, manifest)
     refresh_queries(corpus, manifest)
+    remove_superseded(corpus, manifest)
     return manifest
 
 

@@ -33,7 +33,7 @@ from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.schemas import group_edges
 from landmark.workflow.annotator import make_annotator
 from landmark.workflow.context import BuildContext, load_gazetteer, load_offline_context
-from landmark.workflow.finalize import export, provenance
+from landmark.workflow.finalize import export, provenance, remove_superseded
 from landmark.workflow.lock import Plan, gazetteer_file, read_plan
 from landmark.workflow.recaption_task import IMAGE_COLUMNS, RecaptionTask, image_of, next_path, run
 from landmark.workflow.task import CellRows
@@ -94,11 +94,18 @@ def recipe_of(corpus: Path, changes: Mapping[str, Any]) -> Recipe:
 
 
 def recaption(
-    corpus: Path, recipe: Recipe, executor: ExecutorConfig, *, dry_run: bool = False, progress: Progress = silent
+    corpus: Path,
+    recipe: Recipe,
+    executor: ExecutorConfig,
+    *,
+    keep_generations: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
 ) -> RecaptionResult:
-    """Write a new generation of a sealed corpus: the same ids, order, splits and pixels, annotated by this recipe.
+    """Replace a sealed corpus by a new generation: the same ids, order, splits and pixels, annotated by this recipe.
 
-    Interrupted, it resumes. The manifest is written last, and no file of an earlier generation changes.
+    Interrupted, it resumes. The manifest is written after the files it names; then the files of the generation before
+    are deleted, unless `keep_generations`. Generations kept by an earlier call stay.
 
     Raises:
         InvalidCorpus: the folder is not sealed, or a shard is damaged.
@@ -127,16 +134,15 @@ def recaption(
         before = _count_labels(index["labels"].to_pylist())
         if dry_run:
             return RecaptionResult(manifest, changed, before, _labels_after(index, plan, context))
+        remove_superseded(corpus, manifest)
         with open_executor(executor) as map_tasks:
             if changed:
                 generation = _Generation(corpus, manifest, replace(plan, lock=lock), context, keep_places)
-                manifest = generation.write(map_tasks, progress)
+                manifest = generation.write(map_tasks, progress, keep=keep_generations)
             else:
                 _undo_unfinished(corpus, manifest, lock)
-            # Exports are written again where this or the superseded generation has some.
-            if manifest.exports or (manifest.superseded and manifest.superseded[-1].exports):
-                tasks = tar_tasks(corpus, manifest, every=True)
-                manifest = export(corpus, manifest, tasks, map_tasks, progress=progress)
+            tasks = tar_tasks(corpus, manifest, every=False)
+            manifest = export(corpus, manifest, tasks, map_tasks, progress=progress)
         after = _count_labels(_read_index(corpus, manifest)["labels"].to_pylist())
         return RecaptionResult(manifest, changed, before, after)
 
@@ -208,8 +214,8 @@ class _Generation:
     context: BuildContext
     keep_places: bool
 
-    def write(self, map_tasks: TaskMap[RecaptionTask, Shard], progress: Progress) -> Manifest:
-        """Write every shard, then lock, documents and manifest."""
+    def write(self, map_tasks: TaskMap[RecaptionTask, Shard], progress: Progress, *, keep: bool) -> Manifest:
+        """Write every shard, then lock, documents and manifest; delete the superseded files."""
         shards = {next_path(shard): shard for shard in self.manifest.shards}
         key = digest([landmark.__version__, self.manifest.content_digest, self.plan.lock.digest])
         journal = Journal(self.corpus, _JOB, key, Shard, failed=SealingFailed, reread=True)
@@ -225,8 +231,10 @@ class _Generation:
         )
         write_bytes(self.corpus / "lock.json", self.plan.lock.model_dump_json(indent=1).encode())
         new_shards = [written[path] for path in shards]
-        manifest = rewrite_documents(self.corpus, self.manifest, new_shards, provenance(self.plan, self.context))
+        record = provenance(self.plan, self.context)
+        manifest = rewrite_documents(self.corpus, self.manifest, new_shards, record, keep=keep)
         journal.close()
+        remove_superseded(self.corpus, manifest)
         return manifest
 
     def _tasks(self, shards: Sequence[Shard]) -> Iterator[RecaptionTask]:

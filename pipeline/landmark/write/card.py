@@ -1,7 +1,6 @@
 """README.md of a corpus (with the front matter that Hugging Face loaders read) and ATTRIBUTION.md."""
 
 import json
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -37,7 +36,8 @@ dataset_info:
 {labels}
 
 Planned {planned} = written {written} + dropped {dropped} + failed {failed}. `ledger.parquet` gives the
-reason for each dropped sample; `lock.json` lists all inputs. Cells of different splits are at least {closest} apart.
+reason for each dropped sample; `lock.json` lists all inputs, `landmark files` the current shards. Cells of
+different splits are at least {closest} apart.
 
 ```python
 import landmark
@@ -84,12 +84,12 @@ def attribution(manifest: Manifest) -> str:
 
 
 def _config(manifest: Manifest, sensor: str) -> str:
-    splits = [split for split in SPLITS if manifest.samples[sensor][split]]
-    (folder,) = {str(PurePosixPath(shard.path).parent) for shard in manifest.shards}
-    files = "\n".join(
-        f'      - split: {split}\n        path: "{folder}/{sensor}-{split}-*.parquet"' for split in splits
-    )
-    return f"  - config_name: {sensor}\n    data_files:\n{files}"
+    lines = [f"  - config_name: {sensor}", "    data_files:"]
+    for split in SPLITS:
+        if paths := [shard.path for shard in manifest.shards if (shard.sensor, shard.split) == (sensor, split)]:
+            # A pattern would also find the files of other generations.
+            lines += [f"      - split: {split}", "        path:", *(f"          - {path}" for path in paths)]
+    return "\n".join(lines)
 
 
 def _features(manifest: Manifest, sensor: str) -> str:

@@ -91,14 +91,16 @@ def write_documents(
     return manifest
 
 
-def rewrite_documents(corpus: Path, manifest: Manifest, shards: Sequence[Shard], provenance: Provenance) -> Manifest:
-    """Write the documents of a new generation; the manifest lists the superseded one."""
+def rewrite_documents(
+    corpus: Path, manifest: Manifest, shards: Sequence[Shard], provenance: Provenance, *, keep: bool
+) -> Manifest:
+    """Write the documents of a new generation; the manifest lists the superseded one, whose files to `keep` or not."""
     index = read_facts(corpus, shards)
     write_table(corpus / "index.parquet", index)
-    superseded = Generation(**{name: getattr(manifest, name) for name in Generation.model_fields})
+    fields = {name: getattr(manifest, name) for name in Generation.model_fields if name != "kept"}
     update = {
         "exports": [],
-        "superseded": [*manifest.superseded, superseded],
+        "superseded": [*manifest.superseded, Generation(**fields, kept=keep)],
         **_generation_fields(corpus, index, shards, provenance),
     }
     manifest = manifest.model_copy(update=update)

@@ -30,7 +30,12 @@ class TarTask:
     @property
     def path(self) -> str:
         """Relative to the corpus folder; beside the shard."""
-        return str(PurePosixPath(self.shard.path).with_suffix(".tar"))
+        return tar_path(self.shard)
+
+
+def tar_path(shard: Shard) -> str:
+    """Path of a shard's .tar, relative to the corpus folder."""
+    return str(PurePosixPath(shard.path).with_suffix(".tar"))
 
 
 def tar_tasks(corpus: Path, manifest: Manifest, *, every: bool) -> list[TarTask]:
@@ -39,9 +44,11 @@ def tar_tasks(corpus: Path, manifest: Manifest, *, every: bool) -> list[TarTask]
     Args:
         corpus: The corpus folder.
         manifest: Its manifest.
-        every: Consider all shards; otherwise only those that the manifest names a .tar of.
+        every: Consider all shards; otherwise all if a superseded generation had .tar files, and else those that the
+            manifest names a .tar of.
     """
     recorded = {export.shard: export for export in manifest.exports}
+    every = every or any(generation.exports for generation in manifest.superseded)
     tasks = [TarTask(corpus, shard) for shard in manifest.shards if every or shard.path in recorded]
     return [task for task in tasks if not _is_complete(corpus, recorded.get(task.shard.path))]
 

@@ -2,27 +2,30 @@
 
 import hashlib
 import json
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
-import landmark
+import landmark as library
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import folder_lock
-from landmark.core.errors import FolderLocked, InputError, InvalidCorpus, UnknownName
-from landmark.core.executor import ExecutorConfig
+from landmark.core.errors import FolderLocked, GenerationReplaced, InputError, InvalidCorpus, UnknownName
+from landmark.core.executor import ExecutorConfig, open_executor
 from landmark.core.yaml_files import find_resource
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.quality.check import check
 from landmark.quality.check_profile import load_check_profile
 from landmark.workflow.build import BuildRequest, build
-from landmark.workflow.finalize import reopen
+from landmark.workflow.finalize import export, reopen
 from landmark.workflow.recaption import recaption, recipe_of
+from landmark.write.webdataset import tar_tasks
 from tests.parts import raises
 from tests.workflow.recaption.conftest import MORE, SERIAL, written
 
@@ -32,8 +35,8 @@ def files(folder):
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def recaptioned(corpus, **changes):
-    return recaption(corpus, recipe_of(corpus, changes), SERIAL)
+def recaptioned(corpus, *, keep=False, **changes):
+    return recaption(corpus, recipe_of(corpus, changes), SERIAL, keep_generations=keep)
 
 
 def rows(corpus):
@@ -41,14 +44,20 @@ def rows(corpus):
     return [row for shard in manifest.shards for row in pq.read_table(corpus / shard.path).to_pylist()]
 
 
-def test_ids_order_splits_and_pixels_stay_and_no_old_file_changes(corpus):
+@pytest.mark.parametrize("keep", [False, True])
+def test_ids_order_splits_and_pixels_stay_and_old_files_are_replaced_or_kept(corpus, keep):
     before, old_files = rows(corpus), files(corpus / "shards")
-    result = recaptioned(corpus, **{"thresholds.default": 15})
+    result = recaptioned(corpus, keep=keep, **{"thresholds.default": 15})
     after = rows(corpus)
     for old_row, new_row in zip(before, after, strict=True):
         assert {key for key in new_row if new_row[key] != old_row[key]} <= {"labels", "captions"}
         assert set(new_row["labels"]) == {key for key, fraction in new_row["fractions"] if fraction >= 0.15}
-    assert {name: digest for name, digest in files(corpus / "shards").items() if name.startswith("g0000/")} == old_files
+    new_files = files(corpus / "shards")
+    assert {name: new_files.pop(name) for name in list(new_files) if name.startswith("g0000/")} == (
+        old_files if keep else {}
+    )
+    assert new_files.keys() == {name.replace("g0000", "g0001") for name in old_files}
+    assert (corpus / "shards" / "g0000").exists() == keep
     assert result.changed and result.before != result.after
     assert result.after[""] == sum(not row["labels"] for row in after)
 
@@ -76,7 +85,7 @@ def test_no_raster_is_opened(corpus, monkeypatch):
 
 def test_reader_check_and_build_use_the_new_generation(corpus, tmp_path):
     recaptioned(corpus, **MORE)
-    opened = landmark.open(corpus)
+    opened = library.open(corpus)
     assert {caption["lang"] for caption in next(iter(opened)).captions} == {"en", "fr", "es"}
     report = check(corpus, load_check_profile(), executor=SERIAL)
     assert report.findings("error") == []
@@ -91,9 +100,9 @@ def files_flagged_by_check(corpus):
 
 
 def test_generations_are_numbered_and_checked(corpus):
-    recaptioned(corpus, **{"thresholds.default": 10})
-    recaptioned(corpus, languages=["fr"])
-    manifest = landmark.open(corpus).manifest
+    recaptioned(corpus, keep=True, **{"thresholds.default": 10})
+    recaptioned(corpus, keep=True, languages=["fr"])
+    manifest = library.open(corpus).manifest
     assert {shard.generation for shard in manifest.shards} == {2}
     assert [{shard.generation for shard in generation.shards} for generation in manifest.superseded] == [{0}, {1}]
     assert load_recipe_of(corpus)["thresholds"]["default"] == 10
@@ -104,6 +113,8 @@ def test_generations_are_numbered_and_checked(corpus):
     for shard in manifest.superseded[1].shards:
         (corpus / shard.path).unlink()
     assert files_flagged_by_check(corpus) == {spoiled.relative_to(corpus).as_posix()}
+    recaptioned(corpus, languages=["es"])
+    assert {path.name for path in (corpus / "shards").iterdir()} == {"g0000", "g0003"}
 
 
 def load_recipe_of(corpus):
@@ -127,24 +138,34 @@ def test_a_dry_run_reports_and_writes_nothing(corpus, landmark):
         assert f"→ {count:>7}" in next(line for line in out.splitlines() if line.startswith(key or "no label"))
 
 
-# Kills the process at a call of a function: the n-th of `run`, the first of the others.
+# Kills the process at a call of a function: the n-th of `run`, `write_tar` and deletions, the first of the others.
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from landmark.core.executor import ExecutorConfig
+from landmark.workflow import finalize
 from landmark.workflow import recaption as module
 from landmark.write import documents
 corpus, stage, threshold = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 calls = 0
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-if stage.startswith("run "):
-    run = module.run
-    def counted(task):
+def counted(function):
+    def call(argument, **options):
         global calls
-        calls += 1
-        return die() if calls == int(stage.split()[1]) else run(task)
-    module.run = counted
+        counts = function not in (unlink, rmdir) or "shards/g0000" in str(argument)
+        calls += counts
+        return die() if counts and calls == int(stage.split()[1]) else function(argument, **options)
+    return call
+unlink, rmdir = os.unlink, os.rmdir
+if stage.startswith("run "):
+    module.run = counted(module.run)
+elif stage.startswith("write_tar "):
+    finalize.write_tar = counted(finalize.write_tar)
+elif stage.startswith("unlink "):
+    os.unlink = counted(os.unlink)
+elif stage.startswith("rmdir "):
+    os.rmdir = counted(os.rmdir)
 else:
     setattr(module if stage == "rewrite_documents" else documents, stage, die)
 module.recaption(corpus, module.recipe_of(corpus, {"thresholds.default": threshold}), ExecutorConfig())
@@ -166,6 +187,147 @@ def test_killed_and_resumed_gives_the_same_bytes(corpus, sealed, tmp_path, stage
     assert files(corpus) == files(tmp_path / "undisturbed")
 
 
+@pytest.fixture(scope="session")
+def with_tars(sealed, tmp_path_factory):
+    """The corpus `plain` with its exports."""
+    folder = tmp_path_factory.mktemp("tars") / "corpus"
+    shutil.copytree(sealed / "plain", folder)
+    manifest = read_document(Manifest, folder / "corpus.json")
+    with open_executor(SERIAL) as map_tasks:
+        export(folder, manifest, tar_tasks(folder, manifest, every=True), map_tasks)
+    return folder
+
+
+@pytest.fixture
+def tars(with_tars, tmp_path):
+    return shutil.copytree(with_tars, tmp_path / "tars")
+
+
+def build_again(corpus, folder):
+    recipe = written(folder, catalog="world/catalog.json", thresholds={"default": 10})
+    return build(BuildRequest(load_recipe(str(recipe)), corpus, SERIAL))
+
+
+@pytest.mark.parametrize(
+    ("stage", "finish"),
+    [
+        ("unlink 1", "build"),
+        ("unlink 4", "recaption"),
+        ("rmdir 1", "recaption"),
+        ("write_tar 1", "recaption"),
+        ("write_tar 2", "build"),
+    ],
+)
+def test_a_killed_replacement_is_finished_by_the_next_command_that_writes(tars, with_tars, tmp_path, stage, finish):
+    undisturbed = shutil.copytree(with_tars, tmp_path / "undisturbed")
+    recaptioned(undisturbed, **{"thresholds.default": 10})
+    assert {name.partition("/")[0] for name in files(undisturbed / "shards")} == {"g0001"}
+    killed(tars, stage)
+    assert library.open(tars).manifest.shards[0].generation == 1
+    assert files(tars) != files(undisturbed)
+    if finish == "recaption":
+        assert not recaptioned(tars, **{"thresholds.default": 10}).changed
+    else:
+        build_again(tars, tmp_path)
+    assert files(tars) == files(undisturbed)
+
+
+@pytest.mark.parametrize("stage", ["unlink 2", "write_tar 2"])
+def test_a_killed_replacement_is_finished_by_another_recaptioning(tars, stage):
+    names = {path.rpartition("/")[2] for path in files(tars / "shards")}
+    killed(tars, stage)
+    recaptioned(tars, languages=["fr"])
+    assert set(files(tars / "shards")) == {f"g0002/{name}" for name in names}
+    assert files_flagged_by_check(tars) == set()
+
+
+def test_files_that_an_interrupted_deletion_left_are_a_finding(corpus):
+    left = sorted(path for path in files(corpus) if path.startswith("shards/"))[1:]
+    killed(corpus, "unlink 2")
+    assert len(files_flagged_by_check(corpus)) == len(left)
+
+
+def test_a_rebuilt_corpus_has_one_generation(corpus, sealed, tmp_path, world):
+    recaptioned(corpus, **{"thresholds.default": 10})
+    shutil.copytree(world, tmp_path / "world")
+    (corpus / "corpus.json").unlink()
+    build_again(corpus, tmp_path)
+    assert files(corpus / "shards").keys() == files(sealed / "plain" / "shards").keys()
+
+
+READS = {
+    "sample": lambda corpus: corpus[corpus.ids[-1]],
+    "the sample in memory": lambda corpus: corpus[corpus.ids[0]],
+    "iteration": list,
+    "xarray": lambda corpus: corpus.xarray(corpus.ids[0]),
+    "selection": lambda corpus: list(corpus.select(split="train", sensor="s2")),
+    "pickled": lambda corpus: pickle.loads(pickle.dumps(corpus))[corpus.ids[0]],
+    "parquet": lambda corpus: corpus.files(),
+    "webdataset": lambda corpus: corpus.files(format="webdataset"),
+}
+
+
+def test_an_open_corpus_says_that_it_was_replaced(tars):
+    opened = library.open(tars)
+    before = [sample.captions for sample in opened]
+    opened[opened.ids[0]]
+    recaptioned(tars, keep=True, languages=["fr"])
+    assert [sample.captions for sample in opened] == before and opened.files(format="webdataset")
+    opened = library.open(tars)
+    opened[opened.ids[0]]
+    recaptioned(tars, languages=["es"])
+    for read in READS.values():
+        with raises(GenerationReplaced, file=str(tars)):
+            read(opened)
+    assert {caption["lang"] for sample in library.open(tars) for caption in sample.captions} == {"es"}
+
+
+def test_a_missing_file_of_the_current_generation_is_no_replacement(tars):
+    opened = library.open(tars)
+    for format in ("webdataset", "parquet"):
+        path = Path(opened.files(format=format)[0])
+        path.unlink()
+        with raises(InvalidCorpus, file=str(path)):
+            opened.files(format=format)
+    with raises(InvalidCorpus, file=str(path)):
+        opened[opened.ids[0]]
+
+
+def test_a_check_of_a_corpus_that_is_replaced_meanwhile_is_refused(corpus):
+    def replace(stage, done, total, detail="", /):
+        if done == 1:
+            recaptioned(corpus, languages=["fr"])
+
+    with raises(GenerationReplaced, file=str(corpus)):
+        check(corpus, load_check_profile(), executor=SERIAL, progress=replace)
+
+
+def test_files_of_the_current_generation_are_listed(tars, landmark):
+    recaptioned(tars, keep=True, languages=["fr"])
+    for suffix, options in ((".parquet", ()), (".tar", ("--format", "webdataset"))):
+        expected = sorted(map(str, (tars / "shards" / "g0001").glob(f"*{suffix}")))
+        code, out, err = landmark("files", tars, *options)
+        assert (code, sorted(out.splitlines()), err) == (0, expected, "")
+        code, out, _ = landmark("files", tars, *options, "--split", "train", "--sensor", "s2", "--json")
+        assert json.loads(out) == [path for path in expected if "/s2-train-" in path]
+    corpus = library.open(tars)
+    assert corpus.files(split="train", sensor="s2", format="webdataset") == json.loads(out)
+    assert corpus.select(split="train", sensor="s2").files(format="webdataset") == json.loads(out)
+    assert corpus.select(split="train").files(sensor="s1", split="val") == []
+    for row in (row for path in corpus.files(split="val") for row in pq.read_table(path)["split"]):
+        assert row.as_py() == "val"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("split", "tran"), ("sensor", "S2"), ("format", "tar"), ("format", "webdataset")]
+)
+def test_a_split_sensor_or_format_that_the_corpus_lacks_is_refused(corpus, refusal, option, value):
+    error = refusal("files", corpus, f"--{option}", value)
+    assert (error.file, error.value) == (f"--{option}", value) and error.remedy
+    with raises(InputError, key=option, value=value):
+        library.open(corpus).files(**{option: value})
+
+
 @pytest.mark.parametrize("stage", ["run 2", "write_queries", "write_manifest"])
 def test_killed_and_reverted_restores_the_corpus(corpus, stage):
     before = files(corpus)
@@ -178,11 +340,11 @@ def test_killed_and_reverted_restores_the_corpus(corpus, stage):
 def test_an_index_of_an_unfinished_generation_is_refused(corpus, sealed):
     killed(corpus, "write_manifest")
     with raises(InvalidCorpus, name="index.parquet"):
-        landmark.open(corpus)
+        library.open(corpus)
     result = recaption(corpus, recipe_of(corpus, {}), SERIAL, dry_run=True)
     assert result.before == recaptioned(sealed / "plain").before
     manifest = reopen(corpus)
-    assert landmark.open(corpus).table.equals(landmark.open(sealed / "plain").table)
+    assert library.open(corpus).table.equals(library.open(sealed / "plain").table)
     for name in ("index.parquet", "README.md", "ATTRIBUTION.md", *(file.path for file in manifest.queries)):
         assert (corpus / name).read_bytes() == (sealed / "plain" / name).read_bytes()
 
@@ -252,9 +414,9 @@ def test_exports_are_written_again(corpus, tmp_path):
     recipe = written(tmp_path, output={"shard_mb": 2, "formats": ["parquet", "webdataset"]})
     build(BuildRequest(load_recipe(str(recipe)), corpus, SERIAL))
     recaptioned(corpus, **{"thresholds.default": 10})
-    manifest = landmark.open(corpus).manifest
+    manifest = library.open(corpus).manifest
     assert [export.shard for export in manifest.exports] == [shard.path for shard in manifest.shards]
-    assert all((corpus / export.path).is_file() for export in [*manifest.exports, *manifest.superseded[0].exports])
+    assert {path.name for path in (corpus / "shards").rglob("*.tar")} == {Path(e.path).name for e in manifest.exports}
 
 
 @pytest.mark.long

@@ -1,0 +1,67 @@
+"""Files of a corpus's current generation."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from landmark.core.errors import GenerationReplaced, InputError, InvalidCorpus
+from landmark.core.journal import matches
+from landmark.corpus.manifest import Export, Manifest, Shard, read_document
+
+FORMATS = ("parquet", "webdataset")
+
+
+def list_files(
+    root: Path, manifest: Manifest, *, split: str | None = None, sensor: str | None = None, format: str = "parquet"
+) -> list[Path]:
+    """Paths of the shards, or of their .tar files, in the order of the manifest.
+
+    Raises:
+        InputError: the corpus has no such split, sensor or format.
+        GenerationReplaced: a newer generation has replaced them.
+        InvalidCorpus: one is missing or has another size than recorded.
+    """
+    splits = {name for counts in manifest.samples.values() for name in counts}
+    for key, value, known in (
+        ("split", split, splits),
+        ("sensor", sensor, manifest.sensors),
+        ("format", format, FORMATS),
+    ):
+        if value not in {None, *known}:
+            raise InputError("no such files", key=key, value=value, remedy=f"choose one of {', '.join(sorted(known))}")
+    shards = [shard for shard in manifest.shards if split in (None, shard.split) and sensor in (None, shard.sensor)]
+    files = shards if format == "parquet" else _exports(root, manifest, shards)
+    return [locate(root, manifest, file) for file in files]
+
+
+def _exports(root: Path, manifest: Manifest, shards: Iterable[Shard]) -> list[Export]:
+    exports = {export.shard: export for export in manifest.exports}
+    if missing := [shard.path for shard in shards if shard.path not in exports]:
+        raise InputError(
+            f"no .tar was made of {missing[0]}",
+            key="format",
+            value="webdataset",
+            remedy="`landmark build` of its recipe with --format parquet,webdataset adds them",
+        )
+    return [exports[shard.path] for shard in shards]
+
+
+def locate(root: Path, manifest: Manifest, file: Shard | Export) -> Path:
+    """Path of a file of a manifest that was read earlier.
+
+    Raises:
+        GenerationReplaced: a newer generation has replaced it.
+        InvalidCorpus: it is missing or has another size than recorded.
+    """
+    path = root / file.path
+    if matches(path, file, hashed=False):
+        return path
+    current: Manifest = read_document(Manifest, root / "corpus.json")
+    if file not in (*current.shards, *current.exports):
+        raise GenerationReplaced(
+            f"{file.path} was replaced by a newer generation", file=root, remedy="open the corpus again"
+        )
+    raise InvalidCorpus(
+        "missing, or another size than recorded",
+        file=path,
+        remedy=f"copy it from where the corpus was sealed, or delete {root / 'corpus.json'} and build again",
+    )
