@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 
 def test_format_is_added_to_a_sealed_corpus(landmark, recipe, tmp_path):
     out = tmp_path / "corpus"
@@ -23,12 +21,3 @@ def test_second_format_changes_only_the_disk_space_of_a_plan(landmark, recipe, t
     single, double = (json.loads(landmark(*command, formats)[1]) for formats in ("parquet", "parquet,webdataset"))
     assert double["corpus_bytes"] > 2 * single["corpus_bytes"]
     assert {**double, "corpus_bytes": 0} == {**single, "corpus_bytes": 0}
-
-
-@pytest.mark.parametrize(
-    ("formats", "key", "value"),
-    [("webdataset", "output.formats", ["webdataset"]), ("parquet,zarr", "output.formats.1", "zarr")],
-)
-def test_invalid_format_is_refused(refusal, recipe, formats, key, value):
-    error = refusal("build", recipe(), "--format", formats, "--workers", 0)
-    assert (error.key, error.value) == (key, value)

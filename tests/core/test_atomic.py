@@ -59,7 +59,7 @@ def test_a_locked_folder_cannot_be_locked_again(tmp_path):
         (folder / "file").touch()
         with pytest.raises(FolderLocked) as caught, folder_lock(folder):
             pass
-        assert caught.value.file == str(folder)
+        assert caught.value.file == str(folder) and f"process {os.getpid()} " in caught.value.problem
     with folder_lock(folder):
         pass
     assert names(folder) == ["file"]

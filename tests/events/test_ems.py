@@ -279,6 +279,15 @@ def test_buildings_graded_in_a_flood_are_no_earthquake(tmp_path: Path) -> None:
     assert same(event.part("aoi"), AOI)
 
 
+@pytest.mark.parametrize("name", ["EMSR901", "emsr901-aoi01"])
+def test_a_date_of_gradings_alone_is_no_unknown_event(tmp_path: Path, name: str) -> None:
+    grading(tmp_path, {"Destroyed": EAST})
+    result = read(tmp_path, dates={name: "2020-01-01"})
+    assert not result.events and has_note(result, "EMSR901 AOI01")
+    activation(tmp_path, "EMSR901", "Earthquake", None)
+    assert only(read(tmp_path, dates={name: "2020-01-01"})).start == dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+
 @pytest.mark.parametrize("category", ["Flood", "Wildfire"])
 @pytest.mark.parametrize(
     ("grades", "negative"),
@@ -309,7 +318,7 @@ def test_an_area_with_two_types_has_two_events(tmp_path: Path) -> None:
         ("emsr900-01place-fire", "fire"),
         ("emsr900-01place-flood", "flood"),
     ]
-    assert has_note(result, "EMSR900 01PLACE", "1 polygons")
+    assert has_note(result, "EMSR900 01PLACE", "1 polygon ")
     aoi = result.events[0].part("aoi")
     assert aoi is not None and not aoi.contains(square(11.85, 45.35).centroid)
     assert [event.type for event in read(tmp_path, types=["fire"], **DATED).events] == ["fire"]

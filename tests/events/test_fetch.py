@@ -279,7 +279,7 @@ def test_the_command_fetches_and_shows(landmark: Run, feeds: Feeds, tmp_path: Pa
         ["observed", "aoi"],
     )
     code, out, err = landmark("events", "show", "events", "--date", "EMSR900=2018-10-09/2018-10-20")
-    assert code == 0 and "2018-10-09T00:00Z  2018-10-20T23:59Z" in out and "1 events" in out
+    assert code == 0 and "2018-10-09T00:00Z  2018-10-20T23:59Z" in out and "1 event\n" in out
     assert "EMSR900_01PLACE_DEL_MONIT01_v1" in err and "EMSR900_01PLACE_DEL_v1" in err
     feeds.cut = 9
     assert landmark("events", "fetch", profile, "--code", "EMSR900", "--out", "again")[0] == 1

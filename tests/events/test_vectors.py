@@ -104,7 +104,7 @@ def test_earthquakes_have_an_epicentre_and_a_radius(tmp_path: Path) -> None:
     assert event.start == event.end == at("2022-06-10T02:14:33")
     assert event.affected_parts == () and affected_km2(event) == 0, "ground near an earthquake is not damaged"
     assert area_km2(event.part(NEAR)) == pytest.approx(np.pi * 400, rel=1e-3)
-    assert has_note(result, "usgs.geojson", "1 features") and has_note(result, "usgs.geojson", "2 features")
+    assert has_note(result, "usgs.geojson", "1 feature ") and has_note(result, "usgs.geojson", "2 features")
 
 
 @given(st.floats(-180, 180), st.floats(-70, 70), st.floats(1, 300))
@@ -252,7 +252,7 @@ def test_ids_ignore_case_and_need_their_attributes(tmp_path: Path) -> None:
     path = layer(tmp_path / "a.geojson", [WEST, EAST, AOI], *rows)
     result = read(path, source=mapping(tmp_path, id=["sea", "no"]))
     assert [event.id for event in result.events] == ["x-a"]
-    assert len(result.notes) == 1 and has_note(result, "a.geojson", "1 features", "no")
+    assert len(result.notes) == 1 and has_note(result, "a.geojson", "1 feature ", "no")
     assert len(read(path, source=mapping(tmp_path, id=["sea", "no"], id_any_of=["sea"])).events) == 2
     grouped = read(path, source=mapping(tmp_path, id=["sea"], group=["no"]))
     assert [event.group for event in grouped.events] == ["a"]

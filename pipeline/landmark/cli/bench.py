@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landmark.cli import options
+from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.workflow.read_benchmark import ReadSpeed
@@ -50,9 +51,10 @@ def _page(speed: "ReadSpeed") -> str:
     if speed.requests:
         megabytes = speed.fetched_bytes / 1e6
         rows.append(
-            f"    waits for  {speed.requests} requests, {megabytes:.1f} MB: fetching alone {speed.fetch_seconds:.2f} s,"
-            f" decoding alone {speed.decode_seconds:.2f} s, all together {speed.seconds:.2f} s"
+            f"    waits for  {plural(speed.requests, 'request')}, {megabytes:.1f} MB: fetching alone"
+            f" {speed.fetch_seconds:.2f} s, decoding alone {speed.decode_seconds:.2f} s,"
+            f" all together {speed.seconds:.2f} s"
         )
     if speed.unread:
-        rows.append(f"    unread     {speed.unread} patches")
+        rows.append(f"    unread     {plural(speed.unread, 'patch', 'patches')}")
     return "\n".join(rows)

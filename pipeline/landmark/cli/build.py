@@ -9,6 +9,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.corpus.manifest import Manifest
@@ -73,15 +74,15 @@ def _page(manifest: "Manifest", folder: Path, seconds: float) -> str:
     dropped = ", ".join(f"{reason} {count}" for reason, count in manifest.dropped.items())
     size_mb = sum(shard.size_bytes for shard in manifest.shards) / 1e6
     lines = [
-        f"{folder} is sealed: {counts['written']} samples in {len(manifest.shards)} shards, {size_mb:.0f} MB,"
-        f" {seconds:.0f} s",
+        f"{folder} is sealed: {plural(counts['written'], 'sample')} in {plural(len(manifest.shards), 'shard')},"
+        f" {size_mb:.0f} MB, {seconds:.0f} s",
         f"  planned {counts['planned']} = written {counts['written']} + dropped {counts['dropped']}"
         + (f" ({dropped})" if dropped else "")
         + f" + failed {counts['failed']}",
     ]
     if manifest.exports:
         size_mb = sum(export.size_bytes for export in manifest.exports) / 1e6
-        lines.append(f"  webdataset: {len(manifest.exports)} .tar files, {size_mb:.0f} MB")
+        lines.append(f"  webdataset: {plural(len(manifest.exports), '.tar file')}, {size_mb:.0f} MB")
     for sensor, splits in manifest.samples.items():
         lines.append(f"  {sensor}: " + ", ".join(f"{split} {count}" for split, count in splits.items()))
     lines.append("  labels: " + (", ".join(f"{label} {count}" for label, count in manifest.labels.items()) or "none"))

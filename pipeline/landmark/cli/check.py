@@ -10,6 +10,7 @@ import typer
 from landmark.cli import options
 from landmark.cli.console import reporting
 from landmark.core.errors import InputError
+from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.quality.findings import Report
@@ -83,7 +84,8 @@ def check(
 
 
 def _page(report: "Report") -> Iterator[str]:
-    yield f"{report.corpus}: {report.samples} samples, pixels of {report.pixels_read}, content {report.content_digest}"
+    samples = plural(report.samples, "sample")
+    yield f"{report.corpus}: {samples}, pixels of {report.pixels_read}, content {report.content_digest}"
     for finding in report.findings():
         yield f"  {finding.severity:<7}  {finding.check}: {finding.problem} ({len(finding.subjects)})"
         if finding.severity == "note":
@@ -99,7 +101,5 @@ def _page(report: "Report") -> Iterator[str]:
     for reason in dict.fromkeys(skipped.values()):
         yield f"  not checked: {', '.join(name for name in skipped if skipped[name] == reason)} ({reason})"
     counts = Counter(finding.severity for finding in report.findings())
-    summary = ", ".join(
-        f"{counts[name]} {name}{'s' * (counts[name] > 1)}" for name in ("error", "warning", "note") if counts[name]
-    )
-    yield f"  {len(report.checks) - len(skipped)} checks: {summary or 'clean'}"
+    summary = ", ".join(plural(counts[name], name) for name in ("error", "warning", "note") if counts[name])
+    yield f"  {plural(len(report.checks) - len(skipped), 'check')}: {summary or 'clean'}"

@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from landmark.core.progress import Progress
 
 _LINE_EVERY_S = 5.0
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @contextmanager
@@ -31,14 +32,14 @@ def reporting() -> Iterator[Progress]:
         TextColumn("{task.fields[rate]}"),
     )
     with Bar(*columns, TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=console) as bar:
-        tasks: dict[str, tuple[TaskID, float]] = {}
+        tasks: dict[str, TaskID] = {}
+        rates = _Rates()
 
         def report(stage: str, done: int, total: int, detail: str = "", /) -> None:
             if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total, rate="", detail=""), time.monotonic()
-            number, start = tasks[stage]
-            rate = f"{done / max(time.monotonic() - start, 1e-3):.0f}/s"
-            bar.update(number, completed=done, rate=rate, detail=detail)
+                tasks[stage] = bar.add_task(stage, total=total, rate="", detail="")
+            rate = format_rate(rates.update(stage, done))
+            bar.update(tasks[stage], completed=done, rate=rate, detail=detail)
 
         yield report
 
@@ -47,19 +48,39 @@ class _Lines:
     """A line at the start and end of each stage, and every few seconds."""
 
     def __init__(self) -> None:
-        self._start: dict[str, float] = {}
+        self._rates = _Rates()
         self._last: dict[str, float] = {}
 
     def __call__(self, stage: str, done: int, total: int, detail: str = "", /) -> None:
-        now = time.monotonic()
-        start = self._start.setdefault(stage, now)
+        now, rate = time.monotonic(), self._rates.update(stage, done)
         if done < total and now - self._last.get(stage, float("-inf")) < _LINE_EVERY_S:
             return
         self._last[stage] = now
-        rate = done / (now - start) if now > start else 0.0
-        eta = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+        left = f"{(total - done) / rate:.0f} s left" if rate and done < total else ""
+        parts = ", ".join(filter(None, (f"{stage}: {done} of {total}", format_rate(rate), left)))
         suffix = f"; {detail}" if detail else ""
-        print(f"{stage}: {done} of {total}, {rate:.0f}/s{eta}{suffix}", file=sys.stderr, flush=True)
+        moment = time.strftime(_TIME_FORMAT, time.gmtime())
+        print(f"{moment} {parts}{suffix}", file=sys.stderr, flush=True)
+
+
+class _Rates:
+    """Rate of each stage since its first report; what an interrupted run had done before does not count."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[float, int]] = {}
+
+    def update(self, stage: str, done: int) -> float:
+        """Tasks per second; 0 until a second report."""
+        now = time.monotonic()
+        start, done_before = self._first.setdefault(stage, (now, done))
+        return (done - done_before) / (now - start) if now > start else 0.0
+
+
+def format_rate(rate: float) -> str:
+    """A rate as `12/s`, or below one a second as `5.0 s each`; empty where it is not known."""
+    if rate <= 0:
+        return ""
+    return f"{rate:.0f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
 def _log_to(console: Console) -> None:
@@ -68,5 +89,7 @@ def _log_to(console: Console) -> None:
         handler = RichHandler(console=console, show_path=False, show_level=False)
     else:
         handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(formatter := logging.Formatter("%(asctime)s %(message)s", _TIME_FORMAT))
+        formatter.converter = time.gmtime
     logging.getLogger("landmark").handlers = [handler]
     logging.getLogger("landmark").setLevel(logging.INFO)

@@ -11,6 +11,7 @@ from landmark.cli import options
 from landmark.cli.console import reporting
 from landmark.cli.train import CorpusFolder, Device
 from landmark.core.errors import InputError
+from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.train.evaluate import EvaluationReport
@@ -60,9 +61,9 @@ def _format(report: "EvaluationReport") -> str:
     rows = {"overall": report.overall, **report.sensors, **report.classes}
     width = max(len(name) for name in rows)
     titles = " ".join(f"{title.format(k=report.k):>8}" for title in _COLUMNS)
-    head = f"{report.split}: {report.overall.documents} images, {report.overall.queries} queries"
+    images, queries = plural(report.overall.documents, "image"), plural(report.overall.queries, "query", "queries")
     lines = [f"  {name:{width}} {_format_row(metrics)}" for name, metrics in rows.items()]
-    return "\n".join([head, f"  {'':{width}} {titles}", *lines])
+    return "\n".join([f"{report.split}: {images}, {queries}", f"  {'':{width}} {titles}", *lines])
 
 
 def _format_row(metrics: "MeanMetrics") -> str:

@@ -8,6 +8,7 @@ import typer
 
 from landmark.cli import options
 from landmark.core.errors import InputError
+from landmark.core.plural import plural
 
 app = typer.Typer(help="Crisis events: inspect packages and catalogues, and fetch public ones.", no_args_is_help=True)
 
@@ -114,7 +115,7 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    return [*lines, f"{len(rows)} events"]
+    return [*lines, plural(len(rows), "event")]
 
 
 def _cell(value: Any) -> str:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from landmark.core.plural import plural
+
 app = typer.Typer(
     help="Obtain label maps that no catalogue serves: order CORINE, write an export script for Dynamic World.",
     no_args_is_help=True,
@@ -60,7 +62,7 @@ def script(
         time=recipe.time,
     )
     typer.echo(out)
-    _print(f"exports {exports} files; its first lines explain how to run it")
+    _print(f"exports {plural(exports, 'file')}; its first lines explain how to run it")
 
 
 def _print(line: str) -> None:

@@ -4,6 +4,8 @@ import errno
 import os
 import signal
 import sys
+import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +32,9 @@ from landmark.cli import (
 )
 from landmark.core.errors import Interrupted, LandmarkError
 from landmark.core.yaml_files import available
+
+# Environment variable that requests the traceback of a fault.
+_TRACEBACK = "LANDMARK_TRACEBACK"
 
 app = typer.Typer(
     name="landmark",
@@ -77,7 +82,10 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 started but not finished, 2 refused, 130 interrupted."""
+    """Run the command line.
+
+    Exit codes: 0 done, 1 started but not finished, 2 refused, 70 a fault of landmark, 130 interrupted.
+    """
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
@@ -91,10 +99,26 @@ def main() -> None:
         if error.errno == errno.ENOSPC:
             _stop("the disk is full; free some space and run the same command again to resume", 1)
         _stop(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 1)
+    except MemoryError as error:
+        _stop(f"out of memory {error}".rstrip() + "; run the same command again with fewer --workers", 1)
+    except Exception as error:
+        _report_fault(error)
 
 
 def _interrupt(*_: object) -> None:
     raise Interrupted("interrupted; run the same command again to resume")
+
+
+def _report_fault(error: Exception) -> None:
+    """Print an exception that no input should raise; its traceback only on request."""
+    if os.environ.get(_TRACEBACK):
+        traceback.print_exception(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _stop(
+        f"a fault of landmark: {type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})\n"
+        f"please report it with the traceback, which {_TRACEBACK}=1 before the command prints",
+        os.EX_SOFTWARE,
+    )
 
 
 def _stop(message: str, code: int) -> None:

@@ -1,13 +1,23 @@
 """Options that several commands share."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from landmark.config.recipe import Recipe, load_recipe
+from landmark.core.errors import InputError
 
 DEFAULT_RECIPE = "demo"
+
+# Argument of `load_recipe` → the option, and the recipe's key that it overrides.
+_OVERRIDES = {
+    "region": ("--region", "region"),
+    "sensors": ("--sensors", "sensors"),
+    "limit": ("--limit", "limit"),
+    "formats": ("--format", "output.formats"),
+}
 
 RecipeName = Annotated[str | None, typer.Argument(help="A recipe by name or path; by default demo.", metavar="RECIPE")]
 Region = Annotated[
@@ -46,10 +56,22 @@ def recipe(
     if name is None:
         typer.echo(f"no recipe given: using {DEFAULT_RECIPE} (the embedded world)", err=True)
     changes: dict[str, Any] = {"region": region, "sensors": sensors, "limit": limit, "formats": formats}
-    loaded = load_recipe(name or DEFAULT_RECIPE, labels=labels or (), **changes)
+    try:
+        loaded = load_recipe(name or DEFAULT_RECIPE, labels=labels or (), **changes)
+    except InputError as error:
+        _name_options(error, [_OVERRIDES[key] for key, value in changes.items() if value is not None])
+        raise
     for source, remedy in loaded.skipped_labels:
         typer.echo(f"warning: label source {source} skipped: {remedy}", err=True)
     return loaded
+
+
+def _name_options(error: InputError, overrides: Iterable[tuple[str, str]]) -> None:
+    """Name an option in place of the recipe's key that it overrides."""
+    for problem in error.problems:
+        for option, key in overrides:
+            if problem.key is not None and f"{problem.key}.".startswith(f"{key}."):
+                problem.file, problem.key = option, None
 
 
 def folder(out: Path | None, recipe: Recipe) -> Path:

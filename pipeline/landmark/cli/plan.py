@@ -10,6 +10,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.corpus.lock import ClassBalancingSummary
@@ -82,10 +83,8 @@ def _lines(plan: "Plan", cost: "Estimate", classes: "SplitClasses", folder: Path
         f"corpus        about {cost.corpus_bytes / 1e9:.2f} GB, and {cost.staging_bytes / 1e9:.2f} GB more of disk"
         " space while building"
     )
-    yield (
-        f"splits        {gap}; {proof.shared_blocks} blocks in two splits, {proof.shared_acquisitions} acquisitions"
-        " in two splits (reported only)"
-    )
+    shared = f"{plural(proof.shared_blocks, 'block')} and {plural(proof.shared_acquisitions, 'acquisition')}"
+    yield f"splits        {gap}; {shared} in two splits (reported only)"
     if classes.cells:
         yield from _classes(classes.cells)
     if lock.class_balancing is not None:

@@ -10,6 +10,7 @@ import typer
 from landmark.cli import options
 from landmark.cli.console import reporting
 from landmark.core.errors import InputError
+from landmark.core.plural import plural
 from landmark.core.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
@@ -91,15 +92,15 @@ def _document(result: "RecaptionResult", corpus: Path) -> str:
         "before": result.before,
         "after": result.after,
         "generation": max(shard.generation for shard in manifest.shards),
-        "kept": _kept(manifest),
+        "retained": _retained(manifest),
         "content": manifest.content_digest,
     }
     return json.dumps(document, indent=1)
 
 
-def _kept(manifest: "Manifest") -> list[int]:
+def _retained(manifest: "Manifest") -> list[int]:
     """Numbers of the superseded generations that were kept on request."""
-    return [generation.shards[0].generation for generation in manifest.superseded if generation.kept]
+    return [generation.shards[0].generation for generation in manifest.superseded if generation.retained]
 
 
 def _page(result: "RecaptionResult", *, dry_run: bool) -> Iterator[str]:
@@ -116,6 +117,6 @@ def _page(result: "RecaptionResult", *, dry_run: bool) -> Iterator[str]:
         yield "nothing was written"
         return
     shards = result.manifest.shards
-    yield f"generation {shards[0].generation}: {len(shards)} shards, content {result.manifest.content_digest}"
-    if kept := _kept(result.manifest):
-        yield f"kept: generation {', '.join(map(str, kept))}; `landmark files` lists only the current one"
+    yield f"generation {shards[0].generation}: {plural(len(shards), 'shard')}, content {result.manifest.content_digest}"
+    if retained := _retained(result.manifest):
+        yield f"kept: generation {', '.join(map(str, retained))}; `landmark files` lists only the current one"

@@ -7,6 +7,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.corpus.reader import Corpus
@@ -49,8 +50,8 @@ def train(
     typer.echo(
         run.model_dump_json(indent=1)
         if as_json
-        else f"trained: {folder}: {run.steps} steps, {len(run.history)} epochs, mean loss {first.loss:.3f} →"
-        f" {last.loss:.3f}, scale {last.scale:.3g}\n  landmark evaluate {corpus} {folder}"
+        else f"trained: {folder}: {plural(run.steps, 'step')}, {plural(len(run.history), 'epoch')}, mean loss"
+        f" {first.loss:.3f} → {last.loss:.3f}, scale {last.scale:.3g}\n  landmark evaluate {corpus} {folder}"
     )
 
 

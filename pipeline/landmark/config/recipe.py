@@ -165,7 +165,11 @@ class Recipe(StrictModel):
     @classmethod
     def _check_patch(cls, value: int) -> int:
         if value % 6:
-            raise invalid("must be a multiple of 6: the coarsest bands have pixels of 6 x 6", value=value)
+            smaller = max(value - value % 6, 6)
+            remedy = f"choose {smaller} or {smaller + 6}, and resize to {value} when the images are loaded"
+            raise invalid(
+                "must be a multiple of 6: the coarsest bands have pixels of 6 x 6", value=value, remedy=remedy
+            )
         return value
 
     @model_validator(mode="after")

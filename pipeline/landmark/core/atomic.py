@@ -1,11 +1,13 @@
 """Atomic file writes, and a lock on output folders."""
 
+import datetime as dt
 import fcntl
 import hashlib
 import io
 import os
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -120,21 +122,35 @@ def _locked(path: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise FolderLocked(
-                    "another landmark command is using the folder",
+                    f"another landmark command is using the folder: {_read_owner(file)}",
                     file=path.parent,
                     remedy="wait for it or choose another --out",
                 ) from error
             # The last owner may have removed the file in the meantime, and a lock on a removed file has no effect.
             if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                _write_owner(file)
                 yield
                 return
+
+
+def _write_owner(file: IO[str]) -> None:
+    """Name this process in the file it has locked, for others that want the lock."""
+    file.truncate(0)
+    with suppress(OSError):  # a full disk, which the work itself will report
+        file.write(f"process {os.getpid()} on {platform.node()}, since {dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}")
+        file.flush()
+
+
+def _read_owner(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read() or "a process that has just started"
 
 
 def _open_lock(path: Path) -> IO[str]:
     for may_retry in (True, True, False):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("w")
+            return path.open("a+")
         except OSError as error:
             # The last owner may have removed the empty folder between the two calls.
             if not (may_retry and isinstance(error, FileNotFoundError)):

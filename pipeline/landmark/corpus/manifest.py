@@ -67,7 +67,7 @@ class QueryFile(StrictModel):
 
 
 class Generation(StrictModel):
-    """A superseded generation of annotations; its files are deleted unless `kept`."""
+    """A superseded generation of annotations; its files are deleted unless `retained`."""
 
     landmark_version: str
     recipe_digest: str
@@ -75,7 +75,7 @@ class Generation(StrictModel):
     content_digest: str
     shards: list[Shard]
     exports: list[Export]
-    kept: bool = Field(False, description="Its files were kept on request")
+    retained: bool = Field(False, description="Its files were retained on request")
 
     @property
     def files(self) -> "list[Shard | Export]":
@@ -127,7 +127,9 @@ def read_document(model: type[Model], path: Path) -> Model:
     """
     try:
         return model.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not path.parent.is_dir():
+            raise InvalidCorpus("no such folder", file=path.parent, remedy="check the path") from error
         problem = "is missing, so that its folder is not a sealed corpus"
         remedy = "check the path, or finish the corpus with `landmark build`"
         raise InvalidCorpus(problem, file=path, remedy=remedy) from error

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import names_digest
+from landmark.core.plural import plural
 from landmark.corpus.files import list_files, locate
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.corpus.pixels import band_order, decode, nodata_of, pixel_fields, to_physical
@@ -85,7 +86,7 @@ class Corpus:
         return len(self._rows)
 
     def __repr__(self) -> str:
-        return f"<Corpus {self.manifest.name}: {len(self)} samples in {self.root}>"
+        return f"<Corpus {self.manifest.name}: {plural(len(self), 'sample')} in {self.root}>"
 
     def __contains__(self, id: object) -> bool:
         return id in self._rows_by_id

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
+from landmark.core.plural import plural
 from landmark.domain.vocabulary import Ignored, Vocabulary
 from landmark.events.activations import Activation, parse_image_time
 from landmark.events.geometry import points, polygons, squares, union
@@ -132,7 +133,9 @@ class AreaReader:
                 else:
                     result.affected.setdefault(type_, []).append(shapes)
             result.repaired += int(features.repaired.sum())
-        self.notes.extend(f"{name}: {count} polygons skipped: {reason}" for reason, count in sorted(skipped.items()))
+        self.notes.extend(
+            f"{name}: {plural(count, 'polygon')} skipped: {reason}" for reason, count in sorted(skipped.items())
+        )
         return self._note_repairs(name, result)
 
     def _damage(self, name: str, product: Product) -> ProductMap:
@@ -154,7 +157,7 @@ class AreaReader:
 
     def _note_repairs(self, name: str, result: ProductMap) -> ProductMap:
         if result.repaired:
-            self.notes.append(f"{name}: {result.repaired} polygons repaired in {result.product}")
+            self.notes.append(f"{name}: {plural(result.repaired, 'polygon')} repaired in {result.product}")
         return result
 
     def _add_aoi(self, result: ProductMap, products: Iterable[Product]) -> None:
@@ -196,7 +199,7 @@ def _look_up(lookup: Callable[[Any], Value], word: Any, layer: Layer, count: int
     try:
         return lookup(word)
     except InputError as error:
-        raise InputError(f"{count} features: {error}", file=layer.file.label, value=error.value) from error
+        raise InputError(f"{plural(count, 'feature')}: {error}", file=layer.file.label, value=error.value) from error
 
 
 def _concatenate(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -56,7 +56,8 @@ class _ActivationReader:
                 events.append(self._event(id_, type_, product))
                 repaired[id_] = product.repaired
         files = () if self._activation is None else (lexical_path(self._activation.path),)
-        return ReadResult(tuple(events), tuple(self._notes), files, repaired)
+        names = frozenset({self._code, *(slug(self._code, name) for name in areas), *repaired})
+        return ReadResult(tuple(events), tuple(self._notes), files, repaired, names)
 
     def _typed_areas(self, areas: Mapping[str, Area]) -> Iterator[tuple[str, str, bool]]:
         """(area, event type, whether it is the area's only one); areas without a type get the activation's."""

@@ -13,6 +13,7 @@ import shapely
 from landmark.core.atomic import remove_partials, write_bytes
 from landmark.core.errors import DownloadPending, InputError
 from landmark.core.http import RESUME_HINT
+from landmark.core.plural import plural
 from landmark.core.progress import Progress, silent
 from landmark.core.time import parse_utc
 from landmark.events.feed import Box, Feed, FeedClient, FeedQuery, require
@@ -69,7 +70,7 @@ def _earthquakes(feed: Feed, query: FeedQuery, out: Path, progress: Progress) ->
         earthquakes |= {require(feature, "id", str, url): feature for feature in features}
         progress("earthquakes", len(earthquakes), count)
     if len(earthquakes) < count:
-        problem = f"the service counts {count} earthquakes, but returned {len(earthquakes)}"
+        problem = f"the service counts {plural(count, 'earthquake')}, but returned {len(earthquakes)}"
         raise DownloadPending(problem, file=url, remedy=RESUME_HINT)
     yield _write(out / _file_name(feed, query), earthquakes.values())
 

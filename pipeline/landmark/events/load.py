@@ -25,5 +25,5 @@ def read_events(entry: EventEntry, source: EventSource, paths: Sequence[Path]) -
     rules = EventRules(entry, load_model(EventTypes, FOLDER, "types").types, vocabulary)
     with unpack_files(paths) as files:
         result = read_vectors(files, source, rules) if source.ems is None else read_packages(files, source, rules)
-        rules.check_dates(result.events)
+        rules.check_dates(result.names)
         return merge_results([result, ReadResult(files=source_files(files))])

@@ -16,12 +16,14 @@ class ReadResult:
         notes: Messages without paths: what was repaired, replaced or skipped.
         files: All files on disk that were read, sorted.
         repaired: Event id → number of invalid polygons in its files.
+        names: Ids and groups in the files, also of events that were skipped.
     """
 
     events: tuple[Event, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     repaired: Mapping[str, int] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
 
 
 def merge_results(results: Sequence[ReadResult]) -> ReadResult:
@@ -45,4 +47,5 @@ def merge_results(results: Sequence[ReadResult]) -> ReadResult:
         notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
         files=tuple(sorted({path for result in results for path in result.files})),
         repaired={id_: count for result in results for id_, count in result.repaired.items()},
+        names=frozenset(name for result in results for name in result.names),
     )

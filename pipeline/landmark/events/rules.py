@@ -3,11 +3,11 @@
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 
 from landmark.config.event_entries import EventEntry
 from landmark.core.errors import InputError
-from landmark.domain.event import Event, EventType
+from landmark.domain.event import EventType
 from landmark.domain.vocabulary import Vocabulary
 
 # Part of an event that is mapped as affected, without a grade of damage.
@@ -59,15 +59,14 @@ class EventRules:
         duration = dt.timedelta(days=self.types[type_].lasts_days)
         return max(start + duration, observed) if observed is not None and duration else start + duration
 
-    def check_dates(self, events: Sequence[Event]) -> None:
-        """Refuse `dates` of unknown events, unless the entry selects events.
+    def check_dates(self, names: Set[str]) -> None:
+        """Refuse `dates` of names that are neither an event nor a group, unless the entry selects events.
 
         Raises:
             InputError: a key of `dates` is neither an event nor a group.
         """
         if self.entry.types or self.entry.min_magnitude is not None:
             return
-        names = {name for event in events for name in (event.id, event.group)}
         if unused := sorted(set(self._dates) - names):
             raise InputError(
                 "no such event or group in the files",

@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 
 from landmark.core.errors import InputError
+from landmark.core.plural import plural
 from landmark.core.time import parse_utc
 from landmark.domain.event import NEAR, Event, EventPart
 from landmark.events.files import VectorFile
@@ -72,14 +73,16 @@ class _LayerReader:
             rows.setdefault(row.id, []).append(row)
         events = [event for id_ in sorted(rows) if (event := self._event(rows[id_])) is not None]
         notes = [
-            f"{self._label}: {count} features skipped: {reason}" for reason, count in sorted(self._skipped.items())
+            f"{self._label}: {plural(count, 'feature')} skipped: {reason}"
+            for reason, count in sorted(self._skipped.items())
         ]
         if count := int(self._features.repaired.sum()):
-            notes.append(f"{self._label}: {count} polygons repaired")
+            notes.append(f"{self._label}: {plural(count, 'polygon')} repaired")
         repaired = {
             event.id: int(self._features.repaired[[row.index for row in rows[event.id]]].sum()) for event in events
         }
-        return ReadResult(tuple(events), tuple(notes), repaired=repaired)
+        names = frozenset(name for same_id in rows.values() for row in same_id for name in (row.id, row.group))
+        return ReadResult(tuple(events), tuple(notes), repaired=repaired, names=names)
 
     def _rows(self) -> list[_Row]:
         mapping, size = self._mapping, len(self._features)
@@ -207,7 +210,7 @@ class _LayerReader:
         if unknown and category.unmapped == "error":
             value, count = min(unknown.items())
             raise InputError(
-                f"{count} features have an unmapped value",
+                f"unmapped value of {plural(count, 'feature')}",
                 file=self._label,
                 key=category.fields[0],
                 value=value,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from landmark.captions.language import Language
 from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError, LandmarkError, UnknownName
+from landmark.core.plural import plural
 from landmark.core.yaml_files import Model, available, find_resource, load_extended, load_model, parse_model
 from landmark.domain.event import EventTypes
 from landmark.domain.taxonomy import Crosswalk, Taxonomy, apply_remap
@@ -205,14 +206,18 @@ def _summary(content: Any) -> str:
     if isinstance(content, Crosswalk):
         dropped = sum(entry.drop is not None for entry in content.classes.values())
         mapped = len(content.classes) - dropped
-        return f"{len(content.classes)} classes, {mapped} mapped to {content.target}, {dropped} dropped"
+        classes = plural(len(content.classes), "class", "classes")
+        return f"{classes}, {mapped} mapped to {content.target}, {dropped} dropped"
     if isinstance(content, Taxonomy):
-        return f"{len(content.classes)} target classes in {', '.join(content.languages)}"
+        return f"{plural(len(content.classes), 'target class', 'target classes')} in {', '.join(content.languages)}"
     if isinstance(content, Language):
-        return f"{len(content.events)} event types and {len(content.subclasses)} subclasses in {content.name}"
+        return (
+            f"{plural(len(content.events), 'event type')} and"
+            f" {plural(len(content.subclasses), 'subclass', 'subclasses')} in {content.name}"
+        )
     if isinstance(content, EventSource):
         return f"events of {content.title}"
     if isinstance(content, Vocabulary):
         words = len(content.event_types) + len(content.kinds) + len(content.comments)
-        return f"{words} words of event types, {len(content.gradings)} grades of damage"
-    return f"{len(content.types)} event types"
+        return f"{plural(words, 'word')} of event types, {plural(len(content.gradings), 'grade')} of damage"
+    return plural(len(content.types), "event type")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from landmark.core.errors import InputError
+from landmark.core.plural import plural
 from landmark.domain.taxonomy import Crosswalk, SourceClass, Taxonomy, ambiguous_codes, duplicates
 from landmark.labels.label_rules import crosswalk_problems
 
@@ -27,7 +28,7 @@ def lint_crosswalk(
         if not str(getattr(crosswalk, key)).strip():
             yield InputError("is empty", key=key, remedy="fill it in")
     if crosswalk.count is not None and crosswalk.count != len(crosswalk.classes):
-        problem = f"the file has {len(crosswalk.classes)} classes"
+        problem = f"the file has {plural(len(crosswalk.classes), 'class', 'classes')}"
         yield InputError(problem, key="count", value=crosswalk.count, remedy="add or remove classes")
     yield from crosswalk_problems(crosswalk, taxonomy, file)
     yield from ambiguous_codes(crosswalk)

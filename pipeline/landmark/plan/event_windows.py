@@ -10,6 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.config.recipe import Recipe
 from landmark.core.errors import NoCoverage
+from landmark.core.plural import plural
 from landmark.domain.event import Event, EventTypes
 from landmark.domain.impact import EventCombination, EventIndex
 from landmark.stac.search import SearchWindow
@@ -30,7 +31,7 @@ def select_events(events: Sequence[Event], recipe: Recipe) -> tuple[Event, ...]:
     selected = tuple(event for event in events if any(part.geometry.intersects(region) for part in event.parts))
     if recipe.event_sampling is not None and not select_in_time(selected, recipe):
         raise NoCoverage(
-            f"none of {len(events)} events intersects region and time",
+            f"none of {plural(len(events), 'event')} intersects region and time",
             file=recipe.name,
             key="events",
             remedy="`landmark events show` lists where and when they are",

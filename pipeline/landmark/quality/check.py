@@ -11,6 +11,7 @@ from landmark.config.recipe import Recipe
 from landmark.core.errors import GenerationReplaced, InvalidCorpus
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 from landmark.core.hashing import digest
+from landmark.core.plural import plural
 from landmark.core.progress import Progress, silent
 from landmark.core.yaml_files import available, load_model
 from landmark.corpus.lock import Lock
@@ -138,7 +139,7 @@ def _measure_corpus(
         problem = "a newer generation replaced the files while they were checked"
         raise GenerationReplaced(problem, file=context.root, remedy="check the corpus again")
     if not any(result.samples.num_rows for result in results):
-        raise InvalidCorpus(f"none of {len(context.manifest.shards)} shards is readable", file=context.root)
+        raise InvalidCorpus(f"none of {plural(len(context.manifest.shards), 'shard')} is readable", file=context.root)
     flags: dict[str, list[Flag]] = {}
     moments: dict[tuple[str, str], Moments] = {}
     for result in results:

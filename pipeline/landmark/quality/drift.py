@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from landmark.core.plural import plural
 from landmark.domain.traits import Trait
 from landmark.quality.check_input import CheckInput, float_column
 from landmark.quality.check_profile import Limits
@@ -179,7 +180,7 @@ def _contrast_flags(contrast: Contrast, sensor: str, factor: str, subject: str, 
     """One flag if all bands differ in the same direction, else one per band that differs."""
     unit = "db" if sensor == "s1" else "pct"
     max_difference, max_band_difference = limits[f"max_{unit}"], limits[f"max_band_{unit}"]
-    basis = f"over {contrast.samples} samples of similar land cover"
+    basis = f"over {plural(contrast.samples, 'sample')} of similar land cover"
     significant = abs(contrast.difference) > limits["min_standard_errors"] * contrast.error
     median = float(np.median(contrast.difference))
     same_sign = (np.sign(contrast.difference) == np.sign(median)).all()

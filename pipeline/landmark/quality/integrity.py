@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import digest, file_sha256, names_digest
+from landmark.core.plural import plural
 from landmark.corpus.coverage import read_emptied_groups
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
@@ -88,19 +89,19 @@ def shards(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """The folder of shards holds only files of the manifest, and each is listed once."""
     document, root = inputs.manifest, inputs.context.root
     current = [*(shard.path for shard in document.shards), *(export.path for export in document.exports)]
-    kept = {file.path: file for generation in document.superseded if generation.kept for file in generation.files}
+    retained = {file.path: file for generation in document.superseded if generation.retained for file in generation.files}
     superseded = {file.path for generation in document.superseded for file in generation.files}
     for path, times in Counter(current).items():
         if times > 1:
             yield Flag("file is listed twice in the manifest", path)
     for file in sorted((root / "shards").rglob("*")):
-        if not file.is_file() or (path := file.relative_to(root).as_posix()) in {*current, *kept}:
+        if not file.is_file() or (path := file.relative_to(root).as_posix()) in {*current, *retained}:
             continue
         if path in superseded:
             yield Flag("file of a superseded generation was not deleted", path)
         else:
             yield Flag("file among the shards is not in the manifest", path)
-    for path, record in kept.items():
+    for path, record in retained.items():
         file = root / path
         if file.is_file() and (
             file.stat().st_size != record.size_bytes or (inputs.all_pixels and file_sha256(file) != record.sha256)
@@ -116,7 +117,7 @@ def index(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         return
     ids = table["id"].to_pylist()
     if names_digest(ids) != inputs.manifest.ids_digest:
-        yield Flag("ids of the index differ from the manifest", "index.parquet", f"{len(ids)} rows")
+        yield Flag("ids of the index differ from the manifest", "index.parquet", plural(len(ids), "row"))
 
 
 def ids(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
@@ -239,7 +240,7 @@ def queries(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         if hashlib.sha256(data).hexdigest() != recorded.get(path):
             yield Flag("SHA-256 of a query file differs from the manifest", path)
         if wrong := set(data.decode().splitlines()) ^ set(expected.get(path, ())):
-            detail = f"{len(wrong)} lines, such as {min(wrong)}"
+            detail = f"{plural(len(wrong), 'line')}, such as {min(wrong)}"
             yield Flag("queries or judgements do not follow from the labels", path, detail)
 
 

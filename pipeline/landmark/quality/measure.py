@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import load_sensor
 from landmark.core.hashing import file_sha256, rank
+from landmark.core.plural import plural
 from landmark.core.salts import CHECKED_CELLS
 from landmark.corpus.manifest import Shard
 from landmark.corpus.pixels import pixel_fields, pixels_sha256
@@ -95,7 +96,10 @@ class _GroupReader:
                     done += group.num_rows
             except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
                 self._flag(
-                    "shards", "shard cannot be read to its end", shard.path, f"after {done} rows: {_first_line(error)}"
+                    "shards",
+                    "shard cannot be read to its end",
+                    shard.path,
+                    f"after {plural(done, 'row')}: {_first_line(error)}",
                 )
                 return
         if done != shard.rows:
@@ -174,7 +178,7 @@ class _GroupReader:
         for column in self._schema(shard) if read_pixels else INDEX:
             place, values = group.column_names.index(column.name), group[column.name]
             if not column.nullable and values.null_count:
-                self._flag("schema", f"column {column.name} has nulls", shard.path, f"{values.null_count} rows")
+                self._flag("schema", f"column {column.name} has nulls", shard.path, plural(values.null_count, "row"))
                 keep &= pc.is_valid(values).to_numpy()
             if values.type != column.type:
                 group = group.set_column(place, column.with_nullable(True), values.cast(column.type))

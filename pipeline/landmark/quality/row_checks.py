@@ -11,6 +11,7 @@ import shapely
 
 from landmark.config.recipe import Thresholds
 from landmark.core.crs import LONLAT, transformer
+from landmark.core.plural import plural
 from landmark.grid.cells import cell_corner
 from landmark.quality.captions import Row, RowProblem, captions, event_words
 from landmark.quality.check_input import CorpusContext
@@ -138,14 +139,14 @@ def label_gap(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowP
         name, gap_days, year = source["name"], source["gap_days"], source["year"]
         max_days = context.max_gap_days.get(name, limits["max_gap_days"])
         if gap_days is not None and gap_days > max_days:
-            yield f"{name} is too far from the image in time", f"{gap_days} days"
+            yield f"{name} is too far from the image in time", plural(gap_days, "day")
         if year is None or gap_days is None:
             continue
         start, end = dt.datetime(year, 1, 1, tzinfo=dt.UTC), dt.datetime(year + 1, 1, 1, tzinfo=dt.UTC)
         expected_days = max((start - row["datetime"]).days, (row["datetime"] - end).days, 0)
         # An edition may begin or end within its year, or cover several years.
         if abs(expected_days - gap_days) > 366:
-            yield f"year and gap_days of {name} contradict each other", f"{year}, {gap_days} days"
+            yield f"year and gap_days of {name} contradict each other", f"{year}, {plural(gap_days, 'day')}"
 
 
 def secrets(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:

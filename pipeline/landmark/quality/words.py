@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from landmark.config.recipe import SPLITS
+from landmark.core.plural import plural
 from landmark.domain.taxonomy import Taxonomy
 from landmark.domain.traits import Trait
 from landmark.quality.check_input import Check, CheckInput
@@ -30,7 +31,9 @@ def entropy(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     for sensor, texts in _captions(inputs, limits):
         bits = entropy_bits(np.array(list(Counter(texts).values())))
         if bits < limits["min_bits"]:
-            yield Flag("entropy of the captions is low", sensor, f"{bits:.2f} bits over {len(set(texts))} captions")
+            yield Flag(
+                "entropy of the captions is low", sensor, f"{bits:.2f} bits over {plural(len(set(texts)), 'caption')}"
+            )
 
 
 def _captions(inputs: CheckInput, limits: Limits) -> Iterator[tuple[str, list[str]]]:
@@ -96,7 +99,7 @@ def agreement(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         for name, values in sorted(groups.items()):
             mean_pct = 100 * float(np.mean(values))
             if len(values) >= limits["min_samples"] and mean_pct < limits["min_mean_pct"]:
-                yield Flag(problem, name, f"{mean_pct:.0f} % of the pixels, over {len(values)} samples")
+                yield Flag(problem, name, f"{mean_pct:.0f} % of the pixels, over {plural(len(values), 'sample')}")
 
 
 def water_index(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:

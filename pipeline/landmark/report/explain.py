@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from landmark.captions.grammar import Grammar
 from landmark.core.errors import InvalidCorpus, UnknownName
+from landmark.core.plural import plural
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.corpus.reader import read_index
@@ -247,7 +248,9 @@ def _targets(lock: Lock, taxonomy: str) -> dict[str, str | None]:
 
 
 def _source_line(source: Row) -> str:
-    gap = f"{source['gap_days']} days from the image" if source["gap_days"] else "of the same time as the image"
+    gap = (
+        f"{plural(source['gap_days'], 'day')} from the image" if source["gap_days"] else "of the same time as the image"
+    )
     return f"{source['name']} {source['version']} of {source['year']}, {gap}"
 
 

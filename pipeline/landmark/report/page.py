@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from landmark.core.errors import UnknownName
+from landmark.core.plural import plural
 from landmark.core.yaml_files import load_model
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
@@ -102,8 +103,8 @@ def _classes(corpus: Corpus) -> dict[str, TargetClass]:
 def _counts(corpus: Corpus) -> Iterable[str]:
     counts, considered = corpus.manifest.counts, corpus.manifest.considered
     yield (
-        f"{counts['planned']} samples planned, {counts['written']} written, {counts['dropped']} dropped, of"
-        f" {considered['planned']} cells; {considered['cells']} cells are covered by an image."
+        f"{plural(counts['planned'], 'sample')} planned, {counts['written']} written, {counts['dropped']} dropped, of"
+        f" {plural(considered['planned'], 'cell')}; images cover {plural(considered['cells'], 'cell')}."
     )
     splits = {
         name: sum(samples[name] for samples in corpus.manifest.samples.values()) for name in ("train", "val", "test")

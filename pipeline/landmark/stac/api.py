@@ -24,6 +24,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest
+from landmark.core.plural import plural
 from landmark.core.time import parse_utc
 from landmark.stac.catalog import Catalog, Query, make_hrefs_absolute
 from landmark.stac.documents import InvalidItem, parse_item
@@ -59,7 +60,7 @@ class ApiCatalog(Catalog):
             unique = {_identity(feature): feature for feature in features}
         except (APIError, AttributeError, KeyError, ShapelyError, TypeError, ValueError) as error:
             raise self._invalid_response(error) from error
-        log.info("%s: %d items of %s", self.href, len(unique), ", ".join(sorted(query.collections)))
+        log.info("%s: %s of %s", self.href, plural(len(unique), "item"), ", ".join(sorted(query.collections)))
         collection_id = min(query.collections) if len(query.collections) == 1 else None
         for number, (_, feature) in enumerate(sorted(unique.items(), key=lambda entry: entry[0]), start=1):
             item = parse_item(feature, f"number {number}", collection_id=collection_id)
@@ -209,7 +210,9 @@ def _fetch_all(fetch: _FetchPage, part: _Slice, limit: int) -> list[dict[str, An
         if not _is_truncated(fetch, fullest, limit):
             return [item for page in pages for item in page.items]
         limit = len(fullest.items)
-        log.warning("the STAC API truncates pages to %d items without notice: searching smaller slices", limit)
+        log.warning(
+            "the STAC API truncates pages to %s without notice: searching smaller slices", plural(limit, "item")
+        )
 
 
 def _bisect(fetch: _FetchPage, part: _Slice, limit: int) -> Iterator[_Page]:
@@ -220,7 +223,9 @@ def _bisect(fetch: _FetchPage, part: _Slice, limit: int) -> Iterator[_Page]:
         return
     halves = part.halves(page.items)
     if not halves:
-        raise InputError(f"the STAC API returns only some of at least {len(page.items)} items", key="slice", value=part)
+        raise InputError(
+            f"the STAC API returns only some of at least {plural(len(page.items), 'item')}", key="slice", value=part
+        )
     for half in halves:
         yield from _bisect(fetch, half, limit)
 

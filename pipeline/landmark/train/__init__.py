@@ -15,4 +15,6 @@ def require_libraries() -> None:
         try:
             import_module(name)
         except ModuleNotFoundError as error:
-            raise InputError("not installed", value=name, remedy="pip install 'landmark[train]'") from error
+            raise InputError(
+                "not installed", value=name, remedy="run pip install '.[train]' in landmark's folder"
+            ) from error

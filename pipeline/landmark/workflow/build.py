@@ -12,6 +12,7 @@ from landmark.config.recipe import Recipe
 from landmark.core.atomic import folder_lock, remove_partials
 from landmark.core.errors import ConsentRequired, DiskTooSmall, InputsChanged, RecipeMismatch
 from landmark.core.executor import ExecutorConfig, TaskMap, WorkerLost, open_executor
+from landmark.core.plural import plural
 from landmark.core.progress import Progress, silent
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, is_sealed, read_document
@@ -178,9 +179,9 @@ def _extract(
     settled = status.written.keys() | (status.drops.keys() - (failed if request.retry else set()))
     keep = np.array([id not in settled for id in plan.samples["id"].to_pylist()], dtype=bool)
     pending, counts = plan.samples.filter(keep), TaskCounts.zero()
-    log.info("%d samples to extract; %d settled before", pending.num_rows, len(settled))
+    log.info("%s to extract; %d settled before", plural(pending.num_rows, "sample"), len(settled))
     for task, result in map_tasks(run, extract_tasks(pending, plan, context, staging)):
         counts += fail(task, "worker_lost", result.detail) if isinstance(result, WorkerLost) else result
         request.progress("build", counts.total, pending.num_rows, counts.losses())
     for route, rasters in sorted(counts.routes.items()):
-        log.info("%d rasters read %s", rasters, route)
+        log.info("%s read %s", plural(rasters, "raster"), route)

@@ -149,8 +149,8 @@ def export(
 
 def remove_superseded(corpus: Path, manifest: Manifest) -> None:
     """Delete the files of superseded generations that were not kept on request. Interrupted, it resumes."""
-    kept = [manifest, *(generation for generation in manifest.superseded if generation.kept)]
-    named = {file.path for generation in kept for file in (*generation.shards, *generation.exports)}
+    retained = [manifest, *(generation for generation in manifest.superseded if generation.retained)]
+    named = {file.path for generation in retained for file in (*generation.shards, *generation.exports)}
     shards = [shard for generation in manifest.superseded for shard in generation.shards]
     # The manifest does not name the .tar files of an export that was not completed.
     for path in sorted({path for shard in shards for path in (shard.path, tar_path(shard))} - named):

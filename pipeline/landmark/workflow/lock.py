@@ -14,6 +14,7 @@ from landmark.config.gazetteer import GazetteerEntry
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.errors import InputError, InputsChanged
 from landmark.core.hashing import file_sha256, path_sha256
+from landmark.core.plural import plural
 from landmark.corpus.lock import (
     ClassBalancingSummary,
     EventRecord,
@@ -243,7 +244,7 @@ def _check_files(lock: Lock, catalog: Catalog) -> None:
         if locked.sha256 is not None and present != locked:
             raise InputsChanged("is not the locked file, or is missing", file=catalog.absolute_href(locked.href))
     if n_unverified:
-        log.warning("%d remote files have no checksum and were not verified", n_unverified)
+        log.warning("without a checksum, and not verified: %s", plural(n_unverified, "remote file"))
 
 
 def _event_parts(events: Sequence[Event]) -> pa.Table:

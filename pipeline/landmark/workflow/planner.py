@@ -13,6 +13,7 @@ import shapely
 from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError, NoCoverage
 from landmark.core.executor import TaskMap, WorkerLost
+from landmark.core.plural import plural
 from landmark.core.progress import Progress
 from landmark.corpus.lock import ClassBalancingSummary
 from landmark.corpus.manifest import SplitProof
@@ -168,7 +169,9 @@ class _Planner:
         )
         files = find_label_files(context.label_files, crosswalks, label_search_area(recipe, windows))
         label_rasters = sorted([*result.labels, *files], key=lambda raster: (raster.item_id, raster.layer or ""))
-        log.info("found %d acquisitions and %d label maps", len(result.acquisitions), len(label_rasters))
+        log.info(
+            "found %s and %s", plural(len(result.acquisitions), "acquisition"), plural(len(label_rasters), "label map")
+        )
         probed = probe_headers(context, result.acquisitions, lambda *call: self._run(*call))
         acquisitions, off_lattice = refuse_off_lattice(context, probed.acquisitions, lambda *call: self._run(*call))
         refused = [*result.refused, *probed.refused, *off_lattice]

@@ -8,6 +8,7 @@ import yaml
 
 from landmark.config.profiles import load_sensor
 from landmark.config.recipe import SPLITS
+from landmark.core.plural import plural
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.shard_schema import shard_schema
 
@@ -25,7 +26,7 @@ dataset_info:
 
 # {title}
 
-{written} samples of {patch} x {patch} px at {resolution:g} m, each with captions, built by landmark {version}.
+{samples_written} of {patch} x {patch} px at {resolution:g} m, each with captions, built by landmark {version}.
 
 | sensor | train | val | test |
 |---|---|---|---|
@@ -59,6 +60,7 @@ def card(manifest: Manifest) -> str:
         quoted=json.dumps(manifest.title or manifest.name, ensure_ascii=False),
         configs="\n".join(_config(manifest, sensor) for sensor in manifest.sensors),
         features="".join(_features(manifest, sensor) for sensor in manifest.sensors).rstrip(),
+        samples_written=plural(manifest.counts["written"], "sample"),
         written=manifest.counts["written"],
         planned=manifest.counts["planned"],
         dropped=manifest.counts["dropped"],

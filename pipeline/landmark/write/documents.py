@@ -97,10 +97,10 @@ def rewrite_documents(
     """Write the documents of a new generation; the manifest lists the superseded one, whose files to `keep` or not."""
     index = read_facts(corpus, shards)
     write_table(corpus / "index.parquet", index)
-    fields = {name: getattr(manifest, name) for name in Generation.model_fields if name != "kept"}
+    fields = {name: getattr(manifest, name) for name in Generation.model_fields if name != "retained"}
     update = {
         "exports": [],
-        "superseded": [*manifest.superseded, Generation(**fields, kept=keep)],
+        "superseded": [*manifest.superseded, Generation(**fields, retained=keep)],
         **_generation_fields(corpus, index, shards, provenance),
     }
     manifest = manifest.model_copy(update=update)

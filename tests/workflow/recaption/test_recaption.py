@@ -45,7 +45,7 @@ def rows(corpus):
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_ids_order_splits_and_pixels_stay_and_old_files_are_replaced_or_kept(corpus, keep):
+def test_ids_order_splits_and_pixels_stay_and_old_files_are_replaced_or_retained(corpus, keep):
     before, old_files = rows(corpus), files(corpus / "shards")
     result = recaptioned(corpus, keep=keep, **{"thresholds.default": 15})
     after = rows(corpus)
@@ -247,7 +247,7 @@ def test_files_that_an_interrupted_deletion_left_are_a_finding(corpus):
     assert len(files_flagged_by_check(corpus)) == len(left)
 
 
-def test_a_rebuilt_corpus_has_one_generation(corpus, sealed, tmp_path, world):
+def test_a_rebuilt_corpus_has_a_single_generation(corpus, sealed, tmp_path, world):
     recaptioned(corpus, **{"thresholds.default": 10})
     shutil.copytree(world, tmp_path / "world")
     (corpus / "corpus.json").unlink()
@@ -267,7 +267,7 @@ READS = {
 }
 
 
-def test_an_open_corpus_says_that_it_was_replaced(tars):
+def test_an_open_corpus_is_replaced_and_refuses_to_read(tars):
     opened = library.open(tars)
     before = [sample.captions for sample in opened]
     opened[opened.ids[0]]
