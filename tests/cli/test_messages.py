@@ -74,7 +74,7 @@ def test_a_missing_folder_is_named(refusal, tmp_path, command):
     [(KeyError("a bug"), 70), (MemoryError(), 1), (InvalidCorpus("damaged"), 2), (OSError(28, ""), 1)],
 )
 @pytest.mark.parametrize("traceback", ["", "1"])
-def test_a_fault_exits_with_70_and_prints_a_traceback_on_request(landmark, tmp_path, monkeypatch, error, code, traceback):
+def test_a_fault_exits_with_70_and_shows_a_traceback(landmark, tmp_path, monkeypatch, error, code, traceback):
     def fail(*_, **__):
         raise error
 

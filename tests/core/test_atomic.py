@@ -2,12 +2,13 @@
 
 import multiprocessing
 import os
+import threading
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from landmark.core.atomic import atomic_path, folder_lock, remove_partials, write_bytes, write_table
+from landmark.core.atomic import atomic_path, folder_lock, remove_partials, wait_for_lock, write_bytes, write_table
 from landmark.core.errors import FolderLocked
 
 
@@ -69,6 +70,25 @@ def test_empty_folders_are_removed_with_the_lock(tmp_path):
     with folder_lock(tmp_path / "corpus"):
         assert (tmp_path / "corpus").is_dir()
     assert not (tmp_path / "corpus").exists()
+
+
+def test_who_waits_for_a_lock_learns_whom_for(tmp_path):
+    owners, waiting, done = [], threading.Event(), []
+
+    def wait(owner):
+        owners.append(owner)
+        waiting.set()
+
+    def second():
+        with wait_for_lock(tmp_path / "lock", wait):
+            done.append(True)
+
+    thread = threading.Thread(target=second)
+    with wait_for_lock(tmp_path / "lock", pytest.fail):
+        thread.start()
+        assert waiting.wait(30) and not done and f"process {os.getpid()} " in owners[0]
+    thread.join()
+    assert done == [True] and len(owners) == 1
 
 
 def _lock_and_die(folder, pipe):

@@ -45,7 +45,7 @@ def _page(speed: "ReadSpeed") -> str:
     rate, gdal = (speed.patches / seconds for seconds in (speed.seconds, speed.gdal_seconds))
     routes = ", ".join(f"{count} {route}" for route, count in speed.routes.items())
     rows = [
-        f"{speed.sensor}  {speed.patches} {speed.cells} cells of {speed.acquisition}",
+        f"{speed.sensor}  {plural(speed.patches, f'{speed.cells} cell')} of {speed.acquisition}",
         f"    read       {rate:.0f} patches/s, {rate / gdal:.1f} times as many as by rasterio  (rasters: {routes})",
     ]
     if speed.requests:

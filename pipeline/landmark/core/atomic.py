@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -112,6 +112,19 @@ def folder_lock(folder: Path) -> Iterator[None]:
             lock.unlink()
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+
+@contextmanager
+def wait_for_lock(path: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """Lock a file that stays; where another process holds it, report that process and wait."""
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(_read_owner(file))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _write_owner(file)
+        yield
 
 
 @contextmanager

@@ -231,7 +231,11 @@ class _Shards:
         if self._file is None or self._file[0] != number:
             if self._file is not None:
                 self._file[1].close()
-            self._file = number, pq.ParquetFile(path, page_checksum_verification=True)
+                self._file = None
+            try:
+                self._file = number, pq.ParquetFile(path, page_checksum_verification=True)
+            except pa.ArrowInvalid as error:
+                raise InvalidCorpus(f"damaged shard: {error}", file=path) from error
         return self._file[1]
 
     def _record(self, number: int, file: pq.ParquetFile, row: int) -> dict[str, Any]:

@@ -89,8 +89,9 @@ def shards(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """The folder of shards holds only files of the manifest, and each is listed once."""
     document, root = inputs.manifest, inputs.context.root
     current = [*(shard.path for shard in document.shards), *(export.path for export in document.exports)]
-    retained = {file.path: file for generation in document.superseded if generation.retained for file in generation.files}
-    superseded = {file.path for generation in document.superseded for file in generation.files}
+    generations = document.superseded
+    retained = {file.path: file for generation in generations if generation.retained for file in generation.files}
+    superseded = {file.path for generation in generations for file in generation.files}
     for path, times in Counter(current).items():
         if times > 1:
             yield Flag("file is listed twice in the manifest", path)

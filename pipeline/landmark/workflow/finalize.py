@@ -149,8 +149,8 @@ def export(
 
 def remove_superseded(corpus: Path, manifest: Manifest) -> None:
     """Delete the files of superseded generations that were not kept on request. Interrupted, it resumes."""
-    retained = [manifest, *(generation for generation in manifest.superseded if generation.retained)]
-    named = {file.path for generation in retained for file in (*generation.shards, *generation.exports)}
+    named = {file.path for file in (*manifest.shards, *manifest.exports)}
+    named |= {file.path for generation in manifest.superseded if generation.retained for file in generation.files}
     shards = [shard for generation in manifest.superseded for shard in generation.shards]
     # The manifest does not name the .tar files of an export that was not completed.
     for path in sorted({path for shard in shards for path in (shard.path, tar_path(shard))} - named):

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from landmark.core.atomic import wait_for_lock
 from landmark.core.errors import InputError
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 
@@ -101,15 +102,13 @@ def cached(name: str, maker: Callable[..., Path], what: str, cost: str) -> Path:
         what: Description for the log.
         cost: Duration and size, for the log.
     """
-    import fcntl
-
     import platformdirs
 
     cache = Path(os.environ.get("LANDMARK_CACHE") or platformdirs.user_cache_path("landmark"))
     folder = cache / f"{name}-{EDITION}-{_digest()}"
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits here
+    wait = partial(_log.warning, "waiting for %s, which takes about %s: %s is making it", what, cost)
+    with wait_for_lock(cache / f"{folder.name}.lock", wait):
         if not (folder / "catalog.json").exists():
             _log.info("making %s in %s (once, about %s)", what, folder, cost)
             maker(folder, workers=os.cpu_count() or 1)
