@@ -56,7 +56,7 @@ def locate(root: Path, manifest: Manifest, file: Shard | Export) -> Path:
     if matches(path, file, hashed=False):
         return path
     current: Manifest = read_document(Manifest, root / "corpus.json")
-    if file not in (*current.shards, *current.exports):
+    if file not in current.files:
         raise GenerationReplaced(
             f"{file.path} was replaced by a newer generation", file=root, remedy="open the corpus again"
         )

@@ -118,6 +118,11 @@ class Manifest(StrictModel):
     exports: list[Export] = Field([], description="In the order of their shards; not every shard has one")
     superseded: list[Generation] = Field([], description="Earlier generations, oldest first")
 
+    @property
+    def files(self) -> "list[Shard | Export]":
+        """Shards and exports."""
+        return [*self.shards, *self.exports]
+
 
 def read_document(model: type[Model], path: Path) -> Model:
     """Read a lock or manifest.

@@ -88,7 +88,7 @@ def _check_lock(inputs: CheckInput) -> Iterator[Flag]:
 def shards(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """The folder of shards holds only files of the manifest, and each is listed once."""
     document, root = inputs.manifest, inputs.context.root
-    current = [*(shard.path for shard in document.shards), *(export.path for export in document.exports)]
+    current = [file.path for file in document.files]
     generations = document.superseded
     retained = {file.path: file for generation in generations if generation.retained for file in generation.files}
     superseded = {file.path for generation in generations for file in generation.files}

@@ -149,7 +149,7 @@ def export(
 
 def remove_superseded(corpus: Path, manifest: Manifest) -> None:
     """Delete the files of superseded generations that were not kept on request. Interrupted, it resumes."""
-    named = {file.path for file in (*manifest.shards, *manifest.exports)}
+    named = {file.path for file in manifest.files}
     named |= {file.path for generation in manifest.superseded if generation.retained for file in generation.files}
     shards = [shard for generation in manifest.superseded for shard in generation.shards]
     # The manifest does not name the .tar files of an export that was not completed.
