@@ -73,6 +73,7 @@ def test_all_file_formats_give_the_same_places(tmp_path):
         ("name,x,y\nX,1,1\n", "line 2", None),
         ("name,lon,lat\n ,1,1\n", "line 2", None),
         ("name,lon,lat\nX,1,91\n", "line 2", [1, 91]),
+        ("name,lon,lat\nX,600000,5000000\n", "line 2", [6e5, 5e6]),
     ],
 )
 def test_an_invalid_table_is_rejected(tmp_path, content, key, value):
@@ -80,6 +81,14 @@ def test_an_invalid_table_is_rejected(tmp_path, content, key, value):
     with pytest.raises(InputError) as caught:
         read_gazetteer(path, 30)
     assert (caught.value.file, caught.value.key, caught.value.value) == (str(path), key, value)
+
+
+def test_longitudes_may_count_from_zero(tmp_path):
+    places = (
+        geojson(tmp_path, ("Point", [359, 50], {"name": "Ashby"})),
+        text(tmp_path / "a.csv", "name,lon,lat\nA,359,50"),
+    )
+    assert [read_gazetteer(path, 30).lonlat.tolist() for path in places] == [[[-1, 50]], [[-1, 50]]]
 
 
 def test_other_geometries_than_points_are_rejected(tmp_path):

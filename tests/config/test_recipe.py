@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from landmark.config.profiles import Provider, load_sensor
 from landmark.config.recipe import Recipe, load_recipe
+from landmark.core.crs import reproject
 from landmark.core.errors import InputError, UnknownName
 from landmark.core.yaml_files import available, find_resource, load_model, read_yaml
 from tests.parts import examples, text
@@ -107,6 +108,11 @@ INVALID = [
     ({"region": {"bbox": ["east", 0, 1, 1]}}, "region.bbox.0", "east"),
     ({"region": {"bbox": [float("inf"), 0, 1, 1]}}, "region.bbox.0.0", float("inf")),
     ({"region": {"bbox": [45.2, 111.5, 45.7, 112.5]}}, "region.bbox", [45.2, 111.5, 45.7, 112.5]),
+    ({"region": {"bbox": [361, 0, 362, 1]}}, "region.bbox", [361, 0, 362, 1]),
+    *(({"resolution_m": value}, "resolution_m", value) for value in (8.98e-05, 1e-4, 0.25, 1e6)),
+    ({"resolution_m": 1000}, "patch_px", 120),
+    ({"splits": {"block_m": 1}}, "splits.block_m", 1),
+    ({"splits": {"buffer_m": 0.01}}, "splits.buffer_m", 0.01),
 ]
 
 
@@ -194,6 +200,10 @@ def test_missing_files_are_refused(tmp_path):
         {"type": "FeatureCollection", "features": []},
         {"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]},
         {"type": "Polygon", "coordinates": [[[6e5, 5e6], [7e5, 5e6], [7e5, 6e6], [6e5, 5e6]]]},
+        {"type": "Polygon", "coordinates": [[[45, 110], [46, 110], [46, 111], [45, 110]]]},
+        {"type": "Polygon", "coordinates": [[[179, 10], [-179, 10], [-179, 11], [179, 11], [179, 10]]]},
+        {**SQUARE, "crs": {"type": "name", "properties": {"name": "EPSG:999999"}}},
+        {**SQUARE, "crs": {"type": "link"}},
     ],
 )
 def test_invalid_geojson_is_refused_with_the_file(tmp_path, document):
@@ -231,6 +241,28 @@ def test_geojson_of_any_form_gives_the_same_region(tmp_path, document):
     region = load(tmp_path, region={"geojson": "aoi.geojson"}).region
     assert region.geometry.equals(shapely.box(10, 45, 11, 46)) and not region.geometry.has_z
     assert isinstance(region.geojson, dict)
+
+
+def test_longitudes_beyond_180_are_the_same_region(tmp_path):
+    outline = json.loads(shapely.to_geojson(shapely.box(179, 10, 182, 11)))
+    regions = [{"bbox": [179, 10, -178, 11]}, {"bbox": [179, 10, 182, 11]}, {"geojson": outline}]
+    west_of_greenwich = [{"bbox": [-3, 10, -2, 11]}, {"bbox": [357, 10, 358, 11]}]
+    for same in (regions, west_of_greenwich):
+        first, *others = (load(tmp_path, region=region).region.geometry for region in same)
+        assert all(first.equals(other) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("name", "epsg"),
+    [("urn:ogc:def:crs:EPSG::32632", 32632), ("EPSG:3035", 3035), ("urn:ogc:def:crs:OGC:1.3:CRS84", 4326)],
+)
+def test_the_crs_of_an_old_geojson_is_honoured(tmp_path, name, epsg):
+    square = shapely.box(10, 45, 11, 46)
+    outline = reproject(shapely.segmentize(square, 0.01), 4326, epsg) if epsg != 4326 else square
+    crs = {"type": "name", "properties": {"name": name}}
+    write_geojson(tmp_path, json.loads(shapely.to_geojson(outline)) | {"crs": crs})
+    region = load(tmp_path, region={"geojson": "aoi.geojson"}).region.geometry
+    assert region.symmetric_difference(square).area < 1e-5
 
 
 def test_overlapping_features_are_merged(tmp_path):

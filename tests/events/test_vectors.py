@@ -15,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
+from landmark.core.crs import reproject
 from landmark.core.errors import InputError
 from landmark.domain.event import NEAR
 from landmark.events.geometry import affected_km2, area_km2, circle
 from landmark.events.result import merge_results
 from tests.events.writers import AOI, BOWTIE, EAST, WEST, has_note, layer, read, read_error, zipped
 
+CROSSING = shapely.union(shapely.box(179.9, 45, 180, 45.1), shapely.box(-180, 45, -179.9, 45.1))
 DOCS = Path(__file__).parents[2] / "docs" / "events.md"
 
 
@@ -42,6 +44,71 @@ def quake(id_: str, magnitude: float | None, time: int = 1_654_827_273_000, **mo
 def collection(path: Path, *features: dict[str, Any]) -> Path:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
     return path
+
+
+def metres(shape: shapely.Geometry) -> shapely.Geometry:
+    return reproject(shapely.segmentize(shape, 0.001), 4326, 32632)
+
+
+def moved(shape: shapely.Geometry, east: float) -> shapely.Geometry:
+    return shapely.transform(shape, lambda xy: xy + np.array([east, 0]))
+
+
+FIRE = {"id": 101, "FIREDATE": "2022-07-14"}
+
+
+def outline(path: Path, shape: shapely.Geometry, crs: str | None = None) -> Path:
+    """A fire's perimeter as GeoJSON, in any coordinates."""
+    geometry = json.loads(shapely.to_geojson(shape))
+    document = {
+        "type": "FeatureCollection",
+        "features": [{"type": "Feature", "properties": FIRE, "geometry": geometry}],
+    }
+    named = {} if crs is None else {"crs": {"type": "name", "properties": {"name": crs}}}
+    path.write_text(json.dumps(document | named))
+    return path
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [metres(WEST), shapely.transform(WEST, lambda xy: xy[:, ::-1] + [0, 100]), moved(WEST, 350)],
+    ids=["metres", "swapped", "beyond"],
+)
+def test_coordinates_that_are_no_degrees_are_refused(tmp_path: Path, shape: shapely.Geometry) -> None:
+    error = read_error(outline(tmp_path / "fire.geojson", shape), source="effis")
+    assert (error.file, error.key, error.value) == ("fire.geojson", "feature 1", pytest.approx(list(shape.bounds)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "crs", "expected"),
+    [
+        (metres(WEST), "urn:ogc:def:crs:EPSG::32632", WEST),
+        (moved(WEST, 340), None, moved(WEST, -20)),
+        (moved(WEST, -360), None, WEST),
+        (shapely.box(179.9, 45, 180.1, 45.1), None, CROSSING),
+        (shapely.Polygon([(179.9, 45), (-179.9, 45), (-179.9, 45.1), (179.9, 45.1)]), None, CROSSING),
+        (
+            reproject(shapely.segmentize(shapely.box(179.9, 45, 180.1, 45.1), 0.001), 4326, 32660),
+            "EPSG:32660",
+            CROSSING,
+        ),
+    ],
+    ids=["crs", "east", "west", "unrolled", "rolled", "utm"],
+)
+def test_coordinates_of_any_form_give_the_same_event(
+    tmp_path: Path, shape: shapely.Geometry, crs: str | None, expected: shapely.Geometry
+) -> None:
+    (event,) = read(outline(tmp_path / "fire.geojson", shape, crs), source="effis").events
+    assert event.parts[0].geometry.symmetric_difference(expected).area < 1e-7
+    assert affected_km2(event) == pytest.approx(area_km2(expected), rel=1e-4)
+
+
+def test_a_vertex_without_a_position_is_left_out(tmp_path: Path) -> None:
+    vertices = shapely.get_coordinates(WEST)
+    with np.errstate(invalid="ignore"):
+        path = layer(tmp_path / "fire.gpkg", [shapely.Polygon(np.insert(vertices, 2, np.nan, axis=0))], FIRE)
+    result = read(path, source="effis")
+    assert result.events[0].parts[0].geometry.equals(WEST) and result.repaired == {"effis-101": 1}
 
 
 def test_effis_perimeters(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from tests.labels.maps import (
     write_map,
     write_polygons,
 )
+from tests.parts import raises
 
 SQUARE = shapely.box(LEFT, TOP - 1200, LEFT + 1200, TOP)
 CODES = np.full((12, 12), 10, "uint8")
@@ -119,6 +120,30 @@ def test_a_map_across_the_antimeridian_intersects_both_sides(tmp_path):
     for lon in (179.5, -179.5):
         near = shapely.Point(lon, -17).buffer(0.1)
         assert local_label_rasters(local_files(DYNAMIC, moved), DYNAMIC, near)
+
+
+def test_a_map_on_longitudes_from_zero_is_where_its_pixels_are(tmp_path):
+    transform = Affine(0.01, 0, 350, 0, -0.01, 46)
+    raster = write_map(tmp_path / "20210612_01.tif", np.ones((100, 100), "uint8"), crs="EPSG:4326", transform=transform)
+    (label,) = local_maps(DYNAMIC, raster)
+    assert label.footprint.equals(shapely.box(-10, 45, -9, 46))
+    (label,) = local_maps(CORINE, write_polygons(tmp_path / "CLC2018.gpkg", [label.footprint], ["111"], crs=4326))
+    assert label.lon_offsets == (0,)
+    (label,) = local_maps(
+        CORINE, write_polygons(tmp_path / "CLC2012.gpkg", [shapely.box(350, 45, 351, 46)], ["111"], crs=4326)
+    )
+    assert label.footprint.equals(shapely.box(-10, 45, -9, 46)) and label.lon_offsets == (0, 360)
+
+
+def test_a_map_in_metres_of_a_geographic_crs_is_refused(tmp_path):
+    files = (
+        write_map(tmp_path / "CLC2018.tif", CODES, crs="EPSG:4326"),
+        write_map(tmp_path / "CLC2012.tif", CODES, crs="EPSG:4258"),
+        write_polygons(tmp_path / "CLC2006.geojson", [SQUARE], ["111"], crs=4326),
+    )
+    for path in files:
+        with raises(InputError, file=str(path)):
+            local_maps(CORINE, path)
 
 
 def test_only_maps_that_intersect_the_area_are_returned(tmp_path):

@@ -60,6 +60,33 @@ def blobs(seed, count=12, around=(LEFT + 600, TOP - 600), size=700):
     return shapes
 
 
+# -- longitudes from 0 to 360 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("west", [-180, 0, -360, 355, -5])
+def test_longitudes_may_begin_anywhere(tmp_path, west):
+    """A map of 20 degrees, or of the Earth, across the meridian of Greenwich."""
+    width = 20 if west in (355, -5) else 360
+    codes = np.random.default_rng(7).choice(sorted(WORLDCOVER.classes), (100, width * 10)).astype("uint8")
+    path = write_map(tmp_path / "a_2021.tif", codes, crs="EPSG:4326", transform=Affine(0.1, 0, west, 0, -0.1, 50))
+    (label,) = local_maps(WORLDCOVER, path)
+    axis, steps = np.random.default_rng(8).uniform(0, 7e5, (2, 300)), 9000 * np.arange(80)
+    scattered = scattered_points(32631, 5e4 + axis[0], 4.6e6 + axis[1])
+    for points in (scattered, Points(32631, 5e4 + steps[None], 5.3e6 - steps[None])):
+        lon, lat = points.coordinates(CRS.from_epsg(4326))
+        expected = codes[np.floor((50 - lat) / 0.1).astype(int), np.floor((lon - west) % 360 / 0.1).astype(int)]
+        assert (codes_at(label, WORLDCOVER, points) == expected).all()
+
+
+def test_polygons_may_have_longitudes_from_zero(tmp_path):
+    path = write_polygons(
+        tmp_path / "clc2018.gpkg", [shapely.box(0, 40, 2, 50), shapely.box(358, 40, 360, 50)], ["111", "512"], crs=4326
+    )
+    x, y = transformer(4326, 32631).transform(np.array([-1.0, 1.0, 3.0]), np.array([45.0, 45.0, 45.0]))
+    (label,) = local_maps(CORINE, path)
+    assert codes_at(label, CORINE, scattered_points(32631, x, y)).tolist() == [512, 111, -1]
+
+
 # -- polygons ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ import re
 
 import pystac
 import pytest
+import shapely
+from shapely.geometry import mapping
 
 from landmark.config.profiles import Mirror, Provider, SensorCollection
 from landmark.core.errors import EmptySearch, InputError
@@ -11,6 +13,7 @@ from landmark.core.yaml_files import load_model
 from landmark.domain.drops import Reason
 from landmark.grid.cells import utm_cells
 from landmark.stac.item import footprint, href_of
+from tests.parts import raises
 from tests.stac.items import PROVIDER, anywhere, changed, collected, items_of, run_search
 
 S2, S1 = "sentinel-2-l2a", "sentinel-1-rtc"
@@ -432,6 +435,13 @@ def test_image_across_the_antimeridian_intersects_both_sides(world, tmp_path, ge
     for box in ([0, 66.2, 1, 66.4], [177, 66.2, 178.5, 66.4]):
         with pytest.raises(EmptySearch):
             run_search(collected(tmp_path, [item]), anywhere("s2", region={"bbox": box}))
+
+
+@pytest.mark.parametrize("bounds", [(45, 111, 46, 112), (6e5, 5e6, 61e4, 501e4), (361, 1, 362, 2)])
+def test_a_footprint_that_is_no_degrees_is_refused(bounds):
+    item = pystac.Item("a", mapping(shapely.box(*bounds)), None, dt.datetime(2021, 1, 1, tzinfo=dt.UTC), {})
+    with raises(InputError, file="item a", key="geometry", value=list(bounds)):
+        footprint(item)
 
 
 def test_real_land_use_at_the_antimeridian_takes_the_footprint_from_the_geometry(real, tmp_path):

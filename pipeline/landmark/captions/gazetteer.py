@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from pyproj import Geod
 
 from landmark.captions.sample_facts import NearestPlace
+from landmark.core.crs import normalize_lonlat
 from landmark.core.errors import InputError
 from landmark.raster.features import layer_names, read_features
 from landmark.raster.vector import UnreadableVector
@@ -98,9 +100,7 @@ def _read_vector(path: Path) -> Iterator[Row]:
 
 
 def _parse_row(path: Path, key: str, position: tuple[float, float], row: Mapping[str, Any]) -> Row:
-    lon, lat = position
-    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise InputError("not a longitude and latitude", file=path, key=key, value=[lon, lat])
+    point = normalize_lonlat(shapely.Point(position), file=path, key=key)
     texts = {
         str(name): text.strip()
         for name, text in sorted(row.items(), key=lambda item: str(item[0]))
@@ -111,4 +111,4 @@ def _parse_row(path: Path, key: str, position: tuple[float, float], row: Mapping
     translations = {
         name.removeprefix(_TRANSLATION): text for name, text in texts.items() if name.startswith(_TRANSLATION) and text
     }
-    return position, {"": texts["name"]} | translations
+    return (point.x, point.y), {"": texts["name"]} | translations

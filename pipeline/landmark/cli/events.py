@@ -143,12 +143,16 @@ def _parse_time(option: str, text: str | None, *, last: bool = False) -> Any:
 
 
 def _box(text: str | None) -> Any:
+    from landmark.core.crs import lonlat_problem
+
     try:
         box = None if text is None else tuple(float(edge) for edge in text.split(","))
     except ValueError:
         box = ()
     if box is not None and not (len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
         raise InputError("not a box", file="--bbox", value=text, remedy="give west,south,east,north in degrees")
+    if box is not None and (problem := lonlat_problem(box)) is not None:
+        raise InputError(problem[0], file="--bbox", value=text, remedy=problem[1])
     return box
 
 

@@ -20,6 +20,8 @@ from landmark.core.yaml_files import StrictModel, find_resource, load_model, par
 from landmark.domain.taxonomy import first_duplicate
 
 SPLITS = ("train", "val", "test")
+# A Sentinel-2 tile is a little larger.
+_MAX_CELL_M = 100_000
 
 
 class Clouds(StrictModel):
@@ -114,7 +116,7 @@ class Recipe(StrictModel):
         description="`utm`: cells aligned in each UTM zone; `source`: cells aligned with the corner of each raster",
     )
     patch_px: int = Field(120, ge=6, le=1200, description="Edge of a chip; a multiple of 6")
-    resolution_m: float = Field(10, gt=0, description="Pixel size of the finest bands")
+    resolution_m: float = Field(10, gt=0, description="Pixel size of the finest bands, in metres")
     clouds: Clouds = Field(Clouds(), description="Cloud limits of Sentinel-2")
     min_valid_pct: float = Field(95, ge=0, le=100, description="Minimum share of valid pixels of a chip")
     sampling: Sampling = Field(Sampling(), description="Which cells of the region are sampled")
@@ -171,6 +173,20 @@ class Recipe(StrictModel):
                 "must be a multiple of 6: the coarsest bands have pixels of 6 x 6", value=value, remedy=remedy
             )
         return value
+
+    @model_validator(mode="after")
+    def _check_metres(self) -> "Recipe":
+        pixel_m, cell_m, splits = self.resolution_m, self.cell_m, self.splits
+        checks = [
+            ("resolution_m", pixel_m, 0.5 <= pixel_m <= 1000, "0.5 to 1000; 10 is Sentinel's"),
+            ("patch_px", self.patch_px, cell_m <= _MAX_CELL_M, f"a chip of at most {_MAX_CELL_M}, not {cell_m:g}"),
+            ("splits.block_m", splits.block_m, splits.block_m >= cell_m, f"at least a chip's {cell_m:g}"),
+            ("splits.buffer_m", splits.buffer_m, not 0 < splits.buffer_m < pixel_m, f"0, or at least {pixel_m:g}"),
+        ]
+        for key, value, is_valid, valid in checks:
+            if not is_valid:
+                raise invalid(f"in metres, must be {valid}", key=key, value=value, remedy="give metres, not degrees")
+        return self
 
     @model_validator(mode="after")
     def _check_sampling(self) -> "Recipe":

@@ -5,14 +5,21 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
 
+from landmark.core.crs import LONLAT, lonlat_problem, split_antimeridian, wrap_longitudes
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel
 from landmark.core.yaml_text import parse_json
 
+# Edges are cut into this many segments before they are reprojected, where straight edges bend.
+_SEGMENTS = 100
 _FIRST, _LAST = dt.date(1970, 1, 1), dt.date(2999, 12, 31)
 
 
@@ -34,8 +41,11 @@ class Region(StrictModel):
     @field_validator("bbox")
     @classmethod
     def _check_boxes(cls, boxes: tuple[tuple[float, float, float, float], ...] | None) -> Any:
-        for west, south, east, north in boxes or ():
-            if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90 and west != east):
+        for box in boxes or ():
+            if (problem := lonlat_problem(box)) is not None:
+                raise invalid(problem[0], remedy=f"a box is [west, south, east, north]: {problem[1]}")
+            west, south, east, north = box
+            if south >= north or west == east or (west > east and max(west, -east) > 180) or east - west > 360:
                 raise invalid("a box is [west, south, east, north] in degrees with south < north")
         return boxes
 
@@ -108,18 +118,41 @@ def resolve_region(region: Region, path: Path) -> Region:
 
 def _parse_area(document: str | dict[str, Any], file: Path | None = None, key: str | None = None) -> BaseGeometry:
     try:
-        geometry = shapely.force_2d(shapely.union_all(shapely.get_parts(shapely.from_geojson(json.dumps(document)))))
-    except (shapely.errors.GEOSException, TypeError) as error:
-        raise InputError(f"not a GeoJSON geometry in EPSG:4326: {error}", file=file, key=key) from error
+        parts = shapely.force_2d(shapely.get_parts(shapely.from_geojson(json.dumps(document))))
+        parts = _to_lonlat(parts, document.get("crs") if isinstance(document, dict) else None)
+        geometry = shapely.union_all(parts)
+    except (shapely.errors.GEOSException, ProjError, TypeError, KeyError) as error:
+        raise InputError(f"not a GeoJSON geometry in EPSG:4326 or its `crs`: {error}", file=file, key=key) from error
     if geometry.is_empty or geometry.area == 0:
         raise InputError("must be a polygon", file=file, key=key, value=geometry.geom_type)
-    west, south, east, north = geometry.bounds
-    if west < -180 or east > 180 or south < -90 or north > 90:
-        raise InputError("bounds are not degrees of EPSG:4326", file=file, key=key, value=geometry.bounds)
-    return geometry
+    west, _, east, _ = bounds = list(geometry.bounds)
+    if (problem := lonlat_problem(bounds)) is not None:
+        raise InputError(problem[0], file=file, key=key, value=bounds, remedy=problem[1])
+    rings = shapely.get_rings(shapely.get_parts(geometry))
+    longest_deg = max(np.abs(np.diff(shapely.get_coordinates(ring)[:, 0])).max() for ring in rings)
+    if 180 < longest_deg < 360:
+        remedy = "split polygons that cross the antimeridian there, or count their longitudes beyond 180"
+        raise InputError("an edge is longer than 180 degrees", file=file, key=key, value=bounds, remedy=remedy)
+    return geometry if west >= -180 and east <= 180 else wrap_longitudes(shapely.get_parts(geometry))
+
+
+def _to_lonlat(parts: NDArray[Any], crs: Any) -> NDArray[Any]:
+    """Geometries in EPSG:4326 of a GeoJSON document, which before RFC 7946 could have another `crs`."""
+    if crs is None:
+        return parts
+    source = CRS.from_user_input(crs["properties"]["name"])
+    if source in (CRS.from_epsg(LONLAT), CRS.from_user_input("OGC:CRS84")):
+        return parts
+    transform = Transformer.from_crs(source, LONLAT, always_xy=True).transform
+    segment = max(np.ptp(shapely.get_coordinates(parts), axis=0).max() / _SEGMENTS, 1)
+    parts = shapely.transform(
+        shapely.segmentize(parts, segment), lambda xy: np.stack(transform(xy[:, 0], xy[:, 1]), axis=1)
+    )
+    return np.array([split_antimeridian(part) for part in parts], dtype=object)
 
 
 def _boxes(west: float, south: float, east: float, north: float) -> list[BaseGeometry]:
     if west < east:
-        return [shapely.box(west, south, east, north)]
+        area = shapely.box(west, south, east, north)
+        return [area if west >= -180 and east <= 180 else wrap_longitudes([area])]
     return [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]

@@ -1,6 +1,7 @@
 """Coordinates between CRSs, always x before y (longitude before latitude), and geometries at the antimeridian."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from shapely.geometry.base import BaseGeometry
 
+from landmark.core.errors import InputError
+
 Shapes = TypeVar("Shapes", BaseGeometry, NDArray[np.object_])
 
 LONLAT = 4326
-_HALF_CIRCLE_DEG = 180
+_POLE_DEG, _HALF_CIRCLE_DEG, _CIRCLE_DEG = 90, 180, 360
 _EARTH = shapely.box(-180, -90, 180, 90)
 _WGS84 = Geod(ellps="WGS84")
 
@@ -41,6 +44,54 @@ def reproject(geometry: Shapes, source: int, target: int) -> Shapes:
         return np.stack(columns, axis=1)
 
     return shapely.transform(geometry, transform)
+
+
+def lonlat_problem(bounds: Sequence[float]) -> tuple[str, str] | None:
+    """What is wrong with (west, south, east, north) as degrees of EPSG:4326, and the remedy; None if nothing.
+
+    Longitudes may count from -180 or from 0.
+    """
+    if not np.isfinite(bounds).all():
+        return "a coordinate is no finite number", "correct it, or declare the CRS that the coordinates are in"
+    west, south, east, north = bounds
+    lon, lat = max(west, east, key=abs), max(south, north, key=abs)
+    # A box across the meridian from which longitudes count ends beyond 360.
+    on_circle = min(abs(west), abs(east)) <= _CIRCLE_DEG >= east - west and abs(lon) <= 1.5 * _CIRCLE_DEG
+    if abs(lat) <= _POLE_DEG and on_circle:
+        return None
+    name, degrees = ("latitude", lat) if abs(lat) > _POLE_DEG else ("longitude", lon)
+    problem = f"{name} {degrees:.10g} does not exist"
+    if abs(lon) <= _POLE_DEG < abs(lat) <= _CIRCLE_DEG:
+        return f"{problem}; are latitude and longitude swapped?", "give longitude before latitude"
+    return (
+        problem,
+        "give longitudes and latitudes in degrees (EPSG:4326), or declare the CRS that the coordinates are in",
+    )
+
+
+def normalize_lonlat(
+    geometry: BaseGeometry, *, file: str | os.PathLike[str] | None = None, key: str | None = None
+) -> BaseGeometry:
+    """A geometry in EPSG:4326 with its longitudes in [-180, 180], polygons split at the antimeridian.
+
+    Args:
+        geometry: Points, or polygons of which none is wider than 180 degrees; not empty.
+        file: File named in errors.
+        key: Key named in errors.
+
+    Raises:
+        InputError: the coordinates are no degrees.
+    """
+    coordinates = shapely.get_coordinates(geometry)
+    bounds = [*coordinates.min(axis=0).tolist(), *coordinates.max(axis=0).tolist()]
+    if (problem := lonlat_problem(bounds)) is not None:
+        value = bounds[:2] if bounds[:2] == bounds[2:] else bounds
+        raise InputError(problem[0], file=file, key=key, value=value, remedy=problem[1])
+    if geometry.area:
+        return split_antimeridian(geometry)
+    if max(map(abs, bounds[::2])) <= _HALF_CIRCLE_DEG:
+        return geometry
+    return shapely.transform(geometry, lambda xy: np.stack([(xy[:, 0] + 180) % _CIRCLE_DEG - 180, xy[:, 1]], axis=1))
 
 
 def split_antimeridian(outline: BaseGeometry) -> BaseGeometry:

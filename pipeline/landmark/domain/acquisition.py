@@ -83,6 +83,7 @@ class LabelRaster:
         local: True for a file named by a recipe or on the command line, False for one of a catalogue.
         layer: Layer of polygons; None for a raster.
         field: Attribute with the polygons' code; None for a raster.
+        lon_offsets: The polygons' longitudes are those of EPSG:4326 plus one of these.
     """
 
     edition: LabelEdition
@@ -94,3 +95,4 @@ class LabelRaster:
     local: bool = False
     layer: str | None = None
     field: str | None = None
+    lon_offsets: tuple[int, ...] = (0,)

@@ -53,7 +53,7 @@ class VectorFile:
         """Features of a layer.
 
         Raises:
-            InputError: the layer is unreadable, or has no CRS.
+            InputError: the layer is unreadable, has no CRS, or coordinates that are no degrees.
         """
         with self._errors_as_input():
             return read_features(self.path, layer)
@@ -64,6 +64,9 @@ class VectorFile:
             yield
         except UnreadableVector as error:
             raise InputError(f"cannot be read: {error}", file=self.label) from error
+        except InputError as error:
+            error.file = self.label
+            raise
 
 
 def resolve_event_files(entry: EventEntry, world: Callable[[], Path]) -> tuple[Path, ...]:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import shapely
+import shapely.affinity
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
 
 from landmark.config.label_entries import LabelEntry
 from landmark.config.paths import match_files, world_path
-from landmark.core.crs import LONLAT
+from landmark.core.crs import LONLAT, lonlat_problem, normalize_lonlat
 from landmark.core.errors import EmptySearch, InputError
 from landmark.core.hashing import digest, file_sha256, path_sha256
 from landmark.domain.acquisition import LabelRaster
@@ -181,7 +182,9 @@ def _vector_map(path: Path, coded: CodedLayer) -> LabelRaster:
     left, bottom, right, top = layer.bounds
     frame = shapely.segmentize(shapely.box(*layer.bounds), max(right - left, top - bottom) / _SEGMENTS)
     label = _label_raster(path, coded.edition, _footprint(path, frame, layer.crs))
-    return replace(label, href=str(layer.path), layer=layer.name, field=coded.field)
+    beyond = {360: right > 180, -360: left < -180} if layer.crs.is_geographic else {}
+    offsets = (0, *(offset for offset, is_used in beyond.items() if is_used))
+    return replace(label, href=str(layer.path), layer=layer.name, field=coded.field, lon_offsets=offsets)
 
 
 def _label_raster(path: Path, edition: LabelEdition, footprint: BaseGeometry) -> LabelRaster:
@@ -195,9 +198,13 @@ def _footprint(path: Path, frame: BaseGeometry, crs: CRS) -> BaseGeometry:
     except ProjError as error:
         problem = f"the CRS {crs.name} cannot be transformed to longitude and latitude"
         raise InputError(problem, file=path, remedy="assign the right CRS") from error
+    # Smaller, as the outermost pixels may be centred on a pole.
+    inner = shapely.affinity.scale(frame, 0.99, 0.99).bounds
+    if crs.axis_info[0].unit_name == "degree" and (problem := lonlat_problem(inner)) is not None:
+        raise InputError(problem[0], file=path, value=list(frame.bounds), remedy=problem[1])
     lon, lat = to_lonlat.transform(*shapely.get_coordinates(frame).T)
     if not (np.isfinite(lon) & np.isfinite(lat)).all():
         return shapely.box(-180, -90, 180, 90)
     if np.ptp(lon) > 180:
         return shapely.box(-180, lat.min(), 180, lat.max())
-    return shapely.Polygon(np.stack([lon, lat], axis=1)).buffer(0)
+    return normalize_lonlat(shapely.Polygon(np.stack([lon, np.clip(lat, -90, 90)], axis=1)).buffer(0), file=path)

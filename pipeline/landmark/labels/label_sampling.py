@@ -1,8 +1,9 @@
 """Sample label maps at points: nearest pixel of rasters, containing polygon of vector layers."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from landmark.labels.codes import InvalidCodes, Ranks, codes_from_attributes, ra
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 from landmark.raster.reader import Raster, open_raster
 from landmark.raster.source import Unreadable
-from landmark.raster.vector import UnreadableVector, read_layer_crs, read_polygons
+from landmark.raster.vector import Box, UnreadableVector, read_layer_crs, read_polygons
 
 T = TypeVar("T", bound=np.generic)
 
@@ -194,12 +195,25 @@ def _sample_polygons(label: LabelRaster, field: str, crosswalk: Crosswalk, point
     path = Path(label.href)
     layer = label.layer or path.stem
     x, y = points.coordinates(read_layer_crs(path, layer))
-    valid = np.isfinite(x) & np.isfinite(y)
     ranks = np.zeros(len(x), rank_dtype(crosswalk))
+    read = partial(read_polygons, path, layer, field)
+    for offset in label.lon_offsets:
+        _fill_ranks(ranks, x + offset if offset else x, y, read, crosswalk)
+    return ranks.reshape(points.shape)
+
+
+def _fill_ranks(
+    ranks: Ranks,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    read: Callable[[Box], tuple[NDArray[Any], NDArray[Any]]],
+    crosswalk: Crosswalk,
+) -> None:
+    """Set the ranks of points without one, by the polygons and codes that `read` returns for a box."""
+    valid = np.isfinite(x) & np.isfinite(y)
     if not valid.any():
-        return ranks.reshape(points.shape)
-    bounds = x[valid].min(), y[valid].min(), x[valid].max(), y[valid].max()
-    geometries, values = read_polygons(path, layer, field, bounds)
+        return
+    geometries, values = read((x[valid].min(), y[valid].min(), x[valid].max(), y[valid].max()))
     order = np.argsort(x, kind="stable")
     sorted_x = x[order]
     polygon_ranks = np.searchsorted(rank_codes(crosswalk), codes_from_attributes(values, crosswalk))
@@ -210,4 +224,3 @@ def _sample_polygons(label: LabelRaster, field: str, crosswalk: Crosswalk, point
         if rank and len(near):
             shapely.prepare(geometry)
             ranks[near[shapely.intersects_xy(geometry, x[near], y[near])]] = rank
-    return ranks.reshape(points.shape)

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-from landmark.core.crs import LONLAT
+from landmark.core.crs import LONLAT, normalize_lonlat
 from landmark.raster.vector import (
     UnreadableVector,
     drop_invalid_vertices,
@@ -69,6 +69,7 @@ def read_features(path: Path, layer: str | None = None) -> Features:
 
     Raises:
         UnreadableVector: the layer is unreadable, or has geometries but no CRS.
+        InputError: coordinates are no degrees of longitude and latitude, although no other CRS is declared.
     """
     with using_pyogrio() as pyogrio, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's on invalid rings, which are repaired here
@@ -88,7 +89,8 @@ def read_features(path: Path, layer: str | None = None) -> Features:
         incomplete = drop_invalid_vertices(geometries)
         invalid = ~(shapely.is_valid(geometries) | shapely.is_missing(geometries))
         geometries[invalid] = shapely.make_valid(geometries[invalid])
-        return Features(fields, _to_lonlat(geometries, CRS.from_user_input(crs).to_2d()), invalid | incomplete)
+        geometries = _to_lonlat(geometries, CRS.from_user_input(crs).to_2d(), path)
+        return Features(fields, geometries, invalid | incomplete)
 
 
 def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[Any], Any]:
@@ -105,11 +107,21 @@ def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[Any], An
     return fields, shapely.force_2d(np.array(frame.geometry.array, dtype=object)), frame.crs
 
 
-def _to_lonlat(geometries: NDArray[Any], crs: CRS) -> NDArray[Any]:
+def _to_lonlat(geometries: NDArray[Any], crs: CRS, path: Path) -> NDArray[Any]:
     lonlat = CRS.from_epsg(LONLAT)
     if crs in (lonlat, CRS.from_user_input("OGC:CRS84")):
-        return geometries
+        return _normalize(geometries, path)
     transform = Transformer.from_crs(crs, lonlat, always_xy=True).transform
     projected = shapely.transform(geometries, lambda xy: np.column_stack(transform(xy[:, 0], xy[:, 1])))
     # Reprojection can make a valid ring touch itself.
-    return np.asarray(shapely.make_valid(projected))
+    return np.asarray(shapely.make_valid(_normalize(projected, path)))
+
+
+def _normalize(geometries: NDArray[Any], path: Path) -> NDArray[Any]:
+    """`normalize_lonlat` of the geometries that need it."""
+    points, rows = shapely.get_coordinates(geometries, return_index=True)
+    west, _, east, _ = shapely.bounds(geometries).T
+    outside = rows[~(np.abs(points) <= (180, 90)).all(axis=1)]
+    for row in np.union1d(outside, np.flatnonzero(east - west > 180)).tolist():
+        geometries[row] = normalize_lonlat(geometries[row], file=path, key=f"feature {row + 1}")
+    return geometries

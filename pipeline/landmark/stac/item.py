@@ -11,7 +11,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from landmark.config.profiles import Mirror, Sensor, SensorCollection
-from landmark.core.crs import split_antimeridian
+from landmark.core.crs import normalize_lonlat
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest
 from landmark.core.time import parse_utc
@@ -27,10 +27,11 @@ def footprint(item: pystac.Item) -> BaseGeometry:
     """Area with data, EPSG:4326; split in two at the antimeridian.
 
     Raises:
-        InputError: the item has no geometry with an area.
+        InputError: the item has no geometry with an area, or one that is not in degrees.
     """
     try:
-        outline = shapely.make_valid(split_antimeridian(shape(item.geometry or {})))
+        outline = normalize_lonlat(shape(item.geometry or {}), file=f"item {item.id}", key="geometry")
+        outline = shapely.make_valid(outline)
         polygons = [part for part in shapely.get_parts(outline) if part.area > 0]
         if not polygons:
             raise ValueError("no area")
