@@ -23,6 +23,7 @@ from tests.labels.maps import (
     CORINE,
     DYNAMIC,
     LEFT,
+    PROBABILITY_BANDS,
     TOP,
     WORLDCOVER,
     codes_at,
@@ -329,7 +330,7 @@ def test_an_internal_mask_is_nodata(tmp_path):
 def test_zero_is_water_only_with_a_probability(tmp_path):
     codes = np.zeros((12, 12), "uint8")
     probabilities = np.zeros((9, 12, 12))
-    probabilities[0, :, :4] = 0.7
+    probabilities[0, :, :4] = 1
     for composite in ("mode", "probability"):
         path = write_export(tmp_path / "20210612T101031_32TQR.tif", codes, probabilities)
         assert codes_in(path, DYNAMIC, composite=composite) == {(0,): 48, (-1,): 96}
@@ -358,6 +359,55 @@ def test_a_missing_band_is_refused(tmp_path, names, composite, missing):
     with pytest.raises(InputError) as caught:
         codes_in(path, DYNAMIC, composite=composite)
     assert (caught.value.file, caught.value.value) == (str(path), missing)
+
+
+def scaled_export(path, factor, dtype, scale=None):
+    """The nine probabilities on another scale: 0.6 and 0.4 of the classes 1 and 2, without data in the first row."""
+    probabilities = np.zeros((9, 12, 12))
+    probabilities[1, 1:6], probabilities[2, 1:6] = 0.6, 0.4
+    probabilities[1, 6:], probabilities[2, 6:] = 0.1, 0.9
+    write_map(path, *np.round(probabilities * factor, 3).astype(dtype), names=PROBABILITY_BANDS)
+    if scale is not None:
+        with rasterio.open(path, "r+") as file:
+            file.scales = [scale] * 9
+    return path
+
+
+@pytest.mark.parametrize(
+    ("factor", "dtype", "header", "scale"),
+    [
+        (1, "float32", None, None),
+        (100, "uint8", None, None),
+        (255, "uint8", None, 0.003922),
+        (255, "uint8", 1 / 255, None),
+        (10_000, "uint16", None, 1e-4),
+        (100, "float32", 0.01, None),
+        (100, "float32", None, 0.01),
+    ],
+)
+def test_probabilities_are_read_on_their_scale(tmp_path, factor, dtype, header, scale):
+    path = scaled_export(tmp_path / "20210612T101031.tif", factor, dtype, header)
+    counts = codes_in(path, DYNAMIC, composite="probability", min_confidence=0.7, scale=scale)
+    assert counts == {(-1,): 72, (2,): 72}
+
+
+@pytest.mark.parametrize(
+    ("factor", "dtype", "header", "scale", "fitting"),
+    [
+        (255, "uint8", None, None, "0.003922"),
+        (10_000, "uint16", None, None, "0.0001"),
+        (100, "float32", None, None, "0.01"),
+        (100, "uint8", 1 / 255, None, "0.01"),
+        (100, "uint8", None, 1 / 255, "0.01"),
+        (80, "uint8", None, None, None),
+    ],
+)
+def test_probabilities_on_another_scale_are_refused(tmp_path, factor, dtype, header, scale, fitting):
+    path = scaled_export(tmp_path / "20210612T101031.tif", factor, dtype, header)
+    with pytest.raises(InputError) as caught:
+        codes_in(path, DYNAMIC, composite="probability", min_confidence=0.7, scale=scale)
+    assert (caught.value.file, caught.value.value) == (str(path), pytest.approx(factor, abs=1))
+    assert f"scale: {fitting}`" in caught.value.remedy or fitting is None
 
 
 def test_polygons_have_no_probabilities(tmp_path):

@@ -60,6 +60,14 @@ class LabelEntry(FileEntry):
     min_confidence: float = Field(
         0, ge=0, le=1, description="With `composite: probability`: pixels of a lower mean probability have no class"
     )
+    scale: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        exclude_if=lambda scale: scale is None,
+        description="With `composite: probability`: factor from the files' numbers to probabilities, as 0.003922 for"
+        " 0 to 255; by default that of the file's header, else 0.01 for integers and 1 for others",
+    )
     max_gap_days: int | None = Field(
         None,
         ge=0,
@@ -69,8 +77,9 @@ class LabelEntry(FileEntry):
 
     @model_validator(mode="after")
     def _check_confidence(self) -> "LabelEntry":
-        if self.min_confidence and self.composite != "probability":
-            raise invalid("needs `composite: probability`", key="min_confidence", value=self.min_confidence)
+        for key in ("min_confidence", "scale"):
+            if (value := getattr(self, key)) and self.composite != "probability":
+                raise invalid("needs `composite: probability`", key=key, value=value)
         return self
 
     def merged_with(self, entry: Self) -> Self:

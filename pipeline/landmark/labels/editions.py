@@ -48,18 +48,20 @@ class LabelSource:
         composite: How several editions of one moment each are combined: `mode` or `probability`.
         min_confidence: With `probability`, smallest mean probability of a class, 0 to 1.
         max_gap_days: Largest distance between labels and images.
+        scale: Factor from the files' numbers to probabilities; None for that of the files.
     """
 
     crosswalk: Crosswalk
     composite: str = "mode"
     min_confidence: float = 0
     max_gap_days: int = 1100
+    scale: float | None = None
 
     @classmethod
     def from_entry(cls, entry: LabelEntry, crosswalk: Crosswalk) -> "LabelSource":
         """Options of a recipe's entry; the crosswalk's `max_gap_days` if the entry has none."""
         limit = crosswalk.max_gap_days if entry.max_gap_days is None else entry.max_gap_days
-        return cls(crosswalk, entry.composite, entry.min_confidence, limit)
+        return cls(crosswalk, entry.composite, entry.min_confidence, limit, entry.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,8 @@ class EditionReader:
     def _edition_probabilities(self, edition: LabelEdition) -> NDArray[np.float32]:
         """(class, cell, pixel); the first raster with data wins where several overlap."""
         crosswalk, points, access = self._source.crosswalk, self._points, self._access
-        parts = (sample_probabilities(raster, crosswalk, points, access) for raster in self._rasters[edition])
+        scale, rasters = self._source.scale, self._rasters[edition]
+        parts = (sample_probabilities(raster, crosswalk, points, access, scale=scale) for raster in rasters)
         merged = reduce(lambda probabilities, part: np.where(np.isnan(probabilities), part, probabilities), parts)
         return merged.reshape(-1, *self._shape)
 

@@ -26,6 +26,9 @@ T = TypeVar("T", bound=np.generic)
 
 # With more window pixels per point than this, each rectangle of points gets its own window.
 _MAX_PIXELS_PER_POINT = 4
+# Probabilities as people store them. Nine, cut to hundredths, sum to 0.91 and more.
+_SCALES = (1, 1 / 100, 1 / 200, 1 / 255, 1 / 1000, 1 / 10_000, 1 / 32_767, 1 / 65_535)
+_MAX_SUM_ERROR = 0.1
 
 
 def sample_ranks(
@@ -44,21 +47,33 @@ def sample_ranks(
 
 
 def sample_probabilities(
-    label: LabelRaster, crosswalk: Crosswalk, points: Points, access: AccessPolicy = PUBLIC_ACCESS
+    label: LabelRaster,
+    crosswalk: Crosswalk,
+    points: Points,
+    access: AccessPolicy = PUBLIC_ACCESS,
+    *,
+    scale: float | None = None,
 ) -> NDArray[np.float32]:
     """The probability of each class (in the order of codes) at each point, 0 to 1, NaN without data.
 
-    Integers are percent, as in the files of landmark's Earth Engine script.
+    Args:
+        label: The map.
+        crosswalk: Its classes; their keys name the bands.
+        points: Where it is sampled.
+        access: How its href is read.
+        scale: Factor from pixels to probabilities; by default the file's own, else 0.01 for integers, which are percent
+            in the files of landmark's Earth Engine script.
 
     Raises:
-        InputError: the map is missing, unreadable, without CRS, or lacks the band of a class.
+        InputError: the map is missing, unreadable, without CRS, lacks the band of a class, or is on another scale.
     """
     with _name_map(label):
         if label.field is not None:
             raise InvalidCodes("polygons have no probabilities", remedy="use `composite: mode`")
         with open_raster(label.href, access) as raster:
             windows = _windows(raster, points)
-            return np.concatenate([_window_probabilities(window, raster, crosswalk) for window in windows], axis=1)
+            parts = [_window_probabilities(window, raster, crosswalk, scale) for window in windows]
+            return np.concatenate(parts, axis=1)
 
 
 @contextmanager
@@ -154,14 +169,43 @@ def _window_ranks(window: _Window, raster: Raster, crosswalk: Crosswalk) -> Rank
     return to_ranks(np.ma.array(window.at_points(values.data, fill=0), mask=mask), crosswalk)
 
 
-def _window_probabilities(window: _Window, raster: Raster, crosswalk: Crosswalk) -> NDArray[np.float32]:
+def _window_probabilities(
+    window: _Window, raster: Raster, crosswalk: Crosswalk, scale: float | None
+) -> NDArray[np.float32]:
     bands = [_band(raster, crosswalk.classes[code].key) for code in sorted(crosswalk.classes)]
     probabilities = np.stack([window.read(band).astype(np.float32).filled(np.nan) for band in bands])
-    if np.issubdtype(raster.header.dtype, np.integer):
-        probabilities /= 100
+    for probability, band in zip(probabilities, bands, strict=True):
+        factor, offset = (scale, 0.0) if scale is not None else _band_scale(raster, band)
+        # Division by 100 is exact where multiplication by 0.01 is not.
+        probability /= 1 / factor
+        probability += offset
     # Invalid if all are 0 (masked pixels of Earth Engine), or any is NaN (a mean of part of the bands would be biased).
     probabilities[:, ~(probabilities.sum(axis=0) > 0)] = np.nan
-    return np.stack([window.at_points(probability, fill=np.nan) for probability in probabilities])
+    result = np.stack([window.at_points(probability, fill=np.nan) for probability in probabilities])
+    _check_sums(result.sum(axis=0), scale if scale is not None else _band_scale(raster, bands[0])[0])
+    return result
+
+
+def _band_scale(raster: Raster, band: int) -> tuple[float, float]:
+    """(scale, offset) from a band's pixels to probabilities: the file's, or by its data type."""
+    undeclared = (1.0, 0.0)
+    if (declared := raster.band_scales[band - 1]) != undeclared:
+        return declared
+    return (0.01, 0.0) if np.issubdtype(raster.header.dtype, np.integer) else undeclared
+
+
+def _check_sums(sums: NDArray[np.float32], factor: float) -> None:
+    """Refuse probabilities that do not sum to about 1: each may be rounded, or cut, to hundredths."""
+    wrong = sums[np.abs(sums - 1) > _MAX_SUM_ERROR]
+    if not len(wrong):
+        return
+    stored = float(np.median(wrong)) / factor
+    fitting = min(_SCALES, key=lambda scale: abs(stored * scale - 1))
+    remedy = "set pixels without data to the file's nodata value, or use `composite: mode`"
+    if abs(stored * fitting - 1) <= _MAX_SUM_ERROR:
+        remedy = f"set `scale: {fitting:.4g}` in the entry of the recipe's `labels`"
+    problem = f"the probabilities of {len(wrong)} of {np.isfinite(sums).sum()} pixels sum to {stored:.6g} at a scale of"
+    raise InvalidCodes(f"{problem} {factor:.4g}, not to 1", value=float(f"{stored:.6g}"), remedy=remedy)
 
 
 def _without_probability(mask: Any, window: _Window, raster: Raster, bands: list[str]) -> NDArray[np.bool_]:

@@ -196,6 +196,11 @@ class Raster:
         return tuple(self._dataset.descriptions)
 
     @property
+    def band_scales(self) -> tuple[tuple[float, float], ...]:
+        """(scale, offset) of each band, by which its pixels become values; (1, 0) where undeclared."""
+        return tuple(zip(self._dataset.scales, self._dataset.offsets, strict=True))
+
+    @property
     def crs_wkt(self) -> str | None:
         """The CRS as WKT, None where the file has none."""
         return self._dataset.crs.to_wkt() if self._dataset.crs else None
