@@ -73,7 +73,7 @@ def test_longitudes_may_begin_anywhere(tmp_path, west):
     (label,) = local_maps(WORLDCOVER, path)
     axis, steps = np.random.default_rng(8).uniform(0, 7e5, (2, 300)), 9000 * np.arange(80)
     scattered = scattered_points(32631, 5e4 + axis[0], 4.6e6 + axis[1])
-    for points in (scattered, Points(32631, 5e4 + steps[None], 5.3e6 - steps[None])):
+    for points in (scattered, Points(32631, 50_500 + steps[None], 5.3e6 - steps[None])):
         lon, lat = points.coordinates(CRS.from_epsg(4326))
         expected = codes[np.floor((50 - lat) / 0.1).astype(int), np.floor((lon - west) % 360 / 0.1).astype(int)]
         assert (codes_at(label, WORLDCOVER, points) == expected).all()

@@ -1,6 +1,5 @@
 """Pixel centres of cells: their coordinates in another CRS, and the raster pixels that contain them."""
 
-import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -50,8 +49,6 @@ class Points:
     def pixels(self, crs: CRS, transform: Any) -> tuple[Pixels, Pixels]:
         """(row, column) of the raster pixel that contains each point, broadcastable to `shape`; -1 left of or above it.
 
-        In a geographic CRS, columns are counted around the Earth, wherever the raster's longitudes begin.
-
         The result equals that of projecting every point: coordinates are interpolated by parabolas over each rectangle,
         and points that are within the error of a pixel's edge are projected exactly.
 
@@ -70,12 +67,10 @@ class Points:
                 _fractional_pixels(self._x[:, None, :], 0, transform)[1],
             )
             return _to_indices(row), _to_indices(col)
-        circle_px = _circle_px(crs, transform)
-        pixels, uncertain = _interpolate(np.stack(_fractional_pixels(*projected, transform, circle_px)), self.shape)
+        pixels, uncertain = _interpolate(np.stack(_fractional_pixels(*projected, transform)), self.shape)
         rectangle, down, across = np.unravel_index(uncertain, self.shape)
         projected = transformer.transform(self._x[rectangle, across], self._y[rectangle, down])
-        exact = np.stack(_fractional_pixels(*projected, transform, circle_px))
-        pixels[:, rectangle, down, across] = _to_indices(exact)
+        pixels[:, rectangle, down, across] = _to_indices(np.stack(_fractional_pixels(*projected, transform)))
         return pixels[0], pixels[1]
 
 
@@ -84,18 +79,10 @@ def _transformer(epsg: int, crs: CRS) -> Transformer:
     return Transformer.from_crs(epsg, crs, always_xy=True)
 
 
-def _circle_px(crs: CRS, transform: Any) -> float | None:
-    """Columns of a raster around the Earth; None if its CRS is projected or its rows do not follow parallels."""
-    if not crs.is_geographic or transform.b or transform.d:
-        return None
-    # Geographic CRSs are in degrees or grads.
-    return round(2 * math.pi / crs.axis_info[0].unit_conversion_factor, 6) / abs(float(transform.a))
-
-
-def _fractional_pixels(x: Any, y: Any, transform: Any, circle_px: float | None = None) -> tuple[Any, Any]:
-    """Rows and columns with fractions; NaN outside the CRS's area of use. Columns from 0 to `circle_px`."""
+def _fractional_pixels(x: Any, y: Any, transform: Any) -> tuple[Any, Any]:
+    """Rows and columns with fractions; NaN outside the CRS's area of use."""
     col, row = ~transform @ tuple(np.where(np.isfinite(axis), axis, np.nan) for axis in (x, y))
-    return row, col if circle_px is None else col - circle_px * np.floor(col / circle_px)
+    return row, col
 
 
 def _to_indices(pixels: NDArray[np.float64]) -> Pixels:

@@ -100,7 +100,7 @@ class _Window:
     def __init__(self, raster: Raster, points: Points) -> None:
         if raster.crs_wkt is None:
             raise InvalidCodes("no CRS", remedy="assign one (gdal_edit -a_srs)")
-        rows, cols = points.pixels(CRS.from_wkt(raster.crs_wkt), raster.transform)
+        rows, cols = _pixels(raster, points, CRS.from_wkt(raster.crs_wkt))
         inside, ranges = None, [_range(axis) for axis in (rows, cols)]
         if not all(first >= 0 and last < size for (first, last), size in zip(ranges, raster.header.shape, strict=True)):
             inside = _inside(rows, cols, raster.header.shape)
@@ -134,6 +134,29 @@ class _Window:
         dtype = np.int32 if self.size < 2**31 else np.int64
         for rows, cols in zip(self._rows, self._cols, strict=True):
             yield (rows - self._top) * dtype(self._width) + (cols - self._left)
+
+
+def _pixels(raster: Raster, points: Points, crs: CRS) -> tuple[Pixels, Pixels]:
+    """The row and column of each point, also where the raster's longitudes count from 0."""
+    rows, cols = points.pixels(crs, raster.transform)
+    for transform in _turned(raster, crs):
+        turned_rows, turned_cols = points.pixels(crs, transform)
+        inside = _inside(turned_rows, turned_cols, raster.header.shape)
+        rows, cols = np.where(inside, turned_rows, rows), np.where(inside, turned_cols, cols)
+    return rows, cols
+
+
+def _turned(raster: Raster, crs: CRS) -> Iterator[Any]:
+    """Transforms of a raster in a geographic CRS for its longitudes beyond 180 degrees."""
+    if not crs.is_geographic:
+        return
+    # In degrees or grads.
+    circle = round(2 * math.pi / crs.axis_info[0].unit_conversion_factor, 6)
+    edges = [(raster.transform @ (col, 0))[0] for col in (0, raster.header.shape[1])]
+    if max(edges) > circle / 2:
+        yield raster.transform.translation(-circle, 0) @ raster.transform
+    if min(edges) < -circle / 2:
+        yield raster.transform.translation(circle, 0) @ raster.transform
 
 
 def _range(positions: Pixels) -> tuple[int, int]:
