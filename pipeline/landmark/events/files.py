@@ -18,6 +18,7 @@ from landmark.raster.vector import UnreadableVector
 
 # In order of preference: a layer that is there in several formats is read once.
 SUFFIXES = (".shp", ".gpkg", ".gdb", ".fgb", ".parquet", ".geoparquet", ".geojson", ".json", ".dbf")
+RASTER_SUFFIXES = (".tif", ".tiff")
 _SIDECARS = (".shx", ".prj", ".cpg")
 _MAX_ZIP_DEPTH = 4
 # Raised by zipfile on truncated or corrupt archives, corrupt streams, passwords and unknown compressions.
@@ -26,7 +27,7 @@ _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, Run
 
 @dataclass(frozen=True, slots=True)
 class VectorFile:
-    """A vector file or a table.
+    """A vector file, a table or a raster.
 
     Attributes:
         path: Its path; a temporary one, valid inside `unpack_files`, if it was zipped.
@@ -91,8 +92,12 @@ def resolve_event_files(entry: EventEntry, world: Callable[[], Path]) -> tuple[P
 
 
 @contextmanager
-def unpack_files(paths: Sequence[Path]) -> Iterator[list[VectorFile]]:
-    """List the vector files in files and folders, without duplicates, sorted by label; unzips into a temporary folder.
+def unpack_files(paths: Sequence[Path], suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[list[VectorFile]]:
+    """List the files in files and folders, without duplicates, sorted by label; unzips into a temporary folder.
+
+    Args:
+        paths: Files, folders and zips.
+        suffixes: Kinds of files to list.
 
     Raises:
         InputError: a path is missing, or a zip is damaged, encrypted or nested too deeply.
@@ -100,7 +105,7 @@ def unpack_files(paths: Sequence[Path]) -> Iterator[list[VectorFile]]:
     with TemporaryDirectory(prefix="landmark-events-") as scratch:
         files: dict[Path, VectorFile] = {}
         for path in paths:
-            for file in _walk(path, path.name, None, Path(scratch), 0):
+            for file in _walk(path, path.name, None, Path(scratch), suffixes):
                 files.setdefault(lexical_path(file.path), file)
         yield sorted(files.values(), key=lambda file: file.label)
 
@@ -118,17 +123,19 @@ def source_files(files: Sequence[VectorFile]) -> tuple[Path, ...]:
     return tuple(sorted(origins | sidecars))
 
 
-def _walk(path: Path, label: str, origin: Path | None, scratch: Path, depth: int) -> Iterator[VectorFile]:
+def _walk(
+    path: Path, label: str, origin: Path | None, scratch: Path, suffixes: tuple[str, ...], depth: int = 0
+) -> Iterator[VectorFile]:
     if path.is_dir() and not is_geodatabase(path):
         for child in sorted(path.iterdir()):
             if not child.name.startswith((".", "__MACOSX")):
-                yield from _walk(child, f"{label}/{child.name}", origin, scratch, depth)
+                yield from _walk(child, f"{label}/{child.name}", origin, scratch, suffixes, depth)
     elif not path.exists():
         raise InputError("no such file or folder", file=label)
     elif path.suffix.lower() == ".zip":
-        folder = _unzip(path, label, scratch, depth)
-        yield from _walk(folder, label, origin or lexical_path(path), scratch, depth + 1)
-    elif path.suffix.lower() in SUFFIXES and not _belongs_to_shapefile(path):
+        folder = _unzip(path, label, scratch, suffixes, depth)
+        yield from _walk(folder, label, origin or lexical_path(path), scratch, suffixes, depth + 1)
+    elif path.suffix.lower() in suffixes and not _belongs_to_shapefile(path):
         yield VectorFile(path, path.parent.name, label, origin or lexical_path(path))
 
 
@@ -136,7 +143,7 @@ def _belongs_to_shapefile(path: Path) -> bool:
     return path.suffix.lower() == ".dbf" and any(path.with_suffix(suffix).exists() for suffix in (".shp", ".SHP"))
 
 
-def _unzip(package: Path, label: str, scratch: Path, depth: int) -> Path:
+def _unzip(package: Path, label: str, scratch: Path, suffixes: tuple[str, ...], depth: int) -> Path:
     if depth >= _MAX_ZIP_DEPTH:
         raise InputError(f"zips are nested more than {_MAX_ZIP_DEPTH} deep", file=label, remedy="unzip it by hand")
     folder = scratch / str(len(list(scratch.iterdir()))) / package.stem
@@ -145,7 +152,7 @@ def _unzip(package: Path, label: str, scratch: Path, depth: int) -> Path:
         with zipfile.ZipFile(package) as archive:
             for member in archive.infolist():
                 name = member.filename.lower()
-                if name.endswith((*SUFFIXES, *_SIDECARS, ".zip")) or ".gdb/" in name:
+                if name.endswith((*suffixes, *_SIDECARS, ".zip")) or ".gdb/" in name:
                     archive.extract(member, folder)  # drops `..` and roots, so it stays inside the folder
     except _ZIP_ERRORS as error:
         raise InputError(f"cannot be unzipped: {error}", file=label, remedy="download it again") from error

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel, available, load_model
 from landmark.domain.event import EventTypes
+from landmark.domain.taxonomy import first_duplicate
 
 FOLDER = "taxonomies/events"
 # Numeric formats of times and their unit in seconds; all other formats but `iso` are patterns of strptime.
@@ -101,6 +102,47 @@ class VectorMapping(StrictModel):
         return self
 
 
+class MaskMapping(StrictModel):
+    """Pixel values and names of rasters that map an event, one band each."""
+
+    type: str | dict[str, str] = Field(
+        description="Type of all events, or word of the group `type` in a file's name, in lower case → type"
+    )
+    affected: tuple[float, ...] = Field(min_length=1, description="Values of pixels that the event affects")
+    unaffected: tuple[float, ...] = Field((), description="Values of pixels that were looked at, and are not affected")
+    unknown: tuple[float, ...] = Field((), description="Values of other pixels, beside the file's own nodata value")
+    prefix: str = Field("", pattern=r"^[a-z0-9-]*$", description="Prefix of ids, to keep those of two sources apart")
+    names: tuple[str, ...] = Field(
+        (),
+        description="Regular expressions searched in a file's name, the first match is used; groups: `id` (by default"
+        " the name; files of one id are one event), `group` (what belongs to one split), `type`, `start`, `end`,"
+        " `observed` (20181029, 2018-10-29 or 20181029T101500, UTC)",
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in names:
+            try:
+                unknown = re.compile(pattern).groupindex.keys() - {"id", "group", "type", "start", "end", "observed"}
+            except re.error as error:
+                raise invalid(f"invalid regular expression: {error}", value=pattern) from error
+            if unknown:
+                raise invalid(f"unknown group {min(unknown)}", value=pattern)
+        return names
+
+    @model_validator(mode="after")
+    def _check_values(self) -> "MaskMapping":
+        if (duplicate := first_duplicate(self.values)) is not None:
+            raise invalid("a value has two meanings", value=duplicate)
+        return self
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """All values."""
+        return self.affected + self.unaffected + self.unknown
+
+
 class EventSource(StrictModel):
     """A file in taxonomies/events/, except types.yaml."""
 
@@ -110,11 +152,12 @@ class EventSource(StrictModel):
     attribution: str
     ems: EmsMapping | None = None
     vectors: VectorMapping | None = None
+    masks: MaskMapping | None = Field(None, exclude_if=lambda masks: masks is None)
 
     @model_validator(mode="after")
     def _check_mapping(self) -> "EventSource":
-        if (self.ems is None) == (self.vectors is None):
-            raise invalid("needs exactly one of `ems` and `vectors`")
+        if [self.ems, self.vectors, self.masks].count(None) != 2:
+            raise invalid("needs exactly one of `ems`, `vectors` and `masks`")
         return self
 
 
@@ -144,14 +187,20 @@ def source_problems(source: EventSource, types: EventTypes, *, stem: str) -> Ite
     if source.ems is not None and source.ems.vocabulary not in available("taxonomies"):
         value, remedy = source.ems.vocabulary, "name a file of taxonomies/, as ems"
         yield InputError("no such vocabulary", key="ems.vocabulary", value=value, remedy=remedy)
-    if source.vectors is not None:
-        mapped = source.vectors.type
-        keys = (
-            {"vectors.type": mapped}
-            if isinstance(mapped, str)
-            else {f"vectors.type.values.{word}": name for word, name in mapped.values.items()}
-        )
-        for key, name in keys.items():
-            if name not in types.types:
-                remedy = f"name one of taxonomies/events/types.yaml: {', '.join(types.types)}"
-                yield InputError("unknown event type", key=key, value=name, remedy=remedy)
+    for key, name in _named_types(source):
+        if name not in types.types:
+            remedy = f"name one of taxonomies/events/types.yaml: {', '.join(types.types)}"
+            yield InputError("unknown event type", key=key, value=name, remedy=remedy)
+
+
+def _named_types(source: EventSource) -> Iterator[tuple[str, str]]:
+    """The event types that a source names, with their keys."""
+    for key, mapped in (("vectors.type", source.vectors), ("masks.type", source.masks)):
+        if mapped is None:
+            continue
+        if isinstance(mapped.type, str):
+            yield key, mapped.type
+        elif isinstance(mapped.type, CategoryField):
+            yield from ((f"{key}.values.{word}", name) for word, name in mapped.type.values.items())
+        else:
+            yield from ((f"{key}.{word}", name) for word, name in mapped.type.items())

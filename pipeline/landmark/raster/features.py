@@ -89,7 +89,7 @@ def read_features(path: Path, layer: str | None = None) -> Features:
         incomplete = drop_invalid_vertices(geometries)
         invalid = ~(shapely.is_valid(geometries) | shapely.is_missing(geometries))
         geometries[invalid] = shapely.make_valid(geometries[invalid])
-        geometries = _to_lonlat(geometries, CRS.from_user_input(crs).to_2d(), path)
+        geometries = to_lonlat(geometries, CRS.from_user_input(crs).to_2d(), path)
         return Features(fields, geometries, invalid | incomplete)
 
 
@@ -107,7 +107,12 @@ def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[Any], An
     return fields, shapely.force_2d(np.array(frame.geometry.array, dtype=object)), frame.crs
 
 
-def _to_lonlat(geometries: NDArray[Any], crs: CRS, path: Path) -> NDArray[Any]:
+def to_lonlat(geometries: NDArray[Any], crs: CRS, path: Path) -> NDArray[Any]:
+    """Reproject geometries to EPSG:4326, as valid ones on longitudes in [-180, 180].
+
+    Raises:
+        InputError: coordinates are no degrees, or have none.
+    """
     lonlat = CRS.from_epsg(LONLAT)
     if crs in (lonlat, CRS.from_user_input("OGC:CRS84")):
         return _normalize(geometries, path)
