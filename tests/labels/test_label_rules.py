@@ -14,7 +14,7 @@ from landmark.core.yaml_files import load_model
 from landmark.domain.schemas import label_counts_schema
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 from landmark.labels.label_rules import LabelRules, load_label_rules
-from tests.parts import examples, recipe_of
+from tests.parts import examples, raises, recipe_of, text
 
 TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")
 WORLDCOVER = load_model(Crosswalk, "taxonomies", "worldcover")
@@ -260,3 +260,23 @@ def test_unknown_sources_are_refused_with_a_similar_name():
     with pytest.raises(UnknownName) as caught:
         load_label_rules(recipe_of(labels=[{"source": "worldcovr"}]))
     assert caught.value.value == "worldcovr" and "'worldcover'" in caught.value.remedy
+
+
+def test_a_single_class_of_all_sources_is_refused(tmp_path):
+    """A flood mask given as labels: 0 is no data, so that every cell would be flooded alone."""
+    path = text(
+        tmp_path / "masks.yaml",
+        """
+        name: masks
+        title: Masks
+        target: landmark
+        undated: true
+        licence: x
+        attribution: x
+        classes: {1: {key: flooded, name: Flooded, to: flooded_area}}
+        """,
+    )
+    mask, worldcover = {"source": str(path)}, {"source": "worldcover"}
+    with raises(InputError, file="tiny", key="labels", value="flooded_area"):
+        load_label_rules(recipe_of(labels=[mask]))
+    assert load_label_rules(recipe_of(labels=[mask, worldcover])).sources == ("masks", "worldcover")

@@ -215,6 +215,7 @@ def load_label_rules(recipe: Recipe, resources: Resources = _SHIPPED) -> LabelRu
         crosswalk = load_crosswalk(entry.source, taxonomy.name, resources, recipe.name)
         _raise_first(crosswalk_problems(crosswalk, taxonomy, resources.source("taxonomies", entry.source)))
         crosswalks.append(crosswalk)
+    _check_targets(crosswalks, recipe.name)
     unknown = [
         f"thresholds.classes.{key}" for key in sorted(recipe.thresholds.classes.keys() - taxonomy.classes.keys())
     ]
@@ -224,6 +225,15 @@ def load_label_rules(recipe: Recipe, resources: Resources = _SHIPPED) -> LabelRu
     _raise_first(_unknown_class(recipe.name, key, taxonomy) for key in unknown)
     thresholds = {key: recipe.thresholds.classes.get(key, recipe.thresholds.default) for key in taxonomy.classes}
     return LabelRules(taxonomy, tuple(crosswalks), thresholds, recipe.thresholds.min_agreement_pct)
+
+
+def _check_targets(crosswalks: Sequence[Crosswalk], recipe: str) -> None:
+    """Refuse sources of one class in total: fractions count classified pixels, so that it fills every cell."""
+    targets = {entry.to for crosswalk in crosswalks for entry in crosswalk.classes.values() if entry.to is not None}
+    if len(targets) == 1:
+        remedy = "map other codes too, add a source of the other land cover, or give masks of events under `events`"
+        problem = "the only class of all label sources, so that every labelled cell shows it alone"
+        raise InputError(problem, file=recipe, key="labels", value=targets.pop(), remedy=remedy)
 
 
 def load_event_types(taxonomy: Taxonomy, resources: Resources = _SHIPPED) -> EventTypes:

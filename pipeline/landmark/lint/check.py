@@ -95,7 +95,7 @@ def _model_of(keys: dict[str, Any]) -> type[BaseModel] | None:
         return Vocabulary
     if "lang" in keys:
         return Language
-    if {"ems", "vectors"} & keys.keys():
+    if {"ems", "vectors", "masks"} & keys.keys():
         return EventSource
     if {"target", "licence", "asset"} & keys.keys():
         return Crosswalk
