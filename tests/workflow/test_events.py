@@ -19,6 +19,7 @@ from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
 from landmark.domain.event import EventTypes, phase_of
 from landmark.workflow.build import BuildRequest, build, plan_corpus
+from landmark.workflow.context import load_context
 from tests.domain.impacts import TYPES
 from tests.parts import raises, text
 
@@ -178,6 +179,17 @@ def test_events_outside_region_and_time_are_refused(world, tmp_path):
     with pytest.raises(LandmarkError) as caught:
         plan_corpus(BuildRequest(load_recipe(str(path)), tmp_path / "c", ExecutorConfig()))
     assert caught.value.exit_code == 2 and not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_events_of_a_source_without_one_in_the_region_are_noted(world, tmp_path, is_swapped):
+    recipe = load_recipe(str(write_recipe(tmp_path, world)))
+    place = WEST[::-1] if is_swapped else (100.0, 60.0)
+    drawn = feature("flood-c", "flood", place, 900, "2021-10-05", "2021-10-20", basin="po", mag=1)
+    assert load_context(recipe, None).events.notes == ()
+    text(tmp_path / "drawn.geojson", json.dumps({"type": "FeatureCollection", "features": [drawn]}))
+    (note,) = load_context(recipe, None).events.notes
+    assert note.startswith("drawn") and ("swapped" in note) == is_swapped
 
 
 @pytest.mark.long

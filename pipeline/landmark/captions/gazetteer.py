@@ -111,4 +111,4 @@ def _parse_row(path: Path, key: str, position: tuple[float, float], row: Mapping
     translations = {
         name.removeprefix(_TRANSLATION): text for name, text in texts.items() if name.startswith(_TRANSLATION) and text
     }
-    return (point.x, point.y), {"": texts["name"]} | translations
+    return (float(shapely.get_x(point)), float(shapely.get_y(point))), {"": texts["name"]} | translations

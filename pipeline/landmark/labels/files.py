@@ -200,8 +200,8 @@ def _footprint(path: Path, frame: BaseGeometry, crs: CRS) -> BaseGeometry:
         raise InputError(problem, file=path, remedy="assign the right CRS") from error
     # Smaller, as the outermost pixels may be centred on a pole.
     inner = shapely.affinity.scale(frame, 0.99, 0.99).bounds
-    if crs.axis_info[0].unit_name == "degree" and (problem := lonlat_problem(inner)) is not None:
-        raise InputError(problem[0], file=path, value=list(frame.bounds), remedy=problem[1])
+    if crs.axis_info[0].unit_name == "degree" and (refusal := lonlat_problem(inner)) is not None:
+        raise InputError(refusal[0], file=path, value=list(frame.bounds), remedy=refusal[1])
     lon, lat = to_lonlat.transform(*shapely.get_coordinates(frame).T)
     if not (np.isfinite(lon) & np.isfinite(lat)).all():
         return shapely.box(-180, -90, 180, 90)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import shapely
+
 from landmark.captions.gazetteer import Gazetteer, read_gazetteer
 from landmark.captions.grammar import Grammar, load_grammar
 from landmark.config.gazetteer import GazetteerEntry
@@ -133,11 +135,22 @@ def load_context(recipe: Recipe, catalog: str | None) -> BuildContext:
         gazetteer=load_gazetteer(recipe.gazetteer),
         events=merge_results(
             [
-                read_events(entry, source, resolve_event_files(entry, _world))
+                _note_outside(read_events(entry, source, resolve_event_files(entry, _world)), entry.name, recipe)
                 for entry, source in zip(recipe.events, context.event_sources, strict=True)
             ]
         ),
     )
+
+
+def _note_outside(events: ReadResult, source: str, recipe: Recipe) -> ReadResult:
+    """Add a note if all events of a source are outside the region, as where latitude and longitude are swapped."""
+    frame = shapely.box(*recipe.region.geometry.bounds)
+    boxes = [shapely.box(*part.geometry.bounds) for event in events.events for part in event.parts]
+    if not boxes or shapely.intersects(frame, boxes).any():
+        return events
+    swapped = shapely.transform(boxes, lambda xy: xy[:, ::-1])
+    hint = "; are latitude and longitude swapped?" if shapely.intersects(frame, swapped).any() else ""
+    return replace(events, notes=(*events.notes, f"{source}: no event is in the region{hint}"))
 
 
 def load_offline_context(
