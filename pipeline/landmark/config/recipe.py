@@ -1,6 +1,5 @@
 """The recipe a corpus is built from."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,8 +12,8 @@ from landmark.config.gazetteer import GazetteerEntry
 from landmark.config.label_entries import LabelEntry, add_label_files, split_available
 from landmark.config.paths import FileEntry
 from landmark.config.profiles import Provider, SensorName
-from landmark.config.region import Region, TimeRange, resolve_region
-from landmark.core.errors import InputError, invalid
+from landmark.config.region import Region, TimeRange, parse_region, resolve_region
+from landmark.core.errors import invalid
 from landmark.core.hashing import digest
 from landmark.core.yaml_files import StrictModel, find_resource, load_model, parse_model, read_yaml
 from landmark.domain.taxonomy import first_duplicate
@@ -263,7 +262,7 @@ def load_recipe(
     path = find_resource("manifests", name)
     value = read_yaml(path)
     if region is not None:
-        value["region"] = _region(region)
+        value["region"] = parse_region(region) or load_recipe(region).region.model_dump(mode="json")
     if sensors is not None:
         value["sensors"] = [part.strip() for part in sensors.split(",")]
     if limit is not None:
@@ -303,15 +302,3 @@ def _absolute_paths(recipe: Recipe, path: Path) -> dict[str, Any]:
         "events": tuple(entry.resolve_paths(folder) for entry in recipe.events),
         "gazetteer": recipe.gazetteer.resolve_paths(folder) if recipe.gazetteer else None,
     }
-
-
-def _region(text: str) -> dict[str, Any]:
-    if re.fullmatch(r"[-+\d.eE,\s]+", text) and "," in text:
-        try:
-            west, south, east, north = (float(part) for part in text.split(","))
-        except ValueError as error:
-            raise InputError("a box is west,south,east,north in degrees", file="--region", value=text) from error
-        return {"bbox": [west, south, east, north]}
-    if text.endswith((".geojson", ".json")):
-        return {"geojson": str(Path(text).absolute())}
-    return load_recipe(text).region.model_dump(mode="json")

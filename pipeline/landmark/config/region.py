@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,6 +96,21 @@ class TimeRange(StrictModel):
         after = dt.date(year + 1, 1, 1) if month in (0, 12) else dt.date(year, month + 1, 1)
         start = dt.datetime.combine(max(first, self.start), dt.time.min, dt.UTC)
         return start, dt.datetime.combine(min(after - dt.timedelta(days=1), self.end), dt.time.max, dt.UTC)
+
+
+def parse_region(text: str) -> dict[str, Any] | None:
+    """The region of `west,south,east,north` or of a GeoJSON file's name; None for any other text.
+
+    Raises:
+        InputError: numbers that are no box.
+    """
+    if re.fullmatch(r"[-+\d.eE,\s]+", text) and "," in text:
+        try:
+            west, south, east, north = (float(part) for part in text.split(","))
+        except ValueError as error:
+            raise InputError("a box is west,south,east,north in degrees", file="--region", value=text) from error
+        return {"bbox": [west, south, east, north]}
+    return {"geojson": str(Path(text).absolute())} if text.endswith((".geojson", ".json")) else None
 
 
 def resolve_region(region: Region, path: Path) -> Region:

@@ -164,7 +164,7 @@ def _classify(raster: Raster, label: str, mapping: MaskMapping) -> NDArray[np.ui
         unlisted = ~(np.ma.getmaskarray(pixels) | np.isin(pixels.data, mapping.values))
         if unlisted.any():
             value, problem = pixels.data[unlisted][0].item(), f"{unlisted.sum()} pixels have a value that is not listed"
-            remedy = "add it to `affected`, `unaffected` or `unknown` of `masks` in a copy of the source's file"
+            remedy = "add it to `affected`, `unaffected` or `unknown` of `masks`, in a file that extends the source"
             raise InputError(problem, file=label, key="masks", value=value, remedy=remedy)
         rows = classes[top : top + _ROWS]
         rows[np.isin(pixels.data, mapping.unaffected) & ~np.ma.getmaskarray(pixels)] = _UNAFFECTED
