@@ -248,8 +248,8 @@ def test_longitudes_beyond_180_are_the_same_region(tmp_path):
     regions = [{"bbox": [179, 10, -178, 11]}, {"bbox": [179, 10, 182, 11]}, {"geojson": outline}]
     west_of_greenwich = [{"bbox": [-3, 10, -2, 11]}, {"bbox": [357, 10, 358, 11]}]
     for same in (regions, west_of_greenwich):
-        first, *others = (load(tmp_path, region=region).region.geometry for region in same)
-        assert all(first.equals(other) for other in others)
+        first, *repeated = (load(tmp_path, region=region).region.geometry for region in same)
+        assert all(first.equals(area) for area in repeated)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def points() -> Points:
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:32633", "EPSG:4326"])
-def test_an_event_is_where_its_mask_is(tmp_path: Path, crs: str) -> None:
+def test_an_event_equals_its_mask(tmp_path: Path, crs: str) -> None:
     transform = Affine(10, 0, LEFT, 0, -10, TOP)
     if crs == "EPSG:32633":
         x, y = transformer(32632, 32633).transform(LEFT, TOP)
@@ -60,8 +60,8 @@ def test_an_event_is_where_its_mask_is(tmp_path: Path, crs: str) -> None:
         dt.datetime(2018, 10, 29, tzinfo=dt.UTC),
     )
     index, combinations = event_masks([event], points())
-    found = {((event.id, AOI),): 0, ((event.id, AOI), (event.id, "observed")): 1, (): -1}
-    sampled = np.array([found[tuple(sorted(combination))] for combination in combinations])[index]
+    value_of = {((event.id, AOI),): 0, ((event.id, AOI), (event.id, "observed")): 1, (): -1}
+    sampled = np.array([value_of[tuple(sorted(combination))] for combination in combinations])[index]
     x, y = points().coordinates(CRS.from_user_input(crs))
     if crs == "EPSG:4326":
         west, north = transformer(32632, LONLAT).transform(LEFT - 50, TOP + 50)

@@ -182,7 +182,7 @@ def test_events_outside_region_and_time_are_refused(world, tmp_path):
 
 
 @pytest.mark.parametrize("is_swapped", [False, True])
-def test_events_of_a_source_without_one_in_the_region_are_noted(world, tmp_path, is_swapped):
+def test_a_source_without_events_in_the_region_is_noted(world, tmp_path, is_swapped):
     recipe = load_recipe(str(write_recipe(tmp_path, world)))
     place = WEST[::-1] if is_swapped else (100.0, 60.0)
     drawn = feature("flood-c", "flood", place, 900, "2021-10-05", "2021-10-20", basin="po", mag=1)

@@ -59,9 +59,9 @@ def read_masks(files: Sequence[VectorFile], source: EventSource, rules: EventRul
             affected, aoi = _areas(file, source.masks)
             id_ = slug(source.masks.prefix, words.get("id") or file.path.stem)
             events.setdefault(id_, []).append(_Mask(file.label, words, type_, affected, aoi))
-    found = [(id_, _event(id_, masks, source, rules)) for id_, masks in sorted(events.items())]
-    notes = tuple(f"{id_}: no pixel was looked at; skipped" for id_, event in found if event is None)
-    return ReadResult(tuple(event for _, event in found if event is not None), notes)
+    by_id = [(id_, _event(id_, masks, source, rules)) for id_, masks in sorted(events.items())]
+    notes = tuple(f"{id_}: no pixel was looked at; skipped" for id_, event in by_id if event is None)
+    return ReadResult(tuple(event for _, event in by_id if event is not None), notes)
 
 
 def _match_name(stem: str, mapping: MaskMapping) -> dict[str, str]:
@@ -133,8 +133,8 @@ def _time(mask: _Mask, key: str) -> dt.datetime | None:
         raise InputError(
             "not a time in the file's name", file=mask.label, key=key, value=text, remedy=remedy
         ) from error
-    whole_day = key == "end" and time.time() == dt.time()
-    return check_year(time + dt.timedelta(days=1, microseconds=-1) if whole_day else time, file=mask.label, key=key)
+    is_day = key == "end" and time.time() == dt.time()
+    return check_year(time + dt.timedelta(days=1, microseconds=-1) if is_day else time, file=mask.label, key=key)
 
 
 def _areas(file: VectorFile, mapping: MaskMapping) -> tuple[BaseGeometry | None, BaseGeometry | None]:
@@ -174,8 +174,8 @@ def _classify(raster: Raster, label: str, mapping: MaskMapping) -> NDArray[np.ui
 
 def _area(raster: Raster, mask: NDArray[np.bool_], file: VectorFile) -> BaseGeometry | None:
     """The pixels of a mask as a valid area in EPSG:4326, None if there are none."""
-    found = rasterio.features.shapes(mask.view(np.uint8), mask=mask, transform=raster.transform)
-    outlines = np.array([shape(outline) for outline, _ in found], dtype=object)
+    shapes = rasterio.features.shapes(mask.view(np.uint8), mask=mask, transform=raster.transform)
+    outlines = np.array([shape(outline) for outline, _ in shapes], dtype=object)
     edge = _EDGE_PX * abs(raster.header.pixel_size)
     parts = polygons(to_lonlat(shapely.segmentize(outlines, edge), CRS.from_wkt(str(raster.crs_wkt)), Path(file.label)))
     # They do not overlap; their union would take long.
