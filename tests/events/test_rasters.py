@@ -44,7 +44,7 @@ def points() -> Points:
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:32633", "EPSG:4326"])
-def test_an_event_equals_its_mask(tmp_path: Path, crs: str) -> None:
+def test_an_event_equals_the_mask(tmp_path: Path, crs: str) -> None:
     transform = Affine(10, 0, LEFT, 0, -10, TOP)
     if crs == "EPSG:32633":
         x, y = transformer(32632, 32633).transform(LEFT, TOP)
