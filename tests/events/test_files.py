@@ -59,7 +59,7 @@ def test_a_vertex_that_is_no_number_is_left_out_with_a_note(tmp_path: Path) -> N
     result = read(path, source="effis")
     assert result.repaired == {"effis-101": 1, "effis-102": 0} and has_note(result, "2 polygons repaired")
     assert affected_km2(result.events[0]) == pytest.approx(area_km2(WEST), rel=1e-6)
-    assert has_note(result, "1 features", "no polygon")
+    assert has_note(result, "1 feature ", "no polygon")
 
 
 def test_empty_layers_have_no_events(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def read_masks(files: Sequence[VectorFile], source: EventSource, rules: EventRul
             events.setdefault(id_, []).append(_Mask(file.label, words, type_, affected, aoi))
     by_id = [(id_, _event(id_, masks, source, rules)) for id_, masks in sorted(events.items())]
     notes = tuple(f"{id_}: no pixel was looked at; skipped" for id_, event in by_id if event is None)
-    return ReadResult(tuple(event for _, event in by_id if event is not None), notes)
+    read = tuple(event for _, event in by_id if event is not None)
+    return ReadResult(read, notes, names=frozenset({*events, *(event.group for event in read)}))
 
 
 def _match_name(stem: str, mapping: MaskMapping) -> dict[str, str]:
