@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from bench.scene import PATCH_PX, Reading, offsets, spans
 from landmark.domain.drops import DropRecord
 from landmark.extract.chips import extract_chips
-from landmark.raster.reader import FailedChip, open_raster, prefetch
+from landmark.raster.chip_stream import FailedChip
+from landmark.raster.reader import open_raster, prefetch
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -13,6 +13,7 @@ from rasterio.windows import from_bounds
 from landmark.config.profiles import SensorCollection
 from landmark.config.recipe import load_recipe
 from landmark.corpus.pixels import gamma0_to_stored, remove_offset
+from landmark.domain.acquisition import Item
 from landmark.domain.drops import DropRecord, Reason
 from landmark.extract.chips import extract_chips
 from landmark.extract.request import Chip
@@ -337,7 +338,7 @@ MISMATCHES = [
     ("another zone", "encoding", {"crs": "EPSG:32633"}),
     ("degrees", "encoding", {"crs": "EPSG:4326"}),
     ("no CRS", "encoding", {"crs": None}),
-    ("south up", "encoding", {"transform": Affine(10, 0, LEFT, 0, 10, TOP)}),
+    ("rotated", "encoding", {"transform": Affine(10, 1, LEFT, 1, -10, TOP)}),
     ("twice the pixel", "resolution", {"transform": Affine(20, 0, LEFT, 0, -20, TOP)}),
     ("half a pixel off", "off_lattice", {"transform": Affine(10, 0, LEFT + 5, 0, -10, TOP)}),
     ("a hundredth of a pixel off", "off_lattice", {"transform": Affine(10, 0, LEFT, 0, -10, TOP + 0.1)}),
@@ -530,3 +531,97 @@ def test_radar_that_contradicts_the_profile_is_rejected(tmp_path, reason, unit, 
             data.units = (unit,)
     (record,) = extract_chips(request_of(tmp_path, (item,), QUARTERS[:1], sensor=S1))
     assert (record.reason, record.final) == (reason, True)
+
+
+# -- files as people have them -----------------------------------------------------------------------------------------
+
+HOLE = np.s_[30:60, 30:60]
+COLLECTIONS = {"s2": PROVIDER.sensors["s2"], "s1": PROVIDER.sensors["s1"]}
+
+
+def with_nodata(sensor, nodata):
+    return SensorCollection.model_validate(COLLECTIONS[sensor].model_dump() | {"nodata": nodata})
+
+
+@pytest.mark.parametrize(
+    ("options", "collection"),
+    [({"nodata": 65535}, COLLECTIONS["s2"]), ({}, with_nodata("s2", 65535)), ({"nodata": 9}, with_nodata("s2", 65535))],
+    ids=["header", "profile", "both"],
+)
+def test_nodata_of_header_and_profile_and_zero_are_no_reflectance(tmp_path, options, collection):
+    pixels = s2_pixels(120)
+    del pixels["SCL"]
+    for band in S2.order:
+        np.clip(pixels[band], 10, 60_000, out=pixels[band])
+    pixels["B02"][HOLE] = 65535
+    pixels["B03"][0, :5] = options.get("nodata", 65535)
+    pixels["B04"][1, :5] = 0
+    item = write_item(tmp_path, pixels, **options)
+    facts = {"collection": collection, "offset_dn": 1000, "min_valid_pct": 0}
+    (chip,) = extract_chips(request_of(tmp_path, (item,), QUARTERS[:1], **facts))
+    first = chip.groups["s2_x1"]
+    assert (first[0][HOLE] == 0).all() and np.count_nonzero(first[0] == 0) == 900
+    assert chip.valid_pct == pytest.approx(100 * (14_400 - 910) / 14_400) and first.max() <= 59_000
+
+
+@pytest.mark.parametrize(("header", "profile"), [(200, None), (None, 200), (201, 200)])
+def test_nodata_of_the_mask_is_neither_cloud_nor_shadow(tmp_path, header, profile):
+    pixels = s2_pixels(120)
+    pixels["SCL"][:30] = 9
+    pixels["SCL"][:15] = 200 if header is None else header
+    item = write_item(tmp_path, pixels)
+    write_raster(tmp_path / "one/SCL.tif", pixels["SCL"], pixel_m=20, nodata=header)
+    facts = {"collection": with_nodata("s2", profile)}
+    (chip,) = extract_chips(request_of(tmp_path, (item,), QUARTERS[:1], **facts))
+    assert (chip.cloud_pct, chip.shadow_pct) == (25, 0)
+
+
+def test_nodata_of_radar_is_compared_in_its_own_type(tmp_path):
+    pixels = s1_pixels(120)
+    for values in pixels.values():
+        values[HOLE] = 0.1
+    item = write_item(tmp_path, pixels, nodata=0.1)
+    (chip,) = extract_chips(request_of(tmp_path, (item,), QUARTERS[:1], sensor=S1, min_valid_pct=0))
+    assert (chip.groups["s1"][:, 30:60, 30:60] == -32768).all()
+    assert chip.valid_pct == pytest.approx(100 * (14_400 - 900) / 14_400)
+
+
+@pytest.mark.parametrize("internal", [True, False], ids=["inside", "beside"])
+def test_masked_pixels_are_no_reflectance(tmp_path, internal):
+    item = write_item(tmp_path, s2_pixels(120))
+    mask = np.full((120, 120), 255, "uint8")
+    mask[HOLE] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=internal), rasterio.open(tmp_path / "one/B08.tif", "r+") as data:
+        data.write_mask(mask)
+    (chip,) = extract_chips(request_of(tmp_path, (item,), QUARTERS[:1], min_valid_pct=0))
+    assert chip.valid_pct == pytest.approx(100 * (14_400 - 900) / 14_400)
+    assert (chip.groups["s2_x1"][3][HOLE] == 0).all()
+
+
+@pytest.mark.parametrize("interleave", ["band", "pixel"])
+def test_bands_of_one_file_are_read_by_number_and_refused_without(tmp_path, interleave):
+    pixels = s2_pixels()
+    plain = write_item(tmp_path, pixels)
+    stack = [pixels[band] for band in ("B04", "B03", "B02", "B08")]
+    write_raster(tmp_path / "one/stack.tif", np.stack(stack), interleave=interleave)
+    places = {"B04": 1, "B03": 2, "B02": 3, "B08": 4}
+    assets = plain.assets | dict.fromkeys(places, "one/stack.tif")
+    expected, read, unnumbered, missing = (
+        by_id(list(extract_chips(request_of(tmp_path, (Item("one", *values),), QUARTERS))))
+        for values in ((plain.assets, ""), (assets, "", places), (assets, ""), (assets, "", places | {"B08": 5}))
+    )
+    assert [chip.sha256 for chip in read.values()] == [chip.sha256 for chip in expected.values()]
+    for refused in (unnumbered, missing):
+        assert {(record.reason, record.final) for record in refused.values()} == {("encoding", True)}
+
+
+@pytest.mark.parametrize("sensor", [S1, S2], ids=["s1", "s2"])
+def test_images_with_rows_from_south_to_north_give_the_same_chips(tmp_path, sensor):
+    pixels = s1_pixels() if sensor is S1 else s2_pixels()
+    plain, turned = write_item(tmp_path, pixels), Item("two", {band: f"two/{band}.tif" for band in pixels}, "")
+    for band, values in pixels.items():
+        size_m = 10 * FACTOR[band]
+        transform = Affine(size_m, 0, LEFT, 0, size_m, TOP - 10 * SIZE)
+        write_raster(tmp_path / turned.assets[band], values[::-1], transform=transform)
+    results = (list(extract_chips(request_of(tmp_path, (item,), QUARTERS, sensor=sensor))) for item in (plain, turned))
+    assert [chip.sha256 for chip in next(results)] == [chip.sha256 for chip in next(results)]

@@ -54,25 +54,16 @@ DB = np.array([[-25.0, -12.34], [-3.21, 2.5]])
     ids=["linear", "dB", "scaled"],
 )
 def test_all_units_give_the_same_power(collection, stored):
-    power, valid = linear_power(stored, collection, None)
+    power, valid = linear_power(stored, collection)
     assert valid.all() and 10 * np.log10(power) == pytest.approx(DB)
 
 
 @pytest.mark.parametrize(
-    ("collection", "fill", "header_nodata"),
-    [
-        (radar("gamma0_power", nodata=-32768), -32768.0, None),
-        (radar("gamma0_power"), -9999.0, -9999.0),
-        (radar("gamma0_power", nodata=-32768), 0.5, 0.5),
-        (radar("gamma0_db", nodata=0), 0.0, None),
-        (radar("gamma0_db"), math.nan, None),
-        (radar("gamma0_dn", calibration_db=-83, nodata=65535), 65535, None),
-        (radar("gamma0_dn", calibration_db=-83), 0, None),
-    ],
+    ("collection", "fill"),
+    [(radar("gamma0_db"), math.nan), (radar("gamma0_power"), math.inf), (radar("gamma0_dn", calibration_db=-83), 0)],
 )
-def test_nodata_is_declared_by_profile_or_header(collection, fill, header_nodata):
-    stored = np.array([[1.25, fill], [2.5, fill]])
-    power, valid = linear_power(stored, collection, header_nodata)
+def test_values_without_a_power_are_invalid(collection, fill):
+    power, valid = linear_power(np.array([[1.25, fill], [2.5, fill]]), collection)
     assert valid.tolist() == [[True, False], [True, False]] and np.isfinite(power[valid]).all()
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
-from landmark.raster.reader import FailedChip, open_raster
+from landmark.raster.chip_stream import FailedChip
+from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
 from tests.raster.rasters import noise, write_raster
 

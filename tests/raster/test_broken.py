@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.raster.reader import FailedChip, open_raster
+from landmark.raster.chip_stream import FailedChip
+from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
 from tests.parts import examples
 from tests.raster.outcomes import BLOCKS, SIZE, check, make, read, within_bound

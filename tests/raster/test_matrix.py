@@ -102,6 +102,7 @@ def test_the_header_equals_rasterios(built, kind):
             nodata=dataset.nodata,
             north_up=transform.is_rectilinear and transform.a == -transform.e > 0,
             unit=dataset.units[0] or "",
+            n_bands=dataset.count,
         )
         assert repr(raster.header) == repr(expected)  # a nodata of NaN equals no other
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from landmark.core.errors import invalid
 from landmark.core.yaml_files import StrictModel, load_model
@@ -37,6 +37,11 @@ class Mask(StrictModel):
         description="Codes of each kind of pixel"
     )
 
+    @property
+    def fill(self) -> int:
+        """Code of pixels without data."""
+        return next(iter(self.classes.get("nodata", ())), 0)
+
 
 class Sensor(StrictModel):
     """Bands, storage and units of a sensor."""
@@ -67,6 +72,11 @@ class SensorCollection(StrictModel):
     assets: dict[str, tuple[str, ...]] = Field(
         description="Band → asset key, or several, of which the first that an item has is used"
     )
+    bands: dict[str, tuple[str | None, ...]] = Field(
+        default_factory=dict,
+        description="Asset key → names of the bands of its files, in their order, where these have several; `null` for"
+        " bands that are not used",
+    )
     stored: Stored = Field(
         description="Unit of the pixels: reflectance x 10000, or gamma0 as linear power, as dB, or as digital numbers,"
         " of which 20 log10 plus `calibration_db` is dB"
@@ -85,11 +95,44 @@ class SensorCollection(StrictModel):
     licence: str
     attribution: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _add_assets_of_bands(cls, value: Any) -> Any:
+        """Let bands of files of several bands need no entry in `assets`."""
+        if not isinstance(value, dict) or not isinstance(value.get("bands"), dict):
+            return value
+        assets = dict(value.get("assets") or {})
+        for key, names in value["bands"].items():
+            for name in names if isinstance(names, list | tuple) else ():
+                others = assets.get(name, [])
+                others = [others] if isinstance(others, str) else others
+                assets[name] = [key, *(other for other in others if other != key)]
+        assets.pop(None, None)
+        return {**value, "assets": assets}
+
     @field_validator("assets", mode="before")
     @classmethod
     def _wrap_single_keys(cls, value: Any) -> Any:
         items = value.items() if isinstance(value, dict) else ()
         return {band: [keys] if isinstance(keys, str) else keys for band, keys in items} or value
+
+    @field_validator("bands")
+    @classmethod
+    def _check_bands(cls, bands: dict[str, tuple[str | None, ...]]) -> dict[str, tuple[str | None, ...]]:
+        for key, names in bands.items():
+            if duplicate := first_duplicate(name for name in names if name is not None):
+                raise invalid("a band is one of a file's bands", key=key, value=duplicate)
+        return bands
+
+    @model_serializer(mode="wrap")
+    def _omit_empty_bands(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = serialize(self)
+        return {key: value for key, value in document.items() if key != "bands" or value}
+
+    def band_number(self, asset: str, band: str) -> int | None:
+        """Number of a band, from 1, in the files of an asset; None where the profile does not list them."""
+        names = self.bands.get(asset, ())
+        return names.index(band) + 1 if band in names else None
 
     @model_validator(mode="after")
     def _check_calibration(self) -> "SensorCollection":

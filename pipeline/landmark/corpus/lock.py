@@ -1,10 +1,11 @@
 """The lock of a build, `lock.json`: every input it depends on."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import shapely
-from pydantic import Field, PlainSerializer
+from pydantic import Field, PlainSerializer, WrapSerializer
 
 from landmark.config.recipe import Recipe
 from landmark.core.hashing import digest
@@ -19,8 +20,18 @@ def _canonical(recipe: Recipe) -> dict[str, Any]:
     return recipe.canonical()
 
 
+def _omit_empty_bands(acquisition: Acquisition, serialize: Callable[[Acquisition], dict[str, Any]]) -> dict[str, Any]:
+    """Items name band numbers only where files have several bands."""
+    document = serialize(acquisition)
+    items = [{key: value for key, value in item.items() if key != "bands" or value} for item in document["items"]]
+    return {**document, "items": items}
+
+
 # In JSON without folders, catalogue and export formats, so that the digest does not depend on the machine.
 LockedRecipe = Annotated[Recipe, PlainSerializer(_canonical, return_type=dict[str, Any])]
+
+
+LockedAcquisition = Annotated[Acquisition, WrapSerializer(_omit_empty_bands)]
 
 
 class LabelInput(StrictModel):
@@ -108,7 +119,7 @@ class Lock(StrictModel):
     label_counts_sha256: str = Field(description="Of label_counts.parquet")
     cloud_stats_sha256: str = Field(description="Of cloud_stats.parquet")
     catalog: str = Field(description="Id of the STAC catalogue that was searched")
-    acquisitions: list[Acquisition] = Field(description="The planned acquisitions, sorted by id")
+    acquisitions: list[LockedAcquisition] = Field(description="The planned acquisitions, sorted by id")
     labels: list[LabelInput]
     editions: list[LabelEditionRecord] = Field(
         description="Label editions by their number in column `editions` of the label counts"

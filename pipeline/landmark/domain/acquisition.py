@@ -1,7 +1,7 @@
 """Acquisitions of the two sensors, and label maps."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from landmark.domain.geometry import Geometry
 from landmark.domain.taxonomy import LabelEdition
@@ -15,11 +15,13 @@ class Item:
         id: The provider's item id.
         assets: Band or mask band to unsigned href, relative to the catalogue's root where it is below that.
         digest: Digest of the item's properties and assets.
+        bands: Band to its number, from 1, in a file of several bands; a file without a number must have one band.
     """
 
     id: str
     assets: dict[str, str]
     digest: str
+    bands: dict[str, int] = field(default_factory=dict)
 
     def href(self, band: str, root: str) -> str:
         """Absolute href of a band; `root` is the catalogue's folder or URL and ends in a slash."""

@@ -1,5 +1,6 @@
 """Extract all chips of one acquisition. Every block of a band is read once for all chips of a UTM zone."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,7 +16,8 @@ from landmark.extract.finalize import finalize_chip
 from landmark.extract.placement import Placement, RasterGrid, StoredBand, place_in_other_zone, place_in_own_zone
 from landmark.extract.request import Chip, ChipRejected, ExtractRequest
 from landmark.extract.resample import ControlPoints
-from landmark.raster.reader import FailedChip, PendingRaster, Raster, open_raster, prefetch
+from landmark.raster.chip_stream import FailedChip
+from landmark.raster.reader import PendingRaster, Raster, describe_bands, open_raster, prefetch
 from landmark.raster.source import Unreadable
 
 _DTYPES = {
@@ -63,7 +65,10 @@ def _extract(request: ExtractRequest, routes: Counter[str]) -> Iterator[Chip | D
 def _open_rasters(stack: ExitStack, request: ExtractRequest, bands: Sequence[str]) -> dict[str, list[Raster]]:
     """Open the rasters of each band, one per item; all headers are requested before the first is awaited."""
     pending = {
-        band: [(item, prefetch(item.href(band, request.root), request.access)) for item in request.acquisition.items]
+        band: [
+            (item, prefetch(item.href(band, request.root), request.access, band=item.bands.get(band)))
+            for item in request.acquisition.items
+        ]
         for band in bands
     }
     return {band: [_open(stack, band, *pair) for pair in pairs] for band, pairs in pending.items()}
@@ -83,10 +88,15 @@ def _stored_band(request: ExtractRequest, band: str, factor: int, rasters: Seque
         ChipRejected: the rasters contradict each other, the sensor's profile or the provider's.
     """
     header, native_m, epsg = rasters[0].header, factor * request.resolution_m, request.acquisition.epsg
+    for raster, item in zip(rasters, request.acquisition.items, strict=True):
+        if problem := raster.grid_problem:
+            raise ChipRejected("encoding", f"{band} has {problem}")
+        if raster.header.n_bands > 1 and band not in item.bands:
+            raise ChipRejected("encoding", f"{band} has {describe_bands(raster.header.n_bands)}")
     if any(raster.header != header for raster in rasters[1:]):
         raise ChipRejected("encoding", f"the items of {band} have different grids")
-    if not header.north_up or header.epsg != epsg:
-        raise ChipRejected("encoding", f"{band} is not north up in EPSG:{epsg}")
+    if header.epsg != epsg:
+        raise ChipRejected("encoding", f"{band} is in EPSG:{header.epsg}, not in EPSG:{epsg}")
     oversampling = round(native_m / header.pixel_size)
     fits = oversampling >= 1 and abs(oversampling * header.pixel_size - native_m) <= 1e-6 * native_m
     if not fits or (oversampling > 1 and request.sensor.warped):
@@ -131,7 +141,10 @@ def _extract_placed(
             inside.append(chip)
         else:
             yield _drop_record(request, id, *rejected)
-    streams = [_read_windows(request, rasters[band.name], placements[band.grid], inside) for band in bands]
+    streams = [
+        _read_windows(request, rasters[band.name], placements[band.grid], inside, _fill_value(request, band.name))
+        for band in bands
+    ]
     for chip, *windows in zip(inside, *streams, strict=True):
         failed = next((window for window in windows if isinstance(window, FailedChip)), None)
         if failed is not None:
@@ -145,15 +158,24 @@ def _extract_placed(
 
 
 def _read_windows(
-    request: ExtractRequest, rasters: Sequence[Raster], placement: Placement, chips: Sequence[int]
+    request: ExtractRequest, rasters: Sequence[Raster], placement: Placement, chips: Sequence[int], fill: float
 ) -> Iterator[NDArray[Any] | FailedChip]:
     """One band's window of every chip; nodata of an item is filled from the acquisition's next item."""
     windows = [placement.windows[chip] for chip in chips]
-    streams = [raster.chips(windows, placement.window_px) for raster in rasters]
-    return (_mosaic(parts, request.sensor.nodata) for parts in zip(*streams, strict=True))
+    nodata = [request.collection.nodata]
+    streams = [raster.chips(windows, placement.window_px, fill=raster.fill(fill, nodata)) for raster in rasters]
+    return (_mosaic(parts, fill) for parts in zip(*streams, strict=True))
 
 
-def _mosaic(parts: Sequence[NDArray[Any] | FailedChip], nodata: int) -> NDArray[Any] | FailedChip:
+def _fill_value(request: ExtractRequest, band: str) -> float:
+    """What pixels without data become: the mask's code of no data, NaN of radar as numbers with a fraction, else 0."""
+    mask = request.sensor.mask
+    if mask is not None and band == mask.band:
+        return mask.fill
+    return math.nan if request.collection.stored in ("gamma0_power", "gamma0_db") else 0
+
+
+def _mosaic(parts: Sequence[NDArray[Any] | FailedChip], nodata: float) -> NDArray[Any] | FailedChip:
     """Combine the items' windows of one chip; the first item with data takes precedence."""
     mosaic = parts[0]
     for part in parts[1:]:

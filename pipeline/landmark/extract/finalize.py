@@ -69,7 +69,7 @@ def _power(
     request: ExtractRequest, band: StoredBand, window: NDArray[Any], resampler: Resampler | None
 ) -> MaskedValues:
     """Linear power: radar is interpolated before the logarithm."""
-    power, valid = linear_power(window, request.collection, band.header.nodata)
+    power, valid = linear_power(window, request.collection)
     if (mismatch := unit_mismatch(window, request.collection, valid)) is not None:
         raise ChipRejected("encoding", f"{band.name}: {mismatch}")
     valid &= power > 0

@@ -12,12 +12,10 @@ from landmark.corpus.stats import percentiles
 MaskedValues = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-def linear_power(stored: NDArray[Any], collection: SensorCollection, header_nodata: float | None) -> MaskedValues:
-    """gamma0 as linear power; nodata values of the raster's header and of the provider's profile are invalid."""
+def linear_power(stored: NDArray[Any], collection: SensorCollection) -> MaskedValues:
+    """gamma0 as linear power; NaN, infinite and, of digital numbers, values up to 0 are invalid."""
     values = stored.astype(np.float64)
     valid = np.isfinite(values)
-    for nodata in {header_nodata, collection.nodata} - {None}:
-        valid &= values != nodata
     if collection.stored == "gamma0_power":
         return values, valid
     if collection.stored == "gamma0_dn":

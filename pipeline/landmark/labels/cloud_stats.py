@@ -13,7 +13,8 @@ from landmark.config.profiles import Mask
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.schemas import CLOUD_STATS
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
-from landmark.raster.reader import FailedChip, Header, open_raster
+from landmark.raster.chip_stream import FailedChip
+from landmark.raster.reader import Header, describe_bands, open_raster
 from landmark.raster.source import Unreadable
 
 
@@ -24,12 +25,14 @@ class MaskConfig:
     Attributes:
         root: Prefix of relative hrefs.
         access: How absolute hrefs are read.
+        nodata: Nodata value of the provider's profile.
     """
 
     mask: Mask
     cell_m: float
     root: str
     access: AccessPolicy = PUBLIC_ACCESS
+    nodata: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +73,24 @@ def measure_mask(task: CloudStatTask) -> pa.Table:
 
 
 def _read_masks(task: CloudStatTask) -> Iterator[tuple[str, NDArray[Any]]]:
-    config = task.config
-    hrefs = [item.href(config.mask.band, config.root) for item in task.acquisition.items]
+    config, mask, items = task.config, task.config.mask, task.acquisition.items
     with ExitStack() as stack:
-        rasters = [stack.enter_context(open_raster(href, config.access)) for href in hrefs]
+        rasters = [
+            stack.enter_context(
+                open_raster(item.href(mask.band, config.root), config.access, band=item.bands.get(mask.band))
+            )
+            for item in items
+        ]
+        for raster, item in zip(rasters, items, strict=True):
+            if raster.grid_problem or (raster.header.n_bands > 1 and mask.band not in item.bands):
+                raise Unreadable(raster.grid_problem or describe_bands(raster.header.n_bands))
         windows = _windows(task, rasters[0].header)
         size = round(config.cell_m / rasters[0].header.pixel_size)
-        chips = (raster.chips([window for window, _ in windows], size) for raster in rasters)
+        corners = [window for window, _ in windows]
+        chips = (raster.chips(corners, size, fill=raster.fill(mask.fill, [config.nodata])) for raster in rasters)
         for (_, cell), *parts in zip(windows, *chips, strict=True):
             if not any(isinstance(part, FailedChip) for part in parts):
-                yield cell, _mosaic(parts, config.mask.classes["nodata"])
+                yield cell, _mosaic(parts, mask.classes["nodata"])
 
 
 def _windows(task: CloudStatTask, header: Header) -> list[tuple[tuple[int, int], str]]:

@@ -23,6 +23,7 @@ from landmark.domain.acquisition import LabelRaster
 from landmark.domain.taxonomy import Crosswalk, LabelEdition
 from landmark.labels.file_editions import CodedLayer, LocalFile, coded_layers, file_edition, holds_changes
 from landmark.raster.reader import open_raster
+from landmark.raster.side_cars import raster_sha256
 from landmark.raster.source import Unreadable
 from landmark.raster.vector import VECTOR_SUFFIXES
 
@@ -119,9 +120,9 @@ def local_label_rasters(labels: LocalLabels, crosswalk: Crosswalk, area: BaseGeo
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file; of a shapefile and a folder, a digest of all its parts."""
+    """SHA-256 of a file; of a shapefile, a folder and a raster with side-cars, a digest of all its parts."""
     if path.suffix.lower() != ".shp":
-        return path_sha256(path)
+        return path_sha256(path) if path.suffix.lower() in VECTOR_SUFFIXES else raster_sha256(path)
     siblings = path.parent.glob(f"{glob.escape(path.stem)}.*")
     parts = sorted(part for part in siblings if part.suffix.lower() in _SHAPEFILE_SUFFIXES)
     return digest([[part.suffix.lower(), file_sha256(part)] for part in parts])

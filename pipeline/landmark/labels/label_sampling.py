@@ -242,7 +242,13 @@ def _without_probability(mask: Any, window: _Window, raster: Raster, bands: list
 
 def _code_band(raster: Raster, crosswalk: Crosswalk) -> int:
     name = crosswalk.files.band
-    if name is None or raster.band_names == (None,):
+    if raster.header.n_bands > 1 and name is None:
+        raise InvalidCodes(
+            "several bands, and `files.band` does not say which has the codes",
+            value=raster.header.n_bands,
+            remedy=f"keep one (gdal_translate -b), or name it in `files.band` of taxonomies/{crosswalk.name}.yaml",
+        )
+    if name is None or (raster.header.n_bands == 1 and raster.band_names[0] is None):
         return 1
     return _band(raster, name)
 

@@ -6,7 +6,7 @@ tifffile parses the TIFF directory, GDAL the georeference; any less common layou
 import io
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ HEADER_BYTES = 2**15
 _MAX_HEADER_BYTES = 2**22
 # Larger than any file; offsets beyond it overflow in some systems.
 _MAX_FILE_BYTES = 2**62
+# Version number in the header of a BigTIFF.
+_BIG_TIFF = 43
 _BLOCK_TABLES = ("TileOffsets", "TileByteCounts", "StripOffsets", "StripByteCounts")
 _CODECS: dict[int, Callable[..., Any] | None] = {
     1: None,
@@ -33,6 +35,10 @@ _CODECS: dict[int, Callable[..., Any] | None] = {
 }
 _KINDS = {1: "u", 2: "i", 3: "f"}
 _DTYPES = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8")
+# TIFF tag NewSubfileType, and its bit of masks.
+_SUBFILE_TYPE, _MASK = 254, 4
+# More than any file has; a chain of directories may be a circle.
+_MAX_DIRECTORIES = 1000
 _ALPHA = frozenset((1, 2))
 _buffers = threading.local()
 
@@ -60,10 +66,11 @@ class DecodeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BlockLayout:
-    """Block layout of a raster's first band.
+    """Block layout of a band of a raster.
 
     Attributes:
         header: The file's first bytes, with the complete directory.
+        alpha: Whether one of the file's bands is an alpha band.
         shape: (rows, columns) of a block.
         raster: (rows, columns) of the raster.
         codec: Decompression function, None for uncompressed blocks.
@@ -73,6 +80,7 @@ class BlockLayout:
     """
 
     header: bytes
+    alpha: bool
     shape: tuple[int, int]
     raster: tuple[int, int]
     dtype: np.dtype[Any]
@@ -130,16 +138,33 @@ class BlockLayout:
 
     def may_have_mask(self) -> bool:
         """False only if the header holds every directory, none of them is a mask and none has an alpha band."""
-        with tifffile.TiffFile(io.BytesIO(self.header)) as file:
-            pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
-            end = _directory_end(pages[-1], self.header)
-            # The last directory is the one whose pointer to the next is 0.
-            complete = self.header[end - file.tiff.offsetsize : end] == bytes(file.tiff.offsetsize)
-            return not complete or any(page.is_mask or _ALPHA.intersection(page.extrasamples) for page in pages)
+        return self.alpha or any(kind is None or kind & _MASK for kind in _directory_kinds(self.header))
 
 
-def read_layout(header: bytes, ranges: RangeReader) -> BlockLayout:
-    """Parse the block layout of a GeoTIFF, reading on where its directory exceeds the first `HEADER_BYTES`.
+def _directory_kinds(header: bytes) -> Iterator[int | None]:
+    """Subfile type of each TIFF directory; None for the rest of the chain where the header does not hold it."""
+    first, count_size, entry_size, pointer_size = (8, 8, 20, 8) if header[2] == _BIG_TIFF else (4, 2, 12, 4)
+
+    def number(start: int, size: int) -> int:
+        return int.from_bytes(header[start : start + size], "little")
+
+    start = number(first, pointer_size)
+    for _ in range(_MAX_DIRECTORIES):
+        entries = start + count_size
+        end = entries + entry_size * number(start, count_size)
+        if end + pointer_size > len(header):
+            break
+        tags = {
+            number(entry, 2): number(entry + entry_size - pointer_size, 4) for entry in range(entries, end, entry_size)
+        }
+        yield tags.get(_SUBFILE_TYPE, 0)
+        if (start := number(end, pointer_size)) == 0:
+            return
+    yield None
+
+
+def read_layout(header: bytes, ranges: RangeReader, band: int = 1) -> BlockLayout:
+    """Parse the block layout of a band of a GeoTIFF, reading on where its directory exceeds the first `HEADER_BYTES`.
 
     Raises:
         UnsupportedLayout: another format, or a layout that is left to GDAL.
@@ -161,7 +186,7 @@ def read_layout(header: bytes, ranges: RangeReader) -> BlockLayout:
                     # GDAL would read the blocks as empty.
                     raise Unreadable("the file ends in its header")
                 if not missing:
-                    return _parse_layout(page, header)
+                    return _parse_layout(page, header, band)
         except (UnsupportedLayout, Unreadable):
             raise
         except Exception as error:  # a parser may raise any exception on an incomplete or garbled directory
@@ -179,7 +204,7 @@ def _directory_end(page: tifffile.TiffPage, header: bytes) -> int:
     return int(page.offset + tiff.tagnosize + entries * tiff.tagsize + tiff.offsetsize)
 
 
-def _parse_layout(page: tifffile.TiffPage, header: bytes) -> BlockLayout:
+def _parse_layout(page: tifffile.TiffPage, header: bytes, band: int) -> BlockLayout:
     """Parse a complete directory.
 
     Raises:
@@ -198,10 +223,21 @@ def _parse_layout(page: tifffile.TiffPage, header: bytes) -> BlockLayout:
     shape = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, raster[0]), raster[1])
     offsets = _tag_values(page, ("TileOffsets", "StripOffsets"))
     sizes = _tag_values(page, ("TileByteCounts", "StripByteCounts"))
-    if min(len(offsets), len(sizes)) < -(-raster[0] // shape[0]) * -(-raster[1] // shape[1]):
+    n_blocks = -(-raster[0] // shape[0]) * -(-raster[1] // shape[1])
+    if min(len(offsets), len(sizes)) < n_blocks * band:
         raise UnsupportedLayout("a block table with too few entries")
-    codec = _CODECS[page.compression]
-    return BlockLayout(header, shape, raster, np.dtype(f"<{dtype}"), codec, page.predictor, offsets, sizes)
+    of_band = slice(n_blocks * (band - 1), n_blocks * band)
+    return BlockLayout(
+        header=header,
+        alpha=bool(_ALPHA.intersection(page.extrasamples)),
+        shape=shape,
+        raster=raster,
+        dtype=np.dtype(f"<{dtype}"),
+        codec=_CODECS[page.compression],
+        predictor=page.predictor,
+        offsets=offsets[of_band],
+        sizes=sizes[of_band],
+    )
 
 
 def _tag_values(page: tifffile.TiffPage, names: tuple[str, str]) -> tuple[int, ...]:

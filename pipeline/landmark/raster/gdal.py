@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from landmark.raster.block_index import BlockRow, Chips, copy_block
+from landmark.raster.grid_problem import is_south_up
+from landmark.raster.no_data import Fill, has_mask, is_invalid
 from landmark.raster.source import RasterSource, Unreadable
 
 log = logging.getLogger(__name__)
@@ -34,10 +37,13 @@ def open_header(header: bytes) -> Iterator[Any]:
 
 
 class GdalReader:
-    """Reader of a raster with GDAL. Opens the dataset at the first read, and again where its URL expires."""
+    """Reader of a raster with GDAL, always from north to south.
 
-    def __init__(self, source: RasterSource) -> None:
-        self._source = source
+    Opens the dataset at the first read, and again where its URL expires.
+    """
+
+    def __init__(self, source: RasterSource, band: int = 1) -> None:
+        self._source, self._band = source, band
         self._dataset: Any = None
         self._fresh_until_s = 0.0
 
@@ -57,31 +63,36 @@ class GdalReader:
         """(rows, columns) of a block."""
         return tuple(self.dataset.block_shapes[0])
 
-    def read_blocks(self, row: BlockRow, columns: Sequence[int], chips: Chips) -> Iterator[tuple[int, str]]:
-        """Read blocks of a row into chips, adjacent ones in one call; yield (column, problem) of unreadable blocks."""
+    def read_blocks(
+        self, row: BlockRow, columns: Sequence[int], chips: Chips, fill: Fill | None = None
+    ) -> Iterator[tuple[int, str]]:
+        """Read blocks of a row into chips, adjacent ones in one call; yield (column, problem) of unreadable blocks.
+
+        With `fill`, pixels that a mask or an alpha band marks as without data are replaced.
+        """
         breaks = np.flatnonzero(np.diff(columns) != 1) + 1
         for run in np.split(np.asarray(columns, int), breaks):
             try:
-                self._read_run(row, run.tolist(), chips)
+                self._read_run(row, run.tolist(), chips, fill)
             except RasterioError:
                 for column in run.tolist():
-                    yield from self._read_single(row, column, chips)
+                    yield from self._read_single(row, column, chips, fill)
 
-    def _read_single(self, row: BlockRow, column: int, chips: Chips) -> Iterator[tuple[int, str]]:
+    def _read_single(self, row: BlockRow, column: int, chips: Chips, fill: Fill | None) -> Iterator[tuple[int, str]]:
         try:
-            self._read_run(row, [column], chips)
+            self._read_run(row, [column], chips, fill)
         except RasterioError as error:
             height, width = self.block_shape
             log.warning("%s: %s", self._source.href, self._source.redact(error))
             yield column, f"block at row {row.number * height}, column {column * width} unreadable"
 
-    def _read_run(self, row: BlockRow, run: Sequence[int], chips: Chips) -> None:
+    def _read_run(self, row: BlockRow, run: Sequence[int], chips: Chips, fill: Fill | None) -> None:
         if not run:
             return
         (block_height, block_width), (height, width) = self.block_shape, self.dataset.shape
         left, top = run[0] * block_width, row.number * block_height
         window = Window(left, top, min((run[-1] + 1) * block_width, width) - left, min(block_height, height - top))
-        pixels = self._read(lambda dataset: dataset.read(1, window=window))
+        pixels = self._read(lambda dataset: _read_filled(dataset, self._band, window, fill))
         for column in run:
             start = column * block_width - left
             copy_block(pixels[:, start : start + block_width], row.copies[column], chips)
@@ -94,7 +105,7 @@ class GdalReader:
         """
         try:
             window = Window(col, row, width, height)
-            return self._read(lambda dataset: dataset.read(band, window=window, masked=True))
+            return self._read(lambda dataset: _read_masked(dataset, band, window))
         except RasterioError as error:
             raise Unreadable(self._source.redact(error)) from None
 
@@ -115,3 +126,29 @@ class GdalReader:
         self._dataset, self._fresh_until_s = self._source.reopen(), time.monotonic() + _FRESH_S
         with self._source.rate_limiter:
             return read(self._dataset)
+
+
+def _read_filled(dataset: Any, band: int, window: Window, fill: Fill | None) -> NDArray[Any]:
+    """Read a window of the rows from north to south; pixels without data by a mask are filled."""
+    stored = _stored_window(dataset, window)
+    pixels = dataset.read(band, window=stored)
+    if fill is not None and has_mask(dataset, band):
+        pixels[is_invalid(dataset, band, stored)] = fill.value
+    return np.asarray(pixels[::-1] if is_south_up(dataset) else pixels)
+
+
+def _read_masked(dataset: Any, band: int, window: Window) -> Any:
+    """Read a window of the rows from north to south as a masked array."""
+    stored = _stored_window(dataset, window)
+    pixels = dataset.read(band, window=stored, masked=True)
+    if has_mask(dataset, band):
+        pixels[is_invalid(dataset, band, stored)] = np.ma.masked
+    return pixels[::-1] if is_south_up(dataset) else pixels
+
+
+def _stored_window(dataset: Any, window: Window) -> Window:
+    """Where the file stores a window of the rows from north to south."""
+    if not is_south_up(dataset):
+        return window
+    top = dataset.height - window.row_off - window.height
+    return Window(window.col_off, top, window.width, window.height)

@@ -1,8 +1,7 @@
 """Read chips from rasters: every block is read once, copied into all chips that overlap it, and discarded."""
 
 import logging
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -14,19 +13,17 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
-from landmark.raster.block_index import BlockRow, Chips, Corners, find_block_rows
+from landmark.raster.block_index import Corners, find_block_rows
 from landmark.raster.blocks import HEADER_BYTES, UnsupportedLayout, read_layout
-from landmark.raster.direct import DirectReader, FailedBlock, PendingRow, RangeRead, thread_pool
+from landmark.raster.chip_stream import AHEAD_BYTES, ChipStream, FailedChip
+from landmark.raster.direct import DirectReader, RangeRead, thread_pool
 from landmark.raster.gdal import GdalReader, open_header
+from landmark.raster.grid_problem import find_grid_problem, is_south_up, north_up_transform
+from landmark.raster.no_data import Fill, count_data_bands, has_mask, typed_nodata
 from landmark.raster.ranges import Buffer, NoRanges, NoRangeSupport, RangeReader, open_ranges
-from landmark.raster.source import GDAL_OPTIONS, RasterSource, Unreadable
+from landmark.raster.source import GDAL_OPTIONS, MissingBand, RasterSource, Unreadable
 
 log = logging.getLogger(__name__)
-
-# Two rows of blocks are requested ahead, and more while less than this is requested and their chips take less than
-# `_MAX_CHIP_BYTES`.
-AHEAD_BYTES = 2**25
-_MAX_CHIP_BYTES = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +36,9 @@ class Header:
         pixel_size: Edge of a pixel in CRS units.
         shape: (rows, columns).
         nodata: Value of pixels without data, None where undeclared.
-        north_up: Whether the pixels are square and rows run from north to south.
+        north_up: Whether the pixels are square and neither rotated nor mirrored; rows from south to north are reversed.
         unit: Unit of the values, "" where undeclared.
-        gcp_count: Number of ground control points.
+        n_bands: Number of bands in the file, alpha bands not counted.
     """
 
     epsg: int | None
@@ -52,48 +49,52 @@ class Header:
     nodata: float | None
     north_up: bool
     unit: str = ""
-    gcp_count: int = 0
+    n_bands: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class FailedChip:
-    """A chip that overlaps at least one unreadable block."""
-
-    detail: str
+def describe_bands(n_bands: int) -> str:
+    """Text on a file of several bands that nothing chooses from."""
+    return f"{n_bands} bands; list them under `bands` in the provider's profile"
 
 
 class PendingRaster(NamedTuple):
-    """A raster whose header has been requested."""
+    """A raster whose header has been requested, and the band to read."""
 
     source: RasterSource
     ranges: RangeReader
     header: Future[Buffer]
+    band: int = 1
 
 
-def prefetch(href: str, access: AccessPolicy = PUBLIC_ACCESS, *, by_gdal: bool = False) -> PendingRaster:
+def prefetch(
+    href: str, access: AccessPolicy = PUBLIC_ACCESS, *, band: int | None = None, by_gdal: bool = False
+) -> PendingRaster:
     """Request a raster's header without waiting for it, so that several rasters can be opened at once.
 
     Args:
         href: Path or URL.
         access: Signing and request budget of its provider.
+        band: Number of the band to read, from 1; None for the first.
         by_gdal: Read all blocks with GDAL.
     """
     source = RasterSource(href, access)
     ranges = NoRanges("requested by the caller") if by_gdal else open_ranges(source)
-    return PendingRaster(source, ranges, thread_pool().submit(ranges.get, 0, HEADER_BYTES))
+    return PendingRaster(source, ranges, thread_pool().submit(ranges.get, 0, HEADER_BYTES), band or 1)
 
 
 @contextmanager
-def open_raster(href: str | PendingRaster, access: AccessPolicy = PUBLIC_ACCESS) -> Iterator["Raster"]:
+def open_raster(
+    href: str | PendingRaster, access: AccessPolicy = PUBLIC_ACCESS, *, band: int | None = None
+) -> Iterator["Raster"]:
     """Open a raster by its href, or one that was prefetched. Expired URLs are renewed.
 
     Raises:
         Unreadable: missing, refused, or not a raster.
     """
-    pending = prefetch(href, access) if isinstance(href, str) else href
+    pending = prefetch(href, access, band=band) if isinstance(href, str) else href
     with rasterio.Env(**GDAL_OPTIONS), pending.source as source:
         try:
-            with closing(Raster(source, _open_direct(pending))) as raster:
+            with closing(Raster(source, _open_direct(pending), pending.band)) as raster:
                 yield raster
         except RasterioError as error:
             log.warning("%s: %s", source.href, source.redact(error))
@@ -107,7 +108,8 @@ def _open_direct(pending: PendingRaster) -> DirectReader | str:
         Unreadable: missing or refused.
     """
     try:
-        return DirectReader(pending.ranges, read_layout(bytes(pending.header.result()), pending.ranges))
+        layout = read_layout(bytes(pending.header.result()), pending.ranges, pending.band)
+        return DirectReader(pending.ranges, layout)
     except (UnsupportedLayout, NoRangeSupport) as reason:
         return str(reason)
 
@@ -120,18 +122,28 @@ class Raster:
         route: How its blocks are read: "direct", or "gdal: " and the reason.
     """
 
-    def __init__(self, source: RasterSource, direct: DirectReader | str) -> None:
-        self._gdal = GdalReader(source)
-        self._direct = None if isinstance(direct, str) else direct
-        self.route = f"gdal: {direct}" if isinstance(direct, str) else "direct"
-        self._resources, self._streams = ExitStack(), list[_ChipStream]()
+    def __init__(self, source: RasterSource, direct: DirectReader | str, band: int = 1) -> None:
+        self._gdal, self._band = GdalReader(source, band), band
+        self._resources, self._streams = ExitStack(), list[ChipStream]()
         # On the direct route, GDAL parses the metadata from the header bytes and does not open the file.
         self._dataset = (
-            self._resources.enter_context(open_header(self._direct.layout.header))
-            if self._direct
+            self._resources.enter_context(open_header(direct.layout.header))
+            if isinstance(direct, DirectReader) and not source.side_cars
             else self._gdal.dataset
         )
-        self.header = _read_header(self._dataset)
+        if band > self._dataset.count:
+            raise MissingBand(f"the file has {self._dataset.count} bands and no band {band}")
+        reason = direct if isinstance(direct, str) else self._gdal_reason(direct, source)
+        self._direct = direct if isinstance(direct, DirectReader) and reason is None else None
+        self.route = "direct" if reason is None else f"gdal: {reason}"
+        self.header = _read_header(self._dataset, band)
+
+    def _gdal_reason(self, direct: DirectReader, source: RasterSource) -> str | None:
+        """Why blocks have to be read with GDAL although their layout is supported; None if they need not."""
+        if is_south_up(self._dataset):
+            return "rows from south to north"
+        may_have_mask = bool(source.side_cars) or direct.layout.may_have_mask()
+        return "a mask" if may_have_mask and has_mask(self._gdal.dataset, self._band) else None
 
     def close(self) -> None:
         """Cancel pending requests and release the header."""
@@ -149,7 +161,7 @@ class Raster:
         return [thread_pool().submit(self._direct.repeat_read, read) for read in self.reads] if self._direct else []
 
     def chips(
-        self, corners: Corners, size: int, *, ahead_bytes: int = AHEAD_BYTES
+        self, corners: Corners, size: int, *, fill: Fill | None = None, ahead_bytes: int = AHEAD_BYTES
     ) -> Iterator[NDArray[Any] | FailedChip]:
         """Yield square chips in the order of their corners.
 
@@ -160,19 +172,26 @@ class Raster:
         Args:
             corners: (row, column) of each chip's upper-left pixel, sorted by row.
             size: Edge of a chip in pixels.
+            fill: Replaces pixels without data, also those under a mask or an alpha band; by default none are replaced.
             ahead_bytes: Request more than two rows of blocks ahead while less than this is requested.
 
         Raises:
             ValueError: a chip extends beyond the raster.
             Forbidden: while iterating, if the server refuses access to the raster.
         """
-        return iter(self._stream(corners, (size, size), ahead_bytes))
+        return iter(self._stream(corners, (size, size), ahead_bytes, fill))
 
-    def _stream(self, corners: Corners, size: tuple[int, int], ahead_bytes: int) -> "_ChipStream":
+    def fill(self, value: float, nodata: Iterable[float | None] = ()) -> Fill:
+        """Fill for the header's nodata value and others."""
+        return Fill.of(value, self.header.dtype, [self.header.nodata, *nodata])
+
+    def _stream(
+        self, corners: Corners, size: tuple[int, int], ahead_bytes: int, fill: Fill | None = None
+    ) -> "ChipStream":
         block = self._direct.layout.shape if self._direct else self._gdal.block_shape
         rows = find_block_rows(corners, size, block, self.header.shape)
         template = np.empty(size, self.header.dtype)
-        self._streams.append(_ChipStream(self._direct, self._gdal, rows, template, ahead_bytes))
+        self._streams.append(ChipStream(self._direct, self._gdal, rows, template, ahead_bytes, fill))
         return self._streams[-1]
 
     def read_window(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
@@ -182,13 +201,13 @@ class Raster:
             Unreadable: a block cannot be read.
         """
         is_float = self.header.dtype.startswith("float")
-        if band > 1 or self._direct is None or is_float or self._direct.layout.may_have_mask():
+        if band != self._band or self._direct is None or is_float:
             return self._gdal.read_window(row, col, height, width, band=band)
         (pixels,) = self._stream([(row, col)], (height, width), AHEAD_BYTES)
         if isinstance(pixels, FailedChip):
             raise Unreadable(pixels.detail)
-        nodata = self.header.nodata
-        return np.ma.array(pixels, mask=np.ma.nomask if nodata is None else pixels == nodata)
+        nodata = typed_nodata(self.header.dtype, [self.header.nodata])
+        return np.ma.array(pixels, mask=pixels == nodata[0] if nodata else np.ma.nomask)
 
     @property
     def band_names(self) -> tuple[str | None, ...]:
@@ -207,82 +226,25 @@ class Raster:
 
     @property
     def transform(self) -> Any:
-        """Affine from (column, row) to CRS coordinates."""
-        return self._dataset.transform
+        """Affine from (column, row) to CRS coordinates; rows from south to north are reversed."""
+        return north_up_transform(self._dataset)
+
+    @property
+    def grid_problem(self) -> str | None:
+        """What the file has in place of a grid in metres, north up, with square pixels; None if it has one."""
+        return find_grid_problem(self._dataset)
 
 
-def _read_header(dataset: Any) -> Header:
-    transform = dataset.transform
+def _read_header(dataset: Any, band: int) -> Header:
+    transform = north_up_transform(dataset)
     return Header(
         epsg=dataset.crs.to_epsg() if dataset.crs else None,
         origin=(transform.c, transform.f),
         pixel_size=transform.a,
         shape=(dataset.height, dataset.width),
-        dtype=dataset.dtypes[0],
-        nodata=dataset.nodata,
+        dtype=dataset.dtypes[band - 1],
+        nodata=dataset.nodatavals[band - 1],
         north_up=transform.b == transform.d == 0 and transform.a == -transform.e and transform.a > 0,
-        unit=dataset.units[0] or "",
-        gcp_count=len(dataset.gcps[0]),
+        unit=dataset.units[band - 1] or "",
+        n_bands=count_data_bands(dataset),
     )
-
-
-class _ChipStream:
-    """Iterator over chips that requests rows of blocks ahead of the one whose chips are yielded."""
-
-    def __init__(
-        self,
-        direct: DirectReader | None,
-        gdal: GdalReader,
-        rows: Sequence[BlockRow],
-        template: NDArray[Any],
-        ahead_bytes: int,
-    ) -> None:
-        self._direct, self._gdal, self._template, self._ahead_bytes = direct, gdal, template, ahead_bytes
-        self._rows, self._pending = iter(rows), deque[tuple[BlockRow, PendingRow]]()
-        self._chips: Chips = {}
-        self._requests: list[Future[list[FailedBlock]]] = []
-        self._request_ahead()
-
-    def __iter__(self) -> Iterator[NDArray[Any] | FailedChip]:
-        problems: dict[int, str] = {}
-        try:
-            while self._pending:
-                row, pending = self._pending.popleft()
-                for column, problem in self._wait(row, pending):
-                    problems |= {copy.chip: problem for copy in row.copies[column]}
-                for number in row.ending:
-                    chip = self._chips.pop(number)
-                    yield FailedChip(problems.pop(number)) if number in problems else chip
-                self._request_ahead()
-        finally:
-            self.cancel()
-
-    def cancel(self) -> None:
-        """Cancel the requests that have not started."""
-        for request in self._requests:
-            request.cancel()
-
-    def _request_ahead(self) -> None:
-        while len(self._pending) < 2 or self._has_room():
-            if (row := next(self._rows, None)) is None:
-                return
-            self._chips |= {number: np.empty_like(self._template) for number in row.starting}
-            self._pending.append((row, self._request(row)))
-
-    def _has_room(self) -> bool:
-        requested_bytes = sum(pending.byte_count for _, pending in self._pending)
-        return requested_bytes < self._ahead_bytes and len(self._chips) * self._template.nbytes < _MAX_CHIP_BYTES
-
-    def _request(self, row: BlockRow) -> PendingRow:
-        if self._direct:
-            pending = self._direct.request(row, self._chips)
-            self._requests += pending.requests
-            return pending
-        return PendingRow(self._ahead_bytes, [], [(column, None) for column in row.copies])
-
-    def _wait(self, row: BlockRow, pending: PendingRow) -> Iterator[tuple[int, str]]:
-        """Wait for a row of blocks; yield (column, problem) of blocks that GDAL cannot read either."""
-        failed = pending.missing + [block for request in pending.requests for block in request.result()]
-        yield from ((column, problem) for column, problem in failed if problem is not None)
-        columns = sorted(column for column, problem in failed if problem is None)
-        yield from self._gdal.read_blocks(row, columns, self._chips)

@@ -14,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from landmark.raster.access import AccessPolicy, TokenError
 from landmark.raster.rate_limit import RateLimiter, get_rate_limiter
+from landmark.raster.side_cars import find_side_cars, local_path
 
 log = logging.getLogger(__name__)
 # GDAL's own messages contain signed URLs; this package logs the same failures without the token. GDAL names a file by
@@ -26,7 +27,7 @@ for _name in ("_base", "_env", "_err", "_io"):
 _REFUSED = re.compile(r"HTTP response code: (401|403|409)")
 
 GDAL_OPTIONS = {
-    # A folder listing or a side-car probe would be an extra request per band.
+    # A folder listing or a side-car probe would be an extra request per band of a remote file.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_CACHEMAX": 64 * 2**20,
     "GDAL_HTTP_MAX_RETRY": 4,
@@ -37,12 +38,20 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
     "GDAL_HTTP_LOW_SPEED_TIME": 60,
 }
+# Side-cars of local files count.
+_LOCAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"}
 
 
 class Unreadable(Exception):
     """The raster cannot be read. The message holds no URL, so that it can be written to a ledger."""
 
     reason = "read_error"
+
+
+class MissingBand(Unreadable):
+    """The file lacks the requested band."""
+
+    reason = "encoding"
 
 
 class Forbidden(Unreadable):
@@ -52,10 +61,15 @@ class Forbidden(Unreadable):
 
 
 class RasterSource:
-    """An href and its current URL; thread-safe. Closing it closes the datasets opened from it."""
+    """An href and its current URL; thread-safe. Closing it closes the datasets opened from it.
+
+    Attributes:
+        side_cars: Files beside a local raster that GDAL reads with it.
+    """
 
     def __init__(self, href: str, access: AccessPolicy) -> None:
         self.href, self._access, self._url = href, access, ""
+        self.side_cars = [] if (path := local_path(href)) is None else find_side_cars(path)
         self._url_lock = threading.Lock()
         self._datasets = ExitStack()
 
@@ -126,7 +140,7 @@ class RasterSource:
 
     def _open(self, url: str) -> Any:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), rasterio.Env(**({} if local_path(url) is None else _LOCAL_OPTIONS)):
                 # A missing georeference shows in the header.
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 return self._datasets.enter_context(rasterio.open(url))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
-from landmark.raster.reader import open_raster
+from landmark.raster.reader import describe_bands, open_raster
 from landmark.raster.source import Unreadable
 
 
@@ -31,13 +31,15 @@ def probe_header(probe: HeaderProbe) -> Acquisition | DropRecord:
     acquisition, band = probe.acquisition, probe.band
     item = acquisition.items[0]
     try:
-        with open_raster(item.href(band, probe.root), probe.access) as raster:
-            header = raster.header
+        with open_raster(item.href(band, probe.root), probe.access, band=item.bands.get(band)) as raster:
+            header, problem = raster.header, raster.grid_problem
     except Unreadable as error:
         return DropRecord(item.id, "", "stac", error.reason, f"{band}: {error}")
-    if header.epsg is None or not header.north_up:
-        content = f"{header.gcp_count} ground control points" if header.gcp_count else "no grid"
-        return DropRecord(item.id, "", "stac", "not_geocoded", f"{band} has {content}")
+    if problem is not None or header.epsg is None:
+        problem = problem or "a CRS without EPSG code: assign one (gdal_edit.py -a_srs)"
+        return DropRecord(item.id, "", "stac", "not_geocoded", f"{band} has {problem}")
+    if header.n_bands > 1 and band not in item.bands:
+        return DropRecord(item.id, "", "stac", "encoding", f"{band} has {describe_bands(header.n_bands)}")
     return replace(
         acquisition, epsg=header.epsg, origin=header.origin, size_px=header.shape[::-1], pixel_m=header.pixel_size
     )

@@ -17,6 +17,7 @@ from landmark.core.hashing import digest
 from landmark.core.time import parse_utc
 from landmark.domain.acquisition import Acquisition, Item
 from landmark.domain.drops import DropRecord
+from landmark.stac.band_numbers import band_numbers
 from landmark.stac.catalog import Catalog
 from landmark.stac.hrefs import local_path, unsigned_href
 from landmark.stac.offset import declared_offset, radiometric_offset
@@ -70,6 +71,7 @@ def read_acquisition(
     if missing := [band for band in sensor.order if band not in bands]:
         return _missing_bands(item, sensor, missing)
     assets = {band: catalog.relative_href(href_of(item, key, mirror)) for band, key in bands.items()}
+    numbers = band_numbers(item, bands, assets, imagery)
     properties = parse_properties(item, bands[sensor.groups[0].bands[0]])
     grid = _grid(properties)
     if grid is None and imagery.header == "trust":
@@ -88,7 +90,7 @@ def read_acquisition(
         origin=origin,
         size_px=size_px,
         pixel_m=pixel_m,
-        items=(Item(item.id, assets, _digest(item, assets, bands)),),
+        items=(Item(item.id, assets, _digest(item, assets, bands), numbers),),
         footprint=footprint(item),
         tile=tile,
         platform=_slug(properties.platform) if properties.platform else None,

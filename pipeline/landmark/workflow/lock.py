@@ -31,6 +31,7 @@ from landmark.domain.impact import EventCombination
 from landmark.domain.schemas import EVENT_PARTS
 from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.files import LocalLabels, file_digest
+from landmark.raster.side_cars import raster_sha256
 from landmark.raster.vector import add_geo_metadata
 from landmark.stac.catalog import Catalog
 from landmark.workflow.context import BuildContext, gazetteer_path
@@ -284,4 +285,4 @@ def _input_file(catalog: Catalog, href: str) -> InputFile:
     path = Path(location)
     if "://" in location or not path.is_file():
         return InputFile(href=href, size_bytes=None, sha256=None)
-    return InputFile(href=href, size_bytes=path.stat().st_size, sha256=file_sha256(path))
+    return InputFile(href=href, size_bytes=path.stat().st_size, sha256=raster_sha256(path))

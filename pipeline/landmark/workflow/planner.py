@@ -227,7 +227,8 @@ class _Planner:
             if sensor.mask is None:
                 continue
             rows = shortlist(candidates, sensor, context.recipe.clouds.best_of, force=force is not None)
-            config = MaskConfig(sensor.mask, context.recipe.cell_m, context.catalog.root, context.access)
+            nodata = context.imagery(sensor.name).nodata
+            config = MaskConfig(sensor.mask, context.recipe.cell_m, context.catalog.root, context.access, nodata)
             for task, table in self._run("clouds", measure_mask, cloud_stat_tasks(rows, by_id, cells, config)):
                 tables.append(table)
                 if n_unread := task.cells.num_rows - len(pc.unique(table["cell"])):

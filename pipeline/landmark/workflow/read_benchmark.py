@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from landmark.core.errors import InputError, NoCoverage
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord
+from landmark.raster.chip_stream import FailedChip
 from landmark.raster.direct import RangeRead
 from landmark.raster.rate_limit import available_cores
-from landmark.raster.reader import FailedChip, Raster, open_raster, prefetch
+from landmark.raster.reader import Raster, open_raster, prefetch
 from landmark.raster.source import Unreadable
 from landmark.stac.header_probe import HeaderProbe, probe_header
 from landmark.stac.search import search
@@ -147,7 +148,15 @@ def _read(context: BuildContext, acquisition: Acquisition, corners: Corners, *, 
     bands, root = context.sensors[acquisition.sensor].order, context.catalog.root
     start_s = time.perf_counter()
     with ExitStack() as stack:
-        pending = [prefetch(acquisition.items[0].href(band, root), context.access, by_gdal=by_gdal) for band in bands]
+        pending = [
+            prefetch(
+                acquisition.items[0].href(band, root),
+                context.access,
+                band=acquisition.items[0].bands.get(band),
+                by_gdal=by_gdal,
+            )
+            for band in bands
+        ]
         rasters = [stack.enter_context(open_raster(raster)) for raster in pending]
         streams = [raster.chips(*_pixel_offsets(raster, corners, context.recipe.cell_m)) for raster in rasters]
         unread = sum(any(isinstance(chip, FailedChip) for chip in chips) for chips in zip(*streams, strict=True))

@@ -1,0 +1,34 @@
+"""Side-car files of local rasters: CRS, nodata, masks and positions that GDAL reads beside a file."""
+
+from pathlib import Path
+
+from landmark.core.hashing import digest, file_sha256
+
+# Added to a raster's name, and in place of its suffix. Overviews (.ovr) do not change what is read.
+_AFTER_NAME = (".aux.xml", ".msk", ".xml")
+_AFTER_STEM = (".aux", ".tab", ".wld", ".hdr", ".prj")
+
+
+def local_path(href: str) -> Path | None:
+    """Path of a file on this machine, None for URLs and for GDAL's virtual file systems."""
+    path = href.removeprefix("file://")
+    return None if "://" in path or path.startswith("/vsi") else Path(path)
+
+
+def find_side_cars(path: Path) -> list[Path]:
+    """Existing side-cars of a raster, sorted."""
+    suffix = path.suffix.removeprefix(".")
+    # World files: `.tfw` and `.tifw` beside `.tif`.
+    world = (f".{suffix[:1]}{suffix[-1:]}w", f".{suffix}w") if suffix else ()
+    base, stem = str(path), str(path.with_suffix(""))
+    endings = [(base, ending) for ending in _AFTER_NAME] + [(stem, ending) for ending in (*_AFTER_STEM, *world)]
+    names = {start + case for start, ending in endings for case in (ending, ending.upper())}
+    return [side_car for name in sorted(names - {base}) if (side_car := Path(name)).is_file()]
+
+
+def raster_sha256(path: Path) -> str:
+    """SHA-256 of a raster; with side-cars, a digest of all its files."""
+    side_cars = find_side_cars(path)
+    if not side_cars:
+        return file_sha256(path)
+    return digest([[part.name.removeprefix(path.stem), file_sha256(part)] for part in (path, *side_cars)])
