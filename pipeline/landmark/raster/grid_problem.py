@@ -34,15 +34,20 @@ def find_grid_problem(dataset: Any) -> str | None:
     if transform.is_identity:
         return "no geotransform: assign it (gdal_edit.py -a_ullr)"
     if crs.is_geographic:
-        return f"{crs.to_string()}, which is in degrees: {_remedy(dataset)}"
+        return f"{_name(crs)}, which is in degrees: {_remedy(dataset)}"
     if not crs.is_projected or crs.linear_units not in _METRES:
-        return f"{crs.to_string()}, which is in {crs.linear_units} and not in metres: {_remedy(dataset)}"
+        return f"{_name(crs)}, which is in {crs.linear_units} and not in metres: {_remedy(dataset)}"
     if transform.b or transform.d:
         return f"a rotated or sheared geotransform {tuple(transform)[:6]}: {_remedy(dataset)}"
     if transform.a < 0 or transform.a != -transform.e:
         size = f"{transform.a:g} x {-transform.e:g} m"
         return f"pixels of {size}, neither square nor west to east: {_remedy(dataset)} -tr with one size"
     return None
+
+
+def _name(crs: Any) -> str:
+    """EPSG code of a CRS, or what it has instead, in one short line."""
+    return f"EPSG:{code}" if (code := crs.to_epsg()) else f"the CRS {crs.to_string()[:60]}"
 
 
 def _remedy(dataset: Any) -> str:

@@ -1,12 +1,21 @@
 """Read the grid of an acquisition from the header of its file, before planning."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import shapely
+
+from landmark.core.crs import LONLAT, reproject
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 from landmark.raster.reader import describe_bands, open_raster
 from landmark.raster.source import Unreadable
+
+# Footprints are generalized, and straight in degrees.
+_MAX_OUTSIDE = 0.02
+_HALF_TOLERANCE_PX = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,29 @@ def probe_header(probe: HeaderProbe) -> Acquisition | DropRecord:
     return replace(
         acquisition, epsg=header.epsg, origin=header.origin, size_px=header.shape[::-1], pixel_m=header.pixel_size
     )
+
+
+def find_implausible_grids(acquisitions: Sequence[Acquisition]) -> list[Acquisition]:
+    """Acquisitions whose item is suspect: its grid does not cover its footprint, or begins half a pixel off."""
+    suspect = []
+    for epsg in sorted({acquisition.epsg for acquisition in acquisitions}):
+        of_zone = [acquisition for acquisition in acquisitions if acquisition.epsg == epsg]
+        areas = reproject(np.array([acquisition.footprint for acquisition in of_zone], dtype=object), LONLAT, epsg)
+        frames = np.array([_frame(acquisition) for acquisition in of_zone])
+        outside = shapely.area(shapely.difference(shapely.make_valid(areas), frames)) / shapely.area(areas)
+        pairs = zip(of_zone, outside.tolist(), strict=True)
+        suspect += [item for item, share in pairs if not share <= _MAX_OUTSIDE or _is_half_off(item)]
+    return suspect
+
+
+def _frame(acquisition: Acquisition) -> shapely.Polygon:
+    (left, top), (width, height), pixel_m = acquisition.origin, acquisition.size_px, acquisition.pixel_m
+    return shapely.box(left, top - height * pixel_m, left + width * pixel_m, top)
+
+
+def _is_half_off(acquisition: Acquisition) -> bool:
+    """Whether the origin is probably the centre of the first pixel."""
+    return all(abs(edge / acquisition.pixel_m % 1 - 0.5) < _HALF_TOLERANCE_PX for edge in acquisition.origin)
 
 
 def grid_mismatch(cataloged: Acquisition, measured: Acquisition) -> str | None:

@@ -9,7 +9,7 @@ from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError, NoCoverage
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord, Reason
-from landmark.stac.header_probe import HeaderProbe, grid_mismatch, probe_header
+from landmark.stac.header_probe import HeaderProbe, find_implausible_grids, grid_mismatch, probe_header
 from landmark.workflow.context import BuildContext
 
 log = logging.getLogger(__name__)
@@ -34,19 +34,16 @@ class ProbedAcquisitions:
 
 
 def probe_headers(context: BuildContext, acquisitions: Sequence[Acquisition], run: RunTasks) -> ProbedAcquisitions:
-    """Probe acquisitions whose items are not reliable, or have another pixel size than the recipe.
+    """Probe acquisitions whose items are not reliable, are implausible, or have another pixel size than the recipe.
+
+    Of items that are trusted, the first of each sensor is compared with its file, and if they differ, all are.
 
     Raises:
         NoCoverage: no acquisition of a sensor is usable.
         InputError: no acquisition of a sensor has the recipe's resolution.
     """
     recipe = context.recipe
-    probes = [
-        HeaderProbe(acquisition, _first_band(context, acquisition), context.catalog.root, context.access)
-        for acquisition in acquisitions
-        if context.imagery(acquisition.sensor).header == "probe" or acquisition.pixel_m != recipe.resolution_m
-    ]
-    probed = {probe.acquisition.id: result for probe, result in run("headers", probe_header, probes)}
+    probed = _probe(context, acquisitions, run)
     results = [(acquisition, probed.get(acquisition.id, acquisition)) for acquisition in acquisitions]
     usable = [(item, result) for item, result in results if isinstance(result, Acquisition)]
     refused = [result for _, result in results if isinstance(result, DropRecord)]
@@ -74,6 +71,39 @@ def probe_headers(context: BuildContext, acquisitions: Sequence[Acquisition], ru
     ]
     matching = [acquisition for acquisition in grids if acquisition.pixel_m == recipe.resolution_m]
     return ProbedAcquisitions(matching, refused, findings)
+
+
+def _probe(
+    context: BuildContext, acquisitions: Sequence[Acquisition], run: RunTasks
+) -> dict[str, Acquisition | DropRecord]:
+    """Results of the probes by acquisition; trusted items whose file cannot be read now are left out."""
+    is_trusted = {
+        acquisition.id: context.imagery(acquisition.sensor).header == "trust"
+        and acquisition.pixel_m == context.recipe.resolution_m
+        for acquisition in acquisitions
+    }
+    trusted = [acquisition for acquisition in acquisitions if is_trusted[acquisition.id]]
+    first = {acquisition.sensor: acquisition for acquisition in reversed(trusted)}
+    chosen = {acquisition.id for acquisition in (*first.values(), *find_implausible_grids(trusted))}
+    results: dict[str, Acquisition | DropRecord] = {}
+
+    def probe(batch: Sequence[Acquisition]) -> None:
+        probes = [
+            HeaderProbe(acquisition, _first_band(context, acquisition), context.catalog.root, context.access)
+            for acquisition in batch
+        ]
+        for task, result in run("headers", probe_header, probes) if probes else ():
+            if isinstance(result, Acquisition) or result.final or not is_trusted[task.acquisition.id]:
+                results[task.acquisition.id] = result
+
+    probe([each for each in acquisitions if not is_trusted[each.id] or each.id in chosen])
+    wrong = {
+        sensor
+        for sensor, item in first.items()
+        if isinstance(result := results.get(item.id, item), DropRecord) or grid_mismatch(item, result)
+    }
+    probe([each for each in trusted if each.sensor in wrong and each.id not in chosen])
+    return results
 
 
 def _first_band(context: BuildContext, acquisition: Acquisition) -> str:
