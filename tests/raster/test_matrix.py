@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rasterio.errors import NotGeoreferencedWarning
 
 from landmark.raster.reader import Header, open_raster
-from landmark.raster.source import GDAL_OPTIONS
 from tests.parts import examples
 from tests.raster.kinds import KINDS
 from tests.raster.serving import serving
@@ -88,7 +87,7 @@ def test_chips_are_bit_identical_over_http(built, served, kind):
 @every_kind
 def test_the_header_equals_rasterios(built, kind):
     path, _ = built(kind)
-    with rasterio.Env(**GDAL_OPTIONS), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         dataset = rasterio.open(path)
     with dataset, open_raster(str(path)) as raster:

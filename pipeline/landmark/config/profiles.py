@@ -82,13 +82,14 @@ class SensorCollection(StrictModel):
         " of which 20 log10 plus `calibration_db` is dB"
     )
     calibration_db: float | None = Field(None, description="With `stored: gamma0_dn`: added to 20 log10 of the number")
-    nodata: float | None = Field(None, description="Nodata value of files that declare none")
+    nodata: float | None = Field(None, description="Nodata value, beside that of the files' headers")
     offset: Literal["baseline", "declared", "none"] = Field(
         "none", description="Sentinel-2's radiometric offset: by processing baseline, as items declare it, or none"
     )
     header: Literal["trust", "probe"] = Field(
         "trust",
-        description="Grid used for planning: the item's (`trust`) or each file's (`probe`); extraction uses the files'",
+        description="Grid used for planning: the item's unless implausible (`trust`) or each file's (`probe`); extraction uses the"
+        " files'",
     )
     block_px: int = Field(512, ge=1, description="Block size assumed for estimates")
     bytes_per_px: float = Field(1.5, gt=0, description="Compressed size assumed for estimates")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
@@ -96,7 +97,7 @@ def open_raster(
         try:
             with closing(Raster(source, _open_direct(pending), pending.band)) as raster:
                 yield raster
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:  # metadata that GDAL reads late raise the latter
             log.warning("%s: %s", source.href, source.redact(error))
             raise Unreadable(type(error).__name__) from None
 
