@@ -108,7 +108,7 @@ def test_rows_from_south_to_north_give_the_same_corpus(item, digests):
 
 
 UNUSABLE = {
-    "two bands in each file": ({"stack": 2}, "bands"),
+    "two bands": ({"stack": 2}, "2 bands"),
     "degrees": ({"crs": "EPSG:4326", "transform": Affine(1e-4, 0, 11.9, 0, -1e-4, 45.4)}, "EPSG:32632"),
     "rotated": ({"transform": Affine(10, 1, 7e5, 1, -10, 5e6)}, "rotated"),
     "no CRS": ({"crs": None}, "CRS"),
@@ -116,10 +116,12 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("profile", "word"), UNUSABLE.values(), ids=UNUSABLE)
-def test_images_that_cannot_be_used_are_refused_by_their_header(item, small, refusal, profile, word):
-    rewrite(item, ["B02"], **profile)
+@pytest.mark.parametrize("band", ["B02", "SCL"])
+def test_images_that_cannot_be_used_are_refused_by_their_header(item, small, refusal, band, profile, word):
+    rewrite(item, [band], **profile)
     error = refusal(*small("plan", item))
-    assert (error.key, error.value, error.exit_code) == ("sensors", "s2", 2) and word in str(error)
+    assert (error.key, error.value, error.exit_code) == ("sensors", "s2", 2)
+    assert word in str(error) and band in str(error)
 
 
 def test_an_image_in_degrees_is_refused_by_name_if_its_item_says_so(item, small, refusal):

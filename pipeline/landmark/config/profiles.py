@@ -88,8 +88,8 @@ class SensorCollection(StrictModel):
     )
     header: Literal["trust", "probe"] = Field(
         "trust",
-        description="Grid used for planning: the item's unless implausible (`trust`) or each file's (`probe`); extraction uses the"
-        " files'",
+        description="Grid used for planning: the item's, unless implausible (`trust`), or each file's (`probe`);"
+        " extraction uses the files'",
     )
     block_px: int = Field(512, ge=1, description="Block size assumed for estimates")
     bytes_per_px: float = Field(1.5, gt=0, description="Compressed size assumed for estimates")

@@ -21,7 +21,7 @@ class Reason(Enum):
     band_missing = "the item lacks a band of the sensor", True
     polarisation = "the item lacks a polarisation of the sensor", True
     orbit_unknown = "the item has no orbit direction, and the recipe filters by it", True
-    not_geocoded = "the image has no geotransform, at most ground control points", True
+    not_geocoded = "the image has no grid in metres with square pixels", True
     # Stage `plan`, before any pixel is read; the id is the cell's.
     no_acquisition = "no acquisition of the sensor covers the cell in the period", True
     no_labels = "no label source covers the cell", True

@@ -1,6 +1,7 @@
 """Read the grid of an acquisition from the header of its file, before planning."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from landmark.core.crs import LONLAT, reproject
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
-from landmark.raster.reader import describe_bands, open_raster
+from landmark.raster.reader import Header, PendingRaster, describe_bands, open_raster, prefetch
 from landmark.raster.source import Unreadable
 
 # Footprints are generalized, and straight in degrees.
@@ -27,31 +28,53 @@ class HeaderProbe:
         band: One of the finest bands.
         root: Folder or URL that relative hrefs start at.
         access: Signing and rate limits.
+        others: Bands whose headers are checked, too, as far as they can be read.
     """
 
     acquisition: Acquisition
     band: str
     root: str
     access: AccessPolicy = PUBLIC_ACCESS
+    others: tuple[str, ...] = ()
 
 
 def probe_header(probe: HeaderProbe) -> Acquisition | DropRecord:
-    """The acquisition with the grid of its file; a drop record if the file is unreadable or not geocoded."""
-    acquisition, band = probe.acquisition, probe.band
-    item = acquisition.items[0]
-    try:
-        with open_raster(item.href(band, probe.root), probe.access, band=item.bands.get(band)) as raster:
-            header, problem = raster.header, raster.grid_problem
-    except Unreadable as error:
-        return DropRecord(item.id, "", "stac", error.reason, f"{band}: {error}")
-    if problem is not None or header.epsg is None:
-        problem = problem or "a CRS without EPSG code: assign one (gdal_edit.py -a_srs)"
-        return DropRecord(item.id, "", "stac", "not_geocoded", f"{band} has {problem}")
-    if header.n_bands > 1 and band not in item.bands:
-        return DropRecord(item.id, "", "stac", "encoding", f"{band} has {describe_bands(header.n_bands)}")
-    return replace(
-        acquisition, epsg=header.epsg, origin=header.origin, size_px=header.shape[::-1], pixel_m=header.pixel_size
-    )
+    """The acquisition with the grid of its file; a drop record if that is unreadable, or a band's grid is unusable."""
+    acquisition, item = probe.acquisition, probe.acquisition.items[0]
+    with ExitStack() as stack:
+        pending = {
+            band: prefetch(item.href(band, probe.root), probe.access, band=item.bands.get(band))
+            for band in (probe.band, *probe.others)
+        }
+        for band, raster in pending.items():
+            try:
+                header, problem = _read_header(stack, raster)
+            except Unreadable as error:
+                if band == probe.band or error.reason == "encoding":
+                    return DropRecord(item.id, "", "stac", error.reason, f"{band}: {error}")
+                continue
+            if problem is not None:
+                return DropRecord(item.id, "", "stac", "not_geocoded", f"{band} has {problem}")
+            if header.n_bands > 1 and band not in item.bands:
+                return DropRecord(item.id, "", "stac", "encoding", f"{band} has {describe_bands(header.n_bands)}")
+            if band == probe.band:
+                assert header.epsg is not None
+                acquisition = replace(
+                    acquisition,
+                    epsg=header.epsg,
+                    origin=header.origin,
+                    size_px=header.shape[::-1],
+                    pixel_m=header.pixel_size,
+                )
+    return acquisition
+
+
+def _read_header(stack: ExitStack, pending: PendingRaster) -> tuple[Header, str | None]:
+    """A raster's header, and what it has in place of a grid."""
+    raster = stack.enter_context(open_raster(pending))
+    if raster.header.epsg is None and raster.grid_problem is None:
+        return raster.header, "a CRS without EPSG code: assign one (gdal_edit.py -a_srs)"
+    return raster.header, raster.grid_problem
 
 
 def find_implausible_grids(acquisitions: Sequence[Acquisition]) -> list[Acquisition]:

@@ -1,7 +1,7 @@
 """Probe the headers of acquisitions; where a STAC item disagrees, the header is used."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ class ProbedAcquisitions:
 def probe_headers(context: BuildContext, acquisitions: Sequence[Acquisition], run: RunTasks) -> ProbedAcquisitions:
     """Probe acquisitions whose items are not reliable, are implausible, or have another pixel size than the recipe.
 
-    Of items that are trusted, the first of each sensor is compared with its file, and if they differ, all are.
+    The first of each sensor is compared with the files of all its bands, and if they differ, all are.
 
     Raises:
         NoCoverage: no acquisition of a sensor is usable.
@@ -77,33 +77,41 @@ def _probe(
     context: BuildContext, acquisitions: Sequence[Acquisition], run: RunTasks
 ) -> dict[str, Acquisition | DropRecord]:
     """Results of the probes by acquisition; trusted items whose file cannot be read now are left out."""
-    is_trusted = {
-        acquisition.id: context.imagery(acquisition.sensor).header == "trust"
-        and acquisition.pixel_m == context.recipe.resolution_m
+    trusted = [
+        acquisition
         for acquisition in acquisitions
-    }
-    trusted = [acquisition for acquisition in acquisitions if is_trusted[acquisition.id]]
-    first = {acquisition.sensor: acquisition for acquisition in reversed(trusted)}
-    chosen = {acquisition.id for acquisition in (*first.values(), *find_implausible_grids(trusted))}
+        if context.imagery(acquisition.sensor).header == "trust" and acquisition.pixel_m == context.recipe.resolution_m
+    ]
+    first = {acquisition.sensor: acquisition for acquisition in reversed(acquisitions)}
+    first_ids, trusted_ids = ({each.id for each in group} for group in (first.values(), trusted))
+    unprobed = trusted_ids - first_ids - {acquisition.id for acquisition in find_implausible_grids(trusted)}
     results: dict[str, Acquisition | DropRecord] = {}
 
-    def probe(batch: Sequence[Acquisition]) -> None:
-        probes = [
-            HeaderProbe(acquisition, _first_band(context, acquisition), context.catalog.root, context.access)
-            for acquisition in batch
-        ]
+    def probe(batch: Sequence[Acquisition], complete: Collection[str]) -> None:
+        probes = [_header_probe(context, each, with_others=each.id in complete) for each in batch]
         for task, result in run("headers", probe_header, probes) if probes else ():
-            if isinstance(result, Acquisition) or result.final or not is_trusted[task.acquisition.id]:
+            if isinstance(result, Acquisition) or result.final or task.acquisition.id not in trusted_ids:
                 results[task.acquisition.id] = result
 
-    probe([each for each in acquisitions if not is_trusted[each.id] or each.id in chosen])
-    wrong = {
-        sensor
-        for sensor, item in first.items()
-        if isinstance(result := results.get(item.id, item), DropRecord) or grid_mismatch(item, result)
-    }
-    probe([each for each in trusted if each.sensor in wrong and each.id not in chosen])
+    probe([each for each in acquisitions if each.id not in unprobed], first_ids)
+    refused, differing = set[str](), set[str]()
+    for sensor, item in first.items():
+        result = results.get(item.id, item)
+        if isinstance(result, DropRecord):
+            refused |= {sensor} if result.final else set()
+        elif grid_mismatch(item, result):
+            differing.add(sensor)
+    again = [each for each in acquisitions if not isinstance(results.get(each.id), DropRecord)]
+    again = [each for each in again if each.sensor in refused or (each.sensor in differing and each.id in unprobed)]
+    probe(again, {each.id for each in again if each.sensor in refused})
     return results
+
+
+def _header_probe(context: BuildContext, acquisition: Acquisition, *, with_others: bool) -> HeaderProbe:
+    """The probe of one of the finest bands, and of the others if they are checked, too."""
+    band, item = _first_band(context, acquisition), acquisition.items[0]
+    others = tuple(other for other in item.assets if other != band) if with_others else ()
+    return HeaderProbe(acquisition, band, context.catalog.root, context.access, others)
 
 
 def _first_band(context: BuildContext, acquisition: Acquisition) -> str:
