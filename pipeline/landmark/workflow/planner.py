@@ -62,9 +62,9 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
     sampled = sample_cells(planner.find_cells(images.acquisitions, events), images.acquisitions, recipe, events)
     other_zone = count_other_zone_cells(sampled.outside, images.acquisitions, recipe)
     if sampled.cells.num_rows == 0:
-        counts = ", ".join(f"{count} {name}" for name, count in sampled.counts.items())
+        cells_by_reason = ", ".join(f"{count} {name}" for name, count in sampled.counts.items())
         raise NoCoverage(
-            f"no {recipe.cell_m:g} m cell is inside the region and an image: {counts}",
+            f"no {recipe.cell_m:g} m cell is inside the region and an image: {cells_by_reason}",
             file=recipe.name,
             key="region",
             remedy="set `grid: source`, or add images of the cells' own UTM zone" if other_zone else None,
