@@ -77,7 +77,7 @@ def pixel_centres(values):
     return [*values[:2], values[2] + values[0] / 2, *values[3:5], values[5] + values[4] / 2]
 
 
-LIES = {
+WRONG_GRIDS = {
     "the shape is halved": {"shape": lambda shape: [size // 2 for size in shape]},
     "the transform gives pixel centres": {"transform": pixel_centres},
     "another origin": {"transform": lambda values: [*values[:2], values[2] + 60_000, *values[3:]]},
@@ -87,9 +87,9 @@ LIES = {
 def test_the_header_is_right_where_the_item_is_wrong(item, digests, tmp_path):
     expected = digests(item)
     original = json.dumps(item["assets"])
-    for name, lie in LIES.items():
+    for name, change in WRONG_GRIDS.items():
         item["assets"] = json.loads(original)
-        grid(item, **lie)
+        grid(item, **change)
         assert digests(item) == expected, name
         findings = json.loads((tmp_path / "corpus/lock.json").read_text())["findings"]
         assert any(item["id"] in line for line in findings), name
@@ -124,7 +124,7 @@ def test_images_that_cannot_be_used_are_refused_by_their_header(item, small, ref
     assert word in str(error) and band in str(error)
 
 
-def test_an_image_in_degrees_is_refused_by_name_if_its_item_says_so(item, small, refusal):
+def test_an_image_in_degrees_is_refused_by_name_if_the_item_agrees(item, small, refusal):
     transform = Affine(1e-4, 0, 11.9, 0, -1e-4, 45.4)
     rewrite(item, crs="EPSG:4326", transform=transform)
     item["properties"]["proj:epsg"] = 4326
@@ -174,7 +174,7 @@ def test_a_file_of_all_bands_is_read_by_the_items_list(item, stacked, digests, t
     assert digests(stacked, provider=provider(tmp_path, **shared)) == expected
 
 
-def test_several_bands_with_one_file_and_no_number_are_refused(stacked, small, refusal, tmp_path):
+def test_several_bands_with_the_same_file_and_no_number_are_refused(stacked, small, refusal, tmp_path):
     shared = {"assets": dict.fromkeys(BANDS, "image") | {"SCL": "SCL"}}
     error = refusal(*small("plan", stacked, provider=provider(tmp_path, **shared)))
     assert error.exit_code == 2 and "bands: {image:" in str(error)

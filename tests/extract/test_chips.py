@@ -576,7 +576,7 @@ def test_nodata_of_the_mask_is_neither_cloud_nor_shadow(tmp_path, header, profil
     assert (chip.cloud_pct, chip.shadow_pct) == (25, 0)
 
 
-def test_nodata_of_radar_is_compared_in_its_own_type(tmp_path):
+def test_nodata_of_radar_is_compared_in_the_type_of_the_pixels(tmp_path):
     pixels = s1_pixels(120)
     for values in pixels.values():
         values[HOLE] = 0.1
@@ -599,7 +599,7 @@ def test_masked_pixels_are_no_reflectance(tmp_path, internal):
 
 
 @pytest.mark.parametrize("interleave", ["band", "pixel"])
-def test_bands_of_one_file_are_read_by_number_and_refused_without(tmp_path, interleave):
+def test_bands_of_the_same_file_are_read_by_number_and_refused_without(tmp_path, interleave):
     pixels = s2_pixels()
     plain = write_item(tmp_path, pixels)
     stack = [pixels[band] for band in ("B04", "B03", "B02", "B08")]

@@ -59,7 +59,7 @@ def test_masked_pixels_of_an_export_are_not_water(tmp_path):
     assert (sample(path, DYNAMIC) == np.where(is_masked, -1, np.where(COLS < 20, 1, 4))).all()
 
 
-def test_a_crs_beside_the_file_counts(tmp_path):
+def test_a_crs_in_a_side_car_counts(tmp_path):
     path = write_map(tmp_path / "map_2021.tif", CODES, crs=None)
     with raises(InputError, name="map_2021.tif"):
         sample(path)
@@ -83,7 +83,7 @@ def test_the_order_of_rows_and_columns_does_not_matter(tmp_path, turn, transform
 
 
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
-def test_of_several_bands_the_named_one_is_read_and_without_a_name_none(tmp_path, interleave):
+def test_of_several_bands_the_named_band_is_read_and_without_a_name_none(tmp_path, interleave):
     path = write_map(tmp_path / "map_2021.tif", CODES // 2, CODES, names=["count", "codes"], interleave=interleave)
     with raises(InputError, name="map_2021.tif", value=2):
         sample(path)

@@ -46,7 +46,7 @@ def _alpha(path, *, interleave="band", **options):
         assert dataset.colorinterp[1] == ColorInterp.alpha
 
 
-def _nodata_beside(path):
+def _nodata_in_side_car(path):
     """The nodata value stands in a file beside the raster."""
     holed = PIXELS.copy()
     holed[HOLE] = 7777
@@ -64,7 +64,7 @@ HOLED = {
     "alpha": _alpha,
     "alpha, nodata": lambda path: _alpha(path, nodata=0),
     "alpha, by pixel": lambda path: _alpha(path, interleave="pixel"),
-    "side-car": _nodata_beside,
+    "side-car": _nodata_in_side_car,
 }
 
 
@@ -108,7 +108,7 @@ def test_nodata_of_header_and_profile_count_in_the_type_of_the_pixels(tmp_path, 
 
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 @pytest.mark.parametrize("options", [{}, {"predictor": 2}, {"tiled": False, "blockysize": 7}, {"driver": "COG"}])
-def test_a_band_is_read_by_its_number(tmp_path, interleave, options):
+def test_a_band_is_read_by_number(tmp_path, interleave, options):
     bands = np.stack([noise((SIZE, SIZE), "uint16", seed) for seed in range(3)])
     if options.get("driver") == "COG":
         options = options | {"tiled": False, "blockysize": None}
@@ -151,7 +151,7 @@ AUX = "<PAMDataset>{}</PAMDataset>"
     ],
 )
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_a_georeference_beside_the_file_counts(tmp_path, name, content, options, expected):
+def test_a_georeference_in_a_side_car_counts(tmp_path, name, content, options, expected):
     path = write_raster(tmp_path / "a.tif", PIXELS, **options)
     (tmp_path / name).write_text(content)
     with open_raster(str(path)) as raster:
@@ -161,7 +161,7 @@ def test_a_georeference_beside_the_file_counts(tmp_path, name, content, options,
     assert not isinstance(chip, FailedChip) and np.array_equal(chip, PIXELS)
 
 
-def test_the_digest_of_a_raster_covers_its_side_cars(tmp_path):
+def test_the_digest_of_a_raster_covers_side_cars(tmp_path):
     path = write_raster(tmp_path / "a.tif", PIXELS)
     digests = [raster_sha256(path)]
     for content in ("<PAMDataset/>", "<PAMDataset></PAMDataset>"):

@@ -105,9 +105,9 @@ class SensorCollection(StrictModel):
         assets = dict(value.get("assets") or {})
         for key, names in value["bands"].items():
             for name in names if isinstance(names, list | tuple) else ():
-                others = assets.get(name, [])
-                others = [others] if isinstance(others, str) else others
-                assets[name] = [key, *(other for other in others if other != key)]
+                keys = assets.get(name, [])
+                keys = [keys] if isinstance(keys, str) else keys
+                assets[name] = [key, *(alternative for alternative in keys if alternative != key)]
         assets.pop(None, None)
         return {**value, "assets": assets}
 

@@ -23,12 +23,12 @@ def band_numbers(
     Raises:
         InputError: several bands have one file, and neither profile nor item says which band of the file each is.
     """
-    found = {
+    candidates = {
         band: imagery.band_number(key, band) or _listed_number(item.assets[key], band) for band, key in keys.items()
     }
-    numbers = {band: number for band, number in found.items() if number is not None}
+    numbers = {band: number for band, number in candidates.items() if number is not None}
     for href in set(hrefs.values()):
-        bands = [band for band, other in hrefs.items() if other == href]
+        bands = [band for band, band_href in hrefs.items() if band_href == href]
         if len(bands) > 1 and (
             not numbers.keys() >= set(bands) or first_duplicate(str(numbers[band]) for band in bands) is not None
         ):

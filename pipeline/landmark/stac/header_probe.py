@@ -28,14 +28,14 @@ class HeaderProbe:
         band: One of the finest bands.
         root: Folder or URL that relative hrefs start at.
         access: Signing and rate limits.
-        others: Bands whose headers are checked, too, as far as they can be read.
+        more_bands: Bands whose headers are checked, too, as far as they can be read.
     """
 
     acquisition: Acquisition
     band: str
     root: str
     access: AccessPolicy = PUBLIC_ACCESS
-    others: tuple[str, ...] = ()
+    more_bands: tuple[str, ...] = ()
 
 
 def probe_header(probe: HeaderProbe) -> Acquisition | DropRecord:
@@ -44,7 +44,7 @@ def probe_header(probe: HeaderProbe) -> Acquisition | DropRecord:
     with ExitStack() as stack:
         pending = {
             band: prefetch(item.href(band, probe.root), probe.access, band=item.bands.get(band))
-            for band in (probe.band, *probe.others)
+            for band in (probe.band, *probe.more_bands)
         }
         for band, raster in pending.items():
             try:

@@ -88,7 +88,7 @@ def _probe(
     results: dict[str, Acquisition | DropRecord] = {}
 
     def probe(batch: Sequence[Acquisition], complete: Collection[str]) -> None:
-        probes = [_header_probe(context, each, with_others=each.id in complete) for each in batch]
+        probes = [_header_probe(context, each, all_bands=each.id in complete) for each in batch]
         for task, result in run("headers", probe_header, probes) if probes else ():
             if isinstance(result, Acquisition) or result.final or task.acquisition.id not in trusted_ids:
                 results[task.acquisition.id] = result
@@ -107,11 +107,11 @@ def _probe(
     return results
 
 
-def _header_probe(context: BuildContext, acquisition: Acquisition, *, with_others: bool) -> HeaderProbe:
-    """The probe of one of the finest bands, and of the others if they are checked, too."""
+def _header_probe(context: BuildContext, acquisition: Acquisition, *, all_bands: bool) -> HeaderProbe:
+    """The probe of one of the finest bands, and of the remaining ones if all are checked."""
     band, item = _first_band(context, acquisition), acquisition.items[0]
-    others = tuple(other for other in item.assets if other != band) if with_others else ()
-    return HeaderProbe(acquisition, band, context.catalog.root, context.access, others)
+    more_bands = tuple(name for name in item.assets if name != band) if all_bands else ()
+    return HeaderProbe(acquisition, band, context.catalog.root, context.access, more_bands)
 
 
 def _first_band(context: BuildContext, acquisition: Acquisition) -> str:
