@@ -123,10 +123,9 @@ class CellLabelTable(Mapping[tuple[str, str], CellLabels]):
 
     def keys_with_events(self) -> set[tuple[str, str]]:
         """The (cell, period) keys of the cells that events touch."""
-        if self._land_groups is None:
+        if self._land_groups is None or not self._groups:
             return set()
-        counts = self._counts
-        touched = np.maximum.reduceat(counts.codes[:, -1], counts.group_edges[:-1]) >= 0 if len(self) else []
+        touched = np.maximum.reduceat(self._counts.codes[:, -1], self._counts.group_edges[:-1]) >= 0
         return {key for key, group in self._groups.items() if touched[self._land_groups[group]]}
 
     def __len__(self) -> int:

@@ -35,7 +35,7 @@ def find_gaps(
     ]
     empty = np.empty(0, np.int64)
     i, j, centres_m = (np.concatenate([empty, *parts]) for parts in zip(*near, strict=True)) if near else [empty] * 3
-    gap_m = _measure_gaps(cells, i, j, centres_m, cell_m)
+    gap_m = _measure_gaps(cells, i, j, centres_m.astype(np.float64), cell_m)
     below = gap_m < buffer_m
     return i[below], j[below], gap_m[below]
 

@@ -119,7 +119,7 @@ def _few_blocks(samples: pa.Table, recipe: Recipe) -> list[str]:
     corners = np.unique(np.stack([epsg, (x + cell_m / 2), (y - cell_m / 2)]), axis=1)
 
     def count_blocks(edge_m: float) -> int:
-        return np.unique(np.floor(corners / [[1], [edge_m], [edge_m]]), axis=1).shape[1]
+        return int(np.unique(np.floor(corners / [[1], [edge_m], [edge_m]]), axis=1).shape[1])
 
     edges = (cells * cell_m for cells in range(int(block_m / cell_m), 0, -1))
     edge_m = next((edge for edge in edges if count_blocks(edge) >= _BLOCKS_PER_SPLIT * used), cell_m)

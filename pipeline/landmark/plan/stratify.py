@@ -135,7 +135,7 @@ class _Search:
         self._work += len(number) + len(problem.near[0]) + _OVERHEAD
         splits = np.arange(n_splits)[:, None]
         rows = np.flatnonzero(buffer_mask(number, problem.near, problem.force, n_splits))
-        counts = (splits == split_of).astype(np.int64) @ self._counts
+        counts: Counts = (splits == split_of).astype(np.int64) @ self._counts
         left_out = (splits == number[rows]).astype(np.int64)
         counts[:, :-1] -= left_out @ problem.classes[rows]
         counts[:, -1] -= left_out.sum(axis=1)
