@@ -47,6 +47,7 @@ def test_a_folder_of_cogs_is_built_without_edits(cogs: Path, landmark: Run) -> N
     recipe = yaml.safe_load(Path("my-cogs.yaml").read_text())
     assert (recipe["grid"], recipe["resolution_m"], recipe["sensors"]) == ("utm", 10, ["s1", "s2"])
     assert recipe["labels"] == [{"source": "worldcover"}]
+    assert recipe["splits"]["balance"] == "classes"
     code, _, err = landmark("build", "my-cogs.yaml", "--workers", 0)
     assert code == 0, err
     corpus = package.open("corpora/my-cogs")
