@@ -6,7 +6,7 @@ from landmark.stac.catalog import Query
 from landmark.stac.open_catalog import open_catalog
 
 
-def test_a_linked_catalogue_keeps_its_folder(tmp_path: Path, real: Path) -> None:
+def test_hrefs_of_a_linked_catalogue_start_at_the_link(tmp_path: Path, real: Path) -> None:
     """Its relative links start at its own folder, not at the content store that holds the document."""
     (tmp_path / "store").mkdir()
     (tmp_path / "store/deadbeef").write_bytes((real / "catalog/catalog.json").read_bytes())

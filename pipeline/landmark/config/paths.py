@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -101,3 +101,11 @@ class FileEntry(StrictModel):
     def _change_paths(self, change: Callable[[str], str]) -> Self:
         """The entry with each path of `files` changed."""
         return self.model_copy(update={"files": tuple(change(path) for path in self.files)})
+
+
+def merge_entries(entries: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
+    """Merge the entries of each source into one, at the place of its first; for pydantic validators."""
+    merged: dict[str, FileEntry] = {}
+    for entry in entries:
+        merged[entry.name] = merged[entry.name].merged_with(entry) if entry.name in merged else entry
+    return tuple(merged.values())

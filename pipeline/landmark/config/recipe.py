@@ -10,7 +10,7 @@ from landmark.config.cell_sampling import EventSampling, Sampling
 from landmark.config.event_entries import EventEntry
 from landmark.config.gazetteer import GazetteerEntry
 from landmark.config.label_entries import LabelEntry, add_label_files, split_available
-from landmark.config.paths import FileEntry
+from landmark.config.paths import FileEntry, merge_entries
 from landmark.config.profiles import Provider, SensorName
 from landmark.config.region import Region, TimeRange, parse_region, resolve_region
 from landmark.core.errors import invalid
@@ -149,10 +149,7 @@ class Recipe(StrictModel):
     @field_validator("labels", "events")
     @classmethod
     def _merge_sources(cls, entries: tuple[FileEntry, ...]) -> tuple[FileEntry, ...]:
-        merged: dict[str, FileEntry] = {}
-        for entry in entries:
-            merged[entry.name] = merged[entry.name].merged_with(entry) if entry.name in merged else entry
-        return tuple(merged.values())
+        return merge_entries(entries)
 
     @field_validator("captions", "languages")
     @classmethod
@@ -168,9 +165,7 @@ class Recipe(StrictModel):
         if value % 6:
             smaller = max(value - value % 6, 6)
             remedy = f"choose {smaller} or {smaller + 6}, and resize to {value} when the images are loaded"
-            raise invalid(
-                "must be a multiple of 6: the coarsest bands have pixels of 6 x 6", value=value, remedy=remedy
-            )
+            raise invalid("must be a multiple of 6: coarse bands have pixels of 6 x 6", value=value, remedy=remedy)
         return value
 
     @model_validator(mode="after")
