@@ -149,7 +149,7 @@ def test_silently_truncated_pages_are_detected(rained, query, limit, caplog):
     with proxied(rained) as server:
         server.spoil = cut
         assert ids(server.url, query) == expected(query)
-    assert [record.args for record in caplog.records if record.levelname == "WARNING"][-1] == (limit,)
+    assert [record.args for record in caplog.records if record.levelname == "WARNING"][-1] == (f"{limit} items",)
 
 
 def test_inseparable_items_beyond_the_page_size_are_an_error(rained):
