@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.transform import Affine
@@ -85,6 +86,26 @@ def test_unknown_pixels_are_written_in_many_ways(tmp_path: Path, values: NDArray
     (expected,) = read(mask(tmp_path / "first/flood.tif", blobs()), source="flood-masks", **DATES).events
     (event,) = read(mask(tmp_path / "flood.tif", values, **options), source="flood-masks", **DATES).events
     assert event == expected
+
+
+def test_side_cars_and_alpha_hide_pixels_also_in_zips(tmp_path: Path) -> None:
+    (expected,) = read(mask(tmp_path / "first/flood.tif", blobs()), source="flood-masks", **DATES).events
+    wet, seen = (blobs() == 1).astype("uint8"), (blobs() >= 0).astype("uint8") * 255
+    path = mask(tmp_path / "second/flood.tif", wet)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(seen)
+    result = read(path, source="flood-masks", **DATES)
+    assert result.events == (expected,) and [file.name for file in result.files] == ["flood.tif", "flood.tif.msk"]
+    package = zipped(tmp_path / "flood.zip", path.parent.iterdir())
+    assert read(package, source="flood-masks", **DATES).events == (expected,)
+    alpha = write_map(tmp_path / "third/flood.tif", wet, seen, photometric="MINISBLACK", alpha="YES")
+    assert read(alpha, source="flood-masks", **DATES).events == (expected,)
+
+
+def test_a_listed_nodata_value_is_unknown_and_noted(tmp_path: Path) -> None:
+    wet = (blobs() == 1).astype("uint8")
+    result = read(mask(tmp_path / "flood.tif", wet, nodata=0), source="flood-masks", **DATES)
+    assert result.events[0].part(AOI) == result.events[0].part("observed") and has_note(result, "flood", "nodata")
 
 
 def test_a_mask_without_affected_pixels_is_a_true_negative(tmp_path: Path) -> None:

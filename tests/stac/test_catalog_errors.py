@@ -46,6 +46,8 @@ DAMAGE: list[tuple[Callable[[Json], Any], str]] = [
     (put("geometry", value="POLYGON ((11 45, 12 45, 12 46, 11 45))"), "geometry"),
     (lambda item: item["properties"].pop("proj:epsg"), "proj:code"),
     (put("properties", "proj:epsg", value=None), "proj:code"),
+    (put("properties", "proj:epsg", value=99_999), "proj:"),
+    (put("properties", "proj:epsg", value=5773), "proj:"),
     (put("properties", "datetime", value="yesterday"), "datetime"),
     (lambda item: item["properties"].pop("datetime"), "datetime"),
     (put("properties", "datetime", value=20210612), "not a STAC item"),

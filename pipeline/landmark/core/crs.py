@@ -9,7 +9,8 @@ import numpy as np
 import shapely
 import shapely.affinity
 from numpy.typing import NDArray
-from pyproj import Geod, Transformer
+from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
@@ -26,6 +27,16 @@ _WGS84 = Geod(ellps="WGS84")
 def transformer(source: int, target: int) -> Transformer:
     """The transformer from one EPSG code to another."""
     return Transformer.from_crs(source, target, always_xy=True)
+
+
+@cache
+def is_horizontal(epsg: int) -> bool:
+    """Whether a code is that of a known CRS of coordinates on the ground: projected or geographic."""
+    try:
+        crs = CRS.from_epsg(epsg)
+    except CRSError:
+        return False
+    return bool(crs.is_projected or crs.is_geographic)
 
 
 def distance_km(start: tuple[float, float], end: tuple[float, float]) -> float:

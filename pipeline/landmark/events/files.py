@@ -14,6 +14,7 @@ from landmark.config.event_entries import EventEntry
 from landmark.config.paths import is_geodatabase, lexical_path, match_paths, world_path
 from landmark.core.errors import InputError
 from landmark.raster.features import Features, layer_names, read_features
+from landmark.raster.side_cars import TIFF_SIDE_CARS, find_side_cars
 from landmark.raster.vector import UnreadableVector
 
 # In order of preference: a layer that is there in several formats is read once.
@@ -111,7 +112,7 @@ def unpack_files(paths: Sequence[Path], suffixes: tuple[str, ...] = SUFFIXES) ->
 
 
 def source_files(files: Sequence[VectorFile]) -> tuple[Path, ...]:
-    """The files on disk that vector files are read from, including the sidecars of shapefiles; sorted."""
+    """The files on disk that files are read from, including the side-cars of shapefiles and rasters; sorted."""
     origins = {file.origin for file in files}
     sidecars = {
         sidecar
@@ -120,7 +121,8 @@ def source_files(files: Sequence[VectorFile]) -> tuple[Path, ...]:
         for sidecar in path.parent.glob(f"{glob.escape(path.stem)}.*")
         if sidecar.suffix.lower() in (*_SIDECARS, ".dbf")
     }
-    return tuple(sorted(origins | sidecars))
+    rasters = (path for path in origins if path.suffix.lower() in RASTER_SUFFIXES)
+    return tuple(sorted(origins | sidecars | {sidecar for path in rasters for sidecar in find_side_cars(path)}))
 
 
 def _walk(
@@ -152,7 +154,7 @@ def _unzip(package: Path, label: str, scratch: Path, suffixes: tuple[str, ...], 
         with zipfile.ZipFile(package) as archive:
             for member in archive.infolist():
                 name = member.filename.lower()
-                if name.endswith((*suffixes, *_SIDECARS, ".zip")) or ".gdb/" in name:
+                if name.endswith((*suffixes, *_SIDECARS, *TIFF_SIDE_CARS, ".zip")) or ".gdb/" in name:
                     archive.extract(member, folder)  # drops `..` and roots, so it stays inside the folder
     except _ZIP_ERRORS as error:
         raise InputError(f"cannot be unzipped: {error}", file=label, remedy="download it again") from error

@@ -59,7 +59,9 @@ def circle(lon: float, lat: float, radius_km: float) -> BaseGeometry:
 
 def affected_km2(event: Event) -> float:
     """Geodesic area of an event's affected parts in square kilometres on WGS84, overlaps counted once."""
-    return area_km2(union(np.array([part.geometry for part in event.affected_parts], dtype=object)))
+    areas = [part.geometry for part in event.affected_parts]
+    # The union of one area is itself, and takes long where a mask is speckled.
+    return area_km2(areas[0] if len(areas) == 1 else union(np.array(areas, dtype=object)))
 
 
 def area_km2(geometry: BaseGeometry | None) -> float:

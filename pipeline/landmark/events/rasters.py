@@ -33,13 +33,17 @@ _UNAFFECTED, _AFFECTED = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class _Mask:
-    """A file: its name in messages, the words of its name, its type, and areas in EPSG:4326, None if empty."""
+    """A file: its name in messages, the words of its name, its type, and areas in EPSG:4326, None if empty.
+
+    `nodata` is the file's nodata value if that is also listed as affected or unaffected.
+    """
 
     label: str
     words: Mapping[str, str]
     type: str
     affected: BaseGeometry | None
     aoi: BaseGeometry | None
+    nodata: float | None
 
 
 def read_masks(files: Sequence[VectorFile], source: EventSource, rules: EventRules) -> ReadResult:
@@ -56,11 +60,16 @@ def read_masks(files: Sequence[VectorFile], source: EventSource, rules: EventRul
         words = _match_name(file.path.stem, source.masks)
         type_ = _event_type(file.label, words, source, rules)
         if rules.includes(type_):
-            affected, aoi = _areas(file, source.masks)
             id_ = slug(source.masks.prefix, words.get("id") or file.path.stem)
-            events.setdefault(id_, []).append(_Mask(file.label, words, type_, affected, aoi))
+            events.setdefault(id_, []).append(_Mask(file.label, words, type_, *_areas(file, source.masks)))
     by_id = [(id_, _event(id_, masks, source, rules)) for id_, masks in sorted(events.items())]
     notes = tuple(f"{id_}: no pixel was looked at; skipped" for id_, event in by_id if event is None)
+    notes += tuple(
+        f"{id_}: pixels of {mask.nodata:g} are unknown: it is the file's nodata value, although the source lists it"
+        for id_, masks in sorted(events.items())
+        for mask in masks[:1]
+        if mask.nodata is not None
+    )
     read = tuple(event for _, event in by_id if event is not None)
     return ReadResult(read, notes, names=frozenset({*events, *(event.group for event in read)}))
 
@@ -138,14 +147,16 @@ def _time(mask: _Mask, key: str) -> dt.datetime | None:
     return check_year(time + dt.timedelta(days=1, microseconds=-1) if is_day else time, file=mask.label, key=key)
 
 
-def _areas(file: VectorFile, mapping: MaskMapping) -> tuple[BaseGeometry | None, BaseGeometry | None]:
-    """The area of the affected pixels, and of all that were looked at."""
+def _areas(file: VectorFile, mapping: MaskMapping) -> tuple[BaseGeometry | None, BaseGeometry | None, float | None]:
+    """The area of the affected pixels, that of all that were looked at, and a nodata value that is listed as either."""
     try:
         with open_raster(str(file.path)) as raster:
             if raster.crs_wkt is None:
                 raise InputError("no CRS", file=file.label, remedy="assign one (gdal_edit -a_srs)")
             classes = _classify(raster, file.label, mapping)
-            return _area(raster, classes == _AFFECTED, file), _area(raster, classes > 0, file)
+            nodata = raster.header.nodata
+            listed = nodata if nodata in mapping.affected + mapping.unaffected else None
+            return _area(raster, classes == _AFFECTED, file), _area(raster, classes > 0, file), listed
     except Unreadable as error:
         raise InputError(f"cannot be read as a raster: {error}", file=file.label) from error
 
@@ -156,8 +167,8 @@ def _classify(raster: Raster, label: str, mapping: MaskMapping) -> NDArray[np.ui
     Raises:
         InputError: the file has several bands, or a value that the mapping does not list.
     """
-    if len(raster.band_names) > 1:
-        raise InputError("several bands", file=label, value=len(raster.band_names), remedy="give masks of one band")
+    if raster.header.n_bands > 1:
+        raise InputError("several bands", file=label, value=raster.header.n_bands, remedy="give masks of one band")
     height, width = raster.header.shape
     classes = np.zeros((height, width), np.uint8)
     for top in range(0, height, _ROWS):

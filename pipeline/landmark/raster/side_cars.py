@@ -7,6 +7,8 @@ from landmark.core.hashing import digest, file_sha256
 # Added to a raster's name, and in place of its suffix. Overviews (.ovr) do not change what is read.
 _AFTER_NAME = (".aux.xml", ".msk", ".xml")
 _AFTER_STEM = (".aux", ".tab", ".wld", ".hdr", ".prj")
+# How the names of a GeoTIFF's side-cars end.
+TIFF_SIDE_CARS = (*_AFTER_NAME, *_AFTER_STEM, ".tfw", ".tifw", ".tiffw")
 
 
 def local_path(href: str) -> Path | None:

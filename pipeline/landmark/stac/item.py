@@ -11,7 +11,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from landmark.config.profiles import Mirror, Sensor, SensorCollection
-from landmark.core.crs import normalize_lonlat
+from landmark.core.crs import is_horizontal, normalize_lonlat
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest
 from landmark.core.time import parse_utc
@@ -30,8 +30,11 @@ def footprint(item: pystac.Item) -> BaseGeometry:
     Raises:
         InputError: the item has no geometry with an area, or one that is not in degrees.
     """
+    if not isinstance(item.geometry, dict):
+        problem = "must be a Polygon or MultiPolygon"
+        raise InputError(problem, file=f"item {item.id}", key="geometry", value=item.geometry)
     try:
-        outline = normalize_lonlat(shape(item.geometry or {}), file=f"item {item.id}", key="geometry")
+        outline = normalize_lonlat(shape(item.geometry), file=f"item {item.id}", key="geometry")
         outline = shapely.make_valid(outline)
         polygons = [part for part in shapely.get_parts(outline) if part.area > 0]
         if not polygons:
@@ -195,14 +198,17 @@ def _tile(item: pystac.Item, properties: StacProperties) -> str:
 
 def _epsg(item: pystac.Item, properties: StacProperties, *, required: bool) -> int:
     """EPSG code; 0 if the item has none and none is required."""
-    if properties.epsg is not None:
-        return properties.epsg
-    if match := re.fullmatch(r"EPSG:(\d+)", properties.code or ""):
-        return int(match[1])
-    if properties.code is None and not required:
-        return 0
-    problem = "no EPSG code, in `proj:epsg` neither"
-    raise InputError(problem, file=f"item {item.id}", key="proj:code", value=properties.code)
+    match = re.fullmatch(r"EPSG:(\d+)", properties.code or "")
+    epsg = int(match[1]) if match and properties.epsg is None else properties.epsg
+    if epsg is None:
+        if properties.code is None and not required:
+            return 0
+        problem = "no EPSG code, in `proj:epsg` neither"
+        raise InputError(problem, file=f"item {item.id}", key="proj:code", value=properties.code)
+    if not is_horizontal(epsg):
+        problem, key = "no known CRS of images", "proj:code" if properties.epsg is None else "proj:epsg"
+        raise InputError(problem, file=f"item {item.id}", key=key, value=epsg)
+    return epsg
 
 
 def _grid(properties: StacProperties) -> tuple[tuple[float, float], tuple[int, int], float] | None:
