@@ -400,6 +400,7 @@ def test_probabilities_are_read_on_their_scale(tmp_path, factor, dtype, header, 
         (100, "uint8", 1 / 255, None, "0.01"),
         (100, "uint8", None, 1 / 255, "0.01"),
         (80, "uint8", None, None, None),
+        (-1, "float32", None, None, None),
     ],
 )
 def test_probabilities_on_another_scale_are_refused(tmp_path, factor, dtype, header, scale, fitting):

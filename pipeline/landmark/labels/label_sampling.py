@@ -203,7 +203,7 @@ def _window_probabilities(
         probability /= 1 / factor
         probability += offset
     # Invalid if all are 0 (masked pixels of Earth Engine), or any is NaN (a mean of part of the bands would be biased).
-    probabilities[:, ~(probabilities.sum(axis=0) > 0)] = np.nan
+    probabilities[:, np.isnan(sums := probabilities.sum(axis=0)) | (sums == 0)] = np.nan
     result = np.stack([window.at_points(probability, fill=np.nan) for probability in probabilities])
     _check_sums(result.sum(axis=0), scale if scale is not None else _band_scale(raster, bands[0])[0])
     return result

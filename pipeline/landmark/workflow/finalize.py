@@ -231,7 +231,7 @@ def _settle(plan: Plan, status: Status, corpus: Path, *, allow_failures: bool) -
         )
     if not status.written:
         raise SealingFailed(
-            f"not sealed: {counts} ({_reasons(dropped)}): no sample was written",
+            f"not sealed: {counts} ({_reasons([*dropped, *failed])}): no sample was written",
             file=corpus,
             remedy="see ledger.parquet",
         )

@@ -39,7 +39,7 @@ def refuse_off_lattice(
         if isinstance(result, Acquisition):
             if off_px := off_lattice_px(result, result.pixel_m):
                 (left, top), pixel_m = result.origin, result.pixel_m
-                detail = f"{probe.band}: corner ({left:g}, {top:g}) is {off_px:.3f} px of {pixel_m:g} m off"
+                detail = f"{probe.band}: corner ({left:.10g}, {top:.10g}) is {off_px:.3f} px of {pixel_m:g} m off"
                 refused.setdefault(result.id, _drop_record(result, detail))
             elif result.pixel_m == recipe.resolution_m:
                 by_id[result.id] = result

@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.config.recipe import SPLITS, Recipe
 from landmark.core.errors import NoCoverage
+from landmark.core.plural import plural
 from landmark.domain.acquisition import Acquisition
 from landmark.plan.choose import PlanResult
 
@@ -40,7 +41,7 @@ def require_sensors(result: PlanResult, recipe: Recipe) -> None:
         for split in SPLITS:
             if getattr(recipe.splits, split) and not result.split_proof["cells"][split]:
                 blocks = len(pc.unique(result.plan["block"]))
-                log.warning("split %s is empty: the %d blocks of the plan are in other splits", split, blocks)
+                log.warning("split %s is empty: the plan has %s, in other splits", split, plural(blocks, "block"))
 
 
 def count_other_zone_cells(outside: pa.Table, acquisitions: Sequence[Acquisition], recipe: Recipe) -> int:
