@@ -59,6 +59,7 @@ INVALID = [
     ({"sensors": ["s3"]}, "sensors.0", "s3"),
     ({"sensors": []}, "sensors", []),
     ({"time": RECIPE["time"] | {"period": "week"}}, "time.period", "week"),
+    ({"time": {"start": 2021, "end": "2022-05-31"}}, "time.start", 2021),
     ({"time": {"start": "June", "end": "2022-05-31"}}, "time.start", "June"),
     ({"time": {"start": "2022-05-31", "end": "2021-06-01"}}, "time", "2022-05-31..2021-06-01"),
     ({"time": {"start": "2021-06-31", "end": "2022-05-31"}}, "time.start", "2021-06-31"),

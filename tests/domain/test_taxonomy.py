@@ -144,6 +144,9 @@ INVALID = [
     (lambda v: v["classes"][10].update(alias=20), "classes.10.alias", 20),
     (lambda v: v["classes"][10].update(words=["Shrubland"]), "classes.20.words", "shrubland"),
     (lambda v: v.update(remap={999: "built"}), "remap.999", "built"),
+    (lambda v: v.update(remap={80: "crops", "80": "water"}), "remap.80", "80"),
+    (lambda v: v["classes"].update({2**31: v["classes"].pop(80)}), f"classes.{2**31}", 2**31),
+    (lambda v: v["classes"].update({-1: v["classes"].pop(80)}), "classes.-1", -1),
     (lambda v: v.update(files={"dates": ["20.."]}), "files.dates", "20.."),
     (lambda v: v.update(files={"dates": ["(?P<year>"]}), "files.dates", "(?P<year>"),
 ]

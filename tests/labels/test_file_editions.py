@@ -1,5 +1,6 @@
 """Editions of label files: years of names, layers and attributes, and what a recipe states."""
 
+import datetime as dt
 import zipfile
 
 import geopandas
@@ -19,9 +20,9 @@ CODES = np.full((12, 12), 10, "uint8")
 def layers_of(path, **layers):
     """A file whose layers have one square each: layer → attributes; a shape under `geometry` replaces the square."""
     for name, fields in layers.items():
-        shape = fields.get("geometry", SQUARE)
-        columns = {field: [code] for field, code in fields.items() if field != "geometry"}
-        frame = geopandas.GeoDataFrame(columns, geometry=[shape], crs=32632)
+        shapes = np.atleast_1d(fields.get("geometry", SQUARE))
+        columns = {field: np.atleast_1d(codes) for field, codes in fields.items() if field != "geometry"}
+        frame = geopandas.GeoDataFrame(columns, geometry=shapes, crs=32632)
         pyogrio.write_dataframe(frame, path, layer=name, append=path.exists())
     return path
 
@@ -122,7 +123,9 @@ def test_layers_of_the_same_year_are_read_if_they_do_not_overlap_or_are_stated(t
     assert [layer for _, layer, _ in editions(*stated)] == ["again", "west"]
 
 
+AGES = {"geometry": [SQUARE, SQUARE], "CLC_CODE": ["112", "311"], "ref_year": ["2012-06-01", 2018]}
 REFUSED = {
+    "polygons of several years": ({"a": AGES}, {"year": 2018}, [2012, 2018]),
     "changes alone": ({"CHA1218": {"CODE_12": "112", "CODE_18": "311"}}, {}, ["x.gpkg"]),
     "two attributes": ({"a": {"CODE_12": "112", "CODE_18": "311"}}, {}, ["x.gpkg"]),
     "two attributes of a stated layer": ({"a": {"CODE_12": "112", "CODE_18": "311"}}, {"layer": "a"}, [2012, 2018]),
@@ -154,6 +157,8 @@ def test_a_name_with_several_times_needs_a_stated_year(tmp_path):
     for crosswalk, name, value in (
         (DYNAMIC, "dw_20170101-20180101", ["20170101", "20180101"]),
         (DYNAMIC, "dw_20210601_20210630", ["20210601", "20210630"]),
+        (DYNAMIC, "dw-2021-06-01-to-2021-06-30", ["20210601", "20210630"]),
+        (DYNAMIC, "dw_2021_06", None),
         (CORINE, "corine_2012_2018", [2012, 2018]),
         (CORINE, "clc12_export_2019", [2012, 2019]),
         (VECTORS, "osm_2012_2018", [2012, 2018]),
@@ -164,6 +169,12 @@ def test_a_name_with_several_times_needs_a_stated_year(tmp_path):
         assert (caught.value.file, caught.value.value) == (str(path), value)
         assert editions(LabelFile(path=str(path), year=2017), crosswalk=crosswalk) == [(2017, None, None)]
         assert editions(path, crosswalk=crosswalk, year=2017) == [(2017, None, None)]
+
+
+def test_a_day_in_a_name_may_have_separators(tmp_path):
+    for name in ("2021-06-12_32TQR", "dw_2021_06_12"):
+        (label,) = local_maps(DYNAMIC, write_map(tmp_path / f"{name}.tif", CODES))
+        assert label.edition.start == label.edition.end == dt.datetime(2021, 6, 12, tzinfo=dt.UTC)
 
 
 def test_files_of_changes_in_a_glob_are_left_out(tmp_path):

@@ -351,6 +351,16 @@ def test_zips_are_read_as_they_are(tmp_path, suffix):
     assert codes_of(path) == [112, 311] and labels[0].digest == file_sha256(path)
 
 
+@pytest.mark.parametrize("root", ["", "data/clc.gdb/"])
+def test_a_zipped_geodatabase_may_have_no_folder(tmp_path, root):
+    frame = geopandas.GeoDataFrame({"CODE_18": ["112", "311"]}, geometry=[SQUARE, EAST], crs=32632)
+    pyogrio.write_dataframe(frame, tmp_path / "x.gdb", layer="clc", driver="OpenFileGDB")
+    with zipfile.ZipFile(path := tmp_path / "clc2018.gdb.zip", "w") as archive:
+        for part in (tmp_path / "x.gdb").iterdir():
+            archive.write(part, root + part.name)
+    assert codes_of(path) == [112, 311]
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", None])
 def test_damaged_zips_and_those_without_polygons_are_refused(tmp_path, content):
     path = tmp_path / "clc2018.zip"
@@ -401,6 +411,10 @@ def test_a_vertex_that_is_no_number_costs_itself_alone(tmp_path, caplog, suffix,
     shapes, codes = [SQUARE, broken], ["112", "311"]
     path = write_layer(tmp_path / f"clc.{suffix}", shapes[:: -1 if first else 1], codes[:: -1 if first else 1])
     assert codes_of(path) == [112, 311]
+    # GDAL compares the polygon with a box that does not contain it.
+    (label,) = local_maps(CORINE, path)
+    x, y = np.array([LEFT + 1210.0]), np.array([TOP - 600.0])
+    assert codes_at(label, CORINE, scattered_points(32632, x, y)).tolist() == [311]
     assert "1 polygons" in caplog.text and path.name in caplog.text
 
 
@@ -438,3 +452,15 @@ def test_names_are_those_of_links_and_not_of_their_targets(tmp_path, suffix):
         assert (label.edition.start.year, label.recorded_href) == (2018, f"CLC2018.{suffix}")
         assert label.href == str(path.with_name(f"CLC2018.{suffix}"))
         assert codes_at(label, CORINE, POINTS)[0] > 0
+
+
+def test_globs_follow_links_of_folders_and_give_each_file_once(tmp_path):
+    store, folder = tmp_path / "store", tmp_path / "maps"
+    path = write_map(store / "2018/clc2018.tif", CODES)
+    path.with_name("._clc2018.tif").write_bytes(b"resource fork of macOS")
+    folder.mkdir()
+    for name, target in (("2018", path.parent), ("latest", path.parent), ("loop", folder)):
+        (folder / name).symlink_to(target)
+    for pattern in ("**", "*"):
+        (label,) = local_maps(CORINE, folder / pattern / "*.tif")
+        assert label.href == str(folder / "2018/clc2018.tif")

@@ -52,9 +52,17 @@ def match_paths(pattern: str, key: str = "files") -> list[Path]:
         if path.exists() or not glob.has_magic(str(path)):
             return [path] if path.exists() else []
         folder = next(parent for parent in path.parents if parent.is_dir())
-        return sorted(folder.glob(str(path.relative_to(folder))))
+        # Unlike `Path.glob`, it follows links of `**`, and leaves out hidden files, as `._map.tif` of macOS.
+        matches = glob.glob(str(path.relative_to(folder)), root_dir=folder, recursive=True)  # noqa: PTH207
+        return _unique_files(folder / match for match in matches)
     except (ValueError, IndexError) as error:
         raise InputError(f"not a path or glob: {error}", key=key, value=pattern) from error
+
+
+def _unique_files(paths: Iterable[Path]) -> list[Path]:
+    """Sorted paths; of those with the same name that links lead to one file by, the shortest."""
+    shortest_first = sorted(paths, key=lambda path: (len(path.parts), path))
+    return sorted({(path.name, path.resolve()): path for path in reversed(shortest_first)}.values())
 
 
 def match_files(pattern: str, key: str = "files") -> list[Path]:

@@ -75,6 +75,17 @@ class TimeRange(StrictModel):
     end: dt.date = Field(ge=_FIRST, le=_LAST, description="Last day, included")
     period: Literal["year", "month"] = Field("year", description="Calendar unit of which one acquisition is selected")
 
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _parse_day(cls, value: Any) -> Any:
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.date.fromisoformat(str(value))
+        except ValueError as error:
+            remedy = "write year, month and day: 2021-06-01"
+            raise invalid("not a day", value=value, remedy=remedy) from error
+
     @model_validator(mode="after")
     def _check_order(self) -> "TimeRange":
         if self.end < self.start:

@@ -6,6 +6,9 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from landmark.core.errors import invalid
 
+# Codes of label counts are 32-bit integers; -1 is no data.
+MAX_CODE = 2**31 - 1
+
 
 def _check_code(value: Any) -> Any:
     if isinstance(value, bool):
@@ -13,8 +16,13 @@ def _check_code(value: Any) -> Any:
     return value
 
 
-def _check_unique_codes(value: Any) -> Any:
-    """Refuse keys that are the same number, such as 1 and "001", of which a mapping would keep the last."""
+def check_unique_codes(value: Any, path: str = "") -> Any:
+    """Refuse keys that are the same number, such as 1 and "001", of which a mapping would keep the last.
+
+    Args:
+        value: The mapping; others are returned as they are.
+        path: Put before the key in errors.
+    """
     first = dict[int, Any]()
     for key in value if isinstance(value, dict) else ():
         try:
@@ -23,10 +31,10 @@ def _check_unique_codes(value: Any) -> Any:
             continue
         if first.setdefault(code, key) is not key:
             remedy = "give each class its own number"
-            raise invalid(f"the same code as {first[code]!r}", key=str(key), value=key, remedy=remedy)
+            raise invalid(f"the same code as {first[code]!r}", key=f"{path}{key}", value=key, remedy=remedy)
     return value
 
 
 Code = Annotated[int, BeforeValidator(_check_code)]
-CodeKeys = BeforeValidator(_check_unique_codes)
+CodeKeys = BeforeValidator(check_unique_codes)
 _CODE = TypeAdapter[int](Code)

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel
-from landmark.domain.codes import Code, CodeKeys
+from landmark.domain.codes import MAX_CODE, Code, CodeKeys, check_unique_codes
 from landmark.domain.traits import Trait
 
 _COLOUR = r"^#[0-9a-f]{6}$"
@@ -189,7 +189,11 @@ class Crosswalk(StrictModel):
         return apply_remap(value)
 
     @model_validator(mode="after")
-    def _check_duplicates(self) -> "Crosswalk":
+    def _check_codes(self) -> "Crosswalk":
+        for code in self.classes:
+            if not 0 <= code <= MAX_CODE:
+                remedy = f"give a number of 0 to {MAX_CODE}, and convert the files"
+                raise invalid("out of the range of codes", key=f"classes.{code}", value=code, remedy=remedy)
         for problem in ambiguous_codes(self):
             raise invalid(problem.problem, key=problem.key, value=problem.value, remedy=problem.remedy)
         return self
@@ -242,7 +246,7 @@ def apply_remap(value: Any) -> Any:
         return value
     keys, classes = dict(value), dict(value.get("classes") or {})
     codes = {str(code): code for code in classes}
-    for name, target in keys.pop("remap").items():
+    for name, target in check_unique_codes(keys.pop("remap"), "remap.").items():
         code = codes.get(str(name))
         if not isinstance(classes.get(code), dict):
             raise invalid(f"the extended file has no code {name}", key=f"remap.{name}", value=target)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.domain.codes import MAX_CODE
 from landmark.domain.taxonomy import Crosswalk, normalize_word
 
 NO_CODE = -1
@@ -17,7 +18,6 @@ NO_CODE = -1
 _MISSING = ("", "None", "nan", "<NA>", "Null", "NaT")
 # CORINE manuals write 1.1.2; a single dot is a decimal point.
 _DOTTED = re.compile(r"\d(\.\d){2,}")
-_MAX_CODE = 2**31 - 1
 # Values within this range are counted in a table, others by sorting.
 _TABLE_RANGE = 2**16
 
@@ -98,7 +98,7 @@ def to_integers(values: NDArray[Any]) -> NDArray[Any]:
     """
     if np.issubdtype(values.dtype, np.integer):
         return values.astype(np.int64) if values.dtype == np.uint64 else values
-    integers = np.where(np.abs(values) <= _MAX_CODE, values, 0).astype(np.int64)
+    integers = np.where(np.abs(values) <= MAX_CODE, values, 0).astype(np.int64)
     if (invalid := integers != values).any():
         raise InvalidCodes("not an integer code", value=float(values[invalid][0]))
     return integers
@@ -151,7 +151,7 @@ def _parse_number(text: str) -> int | None:
         return None
     if number != number:  # the text `NaN`
         return None
-    if abs(number) > _MAX_CODE or not number.is_integer():
+    if abs(number) > MAX_CODE or not number.is_integer():
         raise InvalidCodes("not an integer code", value=text)
     return int(number)
 

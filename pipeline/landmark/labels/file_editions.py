@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import shapely
+
 from landmark.core.errors import InputError
 from landmark.core.time import parse_utc
 from landmark.domain.taxonomy import Crosswalk, LabelEdition
-from landmark.raster.vector import UnreadableVector, VectorLayer, list_layers
+from landmark.raster.vector import UnreadableVector, VectorLayer, list_layers, read_polygons
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +22,9 @@ _LAYER_REMEDY = "give each as `{path: …, layer: …, year: …}` in `files` of
 # Year, None if unknown → attribute with its codes.
 _Fields = dict[int | None, str]
 _LayerFields = tuple[VectorLayer, _Fields]
+# Attributes with the year of each polygon.
+_YEAR_FIELDS = re.compile(r"(?:\w*_)?(?:year|edition|ann[ée]e|mill[ée]sime|jahr|año|anno)", re.IGNORECASE)
+_YEAR = re.compile(r"(?:19|20)\d{2}")
 # Years of two digits are 1950 to 2049.
 _CENTURY_START = 50
 
@@ -85,7 +91,7 @@ def file_edition(file: LocalFile, crosswalk: Crosswalk) -> LabelEdition:
         return _year_edition(crosswalk, version, times.years[0])
     if several := times.days or times.years:
         raise InputError("several times in the file's name", file=file.path, value=list(several), remedy=_REMEDY)
-    raise InputError("no year in the file's name", file=file.path, remedy=_REMEDY)
+    raise InputError("neither year nor day in the file's name", file=file.path, remedy=_REMEDY)
 
 
 def coded_layers(file: LocalFile, crosswalk: Crosswalk) -> list[CodedLayer]:
@@ -102,11 +108,33 @@ def coded_layers(file: LocalFile, crosswalk: Crosswalk) -> list[CodedLayer]:
     for layer in (layer for layer, fields in layers if (layer, fields) not in candidates):
         log.warning("%s: layer %s holds changes between editions and is left out", file.path, layer.name)
     chosen = [coded for layer, fields in candidates if (coded := _dated_layer(layer, fields, file, crosswalk))]
+    for coded in chosen:
+        _check_polygon_years(coded.layer, file)
     if candidates and not chosen:
         years = sorted({year for _, fields in candidates for year in fields if year})
         problem = f"no layer of this year; the codes are of {', '.join(map(str, years))}"
         raise InputError(problem, file=file.path, key="labels.files", value=file.stated_year, remedy=_LAYER_REMEDY)
     return chosen
+
+
+def _check_polygon_years(layer: VectorLayer, file: LocalFile) -> None:
+    """Refuse a layer in which polygons of different years, by an attribute, overlap."""
+    for field in filter(_YEAR_FIELDS.fullmatch, layer.fields):
+        assert layer.bounds is not None
+        try:
+            shapes, values = read_polygons(layer.path, layer.name, field, layer.bounds)
+        except UnreadableVector as error:
+            raise InputError(f"layer {layer.name} cannot be read: {error}", file=file.path) from error
+        matches = [_YEAR.match(str(value)) for value in values]
+        years = np.array([int(match[0]) if match else 0 for match in matches], int)
+        if len(np.unique(years[years > 0])) < 2:
+            continue
+        points, polygons = shapely.STRtree(shapes).query(shapely.point_on_surface(shapes), predicate="within")
+        first, second = years[points], years[polygons]
+        if len(overlapping := np.unique(first[(first != second) & (first > 0) & (second > 0)])):
+            problem = f"polygons of several years in the attribute {field} of layer {layer.name} overlap"
+            remedy = f'write each year to its own file (ogr2ogr -where "{field} = {overlapping[-1]}")'
+            raise InputError(problem, file=file.path, key="labels.files", value=overlapping.tolist(), remedy=remedy)
 
 
 def _listed_layers(file: LocalFile, crosswalk: Crosswalk) -> list[VectorLayer]:
@@ -191,10 +219,15 @@ def _times(name: str, crosswalk: Crosswalk) -> _NameTimes:
     """Times in a name, by the first of the crosswalk's patterns that matches."""
     for pattern in crosswalk.files.dates:
         if groups := [match.groupdict() for match in re.finditer(pattern, name)]:
-            days = {text[:8]: text for group in reversed(groups) if (text := group.get("datetime"))}
+            texts = [_without_separators(group.get("datetime")) for group in groups]
+            days = {text[:8]: text for text in reversed(texts) if text}
             years = {year: None for group in groups if (year := _full_year(group.get("year")))}
             return _NameTimes(tuple(years), tuple(reversed(days.values())), groups[0].get("version"))
     return _NameTimes()
+
+
+def _without_separators(text: str | None) -> str:
+    return re.sub(r"[-_]", "", text or "")
 
 
 def _full_year(text: str | None) -> int | None:

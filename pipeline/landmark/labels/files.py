@@ -167,7 +167,10 @@ def _raster_map(path: Path, edition: LabelEdition) -> LabelRaster:
         with open_raster(str(path)) as raster:
             wkt, transform, (height, width) = raster.crs_wkt, raster.transform, raster.header.shape
     except Unreadable as error:
-        raise InputError(f"cannot be read as a raster of {edition.name}: {error}", file=path) from error
+        remedy = (
+            f"polygons are read from {', '.join(VECTOR_SUFFIXES)}: convert other formats (ogr2ogr out.gpkg {path.name})"
+        )
+        raise InputError(f"cannot be read as a raster of {edition.name}: {error}", file=path, remedy=remedy) from error
     if wkt is None:
         raise InputError("no CRS", file=path, remedy="assign one (gdal_edit -a_srs)")
     frame = shapely.segmentize(shapely.box(0, 0, width, height), max(width, height) / _SEGMENTS)

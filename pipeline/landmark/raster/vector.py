@@ -89,6 +89,8 @@ def zipped_files(path: Path) -> list[Path]:
     except (zipfile.BadZipFile, OSError) as error:
         raise UnreadableVector(str(error)) from error
     folders = {folder for member in members for folder in member.parents if folder.suffix.lower() == ".gdb"}
+    if path.stem.lower().endswith(".gdb"):  # GDAL opens `x.gdb.zip` without a folder, too.
+        folders |= {member.parent for member in members if member.name == "a00000001.gdbtable"}
     files = folders | {member for member in members if member.suffix.lower() in _ZIPPED_SUFFIXES}
     if not files:
         names = ", ".join(sorted(map(str, members))[:5])
@@ -121,16 +123,24 @@ def read_polygons(path: Path, layer: str, field: str, box: Box) -> tuple[NDArray
     Raises:
         UnreadableVector: no such layer or field, or unreadable.
     """
-    with using_pyogrio() as pyogrio:
-        if is_parquet(path):
-            frame = read_parquet(path, [field], box)
-        else:
-            frame = pyogrio.read_dataframe(path, layer=layer, columns=[field], bbox=box)
+    with using_pyogrio():
+        frame = read_parquet(path, [field], box) if is_parquet(path) else _read_box(path, layer, field, box)
         shapes, values = np.asarray(frame.geometry.array, dtype=object), frame[field].to_numpy(dtype=object)
         if (repaired := drop_invalid_vertices(shapes)).any():
             _warn_of_vertices(path, layer, int(repaired.sum()))
         intersecting = shapely.intersects(shapely.box(*box), shapes) & is_polygon(shapes)
         return shapes[intersecting], values[intersecting]
+
+
+def _read_box(path: Path, layer: str, field: str, box: Box) -> Any:
+    """A data frame of one field and the features in a box; all features where GDAL cannot compare one with the box."""
+    import pyogrio
+    from pyogrio.errors import FeatureError
+
+    try:
+        return pyogrio.read_dataframe(path, layer=layer, columns=[field], bbox=box)
+    except FeatureError:  # GEOS, of vertices that are no numbers
+        return pyogrio.read_dataframe(path, layer=layer, columns=[field])
 
 
 def is_polygon(shapes: NDArray[Any]) -> NDArray[np.bool_]:
@@ -247,6 +257,7 @@ def _polygon_bounds(shapes: Any) -> tuple[Box | None, str]:
 def _read_parquet_layer(path: Path) -> VectorLayer:
     column = _read_geometry_column(path)
     crs, bounds = column.get("crs", _DEFAULT_CRS), column.get("bbox") or ()
+    bounds = () if None in bounds else bounds
     # Four numbers, or six with heights.
     size = len(bounds) // 2
     box, content = _box(*bounds[:2], *bounds[size : size + 2]) if size > 1 else None, ""
