@@ -61,6 +61,7 @@ BAD_RECIPES = [
     ({"resolution_m": 7}, "tiny", "resolution_m", 7),
     ({"labels": [{"source": "corine"}]}, None, "labels", "corine"),
     ({"labels": [PROBABILITIES]}, "tiny", "labels.worldcover.composite", "probability"),
+    ({"labels": [{"source": "worldcover", "year": 2020}]}, "tiny", "labels.worldcover.year", 2020),
     ({"captions": ["poem"]}, "en.yaml", "styles.poem", None),
     ({"captions": ["structured", "sentence", "structured"]}, "tiny.yaml", "captions", "structured"),
     ({"catalog": "/nowhere/catalog.json"}, "catalog.json", "catalog", None),

@@ -72,7 +72,7 @@ def test_links_keep_their_names(tmp_path):
     assert match_files(str(tmp_path / "maps/*.tif")) == [tmp_path / "maps/clc2018.tif"]
 
 
-@pytest.mark.parametrize("pattern", ["a\0b", "/**x/a"])
+@pytest.mark.parametrize("pattern", ["a\0b"])
 def test_invalid_globs_are_refused(pattern):
     with pytest.raises(InputError) as caught:
         match_files(pattern, "labels.files")

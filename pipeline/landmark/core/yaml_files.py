@@ -17,6 +17,12 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 # Singular nouns of the kinds whose folder's name is not their plural.
 _KIND_NOUNS = {"manifests": "recipe", "taxonomies": "taxonomy", "taxonomies/captions": "language"}
 
+# Of pydantic's types of errors that name types of Python.
+_PROBLEMS = {
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
+    **dict.fromkeys(("dict_type", "model_type"), "must be a mapping"),
+}
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -187,8 +193,10 @@ def _input_error(model: type[BaseModel], mistake: dict[str, Any], source: Path |
         value = value if context["value"] is None else context["value"]
         key = ".".join(location) or None
         return InputError(context["problem"], file=source, key=key, value=value, remedy=context["remedy"])
-    message = mistake["msg"].removeprefix("Value error, ")
+    message = _PROBLEMS.get(mistake["type"]) or mistake["msg"].removeprefix("Value error, ")
     remedy = "write it in quotes" if mistake["type"] == "string_type" and isinstance(value, int | float) else None
+    if mistake["type"] in ("tuple_type", "list_type") and isinstance(value, str | int | float):
+        remedy = f"write [{value}]"
     return InputError(message, file=source, key=".".join(location) or None, value=value, remedy=remedy)
 
 

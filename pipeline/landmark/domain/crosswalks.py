@@ -47,6 +47,8 @@ def load_crosswalk(source: str, taxonomy: str, resources: Resources, file: str) 
         crosswalk = resources.load(Crosswalk, _KIND, source)
     except InputError as error:
         _locate(error, file, key)
+        if isinstance(error, UnknownName) and resources.embedded:
+            error.remedy = "a corpus has no copy of its sources' files: name the recipe with --recipe"
         keys = _keys(source)
         if not keys or _is_source(keys):
             raise

@@ -126,6 +126,15 @@ def load_context(recipe: Recipe, catalog: str | None) -> BuildContext:
                     key=f"labels.{entry.name}.composite",
                     value=entry.composite,
                 )
+            if entry.year is not None:
+                raise InputError(
+                    "is the year of files, and the entry has none",
+                    file=recipe.name,
+                    key=f"labels.{entry.name}.year",
+                    value=entry.year,
+                    remedy="give `files`; of a provider's maps each cell gets the nearest to the images: limit their"
+                    " distance by `max_gap_days`",
+                )
             # Checked before a server is queried: a source that the provider does not publish needs files.
             label_collection(context.provider, crosswalk)
     return replace(
