@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from landmark.config.profiles import Provider
+from landmark.core.errors import InputError
 from landmark.core.yaml_files import load_model
+from tests.parts import raises
 
 BASE = load_model(Provider, "profiles/providers", "planetary-computer")
 
@@ -44,3 +46,8 @@ def test_lists_are_replaced_over_several_files(tmp_path: Path) -> None:
     path.write_text("extends: middle.yaml\nsensors: {s2: {assets: {B01: [c]}}}\n")
     s2 = load_model(Provider, "profiles/providers", str(path)).sensors["s2"]
     assert (s2.assets["B01"], s2.nodata, s2.offset) == (("c",), 7, "baseline")
+
+
+def test_the_right_key_is_named_inside_a_mapping(tmp_path: Path) -> None:
+    with raises(InputError, name="mine.yaml", key="sensors.s2.asets", remedy="did you mean `assets`?"):
+        provider(tmp_path, "name: mine\nsensors: {s2: {asets: {SCL: scl}}}")

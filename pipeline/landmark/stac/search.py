@@ -79,7 +79,7 @@ def search(
         EmptySearch: nothing matches for a sensor or a label source.
         InputError: the provider does not have a sensor or label source, or too many items are invalid.
     """
-    imagery = {_imagery(provider, name).collection: name for name in recipe.sensors}
+    imagery = {_imagery(provider, name, recipe.provider).collection: name for name in recipe.sensors}
     sources = {label_collection(provider, crosswalk): crosswalk for crosswalk in crosswalks}
     windows = windows or [_recipe_window(recipe)]
     reader = _Reader(catalog, recipe, provider, windows, label_search_area(recipe, windows))
@@ -151,10 +151,11 @@ def _interval(window: SearchWindow) -> tuple[dt.datetime, dt.datetime]:
     return start - _MARGIN, end + dt.timedelta(days=1) + _MARGIN
 
 
-def _imagery(provider: Provider, sensor: SensorName) -> SensorCollection:
+def _imagery(provider: Provider, sensor: SensorName, file: str) -> SensorCollection:
     if sensor not in provider.sensors:
-        available = ", ".join(provider.sensors)
-        raise InputError(f"provider {provider.name} has only {available}", key="sensors", value=sensor)
+        available = ", ".join(provider.sensors) or "no sensor"
+        remedy = "add it to the provider, or leave it out of the recipe's `sensors`"
+        raise InputError(f"the provider has only {available}", file=file, key="sensors", value=sensor, remedy=remedy)
     return provider.sensors[sensor]
 
 
