@@ -19,6 +19,7 @@ BLOCK, SIDE, SIZE = 256, 768, 120
 PIXELS = noise((SIDE, SIDE), "uint16", 7)
 CORNERS = [(row, col) for row in range(0, SIDE - SIZE + 1, 108) for col in range(0, SIDE - SIZE + 1, 108)]
 BLOCKS = {(row, col) for row in range(SIDE // BLOCK) for col in range(SIDE // BLOCK)}
+JPEG_2000 = {"driver": "JP2OpenJPEG", "QUALITY": 100, "REVERSIBLE": "YES", "tiled": None, "compress": None}
 # Longer than all retries of the tests: only a hanging read takes so long.
 BOUND_S = 60.0
 

@@ -84,6 +84,13 @@ class WatchedRaster:
         else:
             self._gdal._dataset = self
 
+    def release(self) -> None:
+        """Undo the changes to the raster: in a reference cycle, its file would stay open."""
+        if self._direct:
+            self._direct.ranges = self._ranges
+        else:
+            self._gdal._dataset = self._dataset
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._dataset, name)
 
@@ -110,4 +117,6 @@ class WatchedRaster:
 def watched(path: Path) -> Iterator[WatchedRaster]:
     """Open a local raster and record its reads."""
     with open_raster(str(path)) as raster:
-        yield WatchedRaster(raster)
+        seen = WatchedRaster(raster)
+        yield seen
+        seen.release()

@@ -26,7 +26,7 @@ from tests.raster.faults import (
     unranged,
     unsized,
 )
-from tests.raster.outcomes import BLOCKS, CORNERS, PIXELS, SIZE, check, check_pixels, make, read
+from tests.raster.outcomes import BLOCKS, CORNERS, JPEG_2000, PIXELS, SIZE, check, check_pixels, make, read
 from tests.raster.rasters import block_bytes, write_raster
 
 pytestmark = pytest.mark.usefixtures("short_timeouts")
@@ -93,6 +93,19 @@ def test_a_server_of_wrong_answers_for_a_block_fails_exactly_the_overlapping_chi
 def test_a_server_of_wrong_answers_gives_no_wrong_pixels(files, name, fault):
     files.plan(name, fault)
     check_pixels(read(files.href(name)))
+
+
+@each(another=another_range(-70_000, -70_000), clipped=clipped, etag=restated(ETag='"new"'))
+@pytest.mark.parametrize("options", [{"ENDIANNESS": "BIG", "compress": None}, JPEG_2000], ids=["big-endian", "jp2"])
+def test_what_gdal_reads_is_held_to_the_same(tmp_path, files, fault, options):
+    path = make(tmp_path / "raw", **options)
+    name = put(files, path.read_bytes())
+    check(read(files.href(name)))
+    files.plan(name, fault, over=range(500_000, 500_001))
+    chips = read(files.href(name))
+    check_pixels(chips)
+    assert not isinstance(chips, Unreadable)
+    assert {isinstance(chip, FailedChip) for chip in chips} == {True, False}
 
 
 @pytest.mark.parametrize("block", [4096, 300_000])

@@ -10,7 +10,7 @@ from landmark.raster.chip_stream import FailedChip
 from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
 from tests.parts import examples
-from tests.raster.outcomes import BLOCKS, SIZE, check, make, read, within_bound
+from tests.raster.outcomes import BLOCKS, JPEG_2000, SIZE, check, check_pixels, make, read, within_bound
 from tests.raster.rasters import block_bytes
 
 OFFSETS, COUNTS = 324, 325  # TIFF tags TileOffsets and TileByteCounts
@@ -127,3 +127,13 @@ def read_corners(path):
 def test_a_file_that_is_no_raster_is_unreadable(tmp_path, content):
     (tmp_path / "a.tif").write_bytes(content)
     assert isinstance(read(tmp_path / "a.tif"), Unreadable)
+
+
+def test_jpeg_2000_with_undecodable_blocks_gives_no_wrong_pixels(tmp_path):
+    path = make(tmp_path / "a.jp2", **JPEG_2000)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    chips = read(path)
+    check_pixels(chips)
+    assert not isinstance(chips, Unreadable)
+    assert {isinstance(chip, FailedChip) for chip in chips} == {True, False}

@@ -56,6 +56,13 @@ def _nodata_in_side_car(path):
     )
 
 
+def _nodata_of_all_bands(path):
+    _nodata(path)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.nodata = None
+        dataset.update_tags(NODATA_VALUES="65535")
+
+
 HOLED = {
     "nodata": _nodata,
     "mask inside": _masked,
@@ -65,6 +72,7 @@ HOLED = {
     "alpha, nodata": lambda path: _alpha(path, nodata=0),
     "alpha, by pixel": lambda path: _alpha(path, interleave="pixel"),
     "side-car": _nodata_in_side_car,
+    "NODATA_VALUES": _nodata_of_all_bands,
 }
 
 

@@ -135,9 +135,14 @@ class FileVersion:
         """Whether there was an answer."""
         return self._first is not None
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file; None without an answer, and where the answer does not say."""
+        return None if self._first is None else self._first.size
+
     def ends_before(self, start: int) -> bool:
         """Whether the file is known to have no byte from `start` on."""
-        return self._first is not None and self._first.size is not None and self._first.size <= start
+        return self.size is not None and self.size <= start
 
     def check(self, answer: Answer, start: int, end: int) -> None:
         """Check that an answer contains bytes `start` to `end` of this version, or all that the file has of them.

@@ -16,7 +16,9 @@ from rasterio.windows import Window
 from landmark.raster.block_index import BlockRow, Chips, copy_block
 from landmark.raster.grid_problem import is_south_up
 from landmark.raster.no_data import Fill, has_mask, is_invalid
-from landmark.raster.source import RasterSource, Unreadable
+from landmark.raster.range_file import ChunkedFile
+from landmark.raster.ranges import RangeReader
+from landmark.raster.source import Forbidden, RasterSource, Unreadable
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +41,13 @@ def open_header(header: bytes) -> Iterator[Any]:
 class GdalReader:
     """Reader of a raster with GDAL, always from north to south.
 
-    Opens the dataset at the first read, and again where its URL expires.
+    Opens the dataset at the first read, and again where its URL expires. The bytes of a remote file come from the range
+    reader, unless that cannot read it.
     """
 
-    def __init__(self, source: RasterSource, band: int = 1) -> None:
+    def __init__(self, source: RasterSource, ranges: RangeReader, band: int = 1) -> None:
         self._source, self._band = source, band
+        self._file = None if ranges.size is None else ChunkedFile(ranges, ranges.size)
         self._dataset: Any = None
         self._fresh_until_s = 0.0
 
@@ -55,7 +59,11 @@ class GdalReader:
             Unreadable, RasterioError: it cannot be opened.
         """
         if self._dataset is None:
-            self._dataset = self._source.open()
+            if self._file is None:
+                self._dataset = self._source.open()
+            else:
+                with self._file.checking():
+                    self._dataset = self._source.open_file(self._file.opener)
         return self._dataset
 
     @property
@@ -74,14 +82,18 @@ class GdalReader:
         for run in np.split(np.asarray(columns, int), breaks):
             try:
                 self._read_run(row, run.tolist(), chips, fill)
-            except RasterioError:
+            except Forbidden:
+                raise
+            except (RasterioError, Unreadable):
                 for column in run.tolist():
                     yield from self._read_single(row, column, chips, fill)
 
     def _read_single(self, row: BlockRow, column: int, chips: Chips, fill: Fill | None) -> Iterator[tuple[int, str]]:
         try:
             self._read_run(row, [column], chips, fill)
-        except RasterioError as error:
+        except Forbidden:
+            raise
+        except (RasterioError, Unreadable) as error:
             height, width = self.block_shape
             log.warning("%s: %s", self._source.href, self._source.redact(error))
             yield column, f"block at row {row.number * height}, column {column * width} unreadable"
@@ -116,6 +128,8 @@ class GdalReader:
             RasterioError: unreadable.
             Forbidden: the server refuses the new token too, or none is available.
         """
+        if self._file is not None:
+            return self._read_file(self._file, read)
         try:
             with self._source.rate_limiter:
                 return read(self.dataset)
@@ -126,6 +140,22 @@ class GdalReader:
         self._dataset, self._fresh_until_s = self._source.reopen(), time.monotonic() + _FRESH_S
         with self._source.rate_limiter:
             return read(self._dataset)
+
+    def _read_file(self, file: ChunkedFile, read: Callable[[Any], Any]) -> Any:
+        """Call `read` with the dataset; after an error it is closed, as GDAL may have cached wrong blocks.
+
+        Raises:
+            RasterioError, Unreadable: as `_read`.
+        """
+        try:
+            dataset = self.dataset
+            with file.checking():
+                return read(dataset)
+        except (RasterioError, Unreadable):
+            if self._dataset is not None:
+                self._dataset.close()
+                self._dataset = None
+            raise
 
 
 def _read_filled(dataset: Any, band: int, window: Window, fill: Fill | None) -> NDArray[Any]:

@@ -27,7 +27,7 @@ def north_up_transform(dataset: Any) -> Affine:
 def find_grid_problem(dataset: Any) -> str | None:
     """Describe what a raster has in place of a grid in metres, north up, with square pixels; None if it has one."""
     if points := len(dataset.gcps[0]):
-        return f"{points} ground control points"
+        return f"{points} ground control points: warp to UTM (gdalwarp -t_srs EPSG:326xx or 327xx)"
     transform, crs = north_up_transform(dataset), dataset.crs
     if crs is None:
         return "no CRS: assign it (gdal_edit.py -a_srs)"

@@ -49,9 +49,10 @@ def typed_nodata(dtype: str, nodata: Iterable[float | None]) -> list[Any]:
 
 
 def has_mask(dataset: Any, band: int) -> bool:
-    """Whether a band's valid pixels are those of a mask band, a mask file or an alpha band."""
+    """Whether more than a nodata value marks valid pixels: a mask band or file, `NODATA_VALUES` or an alpha band."""
     flags = set(dataset.mask_flag_enums[band - 1])
-    return not flags & {MaskFlags.all_valid, MaskFlags.nodata} or bool(_alpha_bands(dataset))
+    is_nodata = bool(flags & {MaskFlags.all_valid, MaskFlags.nodata}) and MaskFlags.per_dataset not in flags
+    return not is_nodata or bool(_alpha_bands(dataset))
 
 
 def is_invalid(dataset: Any, band: int, window: Window) -> NDArray[np.bool_]:

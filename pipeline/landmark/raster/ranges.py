@@ -61,6 +61,10 @@ class ServerTimeout(Unreadable):
 class RangeReader(Protocol):
     """A file that is read by byte ranges; thread-safe."""
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of a remote file, as its first answer says; None of other files and where it does not say."""
+
     def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
         """Return bytes `start` to `end` (exclusive), fewer where the file ends.
 
@@ -86,6 +90,8 @@ def open_ranges(source: RasterSource) -> RangeReader:
 class NoRanges:
     """A file without byte ranges."""
 
+    size = None
+
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
@@ -95,6 +101,8 @@ class NoRanges:
 
 
 class _LocalFile:
+    size = None
+
     def __init__(self, path: str) -> None:
         self._path, self._version = Path(path), FileVersion.of(path)
 
@@ -116,6 +124,10 @@ class _HttpFile:
         # A server that answers with wider ranges is not asked through obstore, which refuses them.
         self._exact = True
         self._changed = False
+
+    @property
+    def size(self) -> int | None:
+        return self._version.size
 
     def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
         if self._version.ends_before(start):

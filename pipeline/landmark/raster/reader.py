@@ -94,12 +94,14 @@ def open_raster(
     """
     pending = prefetch(href, access, band=band) if isinstance(href, str) else href
     with rasterio.Env(**GDAL_OPTIONS), pending.source as source:
+        direct = _open_direct(pending)
         try:
-            with closing(Raster(source, _open_direct(pending), pending.band)) as raster:
+            with closing(Raster(source, pending.ranges, direct, pending.band)) as raster:
                 yield raster
         except (RasterioError, CPLE_BaseError) as error:  # metadata that GDAL reads late raise the latter
             log.warning("%s: %s", source.href, source.redact(error))
-            raise Unreadable(type(error).__name__) from None
+            reason = f"{direct}, and " if isinstance(direct, str) else ""
+            raise Unreadable(f"{reason}GDAL cannot read it ({type(error).__name__})") from None
 
 
 def _open_direct(pending: PendingRaster) -> DirectReader | str:
@@ -123,8 +125,8 @@ class Raster:
         route: How its blocks are read: "direct", or "gdal: " and the reason.
     """
 
-    def __init__(self, source: RasterSource, direct: DirectReader | str, band: int = 1) -> None:
-        self._gdal, self._band = GdalReader(source, band), band
+    def __init__(self, source: RasterSource, ranges: RangeReader, direct: DirectReader | str, band: int = 1) -> None:
+        self._gdal, self._band = GdalReader(source, ranges, band), band
         self._resources, self._streams = ExitStack(), list[ChipStream]()
         # On the direct route, GDAL parses the metadata from the header bytes and does not open the file.
         self._dataset = (
@@ -143,7 +145,7 @@ class Raster:
         """Why blocks have to be read with GDAL although their layout is supported; None if they need not."""
         if is_south_up(self._dataset):
             return "rows from south to north"
-        may_have_mask = bool(source.side_cars) or direct.layout.may_have_mask()
+        may_have_mask = bool(source.side_cars) or direct.layout.may_have_mask() or has_mask(self._dataset, self._band)
         return "a mask" if may_have_mask and has_mask(self._gdal.dataset, self._band) else None
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import uuid
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -33,6 +34,8 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_MAX_RETRY": 4,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "VSI_CACHE": True,
+    # In threads of its own, GDAL's reader of JPEG 2000 ignores errors, and rasterio's openers are unknown.
+    "GDAL_NUM_THREADS": 1,
     # Without these, GDAL waits for ever for a server that accepts a request and never answers.
     "GDAL_HTTP_CONNECTTIMEOUT": 20,
     "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
@@ -123,6 +126,13 @@ class RasterSource:
     def reopen(self, refused: str | None = None) -> Any:
         """Open the raster with rasterio and another token than before."""
         return self._open(self.renew_url(refused or self.url()))
+
+    def open_file(self, opener: Callable[..., Any]) -> Any:
+        """Open the raster with rasterio, its bytes read from the files that `opener` returns."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            # rasterio knows openers by name.
+            return self._datasets.enter_context(rasterio.open(uuid.uuid4().hex, opener=opener))
 
     def redact(self, error: Exception) -> str:
         """Return an error's message without the token; GDAL names files by the last part of their URL."""
