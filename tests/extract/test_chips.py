@@ -615,6 +615,16 @@ def test_bands_of_the_same_file_are_read_by_number_and_refused_without(tmp_path,
         assert {(record.reason, record.final) for record in refused.values()} == {("encoding", True)}
 
 
+def test_a_mask_in_a_file_of_several_bands_may_have_their_type(tmp_path):
+    pixels = s2_pixels(120)
+    pixels["SCL"][:15] = 9
+    plain = write_item(tmp_path, pixels)
+    write_raster(tmp_path / "one/stack.tif", np.stack([pixels["B05"], pixels["SCL"].astype("uint16")]), pixel_m=20)
+    stacked = Item("one", plain.assets | dict.fromkeys(("B05", "SCL"), "one/stack.tif"), "", {"B05": 1, "SCL": 2})
+    chips = [next(extract_chips(request_of(tmp_path, (item,), QUARTERS[:1]))) for item in (plain, stacked)]
+    assert chips[0].sha256 == chips[1].sha256 and chips[0].cloud_pct == chips[1].cloud_pct == 25
+
+
 @pytest.mark.parametrize("sensor", [S1, S2], ids=["s1", "s2"])
 def test_images_with_rows_from_south_to_north_give_the_same_chips(tmp_path, sensor):
     pixels = s1_pixels() if sensor is S1 else s2_pixels()

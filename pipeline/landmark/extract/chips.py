@@ -102,7 +102,8 @@ def _stored_band(request: ExtractRequest, band: str, factor: int, rasters: Seque
     if not fits or (oversampling > 1 and request.sensor.warped):
         raise ChipRejected("resolution", f"{band} has {header.pixel_size:g} m pixels, not {native_m:g}")
     stored, is_mask = request.collection.stored, band not in request.sensor.order
-    dtypes = ("uint8",) if is_mask else _DTYPES[stored]
+    mask_dtypes = ("uint8", "uint16") if header.n_bands > 1 else ("uint8",)  # a file of several bands has one type
+    dtypes = mask_dtypes if is_mask else _DTYPES[stored]
     if header.dtype not in dtypes:
         raise ChipRejected("encoding", f"{band} is {header.dtype}, not {dtypes[0]}")
     if not is_mask and _UNITS.get(header.unit.lower(), stored) != stored:
