@@ -42,6 +42,7 @@ DAMAGE: list[tuple[Callable[[Json], Any], str]] = [
     (geometry("Polygon"), "geometry"),
     (geometry("Polygon", [["a", "b"], ["c", "d"], ["e", "f"], ["a", "b"]]), "geometry"),
     (geometry("Polygon", [[11.9, float("nan")], [12, 45.4], [12, 45.5], [11.9, float("nan")]]), "geometry"),
+    (geometry("Polygon", [[7e5, 5e6], [7.1e5, 5e6], [7.1e5, 5.1e6], [7e5, 5e6]]), "geometry"),
     (put("geometry", value={"type": "GeometryCollection", "geometries": []}), "geometry"),
     (put("geometry", value="POLYGON ((11 45, 12 45, 12 46, 11 45))"), "geometry"),
     (lambda item: item["properties"].pop("proj:epsg"), "proj:code"),

@@ -1,7 +1,6 @@
 """Count invalid items among those that meet region and time; refuse a catalogue with too many of them."""
 
 import datetime as dt
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from landmark.core.crs import split_antimeridian
+from landmark.core.crs import lonlat_problem, split_antimeridian
 from landmark.core.errors import InputError
 from landmark.core.time import parse_utc
 from landmark.domain.drops import DropRecord
@@ -103,24 +102,29 @@ def _kind(error: InputError) -> str:
 
 
 def _outline(item: InvalidItem) -> BaseGeometry | None:
-    """Area of an invalid item by its geometry or, where that is unreadable, its bounding box; None by neither."""
+    """Area of an invalid item by its geometry or, where that is no area in degrees, its bounding box; else None."""
     for read, value in ((_shape, item.geometry), (_box, item.bbox)):
         try:
             outline = read(value)
         except Exception:  # any value can stand there, and shapely has no common error class
             continue
-        if all(map(math.isfinite, outline.bounds)):
+        if lonlat_problem(outline.bounds) is None:
             return outline
     return None
 
 
 def _shape(geometry: Any) -> BaseGeometry:
-    outline: BaseGeometry = shapely.make_valid(split_antimeridian(shape(geometry)))
+    polygons = shape(geometry)
+    if lonlat_problem(polygons.bounds) is not None:
+        raise ValueError(geometry)
+    outline: BaseGeometry = shapely.make_valid(split_antimeridian(polygons))
     return outline
 
 
 def _box(bbox: Any) -> BaseGeometry:
-    west, south, east, north = bbox if len(bbox) == 4 else (*bbox[:2], *bbox[3:5])
+    west, south, east, north = bounds = bbox if len(bbox) == 4 else (*bbox[:2], *bbox[3:5])
+    if lonlat_problem(bounds) is not None:
+        raise ValueError(bbox)
     spans = [(west, east)] if west <= east else [(west, 180), (-180, east)]
     outline: BaseGeometry = shapely.union_all([shapely.box(start, south, end, north) for start, end in spans])
     return outline
