@@ -104,12 +104,15 @@ def test_the_folder_of_a_product_gives_the_baseline_and_the_finest_bands(landmar
     assert item["assets"]["B02"]["href"].endswith("_10m.tif")
 
 
-def test_init_warns_of_patches_of_one_product(landmark: Run, tmp_path: Path) -> None:
-    for number in range(2):
+def test_patches_of_one_product_are_all_planned(landmark: Run, tmp_path: Path) -> None:
+    for number in range(3):
         patch = f"S2A_MSIL2A_20170613T101031_N9999_R022_T32TQR_26_5{number}"
         write_image(tmp_path / "patches" / patch, f"{patch}_*.tif", origin=(600_001 + 3_600 * number, 5_040_000))
-    code, _, err = landmark("init", tmp_path / "patches", "--name", "patches")
-    assert code == 0 and "1 image at other places" in err
+    assert landmark("init", tmp_path / "patches", "--name", "patches")[0] == 0
+    code, out, err = landmark("plan", "patches.yaml", "--json")
+    assert code == 0, err
+    considered = json.loads(out)["considered"]
+    assert (considered["cells"], considered["outside_rasters"]) == (3 * 9, 0)
 
 
 def without_a_band(folder: Path) -> None:

@@ -17,7 +17,6 @@ from landmark.config.profiles import Provider, load_sensor
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
 from landmark.core.errors import InputError
-from landmark.core.plural import plural
 from landmark.core.yaml_files import load_model
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord, Reason
@@ -151,15 +150,12 @@ def _compose(name: str, catalog: Catalog, draft: ProviderDraft, notes: list[str]
     chosen = {sensor: group for sensor, group in fitting.items() if group}
     skipped = sorted(usable.keys() - chosen.keys())
     notes += [f"{sensor} left out: its pixels are not of {resolution_m:g} m" for sensor in skipped]
-    layout = describe_images(chosen, resolution_m, file=catalog.href)
-    if layout["grid"] == "source":
-        notes += _shared_id_notes(chosen)
     return {
         "name": name,
         "title": f"Images of {name}",
         "provider": f"{name}-provider.yaml",
         "catalog": catalog.href,
-        **layout,
+        **describe_images(chosen, resolution_m, file=catalog.href),
         "labels": [{"source": source} for source in sorted(draft.labels)],
     }
 
@@ -218,18 +214,6 @@ def _read(
         return read_acquisition(item, catalog, sensor=profile, imagery=imagery, mirror=provider.mirror)
     except InputError as error:
         return error
-
-
-def _shared_id_notes(images: dict[str, list[Acquisition]]) -> list[str]:
-    """Images that count as parts of one acquisition, which has the grid of its first part only."""
-    notes = []
-    for sensor, acquisitions in images.items():
-        places = {(image.id, image.epsg, image.origin) for image in acquisitions}
-        if n_more := len(places) - len({image.id for image in acquisitions}):
-            problem = f"{plural(n_more, 'image')} at other places have the time, orbit and tile of another image"
-            remedy = "`grid: source` has no cells on them; put each of them in a folder of its own, with its own recipe"
-            notes.append(f"{sensor}: {problem}: {remedy}")
-    return notes
 
 
 def _complete_provider(draft: ProviderDraft, images: dict[str, _Images]) -> None:
