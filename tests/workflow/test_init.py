@@ -104,7 +104,7 @@ def test_the_folder_of_a_product_gives_the_baseline_and_the_finest_bands(landmar
     assert item["assets"]["B02"]["href"].endswith("_10m.tif")
 
 
-def test_patches_of_one_product_are_all_planned(landmark: Run, tmp_path: Path) -> None:
+def test_every_patch_of_a_product_is_planned(landmark: Run, tmp_path: Path) -> None:
     for number in range(3):
         patch = f"S2A_MSIL2A_20170613T101031_N9999_R022_T32TQR_26_5{number}"
         write_image(tmp_path / "patches" / patch, f"{patch}_*.tif", origin=(600_001 + 3_600 * number, 5_040_000))

@@ -50,8 +50,9 @@ def test_failures_become_drops_with_allow_failures(
     gone.add("/B03.tif")
     out = tmp_path / "corpus"
     code, _ = run_build(recipe(), out, "--catalog", f"{url}/catalog.json", "--limit", "6", "--allow-failures")
-    assert code == 0
+    assert code == 1, "no sample of Sentinel-2 is left"
     corpus = landmark.open(out)
+    assert {sample.sensor for sample in corpus} == {"s1"}
     assert corpus.manifest.dropped["allowed_failure"]
     assert {pair for pair in corpus.table["pair"].to_pylist() if pair is not None} <= set(corpus.ids)
 
