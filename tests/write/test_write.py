@@ -225,7 +225,7 @@ def test_staging_preserves_every_reason_and_whether_final(tmp_path, reason):
 
 def test_only_transient_failures_are_not_final():
     assert {name for name, reason in Reason.__members__.items() if not reason.final} == {
-        "read_error", "forbidden", "task_error", "worker_lost"
+        "read_error", "changed", "forbidden", "task_error", "worker_lost"
     }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class Reason(Enum):
     cloud = "too much cloud or shadow", True
     # Failures of stage `extract`.
     read_error = "the raster could not be read", False
+    changed = "the file was replaced while it was read", False
     forbidden = "the server denies access to the raster, or gives no token for it", False
     task_error = "the task ended in an unexpected error", False
     worker_lost = "the worker died repeatedly", False

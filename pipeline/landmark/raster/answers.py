@@ -40,6 +40,8 @@ class TransientError(Unreadable):
 class ChangedFile(TransientError):
     """The answer belongs to another version of the file than the first answer."""
 
+    reason = "changed"
+
 
 class Validators(NamedTuple):
     """What identifies a version of a file; None where the server does not say."""
