@@ -114,7 +114,7 @@ def test_clearing_a_folder_keeps_finished_outputs_only(tmp_path: Path) -> None:
     run(tmp_path)
     (tmp_path / "out/foreign").touch()
     journal = Journal(tmp_path, "job", "key", Entry, failed=SealingFailed, reread=False)
-    journal.clear_folder(tmp_path / "out")
+    journal.clear_folder("out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b", "c"]
 
 

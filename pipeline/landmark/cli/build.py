@@ -9,6 +9,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.cli.echo import echo
 from landmark.core.plural import plural
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def build(
                 progress=progress,
             )
         )
-    typer.echo(manifest.model_dump_json(indent=1) if as_json else _page(manifest, folder, time.monotonic() - start))
+    echo(manifest.model_dump_json(indent=1) if as_json else _page(manifest, folder, time.monotonic() - start))
     require_coverage(folder, limited=loaded.limit is not None)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.cli.echo import echo
 from landmark.core.errors import InputError
 from landmark.core.plural import plural
 
@@ -73,7 +74,7 @@ def check(
     report = run(corpus)
     if base is not None:
         report = report.minus_baseline(base)
-    typer.echo(report.model_dump_json(indent=1) if as_json else "\n".join(_page(report)))
+    echo(report.model_dump_json(indent=1) if as_json else "\n".join(_page(report)))
     if junit is not None:
         try:
             write_bytes(junit, to_junit(report, profile, fail_on=fail_on).encode())

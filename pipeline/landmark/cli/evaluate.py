@@ -9,6 +9,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.cli.echo import echo
 from landmark.cli.train import CorpusFolder, Device
 from landmark.core.errors import InputError
 from landmark.core.plural import plural
@@ -54,7 +55,7 @@ def evaluate(
     else:
         assert from_trec is not None
         report = evaluate_trec(opened, from_trec, split=split, k=k)
-    typer.echo(json.dumps(asdict(report), indent=1) if as_json else _format(report))
+    echo(json.dumps(asdict(report), indent=1) if as_json else _format(report))
 
 
 def _format(report: "EvaluationReport") -> str:

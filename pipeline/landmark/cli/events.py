@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from landmark.cli import options
+from landmark.cli.echo import echo
 from landmark.core.errors import InputError
 from landmark.core.plural import plural
 
@@ -52,9 +53,9 @@ def show(
     read = read_events(entry, load_source(source), paths)
     rows = [_row(event, read.repaired.get(event.id)) for event in read.events]
     if as_json:
-        typer.echo(json.dumps({"events": rows, "notes": read.notes}, indent=1, ensure_ascii=False))
+        echo(json.dumps({"events": rows, "notes": read.notes}, indent=1, ensure_ascii=False))
         return
-    typer.echo("\n".join(_table(rows)))
+    echo("\n".join(_table(rows)))
     for note in read.notes:
         _print(note)
 
@@ -84,7 +85,7 @@ def fetch(
         codes=tuple(code or ()),
     )
     for path in fetch_feed(feed, query, out, progress=_progress):
-        typer.echo(path)
+        echo(path)
     feed_source = load_source(feed.name)
     command = f"landmark events show {out} --source {feed.name}"
     _print(f"{feed_source.attribution} ({feed_source.licence}); inspect the files with {command}")
@@ -161,4 +162,4 @@ def _progress(stage: str, done: int, total: int, detail: str = "") -> None:
 
 
 def _print(line: str) -> None:
-    typer.echo(line, err=True)
+    echo(line, err=True)

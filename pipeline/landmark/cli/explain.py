@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from landmark.cli import options
+from landmark.cli.echo import echo
 
 _MIN_COLUMNS, _MAX_COLUMNS = 40, 110
 
@@ -38,13 +39,13 @@ def explain(
                 remedy=f"choose one of {', '.join(available) or 'none'}",
             )
     if as_json:
-        typer.echo(json.dumps(asdict(explanation), indent=1, ensure_ascii=False))
+        echo(json.dumps(asdict(explanation), indent=1, ensure_ascii=False))
         return
     captions = [
         caption for caption in explanation.captions if lang in (None, caption.lang) and style in (None, caption.style)
     ]
     columns = min(max(shutil.get_terminal_size().columns, _MIN_COLUMNS), _MAX_COLUMNS)
-    typer.echo("\n".join(_page(explanation, captions, columns, lang)))
+    echo("\n".join(_page(explanation, captions, columns, lang)))
 
 
 def _page(explanation: Any, captions: list[Any], columns: int, lang: str | None) -> Iterator[str]:

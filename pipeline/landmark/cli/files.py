@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from landmark.cli import options
+from landmark.cli.echo import echo
 from landmark.core.errors import InputError
 
 
@@ -27,9 +28,9 @@ def files(
     except InputError as error:
         raise InputError(error.problem, file=f"--{error.key}", value=error.value, remedy=error.remedy) from error
     if not paths:
-        typer.echo("warning: the corpus has no sample of this split and sensor", err=True)
+        echo("warning: the corpus has no sample of this split and sensor", err=True)
     if as_json:
-        typer.echo(json.dumps([str(path) for path in paths], indent=1))
+        echo(json.dumps([str(path) for path in paths], indent=1))
     else:
         for path in paths:
-            typer.echo(path)
+            echo(path)

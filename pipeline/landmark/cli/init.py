@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from landmark.cli.echo import echo
+
 
 def init(
     source: Annotated[
@@ -18,7 +20,7 @@ def init(
 
     result = init_recipe(source, out, name)
     for note in result.notes:
-        typer.echo(f"warning: {note}", err=True)
+        echo(f"warning: {note}", err=True)
     for path in result.files:
-        typer.echo(f"written  {path}")
-    typer.echo(f"next     landmark plan {result.files[0]}")
+        echo(f"written  {path}")
+    echo(f"next     landmark plan {result.files[0]}")

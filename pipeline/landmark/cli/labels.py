@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from landmark.cli.echo import echo
 from landmark.core.plural import plural
 
 app = typer.Typer(
@@ -36,7 +37,7 @@ def fetch(
 
     profile = load_model(DownloadProfile, "profiles/downloads", source)
     path = fetch_map(profile, read_key(key, profile), out, year=year, wait_s=60 * wait, progress=_print)
-    typer.echo(path)
+    echo(path)
     _print(f"build with --labels {profile.name}={path}")
 
 
@@ -61,9 +62,9 @@ def script(
         cell_m=recipe.cell_m,
         time=recipe.time,
     )
-    typer.echo(out)
+    echo(out)
     _print(f"exports {plural(exports, 'file')}; its first lines explain how to run it")
 
 
 def _print(line: str) -> None:
-    typer.echo(line, err=True)
+    echo(line, err=True)

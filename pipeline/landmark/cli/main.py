@@ -30,6 +30,7 @@ from landmark.cli import (
     validate,
     world,
 )
+from landmark.cli.echo import echo
 from landmark.core.errors import Interrupted, LandmarkError
 from landmark.core.yaml_files import available
 
@@ -68,7 +69,7 @@ app.add_typer(world.app, name="world")
 
 def _version(show: bool) -> None:
     if show:
-        typer.echo(f"landmark {landmark.__version__}")
+        echo(f"landmark {landmark.__version__}")
         raise typer.Exit
 
 
@@ -127,4 +128,4 @@ def _stop(message: str, code: int) -> None:
 
 
 def _print_error(message: str) -> None:
-    typer.echo("\n".join(f"error: {line}" for line in message.splitlines()), err=True)
+    echo("\n".join(f"error: {line}" for line in message.splitlines()), err=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from landmark.cli.echo import echo
 from landmark.config.recipe import Recipe, load_recipe
 from landmark.core.errors import InputError
 
@@ -54,7 +55,7 @@ def recipe(
 ) -> Recipe:
     """Load the recipe of a command line; the demo where none is named."""
     if name is None:
-        typer.echo(f"no recipe given: using {DEFAULT_RECIPE} (the embedded world)", err=True)
+        echo(f"no recipe given: using {DEFAULT_RECIPE} (the embedded world)", err=True)
     changes: dict[str, Any] = {"region": region, "sensors": sensors, "limit": limit, "formats": formats}
     try:
         loaded = load_recipe(name or DEFAULT_RECIPE, labels=labels or (), **changes)
@@ -62,7 +63,7 @@ def recipe(
         _name_options(error, [_OVERRIDES[key] for key, value in changes.items() if value is not None])
         raise
     for source, remedy in loaded.skipped_labels:
-        typer.echo(f"warning: label source {source} skipped: {remedy}", err=True)
+        echo(f"warning: label source {source} skipped: {remedy}", err=True)
     return loaded
 
 

@@ -6,10 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.cli.echo import echo
 from landmark.core.plural import plural
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def plan(
         planned, cost = plan_corpus(request)
         classes = describe_splits(planned, load_offline_context(loaded, planned.lock.catalog))
     render = _document if as_json else _page
-    typer.echo(render(planned, cost, classes, folder))
+    echo(render(planned, cost, classes, folder))
 
 
 def _document(plan: "Plan", cost: "Estimate", classes: "SplitClasses", folder: Path) -> str:

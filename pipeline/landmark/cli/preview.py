@@ -6,6 +6,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.cli.echo import echo
 
 
 def preview(
@@ -34,7 +35,7 @@ def preview(
             " --seed takes other boxes, and `landmark build` takes the whole region."
         )
     for line in notes:
-        typer.echo(line, err=True)
+        echo(line, err=True)
     with reporting() as progress:
         request = BuildRequest(
             small,
@@ -43,5 +44,5 @@ def preview(
             catalog=catalog,
             progress=progress,
         )
-        typer.echo(write_preview(request, notes=notes, skipped=full.skipped_labels))
+        echo(write_preview(request, notes=notes, skipped=full.skipped_labels))
     require_coverage(request.out, limited=True)

@@ -9,6 +9,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.cli.echo import echo
 from landmark.core.errors import InputError
 from landmark.core.plural import plural
 from landmark.core.yaml_text import parse_yaml
@@ -72,7 +73,7 @@ def recaption(
             dry_run=dry_run,
             progress=progress,
         )
-    typer.echo(_document(result, corpus) if as_json else "\n".join(_page(result, dry_run=dry_run)))
+    echo(_document(result, corpus) if as_json else "\n".join(_page(result, dry_run=dry_run)))
 
 
 def _key_value(text: str) -> tuple[str, Any]:

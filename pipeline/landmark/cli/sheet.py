@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from landmark.cli.echo import echo
 from landmark.core.errors import InputError
 
 
@@ -28,4 +29,4 @@ def sheet(
             draw_contact_sheet(landmark.open(corpus), pairs=pairs, seed=seed).save(out)
     except (ValueError, OSError) as error:
         raise InputError(f"cannot be written: {error}", file=f"--out {out}") from error
-    typer.echo(out)
+    echo(out)

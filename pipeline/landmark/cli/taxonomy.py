@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from landmark.cli import options
+from landmark.cli.echo import echo
 
 if TYPE_CHECKING:
     from landmark.lint.tables import Table
@@ -29,12 +30,12 @@ def check(
 
     results = lint(names or ())
     if as_json:
-        typer.echo(json.dumps([result.to_json() for result in results], ensure_ascii=False, indent=1))
+        echo(json.dumps([result.to_json() for result in results], ensure_ascii=False, indent=1))
     else:
         for result in results:
-            typer.echo("\n".join(map(str, result.problems)) or f"{result.file}: {result.summary}")
+            echo("\n".join(map(str, result.problems)) or f"{result.file}: {result.summary}")
             for warning in result.warnings:
-                typer.echo(f"warning: {result.file}: {warning}", err=True)
+                echo(f"warning: {result.file}: {warning}", err=True)
     if any(result.problems for result in results):
         raise typer.Exit(2)
 
@@ -61,11 +62,11 @@ def diff(first: Name, second: Name, as_json: options.Json = False) -> None:
 
 def _print(table: "Table", as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(list(table.rows), ensure_ascii=False, indent=1))
+        echo(json.dumps(list(table.rows), ensure_ascii=False, indent=1))
     elif sys.stdout.isatty():
         _drawn(table)
     else:
-        typer.echo("\n".join(_lines(table)))
+        echo("\n".join(_lines(table)))
 
 
 def _lines(table: "Table") -> list[str]:

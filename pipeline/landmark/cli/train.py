@@ -7,6 +7,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.cli.echo import echo
 from landmark.core.plural import plural
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def train(
         config = TrainingConfig(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress)
         run = run_training(opened, config)
     first, last = run.history[0], run.history[-1]
-    typer.echo(
+    echo(
         run.model_dump_json(indent=1)
         if as_json
         else f"trained: {folder}: {plural(run.steps, 'step')}, {plural(len(run.history), 'epoch')}, mean loss"

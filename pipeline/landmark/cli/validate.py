@@ -9,6 +9,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.cli.echo import echo
 from landmark.cli.train import Batch, CorpusFolder, Device, Epochs, ModelName, TextWeights, load_inputs, run_folder
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def validate(
         )
         report = run_validation(opened, config)
     document = {**asdict(report), "passed": report.passed}
-    typer.echo(json.dumps(document, indent=1) if as_json else _format(report))
+    echo(json.dumps(document, indent=1) if as_json else _format(report))
     raise typer.Exit(0 if report.passed else 1)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import platform
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The folder must exist: a worker that outlives its build must not create it again.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    _create(partial)
     try:
         yield partial
         with partial.open("rb") as file:
@@ -35,6 +37,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _create(partial: Path) -> None:
+    """Create an empty file in place of anything of its name: writing would follow a link that somebody put there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        handle = os.open(partial, flags, 0o666)
+    except FileExistsError:
+        partial.unlink()
+        handle = os.open(partial, flags, 0o666)
+    os.close(handle)
 
 
 class HashedFile(io.RawIOBase):
@@ -79,7 +92,8 @@ def atomic_file(path: Path) -> Iterator[HashedFile]:
 def remove_partials(folder: Path) -> None:
     """Remove temporary files of processes that were killed."""
     for partial in folder.glob(".*.partial"):
-        partial.unlink(missing_ok=True)
+        if partial.is_symlink() or not partial.is_dir():
+            partial.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -117,7 +131,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 @contextmanager
 def wait_for_lock(path: Path, report: Callable[[str], None]) -> Iterator[None]:
     """Lock a file that stays; where another process holds it, report that process and wait."""
-    with path.open("a+") as file:
+    with _open_regular(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -163,12 +177,30 @@ def _open_lock(path: Path) -> IO[str]:
     for may_retry in (True, True, False):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("a+")
+            return _open_regular(path)
         except OSError as error:
             # The last owner may have removed the empty folder between the two calls.
             if not (may_retry and isinstance(error, FileNotFoundError)):
                 raise InputError(f"cannot be written: {error.strerror}", file=path.parent) from error
     raise AssertionError
+
+
+def _open_regular(path: Path) -> IO[str]:
+    """Open a lock file; its name must lead to no other file, as a link would, whose contents the owner would replace.
+
+    Raises:
+        InputError: it is a link, has other names, or is no file.
+    """
+    if path.is_symlink():
+        raise InputError("is a link", file=path, remedy="delete it")
+    # A pipe would wait for a reader.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    file = os.fdopen(os.open(path, flags, 0o666), "a+")
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        file.close()
+        raise InputError("is not a file of its own", file=path, remedy="delete it")
+    return file
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from pydantic_core import PydanticCustomError
 
+from landmark.core.printable import printable
+
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
 
@@ -50,7 +52,7 @@ class LandmarkError(Exception):
         return first
 
     def __str__(self) -> str:
-        return "\n".join(error._line() for error in self.problems)
+        return printable("\n".join(error._line() for error in self.problems))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A cycle through `problems` would make pickle rebuild the error before its fields exist.
@@ -123,7 +125,7 @@ class SchedulerLost(LandmarkError):
 
 
 class InvalidCorpus(LandmarkError):
-    """The folder is not a sealed corpus, or a file of it is damaged."""
+    """The folder is not a sealed corpus, a file of it is damaged, or a path of it leads outside."""
 
 
 class GenerationReplaced(LandmarkError):

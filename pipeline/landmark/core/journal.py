@@ -6,7 +6,6 @@ every file is compared. Files that the job itself reads next are compared by SHA
 compared by `landmark check`.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, Protocol, TypeVar
@@ -14,6 +13,14 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from landmark.core.atomic import remove_partials, write_bytes
+from landmark.core.corpus_paths import (
+    delete_contents,
+    delete_empty_folder,
+    delete_folder,
+    make_folder,
+    readable,
+    writable,
+)
 from landmark.core.errors import LandmarkError
 from landmark.core.executor import TaskMap, WorkerLost
 from landmark.core.hashing import file_sha256
@@ -58,8 +65,8 @@ class Journal(Generic[Entry]):
         self, corpus: Path, job: str, key: str, model: type[Entry], *, failed: type[LandmarkError], reread: bool
     ) -> None:
         self._corpus, self._model, self._failed, self._reread = corpus, model, failed, reread
-        self._job = corpus / _FOLDER / job
-        self._folder = self._job / key
+        self._job = f"{_FOLDER}/{job}"
+        self._folder = f"{self._job}/{key}"
 
     def run(
         self,
@@ -85,51 +92,61 @@ class Journal(Generic[Entry]):
                 raise self._failed(
                     f"could not be written: {result.detail}", file=task.path, remedy="run again to resume"
                 )
-            write_bytes(self._note(task.path), result.model_dump_json().encode())
+            write_bytes(writable(self._corpus, self._note(task.path)), result.model_dump_json().encode())
             entries[task.path] = result
             progress(len(entries), len(paths))
         return entries
 
-    def clear_folder(self, folder: Path) -> None:
-        """Make an output folder and delete every file in it that no entry names."""
+    def clear_folder(self, folder: str) -> None:
+        """Make an output folder, relative to the corpus, and delete everything in it that no entry names.
+
+        Raises:
+            InvalidCorpus: it is outside, or one of the folders is a link.
+        """
         self._open()
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_partials(folder)
-        for path in folder.iterdir():
-            if not self._note(path.relative_to(self._corpus).as_posix()).is_file():
-                path.unlink()
+        make_folder(self._corpus, folder)
+        entries = {note.stem for note in (self._corpus / self._folder).iterdir()}
+        delete_contents(self._corpus, folder, keep=entries)
 
     def close(self) -> None:
         """Forget the job, once its outputs are named by the manifest."""
-        discard(self._corpus, self._job.name)
+        discard(self._corpus, PurePosixPath(self._job).name)
 
     def _open(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        remove_partials(self._folder)
-        for stale in set(self._job.iterdir()) - {self._folder}:
-            shutil.rmtree(stale)
+        folder = make_folder(self._corpus, self._folder)
+        remove_partials(folder)
+        delete_contents(self._corpus, self._job, keep=[folder.name])
 
     def _valid(self, path: str) -> Entry | None:
-        note, output = self._note(path), self._corpus / path
         try:
-            entry = self._model.model_validate_json(note.read_bytes())
+            entry: Any = self._model.model_validate_json(readable(self._corpus, self._note(path)).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        return entry if matches(output, entry, hashed=self._reread) else None
+        # An entry of another path would name a file that this job has not written.
+        is_valid = entry.path == path and matches(self._corpus, entry, hashed=self._reread)
+        return entry if is_valid else None
 
-    def _note(self, path: str) -> Path:
-        return self._folder / f"{PurePosixPath(path).name}.json"
+    def _note(self, path: str) -> str:
+        return f"{self._folder}/{PurePosixPath(path).name}.json"
 
 
-def matches(path: Path, recorded: Any, *, hashed: bool) -> bool:
-    """Whether a file is as recorded (an `OutputFile`): by its size, and by its SHA-256 where `hashed`."""
+def matches(root: Path, recorded: OutputFile, *, hashed: bool) -> bool:
+    """Whether a file below a folder is as recorded: by its size, and by its SHA-256 where `hashed`.
+
+    Raises:
+        InvalidCorpus: its path is outside, or leads through a link to a folder.
+    """
+    path = readable(root, recorded.path)
     if not path.is_file() or path.stat().st_size != recorded.size_bytes:
         return False
     return not hashed or file_sha256(path) == recorded.sha256
 
 
 def discard(corpus: Path, job: str) -> None:
-    """Delete the journal of a job, if there is one."""
-    shutil.rmtree(corpus / _FOLDER / job, ignore_errors=True)
-    if (corpus / _FOLDER).is_dir() and not any((corpus / _FOLDER).iterdir()):
-        (corpus / _FOLDER).rmdir()
+    """Delete the journal of a job, if there is one.
+
+    Raises:
+        InvalidCorpus: its folder is a link.
+    """
+    delete_folder(corpus, f"{_FOLDER}/{job}")
+    delete_empty_folder(corpus, _FOLDER)

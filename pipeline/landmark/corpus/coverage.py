@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from landmark.core.corpus_paths import readable
+
 
 def emptied_groups(plan: pa.Table, ledger: pa.Table, written: pa.Array, *, limited: bool) -> dict[str, str]:
     """Planned sensors and splits without a written sample: `sensor s2` -> number planned, and reasons of the ledger.
@@ -23,8 +25,8 @@ def emptied_groups(plan: pa.Table, ledger: pa.Table, written: pa.Array, *, limit
 
 def read_emptied_groups(corpus: Path, written: pa.Array, *, limited: bool) -> dict[str, str]:
     """As `emptied_groups`, with plan and ledger of a corpus folder."""
-    plan = pq.read_table(corpus / "plan.parquet", columns=["id", "sensor", "split"])
-    ledger = pq.read_table(corpus / "ledger.parquet", columns=["id", "reason"])
+    plan = pq.read_table(readable(corpus, "plan.parquet"), columns=["id", "sensor", "split"])
+    ledger = pq.read_table(readable(corpus, "ledger.parquet"), columns=["id", "reason"])
     return emptied_groups(plan, ledger, written, limited=limited)
 
 

@@ -50,11 +50,10 @@ def locate(root: Path, manifest: Manifest, file: Shard | Export) -> Path:
 
     Raises:
         GenerationReplaced: a newer generation has replaced it.
-        InvalidCorpus: it is missing or has another size than recorded.
+        InvalidCorpus: it is missing, has another size than recorded, or is behind a link to a folder.
     """
-    path = root / file.path
-    if matches(path, file, hashed=False):
-        return path
+    if matches(root, file, hashed=False):
+        return root / file.path
     current: Manifest = read_document(Manifest, root / "corpus.json")
     if file not in current.files:
         raise GenerationReplaced(
@@ -62,6 +61,6 @@ def locate(root: Path, manifest: Manifest, file: Shard | Export) -> Path:
         )
     raise InvalidCorpus(
         "missing, or another size than recorded",
-        file=path,
+        file=root / file.path,
         remedy=f"copy it from where the corpus was sealed, or delete {root / 'corpus.json'} and build again",
     )

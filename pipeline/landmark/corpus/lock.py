@@ -1,13 +1,16 @@
 """The lock of a build, `lock.json`: every input it depends on."""
 
 import datetime as dt
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import shapely
-from pydantic import Field, PlainSerializer, WrapSerializer
+from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo, WrapSerializer
 
 from landmark.config.recipe import Recipe
+from landmark.core.errors import invalid
 from landmark.core.hashing import digest
 from landmark.core.yaml_files import StrictModel
 from landmark.corpus.manifest import SplitProof
@@ -27,11 +30,32 @@ def _omit_empty_bands(acquisition: Acquisition, serialize: Callable[[Acquisition
     return {**document, "items": items}
 
 
+def _check_names(recipe: Recipe, info: ValidationInfo) -> Recipe:
+    """Require names without folders in a document: a path would be read where the corpus is recaptioned."""
+    if info.mode == "json":
+        names = {"provider": recipe.provider, "taxonomy": recipe.taxonomy}
+        names |= {f"languages.{number}": name for number, name in enumerate(recipe.languages)}
+        names |= {f"{key}.{entry.name}": entry.source for key in ("labels", "events") for entry in getattr(recipe, key)}
+        names |= {"gazetteer": recipe.gazetteer.file} if recipe.gazetteer else {}
+        for key, name in names.items():
+            if Path(name).name != name or (key != "gazetteer" and name.endswith((".yaml", ".yml"))):
+                raise invalid("must be a name, not a path", key=key, value=name)
+    return recipe
+
+
+def _check_id(acquisition: Acquisition) -> Acquisition:
+    """Require an id that can be part of a file's name."""
+    if not _ID.fullmatch(acquisition.id):
+        raise invalid("not the id of an acquisition", key="id", value=acquisition.id)
+    return acquisition
+
+
+_ID = re.compile(r"[a-z0-9_-]{1,200}")
 # In JSON without folders, catalogue and export formats, so that the digest does not depend on the machine.
-LockedRecipe = Annotated[Recipe, PlainSerializer(_canonical, return_type=dict[str, Any])]
+LockedRecipe = Annotated[Recipe, AfterValidator(_check_names), PlainSerializer(_canonical, return_type=dict[str, Any])]
 
 
-LockedAcquisition = Annotated[Acquisition, WrapSerializer(_omit_empty_bands)]
+LockedAcquisition = Annotated[Acquisition, AfterValidator(_check_id), WrapSerializer(_omit_empty_bands)]
 
 
 class LabelInput(StrictModel):

@@ -2,15 +2,23 @@
 
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from landmark.core.errors import InvalidCorpus
+from landmark.config.profiles import SensorName
+from landmark.core.corpus_paths import RelativePath, readable
+from landmark.core.errors import InvalidCorpus, invalid
 from landmark.core.yaml_files import StrictModel
 from landmark.domain.taxonomy import Taxonomy
 
 Model = TypeVar("Model", bound=StrictModel)
+
+_SHARDS = "shards/g[0-9]{4,6}/[a-z0-9][a-z0-9_-]*"
+# Only such files are ever deleted or written again because a manifest names them.
+ShardPath = Annotated[RelativePath, Field(pattern=rf"^{_SHARDS}\.parquet$")]
+ExportPath = Annotated[RelativePath, Field(pattern=rf"^{_SHARDS}\.tar$")]
+QueryPath = Annotated[RelativePath, Field(pattern=r"^(queries\.jsonl|qrels/[a-z]+\.txt)$")]
 
 
 class EventCells(StrictModel):
@@ -37,9 +45,9 @@ class SplitProof(StrictModel):
 class Shard(StrictModel):
     """A Parquet file of samples."""
 
-    path: str = Field(description="Relative to the corpus folder")
-    generation: int
-    sensor: str
+    path: ShardPath = Field(description="Relative to the corpus folder")
+    generation: int = Field(ge=0, lt=100_000)
+    sensor: SensorName
     split: str
     k: int = Field(description="Number within sensor and split; shards k of both sensors hold the same cells")
     rows: int
@@ -47,12 +55,19 @@ class Shard(StrictModel):
     sha256: str
     content_digest: str = Field(description="Digest of ids, decoded pixels and all other columns, in row order")
 
+    @model_validator(mode="after")
+    def _check_folder(self) -> Self:
+        # The path of the next generation follows from the number: it must not be that of a file in use.
+        if not self.path.startswith(f"shards/g{self.generation:04d}/"):
+            raise invalid("is not in the folder of its generation", key="path", value=self.path)
+        return self
+
 
 class Export(StrictModel):
     """The samples of a shard in another format, in the same order."""
 
-    path: str = Field(description="Relative to the corpus folder")
-    shard: str = Field(description="Path of the shard it was made from")
+    path: ExportPath = Field(description="Relative to the corpus folder")
+    shard: ShardPath = Field(description="Path of the shard it was made from")
     rows: int
     size_bytes: int
     sha256: str
@@ -61,7 +76,7 @@ class Export(StrictModel):
 class QueryFile(StrictModel):
     """Retrieval queries, or the relevance judgements of a split."""
 
-    path: str = Field(description="Relative to the corpus folder")
+    path: QueryPath = Field(description="Relative to the corpus folder")
     size_bytes: int
     sha256: str
 
@@ -96,7 +111,7 @@ class Manifest(StrictModel):
     ids_digest: str = Field(description="Digest of all sample ids, in the order of shards and rows")
     patch_px: int
     resolution_m: float
-    sensors: list[str]
+    sensors: list[SensorName]
     taxonomy: Taxonomy = Field(description="Target classes of the labels")
     grammar: dict[str, Any] = Field(default_factory=dict, description="Languages the captions are rendered from")
     counts: dict[str, int] = Field(description="planned = written + dropped + failed")
@@ -128,20 +143,23 @@ def read_document(model: type[Model], path: Path) -> Model:
     """Read a lock or manifest.
 
     Raises:
-        InvalidCorpus: the file is missing or not such a document.
+        InvalidCorpus: the file is missing, not such a document, or names a path outside the corpus.
     """
+    remedy = "check the path, or finish the corpus with `landmark build`"
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(readable(path.parent, path.name).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         if not path.parent.is_dir():
             raise InvalidCorpus("no such folder", file=path.parent, remedy="check the path") from error
         problem = "is missing, so that its folder is not a sealed corpus"
-        remedy = "check the path, or finish the corpus with `landmark build`"
         raise InvalidCorpus(problem, file=path, remedy=remedy) from error
     except ValidationError as error:
+        remedy = "get the corpus again from where it was sealed, or delete the file and build again"
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or None
-        raise InvalidCorpus(f"not a landmark {model.__name__.lower()}: {first['msg']}", file=path, key=key) from error
+        value = first["input"] if isinstance(first["input"], str) else None
+        problem = f"not a landmark {model.__name__.lower()}: {first['msg']}"
+        raise InvalidCorpus(problem, file=path, key=key, value=value, remedy=remedy) from error
 
 
 def is_sealed(corpus: str | os.PathLike[str]) -> bool:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from landmark.core.corpus_paths import readable
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import names_digest
 from landmark.core.plural import plural
@@ -275,7 +276,7 @@ def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
     Returns None if the file is missing, unreadable, or was made from other shards than the manifest's.
     """
     try:
-        index = pq.read_table(root / "index.parquet")
+        index = pq.read_table(readable(root, "index.parquet"))
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
     # Generations have the same ids and differ in content.

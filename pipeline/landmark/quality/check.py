@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from landmark.config.label_entries import LabelEntry
 from landmark.config.recipe import Recipe
+from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import GenerationReplaced, InvalidCorpus
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 from landmark.core.hashing import digest
@@ -56,9 +57,10 @@ def check(
         progress: Receives the shard groups done.
 
     Raises:
-        InvalidCorpus: no manifest, or no shard is readable.
+        InvalidCorpus: no manifest, a link to a folder, or no shard is readable.
         GenerationReplaced: the corpus was recaptioned meanwhile.
     """
+    refuse_links(root)
     context = _load_context(root, profile)
     inputs, flags = _measure_corpus(context, executor, share=share, seed=seed, progress=progress)
     return Report(

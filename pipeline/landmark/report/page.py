@@ -3,20 +3,17 @@
 import base64
 import io
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import Any
 
 import pyarrow.parquet as pq
 from PIL import Image
 
-from landmark.core.errors import UnknownName
+from landmark.core.corpus_paths import readable
 from landmark.core.plural import plural
-from landmark.core.yaml_files import load_model
-from landmark.corpus.lock import Lock
-from landmark.corpus.manifest import read_document
 from landmark.corpus.reader import Corpus, Sample
 from landmark.domain.drops import Reason
-from landmark.domain.taxonomy import TargetClass, Taxonomy
+from landmark.domain.taxonomy import TargetClass
+from landmark.report.html import Html, document, element, join
 from landmark.report.render import to_rgb
 from landmark.report.sheet import pick_pairs
 
@@ -68,36 +65,27 @@ def render_page(
         notes: Paragraphs under the title.
         skipped: (label source, reason and remedy).
     """
-    classes = _classes(corpus)
-    cards = [_card(samples, classes) for samples in pick_pairs(corpus, pairs, seed)]
-    title = escape(corpus.manifest.title or corpus.manifest.name)
-    return "\n".join(
-        (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-            f"<header>\n<h1>{title}</h1>",
-            *(f"<p>{escape(line)}</p>" for line in (*_counts(corpus), *notes)),
-            "</header>\n<main>\n<h2>Samples, optical beside radar</h2>",
-            '<p class="quiet">Bold classes reach their threshold and are labels.</p>\n<div class="cards">',
-            *cards,
-            "</div>",
+    classes = corpus.manifest.taxonomy.classes
+    cards = (_card(f"card-{k}", samples, classes) for k, samples in enumerate(pick_pairs(corpus, pairs, seed), start=1))
+    title = corpus.manifest.title or corpus.manifest.name
+    return document(
+        title,
+        _STYLE,
+        element("header", element("h1", title), *(element("p", line) for line in (*_counts(corpus), *notes))),
+        element(
+            "main",
+            element("h2", "Samples, optical beside radar"),
+            _quiet("Bold classes reach their threshold and are labels."),
+            element("div", join(cards, "\n"), class_="cards"),
             _dropped(corpus),
             _skipped(skipped),
-            "</main>",
-            _footer(corpus),
-            "</body>\n</html>\n",
-        )
+        ),
+        _footer(corpus),
     )
 
 
-def _classes(corpus: Corpus) -> dict[str, TargetClass]:
-    """Classes by key; none if the taxonomy was a user's file that cannot be read."""
-    recipe = read_document(Lock, corpus.root / "lock.json").recipe
-    try:
-        return load_model(Taxonomy, "taxonomies", recipe.taxonomy).classes
-    except UnknownName:
-        return {}
+def _quiet(*content: object) -> Html:
+    return element("p", *content, class_="quiet")
 
 
 def _counts(corpus: Corpus) -> Iterable[str]:
@@ -112,21 +100,20 @@ def _counts(corpus: Corpus) -> Iterable[str]:
     yield "Splits: " + ", ".join(f"{name} {count}" for name, count in splits.items()) + "."
 
 
-def _card(samples: list[Sample], classes: dict[str, TargetClass]) -> str:
+def _card(id: str, samples: list[Sample], classes: dict[str, TargetClass]) -> Html:
     first = samples[0]
-    return "\n".join(
-        (
-            f'<article class="card" aria-labelledby="{first.id}">',
-            f'<h3 id="{first.id}">{escape(first.cell)}</h3>',
-            f'<p class="quiet">{_place(first)}</p>\n<div class="pictures">',
-            *(_picture(sample, classes) for sample in samples),
-            f"</div>\n<p>{_gap(samples)}</p>",
-            _shares(first, classes),
-            _captions(samples),
-            _sources(samples),
-            _details(samples),
-            "</article>",
-        )
+    return element(
+        "article",
+        element("h3", first.cell, id=id),
+        _quiet(_place(first)),
+        element("div", *(_picture(sample, classes) for sample in samples), class_="pictures"),
+        element("p", _gap(samples)),
+        _shares(first, classes),
+        _captions(samples),
+        _sources(samples),
+        _details(samples),
+        class_="card",
+        aria_labelledby=id,
     )
 
 
@@ -134,21 +121,22 @@ def _place(sample: Sample) -> str:
     north = "N" if sample.lat >= 0 else "S"
     east = "E" if sample.lon >= 0 else "W"
     return (
-        f"{abs(sample.lat):.4f}° {north}, {abs(sample.lon):.4f}° {east} · Major-TOM {escape(sample.majortom)}"
-        f" · {sample.split}"
+        f"{abs(sample.lat):.4f}° {north}, {abs(sample.lon):.4f}° {east} · Major-TOM {sample.majortom} · {sample.split}"
     )
 
 
-def _picture(sample: Sample, classes: dict[str, TargetClass]) -> str:
-    shown = _SHOWN[sample.sensor]
+def _picture(sample: Sample, classes: dict[str, TargetClass]) -> Html:
+    shown = _SHOWN.get(sample.sensor, sample.sensor)
     seen = ", ".join(f"{_name(key, classes)} {share:.0%}" for key, share in _large(sample))
     alt = f"{shown}, cell {sample.cell}, {sample.datetime:%Y-%m-%d}" + (f". {seen}." if seen else ".")
     held = io.BytesIO()
     Image.fromarray(to_rgb(sample)).save(held, "PNG")
-    data = base64.b64encode(held.getvalue()).decode()
-    return (
-        f'<figure><img src="data:image/png;base64,{data}" width="120" height="120" alt="{escape(alt)}">'
-        f"<figcaption>{escape(shown)}<br>{sample.datetime:%Y-%m-%d %H:%M} UTC</figcaption></figure>"
+    source = f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode()}"
+    time = f"{sample.datetime:%Y-%m-%d %H:%M} UTC"
+    return element(
+        "figure",
+        element("img", src=source, width=120, height=120, alt=alt),
+        element("figcaption", shown, element("br"), time),
     )
 
 
@@ -161,27 +149,29 @@ def _gap(samples: list[Sample]) -> str:
     return f"The radar image was taken {size} {'earlier' if gap_s > 0 else 'later'}."
 
 
-def _shares(sample: Sample, classes: dict[str, TargetClass]) -> str:
+def _shares(sample: Sample, classes: dict[str, TargetClass]) -> Html:
     if not sample.fractions:
-        return '<p class="quiet">No labels.</p>'
-    colours = {key: classes[key].colour if key in classes else _UNKNOWN_COLOUR for key, _ in sample.fractions.items()}
-    parts = "".join(
-        f'<span style="width:{100 * share:.2f}%;background:{colours[key]}"></span>'
-        for key, share in sample.fractions.items()
+        return _quiet("No labels.")
+    shares = [(key, share, _colour(key, classes)) for key, share in sample.fractions.items()]
+    parts = (element("span", style=f"width:{100 * share:.2f}%;background:{colour}") for _, share, colour in shares)
+    swatches = (element("span", class_="swatch", style=f"background:{colour}") for *_, colour in shares)
+    entries = (
+        element("li", swatch, _entry(key, share, sample, classes))
+        for swatch, (key, share, _) in zip(swatches, shares, strict=True)
     )
-    entries = "".join(
-        f'<li><span class="swatch" style="background:{colours[key]}"></span>{_entry(key, share, sample, classes)}</li>'
-        for key, share in sample.fractions.items()
-    )
-    return f'<div class="bar" aria-hidden="true">{parts}</div>\n<ul class="legend">{entries}</ul>'
+    return join((element("div", *parts, class_="bar", aria_hidden="true"), element("ul", *entries, class_="legend")))
+
+
+def _colour(key: str, classes: dict[str, TargetClass]) -> str:
+    return classes[key].colour if key in classes else _UNKNOWN_COLOUR
 
 
 def _entry(key: str, share: float, sample: Sample, classes: dict[str, TargetClass]) -> str:
-    text = f"{escape(_name(key, classes))} {share:.1%}"
-    return f"<b>{text}</b>" if key in sample.labels else text
+    text = f"{_name(key, classes)} {share:.1%}"
+    return element("b", text) if key in sample.labels else text
 
 
-def _captions(samples: list[Sample]) -> str:
+def _captions(samples: list[Sample]) -> Html:
     """Distinct captions, with the sensors that have them."""
     sensors_by_caption: dict[tuple[str, str, str], list[str]] = {}
     for sample in samples:
@@ -189,14 +179,14 @@ def _captions(samples: list[Sample]) -> str:
             sensors_by_caption.setdefault((caption["style"], caption["lang"], caption["text"]), []).append(
                 sample.sensor
             )
-    entries = "".join(
-        f"<dt>{escape(style)} ({escape(lang)}), {' and '.join(sensors)}</dt><dd>{escape(text)}</dd>"
+    entries = (
+        join((element("dt", f"{style} ({lang}), {' and '.join(sensors)}"), element("dd", text)))
         for (style, lang, text), sensors in sensors_by_caption.items()
     )
-    return f'<dl class="captions">{entries}</dl>'
+    return element("dl", *entries, class_="captions")
 
 
-def _sources(samples: list[Sample]) -> str:
+def _sources(samples: list[Sample]) -> Html:
     """Label sources, with their gaps to the images in the order of the pictures."""
     rows = [
         (
@@ -208,7 +198,7 @@ def _sources(samples: list[Sample]) -> str:
         )
         for source in samples[0].sources
     ]
-    return _table(("labels from", "version", "year", "gap", "agrees"), rows, numbers=(2, 3, 4)) if rows else ""
+    return _table(("labels from", "version", "year", "gap", "agrees"), rows, numbers=(2, 3, 4)) if rows else Html()
 
 
 def _label_gap(sample: Sample, name: str) -> str:
@@ -216,12 +206,12 @@ def _label_gap(sample: Sample, name: str) -> str:
     return next((f"{source['gap_days']} d" for source in sample.sources if source["name"] == name), "none")
 
 
-def _details(samples: list[Sample]) -> str:
-    facts = "".join(_facts(sample) for sample in samples)
-    return f'<details><summary>Ids and facts</summary><dl class="ids">{facts}</dl></details>'
+def _details(samples: list[Sample]) -> Html:
+    facts = element("dl", *(_facts(sample) for sample in samples), class_="ids")
+    return element("details", element("summary", "Ids and facts"), facts)
 
 
-def _facts(sample: Sample) -> str:
+def _facts(sample: Sample) -> Html:
     facts = {
         f"{sample.sensor} id": sample.id,
         "product": f"{sample.product}, {sample.platform or 'platform unknown'}",
@@ -232,48 +222,55 @@ def _facts(sample: Sample) -> str:
         "items": ", ".join(sample.items),
         "subclasses": ", ".join(f"{key} {share:.1%}" for key, share in sample.subclasses.items()) or "none",
     }
-    return "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+    return join(join((element("dt", key), element("dd", value))) for key, value in facts.items())
 
 
-def _dropped(corpus: Corpus) -> str:
+def _dropped(corpus: Corpus) -> Html:
     """Rows of the ledger counted by stage and reason."""
     counts: dict[tuple[str, str], list[str]] = {}
-    for row in pq.read_table(corpus.root / "ledger.parquet", columns=["id", "stage", "reason"]).to_pylist():
+    ledger = pq.read_table(readable(corpus.root, "ledger.parquet"), columns=["id", "stage", "reason"])
+    for row in ledger.to_pylist():
         counts.setdefault((row["stage"], row["reason"]), []).append(row["id"])
     rows = [
-        (reason, Reason[reason].text, stage, len(ids), ", ".join(sorted(ids)[:3]) + (" …" if len(ids) > 3 else ""))
+        (reason, _text_of(reason), stage, len(ids), ", ".join(sorted(ids)[:3]) + (" …" if len(ids) > 3 else ""))
         for (stage, reason), ids in sorted(counts.items())
     ]
     table = _table(("reason", "meaning", "stage", "count", "for instance"), rows, numbers=(3,))
-    return "<h2>Dropped samples</h2>\n" + (table if rows else "<p>None.</p>")
+    return join((element("h2", "Dropped samples"), table if rows else element("p", "None.")))
 
 
-def _skipped(skipped: Sequence[tuple[str, str]]) -> str:
+def _text_of(reason: str) -> str:
+    return Reason[reason].text if reason in Reason.__members__ else "unknown to this version"
+
+
+def _skipped(skipped: Sequence[tuple[str, str]]) -> Html:
     if not skipped:
-        return ""
-    return "<h2>Skipped label sources</h2>\n" + _table(("source", "reason and remedy"), skipped)
+        return Html()
+    return join((element("h2", "Skipped label sources"), _table(("source", "reason and remedy"), skipped)))
 
 
-def _footer(corpus: Corpus) -> str:
+def _footer(corpus: Corpus) -> Html:
     manifest = corpus.manifest
-    attributions = "".join(f"<li>{escape(line)}</li>" for line in manifest.attributions)
-    return (
-        f"<footer>\n<h2>Attributions</h2>\n<ul>{attributions}</ul>\n"
-        f'<p class="quiet">Licences: {escape(", ".join(manifest.licences))}. Content {manifest.content_digest}, lock'
-        f" {manifest.lock_digest}, landmark {escape(manifest.landmark_version)}.</p>\n</footer>"
+    return element(
+        "footer",
+        element("h2", "Attributions"),
+        element("ul", *(element("li", line) for line in manifest.attributions)),
+        _quiet(
+            f"Licences: {', '.join(manifest.licences)}. Content {manifest.content_digest}, lock"
+            f" {manifest.lock_digest}, landmark {manifest.landmark_version}."
+        ),
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: tuple[int, ...] = ()) -> str:
-    style = ['class="number"' if column in numbers else "" for column in range(len(head))]
-    top = "".join(f'<th scope="col" {mark}>{escape(text)}</th>' for mark, text in zip(style, head, strict=True))
-    lines = "".join(
-        "<tr>"
-        + "".join(f"<td {mark}>{escape(str(value))}</td>" for mark, value in zip(style, row, strict=True))
-        + "</tr>"
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: tuple[int, ...] = ()) -> Html:
+    kinds = ["number" if column in numbers else None for column in range(len(head))]
+    top = (element("th", text, scope="col", class_=kind) for kind, text in zip(kinds, head, strict=True))
+    lines = (
+        element("tr", *(element("td", value, class_=kind) for kind, value in zip(kinds, row, strict=True)))
         for row in rows
     )
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
+    table = element("table", element("thead", element("tr", *top)), element("tbody", join(lines, "\n")))
+    return element("div", table, class_="scroll")
 
 
 def _name(key: str, classes: dict[str, TargetClass]) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from landmark.config.profiles import SensorName
 from landmark.core.atomic import atomic_path, write_bytes
+from landmark.core.corpus_paths import PlainName, readable
 from landmark.core.errors import InvalidRun, RunMismatch
 from landmark.core.hashing import digest, file_sha256
 from landmark.core.yaml_files import StrictModel
@@ -60,7 +61,7 @@ class EpochRecord(StrictModel):
 class TensorFile(StrictModel):
     """A file of tensors beside `run.json`."""
 
-    path: str
+    path: PlainName
     sha256: str
 
 
@@ -94,7 +95,7 @@ def read_run(folder: Path) -> Run:
     """
     path = folder / "run.json"
     try:
-        return Run.model_validate_json(path.read_bytes())
+        return Run.model_validate_json(readable(folder, path.name).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InvalidRun("is missing", file=path, remedy="`landmark train` makes a run") from error
     except ValidationError as error:
@@ -207,7 +208,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> TensorFile:
 
 
 def _read_tensors(folder: Path, file: TensorFile) -> dict[str, Any]:
-    path = folder / file.path
+    path = readable(folder, file.path)
     try:
         if file_sha256(path) == file.sha256:
             return load_file(path)

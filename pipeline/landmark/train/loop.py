@@ -11,6 +11,7 @@ from torch import Tensor
 
 from landmark.config.profiles import load_sensor
 from landmark.core.atomic import folder_lock, remove_partials
+from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import Diverged, InputError, InsufficientData
 from landmark.core.hashing import file_sha256
 from landmark.core.progress import Progress, silent
@@ -87,6 +88,7 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
     identity = _identify(corpus, config, text_folder)
     with folder_lock(config.out):
         run = find_run(config.out, identity)
+        refuse_links(config.out)
         remove_partials(config.out)
         if run is not None and run.finished:
             log.info("%s: already trained", config.out)

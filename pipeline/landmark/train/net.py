@@ -1,11 +1,11 @@
 """Build a CLOSP net with its tokenizer: newly initialised, or from a run folder."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from landmark.core.atomic import write_bytes
 from landmark.core.errors import InputError, InvalidRun
 from landmark.train.checkpoint import Run, load_weights
 from landmark.train.closp import Closp
@@ -81,4 +81,4 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
     """Copy a text tower's configuration and tokenizer, so that a run does not depend on the source folder."""
     folder.mkdir(exist_ok=True)
     for path in sorted(path for pattern in _TOKENIZER_FILES for path in source.glob(pattern)):
-        shutil.copyfile(path, folder / path.name)
+        write_bytes(folder / path.name, path.read_bytes())

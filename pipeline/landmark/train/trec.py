@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.core.atomic import atomic_path
+from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InsufficientData, InvalidCorpus
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
@@ -38,7 +39,7 @@ def _read_verified(corpus: Corpus, name: str) -> str:
     if name not in checksums:
         raise InvalidCorpus("is missing from the manifest", file=path)
     try:
-        data = path.read_bytes()
+        data = readable(corpus.root, name).read_bytes()
     except OSError as error:
         remedy = "`landmark build` writes it again"
         raise InvalidCorpus(f"is missing: {error.strerror}", file=path, remedy=remedy) from error

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from landmark.config.recipe import SPLITS
 from landmark.core.atomic import folder_lock, remove_partials
+from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
@@ -135,6 +136,7 @@ def validate(corpus: Corpus, config: ValidationConfig) -> ValidationReport:
         if foreign := sorted(path.name for path in config.out.iterdir() if not _OWN_FILE.fullmatch(path.name)):
             problem = "not a validation folder: it holds other files"
             raise RunMismatch(problem, file=config.out, value=foreign[0], remedy="name a new folder with --out")
+        refuse_links(config.out)
         remove_partials(config.out)
         runs = ((seed, condition) for seed in config.seeds for condition in CONDITIONS)
         scores = [

@@ -10,6 +10,7 @@ import numpy as np
 
 from landmark.config.recipe import Recipe
 from landmark.core.atomic import folder_lock, remove_partials
+from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import ConsentRequired, DiskTooSmall, InputsChanged, RecipeMismatch
 from landmark.core.executor import ExecutorConfig, TaskMap, WorkerLost, open_executor
 from landmark.core.plural import plural
@@ -80,6 +81,7 @@ def plan_corpus(request: BuildRequest) -> tuple[Plan, Estimate]:
     """
     with folder_lock(request.out):
         _refuse_foreign_folder(request)
+        refuse_links(request.out)
         context = load_context(request.recipe, request.catalog)
         keep = request.locked or Staging(request.out).started or is_sealed(request.out)
         plan = _existing_plan(context, request) if keep else None
@@ -98,6 +100,7 @@ def build(request: BuildRequest) -> Manifest:
     """
     with folder_lock(request.out):
         _refuse_foreign_folder(request)
+        refuse_links(request.out)
         remove_partials(request.out)
         if is_sealed(request.out):
             log.info("%s is already sealed", request.out)

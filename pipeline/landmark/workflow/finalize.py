@@ -1,6 +1,6 @@
 """Seal a corpus once every planned sample is written, dropped or allowed to fail; export sealed corpora."""
 
-import shutil
+import posixpath
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +13,13 @@ import pyarrow.parquet as pq
 import landmark
 from landmark.config.recipe import Recipe
 from landmark.core.atomic import remove_partials
+from landmark.core.corpus_paths import (
+    delete_empty_folder,
+    delete_file,
+    delete_folder,
+    inside,
+    readable,
+)
 from landmark.core.errors import CoverageLost, ExportFailed, InvalidCorpus, SealingFailed
 from landmark.core.executor import TaskMap
 from landmark.core.hashing import digest
@@ -60,12 +67,12 @@ def seal(
     # The key names the set of samples: shards packed from another set are of no use.
     key = digest([landmark.__version__, plan.lock.digest, sorted(status.written)])
     journal = Journal(corpus, "shards", key, PackedShard, failed=SealingFailed, reread=True)
-    folders = {(corpus / path).parent for path in tasks}
-    # Generations of an earlier corpus whose manifest was deleted.
-    for stale in set((corpus / "shards").glob("g*")) - folders:
-        shutil.rmtree(stale)
+    folders = {posixpath.dirname(path) for path in tasks}
     for folder in folders:
         journal.clear_folder(folder)
+    # Generations of an earlier corpus whose manifest was deleted.
+    for stale in {f"shards/{path.name}" for path in (corpus / "shards").glob("g*")} - folders:
+        delete_folder(corpus, stale)
     packed = journal.run(
         write_shard,
         sorted(tasks),
@@ -83,7 +90,7 @@ def seal(
         context.recipe,
         replace(provenance(plan, context), findings=findings),
     )
-    shutil.rmtree(corpus / "staging")
+    delete_folder(corpus, "staging")
     journal.close()
     # Clearing the shards' folder deleted exports of an earlier corpus.
     discard(corpus, _EXPORTS)
@@ -154,11 +161,10 @@ def remove_superseded(corpus: Path, manifest: Manifest) -> None:
     shards = [shard for generation in manifest.superseded for shard in generation.shards]
     # The manifest does not name the .tar files of an export that was not completed.
     for path in sorted({path for shard in shards for path in (shard.path, tar_path(shard))} - named):
-        (corpus / path).unlink(missing_ok=True)
-    for folder in {(corpus / shard.path).parent for shard in shards}:
-        remove_partials(folder)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        delete_file(corpus, path)
+    for folder in {posixpath.dirname(shard.path) for shard in shards}:
+        remove_partials(inside(corpus, f"{folder}/_").parent)
+        delete_empty_folder(corpus, folder)
 
 
 def reopen(corpus: Path) -> Manifest:
@@ -173,13 +179,13 @@ def reopen(corpus: Path) -> Manifest:
     """
     manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
     for shard in manifest.shards:
-        if not matches(corpus / shard.path, shard, hashed=False):
+        if not matches(corpus, shard, hashed=False):
             raise InvalidCorpus(
                 "missing or damaged shard",
                 file=corpus / shard.path,
                 remedy=f"delete {corpus / 'corpus.json'} and build again",
             )
-    shutil.rmtree(corpus / "staging", ignore_errors=True)
+    delete_folder(corpus, "staging")
     discard(corpus, "shards")
     for folder in {(corpus / shard.path).parent for shard in manifest.shards}:
         remove_partials(folder)
@@ -198,7 +204,7 @@ def require_coverage(corpus: Path, *, limited: bool) -> None:
     Raises:
         CoverageLost: a sensor or split was planned, and none of its samples was written.
     """
-    written = pq.read_table(corpus / "index.parquet", columns=["id"])["id"].combine_chunks()
+    written = pq.read_table(readable(corpus, "index.parquet"), columns=["id"])["id"].combine_chunks()
     if groups := read_emptied_groups(corpus, written, limited=limited):
         raise CoverageLost.combined(
             CoverageLost(

@@ -7,11 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
 from landmark.config.gazetteer import GazetteerEntry
+from landmark.config.recipe import SPLITS
 from landmark.core.atomic import write_bytes, write_table
+from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InputsChanged
 from landmark.core.hashing import file_sha256, path_sha256
 from landmark.core.plural import plural
@@ -41,6 +44,7 @@ log = logging.getLogger(__name__)
 _LIBRARIES = ("landmark", "numpy", "rasterio", "pyproj", "shapely", "pyarrow")
 # Tables that the lock records a digest of.
 _LOCKED_TABLES = ("plan", "label_counts", "cloud_stats")
+_REMEDY = "delete the folder's contents and plan again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +129,20 @@ def read_plan(folder: Path) -> Plan | None:
     if not (folder / "ledger.parquet").is_file():
         raise InputsChanged("is missing", file=folder / "ledger.parquet", remedy="delete lock.json and plan again")
     for name in _LOCKED_TABLES:
-        path = folder / f"{name}.parquet"
+        path = readable(folder, f"{name}.parquet")
         if not path.is_file() or file_sha256(path) != getattr(lock, f"{name}_sha256"):
-            remedy = "delete the folder's contents and plan again"
-            raise InputsChanged("is missing, or not the file that lock.json records", file=path, remedy=remedy)
+            raise InputsChanged("is missing, or not the file that lock.json records", file=path, remedy=_REMEDY)
     samples, label_counts = (pq.read_table(folder / f"{name}.parquet") for name in ("plan", "label_counts"))
+    _check_samples(samples, lock, folder / "plan.parquet")
     return Plan(lock, samples, label_counts)
+
+
+def _check_samples(samples: pa.Table, lock: Lock, file: Path) -> None:
+    """Require sensors, splits and acquisitions of the lock: names of files are made of them."""
+    valid = {"sensor": lock.recipe.sensors, "split": SPLITS, "acquisition": lock.acquisitions_by_id}
+    for column, values in valid.items():
+        for value in set(pc.unique(samples[column]).to_pylist()) - set(values):
+            raise InputsChanged("is not in the lock", file=file, key=column, value=value, remedy=_REMEDY)
 
 
 def check_inputs(lock: Lock, context: BuildContext) -> None:

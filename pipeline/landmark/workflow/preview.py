@@ -19,6 +19,7 @@ import landmark
 from landmark.config.recipe import Recipe
 from landmark.config.region import Region, TimeRange
 from landmark.core.atomic import folder_lock, write_bytes
+from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import EmptySearch, NoCoverage
 from landmark.core.hashing import ranks
 from landmark.core.salts import PREVIEW
@@ -120,6 +121,7 @@ def _remove_earlier_preview(request: work.BuildRequest) -> None:
         return
     log.info("%s: replacing an earlier preview", request.out)
     with folder_lock(request.out):
+        refuse_links(request.out)
         for path in request.out.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

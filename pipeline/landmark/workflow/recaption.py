@@ -4,7 +4,7 @@ Everything follows from label counts and lock: neither the archive nor a label m
 """
 
 import os
-import shutil
+import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from landmark.captions.annotate import derive_labels
 from landmark.captions.language import Language
 from landmark.config.recipe import Recipe
 from landmark.core.atomic import folder_lock, write_bytes
+from landmark.core.corpus_paths import delete_folder, readable, refuse_links
 from landmark.core.errors import InputError, InputsChanged, SealingFailed
 from landmark.core.executor import ExecutorConfig, TaskMap, open_executor
 from landmark.core.hashing import digest
@@ -108,12 +109,13 @@ def recaption(
     are deleted, unless `keep_generations`. Generations kept by an earlier call stay.
 
     Raises:
-        InvalidCorpus: the folder is not sealed, or a shard is damaged.
+        InvalidCorpus: the folder is not sealed, holds a link to a folder, or a shard is damaged.
         InputError: the recipe differs in a key that only pixels or label maps could follow.
         SealingFailed: a worker died on a shard; the corpus is unchanged.
     """
     read_document(Manifest, corpus / "corpus.json")
     with folder_lock(corpus):
+        refuse_links(corpus)
         manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
         plan = read_plan(corpus)
         if plan is None:
@@ -220,7 +222,7 @@ class _Generation:
         key = digest([landmark.__version__, self.manifest.content_digest, self.plan.lock.digest])
         journal = Journal(self.corpus, _JOB, key, Shard, failed=SealingFailed, reread=True)
         # Another recaptioning writes shards of the same names: they are deleted.
-        for folder in {(self.corpus / path).parent for path in shards}:
+        for folder in {posixpath.dirname(path) for path in shards}:
             journal.clear_folder(folder)
         written = journal.run(
             run,
@@ -267,8 +269,8 @@ def _undo_unfinished(corpus: Path, manifest: Manifest, lock: Lock) -> None:
     refresh_index(corpus, manifest)
     refresh_queries(corpus, manifest)
     text = lock.model_dump_json(indent=1).encode()
-    if (corpus / "lock.json").read_bytes() != text:
+    if readable(corpus, "lock.json").read_bytes() != text:
         write_bytes(corpus / "lock.json", text)
     discard(corpus, _JOB)
-    for folder in {(corpus / next_path(shard)).parent for shard in manifest.shards}:
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in {posixpath.dirname(next_path(shard)) for shard in manifest.shards}:
+        delete_folder(corpus, folder)

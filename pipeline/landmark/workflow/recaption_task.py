@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from landmark.captions.annotate import Annotator, CellFacts, ImageInfo, annotate_sample
 from landmark.captions.sample_facts import NearestPlace
 from landmark.core.errors import InvalidCorpus
+from landmark.core.journal import matches
 from landmark.corpus.manifest import Shard
 from landmark.workflow.task import distant_event
 from landmark.write.shards import rewrite_shard
@@ -42,13 +43,16 @@ def run(task: RecaptionTask) -> Shard:
     """Write the new generation of a shard.
 
     Raises:
-        InvalidCorpus: the shard is damaged.
+        InvalidCorpus: the shard is not the one that the manifest names.
     """
     cell_labels, plan_rows = (
         task.annotator.fold_counts(task.label_counts),
         {row["id"]: row for row in task.rows.to_pylist()},
     )
     path = task.corpus / task.shard.path
+    if not matches(task.corpus, task.shard, hashed=True):
+        remedy = "copy it from where the corpus was sealed, or delete corpus.json and build again"
+        raise InvalidCorpus("missing or damaged shard", file=path, remedy=remedy)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             groups = (

@@ -1,6 +1,7 @@
 """README.md of a corpus (with the front matter that Hugging Face loaders read) and ATTRIBUTION.md."""
 
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,9 @@ from landmark.core.plural import plural
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.shard_schema import shard_schema
 
+# Tags and links in angle brackets; links, images and their targets; code; cells. Plain text keeps its characters.
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[:])|[`|\\]")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _CARD = """\
 ---
 pretty_name: {quoted}
@@ -54,10 +58,10 @@ Content digest `{content}`, lock `{lock}`. Licences: {licences}; see ATTRIBUTION
 
 def card(manifest: Manifest) -> str:
     """Render README.md: a config and a row of counts per sensor, and how to read the corpus."""
-    gap = manifest.split_proof.closest_m
+    gap, title = manifest.split_proof.closest_m, manifest.title or manifest.name
     return _CARD.format(
-        title=" ".join((manifest.title or manifest.name).split()),
-        quoted=json.dumps(manifest.title or manifest.name, ensure_ascii=False),
+        title=_line(title),
+        quoted=json.dumps(_UNPRINTABLE.sub(" ", title), ensure_ascii=False),
         configs="\n".join(_config(manifest, sensor) for sensor in manifest.sensors),
         features="".join(_features(manifest, sensor) for sensor in manifest.sensors).rstrip(),
         samples_written=plural(manifest.counts["written"], "sample"),
@@ -67,22 +71,28 @@ def card(manifest: Manifest) -> str:
         failed=manifest.counts["failed"],
         patch=manifest.patch_px,
         resolution=manifest.resolution_m,
-        version=manifest.landmark_version,
+        version=_line(manifest.landmark_version),
         samples="\n".join(
-            f"| {sensor} | " + " | ".join(str(counts[split]) for split in SPLITS) + " |"
+            f"| {_line(sensor)} | " + " | ".join(str(counts[split]) for split in SPLITS) + " |"
             for sensor, counts in manifest.samples.items()
         ),
-        labels="\n".join(f"| {label} | {count} |" for label, count in manifest.labels.items()) or "| none | 0 |",
+        labels="\n".join(f"| {_line(label)} | {count} |" for label, count in manifest.labels.items()) or "| none | 0 |",
         closest="any distance" if gap is None else f"{gap:g} m",
-        content=manifest.content_digest,
-        lock=manifest.lock_digest,
-        licences=", ".join(manifest.licences),
+        content=_line(manifest.content_digest),
+        lock=_line(manifest.lock_digest),
+        licences=_line(", ".join(manifest.licences)),
     )
 
 
 def attribution(manifest: Manifest) -> str:
     """Render ATTRIBUTION.md: the sources that must be named."""
-    return "# Attribution\n\n" + "\n".join(f"- {line}" for line in manifest.attributions) + "\n"
+    return "# Attribution\n\n" + "\n".join(f"- {_line(line)}" for line in manifest.attributions) + "\n"
+
+
+def _line(text: str) -> str:
+    """A text as one line of Markdown without tags, links, images, code and cells of a table."""
+    line = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    return _MARKUP.sub(lambda match: "&lt;" if match[0] == "<" else f"\\{match[0]}", line)
 
 
 def _config(manifest: Manifest, sensor: str) -> str:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from landmark.config.profiles import load_sensor
 from landmark.config.recipe import SPLITS, Recipe
 from landmark.core.atomic import write_bytes, write_table
+from landmark.core.corpus_paths import delete_file, readable
 from landmark.core.hashing import digest, names_digest
 from landmark.core.journal import matches
 from landmark.corpus.lock import Lock
@@ -150,28 +151,28 @@ def refresh_index(corpus: Path, manifest: Manifest) -> None:
 
 def refresh_queries(corpus: Path, manifest: Manifest) -> None:
     """Rewrite the queries where one of their files is missing or differs from the manifest."""
-    if not all(matches(corpus / file.path, file, hashed=True) for file in manifest.queries):
-        _write_queries(corpus, pq.read_table(corpus / "index.parquet"), manifest.taxonomy)
+    if not all(matches(corpus, file, hashed=True) for file in manifest.queries):
+        _write_queries(corpus, pq.read_table(readable(corpus, "index.parquet")), manifest.taxonomy)
 
 
 def _write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
     files = write_queries(corpus, index, taxonomy)
     if not files:
         # No sample has a label any more.
-        (corpus / "queries.jsonl").unlink(missing_ok=True)
+        delete_file(corpus, "queries.jsonl")
     return files
 
 
 def write_ledger(corpus: Path, drops: Sequence[DropRecord]) -> None:
     """Write the rows of the planning stages, then the planned samples that were not written, sorted by id."""
-    ledger = pq.read_table(corpus / "ledger.parquet")
+    ledger = pq.read_table(readable(corpus, "ledger.parquet"))
     planning_rows = ledger.filter(pc.is_in(ledger["stage"], value_set=pa.array(PRE_PLAN_STAGES)))
     write_table(corpus / "ledger.parquet", pa.concat_tables([planning_rows, ledger_table(drops)]))
 
 
 def read_facts(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
     """Read all columns but pixels, rows in shard order, with GeoParquet's and the content digest's metadata."""
-    table = pa.concat_tables([pq.read_table(corpus / shard.path, columns=INDEX.names) for shard in shards])
+    table = pa.concat_tables([pq.read_table(readable(corpus, shard.path), columns=INDEX.names) for shard in shards])
     table = add_geo_metadata(table.replace_schema_metadata(None))
     return table.replace_schema_metadata({**table.schema.metadata, CONTENT: _content_digest(shards).encode()})
 

@@ -5,7 +5,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from landmark.config.recipe import SPLITS
 from landmark.core.atomic import write_bytes
+from landmark.core.corpus_paths import delete_folder, make_folder, writable
 from landmark.corpus.manifest import QueryFile
 from landmark.corpus.relevance import Query, grade, make_queries
 from landmark.domain.taxonomy import Taxonomy
@@ -38,10 +38,10 @@ def query_files(samples: pa.Table, taxonomy: Taxonomy) -> dict[str, list[str]]:
 
 def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
     """Write the query files of an index; none where no sample has a label."""
-    shutil.rmtree(corpus / "qrels", ignore_errors=True)
+    delete_folder(corpus, "qrels")
     files = query_files(index, taxonomy)
     if files:
-        (corpus / "qrels").mkdir()
+        make_folder(corpus, "qrels")
     return [_write(corpus, path, lines) for path, lines in files.items()]
 
 
@@ -55,5 +55,5 @@ def _judgements(queries: Iterable[Query], samples: list[tuple[str, frozenset[str
 
 def _write(corpus: Path, path: str, lines: list[str]) -> QueryFile:
     data = "".join(f"{line}\n" for line in lines).encode()
-    write_bytes(corpus / path, data)
+    write_bytes(writable(corpus, path), data)
     return QueryFile(path=path, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

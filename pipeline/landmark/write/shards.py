@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from landmark.core.atomic import HashedFile, atomic_file
+from landmark.core.corpus_paths import writable
 from landmark.corpus.manifest import Shard
 from landmark.corpus.pixels import band_order, nodata_of, parse_group, pixel_fields
 from landmark.domain.schemas import INDEX
@@ -89,7 +90,7 @@ def shard_tasks(corpus: Path, plan: pa.Table, status: Status, schemas: Mapping[s
 def write_shard(task: ShardTask) -> PackedShard:
     """Write one shard atomically; digests and moments are taken on the way. Runs in a worker."""
     content, moments = hashlib.sha256(), _MomentSums(pixel_fields(task.schema))
-    with atomic_file(task.corpus / task.path) as file, _parquet_writer(file, task.schema) as writer:
+    with atomic_file(writable(task.corpus, task.path)) as file, _parquet_writer(file, task.schema) as writer:
         for group in _row_groups(task):
             writer.write_table(group, row_group_size=_GROUP_ROWS)
             for row in group.to_pylist():
@@ -113,7 +114,7 @@ def rewrite_shard(corpus: Path, shard: Shard, path: str, groups: Iterable[pa.Tab
     """Write the rows of a shard again, with other facts and captions, as a shard of another generation."""
     content, tables = hashlib.sha256(), iter(groups)
     first = next(tables)
-    with atomic_file(corpus / path) as file, _parquet_writer(file, first.schema) as writer:
+    with atomic_file(writable(corpus, path)) as file, _parquet_writer(file, first.schema) as writer:
         for group in chain([first], tables):
             writer.write_table(group, row_group_size=_GROUP_ROWS)
             for row in group.select(INDEX.names).to_pylist():

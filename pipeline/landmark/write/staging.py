@@ -13,8 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from landmark.core.atomic import atomic_path, remove_partials
+from landmark.core.corpus_paths import make_folder, writable
 from landmark.domain.drops import DropRecord
 
+_FOLDER = "staging"
 _BATCH_ROWS = 64
 
 
@@ -35,11 +37,11 @@ class Staging:
     """The staging folder of a corpus."""
 
     def __init__(self, corpus: Path) -> None:
-        self.folder = corpus / "staging"
+        self._corpus, self.folder = corpus, corpus / _FOLDER
 
     def open(self) -> None:
         """Make the folder and delete partial files of a killed build."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._corpus, _FOLDER)
         remove_partials(self.folder)
 
     @property
@@ -53,7 +55,7 @@ class Staging:
 
     def path(self, acquisition: str, tries: int) -> Path:
         """Path of a task's next attempt; for each sample the latest attempt counts."""
-        return self.folder / f"{acquisition}.{tries:04d}.arrow"
+        return writable(self._corpus, f"{_FOLDER}/{acquisition}.{tries:04d}.arrow")
 
     def status(self) -> Status:
         """Read the ids and drop records of every file; pixels stay on disk."""

@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from landmark.core.atomic import atomic_file
+from landmark.core.corpus_paths import writable
 from landmark.core.errors import InvalidCorpus
 from landmark.core.journal import matches
 from landmark.corpus.manifest import Export, Manifest, Shard
 from landmark.corpus.pixels import pixel_fields
+
+_SAMPLE_ID = re.compile(r"[a-z0-9_-]{1,80}")
+_REMEDY = "delete the corpus's corpus.json and build again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,14 @@ def write_tar(task: TarTask) -> Export:
     """Write the .tar of a shard atomically, one row group in memory at a time. Runs in a worker.
 
     Raises:
-        InvalidCorpus: the shard is damaged.
+        InvalidCorpus: the shard is damaged, or not the one that the manifest names.
     """
     # ustar has no field that varies with clock, user or platform, and every reader supports it.
-    target = task.corpus / task.path
+    target, shard = writable(task.corpus, task.path), task.corpus / task.shard.path
+    if not matches(task.corpus, task.shard, hashed=True):
+        raise InvalidCorpus("differs from the manifest", file=shard, remedy=_REMEDY)
     with atomic_file(target) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content in _members(task.corpus / task.shard.path):
+        for name, content in _members(shard):
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             tar.addfile(entry, io.BytesIO(content))
@@ -83,13 +90,16 @@ def with_exports(manifest: Manifest, written: Iterable[Export]) -> Manifest:
 
 
 def _is_complete(corpus: Path, export: Export | None) -> bool:
-    return export is not None and matches(corpus / export.path, export, hashed=False)
+    return export is not None and matches(corpus, export, hashed=False)
 
 
 def _members(shard: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of every member; readers take the part before the first dot as the sample's key."""
     for row, fields in _rows(shard):
         id = row["id"]
+        if not _SAMPLE_ID.fullmatch(id):
+            # Whoever unpacks the .tar would write to that path.
+            raise InvalidCorpus("not the id of a sample", file=shard, key="id", value=id, remedy=_REMEDY)
         for field in fields:
             yield f"{id}.{field.name}.npy", _npy(row.pop(field.name), field)
         yield f"{id}.json", _json(row, fields)
@@ -104,9 +114,7 @@ def _rows(shard: Path) -> Iterator[tuple[dict[str, Any], list[pa.Field]]]:
                 for row in file.read_row_group(group).to_pylist(maps_as_pydicts="strict"):
                     yield row, fields
     except (OSError, pa.ArrowInvalid) as error:
-        raise InvalidCorpus(
-            f"damaged shard: {error}", file=shard, remedy="delete the corpus's corpus.json and build again"
-        ) from error
+        raise InvalidCorpus(f"damaged shard: {error}", file=shard, remedy=_REMEDY) from error
 
 
 def _npy(stored: bytes, field: pa.Field) -> bytes:
