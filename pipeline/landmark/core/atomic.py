@@ -195,12 +195,12 @@ def _open_regular(path: Path) -> IO[str]:
         raise InputError("is a link", file=path, remedy="delete it")
     # A pipe would wait for a reader.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    file = os.fdopen(os.open(path, flags, 0o666), "a+")
-    status = os.fstat(file.fileno())
+    handle = os.open(path, flags, 0o666)
+    status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        file.close()
+        os.close(handle)
         raise InputError("is not a file of its own", file=path, remedy="delete it")
-    return file
+    return os.fdopen(handle, "a+")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,13 +1,14 @@
 """The manifest of a sealed corpus, `corpus.json`: every file of it, with digests, counts and statistics."""
 
 import os
+import posixpath
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from landmark.config.profiles import SensorName
-from landmark.core.corpus_paths import RelativePath, readable
+from landmark.core.corpus_paths import RelativePath, inside, readable
 from landmark.core.errors import InvalidCorpus, invalid
 from landmark.core.yaml_files import StrictModel
 from landmark.domain.taxonomy import Taxonomy
@@ -143,11 +144,11 @@ def read_document(model: type[Model], path: Path) -> Model:
     """Read a lock or manifest.
 
     Raises:
-        InvalidCorpus: the file is missing, not such a document, or names a path outside the corpus.
+        InvalidCorpus: the file is missing, not such a document, or names a path outside or behind a link to a folder.
     """
     remedy = "check the path, or finish the corpus with `landmark build`"
     try:
-        return model.model_validate_json(readable(path.parent, path.name).read_bytes())
+        document = model.model_validate_json(readable(path.parent, path.name).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         if not path.parent.is_dir():
             raise InvalidCorpus("no such folder", file=path.parent, remedy="check the path") from error
@@ -160,6 +161,10 @@ def read_document(model: type[Model], path: Path) -> Model:
         value = first["input"] if isinstance(first["input"], str) else None
         problem = f"not a landmark {model.__name__.lower()}: {first['msg']}"
         raise InvalidCorpus(problem, file=path, key=key, value=value, remedy=remedy) from error
+    if isinstance(document, Manifest):
+        for folder in {posixpath.dirname(file.path) for file in [*document.files, *document.queries]}:
+            inside(path.parent, posixpath.join(folder, "_"))
+    return document
 
 
 def is_sealed(corpus: str | os.PathLike[str]) -> bool:
