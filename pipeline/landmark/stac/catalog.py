@@ -17,7 +17,7 @@ from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
-from landmark.core.http import RETRY, TIMEOUT_S, open_session
+from landmark.core.http import RETRY, TIMEOUT_S, CompleteAdapter, open_session
 from landmark.stac.documents import InvalidItem, describe, parse_item
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 def make_stac_io() -> StacApiIO:
     """HTTP client of STAC APIs, with retries and a timeout."""
-    return StacApiIO(timeout=TIMEOUT_S, max_retries=RETRY)
+    io = StacApiIO(timeout=TIMEOUT_S)
+    for scheme in ("https://", "http://"):
+        io.session.mount(scheme, CompleteAdapter(RETRY, TIMEOUT_S))
+    return io
 
 
 def fetch_bytes(href: str) -> bytes:
