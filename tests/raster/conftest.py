@@ -2,7 +2,7 @@
 
 import pytest
 
-from landmark.raster import ranges, source
+from landmark.raster import ranges
 from tests.raster.outcomes import make
 from tests.raster.serving import serving
 
@@ -13,9 +13,6 @@ def short_timeouts(monkeypatch):
     monkeypatch.setattr(ranges, "TIMEOUT_S", 1)
     monkeypatch.setattr(ranges, "CONNECT_S", 1)
     monkeypatch.setattr(ranges, "BACKOFF_S", (0.01,) * len(ranges.BACKOFF_S))
-    monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_RETRY_DELAY", 0.01)
-    monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_CONNECTTIMEOUT", 1)
-    monkeypatch.setitem(source.GDAL_OPTIONS, "GDAL_HTTP_LOW_SPEED_TIME", 1)
     close_connections()
     yield
     close_connections()

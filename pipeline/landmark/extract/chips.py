@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -29,7 +29,9 @@ _DTYPES = {
 _UNITS = {"db": "gamma0_db", "decibel": "gamma0_db", "decibels": "gamma0_db"}
 
 
-def extract_chips(request: ExtractRequest, routes: Counter[str] | None = None) -> Iterator[Chip | DropRecord]:
+def extract_chips(
+    request: ExtractRequest, routes: Counter[str] | None = None
+) -> Generator[Chip | DropRecord, None, None]:
     """Yield a chip or a drop record for every requested id, in reading order.
 
     Chips in the acquisition's own UTM zone come first; within a zone they are ordered from north to south. `routes` is

@@ -9,16 +9,25 @@ import re
 import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
 
-from landmark.raster.source import Unreadable
+import urllib3
+
+from landmark.core.http import RETRY
+from landmark.raster.source import Forbidden, Unreadable
 
 Buffer = Any  # supports the buffer protocol
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
 # obstore's time of a response without `Last-Modified`.
 _NO_TIME = dt.datetime.fromtimestamp(0, dt.UTC)
+_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_UNSATISFIABLE = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
+# What no raster is sent as.
+_PAGE = re.compile(r"text/|application/(json|xml|xhtml)", re.IGNORECASE)
 # Bytes of a wider answer beyond the requested ones.
 _MAX_EXTRA_BYTES = 2**26
 _CHANGED = "the file has changed while it was read"
@@ -92,6 +101,24 @@ def read_result_head(result: Any) -> Answer:
     return Answer(start, end, validators)
 
 
+def read_whole_head(headers: Mapping[str, str]) -> Validators:
+    """Parse the headers of an answer with the complete file; the size is None where the body's encoding ends it.
+
+    Raises:
+        TransientError: the answer is a page, or its end is unknown.
+    """
+    _check_encoding(headers.get("Content-Encoding"))
+    kind, length = headers.get("Content-Type", ""), headers.get("Content-Length", "")
+    if _PAGE.match(kind.strip()):
+        raise TransientError(f"the answer is {kind!r:.80}")
+    if not length.isascii() or not length.isdigit():
+        if headers.get("Transfer-Encoding", "").lower() != "chunked":
+            raise TransientError(f"the answer has Content-Length {length!r:.80}")
+        length = ""
+    size = int(length) if length else None
+    return Validators(size, headers.get("ETag") or None, _parse_time(headers.get("Last-Modified")))
+
+
 def _check_encoding(encoding: str | None) -> None:
     if encoding and encoding.strip().lower() != "identity":
         raise TransientError(f"the answer has Content-Encoding {encoding!r:.80}")
@@ -105,8 +132,45 @@ def _parse_time(text: str | None) -> dt.datetime | None:
     return time.replace(tzinfo=dt.UTC) if time and time.tzinfo is None else time
 
 
+def check_status(response: urllib3.BaseHTTPResponse, expected: HTTPStatus) -> None:
+    """Check the status of an answer.
+
+    Raises:
+        Forbidden: access is refused.
+        TransientError: the server is busy, or the answer is of another kind than expected.
+        Unreadable: any other status.
+    """
+    status = response.status
+    if status == expected:
+        return
+    if status in _REFUSED:
+        raise forbidden(status)
+    problem = f"the server answers {status}"
+    if status in RETRY.status_forcelist or 200 <= status < 300 or status == _UNSATISFIABLE:
+        raise TransientError(problem, busy=status in _BUSY, retry_after_s=_retry_after_s(response))
+    raise Unreadable(problem)
+
+
+def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
+    """Seconds of the `Retry-After` header, None where it is missing or invalid."""
+    try:
+        return RETRY.get_retry_after(response)
+    except urllib3.exceptions.InvalidHeader:
+        return None
+
+
+def forbidden(status: int) -> Forbidden:
+    """Error of a status that refuses access."""
+    return Forbidden(f"the server answers {status}")
+
+
 class FileVersion:
-    """The version of a file: the first answer's, to which all later ones are held; thread-safe."""
+    """The version of a file: the first answer's, to which all later ones are held; thread-safe.
+
+    Attributes:
+        copy: The complete file, where the server answers with nothing else.
+        copying: Held while it is downloaded.
+    """
 
     _by_href: ClassVar[WeakValueDictionary[str, "FileVersion"]] = WeakValueDictionary()
 
@@ -114,11 +178,23 @@ class FileVersion:
         self._first: Validators | None = None
         self._status: tuple[int, ...] | None = None
         self._lock = threading.Lock()
+        self.copying = threading.Lock()
+        self.copy: Any = None
 
     @classmethod
     def of(cls, href: str) -> "FileVersion":
         """The version of a file that is open, shared by all its readers, as for several bands."""
         return cls._by_href.setdefault(href, cls())
+
+    @classmethod
+    def forget(cls, href: str) -> None:
+        """Let later readers of a file that is closed, or has changed, hold the version that they find."""
+        cls._by_href.pop(href, None)
+
+    @property
+    def first(self) -> Validators | None:
+        """Validators of the file; None without an answer."""
+        return self._first
 
     def check_status(self, status: os.stat_result) -> None:
         """Check that a local file is still the one of the first call.

@@ -15,7 +15,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from landmark.raster.ranges import Buffer, RangeReader
+from landmark.raster.answers import Buffer
+from landmark.raster.range_reader import RangeReader
 from landmark.raster.source import Unreadable
 
 # Enough for most headers with their block tables, in one request.
@@ -90,11 +91,19 @@ class BlockLayout:
     sizes: tuple[int, ...]
 
     def locate(self, row: int, column: int) -> tuple[int, int] | None:
-        """Return (offset, bytes) of a block, None where it has no place in the file or an implausible one."""
+        """Return (offset, bytes) of a block, None for a sparse block, which is not stored.
+
+        Raises:
+            DecodeError: an implausible place.
+        """
         number = row * -(-self.raster[1] // self.shape[1]) + column
         offset, size = self.offsets[number], self.sizes[number]
+        if offset == size == 0:
+            return None
         max_size = 2 * self.shape[0] * self.shape[1] * self.dtype.itemsize + 2**16
-        return (offset, size) if 0 < offset < _MAX_FILE_BYTES and 0 < size <= max_size else None
+        if not (0 < offset < _MAX_FILE_BYTES and 0 < size <= max_size):
+            raise DecodeError(f"{size} bytes at {offset}")
+        return offset, size
 
     def decode(self, content: Buffer, row: int) -> NDArray[Any]:
         """Decode a block of a row of blocks to pixels (y, x), in a buffer that this thread's next call overwrites.

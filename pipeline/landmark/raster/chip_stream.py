@@ -13,6 +13,7 @@ from landmark.raster.block_index import BlockRow, Chips
 from landmark.raster.direct import DirectReader, FailedBlock, PendingRow
 from landmark.raster.gdal import GdalReader
 from landmark.raster.no_data import Fill
+from landmark.raster.source import Unreadable
 
 # Two rows of blocks are requested ahead, and more while less than this is requested and their chips take less than
 # `_MAX_CHIP_BYTES`.
@@ -51,8 +52,8 @@ class ChipStream:
         try:
             while self._pending:
                 row, pending = self._pending.popleft()
-                for column, problem in self._wait(row, pending):
-                    problems |= {copy.chip: problem for copy in row.copies[column]}
+                for column, error in self._wait(row, pending):
+                    problems |= {copy.chip: str(error) for copy in row.copies[column]}
                 for number in row.ending:
                     chip = self._chips.pop(number)
                     if number in problems:
@@ -84,11 +85,11 @@ class ChipStream:
             pending = self._direct.request(row, self._chips)
             self._requests += pending.requests
             return pending
-        return PendingRow(self._ahead_bytes, [], [(column, None) for column in row.copies])
+        return PendingRow(self._ahead_bytes, [], [FailedBlock(column, None) for column in row.copies])
 
-    def _wait(self, row: BlockRow, pending: PendingRow) -> Iterator[tuple[int, str]]:
-        """Wait for a row of blocks; yield (column, problem) of blocks that GDAL cannot read either."""
-        failed = pending.missing + [block for request in pending.requests for block in request.result()]
-        yield from ((column, problem) for column, problem in failed if problem is not None)
-        columns = sorted(column for column, problem in failed if problem is None)
+    def _wait(self, row: BlockRow, pending: PendingRow) -> Iterator[tuple[int, Unreadable]]:
+        """Wait for a row of blocks; yield (column, error) of those that cannot be read. GDAL fills sparse blocks."""
+        failed = pending.failed + [block for request in pending.requests for block in request.result()]
+        yield from ((column, error) for column, error in failed if error is not None)
+        columns = sorted(column for column, error in failed if error is None)
         yield from self._gdal.read_blocks(row, columns, self._chips, self._fill)

@@ -1,5 +1,6 @@
 """Read blocks by byte ranges and decode them in threads, directly into the chips that overlap them."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -7,11 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
 
+from landmark.raster.answers import Buffer, ChangedFile
 from landmark.raster.block_index import BlockRow, Chips, copy_block
 from landmark.raster.blocks import BlockLayout, DecodeError
-from landmark.raster.ranges import Buffer, NoRangeSupport, RangeReader, ServerTimeout
+from landmark.raster.range_reader import RangeReader
+from landmark.raster.ranges import ServerTimeout
 from landmark.raster.rate_limit import core_share
 from landmark.raster.source import Forbidden, Unreadable
+
+log = logging.getLogger(__name__)
 
 # Requests of a process at once, as far as the hosts' budgets allow.
 _THREADS = 16
@@ -21,8 +26,12 @@ _MAX_GAP_BYTES = 16
 # After more timeouts than this, a file is no longer requested block by block: each timeout takes minutes.
 _MAX_TIMEOUTS = 8
 
-# (column, problem) of a block that was not decoded; problem None: GDAL may still be able to read it.
-FailedBlock = tuple[int, str | None]
+
+class FailedBlock(NamedTuple):
+    """A block that was not decoded, by its column; without an error it is sparse, and GDAL fills it."""
+
+    column: int
+    error: Unreadable | None
 
 
 class BlockRange(NamedTuple):
@@ -49,11 +58,11 @@ class RangeRead(NamedTuple):
 
 
 class PendingRow(NamedTuple):
-    """A row of blocks being read: requested bytes, the requests, and the blocks that have no place in the file."""
+    """A row of blocks being read: requested bytes, the requests, and the blocks that cannot be requested."""
 
     byte_count: int
     requests: list[Future[list[FailedBlock]]]
-    missing: list[FailedBlock]
+    failed: list[FailedBlock]
 
 
 class DirectReader:
@@ -72,56 +81,76 @@ class DirectReader:
 
     def request(self, row: BlockRow, chips: Chips) -> PendingRow:
         """Request a row of blocks; threads copy them into the chips as they arrive."""
-        located = [(column, self.layout.locate(row.number, column)) for column in row.copies]
-        blocks = [BlockRange(column, *place) for column, place in located if place is not None]
-        runs = list(_group_ranges(sorted(blocks, key=lambda block: block.offset)))
+        places = [self._locate(row.number, column) for column in row.copies]
+        blocks = [place for place in places if isinstance(place, BlockRange)]
+        runs = list(group_ranges(sorted(blocks, key=lambda block: block.offset)))
         requests = [thread_pool().submit(self._read, run, row, chips) for run in runs]
-        missing: list[FailedBlock] = [(column, None) for column, place in located if place is None]
-        return PendingRow(sum(run[-1].end - run[0].offset for run in runs), requests, missing)
+        failed = [place for place in places if isinstance(place, FailedBlock)]
+        return PendingRow(sum(run[-1].end - run[0].offset for run in runs), requests, failed)
 
-    def _read(self, run: Sequence[BlockRange], row: BlockRow, chips: Chips, *, retry: bool = True) -> list[FailedBlock]:
-        """Fetch and decode a run of blocks; if the request fails, each block is requested by itself once.
+    def _locate(self, row: int, column: int) -> BlockRange | FailedBlock:
+        try:
+            place = self.layout.locate(row, column)
+        except DecodeError as error:
+            return self._refused(row, column, error)
+        return FailedBlock(column, None) if place is None else BlockRange(column, *place)
+
+    def _read(
+        self, run: Sequence[BlockRange], row: BlockRow, chips: Chips, *, retry: bool = True, refetch: bool = True
+    ) -> list[FailedBlock]:
+        """Fetch and decode a run of blocks.
+
+        If the request fails, or the codec refuses a block, the block is requested by itself once.
 
         Raises:
             Forbidden: the server refuses access to the raster.
+            ChangedFile: the file was replaced since it was opened.
         """
         start, begin_s = run[0].offset, time.perf_counter()
         try:
             content = memoryview(self.ranges.get(start, run[-1].end, retry=retry))
-        except Forbidden:
+        except (Forbidden, ChangedFile):
             raise
-        except (NoRangeSupport, Unreadable) as error:
+        except Unreadable as error:
             self._timeouts += isinstance(error, ServerTimeout)
             if len(run) == 1 or self._timeouts > _MAX_TIMEOUTS:
-                return [(block.column, None if isinstance(error, NoRangeSupport) else str(error)) for block in run]
+                return [FailedBlock(block.column, error) for block in run]
             return [failed for block in run for failed in self._read([block], row, chips, retry=False)]
         fetched_s = time.perf_counter()
         with _decode_slots(core_share()):
             decoding_s = time.perf_counter()
-            failed = [
-                block.column
-                for block in run
-                if not self._decode(content[block.offset - start : block.end - start], row, block.column, chips)
-            ]
+            parts = ((block, content[block.offset - start : block.end - start]) for block in run)
+            errors = [(block, self._decode(part, row, block.column, chips)) for block, part in parts]
             decode_s = time.perf_counter() - decoding_s
         self.reads.append(RangeRead(start, run[-1].end, len(run), fetched_s - begin_s, decode_s))
-        return [(column, None) for column in failed]
+        refused = [(block, error) for block, error in errors if error is not None]
+        if not refetch:
+            return [self._refused(row.number, block.column, error) for block, error in refused]
+        return [
+            failed for block, _ in refused for failed in self._read([block], row, chips, retry=retry, refetch=False)
+        ]
 
-    def _decode(self, content: Buffer, row: BlockRow, column: int, chips: Chips) -> bool:
-        """Decode a block and copy it into the chips; False if its bytes do not decode."""
+    def _decode(self, content: Buffer, row: BlockRow, column: int, chips: Chips) -> DecodeError | None:
+        """Decode a block and copy it into the chips; return the codec's error."""
         try:
             block = self.layout.decode(content, row.number)
-        except DecodeError:
-            return False
+        except DecodeError as error:
+            return error
         copy_block(block, row.copies[column], chips)
-        return True
+        return None
+
+    def _refused(self, row: int, column: int, error: DecodeError) -> FailedBlock:
+        height, width = self.layout.shape
+        problem = f"block at row {row * height}, column {column * width} unreadable"
+        log.warning("%s: %s", problem, error)
+        return FailedBlock(column, Unreadable(problem))
 
     def repeat_read(self, read: RangeRead) -> int:
         """Repeat a request, discard the bytes and return their number."""
         return len(self.ranges.get(read.start, read.end))
 
 
-def _group_ranges(blocks: Sequence[BlockRange]) -> Iterator[list[BlockRange]]:
+def group_ranges(blocks: Sequence[BlockRange]) -> Iterator[list[BlockRange]]:
     """Group blocks that follow each other in the file into requests."""
     run: list[BlockRange] = []
     for block in blocks:

@@ -13,11 +13,13 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
+from landmark.raster.answers import ChangedFile
 from landmark.raster.block_index import BlockRow, Chips, copy_block
+from landmark.raster.deflate_blocks import DeflateBlocks
 from landmark.raster.grid_problem import is_south_up
-from landmark.raster.no_data import Fill, has_mask, is_invalid
+from landmark.raster.no_data import Fill, alpha_bands, has_mask, is_invalid
 from landmark.raster.range_file import ChunkedFile
-from landmark.raster.ranges import RangeReader
+from landmark.raster.range_reader import LocalFile, RangeReader
 from landmark.raster.source import Forbidden, RasterSource, Unreadable
 
 log = logging.getLogger(__name__)
@@ -42,12 +44,14 @@ class GdalReader:
     """Reader of a raster with GDAL, always from north to south.
 
     Opens the dataset at the first read, and again where its URL expires. The bytes of a remote file come from the range
-    reader, unless that cannot read it.
+    reader, unless that cannot read it. GDAL ignores the checksums of deflate blocks, so they are checked before.
     """
 
     def __init__(self, source: RasterSource, ranges: RangeReader, band: int = 1) -> None:
         self._source, self._band = source, band
-        self._file = None if ranges.size is None else ChunkedFile(ranges, ranges.size)
+        self._ranges = ranges
+        self._file: ChunkedFile | None = None
+        self._blocks = list[DeflateBlocks]()
         self._dataset: Any = None
         self._fresh_until_s = 0.0
 
@@ -59,12 +63,29 @@ class GdalReader:
             Unreadable, RasterioError: it cannot be opened.
         """
         if self._dataset is None:
-            if self._file is None:
-                self._dataset = self._source.open()
-            else:
-                with self._file.checking():
-                    self._dataset = self._source.open_file(self._file.opener)
+            self._open()
         return self._dataset
+
+    def _open(self) -> None:
+        size = self._ranges.find_size()
+        file = None if size is None else ChunkedFile(self._ranges, size)
+        if file is None or not self._ranges.remote:
+            self._dataset = self._source.open()
+        else:
+            self._file = file
+            with file.checking():
+                self._dataset = self._source.open_file(file.opener)
+        if file is not None and self._dataset.driver in ("GTiff", "COG"):
+            with file.checking():
+                file.blocks = DeflateBlocks(file.opener(""), self._ranges)
+            self._blocks = [file.blocks, *self._mask_blocks()]
+
+    def _mask_blocks(self) -> Iterator[DeflateBlocks]:
+        """The blocks of mask files beside a local raster."""
+        for path in self._source.side_cars:
+            if path.suffix.lower() == ".msk":
+                with path.open("rb") as file:
+                    yield DeflateBlocks(file, LocalFile(str(path)))
 
     @property
     def block_shape(self) -> tuple[int, int]:
@@ -73,8 +94,8 @@ class GdalReader:
 
     def read_blocks(
         self, row: BlockRow, columns: Sequence[int], chips: Chips, fill: Fill | None = None
-    ) -> Iterator[tuple[int, str]]:
-        """Read blocks of a row into chips, adjacent ones in one call; yield (column, problem) of unreadable blocks.
+    ) -> Iterator[tuple[int, Unreadable]]:
+        """Read blocks of a row into chips, adjacent ones in one call; yield (column, error) of unreadable blocks.
 
         With `fill`, pixels that a mask or an alpha band marks as without data are replaced.
         """
@@ -82,21 +103,23 @@ class GdalReader:
         for run in np.split(np.asarray(columns, int), breaks):
             try:
                 self._read_run(row, run.tolist(), chips, fill)
-            except Forbidden:
+            except (Forbidden, ChangedFile):
                 raise
             except (RasterioError, Unreadable):
                 for column in run.tolist():
                     yield from self._read_single(row, column, chips, fill)
 
-    def _read_single(self, row: BlockRow, column: int, chips: Chips, fill: Fill | None) -> Iterator[tuple[int, str]]:
+    def _read_single(
+        self, row: BlockRow, column: int, chips: Chips, fill: Fill | None
+    ) -> Iterator[tuple[int, Unreadable]]:
         try:
             self._read_run(row, [column], chips, fill)
-        except Forbidden:
+        except (Forbidden, ChangedFile):
             raise
         except (RasterioError, Unreadable) as error:
             height, width = self.block_shape
             log.warning("%s: %s", self._source.href, self._source.redact(error))
-            yield column, f"block at row {row.number * height}, column {column * width} unreadable"
+            yield column, Unreadable(f"block at row {row.number * height}, column {column * width} unreadable")
 
     def _read_run(self, row: BlockRow, run: Sequence[int], chips: Chips, fill: Fill | None) -> None:
         if not run:
@@ -104,7 +127,7 @@ class GdalReader:
         (block_height, block_width), (height, width) = self.block_shape, self.dataset.shape
         left, top = run[0] * block_width, row.number * block_height
         window = Window(left, top, min((run[-1] + 1) * block_width, width) - left, min(block_height, height - top))
-        pixels = self._read(lambda dataset: _read_filled(dataset, self._band, window, fill))
+        pixels = self._read(window, self._band, lambda dataset: _read_filled(dataset, self._band, window, fill))
         for column in run:
             start = column * block_width - left
             copy_block(pixels[:, start : start + block_width], row.copies[column], chips)
@@ -117,19 +140,29 @@ class GdalReader:
         """
         try:
             window = Window(col, row, width, height)
-            return self._read(lambda dataset: _read_masked(dataset, band, window))
+            return self._read(window, band, lambda dataset: _read_masked(dataset, band, window))
         except RasterioError as error:
             raise Unreadable(self._source.redact(error)) from None
 
-    def _read(self, read: Callable[[Any], Any]) -> Any:
+    def _read(self, window: Window, band: int, read: Callable[[Any], Any]) -> Any:
         """Call `read` with the dataset; a signed raster is tried again with a new token, as GDAL gives no cause.
 
         Raises:
-            RasterioError: unreadable.
+            RasterioError, Unreadable: unreadable.
             Forbidden: the server refuses the new token too, or none is available.
+            ChangedFile: the file was replaced since it was opened.
         """
+        dataset = self.dataset
+        for blocks in self._blocks:
+            blocks.check(_stored_window(dataset, window), (band, *alpha_bands(dataset)))
         if self._file is not None:
             return self._read_file(self._file, read)
+        pixels = self._read_by_itself(read)
+        if not self._ranges.remote:
+            self._ranges.get(0, 1)  # is it the same file?
+        return pixels
+
+    def _read_by_itself(self, read: Callable[[Any], Any]) -> Any:
         try:
             with self._source.rate_limiter:
                 return read(self.dataset)

@@ -52,13 +52,13 @@ def has_mask(dataset: Any, band: int) -> bool:
     """Whether more than a nodata value marks valid pixels: a mask band or file, `NODATA_VALUES` or an alpha band."""
     flags = set(dataset.mask_flag_enums[band - 1])
     is_nodata = bool(flags & {MaskFlags.all_valid, MaskFlags.nodata}) and MaskFlags.per_dataset not in flags
-    return not is_nodata or bool(_alpha_bands(dataset))
+    return not is_nodata or bool(alpha_bands(dataset))
 
 
 def is_invalid(dataset: Any, band: int, window: Window) -> NDArray[np.bool_]:
     """Pixels of a window (y, x) that the mask, the alpha bands or the nodata value of the file mark as without data."""
     valid = dataset.read_masks(band, window=window) != 0
-    for alpha in _alpha_bands(dataset):
+    for alpha in alpha_bands(dataset):
         valid &= dataset.read(alpha, window=window) != 0
     pixels = dataset.read(band, window=window)
     for number in typed_nodata(pixels.dtype.name, [dataset.nodatavals[band - 1]]):
@@ -68,8 +68,9 @@ def is_invalid(dataset: Any, band: int, window: Window) -> NDArray[np.bool_]:
 
 def count_data_bands(dataset: Any) -> int:
     """Number of bands without the alpha bands."""
-    return int(dataset.count) - len(_alpha_bands(dataset))
+    return int(dataset.count) - len(alpha_bands(dataset))
 
 
-def _alpha_bands(dataset: Any) -> list[int]:
+def alpha_bands(dataset: Any) -> list[int]:
+    """Numbers of the alpha bands, from 1."""
     return [number for number, kind in enumerate(dataset.colorinterp, start=1) if kind == ColorInterp.alpha]

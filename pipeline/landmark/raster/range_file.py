@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from rasterio.errors import RasterioError
 
-from landmark.raster.ranges import NoRangeSupport, RangeReader
-from landmark.raster.source import Unreadable
+from landmark.raster.deflate_blocks import DeflateBlocks
+from landmark.raster.range_reader import RangeReader
 
 _CHUNK_BYTES = 2**16
 # Requested at once where a file is read on from the end of the last request.
@@ -22,10 +22,12 @@ class ChunkedFile:
 
     Attributes:
         size: Bytes of the file.
+        blocks: Blocks that were checked: GDAL reads those bytes and no others.
     """
 
     def __init__(self, ranges: RangeReader, size: int) -> None:
         self.size, self._ranges = size, ranges
+        self.blocks: DeflateBlocks | None = None
         self._chunks = OrderedDict[int, bytes]()
         self._ahead, self._next = 1, -1
         self._error: Exception | None = None
@@ -37,6 +39,8 @@ class ChunkedFile:
         end = min(end, self.size)
         if start >= end:
             return b""
+        if self.blocks is not None and (content := self.blocks.find(start, end)) is not None:
+            return content
         first, last = start // _CHUNK_BYTES, (end - 1) // _CHUNK_BYTES
         try:
             content = b"".join(self._chunk(number, last) for number in range(first, last + 1))
@@ -58,8 +62,6 @@ class ChunkedFile:
         except RasterioError:
             if self._error is None:
                 raise
-        if isinstance(self._error, NoRangeSupport):
-            raise Unreadable(str(self._error)) from None
         if self._error is not None:
             raise self._error from None
 

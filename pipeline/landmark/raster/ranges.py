@@ -4,11 +4,11 @@ import logging
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from http import HTTPStatus
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -16,130 +16,92 @@ import urllib3
 from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore
 
-from landmark.core.http import RETRY, TIMEOUT_S
-from landmark.raster.answers import Buffer as Buffer
+from landmark.core.http import BACKOFF_S, MAX_TIMEOUTS, TIMEOUT_S
+from landmark.core.time_limit import RESPONSE_S, limit_time
 from landmark.raster.answers import (
+    Buffer,
     ChangedFile,
     FileVersion,
     TransientError,
+    check_status,
     cut_body,
+    forbidden,
     read_head,
     read_result_head,
 )
+from landmark.raster.gdal_http import request_headers
+from landmark.raster.range_reader import LocalFile, NoRanges, NoRangeSupport, RangeReader
 from landmark.raster.source import Forbidden, RasterSource, Unreadable
+from landmark.raster.whole_file import WholeFile
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 CONNECT_S = 20
 # Paths that obstore would normalize to another path.
 _ODD_PATH = re.compile(r"//|/\.{1,2}(/|$)|/$|%2f", re.IGNORECASE)
 # obstore's message; it hides the headers, so `Retry-After` is read from the next response.
 _BUSY_MESSAGE = re.compile(r"status code: (429|503)")
-_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-_UNSATISFIABLE = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
-# Back-off between attempts where the server names none.
-BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-# GDAL_HTTP_* variables for authentication that only GDAL implements.
-_GDAL_ONLY = ("HEADERS", "HEADER_FILE", "USERPWD", "AUTH", "BEARER", "COOKIE", "COOKIEFILE", "NETRC_FILE", "UNSAFESSL")
 
 
-class NoRangeSupport(Exception):
-    """Byte ranges are not available; the message gives the reason."""
+class ServerTimeout(TransientError):
+    """The server did not answer within the timeout.
 
-    def __init__(self, reason: str = "the server does not support ranges") -> None:
-        super().__init__(reason)
+    Attributes:
+        seconds: How long the request took.
+    """
 
-
-class ServerTimeout(Unreadable):
-    """The server did not answer within the timeout."""
-
-
-class RangeReader(Protocol):
-    """A file that is read by byte ranges; thread-safe."""
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of a remote file, as its first answer says; None of other files and where it does not say."""
-
-    def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
-        """Return bytes `start` to `end` (exclusive), fewer where the file ends.
-
-        Raises:
-            Unreadable: missing, refused, or the server does not answer.
-            NoRangeSupport: byte ranges are not available.
-        """
-
-
-def open_ranges(source: RasterSource) -> RangeReader:
-    """Return the range reader of a source; where only GDAL can read it, one that raises `NoRangeSupport`."""
-    parts = urlsplit(source.href)
-    if parts.scheme in ("http", "https"):
-        if _ODD_PATH.search(parts.path):
-            return NoRanges("an address with empty or encoded parts")
-        variables = [f"GDAL_HTTP_{name}" for name in _GDAL_ONLY if f"GDAL_HTTP_{name}" in os.environ]
-        return NoRanges(f"{variables[0]} is set") if variables else _HttpFile(source)
-    if "://" in source.href or source.href.startswith("/vsi"):
-        return NoRanges(f"{parts.scheme or source.href.split('/')[1]} is for GDAL")
-    return _LocalFile(source.href)
-
-
-class NoRanges:
-    """A file without byte ranges."""
-
-    size = None
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
-        """Raise `NoRangeSupport`."""
-        raise NoRangeSupport(self._reason)
-
-
-class _LocalFile:
-    size = None
-
-    def __init__(self, path: str) -> None:
-        self._path, self._version = Path(path), FileVersion.of(path)
-
-    def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
-        try:
-            with self._path.open("rb", buffering=0) as file:
-                content = os.pread(file.fileno(), end - start, start)
-                self._version.check_status(os.fstat(file.fileno()))
-        except OSError as error:
-            raise Unreadable(error.strerror or type(error).__name__) from None
-        return content
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the server does not answer")
+        self.seconds = seconds
 
 
 class _HttpFile:
     """A file on a server. All its bytes are of the version of the first answer."""
 
+    remote = True
+
     def __init__(self, source: RasterSource) -> None:
-        self._source, self._version = source, FileVersion.of(source.href)
-        # A server that answers with wider ranges is not asked through obstore, which refuses them.
-        self._exact = True
+        self._source, self._version, self._headers = source, FileVersion.of(source.href), request_headers()
+        # obstore normalizes odd paths, and refuses wider ranges.
+        self._exact = not (_ODD_PATH.search(urlsplit(source.href).path) or self._headers)
         self._changed = False
 
-    @property
-    def size(self) -> int | None:
+    def find_size(self) -> int | None:
+        if self._version.size is None:
+            self._with_token(self._copy)
         return self._version.size
 
     def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
         if self._version.ends_before(start):
             return b""
+        if self._version.copy is None:
+            try:
+                return self._with_token(lambda url: self._get(url, start, end, retry))
+            except NoRangeSupport:
+                self._with_token(self._copy)
+        return self._version.copy.get(start, end)  # type: ignore[no-any-return]
+
+    def _with_token(self, request: Callable[[str], T]) -> T:
+        """Call a function with the URL, and again with another token if that is refused."""
         url = self._source.url()
         try:
-            return self._get(url, start, end, retry)
+            return request(url)
         except Forbidden as error:
             log.warning("%s: %s", self._source.href, error)
             if not self._source.signed:
                 raise
-        return self._get(self._source.renew_url(url), start, end, retry)
+        return request(self._source.renew_url(url))
+
+    def _copy(self, url: str) -> None:
+        """Download the complete file, once for all its readers."""
+        with self._version.copying:
+            if self._version.copy is None:
+                self._version.copy = self._retry(lambda: self._download(url), BACKOFF_S)
 
     def _get(self, url: str, start: int, end: int, retry: bool) -> Buffer:
         if self._exact:
@@ -151,46 +113,60 @@ class _HttpFile:
                     raise
                 if error.busy:
                     self._source.rate_limiter.pause(BACKOFF_S[0])
-        return self._get_with_retries(url, start, end, BACKOFF_S if retry and not self._changed else ())
+        return self._retry(lambda: self._request(url, start, end), BACKOFF_S if retry and not self._changed else ())
 
     def _get_exact(self, url: str, start: int, end: int) -> Buffer:
         """Get a range once, with obstore."""
-        parts = urlsplit(url)
+        parts, begin_s = urlsplit(url), time.monotonic()
         try:
             with self._source.rate_limiter:
+                begin_s = time.monotonic()
                 store = open_store(f"{parts.scheme}://{parts.netloc}", parts.query, _proxy())
                 result = obstore.get(store, unquote(parts.path), options={"range": (start, end)})
                 body = result.bytes()
         except PermissionDeniedError:
-            raise _forbidden(HTTPStatus.FORBIDDEN) from None
+            raise forbidden(HTTPStatus.FORBIDDEN) from None
         except UnauthenticatedError:
-            raise _forbidden(HTTPStatus.UNAUTHORIZED) from None
+            raise forbidden(HTTPStatus.UNAUTHORIZED) from None
         except FileNotFoundError:
             raise Unreadable("the server answers 404") from None
         except obstore.exceptions.BaseError as error:
+            if (seconds := time.monotonic() - begin_s) >= TIMEOUT_S:
+                raise ServerTimeout(seconds) from None
             busy = _BUSY_MESSAGE.search(str(error)) is not None
             raise TransientError("the server does not answer", busy=busy) from None
         head = read_result_head(result)
         self._version.check(head, start, end)
         return cut_body(head, body, start, end)
 
-    def _get_with_retries(self, url: str, start: int, end: int, backoffs_s: Sequence[float]) -> Buffer:
-        """Get a range with back-off; while the server is busy, the whole process pauses its requests to it."""
+    def _retry(self, send: Callable[[], T], backoffs_s: Sequence[float]) -> T:
+        """Send a request with back-off; while the server is busy, the whole process pauses its requests to it.
+
+        Raises:
+            ServerTimeout: no response, at the third attempt at the latest.
+            ChangedFile: all attempts were answered with another version.
+            Unreadable: the last attempt failed.
+        """
+        silent_s = 0.0
         for backoff_s in backoffs_s:
             try:
-                return self._request(url, start, end)
+                return send()
             except TransientError as error:
-                log.info("%s: %s", urlsplit(url).hostname, error)
+                log.info("%s: %s", urlsplit(self._source.href).hostname, error)
+                silent_s += error.seconds if isinstance(error, ServerTimeout) else 0
+                if silent_s > (MAX_TIMEOUTS - 0.5) * TIMEOUT_S:
+                    raise
                 wait_s = error.retry_after_s or backoff_s
                 if error.busy:
                     self._source.rate_limiter.pause(wait_s)
                 else:
                     time.sleep(wait_s)
         try:
-            return self._request(url, start, end)
+            return send()
         except ChangedFile:
             # Further requests are not repeated: the first version is gone.
             self._changed = True
+            FileVersion.forget(self._source.href)
             raise
 
     def _request(self, url: str, start: int, end: int) -> Buffer:
@@ -199,50 +175,44 @@ class _HttpFile:
         Raises:
             ServerTimeout: no response.
             TransientError: the connection is cut, the server is busy, or the answer is wrong.
+            NoRangeSupport: the answer is the complete file.
         """
-        headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
-        try:
-            with (
-                self._source.rate_limiter,
-                open_pool(_proxy()).request("GET", url, headers=headers, preload_content=False) as response,
-            ):
-                self._check_status(response)
-                head = read_head(response.headers)
-                self._version.check(head, start, end)
-                body = response.read(decode_content=False)
-        except (urllib3.exceptions.TimeoutError, urllib3.exceptions.MaxRetryError) as error:
-            log.debug("%s", type(error).__name__)
-            raise ServerTimeout("the server does not answer") from None
-        except urllib3.exceptions.HTTPError as error:
-            log.debug("%s", type(error).__name__)
-            raise TransientError("the connection was cut") from None
+        with self._open(url, {"Range": f"bytes={start}-{end - 1}"}) as response:
+            if response.status == HTTPStatus.OK and not self._version.known:
+                raise NoRangeSupport
+            check_status(response, HTTPStatus.PARTIAL_CONTENT)
+            head = read_head(response.headers)
+            self._version.check(head, start, end)
+            body = response.read(decode_content=False)
         self._exact = self._exact and (head.start, head.end) in ((start, end), (start, head.validators.size))
         return cut_body(head, body, start, end)
 
-    def _check_status(self, response: urllib3.BaseHTTPResponse) -> None:
-        status = response.status
-        if status == HTTPStatus.PARTIAL_CONTENT:
-            return
-        if status == HTTPStatus.OK and not self._version.known:
-            raise NoRangeSupport
-        if status in _REFUSED:
-            raise _forbidden(status)
-        problem = f"the server answers {status}"
-        if status in RETRY.status_forcelist or 200 <= status < 300 or status == _UNSATISFIABLE:
-            raise TransientError(problem, busy=status in _BUSY, retry_after_s=_retry_after_s(response))
-        raise Unreadable(problem)
+    def _download(self, url: str) -> WholeFile:
+        with self._open(url, {}) as response:
+            check_status(response, HTTPStatus.OK)
+            copy = WholeFile()
+            answer = copy.write(response)
+            self._version.check(answer, 0, answer.end)
+        return copy
 
-
-def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
-    """Seconds of the `Retry-After` header, None where it is missing or invalid."""
-    try:
-        return RETRY.get_retry_after(response)
-    except urllib3.exceptions.InvalidHeader:
-        return None
-
-
-def _forbidden(status: int) -> Forbidden:
-    return Forbidden(f"the server answers {status}")
+    @contextmanager
+    def _open(self, url: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        headers = {**self._headers, "Accept-Encoding": "identity", **headers}
+        begin_s = time.monotonic()
+        try:
+            with self._source.rate_limiter:
+                begin_s = time.monotonic()
+                with open_pool(_proxy()).request("GET", url, headers=headers, preload_content=False) as response:
+                    yield response
+        except (urllib3.exceptions.TimeoutError, urllib3.exceptions.MaxRetryError) as error:
+            log.debug("%s", type(error).__name__)
+            cause = getattr(error, "reason", error)
+            if isinstance(cause, urllib3.exceptions.TimeoutError):
+                raise ServerTimeout(time.monotonic() - begin_s) from None
+            raise TransientError("the server does not answer") from None
+        except urllib3.exceptions.HTTPError as error:
+            log.debug("%s", type(error).__name__)
+            raise TransientError("the connection was cut") from None
 
 
 def _proxy() -> str | None:
@@ -251,19 +221,41 @@ def _proxy() -> str | None:
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
+def open_ranges(source: RasterSource) -> RangeReader:
+    """Return the range reader of a source; where only GDAL can read it, one that raises `NoRangeSupport`.
+
+    Raises:
+        InputError: a `GDAL_HTTP_*` variable is not supported.
+    """
+    parts = urlsplit(source.href)
+    if parts.scheme in ("http", "https"):
+        return _HttpFile(source)
+    if "://" in source.href or source.href.startswith("/vsi"):
+        return NoRanges(f"{parts.scheme or source.href.split('/')[1]} is for GDAL")
+    return LocalFile(source.href)
+
+
 @cache
 def open_pool(proxy: str | None) -> urllib3.PoolManager:
     """Open a connection pool for retries."""
     # The caller handles statuses, so that the whole process can pause.
+    # All redirects are within one request: only the first server gets the headers of `GDAL_HTTP_*`.
     retries = urllib3.Retry(
-        connect=2, read=False, redirect=5, status=0, backoff_factor=0.5, respect_retry_after_header=False
+        connect=0,
+        read=False,
+        redirect=5,
+        status=0,
+        respect_retry_after_header=False,
+        remove_headers_on_redirect=[*urllib3.Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT, *request_headers()],
     )
     options: dict[str, Any] = {
         "retries": retries,
         "timeout": urllib3.Timeout(connect=CONNECT_S, read=TIMEOUT_S),
-        "maxsize": 4,
+        "maxsize": 16,
     }
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    limit_time(manager)
+    return manager
 
 
 @lru_cache(maxsize=64)
@@ -273,7 +265,7 @@ def open_store(origin: str, query: str, proxy: str | None) -> HTTPStore:
         "allow_http": True,
         "connect_timeout": f"{CONNECT_S}s",
         "read_timeout": f"{TIMEOUT_S}s",
-        "timeout": "1h",
+        "timeout": f"{RESPONSE_S}s",
     }
     if proxy:
         options["proxy_url"] = proxy

@@ -14,6 +14,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
+from landmark.raster.answers import Buffer, FileVersion
 from landmark.raster.block_index import Corners, find_block_rows
 from landmark.raster.blocks import HEADER_BYTES, UnsupportedLayout, read_layout
 from landmark.raster.chip_stream import AHEAD_BYTES, ChipStream, FailedChip
@@ -21,7 +22,8 @@ from landmark.raster.direct import DirectReader, RangeRead, thread_pool
 from landmark.raster.gdal import GdalReader, open_header
 from landmark.raster.grid_problem import find_grid_problem, is_south_up, north_up_transform
 from landmark.raster.no_data import Fill, count_data_bands, has_mask, typed_nodata
-from landmark.raster.ranges import Buffer, NoRanges, NoRangeSupport, RangeReader, open_ranges
+from landmark.raster.range_reader import NoRanges, NoRangeSupport, RangeReader
+from landmark.raster.ranges import open_ranges
 from landmark.raster.source import GDAL_OPTIONS, MissingBand, RasterSource, Unreadable
 
 log = logging.getLogger(__name__)
@@ -94,14 +96,17 @@ def open_raster(
     """
     pending = prefetch(href, access, band=band) if isinstance(href, str) else href
     with rasterio.Env(**GDAL_OPTIONS), pending.source as source:
-        direct = _open_direct(pending)
+        direct: DirectReader | str = ""
         try:
+            direct = _open_direct(pending)
             with closing(Raster(source, pending.ranges, direct, pending.band)) as raster:
                 yield raster
         except (RasterioError, CPLE_BaseError) as error:  # metadata that GDAL reads late raise the latter
             log.warning("%s: %s", source.href, source.redact(error))
-            reason = f"{direct}, and " if isinstance(direct, str) else ""
+            reason = f"{direct}, and " if isinstance(direct, str) and direct else ""
             raise Unreadable(f"{reason}GDAL cannot read it ({type(error).__name__})") from None
+        finally:
+            FileVersion.forget(source.href)
 
 
 def _open_direct(pending: PendingRaster) -> DirectReader | str:
@@ -181,6 +186,7 @@ class Raster:
         Raises:
             ValueError: a chip extends beyond the raster.
             Forbidden: while iterating, if the server refuses access to the raster.
+            ChangedFile: while iterating, if the file was replaced since it was opened.
         """
         return iter(self._stream(corners, (size, size), ahead_bytes, fill))
 

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,8 @@ from landmark.write.staging import Staging, write_staging
 
 log = logging.getLogger(__name__)
 
+# A task whose files change while they are read is read so often; then all its samples fail.
+_MAX_READS = 3
 # Columns of the plan that a sample keeps.
 _PLAN_COLUMNS = ("id", "sensor", "cell", "majortom", "split", "role", "epsg", "lon", "lat", "pair", "pair_gap_s")
 
@@ -42,6 +45,10 @@ class ExtractTask:
     label_counts: pa.Table
     annotator: Annotator
     target: Path
+
+
+class _ChangedFile(Exception):
+    """A file of the task was replaced while it was read."""
 
 
 class CellRows:
@@ -98,12 +105,19 @@ def _request(acquisition: Acquisition, rows: pa.Table, context: BuildContext) ->
 def run(task: ExtractTask) -> TaskCounts:
     """Extract, annotate and stage every sample of a task; the staging file is written atomically.
 
-    An unexpected error fails the samples of this task only. Disk errors and `LandmarkError`s end the build.
+    If a file is replaced meanwhile, all files are read again, so that no task mixes two versions of one. An unexpected
+    error fails the samples of this task only. Disk errors and `LandmarkError`s end the build.
     """
     schema = staging_schema(task.request.sensor, task.request.patch_px)
     try:
-        routes = Counter[str]()
-        return _count(write_staging(task.target, _samples(task, routes), schema), routes)
+        for _ in range(_MAX_READS):
+            routes = Counter[str]()
+            try:
+                return _count(write_staging(task.target, _samples(task, routes), schema), routes)
+            except _ChangedFile as error:
+                problem = str(error)
+                log.warning("%s: %s", task.request.acquisition.id, problem)
+        return fail(task, "changed", problem)
     except (OSError, LandmarkError):
         raise
     except Exception as error:
@@ -129,12 +143,15 @@ def _count(records: Sequence[DropRecord | None], routes: Counter[str]) -> TaskCo
 def _samples(task: ExtractTask, routes: Counter[str]) -> Iterator[dict[str, Any] | DropRecord]:
     cell_labels = task.annotator.fold_counts(task.label_counts)
     plan_rows = {row["id"]: row for row in task.rows.to_pylist()}
-    for result in extract_chips(task.request, routes):
-        if isinstance(result, DropRecord):
-            yield result
-        else:
-            row = plan_rows[result.id]
-            yield _sample(task, result, row, cell_labels.get(row["cell"], row["period"]))
+    with closing(extract_chips(task.request, routes)) as results:
+        for result in results:
+            if isinstance(result, Chip):
+                row = plan_rows[result.id]
+                yield _sample(task, result, row, cell_labels.get(row["cell"], row["period"]))
+            elif result.reason == "changed":
+                raise _ChangedFile(result.detail)
+            else:
+                yield result
 
 
 def _sample(task: ExtractTask, chip: Chip, row: Mapping[str, Any], labels: CellLabels) -> dict[str, Any]:
