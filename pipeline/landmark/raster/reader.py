@@ -106,7 +106,8 @@ def open_raster(
             reason = f"{direct}, and " if isinstance(direct, str) and direct else ""
             raise Unreadable(f"{reason}GDAL cannot read it ({type(error).__name__})") from None
         finally:
-            FileVersion.forget(source.href)
+            for name in (source.href, *map(str, source.side_cars)):
+                FileVersion.forget(name)
 
 
 def _open_direct(pending: PendingRaster) -> DirectReader | str:
