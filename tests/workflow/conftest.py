@@ -16,10 +16,14 @@ from landmark.workflow.build import BuildRequest, build
 
 
 class Archive(http.server.SimpleHTTPRequestHandler):
-    """Answers byte ranges; paths that end in a name in `gone` answer 404, in `shifted` with later ranges, honestly."""
+    """Answers byte ranges; paths that end in a name in `gone` answer 404, in `shifted` with later ranges, honestly.
+
+    A path in `replaced` has so many requests answered from each of some files in turn, and then from the last one.
+    """
 
     gone: ClassVar[set[str]] = set()
     shifted: ClassVar[set[str]] = set()
+    replaced: ClassVar[dict[str, list[tuple[int, Path]]]] = {}
 
     def send_head(self) -> object:
         path = Path(self.translate_path(self.path))
@@ -28,17 +32,29 @@ class Archive(http.server.SimpleHTTPRequestHandler):
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if match is None or not path.is_file():
             return super().send_head()
+        path = self._version(path)
         first, size = int(match[1]), path.stat().st_size
         first += 10 * (first > 0 and any(self.path.endswith(name) for name in self.shifted))
         last = min(int(match[2] or size - 1), size - 1)
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
         self.send_header("Content-Length", str(last - first + 1))
+        self.send_header("ETag", f'"{path.name}-{path.stat().st_mtime_ns}"')
         self.end_headers()
         with path.open("rb") as file:
             file.seek(first)
             self.wfile.write(file.read(last - first + 1))
         return None
+
+    def _version(self, path: Path) -> Path:
+        """The file that a request for a path is answered from."""
+        versions = self.replaced.get(self.path, [])
+        if versions:
+            left, path = versions[0]
+            versions[0] = left - 1, path
+            if left <= 1 and len(versions) > 1:
+                versions.pop(0)
+        return path
 
     def log_message(self, *_: object) -> None:
         pass
@@ -67,6 +83,13 @@ def shifted() -> Iterator[set[str]]:
     """Endings of paths whose blocks are answered with another range during a test."""
     yield Archive.shifted
     Archive.shifted.clear()
+
+
+@pytest.fixture
+def replaced() -> Iterator[dict[str, list[tuple[int, Path]]]]:
+    """Path → the files that its requests are answered from, and how many each, during a test."""
+    yield Archive.replaced
+    Archive.replaced.clear()
 
 
 def few(recipe: Path, out: Path, **changes: Any) -> BuildRequest:
