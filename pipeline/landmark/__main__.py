@@ -1,5 +1,15 @@
-"""`python -m landmark`."""
+"""`landmark` and `python -m landmark`."""
 
-from landmark.cli import main
+from landmark.core.signals import ended_by_signals
 
-main()
+
+def main() -> None:
+    """Run the command line; a signal ends it from its first imports on."""
+    with ended_by_signals():
+        from landmark.cli import main as run
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

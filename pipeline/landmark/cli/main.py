@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -31,7 +30,8 @@ from landmark.cli import (
     world,
 )
 from landmark.cli.echo import echo
-from landmark.core.errors import Interrupted, LandmarkError
+from landmark.core.errors import LandmarkError
+from landmark.core.signals import ended_by_signals
 from landmark.core.yaml_files import available
 
 # Environment variable that requests the traceback of a fault.
@@ -82,18 +82,15 @@ def _root(
     pass
 
 
+@ended_by_signals()
 def main() -> None:
     """Run the command line.
 
-    Exit codes: 0 done, 1 started but not finished, 2 refused, 70 a fault of landmark, 130 interrupted.
+    Exit codes: 0 done, 1 started but not finished, 2 refused, 70 a fault of landmark, 130
+    interrupted, 143 terminated.
     """
-    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
-    except Interrupted as error:
-        _print_error(str(error))
-        # A normal exit would wait for threads that wait for a server.
-        os._exit(error.exit_code)
     except LandmarkError as error:
         _stop(str(error), error.exit_code)
     except OSError as error:
@@ -104,10 +101,6 @@ def main() -> None:
         _stop(f"out of memory {error}".rstrip() + "; run the same command again with fewer --workers", 1)
     except Exception as error:
         _report_fault(error)
-
-
-def _interrupt(*_: object) -> None:
-    raise Interrupted("interrupted; run the same command again to resume")
 
 
 def _report_fault(error: Exception) -> None:

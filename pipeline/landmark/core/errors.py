@@ -124,6 +124,28 @@ class SchedulerLost(LandmarkError):
     exit_code = 1
 
 
+class ClusterFailed(LandmarkError):
+    """The worker processes of this machine did not start."""
+
+    exit_code = 1
+
+
+class WorkersLost(LandmarkError):
+    """No worker has answered for as long as the run waits for one."""
+
+    exit_code = 1
+
+
+class WorkerDiffers(LandmarkError):
+    """A worker runs another landmark, or other libraries, than the process that gives it tasks."""
+
+
+class LateWorkerDiffers(WorkerDiffers):
+    """The same of a worker that joined after the first task; it has run none."""
+
+    exit_code = 1
+
+
 class InvalidCorpus(LandmarkError):
     """The folder is not a sealed corpus, a file of it is damaged, or a path of it leads outside."""
 
@@ -154,12 +176,6 @@ class DownloadPending(LandmarkError):
     """The order is not ready yet; the same command resumes it."""
 
     exit_code = 1
-
-
-class Interrupted(BaseException):
-    """The user stopped the work; not an `Exception`, so that no library swallows it."""
-
-    exit_code = 130
 
 
 class InsufficientData(LandmarkError):

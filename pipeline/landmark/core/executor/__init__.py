@@ -1,0 +1,68 @@
+"""Run a function over tasks, in this process or on a Dask cluster. Only this package imports Dask."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorConfig:
+    """Configuration of the executor.
+
+    Attributes:
+        workers: Processes of a local cluster; 0 runs tasks in this process.
+        scheduler: Address of a running Dask scheduler, used in place of `workers`.
+        connect_timeout_s: How long to wait for the scheduler and its first worker.
+        worker_timeout_s: How long to wait for another worker once no worker answers.
+    """
+
+    workers: int = 0
+    scheduler: str | None = None
+    connect_timeout_s: float = 10
+    worker_timeout_s: float = 600
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """Result of a task whose worker died each time it ran."""
+
+    detail: str
+
+
+# Runs a function over tasks and yields (task, result) in order of completion.
+TaskMap = Callable[[Callable[[Task], Result], Iterable[Task]], Iterator[tuple[Task, Result | WorkerLost]]]
+
+
+@contextmanager
+def open_executor(config: ExecutorConfig) -> Iterator[TaskMap[Any, Any]]:
+    """Provide a `TaskMap`, with a cluster that is closed on exit.
+
+    An exception of a task ends the run; a task whose worker dies repeatedly has the result `WorkerLost`.
+
+    Raises:
+        SchedulerUnreachable: no scheduler answers at the address, or it has no workers.
+        ClusterFailed: the processes of the local cluster do not start.
+        WorkerDiffers: a worker runs other code, or other libraries, than this process.
+        LateWorkerDiffers: the same of a worker that joined after the first task.
+        SchedulerLost: the scheduler vanished during the run.
+        WorkersLost: no worker answered for `worker_timeout_s`.
+    """
+    if config.scheduler is None and config.workers == 0:
+        yield _map_serially
+        return
+    from landmark.core.executor.cluster import connected
+    from landmark.core.executor.run import ClusterRun
+
+    with connected(config) as client:
+        run = ClusterRun(client, config.worker_timeout_s)
+        run.check_workers()
+        yield run.map
+
+
+def _map_serially(fn: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | WorkerLost]]:
+    for task in tasks:
+        yield task, fn(task)

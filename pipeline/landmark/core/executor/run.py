@@ -1,0 +1,163 @@
+"""Run tasks on a Dask cluster whose workers are held against this process."""
+
+import inspect
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from landmark.core.errors import LateWorkerDiffers, WorkerDiffers
+from landmark.core.executor import Result, Task, WorkerLost, worker_code
+from landmark.core.executor.watch import ASK_EVERY_S, WorkerWatch, scheduler_lost
+from landmark.core.process_share import set_share
+
+_TASKS_PER_THREAD = 3
+# For the comparison before the first task; workers that do not answer in time are compared at their first task.
+_COMPARE_TIMEOUT_S = 60.0
+# A worker of another version has no module, or another one, that could do this: it receives the source text.
+_COMPARE = "(exec(source, names), names['differences'](expected))[1]"
+_CALL = "(exec(source, names), names['call'](expected, pickled))[1]"
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedCall:
+    """A function that runs with the process's share of the cluster set."""
+
+    fn: Callable[[Any], Any]
+    processes: int
+    machines: int
+
+    def __call__(self, task: Any) -> Any:
+        set_share(self.processes, self.machines)
+        return self.fn(task)
+
+
+class ClusterRun:
+    """Tasks of one command on a cluster.
+
+    Args:
+        client: Client of the cluster.
+        worker_timeout_s: How long to wait for another worker once no worker answers.
+    """
+
+    def __init__(self, client: Any, worker_timeout_s: float) -> None:
+        self._client = client
+        self._watch = WorkerWatch(client, worker_timeout_s)
+        self._source = inspect.getsource(worker_code)
+        self._expected = worker_code.fingerprint()
+
+    def check_workers(self) -> None:
+        """Compare the code and libraries of all workers with this process's.
+
+        Raises:
+            WorkerDiffers: naming the first worker that differs, and in what.
+        """
+        try:
+            answers = self._client.run(
+                eval, _COMPARE, self._names(), on_error="return", callback_timeout=_COMPARE_TIMEOUT_S
+            )
+        except TimeoutError:
+            return
+        for address, answer in sorted(answers.items()):
+            if isinstance(answer, OSError):  # the worker has died meanwhile
+                continue
+            if isinstance(answer, Exception):
+                raise WorkerDiffers(f"cannot be compared: {answer!r}", file=f"worker {address}")
+            _refuse_differing(WorkerDiffers, address, answer)
+
+    def map(self, fn: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | WorkerLost]]:
+        """Yield (task, result) in order of completion.
+
+        Raises:
+            LateWorkerDiffers: a worker that joined later runs other code or libraries.
+            SchedulerLost: the scheduler vanished.
+            WorkersLost: no worker answered for `worker_timeout_s`.
+        """
+        from concurrent.futures import CancelledError
+
+        from distributed import KilledWorker
+        from distributed.comm import CommClosedError
+
+        suspects: list[Task] = []
+        self._watch.begin()
+        try:
+            for task, future in self._completed(fn, iter(tasks)):
+                try:
+                    yield task, self._result(future)
+                except KilledWorker:
+                    suspects.append(task)
+            # Dask also blames the other tasks a dying worker held: each suspect is retried alone.
+            for suspect in suspects:
+                for task, future in self._completed(fn, iter([suspect])):
+                    try:
+                        yield task, self._result(future)
+                    except KilledWorker:
+                        yield task, WorkerLost("its worker died each time it ran")
+        except (CommClosedError, CancelledError) as error:
+            raise scheduler_lost() from error
+
+    def _completed(self, fn: Callable[[Task], Result], tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
+        """Keep a few tasks per worker thread in flight, so that neither graph nor results pile up on the scheduler."""
+        import cloudpickle
+
+        done: SimpleQueue[Any] = SimpleQueue()
+        in_flight: dict[str, tuple[Task, Any]] = {}
+
+        def submit(count: int) -> None:
+            for task in islice(tasks, count):
+                pickled = cloudpickle.dumps((self._shared(fn), task), protocol=pickle.HIGHEST_PROTOCOL)
+                future = self._client.submit(eval, _CALL, self._names(pickled=pickled), pure=False)
+                in_flight[future.key] = task, future
+                future.add_done_callback(done.put)
+
+        submit(_TASKS_PER_THREAD * max(1, sum(self._watch.threads.values())))
+        while in_flight:
+            try:
+                future = done.get(timeout=ASK_EVERY_S)
+            except Empty:
+                self._watch.ask()
+                continue
+            submit(1)
+            yield in_flight.pop(future.key)
+            future.release()
+
+    def _result(self, future: Any) -> Any:
+        """Result of a completed task; it is lost, and the task runs again, where its worker dies before the transfer."""
+        while True:
+            try:
+                address, differing, result = future.result(timeout=ASK_EVERY_S)
+            except TimeoutError:
+                if future.status == "error":
+                    raise
+                self._watch.ask()
+                continue
+            _refuse_differing(LateWorkerDiffers, address, differing)
+            self._watch.alive()
+            return result
+
+    def _names(self, **names: Any) -> dict[str, Any]:
+        """Names in the expression that a worker evaluates."""
+        return {"source": self._source, "names": {}, "expected": self._expected, **names}
+
+    def _shared(self, fn: Callable[[Any], Any]) -> _SharedCall:
+        """Share between the current workers; their number may change during a run."""
+        self._watch.ask()
+        addresses = list(self._watch.threads)
+        return _SharedCall(fn, len(addresses), len({address.rsplit(":", 1)[0] for address in addresses}))
+
+
+def _refuse_differing(kind: type[WorkerDiffers], address: str, differing: list[tuple[str, str, str]]) -> None:
+    if differing:
+        errors = [
+            kind(
+                f"differs from this process, which has {expected!r}",
+                file=f"worker {address}",
+                key=name,
+                value=present,
+                remedy="start workers of the same installation, then run the same command again",
+            )
+            for name, expected, present in differing
+        ]
+        raise kind.combined(errors)
