@@ -1,13 +1,10 @@
-"""Builds on a Dask scheduler without workers, on one that dies, on a worker in another folder, and Ctrl-C."""
+"""Builds on a Dask scheduler without workers, on one that dies, on a worker in another folder, and signals."""
 
 import os
 import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +14,10 @@ from landmark.core.errors import SchedulerLost, SchedulerUnreachable
 from landmark.core.executor import ExecutorConfig, open_executor
 from landmark.workflow.build import BuildRequest, build
 from tests.parts import raises
+from tests.processes import Process, await_, error_lines, running, scheduled, session_members
 from tests.workflow.test_build import files
 
 Write = Callable[..., Path]
-Process = subprocess.Popen[bytes]
 
 
 @pytest.fixture
@@ -43,52 +40,12 @@ def undisturbed(undisturbed_folder: Path, many: Path) -> Path:
     return undisturbed_folder
 
 
-@contextmanager
-def running(command: list[str], folder: Path) -> Iterator[Process]:
-    """A process of its own process group in `folder`; the group is killed at the end of the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, start_new_session=True) as process:
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextmanager
-def scheduled(folder: Path) -> Iterator[tuple[str, Process]]:
-    """A scheduler with one worker, both in `folder` and ready: address and process of the scheduler."""
-    from distributed import Client
-
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address, plain = f"tcp://127.0.0.1:{port}", ["--no-dashboard"]
-    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nworkers", "1", "--nthreads", "1"]
-    with running([*scheduler, *plain], folder) as process, running([*worker, *plain], folder):
-        with Client(address, timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(1, timeout=60)
-        yield address, process
-
-
 def landmark_build(recipe: Path, out: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "landmark", "build", str(recipe), "--out", out, *options]
 
 
 def await_staged(process: Process, out: Path, count: int) -> None:
-    while process.poll() is None and len(list((out / "staging").glob("*.arrow"))) < count:
-        time.sleep(0.001)
-    assert process.poll() is None, process.communicate()
-
-
-def error_lines(err: bytes) -> list[str]:
-    """Lines of landmark's errors on stderr; no library may print a traceback or a log."""
-    text = err.decode()
-    assert "Traceback" not in text, text
-    assert "distributed" not in text, text
-    return [line for line in text.splitlines() if line.startswith("error: ")]
+    await_(lambda: len(list((out / "staging").glob("*.arrow"))) >= count, process)
 
 
 def test_a_scheduler_without_workers_is_refused_in_time(recipe: Write, tmp_path: Path) -> None:
@@ -146,28 +103,20 @@ def test_a_lost_scheduler_is_an_error_and_the_build_resumes(undisturbed: Path, m
     assert files(out) == files(undisturbed)
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Restore SIGINT for child processes: tests that run in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.long
-@pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_an_interrupted_build_exits_with_130_and_resumes(
-    workers: str, undisturbed: Path, many: Path, tmp_path: Path
+@pytest.mark.parametrize(("workers", "number", "code"), [("0", signal.SIGTERM, 143), ("2", signal.SIGINT, 130)])
+def test_an_interrupted_build_exits_at_once_and_resumes(
+    workers: str, number: signal.Signals, code: int, undisturbed: Path, many: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "corpus"
     with running(landmark_build(many, str(out), "--workers", workers), tmp_path) as build_:
         await_staged(build_, out, 2)
-        os.killpg(build_.pid, signal.SIGINT)
+        os.killpg(build_.pid, number)
         assert not (out / "corpus.json").exists(), "interrupted too late"
         _, err = build_.communicate(timeout=60)
+        await_(lambda: not session_members(build_))
     assert len(error_lines(err)) == 1
-    assert build_.returncode == 130
+    assert build_.returncode == code
     assert not (out / "corpus.json").exists()
     build(BuildRequest(load_recipe(str(many)), out, ExecutorConfig()))
     assert files(out) == files(undisturbed)

@@ -28,6 +28,7 @@ def build(
     format: options.Format = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    worker_timeout: options.WorkerTimeout = 600,
     locked: options.Locked = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try samples again that failed before.")] = False,
     allow_failures: Annotated[
@@ -38,7 +39,6 @@ def build(
 ) -> None:
     """Build or resume a corpus. A sealed corpus of the same recipe only gains the formats it lacks."""
     loaded = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
-    from landmark.core.executor import ExecutorConfig
     from landmark.workflow.build import BuildRequest
     from landmark.workflow.build import build as build_corpus
     from landmark.workflow.finalize import require_coverage
@@ -49,7 +49,7 @@ def build(
             BuildRequest(
                 loaded,
                 folder,
-                ExecutorConfig(options.processes(workers), scheduler),
+                options.executor(workers, scheduler, worker_timeout),
                 catalog=catalog,
                 locked=locked,
                 retry=retry,

@@ -44,11 +44,11 @@ def check(
     fail_on: FailOn = "warning",
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    worker_timeout: options.WorkerTimeout = 600,
     as_json: options.Json = False,
 ) -> None:
     """Check files, pixels, captions, splits and bias of a corpus. Exit codes: 0 clean, 1 findings, 2 cannot run."""
     from landmark.core.atomic import write_bytes
-    from landmark.core.executor import ExecutorConfig
     from landmark.quality.check import check as check_corpus
     from landmark.quality.check_profile import load_check_profile
     from landmark.quality.findings import read_report
@@ -58,7 +58,7 @@ def check(
         raise InputError("no such folder", file="--junit", value=junit.parent, remedy="make it first")
     if against is not None and not against.exists():
         raise InputError("no such report or corpus", file="--against", value=against)
-    profile, executor = load_check_profile(rules), ExecutorConfig(options.processes(workers), scheduler)
+    profile, executor = load_check_profile(rules), options.executor(workers, scheduler, worker_timeout)
 
     def run(folder: Path) -> "Report":
         with reporting() as progress:

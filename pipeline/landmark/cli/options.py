@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from landmark.cli.echo import echo
 from landmark.config.recipe import Recipe, load_recipe
 from landmark.core.errors import InputError
+
+if TYPE_CHECKING:
+    from landmark.core.executor import ExecutorConfig
 
 DEFAULT_RECIPE = "demo"
 
@@ -39,7 +42,13 @@ Format = Annotated[str | None, typer.Option(help="Override the formats: parquet,
 Workers = Annotated[
     int | None, typer.Option(min=0, help="Worker processes; one per core by default; 0 runs in this process.")
 ]
-Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler, tcp://…")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a running Dask scheduler; tls:// takes the certificates of Dask's configuration."),
+]
+WorkerTimeout = Annotated[
+    float, typer.Option(min=1, help="Give up after this many seconds in which no worker has answered.")
+]
 Locked = Annotated[bool, typer.Option("--locked", help="Build from the existing plan; never search.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -78,6 +87,13 @@ def _name_options(error: InputError, overrides: Iterable[tuple[str, str]]) -> No
 def folder(out: Path | None, recipe: Recipe) -> Path:
     """Absolute path of the corpus folder; workers may run in another directory."""
     return (out or Path("corpora") / recipe.name).absolute()
+
+
+def executor(workers: int | None, scheduler: str | None = None, worker_timeout: float = 600) -> "ExecutorConfig":
+    """Configuration of the executor; by default a worker process per core available to this process."""
+    from landmark.core.executor import ExecutorConfig
+
+    return ExecutorConfig(processes(workers), scheduler, worker_timeout_s=worker_timeout)
 
 
 def processes(workers: int | None) -> int:

@@ -30,17 +30,17 @@ def plan(
     format: options.Format = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    worker_timeout: options.WorkerTimeout = 600,
     locked: options.Locked = False,
     as_json: options.Json = False,
 ) -> None:
     """Write plan and lock, and print what a build would fetch and write."""
     loaded = options.recipe(recipe, region, sensors, limit, labels=labels, formats=format)
-    from landmark.core.executor import ExecutorConfig
     from landmark.workflow.build import BuildRequest, plan_corpus
     from landmark.workflow.context import load_offline_context
     from landmark.workflow.planner import describe_splits
 
-    folder, executor = options.folder(out, loaded), ExecutorConfig(options.processes(workers), scheduler)
+    folder, executor = options.folder(out, loaded), options.executor(workers, scheduler, worker_timeout)
     with reporting() as progress:
         request = BuildRequest(loaded, folder, executor, catalog=catalog, locked=locked, progress=progress)
         planned, cost = plan_corpus(request)

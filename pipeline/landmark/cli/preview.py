@@ -17,12 +17,12 @@ def preview(
     labels: options.Labels = None,
     out: options.Out = None,
     workers: options.Workers = None,
+    worker_timeout: options.WorkerTimeout = 600,
     samples: Annotated[int, typer.Option(min=1, help="Approximate number of samples.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Another seed takes other places.")] = 0,
 ) -> None:
     """Build a few samples in corpora/<recipe>-preview and write sheet.html, which shows them."""
     full = options.recipe(recipe, region, sensors, None, labels=labels)
-    from landmark.core.executor import ExecutorConfig
     from landmark.workflow.build import BuildRequest
     from landmark.workflow.finalize import require_coverage
     from landmark.workflow.preview import preview_recipe, write_preview
@@ -40,7 +40,7 @@ def preview(
         request = BuildRequest(
             small,
             options.folder(out, small),
-            ExecutorConfig(options.processes(workers)),
+            options.executor(workers, worker_timeout=worker_timeout),
             catalog=catalog,
             progress=progress,
         )

@@ -47,10 +47,10 @@ def recaption(
     dry_run: DryRun = False,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    worker_timeout: options.WorkerTimeout = 600,
     as_json: options.Json = False,
 ) -> None:
     """Replace labels and captions of a sealed corpus by a new generation; no pixel is fetched or changed."""
-    from landmark.core.executor import ExecutorConfig
     from landmark.workflow.recaption import recaption as recaption_corpus
     from landmark.workflow.recaption import recipe_of
 
@@ -63,7 +63,7 @@ def recaption(
         loaded = recipe_of(corpus, dict(_key_value(text) for text in set_ or ()))
     else:
         loaded = options.recipe(recipe, region, sensors, limit, labels=labels)
-    executor = ExecutorConfig(options.processes(workers), scheduler)
+    executor = options.executor(workers, scheduler, worker_timeout)
     with reporting() as progress:
         result = recaption_corpus(
             corpus.absolute(),

@@ -86,7 +86,10 @@ def _require_worker(client: Any, address: str, timeout_s: float) -> None:
         client.wait_for_workers(1, timeout=timeout_s)
     except (TimeoutError, OSError) as error:
         raise SchedulerUnreachable(
-            "the Dask scheduler has no workers", file="--scheduler", value=address, remedy="start workers, then run again"
+            "the Dask scheduler has no workers",
+            file="--scheduler",
+            value=address,
+            remedy="start workers, then run again",
         ) from error
 
 

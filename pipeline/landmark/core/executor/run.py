@@ -124,7 +124,7 @@ class ClusterRun:
             future.release()
 
     def _result(self, future: Any) -> Any:
-        """Result of a completed task; it is lost, and the task runs again, where its worker dies before the transfer."""
+        """Result of a completed task, which runs again where its worker dies before the transfer."""
         while True:
             try:
                 address, differing, result = future.result(timeout=ASK_EVERY_S)

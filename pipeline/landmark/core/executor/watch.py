@@ -73,7 +73,8 @@ class WorkerWatch:
         silent_s = time.monotonic() - self._alive_at
         if silent_s >= self._timeout_s:
             raise self._lost(silent_s)
-        if silent_s >= _SILENT_S and (self._warned_at is None or self._asked_at - self._warned_at >= _WARN_EVERY_S):
+        warned = self._warned_at is not None and self._asked_at - self._warned_at < _WARN_EVERY_S
+        if silent_s >= min(_SILENT_S, self._timeout_s / 2) and not warned:
             self._warned_at = self._asked_at
             log.warning("%s for %.0f s; giving up after %g s", self._silence(), silent_s, self._timeout_s)
 

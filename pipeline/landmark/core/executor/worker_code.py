@@ -41,14 +41,14 @@ def landmark_code() -> dict[str, str]:
     from pathlib import Path
 
     spec = find_spec("landmark")
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or spec.origin is None:
         return {"landmark": "not installed"}
-    root, digest = Path(spec.submodule_search_locations[0]), hashlib.sha256()
+    root, digest = Path(spec.origin).parent, hashlib.sha256()
     # A wheel also holds the resources of the repository, which workers do not read.
     paths = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.suffix in (".py", ".yaml")}
     for name in sorted(name for name in paths if name.split("/")[0] not in ("taxonomies", "manifests")):
         digest.update(f"{name} {hashlib.sha256(paths[name].read_bytes()).hexdigest()}\n".encode())
-    match = re.search(r'^__version__ = "(.*)"', (root / "__init__.py").read_text(), re.MULTILINE)
+    match = re.search(r'^__version__ = "(.*)"', Path(spec.origin).read_text(), re.MULTILINE)
     return {"landmark": match[1] if match else "unknown", "code of landmark": digest.hexdigest()[:12]}
 
 

@@ -1,0 +1,93 @@
+"""SIGINT and SIGTERM end a command at any moment: exit code, one line, no process left, and it resumes."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from landmark.config.recipe import load_recipe
+from landmark.core.executor import ExecutorConfig
+from landmark.workflow.build import BuildRequest, build
+from tests.processes import Process, await_, error_lines, running, session_members
+from tests.workflow.test_build import files
+
+Write = Callable[..., Path]
+Moment = Callable[[Process, Path], object]
+
+
+def handles_signals(process: Process, out: Path) -> bool:
+    """The interpreter has started, and landmark's first imports are under way."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def starts_a_worker(process: Process, out: Path) -> bool:
+    return any("spawn_main" in " ".join(child.cmdline()) for child in psutil.Process(process.pid).children())
+
+
+def has_planned(process: Process, out: Path) -> bool:
+    return (out / "lock.json").exists()
+
+
+def packs(process: Process, out: Path) -> bool:
+    return any((out / "journal").glob("*/*/*.json"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("signals") / "corpus"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("moment", "send", "number", "code"),
+    [
+        (handles_signals, os.kill, signal.SIGTERM, 143),
+        (starts_a_worker, os.killpg, signal.SIGINT, 130),
+        (has_planned, os.kill, signal.SIGTERM, 143),
+        (packs, os.killpg, signal.SIGINT, 130),
+    ],
+)
+def test_a_signal_ends_a_build_at_once(
+    moment: Moment,
+    send: Callable[[int, int], None],
+    number: signal.Signals,
+    code: int,
+    undisturbed_folder: Path,
+    recipe: Write,
+    tmp_path: Path,
+) -> None:
+    path, out = recipe(limit=2, output={"shard_mb": 1}), tmp_path / "corpus"
+    command = [sys.executable, "-m", "landmark", "build", str(path), "--out", str(out), "--workers", "2"]
+    with running(command, tmp_path) as process:
+        await_(lambda: moment(process, out), process)
+        send(process.pid, number)
+        _, err = process.communicate(timeout=60)
+        await_(lambda: not session_members(process))
+    assert process.returncode == code, err.decode()
+    assert len(error_lines(err)) == 1, err.decode()
+    build(BuildRequest(load_recipe(str(path)), out, ExecutorConfig()))
+    if not undisturbed_folder.exists():
+        build(BuildRequest(load_recipe(str(path)), undisturbed_folder, ExecutorConfig()))
+    assert files(out) == files(undisturbed_folder)
+
+
+def test_a_signal_ends_a_command_that_waits_for_a_server(recipe: Write, tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/catalog.json"
+        command = [sys.executable, "-m", "landmark", "plan", str(recipe(catalog=url)), "--workers", "0"]
+        with running(command, tmp_path) as process:
+            server.settimeout(240)
+            connection, _ = server.accept()
+            with closing(connection):
+                process.send_signal(signal.SIGTERM)
+                _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert len(error_lines(err)) == 1
