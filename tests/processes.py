@@ -34,14 +34,20 @@ def running(command: list[str], folder: Path, **environment: str) -> Iterator[Pr
 
 
 @contextmanager
-def scheduler(folder: Path) -> Iterator[tuple[str, Process]]:
+def scheduler(folder: Path, protocol: str = "tcp", **environment: str) -> Iterator[tuple[str, Process]]:
     """A Dask scheduler: address and process."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)]
-    with running([*command, "--no-dashboard"], folder) as process:
-        yield f"tcp://127.0.0.1:{port}", process
+    with running([*command, "--protocol", protocol, "--no-dashboard"], folder, **environment) as process:
+        yield f"{protocol}://127.0.0.1:{port}", process
+
+
+def worker_command(address: str) -> list[str]:
+    """Command of a Dask worker with one thread."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", address]
+    return [*command, "--nworkers", "1", "--nthreads", "1", "--no-dashboard"]
 
 
 @contextmanager
@@ -49,10 +55,9 @@ def worker(address: str, folder: Path, **environment: str) -> Iterator[Process]:
     """A Dask worker with one thread, counted by its scheduler."""
     from distributed import Client
 
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nworkers", "1", "--nthreads", "1"]
     with Client(address, timeout=PATIENCE_S, set_as_default=False) as client:
         before = len(client.nthreads())
-        with running([*command, "--no-dashboard"], folder, **environment) as process:
+        with running(worker_command(address), folder, **environment) as process:
             await_(lambda: len(client.nthreads()) > before, process)
             yield process
         await_(lambda: len(client.nthreads()) <= before)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import dask
 import pytest
 import typer
 import yaml
@@ -17,8 +18,12 @@ from dockerfile_parse import DockerfileParser
 
 from landmark import __version__
 from landmark.cli.main import app
+from landmark.core.errors import SchedulerUnreachable
+from landmark.core.executor import ExecutorConfig, open_executor
 from landmark.core.yaml_files import available
 from tests.conftest import require
+from tests.core.test_closed_cluster import intrusions
+from tests.processes import PATIENCE_S, running, scheduler, worker_command
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted((ROOT / "docker").glob("Dockerfile*"))
@@ -166,7 +171,7 @@ def test_dask_has_the_commands_and_options(name: str) -> None:
     commands = {entry.name: entry for entry in entry_points(group="dask_cli")}
     command: click.Command = commands[words[1]].load()
     assert command.make_context(words[1], list(words[2:]), resilient_parsing=True).params
-    options = {option for parameter in command.params for option in parameter.opts}
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= options
 
 
@@ -176,5 +181,28 @@ def test_landmark_has_the_command_of_the_builder() -> None:
     options_of_command = {option for parameter in command.commands[name].params for option in parameter.opts}
     assert re.sub(r"\$\{\w+:-(\w+)\}", r"\1", recipe) in available("manifests")
     assert {word for word in options if word.startswith("--")} <= options_of_command
-    assert "tcp://scheduler:8786" in options
-    assert SERVICES["scheduler"]["entrypoint"][3] == "8786"
+    assert "tls://scheduler:8786" in options
+    assert "8786" in SERVICES["scheduler"]["entrypoint"]
+
+
+@pytest.mark.long
+def test_the_cluster_of_the_compose_file_accepts_its_own_members_only(tmp_path: Path) -> None:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    for _ in range(2):  # the second start keeps the certificates of the first
+        subprocess.run([sys.executable, "-c", *SERVICES["certificates"]["command"], folder], check=True)
+    variables = SERVICES["scheduler"]["environment"]
+    environment = {name: value.replace("/certificates", str(folder)) for name, value in variables.items()}
+    with (
+        scheduler(tmp_path, "tls", **environment) as (address, _),
+        running(worker_command(address), tmp_path, **environment),
+    ):
+        config = ExecutorConfig(scheduler=address, connect_timeout_s=PATIENCE_S)
+        configuration = dask.config.merge(dask.config.global_config, dask.config.collect_env(environment))
+        with dask.config.set(configuration), open_executor(config) as map_tasks:
+            assert dict(map_tasks(abs, [-1])) == {-1: 1}
+        assert intrusions([int(address.rsplit(":", 1)[1])]) == ""
+        for other in (address, address.replace("tls", "tcp")):
+            with pytest.raises(SchedulerUnreachable) as caught:
+                open_executor(ExecutorConfig(scheduler=other, connect_timeout_s=5)).__enter__()
+            assert caught.value.value == other
