@@ -8,6 +8,15 @@ from typing import Any, TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+# By default Dask's workers return freed memory at once, so that each raster page-faults again: they keep it instead.
+# One arena and the system's allocator for Arrow, since separate pools cannot use each other's free memory.
+WORKER_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": 2**29,
+    "MALLOC_MMAP_THRESHOLD_": 2**28,
+    "MALLOC_ARENA_MAX": 2,
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutorConfig:

@@ -10,21 +10,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from landmark.core.errors import ClusterFailed, SchedulerUnreachable
-from landmark.core.executor import ExecutorConfig
+from landmark.core.executor import WORKER_ENVIRONMENT, ExecutorConfig
 from landmark.core.signals import children_without_interrupts, cleaned_up
 
 log = logging.getLogger(__name__)
 
 # Dask's default of 15 s is too short for a replacement worker to start on a busy machine; until then no task runs.
 _LOST_WORKER_TIMEOUT_S = 600
-# By default Dask's workers return freed memory at once, so that each raster page-faults again: they keep it instead.
-# One arena and the system's allocator for Arrow, since separate pools cannot use each other's free memory.
-WORKER_ENVIRONMENT = {
-    "MALLOC_TRIM_THRESHOLD_": 2**29,
-    "MALLOC_MMAP_THRESHOLD_": 2**28,
-    "MALLOC_ARENA_MAX": 2,
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-}
 # Seconds for a client to close whose scheduler may not answer.
 _CLOSE_TIMEOUT_S = 5
 _TRACKER_WARNINGS = "ignore::UserWarning:multiprocessing.resource_tracker"
