@@ -2,22 +2,16 @@
 
 import base64
 import io
-from collections.abc import Callable
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import landmark
-from landmark.config.recipe import load_recipe
-from landmark.core.executor import ExecutorConfig
 from landmark.corpus.reader import Corpus
 from landmark.report.page import render_page
 from landmark.report.render import to_rgb
-from landmark.workflow.build import BuildRequest, build
 
 _VOID = {"meta", "img", "br"}
 
@@ -47,18 +41,6 @@ class Reader(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("page") / "corpus"
-
-
-@pytest.fixture
-def small(folder: Path, recipe: Callable[..., Path]) -> Corpus:
-    if not folder.exists():
-        build(BuildRequest(load_recipe(str(recipe()), limit=6), folder, ExecutorConfig()))
-    return landmark.open(folder)
 
 
 def test_the_page_has_all_samples_and_captions(small: Corpus) -> None:

@@ -12,17 +12,17 @@ class Html(str):
     __slots__ = ()
 
 
-def element(name: str, *content: object, **attributes: object) -> Html:
+def element(tag: str, /, *content: object, **attributes: object) -> Html:
     """An element with escaped attributes and content.
 
     Args:
-        name: Tag, a literal of the code.
+        tag: Name, a literal of the code.
         content: Markup as it is, other values as text.
         attributes: `class_` is `class`, `aria_label` is `aria-label`; omitted where None.
     """
     pairs = ((key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value is not None)
-    opening = "".join([name, *(f' {key}="{escape(str(value))}"' for key, value in pairs)])
-    return Html(f"<{opening}>" if name in _VOID else f"<{opening}>{join(content)}</{name}>")
+    opening = "".join([tag, *(f' {key}="{escape(str(value))}"' for key, value in pairs)])
+    return Html(f"<{opening}>" if tag in _VOID else f"<{opening}>{join(content)}</{tag}>")
 
 
 def join(parts: Iterable[object], separator: str = "") -> Html:
