@@ -10,6 +10,7 @@ import yaml
 from landmark.config.profiles import load_sensor
 from landmark.config.recipe import SPLITS
 from landmark.core.plural import plural
+from landmark.core.printable import printable
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.shard_schema import shard_schema
 
@@ -61,7 +62,7 @@ def card(manifest: Manifest) -> str:
     gap, title = manifest.split_proof.closest_m, manifest.title or manifest.name
     return _CARD.format(
         title=_line(title),
-        quoted=json.dumps(_UNPRINTABLE.sub(" ", title), ensure_ascii=False),
+        quoted=printable(json.dumps(title, ensure_ascii=False)),
         configs="\n".join(_config(manifest, sensor) for sensor in manifest.sensors),
         features="".join(_features(manifest, sensor) for sensor in manifest.sensors).rstrip(),
         samples_written=plural(manifest.counts["written"], "sample"),
@@ -78,8 +79,8 @@ def card(manifest: Manifest) -> str:
         ),
         labels="\n".join(f"| {_line(label)} | {count} |" for label, count in manifest.labels.items()) or "| none | 0 |",
         closest="any distance" if gap is None else f"{gap:g} m",
-        content=_line(manifest.content_digest),
-        lock=_line(manifest.lock_digest),
+        content=_line(manifest.content_digest.replace("`", "'")),
+        lock=_line(manifest.lock_digest.replace("`", "'")),
         licences=_line(", ".join(manifest.licences)),
     )
 
