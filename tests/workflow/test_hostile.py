@@ -20,7 +20,7 @@ from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.workflow.build import BuildRequest, build, plan_corpus
 from landmark.workflow.recaption import recaption, recipe_of
-from tests.conftest import Refuse
+from tests.conftest import Refuse, Run
 from tests.parts import raises
 from tests.workflow.conftest import few
 
@@ -258,3 +258,30 @@ def test_a_plan_that_would_clear_folders_outside_is_refused(
     with raises(InputsChanged, file=str(path), key=column, value=value, exit_code=2):
         build(request)
     assert not (request.out / "staging").exists()
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.html"])
+def test_a_sheet_replaces_a_link_of_its_name(name: str, copy: Path, outside: Path, landmark: Run) -> None:
+    Path(name).symlink_to(outside / "file")
+    code, out, _ = landmark("sheet", copy, "--out", name, "--pairs", 1)
+    assert (code, out.strip()) == (0, name) and not Path(name).is_symlink()
+
+
+def test_names_cannot_steer_a_terminal(copy: Path, outside: Path, landmark: Run) -> None:
+    edit(copy / "corpus.json", lambda manifest: manifest["shards"][0].update(path="\x1b]0;a\x07\x9b2J\u202e../b"))
+    for command in ("files", "check"):
+        code, out, err = landmark(command, copy)
+        assert (code, out) == (2, "")
+        assert not set("\x1b\x07\x9b\u202e") & set(err)
+
+
+def test_texts_of_a_corpus_cannot_steer_a_terminal(copy: Path, outside: Path, landmark: Run) -> None:
+    corpus = library.open(copy)
+    index = pq.read_table(copy / "index.parquet")
+    rows = index.to_pylist()
+    for caption in rows[0]["captions"]:
+        caption |= {"text": "\x1b[2J\x9b2Jgone", "evidence": []}
+    pq.write_table(pa.Table.from_pylist(rows, schema=index.schema), copy / "index.parquet")
+    for option in ([], ["--json"]):
+        code, out, _ = landmark("explain", copy, corpus.ids[0], *option)
+        assert code == 0 and "\\u001b[2J" in out and not set("\x1b\x9b") & set(out)

@@ -181,3 +181,11 @@ def test_a_damaged_shard_is_refused_and_leaves_no_tar(tmp_path, damage):
 
 def flipped(data):
     return bytes([*data[:2000], data[2000] ^ 0xFF, *data[2001:]])
+
+
+@pytest.mark.parametrize("id", ["s2/../../.bashrc", "s2_a/b", "s2_a.b", "s2_A", "s2_a\n", "s2" + 79 * "x"])
+def test_ids_that_are_no_names_are_not_written_to_a_tar(tmp_path, id):
+    task = packed(tmp_path, [sample_row(id, 1)])
+    with raises(InvalidCorpus, file=str(tmp_path / task.shard.path), key="id", value=id):
+        write_tar(task)
+    assert not (tmp_path / task.path).exists()
