@@ -95,6 +95,9 @@ class Journal(Generic[Entry]):
             write_bytes(writable(self._corpus, self._note(task.path)), result.model_dump_json().encode())
             entries[task.path] = result
             progress(len(entries), len(paths))
+        # Workers that were killed while they wrote, whose tasks others have completed.
+        for folder in {(self._corpus / path).parent for path in paths}:
+            remove_partials(folder)
         return entries
 
     def clear_folder(self, folder: str) -> None:

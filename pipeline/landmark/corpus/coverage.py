@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from landmark.core.corpus_paths import readable
+from landmark.corpus.tables import read_table
+from landmark.domain.schemas import LEDGER, PLAN
 
 
 def emptied_groups(plan: pa.Table, ledger: pa.Table, written: pa.Array, *, limited: bool) -> dict[str, str]:
@@ -24,9 +25,17 @@ def emptied_groups(plan: pa.Table, ledger: pa.Table, written: pa.Array, *, limit
 
 
 def read_emptied_groups(corpus: Path, written: pa.Array, *, limited: bool) -> dict[str, str]:
-    """As `emptied_groups`, with plan and ledger of a corpus folder."""
-    plan = pq.read_table(readable(corpus, "plan.parquet"), columns=["id", "sensor", "split"])
-    ledger = pq.read_table(readable(corpus, "ledger.parquet"), columns=["id", "reason"])
+    """As `emptied_groups`, with plan and ledger of a corpus folder.
+
+    Raises:
+        InvalidCorpus: one of them is missing or damaged.
+    """
+    plan = read_table(
+        readable(corpus, "plan.parquet"), pa.schema([PLAN.field(name) for name in ("id", "sensor", "split")])
+    )
+    ledger = read_table(
+        readable(corpus, "ledger.parquet"), pa.schema([LEDGER.field(name) for name in ("id", "reason")])
+    )
     return emptied_groups(plan, ledger, written, limited=limited)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from landmark.config.profiles import SensorName
 from landmark.core.corpus_paths import RelativePath, inside, readable
 from landmark.core.errors import InvalidCorpus, invalid
+from landmark.core.hashing import digest
 from landmark.core.yaml_files import StrictModel
 from landmark.domain.taxonomy import Taxonomy
 
@@ -51,8 +53,8 @@ class Shard(StrictModel):
     sensor: SensorName
     split: str
     k: int = Field(description="Number within sensor and split; shards k of both sensors hold the same cells")
-    rows: int
-    size_bytes: int
+    rows: int = Field(ge=0)
+    size_bytes: int = Field(ge=0)
     sha256: str
     content_digest: str = Field(description="Digest of ids, decoded pixels and all other columns, in row order")
 
@@ -69,8 +71,8 @@ class Export(StrictModel):
 
     path: ExportPath = Field(description="Relative to the corpus folder")
     shard: ShardPath = Field(description="Path of the shard it was made from")
-    rows: int
-    size_bytes: int
+    rows: int = Field(ge=0)
+    size_bytes: int = Field(ge=0)
     sha256: str
 
 
@@ -144,7 +146,8 @@ def read_document(model: type[Model], path: Path) -> Model:
     """Read a lock or manifest.
 
     Raises:
-        InvalidCorpus: the file is missing, not such a document, or names a path outside or behind a link to a folder.
+        InvalidCorpus: the file is missing, unreadable, not such a document, or names a path outside or behind a link to
+            a folder.
     """
     remedy = "check the path, or finish the corpus with `landmark build`"
     try:
@@ -154,6 +157,8 @@ def read_document(model: type[Model], path: Path) -> Model:
             raise InvalidCorpus("no such folder", file=path.parent, remedy="check the path") from error
         problem = "is missing, so that its folder is not a sealed corpus"
         raise InvalidCorpus(problem, file=path, remedy=remedy) from error
+    except OSError as error:
+        raise InvalidCorpus(f"cannot be read: {error.strerror}", file=path) from error
     except ValidationError as error:
         remedy = "get the corpus again from where it was sealed, or delete the file and build again"
         first = error.errors()[0]
@@ -165,6 +170,32 @@ def read_document(model: type[Model], path: Path) -> Model:
         for folder in {posixpath.dirname(file.path) for file in [*document.files, *document.queries]}:
             inside(path.parent, posixpath.join(folder, "_"))
     return document
+
+
+def read_manifest(corpus: Path) -> Manifest:
+    """Read the manifest of a corpus folder, and check its shards against its digest and counts.
+
+    Raises:
+        InvalidCorpus: the folder has no manifest, or it is damaged.
+    """
+    path = corpus / "corpus.json"
+    manifest: Manifest = read_document(Manifest, path)
+    rows = sum(shard.rows for shard in manifest.shards)
+    remedy = "copy it from where the corpus was sealed, or delete it and build again"
+    if manifest.content_digest != shards_digest(manifest.shards):
+        problem = "is damaged: the shards it lists are not those of this digest"
+        raise InvalidCorpus(problem, file=path, key="content_digest", value=manifest.content_digest, remedy=remedy)
+    if manifest.counts.get("written") != rows:
+        problem = f"is damaged: its shards have {rows} rows"
+        raise InvalidCorpus(
+            problem, file=path, key="counts.written", value=manifest.counts.get("written"), remedy=remedy
+        )
+    return manifest
+
+
+def shards_digest(shards: Iterable[Shard]) -> str:
+    """Digest of the contents of shards: the `content_digest` of their manifest."""
+    return digest([[shard.path, shard.content_digest] for shard in shards])
 
 
 def is_sealed(corpus: str | os.PathLike[str]) -> bool:

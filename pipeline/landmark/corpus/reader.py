@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from landmark.core.corpus_paths import readable
@@ -18,8 +17,10 @@ from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import names_digest
 from landmark.core.plural import plural
 from landmark.corpus.files import list_files, locate
-from landmark.corpus.manifest import Manifest, read_document
+from landmark.corpus.manifest import Manifest, read_manifest
 from landmark.corpus.pixels import band_order, decode, nodata_of, pixel_fields, to_physical
+from landmark.corpus.tables import INDEX_FILE, TableFile, check_values, damaged, read_table, reporting_damage
+from landmark.domain.schemas import INDEX
 
 if TYPE_CHECKING:
     import geopandas
@@ -97,6 +98,7 @@ class Corpus:
 
         Raises:
             GenerationReplaced: a newer generation has replaced the shards; open the corpus again.
+            InvalidCorpus: a shard is missing or damaged.
         """
         for row in self._rows.tolist():
             yield self._sample(row)
@@ -107,6 +109,7 @@ class Corpus:
         Raises:
             KeyError: the selection has no such sample.
             GenerationReplaced: a newer generation has replaced the shards; open the corpus again.
+            InvalidCorpus: its shard is missing or damaged.
         """
         return self._sample(self._rows_by_id[id])
 
@@ -171,7 +174,7 @@ class Corpus:
         import xarray
         from pyproj import CRS
 
-        stored, record, fields = self._shards.read(self._rows_by_id[id])
+        stored, record, fields = self._shards.read(self._rows_by_id[id], id)
         sensor, (width, _, left, _, height, top) = record["sensor"], record["transform"]
         rows, cols = stored.shape[1:]
         return xarray.Dataset(
@@ -191,7 +194,7 @@ class Corpus:
         return dict(zip(self.table["id"].to_pylist(), self._rows.tolist(), strict=True))
 
     def _sample(self, row: int) -> Sample:
-        stored, record, fields = self._shards.read(row)
+        stored, record, fields = self._shards.read(row, self._index["id"][row].as_py())
         mask = (stored != nodata_of(fields)).all(axis=0)
         if record["sensor"] == "s1":
             return Sample(to_physical(stored, fields), None, mask, record)
@@ -204,7 +207,7 @@ class _Shards:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root, self.manifest = root, manifest
         self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
-        self._file: tuple[int, pq.ParquetFile] | None = None
+        self._file: tuple[int, TableFile] | None = None
         self._group: tuple[int, int, pa.Table] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -214,38 +217,46 @@ class _Shards:
         """Numbers of the shards that hold some rows."""
         return [int(number) for number in np.unique(np.searchsorted(self._starts, rows, side="right") - 1)]
 
-    def read(self, row: int) -> tuple[NDArray[Any], dict[str, Any], list[pa.Field]]:
-        """Stored pixels (band, y, x), other columns, and pixel fields of a row."""
+    def read(self, row: int, id: str) -> tuple[NDArray[Any], dict[str, Any], list[pa.Field]]:
+        """Stored pixels (band, y, x), other columns, and pixel fields of a row, which the index gives this id.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced the shard.
+            InvalidCorpus: the shard is missing or damaged.
+        """
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         file = self._open(number)
-        fields = pixel_fields(file.schema_arrow)
-        record = self._record(number, file, int(row - self._starts[number]))
-        names = {field.name for field in fields}
-        plain = {
-            name: dict(value) if name in _MAP_COLUMNS else value for name, value in record.items() if name not in names
-        }
-        return decode(record, fields), plain, fields
+        with reporting_damage(file.path):
+            record = self._record(number, file, int(row - self._starts[number]))
+            if record["id"] != id:
+                raise damaged(file.path, f"is damaged: sample {record['id']} in place of {id}")
+            fields = pixel_fields(file.schema)
+            names = {field.name for field in fields}
+            plain = {
+                name: dict(value) if name in _MAP_COLUMNS else value
+                for name, value in record.items()
+                if name not in names
+            }
+            return decode(record, fields), plain, fields
 
-    def _open(self, number: int) -> pq.ParquetFile:
+    def _open(self, number: int) -> TableFile:
         # Also for an open file: another generation may have replaced it.
-        path = locate(self.root, self.manifest, self.manifest.shards[number])
+        shard = self.manifest.shards[number]
+        path = locate(self.root, self.manifest, shard)
         if self._file is None or self._file[0] != number:
             if self._file is not None:
                 self._file[1].close()
                 self._file = None
-            try:
-                self._file = number, pq.ParquetFile(path, page_checksum_verification=True)
-            except pa.ArrowInvalid as error:
-                raise InvalidCorpus(f"damaged shard: {error}", file=path) from error
+            self._file = number, TableFile.open_shard(path, shard.rows)
         return self._file[1]
 
-    def _record(self, number: int, file: pq.ParquetFile, row: int) -> dict[str, Any]:
+    def _record(self, number: int, file: TableFile, row: int) -> dict[str, Any]:
         group = 0
-        while row >= file.metadata.row_group(group).num_rows:
-            row -= file.metadata.row_group(group).num_rows
+        while row >= file.group_rows[group]:
+            row -= file.group_rows[group]
             group += 1
         if self._group is None or self._group[:2] != (number, group):
-            self._group = number, group, file.read_row_group(group)
+            self._group = number, group, check_values(file.path, file.read_group(group), INDEX)
         return dict(self._group[2].slice(row, 1).to_pylist()[0])
 
 
@@ -259,12 +270,12 @@ def open_corpus(path: str | os.PathLike[str]) -> Corpus:
         InvalidCorpus: manifest or index is missing, damaged, or of another corpus.
     """
     root = Path(path)
-    manifest = read_document(Manifest, root / "corpus.json")
+    manifest = read_manifest(root)
     index = read_index(root, manifest)
     if index is None:
         raise InvalidCorpus(
             "is missing, damaged, or of another corpus",
-            file=root / "index.parquet",
+            file=root / INDEX_FILE,
             remedy="run `landmark build`, which rewrites it",
         )
     return Corpus(_Shards(root, manifest), index, np.arange(index.num_rows))
@@ -275,12 +286,13 @@ def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
 
     Returns None if the file is missing, unreadable, or was made from other shards than the manifest's.
     """
+    path = readable(root, INDEX_FILE)
     try:
-        index = pq.read_table(readable(root, "index.parquet"))
-    except (FileNotFoundError, pa.ArrowInvalid):
+        index = read_table(path, INDEX, all_columns=True)
+    except InvalidCorpus:
         return None
     # Generations have the same ids and differ in content.
-    content_digest = (index.schema.metadata or {}).get(CONTENT, b"").decode()
-    if content_digest != manifest.content_digest or "id" not in index.column_names:
+    content_digest = (index.schema.metadata or {}).get(CONTENT, b"").decode(errors="replace")
+    if content_digest != manifest.content_digest:
         return None
     return index if names_digest(index["id"].to_pylist()) == manifest.ids_digest else None

@@ -28,6 +28,10 @@ CELLS = pa.schema(
 )
 
 
+# The columns of the label counts whose types are the same in all corpora.
+LABEL_COUNTS = pa.schema({"cell": pa.string(), "period": pa.string(), "pixels": pa.int64()})
+
+
 def label_counts_schema(sources: Iterable[str], *, events: bool = False) -> pa.Schema:
     """Joint histogram of the label sources: one row per combination of codes in a cell and period.
 

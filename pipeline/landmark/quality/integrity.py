@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InvalidCorpus
@@ -19,8 +18,9 @@ from landmark.corpus.coverage import read_emptied_groups
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
 from landmark.corpus.stats import mean_std
+from landmark.corpus.tables import INDEX_FILE, read_table
 from landmark.domain.drops import PRE_PLAN_STAGES
-from landmark.domain.schemas import LEDGER
+from landmark.domain.schemas import INDEX, LEDGER, PLAN
 from landmark.quality.check_input import Check, CheckInput, Moments
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
@@ -112,7 +112,7 @@ def shards(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 def index(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """The index lists the samples of the shards in their order; its other columns are compared in the pass."""
-    table = _read_table(inputs.context.root / "index.parquet", "id")
+    table = _read_table(inputs.context.root / INDEX_FILE, INDEX, "id")
     if table is None:
         yield Flag("index is missing or unreadable", "index.parquet")
         return
@@ -131,8 +131,8 @@ def ids(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 def ledger(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Every planned sample is either written or in the ledger."""
     tables = dict[str, list[dict[str, Any]]]()
-    for name, columns in (("ledger", LEDGER.names), ("plan", ["id"])):
-        table = _read_table(inputs.context.root / f"{name}.parquet", *columns)
+    for name, schema, columns in (("ledger", LEDGER, LEDGER.names), ("plan", PLAN, ["id"])):
+        table = _read_table(inputs.context.root / f"{name}.parquet", schema, *columns)
         if table is None:
             yield Flag("table or one of its columns is missing", f"{name}.parquet")
             return
@@ -163,7 +163,7 @@ def coverage(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
             inputs.samples["id"].combine_chunks(),
             limited=context.recipe is None or context.recipe.limit is not None,
         )
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except InvalidCorpus as error:
         raise NotApplicable("the plan or the ledger is unreadable") from error
     yield from (Flag("planned, but without a sample", group, detail) for group, detail in groups.items())
 
@@ -198,7 +198,7 @@ def pairs(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 def _missing_pairs(by_id: Mapping[str, Mapping[str, Any]], root: Path) -> Iterator[Flag]:
     """Samples with null as pair, though their planned pair is written or another sample names them."""
-    plan = _read_table(root / "plan.parquet", "id", "pair")
+    plan = _read_table(root / "plan.parquet", PLAN, "id", "pair")
     planned = {row["id"]: row["pair"] for row in plan.to_pylist()} if plan is not None else {}
     named_by = {row["pair"]: id for id, row in by_id.items() if row["pair"] is not None}
     for id, row in by_id.items():
@@ -249,7 +249,7 @@ def secrets(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """No document and no ledger row holds a token, a signed URL or a local path."""
     root = inputs.context.root
     texts = [(name, _read_text(root / name)) for name in _DOCUMENTS]
-    if (ledger := _read_table(root / "ledger.parquet", *LEDGER.names)) is not None:
+    if (ledger := _read_table(root / "ledger.parquet", LEDGER, *LEDGER.names)) is not None:
         texts += [("ledger.parquet", " ".join(str(value) for value in row.values())) for row in ledger.to_pylist()]
     for name, text in texts:
         if match := SECRET.search(text):
@@ -262,13 +262,12 @@ def _read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def _read_table(path: Path, *columns: str) -> pa.Table | None:
+def _read_table(path: Path, schema: pa.Schema, *columns: str) -> pa.Table | None:
     """Columns of a table beside the shards; None where the table is unreadable or lacks one of them."""
     try:
-        table = pq.read_table(path, columns=list(columns)) if path.is_file() else None
-    except (pa.ArrowException, OSError):
+        return read_table(path, pa.schema([schema.field(name) for name in columns]))
+    except InvalidCorpus:
         return None
-    return table if table is not None and set(columns) <= set(table.column_names) else None
 
 
 CHECKS: dict[str, Check] = {

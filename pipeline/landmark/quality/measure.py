@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from landmark.config.profiles import load_sensor
+from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import file_sha256, rank
 from landmark.core.plural import plural
 from landmark.core.salts import CHECKED_CELLS
 from landmark.corpus.manifest import Shard
 from landmark.corpus.pixels import pixel_fields, pixels_sha256
 from landmark.corpus.shard_schema import shard_schema
+from landmark.corpus.tables import DAMAGE, INDEX_FILE, TableFile
 from landmark.domain.schemas import INDEX
 from landmark.quality.check_input import (
     MAP_COLUMNS,
@@ -82,24 +83,24 @@ class _GroupReader:
         if file is None:
             return
         with file:
-            if not self._check_columns(shard, file.schema_arrow):
+            if not self._check_columns(shard, file.schema):
                 return
             read_pixels = not any(flag.subject == shard.path for flag in self._flags.get("schema", ()))
             index, done, content = _read_index_rows(start, shard.rows, self._context), 0, hashlib.sha256()
             try:
-                for number in range(file.metadata.num_row_groups):
-                    group = file.read_row_group(number, columns=None if read_pixels else INDEX.names)
+                for number in range(len(file.group_rows)):
+                    group = file.read_group(number, None if read_pixels else INDEX.names)
                     self._compare_with_index(index, group, done, shard)
                     for record in self._complete_rows(group, shard, read_pixels=read_pixels).to_pylist():
                         content.update(canonical(record))
                         self._add_row(record, shard)
                     done += group.num_rows
-            except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            except (InvalidCorpus, *DAMAGE) as error:
                 self._flag(
                     "shards",
                     "shard cannot be read to its end",
                     shard.path,
-                    f"after {plural(done, 'row')}: {_first_line(error)}",
+                    f"after {plural(done, 'row')}: {_problem(error)}",
                 )
                 return
         if done != shard.rows:
@@ -110,7 +111,7 @@ class _GroupReader:
     def _flag(self, check: str, problem: str, subject: str, detail: str = "") -> None:
         self._flags.setdefault(check, []).append(Flag(problem, subject, detail))
 
-    def _open(self, shard: Shard) -> pq.ParquetFile | None:
+    def _open(self, shard: Shard) -> TableFile | None:
         """Compare a shard's size, and without --sample its SHA-256, with the manifest, and open it."""
         path = self._context.root / shard.path
         if not path.is_file():
@@ -123,9 +124,9 @@ class _GroupReader:
         elif self._group.share == 1 and file_sha256(path) != shard.sha256:
             self._flag("shards", "SHA-256 of a shard differs from the manifest", shard.path)
         try:
-            return pq.ParquetFile(path, page_checksum_verification=True)
-        except (pa.ArrowException, OSError) as error:
-            self._flag("shards", "shard cannot be opened", shard.path, _first_line(error))
+            return TableFile(path)
+        except InvalidCorpus as error:
+            self._flag("shards", "shard cannot be opened", shard.path, error.problem)
             return None
 
     def _check_exports(self, shard: Shard) -> None:
@@ -199,7 +200,7 @@ class _GroupReader:
                     self._flag(name, problem, row["id"], detail)
             except Exception as error:
                 # A damaged row can hold anything: report it as a finding instead of crashing.
-                detail = f"{type(error).__name__}: {_first_line(error)}"
+                detail = f"{type(error).__name__}: {_problem(error)}"
                 self._flag(name, "the check failed on this row", row["id"], detail)
         fields = pixel_fields(self._schema(shard))
         if self._is_chosen(row["cell"]) and fields[0].name in record:
@@ -237,16 +238,16 @@ class _GroupReader:
 def _read_index_rows(first: int, rows: int, context: CorpusContext) -> pa.Table | None:
     """Rows of the index; None where it is unreadable or has another number of rows than the manifest."""
     try:
-        with pq.ParquetFile(context.root / "index.parquet") as file:
-            if file.metadata.num_rows != sum(shard.rows for shard in context.manifest.shards):
+        with TableFile(context.root / INDEX_FILE) as file:
+            if sum(file.group_rows) != sum(shard.rows for shard in context.manifest.shards):
                 return None
             parts, start = [], 0
-            for number in range(file.metadata.num_row_groups):
-                end = start + file.metadata.row_group(number).num_rows
+            for number, group_rows in enumerate(file.group_rows):
+                end = start + group_rows
                 if start < first + rows and first < end:
-                    parts.append(file.read_row_group(number).slice(max(first - start, 0)))
+                    parts.append(file.read_group(number).slice(max(first - start, 0)))
                 start = end
-    except (pa.ArrowException, OSError):
+    except InvalidCorpus:
         return None
     return pa.concat_tables(parts).slice(0, rows) if parts else None
 
@@ -256,5 +257,5 @@ def _metadata(column: pa.Field) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in items if not key.startswith(b"PARQUET:")}
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:160]
+def _problem(error: Exception) -> str:
+    return error.problem if isinstance(error, InvalidCorpus) else (str(error).splitlines() or [""])[0][:160]

@@ -12,7 +12,7 @@ from landmark.captions.grammar import Grammar
 from landmark.core.errors import InvalidCorpus, UnknownName
 from landmark.core.plural import plural
 from landmark.corpus.lock import Lock
-from landmark.corpus.manifest import Manifest, read_document
+from landmark.corpus.manifest import Manifest, read_document, read_manifest
 from landmark.corpus.reader import read_index
 from landmark.domain.crosswalks import shipped_crosswalks
 
@@ -67,7 +67,7 @@ def explain(root: Path, id: str) -> Explanation:
         InvalidCorpus: the folder is not sealed, or lacks its index.
         UnknownName: no such sample; the remedy lists similar ids.
     """
-    manifest: Manifest = read_document(Manifest, root / "corpus.json")
+    manifest = read_manifest(root)
     row = _read_row(root, manifest, id)
     evidence = _Evidence(row, manifest, read_document(Lock, root / "lock.json"))
     facts = dict.fromkeys(span["fact"] for caption in row["captions"] for span in caption["evidence"])

@@ -5,13 +5,14 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pyarrow.parquet as pq
 from PIL import Image
 
 from landmark.core.corpus_paths import readable
 from landmark.core.plural import plural
 from landmark.corpus.reader import Corpus, Sample
+from landmark.corpus.tables import read_table
 from landmark.domain.drops import Reason
+from landmark.domain.schemas import LEDGER
 from landmark.domain.taxonomy import TargetClass
 from landmark.report.html import Html, document, element, join
 from landmark.report.render import to_rgb
@@ -228,8 +229,7 @@ def _facts(sample: Sample) -> Html:
 def _dropped(corpus: Corpus) -> Html:
     """Rows of the ledger counted by stage and reason."""
     counts: dict[tuple[str, str], list[str]] = {}
-    ledger = pq.read_table(readable(corpus.root, "ledger.parquet"), columns=["id", "stage", "reason"])
-    for row in ledger.to_pylist():
+    for row in read_table(readable(corpus.root, "ledger.parquet"), LEDGER).to_pylist():
         counts.setdefault((row["stage"], row["reason"]), []).append(row["id"])
     rows = [
         (reason, _text_of(reason), stage, len(ids), ", ".join(sorted(ids)[:3]) + (" …" if len(ids) > 3 else ""))

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import landmark
 from landmark.config.recipe import Recipe
@@ -26,9 +25,11 @@ from landmark.core.hashing import digest
 from landmark.core.journal import Journal, discard, matches
 from landmark.core.progress import Progress, silent
 from landmark.corpus.coverage import emptied_groups, read_emptied_groups
-from landmark.corpus.manifest import Export, Manifest, read_document
+from landmark.corpus.manifest import Export, Manifest, read_manifest
 from landmark.corpus.shard_schema import shard_schema
+from landmark.corpus.tables import INDEX_FILE, read_table
 from landmark.domain.drops import DropRecord, ledger_table
+from landmark.domain.schemas import INDEX
 from landmark.workflow.context import BuildContext
 from landmark.workflow.lock import Plan
 from landmark.write.documents import (
@@ -177,7 +178,7 @@ def reopen(corpus: Path) -> Manifest:
     Raises:
         InvalidCorpus: a shard is missing or has another size than the manifest records.
     """
-    manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
+    manifest = read_manifest(corpus)
     for shard in manifest.shards:
         if not matches(corpus, shard, hashed=False):
             raise InvalidCorpus(
@@ -204,7 +205,8 @@ def require_coverage(corpus: Path, *, limited: bool) -> None:
     Raises:
         CoverageLost: a sensor or split was planned, and none of its samples was written.
     """
-    written = pq.read_table(readable(corpus, "index.parquet"), columns=["id"])["id"].combine_chunks()
+    path = readable(corpus, INDEX_FILE)
+    written = read_table(path, pa.schema([INDEX.field("id")]))["id"].combine_chunks()
     if groups := read_emptied_groups(corpus, written, limited=limited):
         raise CoverageLost.combined(
             CoverageLost(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import shapely
 
 from landmark.config.gazetteer import GazetteerEntry
@@ -28,10 +27,11 @@ from landmark.corpus.lock import (
     SourceFile,
 )
 from landmark.corpus.manifest import SplitProof, read_document
+from landmark.corpus.tables import read_table
 from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.event import Event
 from landmark.domain.impact import EventCombination
-from landmark.domain.schemas import EVENT_PARTS
+from landmark.domain.schemas import EVENT_PARTS, LABEL_COUNTS, PLAN
 from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.files import LocalLabels, file_digest
 from landmark.raster.side_cars import raster_sha256
@@ -122,6 +122,7 @@ def read_plan(folder: Path) -> Plan | None:
 
     Raises:
         InputsChanged: a table is missing or differs from the lock.
+        InvalidCorpus: the lock is damaged.
     """
     if not (folder / "lock.json").is_file():
         return None
@@ -132,7 +133,8 @@ def read_plan(folder: Path) -> Plan | None:
         path = readable(folder, f"{name}.parquet")
         if not path.is_file() or file_sha256(path) != getattr(lock, f"{name}_sha256"):
             raise InputsChanged("is missing, or not the file that lock.json records", file=path, remedy=_REMEDY)
-    samples, label_counts = (pq.read_table(folder / f"{name}.parquet") for name in ("plan", "label_counts"))
+    samples = read_table(folder / "plan.parquet", PLAN)
+    label_counts = read_table(folder / "label_counts.parquet", LABEL_COUNTS, all_columns=True)
     _check_samples(samples, lock, folder / "plan.parquet")
     return Plan(lock, samples, label_counts)
 

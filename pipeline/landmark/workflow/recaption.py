@@ -19,7 +19,7 @@ import landmark
 from landmark.captions.annotate import derive_labels
 from landmark.captions.language import Language
 from landmark.config.recipe import Recipe
-from landmark.core.atomic import folder_lock, write_bytes
+from landmark.core.atomic import folder_lock, remove_partials, write_bytes
 from landmark.core.corpus_paths import delete_folder, readable, refuse_links
 from landmark.core.errors import InputError, InputsChanged, SealingFailed
 from landmark.core.executor import ExecutorConfig, TaskMap, open_executor
@@ -28,7 +28,7 @@ from landmark.core.journal import Journal, discard
 from landmark.core.progress import Progress, silent
 from landmark.core.yaml_files import StrictModel, parse_model
 from landmark.corpus.lock import Lock, SourceFile
-from landmark.corpus.manifest import Manifest, Shard, read_document
+from landmark.corpus.manifest import Manifest, Shard, read_document, read_manifest
 from landmark.corpus.reader import read_index
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.schemas import group_edges
@@ -113,10 +113,11 @@ def recaption(
         InputError: the recipe differs in a key that only pixels or label maps could follow.
         SealingFailed: a worker died on a shard; the corpus is unchanged.
     """
-    read_document(Manifest, corpus / "corpus.json")
+    read_manifest(corpus)
     with folder_lock(corpus):
         refuse_links(corpus)
-        manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
+        remove_partials(corpus)
+        manifest = read_manifest(corpus)
         plan = read_plan(corpus)
         if plan is None:
             raise InputsChanged("is missing; the label counts cannot be read without it", file=corpus / "lock.json")

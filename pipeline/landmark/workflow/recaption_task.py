@@ -6,13 +6,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from landmark.captions.annotate import Annotator, CellFacts, ImageInfo, annotate_sample
 from landmark.captions.sample_facts import NearestPlace
-from landmark.core.errors import InvalidCorpus
 from landmark.core.journal import matches
 from landmark.corpus.manifest import Shard
+from landmark.corpus.tables import damaged, read_groups, reporting_damage
 from landmark.workflow.task import distant_event
 from landmark.write.shards import rewrite_shard
 
@@ -51,26 +50,21 @@ def run(task: RecaptionTask) -> Shard:
     )
     path = task.corpus / task.shard.path
     if not matches(task.corpus, task.shard, hashed=True):
-        remedy = "copy it from where the corpus was sealed, or delete corpus.json and build again"
-        raise InvalidCorpus("missing or damaged shard", file=path, remedy=remedy)
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            groups = (
-                _recaption(file.read_row_group(number), task, cell_labels, plan_rows)
-                for number in range(file.num_row_groups)
-            )
-            return rewrite_shard(task.corpus, task.shard, task.path, groups, generation=task.shard.generation + 1)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InvalidCorpus(f"damaged shard: {error}", file=path) from error
+        raise damaged(path, "is missing or damaged")
+    groups = (_recaption(group, task, cell_labels, plan_rows) for group in read_groups(path, task.shard.rows))
+    return rewrite_shard(task.corpus, task.shard, task.path, groups, generation=task.shard.generation + 1)
 
 
 def _recaption(
     group: pa.Table, task: RecaptionTask, cell_labels: CellFacts, plan_rows: Mapping[str, Mapping[str, Any]]
 ) -> pa.Table:
     """Annotate a row group again; pixels and all columns that annotation does not write are copied."""
-    annotations = []
-    for row in group.select(IMAGE_COLUMNS).to_pylist():
-        plan_row = plan_rows[row["id"]]
+    path, annotations = task.corpus / task.shard.path, []
+    with reporting_damage(path):
+        rows = group.select(IMAGE_COLUMNS).to_pylist()
+    for row in rows:
+        if (plan_row := plan_rows.get(row["id"])) is None:
+            raise damaged(path, f"is damaged: sample {row['id']} is not planned")
         labels = cell_labels.get(plan_row["cell"], plan_row["period"])
         annotations.append(
             annotate_sample(image_of(row, plan_row, keep_place=task.keep_places), labels, task.annotator)

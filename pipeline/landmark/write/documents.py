@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from landmark.config.profiles import load_sensor
 from landmark.config.recipe import SPLITS, Recipe
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.corpus_paths import delete_file, readable
-from landmark.core.hashing import digest, names_digest
+from landmark.core.hashing import names_digest
 from landmark.core.journal import matches
 from landmark.corpus.lock import Lock
-from landmark.corpus.manifest import Generation, Manifest, QueryFile, Shard
+from landmark.corpus.manifest import Generation, Manifest, QueryFile, Shard, shards_digest
 from landmark.corpus.reader import CONTENT, read_index
 from landmark.corpus.stats import mean_std
+from landmark.corpus.tables import INDEX_FILE, read_groups, read_table
 from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord, ledger_table
-from landmark.domain.schemas import INDEX
+from landmark.domain.schemas import INDEX, LEDGER
 from landmark.domain.taxonomy import Taxonomy
 from landmark.raster.vector import add_geo_metadata
 from landmark.write.card import attribution, card
@@ -66,7 +66,7 @@ def write_documents(
     """Write index, ledger, queries, card and attribution, then the manifest, which seals the corpus."""
     shards, lock = [entry.shard for entry in packed], provenance.lock
     index = read_facts(corpus, shards)
-    write_table(corpus / "index.parquet", index)
+    write_table(corpus / INDEX_FILE, index)
     write_ledger(corpus, drops)
     manifest = Manifest(
         name=recipe.name,
@@ -97,7 +97,7 @@ def rewrite_documents(
 ) -> Manifest:
     """Write the documents of a new generation; the manifest lists the superseded one, whose files to `keep` or not."""
     index = read_facts(corpus, shards)
-    write_table(corpus / "index.parquet", index)
+    write_table(corpus / INDEX_FILE, index)
     fields = {name: getattr(manifest, name) for name in Generation.model_fields if name != "retained"}
     update = {
         "exports": [],
@@ -119,7 +119,7 @@ def _generation_fields(
         "landmark_version": provenance.version,
         "recipe_digest": provenance.lock.recipe_digest,
         "lock_digest": provenance.lock.digest,
-        "content_digest": _content_digest(shards),
+        "content_digest": shards_digest(shards),
         "ids_digest": names_digest(index["id"].to_pylist()),
         "taxonomy": provenance.taxonomy,
         "grammar": dict(provenance.grammar),
@@ -146,13 +146,13 @@ def refresh_index(corpus: Path, manifest: Manifest) -> None:
     if read_index(corpus, manifest) is None:
         # The index last: as long as it is stale, an interrupted refresh starts again.
         _write_cards(corpus, manifest)
-        write_table(corpus / "index.parquet", read_facts(corpus, manifest.shards))
+        write_table(corpus / INDEX_FILE, read_facts(corpus, manifest.shards))
 
 
 def refresh_queries(corpus: Path, manifest: Manifest) -> None:
     """Rewrite the queries where one of their files is missing or differs from the manifest."""
     if not all(matches(corpus, file, hashed=True) for file in manifest.queries):
-        _write_queries(corpus, pq.read_table(readable(corpus, "index.parquet")), manifest.taxonomy)
+        _write_queries(corpus, read_table(readable(corpus, INDEX_FILE), INDEX), manifest.taxonomy)
 
 
 def _write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[QueryFile]:
@@ -165,20 +165,21 @@ def _write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[Qu
 
 def write_ledger(corpus: Path, drops: Sequence[DropRecord]) -> None:
     """Write the rows of the planning stages, then the planned samples that were not written, sorted by id."""
-    ledger = pq.read_table(readable(corpus, "ledger.parquet"))
+    ledger = read_table(readable(corpus, "ledger.parquet"), LEDGER)
     planning_rows = ledger.filter(pc.is_in(ledger["stage"], value_set=pa.array(PRE_PLAN_STAGES)))
     write_table(corpus / "ledger.parquet", pa.concat_tables([planning_rows, ledger_table(drops)]))
 
 
 def read_facts(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
-    """Read all columns but pixels, rows in shard order, with GeoParquet's and the content digest's metadata."""
-    table = pa.concat_tables([pq.read_table(readable(corpus, shard.path), columns=INDEX.names) for shard in shards])
+    """Read all columns but pixels, rows in shard order, with GeoParquet's and the content digest's metadata.
+
+    Raises:
+        InvalidCorpus: a shard is missing or damaged.
+    """
+    files = [(readable(corpus, shard.path), shard.rows) for shard in shards]
+    table = pa.concat_tables(group for path, rows in files for group in read_groups(path, rows, INDEX.names))
     table = add_geo_metadata(table.replace_schema_metadata(None))
-    return table.replace_schema_metadata({**table.schema.metadata, CONTENT: _content_digest(shards).encode()})
-
-
-def _content_digest(shards: Sequence[Shard]) -> str:
-    return digest([[shard.path, shard.content_digest] for shard in shards])
+    return table.replace_schema_metadata({**table.schema.metadata, CONTENT: shards_digest(shards).encode()})
 
 
 def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from landmark.core.atomic import atomic_file
 from landmark.core.corpus_paths import writable
@@ -20,6 +19,7 @@ from landmark.core.errors import InvalidCorpus
 from landmark.core.journal import matches
 from landmark.corpus.manifest import Export, Manifest, Shard
 from landmark.corpus.pixels import pixel_fields
+from landmark.corpus.tables import read_groups, reporting_damage
 
 _SAMPLE_ID = re.compile(r"[a-z0-9_-]{1,80}")
 _REMEDY = "delete the corpus's corpus.json and build again"
@@ -69,7 +69,7 @@ def write_tar(task: TarTask) -> Export:
     if not matches(task.corpus, task.shard, hashed=True):
         raise InvalidCorpus("differs from the manifest", file=shard, remedy=_REMEDY)
     with atomic_file(target) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content in _members(shard):
+        for name, content in _members(shard, task.shard.rows):
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             tar.addfile(entry, io.BytesIO(content))
@@ -93,28 +93,24 @@ def _is_complete(corpus: Path, export: Export | None) -> bool:
     return export is not None and matches(corpus, export, hashed=False)
 
 
-def _members(shard: Path) -> Iterator[tuple[str, bytes]]:
+def _members(shard: Path, rows: int) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of every member; readers take the part before the first dot as the sample's key."""
-    for row, fields in _rows(shard):
-        id = row["id"]
-        if not _SAMPLE_ID.fullmatch(id):
-            # Whoever unpacks the .tar would write to that path.
-            raise InvalidCorpus("not the id of a sample", file=shard, key="id", value=id, remedy=_REMEDY)
-        for field in fields:
-            yield f"{id}.{field.name}.npy", _npy(row.pop(field.name), field)
-        yield f"{id}.json", _json(row, fields)
-        yield f"{id}.txt", _text(row["captions"]).encode()
+    for group in read_groups(shard, rows):
+        with reporting_damage(shard):
+            samples = group.to_pylist(maps_as_pydicts="strict")
+        for row in samples:
+            if not _SAMPLE_ID.fullmatch(row["id"]):
+                # Whoever unpacks the .tar would write to that path.
+                raise InvalidCorpus("not the id of a sample", file=shard, key="id", value=row["id"], remedy=_REMEDY)
+            with reporting_damage(shard):
+                members = _sample_members(row, pixel_fields(group.schema))
+            yield from members
 
 
-def _rows(shard: Path) -> Iterator[tuple[dict[str, Any], list[pa.Field]]]:
-    try:
-        with pq.ParquetFile(shard, page_checksum_verification=True) as file:
-            fields = pixel_fields(file.schema_arrow)
-            for group in range(file.num_row_groups):
-                for row in file.read_row_group(group).to_pylist(maps_as_pydicts="strict"):
-                    yield row, fields
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InvalidCorpus(f"damaged shard: {error}", file=shard, remedy=_REMEDY) from error
+def _sample_members(row: dict[str, Any], fields: list[pa.Field]) -> list[tuple[str, bytes]]:
+    id = row["id"]
+    pixels = [(f"{id}.{field.name}.npy", _npy(row.pop(field.name), field)) for field in fields]
+    return [*pixels, (f"{id}.json", _json(row, fields)), (f"{id}.txt", _text(row["captions"]).encode())]
 
 
 def _npy(stored: bytes, field: pa.Field) -> bytes:
