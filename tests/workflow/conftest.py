@@ -4,6 +4,7 @@ import http.server
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,15 +61,24 @@ class Archive(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def serve(folder: Path, handler: type[Archive]) -> Iterator[str]:
+    """URL of a server of a folder's files."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def url(world: Path) -> Iterator[str]:
     """URL of the small world."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Archive, directory=str(world))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serve(world, Archive) as address:
+        yield address
 
 
 @pytest.fixture

@@ -90,6 +90,18 @@ LEDGER = pa.schema(
     {name: pa.string() for name in ("id", "acquisition", "stage", "reason", "detail")} | {"final": pa.bool_()}
 )
 
+# `inputs.parquet`: the files of the lock as they were when read. `sha256` of local files, the others of remote ones,
+# as far as their server gives them.
+INPUTS = pa.schema(
+    {
+        "href": pa.string(),
+        "size_bytes": pa.int64(),
+        "etag": pa.string(),
+        "modified": UTC,
+        "sha256": pa.string(),
+    }
+)
+
 _EVENT = pa.struct(
     {
         "id": pa.string(),

@@ -16,6 +16,7 @@ from landmark.extract.finalize import finalize_chip
 from landmark.extract.placement import Placement, RasterGrid, StoredBand, place_in_other_zone, place_in_own_zone
 from landmark.extract.request import Chip, ChipRejected, ExtractRequest
 from landmark.extract.resample import ControlPoints
+from landmark.raster.answers import Validators
 from landmark.raster.chip_stream import FailedChip
 from landmark.raster.reader import PendingRaster, Raster, describe_bands, open_raster, prefetch
 from landmark.raster.source import Unreadable
@@ -73,7 +74,11 @@ def _open_rasters(stack: ExitStack, request: ExtractRequest, bands: Sequence[str
         ]
         for band in bands
     }
-    return {band: [_open(stack, band, *pair) for pair in pairs] for band, pairs in pending.items()}
+    rasters = {band: [_open(stack, band, *pair) for pair in pairs] for band, pairs in pending.items()}
+    for band, pairs in pending.items():
+        for raster, (item, _) in zip(rasters[band], pairs, strict=True):
+            _check_version(raster, band, item, request.expected.get(item.assets[band], ()))
+    return rasters
 
 
 def _open(stack: ExitStack, band: str, item: Item, pending: PendingRaster) -> Raster:
@@ -81,6 +86,17 @@ def _open(stack: ExitStack, band: str, item: Item, pending: PendingRaster) -> Ra
         return stack.enter_context(open_raster(pending))
     except Unreadable as error:
         raise type(error)(f"{band} of {item.id}: {error}") from error
+
+
+def _check_version(raster: Raster, band: str, item: Item, expected: Sequence[Validators]) -> None:
+    """Compare a raster with the versions that it may have.
+
+    Raises:
+        ChipRejected: it has another.
+    """
+    found = raster.version
+    if expected and found is not None and not any(found.matches(version) for version in expected):
+        raise ChipRejected("changed", f"{band} of {item.id} was {expected[-1]}; is {found}")
 
 
 def _stored_band(request: ExtractRequest, band: str, factor: int, rasters: Sequence[Raster]) -> StoredBand:

@@ -1,6 +1,7 @@
 """Request for the chips of one acquisition, and its results."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from landmark.config.profiles import Sensor, SensorCollection
 from landmark.domain.acquisition import Acquisition
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
+from landmark.raster.answers import Validators
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class ExtractRequest:
         min_valid_pct: Smallest allowed share of pixels with data in every band.
         access: How absolute hrefs are read.
         epsgs: CRS of each chip; empty if all are in the acquisition's CRS. Chips in another CRS are warped.
+        expected: Href of an asset → the versions it may have; other assets may have any.
     """
 
     acquisition: Acquisition
@@ -37,6 +40,7 @@ class ExtractRequest:
     min_valid_pct: float
     access: AccessPolicy = PUBLIC_ACCESS
     epsgs: tuple[int, ...] = ()
+    expected: Mapping[str, tuple[Validators, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

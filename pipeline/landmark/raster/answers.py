@@ -64,6 +64,25 @@ class Validators(NamedTuple):
         size = later.size if self.size is None else self.size
         return Validators(size, self.etag or later.etag, self.modified or later.modified)
 
+    def matches(self, first: "Validators") -> bool:
+        """Whether an answer with these belongs to the version of a first answer.
+
+        Sizes are compared, and ETags or else times; an answer that lacks what the first one had does not match.
+        """
+        if self.size != first.size and None not in (self.size, first.size):
+            return False
+        if self.etag and first.etag:
+            return self.etag.removeprefix("W/") == first.etag.removeprefix("W/")
+        if self.modified and first.modified:
+            return self.modified == first.modified
+        return not (first.etag or first.modified)
+
+    def __str__(self) -> str:
+        size = None if self.size is None else f"{self.size} bytes"
+        time = None if self.modified is None else f"modified {self.modified:%Y-%m-%dT%H:%M:%SZ}"
+        parts = (size, None if self.etag is None else f"ETag {self.etag:.80}", time)
+        return ", ".join(part for part in parts if part) or "of unknown size"
+
 
 class Answer(NamedTuple):
     """Head of an answer: the range of its body, `end` exclusive, and the version of the file."""
@@ -209,6 +228,11 @@ class FileVersion:
                 raise ChangedFile(_CHANGED)
 
     @property
+    def first(self) -> Validators | None:
+        """What the answers say of the version; None without an answer."""
+        return self._first
+
+    @property
     def known(self) -> bool:
         """Whether there was an answer."""
         return self._first is not None
@@ -238,16 +262,9 @@ class FileVersion:
 
 
 def _check_version(validators: Validators, first: Validators) -> None:
-    """Compare size, and ETag or else `Last-Modified`; an answer that lacks what the first one had does not match."""
     if validators.size != first.size and None not in (validators.size, first.size):
         raise ChangedFile(f"the file has changed from {first.size} to {validators.size} bytes")
-    if validators.etag and first.etag:
-        same = validators.etag.removeprefix("W/") == first.etag.removeprefix("W/")
-    elif validators.modified and first.modified:
-        same = validators.modified == first.modified
-    else:
-        same = not (first.etag or first.modified)
-    if not same:
+    if not validators.matches(first):
         raise ChangedFile(_CHANGED)
 
 

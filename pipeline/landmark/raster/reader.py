@@ -14,7 +14,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
-from landmark.raster.answers import Buffer, FileVersion
+from landmark.raster.answers import Buffer, FileVersion, Validators
 from landmark.raster.block_index import Corners, find_block_rows
 from landmark.raster.blocks import HEADER_BYTES, UnsupportedLayout, read_layout
 from landmark.raster.chip_stream import AHEAD_BYTES, ChipStream, FailedChip
@@ -25,6 +25,7 @@ from landmark.raster.no_data import Fill, count_data_bands, has_mask, typed_noda
 from landmark.raster.range_reader import NoRanges, NoRangeSupport, RangeReader
 from landmark.raster.ranges import open_ranges
 from landmark.raster.source import GDAL_OPTIONS, MissingBand, RasterSource, Unreadable
+from landmark.raster.versions import record_version
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def open_raster(
         Unreadable: missing, refused, or not a raster.
     """
     pending = prefetch(href, access, band=band) if isinstance(href, str) else href
-    with rasterio.Env(**GDAL_OPTIONS), pending.source as source:
+    with rasterio.Env(**GDAL_OPTIONS), record_version(pending.source.href), pending.source as source:
         direct: DirectReader | str = ""
         try:
             direct = _open_direct(pending)
@@ -133,6 +134,7 @@ class Raster:
 
     def __init__(self, source: RasterSource, ranges: RangeReader, direct: DirectReader | str, band: int = 1) -> None:
         self._gdal, self._band = GdalReader(source, ranges, band), band
+        self._version = FileVersion.of(source.href)
         self._resources, self._streams = ExitStack(), list[ChipStream]()
         # On the direct route, GDAL parses the metadata from the header bytes and does not open the file.
         self._dataset = (
@@ -218,6 +220,11 @@ class Raster:
             raise Unreadable(pixels.detail)
         nodata = typed_nodata(self.header.dtype, [self.header.nodata])
         return np.ma.array(pixels, mask=pixels == nodata[0] if nodata else np.ma.nomask)
+
+    @property
+    def version(self) -> Validators | None:
+        """What the answers say of the file's version; None of local files, and of those that GDAL requests."""
+        return self._version.first
 
     @property
     def band_names(self) -> tuple[str | None, ...]:

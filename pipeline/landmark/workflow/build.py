@@ -21,6 +21,7 @@ from landmark.domain.drops import TaskCounts
 from landmark.plan.estimate import Estimate
 from landmark.workflow.context import BuildContext, load_context
 from landmark.workflow.finalize import export, missing_exports, reopen, seal
+from landmark.workflow.inputs import INPUTS_FILE, read_versions
 from landmark.workflow.lock import Plan, check_inputs, read_plan
 from landmark.workflow.planner import estimate_cost, make_plan
 from landmark.workflow.task import ExtractTask, extract_tasks, fail, run
@@ -40,6 +41,7 @@ _UNFINISHED_PLAN = {
     "cloud_stats.parquet",
     "events.parquet",
     "ledger.parquet",
+    INPUTS_FILE,
     ".landmark.lock",
 }
 
@@ -53,7 +55,7 @@ class BuildRequest:
         out: The corpus folder.
         executor: Where tasks run.
         catalog: STAC document by path or URL; None takes the recipe's.
-        locked: Build from the existing plan; never search.
+        locked: Build from the existing plan and the same files; never search.
         retry: Try failed samples again.
         allow_failures: Seal although samples failed, and count these as drops.
         consent: Called with the estimate where the build exceeds `consent_bytes`; False refuses it.
@@ -183,7 +185,8 @@ def _extract(
     keep = np.array([id not in settled for id in plan.samples["id"].to_pylist()], dtype=bool)
     pending, counts = plan.samples.filter(keep), TaskCounts.zero()
     log.info("%s to extract; %d settled before", plural(pending.num_rows, "sample"), len(settled))
-    for task, result in map_tasks(run, extract_tasks(pending, plan, context, staging)):
+    expected = read_versions(request.out) if request.locked else {}
+    for task, result in map_tasks(run, extract_tasks(pending, plan, context, staging, expected)):
         counts += fail(task, "worker_lost", result.detail) if isinstance(result, WorkerLost) else result
         request.progress("build", counts.total, pending.num_rows, counts.losses())
     for route, rasters in sorted(counts.routes.items()):

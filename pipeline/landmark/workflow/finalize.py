@@ -31,6 +31,7 @@ from landmark.corpus.tables import INDEX_FILE, read_table
 from landmark.domain.drops import DropRecord, ledger_table
 from landmark.domain.schemas import INDEX
 from landmark.workflow.context import BuildContext
+from landmark.workflow.inputs import update_inputs
 from landmark.workflow.lock import Plan
 from landmark.write.documents import (
     Provenance,
@@ -84,6 +85,7 @@ def seal(
     written, limited = pa.array(sorted(status.written), pa.string()), context.recipe.limit is not None
     emptied = emptied_groups(plan.samples, ledger_table(drops), written, limited=limited)
     findings = tuple(f"{group} is empty: {detail}" for group, detail in emptied.items())
+    update_inputs(corpus, plan.lock, context.catalog, Staging(corpus).versions())
     manifest = write_documents(
         corpus,
         [packed[path] for path in sorted(packed)],

@@ -34,10 +34,12 @@ from landmark.domain.impact import EventCombination
 from landmark.domain.schemas import EVENT_PARTS, LABEL_COUNTS, PLAN
 from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.files import LocalLabels, file_digest
+from landmark.raster.answers import Validators
 from landmark.raster.side_cars import raster_sha256
 from landmark.raster.vector import add_geo_metadata
 from landmark.stac.catalog import Catalog
 from landmark.workflow.context import BuildContext, gazetteer_path
+from landmark.workflow.inputs import write_inputs
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class PlanDraft:
         split_proof: Separation of the splits.
         class_balancing: Effect of class balancing; None in a recipe without it.
         findings: Warnings for the manifest.
+        versions: Href → version of each remote raster that was read.
     """
 
     context: BuildContext
@@ -82,6 +85,7 @@ class PlanDraft:
     split_proof: SplitProof
     class_balancing: ClassBalancingSummary | None
     findings: list[str]
+    versions: Mapping[str, Validators]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,9 @@ def write_plan(folder: Path, draft: PlanDraft) -> Plan:
         tables["events"] = _event_parts(draft.events)
     for name, table in tables.items():
         write_table(folder / f"{name}.parquet", table)
-    write_bytes(folder / "lock.json", _make_lock(folder, draft).model_dump_json(indent=1).encode())
+    lock = _make_lock(folder, draft)
+    write_inputs(folder, lock, draft.context.catalog, {href: (each,) for href, each in draft.versions.items()})
+    write_bytes(folder / "lock.json", lock.model_dump_json(indent=1).encode())
     # As read back: numbers and times have the types, and thus the digest, that they have in every other process.
     return Plan(read_document(Lock, folder / "lock.json"), draft.samples, draft.label_counts)
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ from landmark.plan.event_sampling import sample_events
 from landmark.plan.event_windows import index_events, search_windows, select_events
 from landmark.plan.sample import divide, sample_cells
 from landmark.plan.split_classes import SplitClasses, classes_of_cells, count_split_classes
+from landmark.raster.answers import Validators
+from landmark.raster.versions import WithVersions
 from landmark.stac.search import label_search_area, search
 from landmark.workflow.context import BuildContext
 from landmark.workflow.headers import probe_headers
@@ -107,6 +109,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
         split_proof=SplitProof.model_validate(result.split_proof),
         class_balancing=balancing,
         findings=[*context.events.notes, *images.findings, *unread_masks],
+        versions=planner.versions,
     )
     plan = write_plan(folder, draft)
     for warning in describe_splits(plan, context).warnings:
@@ -156,6 +159,7 @@ class _Planner:
     context: BuildContext
     map_tasks: TaskMap[Any, Any]
     progress: Progress
+    versions: dict[str, Validators] = field(default_factory=dict)
 
     def find_images(self, events: Sequence[Event]) -> _Images:
         """Search the catalogue and the label files, and probe headers."""
@@ -241,14 +245,16 @@ class _Planner:
         return pa.concat_tables(tables).sort_by(keys), sorted(unread)
 
     def _run(self, stage: str, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yield (task, result) in the order of completion, reporting progress.
+        """Yield (task, result) in the order of completion, reporting progress; keep the versions of what was read.
 
         Raises:
             InputError: a worker died on a task.
         """
-        for number, (task, result) in enumerate(self.map_tasks(function, tasks), start=1):
-            if isinstance(result, WorkerLost):
-                raise InputError(f"{stage} could not be measured: {result.detail}", file=self.context.recipe.name)
+        for number, (task, outcome) in enumerate(self.map_tasks(WithVersions(function), tasks), start=1):
+            if isinstance(outcome, WorkerLost):
+                raise InputError(f"{stage} could not be measured: {outcome.detail}", file=self.context.recipe.name)
+            result, versions = outcome
+            self.versions.update(versions)
             self.progress(stage, number, len(tasks))
             yield task, result
 

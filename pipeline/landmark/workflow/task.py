@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from landmark.domain.schemas import group_edges
 from landmark.extract.chips import extract_chips
 from landmark.extract.request import Chip, ExtractRequest
 from landmark.labels.label_rules import CellLabels
+from landmark.raster.answers import Validators
+from landmark.raster.versions import recording_versions
 from landmark.workflow.annotator import make_annotator
 from landmark.workflow.context import BuildContext
 from landmark.workflow.lock import Plan
@@ -66,8 +69,22 @@ class CellRows:
         return self._table.take(np.concatenate([np.empty(0, np.int64), *rows]))
 
 
-def extract_tasks(pending: pa.Table, plan: Plan, context: BuildContext, staging: Staging) -> Iterator[ExtractTask]:
-    """Yield one task per acquisition of the pending rows of a plan, sorted by acquisition, each made on demand."""
+def extract_tasks(
+    pending: pa.Table,
+    plan: Plan,
+    context: BuildContext,
+    staging: Staging,
+    expected: Mapping[str, tuple[Validators, ...]] = MappingProxyType({}),
+) -> Iterator[ExtractTask]:
+    """Yield one task per acquisition of the pending rows of a plan, sorted by acquisition, each made on demand.
+
+    Args:
+        pending: Rows of the plan.
+        plan: The plan.
+        context: The recipe and what it names.
+        staging: Where the tasks write.
+        expected: Href → the versions it may have; other files may have any.
+    """
     acquisitions, annotator = plan.lock.acquisitions_by_id, make_annotator(plan, context)
     attempts, counts = staging.tries(), CellRows(plan.label_counts)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
@@ -76,7 +93,7 @@ def extract_tasks(pending: pa.Table, plan: Plan, context: BuildContext, staging:
         rows = ordered.take(pa.array(range(start, end)))
         acquisition = acquisitions[rows["acquisition"][0].as_py()]
         yield ExtractTask(
-            _request(acquisition, rows, context),
+            _request(acquisition, rows, context, expected),
             rows,
             counts.select(rows["cell"].to_pylist()),
             annotator,
@@ -84,8 +101,11 @@ def extract_tasks(pending: pa.Table, plan: Plan, context: BuildContext, staging:
         )
 
 
-def _request(acquisition: Acquisition, rows: pa.Table, context: BuildContext) -> ExtractRequest:
+def _request(
+    acquisition: Acquisition, rows: pa.Table, context: BuildContext, expected: Mapping[str, tuple[Validators, ...]]
+) -> ExtractRequest:
     recipe = context.recipe
+    hrefs = {href for item in acquisition.items for href in item.assets.values()}
     return ExtractRequest(
         acquisition=acquisition,
         ids=tuple(rows["id"].to_pylist()),
@@ -99,6 +119,7 @@ def _request(acquisition: Acquisition, rows: pa.Table, context: BuildContext) ->
         max_chip_pct=recipe.clouds.max_chip_pct,
         min_valid_pct=recipe.min_valid_pct,
         epsgs=tuple(rows["epsg"].to_pylist()),
+        expected={href: expected[href] for href in sorted(hrefs & expected.keys())},
     )
 
 
@@ -113,7 +134,9 @@ def run(task: ExtractTask) -> TaskCounts:
         for _ in range(_MAX_READS):
             routes = Counter[str]()
             try:
-                return _count(write_staging(task.target, _samples(task, routes), schema), routes)
+                with recording_versions() as versions:
+                    records = write_staging(task.target, _samples(task, routes), schema, versions)
+                return _count(records, routes)
             except _ChangedFile as error:
                 problem = str(error)
                 log.warning("%s: %s", task.request.acquisition.id, problem)

@@ -3,11 +3,14 @@
 Files are written atomically, so a task is either finished or not tried.
 """
 
+import datetime as dt
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -15,9 +18,12 @@ import pyarrow as pa
 from landmark.core.atomic import atomic_path, remove_partials
 from landmark.core.corpus_paths import make_folder, writable
 from landmark.domain.drops import DropRecord
+from landmark.raster.answers import Validators
 
 _FOLDER = "staging"
 _BATCH_ROWS = 64
+# Metadata key of the last batch, which is empty.
+_VERSIONS = b"landmark:versions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,30 @@ class Staging:
                     drops[id] = record
         return Status(written, drops)
 
+    def versions(self) -> dict[str, tuple[Validators, ...]]:
+        """Href → versions of each remote file that was read: several where it was replaced between two attempts."""
+        versions: dict[str, tuple[Validators, ...]] = {}
+        for path in sorted(self.folder.glob("*.arrow")):
+            for href, version in _read_versions(path).items():
+                earlier = versions.get(href, ())
+                if not any(version.matches(known) for known in earlier):
+                    versions[href] = (*earlier, version)
+        return versions
+
 
 def write_staging(
-    path: Path, rows: Iterable[Mapping[str, Any] | DropRecord], schema: pa.Schema
+    path: Path,
+    rows: Iterable[Mapping[str, Any] | DropRecord],
+    schema: pa.Schema,
+    versions: Mapping[str, Validators] = MappingProxyType({}),
 ) -> list[DropRecord | None]:
     """Stream a task's rows to its file, one batch in memory at a time.
+
+    Args:
+        path: The file.
+        rows: Samples and drop records.
+        schema: Of the samples.
+        versions: Href → version of each file that was read, complete once `rows` is consumed.
 
     Returns:
         Per row its drop record, None for a written sample.
@@ -91,7 +116,32 @@ def write_staging(
                 for row in batch
             ]
             writer.write_batch(pa.RecordBatch.from_pylist(samples, schema=schema))
+        # A task of which nothing was written, as its files are changing, has read no version of them.
+        rejected = {record.reason for record in records if record is not None} == {"changed"} and None not in records
+        notes = {_VERSIONS: _dump_versions({} if rejected else versions)}
+        writer.write_batch(pa.RecordBatch.from_pylist([], schema=schema), custom_metadata=notes)
     return records
+
+
+def _dump_versions(versions: Mapping[str, Validators]) -> str:
+    return json.dumps({href: [*version[:2], _to_text(version.modified)] for href, version in versions.items()})
+
+
+def _to_text(time: dt.datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
+
+
+def _read_versions(path: Path) -> dict[str, Validators]:
+    """Href → version of each remote file that a task has read."""
+    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+        if not reader.num_record_batches:
+            return {}
+        _, notes = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
+    values = json.loads(notes[_VERSIONS]) if notes is not None and _VERSIONS in notes else {}
+    return {
+        href: Validators(size, etag, None if modified is None else dt.datetime.fromisoformat(modified))
+        for href, (size, etag, modified) in values.items()
+    }
 
 
 def open_staging(path: Path) -> pa.Table:

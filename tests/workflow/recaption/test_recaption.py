@@ -1,6 +1,5 @@
 """Recaptioning: same samples and pixels, no archive read, resumable."""
 
-import hashlib
 import json
 import pickle
 import shutil
@@ -28,11 +27,7 @@ from landmark.workflow.recaption import recaption, recipe_of
 from landmark.write.webdataset import tar_tasks
 from tests.parts import raises
 from tests.workflow.recaption.conftest import MORE, SERIAL, written
-
-
-def files(folder):
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+from tests.workflow.test_build import files
 
 
 def recaptioned(corpus, *, keep=False, **changes):
