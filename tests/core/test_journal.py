@@ -110,6 +110,15 @@ def test_lost_worker_raises_the_error_of_the_job(tmp_path: Path) -> None:
     assert run(tmp_path) == PATHS
 
 
+def test_files_of_killed_workers_are_removed(tmp_path: Path) -> None:
+    def retried(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        (tmp_path / "out/.a.4711.partial").touch()
+        yield from serial(function, tasks)
+
+    run(tmp_path, map_tasks=retried)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b", "c"]
+
+
 def test_clearing_a_folder_keeps_finished_outputs_only(tmp_path: Path) -> None:
     run(tmp_path)
     (tmp_path / "out/foreign").touch()

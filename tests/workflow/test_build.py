@@ -142,6 +142,20 @@ def test_a_killed_worker_is_replaced_and_changes_no_byte(built: Path, recipe: Wr
     assert files(out) == files(built)
 
 
+@pytest.mark.long
+def test_a_worker_killed_while_packing_leaves_no_partial_file(built: Path, recipe: Write, tmp_path: Path) -> None:
+    out = tmp_path / "corpus"
+    process, partials = start(recipe(), out, "--workers", "2"), list[Path]()
+    while process.poll() is None and not partials:
+        partials = list(out.glob("shards/*/.*.partial"))
+    # The name of the file ends in the worker's process id.
+    os.kill(int(partials[0].name.split(".")[-2]), signal.SIGKILL)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err.decode()
+    assert not list(out.rglob("*.partial"))
+    assert files(out) == files(built)
+
+
 def test_every_planned_sample_is_written_dropped_or_failed_by_id(recipe: Write, tmp_path: Path) -> None:
     built = tmp_path / "corpus"
     # Without cloud statistics, cloudy chips are planned.

@@ -32,8 +32,8 @@ class VersionedArchive(Archive):
     versions: ClassVar[dict[str, Headers]] = {}
 
     def end_headers(self) -> None:
-        found = next((headers for end, headers in self.versions.items() if self.path.endswith(end)), {})
-        for name, value in found.items():
+        headers = next((headers for end, headers in self.versions.items() if self.path.endswith(end)), {})
+        for name, value in headers.items():
             self.send_header(name, value)
         super().end_headers()
 
@@ -59,9 +59,9 @@ def rows_of(corpus: Path) -> list[dict[str, object]]:
 
 
 def set_first(versions: dict[str, Headers], end: str, headers: Headers) -> None:
-    others = {name: value for name, value in versions.items() if name != end}
+    remaining = {name: value for name, value in versions.items() if name != end}
     versions.clear()
-    versions.update({end: headers, **others})
+    versions.update({end: headers, **remaining})
 
 
 def unseal(corpus: Path) -> None:
@@ -70,7 +70,7 @@ def unseal(corpus: Path) -> None:
     shutil.rmtree(corpus / "shards")
 
 
-def one_file(corpus: Path) -> tuple[str, set[str]]:
+def first_file(corpus: Path) -> tuple[str, set[str]]:
     """Href of a file of the lock, and the samples cut from it."""
     lock, truth = read_document(Lock, corpus / "lock.json"), landmark.open(corpus)
     item = lock.acquisitions_by_id[pq.read_table(corpus / "plan.parquet")["acquisition"][0].as_py()].items[0]
@@ -112,7 +112,7 @@ def test_remote_files_are_listed_with_size_and_validators(
         ({}, {}, False),
     ],
 )
-def test_a_rebuild_tells_which_files_have_changed(
+def test_a_rebuild_names_changed_files(
     before: Headers,
     after: Headers,
     changed: bool,
@@ -125,7 +125,7 @@ def test_a_rebuild_tells_which_files_have_changed(
     out, copy = tmp_path / "corpus", tmp_path / "copy"
     versions[".tif"] = before
     build(few(recipe(), out, catalog=catalog))
-    content, (href, ids) = files(out), one_file(out)
+    content, (href, ids) = files(out), first_file(out)
     unseal(out)
     shutil.copytree(out, copy)
     set_first(versions, href, after)

@@ -55,16 +55,16 @@ def read_table(path: Path, schema: pa.Schema, *, all_columns: bool = False) -> p
         return check_values(path, file.read(None if all_columns else schema.names), schema)
 
 
-def check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+def check_columns(path: Path, actual: pa.Schema, expected: pa.Schema) -> None:
     """Check that a file has the columns of a schema.
 
     Raises:
         InvalidCorpus: a column is missing or of another type.
     """
     for field in expected:
-        if field.name not in found.names:
+        if field.name not in actual.names:
             raise damaged(path, f"is damaged: no column {field.name}")
-        if (type_ := found.field(field.name).type) != field.type:
+        if (type_ := actual.field(field.name).type) != field.type:
             raise damaged(path, f"is damaged: column {field.name} is {type_}, not {field.type}")
 
 

@@ -94,9 +94,9 @@ def _check_version(raster: Raster, band: str, item: Item, expected: Sequence[Val
     Raises:
         ChipRejected: it has another.
     """
-    found = raster.version
-    if expected and found is not None and not any(found.matches(version) for version in expected):
-        raise ChipRejected("changed", f"{band} of {item.id} was {expected[-1]}; is {found}")
+    version = raster.version
+    if expected and version is not None and not any(version.matches(each) for each in expected):
+        raise ChipRejected("changed", f"{band} of {item.id} was {expected[-1]}; is {version}")
 
 
 def _stored_band(request: ExtractRequest, band: str, factor: int, rasters: Sequence[Raster]) -> StoredBand:

@@ -72,7 +72,7 @@ def _recorded(lock: Lock, catalog: Catalog, read: Versions) -> Versions:
 def _changes(before: Versions, now: Versions) -> Iterator[str]:
     for href in sorted(now):
         versions = before.get(href, now[href][:1])
-        changed = [found for found in now[href] if not any(found.matches(version) for version in versions)]
+        changed = [version for version in now[href] if not any(version.matches(known) for known in versions)]
         if changed:
             yield f"{href} has changed since it was read before: was {versions[-1]}; is {changed[-1]}"
 

@@ -250,10 +250,10 @@ class _Planner:
         Raises:
             InputError: a worker died on a task.
         """
-        for number, (task, outcome) in enumerate(self.map_tasks(WithVersions(function), tasks), start=1):
-            if isinstance(outcome, WorkerLost):
-                raise InputError(f"{stage} could not be measured: {outcome.detail}", file=self.context.recipe.name)
-            result, versions = outcome
+        for number, (task, returned) in enumerate(self.map_tasks(WithVersions(function), tasks), start=1):
+            if isinstance(returned, WorkerLost):
+                raise InputError(f"{stage} could not be measured: {returned.detail}", file=self.context.recipe.name)
+            result, versions = returned
             self.versions.update(versions)
             self.progress(stage, number, len(tasks))
             yield task, result
