@@ -22,8 +22,8 @@ import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged, RecipeMismatch
 from landmark.core.executor import ExecutorConfig, TaskMap
+from landmark.corpus.tables import INPUTS_FILE
 from landmark.workflow.build import BuildRequest, build, plan_corpus
-from landmark.workflow.inputs import INPUTS_FILE
 from tests.parts import raises
 
 Write = Callable[..., Path]

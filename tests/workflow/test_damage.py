@@ -45,6 +45,10 @@ def junk(path: Path) -> None:
     path.write_bytes(b"no Parquet at all")
 
 
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
 def shorter(path: Path) -> None:
     pq.write_table(pq.read_table(path).slice(1), path)
 
@@ -61,7 +65,7 @@ def swap_rows(path: Path) -> None:
 # -- A sealed corpus ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, truncate, empty])
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, empty, zero])
 def test_a_build_names_a_damaged_shard_of_a_sealed_corpus(damage: Damage, copy: Path, recipe: Write) -> None:
     shard = shard_of(copy, "s2")
     damage(shard)
@@ -154,6 +158,27 @@ def test_stale_shards_are_deleted_by_sealing(sealed: Path, recipe: Write, tmp_pa
     text(out / "shards" / "g0000" / ".s2-train-00000-of-00001.parquet.4711.partial", "half")
     build(few(recipe(), out))
     assert files(out) == files(sealed)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, junk])
+def test_a_damaged_staging_file_is_named_and_extracted_again(
+    damage: Damage, sealed: Path, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "corpus"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("landmark.workflow.build.seal", interrupt)
+        build(few(recipe(), out))
+    staged = min(out.glob("staging/*.arrow"))
+    damage(staged)
+    with raises(InvalidCorpus, file=str(staged)):
+        build(few(recipe(), out))
+    staged.unlink()
+    build(few(recipe(), out))
+    assert files(out) == files(sealed)
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def starved(recipe: Write, folder: Path) -> Path:

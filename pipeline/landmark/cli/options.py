@@ -49,7 +49,7 @@ Scheduler = Annotated[
 WorkerTimeout = Annotated[
     float, typer.Option(min=1, help="Give up after this many seconds in which no worker has answered.")
 ]
-Locked = Annotated[bool, typer.Option("--locked", help="Build from the existing plan; never search.")]
+Locked = Annotated[bool, typer.Option("--locked", help="Build from the existing plan and the same files.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 

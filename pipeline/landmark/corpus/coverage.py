@@ -11,6 +11,8 @@ from landmark.core.corpus_paths import readable
 from landmark.corpus.tables import read_table
 from landmark.domain.schemas import LEDGER, PLAN
 
+_PLAN_COLUMNS = ("id", "sensor", "split")
+
 
 def emptied_groups(plan: pa.Table, ledger: pa.Table, written: pa.Array, *, limited: bool) -> dict[str, str]:
     """Planned sensors and splits without a written sample: `sensor s2` -> number planned, and reasons of the ledger.

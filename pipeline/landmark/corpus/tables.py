@@ -13,7 +13,7 @@ from landmark.core.errors import InvalidCorpus
 from landmark.corpus.pixels import parse_group, pixel_fields
 from landmark.domain.schemas import INDEX
 
-INDEX_FILE = "index.parquet"
+INDEX_FILE, INPUTS_FILE = "index.parquet", "inputs.parquet"
 # Raised by Arrow and Python on files and values that landmark did not write: damaged pages, footers, text and numbers.
 DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 
@@ -22,9 +22,13 @@ def damaged(path: Path, problem: str) -> InvalidCorpus:
     """The error of a damaged file of a corpus; the remedy follows from its name."""
     if path.name == INDEX_FILE:
         remedy = "run `landmark build`, which rewrites it"
-    elif path.parent.parent.name == "shards":
+    elif path.parent.name[:1] == "g" and path.parent.parent.name == "shards":
         manifest = path.parents[2] / "corpus.json"
         remedy = f"copy it from where the corpus was sealed, or delete {manifest} and build again"
+    elif path.suffix == ".arrow" or path.name == "staging":
+        remedy = "delete it; the next build extracts its samples again"
+    elif path.name == INPUTS_FILE:
+        remedy = "copy it from where the corpus was built, or delete it: the next build then compares no versions"
     else:
         remedy = "copy it from where the corpus was sealed, or delete the folder's contents and build again"
     return InvalidCorpus(problem, file=path, remedy=remedy)

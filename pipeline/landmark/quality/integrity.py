@@ -18,9 +18,9 @@ from landmark.corpus.coverage import read_emptied_groups
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
 from landmark.corpus.stats import mean_std
-from landmark.corpus.tables import INDEX_FILE, read_table
+from landmark.corpus.tables import INDEX_FILE, INPUTS_FILE, read_table
 from landmark.domain.drops import PRE_PLAN_STAGES
-from landmark.domain.schemas import INDEX, LEDGER, PLAN
+from landmark.domain.schemas import INDEX, INPUTS, LEDGER, PLAN
 from landmark.quality.check_input import Check, CheckInput, Moments
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
@@ -83,6 +83,8 @@ def _check_lock(inputs: CheckInput) -> Iterator[Flag]:
     ):
         if not (root / file).is_file() or file_sha256(root / file) != sha256:
             yield Flag("table is missing, or its SHA-256 differs from the lock", file)
+    if (root / INPUTS_FILE).exists() and _read_table(root / INPUTS_FILE, INPUTS, *INPUTS.names) is None:
+        yield Flag("table is unreadable", INPUTS_FILE)
 
 
 def shards(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
@@ -246,11 +248,12 @@ def queries(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 
 def secrets(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """No document and no ledger row holds a token, a signed URL or a local path."""
+    """No document, no ledger row and no recorded input holds a token, a signed URL or a local path."""
     root = inputs.context.root
     texts = [(name, _read_text(root / name)) for name in _DOCUMENTS]
-    if (ledger := _read_table(root / "ledger.parquet", LEDGER, *LEDGER.names)) is not None:
-        texts += [("ledger.parquet", " ".join(str(value) for value in row.values())) for row in ledger.to_pylist()]
+    for name, schema in (("ledger.parquet", LEDGER), (INPUTS_FILE, INPUTS)):
+        if (table := _read_table(root / name, schema, *schema.names)) is not None:
+            texts += [(name, " ".join(str(value) for value in row.values())) for row in table.to_pylist()]
     for name, text in texts:
         if match := SECRET.search(text):
             yield Flag("token or signed URL", name, re.sub(r"(=|Bearer |eyJ).*", r"\1…", match[0]))

@@ -17,11 +17,12 @@ from landmark.core.plural import plural
 from landmark.core.progress import Progress, silent
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, is_sealed, read_document
+from landmark.corpus.tables import INPUTS_FILE
 from landmark.domain.drops import TaskCounts
 from landmark.plan.estimate import Estimate
 from landmark.workflow.context import BuildContext, load_context
 from landmark.workflow.finalize import export, missing_exports, reopen, seal
-from landmark.workflow.inputs import INPUTS_FILE, read_versions
+from landmark.workflow.inputs import read_versions
 from landmark.workflow.lock import Plan, check_inputs, read_plan
 from landmark.workflow.planner import estimate_cost, make_plan
 from landmark.workflow.task import ExtractTask, extract_tasks, fail, run
@@ -185,7 +186,8 @@ def _extract(
     keep = np.array([id not in settled for id in plan.samples["id"].to_pylist()], dtype=bool)
     pending, counts = plan.samples.filter(keep), TaskCounts.zero()
     log.info("%s to extract; %d settled before", plural(pending.num_rows, "sample"), len(settled))
-    expected = read_versions(request.out) if request.locked else {}
+    recorded = read_versions(request.out)
+    expected = recorded if request.locked else {}
     for task, result in map_tasks(run, extract_tasks(pending, plan, context, staging, expected)):
         counts += fail(task, "worker_lost", result.detail) if isinstance(result, WorkerLost) else result
         request.progress("build", counts.total, pending.num_rows, counts.losses())

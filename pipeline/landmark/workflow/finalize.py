@@ -27,7 +27,7 @@ from landmark.core.progress import Progress, silent
 from landmark.corpus.coverage import emptied_groups, read_emptied_groups
 from landmark.corpus.manifest import Export, Manifest, read_manifest
 from landmark.corpus.shard_schema import shard_schema
-from landmark.corpus.tables import INDEX_FILE, read_table
+from landmark.corpus.tables import INDEX_FILE, TableFile, read_table
 from landmark.domain.drops import DropRecord, ledger_table
 from landmark.domain.schemas import INDEX
 from landmark.workflow.context import BuildContext
@@ -42,7 +42,7 @@ from landmark.write.documents import (
     write_manifest,
 )
 from landmark.write.shards import PackedShard, ShardTask, shard_tasks, write_shard
-from landmark.write.staging import Staging, Status
+from landmark.write.staging import STAGING, Staging, Status
 from landmark.write.webdataset import TarTask, tar_path, tar_tasks, with_exports, write_tar
 
 _EXPORTS = "exports"
@@ -93,7 +93,7 @@ def seal(
         context.recipe,
         replace(provenance(plan, context), findings=findings),
     )
-    delete_folder(corpus, "staging")
+    delete_folder(corpus, STAGING)
     journal.close()
     # Clearing the shards' folder deleted exports of an earlier corpus.
     discard(corpus, _EXPORTS)
@@ -178,7 +178,8 @@ def reopen(corpus: Path) -> Manifest:
     A missing export is no damage: `missing_exports` finds it, and `export` writes it again.
 
     Raises:
-        InvalidCorpus: a shard is missing or has another size than the manifest records.
+        InvalidCorpus: the manifest is damaged, or a shard is missing, has another size than the manifest records, or
+            another footer.
     """
     manifest = read_manifest(corpus)
     for shard in manifest.shards:
@@ -188,7 +189,8 @@ def reopen(corpus: Path) -> Manifest:
                 file=corpus / shard.path,
                 remedy=f"delete {corpus / 'corpus.json'} and build again",
             )
-    delete_folder(corpus, "staging")
+        TableFile.open_shard(corpus / shard.path, shard.rows).close()
+    delete_folder(corpus, STAGING)
     discard(corpus, "shards")
     for folder in {(corpus / shard.path).parent for shard in manifest.shards}:
         remove_partials(folder)

@@ -12,14 +12,13 @@ import pyarrow as pa
 
 from landmark.core.atomic import write_table
 from landmark.corpus.lock import Lock
-from landmark.corpus.tables import read_table
+from landmark.corpus.tables import INPUTS_FILE, read_table
 from landmark.domain.schemas import INPUTS
 from landmark.raster.answers import Validators
 from landmark.stac.catalog import Catalog
 
 log = logging.getLogger(__name__)
 
-INPUTS_FILE = "inputs.parquet"
 # Changed files that are named in warnings.
 _MAX_NAMED = 20
 

@@ -16,8 +16,9 @@ from landmark.core.atomic import HashedFile, atomic_file
 from landmark.core.corpus_paths import writable
 from landmark.corpus.manifest import Shard
 from landmark.corpus.pixels import band_order, nodata_of, parse_group, pixel_fields
+from landmark.corpus.tables import reporting_damage
 from landmark.domain.schemas import INDEX
-from landmark.write.staging import Status, open_staging
+from landmark.write.staging import STAGING, Status, open_staging
 
 _GROUP_ROWS = 64
 _GENERATION = 0
@@ -88,7 +89,11 @@ def shard_tasks(corpus: Path, plan: pa.Table, status: Status, schemas: Mapping[s
 
 
 def write_shard(task: ShardTask) -> PackedShard:
-    """Write one shard atomically; digests and moments are taken on the way. Runs in a worker."""
+    """Write one shard atomically; digests and moments are taken on the way. Runs in a worker.
+
+    Raises:
+        InvalidCorpus: a staging file is damaged.
+    """
     content, moments = hashlib.sha256(), _MomentSums(pixel_fields(task.schema))
     with atomic_file(writable(task.corpus, task.path)) as file, _parquet_writer(file, task.schema) as writer:
         for group in _row_groups(task):
@@ -147,8 +152,10 @@ def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
     staged = {path: _Rows(open_staging(path)) for path in dict.fromkeys(path for path, _ in task.rows)}
     for start in range(0, len(task.rows), _GROUP_ROWS):
         stop = start + _GROUP_ROWS
-        group = pa.Table.from_batches(staged[path].row(number) for path, number in task.rows[start:stop])
-        group = group.combine_chunks()
+        with reporting_damage(task.corpus / STAGING):
+            group = pa.Table.from_batches(staged[path].row(number) for path, number in task.rows[start:stop])
+            group = group.combine_chunks()
+            group.validate(full=True)
         for name, values in (("pair", task.pairs), ("pair_gap_s", task.gaps_s)):
             place = group.schema.get_field_index(name)
             group = group.set_column(place, name, pa.array(values[start:stop], group.schema.field(name).type))

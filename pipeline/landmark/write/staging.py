@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from landmark.core.atomic import atomic_path, remove_partials
 from landmark.core.corpus_paths import make_folder, writable
+from landmark.corpus.tables import reporting_damage
 from landmark.domain.drops import DropRecord
 from landmark.raster.answers import Validators
 
-_FOLDER = "staging"
+STAGING = "staging"
 _BATCH_ROWS = 64
 # Metadata key of the last batch, which is empty.
 _VERSIONS = b"landmark:versions"
@@ -43,11 +44,11 @@ class Staging:
     """The staging folder of a corpus."""
 
     def __init__(self, corpus: Path) -> None:
-        self._corpus, self.folder = corpus, corpus / _FOLDER
+        self._corpus, self.folder = corpus, corpus / STAGING
 
     def open(self) -> None:
         """Make the folder and delete partial files of a killed build."""
-        make_folder(self._corpus, _FOLDER)
+        make_folder(self._corpus, STAGING)
         remove_partials(self.folder)
 
     @property
@@ -61,10 +62,14 @@ class Staging:
 
     def path(self, acquisition: str, tries: int) -> Path:
         """Path of a task's next attempt; for each sample the latest attempt counts."""
-        return writable(self._corpus, f"{_FOLDER}/{acquisition}.{tries:04d}.arrow")
+        return writable(self._corpus, f"{STAGING}/{acquisition}.{tries:04d}.arrow")
 
     def status(self) -> Status:
-        """Read the ids and drop records of every file; pixels stay on disk."""
+        """Read the ids and drop records of every file; pixels stay on disk.
+
+        Raises:
+            InvalidCorpus: a file is damaged.
+        """
         written: dict[str, tuple[Path, int]] = {}
         drops: dict[str, DropRecord] = {}
         # Sorted by name, the attempts of a task follow one another.
@@ -133,24 +138,31 @@ def _to_text(time: dt.datetime | None) -> str | None:
 
 def _read_versions(path: Path) -> dict[str, Validators]:
     """Href → version of each remote file that a task has read."""
-    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+    with reporting_damage(path), pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
         if not reader.num_record_batches:
             return {}
         _, notes = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
-    values = json.loads(notes[_VERSIONS]) if notes is not None and _VERSIONS in notes else {}
-    return {
-        href: Validators(size, etag, None if modified is None else dt.datetime.fromisoformat(modified))
-        for href, (size, etag, modified) in values.items()
-    }
+        values = json.loads(notes[_VERSIONS]) if notes is not None and _VERSIONS in notes else {}
+        return {
+            href: Validators(size, etag, None if modified is None else dt.datetime.fromisoformat(modified))
+            for href, (size, etag, modified) in values.items()
+        }
 
 
 def open_staging(path: Path) -> pa.Table:
-    """Memory-map a task's rows; pixels are read on access."""
-    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+    """Memory-map a task's rows; pixels are read on access.
+
+    Raises:
+        InvalidCorpus: the file is damaged.
+    """
+    with reporting_damage(path), pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
         return reader.read_all()
 
 
 def _read_ids(path: Path) -> Iterator[tuple[str, DropRecord | None]]:
-    table = open_staging(path)
-    for id, record in zip(table["id"].to_pylist(), table["outcome"].to_pylist(), strict=True):
+    with reporting_damage(path):
+        table = open_staging(path).select(["id", "outcome"])
+        table.validate(full=True)
+        rows = zip(table["id"].to_pylist(), table["outcome"].to_pylist(), strict=True)
+    for id, record in rows:
         yield id, None if record is None else DropRecord(**{name: record[name] for name in DropRecord.__slots__})
