@@ -1,10 +1,11 @@
 """The `landmark` command: registers all commands; prints errors on one line each and exits with their code."""
 
-import errno
+import io
+import logging
 import os
 import sys
 import traceback
-from pathlib import Path
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -30,7 +31,7 @@ from landmark.cli import (
     world,
 )
 from landmark.cli.echo import echo
-from landmark.core.errors import LandmarkError
+from landmark.cli.failures import describe_failure, log_thread_failures
 from landmark.core.signals import ended_by_signals
 from landmark.core.yaml_files import available
 
@@ -89,35 +90,39 @@ def main() -> None:
     Exit codes: 0 done, 1 started but not finished, 2 refused, 70 a fault of landmark, 130
     interrupted, 143 terminated.
     """
+    _prepare_output()
+    log_thread_failures()
     try:
-        app()
-    except LandmarkError as error:
-        _stop(str(error), error.exit_code)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _stop("the disk is full; free some space and run the same command again to resume", 1)
-        _stop(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 1)
-    except MemoryError as error:
-        _stop(f"out of memory {error}".rstrip() + "; run the same command again with fewer --workers", 1)
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _close_stdout()
+        sys.exit(1)
     except Exception as error:
-        _report_fault(error)
+        if isinstance(error, OSError):
+            _close_stdout()
+        message, code = describe_failure(error)
+        if code == os.EX_SOFTWARE and os.environ.get(_TRACEBACK):
+            traceback.print_exception(error)
+        _print_error(message)
+        sys.exit(code)
 
 
-def _report_fault(error: Exception) -> None:
-    """Print an exception that no input should raise; its traceback only on request."""
-    if os.environ.get(_TRACEBACK):
-        traceback.print_exception(error)
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    _stop(
-        f"a fault of landmark: {type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})\n"
-        f"please report it with the traceback, which {_TRACEBACK}=1 before the command prints",
-        os.EX_SOFTWARE,
-    )
+def _prepare_output() -> None:
+    """Let no text fail to be printed: lone surrogates, and what the terminal's encoding lacks, are escaped."""
+    logging.raiseExceptions = False
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
-def _stop(message: str, code: int) -> None:
-    _print_error(message)
-    sys.exit(code)
+def _close_stdout() -> None:
+    """Discard what is left to print, so that the interpreter's exit does not try again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_error(message: str) -> None:

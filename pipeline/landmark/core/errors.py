@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from landmark.core.printable import printable
 
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
+_MAX_CHARS = 1_000  # of a value that is printed
 
 
 class LandmarkError(Exception):
@@ -61,8 +62,12 @@ class LandmarkError(Exception):
 
     def _line(self) -> str:
         place = [part for part in (self.file, self.key and f"`{self.key}`") if part]
-        value = [] if self.value is None else [repr(self.value)]
+        value = [] if self.value is None else [_shortened(repr(self.value))]
         return ": ".join([*place, *value, self.problem]) + (f"; {self.remedy}" if self.remedy else "")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}…"
 
 
 def _rebuilt(cls: type[LandmarkError], problem: str, state: dict[str, Any]) -> LandmarkError:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from landmark.core.errors import InputError, UnknownName
+from landmark.core.limits import DEPTH, PRINTED_PROBLEMS, YAML_BYTES, check_file_size
 from landmark.core.yaml_text import parse_yaml
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -74,6 +75,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InputError: the file is unreadable, malformed (with line and column), or not a mapping.
     """
     try:
+        check_file_size(path, YAML_BYTES)
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
@@ -101,11 +103,15 @@ def parse_model(model: type[Model], value: dict[str, Any], source: Path | str, *
         return model.model_validate_json(json.dumps(value), strict=True) if strict else model.model_validate(value)
     except ValidationError as error:
         mistakes = [dict(mistake) for mistake in error.errors(include_url=False)]
+        outer = {location[:size] for mistake in mistakes for location in [mistake["loc"]] for size in range(len(location))}
         # One error per list: invalid items would also be reported one by one, and the list as too short.
-        innermost = [mistake for mistake in mistakes if not any(_is_below(nested, mistake) for nested in mistakes)]
+        innermost = [mistake for mistake in mistakes if mistake["loc"] not in outer]
         first = {_list_location(mistake): mistake for mistake in reversed(innermost)}
         reported = [mistake for mistake in innermost if mistake is first[_list_location(mistake)]]
-        raise InputError.combined(_input_error(model, mistake, source) for mistake in reported) from error
+        problems = [_input_error(model, mistake, source) for mistake in reported[:PRINTED_PROBLEMS]]
+        if (rest := len(reported) - len(problems)) > 0:
+            problems.append(InputError(f"{rest} more mistakes", file=source))
+        raise InputError.combined(problems) from error
 
 
 def load_model(model: type[Model], kind: str, name: str) -> Model:
@@ -159,6 +165,8 @@ def load_extended(kind: str, path: Path, extended_by: tuple[Path, ...] = ()) -> 
     except UnknownName as error:
         raise UnknownName(error.problem, file=path, key="extends", value=base, remedy=error.remedy) from error
     extended_by = (*extended_by, path.resolve())
+    if len(extended_by) > DEPTH:
+        raise InputError(f"more than {DEPTH} files extend one another", file=path, key="extends", value=base)
     if base_path.resolve() in extended_by:
         raise InputError("the file extends this one in turn", file=path, key="extends", value=base)
     return _merge(load_extended(kind, base_path, extended_by), value)
@@ -198,11 +206,6 @@ def _input_error(model: type[BaseModel], mistake: dict[str, Any], source: Path |
     if mistake["type"] in ("tuple_type", "list_type") and isinstance(value, str | int | float):
         remedy = f"write [{value}]"
     return InputError(message, file=source, key=".".join(location) or None, value=value, remedy=remedy)
-
-
-def _is_below(mistake: dict[str, Any], parent: dict[str, Any]) -> bool:
-    """Whether a mistake's location is inside another's."""
-    return len(mistake["loc"]) > len(parent["loc"]) and mistake["loc"][: len(parent["loc"])] == parent["loc"]
 
 
 def _list_location(mistake: dict[str, Any]) -> tuple[Any, ...]:

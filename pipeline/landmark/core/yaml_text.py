@@ -4,7 +4,6 @@ PyYAML reads YAML 1.1, in which 010 is 8, 1:30 is 90 and `no` is false. Here `tr
 `no`, `on`, dates and 1_000 are text; octal, binary, hexadecimal and base-60 numbers are refused.
 """
 
-import json
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import yaml
 
 from landmark.core.errors import InputError
+from landmark.core.json_text import parse_bounded
+from landmark.core.limits import DEPTH, YAML_BYTES, YAML_VALUES
 
 _TAG = "tag:yaml.org,2002:"
 # Plain words that YAML 1.1 gives another type, and `=`, for which PyYAML has no value.
@@ -22,6 +23,7 @@ _FRACTION = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
 # Octal in YAML 1.2, and numbers with a leading zero that are octal in no version, such as 008.
 _OTHER_NUMBER = re.compile(r"[-+]?0o?[0-9_]+$")
+_SPLIT = "write fewer values, or several files"
 
 
 class _AmbiguousNumber(yaml.MarkedYAMLError):
@@ -32,14 +34,33 @@ class _AmbiguousNumber(yaml.MarkedYAMLError):
         self.node = node
 
 
+class _TooLarge(yaml.MarkedYAMLError):
+    """Too many values, or nested too deeply."""
+
+    def __init__(self, node: yaml.Node, problem: str) -> None:
+        super().__init__(problem=problem, problem_mark=node.start_mark)
+
+
 def parse_yaml(text: str, source: Path | str) -> Any:
     """Parse YAML; `source` is named in errors.
 
     Raises:
-        InputError: malformed, a duplicate key, or a number that is not decimal, with line and column.
+        InputError: malformed, a duplicate key, a number that is not decimal, with line and column, or beyond a limit.
     """
+    if len(text) > YAML_BYTES:
+        raise InputError(f"has {len(text)} characters, more than {YAML_BYTES}; {_SPLIT}", file=source)
+    loader = _Loader(text)
     try:
-        return yaml.load(text, Loader=_Loader)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _measure(node, {})
+        return loader.construct_document(node)
+    except RecursionError as error:
+        raise InputError(f"nested more than {DEPTH} deep; {_SPLIT}", file=source) from error
+    except _TooLarge as error:
+        line = error.problem_mark.line + 1
+        raise InputError(f"{error.problem}, in line {line}", file=source, remedy=_SPLIT) from error
     except yaml.reader.ReaderError as error:
         raise InputError(f"malformed YAML at character {error.position}: {error.reason}", file=source) from error
     except _AmbiguousNumber as error:
@@ -54,15 +75,17 @@ def parse_yaml(text: str, source: Path | str) -> Any:
         raise InputError(f"malformed YAML{position}: {error.problem}", file=source) from error
     except (ValueError, AttributeError, KeyError) as error:
         raise InputError(f"malformed YAML: invalid value of a tag: {error}", file=source) from error
+    finally:
+        loader.dispose()
 
 
 def parse_json(text: str) -> Any:
     """Parse JSON.
 
     Raises:
-        ValueError: malformed, a duplicate key, or a number that is not finite.
+        ValueError: malformed, a duplicate key, a number that is not finite, or beyond a limit.
     """
-    return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    return parse_bounded(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -124,6 +147,29 @@ _Loader.add_implicit_resolver(f"{_TAG}bool", re.compile("(?:true|True|TRUE|false
 _Loader.add_implicit_resolver(f"{_TAG}int", _OTHER_NUMBER, list("-+0"))
 _Loader.add_constructor(f"{_TAG}int", _Loader.construct_integer)
 _Loader.add_constructor(f"{_TAG}float", _Loader.construct_fraction)
+
+
+def _measure(node: yaml.Node, measured: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:
+    """(number of values, depth) of a node; what an alias repeats counts each time.
+
+    Raises:
+        _TooLarge: either is beyond its limit, or a node contains itself.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return 1, 0
+    if id(node) not in measured:
+        if depth > DEPTH:
+            raise _TooLarge(node, f"nested more than {DEPTH} deep")
+        measured[id(node)] = YAML_VALUES, DEPTH  # while it is open: an alias inside is endless
+        children = (child for item in node.value for child in (item if isinstance(item, tuple) else (item,)))
+        count, height = 1, 0
+        for child in children:
+            of_child = _measure(child, measured, depth + 1)
+            count, height = count + of_child[0], max(height, of_child[1] + 1)
+            if count > YAML_VALUES or height > DEPTH:
+                raise _TooLarge(node, f"more than {YAML_VALUES} values, with aliases, or nested more than {DEPTH} deep")
+        measured[id(node)] = count, height
+    return measured[id(node)]
 
 
 def _key_path(node: yaml.Node | None, index: int) -> list[str]:
