@@ -56,7 +56,7 @@ def write_log(error: BaseException) -> Path | None:
     for folder in (_state_folder, tempfile.gettempdir):
         with suppress(Exception):
             handle, name = tempfile.mkstemp(prefix="landmark-", suffix=".log", dir=folder())
-            with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
             return Path(name)
     return None

@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 import traceback
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -102,8 +101,7 @@ def main() -> None:
         _close_stdout()
         sys.exit(1)
     except Exception as error:
-        if isinstance(error, OSError):
-            _close_stdout()
+        _close_stdout()
         message, code = describe_failure(error)
         if code == os.EX_SOFTWARE and os.environ.get(_TRACEBACK):
             traceback.print_exception(error)
@@ -120,8 +118,11 @@ def _prepare_output() -> None:
 
 
 def _close_stdout() -> None:
-    """Discard what is left to print, so that the interpreter's exit does not try again."""
-    with suppress(OSError, ValueError):
+    """Discard what cannot be printed on stdout, so that the interpreter's exit does not try again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

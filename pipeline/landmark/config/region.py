@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.crs import LONLAT, lonlat_problem, split_antimeridian, wrap_longitudes
 from landmark.core.errors import InputError, invalid
+from landmark.core.limits import REGION_VERTICES
 from landmark.core.yaml_files import StrictModel
 from landmark.core.yaml_text import parse_json
 
@@ -146,6 +147,8 @@ def resolve_region(region: Region, path: Path) -> Region:
 def _parse_area(document: str | dict[str, Any], file: Path | None = None, key: str | None = None) -> BaseGeometry:
     try:
         parts = shapely.force_2d(shapely.get_parts(shapely.from_geojson(json.dumps(document))))
+        if (count := int(shapely.get_num_coordinates(parts).sum())) > REGION_VERTICES:
+            raise TypeError(f"{count} vertices, more than {REGION_VERTICES}; simplify it")
         parts = _to_lonlat(parts, document.get("crs") if isinstance(document, dict) else None)
         geometry = shapely.union_all(parts)
     except (shapely.errors.GEOSException, ProjError, TypeError, KeyError) as error:
@@ -155,8 +158,8 @@ def _parse_area(document: str | dict[str, Any], file: Path | None = None, key: s
     west, _, east, _ = bounds = list(geometry.bounds)
     if (problem := lonlat_problem(bounds)) is not None:
         raise InputError(problem[0], file=file, key=key, value=bounds, remedy=problem[1])
-    rings = shapely.get_rings(shapely.get_parts(geometry))
-    longest_deg = max(np.abs(np.diff(shapely.get_coordinates(ring)[:, 0])).max() for ring in rings)
+    points, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(geometry)), return_index=True)
+    longest_deg = np.abs(np.diff(points[:, 0]))[np.diff(ring) == 0].max()
     if 180 < longest_deg < 360:
         remedy = "split polygons that cross the antimeridian there, or count their longitudes beyond 180"
         raise InputError("an edge is longer than 180 degrees", file=file, key=key, value=bounds, remedy=remedy)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from shutil import copyfileobj
 from typing import IO, Any
 
 import requests
@@ -12,6 +11,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from landmark.core.bounded_response import BoundedResponse, copy_bounded
 from landmark.core.time_limit import limit_time
 
 RESUME_HINT = "run the same command again to resume"
@@ -72,6 +72,10 @@ class CompleteAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **options)
         limit_time(manager)
         return manager
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """A response of bounded size."""
+        return BoundedResponse.of(super().build_response(req, resp))
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send a request.
@@ -169,7 +173,7 @@ def _download(session: requests.Session, url: str, file: IO[bytes], headers: Map
                 _ = response.content  # readable after the connection is closed
             response.raise_for_status()
             response.raw.decode_content = True
-            copyfileobj(response.raw, file, 1 << 20)
+            copy_bounded(response.raw, file)
             expected, size = response.headers.get("Content-Length"), response.raw.tell()
     except requests.HTTPError:
         raise

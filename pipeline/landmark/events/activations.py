@@ -1,13 +1,13 @@
 """Activation documents of the Copernicus EMS API, and the times in its packages."""
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from landmark.core.errors import InputError
+from landmark.core.json_text import parse_bounded
 from landmark.core.time import parse_utc
 from landmark.domain.vocabulary import Ignored, Vocabulary
 from landmark.events.files import VectorFile
@@ -68,7 +68,7 @@ def parse_image_time(day: Any, hour: Any) -> dt.datetime | None:
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_bounded(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return  # an unrelated file
     results = document.get("results", [document]) if isinstance(document, dict) else []

@@ -2,17 +2,17 @@
 
 import glob
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from lzma import LZMAError
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from landmark.config.event_entries import EventEntry
 from landmark.config.paths import is_geodatabase, lexical_path, match_paths, world_path
+from landmark.core.archives import ZIP_ERRORS, ZipBudget
 from landmark.core.errors import InputError
+from landmark.core.limits import ZIP_DEPTH
 from landmark.raster.features import Features, layer_names, read_features
 from landmark.raster.side_cars import TIFF_SIDE_CARS, find_side_cars
 from landmark.raster.vector import UnreadableVector
@@ -21,9 +21,6 @@ from landmark.raster.vector import UnreadableVector
 SUFFIXES = (".shp", ".gpkg", ".gdb", ".fgb", ".parquet", ".geoparquet", ".geojson", ".json", ".dbf")
 RASTER_SUFFIXES = (".tif", ".tiff")
 _SIDECARS = (".shx", ".prj", ".cpg")
-_MAX_ZIP_DEPTH = 4
-# Raised by zipfile on truncated or corrupt archives, corrupt streams, passwords and unknown compressions.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +98,13 @@ def unpack_files(paths: Sequence[Path], suffixes: tuple[str, ...] = SUFFIXES) ->
         suffixes: Kinds of files to list.
 
     Raises:
-        InputError: a path is missing, or a zip is damaged, encrypted or nested too deeply.
+        InputError: a path is missing, or a zip is damaged, encrypted, nested too deeply or beyond another limit.
     """
     with TemporaryDirectory(prefix="landmark-events-") as scratch:
         files: dict[Path, VectorFile] = {}
+        unpacking = _Unpacking(Path(scratch), suffixes)
         for path in paths:
-            for file in _walk(path, path.name, None, Path(scratch), suffixes):
+            for file in _walk(path, path.name, None, unpacking):
                 files.setdefault(lexical_path(file.path), file)
         yield sorted(files.values(), key=lambda file: file.label)
 
@@ -125,19 +123,29 @@ def source_files(files: Sequence[VectorFile]) -> tuple[Path, ...]:
     return tuple(sorted(origins | sidecars | {sidecar for path in rasters for sidecar in find_side_cars(path)}))
 
 
-def _walk(
-    path: Path, label: str, origin: Path | None, scratch: Path, suffixes: tuple[str, ...], depth: int = 0
-) -> Iterator[VectorFile]:
+@dataclass(frozen=True, slots=True)
+class _Unpacking:
+    """Where zips are unpacked, which files of them, and what each zip on disk has unpacked to."""
+
+    scratch: Path
+    suffixes: tuple[str, ...]
+    budgets: dict[Path, ZipBudget] = field(default_factory=dict)
+
+
+def _walk(path: Path, label: str, origin: Path | None, unpacking: _Unpacking, depth: int = 0) -> Iterator[VectorFile]:
     if path.is_dir() and not is_geodatabase(path):
         for child in sorted(path.iterdir()):
             if not child.name.startswith((".", "__MACOSX")):
-                yield from _walk(child, f"{label}/{child.name}", origin, scratch, suffixes, depth)
+                yield from _walk(child, f"{label}/{child.name}", origin, unpacking, depth)
     elif not path.exists():
         raise InputError("no such file or folder", file=label)
     elif path.suffix.lower() == ".zip":
-        folder = _unzip(path, label, scratch, suffixes, depth)
-        yield from _walk(folder, label, origin or lexical_path(path), scratch, suffixes, depth + 1)
-    elif path.suffix.lower() in suffixes and not _belongs_to_shapefile(path):
+        if depth >= ZIP_DEPTH:
+            raise InputError(f"zips are nested more than {ZIP_DEPTH} deep", file=label, remedy="unzip it by hand")
+        origin = origin or lexical_path(path)
+        folder = _unzip(path, label, origin, unpacking)
+        yield from _walk(folder, label, origin, unpacking, depth + 1)
+    elif path.suffix.lower() in unpacking.suffixes and not _belongs_to_shapefile(path):
         yield VectorFile(path, path.parent.name, label, origin or lexical_path(path))
 
 
@@ -145,17 +153,17 @@ def _belongs_to_shapefile(path: Path) -> bool:
     return path.suffix.lower() == ".dbf" and any(path.with_suffix(suffix).exists() for suffix in (".shp", ".SHP"))
 
 
-def _unzip(package: Path, label: str, scratch: Path, suffixes: tuple[str, ...], depth: int) -> Path:
-    if depth >= _MAX_ZIP_DEPTH:
-        raise InputError(f"zips are nested more than {_MAX_ZIP_DEPTH} deep", file=label, remedy="unzip it by hand")
-    folder = scratch / str(len(list(scratch.iterdir()))) / package.stem
+def _unzip(package: Path, label: str, origin: Path, unpacking: _Unpacking) -> Path:
+    folder = unpacking.scratch / str(len(list(unpacking.scratch.iterdir()))) / package.stem
     folder.mkdir(parents=True)
+    suffixes = (*unpacking.suffixes, *_SIDECARS, *TIFF_SIDE_CARS, ".zip")
     try:
         with zipfile.ZipFile(package) as archive:
-            for member in archive.infolist():
-                name = member.filename.lower()
-                if name.endswith((*suffixes, *_SIDECARS, *TIFF_SIDE_CARS, ".zip")) or ".gdb/" in name:
-                    archive.extract(member, folder)  # drops `..` and roots, so it stays inside the folder
-    except _ZIP_ERRORS as error:
+            named = [(member, member.filename.lower()) for member in archive.infolist()]
+            members = [member for member, name in named if name.endswith(suffixes) or ".gdb/" in name]
+            budget = unpacking.budgets.setdefault(origin, ZipBudget(origin.stat().st_size))
+            budget.admit(archive, members, label, folder)
+            archive.extractall(folder, members)
+    except (*ZIP_ERRORS, OSError) as error:
         raise InputError(f"cannot be unzipped: {error}", file=label, remedy="download it again") from error
     return folder

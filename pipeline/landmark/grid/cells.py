@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.crs import LONLAT, reproject, transformer
+from landmark.core.outlines import enlarge, make_valid
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.schemas import CELLS
 from landmark.grid.majortom import join_names, majortom_names
@@ -91,7 +92,7 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
     epsg = zone_epsg(zone, south)
     outline = reproject(shapely.segmentize(part, _EDGE_STEP_DEG), LONLAT, epsg)
     # Prefilter: projecting a centre to degrees takes ten times as long as testing it against the projected outline.
-    near = shapely.make_valid(outline).simplify(cell_m / 2).buffer(cell_m, join_style="mitre")
+    near = enlarge(make_valid(outline).simplify(cell_m / 2), cell_m, join_style="mitre")
     shapely.prepare(near)
     left, bottom, right, top = outline.bounds
     equator = _FALSE_NORTHING_M if south else 0

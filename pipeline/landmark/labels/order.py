@@ -7,11 +7,13 @@ import logging
 import time
 import zipfile
 from collections.abc import Callable
+from os import SEEK_END
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import IO
 
+from landmark.core.archives import ZIP_ERRORS, ZipBudget
 from landmark.core.atomic import atomic_path, remove_partials, write_bytes
 from landmark.core.errors import DownloadPending, InputError, OrderFailed
 from landmark.core.hashing import file_sha256
@@ -56,7 +58,7 @@ def fetch_map(
     try:
         with TemporaryFile(dir=out) as package:
             service.download(_wait(service, order, wait_s, progress), package)
-            path = _unpack(package, out, profile.suffix)
+            path = _unpack(package, out, profile.suffix, ZipBudget(package.seek(0, SEEK_END)))
     except OrderFailed:
         order_file.unlink()
         raise
@@ -105,10 +107,11 @@ def _wait(service: OrderService, order: str, wait_s: float, progress: Progress) 
         time.sleep(service.poll_s)
 
 
-def _unpack(package: IO[bytes], out: Path, suffix: str) -> Path:
+def _unpack(package: IO[bytes], out: Path, suffix: str, budget: ZipBudget) -> Path:
     """Write the largest file with the suffix to `out`; the package may be nested in another zip file."""
     try:
         with zipfile.ZipFile(package) as archive:
+            budget.admit(archive, archive.infolist(), "the package", out)
             if (largest := _largest(archive, suffix)) is not None:
                 path = out / Path(largest.filename).name
                 with atomic_path(path) as partial, archive.open(largest) as source, partial.open("wb") as target:
@@ -119,8 +122,8 @@ def _unpack(package: IO[bytes], out: Path, suffix: str) -> Path:
                 raise OrderFailed(f"the package has no {suffix} file, but {names}")
             with archive.open(inner) as source, TemporaryFile(dir=out) as file:
                 copyfileobj(source, file)
-                return _unpack(file, out, suffix)
-    except (zipfile.BadZipFile, EOFError) as error:
+                return _unpack(file, out, suffix, budget)
+    except ZIP_ERRORS as error:
         raise OrderFailed(f"the package is damaged ({error})", remedy=_ORDER_AGAIN) from error
 
 

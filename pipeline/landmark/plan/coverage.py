@@ -13,12 +13,15 @@ import shapely
 from numpy.typing import NDArray
 
 from landmark.core.crs import LONLAT, reproject, transformer
+from landmark.core.limits import EXACT_VERTICES
 from landmark.domain.acquisition import Acquisition
 
 # Tolerance for pixel corners, in pixels.
 _TOLERANCE_PX = 1e-3
 # (x, y) positions in a cell, as shares of its edge from the upper-left corner.
 _CORNERS = np.array([[0, 1, 0, 1], [0, 0, 1, 1]])[:, :, None]
+# Tolerance to which outlines of many vertices are simplified, as a share of a cell's edge.
+_SIMPLIFIED = 0.1
 _CENTRE = np.array([[0.5], [0.5]])[:, :, None]
 
 Rows = NDArray[np.int64]
@@ -121,7 +124,10 @@ class CellSquares:
         """Whether cells lie so far inside that their centres suffice: most do, and need no test of four corners."""
         # A corner is 0.71 cells from the centre, and interpolation may need one pixel more.
         area = shapely.intersection(frames.footprint, shapely.box(*frames.bounds))
-        inner = shapely.buffer(area, -0.75 * self.cell_m - 2 * frames.pixel_m)
+        large = shapely.get_num_coordinates(area) > EXACT_VERTICES
+        margin = 0.75 * self.cell_m + 2 * frames.pixel_m + large * _SIMPLIFIED * self.cell_m
+        area = np.where(large, shapely.simplify(area, _SIMPLIFIED * self.cell_m), area)
+        inner = shapely.buffer(area, -margin)
         shapely.prepare(inner)
         (x,), (y,) = self._coordinates(cell, _CENTRE, frames.epsg)
         return np.asarray(shapely.contains_xy(inner[number], x, y))

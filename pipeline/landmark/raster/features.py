@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from landmark.core.crs import LONLAT, normalize_lonlat
+from landmark.core.limits import EVENT_VERTICES
+from landmark.core.outlines import make_valid
 from landmark.raster.vector import (
     UnreadableVector,
     drop_invalid_vertices,
@@ -86,9 +88,11 @@ def read_features(path: Path, layer: str | None = None) -> Features:
             raise UnreadableVector(
                 f"{f'layer {layer}' if layer else 'the file'} has no CRS; assign one (ogr2ogr -a_srs)"
             )
+        if (count := int(shapely.get_num_coordinates(geometries).sum())) > EVENT_VERTICES:
+            raise UnreadableVector(f"{count} vertices, more than {EVENT_VERTICES}; simplify its polygons")
         incomplete = drop_invalid_vertices(geometries)
         invalid = ~(shapely.is_valid(geometries) | shapely.is_missing(geometries))
-        geometries[invalid] = shapely.make_valid(geometries[invalid])
+        geometries[invalid] = make_valid(geometries[invalid])
         geometries = to_lonlat(geometries, CRS.from_user_input(crs).to_2d(), path)
         return Features(fields, geometries, invalid | incomplete)
 
@@ -119,7 +123,7 @@ def to_lonlat(geometries: NDArray[Any], crs: CRS, path: Path) -> NDArray[Any]:
     transform = Transformer.from_crs(crs, lonlat, always_xy=True).transform
     projected = shapely.transform(geometries, lambda xy: np.column_stack(transform(xy[:, 0], xy[:, 1])))
     # Reprojection can make a valid ring touch itself.
-    return np.asarray(shapely.make_valid(_normalize(projected, path)))
+    return np.asarray(make_valid(_normalize(projected, path)))
 
 
 def _normalize(geometries: NDArray[Any], path: Path) -> NDArray[Any]:

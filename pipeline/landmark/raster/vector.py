@@ -19,6 +19,9 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
 
+from landmark.core.archives import ZIP_ERRORS, ZipBudget
+from landmark.core.json_text import parse_bounded
+
 log = logging.getLogger(__name__)
 
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet")
@@ -85,8 +88,9 @@ def zipped_files(path: Path) -> list[Path]:
         return [path]
     try:
         with zipfile.ZipFile(path) as archive:
+            ZipBudget(path.stat().st_size).admit(archive, archive.infolist(), str(path))
             members = [PurePosixPath(name) for name in archive.namelist() if not name.startswith("__MACOSX")]
-    except (zipfile.BadZipFile, OSError) as error:
+    except (*ZIP_ERRORS, OSError) as error:
         raise UnreadableVector(str(error)) from error
     folders = {folder for member in members for folder in member.parents if folder.suffix.lower() == ".gdb"}
     if path.stem.lower().endswith(".gdb"):  # GDAL opens `x.gdb.zip` without a folder, too.
@@ -282,12 +286,12 @@ def read_parquet(path: Path, fields: list[str] | None = None, box: Box | None = 
 def _read_geometry_column(path: Path) -> dict[str, Any]:
     """GeoParquet metadata of the primary geometry column, its name included; of GeoArrow, name and CRS alone."""
     schema = pq.read_schema(path)
-    if geo := json.loads((schema.metadata or {}).get(b"geo", b"null")):
+    if geo := parse_bounded((schema.metadata or {}).get(b"geo", b"null")):
         return {"name": geo["primary_column"], **geo["columns"][geo["primary_column"]]}
     for field in schema:
         metadata = field.metadata or {}
         if metadata.get(b"ARROW:extension:name") == b"geoarrow.wkb":
-            crs = json.loads(metadata.get(b"ARROW:extension:metadata") or b"{}").get("crs")
+            crs = parse_bounded(metadata.get(b"ARROW:extension:metadata") or b"{}").get("crs")
             return {"name": field.name, "crs": crs}
     remedy = "write it as GeoParquet, as geopandas does with `GeoDataFrame(…, crs=…).to_parquet`"
     raise UnreadableVector(f"the Parquet file has no metadata `geo`, thus no CRS; {remedy}")

@@ -24,6 +24,8 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest
+from landmark.core.limits import EXACT_VERTICES
+from landmark.core.outlines import enlarge
 from landmark.core.plural import plural
 from landmark.core.time import parse_utc
 from landmark.stac.catalog import Catalog, Query, make_hrefs_absolute
@@ -257,7 +259,10 @@ def _slices(query: Query) -> list[_Slice]:
 
 def _limit_vertices(region: BaseGeometry) -> BaseGeometry:
     """The region, or a simplified polygon that contains it if it has too many vertices for a request."""
-    tolerance_deg, simplified = 0.002, region
+    tolerance_deg = 0.002
+    if shapely.get_num_coordinates(region) > EXACT_VERTICES:
+        region = _polygons(enlarge(region, 2 * tolerance_deg).intersection(_EARTH))
+    simplified = region
     while shapely.get_num_coordinates(simplified) > _MAX_VERTICES:
         # Buffered by twice what simplifying may cut off.
         simplified = _polygons(region.buffer(2 * tolerance_deg).simplify(tolerance_deg).intersection(_EARTH))

@@ -1,7 +1,6 @@
 """Catalogues of STAC items: the interface, and catalogues that are documents (a catalogue, ItemCollection or Item)."""
 
 import datetime as dt
-import json
 import logging
 import os
 from abc import ABC, abstractmethod
@@ -18,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
 from landmark.core.http import RETRY, TIMEOUT_S, CompleteAdapter, open_session
+from landmark.core.json_text import parse_bounded
 from landmark.stac.documents import InvalidItem, describe, parse_item
 
 log = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ def _linked_item(link: pystac.Link, collection_id: str | None) -> pystac.Item | 
     href = str(link.get_absolute_href())
     name = PurePosixPath(urlparse(href).path).name
     try:
-        document = json.loads(fetch_bytes(href))
+        document = parse_bounded(fetch_bytes(href))
     except (OSError, ValueError) as error:
         return InvalidItem.unreadable(name, collection_id, error)
     return _located(parse_item(document, name, collection_id=collection_id), href, relocated=True)

@@ -11,6 +11,8 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.crs import lonlat_problem, split_antimeridian
 from landmark.core.errors import InputError
+from landmark.core.limits import FOOTPRINT_VERTICES
+from landmark.core.outlines import make_valid
 from landmark.core.time import parse_utc
 from landmark.domain.drops import DropRecord
 from landmark.stac.documents import InvalidItem
@@ -115,9 +117,11 @@ def _outline(item: InvalidItem) -> BaseGeometry | None:
 
 def _shape(geometry: Any) -> BaseGeometry:
     polygons = shape(geometry)
+    if shapely.get_num_coordinates(polygons) > FOOTPRINT_VERTICES:
+        raise ValueError("too many vertices")
     if lonlat_problem(polygons.bounds) is not None:
         raise ValueError(geometry)
-    outline: BaseGeometry = shapely.make_valid(split_antimeridian(polygons))
+    outline: BaseGeometry = make_valid(split_antimeridian(polygons))
     return outline
 
 

@@ -14,6 +14,7 @@ from pyproj import CRS
 
 from landmark.core.crs import LONLAT, reproject
 from landmark.core.errors import InputError
+from landmark.core.json_text import parse_bounded
 from landmark.core.yaml_files import available, load_model
 from landmark.domain.taxonomy import Crosswalk
 from landmark.raster.reader import Header, open_raster
@@ -87,7 +88,7 @@ def _is_hidden(path: Path, folder: Path) -> bool:
 def _read_item(path: Path) -> dict[str, Any] | None:
     """A STAC item's JSON; None if the file holds none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_bounded(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     is_item = isinstance(content, dict) and content.get("type") == "Feature" and "stac_version" in content

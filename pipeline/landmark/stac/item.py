@@ -14,6 +14,8 @@ from landmark.config.profiles import Mirror, Sensor, SensorCollection
 from landmark.core.crs import is_horizontal, normalize_lonlat
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest
+from landmark.core.limits import EXACT_VERTICES, FOOTPRINT_VERTICES
+from landmark.core.outlines import make_valid
 from landmark.core.time import parse_utc
 from landmark.domain.acquisition import Acquisition, Item
 from landmark.domain.drops import DropRecord
@@ -34,12 +36,15 @@ def footprint(item: pystac.Item) -> BaseGeometry:
         problem = "must be a Polygon or MultiPolygon"
         raise InputError(problem, file=f"item {item.id}", key="geometry", value=item.geometry)
     try:
-        outline = normalize_lonlat(shape(item.geometry), file=f"item {item.id}", key="geometry")
-        outline = shapely.make_valid(outline)
+        outline = shape(item.geometry)
+        if (count := shapely.get_num_coordinates(outline)) > FOOTPRINT_VERTICES:
+            raise ValueError(f"{count} vertices, more than {FOOTPRINT_VERTICES}")
+        outline = normalize_lonlat(outline, file=f"item {item.id}", key="geometry")
+        outline = make_valid(outline)
         polygons = [part for part in shapely.get_parts(outline) if part.area > 0]
         if not polygons:
             raise ValueError("no area")
-        return shapely.union_all(polygons)
+        return shapely.union_all(polygons) if count <= EXACT_VERTICES else shapely.multipolygons(polygons)
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
         problem = f"must be a Polygon or MultiPolygon: {error}"
         raise InputError(problem, file=f"item {item.id}", key="geometry") from error

@@ -12,6 +12,7 @@ import shapely
 
 from landmark.config.paths import lexical_path
 from landmark.core.errors import InputError
+from landmark.core.json_text import parse_bounded
 from landmark.stac.api import ApiCatalog
 from landmark.stac.catalog import Catalog, StaticCatalog, fetch_bytes, make_stac_io
 
@@ -64,7 +65,7 @@ def _root_cause(error: BaseException) -> BaseException:
 
 def _parse_json(href: str, data: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(data)
+        content = parse_bounded(data)
     except ValueError as error:
         raise InputError(f"not JSON: {error}", file=href) from error
     if not isinstance(content, dict) or content.get("type") not in _TYPES:

@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from landmark.config.profiles import Provider, SensorCollection, SensorName, load_sensor
 from landmark.config.recipe import Recipe
 from landmark.core.errors import EmptySearch, InputError
+from landmark.core.outlines import enlarge
 from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.drops import DropRecord, Reason
 from landmark.domain.taxonomy import Crosswalk
@@ -117,7 +118,7 @@ def label_search_area(recipe: Recipe, windows: Sequence[SearchWindow] = ()) -> B
     """
     region = shapely.union_all([window.region for window in windows or [_recipe_window(recipe)]])
     # Longer than a cell's diagonal in degrees of longitude up to the limit of UTM, 84 degrees.
-    return region.buffer(10 * recipe.cell_m / _M_PER_DEGREE)
+    return enlarge(region, 10 * recipe.cell_m / _M_PER_DEGREE)
 
 
 def _queries(
