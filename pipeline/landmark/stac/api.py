@@ -29,10 +29,12 @@ from landmark.core.outlines import enlarge
 from landmark.core.plural import plural
 from landmark.core.time import parse_utc
 from landmark.stac.catalog import Catalog, Query, make_hrefs_absolute
-from landmark.stac.documents import InvalidItem, parse_item
+from landmark.stac.documents import UNEXPECTED, InvalidItem, parse_item
 
 log = logging.getLogger(__name__)
 
+# Errors of pystac-client, and of code that meets a response of another type or too deep.
+_INVALID = (*UNEXPECTED, APIError, pystac.STACError, OSError, RecursionError)
 _MIN_EDGE_DEG = 0.01
 _MAX_VERTICES = 400
 _EARTH = shapely.box(-180, -90, 180, 90)
@@ -60,7 +62,7 @@ class ApiCatalog(Catalog):
         try:
             features = [feature for part in _slices(query) for feature in _fetch_all(fetch, part, self.page_size)]
             unique = {_identity(feature): feature for feature in features}
-        except (APIError, AttributeError, KeyError, ShapelyError, TypeError, ValueError) as error:
+        except _INVALID as error:
             raise self._invalid_response(error) from error
         log.info("%s: %s of %s", self.href, plural(len(unique), "item"), ", ".join(sorted(query.collections)))
         collection_id = min(query.collections) if len(query.collections) == 1 else None
@@ -75,13 +77,13 @@ class ApiCatalog(Catalog):
         """Whether the API has the collection."""
         try:
             return self._client().get_collection(collection) is not None
-        except APIError as error:
+        except _INVALID as error:
             raise self._invalid_response(error) from error
 
     def _client(self) -> Client:
         try:
             client = Client.from_file(self.href, stac_io=self.io)
-        except (APIError, pystac.STACError, KeyError, TypeError, ValueError) as error:
+        except _INVALID as error:
             raise self._invalid_response(error) from error
         # Its landing page links to a search, even where `conformsTo` does not list it.
         client.add_conforms_to("ITEM_SEARCH")
