@@ -108,7 +108,7 @@ def stop_at(point: CrashPoint, die: Callable[[], Any]) -> Watch:
 
 
 class Killed(BaseException):
-    """This process behaves as if it had died: no durable call has an effect any more."""
+    """The process behaves as if it had died: no durable call has an effect any more."""
 
 
 @contextlib.contextmanager
@@ -173,7 +173,7 @@ def _recorded(folder: Path, recording: Recording) -> Iterator[None]:
 
     def opened(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[0], str | os.PathLike) and _writes(arguments[1], arguments[2]):
-            path = Path(os.path.abspath(os.fspath(arguments[0])))
+            path = Path(arguments[0]).absolute()
             if folder in path.parents and not _is_temporary(path):
                 recording.writes.append(str(path))
 
@@ -227,6 +227,9 @@ def _changes_nothing(name: str, path: Path) -> bool:
 def _absolute(path: Any, folder_handle: int | None) -> Path:
     """Path of an argument of `os`: an open file, or a path that may be relative to an open folder."""
     if isinstance(path, int):
-        return Path(os.readlink(f"/proc/self/fd/{path}"))
-    base = os.readlink(f"/proc/self/fd/{folder_handle}") if folder_handle is not None else ""
-    return Path(os.path.abspath(os.path.join(base, os.fspath(path))))
+        return _opened(path)
+    return Path(_opened(folder_handle) if folder_handle is not None else "", path).absolute()
+
+
+def _opened(handle: int) -> Path:
+    return Path(f"/proc/self/fd/{handle}").readlink()

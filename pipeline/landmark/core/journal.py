@@ -145,6 +145,11 @@ def matches(root: Path, recorded: OutputFile, *, hashed: bool) -> bool:
     return not hashed or file_sha256(path) == recorded.sha256
 
 
+def is_open(corpus: Path, job: str) -> bool:
+    """Whether a job was started and not completed."""
+    return (corpus / _FOLDER / job).is_dir()
+
+
 def discard(corpus: Path, job: str) -> None:
     """Delete the journal of a job, if there is one.
 

@@ -25,6 +25,7 @@ from landmark.workflow.finalize import export, missing_exports, reopen, seal
 from landmark.workflow.inputs import read_versions
 from landmark.workflow.lock import Plan, check_inputs, read_plan
 from landmark.workflow.planner import estimate_cost, make_plan
+from landmark.workflow.recaption import undo_recaption
 from landmark.workflow.task import ExtractTask, extract_tasks, fail, run
 from landmark.write.staging import Staging
 
@@ -107,7 +108,9 @@ def build(request: BuildRequest) -> Manifest:
         remove_partials(request.out)
         if is_sealed(request.out):
             log.info("%s is already sealed", request.out)
-            return _add_exports(reopen(request.out), request)
+            manifest = reopen(request.out)
+            undo_recaption(request.out, manifest, request.recipe)
+            return _add_exports(manifest, request)
         context = load_context(request.recipe, request.catalog)
         with open_executor(request.executor) as map_tasks:
             plan = _existing_plan(context, request) or make_plan(context, request.out, map_tasks, request.progress)

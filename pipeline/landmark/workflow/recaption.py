@@ -3,7 +3,6 @@
 Everything follows from label counts and lock: neither the archive nor a label map is read.
 """
 
-import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,42 +16,30 @@ import pyarrow as pa
 
 import landmark
 from landmark.captions.annotate import derive_labels
-from landmark.captions.language import Language
 from landmark.config.recipe import Recipe
 from landmark.core.atomic import folder_lock, remove_partials, write_bytes
 from landmark.core.corpus_paths import delete_folder, readable, refuse_links
-from landmark.core.errors import InputError, InputsChanged, SealingFailed
+from landmark.core.errors import InputError, InvalidCorpus, SealingFailed
 from landmark.core.executor import ExecutorConfig, TaskMap, open_executor
 from landmark.core.hashing import digest
-from landmark.core.journal import Journal, discard
+from landmark.core.journal import Journal, discard, is_open
 from landmark.core.progress import Progress, silent
-from landmark.core.yaml_files import StrictModel, parse_model
-from landmark.corpus.lock import Lock, SourceFile
-from landmark.corpus.manifest import Manifest, Shard, read_document, read_manifest
+from landmark.core.yaml_files import parse_model
+from landmark.corpus.lock import Lock
+from landmark.corpus.manifest import Manifest, Shard, read_manifest
 from landmark.corpus.reader import read_index
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.schemas import group_edges
 from landmark.workflow.annotator import make_annotator
-from landmark.workflow.context import BuildContext, load_gazetteer, load_offline_context
+from landmark.workflow.context import BuildContext, load_gazetteer
 from landmark.workflow.finalize import export, provenance, remove_superseded
-from landmark.workflow.lock import Plan, gazetteer_file, read_plan
+from landmark.workflow.lock import Plan
+from landmark.workflow.recaption_plan import plan_with
 from landmark.workflow.recaption_task import IMAGE_COLUMNS, RecaptionTask, image_of, next_path, run
 from landmark.workflow.task import CellRows
 from landmark.write.documents import read_facts, refresh_index, refresh_queries, rewrite_documents
 from landmark.write.webdataset import tar_tasks
 
-# Every other key decides which pixels there are, or which label maps are read.
-MUTABLE_KEYS = (
-    "title",
-    "taxonomy",
-    "thresholds",
-    "captions",
-    "languages",
-    "captions_per_style",
-    "questions",
-    "hard_negatives",
-    "gazetteer",
-)
 _JOB = "recaption"
 _PLAN_COLUMNS = ("id", "cell", "period", "role", "event")
 
@@ -118,70 +105,40 @@ def recaption(
         refuse_links(corpus)
         remove_partials(corpus)
         manifest = read_manifest(corpus)
-        plan = read_plan(corpus)
-        if plan is None:
-            raise InputsChanged("is missing; the label counts cannot be read without it", file=corpus / "lock.json")
-        _refuse_other_keys(plan.lock, recipe)
-        context = load_offline_context(recipe, plan.lock.catalog, _embedded_files(manifest, plan.lock))
-        places, places_changed = _places(plan.lock, context)
-        # After a kill between lock and manifest, the rows may hold the places of another recipe.
-        keep_places = plan.lock.digest == manifest.lock_digest and not places_changed
-        update = {
-            "recipe": recipe,
-            "recipe_digest": recipe.digest,
-            "inputs_digest": context.inputs_digest,
-            "gazetteer": places,
-        }
-        lock = plan.lock.model_copy(update=update)
-        index, changed = _read_index(corpus, manifest), lock.digest != manifest.lock_digest
+        plan, context, keep_places = plan_with(corpus, manifest, recipe)
+        index, changed = _read_index(corpus, manifest), plan.lock.digest != manifest.lock_digest
         before = _count_labels(index["labels"].to_pylist())
         if dry_run:
             return RecaptionResult(manifest, changed, before, _labels_after(index, plan, context))
         remove_superseded(corpus, manifest)
         with open_executor(executor) as map_tasks:
             if changed:
-                generation = _Generation(corpus, manifest, replace(plan, lock=lock), context, keep_places)
+                generation = _Generation(corpus, manifest, plan, context, keep_places)
                 manifest = generation.write(map_tasks, progress, keep=keep_generations)
             else:
-                _undo_unfinished(corpus, manifest, lock)
+                _undo_unfinished(corpus, manifest, plan.lock)
             tasks = tar_tasks(corpus, manifest, every=False)
             manifest = export(corpus, manifest, tasks, map_tasks, progress=progress)
         after = _count_labels(_read_index(corpus, manifest)["labels"].to_pylist())
         return RecaptionResult(manifest, changed, before, after)
 
 
-def _refuse_other_keys(lock: Lock, recipe: Recipe) -> None:
-    before, after = lock.recipe.canonical(), recipe.canonical()
-    if keys := [key for key in after if after[key] != before.get(key) and key not in MUTABLE_KEYS]:
-        raise InputError(
-            "recaptioning cannot change this: it needs the archive or the label maps",
-            key=", ".join(keys),
-            remedy=f"put it back, or build again; recaptioning changes {', '.join(MUTABLE_KEYS)}",
-        )
+def undo_recaption(corpus: Path, manifest: Manifest, recipe: Recipe) -> None:
+    """Undo a recaptioning of a sealed corpus of this recipe that was killed before it wrote its manifest.
 
-
-def _places(lock: Lock, context: BuildContext) -> tuple[SourceFile | None, bool]:
-    """Return the gazetteer's file, and whether nearest places may differ from those of the lock.
-
-    Where the recipe's entry is unchanged, the file need not exist any more.
+    Raises:
+        InvalidCorpus: the lock is of that recaptioning, and what the recipe refers to has changed since.
     """
-    entry = context.recipe.gazetteer
-    unchanged = lock.recipe.canonical()["gazetteer"] == context.recipe.canonical()["gazetteer"]
-    if unchanged and (entry is None or not os.access(entry.file, os.R_OK)):
-        return lock.gazetteer, False
-    file = gazetteer_file(context.recipe.gazetteer)
-    return file, not unchanged or file != lock.gazetteer
-
-
-def _embedded_files(manifest: Manifest, lock: Lock) -> dict[tuple[str, str], StrictModel]:
-    """Taxonomy and languages of the manifest, by kind and name of the file they were read from."""
-    languages = [Language.model_validate(value) for value in manifest.grammar.get("languages", {}).values()]
-    names: dict[str, Any] = {"taxonomy": manifest.taxonomy.name, "languages": [entry.lang for entry in languages]}
-    if lock.digest == manifest.lock_digest:
-        names = lock.recipe.canonical()
-    embedded: dict[tuple[str, str], StrictModel] = {("taxonomies", names["taxonomy"]): manifest.taxonomy}
-    named_languages = zip(names["languages"], languages, strict=False)
-    return embedded | {("taxonomies/captions", name): language for name, language in named_languages}
+    if not is_open(corpus, _JOB):
+        return
+    plan, _, _ = plan_with(corpus, manifest, recipe)
+    if plan.lock.digest != manifest.lock_digest:
+        raise InvalidCorpus(
+            "is of a recaptioning that was interrupted",
+            file=corpus / "lock.json",
+            remedy="run `landmark recaption` again to finish it",
+        )
+    _undo_unfinished(corpus, manifest, plan.lock)
 
 
 def _read_index(corpus: Path, manifest: Manifest) -> pa.Table:
@@ -272,6 +229,7 @@ def _undo_unfinished(corpus: Path, manifest: Manifest, lock: Lock) -> None:
     text = lock.model_dump_json(indent=1).encode()
     if readable(corpus, "lock.json").read_bytes() != text:
         write_bytes(corpus / "lock.json", text)
-    discard(corpus, _JOB)
     for folder in {posixpath.dirname(next_path(shard)) for shard in manifest.shards}:
         delete_folder(corpus, folder)
+    # The journal last: as long as it exists, an interrupted clean-up starts again.
+    discard(corpus, _JOB)
