@@ -142,11 +142,16 @@ def save_checkpoint(folder: Path, run: Run, net: nn.Module, optimizer: torch.opt
         state = _write_tensors(folder / f"state{suffix}.safetensors", _optimizer_tensors(net, optimizer))
     saved = run.model_copy(update={"weights": weights, "optimizer": state})
     write_bytes(folder / "run.json", saved.model_dump_json(indent=1).encode())
-    current = {file.path for file in (saved.weights, saved.optimizer) if file is not None}
+    remove_superseded(folder, saved)
+    return saved
+
+
+def remove_superseded(folder: Path, run: Run) -> None:
+    """Delete the checkpoints that `run.json` no longer names."""
+    current = {file.path for file in (run.weights, run.optimizer) if file is not None}
     for path in folder.glob("*.safetensors"):
         if path.name not in current and _RUN_FILE.fullmatch(path.name):
             path.unlink()
-    return saved
 
 
 def load_weights(folder: Path, run: Run, net: nn.Module) -> None:

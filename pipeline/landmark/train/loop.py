@@ -24,6 +24,7 @@ from landmark.train.checkpoint import (
     TensorFile,
     find_run,
     load_optimizer,
+    remove_superseded,
     save_checkpoint,
 )
 from landmark.train.closp import Closp
@@ -92,6 +93,7 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
         remove_partials(config.out)
         if run is not None and run.finished:
             log.info("%s: already trained", config.out)
+            remove_superseded(config.out, run)
             remove_decoded(config.out)
             return run
         with torch.random.fork_rng():

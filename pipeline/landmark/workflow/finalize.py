@@ -132,6 +132,9 @@ def export(
         ExportFailed: a worker died on a shard; the sealed corpus is unchanged.
     """
     if not tasks:
+        # Of a run that was killed after it wrote the manifest.
+        if manifest.exports:
+            discard(corpus, _EXPORTS)
         return manifest
     by_path = {task.path: task for task in tasks}
     # The key names the samples and the version that writes them.
