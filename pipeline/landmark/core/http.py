@@ -13,14 +13,12 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from landmark.core.bounded_response import BoundedResponse, copy_bounded
 from landmark.core.time_limit import limit_time
+from landmark.core.timeouts import BACKOFF_S, PACE, TIMEOUT_S
 
 RESUME_HINT = "run the same command again to resume"
 
-TIMEOUT_S = 60
 # After so many timeouts of one request, none is made again.
 MAX_TIMEOUTS = 3
-# Back-off between attempts where the server names none.
-BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class _Retry(Retry):
@@ -39,8 +37,8 @@ class _Retry(Retry):
 RETRY = _Retry(
     total=6,
     connect=2,
-    backoff_factor=0.5,
-    backoff_max=30,
+    backoff_factor=0.5 * PACE,
+    backoff_max=30 * PACE,
     status_forcelist=(429, 500, 502, 503, 504),
     allowed_methods=None,  # STAC searches are POSTs without side effects
     retry_after_max=120,

@@ -7,8 +7,9 @@ from typing import Any
 
 import urllib3
 
-# A response takes at most so long, and longer only at this rate.
-RESPONSE_S = 300
+from landmark.core.timeouts import RESPONSE_S
+
+# A response takes longer than `RESPONSE_S` only at this rate.
 MIN_BYTES_PER_S = 16 * 1024
 
 

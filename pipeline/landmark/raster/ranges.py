@@ -16,8 +16,9 @@ import urllib3
 from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore
 
-from landmark.core.http import BACKOFF_S, MAX_TIMEOUTS, TIMEOUT_S
-from landmark.core.time_limit import RESPONSE_S, limit_time
+from landmark.core.http import MAX_TIMEOUTS
+from landmark.core.time_limit import limit_time
+from landmark.core.timeouts import BACKOFF_S, CONNECT_S, RESPONSE_S, TIMEOUT_S
 from landmark.raster.answers import (
     Buffer,
     ChangedFile,
@@ -41,7 +42,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CONNECT_S = 20
 # Paths that obstore would normalize to another path.
 _ODD_PATH = re.compile(r"//|/\.{1,2}(/|$)|/$|%2f", re.IGNORECASE)
 # obstore's message; it hides the headers, so `Retry-After` is read from the next response.
@@ -263,9 +263,9 @@ def open_store(origin: str, query: str, proxy: str | None) -> HTTPStore:
     """Connections to a server. The query string, with the signature, is part of every request of a store."""
     options: ClientConfig = {
         "allow_http": True,
-        "connect_timeout": f"{CONNECT_S}s",
-        "read_timeout": f"{TIMEOUT_S}s",
-        "timeout": f"{RESPONSE_S}s",
+        "connect_timeout": f"{1000 * CONNECT_S:.0f}ms",
+        "read_timeout": f"{1000 * TIMEOUT_S:.0f}ms",
+        "timeout": f"{1000 * RESPONSE_S:.0f}ms",
     }
     if proxy:
         options["proxy_url"] = proxy

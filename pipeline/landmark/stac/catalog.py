@@ -16,8 +16,9 @@ from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
-from landmark.core.http import RETRY, TIMEOUT_S, CompleteAdapter, open_session
+from landmark.core.http import RETRY, CompleteAdapter, open_session
 from landmark.core.json_text import parse_bounded
+from landmark.core.timeouts import TIMEOUT_S
 from landmark.stac.documents import InvalidItem, describe, parse_item
 
 log = logging.getLogger(__name__)

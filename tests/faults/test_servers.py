@@ -1,0 +1,32 @@
+"""Faulty servers: every written sample is right, and every other one is in the ledger under a fitting reason."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.oracle import Planet, check_build
+from tests.faults.schedules import draw, enumerate_schedules
+from tests.faults.server import KINDS
+
+SEEDS = [int(os.environ["LANDMARK_FAULT_SEED"])] if "LANDMARK_FAULT_SEED" in os.environ else list(range(2000))
+
+
+def images(planet: Planet) -> list[str]:
+    """Paths of the images on the server."""
+    return sorted(f"/{path.relative_to(planet.folder)}" for path in planet.folder.glob("sentinel-*/*/*.tif"))
+
+
+@pytest.mark.parametrize("number", range(4 * len(KINDS)))
+def test_each_kind_of_fault_for_each_duration(number: int, planet: Planet, tmp_path: Path) -> None:
+    schedule = list(enumerate_schedules(images(planet)))[number]
+    print(schedule)
+    print(check_build(planet, schedule, tmp_path / "corpus"))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_seeded_schedule(seed: int, planet: Planet, tmp_path: Path) -> None:
+    schedule = draw(seed, images(planet))
+    print(schedule)
+    print(check_build(planet, schedule, tmp_path / "corpus"))
