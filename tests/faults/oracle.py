@@ -98,6 +98,29 @@ def check_build(planet: Planet, schedule: Schedule, out: Path) -> str:
     return f"{len(failed)} failed, {sorted(set(failed.values()))}, {len(faulted)} files"
 
 
+def check_plan(planet: Planet, schedule: Schedule, out: Path) -> str:
+    """Plan under a schedule: refused, planned as without faults, or planned without images that are named."""
+    planet.server.plan(schedule.faults)
+    outcome = planet.plan(out)
+    faulted = planet.server.faulted()
+    planet.server.plan(())
+    right = (planet.planned / "lock.json").read_bytes()
+    assert outcome.code in (0, 1, 2), outcome
+    if outcome.code:
+        assert not schedule.costs_nothing, outcome
+        assert outcome.errors.strip()
+        assert not out.exists() or not [path for path in out.rglob("*") if path.name != ".landmark.lock"]
+        assert (again := planet.plan(out)).code == 0, again
+        assert (out / "lock.json").read_bytes() == right
+    elif (out / "lock.json").read_bytes() != right:
+        assert not schedule.costs_nothing
+        lock, whole = (Lock.model_validate_json((each / "lock.json").read_text()) for each in (out, planet.planned))
+        assert lock.label_counts_sha256 == whole.label_counts_sha256 or len(lock.acquisitions) != len(whole.acquisitions)
+        assert not any("esa-worldcover" in path for path in faulted)
+        assert lock.findings != whole.findings, "a plan with fewer images says nothing"
+    return f"exit {outcome.code}, {len(faulted)} files: {outcome.errors.strip()[-300:]}"
+
+
 def check_ledger(planet: Planet, schedule: Schedule, out: Path, faulted: Collection[str]) -> dict[str, str]:
     """Check that the books balance and that all reasons fit; return the reason of each failed sample."""
     ledger, right = (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import rasterio
 import yaml
-from tifffile import TiffFile
+from tifffile import TiffFile, TiffPage
 
 from landmark.config.recipe import Recipe, load_recipe
 from landmark.core.executor import ExecutorConfig
@@ -52,8 +52,18 @@ def publish(world: Path, folder: Path) -> None:
     document = json.loads((world / "catalog.json").read_text())
     links = [link for link in document["links"] if (folder / link["href"]).exists() or link["rel"] == "root"]
     (folder / "catalog.json").write_text(json.dumps(document | {"links": links}))
+    _rewrite_for_gdal(sorted(folder.glob("sentinel-2*/*/B03.tif"))[0])
     for path in [*folder.glob("sentinel-*/*/*.tif")]:
         _write_newer(path, folder / NEWER / path.relative_to(folder))
+
+
+def _rewrite_for_gdal(path: Path) -> None:
+    """Write a raster as one that only GDAL reads: big-endian."""
+    with rasterio.open(path) as source:
+        profile, pixels = source.profile, source.read()
+    path.unlink()  # a link to the small world's file
+    with rasterio.open(path, "w", **profile, ENDIANNESS="BIG") as dataset:
+        dataset.write(pixels)
 
 
 def _write_newer(path: Path, target: Path) -> None:
@@ -62,7 +72,8 @@ def _write_newer(path: Path, target: Path) -> None:
     with rasterio.open(path) as source:
         profile, pixels = source.profile, source.read()
         tags = source.tags()
-    profile |= {"zlevel": 9, "predictor": 1 if path.stem == "SCL" else 3 if pixels.dtype.kind == "f" else 2}
+    predictor = 1 if path.stem == "SCL" else 3 if pixels.dtype.kind == "f" else 2
+    profile |= {"compress": "deflate", "zlevel": 9, "predictor": predictor}
     changed = pixels if path.stem == "SCL" else np.where(pixels == (profile["nodata"] or 0), pixels, pixels + 1)
     with rasterio.open(target, "w", **profile) as dataset:
         dataset.write(changed.astype(pixels.dtype))
@@ -77,6 +88,7 @@ def blocks(folder: Path) -> dict[str, list[tuple[int, int]]]:
     for path in folder.rglob("*.tif"):
         with TiffFile(path) as file:
             page = file.pages[0]
+            assert isinstance(page, TiffPage)
             places = zip(page.dataoffsets, page.databytecounts, strict=True)
             located[f"/{path.relative_to(folder)}"] = [(int(offset), int(size)) for offset, size in places if size]
     return located

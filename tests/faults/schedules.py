@@ -8,8 +8,21 @@ from tests.faults.server import KINDS, Fault
 
 # Patterns of paths on the server.
 IMAGES = r"/sentinel-.*\.tif"
-DOCUMENTS = r"/.*\.json"
-LABELS = r"/esa-worldcover/.*\.tif"
+PLACES = {
+    "bands": r"/sentinel-2.*/B0[34]\.tif",
+    "radar": r"/sentinel-1.*/vv\.tif",
+    "image": r"/sentinel-2-l2a/S2A_.*\.tif",
+    "all": IMAGES,
+}
+PLANNING = {
+    "catalogue": "/catalog.json",
+    "collection": r"/sentinel-2-l2a/collection\.json",
+    "item": r"/sentinel-.*_rtc\.json",
+    "labels": r"/esa-worldcover/.*\.tif",
+    "label item": r"/esa-worldcover/.*/.*\.json",
+    "headers": r"/sentinel-.*\.tif",
+    "masks": r"/sentinel-2.*SCL\.tif",
+}
 
 # Kinds after which a reader asks again.
 TRANSIENT = ("busy", "failing", "hang", "stall", "cut", "short", "garbled", "shifted", "unlabelled")
@@ -43,30 +56,32 @@ class Schedule:
         ) and len(self.faults) == 1
 
 
-def durations(kind: str, rng: random.Random) -> dict[str, dict[str, float]]:
+def durations(rng: random.Random) -> dict[str, dict[str, float]]:
     """How long a fault lasts, by name."""
     return {"once": {"first": 1}, "few": {"first": rng.randint(2, 4)}, "often": {"chance": 0.3}, "always": {}}
 
 
-def places(images: list[str]) -> dict[str, str]:
-    """Patterns of paths, by name: one file of each sensor, one acquisition, all images."""
-    band = next(path for path in images if path.endswith("B04.tif"))
-    radar = next(path for path in images if path.endswith("vv.tif"))
-    return {"file": band, "radar": radar, "acquisition": band.rsplit("/", 1)[0], "all": IMAGES}
-
-
-def enumerate_schedules(images: list[str]) -> Iterator[Schedule]:
-    """Each kind for each duration; kinds and places, and durations and places, meet as well."""
-    where = list(places(images).items())
+def enumerate_schedules() -> Iterator[Schedule]:
+    """Each kind for each duration and in each place; durations and places meet as well."""
+    places = list(PLACES.items())
     for number, kind in enumerate(KINDS):
         rng = random.Random(number)
-        for step, (duration, limits) in enumerate(durations(kind, rng).items()):
-            place, paths = where[(number + step) % len(where)]
-            part = ("any", "blocks", "header", "any")[(number // 4 + step) % 4]
-            fault = Fault(kind, paths, part=part, seed=number, **limits)  # type: ignore[arg-type]
-            if kind == "replaced":
-                fault = replace(fault, first=None, chance=1.0, after=step, part="any")
-            yield Schedule(f"{kind}-{duration}-{place}", (_dressed(fault, rng),))
+        for step, (duration, limits) in enumerate(durations(rng).items()):
+            place, paths = places[(number + step) % len(places)]
+            part = "any" if duration == "often" else ("any", "blocks", "header")[(number // 4 + step) % 3]
+            after = step if kind == "replaced" else 0
+            fault = Fault(kind, paths, part=part, seed=number, after=after, **limits)  # type: ignore[arg-type]
+            yield Schedule(f"{kind} {duration} {place}", (_dressed(fault, rng),))
+
+
+def enumerate_planning_schedules() -> Iterator[Schedule]:
+    """Each kind once and always, each time of other files: documents, label maps, and images."""
+    places, kinds = list(PLANNING.items()), [kind for kind in KINDS if kind != "replaced"]
+    for number, kind in enumerate(kinds):
+        for step, limits in enumerate(({"first": 1}, {})):
+            place, paths = places[(number + step * len(kinds) // 2) % len(places)]
+            fault = Fault(kind, paths, seed=number, **limits)  # type: ignore[arg-type]
+            yield Schedule(f"{kind} {'once' if limits else 'always'} {place}", (_dressed(fault, random.Random(number)),))
 
 
 def draw(seed: int, images: list[str]) -> Schedule:

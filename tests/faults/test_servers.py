@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.oracle import Planet, check_build
-from tests.faults.schedules import draw, enumerate_schedules
-from tests.faults.server import KINDS
+from tests.faults.oracle import Planet, check_build, check_plan
+from tests.faults.schedules import Schedule, draw, enumerate_planning_schedules, enumerate_schedules
 
 SEEDS = [int(os.environ["LANDMARK_FAULT_SEED"])] if "LANDMARK_FAULT_SEED" in os.environ else list(range(2000))
 
@@ -17,11 +16,14 @@ def images(planet: Planet) -> list[str]:
     return sorted(f"/{path.relative_to(planet.folder)}" for path in planet.folder.glob("sentinel-*/*/*.tif"))
 
 
-@pytest.mark.parametrize("number", range(4 * len(KINDS)))
-def test_each_kind_of_fault_for_each_duration(number: int, planet: Planet, tmp_path: Path) -> None:
-    schedule = list(enumerate_schedules(images(planet)))[number]
-    print(schedule)
+@pytest.mark.parametrize("schedule", list(enumerate_schedules()), ids=lambda schedule: schedule.name)
+def test_each_kind_of_fault_while_reading(schedule: Schedule, planet: Planet, tmp_path: Path) -> None:
     print(check_build(planet, schedule, tmp_path / "corpus"))
+
+
+@pytest.mark.parametrize("schedule", list(enumerate_planning_schedules()), ids=lambda schedule: schedule.name)
+def test_each_kind_of_fault_while_planning(schedule: Schedule, planet: Planet, tmp_path: Path) -> None:
+    print(check_plan(planet, schedule, tmp_path / "corpus"))
 
 
 @pytest.mark.nightly
