@@ -328,10 +328,8 @@ async def _serve(path: Path) -> None:
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        os._exit(0)  # without waiting for silent connections
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(_serve(Path(sys.argv[1])))
-    finally:
-        os._exit(0)
+    asyncio.run(_serve(Path(sys.argv[1])))

@@ -93,7 +93,7 @@ class CompleteAdapter(HTTPAdapter):
         try:
             return self._send(request, **options)
         except _Cut as error:
-            raise requests.ConnectionError("the connection was cut", request=request) from error
+            raise requests.ConnectionError(str(error), request=request) from error
 
     def _backoffs_s(self, method: str | None) -> tuple[float, ...]:
         """Back-offs after a body that was cut; none where the request may have side effects."""
@@ -104,7 +104,7 @@ class CompleteAdapter(HTTPAdapter):
         response = super().send(request, **options)
         if response.status_code == HTTPStatus.PARTIAL_CONTENT:
             response.close()
-            raise requests.ConnectionError("the server answers with a part of the file", response=response)
+            raise _Cut("the server answers with a part of the file")
         if not options.get("stream"):
             _read_body(response)
         return response
