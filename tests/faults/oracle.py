@@ -73,7 +73,18 @@ class Planet:
     def _run(self, command: str, out: Path, *options: str) -> Outcome:
         catalog = f"{self.server.url}/catalog.json"
         outcome = self.commands.run(
-            command, self.recipe, "--catalog", catalog, "--out", out, "--limit", 4, "--workers", 0, *options, bound_s=BOUND_S
+            command,
+            self.recipe,
+            "--catalog",
+            catalog,
+            "--out",
+            out,
+            "--limit",
+            4,
+            "--workers",
+            0,
+            *options,
+            bound_s=BOUND_S,
         )
         assert "Traceback" not in outcome.errors, outcome.errors
         return outcome
@@ -115,7 +126,9 @@ def check_plan(planet: Planet, schedule: Schedule, out: Path) -> str:
     elif (out / "lock.json").read_bytes() != right:
         assert not schedule.costs_nothing
         lock, whole = (Lock.model_validate_json((each / "lock.json").read_text()) for each in (out, planet.planned))
-        assert lock.label_counts_sha256 == whole.label_counts_sha256 or len(lock.acquisitions) != len(whole.acquisitions)
+        assert lock.label_counts_sha256 == whole.label_counts_sha256 or len(lock.acquisitions) != len(
+            whole.acquisitions
+        )
         assert not any("esa-worldcover" in path for path in faulted)
         assert lock.findings != whole.findings, "a plan with fewer images says nothing"
     return f"exit {outcome.code}, {len(faulted)} files: {outcome.errors.strip()[-300:]}"

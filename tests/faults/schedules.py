@@ -51,9 +51,10 @@ class Schedule:
     @property
     def costs_nothing(self) -> bool:
         """Whether the reader's repeated requests make up for all faults."""
-        return all(
-            fault.kind in HARMLESS or (fault.kind in TRANSIENT and fault.first == 1) for fault in self.faults
-        ) and len(self.faults) == 1
+        return (
+            all(fault.kind in HARMLESS or (fault.kind in TRANSIENT and fault.first == 1) for fault in self.faults)
+            and len(self.faults) == 1
+        )
 
 
 def durations(rng: random.Random) -> dict[str, dict[str, float]]:
@@ -81,7 +82,9 @@ def enumerate_planning_schedules() -> Iterator[Schedule]:
         for step, limits in enumerate(({"first": 1}, {})):
             place, paths = places[(number + step * len(kinds) // 2) % len(places)]
             fault = Fault(kind, paths, seed=number, **limits)  # type: ignore[arg-type]
-            yield Schedule(f"{kind} {'once' if limits else 'always'} {place}", (_dressed(fault, random.Random(number)),))
+            yield Schedule(
+                f"{kind} {'once' if limits else 'always'} {place}", (_dressed(fault, random.Random(number)),)
+            )
 
 
 def draw(seed: int, images: list[str]) -> Schedule:
