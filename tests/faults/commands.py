@@ -1,4 +1,4 @@
-"""The command line in a process of its own, which runs one command after another and is killed if one takes too long."""
+"""The command line in a process of its own, which runs one command after another; killed if one takes too long."""
 
 import io
 import json
@@ -10,12 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """Exit code and error output of a command."""
 
     code: int
@@ -37,7 +36,7 @@ class Commands:
     environment: dict[str, str]
     process: subprocess.Popen[str] | None = None
 
-    def run(self, *arguments: object, bound_s: float) -> Outcome:
+    def run(self, *arguments: object, bound_s: float) -> Result:
         """Run `landmark` with some arguments.
 
         Raises:
@@ -52,7 +51,7 @@ class Commands:
             if not selector.select(bound_s):
                 self.stop()
                 raise Overdue(f"{arguments} took longer than {bound_s:g} s")
-        return Outcome(**json.loads(process.stdout.readline() or '{"code": -1, "errors": "the process has died"}'))
+        return Result(**json.loads(process.stdout.readline() or '{"code": -1, "errors": "the process has died"}'))
 
     def stop(self) -> None:
         """Kill the process."""

@@ -39,11 +39,11 @@ def planet(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
         corpora = (base / name for name in ("planned", "right", "newer"))
         planet = Planet(folder, write_recipe(base), *corpora, started, running)
         started.plan((), blocks=blocks(folder))
-        assert (outcome := planet.plan(planet.planned)).code == 0, outcome
+        assert (result := planet.plan(planet.planned)).code == 0, result
         shutil.copytree(planet.planned, planet.right)
-        assert (outcome := planet.build(planet.right)).code == 0, outcome
+        assert (result := planet.build(planet.right)).code == 0, result
         shutil.copytree(planet.planned, planet.newer)
         started.plan((server.Fault("replaced", r"/sentinel-.*\.tif"),))
-        assert (outcome := planet.build(planet.newer)).code == 0, outcome
+        assert (result := planet.build(planet.newer)).code == 0, result
         started.plan(())
         yield planet

@@ -27,7 +27,7 @@ PLANNING = {
 # Kinds after which a reader asks again.
 TRANSIENT = ("busy", "failing", "hang", "stall", "cut", "short", "garbled", "shifted", "unlabelled")
 # Kinds that cost nothing, however often.
-HARMLESS = ("redirect", "whole")
+HARMLESS = ("redirect", "full")
 # Ledger reasons that fit each kind; others' is a read error.
 REASONS = {"forbidden": {"forbidden"}, "replaced": {"changed"}, "redirect": {"read_error"}}
 
@@ -82,9 +82,8 @@ def enumerate_planning_schedules() -> Iterator[Schedule]:
         for step, limits in enumerate(({"first": 1}, {})):
             place, paths = places[(number + step * len(kinds) // 2) % len(places)]
             fault = Fault(kind, paths, seed=number, **limits)  # type: ignore[arg-type]
-            yield Schedule(
-                f"{kind} {'once' if limits else 'always'} {place}", (_dressed(fault, random.Random(number)),)
-            )
+            name = f"{kind} {'once' if limits else 'always'} {place}"
+            yield Schedule(name, (_dressed(fault, random.Random(number)),))
 
 
 def draw(seed: int, images: list[str]) -> Schedule:

@@ -68,7 +68,15 @@ class Fault:
 
 @dataclass
 class Answer:
-    """An answer: `sent` bytes of the body are sent before the connection is closed; None sends all and keeps it open."""
+    """An answer.
+
+    Attributes:
+        start: Offset in the file of the body's first byte.
+        sent: Bytes of the body that are sent before the connection is closed; None sends all and keeps it open.
+        head_only: Send half of the head only.
+        silent: Send nothing more, but keep the connection open.
+        pause_s: Seconds between two bytes of the body.
+    """
 
     status: int
     headers: dict[str, str]
@@ -218,7 +226,7 @@ def _unlabelled(_: Folder, right: Answer, *__: object) -> Answer:
     return right
 
 
-def _whole(folder: Folder, _: Answer, path: str, *__: object) -> Answer:
+def _full(folder: Folder, _: Answer, path: str, *__: object) -> Answer:
     """The whole file whatever range is requested."""
     return folder.right(path, None)
 
@@ -251,7 +259,7 @@ KINDS: dict[str, Kind] = {
     "garbled": _garbled,
     "shifted": _shifted,
     "unlabelled": _unlabelled,
-    "whole": _whole,
+    "full": _full,
     "redirect": _redirect,
     "loop": _loop,
     "page": _page,
