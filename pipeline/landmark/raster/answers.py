@@ -210,11 +210,6 @@ class FileVersion:
         """Let later readers of a file that is closed, or has changed, hold the version that they find."""
         cls._by_href.pop(href, None)
 
-    @property
-    def first(self) -> Validators | None:
-        """Validators of the file; None without an answer."""
-        return self._first
-
     def check_status(self, status: os.stat_result) -> None:
         """Check that a local file is still the one of the first call.
 

@@ -26,7 +26,7 @@ from landmark.core.journal import Journal, discard, is_open
 from landmark.core.progress import Progress, silent
 from landmark.core.yaml_files import parse_model
 from landmark.corpus.lock import Lock
-from landmark.corpus.manifest import Manifest, Shard, read_manifest
+from landmark.corpus.manifest import Manifest, Shard, read_document, read_manifest
 from landmark.corpus.reader import read_index
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.schemas import group_edges
