@@ -15,6 +15,7 @@ class Answer:
         first: Offset in the file of the body's first byte.
         sent: Bytes of the body that are sent before the connection is closed; None sends all and keeps it open.
         silent: Send nothing until the test is over.
+        drip_s: Seconds between the letters of a head that does not end.
     """
 
     status: int
@@ -23,6 +24,7 @@ class Answer:
     first: int = 0
     sent: int | None = None
     silent: bool = False
+    drip_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Request:
     ranged: bool
     at_s: float
     status: int
+    headers: Mapping[str, str]
 
     @property
     def sig(self) -> str:
@@ -119,8 +122,17 @@ def _another_range(begin: int, end: int, answer: Answer, content: bytes) -> Answ
 
 def unsized(answer: Answer, _: bytes) -> Answer:
     """Send the range without the size of the file."""
+    if "Content-Range" not in answer.headers:
+        return answer
     place, _slash, _size = answer.headers["Content-Range"].partition("/")
     return replace(answer, headers={**answer.headers, "Content-Range": f"{place}/*"})
+
+
+def newer_as_complete(answer: Answer, content: bytes) -> Answer:
+    """Send ranges without the size of the file, and the complete file as another version."""
+    if "Content-Range" in answer.headers:
+        return unsized(answer, content)
+    return replace(answer, headers={**answer.headers, "ETag": '"new"'})
 
 
 def aligned(block: int) -> Fault:
@@ -156,6 +168,16 @@ def multipart(answer: Answer, _: bytes) -> Answer:
     headers = {**answer.headers, "Content-Type": "multipart/byteranges; boundary=x"}
     headers.pop("Content-Range")
     return replace(answer, headers=headers, body=head.encode() + answer.body + b"\r\n--x--\r\n")
+
+
+def hung_up(answer: Answer, _: bytes) -> Answer:
+    """Close the connection without an answer."""
+    return replace(answer, status=0)
+
+
+def dripping(answer: Answer, _: bytes) -> Answer:
+    """Send a head that does not end, letter by letter."""
+    return replace(answer, drip_s=0.05)
 
 
 def silent(answer: Answer, _: bytes) -> Answer:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,14 +46,14 @@ class _Folder:
         with self.lock:
             return self.log, self.max_in_flight
 
-    def answer(self, method: str, target: str, range_header: str | None) -> Answer:
+    def answer(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         """Answer a request and log it."""
-        parts = urlsplit(target)
+        parts, range_header = urlsplit(target), headers.get("Range")
         name = unquote(parts.path).lstrip("/")
         content = (self.path / name).read_bytes() if (self.path / name).is_file() else None
         right = _right_answer(content, range_header)
         requested = range(right.first, right.first + len(right.body) if method == "GET" else right.first)
-        request = Request(method, name, parts.query, requested, range_header is not None, time.monotonic(), 0)
+        request = Request(method, name, parts.query, requested, range_header is not None, time.monotonic(), 0, headers)
         with self.lock:
             plan = next((planned for planned in self.plans.get(name, ()) if planned.applies(request)), None)
             answer = plan.fault(right, content or b"") if plan else right
@@ -98,7 +98,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         with self.folder.in_flight():
-            answer = self.folder.answer(self.command, self.path, self.headers.get("Range"))
+            answer = self.folder.answer(self.command, self.path, dict(self.headers))
             if answer.silent:
                 time.sleep(SILENCE_S)
         self._send(answer)
@@ -112,6 +112,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(Answer(200, {}, pickle.dumps(getattr(self.folder, method)(*arguments))))
 
     def _send(self, answer: Answer) -> None:
+        if answer.status == 0:
+            self.close_connection = True
+            return
+        if answer.drip_s:
+            self._drip(answer)
         self.send_response(answer.status)
         for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
             self.send_header(name, value)
@@ -120,6 +125,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(answer.body[: answer.sent])
         self.wfile.flush()
         self.close_connection |= answer.sent is not None
+
+    def _drip(self, answer: Answer) -> None:
+        for letter in b"HTTP/1.1 206 Partial Content\r\nX-Wait: " + bytes(10_000):
+            self.connection.sendall(bytes([letter or 97]))
+            time.sleep(answer.drip_s)
 
     def log_message(self, *_: object) -> None:
         pass
