@@ -98,7 +98,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         with self.folder.in_flight():
-            answer = self.folder.answer(self.command, self.path, dict(self.headers))
+            headers = {name.title(): value for name, value in self.headers.items()}
+            answer = self.folder.answer(self.command, self.path, headers)
             if answer.silent:
                 time.sleep(SILENCE_S)
         self._send(answer)

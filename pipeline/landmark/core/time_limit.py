@@ -42,7 +42,7 @@ class _LimitedFile(io.RawIOBase):
 class _LimitedResponse(http.client.HTTPResponse):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fp = io.BufferedReader(_LimitedFile(self.fp.detach()))  # type: ignore[attr-defined]
+        self.fp = io.BufferedReader(_LimitedFile(self.fp.detach()))
 
 
 class _HttpConnection(urllib3.connection.HTTPConnection):

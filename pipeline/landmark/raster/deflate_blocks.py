@@ -1,13 +1,13 @@
 """Check the deflate blocks of TIFFs that GDAL decodes: GDAL ignores their checksums."""
 
+import io
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import imagecodecs
-import numpy as np
 import tifffile
 from rasterio.windows import Window
 
@@ -53,7 +53,7 @@ class _Page:
 class DeflateBlocks:
     """The deflate blocks of a TIFF, and the content of those that were checked last; of other files there are none."""
 
-    def __init__(self, file: BinaryIO, ranges: RangeReader) -> None:
+    def __init__(self, file: BinaryIO | io.RawIOBase, ranges: RangeReader) -> None:
         self._pages, self._ranges = list(_read_pages(file)), ranges
         self._checked = OrderedDict[int, bytes]()
 
@@ -81,7 +81,7 @@ class DeflateBlocks:
         for _ in range(2):
             content = bytes(self._ranges.get(offset, offset + size))
             try:
-                imagecodecs.deflate_decode(content, out=np.empty(block_bytes, np.uint8))
+                imagecodecs.deflate_decode(content, out=bytearray(block_bytes))
             except RuntimeError as error:
                 log.warning("block at byte %d: %s", offset, error)
             else:
@@ -89,10 +89,10 @@ class DeflateBlocks:
         raise Unreadable("a block's bytes do not decode")
 
 
-def _read_pages(file: BinaryIO) -> Iterator[_Page]:
+def _read_pages(file: BinaryIO | io.RawIOBase) -> Iterator[_Page]:
     try:
-        with tifffile.TiffFile(file) as tiff:
-            for page in tiff.pages:
+        with tifffile.TiffFile(cast(BinaryIO, file)) as tiff:
+            for page in cast(Iterable[tifffile.TiffPage], tiff.pages):
                 is_overview = page.tags.valueof(_SUBFILE_TYPE, 0) & _OVERVIEW
                 if page.compression in _DEFLATE and not is_overview:
                     yield _parse_page(page)

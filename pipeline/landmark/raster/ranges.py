@@ -84,7 +84,7 @@ class _HttpFile:
                 return self._with_token(lambda url: self._get(url, start, end, retry))
             except NoRangeSupport:
                 self._with_token(self._copy)
-        return self._version.copy.get(start, end)  # type: ignore[no-any-return]
+        return self._version.copy.get(start, end)
 
     def _with_token(self, request: Callable[[str], T]) -> T:
         """Call a function with the URL, and again with another token if that is refused."""
