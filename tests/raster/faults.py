@@ -1,7 +1,7 @@
 """Faults between a file and its reader, as a test plans them."""
 
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import parse_qs
@@ -168,6 +168,17 @@ def multipart(answer: Answer, _: bytes) -> Answer:
     headers = {**answer.headers, "Content-Type": "multipart/byteranges; boundary=x"}
     headers.pop("Content-Range")
     return replace(answer, headers=headers, body=head.encode() + answer.body + b"\r\n--x--\r\n")
+
+
+def in_turn(*faults: Fault) -> Fault:
+    """Apply some faults, each to the answer of the one before."""
+    return partial(_in_turn, faults)
+
+
+def _in_turn(faults: Sequence[Fault], answer: Answer, content: bytes) -> Answer:
+    for fault in faults:
+        answer = fault(answer, content)
+    return answer
 
 
 def hung_up(answer: Answer, _: bytes) -> Answer:

@@ -175,9 +175,9 @@ def test_without_etags_versions_differ_by_time(raw, files, name, newer):
 
 
 @pytest.mark.parametrize("by", ["rename", "write"])
-def test_a_local_file_that_changes_is_not_read_on(raw, newer, tmp_path, by):
-    path = tmp_path / "a.tif"
-    path.write_bytes(raw.read_bytes())
+@pytest.mark.parametrize("order", ["LITTLE", "BIG"])
+def test_a_local_file_that_changes_is_not_read_on(newer, tmp_path, by, order):
+    path = make(tmp_path / "a.tif", compress=None, ENDIANNESS=order)
     with open_raster(str(path)) as raster:
         chips = raster.chips(CORNERS, SIZE, ahead_bytes=0)
         first = next(chips)
