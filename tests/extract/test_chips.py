@@ -1,10 +1,12 @@
 import hashlib
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.transform import Affine
@@ -37,7 +39,9 @@ from tests.extract.scenes import (
     write_item,
 )
 from tests.parts import examples
+from tests.raster.faults import garbled
 from tests.raster.rasters import corrupt_block, noise, write_raster
+from tests.raster.serving import serving
 
 QUARTERS = [(LEFT + x, TOP - y) for y in (0, 1200) for x in (0, 1200)]
 
@@ -305,6 +309,18 @@ def test_a_damaged_block_fails_only_overlapping_chips(tmp_path, band, offset_dn)
     after = by_id(list(extract_chips(request)))
     assert after["c00"].reason == "read_error" and not after["c00"].final
     assert all(after[id].sha256 == before[id].sha256 for id in ("c01", "c02", "c03"))
+
+
+@pytest.mark.parametrize("tag", ["ModelTiepointTag", "ModelPixelScaleTag", "GeoKeyDirectoryTag"])
+def test_a_header_that_arrives_damaged_is_no_final_drop(tmp_path, tag):
+    item = write_item(tmp_path, s2_pixels())
+    with tifffile.TiffFile(tmp_path / "one" / "B03.tif") as file:
+        value = file.pages.first.tags[tag]
+    with serving(tmp_path) as files:
+        request = replace(request_of(tmp_path, (item,), QUARTERS), root=f"{files.url}/")
+        files.plan("one/B03.tif", garbled(range(value.valueoffset, value.valueoffset + value.valuebytecount)), times=1)
+        assert {(result.reason, result.final) for result in extract_chips(request)} == {("read_error", False)}
+        assert all(isinstance(result, Chip) for result in extract_chips(request))
 
 
 def test_a_truncated_file_fails_the_chips_after_the_end(tmp_path):

@@ -3,8 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,8 @@ def _extract(request: ExtractRequest, routes: Counter[str]) -> Iterator[Chip | D
     with ExitStack() as stack:
         rasters = _open_rasters(stack, request, list(factors))
         routes.update(raster.route for item_rasters in rasters.values() for raster in item_rasters)
-        bands = [_stored_band(request, band, factor, rasters[band]) for band, factor in factors.items()]
+        with _verified_headers(rasters):
+            bands = [_stored_band(request, band, factor, rasters[band]) for band, factor in factors.items()]
         zones = np.array(request.epsgs or (own,) * len(request.ids))
         for epsg in sorted(set(zones.tolist()), key=lambda zone: (zone != own, zone)):
             ids, placements = _place(request, bands, np.flatnonzero(zones == epsg), epsg)
@@ -97,6 +99,25 @@ def _check_version(raster: Raster, band: str, item: Item, expected: Sequence[Val
     version = raster.version
     if expected and version is not None and not any(version.matches(each) for each in expected):
         raise ChipRejected("changed", f"{band} of {item.id} was {expected[-1]}; is {version}")
+
+
+@contextmanager
+def _verified_headers(rasters: Mapping[str, Sequence[Raster]]) -> Iterator[None]:
+    """Believe a rejection by the headers only if they arrive equal twice.
+
+    Raises:
+        Unreadable: a header differs.
+    """
+    try:
+        yield
+    except ChipRejected:
+        _verify_headers(rasters)
+        raise
+
+
+def _verify_headers(rasters: Mapping[str, Sequence[Raster]]) -> None:
+    for raster in chain.from_iterable(rasters.values()):
+        raster.verify_header()
 
 
 def _stored_band(request: ExtractRequest, band: str, factor: int, rasters: Sequence[Raster]) -> StoredBand:
@@ -159,6 +180,7 @@ def _extract_placed(
         if rejected is None:
             inside.append(chip)
         else:
+            _verify_headers(rasters)
             yield _drop_record(request, id, *rejected)
     streams = [
         _read_windows(request, rasters[band.name], placements[band.grid], inside, _fill_value(request, band.name))

@@ -142,7 +142,9 @@ class Raster:
             if isinstance(direct, DirectReader) and not source.side_cars
             else self._gdal.dataset
         )
+        self._unverified = direct if isinstance(direct, DirectReader) else None
         if band > self._dataset.count:
+            self.verify_header()
             raise MissingBand(f"the file has {self._dataset.count} bands and no band {band}")
         reason = direct if isinstance(direct, str) else self._gdal_reason(direct, source)
         self._direct = direct if isinstance(direct, DirectReader) and reason is None else None
@@ -155,6 +157,18 @@ class Raster:
             return "rows from south to north"
         may_have_mask = bool(source.side_cars) or direct.layout.may_have_mask() or has_mask(self._dataset, self._band)
         return "a mask" if may_have_mask and has_mask(self._gdal.dataset, self._band) else None
+
+    def verify_header(self) -> None:
+        """Fetch the header once more and compare: it has no checksum, and what it says may be final.
+
+        Raises:
+            Unreadable: it differs, or cannot be fetched.
+        """
+        if self._unverified is not None:
+            header = self._unverified.layout.header
+            if self._unverified.ranges.get(0, len(header)) != header:
+                raise Unreadable("its header arrived damaged")
+            self._unverified = None
 
     def close(self) -> None:
         """Cancel pending requests and release the header."""
