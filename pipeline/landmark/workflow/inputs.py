@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from landmark.core.atomic import write_table
+from landmark.core.corpus_paths import readable
 from landmark.corpus.lock import Lock
 from landmark.corpus.tables import INPUTS_FILE, read_table
 from landmark.domain.schemas import INPUTS
@@ -52,7 +53,7 @@ def read_versions(corpus: Path) -> Versions:
     Raises:
         InvalidCorpus: the table is damaged.
     """
-    path, versions = corpus / INPUTS_FILE, dict[str, tuple[Validators, ...]]()
+    path, versions = readable(corpus, INPUTS_FILE), dict[str, tuple[Validators, ...]]()
     if not path.is_file():
         return versions
     for row in read_table(path, INPUTS).to_pylist():

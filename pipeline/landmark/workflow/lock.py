@@ -18,7 +18,6 @@ from landmark.core.errors import InputError, InputsChanged
 from landmark.core.hashing import file_sha256, path_sha256
 from landmark.core.plural import plural
 from landmark.corpus.lock import (
-    ClassBalancingSummary,
     EventRecord,
     InputFile,
     LabelEditionRecord,
@@ -26,20 +25,18 @@ from landmark.corpus.lock import (
     Lock,
     SourceFile,
 )
-from landmark.corpus.manifest import SplitProof, read_document
+from landmark.corpus.manifest import read_document
 from landmark.corpus.tables import read_table
-from landmark.domain.acquisition import Acquisition, LabelRaster
+from landmark.domain.acquisition import LabelRaster
 from landmark.domain.event import Event
-from landmark.domain.impact import EventCombination
 from landmark.domain.schemas import EVENT_PARTS, LABEL_COUNTS, PLAN
-from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.files import LocalLabels, file_digest
-from landmark.raster.answers import Validators
 from landmark.raster.side_cars import raster_sha256
 from landmark.raster.vector import add_geo_metadata
 from landmark.stac.catalog import Catalog
 from landmark.workflow.context import BuildContext, gazetteer_path
 from landmark.workflow.inputs import write_inputs
+from landmark.workflow.plan_draft import PlanDraft
 
 log = logging.getLogger(__name__)
 
@@ -47,45 +44,6 @@ _LIBRARIES = ("landmark", "numpy", "rasterio", "pyproj", "shapely", "pyarrow")
 # Tables that the lock records a digest of.
 _LOCKED_TABLES = ("plan", "label_counts", "cloud_stats")
 _REMEDY = "delete the folder's contents and plan again"
-
-
-@dataclass(frozen=True, slots=True)
-class PlanDraft:
-    """Results of the planner; `write_plan` turns it into files and a `Plan`.
-
-    Attributes:
-        context: The recipe and the files it references.
-        samples: PLAN rows.
-        label_counts: Label counts of the planned cells.
-        cloud_stats: CLOUD_STATS rows.
-        drops: LEDGER rows of the items and cells left out while planning.
-        acquisitions: By id, at least the planned ones.
-        label_rasters: The label maps whose pixels were counted.
-        editions: Label editions by their number in the label counts.
-        events: Events that overlap the recipe's region and time.
-        event_combinations: By their number in the label counts.
-        considered: Candidate cells, those left out by reason, and those planned.
-        split_proof: Separation of the splits.
-        class_balancing: Effect of class balancing; None in a recipe without it.
-        findings: Warnings for the manifest.
-        versions: Href → version of each remote raster that was read.
-    """
-
-    context: BuildContext
-    samples: pa.Table
-    label_counts: pa.Table
-    cloud_stats: pa.Table
-    drops: pa.Table
-    acquisitions: Mapping[str, Acquisition]
-    label_rasters: Sequence[LabelRaster]
-    editions: Sequence[LabelEdition]
-    events: Sequence[Event]
-    event_combinations: Sequence[EventCombination]
-    considered: dict[str, int]
-    split_proof: SplitProof
-    class_balancing: ClassBalancingSummary | None
-    findings: list[str]
-    versions: Mapping[str, Validators]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,9 @@ from landmark.stac.search import label_search_area, search
 from landmark.workflow.context import BuildContext
 from landmark.workflow.headers import probe_headers
 from landmark.workflow.lattice import refuse_off_lattice
-from landmark.workflow.lock import Plan, PlanDraft, write_plan
+from landmark.workflow.lock import Plan, write_plan
 from landmark.workflow.plan_coverage import count_other_zone_cells, require_sensors
+from landmark.workflow.plan_draft import PlanDraft
 
 log = logging.getLogger(__name__)
 
