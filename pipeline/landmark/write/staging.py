@@ -121,10 +121,8 @@ def write_staging(
                 for row in batch
             ]
             writer.write_batch(pa.RecordBatch.from_pylist(samples, schema=schema))
-        # A task of which nothing was written, as its files are changing, has read no version of them.
-        rejected = {record.reason for record in records if record is not None} == {"changed"} and None not in records
-        notes = {_VERSIONS: _dump_versions({} if rejected else versions)}
-        writer.write_batch(pa.RecordBatch.from_pylist([], schema=schema), custom_metadata=notes)
+        empty = pa.RecordBatch.from_pylist([], schema=schema)
+        writer.write_batch(empty, custom_metadata={_VERSIONS: _dump_versions(versions)})
     return records
 
 
