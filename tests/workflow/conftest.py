@@ -40,7 +40,8 @@ class Archive(http.server.SimpleHTTPRequestHandler):
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
         self.send_header("Content-Length", str(last - first + 1))
-        self.send_header("ETag", f'"{path.name}-{path.stat().st_mtime_ns}"')
+        for name, value in self.validators(path).items():
+            self.send_header(name, value)
         self.end_headers()
         with path.open("rb") as file:
             file.seek(first)
@@ -56,6 +57,10 @@ class Archive(http.server.SimpleHTTPRequestHandler):
             if left <= 1 and len(versions) > 1:
                 versions.pop(0)
         return path
+
+    def validators(self, path: Path) -> dict[str, str]:
+        """Headers that identify the version of a file."""
+        return {"ETag": f'"{path.name}-{path.stat().st_mtime_ns}"'}
 
     def log_message(self, *_: object) -> None:
         pass

@@ -26,15 +26,12 @@ MONDAY, TUESDAY = "Mon, 01 Mar 2021 12:00:00 GMT", "Tue, 02 Mar 2021 12:00:00 GM
 
 
 class VersionedArchive(Archive):
-    """Adds headers to the answers for rasters: those of the first ending in `versions` that the path has."""
+    """The validators of a path are those of the first ending in `versions` that it has."""
 
     versions: ClassVar[dict[str, Headers]] = {}
 
-    def end_headers(self) -> None:
-        headers = next((headers for end, headers in self.versions.items() if self.path.endswith(end)), {})
-        for name, value in headers.items():
-            self.send_header(name, value)
-        super().end_headers()
+    def validators(self, path: Path) -> Headers:
+        return next((headers for end, headers in self.versions.items() if self.path.endswith(end)), {})
 
 
 @pytest.fixture
