@@ -88,7 +88,7 @@ def test_a_late_worker_that_differs_runs_no_task(address: str, tmp_path: Path) -
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_run_that_lost_all_workers_says_so_and_gives_up(
+def test_a_run_without_workers_warns_and_gives_up(
     number: signal.Signals, address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = ExecutorConfig(scheduler=address, worker_timeout_s=20)
@@ -116,7 +116,7 @@ def kill_first_child() -> None:
 
 
 @pytest.mark.long
-def test_a_worker_killed_while_it_starts_is_an_error() -> None:
+def test_a_worker_killed_during_its_start_is_an_error() -> None:
     killer = threading.Thread(target=kill_first_child)
     killer.start()
     with pytest.raises(ClusterFailed) as caught, open_executor(ExecutorConfig(1)):

@@ -186,7 +186,7 @@ def test_landmark_has_the_command_of_the_builder() -> None:
 
 
 @pytest.mark.long
-def test_the_cluster_of_the_compose_file_accepts_its_own_members_only(tmp_path: Path) -> None:
+def test_the_cluster_of_the_compose_file_accepts_members_only(tmp_path: Path) -> None:
     folder = tmp_path / "certificates"
     folder.mkdir()
     for _ in range(2):  # the second start keeps the certificates of the first
@@ -202,7 +202,7 @@ def test_the_cluster_of_the_compose_file_accepts_its_own_members_only(tmp_path: 
         with dask.config.set(configuration), open_executor(config) as map_tasks:
             assert dict(map_tasks(abs, [-1])) == {-1: 1}
         assert intrusions([int(address.rsplit(":", 1)[1])]) == ""
-        for other in (address, address.replace("tls", "tcp")):
+        for foreign in (address, address.replace("tls", "tcp")):
             with pytest.raises(SchedulerUnreachable) as caught:
-                open_executor(ExecutorConfig(scheduler=other, connect_timeout_s=5)).__enter__()
-            assert caught.value.value == other
+                open_executor(ExecutorConfig(scheduler=foreign, connect_timeout_s=5)).__enter__()
+            assert caught.value.value == foreign

@@ -10,7 +10,7 @@ from typing import Any
 
 from landmark.core.errors import LateWorkerDiffers, WorkerDiffers
 from landmark.core.executor import Result, Task, WorkerLost, worker_code
-from landmark.core.executor.watch import ASK_EVERY_S, WorkerWatch, scheduler_lost
+from landmark.core.executor.watch import POLL_EVERY_S, WorkerWatch, scheduler_lost
 from landmark.core.process_share import set_share
 
 _TASKS_PER_THREAD = 3
@@ -115,9 +115,9 @@ class ClusterRun:
         submit(_TASKS_PER_THREAD * max(1, sum(self._watch.threads.values())))
         while in_flight:
             try:
-                future = done.get(timeout=ASK_EVERY_S)
+                future = done.get(timeout=POLL_EVERY_S)
             except Empty:
-                self._watch.ask()
+                self._watch.poll()
                 continue
             submit(1)
             yield in_flight.pop(future.key)
@@ -127,11 +127,11 @@ class ClusterRun:
         """Result of a completed task, which runs again where its worker dies before the transfer."""
         while True:
             try:
-                address, differing, result = future.result(timeout=ASK_EVERY_S)
+                address, differing, result = future.result(timeout=POLL_EVERY_S)
             except TimeoutError:
                 if future.status == "error":
                     raise
-                self._watch.ask()
+                self._watch.poll()
                 continue
             _refuse_differing(LateWorkerDiffers, address, differing)
             self._watch.alive()
@@ -143,7 +143,7 @@ class ClusterRun:
 
     def _shared(self, fn: Callable[[Any], Any]) -> _SharedCall:
         """Share between the current workers; their number may change during a run."""
-        self._watch.ask()
+        self._watch.poll()
         addresses = list(self._watch.threads)
         return _SharedCall(fn, len(addresses), len({address.rsplit(":", 1)[0] for address in addresses}))
 

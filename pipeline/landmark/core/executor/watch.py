@@ -8,7 +8,7 @@ from landmark.core.errors import SchedulerLost, WorkersLost
 
 log = logging.getLogger(__name__)
 
-ASK_EVERY_S = 5.0
+POLL_EVERY_S = 5.0
 _ANSWER_TIMEOUT_S = 5.0
 # A worker that holds the interpreter's lock in a long call, or that is replaced after its death, is silent so long.
 _SILENT_S = 20.0
@@ -29,13 +29,13 @@ class WorkerWatch:
         self._threads: dict[str, int] = {}
         self._heartbeats: dict[str, float] = {}
         self._scheduler_answers = True
-        self._asked_at = float("-inf")
+        self._polled_at = float("-inf")
         self._warned_at: float | None = None
         self._alive_at = time.monotonic()
 
     @property
     def threads(self) -> dict[str, int]:
-        """Number of threads of each worker by its address, as of the last question."""
+        """Number of threads of each worker by its address, as of the last poll."""
         return self._threads
 
     def begin(self) -> None:
@@ -44,8 +44,8 @@ class WorkerWatch:
         Raises:
             SchedulerLost: the scheduler does not answer.
         """
-        self._alive_at, self._asked_at = time.monotonic(), float("-inf")
-        self.ask()
+        self._alive_at, self._polled_at = time.monotonic(), float("-inf")
+        self.poll()
         if not self._scheduler_answers:
             raise scheduler_lost()
 
@@ -56,26 +56,26 @@ class WorkerWatch:
             log.warning("workers answer again")
             self._warned_at = None
 
-    def ask(self) -> None:
+    def poll(self) -> None:
         """Ask the scheduler for its workers, every few seconds at most; warn while none answers.
 
         Raises:
             WorkersLost: no worker has answered for `timeout_s`.
             SchedulerLost: the same of the scheduler.
         """
-        if time.monotonic() - self._asked_at < ASK_EVERY_S:
+        if time.monotonic() - self._polled_at < POLL_EVERY_S:
             return
         heartbeats = self._read_heartbeats()
-        self._asked_at = time.monotonic()
+        self._polled_at = time.monotonic()
         if any(self._heartbeats.get(address) != moment for address, moment in heartbeats.items()):
             self.alive()
         self._heartbeats = heartbeats
         silent_s = time.monotonic() - self._alive_at
         if silent_s >= self._timeout_s:
             raise self._lost(silent_s)
-        warned = self._warned_at is not None and self._asked_at - self._warned_at < _WARN_EVERY_S
+        warned = self._warned_at is not None and self._polled_at - self._warned_at < _WARN_EVERY_S
         if silent_s >= min(_SILENT_S, self._timeout_s / 2) and not warned:
-            self._warned_at = self._asked_at
+            self._warned_at = self._polled_at
             log.warning("%s for %.0f s; giving up after %g s", self._silence(), silent_s, self._timeout_s)
 
     def _read_heartbeats(self) -> dict[str, float]:
