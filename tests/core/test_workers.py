@@ -116,7 +116,7 @@ def kill_first_child() -> None:
 
 
 @pytest.mark.long
-def test_a_worker_killed_during_its_start_is_an_error() -> None:
+def test_a_worker_killed_at_start_is_an_error() -> None:
     killer = threading.Thread(target=kill_first_child)
     killer.start()
     with pytest.raises(ClusterFailed) as caught, open_executor(ExecutorConfig(1)):

@@ -20,30 +20,40 @@ _cleanups: list[Callable[[], None]] = []
 _installed = False
 
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Exit with 130 on SIGINT and 143 on SIGTERM, with one line on stderr.
+def end_on_signals() -> Callable[[], None]:
+    """Exit with 130 on SIGINT and 143 on SIGTERM from now on, with one line on stderr; return what undoes this.
 
     A thread of its own ends the process: the main thread may be in a library's call that returns only after minutes.
     """
     global _installed
     if _installed or threading.current_thread() is not threading.main_thread():
-        yield
-        return
+        return lambda: None
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     previous_fd = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     previous = {signum: signal.signal(signum, lambda number, _: _end(number)) for signum in _MESSAGES}
     threading.Thread(target=_watch, args=(read_end,), name="signals", daemon=True).start()
     _installed = True
-    try:
-        yield
-    finally:
+
+    def undo() -> None:
+        global _installed
         for signum, handler in previous.items():
             signal.signal(signum, handler)
         signal.set_wakeup_fd(previous_fd)
         os.close(write_end)
         _installed = False
+
+    return undo
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """The same within a block."""
+    undo = end_on_signals()
+    try:
+        yield
+    finally:
+        undo()
 
 
 @contextmanager

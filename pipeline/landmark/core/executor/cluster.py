@@ -102,7 +102,7 @@ def _local_cluster(workers: int) -> Iterator[Any]:
 
     scratch = tempfile.TemporaryDirectory(prefix="landmark-", ignore_cleanup_errors=True)
     with cleaned_up(scratch.cleanup), dask.config.set(_local_config(scratch.name)):
-        with children_without_interrupts(), _quiet_resource_tracker():
+        with _quiet_resource_tracker(), children_without_interrupts():
             cluster = _start(workers)
         with cluster:
             yield cluster
@@ -150,7 +150,10 @@ def _start(workers: int) -> Any:
 
 @contextmanager
 def _quiet_resource_tracker() -> Iterator[None]:
-    """Start the process that removes the semaphores of killed processes, without its warning that it does."""
+    """Start the process that removes the semaphores of killed processes, without its warning that it does.
+
+    Its start unblocks SIGINT.
+    """
     from multiprocessing import resource_tracker
 
     sys.warnoptions.append(_TRACKER_WARNINGS)
