@@ -75,7 +75,7 @@ def read_split_annotations(corpus: Corpus, profile: ModelProfile, split: str = "
         InsufficientData: the split is empty, or samples have no label or no caption.
     """
     selections = {sensor: corpus.select(split=split, sensor=sensor) for sensor in corpus.manifest.sensors}
-    annotations = {
+    annotations: dict[str, Annotations] = {
         sensor: read_annotations(selection, profile.style, profile.lang)
         for sensor, selection in selections.items()
         if len(selection)
