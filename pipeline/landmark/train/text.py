@@ -15,6 +15,8 @@ from landmark.train.profile import TextTower
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+# A folder may come from a stranger: nothing is downloaded for it, and no code of it runs.
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 # Texts → (token ids, attention mask), each (text, token) int64.
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
@@ -85,7 +87,8 @@ def pretrained_text_model(profile: TextTower, folder: Path) -> TextModel:
 
     _silence_libraries()
     try:
-        return TextModel(_load_tokenizer(profile, folder), AutoModel.from_pretrained(folder, local_files_only=True))
+        tower = AutoModel.from_pretrained(folder, **_LOCAL)
+        return TextModel(_load_tokenizer(profile, folder), tower)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(f"transformers cannot read it: {error}", file="--text", value=folder) from error
 
@@ -95,7 +98,7 @@ def untrained_text_model(profile: TextTower, folder: Path) -> TextModel:
     from transformers import AutoConfig, AutoModel
 
     _silence_libraries()
-    tower = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+    tower = AutoModel.from_config(AutoConfig.from_pretrained(folder, **_LOCAL), trust_remote_code=False)
     return TextModel(_load_tokenizer(profile, folder), tower)
 
 
@@ -110,7 +113,7 @@ def pool_tokens(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
 def _load_tokenizer(profile: TextTower, folder: Path) -> Tokenize:
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, **_LOCAL)
 
     def tokenize(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         tokens = tokenizer(
