@@ -149,6 +149,7 @@ def test_a_manifest_that_would_delete_files_outside_is_refused(
         ("corpus.json", "shards.0.generation", -1),
         ("corpus.json", "shards.0.generation", 10**30),
         ("corpus.json", "sensors.0", "../outside/file"),
+        ("corpus.json", "shards.0", {"path": "shards/g0001/a.parquet", "generation": 1}),
         ("corpus.json", "exports.0.path", "../outside/file.tar"),
         ("corpus.json", "exports.0.shard", "../outside/file.parquet"),
         ("corpus.json", "queries.0.path", "../outside/file"),
@@ -184,7 +185,7 @@ def test_documents_that_name_paths_outside_are_invalid(
         *outer, last = (int(part) if part.isdigit() else part for part in key.split("."))
         for part in outer:
             changed = changed[part]
-        changed[last] = value
+        changed[last] = {**changed[last], **value} if isinstance(value, dict) and changed[last] else value
 
     edit(path, change)
     with raises(InvalidCorpus, file=str(path), exit_code=2):

@@ -136,6 +136,13 @@ class Manifest(StrictModel):
     exports: list[Export] = Field([], description="In the order of their shards; not every shard has one")
     superseded: list[Generation] = Field([], description="Earlier generations, oldest first")
 
+    @model_validator(mode="after")
+    def _check_generation(self) -> Self:
+        # The next generation would otherwise have the paths of files in use.
+        if len(generations := {shard.generation for shard in self.shards}) > 1:
+            raise invalid("shards of several generations", key="shards", value=sorted(generations))
+        return self
+
     @property
     def files(self) -> "list[Shard | Export]":
         """Shards and exports."""

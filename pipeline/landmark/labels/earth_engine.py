@@ -149,7 +149,7 @@ def write_export_script(out: Path, *, name: str, cells: pa.Table, cell_m: float,
         nodata=_NODATA,
         pixel=_PIXEL_M,
         bands=json.dumps([entry.key for _, entry in sorted(crosswalk.classes.items())]),
-        periods=_lines(f'"{period}": {json.dumps(interval)}' for period, interval in intervals.items()),
+        periods=_lines(f"{json.dumps(period)}: {json.dumps(interval)}" for period, interval in intervals.items()),
         rows=_lines(json.dumps(region) for region in regions),
     )
     write_bytes(out, text.encode())

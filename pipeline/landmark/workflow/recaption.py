@@ -209,7 +209,10 @@ class _Generation:
         bounds = dict(zip(names, pairwise(edges.tolist()), strict=True))
         for shard in shards:
             # A slice would send the complete plan to the worker.
-            rows = plan.take(pa.array(range(*bounds[shard.sensor, shard.split, shard.k]))).select(_PLAN_COLUMNS)
+            if (name := (shard.sensor, shard.split, shard.k)) not in bounds:
+                file = self.corpus / "corpus.json"
+                raise InvalidCorpus("names a shard that the plan lacks", file=file, key="shards", value=shard.path)
+            rows = plan.take(pa.array(range(*bounds[name]))).select(_PLAN_COLUMNS)
             yield RecaptionTask(
                 self.corpus,
                 shard,
