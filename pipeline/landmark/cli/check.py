@@ -92,7 +92,8 @@ def _page(report: "Report") -> Iterator[str]:
         if finding.severity == "note":
             continue
         for subject, detail in list(finding.subjects.items())[:_MAX_SUBJECTS]:
-            yield f"             {subject}" + (f": {detail}" if detail else "")
+            # A line feed in an id would forge a line, such as a command to a CI system.
+            yield f"             {subject}{f': {detail}' if detail else ''}".replace("\n", "\\n")
         if (more := len(finding.subjects) - _MAX_SUBJECTS) > 0:
             yield f"             and {more} more; --json lists all"
         yield f"           → {report.checks[finding.check].remedy}"

@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree
 
+from landmark.core.printable import printable
 from landmark.quality.check_profile import CheckProfile
 from landmark.quality.findings import SEVERITIES, CheckResult, Finding, Report, Severity
 
@@ -26,7 +27,8 @@ def to_junit(report: Report, profile: CheckProfile, *, fail_on: Severity) -> str
             case = ElementTree.SubElement(suite, "testcase", classname=f"landmark.{group}", name=name, time="0")
             _fill_case(case, result, failed=name in failed)
     ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    text = printable(ElementTree.tostring(root, encoding="unicode"))
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
 def _fill_case(case: ElementTree.Element, result: CheckResult, *, failed: bool) -> None:
