@@ -20,7 +20,7 @@ from landmark.write.documents import write_manifest
 
 HOSTILE = """"><script>alert(1)</script><img src=x onerror=alert(1)>'&amp;]]>--></style></title>`![a](javascript:x)|"""
 # Texts that code and not only people read.
-_KEPT = {"sensor", "split", "epsg", "product", "phase", "datetime"}
+_CODE_KEYS = {"sensor", "split", "epsg", "product", "phase", "datetime"}
 
 
 class Structure(HTMLParser):
@@ -46,7 +46,7 @@ def hostile(value: Any) -> Any:
     if isinstance(value, str):
         return HOSTILE
     if isinstance(value, dict):
-        return {key: entry if key in _KEPT else hostile(entry) for key, entry in value.items()}
+        return {key: entry if key in _CODE_KEYS else hostile(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [hostile(entry) for entry in value]
     if isinstance(value, tuple):
@@ -122,7 +122,7 @@ def test_the_policy_of_a_page_comes_first_and_allows_nothing_outside(small: Corp
     assert page.index("Content-Security-Policy") < min(page.index("<title"), page.index("<style"))
 
 
-def test_text_is_escaped_wherever_it_is_put() -> None:
+def test_every_text_is_escaped() -> None:
     title = element("b", "<i>", Html("<u></u>"), 1, title='"<')
     assert title == '<b title="&quot;&lt;">&lt;i&gt;<u></u>1</b>'
     assert join(("<", title), "\n") == f"&lt;\n{title}"

@@ -262,7 +262,7 @@ def test_a_plan_that_would_clear_folders_outside_is_refused(
 
 
 @pytest.mark.parametrize("name", ["sheet.png", "sheet.html"])
-def test_a_sheet_replaces_a_link_of_its_name(name: str, copy: Path, outside: Path, landmark: Run) -> None:
+def test_a_sheet_replaces_a_link(name: str, copy: Path, outside: Path, landmark: Run) -> None:
     Path(name).symlink_to(outside / "file")
     code, out, _ = landmark("sheet", copy, "--out", name, "--pairs", 1)
     assert (code, out.strip()) == (0, name) and not Path(name).is_symlink()
