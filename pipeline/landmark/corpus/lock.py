@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo, WrapSerializer
 
-from landmark.config.recipe import Recipe
-from landmark.core.errors import invalid
+from landmark.config.recipe import SPLITS, Recipe
+from landmark.core.errors import InputsChanged, invalid
 from landmark.core.hashing import digest
 from landmark.core.yaml_files import StrictModel
 from landmark.corpus.manifest import SplitProof
@@ -165,6 +167,18 @@ class Lock(StrictModel):
         description="Items whose grid contradicts their file; files and masks that are unreadable"
     )
     libraries: dict[str, str] = Field(description="Versions of the libraries that process pixels")
+
+    def check_samples(self, samples: pa.Table, file: Path) -> None:
+        """Require sensors, splits and acquisitions of the lock in the rows of a plan: files are named by them.
+
+        Raises:
+            InputsChanged: a row has another.
+        """
+        valid = {"sensor": self.recipe.sensors, "split": SPLITS, "acquisition": self.acquisitions_by_id}
+        for column, values in valid.items():
+            for value in set(pc.unique(samples[column]).to_pylist()) - set(values):
+                remedy = "delete the folder's contents and plan again"
+                raise InputsChanged("is not in the lock", file=file, key=column, value=value, remedy=remedy)
 
     @property
     def digest(self) -> str:

@@ -7,11 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import shapely
 
 from landmark.config.gazetteer import GazetteerEntry
-from landmark.config.recipe import SPLITS
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InputsChanged
@@ -99,16 +97,8 @@ def read_plan(folder: Path) -> Plan | None:
             raise InputsChanged("is missing, or not the file that lock.json records", file=path, remedy=_REMEDY)
     samples = read_table(folder / "plan.parquet", PLAN)
     label_counts = read_table(folder / "label_counts.parquet", LABEL_COUNTS, all_columns=True)
-    _check_samples(samples, lock, folder / "plan.parquet")
+    lock.check_samples(samples, folder / "plan.parquet")
     return Plan(lock, samples, label_counts)
-
-
-def _check_samples(samples: pa.Table, lock: Lock, file: Path) -> None:
-    """Require sensors, splits and acquisitions of the lock: names of files are made of them."""
-    valid = {"sensor": lock.recipe.sensors, "split": SPLITS, "acquisition": lock.acquisitions_by_id}
-    for column, values in valid.items():
-        for value in set(pc.unique(samples[column]).to_pylist()) - set(values):
-            raise InputsChanged("is not in the lock", file=file, key=column, value=value, remedy=_REMEDY)
 
 
 def check_inputs(lock: Lock, context: BuildContext) -> None:
