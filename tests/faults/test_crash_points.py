@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import landmark
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import file_sha256
 from landmark.corpus.manifest import Manifest, read_document
-from tests.faults.crash_points import CrashPoint, Recording, crash_points, record_command, run_command
+from tests.faults.crash_points import Call, CrashPoint, Recording, crash_points, record_command, run_command
 from tests.train.toy import build_toy, write_profile
 
 COMMANDS = ("build", "recaption", "train")
@@ -189,34 +190,40 @@ def test_a_command_killed_at_any_durable_call_resumes_to_the_same_bytes(
     assert failures(commands[name], points[part::PARTS], tmp_path) == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_file_is_written_through_atomic_path(name: str, commands: Commands) -> None:
-    assert commands[name].recording.writes == []
+def unordered(recording: Recording, start: set[Path]) -> list[str]:
+    """Calls that later ones rely on although a power loss could undo them, and files that are deleted too early.
 
-
-def unordered(recording: Recording) -> list[str]:
-    """Calls whose effect a power loss could undo although later calls rely on it, or that come too early."""
-    calls, problems = recording.calls, []
+    Args:
+        recording: Durable calls of a command.
+        start: Files that a manifest named before.
+    """
     flushed: set[Path] = set()
     new_folders: set[Path] = set()
-    renamed: set[Path] = set()
-    for call, following in zip(calls, [*calls[1:], None], strict=True):
+    needed, problems = set(start), []
+    for call, following in pairwise([*recording.calls, Call("exit", Path())]):
         if call.name == "fsync":
             flushed.add(call.path)
             new_folders = {folder for folder in new_folders if folder.parent != call.path}
         elif call.name == "mkdir":
             new_folders.add(call.path)
         elif call.target is not None:
-            if call.path not in flushed:
-                problems.append(f"renamed before it was flushed: {call.target}")
-            if following is None or (following.name, following.path) != ("fsync", call.target.parent):
-                problems.append(f"its folder was not flushed: {call.target}")
-            if new_folders:
-                problems.append(f"renamed before folders were flushed: {call.target}: {sorted(map(str, new_folders))}")
-            if call.target.name in MANIFESTS:
-                renamed.clear()
-            else:
-                renamed.add(call.target)
-        elif call.name == "unlink" and call.path in renamed and call.path.suffix != ".lock":
+            is_flushed = call.path in flushed and (following.name, following.path) == ("fsync", call.target.parent)
+            if not is_flushed or new_folders:
+                problems.append(f"renamed before it, or after which its folder, was flushed: {call.target}")
+            needed = set() if call.target.name in MANIFESTS else needed | {call.target}
+        elif call.name == "unlink" and call.path in needed:
             problems.append(f"deleted before a manifest replaced it: {call.path}")
     return problems
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_files_and_folders_are_flushed_in_time(name: str, commands: Commands) -> None:
+    command = commands[name]
+    derived = {"qrels", "journal"}
+    start = {command.result / file for file in tree(command.start)} if command.start is not None else set()
+    assert unordered(command.recording, {path for path in start if not derived & set(path.parts)}) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_file_is_written_through_atomic_path(name: str, commands: Commands) -> None:
+    assert commands[name].recording.writes == []

@@ -89,6 +89,14 @@ def atomic_file(path: Path) -> Iterator[HashedFile]:
         yield HashedFile(file)
 
 
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, unless they exist, and flush their names, which a power loss would undo."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _sync_folder(path.parent)
+
+
 def remove_partials(folder: Path) -> None:
     """Remove temporary files of processes that were killed."""
     for partial in folder.glob(".*.partial"):
@@ -176,7 +184,7 @@ def _read_owner(file: IO[str]) -> str:
 def _open_lock(path: Path) -> IO[str]:
     for may_retry in (True, True, False):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(path.parent)
             return _open_regular(path)
         except OSError as error:
             # The last owner may have removed the empty folder between the two calls.

@@ -16,6 +16,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from landmark.core.atomic import make_folders
 from landmark.core.errors import InvalidCorpus, invalid
 
 _MAX_PART_BYTES, _MAX_PATH_BYTES = 255, 1024
@@ -102,7 +103,7 @@ def make_folder(root: Path, path: str) -> Path:
         InvalidCorpus: it is outside, or one of the folders is a link or no folder.
     """
     folder = inside(root, f"{path}/_").parent
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     return folder
 
 

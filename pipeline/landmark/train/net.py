@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from landmark.core.atomic import write_bytes
+from landmark.core.atomic import make_folders, write_bytes
 from landmark.core.errors import InputError, InvalidRun
 from landmark.train.checkpoint import Run, load_weights
 from landmark.train.closp import Closp
@@ -79,6 +79,6 @@ def load_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
 
 def copy_tokenizer(source: Path, folder: Path) -> None:
     """Copy a text tower's configuration and tokenizer, so that a run does not depend on the source folder."""
-    folder.mkdir(exist_ok=True)
+    make_folders(folder)
     for path in sorted(path for pattern in _TOKENIZER_FILES for path in source.glob(pattern)):
         write_bytes(folder / path.name, path.read_bytes())
