@@ -198,8 +198,8 @@ def tars(with_tars, tmp_path):
     return shutil.copytree(with_tars, tmp_path / "tars")
 
 
-def build_again(corpus, folder):
-    recipe = written(folder, catalog="world/catalog.json", thresholds={"default": 10})
+def build_again(corpus, folder, threshold=10):
+    recipe = written(folder, catalog="world/catalog.json", thresholds={"default": threshold})
     return build(BuildRequest(load_recipe(str(recipe)), corpus, SERIAL))
 
 
@@ -323,13 +323,29 @@ def test_a_split_sensor_or_format_that_the_corpus_lacks_is_refused(corpus, refus
         library.open(corpus).files(**{option: value})
 
 
+@pytest.mark.parametrize("finish", ["build", "recaption"])
 @pytest.mark.parametrize("stage", ["run 2", "write_queries", "write_manifest"])
-def test_killed_and_reverted_restores_the_corpus(corpus, stage):
+def test_killed_and_reverted_restores_the_corpus(corpus, tmp_path, stage, finish):
     before = files(corpus)
     killed(corpus, stage)
     assert files(corpus) != before
-    assert not recaptioned(corpus, **{"thresholds.default": 5}).changed
+    if finish == "recaption":
+        assert not recaptioned(corpus, **{"thresholds.default": 5}).changed
+    else:
+        build_again(corpus, tmp_path, 5)
     assert files(corpus) == before
+
+
+def test_a_build_refuses_the_lock_of_a_recaptioning_that_it_cannot_undo(corpus, tmp_path):
+    recipe = recipe_of(
+        corpus, {"taxonomy": str(shutil.copy(find_resource("taxonomies", "landmark"), tmp_path / "own.yaml"))}
+    )
+    recaption(corpus, recipe, SERIAL)
+    killed(corpus, "write_manifest")
+    changed = (tmp_path / "own.yaml").read_text().replace("Built", "Built-up")
+    (tmp_path / "own.yaml").write_text(changed)
+    with raises(InvalidCorpus, name="lock.json"):
+        build(BuildRequest(recipe, corpus, SERIAL))
 
 
 def test_an_index_of_an_unfinished_generation_is_refused(corpus, sealed):
