@@ -42,6 +42,7 @@ DOCUMENTS = {
     "cloud_stats.parquet",
     "corpus.json",
     "index.parquet",
+    "inputs.parquet",
     "label_counts.parquet",
     "ledger.parquet",
     "lock.json",
@@ -53,7 +54,7 @@ crashes = st.none() | st.builds(CrashPoint, st.integers(0, 150), st.sampled_from
 
 
 @dataclass(frozen=True)
-class Planet:
+class ServedWorld:
     """The small world behind a URL.
 
     Attributes:
@@ -89,9 +90,9 @@ def facts(corpus: Path) -> Facts:
 class Histories(RuleBasedStateMachine):
     """A corpus and what was done to it."""
 
-    def __init__(self, planet: Planet, folder: Path) -> None:
+    def __init__(self, served_world: ServedWorld, folder: Path) -> None:
         super().__init__()
-        self.planet, self.out = planet, folder / "corpus"
+        self.served_world, self.out = served_world, folder / "corpus"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         self.formats: tuple[str, ...] = ("parquet",)
@@ -104,7 +105,7 @@ class Histories(RuleBasedStateMachine):
         if not is_sealed(self.out):
             return None
         digest = read_document(Manifest, self.out / "corpus.json").recipe_digest
-        return next(key for key, value in self.planet.expected.items() if value["recipe_digest"] == digest)
+        return next(key for key, value in self.served_world.expected.items() if value["recipe_digest"] == digest)
 
     @rule(crash=crashes, retry=st.booleans())
     def build(self, crash: CrashPoint | None, retry: bool) -> None:
@@ -126,7 +127,7 @@ class Histories(RuleBasedStateMachine):
     @rule(threshold=st.sampled_from(THRESHOLDS), crash=crashes)
     def recaption(self, threshold: int, crash: CrashPoint | None) -> None:
         before = self.threshold
-        recipe = self.planet.request(self.out, threshold).recipe
+        recipe = self.served_world.request(self.out, threshold).recipe
         if self._completes(lambda: recaption(self.out, recipe, SERIAL), crash):
             assert self.threshold == threshold
         assert self.threshold in (before, threshold)
@@ -152,7 +153,7 @@ class Histories(RuleBasedStateMachine):
         self.verify()
 
     def _build(self, *, retry: bool) -> None:
-        build(self.planet.request(self.out, self.threshold or THRESHOLDS[0], self.formats, retry=retry))
+        build(self.served_world.request(self.out, self.threshold or THRESHOLDS[0], self.formats, retry=retry))
 
     def _completes(self, command: Callable[[], object], crash: CrashPoint | None) -> bool:
         with suppress(Killed), killed_at(self.out.parent, crash):
@@ -164,7 +165,7 @@ class Histories(RuleBasedStateMachine):
         manifest: Manifest = read_document(Manifest, self.out / "corpus.json")
         corpus, threshold = landmark.open(self.out), self.threshold
         assert threshold is not None
-        assert facts(self.out) == self.planet.expected[threshold]
+        assert facts(self.out) == self.served_world.expected[threshold]
         assert read_document(Lock, self.out / "lock.json").digest == manifest.lock_digest
         assert len(list(corpus)) == manifest.counts["written"]
         assert manifest.counts["planned"] == sum(manifest.counts[name] for name in ("written", "dropped", "failed"))
@@ -178,21 +179,21 @@ class Histories(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="session")
-def planet(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planet]:
+def served_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedWorld]:
     folder = tmp_path_factory.mktemp("histories")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Archive, directory=str(world))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        planet = Planet(folder, world, f"http://127.0.0.1:{server.server_address[1]}")
+        served_world = ServedWorld(folder, world, f"http://127.0.0.1:{server.server_address[1]}")
         for threshold in THRESHOLDS:
-            build(planet.request(folder / str(threshold), threshold))
-            planet.expected[threshold] = facts(folder / str(threshold))
-        yield planet
+            build(served_world.request(folder / str(threshold), threshold))
+            served_world.expected[threshold] = facts(folder / str(threshold))
+        yield served_world
         server.shutdown()
         thread.join()
 
 
-def run_histories(planet: Planet, folder: Path, examples: int, steps: int) -> None:
+def run_histories(served_world: ServedWorld, folder: Path, examples: int, steps: int) -> None:
     options = settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -202,14 +203,14 @@ def run_histories(planet: Planet, folder: Path, examples: int, steps: int) -> No
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(lambda: Histories(planet, folder), settings=options)
+    run_state_machine_as_test(lambda: Histories(served_world, folder), settings=options)
 
 
 @pytest.mark.long
-def test_histories_of_a_corpus_end_in_the_corpus_of_a_new_build(planet: Planet, tmp_path: Path) -> None:
-    run_histories(planet, tmp_path / "corpus", examples=5, steps=8)
+def test_histories_of_a_corpus_end_in_the_corpus_of_a_new_build(served_world: ServedWorld, tmp_path: Path) -> None:
+    run_histories(served_world, tmp_path / "corpus", examples=5, steps=8)
 
 
 @pytest.mark.nightly
-def test_many_histories_of_a_corpus_end_in_the_corpus_of_a_new_build(planet: Planet, tmp_path: Path) -> None:
-    run_histories(planet, tmp_path / "corpus", examples=200, steps=15)
+def test_many_histories_of_a_corpus_end_in_the_corpus_of_a_new_build(served_world: ServedWorld, tmp_path: Path) -> None:
+    run_histories(served_world, tmp_path / "corpus", examples=200, steps=15)
