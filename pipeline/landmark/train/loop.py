@@ -244,6 +244,7 @@ def _new_run(corpus: Corpus, identity: Identity, data: Mapping[str, SensorData],
         sensors=names,
         step=0,
         steps=budget.epochs * steps_per_epoch(data, budget.batch),
+        statistics={name: list(data[name].statistics) for name in names},
         vocabulary=vocabulary,
         # Replaced by the first checkpoint.
         weights=TensorFile(path="model.safetensors", sha256=""),
