@@ -212,8 +212,7 @@ def _garbled(folder: Folder, right: Answer, path: str, rng: random.Random, *_: o
 def _shifted(_: Folder, right: Answer, __: str, rng: random.Random, ___: Fault, ____: str | None) -> Answer:
     """The right bytes, said to be another range."""
     size = right.headers.get("Content-Range", "/0").rpartition("/")[2]
-    move = rng.choice([-7, 10, 4096])
-    first = max(0, right.start + move)
+    first = right.start + rng.choice([10, 4096, *([-7] if right.start > 7 else [])])
     right.headers["Content-Range"] = f"bytes {first}-{first + len(right.body) - 1}/{size}"
     right.status = 206
     return right
