@@ -15,7 +15,7 @@ from tests.faults.oracle import Planet, Server
 from tests.faults.planet import blocks, publish, write_recipe
 
 # Servers may be silent for so long; pauses between requests are in proportion.
-TIMEOUT_S = 2
+TIMEOUT_S = 1
 
 
 @contextmanager

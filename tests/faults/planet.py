@@ -24,7 +24,7 @@ RECIPE: dict[str, Any] = {
     "splits": {"train": 60, "val": 20, "test": 20, "block_m": 1200, "buffer_m": 0},
     "output": {"shard_mb": 2},
 }
-CELLS = 4
+CELLS = 3
 
 
 def write_recipe(folder: Path) -> Path:
