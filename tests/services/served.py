@@ -9,7 +9,7 @@ Answer = tuple[int, Mapping[str, str], bytes]
 
 
 @contextmanager
-def served(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
+def served(answer: Callable[[str, str, bytes], Answer], host: str = "127.0.0.1") -> Iterator[str]:
     """Serve `answer`, which maps (method, path, body) to (status, headers, body); yields the URL."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -27,9 +27,9 @@ def served(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with http.server.ThreadingHTTPServer((host, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://{host}:{server.server_address[1]}"
         server.shutdown()
         thread.join()

@@ -18,7 +18,6 @@ from landmark.core.errors import EmptySearch, InputError
 from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk
 from landmark.stac import api
-from landmark.stac import catalog as documents
 from landmark.stac.catalog import Query
 from landmark.stac.open_catalog import open_catalog
 from landmark.stac.search import search
@@ -188,7 +187,7 @@ def test_retry_after_is_respected(rained):
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retries_are_limited(rained, status, monkeypatch):
-    monkeypatch.setattr(documents, "RETRY", documents.RETRY.new(backoff_factor=0))
+    monkeypatch.setattr(fetch, "RETRY", fetch.RETRY.new(backoff_factor=0))
     with proxied(rained) as server:
         server.refuse = lambda: (status, {}, b"{}")
         with pytest.raises(InputError) as caught:

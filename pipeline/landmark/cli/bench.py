@@ -20,6 +20,7 @@ def bench(
     region: options.Region = None,
     sensors: options.Sensors = None,
     catalog: options.Catalog = None,
+    allow_private: options.AllowPrivate = False,
     patches: Patches = 512,
     as_json: options.Json = False,
 ) -> None:
@@ -33,7 +34,7 @@ def bench(
     imagery_only = {"labels": (), "events": (), "event_sampling": None, "gazetteer": None}
     small = preview_recipe(full.model_copy(update=imagery_only), samples=patches, seed=0, narrow=narrow)
     measured = []
-    for speed in measure_speeds(load_context(small, catalog), patches):
+    for speed in measure_speeds(load_context(small, catalog, allow_private=allow_private), patches):
         measured.append(speed)
         if not as_json:
             typer.echo(_page(speed))

@@ -36,6 +36,14 @@ Labels = Annotated[
     ),
 ]
 Catalog = Annotated[str | None, typer.Option(help="STAC catalogue, ItemCollection or Item, by path or URL.")]
+AllowPrivate = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private",
+        help="Let a catalogue that is opened by URL lead to private, loopback and link-local addresses; implied where"
+        " the URL itself has such an address.",
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="Corpus folder; by default corpora/<recipe>.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Keep only N cells, the first by hash.")]
 Format = Annotated[str | None, typer.Option(help="Override the formats: parquet, or parquet,webdataset.")]

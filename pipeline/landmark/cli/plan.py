@@ -25,6 +25,7 @@ def plan(
     sensors: options.Sensors = None,
     labels: options.Labels = None,
     catalog: options.Catalog = None,
+    allow_private: options.AllowPrivate = False,
     out: options.Out = None,
     limit: options.Limit = None,
     format: options.Format = None,
@@ -42,7 +43,9 @@ def plan(
 
     folder, executor = options.folder(out, loaded), options.executor(workers, scheduler, worker_timeout)
     with reporting() as progress:
-        request = BuildRequest(loaded, folder, executor, catalog=catalog, locked=locked, progress=progress)
+        request = BuildRequest(
+            loaded, folder, executor, catalog=catalog, allow_private=allow_private, locked=locked, progress=progress
+        )
         planned, cost = plan_corpus(request)
         classes = describe_splits(planned, load_offline_context(loaded, planned.lock.catalog))
     render = _document if as_json else _page

@@ -14,6 +14,7 @@ def preview(
     region: options.Region = None,
     sensors: options.Sensors = None,
     catalog: options.Catalog = None,
+    allow_private: options.AllowPrivate = False,
     labels: options.Labels = None,
     out: options.Out = None,
     workers: options.Workers = None,

@@ -8,12 +8,15 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from landmark.core.errors import invalid
+from landmark.core.hosts import HostRules, host_of, is_url
 from landmark.core.yaml_files import StrictModel, load_model
 from landmark.domain.taxonomy import first_duplicate
 
 SensorName = Literal["s1", "s2"]
 Stored = Literal["reflectance_dn", "gamma0_power", "gamma0_db", "gamma0_dn"]
 Signing = Literal["planetary-computer", "none"]
+# A name or an IPv4 address, or an IPv6 address; no URL, no port, and no `*` elsewhere.
+_HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*|[0-9a-fA-F:]*:[0-9a-fA-F:.]*", re.ASCII)
 
 
 class Group(StrictModel):
@@ -177,6 +180,11 @@ class Provider(StrictModel):
     name: str
     title: str
     api: str | None = Field(None, description="Root of the STAC API")
+    hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts of its files, as `example.org` or `*.example.org`; of `s3`, `gs` and `az` hrefs the buckets."
+        " A catalogue that is opened by URL may lead to these, to the host of `api` and to its own",
+    )
     signing: Signing = Field("none", description="How hrefs are signed")
     sensors: dict[SensorName, SensorCollection]
     labels: dict[str, str] = Field(default_factory=dict, description="Label source → collection")
@@ -184,6 +192,21 @@ class Provider(StrictModel):
     budget: RequestBudget = Field(
         default_factory=RequestBudget, description="Limits of the requests to each host of its files"
     )
+
+    @property
+    def host_rules(self) -> HostRules:
+        """Where the documents of a catalogue on this machine may lead, and their links to remote documents."""
+        to = self.mirror.to if self.mirror else ""
+        hosts = (*self.hosts, *(host_of(url) for url in (self.api, to) if url and is_url(url)))
+        return HostRules(hosts=hosts, local_mirror=to.startswith(("/", "file:///")))
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for number, host in enumerate(hosts):
+            if _HOST.fullmatch(host) is None:
+                raise invalid("must be a host, as example.org or *.example.org", key=str(number), value=host)
+        return tuple(host.lower() for host in hosts)
 
     @model_validator(mode="after")
     def _check_collections(self) -> "Provider":

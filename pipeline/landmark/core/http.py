@@ -12,6 +12,7 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from landmark.core.bounded_response import BoundedResponse, copy_bounded
+from landmark.core.hosts import TRUSTED, HostRules
 from landmark.core.time_limit import limit_time
 from landmark.core.timeouts import BACKOFF_S, PACE, TIMEOUT_S
 
@@ -56,14 +57,15 @@ class CompleteAdapter(HTTPAdapter):
     set one; of streamed responses only the head is retried.
     """
 
-    def __init__(self, retry: Retry, timeout_s: float | tuple[float, float]) -> None:
+    def __init__(self, retry: Retry, timeout_s: float | tuple[float, float], rules: HostRules) -> None:
+        self._timeout_s, self._rules = timeout_s, rules
         super().__init__(max_retries=retry)
-        self._timeout_s = timeout_s
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Open the pool of connections."""
         super().init_poolmanager(*args, **options)
         limit_time(self.poolmanager)
+        self._rules.guard(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         """The pool of connections through a proxy."""
@@ -80,7 +82,9 @@ class CompleteAdapter(HTTPAdapter):
 
         Raises:
             requests.ConnectionError: no response, or only a part of the file.
+            InputError: the rules do not allow it.
         """
+        self._rules.check_url(request.url or "")
         options = {**options, "timeout": options.get("timeout") or self._timeout_s}
         last_s = time.monotonic() + MAX_TIMEOUTS * TIMEOUT_S
         for backoff_s in self._backoffs_s(request.method):
@@ -129,17 +133,33 @@ def _read_body(response: requests.Response) -> None:
         raise _Cut("JSON without its end")
 
 
-def open_session(retry: Retry = RETRY, timeout_s: float | tuple[float, float] = TIMEOUT_S) -> requests.Session:
-    """Open a session that retries transient errors and times out.
+class _Session(requests.Session):
+    """A session that checks where redirects lead."""
+
+    def __init__(self, rules: HostRules) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Called before each redirect."""
+        self._rules.check_redirect(response.url, prepared_request.url or "")
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+
+
+def open_session(
+    retry: Retry = RETRY, timeout_s: float | tuple[float, float] = TIMEOUT_S, rules: HostRules = TRUSTED
+) -> requests.Session:
+    """Open a session that retries transient errors, times out, and requests only what the rules allow.
 
     Args:
         retry: The retry policy.
         timeout_s: Timeout in seconds, or timeouts of (connecting, reading).
+        rules: By default any host may be requested, but redirects lead from no public host to a private one.
     """
-    session = requests.Session()
+    session = _Session(rules)
     session.headers["User-Agent"] = "landmark"
     for scheme in ("https://", "http://"):
-        session.mount(scheme, CompleteAdapter(retry, timeout_s))
+        session.mount(scheme, CompleteAdapter(retry, timeout_s, rules))
     return session
 
 

@@ -42,7 +42,7 @@ def sample_ranks(
     with _name_map(label):
         if label.field is not None:
             return _sample_polygons(label, label.field, crosswalk, points)
-        with open_raster(label.href, access) as raster:
+        with open_raster(label.href, PUBLIC_ACCESS if label.local else access) as raster:
             return np.concatenate([_window_ranks(window, raster, crosswalk) for window in _windows(raster, points)])
 
 
@@ -70,7 +70,7 @@ def sample_probabilities(
     with _name_map(label):
         if label.field is not None:
             raise InvalidCodes("polygons have no probabilities", remedy="use `composite: mode`")
-        with open_raster(label.href, access) as raster:
+        with open_raster(label.href, PUBLIC_ACCESS if label.local else access) as raster:
             windows = _windows(raster, points)
             parts = [_window_probabilities(window, raster, crosswalk, scale) for window in windows]
             return np.concatenate(parts, axis=1)

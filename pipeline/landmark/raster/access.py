@@ -9,6 +9,8 @@ from urllib.parse import urlparse
 import requests
 
 from landmark.config.profiles import RequestBudget, Signing
+from landmark.core.errors import InputError
+from landmark.core.hosts import HostRules
 from landmark.core.http import open_session
 
 log = logging.getLogger(__name__)
@@ -26,13 +28,14 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """Signing of a provider's hrefs, and the request budget of each of its hosts.
+    """Signing of a provider's hrefs, the request budget of each of its hosts, and the rules of the catalogue's hrefs.
 
     Holds no secret: tokens stay in the process that requested them.
     """
 
     signing: Signing = "none"
     budget: RequestBudget = field(default_factory=RequestBudget)
+    rules: HostRules = field(default_factory=HostRules)
 
     def signed_url(self, href: str, *, fresh: bool = False) -> str:
         """Return the URL to read an href from; `fresh=True` requests a new token.
@@ -94,7 +97,7 @@ def _request_token(url: str, key: str | None) -> Any:
             response.raise_for_status()
             content = response.json()
             return SASToken(**{name: content[name] for name in ("msft:expiry", "token")})
-        except (requests.RequestException, KeyError, TypeError, ValueError) as error:
+        except (requests.RequestException, InputError, KeyError, TypeError, ValueError) as error:
             # Pydantic's messages quote the response, and with it a part of the token.
             log.warning("%s returned no token: %s", url, error if isinstance(error, OSError) else type(error).__name__)
             status = getattr(getattr(error, "response", None), "status_code", None)

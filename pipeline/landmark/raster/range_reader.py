@@ -59,6 +59,14 @@ class NoRanges:
         raise NoRangeSupport(self._reason)
 
 
+class RefusedFile(NoRanges):
+    """A file that may not be read."""
+
+    def get(self, start: int, end: int, *, retry: bool = True) -> Buffer:
+        """Raise `Unreadable`."""
+        raise Unreadable(self._reason)
+
+
 class LocalFile:
     """A file on this machine."""
 

@@ -16,8 +16,9 @@ import urllib3
 from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore
 
+from landmark.core.errors import InputError
+from landmark.core.hosts import HTTP, TRUSTED, HostRules, is_url, open_manager
 from landmark.core.http import MAX_TIMEOUTS
-from landmark.core.time_limit import limit_time
 from landmark.core.timeouts import BACKOFF_S, CONNECT_S, RESPONSE_S, TIMEOUT_S
 from landmark.raster.answers import (
     Buffer,
@@ -31,7 +32,7 @@ from landmark.raster.answers import (
     read_result_head,
 )
 from landmark.raster.gdal_http import request_headers
-from landmark.raster.range_reader import LocalFile, NoRanges, NoRangeSupport, RangeReader
+from landmark.raster.range_reader import LocalFile, NoRanges, NoRangeSupport, RangeReader, RefusedFile
 from landmark.raster.source import Forbidden, RasterSource, Unreadable
 from landmark.raster.whole_file import WholeFile
 
@@ -67,8 +68,9 @@ class _HttpFile:
 
     def __init__(self, source: RasterSource) -> None:
         self._source, self._version, self._headers = source, FileVersion.of(source.href), request_headers()
-        # obstore normalizes odd paths, and refuses wider ranges.
-        self._exact = not (_ODD_PATH.search(urlsplit(source.href).path) or self._headers)
+        # obstore normalizes odd paths, refuses wider ranges, and follows redirects wherever they lead.
+        is_odd = _ODD_PATH.search(urlsplit(source.href).path) is not None
+        self._exact = source.rules.trusted and not is_odd and not self._headers
         self._changed = False
 
     def find_size(self) -> int | None:
@@ -202,8 +204,12 @@ class _HttpFile:
         try:
             with self._source.rate_limiter:
                 begin_s = time.monotonic()
-                with open_pool(_proxy()).request("GET", url, headers=headers, preload_content=False) as response:
+                pool = open_pool(_proxy(), self._source.rules)
+                with pool.request("GET", url, headers=headers, preload_content=False) as response:
                     yield response
+        except InputError as error:
+            log.warning("%s: %s", self._source.href, error)
+            raise Unreadable(f"leads to a place that is not allowed: {error.problem}") from None
         except (urllib3.exceptions.TimeoutError, urllib3.exceptions.MaxRetryError) as error:
             log.debug("%s", type(error).__name__)
             cause = getattr(error, "reason", error)
@@ -227,16 +233,15 @@ def open_ranges(source: RasterSource) -> RangeReader:
     Raises:
         InputError: a `GDAL_HTTP_*` variable is not supported.
     """
-    parts = urlsplit(source.href)
-    if parts.scheme in ("http", "https"):
+    if (refusal := source.refusal) is not None:
+        return RefusedFile(refusal)
+    if (scheme := urlsplit(source.href).scheme.lower()) in HTTP:
         return _HttpFile(source)
-    if "://" in source.href or source.href.startswith("/vsi"):
-        return NoRanges(f"{parts.scheme or source.href.split('/')[1]} is for GDAL")
-    return LocalFile(source.href)
+    return NoRanges(f"{scheme} is for GDAL") if is_url(source.href) else LocalFile(source.href)
 
 
 @cache
-def open_pool(proxy: str | None) -> urllib3.PoolManager:
+def open_pool(proxy: str | None, rules: HostRules = TRUSTED) -> urllib3.PoolManager:
     """Open a connection pool for retries."""
     # The caller handles statuses, so that the whole process can pause.
     # All redirects are within one request: only the first server gets the headers of `GDAL_HTTP_*`.
@@ -253,9 +258,7 @@ def open_pool(proxy: str | None) -> urllib3.PoolManager:
         "timeout": urllib3.Timeout(connect=CONNECT_S, read=TIMEOUT_S),
         "maxsize": 16,
     }
-    manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-    limit_time(manager)
-    return manager
+    return open_manager(rules, proxy, **options)
 
 
 @lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ from landmark.raster.block_index import Corners, find_block_rows
 from landmark.raster.blocks import HEADER_BYTES, UnsupportedLayout, read_layout
 from landmark.raster.chip_stream import AHEAD_BYTES, ChipStream, FailedChip
 from landmark.raster.direct import DirectReader, RangeRead, thread_pool
+from landmark.raster.formats import find_reference
 from landmark.raster.gdal import GdalReader, open_header
 from landmark.raster.grid_problem import find_grid_problem, is_south_up, north_up_transform
 from landmark.raster.no_data import Fill, count_data_bands, has_mask, typed_nodata
@@ -115,10 +116,13 @@ def _open_direct(pending: PendingRaster) -> DirectReader | str:
     """Return the direct reader of a raster, or the reason to read it with GDAL.
 
     Raises:
-        Unreadable: missing or refused.
+        Unreadable: missing or refused, or a file of references to others.
     """
     try:
-        layout = read_layout(bytes(pending.header.result()), pending.ranges, pending.band)
+        header = bytes(pending.header.result())
+        if (problem := find_reference(header, "gdal_translate")) is not None:
+            raise Unreadable(problem)
+        layout = read_layout(header, pending.ranges, pending.band)
         return DirectReader(pending.ranges, layout)
     except (UnsupportedLayout, NoRangeSupport) as reason:
         return str(reason)

@@ -1,6 +1,7 @@
 """The place a raster is read from: an href, its current URL, and GDAL's options."""
 
 import logging
+import os
 import re
 import threading
 import uuid
@@ -12,8 +13,12 @@ from urllib.parse import urlsplit
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 
+from landmark.core.errors import InputError
+from landmark.core.hosts import HostRules, host_of
 from landmark.raster.access import AccessPolicy, TokenError
+from landmark.raster.formats import HEAD_BYTES, LOCAL_DRIVERS, REMOTE_DRIVERS, find_driver
 from landmark.raster.rate_limit import RateLimiter, get_rate_limiter
 from landmark.raster.side_cars import find_side_cars, local_path
 
@@ -92,6 +97,20 @@ class RasterSource:
         """True where the URL is signed and thus expires."""
         return self.url() != self.href
 
+    @property
+    def refusal(self) -> str | None:
+        """Why the href may not be read, None if it may."""
+        try:
+            self._access.rules.check_href(self.href)
+        except InputError as error:
+            return error.problem
+        return None
+
+    @property
+    def rules(self) -> HostRules:
+        """The rules for its href and where that redirects."""
+        return self._access.rules
+
     def url(self) -> str:
         """Return the current URL.
 
@@ -131,8 +150,11 @@ class RasterSource:
         """Open the raster with rasterio, its bytes read from the files that `opener` returns."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            if (driver := find_driver(opener("").read(HEAD_BYTES))) is None:
+                raise RasterioError(f"no {', '.join(REMOTE_DRIVERS)} by its first bytes")
             # rasterio knows openers by name.
-            return self._datasets.enter_context(rasterio.open(uuid.uuid4().hex, opener=opener))
+            dataset = rasterio.open(uuid.uuid4().hex, opener=opener, driver=driver)
+            return self._datasets.enter_context(dataset)
 
     def redact(self, error: Exception) -> str:
         """Return an error's message without the token; GDAL names files by the last part of their URL."""
@@ -149,11 +171,24 @@ class RasterSource:
             raise Forbidden(str(error)) from None
 
     def _open(self, url: str) -> Any:
+        """Open the raster with GDAL's own access to files and servers.
+
+        Raises:
+            Unreadable: the href may not be read.
+        """
+        if (refusal := self.refusal) is not None:
+            raise Unreadable(refusal)
+        try:
+            if "GDAL_HTTP_PROXY" not in os.environ:
+                self.rules.check_addresses(host_of(url))
+        except InputError as error:
+            raise Unreadable(error.problem) from None
         try:
             with warnings.catch_warnings(), rasterio.Env(**({} if local_path(url) is None else _LOCAL_OPTIONS)):
                 # A missing georeference shows in the header.
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                return self._datasets.enter_context(rasterio.open(url))
+                drivers = REMOTE_DRIVERS if local_path(url) is None else LOCAL_DRIVERS
+                return self._datasets.enter_context(DatasetReader(url, driver=list(drivers)))
         except RasterioError as error:
             if status := _REFUSED.search(str(error)):
                 log.warning("%s: %s", self.href, self.redact(error))

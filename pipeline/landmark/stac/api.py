@@ -28,8 +28,9 @@ from landmark.core.limits import EXACT_VERTICES
 from landmark.core.outlines import enlarge
 from landmark.core.plural import plural
 from landmark.core.time import parse_utc
-from landmark.stac.catalog import Catalog, Query, make_hrefs_absolute
+from landmark.stac.catalog import Catalog, Query
 from landmark.stac.documents import UNEXPECTED, InvalidItem, parse_item
+from landmark.stac.links import make_hrefs_absolute
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,9 @@ class ApiCatalog(Catalog):
         return _Page.parse(response, part, limit)
 
     def _invalid_response(self, error: Exception) -> InputError:
+        if isinstance(refused := error.__context__, InputError):  # where a redirect leads
+            refused.file = self.href
+            return refused
         text = " ".join(str(error).split())[:500]
         remedy = "try again later, or name another catalogue with --catalog"
         return InputError(f"the STAC API failed or sent an invalid response: {text}", file=self.href, remedy=remedy)

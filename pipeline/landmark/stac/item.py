@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pystac
 import shapely
@@ -14,6 +15,7 @@ from landmark.config.profiles import Mirror, Sensor, SensorCollection
 from landmark.core.crs import is_horizontal, normalize_lonlat
 from landmark.core.errors import InputError
 from landmark.core.hashing import digest
+from landmark.core.hosts import TRUSTED, HostRules, is_url
 from landmark.core.limits import EXACT_VERTICES, FOOTPRINT_VERTICES
 from landmark.core.outlines import make_valid
 from landmark.core.time import parse_utc
@@ -78,7 +80,7 @@ def read_acquisition(
     bands = {band: key for band, keys in imagery.assets.items() if (key := _first_asset(keys, item)) is not None}
     if missing := [band for band in sensor.order if band not in bands]:
         return _missing_bands(item, sensor, missing)
-    assets = {band: catalog.relative_href(href_of(item, key, mirror)) for band, key in bands.items()}
+    assets = {band: catalog.relative_href(href_of(item, key, mirror, catalog.rules)) for band, key in bands.items()}
     numbers = band_numbers(item, bands, assets, imagery)
     properties = parse_properties(item, bands[sensor.groups[0].bands[0]])
     grid = _grid(properties)
@@ -111,16 +113,28 @@ def read_acquisition(
     )
 
 
-def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None) -> str:
-    """Absolute unsigned href of an asset, on the provider's mirror if one is configured."""
-    href = unsigned_href(item.assets[asset].href)
+def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None, rules: HostRules = TRUSTED) -> str:
+    """Absolute unsigned href of an asset, on the provider's mirror if one is configured.
+
+    Raises:
+        InputError: the rules of its catalogue do not allow it.
+    """
+    href = named = unsigned_href(item.assets[asset].href)
+    document = item.get_self_href() or ""
+    is_local = False
     if mirror is not None and (match := re.match(mirror.pattern, href)) is not None:
         href = match.expand(mirror.to) + href[match.end() :]
+        is_local = rules.local_mirror and ".." not in re.split(r"[/\\]", named)
         if href.startswith("/"):
-            href = f"file://{href}" if "://" in (item.get_self_href() or "") else href
+            href = f"file://{href}" if is_url(document) else href
         else:
             href = pystac.utils.make_absolute_href(href, item.get_self_href(), start_is_dir=False)
-    return href if re.match(r"(?!file:)\w+://", href) else local_path(href)
+    try:
+        replace(rules.for_document(document), local_mirror=is_local).check_href(href)
+    except InputError as error:
+        error.file = f"item {item.id}"
+        raise
+    return href if is_url(href) else local_path(href)
 
 
 def item_digest(item: pystac.Item, asset: str, catalog: Catalog) -> str:

@@ -35,7 +35,7 @@ def label_raster(
     """The class raster of a STAC item.
 
     Raises:
-        InputError: the item lacks the asset, its geometry or its time.
+        InputError: the item lacks the asset, its geometry or its time, or its href is not allowed.
     """
     if crosswalk.asset is None:
         problem = "is missing, so that STAC items of this source cannot be read"
@@ -47,7 +47,7 @@ def label_raster(
     if crosswalk.exclusive_end and end > start:
         end -= dt.timedelta(microseconds=1)
     version = str(item.properties.get(crosswalk.version_property or "", "")) or crosswalk.files.version
-    href = href_of(item, crosswalk.asset, mirror)
+    href = href_of(item, crosswalk.asset, mirror, catalog.rules)
     return LabelRaster(
         edition=LabelEdition(crosswalk.name, version, start, end),
         item_id=item.id,

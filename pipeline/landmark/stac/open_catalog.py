@@ -12,32 +12,42 @@ import shapely
 
 from landmark.config.paths import lexical_path
 from landmark.core.errors import InputError
+from landmark.core.hosts import TRUSTED, HostRules
 from landmark.core.json_text import parse_bounded
 from landmark.stac.api import ApiCatalog
-from landmark.stac.catalog import Catalog, StaticCatalog, fetch_bytes, make_stac_io
+from landmark.stac.catalog import Catalog, StaticCatalog
+from landmark.stac.fetch import ApiIO, fetch_bytes
 
 _NO_GEOMETRY = shapely.to_wkb(shapely.Point())
 _TYPES = ("Catalog", "Collection", "FeatureCollection", "Feature")
 
 
-def open_catalog(href: str) -> Catalog:
+def open_catalog(href: str, rules: HostRules = TRUSTED) -> Catalog:
     """Open the catalogue at a path or URL; a folder means its `catalog.json` or `collection.json`.
+
+    Args:
+        href: Path or URL.
+        rules: Those of a catalogue on this machine; one that is opened by URL may only lead to their hosts and its own.
 
     Raises:
         InputError: the file is missing or unreadable, or is not STAC as JSON or GeoParquet.
     """
     href = _resolve(href)
+    rules = rules.for_document(href)
     try:
-        data = fetch_bytes(href)
+        data = fetch_bytes(href, rules)
+    except InputError as error:
+        error.file = href
+        raise
     except OSError as error:
         raise InputError(f"cannot be read: {_root_cause(error)}", file=href) from error
     content = _parse_geoparquet(href, data) if data[:4] == b"PAR1" else _parse_json(href, data)
     # The lock must not record the signature of a signed URL.
     unsigned = href.split("?")[0]
     if _has_link(content, "search"):
-        return ApiCatalog(href, unsigned.rstrip("/") + "/", str(content.get("id", unsigned)), make_stac_io())
+        return ApiCatalog(href, unsigned.rstrip("/") + "/", str(content.get("id", unsigned)), ApiIO(rules), rules=rules)
     root, id = unsigned.rsplit("/", 1)[0] + "/", str(content.get("id", Path(unsigned).name))
-    return StaticCatalog(href, root, id, content)
+    return StaticCatalog(href, root, id, content, rules=rules)
 
 
 def _resolve(href: str) -> str:

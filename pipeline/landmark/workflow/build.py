@@ -57,6 +57,7 @@ class BuildRequest:
         out: The corpus folder.
         executor: Where tasks run.
         catalog: STAC document by path or URL; None takes the recipe's.
+        allow_private: Whether a catalogue that is opened by URL may lead to private addresses.
         locked: Build from the existing plan and the same files; never search.
         retry: Try failed samples again.
         allow_failures: Seal although samples failed, and count these as drops.
@@ -69,6 +70,7 @@ class BuildRequest:
     out: Path
     executor: ExecutorConfig
     catalog: str | None = None
+    allow_private: bool = False
     locked: bool = False
     retry: bool = False
     allow_failures: bool = False
@@ -86,7 +88,7 @@ def plan_corpus(request: BuildRequest) -> tuple[Plan, Estimate]:
     with folder_lock(request.out):
         _refuse_foreign_folder(request)
         refuse_links(request.out)
-        context = load_context(request.recipe, request.catalog)
+        context = load_context(request.recipe, request.catalog, allow_private=request.allow_private)
         keep = request.locked or Staging(request.out).started or is_sealed(request.out)
         plan = _existing_plan(context, request) if keep else None
         if plan is None:
@@ -111,7 +113,7 @@ def build(request: BuildRequest) -> Manifest:
             manifest = reopen(request.out)
             undo_recaption(request.out, manifest, request.recipe)
             return _add_exports(manifest, request)
-        context = load_context(request.recipe, request.catalog)
+        context = load_context(request.recipe, request.catalog, allow_private=request.allow_private)
         with open_executor(request.executor) as map_tasks:
             plan = _existing_plan(context, request) or make_plan(context, request.out, map_tasks, request.progress)
             _require_consent_and_space(estimate_cost(plan, context), request)

@@ -67,14 +67,14 @@ class BuildContext:
         models = [self.provider, *self.sensors.values(), rules.taxonomy, *rules.crosswalks, self.grammar]
         if self.event_types is not None:
             models += [self.event_types, *self.event_sources]
-        # Rate limits do not affect samples.
-        documents = [model.model_dump(mode="json", exclude={"budget"}) for model in models]
+        # Rate limits and hosts do not affect samples.
+        documents = [model.model_dump(mode="json", exclude={"budget", "hosts"}) for model in models]
         return digest([documents, dict(rules.thresholds), rules.min_agreement_pct])
 
     @property
     def access(self) -> AccessPolicy:
-        """Signing and rate limits of the provider's hrefs."""
-        return AccessPolicy(self.provider.signing, self.provider.budget)
+        """Signing, rate limits and rules of the provider's hrefs."""
+        return AccessPolicy(self.provider.signing, self.provider.budget, self.catalog.rules)
 
     def imagery(self, sensor: str) -> SensorCollection:
         """The provider's collection of a sensor."""
@@ -100,12 +100,13 @@ class BuildContext:
         return [*self.label_rules.crosswalks, *self.event_sources, *places]
 
 
-def load_context(recipe: Recipe, catalog: str | None) -> BuildContext:
+def load_context(recipe: Recipe, catalog: str | None, *, allow_private: bool = False) -> BuildContext:
     """Load and validate every file a recipe references, and open its catalogue.
 
     Args:
         recipe: The recipe.
         catalog: Path or URL that replaces the recipe's catalogue.
+        allow_private: Whether a catalogue that is opened by URL may lead to private addresses.
 
     Raises:
         InputError: naming file, key, value and remedy.
@@ -139,7 +140,10 @@ def load_context(recipe: Recipe, catalog: str | None) -> BuildContext:
             label_collection(context.provider, crosswalk)
     return replace(
         context,
-        catalog=open_catalog(_catalog_location(recipe, context.provider, catalog)),
+        catalog=open_catalog(
+            _catalog_location(recipe, context.provider, catalog),
+            replace(context.provider.host_rules, private=allow_private),
+        ),
         label_files=label_files,
         gazetteer=load_gazetteer(recipe.gazetteer),
         events=merge_results(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import Provider, load_sensor
 from landmark.core.errors import InputError
+from landmark.core.hosts import HostRules
+from landmark.raster.access import AccessPolicy
 from landmark.raster.reader import Header, open_raster
 from landmark.raster.source import Unreadable
 from landmark.stac.asset_bands import find_assets, shipped_providers
@@ -34,18 +36,21 @@ class ProviderDraft:
     """
 
     document: dict[str, Any]
+    rules: HostRules
     items: dict[str, list[pystac.Item]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def draft_provider(name: str, title: str, items: Mapping[str, Sequence[pystac.Item]], *, file: str) -> ProviderDraft:
-    """Describe the collections (id → items) of a catalogue; `file` is named in errors.
+def draft_provider(
+    name: str, title: str, items: Mapping[str, Sequence[pystac.Item]], *, file: str, rules: HostRules
+) -> ProviderDraft:
+    """Describe the collections (id → items) of a catalogue; `file` is named in errors, `rules` are the catalogue's.
 
     Raises:
         InputError: no collection has all bands of a sensor.
     """
-    draft = ProviderDraft({"name": name, "title": title})
+    draft = ProviderDraft({"name": name, "title": title}, rules)
     for collection in sorted(items, key=lambda collection: (-len(items[collection]), collection)):
         _add_collection(draft, collection, list(items[collection]))
     if not draft.items:
@@ -86,7 +91,7 @@ def _add_collection(draft: ProviderDraft, collection: str, items: list[pystac.It
         draft.document["extends"] = shipped.name
     else:
         draft.document.setdefault("sensors", {})[sensor] = _own_collection(
-            sensor, collection, bands_by_sensor[sensor], items
+            sensor, collection, bands_by_sensor[sensor], items, draft.rules
         )
 
 
@@ -114,7 +119,7 @@ def _shipped(sensor: str, collection: str, keys: Any) -> Provider | None:
 
 
 def _own_collection(
-    sensor: str, collection: str, assets: Mapping[str, str], items: Sequence[pystac.Item]
+    sensor: str, collection: str, assets: Mapping[str, str], items: Sequence[pystac.Item], rules: HostRules
 ) -> dict[str, Any]:
     profile = load_sensor(sensor)
     template = next(
@@ -125,21 +130,21 @@ def _own_collection(
         "collection": collection,
         "product": template.product,
         "assets": {**{band: assets[band] for band in profile.order}, **mask},
-        **_encoding(sensor, assets[profile.order[0]], items),
+        **_encoding(sensor, assets[profile.order[0]], items, rules),
         "header": "probe",
         "licence": template.licence,
         "attribution": f"Contains modified Copernicus Sentinel-{sensor[1:]} data",
     }
 
 
-def _encoding(sensor: str, asset: str, items: Sequence[pystac.Item]) -> dict[str, Any]:
+def _encoding(sensor: str, asset: str, items: Sequence[pystac.Item], rules: HostRules) -> dict[str, Any]:
     """How the pixels are stored, by type and values of the first file.
 
     Raises:
         InputError: unreadable, or of a type that no sensor has.
     """
-    href = local_href(items[0], asset)
-    header, pixels = read_middle(href)
+    href = local_href(items[0], asset, rules)
+    header, pixels = read_middle(href, rules)
     if sensor == "s2" and header.dtype == "uint16":
         return {"stored": "reflectance_dn", "offset": "baseline"}
     if sensor == "s1" and header.dtype.startswith("float"):
@@ -153,14 +158,14 @@ def _encoding(sensor: str, asset: str, items: Sequence[pystac.Item]) -> dict[str
     )
 
 
-def read_middle(href: str) -> tuple[Header, NDArray[Any]]:
+def read_middle(href: str, rules: HostRules) -> tuple[Header, NDArray[Any]]:
     """Header of a file, and the valid pixels of a window in its middle.
 
     Raises:
         InputError: unreadable.
     """
     try:
-        with open_raster(href) as raster:
+        with open_raster(href, AccessPolicy(rules=rules)) as raster:
             height, width = (min(edge, _LOOK_PX) for edge in raster.header.shape)
             row, col = (raster.header.shape[0] - height) // 2, (raster.header.shape[1] - width) // 2
             return raster.header, raster.read_window(row, col, height, width).compressed()
@@ -168,9 +173,13 @@ def read_middle(href: str) -> tuple[Header, NDArray[Any]]:
         raise InputError(f"cannot be read: {error}", file=href) from error
 
 
-def local_href(item: pystac.Item, asset: str) -> str:
-    """Href of an asset, or the file of its name beside the item."""
-    return str(_local_path(item, asset)) if _is_mirrored(item) else href_of(item, asset)
+def local_href(item: pystac.Item, asset: str, rules: HostRules) -> str:
+    """Href of an asset, or the file of its name beside the item.
+
+    Raises:
+        InputError: the rules do not allow the href.
+    """
+    return str(_local_path(item, asset)) if _is_mirrored(item) else href_of(item, asset, rules=rules)
 
 
 def _is_mirrored(item: pystac.Item) -> bool:

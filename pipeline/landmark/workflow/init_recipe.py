@@ -17,10 +17,12 @@ from landmark.config.profiles import Provider, load_sensor
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
 from landmark.core.errors import InputError
+from landmark.core.hosts import HostRules
 from landmark.core.yaml_files import load_model
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord, Reason
 from landmark.raster.access import AccessPolicy
+from landmark.stac.asset_bands import shipped_providers
 from landmark.stac.catalog import Catalog, Query, StaticCatalog
 from landmark.stac.folder_items import read_folder, relocated_items
 from landmark.stac.header_probe import HeaderProbe, grid_mismatch, probe_header
@@ -72,7 +74,8 @@ def init_recipe(source: str, out: Path, name: str | None = None) -> InitResult:
     if existing := [out / file for file in names if (out / file).exists()]:
         raise InputError("exists already", file=existing[0], remedy="move it away, or give another --name")
     catalog, notes = _open(source, out.resolve(), names[2])
-    draft = draft_provider(f"{name}-provider", f"Images of {name}", _items_by_collection(catalog), file=source)
+    items = _items_by_collection(catalog)
+    draft = draft_provider(f"{name}-provider", f"Images of {name}", items, file=source, rules=catalog.rules)
     notes += draft.notes
     recipe = _compose(name, catalog, draft, notes)
     texts = {names[0]: _RECIPE_HEAD + _yaml(recipe), names[1]: _yaml(draft.document)}
@@ -100,7 +103,8 @@ def _open(source: str, out: Path, items_name: str) -> tuple[StaticCatalog, list[
         or not folder.is_dir()
         or any((folder / f"{name}.json").is_file() for name in ("catalog", "collection"))
     ):
-        catalog = open_catalog(source)
+        hosts = tuple(host for provider in shipped_providers() for host in provider.host_rules.hosts)
+        catalog = open_catalog(source, HostRules(hosts=hosts))
         if not isinstance(catalog, StaticCatalog):
             remedy = "copy a recipe of manifests/ and give it the API with `catalog`"
             raise InputError(
@@ -177,7 +181,7 @@ def _find_images(sensor: str, catalog: Catalog, draft: ProviderDraft, notes: lis
     notes += [_problem(result) for result in results if not isinstance(result, Acquisition)]
     acquisitions = [result for result in results if isinstance(result, Acquisition)]
     step = max(1, len(acquisitions) // _MAX_PROBES)
-    access = AccessPolicy(provider.signing, provider.budget)
+    access = AccessPolicy(provider.signing, provider.budget, catalog.rules)
     band = load_sensor(sensor).groups[0].bands[0]
     pairs = [(image, probe_header(HeaderProbe(image, band, catalog.root, access))) for image in acquisitions[::step]]
     notes += [_problem(probed) for _, probed in pairs if isinstance(probed, DropRecord)]
@@ -193,7 +197,9 @@ def _dark_notes(sensor: str, results: Sequence[Acquisition | DropRecord | InputE
     for image in images[:: max(1, len(images) // _MAX_PROBES)]:
         item = image.items[0]
         bands = [item.href(band, catalog.root) for band in load_sensor(sensor).dark_bands]
-        values = [float(np.percentile(pixels, 1)) for href in bands if (pixels := read_middle(href)[1]).size]
+        values = [
+            float(np.percentile(pixels, 1)) for href in bands if (pixels := read_middle(href, catalog.rules)[1]).size
+        ]
         if values and min(values) >= _OFFSET_DN:
             notes.append(f"{item.id}: its darkest pixels are at {min(values):.0f}, so that it probably has the offset")
     return notes

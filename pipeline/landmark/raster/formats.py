@@ -1,0 +1,40 @@
+"""Formats that are read: by an explicit list of GDAL's drivers, and none that refers to other files."""
+
+from collections.abc import Sequence
+
+# Of files on this machine, and of others.
+LOCAL_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA", "ENVI", "EHdr", "AAIGrid", "netCDF", "GPKG")
+REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")
+_FIRST_BYTES = {
+    b"II*\0": "GTiff",
+    b"MM\0*": "GTiff",
+    b"II+\0": "GTiff",
+    b"MM\0+": "GTiff",
+    b"\0\0\0\x0cjP": "JP2OpenJPEG",
+    b"\xff\x4f\xff\x51": "JP2OpenJPEG",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+}
+HEAD_BYTES = 4096
+# How formats begin that hold references to files and servers in place of data.
+_REFERENCES = {
+    b"<VRTDataset": "a VRT",
+    b"<OGRVRT": "an OGR VRT",
+    b"gdal_streamed_alg": "a GDALG pipeline",
+    b"<GDAL_WMS": "a WMS description",
+    b"<WCS_GDAL": "a WCS description",
+    b"<GDAL_WMTS": "a WMTS description",
+    b"<GDALTileIndexDataset": "a tile index",
+    b"<MRF_META": "an MRF",
+}
+
+
+def find_reference(head: bytes, tool: str) -> str | None:
+    """What is wrong with a file that begins like a format of references; `tool` makes a file of data of it."""
+    names: Sequence[str] = [name for mark, name in _REFERENCES.items() if mark in head[:HEAD_BYTES]]
+    return f"{names[0]}, which refers to other files: make a file of them ({tool}), or name them" if names else None
+
+
+def find_driver(head: bytes) -> str | None:
+    """The driver of a remote file by its first bytes."""
+    return next((driver for mark, driver in _FIRST_BYTES.items() if head.startswith(mark)), None)
