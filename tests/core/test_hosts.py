@@ -52,7 +52,7 @@ def test_allowed_hosts_may_be_named(href: str) -> None:
         "https://example.org@evil.org/", "https://user:word@example.org/", "https://evil.org\\@example.org/",
         "https://evil.org\\.example.net/", "https://example.org%2eevil.org/", "https://example.org:80@evil.org/",
         "https://evil.org#@example.org/", "https://evil.org?@example.org/", "https://examplé.org/", "https:///a",
-        "https://еxample.org/", "https://xn--xample-9cf.org/", "https://example.org\t.evil.org/", "https://[::1]/",
+        "https://\u0435xample.org/", "https://xn--xample-9cf.org/", "https://example.org\t.evil.org/", "https://[::1]/",
         "https://example.org\n/", "http://2130706433/", "http://0x7f.1/", "http://017700000001/", "http://[bad/",
         "s3://other/a.tif", "gs://example/a", "ftp://example.org/a", "gopher://example.org/", "zip+https://example.org/a",
         "file:///etc/hostname", "FILE:///etc/hostname", "/etc/hostname", "etc/hostname", "//example.org/a", "C:\\a.tif",
@@ -88,7 +88,8 @@ def test_documents_linked_from_a_trusted_one_are_held_to_their_own_host() -> Non
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("http://127.0.0.1:80/", True), ("http://[::1]/", True), ("http://localhost/", True), ("http://10.1.1.1/", True),
+        ("http://127.0.0.1:80/", True), ("http://[::1]/", True), ("http://localhost/", True),
+        ("http://10.1.1.1/", True),
         ("http://2130706433/", False), ("http://example.org/", False), ("http://8.8.8.8/", False),
     ],
 )  # fmt: skip
@@ -148,7 +149,8 @@ KINDS = pytest.mark.parametrize("kind", ["session", "manager"])
 
 @KINDS
 def test_redirects_to_allowed_hosts_are_followed(pair: Pair, kind: str) -> None:
-    for pair.target in ("/here", f"{pair.url}/here"):
+    for target in ("/here", f"{pair.url}/here"):
+        pair.target = target
         assert request(kind, pair.url, replace(PUBLIC, hosts=("127.0.0.1",))) == 200
 
 

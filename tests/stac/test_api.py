@@ -17,7 +17,7 @@ from landmark.config.recipe import load_recipe
 from landmark.core.errors import EmptySearch, InputError
 from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk
-from landmark.stac import api
+from landmark.stac import api, fetch
 from landmark.stac.catalog import Query
 from landmark.stac.open_catalog import open_catalog
 from landmark.stac.search import search
