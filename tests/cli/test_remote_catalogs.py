@@ -37,7 +37,7 @@ def publish(folder: Path, items: list[Json]) -> str:
     return "items.json"
 
 
-def test_a_corpus_of_a_remote_catalogue_holds_nothing_that_it_may_not_name(
+def test_a_corpus_of_a_remote_catalogue_holds_no_file_of_this_machine(
     published: list[Json], world: Path, landmark: Run, recipe: Write, tmp_path: Path
 ) -> None:
     hostile = next(item for item in published if item["collection"] == OPTICAL)

@@ -54,7 +54,7 @@ def test_allowed_hosts_may_be_named(href: str) -> None:
         "https://evil.org#@example.org/", "https://evil.org?@example.org/", "https://examplé.org/", "https:///a",
         "https://\u0435xample.org/", "https://xn--xample-9cf.org/", "https://example.org\t.evil.org/", "https://[::1]/",
         "https://example.org\n/", "http://2130706433/", "http://0x7f.1/", "http://017700000001/", "http://[bad/",
-        "s3://other/a.tif", "gs://example/a", "ftp://example.org/a", "gopher://example.org/", "zip+https://example.org/a",
+        "s3://elsewhere/a.tif", "gs://example/a", "ftp://example.org/a", "gopher://example.org/", "zip+https://example.org/a",
         "file:///etc/hostname", "FILE:///etc/hostname", "/etc/hostname", "etc/hostname", "//example.org/a", "C:\\a.tif",
         "/vsicurl/https://example.org/a", "/vsizip//etc/a.zip/b.tif", "//vsimem/a", "file:///vsimem/a", "", "data:,a",
         "GTIFF_DIR:1:/etc/a.tif", "NETCDF:/etc/a.nc:b", "<VRTDataset/>",
@@ -77,7 +77,7 @@ def test_trusted_documents_name_any_host_and_file(href: str) -> None:
     TRUSTED.check_href(href)
 
 
-def test_documents_linked_from_a_trusted_one_are_held_to_their_own_host() -> None:
+def test_documents_linked_from_trusted_documents_are_held_to_their_own_host() -> None:
     linked = HostRules(hosts=("example.net",)).for_document("https://example.org/a.json")
     assert (linked.trusted, linked.hosts, linked.private) == (False, ("example.net", "example.org"), False)
     assert linked.for_document("/a.json") is linked
@@ -93,7 +93,7 @@ def test_documents_linked_from_a_trusted_one_are_held_to_their_own_host() -> Non
         ("http://2130706433/", False), ("http://example.org/", False), ("http://8.8.8.8/", False),
     ],
 )  # fmt: skip
-def test_only_a_plain_private_address_in_a_url_allows_private_ones(url: str, expected: bool) -> None:
+def test_only_a_plain_private_address_in_a_url_allows_private_addresses(url: str, expected: bool) -> None:
     assert is_private_literal(url) == TRUSTED.for_document(url).private == expected
 
 
@@ -119,21 +119,21 @@ class Pair:
     """A server at 127.0.0.1 that redirects to where a test says, and one at 127.0.0.2 that nobody may ask."""
 
     def __init__(self) -> None:
-        self.target, self.url, self.other = "", "", ""
-        self.asked: list[str] = []
+        self.target, self.url, self.elsewhere = "", "", ""
+        self.requested: list[str] = []
 
     def redirect(self, method: str, path: str, body: bytes) -> Answer:
         return (200, {}, b"{}") if path == "/here" else (302, {"Location": self.target}, b"")
 
     def note(self, method: str, path: str, body: bytes) -> Answer:
-        self.asked.append(path)
+        self.requested.append(path)
         return 200, {}, b"secret"
 
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     state = Pair()
-    with served(state.redirect) as state.url, served(state.note, "127.0.0.2") as state.other:
+    with served(state.redirect) as state.url, served(state.note, "127.0.0.2") as state.elsewhere:
         yield state
 
 
@@ -157,11 +157,11 @@ def test_redirects_to_allowed_hosts_are_followed(pair: Pair, kind: str) -> None:
 @KINDS
 @pytest.mark.parametrize("named", [True, False])
 def test_redirects_elsewhere_are_refused_before_they_are_requested(pair: Pair, kind: str, named: bool) -> None:
-    pair.target = f"{pair.other}/a"
+    pair.target = f"{pair.elsewhere}/a"
     with raises(InputError, key="hosts", value="127.0.0.2"):
         request(kind, pair.url, PUBLIC if named else replace(PUBLIC, hosts=("127.0.0.1",)))
-    assert pair.asked == []
-    assert request(kind, pair.url, replace(PUBLIC, private=True)) == 200 and pair.asked == ["/a"]
+    assert pair.requested == []
+    assert request(kind, pair.url, replace(PUBLIC, private=True)) == 200 and pair.requested == ["/a"]
 
 
 @KINDS
@@ -172,31 +172,31 @@ def test_odd_redirects_are_refused(pair: Pair, kind: str, target: str) -> None:
     pair.target = target
     with pytest.raises(Exception) as caught:  # of the libraries, which know no such scheme either
         request(kind, pair.url, PUBLIC)
-    assert type(caught.value).__module__.split(".")[0] in ("landmark", "requests", "urllib3") and pair.asked == []
+    assert type(caught.value).__module__.split(".")[0] in ("landmark", "requests", "urllib3") and pair.requested == []
 
 
-def test_trusted_public_hosts_redirect_to_no_private_one(pair: Pair) -> None:
-    pair.target = f"{pair.other}/a"
+def test_trusted_public_hosts_redirect_to_no_private_host(pair: Pair) -> None:
+    pair.target = f"{pair.elsewhere}/a"
     with raises(InputError, key="hosts", value="127.0.0.2"):
         request("session", pair.url, replace(TRUSTED, is_private=is_elsewhere))
-    assert pair.asked == [] and request("session", pair.url, TRUSTED) == 200
+    assert pair.requested == [] and request("session", pair.url, TRUSTED) == 200
 
 
 @KINDS
-def test_a_name_that_is_resolved_anew_is_refused_once_connected(
+def test_a_name_with_a_new_address_is_refused_before_anything_is_sent(
     pair: Pair, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first look-up of a connection finds a public address, the second one another."""
-    found, port = iter(["127.0.0.1", "127.0.0.2"]), int(pair.other.rsplit(":", 1)[1])
+    look_ups, port = iter(["127.0.0.1", "127.0.0.2"]), int(pair.elsewhere.rsplit(":", 1)[1])
     real = socket.getaddrinfo
 
     def rebind(host: str, *arguments: object, **options: object) -> object:
-        return real(next(found) if host == "localhost" else host, *arguments, **options)  # type: ignore[arg-type]
+        return real(next(look_ups) if host == "localhost" else host, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", rebind)
     with raises(InputError, key="hosts", value="127.0.0.2"):
         request(kind, f"http://localhost:{port}/a", PUBLIC)
-    assert pair.asked == []
+    assert pair.requested == []
 
 
 def test_a_host_that_clients_would_read_differently_has_no_name() -> None:

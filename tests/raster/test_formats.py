@@ -1,6 +1,7 @@
 """Rasters are read by an explicit list of drivers, and never from a file that refers to others, whatever its name."""
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +11,17 @@ import pytest
 
 from landmark.core.hosts import HostRules
 from landmark.raster.access import AccessPolicy
+from landmark.raster.features import layer_names, read_features
 from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
+from landmark.raster.vector import UnreadableVector, list_layers
+from tests.parts import text
 from tests.raster.rasters import noise, write_raster
 from tests.raster.serving import serving
 from tests.services.served import Answer, served
 
 PIXELS = noise((128, 128), "uint16", 7)
-HERE = HostRules(trusted=False, hosts=("127.0.0.1",), private=True)
+REMOTE = HostRules(trusted=False, hosts=("127.0.0.1",), private=True)
 
 
 def vrt(source: str) -> str:
@@ -62,7 +66,7 @@ def test_files_of_references_are_refused_by_content(raster: Path, tmp_path: Path
         for content in referring(raster).values():
             (folder / name).write_text(content)
             with pytest.raises(Unreadable):
-                read(files.href(name) if remote else str(folder / name), HERE if remote else HostRules())
+                read(files.href(name) if remote else str(folder / name), REMOTE if remote else HostRules())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,29 @@ def test_names_that_only_gdal_knows_are_refused(raster: Path, href: str) -> None
 def test_files_on_this_machine_are_read_for_trusted_documents_only(raster: Path, href: str) -> None:
     assert np.array_equal(read(href.format(raster), HostRules()), PIXELS[:64, :64])
     with pytest.raises(Unreadable):
-        read(href.format(raster), HERE)
+        read(href.format(raster), REMOTE)
+
+
+OGR = """<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"""
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.shp", "a.fgb", "a.geojson", "a.json", "a.zip"])
+def test_vector_files_are_of_the_format_of_their_suffix(tmp_path: Path, name: str) -> None:
+    point = {"type": "Feature", "properties": {"CODE_18": "111"}, "geometry": {"type": "Point", "coordinates": [9, 45]}}
+    source = text(tmp_path / "source.geojson", json.dumps({"type": "FeatureCollection", "features": [point]}))
+    step = {"type": "gdal_streamed_alg", "command_line": f"gdal vector reproject -d EPSG:4326 {source}"}
+    for content in (OGR.format(source), json.dumps(step), "PG:dbname=a", "<wfs:WFS_Capabilities/>"):
+        path = tmp_path / name
+        if name == "a.zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("inner/a.geojson", content)
+        else:
+            path.write_text(content)
+        for read_any in (list_layers, layer_names, read_features):
+            if name != "a.zip" or read_any is list_layers:
+                with pytest.raises(UnreadableVector):
+                    read_any(path)
+    assert len(list_layers(source)) == 1
 
 
 # -- Redirects ---------------------------------------------------------------------------------------------------------
@@ -85,13 +111,13 @@ def test_files_on_this_machine_are_read_for_trusted_documents_only(raster: Path,
 
 @dataclass
 class Redirect:
-    """A server that redirects the requests from the second one on, or all of them, and what another one was asked."""
+    """A server that redirects requests, from the first or the second on, and the requests to the target."""
 
     content: bytes
     target: str = ""
     at_once: bool = True
     requests: int = 0
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     url: str = ""
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
@@ -102,15 +128,15 @@ class Redirect:
         return 206, {"Content-Range": f"bytes 0-{min(size, 2**15) - 1}/{size}"}, self.content[: 2**15]
 
     def note(self, method: str, path: str, body: bytes) -> Answer:
-        self.asked.append(path)
+        self.requested.append(path)
         return 200, {}, self.content
 
 
 @pytest.fixture
 def redirect(raster: Path) -> Iterator[Redirect]:
     state = Redirect(raster.read_bytes())
-    with served(state.answer) as state.url, served(state.note, "127.0.0.2") as other:
-        state.target = f"{other}/a.tif"
+    with served(state.answer) as state.url, served(state.note, "127.0.0.2") as elsewhere:
+        state.target = f"{elsewhere}/a.tif"
         yield state
 
 
@@ -122,12 +148,12 @@ def test_redirects_of_remote_files_lead_to_allowed_hosts_only(
     redirect.at_once = at_once
     redirect.target = redirect.target if place == "host" else f"file://{raster}"
     with pytest.raises(Unreadable):
-        result = read(f"{redirect.url}/a.tif", HERE)
+        result = read(f"{redirect.url}/a.tif", REMOTE)
         raise Unreadable(str(result))  # a failed chip
-    assert redirect.asked == []
+    assert redirect.requested == []
 
 
 def test_a_redirect_to_an_allowed_host_is_followed(redirect: Redirect, raster: Path) -> None:
     with serving(raster.parent) as files:
         redirect.target = files.href(raster.name)
-        assert np.array_equal(read(f"{redirect.url}/a.tif", HERE), PIXELS[:64, :64])
+        assert np.array_equal(read(f"{redirect.url}/a.tif", REMOTE), PIXELS[:64, :64])

@@ -31,9 +31,9 @@ class Site:
     """A server of documents by path, and a server on another host that nobody may ask."""
 
     documents: dict[str, Any] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     url: str = ""
-    other: str = ""
+    elsewhere: str = ""
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
         document = self.documents.get(path.partition("?")[0])
@@ -42,14 +42,14 @@ class Site:
         return (404, {}, b"") if document is None else (200, {}, json.dumps(document).encode())
 
     def note(self, method: str, path: str, body: bytes) -> Answer:
-        self.asked.append(path)
+        self.requested.append(path)
         return 200, {}, json.dumps(catalog([])).encode()
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
     state = Site()
-    with served(state.answer) as state.url, served(state.note, "127.0.0.2") as state.other:
+    with served(state.answer) as state.url, served(state.note, "127.0.0.2") as state.elsewhere:
         yield state
 
 
@@ -125,7 +125,7 @@ def test_a_profile_allows_more_hosts(site: Site, items: list[Json]) -> None:
     assert find(open_catalog(f"{site.url}/items.json", provider.host_rules), provider).refused == []
 
 
-def test_a_catalogue_on_this_machine_names_what_it_likes(tmp_path: Path, items: list[Json]) -> None:
+def test_a_catalogue_on_this_machine_names_any_place(tmp_path: Path, items: list[Json]) -> None:
     for href in ("file:///data/a.tif", "/data/a.tif", "a.tif", "http://10.0.0.1/a.tif", "s3://any/a.tif"):
         (tmp_path / "items.json").write_text(json.dumps(collection(with_href(items, href))))
         assert find(open_catalog(str(tmp_path / "items.json"), PROVIDER.host_rules)).refused == []
@@ -169,8 +169,8 @@ def test_links_of_a_remote_catalogue_lead_to_allowed_hosts_only(
 ) -> None:
     local = tmp_path / "local.json"
     local.write_text(json.dumps(items[0] if rel == "item" else catalog([{"rel": "item", "href": "item.json"}])))
-    site.documents["/moved"] = f"{site.other}/a.json" if place == "redirect" else f"file://{local}"
-    href = {"file": f"file://{local}", "path": str(local), "host": f"{site.other}/a.json"}.get(place, "moved")
+    site.documents["/moved"] = f"{site.elsewhere}/a.json" if place == "redirect" else f"file://{local}"
+    href = {"file": f"file://{local}", "path": str(local), "host": f"{site.elsewhere}/a.json"}.get(place, "moved")
     site.documents["/catalog.json"] = catalog(links_to(rel, href))
     remote = open_catalog(f"{site.url}/catalog.json", PROVIDER.host_rules)
     if rel == "item":
@@ -179,7 +179,7 @@ def test_links_of_a_remote_catalogue_lead_to_allowed_hosts_only(
         with pytest.raises(InputError) as caught:
             anything(remote)
         assert f"{site.url}/catalog.json" in str(caught.value.file)
-    assert site.asked == []
+    assert site.requested == []
 
 
 def test_links_start_where_a_document_was_read(site: Site, items: list[Json]) -> None:
@@ -189,7 +189,9 @@ def test_links_start_where_a_document_was_read(site: Site, items: list[Json]) ->
     assert item.id == items[0]["id"]
 
 
-def test_a_remote_document_linked_from_a_local_one_is_untrusted(site: Site, tmp_path: Path, items: list[Json]) -> None:
+def test_remote_documents_linked_from_local_documents_are_untrusted(
+    site: Site, tmp_path: Path, items: list[Json]
+) -> None:
     site.documents |= {f"/{n}.json": with_href(items, href)[0] for n, href in enumerate(HOSTILE[5:12])}
     site.documents["/7.json"] = with_href(items, "B04.tif")[0]
     links = [{"rel": "item", "href": f"{site.url}/{number}.json"} for number in range(8)]
@@ -205,12 +207,12 @@ def test_a_remote_document_linked_from_a_local_one_is_untrusted(site: Site, tmp_
         anything(open_catalog(str(tmp_path / "top.json"), PROVIDER.host_rules))
 
 
-@pytest.mark.parametrize("location", [lambda site: f"{site.other}/a.json", lambda site: "file:///etc/hostname"])
+@pytest.mark.parametrize("location", [lambda site: f"{site.elsewhere}/a.json", lambda site: "file:///etc/hostname"])
 def test_a_catalogue_that_redirects_elsewhere_is_refused(site: Site, location: Callable[[Site], str]) -> None:
     site.documents["/catalog.json"] = location(site)
     with pytest.raises(InputError) as caught:
         open_catalog(f"{site.url}/catalog.json", PROVIDER.host_rules)
-    assert caught.value.file == f"{site.url}/catalog.json" and site.asked == []
+    assert caught.value.file == f"{site.url}/catalog.json" and site.requested == []
 
 
 @pytest.mark.parametrize("place", ["file", "path", "host", "redirect"])
@@ -218,8 +220,8 @@ def test_a_catalogue_that_redirects_elsewhere_is_refused(site: Site, location: C
 def test_links_of_an_api_lead_to_allowed_hosts_only(site: Site, tmp_path: Path, rel: str, place: str) -> None:
     (tmp_path / "a.json").write_text(json.dumps(collection([])))
     local = {"file": f"file://{tmp_path}/a.json", "path": f"{tmp_path}/a.json"}
-    site.documents["/moved"] = f"{site.other}/a"
-    href = local.get(place) or (f"{site.other}/a" if place == "host" else f"{site.url}/moved")
+    site.documents["/moved"] = f"{site.elsewhere}/a"
+    href = local.get(place) or (f"{site.elsewhere}/a" if place == "host" else f"{site.url}/moved")
     search_link = {"rel": "search", "href": href if rel == "search" else f"{site.url}/search"}
     links = [search_link | {"type": "application/geo+json"}, {"rel": "data", "href": href}]
     site.documents["/"] = catalog(links) | {
@@ -227,13 +229,13 @@ def test_links_of_an_api_lead_to_allowed_hosts_only(site: Site, tmp_path: Path, 
     }
     api = open_catalog(f"{site.url}/", PROVIDER.host_rules)
     try:
-        found = api.has_collection(OPTICAL) if rel == "data" else anything(api)
-        outcome = "nothing" if not found else "something"
+        answer = api.has_collection(OPTICAL) if rel == "data" else anything(api)
+        result = "nothing" if not answer else "something"
     except InputError:
-        outcome = "refused"
+        result = "refused"
     # A path is one on the API's own host; its client takes a refused answer for none.
-    assert outcome == "refused" or (outcome == "nothing" and place in ("path", "redirect"))
-    assert site.asked == []
+    assert result == "refused" or (result == "nothing" and place in ("path", "redirect"))
+    assert site.requested == []
 
 
 def test_a_catalogue_at_a_private_address_in_another_spelling_needs_the_option(site: Site) -> None:

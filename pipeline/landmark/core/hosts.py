@@ -166,10 +166,10 @@ class HostRules:
 
     def _has_private(self, host: str) -> bool:
         try:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return False  # connecting fails
-        return any(self.is_private(str(address[0])) for *_, address in found)
+        return any(self.is_private(str(address[0])) for *_, address in addresses)
 
 
 TRUSTED = HostRules()

@@ -161,8 +161,6 @@ def _check_overlaps(path: Path, maps: Sequence[LabelRaster]) -> None:
 
 
 def _raster_map(path: Path, edition: LabelEdition) -> LabelRaster:
-    if path.suffix.lower() == ".vrt":
-        raise InputError("a VRT refers to files that the lock would not record", file=path, remedy="give those files")
     try:
         with open_raster(str(path)) as raster:
             wkt, transform, (height, width) = raster.crs_wkt, raster.transform, raster.header.shape

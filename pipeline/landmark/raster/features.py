@@ -60,7 +60,7 @@ def layer_names(path: Path, *, spatial_only: bool = False) -> list[str]:
     Raises:
         UnreadableVector: the file is missing, or is no vector file.
     """
-    with using_pyogrio() as pyogrio:
+    with using_pyogrio(path) as pyogrio:
         if is_parquet(path):
             return [layer.name for layer in list_layers(path)]
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None or not spatial_only]
@@ -73,7 +73,7 @@ def read_features(path: Path, layer: str | None = None) -> Features:
         UnreadableVector: the layer is unreadable, or has geometries but no CRS.
         InputError: coordinates are no degrees of longitude and latitude, although no other CRS is declared.
     """
-    with using_pyogrio() as pyogrio, warnings.catch_warnings():
+    with using_pyogrio(path) as pyogrio, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's on invalid rings, which are repaired here
         if is_parquet(path):
             fields, geometries, crs = _read_parquet(path)

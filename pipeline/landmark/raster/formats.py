@@ -1,6 +1,9 @@
 """Formats that are read: by an explicit list of GDAL's drivers, and none that refers to other files."""
 
+import re
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 # Of files on this machine, and of others.
 LOCAL_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA", "ENVI", "EHdr", "AAIGrid", "netCDF", "GPKG")
@@ -15,6 +18,15 @@ _FIRST_BYTES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
 }
+_FIRST_BYTES_OF_VECTORS = {
+    ".gpkg": (b"SQLite format 3\0",),
+    ".fgb": (b"fgb",),
+    ".shp": (b"\0\0'\n",),
+    ".geojson": (b"{", b"["),
+    ".json": (b"{", b"["),
+}
+# A file in a zip, as GDAL names it.
+_ZIPPED = re.compile(r"/vsizip/\{(.*)\}/(.*)", re.DOTALL)
 HEAD_BYTES = 4096
 # How formats begin that hold references to files and servers in place of data.
 _REFERENCES = {
@@ -38,3 +50,27 @@ def find_reference(head: bytes, tool: str) -> str | None:
 def find_driver(head: bytes) -> str | None:
     """The driver of a remote file by its first bytes."""
     return next((driver for mark, driver in _FIRST_BYTES.items() if head.startswith(mark)), None)
+
+
+def find_vector_problem(path: Path) -> str | None:
+    """Why a vector file, which may be in a zip, is not opened: it refers to others, or is not what its suffix says.
+
+    Raises:
+        OSError, KeyError, zipfile.BadZipFile: it cannot be read.
+    """
+    marks = _FIRST_BYTES_OF_VECTORS.get(path.suffix.lower())
+    if marks is None or path.is_dir():
+        return None
+    head = _read_head(path)
+    if (problem := find_reference(head, "ogr2ogr")) is not None:
+        return f"{path.name}: {problem}"
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x1e") if b"{" in marks else head
+    return None if start.startswith(marks) else f"{path.name}: no {path.suffix} by its first bytes"
+
+
+def _read_head(path: Path) -> bytes:
+    if (place := _ZIPPED.fullmatch(str(path))) is None:
+        with path.open("rb") as content:
+            return content.read(HEAD_BYTES)
+    with zipfile.ZipFile(place[1]) as archive, archive.open(place[2]) as content:
+        return content.read(HEAD_BYTES)

@@ -21,6 +21,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.archives import ZIP_ERRORS, ZipBudget
 from landmark.core.json_text import parse_bounded
+from landmark.raster.formats import find_vector_problem
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def list_layers(path: Path) -> list[VectorLayer]:
     Raises:
         UnreadableVector: missing, or not a vector file.
     """
-    with using_pyogrio() as pyogrio:
+    with using_pyogrio(path) as pyogrio:
         if is_parquet(path):
             return [_read_parquet_layer(path)]
         return [
@@ -108,7 +109,7 @@ def read_layer_crs(path: Path, layer: str) -> CRS:
     Raises:
         UnreadableVector: no such layer, or it has no CRS.
     """
-    with using_pyogrio() as pyogrio:
+    with using_pyogrio(path) as pyogrio:
         crs = (
             _read_geometry_column(path).get("crs", _DEFAULT_CRS)
             if is_parquet(path)
@@ -127,7 +128,7 @@ def read_polygons(path: Path, layer: str, field: str, box: Box) -> tuple[NDArray
     Raises:
         UnreadableVector: no such layer or field, or unreadable.
     """
-    with using_pyogrio():
+    with using_pyogrio(path):
         frame = read_parquet(path, [field], box) if is_parquet(path) else _read_box(path, layer, field, box)
         shapes, values = np.asarray(frame.geometry.array, dtype=object), frame[field].to_numpy(dtype=object)
         if (repaired := drop_invalid_vertices(shapes)).any():
@@ -191,8 +192,8 @@ def _warn_of_vertices(path: Path, layer: str, count: int) -> None:
 
 
 @contextmanager
-def using_pyogrio() -> Iterator[Any]:
-    """Import pyogrio, and raise the errors of reading with it as `UnreadableVector`.
+def using_pyogrio(path: Path) -> Iterator[Any]:
+    """Import pyogrio to read a file of a known format, and raise the errors of reading with it as `UnreadableVector`.
 
     Imported here because pyogrio imports pandas, which takes long.
     """
@@ -202,6 +203,8 @@ def using_pyogrio() -> Iterator[Any]:
     errors = (OSError, ValueError, KeyError, pa.ArrowException, DataSourceError, DataLayerError, ProjError)
     try:
         with np.errstate(invalid="ignore"):  # of vertices that are no numbers
+            if problem := next(filter(None, map(find_vector_problem, zipped_files(path))), None):
+                raise UnreadableVector(problem)
             yield pyogrio
     except (*errors, shapely.errors.GEOSException) as error:
         raise UnreadableVector(str(error)) from error
