@@ -5,7 +5,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +45,8 @@ def connected(config: ExecutorConfig) -> Iterator[Any]:
         _require_worker(client, config.scheduler, config.connect_timeout_s)
         yield client
     finally:
-        client.close(timeout=_CLOSE_TIMEOUT_S)
+        with suppress(OSError):  # the scheduler is gone
+            client.close(timeout=_CLOSE_TIMEOUT_S)
 
 
 def _connect(address: str, timeout_s: float) -> Any:
