@@ -56,11 +56,11 @@ def worker(address: str, folder: Path, **environment: str) -> Iterator[Process]:
     from distributed import Client
 
     with Client(address, timeout=PATIENCE_S, set_as_default=False) as client:
-        before = len(client.nthreads())
-        with running(worker_command(address), folder, **environment) as process:
-            await_(lambda: len(client.nthreads()) > before, process)
-            yield process
-        await_(lambda: len(client.nthreads()) <= before)
+        before = set(client.nthreads())
+    with running(worker_command(address), folder, **environment) as process:
+        with Client(address, timeout=PATIENCE_S, set_as_default=False) as client:
+            await_(lambda: set(client.nthreads()) - before, process)
+        yield process
 
 
 @contextmanager
