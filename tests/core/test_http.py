@@ -92,7 +92,7 @@ def test_a_download_that_is_cut_is_repeated(tmp_path: Path) -> None:
         assert copy.read() == b"before" + CONTENT
 
 
-def test_a_server_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_drips_is_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.json").write_bytes(JSON)
     monkeypatch.setattr(time_limit, "RESPONSE_S", 0.5)
     with serving(tmp_path) as files, open_session(RETRY.new(backoff_factor=0)) as session:

@@ -55,7 +55,7 @@ def damaged(path, place):
     path.write_bytes(content)
 
 
-def some_failed(chips):
+def check_partly_failed(chips):
     check_pixels(chips)
     assert not isinstance(chips, Unreadable)
     assert {isinstance(chip, FailedChip) for chip in chips} == {True, False}
@@ -67,7 +67,7 @@ def test_a_damaged_block_gives_no_wrong_pixels(layout, at):
     place = block_bytes(layout, 1, 0)
     start = place.start + int(len(place) * at)
     damaged(layout, range(start, start + 64))
-    some_failed(read(layout))
+    check_partly_failed(read(layout))
 
 
 @pytest.mark.parametrize("times", [1, None])
@@ -76,10 +76,10 @@ def test_a_block_that_arrives_damaged_is_fetched_once_more(layout, files, times)
     # A byte that no request for the header or another block overlaps.
     files.plan(name, garbled(place), times=times, over=place)
     chips = read(files.href(name))
-    check(chips) if times else some_failed(chips)
+    check(chips) if times else check_partly_failed(chips)
 
 
-def test_a_block_with_a_wrong_checksum_is_fetched_twice(tmp_path, files):
+def test_a_block_with_a_wrong_checksum_is_fetched_again_once(tmp_path, files):
     path = make(tmp_path / "a.tif")
     name, place = put(files, path.read_bytes()), block_bytes(path, 1, 1)[1000:1064]
     files.plan(name, garbled(place), over=place)

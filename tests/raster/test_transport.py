@@ -6,7 +6,7 @@ import pytest
 
 from landmark.core import time_limit
 from landmark.core.errors import InputError
-from landmark.raster import ranges, whole_file
+from landmark.raster import file_copy, ranges
 from landmark.raster.answers import ChangedFile
 from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
@@ -57,7 +57,7 @@ def test_an_incomplete_copy_is_unreadable(files, name, fault):
 
 
 def test_a_large_file_is_not_copied(files, name, monkeypatch):
-    monkeypatch.setattr(whole_file, "MAX_BYTES", 1000)
+    monkeypatch.setattr(file_copy, "MAX_BYTES", 1000)
     files.plan(name, unranged)
     assert isinstance(read(files.href(name)), Unreadable)
 
@@ -114,7 +114,7 @@ def test_a_cut_connection_is_retried_as_often_as_a_busy_server(good, files, name
         check(read(files.href(name)))
 
 
-def test_a_server_that_drips_is_given_up_in_bounded_time(good, files, name, monkeypatch):
+def test_a_server_that_drips_is_abandoned_in_bounded_time(good, files, name, monkeypatch):
     monkeypatch.setattr(time_limit, "RESPONSE_S", 3)
     monkeypatch.setattr(ranges, "RESPONSE_S", 3)
     files.plan(name, dripping, over=block_bytes(good, 1, 1)[1000:1001])

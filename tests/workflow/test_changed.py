@@ -39,7 +39,7 @@ def newer(file: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_replaced_while_it_is_read_is_read_again(
+def test_a_file_replaced_during_a_task_is_read_again(
     url: str,
     replaced: Replaced,
     sealed: Path,
@@ -59,7 +59,7 @@ def test_a_file_replaced_while_it_is_read_is_read_again(
         assert np.array_equal(new - old != 0, np.stack([(band == 2) & (old[band] > 0) for band in range(12)]))
 
 
-def test_a_file_that_keeps_changing_fails_its_task(
+def test_a_file_that_keeps_changing_fails_the_task(
     url: str, replaced: Replaced, file: Path, newer: Path, world: Path, recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
     versions = [tmp_path / f"{number}.tif" for number in range(500)]

@@ -120,7 +120,7 @@ def read_result_head(result: Any) -> Answer:
     return Answer(start, end, validators)
 
 
-def read_whole_head(headers: Mapping[str, str]) -> Validators:
+def read_complete_head(headers: Mapping[str, str]) -> Validators:
     """Parse the headers of an answer with the complete file; the size is None where the body's encoding ends it.
 
     Raises:

@@ -22,7 +22,7 @@ _SEPARATE_PLANES = 2
 _SUBFILE_TYPE, _OVERVIEW = 254, 1
 # Larger blocks are not checked; no writer makes such.
 _MAX_BLOCK_BYTES = 2**30
-_MAX_KEPT_BYTES = 2**25
+_MAX_CACHED_BYTES = 2**25
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class DeflateBlocks:
             for offset, size in page.under(window, bands):
                 if offset not in self._checked:
                     self._checked[offset] = self._fetch(offset, size, page.block_bytes)
-        while len(self._checked) > 1 and sum(map(len, self._checked.values())) > _MAX_KEPT_BYTES:
+        while len(self._checked) > 1 and sum(map(len, self._checked.values())) > _MAX_CACHED_BYTES:
             self._checked.popitem(last=False)
 
     def find(self, start: int, end: int) -> bytes | None:

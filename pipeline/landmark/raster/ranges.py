@@ -31,10 +31,10 @@ from landmark.raster.answers import (
     read_head,
     read_result_head,
 )
+from landmark.raster.file_copy import FileCopy
 from landmark.raster.gdal_http import request_headers
 from landmark.raster.range_reader import LocalFile, NoRanges, NoRangeSupport, RangeReader, RefusedFile
 from landmark.raster.source import Forbidden, RasterSource, Unreadable
-from landmark.raster.whole_file import WholeFile
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -189,10 +189,10 @@ class _HttpFile:
         self._exact = self._exact and (head.start, head.end) in ((start, end), (start, head.validators.size))
         return cut_body(head, body, start, end)
 
-    def _download(self, url: str) -> WholeFile:
+    def _download(self, url: str) -> FileCopy:
         with self._open(url, {}) as response:
             check_status(response, HTTPStatus.OK)
-            copy = WholeFile()
+            copy = FileCopy()
             answer = copy.write(response)
             self._version.check(answer, 0, answer.end)
         return copy

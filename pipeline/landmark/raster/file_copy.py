@@ -6,7 +6,7 @@ import weakref
 
 import urllib3
 
-from landmark.raster.answers import Answer, TransientError, read_whole_head
+from landmark.raster.answers import Answer, TransientError, read_complete_head
 from landmark.raster.source import Unreadable
 
 # Larger files are not copied.
@@ -14,7 +14,7 @@ MAX_BYTES = 2**32
 _CHUNK_BYTES = 2**20
 
 
-class WholeFile:
+class FileCopy:
     """A copy on the disk for temporary files, deleted with the object; thread-safe."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class WholeFile:
             Unreadable: it is too large.
             TransientError: it is a page, or incomplete.
         """
-        validators, size = read_whole_head(response.headers), 0
+        validators, size = read_complete_head(response.headers), 0
         for chunk in response.stream(_CHUNK_BYTES, decode_content=False):
             size += len(chunk)
             if max(size, validators.size or 0) > MAX_BYTES:
