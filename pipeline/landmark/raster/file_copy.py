@@ -18,7 +18,7 @@ class FileCopy:
     """A copy on the disk for temporary files, deleted with the object; thread-safe."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="landmark-", buffering=0)  # noqa: SIM115 - closed with the object
+        self._file = tempfile.TemporaryFile(prefix="landmark-")  # noqa: SIM115 - closed with the object
         weakref.finalize(self, self._file.close)
 
     def get(self, start: int, end: int) -> bytes:
@@ -38,6 +38,7 @@ class FileCopy:
             if max(size, validators.size or 0) > MAX_BYTES:
                 raise Unreadable("the server does not support ranges, and the file is too large to be copied")
             self._file.write(chunk)
+        self._file.flush()
         if validators.size not in (None, size):
             raise TransientError(f"the answer has {size} of {validators.size} bytes")
         return Answer(0, size, validators._replace(size=size))
