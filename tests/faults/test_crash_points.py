@@ -172,7 +172,7 @@ def failures(command: Command, points: Iterable[CrashPoint], folder: Path) -> li
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_killed_at_some_durable_calls_resumes_to_the_same_bytes(
+def test_a_command_killed_at_a_durable_call_resumes_to_the_same_bytes(
     name: str, commands: Commands, tmp_path: Path
 ) -> None:
     points = crash_points(len(commands[name].recording.calls))
