@@ -336,7 +336,7 @@ def test_killed_and_reverted_restores_the_corpus(corpus, tmp_path, stage, finish
     assert files(corpus) == before
 
 
-def test_a_build_refuses_the_lock_of_a_recaptioning_that_it_cannot_undo(corpus, tmp_path):
+def test_a_build_refuses_the_lock_of_a_recaptioning_that_cannot_be_undone(corpus, tmp_path):
     recipe = recipe_of(
         corpus, {"taxonomy": str(shutil.copy(find_resource("taxonomies", "landmark"), tmp_path / "own.yaml"))}
     )
