@@ -25,9 +25,9 @@ PLANNING = {
 }
 
 # Kinds after which a reader asks again.
-TRANSIENT = ("busy", "failing", "hang", "stall", "cut", "short", "garbled", "shifted", "unlabelled")
+TRANSIENT = ("busy", "failing", "hang", "stall", "cut", "short", "garbled", "shifted", "unlabelled", "full")
 # Kinds that cost nothing, however often.
-HARMLESS = ("redirect", "full")
+HARMLESS = ("redirect",)
 # Ledger reasons that fit each kind; others' is a read error.
 REASONS = {"forbidden": {"forbidden"}, "replaced": {"changed"}, "redirect": {"read_error"}}
 
