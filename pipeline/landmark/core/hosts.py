@@ -191,7 +191,7 @@ class _CheckedProxy(_CheckedManager, urllib3.ProxyManager):
 
 
 def open_manager(rules: HostRules, proxy: str | None, **options: Any) -> urllib3.PoolManager:
-    """Open a connection pool whose requests obey rules, redirects too, in bounded time; a proxy resolves names itself."""
+    """Open a connection pool whose requests and redirects obey rules, in bounded time; a proxy resolves names."""
     manager = _CheckedProxy(proxy, **options) if proxy else _CheckedManager(**options)
     manager.rules = rules
     limit_time(manager)
