@@ -182,7 +182,10 @@ def _vector_map(path: Path, coded: CodedLayer) -> LabelRaster:
         raise InputError(f"layer {layer.name} has no CRS", file=path, remedy="assign one (ogr2ogr -a_srs)")
     assert layer.bounds is not None
     left, bottom, right, top = layer.bounds
-    frame = shapely.segmentize(shapely.box(*layer.bounds), max(right - left, top - bottom) / _SEGMENTS)
+    try:
+        frame = shapely.segmentize(shapely.box(*layer.bounds), max(right - left, top - bottom) / _SEGMENTS)
+    except shapely.errors.GEOSException as error:
+        raise InputError(f"layer {layer.name} has no area: {error}", file=path, value=list(layer.bounds)) from error
     label = _label_raster(path, coded.edition, _footprint(path, frame, layer.crs))
     beyond = {360: right > 180, -360: left < -180} if layer.crs.is_geographic else {}
     offsets = (0, *(offset for offset, is_used in beyond.items() if is_used))

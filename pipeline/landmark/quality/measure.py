@@ -192,8 +192,12 @@ class _GroupReader:
 
     def _add_row(self, record: dict[str, Any], shard: Shard) -> None:
         """Run the row checks on a sample, measure its pixels, and keep both."""
-        maps = {name: dict(record[name]) for name in MAP_COLUMNS}
-        row = {**record, **maps, **derived_columns(record), "shard": shard.path, "pixels_read": False}
+        try:
+            maps = {name: dict(record[name]) for name in MAP_COLUMNS}
+            row = {**record, **maps, **derived_columns(record), "shard": shard.path, "pixels_read": False}
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self._flag("schema", "row cannot be read", record["id"], f"{type(error).__name__}: {_first_line(error)}")
+            return
         for name in ROW_CHECKS.keys() & self._context.limits.keys():
             try:
                 for problem, detail in ROW_CHECKS[name](row, self._context, self._context.limits[name]):

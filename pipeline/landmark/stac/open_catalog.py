@@ -16,6 +16,7 @@ from landmark.core.hosts import TRUSTED, HostRules
 from landmark.core.json_text import parse_bounded
 from landmark.stac.api import ApiCatalog
 from landmark.stac.catalog import Catalog, StaticCatalog
+from landmark.stac.documents import UNEXPECTED
 from landmark.stac.fetch import ApiIO, fetch_bytes
 
 _NO_GEOMETRY = shapely.to_wkb(shapely.Point())
@@ -118,7 +119,7 @@ def _parse_geoparquet(href: str, data: bytes) -> dict[str, Any]:
             table = table.set_column(position, table.schema.field(position), column.fill_null(_NO_GEOMETRY))
         # Timestamps come as datetimes; STAC has text.
         features = json.loads(json.dumps(list(stac_table_to_items(table)), default=str))
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except (*UNEXPECTED, pa.ArrowException, OSError, RecursionError) as error:
         raise InputError(f"not STAC-GeoParquet: {error}", file=href) from error
     for feature, missing in zip(features, column.is_null().to_pylist(), strict=True):
         feature["geometry"] = None if missing else feature["geometry"]
