@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pyproj import Geod
 from landmark.captions.sample_facts import NearestPlace
 from landmark.core.crs import normalize_lonlat
 from landmark.core.errors import InputError
+from landmark.core.limits import GAZETTEER_BYTES, check_file_size
 from landmark.raster.features import layer_names, read_features
 from landmark.raster.vector import UnreadableVector
 
@@ -62,6 +64,8 @@ def read_gazetteer(path: Path, within_km: float) -> Gazetteer:
     Raises:
         InputError: unreadable, no points, or a point without name or position.
     """
+    with suppress(OSError):  # a missing file is an error where it is read
+        check_file_size(path, GAZETTEER_BYTES)
     rows = list(_read_csv(path) if path.suffix.lower() == ".csv" else _read_vector(path))
     if not rows:
         raise InputError("no points", file=path)
@@ -79,7 +83,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
                 except (KeyError, TypeError, ValueError) as error:
                     raise InputError("needs numbers under `lon` and `lat`", file=path, key=f"line {number}") from error
                 yield _parse_row(path, f"line {number}", position, row)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"not readable as UTF-8 text: {error}", file=path) from error
 
 

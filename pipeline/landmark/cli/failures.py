@@ -32,7 +32,7 @@ def describe_failure(error: BaseException) -> tuple[str, int]:
     if isinstance(error, LandmarkError):
         return str(error), error.exit_code
     if _is_exhausted(error):
-        return f"out of memory, threads or processes: {_one_line(error)}; {_FEWER}", 1
+        return f"out of memory, threads or processes: {_single_line(error)}; {_FEWER}", 1
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; free some space and run the same command again to resume", 1
     if isinstance(error, OSError) and error.errno is not None:
@@ -43,7 +43,7 @@ def describe_failure(error: BaseException) -> tuple[str, int]:
         place = f"{Path(last.filename).name}, line {last.lineno}"
     log = write_log(error)
     remedy = f"please report it with {log}" if log else "please report it; its log could not be written"
-    return f"a fault of landmark: {_one_line(error)} ({place}); {remedy}", os.EX_SOFTWARE
+    return f"a fault of landmark: {_single_line(error)} ({place}); {remedy}", os.EX_SOFTWARE
 
 
 def write_log(error: BaseException) -> Path | None:
@@ -93,7 +93,7 @@ def _is_exhausted(error: BaseException) -> bool:
     return isinstance(error, RuntimeError | ImportError | OSError) and bool(_EXHAUSTED.search(str(error)))
 
 
-def _one_line(error: BaseException) -> str:
+def _single_line(error: BaseException) -> str:
     """Type and text of an exception on one line."""
     try:
         text = " ".join(without_secrets(str(error)[: 4 * _MAX_CHARS]).split())[:_MAX_CHARS]

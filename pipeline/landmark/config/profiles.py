@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from landmark.core.errors import invalid
 from landmark.core.hosts import HostRules, host_of, is_url
+from landmark.core.patterns import compile_pattern
 from landmark.core.yaml_files import StrictModel, load_model
 from landmark.domain.taxonomy import first_duplicate
 
@@ -156,7 +157,7 @@ class Mirror(StrictModel):
     @model_validator(mode="after")
     def _check_pattern(self) -> "Mirror":
         try:
-            re.compile(self.pattern).sub(self.to, "")
+            compile_pattern(self.pattern).sub(self.to, "")
         except (re.error, IndexError) as error:
             raise invalid(f"not a regular expression with its replacement: {error}", value=self.pattern) from error
         return self

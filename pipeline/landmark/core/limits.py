@@ -8,8 +8,8 @@ from pathlib import Path
 from landmark.core.errors import InputError
 
 # Documents that people write (recipes, taxonomies, profiles) and JSON documents (STAC, GeoJSON regions, responses).
-YAML_BYTES = 10_000_000
-YAML_VALUES = 1_000_000  # counted with what aliases repeat
+YAML_BYTES = 2_000_000
+YAML_VALUES = 200_000  # counted with what aliases repeat
 JSON_BYTES = 500_000_000
 DEPTH = 100  # of lists and mappings in one another
 
@@ -27,17 +27,8 @@ EVENT_VERTICES = 20_000_000  # of a layer
 # Polygons with more vertices are simplified before they are enlarged; invalid ones with more are mended by area.
 EXACT_VERTICES = 2_000
 
-# Catalogues of linked documents.
-CATALOG_DEPTH = 50
-CATALOG_DOCUMENTS = 1_000_000
-
-# Tables of points, and rasters.
-GAZETTEER_ROWS = 2_000_000
+# Tables of points, and regular expressions that people write.
 GAZETTEER_BYTES = 1_000_000_000
-RASTER_BANDS = 10_000
-BLOCK_BYTES = 1_000_000_000
-
-# Patterns of people, and texts they are applied to.
 PATTERN_CHARS = 1_000
 
 # Mistakes of one file that are printed.

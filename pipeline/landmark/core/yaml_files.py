@@ -103,9 +103,8 @@ def parse_model(model: type[Model], value: dict[str, Any], source: Path | str, *
         return model.model_validate_json(json.dumps(value), strict=True) if strict else model.model_validate(value)
     except ValidationError as error:
         mistakes = [dict(mistake) for mistake in error.errors(include_url=False)]
-        outer = {
-            location[:size] for mistake in mistakes for location in [mistake["loc"]] for size in range(len(location))
-        }
+        locations: list[tuple[Any, ...]] = [mistake["loc"] for mistake in mistakes]
+        outer = {location[:size] for location in locations for size in range(len(location))}
         # One error per list: invalid items would also be reported one by one, and the list as too short.
         innermost = [mistake for mistake in mistakes if mistake["loc"] not in outer]
         first = {_list_location(mistake): mistake for mistake in reversed(innermost)}

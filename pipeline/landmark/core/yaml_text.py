@@ -39,6 +39,7 @@ class _TooLarge(yaml.MarkedYAMLError):
 
     def __init__(self, node: yaml.Node, problem: str) -> None:
         super().__init__(problem=problem, problem_mark=node.start_mark)
+        self.line = node.start_mark.line + 1
 
 
 def parse_yaml(text: str, source: Path | str) -> Any:
@@ -59,8 +60,7 @@ def parse_yaml(text: str, source: Path | str) -> Any:
     except RecursionError as error:
         raise InputError(f"nested more than {DEPTH} deep; {_SPLIT}", file=source) from error
     except _TooLarge as error:
-        line = error.problem_mark.line + 1
-        raise InputError(f"{error.problem}, in line {line}", file=source, remedy=_SPLIT) from error
+        raise InputError(f"{error.problem}, in line {error.line}", file=source, remedy=_SPLIT) from error
     except yaml.reader.ReaderError as error:
         raise InputError(f"malformed YAML at character {error.position}: {error.reason}", file=source) from error
     except _AmbiguousNumber as error:

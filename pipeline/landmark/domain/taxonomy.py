@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from landmark.core.errors import InputError, invalid
+from landmark.core.patterns import compile_pattern
 from landmark.core.yaml_files import StrictModel
 from landmark.domain.codes import MAX_CODE, Code, CodeKeys, check_unique_codes
 from landmark.domain.traits import Trait
@@ -126,24 +127,17 @@ class LabelFiles(StrictModel):
     @classmethod
     def _check_expressions(cls, value: tuple[str, ...] | str | None) -> Any:
         for pattern in (value,) if isinstance(value, str) else value or ():
-            _compile(pattern)
+            compile_pattern(pattern)
         return value
 
     @field_validator("dates")
     @classmethod
     def _check_patterns(cls, dates: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in dates:
-            groups = _compile(pattern).groupindex.keys()
+            groups = compile_pattern(pattern).groupindex.keys()
             if ("year" in groups) == ("datetime" in groups):
                 raise invalid("must have exactly one of the groups `year` and `datetime`", value=pattern)
         return dates
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise invalid(f"not a regular expression: {error}", value=pattern) from error
 
 
 class Crosswalk(StrictModel):

@@ -1,12 +1,12 @@
 """Models of the files in taxonomies/events/: how a kind of vector file is read as events."""
 
-import re
 from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from landmark.core.errors import InputError, invalid
+from landmark.core.patterns import compile_pattern
 from landmark.core.yaml_files import StrictModel, available, load_model
 from landmark.domain.event import EventTypes
 from landmark.domain.taxonomy import first_duplicate
@@ -39,10 +39,7 @@ class EmsMapping(StrictModel):
     @classmethod
     def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise invalid(f"invalid regular expression: {error}", value=pattern) from error
+            compile_pattern(pattern)
         return patterns
 
 
@@ -123,10 +120,8 @@ class MaskMapping(StrictModel):
     @classmethod
     def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in names:
-            try:
-                unknown = re.compile(pattern).groupindex.keys() - {"id", "group", "type", "start", "end", "observed"}
-            except re.error as error:
-                raise invalid(f"invalid regular expression: {error}", value=pattern) from error
+            names_of_groups = compile_pattern(pattern).groupindex.keys()
+            unknown = names_of_groups - {"id", "group", "type", "start", "end", "observed"}
             if unknown:
                 raise invalid(f"unknown group {min(unknown)}", value=pattern)
         return names

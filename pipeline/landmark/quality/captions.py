@@ -15,6 +15,8 @@ Row = Mapping[str, Any]
 # (problem, observed and expected values)
 RowProblem = tuple[str, str]
 
+# Longer texts are no captions, and take too long to parse.
+_MAX_CHARS = 10_000
 # Kinds of facts that a caption may state only with an evidence span.
 _KINDS_WITH_EVIDENCE = ("sensor", "season", "finer")
 
@@ -36,14 +38,17 @@ def captions(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowPr
             yield f"{style} caption is missing", ""
     for column, check in _TEXT_CHECKS.items():
         for text in row.get(column) or ():
-            yield from check(text, row, context)
+            if too_long := [key for key, value in text.items() if isinstance(value, str) and len(value) > _MAX_CHARS]:
+                yield f"a text of {column} is too long to be checked", f"{', '.join(too_long)}: {_MAX_CHARS} characters"
+            else:
+                yield from check(text, row, context)
 
 
 def event_words(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
     """An event class needs an event that has begun when the image is taken, or a source that gives it undated."""
     undated = {context.undated[subclass] for subclass in row["subclasses"] if subclass in context.undated}
     named = (
-        _lexicon(caption["lang"], context).find_labels(caption["text"], _place_names(row))
+        _lexicon(caption["lang"], context).find_labels(caption["text"][:_MAX_CHARS], _place_names(row))
         for caption in row["captions"]
     )
     for key in sorted(set(row["labels"]).union(*named) - undated):
