@@ -265,11 +265,12 @@ def _mutate(source: Path, target: Path, seed: int) -> None:
 
 def open_door(door: str, first: int, count: int, folder: Path) -> list[str]:
     """Open a door to mutations `first` to `first + count`; what went wrong, one line each."""
+    folder.mkdir(exist_ok=True)
     source = _samples(door, folder)
     opener = _OPENERS[door.partition("-")[0]]
     opener(source)
     target, faults = folder / "mutated" / source.name, list[str]()
-    target.parent.mkdir()
+    target.parent.mkdir(exist_ok=True)
     for part in source.parent.glob(f"{source.stem}.*"):
         (target.parent / part.name).write_bytes(part.read_bytes())
     for seed in range(first, first + count):
@@ -291,18 +292,18 @@ def open_door(door: str, first: int, count: int, folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Open a door with a limit of memory above that of the imports; exit code 1 and the faults if there are any."""
-    door, first, count, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+    """Open doors with a limit of memory above that of the imports; exit code 1 and the faults if there are any."""
+    doors, first, count, folder = sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + 2 * LIMIT_BYTES  # threads reserve addresses that they do not use
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        faults = open_door(door, first, count, folder)
+        faults = [fault for door in doors for fault in open_door(door, first, count, folder / door)]
     used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     if used > LIMIT_BYTES:
-        faults.append(f"{door}: {used} bytes")
+        faults.append(f"{used} bytes")
     print("\n".join(faults))
     sys.exit(bool(faults))
 

@@ -24,7 +24,7 @@ def parse_bounded(data: str | bytes, **hooks: Any) -> Any:
     except RecursionError as error:
         raise ValueError(too_deep) from error
     level = [value]
-    for _ in range(DEPTH + 1):
+    for _ in range(DEPTH):
         nested = [list(item.values()) if isinstance(item, dict) else item for item in level]
         level = [child for items in nested if isinstance(items, list) for child in items if type(child) in (list, dict)]
         if not level:
