@@ -167,7 +167,7 @@ def test_an_enlarged_area_of_many_vertices_contains_the_exact_one(area: shapely.
     vertices = shapely.get_coordinates(area)[::97]
     shapely.prepare(enlarged)
     for x, y in ((0, 0), (0.09, 0), (-0.09, 0), (0, 0.09), (0, -0.09)):
-        assert shapely.contains_xy(enlarged, *(vertices + (x, y)).T).all()
+        assert shapely.contains_xy(enlarged, *(vertices + np.array([x, y])).T).all()
     assert enlarged.area < 1.3 * shapely.box(*area.bounds).buffer(0.1).area
     assert shapely.get_num_coordinates(enlarged) < 10_000
 

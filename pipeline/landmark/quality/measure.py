@@ -196,7 +196,7 @@ class _GroupReader:
             maps = {name: dict(record[name]) for name in MAP_COLUMNS}
             row = {**record, **maps, **derived_columns(record), "shard": shard.path, "pixels_read": False}
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            self._flag("schema", "row cannot be read", record["id"], f"{type(error).__name__}: {_first_line(error)}")
+            self._flag("schema", "row cannot be read", record["id"], f"{type(error).__name__}: {_problem(error)}")
             return
         for name in ROW_CHECKS.keys() & self._context.limits.keys():
             try:
