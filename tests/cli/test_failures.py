@@ -37,7 +37,7 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (InputError("wrong", file="a.yaml"), 2),
     ],
 )
-def test_a_fault_is_one_line_and_a_private_log(state: Path, error: Exception, code: int) -> None:
+def test_a_fault_is_a_line_and_a_private_log(state: Path, error: Exception, code: int) -> None:
     message, status = describe_failure(error)
     assert status == code and "\n" not in message and "abcDEF" not in message
     logs = list(state.rglob("*.log"))
@@ -47,7 +47,7 @@ def test_a_fault_is_one_line_and_a_private_log(state: Path, error: Exception, co
         assert type(error).__name__ in log.read_text() and "abcDEF" not in log.read_text()
 
 
-def test_a_fault_without_a_state_folder_is_logged_in_the_temporary_one(
+def test_a_fault_without_a_state_folder_is_logged_in_the_temporary_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
@@ -64,7 +64,7 @@ def test_credentials_are_removed(text: str) -> None:
     assert "abcDEF" not in without_secrets(f"cannot read {text}")
 
 
-def test_a_thread_that_ends_with_an_exception_is_one_line(
+def test_a_thread_that_ends_with_an_exception_is_a_line(
     state: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
@@ -75,7 +75,7 @@ def test_a_thread_that_ends_with_an_exception_is_one_line(
     assert len(capfd.readouterr().err.splitlines()) == 1 and list(state.rglob("*.log"))
 
 
-def test_every_fault_of_a_command_names_its_log(
+def test_a_fault_of_a_command_names_the_log(
     landmark: Run, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -101,7 +101,7 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
 
 
-def test_too_little_memory_is_one_line(tmp_path: Path, world: Path, recipe: object) -> None:
+def test_too_little_memory_is_a_line(tmp_path: Path, world: Path, recipe: object) -> None:
     command = [sys.executable, "-m", "landmark", "build", str(recipe()), "--workers", "2"]  # type: ignore[operator]
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
     done = subprocess.run(

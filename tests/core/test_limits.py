@@ -157,10 +157,8 @@ def _islands(count: int) -> shapely.MultiPolygon:
     return shapely.union_all(shapely.buffer(shapely.points(centres), 0.0005, quad_segs=1))
 
 
-@pytest.mark.parametrize("area", [_star(50_000), _islands(1_000)], ids=["star", "islands"])
-def test_an_enlarged_area_of_many_vertices_contains_the_exact_area(area: shapely.Geometry) -> None:
 @pytest.mark.parametrize("area", [_star(10_000), _islands(500)], ids=["star", "islands"])
-def test_an_enlarged_area_of_many_vertices_contains_the_exact_one(area: shapely.Geometry) -> None:
+def test_an_enlarged_area_of_many_vertices_contains_the_exact_area(area: shapely.Geometry) -> None:
     start = time.process_time()
     enlarged = enlarge(area, 0.1)
     assert time.process_time() - start < 20
