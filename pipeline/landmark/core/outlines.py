@@ -17,11 +17,10 @@ Shapes = TypeVar("Shapes", BaseGeometry, NDArray[np.object_])
 def make_valid(shapes: Shapes) -> Shapes:
     """Valid geometries. Of many vertices, the area alone is mended: that takes no square of their number."""
     large = shapely.get_num_coordinates(shapes) > EXACT_VERTICES
-    if not np.any(large):
-        return shapely.make_valid(shapes)  # type: ignore[return-value]
     if isinstance(shapes, BaseGeometry):
-        return shapely.make_valid(shapes, method="structure")
-    mended = shapely.make_valid(np.where(large, None, shapes))
+        return shapely.make_valid(shapes, method="structure" if large else "linework")
+    mended = shapes.copy()
+    mended[~large] = shapely.make_valid(shapes[~large])
     mended[large] = shapely.make_valid(shapes[large], method="structure")
     return mended
 
@@ -45,7 +44,7 @@ def _cover(area: BaseGeometry, step: float) -> BaseGeometry:
     ends = np.stack([squares[:-1], squares[1:]])[:, ring[1:] == ring[:-1]]
     shapely.prepare(area)
     x, y = np.meshgrid(west + (np.arange(columns) + 0.5) * step, south + (np.arange(rows) + 0.5) * step)
-    touched = shapely.contains_xy(area, x, y)
+    touched = np.asarray(shapely.contains_xy(area, x, y))
     for left, bottom, right, top in np.unique(np.hstack([ends.min(axis=0), ends.max(axis=0)]), axis=0).tolist():
         touched[bottom : top + 1, left : right + 1] = True
     changes = np.diff(np.pad(touched, ((0, 0), (1, 1))).astype(np.int8), axis=1)

@@ -102,7 +102,7 @@ def parse_model(model: type[Model], value: dict[str, Any], source: Path | str, *
     try:
         return model.model_validate_json(json.dumps(value), strict=True) if strict else model.model_validate(value)
     except ValidationError as error:
-        mistakes = [dict(mistake) for mistake in error.errors(include_url=False)]
+        mistakes: list[Any] = error.errors(include_url=False)
         locations: list[tuple[Any, ...]] = [mistake["loc"] for mistake in mistakes]
         outer = {location[:size] for location in locations for size in range(len(location))}
         # One error per list: invalid items would also be reported one by one, and the list as too short.
