@@ -35,6 +35,7 @@ from landmark.labels.cloud_stats import CloudStatTask, measure_mask
 from landmark.labels.counts import CountTask, LabelCounts, measure_counts
 from landmark.labels.label_rules import LabelRules
 from landmark.raster.rate_limit import available_cores
+from landmark.raster.versions import WithVersions
 from landmark.stac.catalog import Query
 from landmark.stac.header_probe import probe_header
 from landmark.workflow import planner
@@ -98,13 +99,13 @@ def peak_gb() -> float:
 
 
 def simulate_tasks(clock: Clock) -> Callable[[Callable[..., Any], Iterable[Any]], Iterator[tuple[Any, Any]]]:
-    """Return a `TaskMap` that reads no file; its results have the size of real ones."""
+    """Return a `TaskMap` that reads no file; its results have the size of real ones, and no versions of files."""
     results = {probe_header: lambda task: task.acquisition, measure_counts: _label_counts, measure_mask: _cloud_stats}
 
-    def map_tasks(function: Callable[..., Any], tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    def map_tasks(call: WithVersions, tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         for batch in _batches(tasks, clock):
             with clock.stage("simulation"):
-                batch_results = [results[function](task) for task in batch]
+                batch_results = [(results[call.function](task), {}) for task in batch]
             yield from zip(batch, batch_results, strict=True)
 
     return map_tasks

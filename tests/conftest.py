@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from landmark import world as planet
-from landmark.cli import main
-from landmark.cli.main import app
+from landmark.cli.main import app, main
 from landmark.core.errors import LandmarkError
 from tests.services.client import Services, missing, once, running
 from tests.services.planet import publish_world

@@ -69,7 +69,7 @@ def test_a_signal_ends_a_build_at_once(
     with running(command, tmp_path) as process:
         await_(lambda: moment(process, out), process)
         send(process.pid, number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         await_(lambda: not session_members(process))
     assert process.returncode == code, err.decode()
     assert len(error_lines(err)) == 1, err.decode()
@@ -88,6 +88,6 @@ def test_a_signal_ends_a_command_that_waits_for_a_server(recipe: Write, tmp_path
             connection, _ = server.accept()
             with closing(connection):
                 process.send_signal(signal.SIGTERM)
-                _, err = process.communicate(timeout=60)
+                _, err = process.communicate(timeout=300)
     assert process.returncode == 143
     assert len(error_lines(err)) == 1

@@ -71,7 +71,7 @@ def test_corpus_with_more_shards_than_open_files_is_readable(splinters: Path) ->
     corpus = landmark.open(splinters)
     assert len(corpus.manifest.shards) >= 2 * OPEN_FILES
     command = [sys.executable, "-c", FRUGAL, str(splinters), str(OPEN_FILES)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     fewer = min(len(corpus.select(sensor=sensor)) for sensor in ("s1", "s2"))
     assert done.stdout.split() == [str(count) for count in (len(corpus), len(corpus), fewer)]

@@ -100,9 +100,10 @@ def test_an_interrupted_download_leaves_no_file_and_resumes(feeds: Feeds, tmp_pa
     def progress(stage: str, done: int, total: int, detail: str = "", /) -> None:
         fetched.append(detail)
 
-    feeds.cut = 1
+    feeds.cut = 9
     with pytest.raises(DownloadPending) as caught:
         fetch(profile, query, tmp_path / "out")
+    feeds.cut = 0
     assert (caught.value.file or "").endswith("DEL_MONIT01_v1.zip")
     assert [path.name for path in (tmp_path / "out" / "EMSR900").iterdir()] == ["EMSR900.json"]
     assert len(fetch(profile, query, tmp_path / "out", progress=progress)) == 3

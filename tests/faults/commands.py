@@ -88,7 +88,7 @@ def run_each() -> None:
 
 
 def _run(arguments: list[str]) -> dict[str, Any]:
-    from landmark.cli import main
+    from landmark.cli.main import main
 
     sys.argv, output = ["landmark", *arguments], io.StringIO()
     try:

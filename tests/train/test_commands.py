@@ -155,7 +155,7 @@ def test_help_loads_no_torch() -> None:
 
 def test_without_torch_trec_runs_are_evaluated_and_training_is_refused(toy_corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "run.txt").write_text("trees Q0 s1_test_000 1 0.5 x\n")
-    code = "import sys; sys.modules['torch'] = None; from landmark.cli import main; main()"
+    code = "import sys; sys.modules['torch'] = None; from landmark.cli.main import main; main()"
     for (command, *options), expected in {("evaluate", "--from-trec", "run.txt"): 0, ("train",): 2}.items():
         call = [sys.executable, "-c", code, command, str(toy_corpus.root), *options]
         result = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path)

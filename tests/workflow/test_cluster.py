@@ -78,7 +78,7 @@ def test_a_worker_in_another_folder_writes_into_the_corpus_of_the_client(recipe:
         scheduled(worker_folder) as (address, _),
         running(landmark_build(recipe(), "corpus", "--limit", "2", "--scheduler", address), client_folder) as client,
     ):
-        _, err = client.communicate(timeout=60)
+        _, err = client.communicate(timeout=300)
     assert client.returncode == 0, err.decode()
     assert error_lines(err) == []
     build(BuildRequest(load_recipe(str(recipe()), limit=2), tmp_path / "serial", ExecutorConfig()))
@@ -95,7 +95,7 @@ def test_a_lost_scheduler_is_an_error_and_the_build_resumes(undisturbed: Path, m
             await_staged(client, out, 2)
             os.killpg(scheduler.pid, signal.SIGKILL)
             assert not (out / "corpus.json").exists(), "killed too late"
-            _, err = client.communicate(timeout=60)
+            _, err = client.communicate(timeout=300)
         assert client.returncode == 1, err.decode()
         assert len(error_lines(err)) == 1, err.decode()
         assert not (out / "corpus.json").exists()
@@ -113,7 +113,7 @@ def test_an_interrupted_build_exits_at_once_and_resumes(
         await_staged(build_, out, 2)
         os.killpg(build_.pid, number)
         assert not (out / "corpus.json").exists(), "interrupted too late"
-        _, err = build_.communicate(timeout=60)
+        _, err = build_.communicate(timeout=300)
         await_(lambda: not session_members(build_))
     assert len(error_lines(err)) == 1
     assert build_.returncode == code

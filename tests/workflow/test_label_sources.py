@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 
 import landmark
-from landmark.cli import main
+from landmark.cli.main import main
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged
 from landmark.core.executor import ExecutorConfig

@@ -1,5 +1,1 @@
 """The command line: parse, call, print. No logic."""
-
-from landmark.cli.main import main
-
-__all__ = ["main"]
