@@ -74,8 +74,8 @@ def _damage(document: Any, rng: random.Random) -> None:
         case 4 if isinstance(parent, dict):
             parent[rng.choice(("", "x" * 1000, "name", str(key) + "s"))] = parent.pop(key)
         case 4 | 5:
-            other, other_key = rng.choice(places)
-            parent[key] = copy.deepcopy(other[other_key])
+            donor, donor_key = rng.choice(places)
+            parent[key] = copy.deepcopy(donor[donor_key])
         case _:
             nested: Any = parent[key]
             for _ in range(rng.choice((1, 3, 90, 300))):
