@@ -16,6 +16,7 @@ class Answer:
         sent: Bytes of the body that are sent before the connection is closed; None sends all and keeps it open.
         silent: Send nothing until the test is over.
         drip_s: Seconds between the letters of a head that does not end.
+        endless: Send zeros after the body until the connection is closed.
     """
 
     status: int
@@ -25,6 +26,7 @@ class Answer:
     sent: int | None = None
     silent: bool = False
     drip_s: float = 0.0
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ def clipped(answer: Answer, _: bytes) -> Answer:
 def padded(answer: Answer, _: bytes) -> Answer:
     """Send more bytes than requested."""
     return replace(answer, body=answer.body + b"\xa5" * 1000)
+
+
+def endless(answer: Answer, _: bytes) -> Answer:
+    """Send a body that does not end."""
+    return replace(answer, endless=True)
 
 
 def garbled(place: range) -> Fault:

@@ -119,11 +119,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if answer.drip_s:
             self._drip(answer)
         self.send_response(answer.status)
-        for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
+        size = 2**40 if answer.endless else len(answer.body)
+        for name, value in {**answer.headers, "Content-Length": str(size)}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body[: answer.sent])
+            while answer.endless:
+                self.wfile.write(bytes(2**16))
         self.wfile.flush()
         self.close_connection |= answer.sent is not None
 

@@ -2,6 +2,7 @@
 
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from landmark.raster.reader import open_raster
 from landmark.raster.source import Unreadable
 from tests.parts import examples
 from tests.raster.outcomes import BLOCKS, JPEG_2000, SIZE, check, check_pixels, make, read, within_bound
-from tests.raster.rasters import block_bytes
+from tests.raster.rasters import block_bytes, noise, write_raster
 
 OFFSETS, COUNTS = 324, 325  # TIFF tags TileOffsets and TileByteCounts
 
@@ -137,3 +138,25 @@ def test_jpeg_2000_with_undecodable_blocks_gives_no_wrong_pixels(tmp_path):
     check_pixels(chips)
     assert not isinstance(chips, Unreadable)
     assert {isinstance(chip, FailedChip) for chip in chips} == {True, False}
+
+
+@pytest.mark.parametrize("driver", ["PNG", "JPEG", "ENVI"])
+def test_a_truncated_file_of_another_format_is_unreadable(tmp_path, driver):
+    smooth = (np.indices((SIZE, SIZE)).sum(axis=0) // 4 + 1).astype("uint8")
+    path = write_raster(tmp_path / "a", smooth, driver=driver, tiled=None, blockysize=None, compress=None)
+    content = path.read_bytes()
+    with open_raster(str(path)) as raster:
+        (chip,) = raster.chips([(0, 0)], SIZE)
+        assert not isinstance(chip, FailedChip)
+    path.write_bytes(content[: 9 * len(content) // 10])
+    with pytest.raises(Unreadable), open_raster(str(path)):
+        pass
+
+
+def test_a_png_whose_checksum_is_wrong_is_unreadable(tmp_path):
+    path = write_raster(tmp_path / "a.png", noise((SIZE, SIZE), "uint16"), driver="PNG", tiled=None, compress=None)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Unreadable), open_raster(str(path)):
+        pass

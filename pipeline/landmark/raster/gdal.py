@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from landmark.raster.no_data import Fill, alpha_bands, has_mask, is_invalid
 from landmark.raster.range_file import ChunkedFile
 from landmark.raster.range_reader import LocalFile, RangeReader
 from landmark.raster.source import Forbidden, RasterSource, Unreadable
+from landmark.raster.truncation import is_damaged
 
 log = logging.getLogger(__name__)
 
@@ -68,17 +69,19 @@ class GdalReader:
 
     def _open(self) -> None:
         size = self._ranges.find_size()
-        file = None if size is None else ChunkedFile(self._ranges, size)
-        if file is None or not self._ranges.remote:
+        if size is None:
             self._dataset = self._source.open()
-        else:
-            self._file = file
-            with file.checking():
-                self._dataset = self._source.open_file(file.opener)
-        if file is not None and self._dataset.driver in ("GTiff", "COG"):
-            with file.checking():
+            return
+        file = ChunkedFile(self._ranges, size)
+        with file.checking():
+            dataset = self._source.open_file(file.opener) if self._ranges.remote else self._source.open()
+            if dataset.driver in ("GTiff", "COG"):
                 file.blocks = DeflateBlocks(file.opener(""), self._ranges)
-            self._blocks = [file.blocks, *self._mask_blocks()]
+            elif is_damaged(dataset, cast(BinaryIO, file.opener("")), size):
+                raise Unreadable("the file is damaged or incomplete")
+        self._blocks = [] if file.blocks is None else [file.blocks, *self._mask_blocks()]
+        self._file = file if self._ranges.remote else None
+        self._dataset = dataset
 
     def _mask_blocks(self) -> Iterator[DeflateBlocks]:
         """The blocks of mask files beside a local raster."""
