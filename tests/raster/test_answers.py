@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from landmark.raster.answers import ChangedFile
+from landmark.raster.blocks import HEADER_BYTES
 from landmark.raster.reader import FailedChip, open_raster
 from landmark.raster.source import Unreadable
 from tests.raster.conftest import each, put
@@ -124,6 +125,16 @@ def test_a_cache_may_answer_with_a_wider_range(files, name, block):
 def test_the_file_s_size_may_be_missing(files, name):
     files.plan(name, unsized)
     check(read(files.href(name)))
+
+
+def test_the_size_of_a_short_file_may_be_missing(tmp_path, files):
+    path = write_raster(tmp_path / "short.tif", PIXELS[:SIZE, :SIZE], blockysize=128, blockxsize=128)
+    assert path.stat().st_size < HEADER_BYTES
+    name = put(files, path.read_bytes())
+    files.plan(name, unsized)
+    with open_raster(files.href(name)) as raster:
+        (chip,) = raster.chips([(0, 0)], SIZE)
+    assert np.array_equal(chip, PIXELS[:SIZE, :SIZE])
 
 
 @pytest.mark.parametrize("tag", ['W/"{}"', '"{}"'])

@@ -178,13 +178,15 @@ class _HttpFile:
         Raises:
             ServerTimeout: no response.
             TransientError: the connection is cut, the server is busy, or the answer is wrong.
-            NoRangeSupport: the answer is the complete file.
+            NoRangeSupport: the answer is the complete file, or may be.
         """
         with self._open(url, {"Range": f"bytes={start}-{end - 1}"}) as response:
             if response.status == HTTPStatus.OK and not self._version.known:
                 raise NoRangeSupport
             check_status(response, HTTPStatus.PARTIAL_CONTENT)
             head = read_head(response.headers)
+            if start == 0 and head.end < end and head.validators.size is None and self._version.size is None:
+                raise NoRangeSupport  # a short file, or a wrong answer: only all of the file tells
             self._version.check(head, start, end)
             body = response.read(head.end - head.start + 1, decode_content=False)
         self._exact = self._exact and (head.start, head.end) in ((start, end), (start, head.validators.size))
