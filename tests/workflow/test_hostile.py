@@ -146,6 +146,10 @@ def test_a_manifest_that_would_delete_files_outside_is_refused(
         ("corpus.json", "shards.0.path", "shards/g0001/s1-train-00000-of-00001.parquet"),
         ("corpus.json", "shards.0.path", "lock.json"),
         ("corpus.json", "shards.0.path", "/etc/passwd"),
+        ("corpus.json", "shards.0.split", "../outside/test"),
+        ("corpus.json", "shards.0.k", 7),
+        ("corpus.json", "name", "../../outside/run"),
+        ("corpus.json", "exports.0.path", "shards/g0000/s1-train-00007-of-00009.tar"),
         ("corpus.json", "shards.0.generation", -1),
         ("corpus.json", "shards.0.generation", 10**30),
         ("corpus.json", "sensors.0", "../outside/file"),
@@ -171,7 +175,7 @@ def test_documents_that_name_paths_outside_are_invalid(
     if document == "corpus.json":
         shard = content["shards"][0]
         exports = [{**{name: shard[name] for name in ("rows", "size_bytes", "sha256")}, "path": "", "shard": ""}]
-        exports[0] |= {"path": "shards/g0000/a.tar", "shard": shard["path"]}
+        exports[0] |= {"path": shard["path"].replace(".parquet", ".tar"), "shard": shard["path"]}
         digests = dict.fromkeys(("landmark_version", "recipe_digest", "lock_digest", "content_digest"), "")
         content["exports"] = exports
         content["superseded"] = [{**digests, "shards": [dict(shard)], "exports": [dict(exports[0])]}]
@@ -190,6 +194,65 @@ def test_documents_that_name_paths_outside_are_invalid(
     edit(path, change)
     with raises(InvalidCorpus, file=str(path), exit_code=2):
         read_document(model, path)
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "value"),
+    [
+        ("sheet", "counts.planned", None),
+        ("sheet", "considered.planned", None),
+        ("build", "samples.s1.val", None),
+        ("check", "grammar.languages", [1]),
+        ("explain", "grammar.languages", "en"),
+        ("recaption", "grammar.languages.en", {"lang": "en"}),
+    ],
+)
+def test_incomplete_manifests_are_refused(
+    command: str,
+    key: str,
+    value: object,
+    copy: Path,
+    outside: Path,
+    arguments: Callable[[str], list[object]],
+    refusal: Refuse,
+) -> None:
+    command_line = arguments(command)
+
+    def change(changed: Any) -> None:
+        *outer, last = key.split(".")
+        for part in outer:
+            changed = changed[part]
+        del changed[last]
+        if value is not None:
+            changed[last] = value
+
+    edit(copy / "corpus.json", change)
+    error = refusal(*command_line)
+    assert (type(error), error.exit_code, error.file) == (InvalidCorpus, 2, str(copy / "corpus.json"))
+    assert error.key is not None and error.key.startswith(key) and error.remedy
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "README.md", ".landmark.lock"])
+def test_folders_in_place_of_files_are_refused(
+    name: str, copy: Path, outside: Path, arguments: Callable[[str], list[object]], refusal: Refuse
+) -> None:
+    command_line = arguments("recaption")
+    (copy / name).unlink(missing_ok=True)
+    (copy / name).mkdir()
+    error = refusal(*command_line)
+    assert (error.exit_code, error.file, error.remedy) == (2, str(copy / name), "delete it")
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_links_to_themselves_are_missing_files(
+    command: str, copy: Path, outside: Path, arguments: Callable[[str], list[object]], refusal: Refuse
+) -> None:
+    command_line = arguments(command)
+    shard = copy / library.open(copy).manifest.shards[0].path
+    shard.unlink()
+    shard.symlink_to(shard.name)
+    error = refusal(*command_line)
+    assert (type(error), error.exit_code, error.file) == (InvalidCorpus, 2, str(shard))
 
 
 @pytest.mark.parametrize("name", ["corpus.json", "lock.json", "index.parquet", "plan.parquet", "ledger.parquet", "x"])

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from landmark.captions.language import Language
 from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import Resources, StrictModel, available, load_model
+from landmark.corpus.manifest import Manifest, invalid_document
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 
 KIND = "taxonomies/captions"
@@ -17,6 +21,18 @@ class Grammar(StrictModel):
     """The languages of a corpus, in the recipe's order."""
 
     languages: dict[str, Language]
+
+
+def recorded_grammar(manifest: Manifest, corpus: Path) -> Grammar:
+    """The grammar that a corpus records: without languages where it records none.
+
+    Raises:
+        InvalidCorpus: the manifest holds another.
+    """
+    try:
+        return Grammar.model_validate(manifest.grammar or {"languages": {}})
+    except ValidationError as error:
+        raise invalid_document(error, corpus / "corpus.json", "a grammar", "grammar") from error
 
 
 def load_grammar(

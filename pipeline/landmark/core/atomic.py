@@ -26,7 +26,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Provide a temporary path; flush and rename it to `path` if the block ends without an error.
 
     The folder must exist: a worker that outlives its build must not create it again.
+
+    Raises:
+        InputError: the path is a folder.
     """
+    if path.is_dir() and not path.is_symlink():
+        raise InputError("is a folder, not a file", file=path, remedy="delete it")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     _create(partial)
     try:
@@ -199,8 +204,8 @@ def _open_regular(path: Path) -> IO[str]:
     Raises:
         InputError: it is a link, has other names, or is no file.
     """
-    if path.is_symlink():
-        raise InputError("is a link", file=path, remedy="delete it")
+    if path.is_symlink() or path.is_dir():
+        raise InputError("is a link or a folder", file=path, remedy="delete it")
     # A pipe would wait for a reader.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     handle = os.open(path, flags, 0o666)

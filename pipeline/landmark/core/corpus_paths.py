@@ -161,10 +161,12 @@ def refuse_links(root: Path) -> None:
         InvalidCorpus: naming the first other entry.
     """
     for entry in _entries(root):
-        if entry.is_symlink() and entry.is_dir():
-            raise InvalidCorpus("is a link to a folder", file=entry.path, remedy=_FOLDER_REMEDY)
-        if not entry.is_file() and (not entry.is_symlink() or Path(entry.path).exists()):
-            raise InvalidCorpus("is neither a file nor a folder", file=entry.path, remedy="delete it")
+        # Of a path, as those of an entry raise on a link to itself.
+        path = Path(entry.path)
+        if path.is_dir():
+            raise InvalidCorpus("is a link to a folder", file=path, remedy=_FOLDER_REMEDY)
+        if not path.is_file() and (not path.is_symlink() or path.exists()):
+            raise InvalidCorpus("is neither a file nor a folder", file=path, remedy="delete it")
 
 
 def _entries(root: Path) -> Iterator[os.DirEntry[str]]:

@@ -2,13 +2,14 @@
 
 import os
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from landmark.config.profiles import SensorName
+from landmark.config.recipe import SPLITS, CorpusName
 from landmark.core.corpus_paths import RelativePath, inside, readable
 from landmark.core.errors import InvalidCorpus, invalid
 from landmark.core.hashing import digest
@@ -59,10 +60,11 @@ class Shard(StrictModel):
     content_digest: str = Field(description="Digest of ids, decoded pixels and all other columns, in row order")
 
     @model_validator(mode="after")
-    def _check_folder(self) -> Self:
-        # The path of the next generation follows from the number: it must not be that of a file in use.
-        if not self.path.startswith(f"shards/g{self.generation:04d}/"):
-            raise invalid("is not in the folder of its generation", key="path", value=self.path)
+    def _check_name(self) -> Self:
+        # The path of the next generation follows from the number: it must not be that of a file in use. The digest of
+        # the corpus covers the path alone.
+        if not self.path.startswith(f"shards/g{self.generation:04d}/{self.sensor}-{self.split}-{self.k:05d}-of-"):
+            raise invalid("is not of its generation, sensor, split and number", key="path", value=self.path)
         return self
 
 
@@ -74,6 +76,12 @@ class Export(StrictModel):
     rows: int = Field(ge=0)
     size_bytes: int = Field(ge=0)
     sha256: str
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        if self.path.removesuffix(".tar") != self.shard.removesuffix(".parquet"):
+            raise invalid("is not named after its shard", key="path", value=self.path)
+        return self
 
 
 class QueryFile(StrictModel):
@@ -104,8 +112,8 @@ class Generation(StrictModel):
 class Manifest(StrictModel):
     """`corpus.json`. Written last: a folder with a manifest is a sealed corpus."""
 
-    format: int = 1
-    name: str
+    format: Literal[1] = 1
+    name: CorpusName
     title: str
     landmark_version: str = Field(description="Version that sealed the corpus")
     recipe_digest: str
@@ -137,6 +145,15 @@ class Manifest(StrictModel):
     superseded: list[Generation] = Field([], description="Earlier generations, oldest first")
 
     @model_validator(mode="after")
+    def _check_counts(self) -> Self:
+        required = {"counts": ("planned", "written", "dropped", "failed"), "considered": ("cells", "planned")}
+        for key, names in required.items():
+            _require_keys(key, getattr(self, key), names)
+        for sensor, counts in self.samples.items():
+            _require_keys(f"samples.{sensor}", counts, SPLITS)
+        return self
+
+    @model_validator(mode="after")
     def _check_generation(self) -> Self:
         # The next generation would otherwise have the paths of files in use.
         if len(generations := {shard.generation for shard in self.shards}) > 1:
@@ -147,6 +164,11 @@ class Manifest(StrictModel):
     def files(self) -> "list[Shard | Export]":
         """Shards and exports."""
         return [*self.shards, *self.exports]
+
+
+def _require_keys(key: str, counts: Mapping[str, int], names: Iterable[str]) -> None:
+    if missing := [name for name in names if name not in counts]:
+        raise invalid("is missing", key=f"{key}.{missing[0]}")
 
 
 def read_document(model: type[Model], path: Path) -> Model:
@@ -165,18 +187,24 @@ def read_document(model: type[Model], path: Path) -> Model:
         problem = "is missing, so that its folder is not a sealed corpus"
         raise InvalidCorpus(problem, file=path, remedy=remedy) from error
     except OSError as error:
-        raise InvalidCorpus(f"cannot be read: {error.strerror}", file=path) from error
+        raise InvalidCorpus(f"cannot be read: {error.strerror}", file=path, remedy=remedy) from error
     except ValidationError as error:
-        remedy = "get the corpus again from where it was sealed, or delete the file and build again"
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or None
-        value = first["input"] if isinstance(first["input"], str) else None
-        problem = f"not a landmark {model.__name__.lower()}: {first['msg']}"
-        raise InvalidCorpus(problem, file=path, key=key, value=value, remedy=remedy) from error
+        raise invalid_document(error, path, f"a landmark {model.__name__.lower()}") from error
     if isinstance(document, Manifest):
         for folder in {posixpath.dirname(file.path) for file in [*document.files, *document.queries]}:
             inside(path.parent, posixpath.join(folder, "_"))
     return document
+
+
+def invalid_document(error: ValidationError, path: Path, kind: str, *outer_keys: str) -> InvalidCorpus:
+    """The error of a document that is not of its kind, below some keys: its first problem."""
+    remedy = "get the corpus again from where it was sealed, or delete the file and build again"
+    first = error.errors()[0]
+    # Of errors that validators of landmark raise.
+    own = first["ctx"] if first["type"] == "invalid" else {"key": None, "value": None}
+    key = ".".join(str(part) for part in (*outer_keys, *first["loc"], *filter(None, [own["key"]]))) or None
+    value = first["input"] if own["value"] is None and isinstance(first["input"], str) else own["value"]
+    return InvalidCorpus(f"not {kind}: {first['msg']}", file=path, key=key, value=value, remedy=remedy)
 
 
 def read_manifest(corpus: Path) -> Manifest:

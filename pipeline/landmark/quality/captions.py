@@ -1,9 +1,10 @@
 """Row checks of captions, questions and hard negatives: parse texts into facts and compare them with the row."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from landmark.captions.grammar import Grammar, load_shipped_language
+from landmark.captions.grammar import load_shipped_language, recorded_grammar
 from landmark.captions.parse import Lexicon, build_lexicon
 from landmark.captions.questions import QuestionSpec, render_question
 from landmark.captions.sample_facts import season_at
@@ -21,10 +22,14 @@ _MAX_CHARS = 10_000
 _KINDS_WITH_EVIDENCE = ("sensor", "season", "finer")
 
 
-def load_lexicons(manifest: Manifest) -> dict[str, Lexicon]:
-    """Language → lexicon: of the grammar recorded in the manifest, else of the shipped languages."""
+def load_lexicons(manifest: Manifest, corpus: Path) -> dict[str, Lexicon]:
+    """Language → lexicon: of the grammar recorded in the manifest, else of the shipped languages.
+
+    Raises:
+        InvalidCorpus: the manifest's grammar is none.
+    """
     if manifest.grammar:
-        languages = Grammar.model_validate(manifest.grammar).languages
+        languages = recorded_grammar(manifest, corpus).languages
         return {lang: build_lexicon(language, manifest.taxonomy, lang) for lang, language in languages.items()}
     first_class = next(iter(manifest.taxonomy.classes.values()))
     return {lang: build_lexicon(load_shipped_language(lang), manifest.taxonomy, lang) for lang in first_class.name}

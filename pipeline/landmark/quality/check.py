@@ -84,7 +84,7 @@ def _load_context(root: Path, profile: CheckProfile) -> CorpusContext:
         max_gap_days=_max_gap_days(sources),
         limits={name: spec.limits for name, spec in profile.active.items()},
         undated=_undated_subclasses(sources, manifest.taxonomy),
-        lexicons=load_lexicons(manifest),
+        lexicons=load_lexicons(manifest, root),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from landmark.captions.grammar import Grammar
+from landmark.captions.grammar import Grammar, recorded_grammar
 from landmark.core.errors import InvalidCorpus, UnknownName
 from landmark.core.plural import plural
 from landmark.corpus.lock import Lock
@@ -69,7 +69,8 @@ def explain(root: Path, id: str) -> Explanation:
     """
     manifest = read_manifest(root)
     row = _read_row(root, manifest, id)
-    evidence = _Evidence(row, manifest, read_document(Lock, root / "lock.json"))
+    lock: Lock = read_document(Lock, root / "lock.json")
+    evidence = _Evidence(row, manifest, lock, recorded_grammar(manifest, root))
     facts = dict.fromkeys(span["fact"] for caption in row["captions"] for span in caption["evidence"])
     numbers = {fact: number for number, fact in enumerate(facts, start=1)}
     return Explanation(
@@ -115,14 +116,14 @@ class _Evidence:
     row: Row
     manifest: Manifest
     lock: Lock
+    grammar: Grammar
     rules: dict[tuple[str, str], str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._languages = Grammar.model_validate(self.manifest.grammar or {"languages": {}}).languages
         self._fractions, self._subclasses = dict(self.row["fractions"]), dict(self.row["subclasses"])
         self.rules = {
             (lang, f"{template.id}@{language.version}"): template.text
-            for lang, language in self._languages.items()
+            for lang, language in self.grammar.languages.items()
             for templates in language.styles.values()
             for template in templates
         }
@@ -152,7 +153,7 @@ class _Evidence:
             fraction = affected[0] if affected else self._fractions.get(key, 0.0)
             base = "cell" if affected else "pixels with a class"
             yield f"{_class_name(self.manifest, key)}: {_pct(fraction)} of the {base}"
-        languages = self._languages.values()
+        languages = self.grammar.languages.values()
         intervals = {_interval(lang.shares, share_key) for lang in languages if share_key in lang.shares}
         if intervals:
             yield f"`{share_key}` stands for {' or '.join(sorted(intervals))}"

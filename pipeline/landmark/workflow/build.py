@@ -141,7 +141,7 @@ def _add_exports(manifest: Manifest, request: BuildRequest) -> Manifest:
 def _refuse_foreign_folder(request: BuildRequest) -> None:
     """Refuse a folder that holds another corpus, or files that belong to no corpus."""
     for name, model in _DOCUMENTS.items():
-        if (request.out / name).is_file():
+        if (request.out / name).exists():
             digest = read_document(model, request.out / name).recipe_digest
             if digest != request.recipe.digest:
                 raise RecipeMismatch(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from landmark.captions.language import Language
+from landmark.captions.grammar import recorded_grammar
 from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError, InputsChanged
 from landmark.core.yaml_files import StrictModel
@@ -39,7 +39,7 @@ def plan_with(corpus: Path, manifest: Manifest, recipe: Recipe) -> tuple[Plan, B
     if plan is None:
         raise InputsChanged("is missing; the label counts cannot be read without it", file=corpus / "lock.json")
     _refuse_other_keys(plan.lock, recipe)
-    context = load_offline_context(recipe, plan.lock.catalog, _embedded_files(manifest, plan.lock))
+    context = load_offline_context(recipe, plan.lock.catalog, _embedded_files(corpus, manifest, plan.lock))
     places, places_changed = _places(plan.lock, context)
     # After a kill between lock and manifest, the rows may hold the places of another recipe.
     keep_places = plan.lock.digest == manifest.lock_digest and not places_changed
@@ -75,9 +75,9 @@ def _places(lock: Lock, context: BuildContext) -> tuple[SourceFile | None, bool]
     return file, not unchanged or file != lock.gazetteer
 
 
-def _embedded_files(manifest: Manifest, lock: Lock) -> dict[tuple[str, str], StrictModel]:
+def _embedded_files(corpus: Path, manifest: Manifest, lock: Lock) -> dict[tuple[str, str], StrictModel]:
     """Taxonomy and languages of the manifest, by kind and name of the file they were read from."""
-    languages = [Language.model_validate(value) for value in manifest.grammar.get("languages", {}).values()]
+    languages = list(recorded_grammar(manifest, corpus).languages.values())
     names: dict[str, Any] = {"taxonomy": manifest.taxonomy.name, "languages": [entry.lang for entry in languages]}
     if lock.digest == manifest.lock_digest:
         names = lock.recipe.canonical()
