@@ -200,7 +200,6 @@ def test_documents_that_name_paths_outside_are_invalid(
     ("command", "key", "value"),
     [
         ("sheet", "counts.planned", None),
-        ("sheet", "considered.planned", None),
         ("build", "samples.s1.val", None),
         ("check", "grammar.languages", [1]),
         ("explain", "grammar.languages", "en"),

@@ -20,7 +20,7 @@ from landmark.domain.taxonomy import first_duplicate
 
 SPLITS = ("train", "val", "test")
 # Folders are named by it: it is no path.
-CorpusName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+CORPUS_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 # A Sentinel-2 tile is a little larger.
 _MAX_CELL_M = 100_000
 
@@ -99,7 +99,7 @@ class CatalogErrors(StrictModel):
 class Recipe(StrictModel):
     """Specification of a corpus: region, time, sensors, labels, captions and splits."""
 
-    name: CorpusName = Field(description="Name of the corpus: lower-case letters, digits and hyphens")
+    name: str = Field(pattern=CORPUS_NAME, description="Name of the corpus: lower-case letters, digits and hyphens")
     title: str = Field("", description="Title for people")
     region: Region = Field(description="Area of the corpus")
     time: TimeRange = Field(description="Time of the images")

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from landmark.config.profiles import SensorName
-from landmark.config.recipe import SPLITS, CorpusName
+from landmark.config.recipe import CORPUS_NAME, SPLITS
 from landmark.core.corpus_paths import RelativePath, inside, readable
 from landmark.core.errors import InvalidCorpus, invalid
 from landmark.core.hashing import digest
@@ -113,7 +114,7 @@ class Manifest(StrictModel):
     """`corpus.json`. Written last: a folder with a manifest is a sealed corpus."""
 
     format: Literal[1] = 1
-    name: CorpusName
+    name: str
     title: str
     landmark_version: str = Field(description="Version that sealed the corpus")
     recipe_digest: str
@@ -146,9 +147,7 @@ class Manifest(StrictModel):
 
     @model_validator(mode="after")
     def _check_counts(self) -> Self:
-        required = {"counts": ("planned", "written", "dropped", "failed"), "considered": ("cells", "planned")}
-        for key, names in required.items():
-            _require_keys(key, getattr(self, key), names)
+        _require_keys("counts", self.counts, ("planned", "written", "dropped", "failed"))
         for sensor, counts in self.samples.items():
             _require_keys(f"samples.{sensor}", counts, SPLITS)
         return self
@@ -191,6 +190,10 @@ def read_document(model: type[Model], path: Path) -> Model:
     except ValidationError as error:
         raise invalid_document(error, path, f"a landmark {model.__name__.lower()}") from error
     if isinstance(document, Manifest):
+        # Trainings are written to a folder of this name.
+        if not re.fullmatch(CORPUS_NAME, document.name):
+            problem = "must be lower-case letters, digits and hyphens"
+            raise InvalidCorpus(problem, file=path, key="name", value=document.name, remedy=remedy)
         for folder in {posixpath.dirname(file.path) for file in [*document.files, *document.queries]}:
             inside(path.parent, posixpath.join(folder, "_"))
     return document

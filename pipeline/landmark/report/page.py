@@ -93,7 +93,7 @@ def _counts(corpus: Corpus) -> Iterable[str]:
     counts, considered = corpus.manifest.counts, corpus.manifest.considered
     yield (
         f"{plural(counts['planned'], 'sample')} planned, {counts['written']} written, {counts['dropped']} dropped, of"
-        f" {plural(considered['planned'], 'cell')}; images cover {plural(considered['cells'], 'cell')}."
+        f" {plural(considered.get('planned', 0), 'cell')}; images cover {plural(considered.get('cells', 0), 'cell')}."
     )
     splits = {
         name: sum(samples[name] for samples in corpus.manifest.samples.values()) for name in ("train", "val", "test")
