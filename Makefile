@@ -2,6 +2,7 @@
 PYTHON ?= python3
 REGION ?= demo
 OUT ?= corpora/$(REGION)
+# With --limit, a class without a sample in a split is printed but does not fail.
 ARGS ?=
 # 0 skips the smoke training and does not install torch.
 TRAIN ?= 1
@@ -16,7 +17,7 @@ help: ## Show this help
 
 corpus: .venv/run $(if $(filter-out 0,$(TRAIN)),.venv/train) ## Build OUT=corpora/<REGION>, check it, train on it (REGION=demo; TRAIN=0 skips the training; ARGS="--limit 50")
 	$(BIN)/landmark build $(REGION) --out $(OUT) $(ARGS)
-	$(BIN)/landmark check $(OUT)
+	$(BIN)/landmark check $(OUT) $(if $(findstring --limit,$(ARGS)),--fail-on error)
 	$(if $(filter-out 0,$(TRAIN)),$(BIN)/landmark validate $(OUT) --smoke)
 
 plan: .venv/run ## Print the samples and the cost of `make corpus`

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -91,3 +92,39 @@ def test_a_signal_ends_a_command_that_waits_for_a_server(recipe: Write, tmp_path
                 _, err = process.communicate(timeout=300)
     assert process.returncode == 143
     assert len(error_lines(err)) == 1
+
+
+def test_a_signal_after_the_output_does_not_change_the_exit_code(tmp_path: Path) -> None:
+    with running([sys.executable, "-m", "landmark", "--version"], tmp_path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.01)
+    assert process.returncode in (0, 143)
+
+
+def test_a_signal_leaves_no_temporary_folder(tmp_path: Path) -> None:
+    code = (
+        "import time; from landmark.core.signals import end_on_signals; end_on_signals()\n"
+        "from landmark.core.temporary import temporary_folder\n"
+        "with temporary_folder() as folder: (folder / 'file').write_text('unpacked'); time.sleep(600)"
+    )
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with running([sys.executable, "-c", code], tmp_path, TMPDIR=str(scratch)) as process:
+        await_(lambda: list(scratch.glob("*/file")), process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 143
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.long
+def test_a_signal_leaves_no_unfinished_world(tmp_path: Path) -> None:
+    folder = tmp_path / "worlds"
+    command = [sys.executable, "-m", "landmark", "world", "make", str(folder / "new"), "--workers", "0"]
+    with running(command, tmp_path) as process:
+        await_(lambda: list(folder.glob(".new-*")), process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    assert list(folder.iterdir()) == []

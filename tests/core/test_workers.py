@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
 import landmark
 from landmark.core.errors import ClusterFailed, LandmarkError, LateWorkerDiffers, WorkerDiffers, WorkersLost
-from landmark.core.executor import ExecutorConfig, open_executor
+from landmark.core.executor import ExecutorConfig, open_executor, watch
 from tests.processes import await_, scheduler, worker
 
 PACKAGE = Path(landmark.__file__).parent
@@ -103,6 +105,33 @@ def test_a_run_without_workers_warns_and_gives_up(
         os.killpg(process.pid, signal.SIGKILL)
     assert caught.value.exit_code == 1
     assert [record for record in caplog.records if record.name.startswith("landmark")]
+
+
+class Heartbeats:
+    """A client whose scheduler knows of a worker that answers and of one that does not."""
+
+    scheduler = SimpleNamespace(identity=None)
+
+    def __init__(self) -> None:
+        self.moment = 0.0
+
+    def sync(self, *_: object, **__: object) -> dict[str, Any]:
+        self.moment += 1
+        moments = {"tcp://busy": self.moment, "tcp://stopped": 0.0}
+        return {"workers": {name: {"nthreads": 1, "last_seen": moment} for name, moment in moments.items()}}
+
+
+def test_a_silent_worker_among_others_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "POLL_EVERY_S", 0)
+    monkeypatch.setattr(watch, "_SOME_SILENT_S", 0.01)
+    workers = watch.WorkerWatch(Heartbeats(), 600)
+    for _ in range(5):
+        workers.poll()
+        time.sleep(0.02)
+    named = [record.args for record in caplog.records if record.name.startswith("landmark")]
+    assert [arguments[0] for arguments in named if isinstance(arguments, tuple)] == ["tcp://stopped"]
 
 
 def kill_first_child() -> None:

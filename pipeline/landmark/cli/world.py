@@ -1,5 +1,9 @@
 """`landmark world`: the embedded synthetic planet."""
 
+import glob
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +11,7 @@ import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
+from landmark.core.signals import cleaned_up
 
 app = typer.Typer(
     help="The embedded world: a synthetic planet in the layout of the Planetary Computer.", no_args_is_help=True
@@ -29,7 +34,23 @@ def make(
     """Write the world as a static STAC catalogue of GeoTIFFs."""
     from landmark import world
 
-    with reporting():
+    with reporting(), _unfinished_removed(folder):
         typer.echo(
             world.make(folder, tile_px=tile_px, block_px=block_px, seed=seed, workers=options.processes(workers))
         )
+
+
+@contextmanager
+def _unfinished_removed(folder: Path) -> Iterator[None]:
+    """Remove what a signal leaves of a world: it is made in a hidden folder beside its own."""
+
+    def unfinished() -> set[Path]:
+        return set(folder.parent.glob(f".{glob.escape(folder.name)}-*"))
+
+    def remove() -> None:
+        for path in unfinished() - before:
+            shutil.rmtree(path, ignore_errors=True)
+
+    before = unfinished()
+    with cleaned_up(remove):
+        yield

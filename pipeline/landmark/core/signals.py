@@ -3,6 +3,7 @@
 Nothing is unwound: files appear by rename, so that the same command resumes after an end at any moment.
 """
 
+import atexit
 import os
 import select
 import signal
@@ -33,6 +34,8 @@ def end_on_signals() -> Callable[[], None]:
     previous_fd = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     previous = {signum: signal.signal(signum, lambda number, _: _end(number)) for signum in _MESSAGES}
     threading.Thread(target=_watch, args=(read_end,), name="signals", daemon=True).start()
+    # First registered, so last called: an interpreter that closes resets the handlers, and the command is done by then.
+    atexit.register(_ignore_signals)
     _installed = True
 
     def undo() -> None:
@@ -41,6 +44,7 @@ def end_on_signals() -> Callable[[], None]:
             signal.signal(signum, handler)
         signal.set_wakeup_fd(previous_fd)
         os.close(write_end)
+        atexit.unregister(_ignore_signals)
         _installed = False
 
     return undo
@@ -63,8 +67,10 @@ def cleaned_up(cleanup: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        _cleanups.remove(cleanup)
-        cleanup()
+        try:
+            cleanup()
+        finally:
+            _cleanups.remove(cleanup)
 
 
 @contextmanager
@@ -75,6 +81,11 @@ def children_without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _ignore_signals() -> None:
+    for signum in _MESSAGES:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _watch(read_end: int) -> None:

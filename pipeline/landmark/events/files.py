@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from landmark.config.event_entries import EventEntry
 from landmark.config.paths import is_geodatabase, lexical_path, match_paths, world_path
 from landmark.core.archives import ZIP_ERRORS, ZipBudget
 from landmark.core.errors import InputError
 from landmark.core.limits import ZIP_DEPTH
+from landmark.core.temporary import temporary_folder
 from landmark.raster.features import Features, layer_names, read_features
 from landmark.raster.side_cars import TIFF_SIDE_CARS, find_side_cars
 from landmark.raster.vector import UnreadableVector
@@ -100,9 +100,9 @@ def unpack_files(paths: Sequence[Path], suffixes: tuple[str, ...] = SUFFIXES) ->
     Raises:
         InputError: a path is missing, or a zip is damaged, encrypted, nested too deeply or beyond another limit.
     """
-    with TemporaryDirectory(prefix="landmark-events-") as scratch:
+    with temporary_folder() as scratch:
         files: dict[Path, VectorFile] = {}
-        unpacking = _Unpacking(Path(scratch), suffixes)
+        unpacking = _Unpacking(scratch, suffixes)
         for path in paths:
             for file in _walk(path, path.name, None, unpacking):
                 files.setdefault(lexical_path(file.path), file)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
 from landmark.core.errors import InputError
 from landmark.core.hosts import HostRules
+from landmark.core.temporary import temporary_folder
 from landmark.core.yaml_files import load_model
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord, Reason
@@ -233,8 +233,8 @@ def _complete_provider(draft: ProviderDraft, images: dict[str, _Images]) -> None
 
 
 def _load_provider(document: dict[str, Any]) -> Provider:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "provider.yaml"
+    with temporary_folder() as folder:
+        path = folder / "provider.yaml"
         path.write_text(_yaml(document), encoding="utf-8")
         return load_model(Provider, "profiles/providers", str(path))
 
@@ -245,7 +245,7 @@ def _yaml(document: dict[str, Any]) -> str:
 
 def _check(texts: dict[str, str]) -> None:
     """Load the recipe, so that none is written that cannot be read."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for file, text in texts.items():
-            (Path(folder) / file).write_text(text, encoding="utf-8")
-        load_recipe(str(Path(folder) / next(iter(texts))))
+            (folder / file).write_text(text, encoding="utf-8")
+        load_recipe(str(folder / next(iter(texts))))

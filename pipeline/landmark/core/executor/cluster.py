@@ -3,7 +3,6 @@
 import ipaddress
 import logging
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -11,7 +10,8 @@ from urllib.parse import urlsplit
 
 from landmark.core.errors import ClusterFailed, SchedulerUnreachable
 from landmark.core.executor import WORKER_ENVIRONMENT, ExecutorConfig
-from landmark.core.signals import children_without_interrupts, cleaned_up
+from landmark.core.signals import children_without_interrupts
+from landmark.core.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +101,7 @@ def _local_cluster(workers: int) -> Iterator[Any]:
     """
     import dask
 
-    scratch = tempfile.TemporaryDirectory(prefix="landmark-", ignore_cleanup_errors=True)
-    with cleaned_up(scratch.cleanup), dask.config.set(_local_config(scratch.name)):
+    with temporary_folder() as scratch, dask.config.set(_local_config(str(scratch))):
         with _quiet_resource_tracker(), children_without_interrupts():
             cluster = _start(workers)
         with cluster:

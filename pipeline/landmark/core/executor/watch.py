@@ -13,6 +13,8 @@ _ANSWER_TIMEOUT_S = 5.0
 # A worker that holds the interpreter's lock in a long call, or that is replaced after its death, is silent so long.
 _SILENT_S = 20.0
 _WARN_EVERY_S = 60.0
+# Some workers of several; Dask itself looks for those of a local cluster every 5 minutes.
+_SOME_SILENT_S = 60.0
 _RESUME = "run the same command again to resume"
 
 
@@ -28,6 +30,8 @@ class WorkerWatch:
         self._client, self._timeout_s = client, timeout_s
         self._threads: dict[str, int] = {}
         self._heartbeats: dict[str, float] = {}
+        self._seen_at: dict[str, float] = {}
+        self._silent: set[str] = set()
         self._scheduler_answers = True
         self._polled_at = float("-inf")
         self._warned_at: float | None = None
@@ -69,6 +73,7 @@ class WorkerWatch:
         self._polled_at = time.monotonic()
         if any(self._heartbeats.get(address) != moment for address, moment in heartbeats.items()):
             self.alive()
+            self._warn_of_silent(heartbeats)
         self._heartbeats = heartbeats
         silent_s = time.monotonic() - self._alive_at
         if silent_s >= self._timeout_s:
@@ -77,6 +82,18 @@ class WorkerWatch:
         if silent_s >= min(_SILENT_S, self._timeout_s / 2) and not warned:
             self._warned_at = self._polled_at
             log.warning("%s for %.0f s; giving up after %g s", self._silence(), silent_s, self._timeout_s)
+
+    def _warn_of_silent(self, heartbeats: dict[str, float]) -> None:
+        """Warn once of each worker that is silent while others answer."""
+        now = time.monotonic()
+        self._seen_at = {
+            address: self._seen_at.get(address, now) if self._heartbeats.get(address) == moment else now
+            for address, moment in heartbeats.items()
+        }
+        silent = {address for address, seen_at in self._seen_at.items() if now - seen_at >= _SOME_SILENT_S}
+        for address in sorted(silent - self._silent):
+            log.warning("worker %s has not answered for %.0f s; its tasks wait", address, now - self._seen_at[address])
+        self._silent = silent
 
     def _read_heartbeats(self) -> dict[str, float]:
         """Time of the last heartbeat of each worker; empty where the scheduler does not answer."""
