@@ -1,5 +1,6 @@
 """Builds on a Dask scheduler without workers, on one that dies, on a worker in another folder, and signals."""
 
+import gc
 import os
 import signal
 import sys
@@ -58,6 +59,25 @@ def test_a_scheduler_without_workers_is_refused_in_time(recipe: Write, tmp_path:
             build(BuildRequest(few, tmp_path / "corpus", ExecutorConfig(scheduler=address, connect_timeout_s=1)))
         assert time.monotonic() - start < 5
     assert not (tmp_path / "corpus").exists()
+
+
+@pytest.mark.parametrize("scheme", ["tls", "tcp"])
+def test_a_scheduler_without_the_certificates_of_the_client_is_refused(
+    scheme: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import dask
+    import distributed  # noqa: F401 - adds its defaults to the configuration
+
+    # tls:// without certificates, and tcp:// where Dask's configuration allows none.
+    address, settings = f"{scheme}://127.0.0.1:1", {"distributed.comm.require-encryption": scheme == "tcp"}
+    with (
+        dask.config.set(settings),
+        raises(SchedulerUnreachable, file="--scheduler", value=address),
+        open_executor(ExecutorConfig(scheduler=address)),
+    ):
+        pass
+    gc.collect()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_scheduler_lost_before_the_first_task_is_an_error(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _LOST_WORKER_TIMEOUT_S = 600
 # Seconds for a client to close whose scheduler may not answer.
 _CLOSE_TIMEOUT_S = 5
+_CERTIFICATES = "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__CLIENT__CERT and …__CLIENT__KEY to files of the cluster"
 _TRACKER_WARNINGS = "ignore::UserWarning:multiprocessing.resource_tracker"
 
 
@@ -51,7 +52,7 @@ def connected(config: ExecutorConfig) -> Iterator[Any]:
 
 def _connect(address: str, timeout_s: float) -> Any:
     """Client of a running scheduler, with the certificates of Dask's configuration where the address is tls://."""
-    from distributed import Client
+    from distributed import Client, Security
 
     url, fields = urlsplit(address), {"file": "--scheduler", "value": address}
     try:
@@ -67,11 +68,21 @@ def _connect(address: str, timeout_s: float) -> Any:
             address,
         )
     try:
+        # A client that fails for this reason would print a traceback when it is collected.
+        arguments = Security().get_connection_args("client")
+    except (OSError, ValueError) as error:
+        raise SchedulerUnreachable(f"invalid certificates: {error}", remedy=_CERTIFICATES, **fields) from error
+    if url.scheme == "tls" and arguments.get("ssl_context") is None:
+        raise SchedulerUnreachable("there are no certificates to connect with", remedy=_CERTIFICATES, **fields)
+    if url.scheme == "tcp" and arguments["require_encryption"]:
+        raise SchedulerUnreachable("Dask's configuration requires encryption", remedy="give tls://host:port", **fields)
+    try:
         return Client(address, timeout=timeout_s, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         remedy = "is it running, and with the certificates in DASK_DISTRIBUTED__COMM__TLS__*?"
         remedy = remedy if url.scheme == "tls" else "is it running, and without TLS?"
-        raise SchedulerUnreachable(f"no Dask scheduler answers: {error}", remedy=remedy, **fields) from error
+        reason = str(error) or type(error).__name__
+        raise SchedulerUnreachable(f"no Dask scheduler answers: {reason}", remedy=remedy, **fields) from error
 
 
 def _require_worker(client: Any, address: str, timeout_s: float) -> None:

@@ -1,11 +1,13 @@
 """Run tasks on a Dask cluster whose workers are held against this process."""
 
 import inspect
+import logging
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
+from threading import Timer
 from typing import Any
 
 from landmark.core.errors import LateWorkerDiffers, WorkerDiffers
@@ -13,9 +15,12 @@ from landmark.core.executor import Result, Task, WorkerLost, worker_code
 from landmark.core.executor.watch import POLL_EVERY_S, WorkerWatch, scheduler_lost
 from landmark.core.process_share import set_share
 
+log = logging.getLogger(__name__)
+
 _TASKS_PER_THREAD = 3
 # For the comparison before the first task; workers that do not answer in time are compared at their first task.
 _COMPARE_TIMEOUT_S = 60.0
+_COMPARE_WARN_S = 30.0
 # A worker of another version has no module, or another one, that could do this: it receives the source text.
 _COMPARE = "(exec(source, names), names['differences'](expected))[1]"
 _CALL = "(exec(source, names), names['call'](expected, pickled))[1]"
@@ -54,12 +59,17 @@ class ClusterRun:
         Raises:
             WorkerDiffers: naming the first worker that differs, and in what.
         """
+        warning = Timer(_COMPARE_WARN_S, log.warning, ["some workers have not answered for %.0f s", _COMPARE_WARN_S])
+        warning.daemon = True
+        warning.start()
         try:
             answers = self._client.run(
                 eval, _COMPARE, self._names(), on_error="return", callback_timeout=_COMPARE_TIMEOUT_S
             )
         except TimeoutError:
             return
+        finally:
+            warning.cancel()
         for address, answer in sorted(answers.items()):
             if isinstance(answer, OSError):  # the worker has died meanwhile
                 continue
