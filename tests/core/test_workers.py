@@ -121,11 +121,11 @@ class Heartbeats:
         return {"workers": {name: {"nthreads": 1, "last_seen": moment} for name, moment in moments.items()}}
 
 
-def test_a_silent_worker_among_others_is_named_once(
+def test_a_single_silent_worker_gives_a_single_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(watch, "POLL_EVERY_S", 0)
-    monkeypatch.setattr(watch, "_SOME_SILENT_S", 0.01)
+    monkeypatch.setattr(watch, "_WORKER_SILENT_S", 0.01)
     workers = watch.WorkerWatch(Heartbeats(), 600)
     for _ in range(5):
         workers.poll()

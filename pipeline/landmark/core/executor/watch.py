@@ -14,7 +14,7 @@ _ANSWER_TIMEOUT_S = 5.0
 _SILENT_S = 20.0
 _WARN_EVERY_S = 60.0
 # Some workers of several; Dask itself looks for those of a local cluster every 5 minutes.
-_SOME_SILENT_S = 60.0
+_WORKER_SILENT_S = 60.0
 _RESUME = "run the same command again to resume"
 
 
@@ -90,7 +90,7 @@ class WorkerWatch:
             address: self._seen_at.get(address, now) if self._heartbeats.get(address) == moment else now
             for address, moment in heartbeats.items()
         }
-        silent = {address for address, seen_at in self._seen_at.items() if now - seen_at >= _SOME_SILENT_S}
+        silent = {address for address, seen_at in self._seen_at.items() if now - seen_at >= _WORKER_SILENT_S}
         for address in sorted(silent - self._silent):
             log.warning("worker %s has not answered for %.0f s; its tasks wait", address, now - self._seen_at[address])
         self._silent = silent
