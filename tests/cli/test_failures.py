@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from landmark.cli.failures import describe_failure, log_thread_failures, without_secrets
@@ -32,6 +33,7 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (MemoryError(), 1),
         (RuntimeError("can't start new thread"), 1),
         (ImportError("libx.so: failed to map segment from shared object"), 1),
+        (pa.ArrowException("Failed to launch worker thread: Resource temporarily unavailable"), 1),
         (OSError(12, "Cannot allocate memory"), 1),
         (OSError(28, "No space left on device"), 1),
         (InputError("wrong", file="a.yaml"), 2),

@@ -18,6 +18,7 @@ from tests.conftest import Run
 from tests.events.feed_server import Feeds, serving
 from tests.events.test_vectors import quake
 from tests.events.writers import EAST, WEST, flood, read, zipped
+from tests.parts import raises
 
 SINCE = parse_utc("2022-06-01")
 
@@ -90,6 +91,14 @@ def test_packages_come_with_their_activation_document(feeds: Feeds, tmp_path: Pa
         parse_utc("2018-10-10T06:00:00"),
         "EMSR900_01PLACE_DEL_MONIT01_v1",
     )
+
+
+def test_a_code_names_no_folder_elsewhere(feeds: Feeds, tmp_path: Path) -> None:
+    response = {"results": [{"code": "../elsewhere"}]}
+    feeds.packages["/backend/dashboard-api/public-activations/"] = json.dumps(response).encode()
+    with raises(InputError, key="code", value="../elsewhere"):
+        fetch(feed("copernicus-ems", feeds), FeedQuery(codes=("../elsewhere",)), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_an_interrupted_download_leaves_no_file_and_resumes(feeds: Feeds, tmp_path: Path) -> None:

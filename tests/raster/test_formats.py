@@ -106,6 +106,13 @@ def test_vector_files_are_of_the_format_of_their_suffix(tmp_path: Path, name: st
     assert len(list_layers(source)) == 1
 
 
+@pytest.mark.parametrize("name", ["a.dbf", "a.vrt", "a.txt", "a"])
+def test_no_suffix_lets_a_vector_file_refer_to_another(tmp_path: Path, name: str) -> None:
+    source = text(tmp_path / "source.csv", "name\na\n")
+    with pytest.raises(UnreadableVector):
+        read_features(text(tmp_path / name, OGR.format(source)))
+
+
 # -- Redirects ---------------------------------------------------------------------------------------------------------
 
 

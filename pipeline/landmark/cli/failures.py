@@ -23,7 +23,9 @@ _SECRETS = (
     (re.compile(r"(?i)\b(sig|se|token|secret|password|key|authorization|signature|credential)=[^\s&'\"]+"), r"\1=…"),
 )
 # Errors of threads, processes and shared libraries that the system has no memory or no process left for.
-_EXHAUSTED = re.compile(r"can't (start|allocate)|cannot allocate|failed to map|out of memory|bad_alloc", re.IGNORECASE)
+_EXHAUSTED = re.compile(
+    r"can't (start|allocate)|cannot allocate|failed to (map|launch)|out of memory|bad_alloc", re.IGNORECASE
+)
 _FEWER = "run the same command again with fewer --workers or more memory"
 
 
@@ -90,7 +92,7 @@ def _state_folder() -> str:
 def _is_exhausted(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EAGAIN)):
         return True
-    return isinstance(error, RuntimeError | ImportError | OSError) and bool(_EXHAUSTED.search(str(error)))
+    return _EXHAUSTED.search(str(error)) is not None
 
 
 def _single_line(error: BaseException) -> str:

@@ -31,6 +31,7 @@ from landmark.cli import (
 )
 from landmark.cli.echo import echo
 from landmark.cli.failures import describe_failure, log_thread_failures
+from landmark.core.blas_buffer import reserve_blas_buffers
 from landmark.core.signals import ended_by_signals
 from landmark.core.yaml_files import available
 
@@ -93,6 +94,7 @@ def main() -> None:
     log_thread_failures()
     try:
         try:
+            reserve_blas_buffers()
             app()
         finally:
             if sys.stdout is not None:

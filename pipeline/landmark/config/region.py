@@ -137,7 +137,7 @@ def resolve_region(region: Region, path: Path) -> Region:
         return region
     file = path.parent / region.geojson
     try:
-        document = parse_json(file.read_text(encoding="utf-8"))
+        document = parse_json(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         problem = f"cannot be read as JSON: {error}"
         raise InputError(problem, file=path, key="region.geojson", value=str(file)) from error

@@ -156,9 +156,12 @@ class HostRules:
             manager.pool_classes_by_scheme = {scheme: _guarded(pool, self) for scheme, pool in classes.items()}
 
     def _check_name(self, host: str) -> None:
+        if not host:
+            remedy = "write it in plain ASCII letters (`xn--…`)"
+            raise InputError("a host that programs may read differently", key="hosts", remedy=remedy)
         if not any(host.endswith(entry[1:]) if entry.startswith("*.") else host == entry for entry in self.hosts):
             remedy = "add it to `hosts` of the provider's profile if the catalogue may lead there"
-            raise InputError("not a host that the catalogue may name", key="hosts", value=host or None, remedy=remedy)
+            raise InputError("not a host that the catalogue may name", key="hosts", value=host, remedy=remedy)
 
     def _refuse_private(self, host: str) -> None:
         if self._has_private(host):

@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -54,12 +55,13 @@ def find_resource(kind: str, name: str) -> Path:
     Raises:
         UnknownName: no such file; the remedy lists the available names.
     """
-    if name.endswith((".yaml", ".yml")):
-        if Path(name).is_file():
-            return Path(name)
+    is_path = name.endswith((".yaml", ".yml"))
+    path = Path(name) if is_path else resource_dir(kind) / f"{name}.yaml"
+    with suppress(OSError):  # no file can have the name, as it is too long
+        if path.is_file():
+            return path
+    if is_path:
         raise UnknownName("no such file", file=name)
-    if (path := resource_dir(kind) / f"{name}.yaml").is_file():
-        return path
     names = available(kind)
     close = difflib.get_close_matches(name, names, n=1)
     suggestion = f"did you mean {close[0]!r}? " if close else ""

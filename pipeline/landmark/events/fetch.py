@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import shapely
 
 from landmark.core.atomic import remove_partials, write_bytes
 from landmark.core.errors import DownloadPending, InputError
+from landmark.core.hosts import TRUSTED
 from landmark.core.http import RESUME_HINT
 from landmark.core.plural import plural
 from landmark.core.progress import Progress, silent
@@ -82,6 +84,8 @@ def _packages(feed: Feed, query: FeedQuery, out: Path, progress: Progress) -> It
         if not (results := require(response, "results", list, url)):
             raise InputError("no such activation", file="--code", value=code)
         require(results[0], "code", str, url)
+        if re.fullmatch(r"[A-Za-z0-9_-]+", code) is None:  # it names a folder
+            raise InputError("not a code of letters and digits", file=url, key="code", value=code)
         folder = out / code.upper()
         folder.mkdir(exist_ok=True)
         remove_partials(folder)
@@ -94,6 +98,7 @@ def _packages(feed: Feed, query: FeedQuery, out: Path, progress: Progress) -> It
             package_url = urljoin(f"{feed.api}/", link)
             path = folder / Path(urlsplit(package_url).path).name
             if not path.exists():
+                TRUSTED.check_redirect(feed.api, package_url)
                 client.download_zip(package_url, path)
                 progress(code.upper(), number, len(links), path.name)
             yield path

@@ -105,18 +105,26 @@ def _parents(taxonomy: Taxonomy) -> Iterator[InputError]:
         if parent is not None and parent not in taxonomy.parents:
             remedy = f"add it to `parents` ({', '.join(taxonomy.parents) or 'none'})"
             yield InputError("no such parent", key=f"{path}.parent", value=parent, remedy=remedy)
+    cyclic, used = _cyclic_parents(taxonomy), set(parents.values())
     for key in taxonomy.parents:
-        if _is_cyclic(taxonomy, key):
+        if key in cyclic:
             yield InputError("is its own ancestor", key=f"parents.{key}.parent", value=key, remedy="break the cycle")
-        if key not in parents.values():
+        if key not in used:
             yield InputError("is the parent of nothing", key=f"parents.{key}", value=key, remedy="remove it")
         if key in taxonomy.classes:
             yield InputError("is also a class", key=f"parents.{key}", value=key, remedy="use another key")
 
 
-def _is_cyclic(taxonomy: Taxonomy, key: str) -> bool:
-    visited, parent = set[str](), taxonomy.parents[key].parent
-    while parent in taxonomy.parents and parent not in visited:
-        visited.add(parent)
-        parent = taxonomy.parents[parent].parent
-    return key in visited
+def _cyclic_parents(taxonomy: Taxonomy) -> set[str]:
+    """Parents that are their own ancestors."""
+    cyclic, visited = set[str](), set[str]()
+    for first in taxonomy.parents:
+        path: dict[str, int] = {}
+        key: str | None = first
+        while key in taxonomy.parents and key not in visited and key not in path:
+            path[key] = len(path)
+            key = taxonomy.parents[key].parent
+        if key in path:
+            cyclic.update(list(path)[path[key] :])
+        visited.update(path)
+    return cyclic

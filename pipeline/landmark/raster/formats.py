@@ -24,6 +24,7 @@ _FIRST_BYTES_OF_VECTORS = {
     ".shp": (b"\0\0'\n",),
     ".geojson": (b"{", b"["),
     ".json": (b"{", b"["),
+    ".dbf": tuple(bytes([version]) for version in (0x02, 0x03, 0x30, 0x31, 0x32, 0x83, 0x8B, 0xF5)),
 }
 # A file in a zip, as GDAL names it.
 _ZIPPED = re.compile(r"/vsizip/\{(.*)\}/(.*)", re.DOTALL)
@@ -58,19 +59,24 @@ def find_vector_problem(path: Path) -> str | None:
     Raises:
         OSError, KeyError, zipfile.BadZipFile: it cannot be read.
     """
-    marks = _FIRST_BYTES_OF_VECTORS.get(path.suffix.lower())
-    if marks is None or path.is_dir():
-        return None
     head = _read_head(path)
     if (problem := find_reference(head, "ogr2ogr")) is not None:
         return f"{path.name}: {problem}"
+    if (marks := _FIRST_BYTES_OF_VECTORS.get(path.suffix.lower())) is None:
+        return None
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x1e") if b"{" in marks else head
     return None if start.startswith(marks) else f"{path.name}: no {path.suffix} by its first bytes"
 
 
 def _read_head(path: Path) -> bytes:
+    """First bytes of a file, which may be in a zip; none of a folder, as file geodatabases are."""
     if (place := _ZIPPED.fullmatch(str(path))) is None:
+        if path.is_dir():
+            return b""
         with path.open("rb") as content:
             return content.read(HEAD_BYTES)
-    with zipfile.ZipFile(place[1]) as archive, archive.open(place[2]) as content:
-        return content.read(HEAD_BYTES)
+    with zipfile.ZipFile(place[1]) as archive:
+        if place[2] not in archive.namelist():
+            return b""
+        with archive.open(place[2]) as content:
+            return content.read(HEAD_BYTES)
