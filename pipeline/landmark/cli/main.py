@@ -29,9 +29,9 @@ from landmark.cli import (
     validate,
     world,
 )
+from landmark.cli.blas_buffer import reserve_blas_buffers
 from landmark.cli.echo import echo
 from landmark.cli.failures import describe_failure, log_thread_failures
-from landmark.core.blas_buffer import reserve_blas_buffers
 from landmark.core.signals import ended_by_signals
 from landmark.core.yaml_files import available
 
