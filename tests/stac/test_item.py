@@ -397,11 +397,12 @@ def test_mirror_is_a_folder_or_a_host(tmp_path, to, href):
     item = pystac.Item("i", None, None, dt.datetime(2020, 1, 1, tzinfo=dt.UTC), {})
     item.add_asset("B04", pystac.Asset("s3://bucket/a/B04.tif"))
     mirror = Mirror(pattern="s3://bucket/", to=to)
+    rules = PROVIDER.model_copy(update={"mirror": mirror}).host_rules
     item.set_self_href(str(tmp_path / "item.json"))
-    assert href_of(item, "B04", mirror) == href.format(folder=tmp_path)
+    assert href_of(item, "B04", mirror, rules) == href.format(folder=tmp_path)
     item.set_self_href("https://stac.example.org/items/i")
     expected = href.format(folder="https://stac.example.org/items")
-    assert href_of(item, "B04", mirror) == (f"file://{expected}" if to == "/eodata/" else expected)
+    assert href_of(item, "B04", mirror, rules) == (f"file://{expected}" if to == "/eodata/" else expected)
 
 
 # -- the antimeridian --------------------------------------------------------------------------------------------------

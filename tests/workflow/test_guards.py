@@ -266,7 +266,9 @@ def test_a_label_rule_changed_after_the_plan_is_refused(
 ) -> None:
     out = tmp_path / "corpus"
     plan_corpus(few(recipe(), out))
-    monkeypatch.setattr("landmark.workflow.build.load_context", lambda *arguments: rule(load_context(*arguments)))
+    monkeypatch.setattr(
+        "landmark.workflow.build.load_context", lambda *arguments, **named: rule(load_context(*arguments, **named))
+    )
     with pytest.raises(InputsChanged):
         build(few(recipe(), out, locked=locked))
     assert not (out / "staging").exists()

@@ -137,9 +137,15 @@ def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None, rules: 
     return href if is_url(href) else local_path(href)
 
 
+def named_href(item: pystac.Item, asset: str) -> str:
+    """Unsigned href of an asset as its item names it, whether it may be read or not."""
+    href = unsigned_href(item.assets[asset].href)
+    return href if is_url(href) else local_path(href)
+
+
 def item_digest(item: pystac.Item, asset: str, catalog: Catalog) -> str:
     """Digest of an item's properties and one of its assets."""
-    return _digest(item, {asset: catalog.relative_href(href_of(item, asset))}, {asset: asset})
+    return _digest(item, {asset: catalog.relative_href(named_href(item, asset))}, {asset: asset})
 
 
 def _digest(item: pystac.Item, assets: Mapping[str, str], keys: Mapping[str, str]) -> str:

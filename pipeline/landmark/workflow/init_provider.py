@@ -18,7 +18,7 @@ from landmark.raster.reader import Header, open_raster
 from landmark.raster.source import Unreadable
 from landmark.stac.asset_bands import find_assets, shipped_providers
 from landmark.stac.folder_items import label_source
-from landmark.stac.item import href_of
+from landmark.stac.item import href_of, named_href
 
 _LOOK_PX = 256
 _MIRROR = {"pattern": r"\w+://.*/", "to": "./"}
@@ -184,9 +184,9 @@ def local_href(item: pystac.Item, asset: str, rules: HostRules) -> str:
 
 def _is_mirrored(item: pystac.Item) -> bool:
     """Whether hrefs are URLs, while the files are beside the item."""
-    return any("://" in href_of(item, asset) and _local_path(item, asset).is_file() for asset in item.assets)
+    return any("://" in named_href(item, asset) and _local_path(item, asset).is_file() for asset in item.assets)
 
 
 def _local_path(item: pystac.Item, asset: str) -> Path:
-    name = Path(urlsplit(href_of(item, asset)).path).name
+    name = Path(urlsplit(named_href(item, asset)).path).name
     return Path((item.get_self_href() or "").removeprefix("file://")).parent / name
