@@ -28,6 +28,8 @@ def sheet(
     image_format = Image.registered_extensions().get(out.suffix.lower())
     if image_format is None and out.suffix != ".html":
         raise InputError("neither a page nor an image", file=f"--out {out}", remedy="name it .html or .png")
+    if out.is_dir():
+        raise InputError("is a folder", file=f"--out {out}", remedy="name a file")
     try:
         # A link of this name, as in a stranger's folder, is replaced and not followed.
         with atomic_path(out) as partial:

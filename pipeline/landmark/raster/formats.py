@@ -27,7 +27,7 @@ _FIRST_BYTES_OF_VECTORS = {
     ".dbf": tuple(bytes([version]) for version in (0x02, 0x03, 0x30, 0x31, 0x32, 0x83, 0x8B, 0xF5)),
 }
 # A file in a zip, as GDAL names it.
-_ZIPPED = re.compile(r"/vsizip/\{(.*)\}/(.*)", re.DOTALL)
+_ZIPPED = re.compile(r"/vsizip/\{(.*)\}(?:/(.*))?", re.DOTALL)
 HEAD_BYTES = 4096
 # How formats begin that hold references to files and servers in place of data.
 _REFERENCES = {
