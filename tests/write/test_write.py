@@ -20,7 +20,7 @@ from landmark.corpus.reader import CONTENT, read_index
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.acquisition import Item
 from landmark.domain.drops import Reason
-from landmark.domain.schemas import INDEX, LEDGER
+from landmark.domain.schemas import INDEX, LEDGER, PAGES
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.card import card
 from landmark.write.documents import Provenance, refresh_index, write_documents
@@ -369,7 +369,7 @@ def test_the_index_is_valid_geoparquet_with_a_row_per_sample(tmp_path):
     outlines = {row["id"]: shapely.from_wkb(row["geometry"]) for row in rows}
     assert all(outlines[id].equals(shape) for id, shape in zip(frame["id"], frame.geometry, strict=True))
     schema = pq.read_schema(tmp_path / "index.parquet")
-    assert schema.equals(INDEX) and not {"s1", "s2_x1"} & set(schema.names)
+    assert schema.equals(pa.schema([*INDEX, *PAGES])) and not {"s1", "s2_x1"} & set(schema.names)
     box = json.loads(schema.metadata[b"geo"])["columns"]["geometry"]["bbox"]
     assert box == pytest.approx(list(frame.total_bounds), abs=1e-8)
 

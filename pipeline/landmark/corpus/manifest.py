@@ -56,6 +56,7 @@ class Shard(StrictModel):
     split: str
     k: int = Field(description="Number within sensor and split; shards k of both sensors hold the same cells")
     rows: int = Field(ge=0)
+    group_rows: int = Field(ge=1, description="Rows of each row group; the last may have fewer")
     size_bytes: int = Field(ge=0)
     sha256: str
     content_digest: str = Field(description="Digest of ids, decoded pixels and all other columns, in row order")

@@ -5,6 +5,7 @@ Pixels are stored little-endian, in C order, at native resolution.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -104,6 +105,11 @@ class BandGroup(NamedTuple):
     shape: tuple[int, int, int]
     dtype: str
     factor: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of a value: the bands of a sample."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 def parse_group(field: pa.Field) -> BandGroup:

@@ -20,7 +20,7 @@ from landmark.corpus.files import list_files, locate
 from landmark.corpus.manifest import Manifest, read_manifest
 from landmark.corpus.pixels import band_order, decode, nodata_of, pixel_fields, to_physical
 from landmark.corpus.tables import INDEX_FILE, TableFile, check_values, damaged, read_table, reporting_damage
-from landmark.domain.schemas import INDEX
+from landmark.domain.schemas import INDEX, PAGES
 
 if TYPE_CHECKING:
     import geopandas
@@ -121,7 +121,7 @@ class Corpus:
     @cached_property
     def table(self) -> pa.Table:
         """All columns but the pixels, one row per sample, in iteration order."""
-        return self._index.take(self._rows)
+        return self._index.select(INDEX.names).take(self._rows)
 
     def select(self, *, split: str | None = None, sensor: str | None = None, label: str | None = None) -> "Corpus":
         """Select samples; no pixels are read.
@@ -282,13 +282,13 @@ def open_corpus(path: str | os.PathLike[str]) -> Corpus:
 
 
 def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
-    """Read the index: all columns but the pixels, in the order of shards and rows.
+    """Read the index: all columns but the pixels, and the pages of these, in the order of shards and rows.
 
     Returns None if the file is missing, unreadable, or was made from other shards than the manifest's.
     """
     path = readable(root, INDEX_FILE)
     try:
-        index = read_table(path, INDEX, all_columns=True)
+        index = read_table(path, pa.schema([*INDEX, *PAGES]), all_columns=True)
     except InvalidCorpus:
         return None
     # Generations have the same ids and differ in content.

@@ -55,8 +55,9 @@ def label_counts_schema(sources: Iterable[str], *, events: bool = False) -> pa.S
 # Pixels of each class of an acquisition's quality mask in a cell.
 CLOUD_STATS = pa.schema({"cell": pa.string(), "acquisition": pa.string(), "code": pa.int16(), "pixels": pa.int32()})
 
-# One row per planned sample. `rank` orders the rows of a shard; `pair_gap_s` is this sample's time minus its pair's.
-# `role` and `event` are set by event sampling (affected, before, unaffected or distant, of which event), else null.
+# One row per planned sample. `rank` orders the rows of a shard, and is the same for all samples of a cell.
+# `pair_gap_s` is this sample's time minus its pair's. `role` and `event` are set by event sampling (affected, before,
+# unaffected or distant, of which event), else null.
 PLAN = pa.schema(
     {
         "id": pa.string(),
@@ -210,6 +211,10 @@ INDEX = pa.schema(
         _required("sha256", pa.string()),
     ]
 )
+
+# Columns of `index.parquet` beside INDEX: place and size, header included, of the page of each pixel column in the
+# shard of the sample, in the order of the shard's columns.
+PAGES = pa.schema([_required("page_offsets", pa.list_(pa.int64())), _required("page_bytes", pa.list_(pa.int32()))])
 
 
 def group_edges(*columns: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -166,7 +166,7 @@ def _plan_table(candidates: Candidates, chosen: Rows, recipe: Recipe, sensors: M
         "period": pa.array(candidates.acquisition_periods).take(pa.array(number)),
         "split": cells["split"],
         "shard": assign_shards(candidates, chosen, recipe, sensors),
-        "rank": ranks(recipe.sampling.seed, ROW, ids),
+        "rank": ranks(recipe.sampling.seed, ROW, cells["cell"].to_pylist()),
         "pair": pa.array(ids).take(pa.array(pair, mask=unpaired)),
         "pair_gap_s": pa.array(gap_s, mask=unpaired),
         "role": roles,

@@ -18,11 +18,12 @@ from landmark.core.hashing import names_digest
 from landmark.core.journal import matches
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Generation, Manifest, QueryFile, Shard, shards_digest
+from landmark.corpus.pages import find_pages
 from landmark.corpus.reader import CONTENT, read_index
 from landmark.corpus.stats import mean_std
 from landmark.corpus.tables import INDEX_FILE, read_groups, read_table
 from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord, ledger_table
-from landmark.domain.schemas import INDEX, LEDGER
+from landmark.domain.schemas import INDEX, LEDGER, PAGES
 from landmark.domain.taxonomy import Taxonomy
 from landmark.raster.vector import add_geo_metadata
 from landmark.write.card import attribution, card
@@ -171,15 +172,28 @@ def write_ledger(corpus: Path, drops: Sequence[DropRecord]) -> None:
 
 
 def read_facts(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
-    """Read all columns but pixels, rows in shard order, with GeoParquet's and the content digest's metadata.
+    """Read the index from the shards: all columns but pixels, and the pages of these; rows in shard order.
+
+    Its metadata are GeoParquet's and the content digest.
 
     Raises:
         InvalidCorpus: a shard is missing or damaged.
     """
     files = [(readable(corpus, shard.path), shard.rows) for shard in shards]
     table = pa.concat_tables(group for path, rows in files for group in read_groups(path, rows, INDEX.names))
+    pages = pa.concat_tables(_page_columns(path) for path, _ in files)
+    for field in PAGES:
+        table = table.append_column(field, pages[field.name])
     table = add_geo_metadata(table.replace_schema_metadata(None))
     return table.replace_schema_metadata({**table.schema.metadata, CONTENT: shards_digest(shards).encode()})
+
+
+def _page_columns(shard: Path) -> pa.Table:
+    """PAGES rows of a shard."""
+    offsets, sizes = find_pages(shard)
+    starts = pa.array(np.arange(len(offsets) + 1) * offsets.shape[1], pa.int32())
+    values = [pa.ListArray.from_arrays(starts, pa.array(column.ravel())) for column in (offsets, sizes)]
+    return pa.table(values, schema=PAGES)
 
 
 def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:

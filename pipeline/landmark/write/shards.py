@@ -108,6 +108,7 @@ def write_shard(task: ShardTask) -> PackedShard:
         split=task.split,
         k=task.k,
         rows=len(task.rows),
+        group_rows=_GROUP_ROWS,
         size_bytes=file.size_bytes,
         sha256=file.sha256,
         content_digest=content.hexdigest(),
@@ -121,7 +122,7 @@ def rewrite_shard(corpus: Path, shard: Shard, path: str, groups: Iterable[pa.Tab
     first = next(tables)
     with atomic_file(writable(corpus, path)) as file, _parquet_writer(file, first.schema) as writer:
         for group in chain([first], tables):
-            writer.write_table(group, row_group_size=_GROUP_ROWS)
+            writer.write_table(group, row_group_size=shard.group_rows)
             for row in group.select(INDEX.names).to_pylist():
                 content.update(canonical(row))
     return shard.model_copy(
@@ -136,7 +137,11 @@ def rewrite_shard(corpus: Path, shard: Shard, path: str, groups: Iterable[pa.Tab
 
 
 def _parquet_writer(file: HashedFile, schema: pa.Schema) -> pq.ParquetWriter:
-    pixels = {field.name for field in pixel_fields(schema)}
+    """A writer whose pages hold one pixel value, or several values of other columns, and are listed by a page index.
+
+    Arrow ends a page with the value that reaches the page size, and looks after each batch.
+    """
+    pixels = {field.name: parse_group(field).size_bytes for field in pixel_fields(schema)}
     return pq.ParquetWriter(
         file,
         schema,
@@ -144,6 +149,9 @@ def _parquet_writer(file: HashedFile, schema: pa.Schema) -> pq.ParquetWriter:
         compression_level=1,
         use_dictionary=False,
         write_page_checksum=True,
+        write_page_index=True,
+        data_page_size=min(pixels.values()),
+        write_batch_size=1,
         write_statistics=[name for name in schema.names if name not in pixels],
     )
 

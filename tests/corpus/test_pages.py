@@ -1,0 +1,148 @@
+"""Pages of pixel columns: found and decoded as Arrow reads them, and refused in bounded time where damaged."""
+
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from landmark.core.errors import InvalidCorpus
+from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, decode_page, find_pages
+from landmark.corpus.pixels import pixel_fields
+from landmark.corpus.thrift import parse_struct
+from tests.parts import raises
+from tests.write.rows import pack, plan_of, sample_row, stage
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    """A shard of 70 samples of Sentinel-2."""
+    rows = [sample_row(f"s2_{number:03d}", number) for number in range(70)]
+    stage(tmp_path, "task", rows)
+    (packed,) = pack(tmp_path, plan_of(rows))
+    return tmp_path / packed.path
+
+
+def page_of(shard: Path, row: int, column: int) -> bytes:
+    offsets, sizes = find_pages(shard)
+    return shard.read_bytes()[offsets[row, column] :][: sizes[row, column]]
+
+
+def decoded(page: bytes, value_bytes: int) -> bytes:
+    out = np.zeros(PREFIX_BYTES + value_bytes, np.uint8)
+    decode_page(page, out)
+    return out[PREFIX_BYTES:].tobytes()
+
+
+def test_pages_hold_what_arrow_reads(shard: Path) -> None:
+    table, data = pq.read_table(shard), shard.read_bytes()
+    offsets, sizes = find_pages(shard)
+    assert offsets.dtype == np.int64 and sizes.dtype == np.int32
+    names = [field.name for field in pixel_fields(table.schema)]
+    assert offsets.shape == sizes.shape == (70, len(names))
+    for column, name in enumerate(names):
+        for row, value in enumerate(table[name].to_pylist()):
+            assert decoded(data[offsets[row, column] :][: sizes[row, column]], len(value)) == value
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"write_page_index": False},
+        {"data_page_size": 2**20},
+        {"compression": "none"},
+        {"compression": "snappy"},
+    ],
+)
+def test_shards_without_a_page_a_sample_are_refused(options: dict[str, object], shard: Path) -> None:
+    usual = {"write_page_index": True, "data_page_size": 1, "write_batch_size": 1, "use_dictionary": False}
+    pq.write_table(pq.read_table(shard), shard, **{"compression": "zstd", **usual, **options})
+    with raises(InvalidCorpus, name=shard.name):
+        find_pages(shard)
+
+
+def test_changed_bytes_of_a_page_are_refused_or_harmless(shard: Path) -> None:
+    value = pq.read_table(shard)["s2_x6"][3].as_py()
+    page, chance = page_of(shard, 3, 2), random.Random(1)
+    for changed in mutations(page, chance, 3000):
+        try:
+            assert decoded(changed, len(value)) == value
+        except DamagedPage:
+            continue
+
+
+@pytest.mark.parametrize("difference", [-1, 1, 10**6])
+def test_a_page_of_another_size_is_refused(difference: int, shard: Path) -> None:
+    value = pq.read_table(shard)["s2_x6"][3].as_py()
+    with pytest.raises(DamagedPage):
+        decoded(page_of(shard, 3, 2), len(value) + difference)
+
+
+def test_changed_bytes_of_footer_and_page_index_are_refused_or_lead_to_pages_inside(shard: Path) -> None:
+    data, chance = shard.read_bytes(), random.Random(2)
+    offsets, sizes = find_pages(shard)
+    start = int((offsets + sizes).max())
+    for tail in mutations(data[start:], chance, 200):
+        shard.write_bytes(data[:start] + tail)
+        try:
+            found, found_sizes = find_pages(shard)
+        except InvalidCorpus as error:
+            assert str(error.file) == str(shard)
+        else:
+            assert found.shape == offsets.shape
+            assert (found >= 0).all() and (found + found_sizes <= len(data[:start] + tail)).all()
+
+
+def mutations(data: bytes, chance: random.Random, count: int) -> list[bytes]:
+    """Copies of some bytes: a byte changed, cut off, repeated, exchanged with others or replaced by an extreme."""
+    copies = []
+    for _ in range(count):
+        first, second = sorted(chance.randrange(len(data) + 1) for _ in range(2))
+        byte = bytes([chance.choice([0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)])])
+        copies.append(
+            chance.choice(
+                [
+                    data[:first] + byte + data[first + 1 :],
+                    data[:first],
+                    data[:first] + data[second:],
+                    data[:second] + data[first:],
+                    data[:first] + byte * chance.choice([1, 5, 100]) + data[first:],
+                    data[:first] + chance.randbytes(8) + data[first + 8 :],
+                ]
+            )
+        )
+    return copies
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x15",
+        b"\x1c" * 10**5,
+        b"\x19" + b"\x19" * 10**5,
+        b"\x19\xf1" + b"\xff" * 9 + b"\x01",
+        b"\x18\xff\xff\xff\xff\x0f",
+        b"\x1b\xff\xff\xff\xff\x0f\x11",
+        b"\x15" + b"\xff" * 100,
+        b"\x1f\x00",
+        b"\x17\x00",
+    ],
+)
+def test_impossible_structs_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        parse_struct(data)
+
+
+def test_structs_have_values_of_all_types() -> None:
+    double = struct.pack("<d", 1.5)
+    data = (
+        b"\x11\x12\x13\x05\x14\x03\x16\x04\x17"
+        + double
+        + b"\x18\x02ab\x19\x25\x02\x04\x1b\x01\x58\x02\x01c\x1c\x15\x02\x00\x00"
+    )
+    fields, size = parse_struct(data)
+    assert fields == {1: True, 2: False, 3: 5, 4: -2, 5: 2, 6: 1.5, 7: b"ab", 8: [1, 2], 9: [1, b"c"], 10: {1: 1}}
+    assert size == len(data)
