@@ -159,6 +159,10 @@ class GenerationReplaced(LandmarkError):
     """The files of an open corpus were replaced by a newer generation."""
 
 
+class StateMismatch(LandmarkError):
+    """The state of a loader is of another corpus, selection, mixture or order; `key` is the part that differs."""
+
+
 class ConsentRequired(LandmarkError):
     """The build is larger than what starts without confirmation."""
 

@@ -32,6 +32,10 @@ NEGATIVE_SHARE = "share"
 CHECKED_CELLS = "check"
 CONTACT_SHEET = "sheet"
 
+# Loader.
+LOADER_GROUPS = "loader groups"
+LOADER_ROWS = "loader rows"
+
 # Training.
 EPOCH_ORDER = "order"
 AUGMENTATION = "turn"
