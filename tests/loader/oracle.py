@@ -48,7 +48,7 @@ def windows(run: list[list], stream: int, streams: int, window: int) -> Iterator
         size = window
 
 
-def one_pass(
+def pass_over(
     groups: Sequence[Sequence[int]], names: tuple[str, ...], *, seed: int, streams: int, window: int
 ) -> list[tuple[int, int]]:
     """A pass over some rows: (stream, row), in order."""

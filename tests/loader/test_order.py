@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark.core.errors import InputError, InsufficientData
-from landmark.loader.order import Order, Part, check_batch, group_edges, make_part, rank_slots
+from landmark.loader.order import Order, Part, group_edges, make_part, rank_slots
 from landmark.loader.permutation import Shuffle
+from landmark.loader.selection import OrderOptions
 from tests.loader import oracle
 from tests.parts import examples, raises
 
@@ -44,7 +45,7 @@ class Case:
         return pools
 
     def order(self, *parts: Part) -> Order:
-        return Order(self.batch, self.shuffle, parts or (self.part(),))
+        return Order(self.batch, parts or (self.part(),))
 
     def part(self, name: str = "", rows: list[int] | None = None) -> Part:
         quotas = {key: (share, np.array([key in keys for keys in self.keys])) for key, share in self.shares.items()}
@@ -58,7 +59,7 @@ class Case:
         dials = {"seed": self.shuffle.seed, "streams": self.shuffle.streams, "window": self.shuffle.window}
         number = 0
         while True:
-            yield from oracle.one_pass(groups, (name, str(number)), **dials)
+            yield from oracle.pass_over(groups, (name, str(number)), **dials)
             number += 1
 
 
@@ -182,13 +183,13 @@ def test_pairs_follow_their_anchors() -> None:
     for anchor_first in (True, False):
         shuffle = Shuffle(0)
         part = make_part("s1", np.array([0, 2, 4]), np.array([0, 2]), {}, shuffle)
-        drawn = Order(8, shuffle, (part,), partners, anchor_first).epoch(0).rows(0)
+        drawn = Order(8, (part,), partners, anchor_first).epoch(0).rows(0)
         anchors, drawn_partners = drawn if anchor_first else drawn[::-1]
         assert (sorted(anchors.tolist()), drawn_partners.tolist()) == ([0, 2], [3, 3])
 
 
 def test_rows_in_their_order_without_a_shuffle() -> None:
-    order = Order(4, None, (make_part("", np.array([0, 3, 9]), None, {}, None),))
+    order = Order(4, (make_part("", np.array([0, 3, 9]), None, {}, None),))
     rows = [order.epoch(1).rows(step)[0].tolist() for step in range(3)]
     assert rows == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
 
@@ -200,24 +201,27 @@ def test_edges_of_row_groups_in_a_selection() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "changes"),
+    "option",
     [
-        ("batch", {"batch": 12}),
-        ("batch", {"batch": 0}),
-        ("ranks", {"ranks": 3}),
-        ("ranks", {"ranks": 16}),
-        ("rank", {"rank": 2}),
-        ("rank", {"rank": -1}),
-        ("seed", {"shuffle": Shuffle(-1)}),
+        {"batch": 12},
+        {"batch": 0},
+        {"ranks": 3},
+        {"ranks": 16},
+        {"rank": 1},
+        {"rank": -1},
+        {"seed": -1},
+        {"sensors": "s1"},
+        {"quotas": {"water": 0.6, "grass": 0.5}},
+        {"quotas": {"water": 0}},
     ],
 )
-def test_parameters_that_cannot_be_shared_are_refused(key: str, changes: dict) -> None:
-    with raises(InputError, key=key):
-        check_batch(**{"batch": 64, "rank": 0, "ranks": 2, "shuffle": Shuffle(0)} | changes)
+def test_options_that_make_no_order_are_refused(option: dict) -> None:
+    with raises(InputError, key=next(iter(option)), value=next(iter(option.values()))):
+        OrderOptions(**option).check()
 
 
 def test_several_ranks_need_a_full_batch() -> None:
-    order = Order(8, Shuffle(0), (make_part("", np.array([0, 7]), None, {}, Shuffle(0)),))
+    order = Order(8, (make_part("", np.array([0, 7]), None, {}, Shuffle(0)),))
     assert order.epoch(0).steps == 1
     with raises(InsufficientData, key="batch", value=8):
         order.epoch(0, ranks=2)
@@ -233,7 +237,7 @@ def test_order_of_the_first_version() -> None:
     """Fixed, so that no library or change of code gives resumed trainings another order."""
     edges = np.arange(0, 41, 4)
     members = np.arange(40) % 3 == 0
-    plain = Order(8, Shuffle(7), (make_part("", edges, None, {}, Shuffle(7)),))
-    mixed = Order(8, Shuffle(7), (make_part("", edges, None, {"a": (0.5, members)}, Shuffle(7)),))
+    plain = Order(8, (make_part("", edges, None, {}, Shuffle(7)),))
+    mixed = Order(8, (make_part("", edges, None, {"a": (0.5, members)}, Shuffle(7)),))
     assert plain.epoch(1).rows(2)[0].tolist() == [5, 12, 15, 2, 25, 23, 36, 39]
     assert mixed.epoch(1).rows(2)[0].tolist() == [12, 18, 6, 31, 0, 25, 26, 10]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.core.errors import InputError, InsufficientData
+from landmark.core.errors import InsufficientData
 from landmark.loader.mixture import Mixture, assign_pools, share_units
 from landmark.loader.permutation import Shuffle
 from landmark.loader.pool import Pool, pool_edges
@@ -78,7 +78,6 @@ class Order:
 
     Attributes:
         batch: Rows of each part in a batch of all ranks.
-        shuffle: How rows are shuffled, None if they are not.
         parts: What is drawn independently: one part, or one per sensor.
         partners: Row of the other sensor for each row of the selection, which is added to each batch as another part;
             None without pairs.
@@ -86,7 +85,6 @@ class Order:
     """
 
     batch: int
-    shuffle: Shuffle | None
     parts: tuple[Part, ...]
     partners: NDArray[np.int64] | None = None
     anchor_first: bool = True
@@ -118,23 +116,6 @@ class Order:
 def rank_slots(rows: int, rank: int, ranks: int) -> slice:
     """Slots of a rank in a part of a batch with so many rows."""
     return slice(rows * rank // ranks, rows * (rank + 1) // ranks)
-
-
-def check_batch(batch: int, *, rank: int, ranks: int, shuffle: Shuffle) -> None:
-    """Require a batch that streams share equally, and streams that ranks share equally.
-
-    Raises:
-        InputError: one of the parameters is another; `key` is its name.
-    """
-    checks = (
-        ("batch", batch, batch > 0 and batch % shuffle.streams == 0, f"a positive multiple of {shuffle.streams}"),
-        ("ranks", ranks, ranks > 0 and shuffle.streams % ranks == 0, f"a divisor of {shuffle.streams}"),
-        ("rank", rank, 0 <= rank < ranks, f"from 0 to {ranks - 1}"),
-        ("seed", shuffle.seed, 0 <= shuffle.seed < 2**63, "from 0 to 2**63 - 1"),
-    )
-    for key, value, is_valid, expected in checks:
-        if not is_valid:
-            raise InputError(f"must be {expected}", key=key, value=value)
 
 
 def group_edges(
