@@ -1,7 +1,6 @@
 """The order of the loader, written as its documentation describes it: lists, one row at a time, no NumPy."""
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 
 from landmark.core import salts
 from landmark.core.hashing import rank
@@ -65,10 +64,11 @@ def pass_over(
     return [(position % streams, queues[position % streams][position // streams]) for position in range(total)]
 
 
-def largest_deviation(pools: Sequence[int], shares: Sequence[Fraction]) -> Fraction:
-    """How far the running totals of a sequence of pools are from their shares, over all its beginnings."""
-    totals, largest = [0] * len(shares), Fraction(0)
+def keeps_shares(pools: Sequence[int], units: Sequence[int]) -> bool:
+    """Whether all beginnings of a sequence of pools have less than one row more or fewer of a pool than its share."""
+    totals, scale = [0] * len(units), sum(units)
     for rows, pool in enumerate(pools, start=1):
         totals[pool] += 1
-        largest = max(largest, *(abs(total - rows * share) for total, share in zip(totals, shares, strict=True)))
-    return largest
+        if any(abs(total * scale - rows * share) >= scale for total, share in zip(totals, units, strict=True)):
+            return False
+    return True

@@ -59,7 +59,10 @@ class OrderOptions:
         Raises:
             InputError: an option is another; `key` is its name.
         """
-        streams = Shuffle(self.seed).streams if self.shuffle else 1
+        for key in ("batch", "ranks", "rank", "seed"):
+            value = getattr(self, key)
+            self._require(key, isinstance(value, int) and not isinstance(value, bool), "an integer")
+        streams = self.shuffled.streams if self.shuffled else 1
         divided = streams if self.shuffle else self.batch
         self._require("batch", self.batch > 0 and self.batch % streams == 0, f"a positive multiple of {streams}")
         self._require("ranks", self.ranks > 0 and divided % self.ranks == 0, f"a divisor of {divided}")
@@ -67,7 +70,7 @@ class OrderOptions:
         self._require("seed", 0 <= self.seed < 2**63, "from 0 to 2**63 - 1")
         self._require("sensors", self.sensors in (None, "together", "paired"), "`together`, `paired` or None")
         shares = (self.quotas or {}).values()
-        are_shares = all(1 / UNITS <= share <= 1 for share in shares) and sum(shares) <= 1 + 1 / UNITS / 2
+        are_shares = all(1 / UNITS <= share <= 1 for share in shares) and sum(shares) <= 1 + 1e-9
         self._require("quotas", are_shares, f"shares from {1 / UNITS} to 1 whose sum is at most 1")
 
     def _require(self, key: str, is_valid: bool, expected: str) -> None:
@@ -123,8 +126,8 @@ def _find_pairs(
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
     """Row of the pair of each row, -1 without; and by sensor the rows whose pair is selected and of another sensor."""
     table = corpus.columns("id", "pair")
-    found = pc.index_in(table["pair"], value_set=table["id"], skip_nulls=True)
-    partners = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    indexes = pc.index_in(table["pair"], value_set=table["id"], skip_nulls=True)
+    partners = pc.fill_null(indexes, -1).to_numpy().astype(np.int64)
     number = np.empty(len(table), dtype=np.int64)
     for sensor, rows in enumerate(sensors.values()):
         number[rows] = sensor
@@ -135,11 +138,8 @@ def _find_pairs(
 def _find_members(corpus: Corpus, quotas: Mapping[str, float]) -> dict[str, tuple[float, NDArray[np.bool_]]]:
     """Find the samples that may be in the pool of each quota."""
     table = corpus.columns("labels", "events")
-    keys_of_rows = [(rows, keys) for rows, keys in _keys_of_rows(table)]
-    known = {
-        *corpus.manifest.taxonomy.classes,
-        *(key for _, keys in keys_of_rows for key in pc.unique(keys).to_pylist()),
-    }
+    keys_of_rows = list(_keys_of_rows(table))
+    known = set(corpus.manifest.taxonomy.classes).union(*(pc.unique(keys).to_pylist() for _, keys in keys_of_rows))
     members = {}
     for key, share in quotas.items():
         if key not in known:
