@@ -67,4 +67,5 @@ def pool_edges(edges: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.
     Returns:
         First row of each row group that has rows in the pool, in rows of the pool, and their number.
     """
-    return np.unique(np.searchsorted(rows, edges))
+    pool = np.searchsorted(rows, edges)
+    return pool[np.diff(pool, append=-1) != 0]
