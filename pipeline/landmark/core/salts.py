@@ -42,3 +42,6 @@ AUGMENTATION = "turn"
 TORCH = "torch"
 # Keys are the conditions of `landmark validate`.
 CONDITIONS = MappingProxyType({"none": "real", "shuffled": "shuffled", "random": "random"})
+
+# Loader.
+CAPTION_CHOICE = "caption"
