@@ -16,7 +16,7 @@ from landmark.loader.captions import CaptionRequest, CaptionTexts, SelectionCapt
 
 
 @dataclass(frozen=True, slots=True)
-class RowAnnotations:
+class BatchAnnotations:
     """Annotations of the samples of a batch, in its order.
 
     Attributes:
@@ -75,7 +75,7 @@ class Annotations:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def read(self, rows: NDArray[np.int64], *, seed: int, epoch: int) -> RowAnnotations:
+    def read(self, rows: NDArray[np.int64], *, seed: int, epoch: int) -> BatchAnnotations:
         """Annotations of rows of the selection.
 
         Args:
@@ -84,7 +84,7 @@ class Annotations:
             epoch: The same, of this epoch.
         """
         ids = tuple(self._ids.take(rows).to_pylist())
-        return RowAnnotations(
+        return BatchAnnotations(
             ids=ids,
             captions=None if self._captions is None else self._captions.read(rows, ids, seed=seed, epoch=epoch),
             labels=self._labels[rows],
