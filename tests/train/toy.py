@@ -81,7 +81,10 @@ def open_toy(folder: Path, **options: Any) -> Corpus:
 
 
 def coloured_row(id: str, split: str, chance: np.random.Generator, **changes: Any) -> Row:
-    """A row whose first and second band groups are as bright as its classes determine."""
+    """A row whose first and second band groups are as bright as its classes determine.
+
+    `changes` are columns, or functions of the id.
+    """
     labels = sorted(chance.choice(CLASSES, size=int(chance.integers(1, 3)), replace=False).tolist())
     bright = np.array([2.0 * (name in labels) for name in CLASSES])
     row = sample_row(id, int(chance.integers(1, 50)))
@@ -99,7 +102,7 @@ def coloured_row(id: str, split: str, chance: np.random.Generator, **changes: An
         "captions": [caption],
         "sha256": hashlib.sha256(b"".join(pixels.tobytes() for pixels in groups.values())).hexdigest(),
         **{column: pixels.tobytes() for column, pixels in groups.items()},
-        **changes,
+        **{name: value(id) if callable(value) else value for name, value in changes.items()},
     }
 
 
