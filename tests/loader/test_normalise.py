@@ -10,7 +10,14 @@ import yaml
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import available, load_model, parse_model
-from landmark.loader.normalise import KIND, Normalisation, StoredBands, load_normalisation, scaling_of
+from landmark.loader.normalise import (
+    KIND,
+    Normalisation,
+    StoredBands,
+    load_normalisation,
+    normalisation_reference,
+    scaling_of,
+)
 from tests.parts import raises, text
 
 STATISTICS = {"s1": [-12.0, 4.0], "s2": [0.2, 0.1]}
@@ -64,7 +71,7 @@ def test_shipped_normalisations_have_every_band_and_a_source(name: str, sensor: 
 
 
 @pytest.mark.parametrize("statistics", [{}, {"B02": []}, {"B02": [0.2, 0.0]}])
-def test_bands_without_pixels_or_of_one_value_are_not_divided_by_zero(statistics: dict[str, list[float]]) -> None:
+def test_constant_bands_and_those_without_pixels_are_not_divided_by_zero(statistics: dict[str, list[float]]) -> None:
     scaling = scaling_of(load_normalisation("corpus")[0], stored_bands("s2", "B02", statistics=statistics))
     assert scaling.factor[0] == pytest.approx(0.0001)
     assert scaling.fill[0] == 0
@@ -117,3 +124,9 @@ def test_units_are_held_against_the_shards(unit: str, accepted: bool) -> None:
 def test_invalid_files_are_refused_by_key(changes: dict[str, Any], key: str) -> None:
     with raises(InputError, key=key):
         parse_model(Normalisation, {"title": "", "sensors": {"s2": S2 | changes}}, "own.yaml")
+
+
+def test_the_committed_reference_is_current() -> None:
+    """If this fails, run `make docs`."""
+    committed = Path(__file__).parents[2] / "docs/reference/normalisation.md"
+    assert committed.read_text(encoding="utf-8") == normalisation_reference()

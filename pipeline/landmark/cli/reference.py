@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from landmark.cli.main import app
 from landmark.config.reference import recipe_reference
+from landmark.loader.normalise import normalisation_reference
 from landmark.quality.reference import checks_reference
 
 
@@ -25,6 +26,7 @@ REFERENCES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_reference,
     "recipe.md": recipe_reference,
     "checks.md": checks_reference,
+    "normalisation.md": normalisation_reference,
 }
 
 

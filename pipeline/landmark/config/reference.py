@@ -1,9 +1,10 @@
-"""Markdown reference of recipes, `docs/reference/recipe.md`, generated from the pydantic models."""
+"""Markdown references of YAML files in docs/reference, generated from their pydantic models."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from landmark.config.recipe import Recipe
+from landmark.core.yaml_files import StrictModel
 
 Schema = dict[str, Any]
 
@@ -16,9 +17,14 @@ Keys of a recipe (`manifests/*.yaml`). Generated from `landmark/config/` by `mak
 
 
 def recipe_reference() -> str:
+    """Render the keys of recipes."""
+    return model_reference(Recipe, _HEADER)
+
+
+def model_reference(model: type[StrictModel], header: str) -> str:
     """Render all keys with type, default and description: a table per mapping, nested ones after their parent."""
-    schema = Recipe.model_json_schema()
-    return "\n".join([_HEADER, *_section((), schema, schema["$defs"])])
+    schema = model.model_json_schema()
+    return "\n".join([header, *_section((), schema, schema["$defs"])])
 
 
 def _section(path: tuple[str, ...], schema: Schema, models: dict[str, Schema]) -> Iterator[str]:
@@ -41,10 +47,11 @@ def _section(path: tuple[str, ...], schema: Schema, models: dict[str, Schema]) -
 
 
 def _model_name(schema: Schema) -> str | None:
-    """Name of the model of a key, of the items of a list, or of one option of a union."""
+    """Name of the model of a key, of the items of a list or mapping, or of one option of a union."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
-    nested = [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())]
+    items = (schema.get(key) for key in ("items", "additionalProperties"))
+    nested = [*schema.get("anyOf", ()), *(item for item in items if isinstance(item, dict))]
     return next((name for option in nested if (name := _model_name(option))), None)
 
 

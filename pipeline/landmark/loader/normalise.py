@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from landmark.config.profiles import SensorName
+from landmark.config.reference import model_reference
 from landmark.core.errors import InputError, LandmarkError, invalid
 from landmark.core.yaml_files import StrictModel, find_resource, load_model
 
 KIND = "profiles/normalisations"
 
+_HEADER = """# Normalisation
+
+Keys of a normalisation (`profiles/normalisations/*.yaml`, or a file of yours). Generated from
+`landmark/loader/normalise.py` by `make docs`; do not edit.
+"""
 _PARAMETERS = {"standardise": ("mean", "std"), "range": ("low", "high"), "divide": ()}
 
 
@@ -76,12 +82,12 @@ class SensorNormalisation(StrictModel):
 
 
 class Normalisation(StrictModel):
-    """`profiles/normalisations/*.yaml`."""
+    """What models expect of the pixels of each sensor."""
 
-    title: str
+    title: str = Field(description="Title for people")
     sources: tuple[str, ...] = Field((), description="Where the numbers were published, or what they were computed of")
     caveats: tuple[str, ...] = Field((), description="Differences to the images that the numbers were computed of")
-    sensors: dict[SensorName, SensorNormalisation] = Field(min_length=1)
+    sensors: dict[SensorName, SensorNormalisation] = Field(min_length=1, description="Sensor → formula of its bands")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +209,8 @@ def _low_and_width(formula: SensorNormalisation, values: BandParameters) -> tupl
     if formula.deviations is None:
         return values.mean, values.std
     return values.mean - formula.deviations * values.std, 2 * formula.deviations * values.std
+
+
+def normalisation_reference() -> str:
+    """Render the keys of normalisations."""
+    return model_reference(Normalisation, _HEADER)
