@@ -60,8 +60,9 @@ class Annotations:
         if isinstance(columns, str):
             raise InputError("must be a list of columns", key="columns", value=columns)
         self.classes = tuple(corpus.manifest.taxonomy.classes)
-        self._columns = corpus.columns(*columns)
-        table = corpus.columns("id", "lon", "lat", "labels", "fractions")
+        # Arrow takes rows from one chunk in time proportional to the rows.
+        self._columns = corpus.columns(*columns).combine_chunks()
+        table = corpus.columns("id", "lon", "lat", "labels", "fractions").combine_chunks()
         self._ids = table["id"]
         self._coordinates = np.stack([table[name].to_numpy() for name in ("lon", "lat")], axis=1)
         self._labels = np.zeros((len(table), len(self.classes)), dtype=bool)

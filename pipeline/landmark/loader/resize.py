@@ -89,11 +89,11 @@ class _Taps:
     Attributes:
         lower: (size,) number of the pixel below each place.
         upper: (size,) number of the pixel above it.
-        weight: (size, 1) float32 weight of `upper`.
+        weights: Width of an image → (size, width) float32 weights of `upper`: broadcasting them would be half as fast.
         nearest: (size,) number of the nearest pixel.
     """
 
-    __slots__ = ("lower", "nearest", "upper", "weight")
+    __slots__ = ("lower", "nearest", "upper", "weights")
 
     def __init__(self, edge: int, factor: int, size: int) -> None:
         magnified = edge * factor
@@ -102,7 +102,8 @@ class _Taps:
         second = np.minimum(first + 1, magnified - 1)
         fraction = places - first
         self.lower, self.upper = first // factor, second // factor
-        self.weight = fraction.astype(np.float32)[:, None]
+        weight = fraction.astype(np.float32)[:, None]
+        self.weights = {width: weight.repeat(width, axis=1) for width in {edge, size}}
         self.nearest = np.where(fraction > 0.5, self.upper, self.lower)
 
 
@@ -120,6 +121,6 @@ def _interpolate(pixels: NDArray[Any], taps: _Taps) -> NDArray[np.float32]:
 def _interpolate_rows(values: NDArray[np.float32], taps: _Taps) -> NDArray[np.float32]:
     low, high = values.take(taps.lower, axis=0), values.take(taps.upper, axis=0)
     high -= low
-    high *= taps.weight
+    high *= taps.weights[values.shape[1]]
     high += low
     return high
