@@ -25,6 +25,7 @@ from landmark.config.label_entries import LabelEntry
 from landmark.config.profiles import Provider
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import LandmarkError
+from landmark.core.ranges.errors import Unreadable
 from landmark.core.yaml_files import load_model, resource_dir
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
@@ -32,7 +33,6 @@ from landmark.events.files import unpack_files
 from landmark.labels.files import local_label_files, local_label_rasters
 from landmark.lint.check import lint
 from landmark.raster.reader import open_raster
-from landmark.raster.source import Unreadable
 from tests.faults.mutations import damaged_bytes, damaged_document
 from tests.labels.maps import CORINE, WORLD, write_map
 from tests.stac.items import PROVIDER, anywhere, run_search

@@ -2,7 +2,7 @@
 
 import pytest
 
-from landmark.raster import ranges
+from landmark.core.ranges import http_file, remote_file
 from tests.raster.outcomes import make
 from tests.raster.serving import serving
 
@@ -10,9 +10,10 @@ from tests.raster.serving import serving
 @pytest.fixture
 def short_timeouts(monkeypatch):
     """Time out after a second, and retry at once."""
-    monkeypatch.setattr(ranges, "TIMEOUT_S", 1)
-    monkeypatch.setattr(ranges, "CONNECT_S", 1)
-    monkeypatch.setattr(ranges, "BACKOFF_S", (0.01,) * len(ranges.BACKOFF_S))
+    monkeypatch.setattr(http_file, "CONNECT_S", 1)
+    for module in (http_file, remote_file):
+        monkeypatch.setattr(module, "TIMEOUT_S", 1)
+        monkeypatch.setattr(module, "BACKOFF_S", (0.01,) * len(http_file.BACKOFF_S))
     close_connections()
     yield
     close_connections()
@@ -20,8 +21,8 @@ def short_timeouts(monkeypatch):
 
 def close_connections():
     """Connections keep the timeouts they were made with."""
-    ranges.open_store.cache_clear()
-    ranges.open_pool.cache_clear()
+    http_file.open_store.cache_clear()
+    http_file.open_pool.cache_clear()
 
 
 @pytest.fixture(scope="module")

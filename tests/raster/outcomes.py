@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.core.ranges.errors import Unreadable
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 from landmark.raster.chip_stream import FailedChip
 from landmark.raster.reader import open_raster
-from landmark.raster.source import Unreadable
 from tests.raster.rasters import noise, write_raster
 
 # Blocks of about 100 kB, so that a reader can request one without its neighbours, whatever it rounds ranges to.

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from planetary_computer.sas import TOKEN_CACHE
 
+from landmark.core.ranges.errors import Forbidden
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy, TokenError
 from landmark.raster.reader import open_raster
-from landmark.raster.source import Forbidden
 from tests.raster.rasters import noise, write_raster
 from tests.services.client import once
 from tests.services.tokens import HOUR, token_service

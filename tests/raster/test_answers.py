@@ -8,10 +8,9 @@ import os
 import numpy as np
 import pytest
 
-from landmark.raster.answers import ChangedFile
+from landmark.core.ranges.errors import ChangedFile, Unreadable
 from landmark.raster.blocks import HEADER_BYTES
 from landmark.raster.reader import FailedChip, open_raster
-from landmark.raster.source import Unreadable
 from tests.raster.conftest import each, put
 from tests.raster.faults import (
     aligned,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landmark.core.ranges.errors import Unreadable
 from landmark.raster.chip_stream import FailedChip
 from landmark.raster.reader import open_raster
-from landmark.raster.source import Unreadable
 from tests.parts import examples
 from tests.raster.outcomes import BLOCKS, JPEG_2000, SIZE, check, check_pixels, make, read, within_bound
 from tests.raster.rasters import block_bytes, noise, write_raster

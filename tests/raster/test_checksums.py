@@ -6,8 +6,8 @@ import rasterio
 import tifffile
 from rasterio.transform import Affine
 
+from landmark.core.ranges.errors import Unreadable
 from landmark.raster.reader import FailedChip, open_raster
-from landmark.raster.source import Unreadable
 from tests.raster.conftest import put
 from tests.raster.faults import garbled, refuse
 from tests.raster.outcomes import BLOCK, CORNERS, PIXELS, SIDE, SIZE, check, check_pixels, make, read

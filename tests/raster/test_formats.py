@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from landmark.core.hosts import HostRules
+from landmark.core.ranges.errors import Unreadable
 from landmark.raster.access import AccessPolicy
 from landmark.raster.features import layer_names, read_features
 from landmark.raster.reader import open_raster
-from landmark.raster.source import Unreadable
 from landmark.raster.vector import UnreadableVector, list_layers
 from tests.parts import text
 from tests.raster.rasters import noise, write_raster

@@ -7,8 +7,8 @@ import pytest
 from landmark.config.profiles import RequestBudget
 from landmark.core.executor import ExecutorConfig, open_executor
 from landmark.core.process_share import set_share
+from landmark.core.ranges.rate_limit import RateLimiter
 from landmark.raster.access import AccessPolicy
-from landmark.raster.rate_limit import RateLimiter
 from landmark.raster.reader import open_raster
 from tests.raster.faults import refuse
 from tests.raster.rasters import noise, write_raster

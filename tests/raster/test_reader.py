@@ -11,9 +11,9 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
+from landmark.core.ranges.errors import Unreadable
 from landmark.raster.chip_stream import FailedChip
 from landmark.raster.reader import open_raster
-from landmark.raster.source import Unreadable
 from tests.parts import examples
 from tests.raster.rasters import corrupt_block, noise, watched, write_raster
 

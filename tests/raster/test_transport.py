@@ -6,10 +6,9 @@ import pytest
 
 from landmark.core import time_limit
 from landmark.core.errors import InputError
-from landmark.raster import file_copy, ranges
-from landmark.raster.answers import ChangedFile
+from landmark.core.ranges import file_copy, http_file
+from landmark.core.ranges.errors import ChangedFile, Unreadable
 from landmark.raster.reader import open_raster
-from landmark.raster.source import Unreadable
 from tests.parts import raises
 from tests.raster.conftest import each, put
 from tests.raster.faults import clipped, cut, dripping, hung_up, newer_as_complete, page, refuse, unranged, unsized
@@ -116,7 +115,7 @@ def test_a_cut_connection_is_retried_as_often_as_a_busy_server(good, files, name
 
 def test_a_server_that_drips_is_abandoned_in_bounded_time(good, files, name, monkeypatch):
     monkeypatch.setattr(time_limit, "RESPONSE_S", 3)
-    monkeypatch.setattr(ranges, "RESPONSE_S", 3)
+    monkeypatch.setattr(http_file, "RESPONSE_S", 3)
     files.plan(name, dripping, over=block_bytes(good, 1, 1)[1000:1001])
     begin_s = time.monotonic()
     check(read(files.href(name)), {(1, 1)})

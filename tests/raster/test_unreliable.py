@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from landmark.core.ranges.errors import Forbidden, Unreadable
 from landmark.raster.access import AccessPolicy
-from landmark.raster.source import Forbidden, Unreadable
 from tests.raster.conftest import each, put
 from tests.raster.faults import clipped, cut, garbled, moved, padded, page, refuse, silent, unranged
 from tests.raster.outcomes import check, check_pixels, read

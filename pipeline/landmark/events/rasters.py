@@ -15,6 +15,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.errors import InputError
+from landmark.core.ranges.errors import Unreadable
 from landmark.core.time import parse_utc
 from landmark.domain.event import AOI, Event, EventPart
 from landmark.events.files import VectorFile
@@ -24,7 +25,6 @@ from landmark.events.rules import OBSERVED, EventRules, check_year, slug
 from landmark.events.source import EventSource, MaskMapping
 from landmark.raster.features import to_lonlat
 from landmark.raster.reader import Raster, open_raster
-from landmark.raster.source import Unreadable
 
 # Rows that are read at once; edges are cut to this many pixels before they are reprojected, where straight lines bend.
 _ROWS, _EDGE_PX = 1024, 16

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.core.ranges.answers import Validators
+from landmark.core.ranges.errors import Unreadable
 from landmark.domain.acquisition import Item
 from landmark.domain.drops import DropRecord
 from landmark.extract.finalize import finalize_chip
 from landmark.extract.placement import Placement, RasterGrid, StoredBand, place_in_other_zone, place_in_own_zone
 from landmark.extract.request import Chip, ChipRejected, ExtractRequest
 from landmark.extract.resample import ControlPoints
-from landmark.raster.answers import Validators
 from landmark.raster.chip_stream import FailedChip
 from landmark.raster.reader import PendingRaster, Raster, describe_bands, open_raster, prefetch
-from landmark.raster.source import Unreadable
 
 _DTYPES = {
     "reflectance_dn": ("uint16",),

@@ -7,9 +7,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from landmark.config.profiles import Sensor, SensorCollection
+from landmark.core.ranges.answers import Validators
 from landmark.domain.acquisition import Acquisition
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
-from landmark.raster.answers import Validators
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from landmark.config.profiles import Mask
+from landmark.core.ranges.errors import Unreadable
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.schemas import CLOUD_STATS
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 from landmark.raster.chip_stream import FailedChip
 from landmark.raster.reader import Header, describe_bands, open_raster
-from landmark.raster.source import Unreadable
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from landmark.config.paths import match_files, world_path
 from landmark.core.crs import LONLAT, lonlat_problem, normalize_lonlat
 from landmark.core.errors import EmptySearch, InputError
 from landmark.core.hashing import digest, file_sha256, path_sha256
+from landmark.core.ranges.errors import Unreadable
 from landmark.domain.acquisition import LabelRaster
 from landmark.domain.taxonomy import Crosswalk, LabelEdition
 from landmark.labels.file_editions import CodedLayer, LocalFile, coded_layers, file_edition, holds_changes
 from landmark.raster.reader import open_raster
 from landmark.raster.side_cars import raster_sha256
-from landmark.raster.source import Unreadable
 from landmark.raster.vector import VECTOR_SUFFIXES
 
 log = logging.getLogger(__name__)

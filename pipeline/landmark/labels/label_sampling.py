@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from landmark.core.errors import InputError
+from landmark.core.ranges.errors import Unreadable
 from landmark.domain.acquisition import LabelRaster
 from landmark.domain.taxonomy import Crosswalk
 from landmark.grid.points import Pixels, Points
 from landmark.labels.codes import InvalidCodes, Ranks, codes_from_attributes, rank_codes, rank_dtype, to_ranks
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 from landmark.raster.reader import Raster, open_raster
-from landmark.raster.source import Unreadable
 from landmark.raster.vector import Box, UnreadableVector, read_layer_crs, read_polygons
 
 T = TypeVar("T", bound=np.generic)

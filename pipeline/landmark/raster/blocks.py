@@ -15,9 +15,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from landmark.raster.answers import Buffer
-from landmark.raster.range_reader import RangeReader
-from landmark.raster.source import Unreadable
+from landmark.core.ranges.answers import Buffer
+from landmark.core.ranges.errors import Unreadable
+from landmark.core.ranges.range_reader import RangeReader
 
 # Enough for most headers with their block tables, in one request.
 HEADER_BYTES = 2**15

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.core.ranges.errors import Unreadable
 from landmark.raster.block_index import BlockRow, Chips
 from landmark.raster.direct import DirectReader, FailedBlock, PendingRow
 from landmark.raster.gdal import GdalReader
 from landmark.raster.no_data import Fill
-from landmark.raster.source import Unreadable
 
 # Two rows of blocks are requested ahead, and more while less than this is requested and their chips take less than
 # `_MAX_CHIP_BYTES`.

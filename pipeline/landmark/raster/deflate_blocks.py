@@ -11,8 +11,8 @@ import imagecodecs
 import tifffile
 from rasterio.windows import Window
 
-from landmark.raster.range_reader import RangeReader
-from landmark.raster.source import Unreadable
+from landmark.core.ranges.errors import Unreadable
+from landmark.core.ranges.range_reader import RangeReader
 
 log = logging.getLogger(__name__)
 

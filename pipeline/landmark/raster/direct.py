@@ -8,13 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
 
-from landmark.raster.answers import Buffer, ChangedFile
+from landmark.core.ranges.answers import Buffer
+from landmark.core.ranges.errors import ChangedFile, Forbidden, ServerTimeout, Unreadable
+from landmark.core.ranges.range_reader import RangeReader
 from landmark.raster.block_index import BlockRow, Chips, copy_block
 from landmark.raster.blocks import BlockLayout, DecodeError
-from landmark.raster.range_reader import RangeReader
-from landmark.raster.ranges import ServerTimeout
 from landmark.raster.rate_limit import core_share
-from landmark.raster.source import Forbidden, Unreadable
 
 log = logging.getLogger(__name__)
 

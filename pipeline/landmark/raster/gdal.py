@@ -13,14 +13,14 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
-from landmark.raster.answers import ChangedFile
+from landmark.core.ranges.errors import ChangedFile, Forbidden, Unreadable
+from landmark.core.ranges.range_reader import LocalFile, RangeReader
 from landmark.raster.block_index import BlockRow, Chips, copy_block
 from landmark.raster.deflate_blocks import DeflateBlocks
 from landmark.raster.grid_problem import is_south_up
 from landmark.raster.no_data import Fill, alpha_bands, has_mask, is_invalid
 from landmark.raster.range_file import ChunkedFile
-from landmark.raster.range_reader import LocalFile, RangeReader
-from landmark.raster.source import Forbidden, RasterSource, Unreadable
+from landmark.raster.source import RasterSource
 from landmark.raster.truncation import is_damaged
 
 log = logging.getLogger(__name__)

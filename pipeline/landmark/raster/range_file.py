@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from rasterio.errors import RasterioError
 
+from landmark.core.ranges.range_reader import RangeReader
 from landmark.raster.deflate_blocks import DeflateBlocks
-from landmark.raster.range_reader import RangeReader
 
 _CHUNK_BYTES = 2**16
 # Requested at once where a file is read on from the end of the last request.

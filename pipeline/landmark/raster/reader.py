@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
+from landmark.core.ranges.answers import Buffer, FileVersion, Validators
+from landmark.core.ranges.errors import NoRangeSupport, Unreadable
+from landmark.core.ranges.range_reader import NoRanges, RangeReader
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
-from landmark.raster.answers import Buffer, FileVersion, Validators
 from landmark.raster.block_index import Corners, find_block_rows
 from landmark.raster.blocks import HEADER_BYTES, UnsupportedLayout, read_layout
 from landmark.raster.chip_stream import AHEAD_BYTES, ChipStream, FailedChip
@@ -23,9 +25,8 @@ from landmark.raster.formats import find_reference
 from landmark.raster.gdal import GdalReader, open_header
 from landmark.raster.grid_problem import find_grid_problem, is_south_up, north_up_transform
 from landmark.raster.no_data import Fill, count_data_bands, has_mask, typed_nodata
-from landmark.raster.range_reader import NoRanges, NoRangeSupport, RangeReader
 from landmark.raster.ranges import open_ranges
-from landmark.raster.source import GDAL_OPTIONS, MissingBand, RasterSource, Unreadable
+from landmark.raster.source import GDAL_OPTIONS, MissingBand, RasterSource
 from landmark.raster.versions import record_version
 
 log = logging.getLogger(__name__)

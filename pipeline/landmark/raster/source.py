@@ -17,9 +17,12 @@ from rasterio.io import DatasetReader
 
 from landmark.core.errors import InputError
 from landmark.core.hosts import HostRules, host_of
+from landmark.core.ranges.errors import Forbidden, Unreadable
+from landmark.core.ranges.rate_limit import RateLimiter
 from landmark.raster.access import AccessPolicy, TokenError
 from landmark.raster.formats import HEAD_BYTES, LOCAL_DRIVERS, REMOTE_DRIVERS, find_driver
-from landmark.raster.rate_limit import RateLimiter, get_rate_limiter
+from landmark.raster.gdal_http import request_headers
+from landmark.raster.rate_limit import get_rate_limiter
 from landmark.raster.side_cars import find_side_cars, local_path
 
 log = logging.getLogger(__name__)
@@ -50,22 +53,10 @@ GDAL_OPTIONS = {
 _LOCAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"}
 
 
-class Unreadable(Exception):
-    """The raster cannot be read. The message holds no URL, so that it can be written to a ledger."""
-
-    reason = "read_error"
-
-
 class MissingBand(Unreadable):
     """The file lacks the requested band."""
 
     reason = "encoding"
-
-
-class Forbidden(Unreadable):
-    """The server refuses access to the raster, or no token for it is available."""
-
-    reason = "forbidden"
 
 
 class RasterSource:
@@ -110,6 +101,21 @@ class RasterSource:
     def rules(self) -> HostRules:
         """The rules for its href and where that redirects."""
         return self._access.rules
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of its requests, as GDAL is configured to send them.
+
+        Raises:
+            InputError: a `GDAL_HTTP_*` variable is not supported.
+        """
+        return request_headers()
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that GDAL is configured to use."""
+        proxy = os.environ.get("GDAL_HTTP_PROXY")
+        return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
     def url(self) -> str:
         """Return the current URL.

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from landmark.raster.answers import FileVersion, Validators
+from landmark.core.ranges.answers import FileVersion, Validators
 
 _recorded: ContextVar[dict[str, Validators] | None] = ContextVar("_recorded", default=None)
 

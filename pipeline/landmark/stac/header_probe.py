@@ -8,11 +8,11 @@ import numpy as np
 import shapely
 
 from landmark.core.crs import LONLAT, reproject
+from landmark.core.ranges.errors import Unreadable
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
 from landmark.raster.reader import Header, PendingRaster, describe_bands, open_raster, prefetch
-from landmark.raster.source import Unreadable
 
 # Footprints are generalized, and straight in degrees.
 _MAX_OUTSIDE = 0.02

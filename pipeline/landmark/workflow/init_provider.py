@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from landmark.config.profiles import Provider, load_sensor
 from landmark.core.errors import InputError
 from landmark.core.hosts import HostRules
+from landmark.core.ranges.errors import Unreadable
 from landmark.raster.access import AccessPolicy
 from landmark.raster.reader import Header, open_raster
-from landmark.raster.source import Unreadable
 from landmark.stac.asset_bands import find_assets, shipped_providers
 from landmark.stac.folder_items import label_source
 from landmark.stac.item import href_of, named_href

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from landmark.core.atomic import write_table
 from landmark.core.corpus_paths import readable
+from landmark.core.ranges.answers import Validators
 from landmark.corpus.lock import Lock
 from landmark.corpus.tables import INPUTS_FILE, read_table
 from landmark.domain.schemas import INPUTS
-from landmark.raster.answers import Validators
 from landmark.stac.catalog import Catalog
 
 log = logging.getLogger(__name__)

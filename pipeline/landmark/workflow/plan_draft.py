@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from landmark.core.ranges.answers import Validators
 from landmark.corpus.lock import ClassBalancingSummary
 from landmark.corpus.manifest import SplitProof
 from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.event import Event
 from landmark.domain.impact import EventCombination
 from landmark.domain.taxonomy import LabelEdition
-from landmark.raster.answers import Validators
 from landmark.workflow.context import BuildContext
 
 

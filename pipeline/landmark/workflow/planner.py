@@ -15,6 +15,7 @@ from landmark.core.errors import InputError, NoCoverage
 from landmark.core.executor import TaskMap, WorkerLost
 from landmark.core.plural import plural
 from landmark.core.progress import Progress
+from landmark.core.ranges.answers import Validators
 from landmark.corpus.lock import ClassBalancingSummary
 from landmark.corpus.manifest import SplitProof
 from landmark.domain.acquisition import Acquisition, LabelRaster
@@ -36,7 +37,6 @@ from landmark.plan.event_sampling import sample_events
 from landmark.plan.event_windows import index_events, search_windows, select_events
 from landmark.plan.sample import divide, sample_cells
 from landmark.plan.split_classes import SplitClasses, classes_of_cells, count_split_classes
-from landmark.raster.answers import Validators
 from landmark.raster.versions import WithVersions
 from landmark.stac.search import label_search_area, search
 from landmark.workflow.context import BuildContext

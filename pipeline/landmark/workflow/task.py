@@ -17,6 +17,7 @@ import shapely
 from landmark.captions.annotate import Annotator, ImageInfo, annotate_sample
 from landmark.core.crs import LONLAT, reproject, split_antimeridian
 from landmark.core.errors import LandmarkError
+from landmark.core.ranges.answers import Validators
 from landmark.corpus.shard_schema import staging_schema
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord, TaskCounts
@@ -24,7 +25,6 @@ from landmark.domain.schemas import group_edges
 from landmark.extract.chips import extract_chips
 from landmark.extract.request import Chip, ExtractRequest
 from landmark.labels.label_rules import CellLabels
-from landmark.raster.answers import Validators
 from landmark.raster.versions import recording_versions
 from landmark.workflow.annotator import make_annotator
 from landmark.workflow.context import BuildContext

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from landmark.core.atomic import atomic_path, remove_partials
 from landmark.core.corpus_paths import make_folder, writable
+from landmark.core.ranges.answers import Validators
 from landmark.corpus.tables import reporting_damage
 from landmark.domain.drops import DropRecord
-from landmark.raster.answers import Validators
 
 STAGING = "staging"
 _BATCH_ROWS = 64

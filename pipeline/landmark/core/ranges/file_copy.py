@@ -6,8 +6,8 @@ import weakref
 
 import urllib3
 
-from landmark.raster.answers import Answer, TransientError, read_complete_head
-from landmark.raster.source import Unreadable
+from landmark.core.ranges.answers import Answer, read_complete_head
+from landmark.core.ranges.errors import TransientError, Unreadable
 
 # Larger files are not copied.
 MAX_BYTES = 2**32

@@ -4,15 +4,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from landmark.raster.answers import Buffer, ChangedFile, FileVersion
-from landmark.raster.source import Unreadable
-
-
-class NoRangeSupport(Exception):
-    """Byte ranges are not available; the message gives the reason."""
-
-    def __init__(self, reason: str = "the server does not support ranges") -> None:
-        super().__init__(reason)
+from landmark.core.ranges.answers import Buffer, FileVersion
+from landmark.core.ranges.errors import ChangedFile, NoRangeSupport, Unreadable
 
 
 class RangeReader(Protocol):

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import urllib3
 
 from landmark.core.http import RETRY
-from landmark.raster.source import Forbidden, Unreadable
+from landmark.core.ranges.errors import ChangedFile, Forbidden, TransientError, Unreadable
 
 Buffer = Any  # supports the buffer protocol
 
@@ -26,30 +26,11 @@ _NO_TIME = dt.datetime.fromtimestamp(0, dt.UTC)
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _UNSATISFIABLE = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
-# What no raster is sent as.
+# What no file of data is sent as.
 _PAGE = re.compile(r"text/|application/(json|xml|xhtml)", re.IGNORECASE)
 # Bytes of a wider answer beyond the requested ones.
 _MAX_EXTRA_BYTES = 2**26
 _CHANGED = "the file has changed while it was read"
-
-
-class TransientError(Unreadable):
-    """The server is busy or its answer is wrong: the request is repeated.
-
-    Attributes:
-        busy: Whether all requests to the server have to pause.
-        retry_after_s: The server's own back-off, None where it names none.
-    """
-
-    def __init__(self, problem: str, *, busy: bool = False, retry_after_s: float | None = None) -> None:
-        super().__init__(problem)
-        self.busy, self.retry_after_s = busy, retry_after_s
-
-
-class ChangedFile(TransientError):
-    """The answer belongs to another version of the file than the first answer."""
-
-    reason = "changed"
 
 
 class Validators(NamedTuple):
