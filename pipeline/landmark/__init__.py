@@ -6,8 +6,9 @@ __version__ = "0.1.0"
 __all__ = ["Corpus", "Sample", "open", "__version__"]
 
 if TYPE_CHECKING:
-    from landmark.corpus.reader import Corpus, Sample
+    from landmark.corpus.reader import Corpus
     from landmark.corpus.reader import open_corpus as open
+    from landmark.corpus.sample import Sample
 else:
     _NAMES = {"Corpus": "Corpus", "Sample": "Sample", "open": "open_corpus"}
 

@@ -13,7 +13,8 @@ import pytest
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
-from landmark.corpus.reader import Corpus, Sample
+from landmark.corpus.reader import Corpus
+from landmark.corpus.sample import Sample
 from landmark.workflow.build import BuildRequest, build
 
 Write = Callable[..., Path]

@@ -12,7 +12,8 @@ from shapely import contains_xy
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
-from landmark.corpus.reader import Corpus, Sample
+from landmark.corpus.reader import Corpus
+from landmark.corpus.sample import Sample
 from landmark.report import sheet
 from landmark.report.render import to_rgb
 from landmark.report.sheet import draw_contact_sheet

@@ -15,8 +15,8 @@ import landmark
 from landmark.core.atomic import write_table
 from landmark.core.errors import InvalidCorpus
 from landmark.core.yaml_files import load_model
+from landmark.corpus.index import CONTENT, read_index
 from landmark.corpus.lock import Lock
-from landmark.corpus.reader import CONTENT, read_index
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.acquisition import Item
 from landmark.domain.drops import Reason
@@ -489,7 +489,7 @@ def test_the_lock_keeps_acquisitions_complete():
 
 def test_an_index_of_other_content_or_ids_is_refused(tmp_path):
     _, manifest = sealed(tmp_path)
-    index = read_index(tmp_path, manifest)
-    assert index.schema.metadata[CONTENT].decode() == manifest.content_digest
+    assert read_index(tmp_path, manifest).num_rows == manifest.counts["written"]
+    assert pq.read_schema(tmp_path / "index.parquet").metadata[CONTENT].decode() == manifest.content_digest
     for changes in ({"content_digest": "0" * 32}, {"ids_digest": "0" * 32}):
         assert read_index(tmp_path, manifest.model_copy(update=changes)) is None

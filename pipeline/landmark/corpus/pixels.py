@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,7 +101,7 @@ class BandGroup(NamedTuple):
         factor: Edge of a pixel in pixels of the finest bands.
     """
 
-    bands: list[str]
+    bands: tuple[str, ...]
     shape: tuple[int, int, int]
     dtype: str
     factor: int
@@ -114,19 +114,31 @@ class BandGroup(NamedTuple):
 
 def parse_group(field: pa.Field) -> BandGroup:
     """Parse the metadata of a pixel column."""
-    metadata = {key.decode(): value.decode() for key, value in field.metadata.items()}
-    bands, shape = json.loads(metadata["bands"]), tuple(json.loads(metadata["shape"]))
-    return BandGroup(bands, shape, metadata["dtype"], int(metadata["factor"]))
+    metadata = field.metadata
+    return _parse_group(*(metadata[key].decode() for key in (b"bands", b"shape", b"dtype", b"factor")))
+
+
+@lru_cache
+def _parse_group(bands: str, shape: str, dtype: str, factor: str) -> BandGroup:
+    return BandGroup(tuple(json.loads(bands)), tuple(json.loads(shape)), dtype, int(factor))
 
 
 def decode(row: Mapping[str, Any], fields: Sequence[pa.Field]) -> NDArray[Any]:
-    """Stored values of all bands of a row (band, y, x); coarse bands are repeated to the finest pixel size."""
-    bands: dict[str, NDArray[Any]] = {}
-    for field in fields:
-        names, shape, dtype, factor = parse_group(field)
-        group = np.frombuffer(row[field.name], dtype).reshape(shape)
-        bands |= zip(names, group.repeat(factor, axis=1).repeat(factor, axis=2), strict=True)
-    return np.stack([bands[name] for name in band_order(fields)])
+    """Stored values of all bands of a row (band, y, x); coarse bands are repeated to the finest pixel size.
+
+    Args:
+        row: Bytes of each pixel column.
+        fields: The pixel columns.
+    """
+    order = {name: place for place, name in enumerate(band_order(fields))}
+    groups = [parse_group(field) for field in fields]
+    edge = groups[0].shape[1] * groups[0].factor
+    bands = np.empty((len(order), edge, edge), groups[0].dtype)
+    for field, (names, (_, height, width), dtype, factor) in zip(fields, groups, strict=True):
+        group = np.frombuffer(row[field.name], dtype).reshape(-1, height, 1, width, 1)
+        for name, values in zip(names, group, strict=True):
+            bands[order[name]].reshape(height, factor, width, factor)[...] = values
+    return bands
 
 
 def band_order(fields: Sequence[pa.Field]) -> list[str]:

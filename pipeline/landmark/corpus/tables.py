@@ -18,8 +18,8 @@ INDEX_FILE, INPUTS_FILE = "index.parquet", "inputs.parquet"
 DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 
 
-def damaged(path: Path, problem: str) -> InvalidCorpus:
-    """The error of a damaged file of a corpus; the remedy follows from its name."""
+def damaged(path: Path, problem: str, *, value: str | None = None) -> InvalidCorpus:
+    """The error of a damaged file of a corpus, or of a value in it; the remedy follows from its name."""
     if path.name == INDEX_FILE:
         remedy = "run `landmark build`, which rewrites it"
     elif path.parent.name[:1] == "g" and path.parent.parent.name == "shards":
@@ -31,7 +31,7 @@ def damaged(path: Path, problem: str) -> InvalidCorpus:
         remedy = "copy it from where the corpus was built, or delete it: the next build then compares no versions"
     else:
         remedy = "copy it from where the corpus was sealed, or delete the folder's contents and build again"
-    return InvalidCorpus(problem, file=path, remedy=remedy)
+    return InvalidCorpus(problem, file=path, value=value, remedy=remedy)
 
 
 @contextmanager

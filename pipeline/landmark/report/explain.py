@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from landmark.captions.grammar import Grammar, recorded_grammar
 from landmark.core.errors import InvalidCorpus, UnknownName
 from landmark.core.plural import plural
+from landmark.corpus.index import read_index
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document, read_manifest
-from landmark.corpus.reader import read_index
 from landmark.domain.crosswalks import shipped_crosswalks
 
 _DIRECTIONS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")

@@ -9,7 +9,8 @@ from PIL import Image
 
 from landmark.core.corpus_paths import readable
 from landmark.core.plural import plural
-from landmark.corpus.reader import Corpus, Sample
+from landmark.corpus.reader import Corpus
+from landmark.corpus.sample import Sample
 from landmark.corpus.tables import read_table
 from landmark.domain.drops import Reason
 from landmark.domain.schemas import LEDGER

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from landmark.corpus.reader import Sample
+from landmark.corpus.sample import Sample
 
 # Reflectance shown as white; gamma0 in dB shown as black and white for VV, VH and VV - VH.
 _WHITE = 0.28

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from landmark.core.hashing import rank
 from landmark.core.salts import CONTACT_SHEET
-from landmark.corpus.reader import Corpus, Sample
+from landmark.corpus.reader import Corpus
+from landmark.corpus.sample import Sample
 from landmark.report.render import to_rgb
 
 _TILE_PX = 240

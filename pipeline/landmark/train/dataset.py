@@ -18,7 +18,8 @@ from landmark.core.atomic import atomic_path
 from landmark.core.errors import InputError, InsufficientData
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
-from landmark.corpus.reader import Corpus, Sample
+from landmark.corpus.reader import Corpus
+from landmark.corpus.sample import Sample
 from landmark.corpus.stats import block_mean
 from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
 

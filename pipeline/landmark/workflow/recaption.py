@@ -25,9 +25,9 @@ from landmark.core.hashing import digest
 from landmark.core.journal import Journal, discard, is_open
 from landmark.core.progress import Progress, silent
 from landmark.core.yaml_files import parse_model
+from landmark.corpus.index import read_index
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, Shard, read_document, read_manifest
-from landmark.corpus.reader import read_index
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.schemas import group_edges
 from landmark.workflow.annotator import make_annotator

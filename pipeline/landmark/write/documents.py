@@ -16,10 +16,10 @@ from landmark.core.atomic import write_bytes, write_table
 from landmark.core.corpus_paths import delete_file, readable
 from landmark.core.hashing import names_digest
 from landmark.core.journal import matches
+from landmark.corpus.index import CONTENT, read_index
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Generation, Manifest, QueryFile, Shard, shards_digest
 from landmark.corpus.pages import find_pages
-from landmark.corpus.reader import CONTENT, read_index
 from landmark.corpus.stats import mean_std
 from landmark.corpus.tables import INDEX_FILE, read_groups, read_table
 from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord, ledger_table

@@ -1,0 +1,148 @@
+"""Pixels of single samples: pages of a row, read and decoded into given buffers."""
+
+import threading
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from landmark.config.profiles import load_sensor
+from landmark.core.errors import InvalidCorpus
+from landmark.corpus.index import Index
+from landmark.corpus.manifest import Manifest
+from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, decode_page
+from landmark.corpus.pixels import parse_group, pixel_fields, pixels_sha256
+from landmark.corpus.shard_files import ShardFiles
+from landmark.corpus.shard_schema import shard_schema
+from landmark.corpus.tables import INDEX_FILE, damaged
+from landmark.domain.schemas import PAGES
+
+# More than zstd, a header and a length ever add to a value.
+_MAX_GROWTH, _MAX_ADDED_BYTES = 1.01, 1024
+
+
+class PageTable(NamedTuple):
+    """Pages of all rows, one after the other.
+
+    Attributes:
+        first: Per shard, the number of its first page.
+        offsets: Per page, its offset in the shard.
+        sizes: Per page, its size in bytes with its header.
+    """
+
+    first: list[int]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
+class ChipReader:
+    """Reads the pixels of rows of a corpus, which are numbered in the order of the index. Thread-safe and picklable.
+
+    Attributes:
+        files: The shards.
+        fields: Sensor -> its pixel columns, in the order of the shards.
+        value_bytes: Sensor -> bytes of a value of each of them.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest, index: Index, files: ShardFiles) -> None:
+        self._root, self._manifest, self._index, self.files = root, manifest, index, files
+        sensors = {name: shard_schema(load_sensor(name), manifest.patch_px) for name in manifest.sensors}
+        self.fields = {name: pixel_fields(schema) for name, schema in sensors.items()}
+        self.value_bytes = {
+            name: [parse_group(field).size_bytes for field in fields] for name, fields in self.fields.items()
+        }
+        self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)]).tolist()
+        self._scratch = threading.local()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChipReader, (self._root, self._manifest, self._index, self.files)
+
+    def shard_of(self, row: int) -> int:
+        """Number of the shard, in the manifest, that has a row."""
+        return bisect_right(self._starts, row) - 1
+
+    def read(self, row: int, columns: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
+        """Read and decode the pages of some pixel columns of a row.
+
+        Args:
+            row: Number of the row in the index.
+            columns: Numbers of the pixel columns of its sensor.
+            outs: Per column, receives `PREFIX_BYTES` bytes and the value. Contiguous.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced the shard.
+            InvalidCorpus: the shard is missing, damaged or another, or the index is damaged.
+        """
+        number = self.shard_of(row)
+        shard, pages = self._manifest.shards[number], self.pages
+        first = pages.first[number] + (row - self._starts[number]) * len(self.fields[shard.sensor])
+        try:
+            for column, out in zip(columns, outs, strict=True):
+                page = self._buffer(pages.sizes.item(first + column))
+                self.files.read(number, pages.offsets.item(first + column), page)
+                decode_page(page, out)
+        except DamagedPage as error:
+            raise self._damaged(row, f"is damaged: {error}") from error
+        except InvalidCorpus as error:
+            error.value = error.value or self._index.value("id", row)
+            raise
+
+    def read_values(self, row: int) -> list[NDArray[np.uint8]]:
+        """Read all pixel columns of a row, and compare them with the digest in the index.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced the shard.
+            InvalidCorpus: the shard is missing, damaged or another, or the index is damaged.
+        """
+        sizes = self.value_bytes[self._manifest.shards[self.shard_of(row)].sensor]
+        outs = [np.empty(PREFIX_BYTES + size, np.uint8) for size in sizes]
+        self.read(row, range(len(outs)), outs)
+        values = [out[PREFIX_BYTES:] for out in outs]
+        if pixels_sha256(values) != self._index.value("sha256", row):
+            raise self._damaged(row, "is damaged: other pixels than those of the index")
+        return values
+
+    @cached_property
+    def pages(self) -> PageTable:
+        """Pages of all rows.
+
+        Raises:
+            InvalidCorpus: the index does not list a page inside the shard for each pixel column of a row.
+        """
+        lists = self._index.columns(PAGES.names)
+        offsets, sizes = (_flatten(lists[name]) for name in PAGES.names)
+        shards, rows = self._manifest.shards, np.diff(self._starts)
+        widths = [len(self.fields[shard.sensor]) for shard in shards]
+        counts = np.repeat(widths, rows)
+        for name in PAGES.names:
+            if not np.array_equal(pc.list_value_length(lists[name]).to_numpy(), counts):
+                raise damaged(self._root / INDEX_FILE, f"is damaged: column {name} has not one page a column of pixels")
+        ends = np.repeat([shard.size_bytes for shard in shards], rows * widths)
+        largest = np.concatenate(
+            [np.tile(self.value_bytes[shard.sensor], shard.rows) for shard in shards] or [np.zeros(0)]
+        )
+        within = (offsets >= 0) & (sizes > 0) & (offsets <= ends - sizes)
+        if not np.all(within & (sizes <= largest * _MAX_GROWTH + _MAX_ADDED_BYTES)):
+            raise damaged(self._root / INDEX_FILE, "is damaged: a page lies outside its shard, or is too large")
+        return PageTable(np.cumsum([0, *(rows * widths)]).tolist(), offsets, sizes)
+
+    def _buffer(self, count: int) -> NDArray[np.uint8]:
+        """Memory of this thread, valid until its next call."""
+        buffer: NDArray[np.uint8] | None = getattr(self._scratch, "buffer", None)
+        if buffer is None or len(buffer) < count:
+            buffer = self._scratch.buffer = np.empty(2 * count, np.uint8)
+        return buffer[:count]
+
+    def _damaged(self, row: int, problem: str) -> InvalidCorpus:
+        path = self._root / self._manifest.shards[self.shard_of(row)].path
+        return damaged(path, problem, value=self._index.value("id", row))
+
+
+def _flatten(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    return pc.list_flatten(column).to_numpy().astype(np.int64)

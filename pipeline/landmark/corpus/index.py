@@ -1,0 +1,178 @@
+"""The index of a corpus, `index.parquet`: a row per sample, whose columns are read when asked."""
+
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from landmark.core.corpus_paths import readable
+from landmark.core.errors import GenerationReplaced, InvalidCorpus
+from landmark.core.hashing import names_digest
+from landmark.corpus.manifest import Manifest
+from landmark.corpus.tables import INDEX_FILE, check_columns, check_values, reporting_damage
+from landmark.domain.schemas import INDEX, PAGES
+
+# Metadata key of the index: the manifest's `content_digest` of the shards it was made from.
+CONTENT = b"landmark:content"
+
+_SCHEMA = pa.schema([*INDEX, *PAGES])
+_MAP_COLUMNS = ("fractions", "subclasses", "agreement")
+
+
+class Index:
+    """The rows of all shards, in their order, without pixels. Thread-safe; picklable, then opened again.
+
+    The file stays open, so that all columns are of the same generation.
+
+    Args:
+        path: The file.
+        content_digest: That of the shards, as the manifest has it.
+
+    Raises:
+        InvalidCorpus: it is missing or damaged, or lacks a column.
+        GenerationReplaced: it was made from other shards.
+
+    Attributes:
+        names: All columns but those of PAGES.
+        n_rows: Number of samples.
+    """
+
+    def __init__(self, path: Path, content_digest: str) -> None:
+        self._path, self._content_digest = path, content_digest
+        self._columns: dict[str, pa.ChunkedArray] = {}
+        with reporting_damage(path):
+            self._file = _Descriptor(path)
+            with self._open() as file:
+                self._metadata, schema = file.metadata, file.schema_arrow
+        check_columns(path, schema, _SCHEMA)
+        # Generations have the same ids and differ in content.
+        if (schema.metadata or {}).get(CONTENT, b"").decode(errors="replace") != content_digest:
+            raise GenerationReplaced("is of other shards", file=path, remedy="open the corpus again")
+        self.names = [name for name in schema.names if name not in PAGES.names]
+        self.n_rows: int = self._metadata.num_rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Index, (self._path, self._content_digest)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Read some columns; those that were read before are in memory.
+
+        Raises:
+            InvalidCorpus: they are damaged.
+        """
+        if missing := [name for name in names if name not in self._columns]:
+            with reporting_damage(self._path), self._open() as file:
+                table = file.read(missing)
+            expected = pa.schema([field for field in _SCHEMA if field.name in missing])
+            self._columns |= zip(missing, check_values(self._path, table, expected).columns, strict=True)
+        return pa.table({name: self._columns[name] for name in names})
+
+    def value(self, name: str, row: int) -> Any:
+        """A value of a column, converted to Python; maps are dictionaries.
+
+        Raises:
+            InvalidCorpus: the column is damaged.
+        """
+        value = self.columns([name])[name][row].as_py()
+        return dict(value) if name in _MAP_COLUMNS else value
+
+    def _open(self) -> pq.ParquetFile:
+        # Each time, as the state of a ParquetFile is of one thread.
+        metadata = getattr(self, "_metadata", None)
+        return pq.ParquetFile(_Reader(self._file), metadata=metadata, page_checksum_verification=True)
+
+
+class IndexRow(Mapping[str, Any]):
+    """A row of the index, by column; values are converted when asked. Pickled, it is a dictionary."""
+
+    def __init__(self, index: Index, row: int) -> None:
+        self._index, self._row = index, row
+        self._values: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            if name not in self._index.names:
+                raise KeyError(name)
+            self._values[name] = self._index.value(name, self._row)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index.names)
+
+    def __len__(self) -> int:
+        return len(self._index.names)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+def open_index(root: Path, manifest: Manifest) -> Index | None:
+    """Open the index, and compare its ids with the manifest.
+
+    Returns None if the file is missing, unreadable, or was made from other shards than the manifest's.
+    """
+    path = readable(root, INDEX_FILE)
+    try:
+        index = Index(path, manifest.content_digest)
+        ids = index.columns(["id"])["id"].to_pylist()
+    except (InvalidCorpus, GenerationReplaced):
+        return None
+    n_rows = sum(shard.rows for shard in manifest.shards)
+    return index if len(ids) == n_rows and names_digest(ids) == manifest.ids_digest else None
+
+
+def read_index(root: Path, manifest: Manifest) -> pa.Table | None:
+    """Read all columns of the index.
+
+    Returns None if the file is missing, damaged, or was made from other shards than the manifest's.
+    """
+    index = open_index(root, manifest)
+    try:
+        return index and index.columns([*index.names, *PAGES.names])
+    except InvalidCorpus:
+        return None
+
+
+class _Descriptor:
+    """An open file, closed when nothing refers to it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size_bytes = os.fstat(self.number).st_size
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+class _Reader(io.RawIOBase):
+    """A position in an open file, of which threads and forked processes have their own."""
+
+    def __init__(self, file: _Descriptor) -> None:
+        self._file, self._position = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size_bytes}[whence]
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        count = os.preadv(self._file.number, [buffer], self._position)
+        self._position += count
+        return count

@@ -1,0 +1,111 @@
+"""Ranges of bytes of a corpus's shards."""
+
+import os
+import resource
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark.core.errors import InvalidCorpus
+from landmark.corpus.files import locate
+from landmark.corpus.manifest import Manifest
+from landmark.corpus.tables import damaged, reporting_damage
+
+_MAX_OPEN = 256
+# Device, inode, size in bytes, and time of the last change in nanoseconds.
+_Version = tuple[int, int, int, int]
+
+
+class ShardFiles(Protocol):
+    """Reads ranges of the shards of a manifest, by their number in it. Thread-safe."""
+
+    def read(self, shard: int, offset: int, out: NDArray[np.uint8]) -> None:
+        """Fill an array with the bytes from an offset on.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced the shard.
+            InvalidCorpus: the shard is missing, too short, or another file than before.
+        """
+
+    def close(self) -> None:
+        """Close what is open; the next read opens it again."""
+
+
+class LocalShardFiles:
+    """Shards in a folder. A shard that has been read must remain the same file.
+
+    Files stay open, at most a quarter of what the process may open. Works in a forked process and, pickled, in any
+    other.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self._root, self._manifest = root, manifest
+        self._opened: OrderedDict[int, _OpenFile] = OrderedDict()
+        self._versions: dict[int, _Version] = {}
+        self._max_open = max(1, min(_MAX_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LocalShardFiles, (self._root, self._manifest)
+
+    def read(self, shard: int, offset: int, out: NDArray[np.uint8]) -> None:
+        """Fill an array with the bytes from an offset on, as `ShardFiles.read`."""
+        file = self._opened.get(shard) or self._open(shard)
+        with reporting_damage(file.path):
+            count = os.preadv(file.descriptor, [out], offset)
+        # Of the path: an open file outlives its replacement.
+        if _version(file.path) != self._versions[shard]:
+            raise self._changed(shard)
+        if count != out.nbytes:
+            raise damaged(file.path, f"is damaged: it ends before byte {offset + out.nbytes}")
+
+    def close(self) -> None:
+        """Close all files."""
+        self._opened.clear()
+
+    def _open(self, shard: int) -> "_OpenFile":
+        # Without a lock, which a fork may leave locked: the operations of dictionaries are atomic, and of two threads
+        # that open a shard at once, one has its file closed when it is done with it.
+        path = locate(self._root, self._manifest, self._manifest.shards[shard])
+        with reporting_damage(path):
+            file = _OpenFile(path)
+        if self._versions.setdefault(shard, file.version) != file.version:
+            raise self._changed(shard)
+        self._opened[shard] = file
+        while len(self._opened) > self._max_open:
+            with suppress(KeyError):
+                self._opened.popitem(last=False)
+        return file
+
+    def _changed(self, shard: int) -> InvalidCorpus:
+        """The error of a shard that is another file than before; raises that of a replaced generation."""
+        path = locate(self._root, self._manifest, self._manifest.shards[shard])
+        return damaged(path, "has changed since it was opened")
+
+
+class _OpenFile:
+    """A file that is closed when nothing refers to it any more: a thread may still read what others replace."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.version = _status_version(os.fstat(self.descriptor))
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):
+            os.close(self.descriptor)
+
+
+def _version(path: Path) -> _Version | None:
+    """Version of the file a path leads to; None if there is none."""
+    try:
+        return _status_version(path.stat())
+    except OSError:
+        return None
+
+
+def _status_version(status: os.stat_result) -> _Version:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
