@@ -56,6 +56,12 @@ def build_toy(
     if mislabel:
         annotations = [{name: row[name] for name in ("labels", "captions")} for row in rows]
         rows = [row | annotations[place] for row, place in zip(rows, chance.permutation(len(rows)), strict=True)]
+    return seal(folder, rows)
+
+
+def seal(folder: Path, rows: list[Row]) -> Path:
+    """Seal some rows as a corpus."""
+    sensors = tuple(sorted({row["sensor"] for row in rows}))
     for sensor in sensors:
         stage(folder, f"{sensor}_unit", [row for row in rows if row["sensor"] == sensor])
     packed = pack(folder, plan_of(rows))
