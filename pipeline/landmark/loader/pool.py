@@ -42,13 +42,13 @@ class Pool:
     def _rows_of_block(self, number: int, start: int) -> NDArray[np.int64]:
         if self._block is None or self._block[:2] != (number, start):
             stop = min(start + _BLOCK_ROWS, self.count)
-            rows = self._order(number).rows(start, stop) if self._shuffle else np.arange(start, stop)
+            rows = self._order(number, self._shuffle).rows(start, stop) if self._shuffle else np.arange(start, stop)
             self._block = number, start, rows if self._rows is None else self._rows[rows]
         return self._block[2]
 
-    def _order(self, number: int) -> Permutation:
+    def _order(self, number: int, shuffle: Shuffle) -> Permutation:
         if self._pass is None or self._pass[0] != number:
-            self._pass = number, Permutation(self._edges, self._shuffle, self._name, str(number))
+            self._pass = number, Permutation(self._edges, shuffle, self._name, str(number))
         return self._pass[1]
 
 
@@ -67,5 +67,5 @@ def pool_edges(edges: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.
     Returns:
         First row of each row group that has rows in the pool, in rows of the pool, and their number.
     """
-    pool = np.searchsorted(rows, edges)
+    pool: NDArray[np.int64] = np.searchsorted(rows, edges)
     return pool[np.diff(pool, append=-1) != 0]

@@ -56,12 +56,16 @@ class Identity:
         expected = self.state(epoch=0, position=0)
         for key in (*expected, *state):
             value = state.get(key)
-            count = key in ("epoch", "position") and isinstance(value, int) and not isinstance(value, bool)
-            if not (value >= 0 if count else key in expected and value == expected[key]):
+            is_valid = _is_count(value) if key in ("epoch", "position") else key in expected and value == expected[key]
+            if not is_valid:
                 remedy = f"the loader has {expected[key]}" if key in expected else None
                 raise StateMismatch("is not of this loader", key=key, value=value, remedy=remedy)
         epoch, position = state["epoch"], state["position"]
         return (epoch, position) if position < order.epoch(epoch, ranks=ranks).steps else (epoch + 1, 0)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def identify(corpus: Corpus, options: OrderOptions) -> Identity:
