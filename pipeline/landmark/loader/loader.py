@@ -1,0 +1,144 @@
+"""Iterate over a selection in batches, in an exact order that can be resumed at any batch."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark.core.errors import InputError
+from landmark.corpus.reader import Corpus
+from landmark.loader.annotations import Annotations
+from landmark.loader.assembly import PendingBatch, SampleSource, SensorBuffers
+from landmark.loader.batch import Batch
+from landmark.loader.buffers import BufferPool
+from landmark.loader.captions import CaptionRequest
+from landmark.loader.format import Bands, Fit, open_format
+from landmark.loader.order import Epoch, rank_slots
+from landmark.loader.prefetch import Prefetch
+from landmark.loader.sample_cache import SampleCache
+from landmark.loader.stats import LoaderStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderOptions:
+    """What `Corpus.loader` takes; see there."""
+
+    batch: int = 64
+    seed: int = 0
+    epoch: int = 0
+    rank: int = 0
+    ranks: int = 1
+    shuffle: bool = True
+    sensors: Literal["together", "paired"] | None = None
+    quotas: Mapping[str, float] | None = None
+    bands: Bands | None = None
+    size: int | None = None
+    fit: Fit = "resize"
+    normalise: str | os.PathLike[str] | None = None
+    captions: CaptionRequest = None
+    columns: Sequence[str] = ()
+    threads: int | None = None
+    prefetch_bytes: int = 256_000_000
+    cache_bytes: int = 1_000_000_000
+
+
+class Loader:
+    """Batches of a selection, epoch by epoch.
+
+    `for batch in loader` gives the rest of the current epoch; the next `for` the next epoch. After `break` or an error
+    it continues behind the last batch that was delivered. Threads read ahead only during an iteration; one iteration
+    runs at a time, in the process that made the loader.
+
+    Attributes:
+        epoch: Number of the current epoch.
+        position: Batches of it that were delivered.
+    """
+
+    def __init__(self, corpus: Corpus, options: LoaderOptions) -> None:
+        """Open a loader.
+
+        Raises:
+            InputError: an option is unknown or does not fit the corpus; `key` is its name.
+            InsufficientData: the selection is empty or smaller than a batch of several ranks.
+        """
+        self.epoch, self.position = options.epoch, 0
+        self._options, self._process, self._iteration = options, os.getpid(), object()
+        self._threads = _count_threads(options.threads)
+        self._order = open_order(corpus, options)
+        self._formats = open_format(
+            corpus, bands=options.bands, size=options.size, fit=options.fit, normalise=options.normalise
+        )
+        self._annotations = Annotations(corpus, captions=options.captions, columns=options.columns)
+        self._rows, self._sensors = corpus.rows, _sensor_numbers(corpus, tuple(self._formats))
+        self._source = SampleSource(corpus.chips, SampleCache(options.cache_bytes), BufferPool())
+        self._stats = LoaderStats()
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return self._epoch().steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Iterate over the rest of the current epoch.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced the shards; open the corpus again.
+            InvalidCorpus: a file is damaged or was changed; the batch with it is not delivered.
+            RuntimeError: another iteration or `load_state_dict` was called meanwhile.
+        """
+        iteration = self._iteration = object()
+        epoch = self._order.epoch(self.epoch, ranks=self._options.ranks)
+        batches = map(partial(self._make_batch, epoch), range(self.position, epoch.steps))
+        ahead = Prefetch(batches, threads=self._threads, max_bytes=self._options.prefetch_bytes)
+        try:
+            while ahead:
+                self._check_iteration(iteration)
+                # Without a name, so that nothing but the consumer refers to the batch.
+                yield self._deliver(ahead)
+            self._check_iteration(iteration)
+        finally:
+            ahead.stop()
+        self.epoch, self.position = self.epoch + 1, 0
+
+    def _deliver(self, ahead: Prefetch) -> Batch:
+        batch, stats = ahead.deliver()
+        self._stats.add(stats)
+        self.position += 1
+        return batch
+
+    def _check_iteration(self, iteration: object) -> None:
+        if os.getpid() != self._process:
+            problem = "a loader works in the process that opened it only, as its threads do not exist in others"
+            raise InputError(problem, key="num_workers", remedy="set it to 0: the loader has threads of its own")
+        if iteration is not self._iteration:
+            raise RuntimeError("the loader was iterated anew or got another state during this iteration")
+
+    def _make_batch(self, epoch: Epoch, step: int) -> PendingBatch:
+        parts = epoch.rows(step)
+        rank, ranks = self._options.rank, self._options.ranks
+        selected = np.concatenate([part[rank_slots(len(part), rank, ranks)] for part in parts])
+        rows, sensors = self._rows[selected], self._sensors[selected]
+        buffers = {}
+        for number, (sensor, format) in enumerate(self._formats.items()):
+            places = np.flatnonzero(sensors == number)
+            if len(places):
+                buffers[sensor] = SensorBuffers(self._source, format, rows[places], places)
+        annotate = partial(self._annotations.read, selected, seed=self._options.seed, epoch=epoch.number)
+        return PendingBatch(buffers, annotate, self._annotations.classes)
+
+
+def _sensor_numbers(corpus: Corpus, sensors: Sequence[str]) -> NDArray[np.int8]:
+    """Sensor of each row of a selection, as a number of `sensors`; -1 for others."""
+    shards = corpus.manifest.shards
+    numbers = [sensors.index(shard.sensor) if shard.sensor in sensors else -1 for shard in shards]
+    return np.repeat(np.array(numbers, np.int8), [shard.rows for shard in shards])[corpus.rows]
+
+
+def _count_threads(threads: int | None) -> int:
+    count = min(4, len(os.sched_getaffinity(0))) if threads is None else threads
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise InputError("must be a positive number", key="threads", value=threads)
+    return count
