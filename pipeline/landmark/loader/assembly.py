@@ -130,7 +130,9 @@ class PendingBatch:
         stats: Sums over the jobs that are done; complete once `wait` returns.
     """
 
-    def __init__(self, buffers: Mapping[str, SensorBuffers], annotate: Callable[[], BatchAnnotations], classes: tuple[str, ...]) -> None:
+    def __init__(
+        self, buffers: Mapping[str, SensorBuffers], annotate: Callable[[], BatchAnnotations], classes: tuple[str, ...]
+    ) -> None:
         self.bytes = sum(part.bytes for part in buffers.values())
         self.stats = LoaderStats(batches=1, samples=sum(len(part.pixels.places) for part in buffers.values()))
         self._buffers, self._annotate, self._classes = buffers, annotate, classes

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +20,29 @@ from landmark.loader.format import Bands, Fit, open_format
 from landmark.loader.order import Epoch, rank_slots
 from landmark.loader.prefetch import Prefetch
 from landmark.loader.sample_cache import SampleCache
+from landmark.loader.selection import OrderOptions, open_order
+from landmark.loader.state import identify
 from landmark.loader.stats import LoaderStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoaderOptions:
-    """What `Corpus.loader` takes; see there."""
+class LoaderOptions(OrderOptions):
+    """Options of a loader.
 
-    batch: int = 64
-    seed: int = 0
+    Attributes:
+        epoch: Number of the first epoch.
+        bands: Bands of the images, see `open_format`, as are the next three.
+        size: Edge of the images in pixels.
+        fit: How samples are brought to it.
+        normalise: A normalisation by name or path.
+        captions: Captions to read, see `Annotations`.
+        columns: Columns of the index to read.
+        threads: Threads that read, decode and normalise; by default as many as CPUs, at most 4.
+        prefetch_bytes: Size of the batches that are filled ahead; one is ahead whatever its size.
+        cache_bytes: Size of the samples that stay decoded in memory.
+    """
+
     epoch: int = 0
-    rank: int = 0
-    ranks: int = 1
-    shuffle: bool = True
-    sensors: Literal["together", "paired"] | None = None
-    quotas: Mapping[str, float] | None = None
     bands: Bands | None = None
     size: int | None = None
     fit: Fit = "resize"
@@ -44,6 +52,19 @@ class LoaderOptions:
     threads: int | None = None
     prefetch_bytes: int = 256_000_000
     cache_bytes: int = 1_000_000_000
+
+    def check(self) -> None:
+        """Require numbers in their ranges, also those of the order.
+
+        Raises:
+            InputError: an option is another; `key` is its name.
+        """
+        OrderOptions.check(self)
+        for key, minimum in (("epoch", 0), ("prefetch_bytes", 0), ("cache_bytes", 0), ("threads", 1)):
+            value = getattr(self, key)
+            is_count = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+            if not is_count and (key, value) != ("threads", None):
+                raise InputError(f"must be a whole number from {minimum} on", key=key, value=value)
 
 
 class Loader:
@@ -63,23 +84,41 @@ class Loader:
 
         Raises:
             InputError: an option is unknown or does not fit the corpus; `key` is its name.
-            InsufficientData: the selection is empty or smaller than a batch of several ranks.
+            InsufficientData: the selection is empty, smaller than a batch of several ranks, or lacks captions.
         """
         self.epoch, self.position = options.epoch, 0
         self._options, self._process, self._iteration = options, os.getpid(), object()
-        self._threads = _count_threads(options.threads)
-        self._order = open_order(corpus, options)
+        self._order, self._identity = open_order(corpus, options), identify(corpus, options)
+        self._epoch()
         self._formats = open_format(
             corpus, bands=options.bands, size=options.size, fit=options.fit, normalise=options.normalise
         )
         self._annotations = Annotations(corpus, captions=options.captions, columns=options.columns)
         self._rows, self._sensors = corpus.rows, _sensor_numbers(corpus, tuple(self._formats))
         self._source = SampleSource(corpus.chips, SampleCache(options.cache_bytes), BufferPool())
+        self._n_threads = options.threads or min(4, len(os.sched_getaffinity(0)))
         self._stats = LoaderStats()
 
     def __len__(self) -> int:
         """Batches of an epoch."""
         return self._epoch().steps
+
+    def stats(self) -> LoaderStats:
+        """What was delivered, and what was waited for, since the loader was opened."""
+        return replace(self._stats, buffer_bytes=self._source.pool.bytes_in_use)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Order, epoch and number of delivered batches: at most 256 bytes as JSON, and the same on all ranks."""
+        return self._identity.state(epoch=self.epoch, position=self.position)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue behind the last batch that another loader delivered, on any number of ranks and threads.
+
+        Raises:
+            StateMismatch: its order is another; `key` is the part that differs.
+        """
+        self.epoch, self.position = self._identity.restore(state, self._order, ranks=self._options.ranks)
+        self._iteration = object()
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the rest of the current epoch.
@@ -90,9 +129,11 @@ class Loader:
             RuntimeError: another iteration or `load_state_dict` was called meanwhile.
         """
         iteration = self._iteration = object()
-        epoch = self._order.epoch(self.epoch, ranks=self._options.ranks)
+        if self.position >= len(self):
+            self.epoch, self.position = self.epoch + 1, 0
+        epoch = self._epoch()
         batches = map(partial(self._make_batch, epoch), range(self.position, epoch.steps))
-        ahead = Prefetch(batches, threads=self._threads, max_bytes=self._options.prefetch_bytes)
+        ahead = Prefetch(batches, threads=self._n_threads, max_bytes=self._options.prefetch_bytes)
         try:
             while ahead:
                 self._check_iteration(iteration)
@@ -102,6 +143,9 @@ class Loader:
         finally:
             ahead.stop()
         self.epoch, self.position = self.epoch + 1, 0
+
+    def _epoch(self) -> Epoch:
+        return self._order.epoch(self.epoch, ranks=self._options.ranks)
 
     def _deliver(self, ahead: Prefetch) -> Batch:
         batch, stats = ahead.deliver()
@@ -135,10 +179,3 @@ def _sensor_numbers(corpus: Corpus, sensors: Sequence[str]) -> NDArray[np.int8]:
     shards = corpus.manifest.shards
     numbers = [sensors.index(shard.sensor) if shard.sensor in sensors else -1 for shard in shards]
     return np.repeat(np.array(numbers, np.int8), [shard.rows for shard in shards])[corpus.rows]
-
-
-def _count_threads(threads: int | None) -> int:
-    count = min(4, len(os.sched_getaffinity(0))) if threads is None else threads
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InputError("must be a positive number", key="threads", value=threads)
-    return count

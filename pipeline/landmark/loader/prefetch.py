@@ -1,7 +1,7 @@
 """Batches that are filled ahead of their delivery."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 
 from landmark.loader.assembly import PendingBatch

@@ -11,7 +11,6 @@ class LoaderStats:
         batches: Batches.
         samples: Samples.
         cached: Samples that came from the RAM cache.
-        bytes: Bytes of stored pixels, decompressed.
         consumer_wait_s: Seconds that the consumer waited for the next batch.
         read_s: Seconds that threads waited for storage, summed over threads, as are the following.
         decode_s: Seconds of CRC and decompression.
@@ -22,7 +21,6 @@ class LoaderStats:
     batches: int = 0
     samples: int = 0
     cached: int = 0
-    bytes: int = 0
     consumer_wait_s: float = 0.0
     read_s: float = 0.0
     decode_s: float = 0.0
