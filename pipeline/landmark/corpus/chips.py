@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +68,7 @@ class ChipReader:
         """Number of the shard, in the manifest, that has a row."""
         return bisect_right(self._starts, row) - 1
 
-    def read(self, row: int, columns: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
+    def read(self, row: int, columns: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> float:
         """Read and decode the pages of some pixel columns of a row.
 
         Args:
@@ -75,23 +76,30 @@ class ChipReader:
             columns: Numbers of the pixel columns of its sensor.
             outs: Per column, receives `PREFIX_BYTES` bytes and the value. Contiguous.
 
+        Returns:
+            Seconds that it waited for storage.
+
         Raises:
             GenerationReplaced: a newer generation has replaced the shard.
             InvalidCorpus: the shard is missing, damaged or another, or the index is damaged.
         """
         number = self.shard_of(row)
         shard, pages = self._manifest.shards[number], self.pages
+        waited_s = 0.0
         first = pages.first[number] + (row - self._starts[number]) * len(self.fields[shard.sensor])
         try:
             for column, out in zip(columns, outs, strict=True):
                 page = self._buffer(pages.sizes.item(first + column))
+                start = perf_counter()
                 self.files.read(number, pages.offsets.item(first + column), page)
+                waited_s += perf_counter() - start
                 decode_page(page, out)
         except DamagedPage as error:
             raise self._damaged(row, f"is damaged: {error}") from error
         except InvalidCorpus as error:
             error.value = error.value or self._index.value("id", row)
             raise
+        return waited_s
 
     def read_values(self, row: int) -> list[NDArray[np.uint8]]:
         """Read all pixel columns of a row, and compare them with the digest in the index.

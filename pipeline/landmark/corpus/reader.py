@@ -1,10 +1,10 @@
 """Read a sealed corpus."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,10 @@ from landmark.corpus.tables import INDEX_FILE
 if TYPE_CHECKING:
     import geopandas
     import xarray
+
+    from landmark.loader.captions import CaptionRequest
+    from landmark.loader.format import Bands, Fit
+    from landmark.loader.loader import Loader
 
 
 class Corpus:
@@ -125,6 +129,58 @@ class Corpus:
         if where is not None:
             keep &= meets(where, self._index.names, self.columns)
         return Corpus(self._source, self.rows[keep])
+
+    def loader(  # noqa: PLR0913
+        self,
+        *,
+        batch: int = 64,
+        seed: int = 0,
+        epoch: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+        shuffle: bool = True,
+        sensors: Literal["together", "paired"] | None = None,
+        quotas: Mapping[str, float] | None = None,
+        bands: "Bands | None" = None,
+        size: int | None = None,
+        fit: "Fit" = "resize",
+        normalise: str | os.PathLike[str] | None = None,
+        captions: "CaptionRequest" = None,
+        columns: Sequence[str] = (),
+        threads: int | None = None,
+        prefetch_bytes: int = 256_000_000,
+        cache_bytes: int = 1_000_000_000,
+    ) -> "Loader":
+        """Iterate over the samples in batches, in an order that depends on the arguments alone and can be resumed.
+
+        Args:
+            batch: Samples in a batch of all ranks, a multiple of 8; of each sensor with `sensors`.
+            seed: Seed of the order and of random captions.
+            epoch: Number of the first epoch.
+            rank: Number of this rank.
+            ranks: Number of ranks: 1, 2, 4 or 8. One gets the last, shorter batch; several get full ones only.
+            shuffle: False for the order of iteration.
+            sensors: `together` for as many samples of each sensor in a batch, `paired` for samples with their pair.
+            quotas: Class key, event type or event id → its share of the samples.
+            bands: Bands of the images; for several sensors, sensor → bands. By default all.
+            size: Edge of the images in pixels; by default that of the samples.
+            fit: How samples are brought to `size`: `resize`, or `crop`, the centre.
+            normalise: `corpus`, `reflectance`, `ssl4eo`, `olmoearth`, or the path of a YAML file; by default images
+                are stored integers.
+            captions: A style, (style, language), `random` or `all`; by default none are read.
+            columns: Columns of the index to read for each batch.
+            threads: Threads that read and decode; by default as many as CPUs, at most 4.
+            prefetch_bytes: Size of the batches that are filled ahead.
+            cache_bytes: Size of the samples that stay decoded in memory, 0 for none.
+
+        Raises:
+            InputError: an argument is unknown or does not fit the corpus; `key` is its name.
+            InsufficientData: the selection is empty, or too small for these arguments.
+        """
+        from landmark.loader.loader import Loader, LoaderOptions
+
+        options = {name: value for name, value in locals().items() if name in LoaderOptions.__dataclass_fields__}
+        return Loader(self, LoaderOptions(**options))
 
     def files(self, *, split: str | None = None, sensor: str | None = None, format: str = "parquet") -> list[str]:
         """Paths of the files that hold the samples, and perhaps others that were not selected.
