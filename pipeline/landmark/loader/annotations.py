@@ -100,7 +100,7 @@ class Annotations:
             unknown = keys.filter(numbers.is_null())[0].as_py()
             problem, remedy = "the taxonomy of the manifest has no such class", "copy the corpus again"
             raise InvalidCorpus(problem, file=corpus.root / INDEX_FILE, key=column, value=unknown, remedy=remedy)
-        return numbers.to_numpy().astype(np.int64)
+        return np.asarray(numbers, dtype=np.int64)
 
 
 def _entries(column: pa.ChunkedArray) -> Iterator[tuple[NDArray[np.int64], pa.Array, Any]]:

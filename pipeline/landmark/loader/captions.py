@@ -48,13 +48,13 @@ def parse_captions(captions: str | Sequence[str | None], languages: Iterable[str
     """
     match captions:
         case "random" | "all":
-            return CaptionChoice(None, None, captions)  # type: ignore[arg-type]
+            return CaptionChoice(None, None, captions)
         case str():
             return CaptionChoice(captions, next(iter(languages), None))
         case [str() | None as style, str() | None as language]:
             return CaptionChoice(style, language)
         case [str() | None as style, str() | None as language, "first" | "random" | "all" as pick]:
-            return CaptionChoice(style, language, pick)  # type: ignore[arg-type]
+            return CaptionChoice(style, language, pick)
     remedy = "give a style, (style, language), (style, language, 'random' or 'all'), 'random' or 'all'"
     raise InputError("not a choice of captions", key="captions", value=captions, remedy=remedy)
 

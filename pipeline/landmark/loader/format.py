@@ -215,7 +215,7 @@ def open_format(
     _check_size(corpus.manifest.patch_px, size, fit)
     by_sensor = _bands_by_sensor(corpus, sensors, bands)
     loaded = None if normalise is None else load_normalisation(normalise)
-    formats = {}
+    formats: dict[str, PixelFormat] = {}
     for sensor in sensors:
         columns = pixel_fields(shard_schema(load_sensor(sensor), corpus.manifest.patch_px))
         format = _select_bands(sensor, columns, by_sensor.get(sensor))

@@ -119,8 +119,9 @@ def _interpolate(pixels: NDArray[Any], taps: _Taps) -> NDArray[np.float32]:
 
 
 def _interpolate_rows(values: NDArray[np.float32], taps: _Taps) -> NDArray[np.float32]:
-    low, high = values.take(taps.lower, axis=0), values.take(taps.upper, axis=0)
-    high -= low
-    high *= taps.weights[values.shape[1]]
-    high += low
-    return high
+    low = values.take(taps.lower, axis=0)
+    result: NDArray[np.float32] = values.take(taps.upper, axis=0)
+    result -= low
+    result *= taps.weights[values.shape[1]]
+    result += low
+    return result
