@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -220,7 +221,7 @@ def open_format(
         columns = pixel_fields(shard_schema(load_sensor(sensor), corpus.manifest.patch_px))
         format = _select_bands(sensor, columns, by_sensor.get(sensor))
         if size is not None:
-            format = replace(format, edge=size, fit=fit)
+            format = replace(format, edge=int(size), fit=fit)
         if loaded is not None:
             stored = _stored_bands(format, columns[0], corpus.manifest.statistics.get(sensor, {}))
             format = replace(format, scaling=scaling_of(loaded[0], stored, file=loaded[1]))
@@ -231,7 +232,7 @@ def open_format(
 def _check_size(patch_px: int, size: int | None, fit: str) -> None:
     if fit not in FITS:
         raise InputError("no such way to fit", key="fit", value=fit, remedy=f"choose one of {', '.join(FITS)}")
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+    if size is not None and (isinstance(size, bool) or not isinstance(size, Integral) or size < 1):
         raise InputError("must be a positive number of pixels", key="size", value=size)
     if size is not None and fit == "crop" and size > patch_px:
         problem = f"a crop is at most as large as the samples, {patch_px} px"
