@@ -44,8 +44,8 @@ class Channel:
 class PixelFormat:
     """What is read of a sensor's samples, and what its images are.
 
-    Every method takes arrays of one sample, (band, y, x), or of several, (n, band, y, x), is thread-safe, and writes
-    into a given array.
+    Methods are thread-safe and write into a given array. All but `resize` take the arrays of one sample, (band, y, x),
+    or of several, (n, band, y, x).
 
     Attributes:
         sensor: Name of the sensor.
