@@ -10,11 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from landmark.config.profiles import load_sensor
 from landmark.core.errors import InputError, InsufficientData
-from landmark.corpus.pixels import BandGroup, band_order, nodata_of, parse_group, pixel_fields
+from landmark.corpus.pixels import BandGroup, band_order, nodata_of, parse_group
 from landmark.corpus.reader import Corpus
-from landmark.corpus.shard_schema import shard_schema
 from landmark.loader.normalise import Normalisation, Scaling, StoredBands, load_normalisation, scaling_of
 from landmark.loader.resize import bilinear, block_mean, crop, magnify
 
@@ -50,7 +48,7 @@ class PixelFormat:
     Attributes:
         sensor: Name of the sensor.
         bands: Band of each channel of the images.
-        columns: Numbers of the pixel columns to read, among `pixel_fields` of the sensor's shards.
+        columns: Numbers of the pixel columns to read, among the pixel columns of the sensor's shards.
         names: Their names.
         groups: Their bands, shapes and types.
         channels: Where each channel's pixels are in them.
@@ -218,7 +216,7 @@ def open_format(
     loaded = None if normalise is None else load_normalisation(normalise)
     formats: dict[str, PixelFormat] = {}
     for sensor in sensors:
-        columns = pixel_fields(shard_schema(load_sensor(sensor), corpus.manifest.patch_px))
+        columns = corpus.chips.fields[sensor]
         format = _select_bands(sensor, columns, by_sensor.get(sensor))
         if size is not None:
             format = replace(format, edge=int(size), fit=fit)
