@@ -42,7 +42,7 @@ bench-defects: .venv/run ## Plant every known defect into the demo, one by one, 
 
 services: ## Install the servers that tests start: PostgreSQL + PostGIS, Azurite, nginx
 	tests/services/install.sh
-	bench/install.sh
+	bench/install.sh nginx
 
 lint: .venv/dev ## Check code, types, layers and taxonomies
 	$(BIN)/ruff check .
