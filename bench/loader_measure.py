@@ -20,7 +20,7 @@ import psutil
 
 from bench.loader_floor import open_floor
 from bench.loader_landmark import open_finished, open_native
-from bench.loader_rivals import RIVALS, Batch, Epochs
+from bench.loader_rivals import RIVALS, Epochs
 
 LITDATA_PYTHON = Path(__file__).with_name(".litdata") / "bin" / "python"
 _POLL_S = 0.05

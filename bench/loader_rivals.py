@@ -52,7 +52,7 @@ def _workers(dataset: Any, **options: Any) -> Any:
 
 
 def open_row_groups(corpus: Path) -> Epochs:
-    """Shuffle as landmark does: permuted row groups, rows shuffled in windows of them; a worker collates its batches."""
+    """Shuffle as landmark does: row groups are permuted, and rows in windows of them; workers collate batches."""
     from torch.utils.data import IterableDataset, get_worker_info
 
     class RowGroups(IterableDataset[Batch]):
@@ -69,7 +69,9 @@ def open_row_groups(corpus: Path) -> Epochs:
 
 def _read_batches(files: Sequence[str], columns: Columns, epoch: int, worker: int) -> Iterator[Batch]:
     places = [(file, group) for file in map(pq.ParquetFile, files) for group in range(file.num_row_groups)]
-    share = [places[number] for number in np.random.default_rng((SEED, epoch)).permutation(len(places))[worker::WORKERS]]
+    share = [
+        places[number] for number in np.random.default_rng((SEED, epoch)).permutation(len(places))[worker::WORKERS]
+    ]
     random = np.random.default_rng((SEED, epoch, worker))
     ids: list[str] = []
     views: dict[str, list[NDArray[Any]]] = {name: [] for name in columns}
@@ -187,8 +189,10 @@ def _read_samples(file: str, columns: Columns) -> Iterator[dict[str, Any]]:
 
     for batch in pq.ParquetFile(file).iter_batches(BATCH, columns=["id", *columns]):
         for row in batch.to_pylist():
-            arrays = {name: np.frombuffer(row[name], column.dtype) for name, column in columns.items()}
-            tensors = {name: torch.from_numpy(array.reshape(columns[name].shape).copy()) for name, array in arrays.items()}
+            arrays = {name: np.frombuffer(row[name], column.dtype).copy() for name, column in columns.items()}
+            tensors = {
+                name: torch.from_numpy(array.reshape(columns[name].shape).copy()) for name, array in arrays.items()
+            }
             yield {"id": row["id"], **tensors}
 
 

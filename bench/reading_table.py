@@ -1,7 +1,7 @@
 """Render `bench/reading.json` as the tables of docs/bench.md, and as a plot."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -100,7 +100,7 @@ def _build_rows(result: Result) -> Iterator[Row]:
 
 def markdown(result: Result) -> str:
     """Render summary and tables."""
-    return "\n".join([_summary(result), "", *_table(result), "", *_rates(result), "", _stages(result)])
+    return "\n".join([_summary(result), "", *target_table(rows(result)), "", *_rates(result), "", _stages(result)])
 
 
 def _summary(result: Result) -> str:
@@ -114,14 +114,15 @@ def _summary(result: Result) -> str:
     )
 
 
-def _table(result: Result) -> Iterator[str]:
+def target_table(rows: Iterable[Row]) -> Iterator[str]:
+    """Render values, targets, and what the floor allows."""
     yield "| | target | measured | the floor allows | |"
     yield "|---|---|---|---|---|"
-    for row in rows(result):
+    for row in rows:
         bound = "≥" if row.is_minimum else "≤"
         target = "" if row.target is None else f"{bound} {row.target:g}{row.unit}"
-        limit = "" if row.limit is None else f"{_number(row.limit)}{row.unit}"
-        yield f"| {row.title} | {target} | {_number(row.value)}{row.unit} | {limit} | {row.verdict} |"
+        limit = "" if row.limit is None else f"{number(row.limit)}{row.unit}"
+        yield f"| {row.title} | {target} | {number(row.value)}{row.unit} | {limit} | {row.verdict} |"
 
 
 def _rates(result: Result) -> Iterator[str]:
@@ -135,7 +136,7 @@ def _rates(result: Result) -> Iterator[str]:
 
 def _pair(result: Result, name: str) -> str:
     pair = [result["measurements"].get(f"{name} {latency_ms}") for latency_ms in (0, 30)]
-    return " / ".join(_number(entry["cells"] / median(entry["seconds"])) for entry in pair if entry)
+    return " / ".join(number(entry["cells"] / median(entry["seconds"])) for entry in pair if entry)
 
 
 def _stages(result: Result) -> str:
@@ -155,7 +156,7 @@ def _stages(result: Result) -> str:
     )
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Format with three significant digits, or all digits before the decimal point."""
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:,.{digits}f}"
@@ -194,7 +195,7 @@ def _bars(result: Result, tool: str, cells: str, y: float) -> Iterator[str]:
     if f"{tool} s2 {cells} 30" in result["measurements"]:
         delayed = _x(rate(result, tool, "s2", cells, 30))
         yield f'<rect x="{delayed - 1:.1f}" y="{y - _BAR:.0f}" width="2" height="{_BAR}" fill="#d73027"/>'
-    yield f'<text x="{_x(speed) + 5:.1f}" y="{y - 2:.0f}">{_number(speed)}</text>'
+    yield f'<text x="{_x(speed) + 5:.1f}" y="{y - 2:.0f}">{number(speed)}</text>'
 
 
 def _tick(speed: int, bottom: float) -> str:
