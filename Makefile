@@ -32,9 +32,10 @@ sheet: .venv/run ## Draw OUT/sheet.png: samples of a corpus with their captions
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 includes the long ones and turns skips into failures
 	$(BIN)/python -m pytest -n auto -m "not nightly$(if $(filter 1,$(LANDMARK_REQUIRE_ALL)),, and not long)" $(ARGS)
 
-bench: .venv/bench ## Measure reading against other libraries, and planning at the size of Europe; half an hour on an idle machine
+bench: .venv/bench ## Measure reading and loading against other libraries, and planning at the size of Europe; forty minutes on an idle machine
 	bench/install.sh
 	$(BIN)/python -m bench.reading $(ARGS)
+	$(BIN)/python -m bench.loader $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m bench.europe)
 
 bench-defects: .venv/run ## Plant every known defect into the demo, one by one, and list those that `landmark check` finds

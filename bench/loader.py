@@ -28,11 +28,11 @@ _LIBRARIES = ("landmark", "numpy", "imagecodecs", "pyarrow", "torch", "webdatase
 def main() -> None:
     """Measure, write the result, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="number of rounds; medians of ratios are reported")
+    parser.add_argument("--repeats", type=int, default=5, help="number of rounds; medians of ratios are reported")
     parser.add_argument("--seconds", type=float, default=3, help="duration of a measurement, at least one epoch")
     parser.add_argument("--quick", action="store_true", help="measure one round and write nothing")
     arguments = parser.parse_args()
-    result = bench(bench_corpus(), rounds=1 if arguments.quick else arguments.rounds, seconds=arguments.seconds)
+    result = bench(bench_corpus(), rounds=1 if arguments.quick else arguments.repeats, seconds=arguments.seconds)
     if not arguments.quick:
         write_bytes(RESULT, f"{json.dumps(result, indent=1)}\n".encode())
     print(markdown(result))

@@ -30,9 +30,9 @@ def markdown(result: Result) -> str:
     return "\n".join([_summary(result), "", *tables, "", _waits(result)])
 
 
-def ratio(result: Result, tool: str, other: str, cost: str = "seconds") -> float:
-    """Return the samples per second (or per CPU second, `cpu_s`) of a tool over another's: the median of the rounds."""
-    return median(_rate(entry[tool], cost) / _rate(entry[other], cost) for entry in result["rounds"])
+def ratio(result: Result, tool: str, peer: str, cost: str = "seconds") -> float:
+    """Return the samples per second (or per CPU second, `cpu_s`) of a tool over a peer's: the median of the rounds."""
+    return median(_rate(entry[tool], cost) / _rate(entry[peer], cost) for entry in result["rounds"])
 
 
 def _rate(measurement: Mapping[str, float], cost: str) -> float:
@@ -66,9 +66,11 @@ def _access(result: Result) -> Iterator[Row]:
     yield Row("first batch after opening, 30 ms latency", 0.5, median(first["latency"]), unit=" s", is_minimum=False)
     milliseconds = 1000 * median(result["resume_s"])
     yield Row("resume in the middle of 10 million rows", 50, milliseconds, unit=" ms", is_minimum=False)
-    title = "pairs of samples of one row group in a batch ({}: {}, {}: {})"
-    others = [text for name in ("full shuffle", "window of one group") for text in (name, number(pairs[name]))]
-    yield Row(title.format(*others), None, pairs["landmark"])
+    shuffled, grouped = (number(pairs[name]) for name in ("full shuffle", "window of one group"))
+    title = (
+        f"pairs of one row group in a batch ({shuffled} if all rows are shuffled, {grouped} in windows of one group)"
+    )
+    yield Row(title, None, pairs["landmark"])
 
 
 def _summary(result: Result) -> str:
