@@ -101,7 +101,7 @@ def _large_edges(rows: int) -> NDArray[np.int64]:
 
 def _large_order(edges: NDArray[np.int64], seed: int, window: int = 8) -> Order:
     shuffle = Shuffle(seed=seed, window=window)
-    return Order(BATCH, shuffle, (make_part("", edges, None, {}, shuffle),))
+    return Order(BATCH, (make_part("", edges, None, {}, shuffle),))
 
 
 def _count_pairs() -> dict[str, float]:

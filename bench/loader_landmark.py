@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from landmark.loader.loader import LoaderOptions, open_order
+from landmark.loader.selection import OrderOptions, open_order
 from numpy.typing import NDArray
 
 import landmark
@@ -32,5 +32,5 @@ def open_finished(corpus: Path) -> Epochs:
 
 def epoch_rows(corpus: Path, epoch: int) -> list[NDArray[np.int64]]:
     """Rows of the corpus in each batch of an epoch of the loader."""
-    order = open_order(landmark.open(corpus), LoaderOptions(batch=BATCH, seed=SEED)).epoch(epoch, ranks=1)
+    order = open_order(landmark.open(corpus), OrderOptions(batch=BATCH, seed=SEED)).epoch(epoch, ranks=1)
     return [order.rows(step)[0] for step in range(order.steps)]
