@@ -9,8 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from landmark.loader.order import Order, group_edges, make_part
-from landmark.loader.permutation import Shuffle
 from numpy.typing import NDArray
 
 import landmark
@@ -18,6 +16,8 @@ from bench.loader_landmark import open_loader
 from bench.loader_rivals import BATCH, SEED
 from bench.measure import run_module
 from bench.server import serving
+from landmark.loader.order import Order, group_edges, make_part
+from landmark.loader.permutation import Shuffle
 
 LATENCY_MS = 30
 _SINGLE = 2000  # samples at random

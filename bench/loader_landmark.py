@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from landmark.loader.selection import OrderOptions, open_order
 from numpy.typing import NDArray
 
 import landmark
 from bench.loader_rivals import BATCH, SEED, WORKERS, Epochs
+from landmark.loader.selection import OrderOptions, open_order
 
 _SENSOR = "s2"
 
