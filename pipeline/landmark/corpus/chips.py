@@ -13,14 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from landmark.config.profiles import load_sensor
 from landmark.core.errors import InvalidCorpus
 from landmark.corpus.index import Index
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, decode_page
-from landmark.corpus.pixels import parse_group, pixel_fields, pixels_sha256
+from landmark.corpus.pixels import parse_group, pixels_sha256
 from landmark.corpus.shard_files import ShardFiles
-from landmark.corpus.shard_schema import shard_schema
 from landmark.corpus.tables import INDEX_FILE, damaged
 from landmark.domain.schemas import PAGES
 
@@ -47,14 +45,13 @@ class ChipReader:
 
     Attributes:
         files: The shards.
-        fields: Sensor -> its pixel columns, in the order of the shards.
+        fields: Sensor -> its pixel columns, in the order of the shards; sensors without a shard are missing.
         value_bytes: Sensor -> bytes of a value of each of them.
     """
 
     def __init__(self, root: Path, manifest: Manifest, index: Index, files: ShardFiles) -> None:
         self._root, self._manifest, self._index, self.files = root, manifest, index, files
-        sensors = {name: shard_schema(load_sensor(name), manifest.patch_px) for name in manifest.sensors}
-        self.fields = {name: pixel_fields(schema) for name, schema in sensors.items()}
+        self.fields = index.pixel_columns
         self.value_bytes = {
             name: [parse_group(field).size_bytes for field in fields] for name, fields in self.fields.items()
         }

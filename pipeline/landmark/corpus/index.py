@@ -13,6 +13,7 @@ from landmark.core.corpus_paths import readable
 from landmark.core.errors import GenerationReplaced, InvalidCorpus
 from landmark.core.hashing import names_digest
 from landmark.corpus.manifest import Manifest
+from landmark.corpus.pixel_columns import PIXELS, parse_columns
 from landmark.corpus.tables import INDEX_FILE, check_columns, check_values, reporting_damage
 from landmark.domain.schemas import INDEX, PAGES
 
@@ -31,18 +32,20 @@ class Index:
     Args:
         path: The file.
         content_digest: That of the shards, as the manifest has it.
+        patch_px: Edge of the samples in pixels of the finest bands.
 
     Raises:
-        InvalidCorpus: it is missing or damaged, or lacks a column.
+        InvalidCorpus: it is missing or damaged, lacks a column, or does not describe the pixels.
         GenerationReplaced: it was made from other shards.
 
     Attributes:
         names: All columns but those of PAGES.
         n_rows: Number of samples.
+        pixel_columns: Sensor → the pixel columns of its shards.
     """
 
-    def __init__(self, path: Path, content_digest: str) -> None:
-        self._path, self._content_digest = path, content_digest
+    def __init__(self, path: Path, content_digest: str, patch_px: int) -> None:
+        self._path, self._arguments = path, (path, content_digest, patch_px)
         self._columns: dict[str, pa.ChunkedArray] = {}
         with reporting_damage(path):
             self._file = _Descriptor(path)
@@ -52,11 +55,12 @@ class Index:
         # Generations have the same ids and differ in content.
         if (schema.metadata or {}).get(CONTENT, b"").decode(errors="replace") != content_digest:
             raise GenerationReplaced("is of other shards", file=path, remedy="open the corpus again")
+        self.pixel_columns = parse_columns(path, (schema.metadata or {}).get(PIXELS), patch_px)
         self.names = [name for name in schema.names if name not in PAGES.names]
         self.n_rows: int = self._metadata.num_rows
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Index, (self._path, self._content_digest)
+        return Index, self._arguments
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Read some columns; those that were read before are in memory.
@@ -120,12 +124,13 @@ def open_index(root: Path, manifest: Manifest) -> Index | None:
     """
     path = readable(root, INDEX_FILE)
     try:
-        index = Index(path, manifest.content_digest)
+        index = Index(path, manifest.content_digest, manifest.patch_px)
         ids = index.columns(["id"])["id"].to_pylist()
     except (InvalidCorpus, GenerationReplaced):
         return None
-    n_rows = sum(shard.rows for shard in manifest.shards)
-    return index if len(ids) == n_rows and names_digest(ids) == manifest.ids_digest else None
+    if len(ids) != sum(shard.rows for shard in manifest.shards) or names_digest(ids) != manifest.ids_digest:
+        return None
+    return index if index.pixel_columns.keys() == {shard.sensor for shard in manifest.shards} else None
 
 
 def read_index(root: Path, manifest: Manifest) -> pa.Table | None:

@@ -15,7 +15,16 @@ from landmark.domain.schemas import INDEX
 
 INDEX_FILE, INPUTS_FILE = "index.parquet", "inputs.parquet"
 # Raised by Arrow and Python on files and values that landmark did not write: damaged pages, footers, text and numbers.
-DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
+DAMAGE = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,  # of nested JSON
+)
 
 
 def damaged(path: Path, problem: str, *, value: str | None = None) -> InvalidCorpus:

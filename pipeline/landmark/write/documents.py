@@ -20,6 +20,7 @@ from landmark.corpus.index import CONTENT, read_index
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Generation, Manifest, QueryFile, Shard, shards_digest
 from landmark.corpus.pages import find_pages
+from landmark.corpus.pixel_columns import PIXELS, dump_columns, shards_columns
 from landmark.corpus.stats import mean_std
 from landmark.corpus.tables import INDEX_FILE, read_groups, read_table
 from landmark.domain.drops import PRE_PLAN_STAGES, DropRecord, ledger_table
@@ -174,10 +175,10 @@ def write_ledger(corpus: Path, drops: Sequence[DropRecord]) -> None:
 def read_facts(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
     """Read the index from the shards: all columns but pixels, and the pages of these; rows in shard order.
 
-    Its metadata are GeoParquet's and the content digest.
+    Its metadata are GeoParquet's, the content digest, and a description of the pixel columns.
 
     Raises:
-        InvalidCorpus: a shard is missing or damaged.
+        InvalidCorpus: a shard is missing or damaged, or those of a sensor have different pixel columns.
     """
     files = [(readable(corpus, shard.path), shard.rows) for shard in shards]
     table = pa.concat_tables(group for path, rows in files for group in read_groups(path, rows, INDEX.names))
@@ -185,7 +186,10 @@ def read_facts(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
     for field in PAGES:
         table = table.append_column(field, pages[field.name])
     table = add_geo_metadata(table.replace_schema_metadata(None))
-    return table.replace_schema_metadata({**table.schema.metadata, CONTENT: shards_digest(shards).encode()})
+    columns = shards_columns([(shard.sensor, path) for shard, (path, _) in zip(shards, files, strict=True)])
+    return table.replace_schema_metadata(
+        {**table.schema.metadata, CONTENT: shards_digest(shards).encode(), PIXELS: dump_columns(columns)}
+    )
 
 
 def _page_columns(shard: Path) -> pa.Table:
