@@ -29,9 +29,9 @@ def test_the_index_has_what_the_shards_have(tmp_path: Path) -> None:
     parsed = parse_columns(INDEX, dump_columns(columns), PATCH_PX)
     assert parsed == FIELDS
     assert [field.metadata for field in parsed["s2"]] == [field.metadata for field in FIELDS["s2"]]
-    other = next(tmp_path / shard.path for shard in packed if shard.sensor == "s1")
-    with raises(InvalidCorpus, file=str(other)):
-        shards_columns([*((shard.sensor, tmp_path / shard.path) for shard in packed), ("s2", other)])
+    radar_shard = next(tmp_path / shard.path for shard in packed if shard.sensor == "s1")
+    with raises(InvalidCorpus, file=str(radar_shard)):
+        shards_columns([*((shard.sensor, tmp_path / shard.path) for shard in packed), ("s2", radar_shard)])
 
 
 def change(column: str, key: str, value: object) -> Damage:
