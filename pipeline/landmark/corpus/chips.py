@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -120,21 +119,22 @@ class ChipReader:
         Raises:
             InvalidCorpus: the index does not list a page inside the shard for each pixel column of a row.
         """
-        lists = self._index.columns(PAGES.names)
-        offsets, sizes = (_flatten(lists[name]) for name in PAGES.names)
+        path, lists = self._root / INDEX_FILE, self._index.columns(PAGES.names)
         shards, rows = self._manifest.shards, np.diff(self._starts)
         widths = [len(self.fields[shard.sensor]) for shard in shards]
         counts = np.repeat(widths, rows)
         for name in PAGES.names:
-            if not np.array_equal(pc.list_value_length(lists[name]).to_numpy(), counts):
-                raise damaged(self._root / INDEX_FILE, f"is damaged: column {name} has not one page a column of pixels")
+            if (
+                not np.array_equal(pc.list_value_length(lists[name]).to_numpy(), counts)
+                or pc.list_flatten(lists[name]).null_count
+            ):
+                raise damaged(path, f"is damaged: column {name} has not one page a column of pixels")
+        offsets, sizes = (pc.list_flatten(lists[name]).to_numpy().astype(np.int64) for name in PAGES.names)
         ends = np.repeat([shard.size_bytes for shard in shards], rows * widths)
-        largest = np.concatenate(
-            [np.tile(self.value_bytes[shard.sensor], shard.rows) for shard in shards] or [np.zeros(0)]
-        )
+        largest = np.concatenate([np.tile(self.value_bytes[shard.sensor], shard.rows) for shard in shards])
         within = (offsets >= 0) & (sizes > 0) & (offsets <= ends - sizes)
         if not np.all(within & (sizes <= largest * _MAX_GROWTH + _MAX_ADDED_BYTES)):
-            raise damaged(self._root / INDEX_FILE, "is damaged: a page lies outside its shard, or is too large")
+            raise damaged(path, "is damaged: a page lies outside its shard, or is too large")
         return PageTable(np.cumsum([0, *(rows * widths)]).tolist(), offsets, sizes)
 
     def _buffer(self, count: int) -> NDArray[np.uint8]:
@@ -147,7 +147,3 @@ class ChipReader:
     def _damaged(self, row: int, problem: str) -> InvalidCorpus:
         path = self._root / self._manifest.shards[self.shard_of(row)].path
         return damaged(path, problem, value=self._index.value("id", row))
-
-
-def _flatten(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    return pc.list_flatten(column).to_numpy().astype(np.int64)

@@ -81,7 +81,8 @@ class Index:
         Raises:
             InvalidCorpus: the column is damaged.
         """
-        value = self.columns([name])[name][row].as_py()
+        column = self._columns.get(name)
+        value = (self.columns([name])[name] if column is None else column)[row].as_py()
         return dict(value) if name in _MAP_COLUMNS else value
 
     def _open(self) -> pq.ParquetFile:

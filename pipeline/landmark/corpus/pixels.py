@@ -143,7 +143,12 @@ def decode(row: Mapping[str, Any], fields: Sequence[pa.Field]) -> NDArray[Any]:
 
 def band_order(fields: Sequence[pa.Field]) -> list[str]:
     """Names of the bands in the order of `decode`."""
-    return list(json.loads(fields[0].metadata[b"order"]))
+    return list(_parse_names(fields[0].metadata[b"order"]))
+
+
+@lru_cache
+def _parse_names(text: bytes) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def nodata_of(fields: Sequence[pa.Field]) -> int:
