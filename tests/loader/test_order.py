@@ -76,8 +76,9 @@ def cases(draw: st.DrawFn, *, mixed: bool = False) -> Case:
     batch = streams * draw(st.integers(1, 4))
     case = Case(groups, keys, {}, shuffle, batch, draw(st.integers(0, -(-edges[-1] // batch) - 1)))
     pools = case.pools()
-    weights = {name: random.randint(1, 100) for name in sorted(pools)}
-    case.shares = {name: weight / sum(weights.values()) for name, weight in weights.items() if name}
+    cuts = [0, *sorted(random.sample(range(1, 20), len(pools) - 1)), 20]
+    shares = [(end - start) / 20 for start, end in pairwise(cuts)]
+    case.shares = {name: share for name, share in zip(sorted(pools), shares, strict=True) if name}
     return case
 
 
@@ -132,7 +133,7 @@ def check_mixture(case: Case) -> None:
             assert sorted(batch) == sorted(expected)
             totals += counts
             for key, share in shares.items():
-                assert abs(totals[key] - totals.total() * share) < 1 + 1e-6 + 1e-4 * totals.total()
+                assert abs(totals[key] - totals.total() * share) < 1 + 1e-6
         assert case.order().epoch(number).rows(case.step)[0].tolist() == batches[case.step]
 
 
@@ -213,6 +214,9 @@ def test_edges_of_row_groups_in_a_selection() -> None:
         {"sensors": "s1"},
         {"quotas": {"water": 0.6, "grass": 0.5}},
         {"quotas": {"water": 0}},
+        {"quotas": {"water": "half"}},
+        {"quotas": ["water"]},
+        {"batch": 64.0},
     ],
 )
 def test_options_that_make_no_order_are_refused(option: dict) -> None:

@@ -1,12 +1,13 @@
 """Mixtures: how many rows of each pool a batch has, as a function of its position."""
 
 import heapq
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Shares are multiples of 0.01 %, so that a mixture repeats after as many rows.
+# Shares are multiples of 0.01 %, so that a mixture repeats after at most as many rows.
 UNITS = 10_000
 
 
@@ -17,33 +18,35 @@ class Mixture:
     exists for any shares (Tijdeman, 1980, doi 10.1016/0012-365X(80)90269-1); by the earliest deadline it is met.
 
     Args:
-        units: Share of each pool in hundredths of a percent; their sum is `UNITS`.
+        units: Rows of each pool in `UNITS` rows, which are their sum.
     """
 
     def __init__(self, units: Sequence[int]) -> None:
-        self._units = np.array(units, dtype=np.int64)
-        pools = np.array(_schedule(units))
-        self._counts = np.zeros((UNITS + 1, len(units)), dtype=np.int64)
+        divisor = math.gcd(*units)
+        self._units = np.array(units, dtype=np.int64) // divisor
+        self._period = UNITS // divisor
+        pools = np.array(_schedule(self._units.tolist(), self._period))
+        self._counts = np.zeros((self._period + 1, len(units)), dtype=np.int64)
         np.cumsum(pools[:, np.newaxis] == np.arange(len(units)), axis=0, out=self._counts[1:])
 
     def totals(self, rows: int) -> list[int]:
         """Rows of each pool among the first rows of the mixture."""
-        repeats, position = divmod(rows, UNITS)
+        repeats, position = divmod(rows, self._period)
         return [int(total) for total in repeats * self._units + self._counts[position]]
 
 
-def _schedule(units: Sequence[int]) -> list[int]:
-    """Pool of each of `UNITS` rows.
+def _schedule(units: Sequence[int], period: int) -> list[int]:
+    """Pool of each row of a period.
 
-    The unit i of a pool with u units may come once i < n u / UNITS, and must have come when i + 1 <= n u / UNITS.
+    The unit i of a pool with u units may come once i < n u / period, and must have come when i + 1 <= n u / period.
     """
-    releases = sorted((i * UNITS // share, pool, i) for pool, share in enumerate(units) for i in range(share))
+    releases = sorted((i * period // share, pool, i) for pool, share in enumerate(units) for i in range(share))
     deadlines: list[tuple[int, int]] = []
     pools, released = [], 0
-    for row in range(UNITS):
-        while released < UNITS and releases[released][0] <= row:
+    for row in range(period):
+        while released < period and releases[released][0] <= row:
             _, pool, i = releases[released]
-            heapq.heappush(deadlines, (-(-(i + 1) * UNITS // units[pool]), pool))
+            heapq.heappush(deadlines, (-(-(i + 1) * period // units[pool]), pool))
             released += 1
         pools.append(heapq.heappop(deadlines)[1])
     return pools

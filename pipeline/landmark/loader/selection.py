@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -69,13 +69,19 @@ class OrderOptions:
         self._require("rank", 0 <= self.rank < self.ranks, f"from 0 to {self.ranks - 1}")
         self._require("seed", 0 <= self.seed < 2**63, "from 0 to 2**63 - 1")
         self._require("sensors", self.sensors in (None, "together", "paired"), "`together`, `paired` or None")
-        shares = (self.quotas or {}).values()
-        are_shares = all(1 / UNITS <= share <= 1 for share in shares) and sum(shares) <= 1 + 1e-9
-        self._require("quotas", are_shares, f"shares from {1 / UNITS} to 1 whose sum is at most 1")
+        self._require("quotas", _are_shares(self.quotas), f"shares from {1 / UNITS} to 1 whose sum is at most 1")
 
     def _require(self, key: str, is_valid: bool, expected: str) -> None:
         if not is_valid:
             raise InputError(f"must be {expected}", key=key, value=getattr(self, key))
+
+
+def _are_shares(quotas: Any) -> bool:
+    if quotas is None:
+        return True
+    if not isinstance(quotas, Mapping) or not all(isinstance(share, int | float) for share in quotas.values()):
+        return False
+    return all(1 / UNITS <= share <= 1 for share in quotas.values()) and sum(quotas.values()) <= 1 + 1e-9
 
 
 def open_order(corpus: Corpus, options: OrderOptions) -> Order:
