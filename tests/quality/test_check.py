@@ -225,6 +225,42 @@ def test_damaged_rows_are_findings_and_the_rest_is_checked(corpus, change, name,
     assert report.samples and not flagged(report, "split-cells")
 
 
+def damage_page(corpus, path, column=0):
+    """Change a byte of the first sample's page of a pixel column; return the sample's id."""
+    index = pq.read_table(corpus / "index.parquet", filters=[("id", "=", pq.read_table(path)["id"][0].as_py())])
+    (row,) = index.to_pylist()
+    data = bytearray(path.read_bytes())
+    data[row["page_offsets"][column] + row["page_bytes"][column] - 1] ^= 1
+    path.write_bytes(data)
+    return row["id"]
+
+
+def test_a_damaged_page_is_named_with_its_sample_and_the_rest_is_measured(corpus):
+    path = first_shard(corpus)
+    id = damage_page(corpus, path, column=1)
+    report = report_of(corpus)
+    assert flagged(report, "shards") == {path.relative_to(corpus).as_posix(), id}
+    assert report.pixels_read == report.samples - 1
+
+
+def test_an_index_that_locates_other_pages_is_reported(corpus):
+    table = pq.read_table(corpus / "index.parquet")
+    place, offsets = table.schema.get_field_index("page_offsets"), table["page_offsets"].to_pylist()
+    wrong = pa.array([offsets[1], *offsets[1:]], table.schema.field(place).type)
+    pq.write_table(table.set_column(place, table.schema.field(place), wrong), corpus / "index.parquet")
+    manifest = json.loads((corpus / "corpus.json").read_text())
+    assert flagged(report_of(corpus, share=0.1), "index") == {manifest["shards"][0]["path"]}
+
+
+def test_a_shard_without_pages_of_single_samples_is_reported_and_measured(corpus):
+    path = first_shard(corpus)
+    pq.write_table(pq.read_table(path), path, row_group_size=8)
+    report = report_of(corpus)
+    problems = [finding.problem for finding in report.checks["shards"].findings]
+    assert len(problems) == 3 and flagged(report, "shards") == {path.relative_to(corpus).as_posix()}
+    assert report.pixels_read == report.samples and not flagged(report, "pixel-digest")
+
+
 def test_rows_with_nulls_are_left_out(corpus):
     id = pq.read_table(first_shard(corpus))["id"][0].as_py()
     rewrite(first_shard(corpus), replaced("labels", None))

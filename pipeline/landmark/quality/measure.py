@@ -1,8 +1,11 @@
-"""The shard pass: read every row group once; return sample columns, pixel measures and flags. Runs in the workers."""
+"""The shard pass: read all rows, and the pixels of chosen cells; return sample columns, pixel measures and flags.
+
+Runs in the workers.
+"""
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,9 +19,10 @@ from landmark.core.hashing import file_sha256, rank
 from landmark.core.plural import plural
 from landmark.core.salts import CHECKED_CELLS
 from landmark.corpus.manifest import Shard
-from landmark.corpus.pixels import pixel_fields, pixels_sha256
+from landmark.corpus.pages import DamagedPage
+from landmark.corpus.pixels import parse_group, pixel_fields, pixels_sha256
 from landmark.corpus.shard_schema import shard_schema
-from landmark.corpus.tables import DAMAGE, INDEX_FILE, TableFile
+from landmark.corpus.tables import DAMAGE, TableFile
 from landmark.domain.schemas import INDEX
 from landmark.quality.check_input import (
     MAP_COLUMNS,
@@ -30,9 +34,11 @@ from landmark.quality.check_input import (
     derived_columns,
 )
 from landmark.quality.findings import Flag
+from landmark.quality.index_rows import differing_columns, differing_pages, read_index_rows
 from landmark.quality.pixels import MEASURES, measure_pixels
 from landmark.quality.registration import Registration
 from landmark.quality.row_checks import ROW_CHECKS
+from landmark.quality.shard_pages import ShardPages
 from landmark.write.shards import canonical
 
 _SCHEMA = pa.schema([*SAMPLE_COLUMNS, *MEASURES])
@@ -85,24 +91,33 @@ class _GroupReader:
         with file:
             if not self._check_columns(shard, file.schema):
                 return
+            if any(rows != shard.group_rows for rows in file.group_rows[:-1]):
+                self._flag("shards", "rows of a row group differ from the manifest", shard.path)
             read_pixels = not any(flag.subject == shard.path for flag in self._flags.get("schema", ()))
-            index, done, content = _read_index_rows(start, shard.rows, self._context), 0, hashlib.sha256()
-            try:
-                for number in range(len(file.group_rows)):
-                    group = file.read_group(number, None if read_pixels else INDEX.names)
-                    self._compare_with_index(index, group, done, shard)
-                    for record in self._complete_rows(group, shard, read_pixels=read_pixels).to_pylist():
-                        content.update(canonical(record))
-                        self._add_row(record, shard)
-                    done += group.num_rows
-            except (InvalidCorpus, *DAMAGE) as error:
-                self._flag(
-                    "shards",
-                    "shard cannot be read to its end",
-                    shard.path,
-                    f"after {plural(done, 'row')}: {_problem(error)}",
-                )
-                return
+            pages = self._open_pages(shard) if read_pixels else None
+            # Pixels that have no pages of their own are read with the other columns.
+            columns = None if read_pixels and pages is None else INDEX.names
+            index = read_index_rows(start, shard.rows, self._context)
+            self._compare_with_index(differing_pages(index, pages), shard)
+            with pages or nullcontext():
+                self._read_rows(shard, (file.read_group(n, columns) for n in range(len(file.group_rows))), index, pages)
+
+    def _read_rows(
+        self, shard: Shard, groups: Iterable[pa.Table], index: pa.Table | None, pages: ShardPages | None
+    ) -> None:
+        done, content = 0, hashlib.sha256()
+        try:
+            for group in groups:
+                self._compare_with_index(differing_columns(index, group, done), shard)
+                complete, rows = self._complete_rows(group, shard)
+                for row, record in zip(rows, complete.to_pylist(), strict=True):
+                    content.update(canonical(record))
+                    self._add_row(record, shard, pages, done + row)
+                done += group.num_rows
+        except (InvalidCorpus, *DAMAGE) as error:
+            detail = f"after {plural(done, 'row')}: {_problem(error)}"
+            self._flag("shards", "shard cannot be read to its end", shard.path, detail)
+            return
         if done != shard.rows:
             self._flag("shards", "number of rows differs from the manifest", shard.path, f"{done}, not {shard.rows}")
         elif content.hexdigest() != shard.content_digest:
@@ -127,6 +142,14 @@ class _GroupReader:
             return TableFile(path)
         except InvalidCorpus as error:
             self._flag("shards", "shard cannot be opened", shard.path, error.problem)
+            return None
+
+    def _open_pages(self, shard: Shard) -> ShardPages | None:
+        """Locate the pages of a shard's pixels; None where the pixels are not stored one sample a page."""
+        try:
+            return ShardPages(self._context.root / shard.path, pixel_fields(self._schema(shard)))
+        except (InvalidCorpus, *DAMAGE) as error:
+            self._flag("shards", "pixels are not stored one sample a page", shard.path, _problem(error))
             return None
 
     def _check_exports(self, shard: Shard) -> None:
@@ -165,32 +188,30 @@ class _GroupReader:
         share = self._group.share
         return share == 1 or rank(self._group.seed, CHECKED_CELLS, cell) < share * _HASH_RANGE
 
-    def _compare_with_index(self, index: pa.Table | None, group: pa.Table, start: int, shard: Shard) -> None:
-        if index is None:
-            return
-        rows = index.slice(start, group.num_rows)
-        for name in INDEX.names:
-            if name not in rows.column_names or not rows[name].combine_chunks().equals(group[name].combine_chunks()):
-                self._flag("index", f"index.parquet and the shards differ in {name}", shard.path)
+    def _compare_with_index(self, names: Iterable[str], shard: Shard) -> None:
+        for name in names:
+            self._flag("index", f"index.parquet and the shards differ in {name}", shard.path)
 
-    def _complete_rows(self, group: pa.Table, shard: Shard, *, read_pixels: bool) -> pa.Table:
-        """The rows without nulls in required columns, cast to the declared types."""
+    def _complete_rows(self, group: pa.Table, shard: Shard) -> tuple[pa.Table, list[int]]:
+        """The rows without nulls in required columns, cast to the declared types, and their numbers in the group."""
         keep = np.ones(group.num_rows, dtype=bool)
-        for column in self._schema(shard) if read_pixels else INDEX:
+        for column in self._schema(shard):
+            if column.name not in group.column_names:
+                continue
             place, values = group.column_names.index(column.name), group[column.name]
             if not column.nullable and values.null_count:
                 self._flag("schema", f"column {column.name} has nulls", shard.path, plural(values.null_count, "row"))
                 keep &= pc.is_valid(values).to_numpy()
             if values.type != column.type:
                 group = group.set_column(place, column.with_nullable(True), values.cast(column.type))
-        return group.filter(keep)
+        return group.filter(keep), np.flatnonzero(keep).tolist()
 
     def _schema(self, shard: Shard) -> pa.Schema:
         if shard.sensor not in self._schemas:
             self._schemas[shard.sensor] = shard_schema(load_sensor(shard.sensor), self._context.manifest.patch_px)
         return self._schemas[shard.sensor]
 
-    def _add_row(self, record: dict[str, Any], shard: Shard) -> None:
+    def _add_row(self, record: dict[str, Any], shard: Shard, pages: ShardPages | None, number: int) -> None:
         """Run the row checks on a sample, measure its pixels, and keep both."""
         try:
             maps = {name: dict(record[name]) for name in MAP_COLUMNS}
@@ -207,27 +228,36 @@ class _GroupReader:
                 detail = f"{type(error).__name__}: {_problem(error)}"
                 self._flag(name, "the check failed on this row", row["id"], detail)
         fields = pixel_fields(self._schema(shard))
-        if self._is_chosen(row["cell"]) and fields[0].name in record:
-            bands = self._decode_bands(record, fields)
+        if self._is_chosen(row["cell"]) and (pages is not None or fields[0].name in record):
+            pixels = self._read_pages(record, shard, pages, number) if pages else record
+            bands = self._decode_bands(pixels, fields) if pixels else None
             if bands is not None:
                 row |= {**measure_pixels(shard.sensor, bands), "pixels_read": True}
                 self._registration.add(record, bands)
                 self._add_moments(shard.sensor, bands)
         self._rows.append({name: row.get(name) for name in _SCHEMA.names})
 
+    def _read_pages(
+        self, record: Mapping[str, Any], shard: Shard, pages: ShardPages, number: int
+    ) -> Mapping[str, Any] | None:
+        """A row with its pixels; None where one of its pages is damaged."""
+        try:
+            return {**record, **pages.read(number)}
+        except (DamagedPage, OSError) as error:
+            self._flag("shards", "pixels of a sample cannot be read", record["id"], f"{shard.path}: {_problem(error)}")
+            return None
+
     def _decode_bands(self, record: Mapping[str, Any], fields: list[pa.Field]) -> dict[str, NDArray[Any]] | None:
         """Stored values per band (y, x) at native resolution; None where their size is not that of the metadata."""
         groups, bands = [], dict[str, NDArray[Any]]()
         for field in fields:
-            metadata = _metadata(field)
-            shape, data = tuple(json.loads(metadata["shape"])), record[field.name]
-            size = int(np.prod(shape)) * np.dtype(metadata["dtype"]).itemsize
-            if len(data) != size:
-                detail = f"{len(data)} bytes, not {size}"
+            group, data = parse_group(field), record[field.name]
+            if len(data) != group.size_bytes:
+                detail = f"{len(data)} bytes, not {group.size_bytes}"
                 self._flag("schema", f"size of {field.name} differs from its metadata", record["id"], detail)
                 return None
-            groups.append(np.frombuffer(data, dtype=metadata["dtype"]).reshape(shape))
-            bands |= zip(json.loads(metadata["bands"]), groups[-1], strict=True)
+            groups.append(np.frombuffer(data, dtype=group.dtype).reshape(group.shape))
+            bands |= zip(group.bands, groups[-1], strict=True)
         if pixels_sha256(groups) != record["sha256"]:
             self._flag("pixel-digest", "sha256 differs from that of the pixels", record["id"])
         return bands
@@ -237,23 +267,6 @@ class _GroupReader:
         for band, values in bands.items():
             key = sensor, band
             self._moments[key] = self._moments.get(key, Moments()) + Moments.of(values, nodata)
-
-
-def _read_index_rows(first: int, rows: int, context: CorpusContext) -> pa.Table | None:
-    """Rows of the index; None where it is unreadable or has another number of rows than the manifest."""
-    try:
-        with TableFile(context.root / INDEX_FILE) as file:
-            if sum(file.group_rows) != sum(shard.rows for shard in context.manifest.shards):
-                return None
-            parts, start = [], 0
-            for number, group_rows in enumerate(file.group_rows):
-                end = start + group_rows
-                if start < first + rows and first < end:
-                    parts.append(file.read_group(number).slice(max(first - start, 0)))
-                start = end
-    except InvalidCorpus:
-        return None
-    return pa.concat_tables(parts).slice(0, rows) if parts else None
 
 
 def _metadata(column: pa.Field) -> dict[str, str]:

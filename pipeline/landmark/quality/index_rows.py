@@ -1,0 +1,47 @@
+"""Rows of the index, compared with the shards that it was made from."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from landmark.core.errors import InvalidCorpus
+from landmark.corpus.tables import INDEX_FILE, TableFile
+from landmark.domain.schemas import INDEX, PAGES
+from landmark.quality.check_input import CorpusContext
+from landmark.quality.shard_pages import ShardPages
+
+
+def read_index_rows(first: int, rows: int, context: CorpusContext) -> pa.Table | None:
+    """Rows of the index; None where it is unreadable or has another number of rows than the manifest."""
+    try:
+        with TableFile(context.root / INDEX_FILE) as file:
+            if sum(file.group_rows) != sum(shard.rows for shard in context.manifest.shards):
+                return None
+            parts, start = [], 0
+            for number, group_rows in enumerate(file.group_rows):
+                end = start + group_rows
+                if start < first + rows and first < end:
+                    parts.append(file.read_group(number).slice(max(first - start, 0)))
+                start = end
+    except InvalidCorpus:
+        return None
+    return pa.concat_tables(parts).slice(0, rows) if parts else None
+
+
+def differing_columns(index: pa.Table | None, group: pa.Table, start: int) -> Iterator[str]:
+    """Columns of a shard's row group, from its row `start`, that the shard's rows of the index have otherwise."""
+    if index is None:
+        return
+    rows = index.slice(start, group.num_rows)
+    for name in INDEX.names:
+        if name not in rows.column_names or not rows[name].combine_chunks().equals(group[name].combine_chunks()):
+            yield name
+
+
+def differing_pages(index: pa.Table | None, pages: ShardPages | None) -> Iterator[str]:
+    """Columns of the index that locate other pages than a shard's own page index."""
+    if index is None or pages is None:
+        return
+    for name, located in zip(PAGES.names, (pages.offsets, pages.sizes), strict=True):
+        if name not in index.column_names or index[name].to_pylist() != located.tolist():
+            yield name

@@ -1,0 +1,55 @@
+"""The pages of a shard's pixels, located by the shard's own page index."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, decode_page, find_pages
+from landmark.corpus.pixels import parse_group
+
+
+class ShardPages:
+    """An open shard whose pixel columns have one sample a page.
+
+    Raises:
+        InvalidCorpus, DamagedPage, OSError: it is another file.
+
+    Attributes:
+        offsets: (row, pixel column) int64, in the file.
+        sizes: (row, pixel column) int32, in bytes.
+    """
+
+    def __init__(self, path: Path, fields: Sequence[pa.Field]) -> None:
+        self.offsets, self.sizes = find_pages(path)
+        self._columns = [(field.name, parse_group(field).size_bytes) for field in fields]
+        if self.offsets.shape[1] != len(self._columns):
+            raise DamagedPage(f"{self.offsets.shape[1]} pixel columns, not {len(self._columns)}")
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def read(self, row: int) -> dict[str, NDArray[np.uint8]]:
+        """Values of the pixel columns of a row, as bytes.
+
+        Raises:
+            DamagedPage, OSError: a page is damaged, or its value has another size.
+        """
+        values = {}
+        for column, (name, size_bytes) in enumerate(self._columns):
+            page = os.pread(self._file, int(self.sizes[row, column]), int(self.offsets[row, column]))
+            value = np.empty(PREFIX_BYTES + size_bytes, dtype=np.uint8)
+            decode_page(page, value)
+            values[name] = value[PREFIX_BYTES:]
+        return values
