@@ -1,26 +1,27 @@
 """Training data equals the corpus: pixels, statistics, batches and schedule."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InputError, InsufficientData
 from landmark.corpus.reader import Corpus
-from landmark.train.batches import Batches, SensorData
+from landmark.train.batches import Batch, Batches, SensorData
 from landmark.train.dataset import (
     band_statistics,
     check_downsample,
     count_channels,
-    decode_pixels,
-    downsample,
     model_input,
+    pixel_blocks,
     read_annotations,
-    remove_decoded,
+    read_split_annotations,
 )
 from landmark.train.profile import BandStatistics, ModelProfile, load_profile
-from landmark.train.schedule import augment, epoch_order, epoch_orientations, learning_rate
+from landmark.train.schedule import augment, epoch_orientations, learning_rate
 from tests.train.toy import open_toy, write_profile
 
 
@@ -29,38 +30,28 @@ def profile_with(folder: Path, **changes: dict[str, object]) -> ModelProfile:
 
 
 @pytest.mark.parametrize("sensor", ["s1", "s2"])
-def test_decoded_pixels_equal_stored_pixels(toy_corpus: Corpus, tmp_path: Path, sensor: str) -> None:
+def test_blocks_of_pixels_equal_stored_pixels(toy_corpus: Corpus, tmp_path: Path, sensor: str) -> None:
     selection = toy_corpus.select(split="train", sensor=sensor)
-    pixels = decode_pixels(selection, profile_with(tmp_path), sensor=sensor, folder=tmp_path)
-    assert pixels.dtype == np.dtype(load_sensor(sensor).dtype) and len(pixels) == len(selection)
+    blocks = list(pixel_blocks(selection, profile_with(tmp_path).image, block=10))
+    assert [len(block) for block in blocks] == [10, 10, 4]
+    pixels = np.concatenate(blocks)
+    assert pixels.dtype == np.dtype(load_sensor(sensor).dtype)
     for stored, sample in zip(pixels, selection, strict=True):
         if sensor == "s2":
             assert np.array_equal(stored, sample.s2)
         else:
             assert np.array_equal(np.where(stored == -32768, np.nan, stored * np.float32(0.01)), sample.s1, True)
-    assert len(list(tmp_path.glob("pixels-*.npy"))) == 1
-    remove_decoded(tmp_path)
-    assert not list(tmp_path.glob("*.npy"))
 
 
 def test_downsampling_averages_valid_pixels_only(toy_corpus: Corpus, tmp_path: Path) -> None:
     halved = profile_with(tmp_path, image={"downsample": 2})
     selection, sensor = toy_corpus.select(split="val", sensor="s2"), load_sensor("s2")
-    pixels = decode_pixels(selection, halved, sensor="s2", folder=tmp_path)
+    (pixels,) = pixel_blocks(selection, halved.image)
     for stored, sample in zip(pixels, selection, strict=True):
         for band, row, col in ((0, 0, 0), (3, 2, 5), (11, 4, 4)):
             square = sample.s2[band, 2 * row : 2 * row + 2, 2 * col : 2 * col + 2].astype(float)
             valid = square[square != sensor.nodata]
             assert stored[band, row, col] == (np.rint(valid.mean()) if valid.size else 0)
-
-
-def test_squares_without_data_stay_nodata(tmp_path: Path) -> None:
-    sensor = load_sensor("s1")
-    stored = np.full((2, 4, 4), -1000, dtype="<i2")
-    stored[0, :2, :2] = sensor.nodata
-    stored[1, 0, 0] = sensor.nodata
-    averaged = downsample(stored, sensor, 2)
-    assert averaged[0, 0, 0] == sensor.nodata and averaged[1, 0, 0] == -1000 and averaged.dtype == stored.dtype
 
 
 @pytest.mark.parametrize("sensor", ["s1", "s2"])
@@ -70,7 +61,7 @@ def test_statistics_are_of_valid_pixels_and_standardise_them(sensor: str) -> Non
     stored = chance.integers(low, high, (70, len(profile.order), 6, 6)).astype(profile.dtype)
     gaps = chance.random(stored.shape) < 0.1
     stored[gaps] = profile.nodata
-    statistics = band_statistics(stored, profile)
+    statistics = band_statistics([stored[:40], stored[40:]], profile)
     values = np.where(gaps, np.nan, stored * profile.scale)
     for band, own in enumerate(statistics):
         assert own.mean == pytest.approx(np.nanmean(values[:, band]), rel=1e-9)
@@ -85,7 +76,7 @@ def test_statistics_are_of_valid_pixels_and_standardise_them(sensor: str) -> Non
 def test_bands_without_data_have_mean_0_and_deviation_1() -> None:
     sensor = load_sensor("s1")
     stored = np.full((3, 2, 4, 4), sensor.nodata, dtype="<i2")
-    statistics = band_statistics(stored, sensor)
+    statistics = band_statistics([stored], sensor)
     assert statistics == [BandStatistics(mean=0, std=1)] * 2
     assert not model_input(stored, sensor, tower=load_profile("tiny").image, statistics=statistics).any()
 
@@ -110,42 +101,55 @@ def test_closp_paper_input_of_sentinel_1_is_db_with_nodata_replaced_by_the_mean(
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
-def make_batches(corpus: Corpus, folder: Path, **budget: object) -> Batches:
-    profile = profile_with(folder, budget={"batch": 5, "augment": False, **budget})
+def make_batches(corpus: Corpus, folder: Path, *, seed: int = 3, **budget: object) -> Batches:
+    profile = profile_with(folder, budget={"augment": False, **budget})
+    annotations = read_split_annotations(corpus, profile)
     data = {}
-    for sensor in ("s1", "s2"):
+    for sensor, own in annotations.items():
         selection = corpus.select(split="train", sensor=sensor)
-        pixels = decode_pixels(selection, profile, sensor=sensor, folder=folder)
-        annotations = read_annotations(selection, "structured", "en")
-        data[sensor] = SensorData(pixels, annotations, band_statistics(pixels, load_sensor(sensor)))
+        data[sensor] = SensorData(own, band_statistics(pixel_blocks(selection, profile.image), load_sensor(sensor)))
 
     def tokenize(texts: object) -> tuple[object, object]:
-        import torch
-
         count = len(list(texts))  # type: ignore[call-overload]
         return torch.arange(count)[:, None], torch.ones(count, 1, dtype=torch.int64)
 
-    return Batches(data, profile, seed=3, tokenize=tokenize)  # type: ignore[arg-type]
+    return Batches(corpus, data, profile, seed=seed, tokenize=tokenize)  # type: ignore[arg-type]
 
 
-def test_an_epoch_has_each_image_at_most_once_in_complete_batches(toy_corpus: Corpus, tmp_path: Path) -> None:
-    batches = make_batches(toy_corpus, tmp_path)
-    assert batches.per_epoch == 24 // 5
-    for epoch in (0, 1):
-        steps = [batches.at(epoch * batches.per_epoch + step) for step in range(batches.per_epoch)]
+def images_of(batches: list[Batch], sensor: str) -> list[bytes]:
+    return [image.numpy().tobytes() for batch in batches for image in batch.images[sensor]]
+
+
+def test_an_epoch_has_each_image_of_the_longer_sensor_once(toy_corpus: Corpus, tmp_path: Path) -> None:
+    ids = [id for id in toy_corpus.ids if not id.startswith("s2_train") or int(id[-3:]) < 16]
+    batches = make_batches(toy_corpus.select(where=[("id", "in", ids)]), tmp_path)
+    steps = list(islice(batches, 6))
+    for epoch in (steps[:3], steps[3:]):
+        assert all(len(batch.images[sensor]) == 8 for batch in epoch for sensor in ("s1", "s2"))
+        assert len(set(images_of(epoch, "s1"))) == 24
+    # The shorter sensor starts again once all of its images came.
+    assert len(set(images_of(steps[:2], "s2"))) == len(set(images_of(steps[2:4], "s2"))) == 16
+
+
+def test_incomplete_batches_are_left_out(toy_corpus: Corpus, tmp_path: Path) -> None:
+    batches = make_batches(toy_corpus, tmp_path, batch=16)
+    assert [len(batch.images["s2"]) for batch in islice(batches, 3)] == [16] * 3
+    assert batches.loader.epoch == 2
+
+
+def test_batches_continue_from_the_state_of_the_loader(toy_corpus: Corpus, tmp_path: Path) -> None:
+    expected, states = [], []
+    batches = make_batches(toy_corpus, tmp_path, augment=True)
+    for batch in islice(batches, 8):
+        expected.append(batch)
+        states.append(batches.loader.state_dict())
+    for step in (6, 0, 2):
+        resumed = make_batches(toy_corpus, tmp_path, augment=True)
+        resumed.loader.load_state_dict(states[step])
+        batch = next(iter(resumed))
         for sensor in ("s1", "s2"):
-            images = {image.numpy().tobytes() for batch in steps for image in batch.images[sensor]}
-            assert len(images) == 20
-
-
-def test_a_batch_depends_on_seed_and_step_only(toy_corpus: Corpus, tmp_path: Path) -> None:
-    sequential = make_batches(toy_corpus, tmp_path, augment=True)
-    jumping = make_batches(toy_corpus, tmp_path, augment=True)
-    expected = [sequential.at(step) for step in range(8)]
-    for step in (7, 0, 5, 2):
-        for sensor in ("s1", "s2"):
-            assert jumping.at(step).images[sensor].equal(expected[step].images[sensor])
-    assert not expected[0].images["s1"].equal(expected[4].images["s1"])
+            assert batch.images[sensor].equal(expected[step + 1].images[sensor])
+    assert not expected[0].images["s1"].equal(expected[3].images["s1"])
 
 
 def test_images_of_a_batch_keep_their_captions_and_labels(toy_corpus: Corpus, tmp_path: Path) -> None:
@@ -154,9 +158,9 @@ def test_images_of_a_batch_keep_their_captions_and_labels(toy_corpus: Corpus, tm
     samples = list(toy_corpus.select(split="train", sensor="s2"))
     stack = np.stack([sample.s2 for sample in samples])
     tower = profile_with(tmp_path).image
-    images = model_input(stack, sensor, tower=tower, statistics=band_statistics(stack, sensor))
+    images = model_input(stack, sensor, tower=tower, statistics=band_statistics([stack], sensor))
     classes = sorted({label for sample in samples for label in sample.labels})
-    batch = batches.at(1)
+    batch = next(iter(batches))
     for image, index, labels in zip(batch.images["s2"], batch.text_index["s2"], batch.labels["s2"], strict=True):
         (row,) = [row for row, expected in enumerate(images) if np.array_equal(expected, image.numpy())]
         assert captions[int(batch.token_ids[index][0])] == samples[row].caption()
@@ -173,17 +177,16 @@ def test_augmentation_gives_the_eight_orientations_of_a_square() -> None:
     assert set(epoch_orientations(0, 0, "s1", rows=200).tolist()) == set(range(8))
 
 
-def test_orders_differ_by_seed_epoch_and_sensor() -> None:
-    orders = [epoch_order(*key, rows=50).tolist() for key in ((0, 0, "s1"), (1, 0, "s1"), (0, 1, "s1"), (0, 0, "s2"))]
-    assert all(sorted(order) == list(range(50)) for order in orders)
-    assert len({tuple(order) for order in orders}) == 4
+def test_orders_differ_by_seed_and_epoch(toy_corpus: Corpus, tmp_path: Path) -> None:
+    orders = [images_of(list(islice(make_batches(toy_corpus, tmp_path, seed=seed), 6)), "s1") for seed in (0, 1)]
+    epochs = [order[start : start + 24] for order in orders for start in (0, 24)]
+    assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
 @pytest.mark.parametrize("steps", [20, 100, 333])
 @pytest.mark.parametrize("warmup", [0.3, 0.1])
 def test_learning_rate_equals_pytorchs_onecycle(steps: int, warmup: float) -> None:
-    import torch
-
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=steps, pct_start=warmup)
     for step in range(steps):

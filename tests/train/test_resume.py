@@ -145,7 +145,7 @@ def test_the_folder_of_another_training_is_refused(
     assert {path.name: path.read_bytes() for path in config.out.iterdir()} == before
 
 
-@pytest.mark.parametrize("name", ["thesis.tex", "model-mine.safetensors", "pixels-mine.npy", ".important.partial"])
+@pytest.mark.parametrize("name", ["thesis.tex", "model-mine.safetensors", ".important.partial"])
 def test_a_folder_with_foreign_files_is_refused_and_unchanged(
     toy_corpus: Corpus, config: TrainingConfig, name: str
 ) -> None:

@@ -37,7 +37,6 @@ LOADER_GROUPS = "loader groups"
 LOADER_ROWS = "loader rows"
 
 # Training.
-EPOCH_ORDER = "order"
 AUGMENTATION = "turn"
 TORCH = "torch"
 # Keys are the conditions of `landmark validate`.

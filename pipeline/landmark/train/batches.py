@@ -1,24 +1,27 @@
-"""The batch of a training step as a function of seed and step."""
+"""The batches of a training, from the loader: a function of seed and position."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from landmark.config.profiles import load_sensor
-from landmark.train.dataset import Annotations, StoredPixels, model_input
+from landmark.corpus.reader import Corpus
+from landmark.loader.batch import SensorPixels
+from landmark.train.dataset import Annotations, input_size, model_input
 from landmark.train.profile import BandStatistics, ModelProfile
-from landmark.train.schedule import augment, epoch_order, epoch_orientations
+from landmark.train.schedule import augment, epoch_orientations
 from landmark.train.text import Tokenize
 
 
 @dataclass(frozen=True, slots=True)
 class SensorData:
-    """The train split of one sensor: stored pixels (n, band, y, x), annotations, and statistics of each band."""
+    """Annotations of the train split of one sensor, and statistics of each band."""
 
-    pixels: StoredPixels
     annotations: Annotations
     statistics: Sequence[BandStatistics]
 
@@ -43,33 +46,52 @@ class Batch:
 
 
 class Batches:
-    """Batches by step; caches the order of the current epoch and drops an epoch's last incomplete batch."""
+    """Endless batches of the train split, epoch after epoch; an epoch's last incomplete batch is left out."""
 
-    def __init__(self, data: Mapping[str, SensorData], profile: ModelProfile, *, seed: int, tokenize: Tokenize) -> None:
-        self.per_epoch = steps_per_epoch(data, profile.budget.batch)
+    def __init__(
+        self,
+        corpus: Corpus,
+        data: Mapping[str, SensorData],
+        profile: ModelProfile,
+        *,
+        seed: int,
+        tokenize: Tokenize,
+    ) -> None:
         self._data, self._profile, self._seed = data, profile, seed
+        self.loader = corpus.select(split="train").loader(
+            batch=profile.budget.batch,
+            seed=seed,
+            sensors="together" if len(data) > 1 else None,
+            size=input_size(corpus, profile.image),
+        )
         captions = sorted({caption for sensor in data.values() for caption in sensor.annotations.captions})
         self._token_ids, self._attention_mask = tokenize(captions)
         row_of = {caption: row for row, caption in enumerate(captions)}
+        self._rows = {name: {id: row for row, id in enumerate(own.annotations.ids)} for name, own in data.items()}
         self._text_rows = {
             name: np.array([row_of[caption] for caption in sensor.annotations.captions])
             for name, sensor in data.items()
         }
         self._labels = {name: torch.from_numpy(multi_hot(sensor.annotations.labels)) for name, sensor in data.items()}
         self._epoch = -1
-        self._order: dict[str, np.ndarray] = {}
-        self._orientations: dict[str, np.ndarray] = {}
+        self._orientations: dict[str, NDArray[np.int64]] = {}
 
-    def at(self, step: int) -> Batch:
-        """Assemble the batch of a step."""
-        epoch, index = divmod(step, self.per_epoch)
-        self._start_epoch(epoch)
-        size = self._profile.budget.batch
-        rows = {name: order[index * size : (index + 1) * size] for name, order in self._order.items()}
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield batches from the loader's position on."""
+        while True:
+            for loaded in self.loader:
+                pixels = loaded.pixels
+                if all(len(own.places) == self._profile.budget.batch for own in pixels.values()):
+                    self._start_epoch(self.loader.epoch)
+                    ids = {name: [loaded.ids[place] for place in own.places] for name, own in pixels.items()}
+                    yield self._assemble(pixels, ids)
+
+    def _assemble(self, pixels: Mapping[str, SensorPixels], ids: Mapping[str, Sequence[str]]) -> Batch:
+        rows = {name: np.array([self._rows[name][id] for id in own]) for name, own in ids.items()}
         text_rows = {name: self._text_rows[name][selected] for name, selected in rows.items()}
         texts = np.unique(np.concatenate(list(text_rows.values())))
         return Batch(
-            images={name: self._images(name, selected) for name, selected in rows.items()},
+            images={name: self._images(name, pixels[name].stored, selected) for name, selected in rows.items()},
             labels={name: self._labels[name][selected] for name, selected in rows.items()},
             text_index={
                 name: torch.from_numpy(np.searchsorted(texts, selected)) for name, selected in text_rows.items()
@@ -79,28 +101,25 @@ class Batches:
         )
 
     def _start_epoch(self, epoch: int) -> None:
-        if epoch == self._epoch:
-            return
-        counts = {name: len(sensor.pixels) for name, sensor in self._data.items()}
-        self._epoch = epoch
-        self._order = {name: epoch_order(self._seed, epoch, name, rows=count) for name, count in counts.items()}
-        self._orientations = {
-            name: epoch_orientations(self._seed, epoch, name, rows=count) for name, count in counts.items()
-        }
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._orientations = {
+                name: epoch_orientations(self._seed, epoch, name, rows=len(own)) for name, own in self._rows.items()
+            }
 
-    def _images(self, name: str, rows: np.ndarray) -> Tensor:
-        data, orientations = self._data[name], self._orientations[name] * self._profile.budget.augment
-        stored = np.stack([augment(data.pixels[row], int(orientations[row])) for row in rows])
-        sensor = load_sensor(name)
-        return torch.from_numpy(model_input(stored, sensor, tower=self._profile.image, statistics=data.statistics))
+    def _images(self, name: str, stored: NDArray[Any], rows: NDArray[np.int64]) -> Tensor:
+        if self._profile.budget.augment:
+            orientations = self._orientations[name][rows].tolist()
+            stored = np.stack([augment(*pair) for pair in zip(stored, orientations, strict=True)])
+        statistics = self._data[name].statistics
+        return torch.from_numpy(
+            model_input(stored, load_sensor(name), tower=self._profile.image, statistics=statistics)
+        )
 
 
-def steps_per_epoch(data: Mapping[str, SensorData], batch: int) -> int:
-    """Number of complete batches of the sensor with the fewest images.
-
-    An epoch has only a part of the other sensor's images, another part each time.
-    """
-    return min(len(sensor.pixels) for sensor in data.values()) // batch
+def steps_per_epoch(annotations: Mapping[str, Annotations], batch: int) -> int:
+    """Number of complete batches of the sensor with the most images; images of the other recur meanwhile."""
+    return max(len(own.ids) for own in annotations.values()) // batch
 
 
 def multi_hot(labels: Sequence[frozenset[str]]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Run folders: `run.json`, weights, and the optimizer's state while a training is unfinished.
 
 `run.json` is written last and names the other files, so a process killed at any moment leaves the previous checkpoint
-intact. No state of random generators is stored: order, augmentation and dropout follow from seed and step.
+intact. No state of random generators is stored: augmentation and dropout follow from seed, epoch and step.
 """
 
 import errno
@@ -26,7 +26,7 @@ from landmark.core.yaml_files import StrictModel
 from landmark.train.profile import BandStatistics, ModelProfile
 
 # Files that a training writes to its folder and may therefore delete.
-_RUN_FILE = re.compile(r"\.?((model|state)(-\d{8})?\.safetensors|pixels-[0-9a-f]{12}\.npy|run\.json)(\.\d+\.partial)?")
+_RUN_FILE = re.compile(r"\.?((model|state)(-\d{8})?\.safetensors|run\.json)(\.\d+\.partial)?")
 _FIELD_TITLES = {"content_digest": "corpus content", "model": "model profile", "text_sha256": "text weights"}
 
 
@@ -78,6 +78,7 @@ class Run(StrictModel):
     vocabulary: list[str] = Field(description="Tokens of a text tower from scratch")
     weights: TensorFile
     optimizer: TensorFile | None = Field(description="State of the optimizer; null once the training is finished")
+    loader: dict[str, Any] | None = Field(None, description="State of the loader; null before the first step")
     history: list[EpochRecord]
     losses: list[float] = Field(description="Losses of the steps since the last complete epoch")
 

@@ -1,29 +1,19 @@
-"""Pixels and annotations of a corpus for training: pixels are decoded once into a memory-mapped file.
+"""Annotations and pixels of a corpus for training."""
 
-For corpora that fit on disk twice. `train/schedule.py` decides which samples form a batch.
-"""
-
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from landmark.config.profiles import Sensor, load_sensor
-from landmark.core.atomic import atomic_path
+from landmark.config.profiles import Sensor
 from landmark.core.errors import InputError, InsufficientData
-from landmark.core.hashing import digest
-from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
-from landmark.corpus.sample import Sample
-from landmark.corpus.stats import block_mean
 from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
 
-# Samples decoded, scaled or embedded at a time.
+# Samples read, scaled or embedded at a time.
 BLOCK = 64
 
 StoredPixels = NDArray[np.uint16] | NDArray[np.int16]
@@ -50,7 +40,7 @@ def read_annotations(selection: Corpus, style: str, lang: str) -> Annotations:
     Raises:
         InsufficientData: a sample has no label, or no caption of this style and language.
     """
-    table = selection.table
+    table = selection.columns("id", "labels", "captions")
     annotations = Annotations(
         tuple(table["id"].to_pylist()),
         tuple(frozenset(labels) for labels in table["labels"].to_pylist()),
@@ -111,53 +101,22 @@ def check_downsample(corpus: Corpus, tower: ImageTower) -> None:
         raise InputError(problem, file=corpus.root, key="image.downsample", value=tower.downsample)
 
 
-def pixel_blocks(selection: Corpus, sensor: Sensor, factor: int, *, size: int = BLOCK) -> Iterator[StoredPixels]:
-    """Yield stored pixels (block, band, y, x) of a selection of one sensor, downsampled by `factor`."""
-    pending: list[NDArray[np.generic]] = []
-    for sample in selection:
-        pending.append(downsample(_stored_pixels(sample, sensor), sensor, factor))
-        if len(pending) == size:
-            yield np.stack(pending)
-            pending.clear()
-    if pending:
-        yield np.stack(pending)
+def input_size(corpus: Corpus, tower: ImageTower) -> int | None:
+    """Edge of a model's images in pixels; None for that of the corpus."""
+    return corpus.manifest.patch_px // tower.downsample if tower.downsample > 1 else None
 
 
-def decode_pixels(
-    selection: Corpus, profile: ModelProfile, *, sensor: str, folder: Path, progress: Progress = silent
-) -> StoredPixels:
-    """Memory-mapped stored pixels (sample, band, y, x), downsampled; decoded into `folder` unless the file exists."""
-    sensor_profile, factor = load_sensor(sensor), profile.image.downsample
-    edge = selection.manifest.patch_px // factor
-    shape = (len(selection), len(sensor_profile.order), edge, edge)
-    path = folder / f"pixels-{digest([selection.manifest.content_digest, selection.ids, factor])[:12]}.npy"
-    if not path.exists():
-        with atomic_path(path) as partial:
-            target = np.lib.format.open_memmap(partial, mode="w+", dtype=np.dtype(sensor_profile.dtype), shape=shape)
-            # Writing to a mapped page on a full disk kills the process; allocating first raises OSError instead.
-            with partial.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
-            row = 0
-            for block in pixel_blocks(selection, sensor_profile, factor):
-                target[row : row + len(block)] = block
-                row += len(block)
-                progress(f"decode {sensor}", row, len(selection))
-            target.flush()
-    pixels: StoredPixels = np.load(path, mmap_mode="r")
-    return pixels
+def pixel_blocks(selection: Corpus, tower: ImageTower, *, block: int = BLOCK) -> Iterator[StoredPixels]:
+    """Yield stored pixels (block, band, y, x) of a selection of one sensor, in its order, downsampled."""
+    for batch in selection.loader(batch=block, shuffle=False, size=input_size(selection, tower), cache_bytes=0):
+        for pixels in batch.pixels.values():
+            yield pixels.stored
 
 
-def remove_decoded(folder: Path) -> None:
-    """Delete the files of `decode_pixels`."""
-    for path in folder.glob("pixels-*.npy"):
-        path.unlink()
-
-
-def band_statistics(pixels: StoredPixels, sensor: Sensor) -> list[BandStatistics]:
+def band_statistics(blocks: Iterable[StoredPixels], sensor: Sensor) -> list[BandStatistics]:
     """Mean and deviation of each band over valid pixels; mean 0 without valid pixels, deviation 1 where it is 0."""
-    sums = np.zeros((3, pixels.shape[1]))
-    for start in range(0, len(pixels), BLOCK):
-        stored = pixels[start : start + BLOCK]
+    sums = np.zeros((3, len(sensor.order)))
+    for stored in blocks:
         valid = stored != sensor.nodata
         values = np.where(valid, stored, 0).astype(np.float64) * sensor.scale
         sums += [part.sum(axis=(0, 2, 3)) for part in (valid, values, values**2)]
@@ -191,19 +150,3 @@ def model_input(
 def count_channels(sensor: Sensor, tower: ImageTower) -> int:
     """Number of channels of `model_input`."""
     return len(sensor.order) + (tower.bands == "sentinel-2-l1c" and sensor.name == "s2")
-
-
-def _stored_pixels(sample: Sample, sensor: Sensor) -> NDArray[np.generic]:
-    """Pixels (band, y, x) as stored in the shards: the reader converts Sentinel-1 to dB, which is undone here."""
-    if sample.s1 is None:
-        assert sample.s2 is not None
-        return sample.s2
-    steps = np.rint(sample.s1 / np.float32(sensor.scale))
-    return np.where(np.isnan(steps), sensor.nodata, steps).astype(sensor.dtype)
-
-
-def downsample(stored: NDArray[np.generic], sensor: Sensor, factor: int) -> NDArray[np.generic]:
-    """Average stored pixels (band, y, x) over the valid pixels of each factor x factor square."""
-    if factor == 1:
-        return stored
-    return block_mean(stored, factor, sensor.nodata)

@@ -59,17 +59,14 @@ def embed_split(
     profile = loaded.run.identity.model
     check_downsample(corpus, profile.image)
     selection = corpus.select(split=split)
-    sensors = np.array(selection.table["sensor"].to_pylist())
+    sensors = np.array(selection.columns("sensor")["sensor"].to_pylist())
     vectors = np.zeros((len(sensors), profile.dimensions), dtype=np.float32)
     for sensor in np.unique(sensors).tolist():
         if sensor not in loaded.run.sensors:
             problem = f"the run was not trained on this sensor, but on {', '.join(loaded.run.sensors)}"
             raise InsufficientData(problem, file=corpus.root, key="sensors", value=sensor)
         rows, done = np.flatnonzero(sensors == sensor), 0
-        blocks = pixel_blocks(
-            selection.select(sensor=sensor), load_sensor(sensor), profile.image.downsample, size=block
-        )
-        for pixels in blocks:
+        for pixels in pixel_blocks(selection.select(sensor=sensor), profile.image, block=block):
             vectors[rows[done : done + len(pixels)]] = embed_block(loaded, sensor, pixels)
             done += len(pixels)
             progress(f"embed {sensor}", done, len(rows))

@@ -77,7 +77,9 @@ def load_evaluation_set(corpus: Corpus, split: str) -> EvaluationSet:
     """
     queries, selection = trec.read_queries(corpus), select_split(corpus, split)
     grades = trec.read_grades(corpus, split, queries=queries, ids=selection.ids)
-    return EvaluationSet(split, queries, selection.ids, np.array(selection.table["sensor"].to_pylist()), grades)
+    return EvaluationSet(
+        split, queries, selection.ids, np.array(selection.columns("sensor")["sensor"].to_pylist()), grades
+    )
 
 
 def select_split(corpus: Corpus, split: str) -> Corpus:

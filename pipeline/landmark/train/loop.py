@@ -1,8 +1,8 @@
-"""Train CLOSP: a plain loop whose only state beside net and optimizer is the step number."""
+"""Train CLOSP: a plain loop whose only state beside net and optimizer is step number and the loader's position."""
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +30,11 @@ from landmark.train.checkpoint import (
 from landmark.train.closp import Closp
 from landmark.train.dataset import (
     Annotations,
+    StoredPixels,
     band_statistics,
     check_downsample,
-    decode_pixels,
+    pixel_blocks,
     read_split_annotations,
-    remove_decoded,
 )
 from landmark.train.loss import contrastive_loss, target_similarity
 from landmark.train.net import copy_tokenizer, load_net, new_net, pick_device
@@ -57,7 +57,6 @@ class TrainingConfig:
         save_every: Steps between checkpoints inside an epoch; 0 saves at the ends of epochs only.
         condition: `none`, or the control that `annotations` come from.
         annotations: Annotations of the train split by sensor; None reads the corpus's own.
-        pixel_folder: Folder of decoded pixels that the caller deletes; None decodes into `out` and deletes at the end.
         progress: Receives steps done, with loss and learning rate as detail.
     """
 
@@ -68,7 +67,6 @@ class TrainingConfig:
     save_every: int = 0
     condition: str = "none"
     annotations: Mapping[str, Annotations] | None = None
-    pixel_folder: Path | None = None
     progress: Progress = silent
 
 
@@ -94,12 +92,11 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
         if run is not None and run.finished:
             log.info("%s: already trained", config.out)
             remove_superseded(config.out, run)
-            remove_decoded(config.out)
             return run
         with torch.random.fork_rng():
             torch.manual_seed(torch_seed(config.seed, "init"))
             vocabulary: list[str] = []
-            # Nets come before pixels: unreadable weights are refused before the slow decoding.
+            # Nets come before pixels: unreadable weights are refused before all pixels are read.
             if run is not None:
                 net, tokenize = load_net(config.out, run)
             else:
@@ -111,7 +108,9 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
                     copy_tokenizer(text_folder, config.out / "text")
             data = _load_data(corpus, config, annotations, run)
             run = run or _new_run(corpus, identity, data, vocabulary)
-            batches = Batches(data, profile, seed=config.seed, tokenize=tokenize)
+            batches = Batches(corpus, data, profile, seed=config.seed, tokenize=tokenize)
+            if run.loader is not None:
+                batches.loader.load_state_dict(run.loader)
             return _Trainer(config, run, net, batches, device).fit()
 
 
@@ -121,6 +120,7 @@ class _Trainer:
     def __init__(self, config: TrainingConfig, run: Run, net: Closp, batches: Batches, device: torch.device) -> None:
         self._config, self._profile, self._device = config, config.profile, device
         self._run, self._net, self._batches = run, net.to(device).train(), batches
+        self._per_epoch = run.steps // config.profile.budget.epochs
         budget = config.profile.budget
         self._optimizer = torch.optim.AdamW(net.parameters(), lr=budget.learning_rate, weight_decay=budget.weight_decay)
         if run.optimizer is not None:
@@ -129,29 +129,27 @@ class _Trainer:
     def fit(self) -> Run:
         """Do the remaining steps and return the finished run."""
         history, losses = list(self._run.history), list(self._run.losses)
-        for step in range(self._run.step, self._run.steps):
-            loss, rate = self._step(step)
+        for step, batch in zip(range(self._run.step, self._run.steps), self._batches, strict=False):
+            loss, rate = self._step(step, batch)
             losses.append(loss)
             done = step + 1
-            if done % self._batches.per_epoch == 0:
+            if done % self._per_epoch == 0:
                 scale, mean = float(self._net.scale.detach()), sum(losses) / len(losses)
                 history.append(EpochRecord(step=done, loss=mean, learning_rate=rate, scale=scale))
                 losses = []
             if not losses or (self._config.save_every and done % self._config.save_every == 0):
                 self._save(done, history, losses)
             self._config.progress("train", done, self._run.steps, f"loss {loss:.3f}, learning rate {rate:.2e}")
-        if self._config.pixel_folder is None:
-            remove_decoded(self._config.out)
         return self._run
 
-    def _step(self, step: int) -> tuple[float, float]:
+    def _step(self, step: int, batch: Batch) -> tuple[float, float]:
         """Do one optimizer step; return loss and learning rate."""
         budget = self._profile.budget
         rate = learning_rate(step, self._run.steps, peak=budget.learning_rate, warmup=budget.warmup)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(torch_seed(self._config.seed, "step", step=step))
-        loss = batch_loss(self._net, self._batches.at(step), self._profile.objective, self._device)
+        loss = batch_loss(self._net, batch, self._profile.objective, self._device)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), budget.max_grad_norm or math.inf)
@@ -169,7 +167,8 @@ class _Trainer:
         return float(loss.detach()), rate
 
     def _save(self, step: int, history: list[EpochRecord], losses: list[float]) -> None:
-        run = self._run.model_copy(update={"step": step, "history": history, "losses": losses})
+        loader = self._batches.loader.state_dict()
+        run = self._run.model_copy(update={"step": step, "loader": loader, "history": history, "losses": losses})
         self._run = save_checkpoint(self._config.out, run, self._net, None if run.finished else self._optimizer)
 
 
@@ -225,14 +224,26 @@ def _identify(corpus: Corpus, config: TrainingConfig, text_folder: Path | None) 
 def _load_data(
     corpus: Corpus, config: TrainingConfig, annotations: Mapping[str, Annotations], run: Run | None
 ) -> dict[str, SensorData]:
-    """Decode pixels unless already decoded; compute band statistics, or take them from the run."""
-    folder, data = config.pixel_folder or config.out, {}
+    """Annotations with band statistics: computed from all pixels of the train split, or taken from the run."""
+    data = {}
     for name, own in annotations.items():
-        selection, sensor = corpus.select(split="train", sensor=name), load_sensor(name)
-        pixels = decode_pixels(selection, config.profile, sensor=name, folder=folder, progress=config.progress)
+        sensor, selection = load_sensor(name), corpus.select(split="train", sensor=name)
         statistics = run.statistics.get(sensor.name) if run else None
-        data[name] = SensorData(pixels, own, statistics or band_statistics(pixels, sensor))
+        if statistics is None:
+            blocks = _report_blocks(pixel_blocks(selection, config.profile.image), name, len(own.ids), config.progress)
+            statistics = band_statistics(blocks, sensor)
+        data[name] = SensorData(own, statistics)
     return data
+
+
+def _report_blocks(
+    blocks: Iterable[StoredPixels], sensor: str, count: int, progress: Progress
+) -> Iterator[StoredPixels]:
+    done = 0
+    for block in blocks:
+        yield block
+        done += len(block)
+        progress(f"statistics {sensor}", done, count)
 
 
 def _new_run(corpus: Corpus, identity: Identity, data: Mapping[str, SensorData], vocabulary: list[str]) -> Run:
@@ -243,7 +254,7 @@ def _new_run(corpus: Corpus, identity: Identity, data: Mapping[str, SensorData],
         corpus=corpus.manifest.name,
         sensors=names,
         step=0,
-        steps=budget.epochs * steps_per_epoch(data, budget.batch),
+        steps=budget.epochs * steps_per_epoch({name: data[name].annotations for name in names}, budget.batch),
         statistics={name: list(data[name].statistics) for name in names},
         vocabulary=vocabulary,
         # Replaced by the first checkpoint.

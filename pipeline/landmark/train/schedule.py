@@ -1,4 +1,4 @@
-"""Learning rate, sample order, augmentation and seeds as functions of seed and step, so that a training can resume."""
+"""Learning rate, augmentation and seeds as functions of seed and step, so that a training can resume."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.core.hashing import rank
-from landmark.core.salts import AUGMENTATION, EPOCH_ORDER, TORCH
+from landmark.core.salts import AUGMENTATION, TORCH
 
 # Factors of the peak learning rate, the defaults of PyTorch's OneCycleLR.
 _START = 1 / 25
@@ -30,11 +30,6 @@ def learning_rate(step: int, steps: int, *, peak: float, warmup: float) -> float
 
 def _cosine(start: float, end: float, fraction: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
-
-
-def epoch_order(seed: int, epoch: int, sensor: str, *, rows: int) -> NDArray[np.int64]:
-    """Permutation (rows,) of a sensor's samples in an epoch."""
-    return np.random.default_rng(rank(seed, EPOCH_ORDER, sensor, str(epoch))).permutation(rows)
 
 
 def epoch_orientations(seed: int, epoch: int, sensor: str, *, rows: int) -> NDArray[np.int64]:

@@ -18,8 +18,8 @@ from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import grade, make_queries
 from landmark.train.controls import CONTROLS, apply_control
-from landmark.train.dataset import BLOCK, Annotations, decode_pixels, read_split_annotations, remove_decoded
-from landmark.train.embed import LoadedRun, embed_block, embed_texts, load_run
+from landmark.train.dataset import Annotations, read_split_annotations
+from landmark.train.embed import embed_split, embed_texts, load_run
 from landmark.train.evaluate import EvaluationSet, compute_report, rank_images, select_split
 from landmark.train.loop import TrainingConfig, check_trainable, train
 from landmark.train.metrics import MeanMetrics
@@ -31,9 +31,7 @@ CONDITIONS = ("none", *CONTROLS)
 _LEVEL = 0.95
 _MIN_SEEDS = 3
 _MIN_EVALUATED = 10
-_OWN_FILE = re.compile(
-    rf"\.landmark\.lock|seed\d+-({'|'.join(CONDITIONS)})-[0-9a-f]{{8}}|\.?pixels-[0-9a-f]{{12}}\.npy(\.\d+\.partial)?"
-)
+_OWN_FILE = re.compile(rf"\.landmark\.lock|seed\d+-({'|'.join(CONDITIONS)})-[0-9a-f]{{8}}")
 
 SplitAnnotations = Mapping[str, Mapping[str, Annotations]]
 
@@ -146,7 +144,6 @@ def validate(corpus: Corpus, config: ValidationConfig) -> ValidationReport:
                 corpus, config, condition, seed, apply_control(condition, annotations, names, seed)
             ).scores(names)
         ]
-        remove_decoded(config.out)
     sensors = list(annotations[config.split])
     return ValidationReport(
         config.split,
@@ -203,7 +200,7 @@ class _ConditionRun:
         queries = make_queries(label_sets, names)
         texts = embed_texts(loaded, [query.text for query in queries])
         for sensor, own in self.annotations[config.split].items():
-            images = self._embed_images(loaded, sensor)
+            images = embed_split(loaded, self.corpus.select(sensor=sensor), config.split)
             grades = np.array(
                 [[grade(frozenset(query.labels), labels) for labels in own.labels] for query in queries], dtype=np.int8
             )
@@ -231,17 +228,10 @@ class _ConditionRun:
             device=config.device,
             condition=self.condition,
             annotations=self.annotations["train"],
-            pixel_folder=config.out,
             progress=progress,
         )
         train(self.corpus, training)
         return folder
-
-    def _embed_images(self, loaded: LoadedRun, sensor: str) -> NDArray[np.float32]:
-        selection = self.corpus.select(split=self.config.split, sensor=sensor)
-        pixels = decode_pixels(selection, self.config.profile, sensor=sensor, folder=self.config.out)
-        starts = range(0, len(pixels), BLOCK)
-        return np.concatenate([embed_block(loaded, sensor, pixels[start : start + BLOCK]) for start in starts])
 
 
 def _sensor_result(sensor: str, scores: Sequence[Score]) -> SensorResult:

@@ -1,0 +1,239 @@
+"""Batches as PyTorch tensors, and a corpus as PyTorch's datasets. Needs PyTorch 2.6 or newer.
+
+Stored integers go to the device as they were read; coarse bands are repeated and values normalised there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from landmark.loader.batch import Batch
+from landmark.loader.captions import CaptionTexts
+from landmark.loader.format import PixelFormat, open_format
+from landmark.loader.normalise import Scaling
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from landmark.core.errors import InputError
+from landmark.corpus.reader import Corpus
+
+Device = torch.device | str
+
+
+@dataclass(frozen=True, slots=True)
+class TensorBatch:
+    """A batch as tensors on a device; names and order are those of `Batch`.
+
+    Attributes:
+        ids: Sample ids.
+        images: Sensor → (n, channel, y, x): float32 if normalised, else stored integers, int32 for Sentinel-2 and int16
+            for Sentinel-1.
+        valid: Sensor → (n, y, x) bool, true where every channel has data.
+        places: Sensor → (n,) int64: positions of its samples in the batch.
+        captions: A text per sample, or a tuple of texts where all are read; None without `captions=`.
+        labels: (sample, class) bool.
+        fractions: (sample, class) float32.
+        coordinates: (sample, 2) float64, longitude and latitude in degrees.
+        columns: Columns of the index that `columns=` names.
+        classes: Class keys of labels and fractions.
+    """
+
+    ids: tuple[str, ...]
+    images: dict[str, Tensor]
+    valid: dict[str, Tensor]
+    places: dict[str, Tensor]
+    captions: CaptionTexts | None
+    labels: Tensor
+    fractions: Tensor
+    coordinates: Tensor
+    columns: pa.Table
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def to_tensors(batch: Batch, device: Device = "cpu", formats: Mapping[str, PixelFormat] | None = None) -> TensorBatch:
+    """Bring a batch to a device.
+
+    Args:
+        batch: Images that NumPy normalised are copied as they are.
+        device: Where images are made of stored integers.
+        formats: Sensor → format whose normalisation is applied on the device, where the batch has none.
+    """
+    places, images, valid = {}, {}, {}
+    for sensor, pixels in batch.pixels.items():
+        places[sensor] = torch.from_numpy(pixels.places).to(device)
+        stored = [_to_device(array, device) for array in pixels.groups.values()]
+        scaling = formats[sensor].scaling if formats else None
+        valid[sensor] = _valid(stored, pixels.format)
+        if pixels.normalised is None:
+            images[sensor] = _images(stored, pixels.format, scaling)
+        else:
+            images[sensor] = torch.from_numpy(pixels.normalised).to(device)
+    labels, fractions, coordinates = (
+        torch.from_numpy(array).to(device) for array in (batch.labels, batch.fractions, batch.coordinates)
+    )
+    return TensorBatch(
+        ids=batch.ids,
+        images=images,
+        valid=valid,
+        places=places,
+        captions=batch.captions,
+        labels=labels,
+        fractions=fractions,
+        coordinates=coordinates,
+        columns=batch.columns,
+        classes=batch.classes,
+    )
+
+
+def _to_device(stored: NDArray[Any], device: Device) -> Tensor:
+    """Stored integers on a device: int16 as they are, uint16 as int32, as few operations of PyTorch know uint16.
+
+    The bytes between the samples of a batch travel too, so that the host copies nothing.
+    """
+    size = stored.itemsize
+    strides = [stride // size for stride in stored.strides]
+    span = 1 + sum((edge - 1) * stride for edge, stride in zip(stored.shape, strides, strict=True))
+    flat = as_strided(stored.view(np.int16), (span,), (size,))
+    tensor = torch.from_numpy(flat).to(device).as_strided(stored.shape, strides)
+    return tensor.to(torch.int32).bitwise_and_(0xFFFF) if stored.dtype.kind == "u" else tensor
+
+
+def _images(stored: Sequence[Tensor], format: PixelFormat, scaling: Scaling | None) -> Tensor:
+    """Images (n, channel, y, x) of the arrays of a format, as `PixelFormat.images` makes them."""
+    dtype = stored[0].dtype if scaling is None else torch.float32
+    images = torch.empty((len(stored[0]), *format.shape), dtype=dtype, device=stored[0].device)
+    for values, numbers, factor in _bands(stored, format):
+        _magnified(images, factor)[:, numbers] = _scaled(values, scaling, numbers)[:, :, :, None, :, None]
+    return images
+
+
+def _valid(stored: Sequence[Tensor], format: PixelFormat) -> Tensor:
+    valid = torch.ones((len(stored[0]), 1, *format.shape[1:]), dtype=torch.bool, device=stored[0].device)
+    for values, _, factor in _bands(stored, format):
+        has_data = (values != format.nodata).all(dim=1, keepdim=True)
+        _magnified(valid, factor).logical_and_(has_data[:, :, :, None, :, None])
+    return valid[:, 0]
+
+
+def _bands(stored: Sequence[Tensor], format: PixelFormat) -> Iterator[tuple[Tensor, list[int], int]]:
+    """Of each array: its bands (n, band, y, x) among the channels, their channels, and the edge of their pixels."""
+    if not format.native:
+        yield stored[0], list(range(len(format.channels))), 1
+        return
+    for group, values in enumerate(stored):
+        numbers = [number for number, channel in enumerate(format.channels) if channel.group == group]
+        channels = [format.channels[number] for number in numbers]
+        bands = [channel.band for channel in channels]
+        chosen = values if bands == list(range(values.shape[1])) else values[:, bands]
+        yield chosen, numbers, channels[0].factor
+
+
+def _magnified(images: Tensor, factor: int) -> Tensor:
+    """Pixels (n, channel, y, factor, x, factor) of images: the squares that a coarse pixel covers."""
+    n, channels, rows, cols = images.shape
+    return images.view(n, channels, rows // factor, factor, cols // factor, factor)
+
+
+def _scaled(values: Tensor, scaling: Scaling | None, channels: Sequence[int]) -> Tensor:
+    if scaling is None:
+        return values
+    factor, shift, fill = (
+        torch.from_numpy(numbers[channels]).to(values.device)[:, None, None]
+        for numbers in (scaling.factor, scaling.shift, scaling.fill)
+    )
+    return torch.where(values == scaling.nodata, fill, values.to(torch.float32).mul_(factor).add_(shift))
+
+
+def _distributed_rank() -> dict[str, int]:
+    """Rank and number of ranks of `torch.distributed`, where initialised."""
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return {}
+    return {"rank": distributed.get_rank(), "ranks": distributed.get_world_size()}
+
+
+class CorpusDataset(IterableDataset[TensorBatch]):
+    """Batches of a corpus or a selection as tensors, to iterate over or for `DataLoader(dataset, batch_size=None)`.
+
+    Each iteration gives the rest of the current epoch; the next one gives the next epoch. Threads of this process read
+    ahead: there are no workers to start, and `num_workers` must be 0.
+
+    Attributes:
+        loader: The loader.
+        device: Device of the tensors.
+    """
+
+    def __init__(self, corpus: Corpus, *, device: Device = "cpu", normalise: Any = None, **options: Any) -> None:
+        """Open a loader.
+
+        Args:
+            corpus: A corpus or a selection of it.
+            device: Where images are made of stored integers.
+            normalise: As of `Corpus.loader`, but computed on the device.
+            options: Of `Corpus.loader`. `rank` and `ranks` are those of `torch.distributed` if it is initialised.
+
+        Raises:
+            InputError, InsufficientData: as of `Corpus.loader`.
+        """
+        super().__init__()
+        self.device = torch.device(device)
+        self.loader = corpus.loader(**(_distributed_rank() | options))
+        pixels = {name: options[name] for name in ("bands", "size", "fit") if name in options}
+        self._formats = open_format(corpus, normalise=normalise, **pixels)
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[TensorBatch]:
+        """Iterate over the rest of the current epoch.
+
+        Raises:
+            InputError: in a worker process of a `DataLoader`.
+            GenerationReplaced, InvalidCorpus: as of `Loader`.
+        """
+        if get_worker_info() is not None:
+            raise _no_workers()
+        for batch in self.loader:
+            yield to_tensors(batch, self.device, self._formats)
+
+    def __reduce__(self) -> Any:
+        raise _no_workers()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class keys of labels and fractions."""
+        return self.loader.classes
+
+    @property
+    def epoch(self) -> int:
+        """Number of the current epoch."""
+        return self.loader.epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Position behind the last batch that was delivered, as JSON."""
+        return self.loader.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue behind the batch of a state, which may be of another number of ranks or threads.
+
+        Raises:
+            StateMismatch: the state is of another corpus, selection or order.
+        """
+        self.loader.load_state_dict(state)
+
+
+def _no_workers() -> InputError:
+    return InputError(
+        "workers would each read all batches: the loader reads with threads of one process, and its order is one",
+        key="num_workers",
+        remedy="use num_workers=0, or CorpusSamples",
+    )
