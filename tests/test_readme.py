@@ -40,7 +40,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["landmark", "pyarrow", "datasets", "webdataset"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["landmark", "pyarrow", "datasets", "webdataset", "torch"])
 def test_python_blocks_of_the_readme_run(block: str, demo: Path) -> None:
     # `datasets` caches in the test's folder and does not look for its hub.
     environment = os.environ | {"HF_HOME": str(demo / "huggingface"), "HF_HUB_OFFLINE": "1"}
@@ -49,9 +49,9 @@ def test_python_blocks_of_the_readme_run(block: str, demo: Path) -> None:
     assert done.stdout.strip()
 
 
-def test_reading_takes_five_lines_with_landmark_and_ten_with_pyarrow() -> None:
+def test_reading_takes_five_lines_with_landmark_and_ten_with_pyarrow_and_training_fifteen() -> None:
     lines = [len([line for line in block.splitlines() if line.strip()]) for block in BLOCKS]
-    assert lines[0] <= 5 and lines[1] <= 10
+    assert lines[0] <= 5 and lines[1] <= 10 and lines[4] <= 15
 
 
 def test_recipe_of_the_readme_loads(tmp_path: Path) -> None:

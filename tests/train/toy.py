@@ -40,15 +40,16 @@ def build_toy(
     sensors: tuple[str, ...] = ("s1", "s2"),
     seed: int = 0,
     mislabel: bool = False,
+    gaps: bool = False,
     **changes: Any,
 ) -> Path:
     """Seal `counts` samples of each sensor; their one or two classes determine the mean of the bands.
 
-    With `mislabel`, labels and captions are permuted among the samples.
+    With `mislabel`, labels and captions are permuted among the samples; with `gaps`, a corner has no data.
     """
     chance = np.random.default_rng(seed)
     rows = [
-        coloured_row(f"{sensor}_{split}_{number:03d}", split, chance, **changes)
+        coloured_row(f"{sensor}_{split}_{number:03d}", split, chance, gaps=gaps, **changes)
         for sensor in sensors
         for split, count in counts.items()
         for number in range(count)
@@ -86,10 +87,10 @@ def open_toy(folder: Path, **options: Any) -> Corpus:
     return landmark.open(build_toy(folder, **options))
 
 
-def coloured_row(id: str, split: str, chance: np.random.Generator, **changes: Any) -> Row:
+def coloured_row(id: str, split: str, chance: np.random.Generator, *, gaps: bool = False, **changes: Any) -> Row:
     """A row whose first and second band groups are as bright as its classes determine.
 
-    `changes` are columns, or functions of the id.
+    With `gaps`, a corner has no data. `changes` are columns, or functions of the id.
     """
     labels = sorted(chance.choice(CLASSES, size=int(chance.integers(1, 3)), replace=False).tolist())
     bright = np.array([2.0 * (name in labels) for name in CLASSES])
@@ -99,6 +100,8 @@ def coloured_row(id: str, split: str, chance: np.random.Generator, **changes: An
         group.column: _paint(group.shape(PATCH_PX), bright, chance, dark=100 if sensor.name == "s2" else -2000)
         for group in sensor.groups
     }
+    for pixels in groups.values() if gaps else ():
+        pixels[:, : 1 + pixels.shape[1] // 3, :1] = sensor.nodata
     text = ". ".join(labels)
     caption = {"style": "structured", "lang": "en", "text": text, "template": "structured@1", "evidence": []}
     return {

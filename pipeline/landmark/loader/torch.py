@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from landmark.loader.batch import Batch
-from landmark.loader.captions import CaptionTexts
-from landmark.loader.format import PixelFormat, open_format
-from landmark.loader.normalise import Scaling
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset
 
 from landmark.core.errors import InputError
 from landmark.corpus.reader import Corpus
+from landmark.loader.annotations import Annotations
+from landmark.loader.assembly import SampleSource, SensorBuffers
+from landmark.loader.batch import Batch
+from landmark.loader.buffers import BufferPool
+from landmark.loader.captions import CaptionRequest, CaptionTexts
+from landmark.loader.format import PixelFormat, open_format
+from landmark.loader.normalise import Scaling
+from landmark.loader.sample_cache import SampleCache
+from landmark.loader.stats import LoaderStats
 
 Device = torch.device | str
 
@@ -200,13 +205,12 @@ class CorpusDataset(IterableDataset[TensorBatch]):
             InputError: in a worker process of a `DataLoader`.
             GenerationReplaced, InvalidCorpus: as of `Loader`.
         """
-        if get_worker_info() is not None:
-            raise _no_workers()
         for batch in self.loader:
             yield to_tensors(batch, self.device, self._formats)
 
     def __reduce__(self) -> Any:
-        raise _no_workers()
+        problem = "a loader works in the process that opened it only: its threads do not exist in workers"
+        raise InputError(problem, key="num_workers", remedy="set it to 0, or use CorpusSamples")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -231,9 +235,58 @@ class CorpusDataset(IterableDataset[TensorBatch]):
         self.loader.load_state_dict(state)
 
 
-def _no_workers() -> InputError:
-    return InputError(
-        "workers would each read all batches: the loader reads with threads of one process, and its order is one",
-        key="num_workers",
-        remedy="use num_workers=0, or CorpusSamples",
-    )
+class CorpusSamples(Dataset[dict[str, Any]]):
+    """Samples of a corpus or a selection by number, for samplers and data loaders of others, with workers or without.
+
+    An item has `id`, `image` (channel, y, x), `valid` (y, x) bool, `labels` (class) bool, `fractions` (class) float32,
+    `coordinates` (2) float64, longitude and latitude, and `caption` with `captions=`. Images are float32 if normalised,
+    else stored integers, int32 for Sentinel-2 and int16 for Sentinel-1. Picklable.
+
+    Attributes:
+        classes: Class keys of labels and fractions.
+    """
+
+    def __init__(self, corpus: Corpus, *, captions: CaptionRequest = None, seed: int = 0, **pixels: Any) -> None:
+        """Open a selection.
+
+        Args:
+            corpus: A corpus or a selection of it.
+            captions: As of `Corpus.loader`.
+            seed: Seed of captions that are picked at random.
+            pixels: `bands`, `size`, `fit` and `normalise`, as of `Corpus.loader`.
+
+        Raises:
+            InputError, InsufficientData: as of `Corpus.loader`.
+        """
+        self._corpus, self._seed = corpus, seed
+        self._formats = open_format(corpus, **pixels)
+        self._annotations = Annotations(corpus, captions=captions)
+        self._sensors = corpus.columns("sensor")["sensor"].to_pylist()
+        self.classes = self._annotations.classes
+
+    def __len__(self) -> int:
+        return len(self._corpus)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Read a sample.
+
+        Raises:
+            IndexError: the selection has no such number.
+            GenerationReplaced, InvalidCorpus: as of `Corpus`.
+        """
+        place = range(len(self))[number]
+        source = SampleSource(self._corpus.chips, SampleCache(0), BufferPool())
+        rows = self._corpus.rows[place : place + 1]
+        buffers = SensorBuffers(source, self._formats[self._sensors[place]], rows, np.zeros(1, dtype=np.int64))
+        buffers.fill(0, LoaderStats())
+        own = self._annotations.read(np.array([place]), seed=self._seed, epoch=0)
+        image = buffers.pixels.images[0]
+        item = {
+            "id": own.ids[0],
+            "image": torch.from_numpy(image.astype(np.int32) if image.dtype.kind == "u" else image),
+            "valid": torch.from_numpy(buffers.pixels.valid[0]),
+            "labels": torch.from_numpy(own.labels[0]),
+            "fractions": torch.from_numpy(own.fractions[0]),
+            "coordinates": torch.from_numpy(own.coordinates[0]),
+        }
+        return item if own.captions is None else {**item, "caption": own.captions[0]}

@@ -199,7 +199,7 @@ def check_trainable(corpus: Corpus, profile: ModelProfile, annotations: Mapping[
                 file=corpus.root,
                 key="budget.batch",
                 value=profile.budget.batch,
-                remedy=f"give --batch {count} or less",
+                remedy=f"give --batch {count - count % 8} or less" if count >= 8 else None,
             )
         if len(set(own.labels)) < 2:
             problem = f"all {sensor} samples of the train split have the same labels, so there is nothing to learn"

@@ -77,7 +77,7 @@ class Budget(StrictModel):
     """Length of the training and parameters of the optimizer."""
 
     epochs: int = Field(ge=1)
-    batch: int = Field(ge=2, description="Images of each sensor per step")
+    batch: int = Field(ge=8, multiple_of=8, description="Images of each sensor per step; a multiple of 8")
     learning_rate: float = Field(gt=0, description="Peak learning rate of AdamW")
     warmup: float = Field(0.3, ge=0, lt=1, description="Fraction of the steps in which the learning rate rises")
     weight_decay: float = Field(0.01, ge=0)
