@@ -101,7 +101,7 @@ def coloured_row(id: str, split: str, chance: np.random.Generator, *, gaps: bool
         for group in sensor.groups
     }
     for pixels in groups.values() if gaps else ():
-        pixels[:, : 1 + pixels.shape[1] // 3, :1] = sensor.nodata
+        pixels[:, : pixels.shape[1] // 2, : 1 + pixels.shape[1] // 3] = sensor.nodata
     text = ". ".join(labels)
     caption = {"style": "structured", "lang": "en", "text": text, "template": "structured@1", "evidence": []}
     return {
