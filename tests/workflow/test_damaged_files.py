@@ -12,11 +12,11 @@ import pytest
 
 import landmark
 from landmark.cli.main import app
-from landmark.config.profiles import load_sensor
 from landmark.core.errors import LandmarkError
 from landmark.core.hashing import file_sha256
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.train.dataset import pixel_blocks, read_annotations
+from landmark.train.profile import load_profile
 from landmark.train.trec import read_queries
 from tests.workflow.test_damage import same
 
@@ -149,7 +149,7 @@ def open_for_training(corpus: Path) -> None:
     for sensor in opened.manifest.sensors:
         selection = opened.select(sensor=sensor)
         read_annotations(selection, "structured", "en")
-        list(pixel_blocks(selection, load_sensor(sensor), 1))
+        list(pixel_blocks(selection, load_profile("tiny").image))
     read_queries(opened)
 
 

@@ -174,6 +174,7 @@ class CorpusDataset(IterableDataset[TensorBatch]):
     Attributes:
         loader: The loader.
         device: Device of the tensors.
+        classes: Class keys of labels and fractions.
     """
 
     def __init__(self, corpus: Corpus, *, device: Device = "cpu", normalise: Any = None, **options: Any) -> None:
@@ -189,7 +190,7 @@ class CorpusDataset(IterableDataset[TensorBatch]):
             InputError, InsufficientData: as of `Corpus.loader`.
         """
         super().__init__()
-        self.device = torch.device(device)
+        self.device, self.classes = torch.device(device), tuple(corpus.manifest.taxonomy.classes)
         self.loader = corpus.loader(**(_distributed_rank() | options))
         pixels = {name: options[name] for name in ("bands", "size", "fit") if name in options}
         self._formats = open_format(corpus, normalise=normalise, **pixels)
@@ -211,11 +212,6 @@ class CorpusDataset(IterableDataset[TensorBatch]):
     def __reduce__(self) -> Any:
         problem = "a loader works in the process that opened it only: its threads do not exist in workers"
         raise InputError(problem, key="num_workers", remedy="set it to 0, or use CorpusSamples")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class keys of labels and fractions."""
-        return self.loader.classes
 
     @property
     def epoch(self) -> int:
