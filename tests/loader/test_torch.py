@@ -51,15 +51,14 @@ def test_tensors_of_a_device_equal_the_arrays_of_numpy(
 
 
 def test_tensors_share_the_memory_of_normalised_arrays_and_are_not_overwritten(corpus: Corpus) -> None:
-    kept, copies = [], []
+    images, copies = [], []
     for batch in corpus.loader(batch=8, normalise="corpus"):
-        tensors = to_tensors(batch)
-        for sensor, image in tensors.images.items():
+        for sensor, image in to_tensors(batch).images.items():
             assert image.data_ptr() == batch.images[sensor].__array_interface__["data"][0]
-            kept.append(image)
+            images.append(image)
             copies.append(image.clone())
-        del batch, tensors
-    assert all(map(torch.equal, kept, copies))
+        del batch
+    assert all(map(torch.equal, images, copies))
 
 
 def test_captions_and_columns_are_those_of_the_batch(corpus: Corpus) -> None:
@@ -100,7 +99,7 @@ def test_workers_are_refused(corpus: Corpus) -> None:
         pickle.dumps(dataset)
 
 
-def test_ranks_are_those_of_torch_distributed_unless_given(corpus: Corpus) -> None:
+def test_ranks_default_to_those_of_torch_distributed(corpus: Corpus) -> None:
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
     expected = [batch.ids for batch in CorpusDataset(corpus, batch=8)]

@@ -235,7 +235,7 @@ def damage_page(corpus, path, column=0):
     return row["id"]
 
 
-def test_a_damaged_page_is_named_with_its_sample_and_the_rest_is_measured(corpus):
+def test_a_damaged_page_is_reported_by_sample_and_all_others_are_measured(corpus):
     path = first_shard(corpus)
     id = damage_page(corpus, path, column=1)
     report = report_of(corpus)
