@@ -1,0 +1,255 @@
+"""Shards on a server or in the store of a cloud: single pages at once, row groups ahead into the cache on disk."""
+
+import logging
+import threading
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark.core.disk_cache import CachedFile, DiskCache, cache_bytes, cache_folder
+from landmark.core.errors import InvalidCorpus, LandmarkError
+from landmark.core.ranges.errors import ChangedFile, Unreadable
+from landmark.core.ranges.range_reader import RangeReader
+from landmark.core.ranges.remote_folder import RemoteFolder
+from landmark.core.threads import Job, WorkerThreads
+from landmark.corpus.index import Index
+from landmark.corpus.manifest import Manifest
+from landmark.corpus.remote_errors import RemoteErrors
+from landmark.corpus.remote_files import Documents
+from landmark.corpus.row_groups import RowGroup, RowGroups
+from landmark.corpus.shard_files import PageRange
+
+_log = logging.getLogger(__name__)
+
+_PAGE_THREADS, _GROUP_THREADS = 64, 4
+# A row group is downloaded once this part of its bytes was requested; pages are requested by themselves before, and
+# until so many of them were, while it is downloaded.
+_GROUP_FRACTION, _MAX_SINGLE_FRACTION = 1 / 8, 1 / 4
+# Pages that are held for readers.
+_MAX_HELD_BYTES = 2**28
+_MAX_OPEN = 256
+_PIECE_BYTES = 2**23
+
+
+class RemoteShardFiles:
+    """Shards below a URL, read by ranges; implements `ShardFiles`. Thread-safe and picklable.
+
+    All bytes of a shard are of the version of the first answer, whose size is that of the manifest.
+    """
+
+    def __init__(self, folder: RemoteFolder, manifest: Manifest, index: Index, documents: Documents) -> None:
+        self._folder, self._manifest, self._index, self._documents = folder, manifest, index, documents
+        self._groups, self._errors = RowGroups(manifest, index), RemoteErrors(folder, manifest)
+        self._cache = DiskCache(cache_folder() / "row-groups", cache_bytes())
+        self._readers: dict[int, RangeReader] = {}
+        self._open_groups: deque[RowGroup] = deque()
+        self._pages: OrderedDict[tuple[int, int], tuple[int, Future[Any]]] = OrderedDict()
+        self._held_bytes = 0
+        self._lock = threading.Lock()
+        self._threads: tuple[WorkerThreads, WorkerThreads] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RemoteShardFiles, (self._folder, self._manifest, self._index, self._documents._replace(owner=None))
+
+    def read(self, shard: int, offset: int, out: NDArray[np.uint8]) -> None:
+        """Fill an array with the bytes from an offset on.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced the shard.
+            InvalidCorpus: the shard is missing, refused, damaged or another than before, or its server does not answer.
+        """
+        group = self._groups.find(shard, offset)
+        if group is not None and self._read_group(group, shard, offset, out):
+            return
+        with self._lock:
+            held = self._pages.pop((shard, offset), None)
+            self._held_bytes -= held[0] if held else 0
+        if held is not None and not held[1].cancelled():
+            content = held[1].result()
+        else:
+            if group is not None and _must_wait(group) and self._read_group(group, shard, offset, out, wait=True):
+                return
+            content = self._get(shard, offset, out.nbytes)
+        if len(content) != out.nbytes:
+            raise self._errors.damaged(shard, f"ends before byte {offset + out.nbytes}")
+        out[:] = np.frombuffer(content, np.uint8)
+
+    def prefetch(self, pages: Sequence[PageRange], *, soon: bool = True) -> None:
+        """Start to request pages in the background.
+
+        Args:
+            pages: Shard, offset and bytes of each, in the order in which they will be read.
+            soon: Whether they are read next. Others only count towards the row groups that are downloaded.
+        """
+        jobs, downloads = [], []
+        for page in pages:
+            group = self._groups.find(page.shard, page.offset)
+            if group is not None:
+                group.requested_bytes += page.size_bytes
+                if self._open(page.shard, group) is not None:
+                    continue
+                downloads.append(self._download_job(page.shard, group))
+                if _must_wait(group):
+                    continue
+                group.n_single += soon
+            if soon:
+                jobs.append(self._page_job(page))
+        page_threads, group_threads = self._start_threads()
+        for job in filter(None, jobs):
+            page_threads.submit(job)
+        # Row groups are downloaded once these pages are under way.
+        page_threads.submit(partial(_submit, group_threads, [job for job in downloads if job is not None]))
+
+    def drop(self, shard: int, offset: int) -> bool:
+        """Forget the row group on this disk that has a damaged page; the next read requests the page again."""
+        if (group := self._groups.find(shard, offset)) is not None and group.file is not None:
+            self._cache.delete(self._key(shard, group))
+            group.file = group.download = None
+        return True
+
+    def damaged(self, shard: int, problem: str, *, value: str | None = None) -> InvalidCorpus:
+        """The error of a damaged shard."""
+        return self._errors.damaged(shard, problem, value=value)
+
+    def close(self) -> None:
+        """Drop what was requested and not read."""
+        with self._lock:
+            threads, self._threads = self._threads, None
+            self._pages.clear()
+            self._held_bytes = 0
+        for part in threads or ():
+            part.close()
+
+    def _start_threads(self) -> tuple[WorkerThreads, WorkerThreads]:
+        with self._lock:
+            self._threads = self._threads or (WorkerThreads(_PAGE_THREADS), WorkerThreads(_GROUP_THREADS))
+            return self._threads
+
+    def _page_job(self, page: PageRange) -> Job | None:
+        """A job that requests a page and holds it; None if one does."""
+        future: Future[Any] = Future()
+        with self._lock:
+            if page[:2] in self._pages:
+                return None
+            self._pages[page[:2]] = page.size_bytes, future
+            self._held_bytes += page.size_bytes
+            while self._held_bytes > _MAX_HELD_BYTES:
+                _, (size, unread) = self._pages.popitem(last=False)
+                self._held_bytes -= size
+                unread.cancel()
+        return partial(_run, future, partial(self._get, *page))
+
+    def _get(self, shard: int, offset: int, size: int) -> Any:
+        """Request a range of a shard."""
+        reader = self._readers.get(shard)
+        try:
+            if reader is None:
+                record = self._manifest.shards[shard]
+                reader = self._readers.setdefault(shard, self._folder.open(record.path))
+            content = reader.get(offset, offset + size)
+            found = reader.find_size()
+        except Unreadable as error:
+            raise self._errors.unreadable(shard, error) from error
+        if found != self._manifest.shards[shard].size_bytes:
+            raise self._errors.unreadable(shard, ChangedFile(f"has {found} bytes, not the manifest's"))
+        return content
+
+    def _open(self, shard: int, group: RowGroup) -> CachedFile | None:
+        """A row group on this disk, None if it is not there."""
+        if group.file is None and group.download is None:
+            self._set_file(group, self._cache.open(self._key(shard, group), group.size_bytes))
+        return group.file
+
+    def _set_file(self, group: RowGroup, file: CachedFile | None) -> None:
+        group.file, group.n_single = file, 0
+        if file is None:
+            return
+        self._open_groups.append(group)
+        while len(self._open_groups) > _MAX_OPEN:
+            oldest = self._open_groups.popleft()
+            oldest.file = oldest.download = None
+
+    def _read_group(
+        self, group: RowGroup, shard: int, offset: int, out: NDArray[np.uint8], *, wait: bool = False
+    ) -> bool:
+        """Read a page from the row group on this disk; False if it is not there."""
+        if group.damage is not None:
+            raise group.damage
+        file, download = self._open(shard, group), group.download
+        if file is None and download is not None and (wait or download.done()):
+            try:
+                file = download.result()
+            except LandmarkError:
+                group.download = None
+                raise
+        return file is not None and file.read(offset - group.start, out.data)
+
+    def _download_job(self, shard: int, group: RowGroup) -> Job | None:
+        """A job that downloads a row group; None if that is under way, too early, or not possible."""
+        if group.requested_bytes < _GROUP_FRACTION * group.size_bytes or not self._cache.available:
+            return None
+        with self._lock:
+            if group.download is not None:
+                return None
+            group.download = Future()
+        return partial(_run, group.download, partial(_download, weakref.ref(self), shard, group))
+
+    def _download(self, shard: int, group: RowGroup) -> CachedFile | None:
+        key = self._key(shard, group)
+        file = self._cache.add(key, group.size_bytes, partial(self._write, shard, group))
+        self._set_file(group, file)
+        return file
+
+    def _write(self, shard: int, group: RowGroup, path: Path) -> None:
+        """Download a row group, and compare its pixels with the index."""
+        content = np.empty(group.size_bytes, np.uint8)
+        for start in range(0, len(content), _PIECE_BYTES):
+            piece = content[start : start + _PIECE_BYTES]
+            answer = self._get(shard, group.start + start, len(piece))
+            if len(answer) != len(piece):
+                raise self._errors.damaged(shard, f"ends before byte {group.end}")
+            piece[:] = np.frombuffer(answer, np.uint8)
+        if (id := self._groups.find_damage(shard, group, content)) is not None:
+            problem = "is damaged: other pixels than those of the index"
+            group.damage = self._errors.damaged(shard, problem, value=id)
+            raise group.damage
+        with path.open("r+b") as file:
+            file.write(content.data)
+
+    def _key(self, shard: int, group: RowGroup) -> str:
+        return f"{self._manifest.shards[shard].sha256} {group.start}-{group.end}"
+
+
+def _must_wait(group: RowGroup) -> bool:
+    """Whether a page is to come with its row group, which is being downloaded."""
+    return group.download is not None and not (group.n_single < _MAX_SINGLE_FRACTION * group.offsets.size)
+
+
+def _download(files: "weakref.ref[RemoteShardFiles]", shard: int, group: RowGroup) -> CachedFile | None:
+    """Download a row group unless nobody will read it."""
+    owner = files()
+    return None if owner is None else owner._download(shard, group)
+
+
+def _submit(threads: WorkerThreads, jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        threads.submit(job)
+
+
+def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:
+    """Set the result of a function that a reader waits for."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except BaseException as error:
+        if not isinstance(error, LandmarkError):
+            _log.exception("a download failed")
+        future.set_exception(error)
