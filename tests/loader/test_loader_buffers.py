@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from landmark.core.threads import WorkerThreads
 from landmark.loader.buffers import BufferPool
 from landmark.loader.sample_cache import SampleCache
-from landmark.loader.threads import WorkerThreads
 
 SHAPE = (8, 40, 1000)
 

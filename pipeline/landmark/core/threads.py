@@ -26,7 +26,7 @@ class WorkerThreads:
         self._stop = weakref.finalize(self, _stop, self._jobs, count)
         self._stop.atexit = False
         for number in range(count):
-            name = f"landmark-loader-{number}"
+            name = f"landmark-{number}"
             thread = threading.Thread(target=_run_jobs, args=(self._jobs,), name=name, daemon=True)
             _running[thread] = self._jobs
             thread.start()

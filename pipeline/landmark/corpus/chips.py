@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +17,7 @@ from landmark.corpus.index import Index
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, decode_page
 from landmark.corpus.pixels import parse_group, pixels_sha256
-from landmark.corpus.shard_files import ShardFiles
+from landmark.corpus.shard_files import PageRange, ShardFiles
 from landmark.corpus.tables import INDEX_FILE, damaged
 from landmark.domain.schemas import PAGES
 
@@ -79,23 +79,41 @@ class ChipReader:
             GenerationReplaced: a newer generation has replaced the shard.
             InvalidCorpus: the shard is missing, damaged or another, or the index is damaged.
         """
-        number = self.shard_of(row)
-        shard, pages = self._manifest.shards[number], self.pages
-        waited_s = 0.0
-        first = pages.first[number] + (row - self._starts[number]) * len(self.fields[shard.sensor])
+        number, first = self._first_page(row)
+        pages, waited_s = self.pages, 0.0
         try:
             for column, out in zip(columns, outs, strict=True):
                 page = self._buffer(pages.sizes.item(first + column))
-                start = perf_counter()
-                self.files.read(number, pages.offsets.item(first + column), page)
+                offset, start = pages.offsets.item(first + column), perf_counter()
+                self.files.read(number, offset, page)
                 waited_s += perf_counter() - start
-                decode_page(page, out)
+                try:
+                    decode_page(page, out)
+                except DamagedPage:
+                    if not self.files.drop(number, offset):
+                        raise
+                    self.files.read(number, offset, page)
+                    decode_page(page, out)
         except DamagedPage as error:
             raise self._damaged(row, f"is damaged: {error}") from error
         except InvalidCorpus as error:
             error.value = error.value or self._index.value("id", row)
             raise
         return waited_s
+
+    def prefetch(self, rows: Iterable[int], columns: Sequence[int], *, soon: bool = True) -> None:
+        """Start to read pages of some pixel columns of rows of a sensor, as `ShardFiles.prefetch`."""
+        if not self.files.remote:
+            return
+        pages = self.pages
+        ranges: list[PageRange] = []
+        for row in rows:
+            number, first = self._first_page(row)
+            ranges += [
+                PageRange(number, pages.offsets.item(first + column), pages.sizes.item(first + column))
+                for column in columns
+            ]
+        self.files.prefetch(ranges, soon=soon)
 
     def read_values(self, row: int) -> list[NDArray[np.uint8]]:
         """Read all pixel columns of a row, and compare them with the digest in the index.
@@ -106,6 +124,7 @@ class ChipReader:
         """
         sizes = self.value_bytes[self._manifest.shards[self.shard_of(row)].sensor]
         outs = [np.empty(PREFIX_BYTES + size, np.uint8) for size in sizes]
+        self.prefetch([row], range(len(outs)))
         self.read(row, range(len(outs)), outs)
         values = [out[PREFIX_BYTES:] for out in outs]
         if pixels_sha256(values) != self._index.value("sha256", row):
@@ -137,6 +156,12 @@ class ChipReader:
             raise damaged(path, "is damaged: a page lies outside its shard, or is too large")
         return PageTable(np.cumsum([0, *(rows * widths)]).tolist(), offsets, sizes)
 
+    def _first_page(self, row: int) -> tuple[int, int]:
+        """Number of the shard of a row, and number of the row's first page."""
+        number = self.shard_of(row)
+        width = len(self.fields[self._manifest.shards[number].sensor])
+        return number, self.pages.first[number] + (row - self._starts[number]) * width
+
     def _buffer(self, count: int) -> NDArray[np.uint8]:
         """Memory of this thread, valid until its next call."""
         buffer: NDArray[np.uint8] | None = getattr(self._scratch, "buffer", None)
@@ -145,5 +170,4 @@ class ChipReader:
         return buffer[:count]
 
     def _damaged(self, row: int, problem: str) -> InvalidCorpus:
-        path = self._root / self._manifest.shards[self.shard_of(row)].path
-        return damaged(path, problem, value=self._index.value("id", row))
+        return self.files.damaged(self.shard_of(row), problem, value=self._index.value("id", row))

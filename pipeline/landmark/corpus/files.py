@@ -1,6 +1,6 @@
 """Files of a corpus's current generation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from landmark.core.errors import GenerationReplaced, InputError, InvalidCorpus
@@ -20,6 +20,18 @@ def list_files(
         GenerationReplaced: a newer generation has replaced them.
         InvalidCorpus: one is missing or has another size than recorded.
     """
+    files = select_files(manifest, split=split, sensor=sensor, format=format)
+    return [locate(root, manifest, file) for file in files]
+
+
+def select_files(
+    manifest: Manifest, *, split: str | None = None, sensor: str | None = None, format: str = "parquet"
+) -> Sequence[Shard | Export]:
+    """The shards, or their .tar files, in the order of the manifest.
+
+    Raises:
+        InputError: the corpus has no such split, sensor or format.
+    """
     splits = {name for counts in manifest.samples.values() for name in counts}
     for key, value, known in (
         ("split", split, splits),
@@ -29,11 +41,10 @@ def list_files(
         if value not in {None, *known}:
             raise InputError("no such files", key=key, value=value, remedy=f"choose one of {', '.join(sorted(known))}")
     shards = [shard for shard in manifest.shards if split in (None, shard.split) and sensor in (None, shard.sensor)]
-    files = shards if format == "parquet" else _exports(root, manifest, shards)
-    return [locate(root, manifest, file) for file in files]
+    return shards if format == "parquet" else _exports(manifest, shards)
 
 
-def _exports(root: Path, manifest: Manifest, shards: Iterable[Shard]) -> list[Export]:
+def _exports(manifest: Manifest, shards: Iterable[Shard]) -> list[Export]:
     exports = {export.shard: export for export in manifest.exports}
     if missing := [shard.path for shard in shards if shard.path not in exports]:
         raise InputError(

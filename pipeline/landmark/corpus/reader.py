@@ -12,15 +12,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark.core.errors import InvalidCorpus
+from landmark.core.hosts import is_url
 from landmark.core.plural import plural
 from landmark.corpus.chips import ChipReader
-from landmark.corpus.files import list_files
+from landmark.corpus.files import select_files
 from landmark.corpus.index import Index, IndexRow, open_index
 from landmark.corpus.manifest import Manifest, read_manifest
 from landmark.corpus.pixels import band_order, decode, nodata_of, to_physical
 from landmark.corpus.sample import Sample
 from landmark.corpus.selection import Where, check_columns, meets
-from landmark.corpus.shard_files import LocalShardFiles
+from landmark.corpus.shard_files import LocalShardFiles, ShardFiles
 from landmark.corpus.tables import INDEX_FILE
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Corpus:
     Pixels and columns are read on access. Picklable, for other processes; works in forked ones.
 
     Attributes:
-        root: Folder of the corpus.
+        root: Folder of the corpus; of a remote one, of the copies of its manifest and index.
         manifest: Its manifest, also of a selection.
         rows: Numbers of the samples in the order of shards and rows, ascending.
         chips: Reads pixels of single samples, by number; the same of all selections.
@@ -52,7 +53,7 @@ class Corpus:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return f"<Corpus {self.manifest.name}: {plural(len(self), 'sample')} in {self.root}>"
+        return f"<Corpus {self.manifest.name}: {plural(len(self), 'sample')} in {self.chips.files.location}>"
 
     def __contains__(self, id: object) -> bool:
         return id in self._rows_by_id
@@ -183,7 +184,7 @@ class Corpus:
         return Loader(self, LoaderOptions(**options))
 
     def files(self, *, split: str | None = None, sensor: str | None = None, format: str = "parquet") -> list[str]:
-        """Paths of the files that hold the samples, and perhaps others that were not selected.
+        """Paths, or URLs, of the files that hold the samples, and perhaps others that were not selected.
 
         Args:
             split: `train`, `val` or `test`.
@@ -197,7 +198,8 @@ class Corpus:
         numbers = sorted({self.chips.shard_of(row) for row in self.rows.tolist()})
         shards = [self.manifest.shards[number] for number in numbers]
         selection = self.manifest.model_copy(update={"shards": shards})
-        return [str(path) for path in list_files(self.root, selection, split=split, sensor=sensor, format=format)]
+        files = select_files(selection, split=split, sensor=sensor, format=format)
+        return [self.chips.files.locate(file) for file in files]
 
     def index(self) -> "geopandas.GeoDataFrame":
         """All columns but the pixels as a GeoDataFrame in EPSG:4326, in iteration order. Needs geopandas."""
@@ -265,11 +267,17 @@ def open_corpus(path: str | os.PathLike[str]) -> Corpus:
     """Open a sealed corpus.
 
     Args:
-        path: Folder of the corpus.
+        path: Folder of the corpus, or its URL: https://, http://, s3://, az:// or gs://.
 
     Raises:
-        InvalidCorpus: manifest or index is missing, damaged, or of another corpus.
+        InvalidCorpus: manifest or index is missing, damaged, or of another corpus; or a URL cannot be read.
+        InputError: not the URL of a corpus, or its manifest and index cannot be kept on this disk.
     """
+    if is_url(os.fspath(path)):
+        # Imported here: corpora on this machine need no library of requests.
+        from landmark.corpus.remote import open_remote
+
+        return _open(*open_remote(os.fspath(path)))
     root = Path(path)
     manifest = read_manifest(root)
     index = open_index(root, manifest)
@@ -279,5 +287,9 @@ def open_corpus(path: str | os.PathLike[str]) -> Corpus:
             file=root / INDEX_FILE,
             remedy="run `landmark build`, which rewrites it",
         )
-    chips = ChipReader(root, manifest, index, LocalShardFiles(root, manifest))
+    return _open(root, manifest, index, LocalShardFiles(root, manifest))
+
+
+def _open(root: Path, manifest: Manifest, index: Index, files: ShardFiles) -> Corpus:
+    chips = ChipReader(root, manifest, index, files)
     return Corpus(_Source(root, manifest, index, chips), np.arange(index.n_rows))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from landmark.core.errors import InputError, InvalidCorpus
 from landmark.core.ranges.errors import Unreadable
@@ -16,24 +15,11 @@ from landmark.corpus.remote_shards import RemoteShardFiles
 from landmark.corpus.tables import INDEX_FILE
 
 
-class RemoteCorpus(NamedTuple):
-    """An open corpus below a URL.
-
-    Attributes:
-        root: The folder on this disk that has its manifest and index.
-        manifest: Its manifest.
-        index: Its index.
-        files: Its shards.
-    """
-
-    root: Path
-    manifest: Manifest
-    index: Index
-    files: RemoteShardFiles
-
-
-def open_remote(url: str) -> RemoteCorpus:
+def open_remote(url: str) -> tuple[Path, Manifest, Index, RemoteShardFiles]:
     """Open a corpus below the user's own URL: two requests, or one where its index is in the cache.
+
+    Returns:
+        The folder on this disk with manifest and index, these, and the shards.
 
     Raises:
         InputError: not a URL of a corpus, or the cache cannot be written.
@@ -45,7 +31,7 @@ def open_remote(url: str) -> RemoteCorpus:
         manifest = read_manifest(documents.root)
     with _reporting(folder, INDEX_FILE):
         index = _open_index(folder, documents.root, manifest)
-    return RemoteCorpus(documents.root, manifest, index, RemoteShardFiles(folder, manifest, index, documents))
+    return documents.root, manifest, index, RemoteShardFiles(folder, manifest, index, documents)
 
 
 def _open_index(folder: RemoteFolder, root: Path, manifest: Manifest) -> Index:

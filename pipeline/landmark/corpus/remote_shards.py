@@ -1,30 +1,33 @@
 """Shards on a server or in the store of a cloud: single pages at once, row groups ahead into the cache on disk."""
 
 import logging
+import os
 import threading
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark.core.disk_cache import CachedFile, DiskCache, cache_bytes, cache_folder
-from landmark.core.errors import InvalidCorpus, LandmarkError
+from landmark.core.errors import InputError, InvalidCorpus, LandmarkError
 from landmark.core.ranges.errors import ChangedFile, Unreadable
 from landmark.core.ranges.range_reader import RangeReader
 from landmark.core.ranges.remote_folder import RemoteFolder
 from landmark.core.threads import Job, WorkerThreads
 from landmark.corpus.index import Index
-from landmark.corpus.manifest import Manifest
+from landmark.corpus.manifest import Export, Manifest, Shard
 from landmark.corpus.remote_errors import RemoteErrors
 from landmark.corpus.remote_files import Documents
 from landmark.corpus.row_groups import RowGroup, RowGroups
 from landmark.corpus.shard_files import PageRange
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +47,15 @@ class RemoteShardFiles:
     All bytes of a shard are of the version of the first answer, whose size is that of the manifest.
     """
 
+    remote = True
+
     def __init__(self, folder: RemoteFolder, manifest: Manifest, index: Index, documents: Documents) -> None:
         self._folder, self._manifest, self._index, self._documents = folder, manifest, index, documents
+        self.location, self._process = folder.url, os.getpid()
         self._groups, self._errors = RowGroups(manifest, index), RemoteErrors(folder, manifest)
         self._cache = DiskCache(cache_folder() / "row-groups", cache_bytes())
         self._readers: dict[int, RangeReader] = {}
+        self._downloads: deque[Future[Any]] = deque(maxlen=_MAX_OPEN)
         self._open_groups: deque[RowGroup] = deque()
         self._pages: OrderedDict[tuple[int, int], tuple[int, Future[Any]]] = OrderedDict()
         self._held_bytes = 0
@@ -58,27 +65,30 @@ class RemoteShardFiles:
     def __reduce__(self) -> tuple[Any, ...]:
         return RemoteShardFiles, (self._folder, self._manifest, self._index, self._documents._replace(owner=None))
 
+    def locate(self, file: Shard | Export) -> str:
+        """URL of a file of the manifest; nothing is requested."""
+        return self._folder.href(file.path)
+
     def read(self, shard: int, offset: int, out: NDArray[np.uint8]) -> None:
         """Fill an array with the bytes from an offset on.
 
         Raises:
+            InputError: this process was forked after the corpus was opened.
             GenerationReplaced: a newer generation has replaced the shard.
             InvalidCorpus: the shard is missing, refused, damaged or another than before, or its server does not answer.
         """
+        self._check_process()
         group = self._groups.find(shard, offset)
-        if group is not None and self._read_group(group, shard, offset, out):
+        if group is not None and self._read_group(group, offset, out):
             return
         with self._lock:
             held = self._pages.pop((shard, offset), None)
             self._held_bytes -= held[0] if held else 0
-        if held is not None and not held[1].cancelled():
-            content = held[1].result()
-        else:
-            if group is not None and _must_wait(group) and self._read_group(group, shard, offset, out, wait=True):
+        content = None if held is None else _result(held[1])
+        if content is None:
+            if group is not None and _must_wait(group) and self._read_group(group, offset, out, wait=True):
                 return
             content = self._get(shard, offset, out.nbytes)
-        if len(content) != out.nbytes:
-            raise self._errors.damaged(shard, f"ends before byte {offset + out.nbytes}")
         out[:] = np.frombuffer(content, np.uint8)
 
     def prefetch(self, pages: Sequence[PageRange], *, soon: bool = True) -> None:
@@ -88,6 +98,7 @@ class RemoteShardFiles:
             pages: Shard, offset and bytes of each, in the order in which they will be read.
             soon: Whether they are read next. Others only count towards the row groups that are downloaded.
         """
+        self._check_process()
         jobs, downloads = [], []
         for page in pages:
             group = self._groups.find(page.shard, page.offset)
@@ -111,7 +122,7 @@ class RemoteShardFiles:
         """Forget the row group on this disk that has a damaged page; the next read requests the page again."""
         if (group := self._groups.find(shard, offset)) is not None and group.file is not None:
             self._cache.delete(self._key(shard, group))
-            group.file = group.download = None
+            group.close()
         return True
 
     def damaged(self, shard: int, problem: str, *, value: str | None = None) -> InvalidCorpus:
@@ -119,13 +130,22 @@ class RemoteShardFiles:
         return self._errors.damaged(shard, problem, value=value)
 
     def close(self) -> None:
-        """Drop what was requested and not read."""
+        """Drop what was requested and not read; the next read requests it again."""
         with self._lock:
             threads, self._threads = self._threads, None
+            futures = [*self._downloads, *(future for _, future in self._pages.values())]
             self._pages.clear()
             self._held_bytes = 0
+            self._downloads.clear()
         for part in threads or ():
-            part.close()
+            part.stop()
+        for future in futures:
+            future.cancel()
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            problem = "a corpus below a URL works in the process that opened it only, whose threads make its requests"
+            raise InputError(problem, key="path", value=self.location, remedy="open it in each process, or pickle it")
 
     def _start_threads(self) -> tuple[WorkerThreads, WorkerThreads]:
         with self._lock:
@@ -144,7 +164,7 @@ class RemoteShardFiles:
                 _, (size, unread) = self._pages.popitem(last=False)
                 self._held_bytes -= size
                 unread.cancel()
-        return partial(_run, future, partial(self._get, *page))
+        return partial(_run, future, partial(_call, weakref.ref(self), RemoteShardFiles._get, *page))
 
     def _get(self, shard: int, offset: int, size: int) -> Any:
         """Request a range of a shard."""
@@ -157,35 +177,33 @@ class RemoteShardFiles:
             found = reader.find_size()
         except Unreadable as error:
             raise self._errors.unreadable(shard, error) from error
-        if found != self._manifest.shards[shard].size_bytes:
-            raise self._errors.unreadable(shard, ChangedFile(f"has {found} bytes, not the manifest's"))
+        expected = self._manifest.shards[shard].size_bytes
+        if found != expected or len(content) != size:
+            raise self._errors.unreadable(shard, ChangedFile(f"has {found} bytes, not {expected} as in the manifest"))
         return content
 
     def _open(self, shard: int, group: RowGroup) -> CachedFile | None:
         """A row group on this disk, None if it is not there."""
-        if group.file is None and group.download is None:
+        if not group.looked_up:
+            group.looked_up = True
             self._set_file(group, self._cache.open(self._key(shard, group), group.size_bytes))
         return group.file
 
     def _set_file(self, group: RowGroup, file: CachedFile | None) -> None:
-        group.file, group.n_single = file, 0
-        if file is None:
-            return
-        self._open_groups.append(group)
+        group.file = file
+        if file is not None:
+            self._open_groups.append(group)
         while len(self._open_groups) > _MAX_OPEN:
-            oldest = self._open_groups.popleft()
-            oldest.file = oldest.download = None
+            self._open_groups.popleft().close()
 
-    def _read_group(
-        self, group: RowGroup, shard: int, offset: int, out: NDArray[np.uint8], *, wait: bool = False
-    ) -> bool:
+    def _read_group(self, group: RowGroup, offset: int, out: NDArray[np.uint8], *, wait: bool = False) -> bool:
         """Read a page from the row group on this disk; False if it is not there."""
         if group.damage is not None:
             raise group.damage
-        file, download = self._open(shard, group), group.download
+        file, download = group.file, group.download
         if file is None and download is not None and (wait or download.done()):
             try:
-                file = download.result()
+                file = _result(download)
             except LandmarkError:
                 group.download = None
                 raise
@@ -199,29 +217,32 @@ class RemoteShardFiles:
             if group.download is not None:
                 return None
             group.download = Future()
-        return partial(_run, group.download, partial(_download, weakref.ref(self), shard, group))
+            self._downloads.append(group.download)
+        return partial(
+            _run, group.download, partial(_call, weakref.ref(self), RemoteShardFiles._download, shard, group)
+        )
 
     def _download(self, shard: int, group: RowGroup) -> CachedFile | None:
         key = self._key(shard, group)
         file = self._cache.add(key, group.size_bytes, partial(self._write, shard, group))
         self._set_file(group, file)
+        if file is None:  # later, perhaps
+            group.download = None
         return file
 
     def _write(self, shard: int, group: RowGroup, path: Path) -> None:
-        """Download a row group, and compare its pixels with the index."""
+        """Download a row group, once more if its pixels are not those of the index."""
         content = np.empty(group.size_bytes, np.uint8)
-        for start in range(0, len(content), _PIECE_BYTES):
-            piece = content[start : start + _PIECE_BYTES]
-            answer = self._get(shard, group.start + start, len(piece))
-            if len(answer) != len(piece):
-                raise self._errors.damaged(shard, f"ends before byte {group.end}")
-            piece[:] = np.frombuffer(answer, np.uint8)
-        if (id := self._groups.find_damage(shard, group, content)) is not None:
-            problem = "is damaged: other pixels than those of the index"
-            group.damage = self._errors.damaged(shard, problem, value=id)
-            raise group.damage
-        with path.open("r+b") as file:
-            file.write(content.data)
+        for _ in range(2):
+            for start in range(0, len(content), _PIECE_BYTES):
+                piece = content[start : start + _PIECE_BYTES]
+                piece[:] = np.frombuffer(self._get(shard, group.start + start, len(piece)), np.uint8)
+            if (id := self._groups.find_damage(shard, group, content)) is None:
+                with path.open("r+b") as file:
+                    file.write(content.data)
+                return
+        group.damage = self._errors.damaged(shard, "is damaged: other pixels than those of the index", value=id)
+        raise group.damage
 
     def _key(self, shard: int, group: RowGroup) -> str:
         return f"{self._manifest.shards[shard].sha256} {group.start}-{group.end}"
@@ -229,13 +250,23 @@ class RemoteShardFiles:
 
 def _must_wait(group: RowGroup) -> bool:
     """Whether a page is to come with its row group, which is being downloaded."""
-    return group.download is not None and not (group.n_single < _MAX_SINGLE_FRACTION * group.offsets.size)
+    download = group.download
+    is_running = download is not None and not download.done()
+    return is_running and group.n_single >= _MAX_SINGLE_FRACTION * group.offsets.size
 
 
-def _download(files: "weakref.ref[RemoteShardFiles]", shard: int, group: RowGroup) -> CachedFile | None:
-    """Download a row group unless nobody will read it."""
+def _result(future: "Future[T]") -> T | None:
+    """Wait for a result; None if nobody will set it."""
+    try:
+        return future.result()
+    except CancelledError:
+        return None
+
+
+def _call(files: "weakref.ref[RemoteShardFiles]", function: Callable[..., T], *arguments: Any) -> T | None:
+    """Call a method unless nobody will read its result."""
     owner = files()
-    return None if owner is None else owner._download(shard, group)
+    return None if owner is None else function(owner, *arguments)
 
 
 def _submit(threads: WorkerThreads, jobs: Sequence[Job]) -> None:

@@ -30,6 +30,7 @@ class RowGroup:
         offsets, sizes: Of each page, as (row, column).
         requested_bytes: Bytes of the pages that were requested so far.
         n_single: Pages that were requested by themselves.
+        looked_up: Whether the range was looked for on this disk.
         file: The range on this disk, while it is open.
         download: The download, once it is started.
         damage: The error of a download with other pixels than the index says.
@@ -39,7 +40,7 @@ class RowGroup:
         self.first_row, self.offsets, self.sizes = first_row, offsets, sizes
         self.start, self.end = int(offsets.min()), int((offsets + sizes).max())
         self.requested_bytes, self.n_single = 0, 0
-        self.file: CachedFile | None = None
+        self.looked_up, self.file = False, None  # type: bool, CachedFile | None
         self.download: Future[CachedFile | None] | None = None
         self.damage: LandmarkError | None = None
 
@@ -47,6 +48,12 @@ class RowGroup:
     def size_bytes(self) -> int:
         """Bytes of the range."""
         return self.end - self.start
+
+    def close(self) -> None:
+        """Close the file; it is opened or downloaded again when it is needed."""
+        self.file = self.download = None
+        self.looked_up = False
+        self.requested_bytes = self.n_single = 0
 
     def find_damage(self, content: NDArray[np.uint8], value_bytes: Sequence[int], sha256: Sequence[str]) -> int | None:
         """Row, in the index, of the first sample of a downloaded range with other pixels than its digest; else None."""

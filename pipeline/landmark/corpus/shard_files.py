@@ -3,16 +3,17 @@
 import os
 import resource
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark.core.errors import InvalidCorpus
 from landmark.corpus.files import locate
-from landmark.corpus.manifest import Manifest
+from landmark.corpus.manifest import Export, Manifest, Shard
 from landmark.corpus.tables import damaged, reporting_damage
 
 _MAX_OPEN = 256
@@ -20,8 +21,32 @@ _MAX_OPEN = 256
 _Version = tuple[int, int, int, int]
 
 
+class PageRange(NamedTuple):
+    """A page in a shard, by the shard's number in the manifest."""
+
+    shard: int
+    offset: int
+    size_bytes: int
+
+
 class ShardFiles(Protocol):
-    """Reads ranges of the shards of a manifest, by their number in it. Thread-safe."""
+    """Reads ranges of the shards of a manifest, by their number in it. Thread-safe.
+
+    Attributes:
+        location: Folder or URL of the corpus.
+        remote: Whether reading takes long, so that pages should be announced.
+    """
+
+    location: str
+    remote: bool
+
+    def locate(self, file: Shard | Export) -> str:
+        """Path or URL of a file of the manifest.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced it.
+            InvalidCorpus: it is missing or has another size than recorded; a remote file is not looked at.
+        """
 
     def read(self, shard: int, offset: int, out: NDArray[np.uint8]) -> None:
         """Fill an array with the bytes from an offset on.
@@ -30,6 +55,20 @@ class ShardFiles(Protocol):
             GenerationReplaced: a newer generation has replaced the shard.
             InvalidCorpus: the shard is missing, too short, or another file than before.
         """
+
+    def prefetch(self, pages: Sequence[PageRange], *, soon: bool = True) -> None:
+        """Start to read pages in the background, if `remote`.
+
+        Args:
+            pages: The pages, in the order in which they will be read.
+            soon: Whether they are read next. Others only count towards what is read together with its neighbours.
+        """
+
+    def drop(self, shard: int, offset: int) -> bool:
+        """Forget what is held of a damaged page; False where the next read would give the same bytes."""
+
+    def damaged(self, shard: int, problem: str, *, value: str | None = None) -> InvalidCorpus:
+        """The error of a damaged shard, or of a value in it."""
 
     def close(self) -> None:
         """Close what is open; the next read opens it again."""
@@ -42,14 +81,20 @@ class LocalShardFiles:
     other.
     """
 
+    remote = False
+
     def __init__(self, root: Path, manifest: Manifest) -> None:
-        self._root, self._manifest = root, manifest
+        self.location, self._root, self._manifest = str(root), root, manifest
         self._opened: OrderedDict[int, _OpenFile] = OrderedDict()
         self._versions: dict[int, _Version] = {}
         self._max_open = max(1, min(_MAX_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LocalShardFiles, (self._root, self._manifest)
+
+    def locate(self, file: Shard | Export) -> str:
+        """Path of a file of the manifest, as `ShardFiles.locate`."""
+        return str(locate(self._root, self._manifest, file))
 
     def read(self, shard: int, offset: int, out: NDArray[np.uint8]) -> None:
         """Fill an array with the bytes from an offset on, as `ShardFiles.read`."""
@@ -61,6 +106,17 @@ class LocalShardFiles:
             raise self._changed(shard)
         if count != out.nbytes:
             raise damaged(file.path, f"is damaged: it ends before byte {offset + out.nbytes}")
+
+    def prefetch(self, pages: Sequence[PageRange], *, soon: bool = True) -> None:
+        """Nothing: the system reads ahead."""
+
+    def drop(self, shard: int, offset: int) -> bool:
+        """False: nothing is held."""
+        return False
+
+    def damaged(self, shard: int, problem: str, *, value: str | None = None) -> InvalidCorpus:
+        """The error of a damaged shard, or of a value in it."""
+        return damaged(self._root / self._manifest.shards[shard].path, problem, value=value)
 
     def close(self) -> None:
         """Close all files."""

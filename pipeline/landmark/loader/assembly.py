@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.core.threads import Job
 from landmark.corpus.chips import ChipReader
 from landmark.corpus.pages import PREFIX_BYTES
 from landmark.loader.annotations import BatchAnnotations
@@ -21,7 +22,6 @@ from landmark.loader.buffers import BufferPool
 from landmark.loader.format import PixelFormat
 from landmark.loader.sample_cache import SampleCache
 from landmark.loader.stats import LoaderStats
-from landmark.loader.threads import Job
 
 _JOB_SAMPLES = 8
 # Position of a failure to read annotations, before all samples.
@@ -44,6 +44,11 @@ class SampleSource:
     chips: ChipReader
     cache: SampleCache
     pool: BufferPool
+
+    def prefetch(self, rows: Sequence[int], format: PixelFormat, *, soon: bool = True) -> None:
+        """Start to read rows of a sensor that are not in memory, where reading takes long; `soon` if they come next."""
+        if self.chips.files.remote:
+            self.chips.prefetch([row for row in rows if row not in self.cache], format.columns, soon=soon)
 
 
 class SensorBuffers:
@@ -79,6 +84,10 @@ class SensorBuffers:
         """Size of the buffers."""
         normalised = 0 if self.pixels.normalised is None else self.pixels.normalised.nbytes
         return normalised + sum(buffer.nbytes for buffer in self._buffers)
+
+    def prefetch(self) -> None:
+        """Start to read the samples, where reading takes long."""
+        self._source.prefetch(self._rows, self._format)
 
     def samples(self) -> Iterator[Sample]:
         """Row of the corpus, position in the batch, these buffers and position in them of each sample."""
@@ -144,6 +153,8 @@ class PendingBatch:
 
     def jobs(self) -> Iterator[Job]:
         """The jobs, in the order in which the files are read."""
+        for part in self._buffers.values():
+            part.prefetch()
         samples = [sample for part in self._buffers.values() for sample in part.samples()]
         # By row; equal rows, of quotas, by position.
         samples.sort(key=itemgetter(0, 1))

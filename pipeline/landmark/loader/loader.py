@@ -24,6 +24,10 @@ from landmark.loader.selection import OrderOptions, open_order
 from landmark.loader.state import identify
 from landmark.loader.stats import LoaderStats
 
+# Samples of later batches that are announced, where reading takes long: a window of each stream; and batches of them
+# after each batch.
+_SAMPLES_ANNOUNCED, _STEPS_AT_ONCE = 4096, 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderOptions(OrderOptions):
@@ -132,7 +136,7 @@ class Loader:
         if self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
         epoch = self._epoch()
-        batches = map(partial(self._make_batch, epoch), range(self.position, epoch.steps))
+        batches = map(partial(self._make_batch, epoch), self._steps(epoch))
         ahead = Prefetch(batches, threads=self._n_threads, max_bytes=self._options.prefetch_bytes)
         try:
             while ahead:
@@ -160,10 +164,30 @@ class Loader:
         if iteration is not self._iteration:
             raise RuntimeError("the loader was iterated anew or got another state during this iteration")
 
-    def _make_batch(self, epoch: Epoch, step: int) -> PendingBatch:
-        parts = epoch.rows(step)
+    def _steps(self, epoch: Epoch) -> Iterator[int]:
+        """The rest of an epoch. Where reading takes long, later batches are announced, several after each step."""
+        announced = self.position
+        for step in range(self.position, epoch.steps):
+            yield step
+            if self._source.chips.files.remote:
+                last = min(epoch.steps, step + 1 + _SAMPLES_ANNOUNCED // self._options.batch)
+                first, announced = max(announced, step + 1), min(max(announced, step + 1) + _STEPS_AT_ONCE, last)
+                for later in range(first, announced):
+                    self._announce(epoch, later)
+
+    def _announce(self, epoch: Epoch, step: int) -> None:
+        selected = self._select(epoch, step)
+        rows, sensors = self._rows[selected], self._sensors[selected]
+        for number, format in enumerate(self._formats.values()):
+            self._source.prefetch(rows[sensors == number].tolist(), format, soon=False)
+
+    def _select(self, epoch: Epoch, step: int) -> NDArray[np.int64]:
+        """Rows of the selection in this rank's part of a batch."""
         rank, ranks = self._options.rank, self._options.ranks
-        selected = np.concatenate([part[rank_slots(len(part), rank, ranks)] for part in parts])
+        return np.concatenate([part[rank_slots(len(part), rank, ranks)] for part in epoch.rows(step)])
+
+    def _make_batch(self, epoch: Epoch, step: int) -> PendingBatch:
+        selected = self._select(epoch, step)
         rows, sensors = self._rows[selected], self._sensors[selected]
         buffers = {}
         for number, (sensor, format) in enumerate(self._formats.items()):

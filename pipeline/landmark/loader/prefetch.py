@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from time import perf_counter
 
+from landmark.core.threads import WorkerThreads
 from landmark.loader.assembly import PendingBatch
 from landmark.loader.batch import Batch
 from landmark.loader.stats import LoaderStats
-from landmark.loader.threads import WorkerThreads
 
 # Batches ahead: so many, or as many as have so many samples.
 _MAX_BATCHES = 4

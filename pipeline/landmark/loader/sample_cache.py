@@ -17,6 +17,9 @@ class SampleCache:
         self._free_bytes = max_bytes
         self._samples: dict[int, tuple[NDArray[np.uint8], ...]] = {}
 
+    def __contains__(self, row: int) -> bool:
+        return row in self._samples
+
     def read(self, row: int, outs: Sequence[NDArray[np.uint8]]) -> bool:
         """Copy a sample's buffers into `outs`; False if the cache does not hold it."""
         values = self._samples.get(row)
