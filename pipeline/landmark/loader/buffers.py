@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 # Sizes are rounded up to a multiple of this, so that batches with a few samples more or fewer of a sensor share blocks.
-_STEP_BYTES = 1 << 18
+_STEP_BYTES = 1 << 16
 _MAX_FREE = 8  # blocks of a size
 
 
