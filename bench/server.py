@@ -31,7 +31,7 @@ events {{ worker_connections 1024; }}
 http {{
   access_log off;
   sendfile on;
-  tcp_nopush on;
+  tcp_nopush off;
   keepalive_requests 1000000;
   open_file_cache max=1000;
   client_body_temp_path {scratch}/body;

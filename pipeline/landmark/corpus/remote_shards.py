@@ -38,6 +38,8 @@ _GROUP_FRACTION, _MAX_SINGLE_FRACTION = 1 / 8, 1 / 4
 # Pages that are held for readers.
 _MAX_HELD_BYTES = 2**28
 _MAX_OPEN = 256
+# Single pages come first: row groups wait for them, for so long.
+_MAX_PAGE_WAIT_S = 2
 _PIECE_BYTES = 2**23
 
 
@@ -60,6 +62,8 @@ class RemoteShardFiles:
         self._pages: OrderedDict[tuple[int, int], tuple[int, Future[Any]]] = OrderedDict()
         self._held_bytes = 0
         self._lock = threading.Lock()
+        # Pages that are requested now or next.
+        self._n_pages, self._no_page = 0, threading.Condition(self._lock)
         self._threads: tuple[WorkerThreads, WorkerThreads] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -99,7 +103,8 @@ class RemoteShardFiles:
             soon: Whether they are read next. Others only count towards the row groups that are downloaded.
         """
         self._check_process()
-        jobs, downloads = [], []
+        jobs: list[Job | None] = []
+        downloads: list[Job | None] = []
         for page in pages:
             group = self._groups.find(page.shard, page.offset)
             if group is not None:
@@ -115,8 +120,8 @@ class RemoteShardFiles:
         page_threads, group_threads = self._start_threads()
         for job in filter(None, jobs):
             page_threads.submit(job)
-        # Row groups are downloaded once these pages are under way.
-        page_threads.submit(partial(_submit, group_threads, [job for job in downloads if job is not None]))
+        for job in filter(None, downloads):
+            group_threads.submit(job)
 
     def drop(self, shard: int, offset: int) -> bool:
         """Forget the row group on this disk that has a damaged page; the next read requests the page again."""
@@ -155,16 +160,26 @@ class RemoteShardFiles:
     def _page_job(self, page: PageRange) -> Job | None:
         """A job that requests a page and holds it; None if one does."""
         future: Future[Any] = Future()
+        future.add_done_callback(self._end_page)
+        unread = []
         with self._lock:
             if page[:2] in self._pages:
                 return None
+            self._n_pages += 1
             self._pages[page[:2]] = page.size_bytes, future
             self._held_bytes += page.size_bytes
             while self._held_bytes > _MAX_HELD_BYTES:
-                _, (size, unread) = self._pages.popitem(last=False)
+                _, (size, oldest) = self._pages.popitem(last=False)
                 self._held_bytes -= size
-                unread.cancel()
+                unread.append(oldest)
+        for oldest in unread:
+            oldest.cancel()
         return partial(_run, future, partial(_call, weakref.ref(self), RemoteShardFiles._get, *page))
+
+    def _end_page(self, _: "Future[Any]") -> None:
+        with self._no_page:
+            self._n_pages -= 1
+            self._no_page.notify_all()
 
     def _get(self, shard: int, offset: int, size: int) -> Any:
         """Request a range of a shard."""
@@ -223,6 +238,8 @@ class RemoteShardFiles:
         )
 
     def _download(self, shard: int, group: RowGroup) -> CachedFile | None:
+        with self._no_page:
+            self._no_page.wait_for(lambda: not self._n_pages, _MAX_PAGE_WAIT_S)
         key = self._key(shard, group)
         file = self._cache.add(key, group.size_bytes, partial(self._write, shard, group))
         self._set_file(group, file)
@@ -267,11 +284,6 @@ def _call(files: "weakref.ref[RemoteShardFiles]", function: Callable[..., T], *a
     """Call a method unless nobody will read its result."""
     owner = files()
     return None if owner is None else function(owner, *arguments)
-
-
-def _submit(threads: WorkerThreads, jobs: Sequence[Job]) -> None:
-    for job in jobs:
-        threads.submit(job)
 
 
 def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:

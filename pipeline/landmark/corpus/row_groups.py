@@ -40,7 +40,8 @@ class RowGroup:
         self.first_row, self.offsets, self.sizes = first_row, offsets, sizes
         self.start, self.end = int(offsets.min()), int((offsets + sizes).max())
         self.requested_bytes, self.n_single = 0, 0
-        self.looked_up, self.file = False, None  # type: bool, CachedFile | None
+        self.looked_up = False
+        self.file: CachedFile | None = None
         self.download: Future[CachedFile | None] | None = None
         self.damage: LandmarkError | None = None
 
