@@ -80,20 +80,22 @@ class ChipReader:
             InvalidCorpus: the shard is missing, damaged or another, or the index is damaged.
         """
         number, first = self._first_page(row)
-        pages, waited_s = self.pages, 0.0
+        pages, files, waited_s = self.pages, self.files, 0.0
         try:
             for column, out in zip(columns, outs, strict=True):
                 page = self._buffer(pages.sizes.item(first + column))
                 offset, start = pages.offsets.item(first + column), perf_counter()
-                self.files.read(number, offset, page)
+                files.read(number, offset, page)
                 waited_s += perf_counter() - start
                 try:
                     decode_page(page, out)
                 except DamagedPage:
-                    if not self.files.drop(number, offset):
+                    files.check(number)
+                    if not files.drop(number, offset):
                         raise
-                    self.files.read(number, offset, page)
+                    files.read(number, offset, page)
                     decode_page(page, out)
+            files.check(number)
         except DamagedPage as error:
             raise self._damaged(row, f"is damaged: {error}") from error
         except InvalidCorpus as error:

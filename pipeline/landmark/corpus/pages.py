@@ -68,7 +68,7 @@ def decode_page(page: Buffer, out: NDArray[np.uint8]) -> None:
     except (ValueError, LookupError, TypeError, AttributeError, imagecodecs.ZstdError) as error:
         raise error if isinstance(error, DamagedPage) else DamagedPage(f"a page is damaged: {error}") from error
     value_bytes = out.nbytes - PREFIX_BYTES
-    if len(decoded) != out.nbytes or int.from_bytes(out[:PREFIX_BYTES].tobytes(), "little") != value_bytes:
+    if len(decoded) != out.nbytes or int.from_bytes(out[:PREFIX_BYTES], "little") != value_bytes:
         raise DamagedPage(f"a page does not hold one value of {value_bytes} bytes")
 
 
@@ -76,7 +76,7 @@ def _check_header(page: memoryview, page_bytes: int) -> tuple[int, int]:
     """Size of a page's header in bytes, and checksum of its data, where it is of one plain value of some bytes."""
     if match := _ARROW_HEADER.match(page):
         size = match.end()
-        raw_bytes, data_bytes, crc = (parse_integer(number) for number in match.groups())
+        raw_bytes, data_bytes, crc = map(parse_integer, match.groups())
         kind, count, encoding = _DATA_PAGE, 1, _PLAIN
     else:
         header, size = parse_struct(bytes(page[:_MAX_HEADER_BYTES]))

@@ -56,6 +56,14 @@ class ShardFiles(Protocol):
             InvalidCorpus: the shard is missing, too short, or another file than before.
         """
 
+    def check(self, shard: int) -> None:
+        """Require that a shard is still the file that was read.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced it.
+            InvalidCorpus: it is missing, or another file than before.
+        """
+
     def prefetch(self, pages: Sequence[PageRange], *, soon: bool = True) -> None:
         """Start to read pages in the background, if `remote`.
 
@@ -99,13 +107,20 @@ class LocalShardFiles:
     def read(self, shard: int, offset: int, out: NDArray[np.uint8]) -> None:
         """Fill an array with the bytes from an offset on, as `ShardFiles.read`."""
         file = self._opened.get(shard) or self._open(shard)
-        with reporting_damage(file.path):
-            count = os.preadv(file.descriptor, [out], offset)
-        # Of the path: an open file outlives its replacement.
-        if _version(file.path) != self._versions[shard]:
-            raise self._changed(shard)
+        try:
+            count = os.preadv(file.descriptor, (out,), offset)
+        except OSError as error:
+            raise damaged(file.path, f"cannot be read: {error.strerror}") from error
         if count != out.nbytes:
+            self.check(shard)
             raise damaged(file.path, f"is damaged: it ends before byte {offset + out.nbytes}")
+
+    def check(self, shard: int) -> None:
+        """Require that a shard is still the file that was read, as `ShardFiles.check`."""
+        file = self._opened.get(shard) or self._open(shard)
+        # Of the path: an open file outlives its replacement.
+        if _version(file.name) != file.version:
+            raise self._changed(shard)
 
     def prefetch(self, pages: Sequence[PageRange], *, soon: bool = True) -> None:
         """Nothing: the system reads ahead."""
@@ -146,7 +161,7 @@ class _OpenFile:
     """A file that is closed when nothing refers to it any more: a thread may still read what others replace."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.version = _status_version(os.fstat(self.descriptor))
 
@@ -155,10 +170,10 @@ class _OpenFile:
             os.close(self.descriptor)
 
 
-def _version(path: Path) -> _Version | None:
+def _version(path: str) -> _Version | None:
     """Version of the file a path leads to; None if there is none."""
     try:
-        return _status_version(path.stat())
+        return _status_version(os.stat(path))
     except OSError:
         return None
 
