@@ -67,5 +67,6 @@ def pool_edges(edges: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.
     Returns:
         First row of each row group that has rows in the pool, in rows of the pool, and their number.
     """
-    pool: NDArray[np.int64] = np.searchsorted(rows, edges)
-    return pool[np.diff(pool, append=-1) != 0]
+    positions = np.searchsorted(rows, edges)
+    first_rows: NDArray[np.int64] = positions[np.diff(positions, append=-1) != 0]
+    return first_rows
