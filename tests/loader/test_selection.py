@@ -87,6 +87,8 @@ def test_pairs(corpus: Corpus) -> None:
 def test_pairs_outside_a_selection_do_not_count(corpus: Corpus) -> None:
     selection = corpus.select(where=[("id", "in", ["s1_01", "s1_02", "s2_02_0", "s2_03_1"])])
     assert draw(selection, sensors="paired") == [[["s1_02"], ["s2_02_0"]]]
+    nearest = corpus.select(where=[("id", "in", ["s1_02", "s2_02_1"])])
+    assert draw(nearest, sensors="paired") == [[["s1_02"], ["s2_02_1"]]]
 
 
 @pytest.mark.parametrize(

@@ -106,12 +106,14 @@ def open_order(corpus: Corpus, options: OrderOptions) -> Order:
     if options.sensors is None:
         return Order(options.batch, (part("", None),))
     sensors = _sensor_rows(shards, corpus.rows)
-    _require_sensors(sensors, options.sensors)
+    if len(sensors) < 2:
+        raise _no_samples("one sensor only is selected", options.sensors)
     if options.sensors == "together":
         return Order(options.batch, tuple(part(name, rows) for name, rows in sensors.items()))
     partners, anchors = _find_pairs(corpus, sensors)
     anchor = max(anchors, key=lambda name: len(anchors[name]))
-    _require_sensors(anchors, "paired")
+    if not len(anchors[anchor]):
+        raise _no_samples("no pair is selected", options.sensors)
     return Order(options.batch, (part(anchor, anchors[anchor]),), partners, anchor == min(anchors))
 
 
@@ -121,10 +123,8 @@ def _sensor_rows(shards: Sequence[Shard], rows: NDArray[np.int64]) -> dict[str, 
     return {str(name): np.flatnonzero(sensors == name) for name in np.unique(sensors)}
 
 
-def _require_sensors(sensors: Mapping[str, NDArray[np.int64]], value: str) -> None:
-    if len(sensors) < 2 or not all(map(len, sensors.values())):
-        problem = "no pair is selected" if value == "paired" and len(sensors) > 1 else "one sensor only is selected"
-        raise InsufficientData(problem, key="sensors", value=value, remedy="leave `sensors` out, or select more")
+def _no_samples(problem: str, sensors: str) -> InsufficientData:
+    return InsufficientData(problem, key="sensors", value=sensors, remedy="leave `sensors` out, or select more samples")
 
 
 def _find_pairs(
@@ -145,12 +145,15 @@ def _find_members(corpus: Corpus, quotas: Mapping[str, float]) -> dict[str, tupl
     """Find the samples that may be in the pool of each quota."""
     table = corpus.columns("labels", "events")
     keys_of_rows = list(_keys_of_rows(table))
-    known = set(corpus.manifest.taxonomy.classes).union(*(pc.unique(keys).to_pylist() for _, keys in keys_of_rows))
+    classes = corpus.manifest.taxonomy.classes
+    known = set(classes).union(*(pc.unique(keys).to_pylist() for _, keys in keys_of_rows))
     members = {}
     for key, share in quotas.items():
         if key not in known:
             close = difflib.get_close_matches(key, sorted(known), n=1)
-            remedy = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(sorted(known))}"
+            remedy = (
+                f"did you mean {close[0]!r}?" if close else f"choose of events, their types, and {', '.join(classes)}"
+            )
             raise InputError("no class, event type or event of the corpus", key="quotas", value=key, remedy=remedy)
         is_member = np.zeros(len(table), dtype=bool)
         for rows, keys in keys_of_rows:
