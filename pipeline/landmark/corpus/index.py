@@ -62,18 +62,40 @@ class Index:
     def __reduce__(self) -> tuple[Any, ...]:
         return Index, self._arguments
 
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        """Read some columns; those that were read before are in memory.
+    def columns(self, names: Sequence[str], *, keep: bool = False) -> pa.Table:
+        """Read some columns.
+
+        Args:
+            names: Their names.
+            keep: Keep them in memory, for calls that follow.
 
         Raises:
             InvalidCorpus: they are damaged.
         """
-        if missing := [name for name in names if name not in self._columns]:
+        columns = dict(self._columns)
+        if missing := [name for name in names if name not in columns]:
             with reporting_damage(self._path), self._open() as file:
                 table = file.read(missing)
             expected = pa.schema([field for field in _SCHEMA if field.name in missing])
-            self._columns |= zip(missing, check_values(self._path, table, expected).columns, strict=True)
-        return pa.table({name: self._columns[name] for name in names})
+            columns |= zip(missing, check_values(self._path, table, expected).columns, strict=True)
+        if keep:
+            self._columns = columns
+        return pa.table({name: columns[name] for name in names})
+
+    def batches(self, name: str, fields: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield some fields of a column of lists of structures, batch by batch, without reading the other fields.
+
+        Raises:
+            InvalidCorpus: the column is damaged.
+        """
+        items = pa.struct([_SCHEMA.field(name).type.value_type.field(field) for field in fields])
+        leaves = [f"{name}.list.element.{field}" for field in fields]
+        with reporting_damage(self._path), self._open() as file:
+            for batch in file.iter_batches(columns=leaves):
+                # A file without one of these paths fails here: Arrow leaves it out.
+                batch = batch.cast(pa.schema([pa.field(name, pa.list_(items))]))
+                batch.validate(full=True)
+                yield batch
 
     def value(self, name: str, row: int) -> Any:
         """A value of a column, converted to Python; maps are dictionaries.

@@ -99,6 +99,20 @@ class Corpus:
         table = self._index.columns(names)
         return table if len(self) == table.num_rows else table.take(self.rows)
 
+    def list_batches(self, name: str, *fields: str) -> Iterator[pa.ListArray]:
+        """Yield some fields of a column of lists of structures, some rows at a time, in iteration order.
+
+        The column is never in memory with all its rows or fields.
+
+        Raises:
+            InvalidCorpus: the index is damaged.
+        """
+        start = 0
+        for batch in self._index.batches(name, fields):
+            first, end = np.searchsorted(self.rows, [start, start + len(batch)])
+            yield batch.take(self.rows[first:end] - start)[name]
+            start += len(batch)
+
     def select(
         self,
         *,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -70,8 +70,7 @@ class SelectionCaptions:
             InsufficientData: a sample has none.
         """
         self._choice = choice = parse_captions(captions, corpus.manifest.grammar.get("languages", ()))
-        column = corpus.columns("captions")["captions"]
-        parts = [_chosen(chunk, choice) for chunk in column.chunks]
+        parts = [_chosen(batch, choice) for batch in corpus.list_batches("captions", "style", "lang", "text")]
         texts = pa.chunked_array([text for text, _ in parts], pa.string())
         counts = np.concatenate([np.zeros(0, np.int64), *(counts for _, counts in parts)])
         if len(counts) and not len(texts):
@@ -79,7 +78,7 @@ class SelectionCaptions:
                 "no sample of the selection has such a caption",
                 key="captions",
                 value=captions,
-                remedy=f"captions of the selection: {', '.join(_kinds(column))}",
+                remedy=f"captions of the selection: {', '.join(_kinds(corpus))}",
             )
         if not counts.all():
             raise InsufficientData(
@@ -114,28 +113,25 @@ class SelectionCaptions:
         return tuple(self._texts.take(pa.array(starts, pa.int64())).to_pylist())
 
 
-def _chosen(chunk: pa.ListArray, choice: CaptionChoice) -> tuple[pa.Array, NDArray[np.int64]]:
+def _chosen(batch: pa.ListArray, choice: CaptionChoice) -> tuple[pa.Array, NDArray[np.int64]]:
     """Texts of the captions of a style and language, and their number in each row."""
-    captions, parents = chunk.flatten(), pc.list_parent_indices(chunk)
-    mask = pa.array(np.ones(len(captions), dtype=bool))
+    captions, parents = batch.flatten(), pc.list_parent_indices(batch)
+    mask = pc.is_valid(pc.struct_field(captions, "text"))
     for name, value in (("style", choice.style), ("lang", choice.language)):
         if value is not None:
             mask = pc.and_(mask, pc.equal(pc.struct_field(captions, name), value))
     mask = pc.fill_null(mask, False)
-    counts = np.bincount(parents.filter(mask).to_numpy(), minlength=len(chunk))
+    counts = np.bincount(parents.filter(mask).to_numpy(), minlength=len(batch))
     return pc.struct_field(captions, "text").filter(mask), counts
 
 
-def _kinds(column: pa.ChunkedArray) -> list[str]:
+def _kinds(corpus: Corpus) -> list[str]:
     """Styles and languages of the captions, as a user writes them."""
-    kinds: dict[Any, None] = {}
-    for chunk in column.chunks:
-        captions = chunk.flatten()
-        names = pa.table({name: pc.struct_field(captions, name) for name in ("style", "lang")})
-        kinds |= dict.fromkeys(
-            tuple(row.values()) for row in names.group_by(["style", "lang"]).aggregate([]).to_pylist()
-        )
-    return [str(kind) for kind in sorted(kinds, key=str)]
+    kinds: set[tuple[str, str]] = set()
+    for batch in corpus.list_batches("captions", "style", "lang"):
+        names = pa.Table.from_struct_array(batch.flatten()).group_by(["style", "lang"]).aggregate([])
+        kinds |= set(zip(names["style"].to_pylist(), names["lang"].to_pylist(), strict=True))
+    return [str(kind) for kind in sorted(kinds)]
 
 
 def _describe(choice: CaptionChoice) -> str:
