@@ -62,7 +62,7 @@ class Index:
     def __reduce__(self) -> tuple[Any, ...]:
         return Index, self._arguments
 
-    def columns(self, names: Sequence[str], *, keep: bool = False) -> pa.Table:
+    def columns(self, names: Sequence[str], *, keep: bool = True) -> pa.Table:
         """Read some columns.
 
         Args:

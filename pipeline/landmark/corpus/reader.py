@@ -96,7 +96,7 @@ class Corpus:
             InvalidCorpus: the index is damaged.
         """
         check_columns(names, self._index.names, key="columns")
-        table = self._index.columns(names)
+        table = self._index.columns(names, keep=False)
         return table if len(self) == table.num_rows else table.take(self.rows)
 
     def list_batches(self, name: str, *fields: str) -> Iterator[pa.ListArray]:
