@@ -1,6 +1,8 @@
 """Images of a batch against the arrays of `corpus[id]`."""
 
+import json
 import random
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from landmark.core.errors import InputError, InsufficientData, UnknownName
+import landmark
+from landmark.core.errors import InputError, InsufficientData, InvalidCorpus, UnknownName
 from landmark.corpus.files import list_files
+from landmark.corpus.pixel_columns import PIXELS
 from landmark.corpus.pixels import decode, pixel_fields
 from landmark.corpus.reader import Corpus
 from landmark.corpus.stats import block_mean
@@ -165,6 +169,7 @@ def test_every_sensor_of_a_selection_has_a_format(corpus: Corpus) -> None:
         ({"bands": {"s2": ["B10"]}}, InputError, "bands", "B10"),
         ({"bands": {"s2": []}}, InputError, "bands", []),
         ({"bands": {"s2": "B02"}}, InputError, "bands", "B02"),
+        ({"bands": {"s2": 4}}, InputError, "bands", 4),
         ({"size": 0}, InputError, "size", 0),
         ({"size": 2.5}, InputError, "size", 2.5),
         ({"size": True}, InputError, "size", True),
@@ -184,3 +189,28 @@ def test_impossible_formats_are_refused(
 def test_an_empty_selection_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     with raises(InsufficientData, file=str(corpus.root)):
         open_format(corpus.select(split="val"))
+
+
+def test_unit_and_bands_are_those_of_the_shards(corpus: Corpus, tmp_path: Path) -> None:
+    """Not those of the sensors' profiles, which may change after a corpus was sealed."""
+    copy = Path(shutil.copytree(corpus.root, tmp_path / "copy"))
+    index = pq.read_table(copy / "index.parquet")
+    columns = json.loads(index.schema.metadata[PIXELS])
+    columns["s1"]["s1"] |= {"unit": "dB of sigma0", "bands": '["vh", "vv"]'}
+    metadata = {**index.schema.metadata, PIXELS: json.dumps(columns)}
+    pq.write_table(index.replace_schema_metadata(metadata), copy / "index.parquet")
+    radar = landmark.open(copy).select(sensor="s1")
+    assert [channel.band for channel in open_format(radar)["s1"].channels] == [1, 0]
+    assert open_format(radar, normalise="ssl4eo")["s1"].scaling is not None
+    with raises(InputError, name="corpus.yaml", key="sensors.s1.unit", value="dB of gamma0"):
+        open_format(radar, normalise="corpus")
+
+
+@pytest.mark.parametrize("values", [[0.1], [0.1, -1.0], [0.1, 0.2, 0.3]])
+def test_statistics_of_a_foreign_manifest_are_checked(corpus: Corpus, tmp_path: Path, values: list[float]) -> None:
+    copy = Path(shutil.copytree(corpus.root, tmp_path / "copy"))
+    manifest = json.loads((copy / "corpus.json").read_text())
+    manifest["statistics"]["s2"]["B02"] = values
+    (copy / "corpus.json").write_text(json.dumps(manifest))
+    with raises(InvalidCorpus, name="corpus.json", key="statistics.s2.B02", value=values):
+        landmark.open(copy)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from landmark.config.profiles import SensorName
 from landmark.config.recipe import CORPUS_NAME, SPLITS
@@ -137,7 +137,7 @@ class Manifest(StrictModel):
     split_proof: SplitProof
     findings: list[str] = Field(description="Warnings: items that contradict their files, implausible offsets")
     statistics: dict[str, dict[str, list[float]]] = Field(
-        description="Sensor → band → mean and standard deviation over valid pixels, in the sensor's unit"
+        description="Sensor → band → mean and standard deviation over valid pixels, in the sensor's unit; empty without"
     )
     licences: list[str]
     attributions: list[str]
@@ -145,6 +145,15 @@ class Manifest(StrictModel):
     queries: list[QueryFile] = Field([], description="queries.jsonl and qrels/; empty if no sample has a label")
     exports: list[Export] = Field([], description="In the order of their shards; not every shard has one")
     superseded: list[Generation] = Field([], description="Earlier generations, oldest first")
+
+    @field_validator("statistics")
+    @classmethod
+    def _check_statistics(cls, statistics: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, list[float]]]:
+        for sensor, bands in statistics.items():
+            for band, values in bands.items():
+                if len(values) not in (0, 2) or min(values[1:], default=0) < 0:
+                    raise invalid("must be a mean and a standard deviation", key=f"{sensor}.{band}", value=values)
+        return statistics
 
     @model_validator(mode="after")
     def _check_counts(self) -> Self:

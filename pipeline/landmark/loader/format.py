@@ -255,7 +255,7 @@ def _select_bands(sensor: str, columns: Sequence[pa.Field], bands: Sequence[str]
     """The native format of a sensor's bands, of which all are selected by default."""
     order, groups = band_order(columns), [parse_group(column) for column in columns]
     selected = order if bands is None else bands
-    if isinstance(selected, str) or not selected:
+    if isinstance(selected, str) or not isinstance(selected, Sequence) or not selected:
         raise InputError("must be a list of bands", key="bands", value=bands)
     for band in selected:
         if band not in order:
