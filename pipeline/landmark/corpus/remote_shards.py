@@ -59,7 +59,7 @@ class RemoteShardFiles:
         self._downloads: deque[Future[Any]] = deque(maxlen=_MAX_OPEN)
         self._open_groups: deque[RowGroup] = deque()
         self._pages: OrderedDict[tuple[int, int], tuple[int, Future[Any]]] = OrderedDict()
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._lock = threading.Lock()
         # Pages that are requested now or next.
         self._n_pages, self._no_page = 0, threading.Condition(self._lock)
@@ -86,7 +86,7 @@ class RemoteShardFiles:
             return
         with self._lock:
             held = self._pages.pop((shard, offset), None)
-            self._held_bytes -= held[0] if held else 0
+            self.held_bytes -= held[0] if held else 0
         content = None if held is None else _result(held[1])
         if content is None:
             if group is not None and _must_wait(group) and self._read_group(group, offset, out, wait=True):
@@ -142,7 +142,7 @@ class RemoteShardFiles:
             threads, self._threads = self._threads, None
             futures = [*self._downloads, *(future for _, future in self._pages.values())]
             self._pages.clear()
-            self._held_bytes = 0
+            self.held_bytes = 0
             self._downloads.clear()
         for part in threads or ():
             part.stop()
@@ -169,10 +169,10 @@ class RemoteShardFiles:
                 return None
             self._n_pages += 1
             self._pages[page[:2]] = page.size_bytes, future
-            self._held_bytes += page.size_bytes
-            while self._held_bytes > _MAX_HELD_BYTES:
+            self.held_bytes += page.size_bytes
+            while self.held_bytes > _MAX_HELD_BYTES:
                 _, (size, oldest) = self._pages.popitem(last=False)
-                self._held_bytes -= size
+                self.held_bytes -= size
                 unread.append(oldest)
         for oldest in unread:
             oldest.cancel()

@@ -145,7 +145,8 @@ class HttpFile(RemoteFile):
             NoRangeSupport: the answer is the complete file, or may be.
         """
         with self._open(url, {"Range": f"bytes={start}-{end - 1}"}) as response:
-            if response.status == HTTPStatus.OK and not self._version.known:
+            # Another thread may have made the copy meanwhile.
+            if response.status == HTTPStatus.OK and (self._version.copy is not None or not self._version.known):
                 raise NoRangeSupport
             check_status(response, HTTPStatus.PARTIAL_CONTENT)
             head = read_head(response.headers)

@@ -12,7 +12,7 @@ from landmark.core.timeouts import CONNECT_S, RESPONSE_S, TIMEOUT_S
 
 # By scheme; the bucket or container stands in place of the host.
 _STORES: dict[str, Any] = {"s3": S3Store, "az": AzureStore, "gs": GCSStore}
-_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "GOOGLE_BASE_URL")
 
 
 class StoreFile(RemoteFile):
