@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 import landmark
 from landmark.core.errors import InputError, StateMismatch
 from landmark.corpus.reader import Corpus
+from landmark.loader.format import open_format
 from landmark.loader.torch import CorpusDataset, CorpusSamples, TensorBatch, to_tensors
 from tests.parts import raises
 from tests.train.toy import build_toy
@@ -29,12 +30,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.mark.parametrize(
     "options", [{}, {"bands": BANDS}, {"size": 6}, {"size": 9, "bands": BANDS}, {"size": 8, "fit": "crop"}], ids=str
 )
-def test_tensors_of_a_device_equal_the_arrays_of_numpy(
+def test_images_made_by_torch_equal_those_of_numpy(
     corpus: Corpus, options: dict[str, Any], normalise: str | None
 ) -> None:
-    dataset = CorpusDataset(corpus, batch=16, normalise=normalise, **options)
-    arrays = corpus.loader(batch=16, normalise=normalise, **options)
-    for tensors, batch in zip(dataset, arrays, strict=True):
+    scalings = {sensor: own.scaling for sensor, own in open_format(corpus, normalise=normalise, **options).items()}
+    stored, arrays = corpus.loader(batch=16, **options), corpus.loader(batch=16, normalise=normalise, **options)
+    for integers, batch in zip(stored, arrays, strict=True):
+        tensors = to_tensors(integers, "cpu", scalings)
         assert tensors.ids == batch.ids and tensors.classes == batch.classes
         for sensor, expected in batch.images.items():
             image = tensors.images[sensor]
@@ -52,7 +54,8 @@ def test_tensors_of_a_device_equal_the_arrays_of_numpy(
 
 def test_tensors_share_the_memory_of_normalised_arrays_and_are_not_overwritten(corpus: Corpus) -> None:
     images, copies = [], []
-    for batch in corpus.loader(batch=8, normalise="corpus"):
+    dataset = CorpusDataset(corpus, batch=8, normalise="corpus")
+    for batch in dataset.loader:
         for sensor, image in to_tensors(batch).images.items():
             assert image.data_ptr() == batch.images[sensor].__array_interface__["data"][0]
             images.append(image)

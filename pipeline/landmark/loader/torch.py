@@ -63,24 +63,27 @@ class TensorBatch:
         return len(self.ids)
 
 
-def to_tensors(batch: Batch, device: Device = "cpu", formats: Mapping[str, PixelFormat] | None = None) -> TensorBatch:
-    """Bring a batch to a device.
+def to_tensors(
+    batch: Batch, device: Device = "cpu", scalings: Mapping[str, Scaling | None] | None = None
+) -> TensorBatch:
+    """Bring a batch to a device: normalised images as they are, else stored integers, of which it makes images.
+
+    On the CPU, normalised images share their memory with the batch.
 
     Args:
-        batch: Images that NumPy normalised are copied as they are.
-        device: Where images are made of stored integers.
-        formats: Sensor → format whose normalisation is applied on the device, where the batch has none.
+        batch: A batch of a loader.
+        device: The device.
+        scalings: Sensor → how stored integers are normalised there, None for not at all.
     """
     places, images, valid = {}, {}, {}
     for sensor, pixels in batch.pixels.items():
         places[sensor] = torch.from_numpy(pixels.places).to(device)
-        stored = [_to_device(array, device) for array in pixels.groups.values()]
-        scaling = formats[sensor].scaling if formats else None
-        valid[sensor] = _valid(stored, pixels.format)
-        if pixels.normalised is None:
-            images[sensor] = _images(stored, pixels.format, scaling)
+        if pixels.normalised is not None or (scalings is None and torch.device(device).type == "cpu"):
+            images[sensor], valid[sensor] = (_widen(a).to(device) for a in (pixels.images, pixels.valid))
         else:
-            images[sensor] = torch.from_numpy(pixels.normalised).to(device)
+            stored = [_to_device(array, device) for array in pixels.groups.values()]
+            images[sensor] = _images(stored, pixels.format, scalings[sensor] if scalings else None)
+            valid[sensor] = _valid(stored, pixels.format)
     labels, fractions, coordinates = (
         torch.from_numpy(array).to(device) for array in (batch.labels, batch.fractions, batch.coordinates)
     )
@@ -98,8 +101,13 @@ def to_tensors(batch: Batch, device: Device = "cpu", formats: Mapping[str, Pixel
     )
 
 
+def _widen(array: NDArray[Any]) -> Tensor:
+    """A tensor of an array; uint16 as int32, as few operations of PyTorch know uint16."""
+    return torch.from_numpy(array.astype(np.int32) if array.dtype == np.uint16 else array)
+
+
 def _to_device(stored: NDArray[Any], device: Device) -> Tensor:
-    """Stored integers on a device: int16 as they are, uint16 as int32, as few operations of PyTorch know uint16.
+    """Stored integers on a device: int16 as they are, uint16 as int32.
 
     The bytes between the samples of a batch travel too, so that the host copies nothing.
     """
@@ -115,46 +123,38 @@ def _images(stored: Sequence[Tensor], format: PixelFormat, scaling: Scaling | No
     """Images (n, channel, y, x) of the arrays of a format, as `PixelFormat.images` makes them."""
     dtype = stored[0].dtype if scaling is None else torch.float32
     images = torch.empty((len(stored[0]), *format.shape), dtype=dtype, device=stored[0].device)
-    for values, numbers, factor in _bands(stored, format):
-        _magnified(images, factor)[:, numbers] = _scaled(values, scaling, numbers)[:, :, :, None, :, None]
+    for number, values, factor in _channels_of(stored, format):
+        pixels = values if scaling is None else _normalised(values, scaling, number)
+        _squares(images[:, number], factor)[:] = pixels[:, :, None, :, None]
     return images
 
 
 def _valid(stored: Sequence[Tensor], format: PixelFormat) -> Tensor:
-    valid = torch.ones((len(stored[0]), 1, *format.shape[1:]), dtype=torch.bool, device=stored[0].device)
-    for values, _, factor in _bands(stored, format):
-        has_data = (values != format.nodata).all(dim=1, keepdim=True)
-        _magnified(valid, factor).logical_and_(has_data[:, :, :, None, :, None])
-    return valid[:, 0]
+    """Masks (n, y, x), true where every channel has data."""
+    valid = torch.ones((len(stored[0]), *format.shape[1:]), dtype=torch.bool, device=stored[0].device)
+    for _, values, factor in _channels_of(stored, format):
+        _squares(valid, factor).logical_and_((values != format.nodata)[:, :, None, :, None])
+    return valid
 
 
-def _bands(stored: Sequence[Tensor], format: PixelFormat) -> Iterator[tuple[Tensor, list[int], int]]:
-    """Of each array: its bands (n, band, y, x) among the channels, their channels, and the edge of their pixels."""
-    if not format.native:
-        yield stored[0], list(range(len(format.channels))), 1
-        return
-    for group, values in enumerate(stored):
-        numbers = [number for number, channel in enumerate(format.channels) if channel.group == group]
-        channels = [format.channels[number] for number in numbers]
-        bands = [channel.band for channel in channels]
-        chosen = values if bands == list(range(values.shape[1])) else values[:, bands]
-        yield chosen, numbers, channels[0].factor
+def _channels_of(stored: Sequence[Tensor], format: PixelFormat) -> Iterator[tuple[int, Tensor, int]]:
+    """Number, stored pixels (n, y, x) and factor of each channel."""
+    for number, channel in enumerate(format.channels):
+        if format.native:
+            yield number, stored[channel.group][:, channel.band], channel.factor
+        else:
+            yield number, stored[0][:, number], 1
 
 
-def _magnified(images: Tensor, factor: int) -> Tensor:
-    """Pixels (n, channel, y, factor, x, factor) of images: the squares that a coarse pixel covers."""
-    n, channels, rows, cols = images.shape
-    return images.view(n, channels, rows // factor, factor, cols // factor, factor)
+def _squares(images: Tensor, factor: int) -> Tensor:
+    """A view (n, y, factor, x, factor) of images (n, y, x): the squares that coarse pixels cover."""
+    return images.unflatten(2, (-1, factor)).unflatten(1, (-1, factor))
 
 
-def _scaled(values: Tensor, scaling: Scaling | None, channels: Sequence[int]) -> Tensor:
-    if scaling is None:
-        return values
-    factor, shift, fill = (
-        torch.from_numpy(numbers[channels]).to(values.device)[:, None, None]
-        for numbers in (scaling.factor, scaling.shift, scaling.fill)
-    )
-    return torch.where(values == scaling.nodata, fill, values.to(torch.float32).mul_(factor).add_(shift))
+def _normalised(values: Tensor, scaling: Scaling, channel: int) -> Tensor:
+    factor, shift, fill = (float(numbers[channel]) for numbers in (scaling.factor, scaling.shift, scaling.fill))
+    normalised = values.to(torch.float32).mul_(factor).add_(shift)
+    return normalised.masked_fill_(values == scaling.nodata, fill)
 
 
 def _distributed_rank() -> dict[str, int]:
@@ -183,7 +183,7 @@ class CorpusDataset(IterableDataset[TensorBatch]):
         Args:
             corpus: A corpus or a selection of it.
             device: Where images are made of stored integers.
-            normalise: As of `Corpus.loader`, but computed on the device.
+            normalise: As of `Corpus.loader`. The CPU normalises in the loader's threads, another device by itself.
             options: Of `Corpus.loader`. `rank` and `ranks` are those of `torch.distributed` if it is initialised.
 
         Raises:
@@ -191,9 +191,11 @@ class CorpusDataset(IterableDataset[TensorBatch]):
         """
         super().__init__()
         self.device, self.classes = torch.device(device), tuple(corpus.manifest.taxonomy.classes)
-        self.loader = corpus.loader(**(_distributed_rank() | options))
+        on_cpu = self.device.type == "cpu"
+        self.loader = corpus.loader(normalise=normalise if on_cpu else None, **(_distributed_rank() | options))
         pixels = {name: options[name] for name in ("bands", "size", "fit") if name in options}
-        self._formats = open_format(corpus, normalise=normalise, **pixels)
+        formats = {} if on_cpu else open_format(corpus, normalise=normalise, **pixels)
+        self._scalings = {sensor: format.scaling for sensor, format in formats.items()}
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -207,7 +209,7 @@ class CorpusDataset(IterableDataset[TensorBatch]):
             GenerationReplaced, InvalidCorpus: as of `Loader`.
         """
         for batch in self.loader:
-            yield to_tensors(batch, self.device, self._formats)
+            yield to_tensors(batch, self.device, self._scalings)
 
     def __reduce__(self) -> Any:
         problem = "a loader works in the process that opened it only: its threads do not exist in workers"
@@ -276,10 +278,9 @@ class CorpusSamples(Dataset[dict[str, Any]]):
         buffers = SensorBuffers(source, self._formats[self._sensors[place]], rows, np.zeros(1, dtype=np.int64))
         buffers.fill(0, LoaderStats())
         own = self._annotations.read(np.array([place]), seed=self._seed, epoch=0)
-        image = buffers.pixels.images[0]
         item = {
             "id": own.ids[0],
-            "image": torch.from_numpy(image.astype(np.int32) if image.dtype.kind == "u" else image),
+            "image": _widen(buffers.pixels.images[0]),
             "valid": torch.from_numpy(buffers.pixels.valid[0]),
             "labels": torch.from_numpy(own.labels[0]),
             "fractions": torch.from_numpy(own.fractions[0]),
