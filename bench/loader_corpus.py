@@ -5,7 +5,6 @@ litData is installed, in its format.
 """
 
 import os
-from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
@@ -47,15 +46,9 @@ def _request(folder: Path, scene: Path, *, cells: int, shard_mb: float) -> Build
 
 
 def _digest(scene: str) -> str:
-    """Digest of everything that the corpus's bytes follow from: the scene, and the code that writes corpora."""
-    state = blake2b(scene.encode(), digest_size=6)
-    for path in _sources():
+    """Digest of the scene and of the code that determines the files of a corpus."""
+    state, package = blake2b(scene.encode(), digest_size=6), Path(landmark.__file__).parent
+    formats = [package / "corpus" / f"{name}.py" for name in ("manifest", "pages", "shard_schema")]
+    for path in [Path(__file__), *formats, *sorted((package / "write").glob("*.py"))]:
         state.update(path.read_bytes())
     return state.hexdigest()
-
-
-def _sources() -> Iterator[Path]:
-    package = Path(landmark.__file__).parent
-    yield Path(__file__)
-    for room in ("corpus", "write"):
-        yield from sorted((package / room).glob("*.py"))
