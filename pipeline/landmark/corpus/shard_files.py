@@ -173,7 +173,7 @@ class _OpenFile:
 def _version(path: str) -> _Version | None:
     """Version of the file a path leads to; None if there is none."""
     try:
-        return _status_version(os.stat(path))
+        return _status_version(os.stat(path))  # noqa: PTH116 (twice as fast as of a Path)
     except OSError:
         return None
 
