@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ MIXTURES: list[dict[str, Any]] = [
 
 @given(data=st.data())
 @examples(20)
-def test_ranks_and_resumed_loaders_share_the_batches_of_one_order(stored: StoredCorpus, data: st.DataObject) -> None:
+def test_ranks_and_resumed_loaders_share_an_order(stored: StoredCorpus, data: st.DataObject) -> None:
     mixture = data.draw(st.sampled_from(MIXTURES))
     options = {"batch": data.draw(st.sampled_from([8, 16, 24])), "seed": data.draw(st.integers(0, 99)), **mixture}
     corpus = stored.corpus.select(split=data.draw(st.sampled_from([None, "train"])))
@@ -147,18 +147,18 @@ def test_pixels_and_annotations_are_those_of_the_corpus(stored: StoredCorpus) ->
                 assert batch.coordinates[place].tolist() == [sample.lon, sample.lat]
 
 
-def test_batches_that_are_kept_are_not_overwritten_and_return_their_memory(stored: StoredCorpus) -> None:
+def test_batches_are_not_overwritten_and_return_their_memory(stored: StoredCorpus) -> None:
     loader = stored.corpus.loader(batch=8, normalise="reflectance")
     images = [(batch.ids, batch.pixels, batch.images) for batch in loader]
     again = [(batch.ids, batch.images) for batch in stored.corpus.loader(batch=8, normalise="reflectance")]
-    kept_bytes = loader.stats().buffer_bytes
+    bytes_in_use = loader.stats().buffer_bytes
     assert sum(len(batch) for batch in loader) == len(stored.corpus)
     assert alive() == []
     for (ids, pixels, first), (other_ids, second) in zip(images, again, strict=True):
         assert ids == other_ids
         assert all(np.array_equal(first[sensor], second[sensor]) for sensor in first)
         check_pixels(ids, pixels, stored)
-    assert loader.stats().buffer_bytes == kept_bytes > 0
+    assert loader.stats().buffer_bytes == bytes_in_use > 0
     del images, again, pixels, first, second
     assert loader.stats().buffer_bytes == 0
 
@@ -198,7 +198,7 @@ def leave(loader: Loader, end: str) -> list[Batch]:
     return batches
 
 
-def test_a_new_iteration_ends_the_one_before(stored: StoredCorpus) -> None:
+def test_a_new_iteration_ends_the_last(stored: StoredCorpus) -> None:
     loader = stored.corpus.loader(batch=8)
     first, second = iter(loader), iter(loader)
     ids = [next(first).ids, next(second).ids]
@@ -235,23 +235,21 @@ def test_a_forked_process_is_refused(stored: StoredCorpus) -> None:
         ("ranks", 3),
     ],
 )
-def test_an_option_out_of_its_range_is_refused(stored: StoredCorpus, key: str, value: Any) -> None:
+def test_options_out_of_range_are_refused(stored: StoredCorpus, key: str, value: Any) -> None:
     with raises(InputError, key=key, value=value):
         stored.corpus.loader(**{key: value})
 
 
 def test_a_state_of_another_loader_is_refused(stored: StoredCorpus) -> None:
     loader = stored.corpus.loader(batch=8)
-    others: Iterator[tuple[str, Loader]] = iter(
-        [
-            ("selection", stored.corpus.select(split="train").loader(batch=8)),
-            ("mixture", stored.corpus.loader(batch=8, sensors="together")),
-            ("batch", stored.corpus.loader(batch=16)),
-            ("seed", stored.corpus.loader(batch=8, seed=1)),
-            ("streams", stored.corpus.loader(batch=8, shuffle=False)),
-        ]
-    )
-    for key, other in others:
+    mismatches = {
+        "selection": stored.corpus.select(split="train").loader(batch=8),
+        "mixture": stored.corpus.loader(batch=8, sensors="together"),
+        "batch": stored.corpus.loader(batch=16),
+        "seed": stored.corpus.loader(batch=8, seed=1),
+        "streams": stored.corpus.loader(batch=8, shuffle=False),
+    }
+    for key, mismatch in mismatches.items():
         with raises(StateMismatch, key=key):
-            loader.load_state_dict(other.state_dict())
+            loader.load_state_dict(mismatch.state_dict())
     assert loader.state_dict() == stored.corpus.loader(batch=8).state_dict()

@@ -21,13 +21,12 @@ class WorkerThreads:
     the job waits.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, name: str = "landmark") -> None:
         self._jobs: _Jobs = SimpleQueue()
         self._stop = weakref.finalize(self, _stop, self._jobs, count)
         self._stop.atexit = False
         for number in range(count):
-            name = f"landmark-{number}"
-            thread = threading.Thread(target=_run_jobs, args=(self._jobs,), name=name, daemon=True)
+            thread = threading.Thread(target=_run_jobs, args=(self._jobs,), name=f"{name}-{number}", daemon=True)
             _running[thread] = self._jobs
             thread.start()
 

@@ -25,7 +25,7 @@ class Prefetch:
 
     def __init__(self, batches: Iterable[PendingBatch], *, threads: int, max_bytes: int) -> None:
         self._batches: Iterator[PendingBatch] = iter(batches)
-        self._threads, self._max_bytes = WorkerThreads(threads), max_bytes
+        self._threads, self._max_bytes = WorkerThreads(threads, name="landmark-loader"), max_bytes
         self._ahead: deque[PendingBatch] = deque()
         self._extend()
 

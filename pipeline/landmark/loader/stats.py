@@ -27,7 +27,7 @@ class LoaderStats:
     prepare_s: float = 0.0
     buffer_bytes: int = 0
 
-    def add(self, other: "LoaderStats") -> None:
+    def add(self, part: "LoaderStats") -> None:
         """Add the sums of a batch or of a part of one."""
         for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+            setattr(self, field.name, getattr(self, field.name) + getattr(part, field.name))
