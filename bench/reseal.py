@@ -208,7 +208,7 @@ def replace_shard(corpus: Path, path: str, table: pa.Table) -> None:
         write_page_checksum=True,
         write_statistics=[name for name in table.schema.names if name not in pixels],
     ) as writer:
-        writer.write_table(table, row_group_size=64)
+        writer.write_table(table, row_group_size=128)
     refresh_entries(corpus, path)
 
 

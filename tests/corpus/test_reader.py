@@ -101,7 +101,7 @@ def test_columns_are_read_when_asked_and_of_the_generation_that_was_opened(copy:
     columns = part.columns("captions", "id")
     assert columns.column_names == ["captions", "id"]
     assert columns.to_pylist() == expected.select(["captions", "id"]).take(part.rows).to_pylist()
-    with raises(GenerationReplaced, name="index.parquet"):
+    with raises(GenerationReplaced, file=str(copy)):
         pickle.loads(pickled)
 
 

@@ -98,14 +98,14 @@ def test_the_groups_of_120_px_have_the_documented_bands_and_shapes():
     assert " ".join(SENSORS["s2"].order) == "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B11 B12"
 
 
-def test_rows_of_a_shard_are_in_planned_order_in_groups_of_64(tmp_path):
+def test_rows_of_a_shard_are_in_planned_order_in_groups_of_128(tmp_path):
     rows = [sample_row(f"s1_{n:03d}", n) for n in range(150)]
     stage(tmp_path, "u", rows)
     changes = {row["id"]: {"rank": (n * 37) % 150} for n, row in enumerate(rows)}
     (shard,) = pack(tmp_path, plan_of(rows, **changes))
     file = pq.ParquetFile(tmp_path / shard.path)
     groups = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
-    assert groups == [64, 64, 22] and shard.rows == 150
+    assert groups == [128, 22] and shard.rows == 150
     ids = file.read(columns=["id"])["id"].to_pylist()
     assert ids == sorted(ids, key=lambda id: changes[id]["rank"])
 

@@ -54,7 +54,7 @@ class Index:
         check_columns(path, schema, _SCHEMA)
         # Generations have the same ids and differ in content.
         if (schema.metadata or {}).get(CONTENT, b"").decode(errors="replace") != content_digest:
-            raise GenerationReplaced("is of other shards", file=path, remedy="open the corpus again")
+            raise GenerationReplaced("is of other shards", file=path.parent, remedy="open the corpus again")
         self.pixel_columns = parse_columns(path, (schema.metadata or {}).get(PIXELS), patch_px)
         self.names = [name for name in schema.names if name not in PAGES.names]
         self.n_rows: int = self._metadata.num_rows
