@@ -9,6 +9,7 @@ import pytest
 
 from landmark.core.errors import InputError, InvalidCorpus
 from landmark.core.executor import ExecutorConfig
+from landmark.corpus.pixel_columns import PIXELS
 from landmark.quality.check import check
 from landmark.quality.check_profile import load_check_profile
 from landmark.quality.findings import read_report
@@ -250,6 +251,17 @@ def test_an_index_that_locates_other_pages_is_reported(corpus):
     pq.write_table(table.set_column(place, table.schema.field(place), wrong), corpus / "index.parquet")
     manifest = json.loads((corpus / "corpus.json").read_text())
     assert flagged(report_of(corpus, share=0.1), "index") == {manifest["shards"][0]["path"]}
+
+
+def test_an_index_that_describes_other_pixels_is_reported(corpus):
+    table = pq.read_table(corpus / "index.parquet")
+    described = table.schema.metadata[PIXELS].replace(b"dB of gamma0", b"dB of sigma0")
+    pq.write_table(
+        table.replace_schema_metadata({**table.schema.metadata, PIXELS: described}), corpus / "index.parquet"
+    )
+    manifest = json.loads((corpus / "corpus.json").read_text())
+    radar = {shard["path"] for shard in manifest["shards"] if shard["sensor"] == "s1"}
+    assert flagged(report_of(corpus, share=0.1), "index") == radar
 
 
 def test_a_shard_without_pages_of_single_samples_is_reported_and_measured(corpus):

@@ -1,10 +1,14 @@
 """Rows of the index, compared with the shards that it was made from."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 
 from landmark.core.errors import InvalidCorpus
+from landmark.corpus.manifest import Shard
+from landmark.corpus.pixel_columns import PIXELS, parse_columns
+from landmark.corpus.pixels import pixel_fields
 from landmark.corpus.tables import INDEX_FILE, TableFile
 from landmark.domain.schemas import INDEX, PAGES
 from landmark.quality.check_input import CorpusContext
@@ -36,6 +40,19 @@ def differing_columns(index: pa.Table | None, group: pa.Table, start: int) -> It
     for name in INDEX.names:
         if name not in rows.column_names or not rows[name].combine_chunks().equals(group[name].combine_chunks()):
             yield name
+
+
+def differing_descriptions(index: pa.Table | None, shard: Shard, schema: pa.Schema, patch_px: int) -> Iterator[str]:
+    """The key of the index's metadata that describes pixel columns, if it describes others than the shard has."""
+    if index is None:
+        return
+    try:
+        described = parse_columns(Path(INDEX_FILE), (index.schema.metadata or {}).get(PIXELS), patch_px)
+    except InvalidCorpus:
+        described = {}
+    expected = pa.schema(pixel_fields(schema))
+    if not pa.schema(described.get(shard.sensor, ())).equals(expected, check_metadata=True):
+        yield f"the metadata {PIXELS.decode()}"
 
 
 def differing_pages(index: pa.Table | None, pages: ShardPages | None) -> Iterator[str]:

@@ -34,7 +34,7 @@ from landmark.quality.check_input import (
     derived_columns,
 )
 from landmark.quality.findings import Flag
-from landmark.quality.index_rows import differing_columns, differing_pages, read_index_rows
+from landmark.quality.index_rows import differing_columns, differing_descriptions, differing_pages, read_index_rows
 from landmark.quality.pixels import MEASURES, measure_pixels
 from landmark.quality.registration import Registration
 from landmark.quality.row_checks import ROW_CHECKS
@@ -98,6 +98,8 @@ class _GroupReader:
             # Pixels that have no pages of their own are read with the other columns.
             columns = None if read_pixels and pages is None else INDEX.names
             index = read_index_rows(start, shard.rows, self._context)
+            patch_px = self._context.manifest.patch_px
+            self._compare_with_index(differing_descriptions(index, shard, file.schema, patch_px), shard)
             self._compare_with_index(differing_pages(index, pages), shard)
             with pages or nullcontext():
                 self._read_rows(shard, (file.read_group(n, columns) for n in range(len(file.group_rows))), index, pages)
