@@ -30,10 +30,10 @@ from landmark.corpus.shard_files import PageRange
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-_PAGE_THREADS, _GROUP_THREADS = 64, 4
+_PAGE_THREADS, _GROUP_THREADS = 48, 4
 # A row group is downloaded once this part of its bytes was requested; pages are requested by themselves before, and
 # until so many of them were, while it is downloaded.
-_GROUP_FRACTION, _MAX_SINGLE_FRACTION = 1 / 8, 1 / 4
+_GROUP_FRACTION, _MAX_SINGLE_FRACTION = 1 / 8, 1 / 2
 # Pages that are held for readers.
 _MAX_HELD_BYTES = 2**28
 _MAX_OPEN = 256

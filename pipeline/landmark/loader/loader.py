@@ -137,7 +137,12 @@ class Loader:
             self.epoch, self.position = self.epoch + 1, 0
         epoch = self._epoch()
         batches = map(partial(self._make_batch, epoch), self._steps(epoch))
-        ahead = Prefetch(batches, threads=self._n_threads, max_bytes=self._options.prefetch_bytes)
+        ahead = Prefetch(
+            batches,
+            threads=self._n_threads,
+            max_bytes=self._options.prefetch_bytes,
+            gradual=self._source.chips.files.remote,
+        )
         try:
             while ahead:
                 self._check_iteration(iteration)

@@ -1,5 +1,6 @@
 """Batches that are filled ahead of their delivery."""
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from time import perf_counter
@@ -21,12 +22,14 @@ class Prefetch:
         batches: Makes batches, when there is room for another one.
         threads: Number of threads.
         max_bytes: Size of the batches ahead; one is ahead whatever its size.
+        gradual: Begin with one batch and twice as many after each, so that the first one comes sooner.
     """
 
-    def __init__(self, batches: Iterable[PendingBatch], *, threads: int, max_bytes: int) -> None:
+    def __init__(self, batches: Iterable[PendingBatch], *, threads: int, max_bytes: int, gradual: bool = False) -> None:
         self._batches: Iterator[PendingBatch] = iter(batches)
         self._threads, self._max_bytes = WorkerThreads(threads, name="landmark-loader"), max_bytes
         self._ahead: deque[PendingBatch] = deque()
+        self._max_batches = 1 if gradual else sys.maxsize
         self._extend()
 
     def __bool__(self) -> bool:
@@ -42,6 +45,7 @@ class Prefetch:
         batch, stats = self._ahead[0].wait(), self._ahead[0].stats
         stats.consumer_wait_s = perf_counter() - start
         del self._ahead[0]
+        self._max_batches *= 2
         self._extend()
         return batch, stats
 
@@ -58,5 +62,7 @@ class Prefetch:
     def _has_room(self) -> bool:
         if not self._ahead:
             return True
+        if len(self._ahead) >= self._max_batches:
+            return False
         enough = len(self._ahead) >= _MAX_BATCHES and sum(batch.stats.samples for batch in self._ahead) >= _MIN_SAMPLES
         return not enough and sum(batch.bytes for batch in self._ahead) + self._ahead[-1].bytes <= self._max_bytes
