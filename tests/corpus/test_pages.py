@@ -3,6 +3,7 @@
 import random
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ from tests.write.rows import pack, plan_of, sample_row, stage
 @pytest.fixture
 def shard(tmp_path: Path) -> Path:
     """A shard of 70 samples of Sentinel-2."""
-    rows = [sample_row(f"s2_{number:03d}", number) for number in range(70)]
+    rows: list[Any] = [sample_row(f"s2_{number:03d}", number) for number in range(70)]
     stage(tmp_path, "task", rows)
     (packed,) = pack(tmp_path, plan_of(rows))
     return tmp_path / packed.path
@@ -56,8 +57,13 @@ def test_pages_hold_what_arrow_reads(shard: Path) -> None:
         {"compression": "snappy"},
     ],
 )
-def test_shards_without_a_page_a_sample_are_refused(options: dict[str, object], shard: Path) -> None:
-    usual = {"write_page_index": True, "data_page_size": 1, "write_batch_size": 1, "use_dictionary": False}
+def test_shards_without_a_page_a_sample_are_refused(options: dict[str, Any], shard: Path) -> None:
+    usual: dict[str, Any] = {
+        "write_page_index": True,
+        "data_page_size": 1,
+        "write_batch_size": 1,
+        "use_dictionary": False,
+    }
     pq.write_table(pq.read_table(shard), shard, **{"compression": "zstd", **usual, **options})
     with raises(InvalidCorpus, name=shard.name):
         find_pages(shard)

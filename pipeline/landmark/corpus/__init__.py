@@ -1,1 +1,1 @@
-"""Format of a corpus on disk, and its reader; depends on NumPy, pyarrow, pydantic, shapely and pyproj only."""
+"""Format of a corpus on disk, and its reader; without anything that builds corpora."""
