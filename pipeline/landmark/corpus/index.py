@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from landmark.core.corpus_paths import readable
 from landmark.core.errors import GenerationReplaced, InvalidCorpus
@@ -82,20 +84,24 @@ class Index:
             self._columns = columns
         return pa.table({name: columns[name] for name in names})
 
-    def batches(self, name: str, fields: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield some fields of a column of lists of structures, batch by batch, without reading the other fields.
+    def list_batches(self, name: str, fields: Sequence[str], rows: NDArray[np.int64]) -> Iterator[pa.ListArray]:
+        """Yield some rows of a column of lists of structures, with some fields of these, a part of the rows at a time.
+
+        The column is never in memory with all its rows or fields. `rows` are ascending.
 
         Raises:
             InvalidCorpus: the column is damaged.
         """
         items = pa.struct([_SCHEMA.field(name).type.value_type.field(field) for field in fields])
-        leaves = [f"{name}.list.element.{field}" for field in fields]
+        leaves, start = [f"{name}.list.element.{field}" for field in fields], 0
         with reporting_damage(self._path), self._open() as file:
             for batch in file.iter_batches(columns=leaves):
                 # A file without one of these paths fails here: Arrow leaves it out.
-                batch = batch.cast(pa.schema([pa.field(name, pa.list_(items))]))
-                batch.validate(full=True)
-                yield batch
+                column = batch.cast(pa.schema([pa.field(name, pa.list_(items))]))[name]
+                column.validate(full=True)
+                first, end = np.searchsorted(rows, [start, start + len(batch)])
+                yield column.take(rows[first:end] - start)
+                start += len(batch)
 
     def value(self, name: str, row: int) -> Any:
         """A value of a column, converted to Python; maps are dictionaries.

@@ -19,8 +19,8 @@ from landmark.corpus.chips import ChipReader
 from landmark.corpus.files import select_files
 from landmark.corpus.index import Index, IndexRow, open_index
 from landmark.corpus.manifest import Manifest, read_manifest
-from landmark.corpus.pixels import band_order, decode, nodata_of, to_physical
-from landmark.corpus.sample import Sample
+from landmark.corpus.pixels import decode, nodata_of, to_physical
+from landmark.corpus.sample import Sample, to_xarray
 from landmark.corpus.selection import Where, check_columns, meets
 from landmark.corpus.shard_files import LocalShardFiles, ShardFiles
 from landmark.corpus.tables import INDEX_FILE
@@ -101,18 +101,12 @@ class Corpus:
         return table if len(self) == table.num_rows else table.take(self.rows)
 
     def list_batches(self, name: str, *fields: str) -> Iterator[pa.ListArray]:
-        """Yield some fields of a column of lists of structures, some rows at a time, in iteration order.
-
-        The column is never in memory with all its rows or fields.
+        """Yield a column of lists with some fields of its items, a part of the rows at a time, in iteration order.
 
         Raises:
             InvalidCorpus: the index is damaged.
         """
-        start = 0
-        for batch in self._index.batches(name, fields):
-            first, end = np.searchsorted(self.rows, [start, start + len(batch)])
-            yield batch.take(self.rows[first:end] - start)[name]
-            start += len(batch)
+        return self._index.list_batches(name, fields, self.rows)
 
     def select(
         self,
@@ -183,7 +177,8 @@ class Corpus:
             fit: How samples are brought to `size`: `resize`, or `crop`, the centre.
             normalise: `corpus`, `reflectance`, `ssl4eo`, `olmoearth`, or the path of a YAML file; by default images
                 are stored integers.
-            captions: A style, (style, language), `random` or `all`; by default none are read.
+            captions: A style, (style, language), (style, language, `random` or `all`), `random` or `all`; by default
+                none are read.
             columns: Columns of the index to read for each batch.
             threads: Threads that read and decode; by default as many as CPUs, at most 4.
             prefetch_bytes: Size of the batches that are filled ahead.
@@ -232,23 +227,7 @@ class Corpus:
         Raises:
             KeyError: the selection has no such sample.
         """
-        import xarray
-        from pyproj import CRS
-
-        stored, record, fields = self._read(self._rows_by_id[id])
-        sensor, (width, _, left, _, height, top) = record["sensor"], record["transform"]
-        rows, cols = stored.shape[1:]
-        return xarray.Dataset(
-            {sensor: (("band", "y", "x"), to_physical(stored, fields), {"grid_mapping": "spatial_ref"})},
-            coords={
-                "band": band_order(fields),
-                "y": top + height * (np.arange(rows) + 0.5),
-                "x": left + width * (np.arange(cols) + 0.5),
-                "time": np.datetime64(record["datetime"].replace(tzinfo=None), "ns"),
-                "spatial_ref": ((), 0, CRS.from_epsg(record["epsg"]).to_cf()),
-            },
-            attrs={"id": id, "units": fields[0].metadata[b"unit"].decode()},
-        )
+        return to_xarray(*self._read(self._rows_by_id[id]))
 
     @cached_property
     def _rows_by_id(self) -> dict[str, int]:

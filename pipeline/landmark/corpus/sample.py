@@ -1,11 +1,17 @@
 """A sample of a corpus: pixels in physical units or as stored, and the columns of its row."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from landmark.corpus.pixels import band_order, to_physical
+
+if TYPE_CHECKING:
+    import xarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +51,23 @@ class Sample:
             if (caption["style"], caption["lang"]) == (style, lang):
                 return str(caption["text"])
         raise KeyError(f"sample {self.fields['id']} has no caption of style {style!r} in language {lang!r}")
+
+
+def to_xarray(stored: NDArray[Any], record: Mapping[str, Any], fields: Sequence[pa.Field]) -> "xarray.Dataset":
+    """The Dataset of `Corpus.xarray`, from stored pixels (band, y, x), other columns, and pixel fields of a sample."""
+    import xarray
+    from pyproj import CRS
+
+    width, _, left, _, height, top = record["transform"]
+    rows, cols = stored.shape[1:]
+    return xarray.Dataset(
+        {record["sensor"]: (("band", "y", "x"), to_physical(stored, fields), {"grid_mapping": "spatial_ref"})},
+        coords={
+            "band": band_order(fields),
+            "y": top + height * (np.arange(rows) + 0.5),
+            "x": left + width * (np.arange(cols) + 0.5),
+            "time": np.datetime64(record["datetime"].replace(tzinfo=None), "ns"),
+            "spatial_ref": ((), 0, CRS.from_epsg(record["epsg"]).to_cf()),
+        },
+        attrs={"id": record["id"], "units": fields[0].metadata[b"unit"].decode()},
+    )
