@@ -1,7 +1,8 @@
 """Iterate over a selection in batches, in an exact order that can be resumed at any batch."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -102,6 +103,8 @@ class Loader:
         self._source = SampleSource(corpus.chips, SampleCache(options.cache_bytes), BufferPool())
         self._n_threads = options.threads or min(4, len(os.sched_getaffinity(0)))
         self._stats = LoaderStats()
+        # A traceback may keep an iteration that ended.
+        self._last_ahead: Callable[[], Prefetch | None] = lambda: None
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -133,6 +136,9 @@ class Loader:
             RuntimeError: another iteration or `load_state_dict` was called meanwhile.
         """
         iteration = self._iteration = object()
+        self._check_iteration(iteration)
+        if (last := self._last_ahead()) is not None:
+            last.stop()
         if self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
         epoch = self._epoch()
@@ -143,6 +149,7 @@ class Loader:
             max_bytes=self._options.prefetch_bytes,
             gradual=self._source.chips.files.remote,
         )
+        self._last_ahead = weakref.ref(ahead)
         try:
             while ahead:
                 self._check_iteration(iteration)
