@@ -7,6 +7,7 @@ https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thr
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,23 +69,33 @@ def decode_page(page: Buffer, out: NDArray[np.uint8]) -> None:
     except (ValueError, LookupError, TypeError, AttributeError, imagecodecs.ZstdError) as error:
         raise error if isinstance(error, DamagedPage) else DamagedPage(f"a page is damaged: {error}") from error
     value_bytes = out.nbytes - PREFIX_BYTES
-    if len(decoded) != out.nbytes or int.from_bytes(out[:PREFIX_BYTES], "little") != value_bytes:
+    if len(decoded) != out.nbytes or out[:PREFIX_BYTES].tobytes() != value_bytes.to_bytes(PREFIX_BYTES, "little"):
         raise DamagedPage(f"a page does not hold one value of {value_bytes} bytes")
 
 
 def _check_header(page: memoryview, page_bytes: int) -> tuple[int, int]:
     """Size of a page's header in bytes, and checksum of its data, where it is of one plain value of some bytes."""
     if match := _ARROW_HEADER.match(page):
+        raw, data, crc_number = match.groups()
         size = match.end()
-        raw_bytes, data_bytes, crc = map(parse_integer, match.groups())
-        kind, count, encoding = _DATA_PAGE, 1, _PLAIN
-    else:
-        header, size = parse_struct(bytes(page[:_MAX_HEADER_BYTES]))
-        raw_bytes, data_bytes, crc, kind = (header[key] for key in (_RAW_BYTES, _COMPRESSED_BYTES, _CRC, _TYPE))
-        count, encoding = (header[_DATA_PAGE_HEADER][key] for key in (_VALUES, _ENCODING))
+        if raw == _format_integer(page_bytes) and size + parse_integer(data) == len(page):
+            return size, parse_integer(crc_number)
+    header, size = parse_struct(bytes(page[:_MAX_HEADER_BYTES]))
+    raw_bytes, data_bytes, crc, kind = (header[key] for key in (_RAW_BYTES, _COMPRESSED_BYTES, _CRC, _TYPE))
+    count, encoding = (header[_DATA_PAGE_HEADER][key] for key in (_VALUES, _ENCODING))
     if (kind, raw_bytes, size + data_bytes, count, encoding) != (_DATA_PAGE, page_bytes, len(page), 1, _PLAIN):
         raise DamagedPage(f"a page is not of one value of {page_bytes - PREFIX_BYTES} bytes")
     return size, crc
+
+
+@cache
+def _format_integer(value: int) -> bytes:
+    """An integer that is not negative, as `parse_integer` parses it."""
+    value, data = value << 1, bytearray()
+    while value > 127:
+        data.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*data, value])
 
 
 def find_pages(path: Path) -> Locations:
