@@ -2,6 +2,7 @@
 
 import io
 import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -179,11 +180,8 @@ class _Descriptor:
 
     def __init__(self, path: Path) -> None:
         self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.number).atexit = False
         self.size_bytes = os.fstat(self.number).st_size
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
 
 
 class _Reader(io.RawIOBase):

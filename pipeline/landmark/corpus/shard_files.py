@@ -2,6 +2,7 @@
 
 import os
 import resource
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -163,11 +164,8 @@ class _OpenFile:
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.descriptor).atexit = False
         self.version = _status_version(os.fstat(self.descriptor))
-
-    def __del__(self) -> None:
-        with suppress(AttributeError, OSError):
-            os.close(self.descriptor)
 
 
 def _version(path: str) -> _Version | None:

@@ -148,7 +148,8 @@ def _channels_of(stored: Sequence[Tensor], format: PixelFormat) -> Iterator[tupl
 
 def _squares(images: Tensor, factor: int) -> Tensor:
     """A view (n, y, factor, x, factor) of images (n, y, x): the squares that coarse pixels cover."""
-    return images.unflatten(2, (-1, factor)).unflatten(1, (-1, factor))
+    n, rows, columns = images.shape
+    return images.view(n, rows // factor, factor, columns // factor, factor)
 
 
 def _normalised(values: Tensor, scaling: Scaling, channel: int) -> Tensor:
