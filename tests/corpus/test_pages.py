@@ -1,4 +1,4 @@
-"""Pages of pixel columns: found and decoded as Arrow reads them, and refused in bounded time where damaged."""
+"""Pages of pixel columns: read_offsets and decoded as Arrow reads them, and refused in bounded time where damaged."""
 
 import random
 import struct
@@ -93,12 +93,12 @@ def test_changed_bytes_of_footer_and_page_index_are_refused_or_lead_to_pages_ins
     for tail in mutations(data[start:], chance, 200):
         shard.write_bytes(data[:start] + tail)
         try:
-            found, found_sizes = find_pages(shard)
+            read_offsets, read_sizes = find_pages(shard)
         except InvalidCorpus as error:
             assert str(error.file) == str(shard)
         else:
-            assert found.shape == offsets.shape
-            assert (found >= 0).all() and (found + found_sizes <= len(data[:start] + tail)).all()
+            assert read_offsets.shape == offsets.shape
+            assert (read_offsets >= 0).all() and (read_offsets + read_sizes <= len(data[:start] + tail)).all()
 
 
 def mutations(data: bytes, chance: random.Random, count: int) -> list[bytes]:

@@ -59,8 +59,8 @@ def test_values_are_those_of_the_row_groups_in_any_order_and_thread(toy: Path) -
     random.Random(0).shuffle(rows)
     columns = [list(range(len(truth[row])))[:: row % 2 * 2 - 1] for row in rows]
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda row, of_row: stored(corpus, row, of_row), rows, columns))
-    assert found == [[truth[row][column] for column in of_row] for row, of_row in zip(rows, columns, strict=True)]
+        values = list(pool.map(lambda row, of_row: stored(corpus, row, of_row), rows, columns))
+    assert values == [[truth[row][column] for column in of_row] for row, of_row in zip(rows, columns, strict=True)]
 
 
 def test_a_forked_process_reads(toy: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_forked_process_reads(toy: Path) -> None:
     assert (corpus[corpus.ids[0]].fields["captions"], stored(corpus, 9, [0])) == expected
 
 
-def test_fields_of_a_sample_are_those_of_its_row(toy: Path) -> None:
+def test_fields_of_a_sample_are_those_of_the_row(toy: Path) -> None:
     corpus = landmark.open(toy)
     for row, sample in zip(corpus.table.to_pylist(), corpus, strict=True):
         maps = {name: dict(row[name]) for name in ("fractions", "subclasses", "agreement")}
@@ -91,11 +91,11 @@ def test_fields_of_a_sample_are_those_of_its_row(toy: Path) -> None:
 # -- columns and selections --------------------------------------------------------------------------------------------
 
 
-def test_columns_are_read_when_asked_and_of_the_generation_that_was_opened(copy: Path) -> None:
+def test_columns_are_read_on_access_from_the_generation_that_was_opened(copy: Path) -> None:
     corpus = landmark.open(copy)
     expected, pickled = pq.read_table(copy / "index.parquet"), pickle.dumps(corpus)
-    other = expected.replace_schema_metadata({**expected.schema.metadata, b"landmark:content": b"other"})
-    pq.write_table(other, copy / "new.parquet")
+    newer = expected.replace_schema_metadata({**expected.schema.metadata, b"landmark:content": b"other"})
+    pq.write_table(newer, copy / "new.parquet")
     (copy / "new.parquet").replace(copy / "index.parquet")
     part = corpus.select(sensor="s2", split="val")
     columns = part.columns("captions", "id")
@@ -105,7 +105,7 @@ def test_columns_are_read_when_asked_and_of_the_generation_that_was_opened(copy:
         pickle.loads(pickled)
 
 
-def test_a_damaged_column_of_the_index_is_an_error_where_it_is_read(copy: Path) -> None:
+def test_a_damaged_column_of_the_index_is_an_error_on_reading(copy: Path) -> None:
     path = copy / "index.parquet"
     group = pq.read_metadata(path).row_group(0)
     chunk = next(chunk for chunk in map(group.column, range(group.num_columns)) if "text" in chunk.path_in_schema)
@@ -244,7 +244,7 @@ DAMAGES: dict[str, Damage] = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 @pytest.mark.parametrize("is_open", [False, True])
-def test_damage_to_a_shard_is_an_error_that_names_it(damage: Damage, is_open: bool, copy: Path) -> None:
+def test_damage_to_a_shard_is_an_error_that_names_the_file(damage: Damage, is_open: bool, copy: Path) -> None:
     truth = {sample.id: sample.mask for sample in landmark.open(copy).select(sensor="s1")}
     corpus = landmark.open(copy)
     if is_open:
@@ -261,7 +261,7 @@ def replace_by_copy(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [lambda path: os.utime(path, ns=(0, 1)), replace_by_copy])
-def test_a_shard_that_changes_while_it_is_open_is_an_error(change: Damage, copy: Path) -> None:
+def test_a_shard_that_changes_while_open_is_an_error(change: Damage, copy: Path) -> None:
     corpus = landmark.open(copy)
     radar, optical = (corpus.select(sensor=sensor, split="train").ids for sensor in ("s1", "s2"))
     corpus[radar[0]], corpus[optical[0]]

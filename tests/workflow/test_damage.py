@@ -111,7 +111,7 @@ def chunk_of(shard: Path, column: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("sensor", "column"), [("s1", "s1"), ("s2", "s2_x1"), ("s2", "s2_x2"), ("s2", "s2_x6")])
-def test_a_flipped_byte_of_pixels_is_an_error_of_its_sample(sensor: str, column: str, copy: Path, sealed: Path) -> None:
+def test_a_flipped_byte_of_pixels_is_an_error_of_the_sample(sensor: str, column: str, copy: Path, sealed: Path) -> None:
     shard = shard_of(copy, sensor)
     intact, (start, size) = shard.read_bytes(), chunk_of(shard, column)
     truth = {sample.id: sample for sample in landmark.open(sealed)}

@@ -6,10 +6,10 @@ https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thr
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -41,6 +41,10 @@ _VALUES, _ENCODING = 1, 2
 _NUMBER = rb"\x15([\x80-\xff]{0,4}[\x00-\x7f])"
 _ARROW_HEADER = re.compile(rb"\x15\x00" + 3 * _NUMBER + rb"\x1c\x15\x02\x15\x00\x15.\x15.\x00\x00", re.DOTALL)
 
+# Typed for fewer kinds of buffers than they take.
+_crc32: Callable[..., int] = imagecodecs.deflate_crc32
+_decompress: Callable[..., Any] = imagecodecs.zstd_decode
+
 Buffer = bytes | bytearray | memoryview | NDArray[np.uint8]
 Locations = tuple[NDArray[np.int64], NDArray[np.int32]]
 
@@ -59,13 +63,13 @@ def decode_page(page: Buffer, out: NDArray[np.uint8]) -> None:
     Raises:
         DamagedPage: it is not a page of one value of this size, or its checksum differs; `out` may have been written.
     """
-    view = memoryview(page)
+    view = page.data if isinstance(page, np.ndarray) else memoryview(page)
     try:
         header, crc = _check_header(view, out.nbytes)
         data = view[header:]
-        if imagecodecs.deflate_crc32(data) != crc & 0xFFFFFFFF:
+        if _crc32(data) != crc & 0xFFFFFFFF:
             raise DamagedPage("the checksum of a page differs from its bytes")
-        decoded = imagecodecs.zstd_decode(data, out=out)
+        decoded = _decompress(data, out=out)
     except (ValueError, LookupError, TypeError, AttributeError, imagecodecs.ZstdError) as error:
         raise error if isinstance(error, DamagedPage) else DamagedPage(f"a page is damaged: {error}") from error
     value_bytes = out.nbytes - PREFIX_BYTES

@@ -5,7 +5,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from landmark.core.errors import InputError
 
 # A pyarrow expression, or conditions such as `[("cloud_pct", "<", 10)]`, in lists that are alternatives or in one.
-Where = pc.Expression | Sequence[tuple[str, str, Any]] | Sequence[Sequence[tuple[str, str, Any]]]
+Where: TypeAlias = pc.Expression | Sequence[tuple[str, str, Any]] | Sequence[Sequence[tuple[str, str, Any]]]
 _MISSING_FIELD = re.compile(r"No match for FieldRef\.(?:Name|Nested)\((?:FieldRef\.Name\()?([^)]*)\)")
 
 
@@ -35,15 +35,15 @@ def meets(where: Where, names: Sequence[str], read: Callable[..., pa.Table]) -> 
     # An expression does not list its columns.
     text = str(expression)
     table = read(*([name for name in names if re.search(rf"\b{re.escape(name)}\b", text)] or names[:1]))
-    met = np.zeros(len(table), dtype=bool)
+    mask = np.zeros(len(table), dtype=bool)
     try:
         rows = table.append_column("row number", pa.array(np.arange(len(table)))).filter(expression)["row number"]
     except (pa.ArrowException, TypeError, ValueError) as error:
         if missing := _MISSING_FIELD.match(str(error)):
             raise _unknown_column(missing[1], names, "where") from error
         raise InputError(f"cannot be evaluated: {str(error).splitlines()[0]}", key="where", value=text) from error
-    met[rows.to_numpy()] = True
-    return met
+    mask[rows.to_numpy()] = True
+    return mask
 
 
 def _expression(where: Any, names: Sequence[str]) -> pc.Expression:

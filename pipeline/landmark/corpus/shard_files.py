@@ -109,7 +109,7 @@ class LocalShardFiles:
         """Fill an array with the bytes from an offset on, as `ShardFiles.read`."""
         file = self._opened.get(shard) or self._open(shard)
         try:
-            count = os.preadv(file.descriptor, (out,), offset)
+            count = os.preadv(file.descriptor, (out.data,), offset)
         except OSError as error:
             raise damaged(file.path, f"cannot be read: {error.strerror}") from error
         if count != out.nbytes:
