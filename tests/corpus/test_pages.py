@@ -1,5 +1,6 @@
 """Pages of pixel columns: read_offsets and decoded as Arrow reads them, and refused in bounded time where damaged."""
 
+import math
 import random
 import struct
 from pathlib import Path
@@ -9,10 +10,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from landmark.config.profiles import load_sensor
 from landmark.core.errors import InvalidCorpus
 from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, decode_page, find_pages
 from landmark.corpus.pixels import pixel_fields
+from landmark.corpus.shard_schema import shard_schema, staging_schema
 from landmark.corpus.thrift import parse_struct
+from landmark.write.shards import ShardTask, write_shard
+from landmark.write.staging import write_staging
 from tests.parts import raises
 from tests.write.rows import pack, plan_of, sample_row, stage
 
@@ -46,6 +51,25 @@ def test_pages_hold_what_arrow_reads(shard: Path) -> None:
     for column, name in enumerate(names):
         for row, value in enumerate(table[name].to_pylist()):
             assert decoded(data[offsets[row, column] :][: sizes[row, column]], len(value)) == value
+
+
+@pytest.mark.parametrize(("name", "patch_px"), [("s1", 6), ("s1", 120), ("s2", 6), ("s2", 36), ("s2", 120)])
+def test_samples_of_any_size_have_a_page_each(name: str, patch_px: int, tmp_path: Path) -> None:
+    sensor, chance = load_sensor(name), random.Random(0)
+    sizes = {group.column: 2 * math.prod(group.shape(patch_px)) for group in sensor.groups}
+    # Zeros and noise: the smallest and largest pages.
+    contents = [{column: bytes(size) for column, size in sizes.items()}]
+    contents += [{column: chance.randbytes(size) for column, size in sizes.items()} for _ in range(2)]
+    rows = [sample_row(f"{name}_{number}", number, **content) for number, content in enumerate(contents)]
+    write_staging(tmp_path / "rows.arrow", [*rows], staging_schema(sensor, patch_px))
+    places, nulls = tuple((tmp_path / "rows.arrow", number) for number in range(3)), (None,) * 3
+    task = ShardTask(tmp_path, name, "train", 0, 1, shard_schema(sensor, patch_px), places, nulls, nulls)
+    path = tmp_path / task.path
+    path.parent.mkdir(parents=True)
+    write_shard(task)
+    for row, content in enumerate(contents):
+        for column, value in enumerate(content.values()):
+            assert decoded(page_of(path, row, column), len(value)) == value
 
 
 @pytest.mark.parametrize(
