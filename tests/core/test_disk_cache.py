@@ -37,7 +37,7 @@ def add(cache: DiskCache, key: str, value: bytes) -> bytes | None:
     return content(cache.add(key, len(value), lambda path: path.write_bytes(value) and None), len(value))
 
 
-def test_longest_unused_files_are_deleted_and_open_ones_stay_readable(tmp_path: Path) -> None:
+def test_longest_unused_files_are_deleted_and_open_files_stay_readable(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 1000)
     first = cache.add("0", 100, lambda path: path.write_bytes(b"0" * 100) and None)
     for number in range(1, 30):
@@ -81,8 +81,8 @@ def test_another_process_downloads(kill: bool, tmp_path: Path) -> None:
         assert process.stdout is not None and process.stdout.readline() == "started\n"
         if kill:
             process.send_signal(signal.SIGKILL)
-        found = add(DiskCache(tmp_path, 1000), "key", b"y" * 100)
-        assert found == (b"y" if kill else b"x") * 100
+        value = add(DiskCache(tmp_path, 1000), "key", b"y" * 100)
+        assert value == (b"y" if kill else b"x") * 100
         assert process.stdout.read() == ("" if kill else "True True\n")
     partials = list(tmp_path.glob("*.partial"))
     assert len(partials) == kill

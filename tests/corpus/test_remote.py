@@ -153,7 +153,7 @@ def test_what_is_in_the_cache_is_not_downloaded_again(served: Served, toy: Path)
 
 
 @pytest.mark.parametrize("gigabytes", ["0", "0.000001", None], ids=["off", "tiny", "unwritable"])
-def test_without_room_for_a_cache_pages_are_read_one_by_one(
+def test_without_room_for_a_cache_pages_are_read_singly(
     gigabytes: str | None, served: Served, toy: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if gigabytes is None:
@@ -266,7 +266,7 @@ def test_a_newer_generation_is_named(served: Served) -> None:
         _ = corpus[corpus.ids[0]]
 
 
-def test_pixels_other_than_those_of_the_index_are_an_error_of_the_sample(served: Served) -> None:
+def test_pixels_that_differ_from_the_index_are_an_error_of_the_sample(served: Served) -> None:
     """The server's shard is intact by itself: only the digests of the index tell."""
     path = served.folder / "index.parquet"
     table = pq.read_table(path)

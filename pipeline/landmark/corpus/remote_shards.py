@@ -5,8 +5,8 @@ import os
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.core.background import BackgroundCalls, result
 from landmark.core.disk_cache import CachedFile, DiskCache, cache_bytes, cache_folder
 from landmark.core.errors import InputError, InvalidCorpus, LandmarkError
 from landmark.core.ranges.errors import ChangedFile, Unreadable
 from landmark.core.ranges.range_reader import RangeReader
 from landmark.core.ranges.remote_folder import RemoteFolder
-from landmark.core.threads import Job, WorkerThreads
 from landmark.corpus.index import Index
 from landmark.corpus.manifest import Export, Manifest, Shard
 from landmark.corpus.remote_errors import RemoteErrors
@@ -56,14 +56,11 @@ class RemoteShardFiles:
         self._groups, self._errors = RowGroups(manifest, index), RemoteErrors(folder, manifest)
         self._cache = DiskCache(cache_folder() / "row-groups", cache_bytes())
         self._readers: dict[int, RangeReader] = {}
-        self._downloads: deque[Future[Any]] = deque(maxlen=_MAX_OPEN)
         self._open_groups: deque[RowGroup] = deque()
         self._pages: OrderedDict[tuple[int, int], tuple[int, Future[Any]]] = OrderedDict()
         self.held_bytes = 0
         self._lock = threading.Lock()
-        # Pages that are requested now or next.
-        self._n_pages, self._no_page = 0, threading.Condition(self._lock)
-        self._threads: tuple[WorkerThreads, WorkerThreads] | None = None
+        self._page_calls, self._group_calls = BackgroundCalls(_PAGE_THREADS), BackgroundCalls(_GROUP_THREADS)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RemoteShardFiles, (self._folder, self._manifest, self._index, self._documents._replace(owner=None))
@@ -87,7 +84,7 @@ class RemoteShardFiles:
         with self._lock:
             held = self._pages.pop((shard, offset), None)
             self.held_bytes -= held[0] if held else 0
-        content = None if held is None else _result(held[1])
+        content = None if held is None else result(held[1])
         if content is None:
             if group is not None and _must_wait(group) and self._read_group(group, offset, out, wait=True):
                 return
@@ -102,25 +99,18 @@ class RemoteShardFiles:
             soon: Whether they are read next. Others only count towards the row groups that are downloaded.
         """
         self._check_process()
-        jobs: list[Job | None] = []
-        downloads: list[Job | None] = []
         for page in pages:
             group = self._groups.find(page.shard, page.offset)
             if group is not None:
                 group.requested_bytes += page.size_bytes
                 if self._open(page.shard, group) is not None:
                     continue
-                downloads.append(self._download_job(page.shard, group))
+                self._start_download(page.shard, group)
                 if _must_wait(group):
                     continue
                 group.n_single += soon
             if soon:
-                jobs.append(self._page_job(page))
-        page_threads, group_threads = self._start_threads()
-        for job in filter(None, jobs):
-            page_threads.submit(job)
-        for job in filter(None, downloads):
-            group_threads.submit(job)
+                self._request(page)
 
     def check(self, shard: int) -> None:
         """Nothing: each answer is compared with the first one of its file."""
@@ -139,36 +129,23 @@ class RemoteShardFiles:
     def close(self) -> None:
         """Drop what was requested and not read; the next read requests it again."""
         with self._lock:
-            threads, self._threads = self._threads, None
-            futures = [*self._downloads, *(future for _, future in self._pages.values())]
             self._pages.clear()
             self.held_bytes = 0
-            self._downloads.clear()
-        for part in threads or ():
-            part.stop()
-        for future in futures:
-            future.cancel()
+        self._page_calls.cancel()
+        self._group_calls.cancel()
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             problem = "a corpus below a URL works in the process that opened it only, whose threads make its requests"
             raise InputError(problem, key="path", value=self.location, remedy="open it in each process, or pickle it")
 
-    def _start_threads(self) -> tuple[WorkerThreads, WorkerThreads]:
-        with self._lock:
-            self._threads = self._threads or (WorkerThreads(_PAGE_THREADS), WorkerThreads(_GROUP_THREADS))
-            return self._threads
-
-    def _page_job(self, page: PageRange) -> Job | None:
-        """A job that requests a page and holds it; None if one does."""
-        future: Future[Any] = Future()
-        future.add_done_callback(self._end_page)
+    def _request(self, page: PageRange) -> None:
+        """Request a page and hold it, unless that was done."""
         unread = []
         with self._lock:
             if page[:2] in self._pages:
-                return None
-            self._n_pages += 1
-            self._pages[page[:2]] = page.size_bytes, future
+                return
+            self._pages[page[:2]] = page.size_bytes, self._page_calls.submit(partial(self._get, *page))
             self.held_bytes += page.size_bytes
             while self.held_bytes > _MAX_HELD_BYTES:
                 _, (size, oldest) = self._pages.popitem(last=False)
@@ -176,12 +153,6 @@ class RemoteShardFiles:
                 unread.append(oldest)
         for oldest in unread:
             oldest.cancel()
-        return partial(_run, future, partial(_call, weakref.ref(self), RemoteShardFiles._get, *page))
-
-    def _end_page(self, _: "Future[Any]") -> None:
-        with self._no_page:
-            self._n_pages -= 1
-            self._no_page.notify_all()
 
     def _get(self, shard: int, offset: int, size: int) -> Any:
         """Request a range of a shard."""
@@ -191,12 +162,14 @@ class RemoteShardFiles:
                 record = self._manifest.shards[shard]
                 reader = self._readers.setdefault(shard, self._folder.open(record.path))
             content = reader.get(offset, offset + size)
-            found = reader.find_size()
+            size_bytes = reader.find_size()
         except Unreadable as error:
             raise self._errors.unreadable(shard, error) from error
         expected = self._manifest.shards[shard].size_bytes
-        if found != expected or len(content) != size:
-            raise self._errors.unreadable(shard, ChangedFile(f"has {found} bytes, not {expected} as in the manifest"))
+        if size_bytes != expected or len(content) != size:
+            raise self._errors.unreadable(
+                shard, ChangedFile(f"has {size_bytes} bytes, not {expected} as in the manifest")
+            )
         return content
 
     def _open(self, shard: int, group: RowGroup) -> CachedFile | None:
@@ -220,28 +193,22 @@ class RemoteShardFiles:
         file, download = group.file, group.download
         if file is None and download is not None and (wait or download.done()):
             try:
-                file = _result(download)
+                file = result(download)
             except LandmarkError:
                 group.download = None
                 raise
         return file is not None and file.read(offset - group.start, out.data)
 
-    def _download_job(self, shard: int, group: RowGroup) -> Job | None:
-        """A job that downloads a row group; None if that is under way, too early, or not possible."""
+    def _start_download(self, shard: int, group: RowGroup) -> None:
+        """Download a row group, unless that was started, is too early, or not possible."""
         if group.requested_bytes < _GROUP_FRACTION * group.size_bytes or not self._cache.available:
-            return None
+            return
         with self._lock:
-            if group.download is not None:
-                return None
-            group.download = Future()
-            self._downloads.append(group.download)
-        return partial(
-            _run, group.download, partial(_call, weakref.ref(self), RemoteShardFiles._download, shard, group)
-        )
+            if group.download is None:
+                group.download = self._group_calls.submit(partial(_download, weakref.ref(self), shard, group))
 
     def _download(self, shard: int, group: RowGroup) -> CachedFile | None:
-        with self._no_page:
-            self._no_page.wait_for(lambda: not self._n_pages, _MAX_PAGE_WAIT_S)
+        self._page_calls.wait(_MAX_PAGE_WAIT_S)
         key = self._key(shard, group)
         file = self._cache.add(key, group.size_bytes, partial(self._write, shard, group))
         self._set_file(group, file)
@@ -274,27 +241,7 @@ def _must_wait(group: RowGroup) -> bool:
     return is_running and group.n_single >= _MAX_SINGLE_FRACTION * group.offsets.size
 
 
-def _result(future: "Future[T]") -> T | None:
-    """Wait for a result; None if nobody will set it."""
-    try:
-        return future.result()
-    except CancelledError:
-        return None
-
-
-def _call(files: "weakref.ref[RemoteShardFiles]", function: Callable[..., T], *arguments: Any) -> T | None:
-    """Call a method unless nobody will read its result."""
+def _download(files: "weakref.ref[RemoteShardFiles]", shard: int, group: RowGroup) -> CachedFile | None:
+    """Download a row group unless nobody will read it."""
     owner = files()
-    return None if owner is None else function(owner, *arguments)
-
-
-def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:
-    """Set the result of a function that a reader waits for."""
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(function())
-    except BaseException as error:
-        if not isinstance(error, LandmarkError):
-            _log.exception("a download failed")
-        future.set_exception(error)
+    return None if owner is None else owner._download(shard, group)

@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.config.profiles import load_sensor
 from landmark.core.disk_cache import CachedFile
 from landmark.core.errors import LandmarkError
 from landmark.corpus.index import Index
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, decode_page
-from landmark.corpus.pixels import pixels_sha256
+from landmark.corpus.pixels import parse_group, pixels_sha256
 from landmark.domain.schemas import PAGES
 
 # Larger ones are read page by page.
@@ -86,23 +85,20 @@ class RowGroups:
 
     def find(self, shard: int, offset: int) -> RowGroup | None:
         """The row group with a page; None where it is too large, or the index is damaged."""
-        found = self._shards.get(shard)
-        if found is None:
+        opened = self._shards.get(shard)
+        if opened is None:
             with self._lock:
-                found = self._shards.get(shard) or self._open(shard)
-                self._shards[shard] = found
-        number = int(found.starts.searchsorted(offset, side="right")) - 1
-        if number < 0 or offset >= found.groups[number].end or found.groups[number].size_bytes > _MAX_BYTES:
+                opened = self._shards.get(shard) or self._open(shard)
+                self._shards[shard] = opened
+        number = int(opened.starts.searchsorted(offset, side="right")) - 1
+        if number < 0 or offset >= opened.groups[number].end or opened.groups[number].size_bytes > _MAX_BYTES:
             return None
-        return found.groups[number]
+        return opened.groups[number]
 
     def find_damage(self, shard: int, group: RowGroup, content: NDArray[np.uint8]) -> str | None:
         """Id of the first sample of a downloaded group with other pixels than the index says; else None."""
-        sensor = load_sensor(self._manifest.shards[shard].sensor)
-        sizes = [
-            int(np.prod(part.shape(self._manifest.patch_px))) * np.dtype(sensor.dtype).itemsize
-            for part in sensor.groups
-        ]
+        fields = self._index.pixel_columns[self._manifest.shards[shard].sensor]
+        sizes = [parse_group(field).size_bytes for field in fields]
         sha256 = self._index.columns(["sha256"])["sha256"].slice(group.first_row, len(group.offsets)).to_pylist()
         row = group.find_damage(content, sizes, sha256)
         return None if row is None else str(self._index.value("id", row))
