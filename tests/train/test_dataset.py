@@ -135,6 +135,9 @@ def test_incomplete_batches_are_left_out(toy_corpus: Corpus, tmp_path: Path) -> 
     batches = make_batches(toy_corpus, tmp_path, batch=16)
     assert [len(batch.images["s2"]) for batch in islice(batches, 3)] == [16] * 3
     assert batches.loader.epoch == 2
+    # Samples stay in memory: each is decoded once.
+    stats = batches.loader.stats()
+    assert stats.samples - stats.cached == 48
 
 
 def test_batches_continue_from_the_state_of_the_loader(toy_corpus: Corpus, tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from landmark.core.errors import Diverged, InvalidRun, RunMismatch
+from landmark.core.errors import Diverged, InvalidRun, RunMismatch, StateMismatch
 from landmark.core.progress import Progress
 from landmark.corpus.reader import Corpus
 from landmark.train.checkpoint import read_run
 from landmark.train.dataset import model_input
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile, load_profile
+from tests.parts import raises
 from tests.train.toy import write_profile
 
 STEPS = 9
@@ -174,6 +175,16 @@ def test_a_damaged_checkpoint_is_refused(toy_corpus: Corpus, config: TrainingCon
     with pytest.raises(InvalidRun) as caught:
         train(toy_corpus, config)
     assert caught.value.file == str(path) and caught.value.remedy
+
+
+def test_a_checkpoint_of_another_order_is_refused(toy_corpus: Corpus, config: TrainingConfig) -> None:
+    path = interrupted(toy_corpus, config) / "run.json"
+    document = json.loads(path.read_text())
+    document["loader"]["version"] = 0
+    path.write_text(json.dumps(document))
+    with raises(StateMismatch, file=str(path), key="version", value=0):
+        train(toy_corpus, config)
+    assert json.loads(path.read_text()) == document
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"format": 1}', "[]"])

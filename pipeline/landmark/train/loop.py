@@ -12,7 +12,7 @@ from torch import Tensor
 from landmark.config.profiles import load_sensor
 from landmark.core.atomic import folder_lock, remove_partials
 from landmark.core.corpus_paths import refuse_links
-from landmark.core.errors import Diverged, InputError, InsufficientData
+from landmark.core.errors import Diverged, InputError, InsufficientData, StateMismatch
 from landmark.core.hashing import file_sha256
 from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
@@ -77,7 +77,7 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
     often the training was interrupted.
 
     Raises:
-        InsufficientData, InputError, RunMismatch, InvalidRun: refused; the folder is unchanged.
+        InsufficientData, InputError, RunMismatch, InvalidRun, StateMismatch: refused; the folder is unchanged.
         Diverged: the loss became NaN or infinite.
     """
     profile, device = config.profile, pick_device(config.device)
@@ -110,7 +110,11 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
             run = run or _new_run(corpus, identity, data, vocabulary)
             batches = Batches(corpus, data, profile, seed=config.seed, tokenize=tokenize)
             if run.loader is not None:
-                batches.loader.load_state_dict(run.loader)
+                try:
+                    batches.loader.load_state_dict(run.loader)
+                except StateMismatch as error:
+                    error.file = str(config.out / "run.json")
+                    raise
             return _Trainer(config, run, net, batches, device).fit()
 
 
