@@ -1,6 +1,6 @@
 """`python -m bench.loader`: landmark's loader against a lower bound and other loaders, on the same samples.
 
-Writes `bench/loader.json`, and prints the table of docs/bench.md. `--quick` measures one round and writes nothing.
+Writes `bench/loader.json` and its tables in docs/bench.md. `--quick` measures one round and writes nothing.
 """
 
 import argparse
@@ -16,12 +16,13 @@ from bench.loader_access import measure_access
 from bench.loader_corpus import bench_corpus
 from bench.loader_measure import LITDATA_PYTHON, TOOLS, measure, python_of
 from bench.loader_rivals import BATCH, WORKERS, litdata_folder
-from bench.loader_table import markdown
+from bench.loader_table import MARKERS, markdown
 from landmark.core.atomic import write_bytes
 from landmark.corpus.manifest import read_manifest
 from landmark.raster.rate_limit import available_cores
 
 RESULT = Path(__file__).with_name("loader.json")
+PAGE = Path(__file__).parents[1] / "docs" / "bench.md"
 _LIBRARIES = ("landmark", "numpy", "imagecodecs", "pyarrow", "torch", "webdataset", "datasets")
 
 
@@ -35,7 +36,15 @@ def main() -> None:
     result = bench(bench_corpus(), rounds=1 if arguments.quick else arguments.repeats, seconds=arguments.seconds)
     if not arguments.quick:
         write_bytes(RESULT, f"{json.dumps(result, indent=1)}\n".encode())
+        write_bytes(PAGE, with_tables(PAGE.read_text(encoding="utf-8"), result).encode())
     print(markdown(result))
+
+
+def with_tables(page: str, result: dict[str, Any]) -> str:
+    """Return the page with the tables of a result between the markers."""
+    begin, end = MARKERS
+    (before, rest), tables = page.split(begin), markdown(result)
+    return f"{before}{begin}\n{tables}\n{end}{rest.split(end)[1]}"
 
 
 def bench(corpus: Path, *, rounds: int, seconds: float) -> dict[str, Any]:

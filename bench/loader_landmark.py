@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 import landmark
 from bench.loader_rivals import BATCH, SEED, WORKERS, Epochs
+from landmark.loader.loader import Loader
 from landmark.loader.selection import OrderOptions, open_order
 
 _SENSOR = "s2"
 
 
-def open_loader(corpus: Path, **options: Any) -> Any:
+def open_loader(corpus: Path | str, **options: Any) -> Loader:
     """Return the loader that is measured: as many threads as others have workers, no decoded samples in memory."""
     return landmark.open(corpus).loader(batch=BATCH, seed=SEED, threads=WORKERS, cache_bytes=0, **options)
 

@@ -1,16 +1,13 @@
 """docs/bench.md shows the committed result of the loader's benchmark, and its table follows from it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from bench.loader import RESULT, same_samples
+from bench.loader import PAGE, RESULT, same_samples, with_tables
 from bench.loader_access import same_group_pairs
-from bench.loader_table import MARKERS, TITLES, markdown, ratio, rows
-
-PAGE = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
+from bench.loader_table import TITLES, markdown, ratio, rows
 
 
 def result_with(speeds: dict[str, list[float]], **changes: Any) -> dict[str, Any]:
@@ -51,8 +48,8 @@ SPEEDS = {
 
 
 def test_the_docs_show_the_committed_result() -> None:
-    begin, end = MARKERS
-    assert PAGE.split(begin)[1].split(end)[0].strip() == markdown(json.loads(RESULT.read_text(encoding="utf-8")))
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_tables(page, json.loads(RESULT.read_text(encoding="utf-8")))
 
 
 def test_the_committed_result_has_every_loader() -> None:
