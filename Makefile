@@ -61,7 +61,7 @@ lock: .venv/bin/python ## Update requirements.lock, the versions that make insta
 	  --constraint constraints.txt --no-emit-package torch --quiet | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
 
 clean: ## Remove the virtual environment and caches; corpora are kept
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .litdata .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -104,9 +104,9 @@ def _read_in_place(samples: Sequence[Sequence[Page]], buffers: Buffers, scratch:
             _decode(page, scratch.compressed, buffer[slot])
 
 
-def _decode(page: Page, compressed: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+def _decode(page: Page, compressed: NDArray[np.uint8], out: Any) -> None:
     descriptor, offset, size, crc = page
-    data = compressed[:size]
+    data: Any = compressed[:size]
     os.preadv(descriptor, [data], offset)
     if deflate_crc32(data) != crc:
         raise ValueError(f"page at {offset}: another checksum")

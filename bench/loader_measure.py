@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from bench.loader_floor import open_floor
 from bench.loader_landmark import open_finished, open_native
 from bench.loader_rivals import RIVALS, Epochs
 
-LITDATA_PYTHON = Path(__file__).with_name(".litdata") / "bin" / "python"
+LITDATA_PYTHON = Path(__file__).parents[1] / ".litdata" / "bin" / "python"
 _POLL_S = 0.05
 
 TOOLS: dict[str, Callable[[Path], Epochs]] = {
@@ -112,7 +112,7 @@ def _check(epochs: Epochs) -> dict[str, Any]:
     return {"different": len(digests), "digest": sum(digests.values()) % 2**63}
 
 
-def _digests(ids: Any, arrays: dict[str, Any]) -> dict[str, int]:
+def _digests(ids: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, int]:
     values = [np.asarray(arrays[name]) for name in sorted(arrays)]
     return {
         id: zlib.crc32(b"".join([id.encode(), *(np.ascontiguousarray(value[row]).tobytes() for value in values)]))

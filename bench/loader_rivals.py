@@ -4,8 +4,9 @@ Each opens the corpus and returns a function from an epoch's number to the batch
 bands at native resolution. Each has two worker processes, and the settings that its documentation recommends.
 """
 
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ CHUNK_BYTES = "64MB"  # of litData
 SEED = 0
 
 # Sample ids, and per pixel column an array or tensor (sample, band, y, x).
-Batch = tuple[Sequence[str], dict[str, Any]]
+Batch = tuple[Sequence[str], Mapping[str, Any]]
 Epochs = Callable[[int], Iterator[Batch]]
 Columns = dict[str, BandGroup]
 
@@ -174,14 +175,20 @@ def convert_to_litdata(corpus: Path) -> None:
     """Write the samples in litData's format, unless they are there."""
     import litdata
 
-    if not litdata_folder(corpus).is_dir():
-        litdata.optimize(
-            partial(_read_samples, columns=columns_of(corpus)),
-            files_of(corpus),
-            str(litdata_folder(corpus)),
-            chunk_bytes=CHUNK_BYTES,
-            num_workers=WORKERS,
-        )
+    folder = litdata_folder(corpus)
+    if folder.is_dir():
+        return
+    # Renamed once complete; an interrupted conversion begins again.
+    partial_folder = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    litdata.optimize(
+        partial(_read_samples, columns=columns_of(corpus)),
+        files_of(corpus),
+        str(partial_folder),
+        chunk_bytes=CHUNK_BYTES,
+        num_workers=WORKERS,
+    )
+    partial_folder.rename(folder)
 
 
 def _read_samples(file: str, columns: Columns) -> Iterator[dict[str, Any]]:
