@@ -23,11 +23,8 @@ from bench.loader_landmark import epoch_rows
 from bench.loader_rivals import BATCH, WORKERS, Batch, Columns, Epochs, columns_of, files_of
 from landmark.corpus.pages import PREFIX_BYTES, find_pages
 from landmark.corpus.pixels import BandGroup
-from landmark.corpus.thrift import parse_struct
 
 _DEPTH = 4  # batches in flight
-_CRC = 4  # field of a page header
-_HEADER_BYTES = 256  # no header is larger
 
 # Per pixel column of a batch: (sample, prefix and value).
 Buffers = list[NDArray[np.uint8]]
@@ -116,13 +113,13 @@ def _decode(page: Page, compressed: NDArray[np.uint8], out: Any) -> None:
 def _find(file: str) -> Iterator[list[Page]]:
     """Yield the pages of each row of a shard, which stays open."""
     descriptor = os.open(file, os.O_RDONLY)
-    for offsets, sizes in zip(*find_pages(Path(file)), strict=True):
+    pages = find_pages(Path(file))
+    for offsets, sizes in zip(pages.offsets + pages.header_sizes, pages.sizes - pages.header_sizes, strict=True):
         yield [_locate(descriptor, *place) for place in zip(offsets.tolist(), sizes.tolist(), strict=True)]
 
 
 def _locate(descriptor: int, offset: int, size: int) -> Page:
-    header, header_bytes = parse_struct(os.pread(descriptor, min(size, _HEADER_BYTES), offset))
-    return Page(descriptor, offset + header_bytes, size - header_bytes, header[_CRC] & 0xFFFFFFFF)
+    return Page(descriptor, offset, size, deflate_crc32(os.pread(descriptor, size, offset)))
 
 
 def _buffers(columns: Columns, samples: int) -> Buffers:

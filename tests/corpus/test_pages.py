@@ -1,8 +1,9 @@
-"""Pages of pixel columns: read_offsets and decoded as Arrow reads them, and refused in bounded time where damaged."""
+"""Pages of pixel columns: found and decoded as Arrow reads them, and refused in bounded time where damaged."""
 
 import math
 import random
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +32,29 @@ def shard(tmp_path: Path) -> Path:
     return tmp_path / packed.path
 
 
-def page_of(shard: Path, row: int, column: int) -> bytes:
-    offsets, sizes = find_pages(shard)
-    return shard.read_bytes()[offsets[row, column] :][: sizes[row, column]]
+def page_of(shard: Path, row: int, column: int) -> tuple[bytes, int, int]:
+    """A page, the size of its header, and its checksum."""
+    offset, size, *others = (int(numbers[row, column]) for numbers in find_pages(shard))
+    return shard.read_bytes()[offset:][:size], *others
 
 
-def decoded(page: bytes, value_bytes: int) -> bytes:
+def decoded(page: bytes, header_bytes: int, checksum: int, value_bytes: int) -> bytes:
     out = np.zeros(PREFIX_BYTES + value_bytes, np.uint8)
-    decode_page(page, out)
+    decode_page(page, header_bytes, checksum, out)
     return out[PREFIX_BYTES:].tobytes()
 
 
 def test_pages_hold_what_arrow_reads(shard: Path) -> None:
     table, data = pq.read_table(shard), shard.read_bytes()
-    offsets, sizes = find_pages(shard)
-    assert offsets.dtype == np.int64 and sizes.dtype == np.int32
+    pages = find_pages(shard)
+    assert [numbers.dtype for numbers in pages] == [np.int64, np.int32, np.int32, np.uint32]
     names = [field.name for field in pixel_fields(table.schema)]
-    assert offsets.shape == sizes.shape == (70, len(names))
+    assert {numbers.shape for numbers in pages} == {(70, len(names))}
     for column, name in enumerate(names):
         for row, value in enumerate(table[name].to_pylist()):
-            assert decoded(data[offsets[row, column] :][: sizes[row, column]], len(value)) == value
+            offset, size, *others = (int(numbers[row, column]) for numbers in pages)
+            page = data[offset:][:size]
+            assert others[1] == zlib.crc32(page) and decoded(page, *others, len(value)) == value
 
 
 @pytest.mark.parametrize(("name", "patch_px"), [("s1", 6), ("s1", 120), ("s2", 6), ("s2", 36), ("s2", 120)])
@@ -69,7 +73,7 @@ def test_samples_of_any_size_have_a_page_each(name: str, patch_px: int, tmp_path
     write_shard(task)
     for row, content in enumerate(contents):
         for column, value in enumerate(content.values()):
-            assert decoded(page_of(path, row, column), len(value)) == value
+            assert decoded(*page_of(path, row, column), len(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -95,34 +99,52 @@ def test_shards_without_a_page_a_sample_are_refused(options: dict[str, Any], sha
 
 def test_changed_bytes_of_a_page_are_refused_or_harmless(shard: Path) -> None:
     value = pq.read_table(shard)["s2_x6"][3].as_py()
-    page, chance = page_of(shard, 3, 2), random.Random(1)
+    (page, header_bytes, checksum), chance = page_of(shard, 3, 2), random.Random(1)
     for changed in mutations(page, chance, 3000):
-        try:
-            assert decoded(changed, len(value)) == value
-        except DamagedPage:
-            continue
+        for known in (checksum, zlib.crc32(changed)):
+            try:
+                decompressed = decoded(changed, header_bytes, known, len(value))
+            except DamagedPage:
+                continue
+            assert known != checksum or decompressed == value
 
 
 @pytest.mark.parametrize("difference", [-1, 1, 10**6])
 def test_a_page_of_another_size_is_refused(difference: int, shard: Path) -> None:
     value = pq.read_table(shard)["s2_x6"][3].as_py()
     with pytest.raises(DamagedPage):
-        decoded(page_of(shard, 3, 2), len(value) + difference)
+        decoded(*page_of(shard, 3, 2), len(value) + difference)
 
 
 def test_changed_bytes_of_footer_and_page_index_are_refused_or_lead_to_pages_inside(shard: Path) -> None:
     data, chance = shard.read_bytes(), random.Random(2)
-    offsets, sizes = find_pages(shard)
-    start = int((offsets + sizes).max())
+    pages = find_pages(shard)
+    start = int((pages.offsets + pages.sizes).max())
     for tail in mutations(data[start:], chance, 200):
         shard.write_bytes(data[:start] + tail)
         try:
-            read_offsets, read_sizes = find_pages(shard)
+            changed = find_pages(shard)
         except InvalidCorpus as error:
             assert str(error.file) == str(shard)
         else:
-            assert read_offsets.shape == offsets.shape
-            assert (read_offsets >= 0).all() and (read_offsets + read_sizes <= len(data[:start] + tail)).all()
+            assert changed.offsets.shape == pages.offsets.shape
+            assert (changed.offsets >= 0).all()
+            assert (changed.offsets + changed.sizes <= len(data[:start] + tail)).all()
+
+
+def test_changed_bytes_of_page_headers_are_refused_or_harmless(shard: Path) -> None:
+    data, chance = shard.read_bytes(), random.Random(3)
+    pages = find_pages(shard)
+    start = int(pages.offsets[3, 2])
+    end = start + int(pages.header_sizes[3, 2])
+    for header in mutations(data[start:end], chance, 200):
+        shard.write_bytes(data[:start] + header[: end - start].ljust(end - start, b"\0") + data[end:])
+        try:
+            changed = find_pages(shard)
+        except InvalidCorpus as error:
+            assert str(error.file) == str(shard)
+        else:
+            assert (changed.offsets + changed.sizes <= len(data)).all()
 
 
 def mutations(data: bytes, chance: random.Random, count: int) -> list[bytes]:

@@ -219,8 +219,8 @@ def edit_page(place: int, value: bytes) -> Damage:
 
     def edit(corpus: Path) -> None:
         data = bytearray(shard_of(corpus, "s2").read_bytes())
-        offsets, sizes = find_pages(shard_of(corpus, "s2"))
-        for offset, size in zip(offsets.ravel().tolist(), sizes.ravel().tolist(), strict=True):
+        pages = find_pages(shard_of(corpus, "s2"))
+        for offset, size in zip(pages.offsets.ravel().tolist(), pages.sizes.ravel().tolist(), strict=True):
             start = offset + place if place >= 0 else offset + size + place
             data[start : start + len(value)] = value
         shard_of(corpus, "s2").write_bytes(data)
@@ -281,9 +281,9 @@ def edit_index(change: Callable[[Any, Any], object]) -> Damage:
     def edit(corpus: Path) -> None:
         path = corpus / "index.parquet"
         table = pq.read_table(path)
-        offsets, sizes = (table[name].to_pylist() for name in PAGES.names)
+        offsets, sizes = (table[name].to_pylist() for name in PAGES.names[:2])
         change(offsets, sizes)
-        for field, values in zip(PAGES, (offsets, sizes), strict=True):
+        for field, values in zip(list(PAGES)[:2], (offsets, sizes), strict=True):
             place = table.column_names.index(field.name)
             table = table.set_column(place, field, pa.array(values, field.type))
         pq.write_table(table, path)

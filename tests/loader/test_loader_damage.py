@@ -27,8 +27,8 @@ def shard_of(folder: Path) -> Path:
 
 
 def page_of(folder: Path) -> tuple[int, int]:
-    offsets, sizes = find_pages(shard_of(folder))
-    return int(offsets[ROW, 0]), int(sizes[ROW, 0])
+    pages = find_pages(shard_of(folder))
+    return int(pages.offsets[ROW, 0]), int(pages.sizes[ROW, 0])
 
 
 def overwrite(path: Path, offset: int, data: bytes) -> None:

@@ -140,7 +140,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def test_colours_are_learned_and_controls_are_at_chance(large: Corpus, tmp_path: Path) -> None:
     budget = {"epochs": 4, "batch": 16, "learning_rate": 0.02, "augment": False}
     profile = load_profile(str(write_profile(tmp_path, budget=budget)))
-    config = ValidationConfig(profile, tmp_path / "runs", [0, 1, 2], device="cpu")
+    config = ValidationConfig(profile, tmp_path / "runs", [1, 2, 3], device="cpu")
     report = validate(large, config)
     assert report.passed, report.failures
     for result in report.results:

@@ -32,11 +32,15 @@ class PageTable(NamedTuple):
         first: Per shard, the number of its first page.
         offsets: Per page, its offset in the shard.
         sizes: Per page, its size in bytes with its header.
+        header_sizes: Per page, size of its header in bytes.
+        checksums: Per page, its CRC-32.
     """
 
     first: list[int]
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    header_sizes: NDArray[np.int64]
+    checksums: NDArray[np.int64]
 
 
 class ChipReader:
@@ -83,18 +87,20 @@ class ChipReader:
         pages, files, waited_s = self.pages, self.files, 0.0
         try:
             for column, out in zip(columns, outs, strict=True):
-                page = self._buffer(pages.sizes.item(first + column))
-                offset, start = pages.offsets.item(first + column), perf_counter()
-                files.read(number, offset, page)
+                page = first + column
+                data, offset = self._buffer(pages.sizes.item(page)), pages.offsets.item(page)
+                expected = pages.header_sizes.item(page), pages.checksums.item(page)
+                start = perf_counter()
+                files.read(number, offset, data)
                 waited_s += perf_counter() - start
                 try:
-                    decode_page(page, out)
+                    decode_page(data, *expected, out)
                 except DamagedPage:
                     files.check(number)
                     if not files.drop(number, offset):
                         raise
-                    files.read(number, offset, page)
-                    decode_page(page, out)
+                    files.read(number, offset, data)
+                    decode_page(data, *expected, out)
             files.check(number)
         except DamagedPage as error:
             raise self._damaged(row, f"is damaged: {error}") from error
@@ -150,13 +156,13 @@ class ChipReader:
                 or pc.list_flatten(lists[name]).null_count
             ):
                 raise damaged(path, f"is damaged: column {name} has not one page a column of pixels")
-        offsets, sizes = (pc.list_flatten(lists[name]).to_numpy().astype(np.int64) for name in PAGES.names)
+        offsets, sizes, *others = (pc.list_flatten(lists[name]).to_numpy().astype(np.int64) for name in PAGES.names)
         ends = np.repeat([shard.size_bytes for shard in shards], rows * widths)
         largest = np.concatenate([np.tile(self.value_bytes[shard.sensor], shard.rows) for shard in shards])
         within = (offsets >= 0) & (sizes > 0) & (offsets <= ends - sizes)
         if not np.all(within & (sizes <= largest * _MAX_GROWTH + _MAX_ADDED_BYTES)):
             raise damaged(path, "is damaged: a page lies outside its shard, or is too large")
-        return PageTable(np.cumsum([0, *(rows * widths)]).tolist(), offsets, sizes)
+        return PageTable(np.cumsum([0, *(rows * widths)]).tolist(), offsets, sizes, *others)
 
     def _first_page(self, row: int) -> tuple[int, int]:
         """Number of the shard of a row, and number of the row's first page."""

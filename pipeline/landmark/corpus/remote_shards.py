@@ -238,7 +238,7 @@ def _must_wait(group: RowGroup) -> bool:
     """Whether a page is to come with its row group, which is being downloaded."""
     download = group.download
     is_running = download is not None and not download.done()
-    return is_running and group.n_single >= _MAX_SINGLE_FRACTION * group.offsets.size
+    return is_running and group.n_single >= _MAX_SINGLE_FRACTION * group.pages.offsets.size
 
 
 def _download(files: "weakref.ref[RemoteShardFiles]", shard: int, group: RowGroup) -> CachedFile | None:

@@ -12,7 +12,7 @@ from landmark.core.disk_cache import CachedFile
 from landmark.core.errors import LandmarkError
 from landmark.corpus.index import Index
 from landmark.corpus.manifest import Manifest
-from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, decode_page
+from landmark.corpus.pages import PREFIX_BYTES, DamagedPage, Pages, decode_page
 from landmark.corpus.pixels import parse_group, pixels_sha256
 from landmark.domain.schemas import PAGES
 
@@ -26,7 +26,7 @@ class RowGroup:
     Attributes:
         start, end: Their range of bytes.
         first_row: Row in the index of the first.
-        offsets, sizes: Of each page, as (row, column).
+        pages: Its pages, as (row, column).
         requested_bytes: Bytes of the pages that were requested so far.
         n_single: Pages that were requested by themselves.
         looked_up: Whether the range was looked for on this disk.
@@ -35,9 +35,9 @@ class RowGroup:
         damage: The error of a download with other pixels than the index says.
     """
 
-    def __init__(self, first_row: int, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        self.first_row, self.offsets, self.sizes = first_row, offsets, sizes
-        self.start, self.end = int(offsets.min()), int((offsets + sizes).max())
+    def __init__(self, first_row: int, pages: Pages) -> None:
+        self.first_row, self.pages = first_row, pages
+        self.start, self.end = int(pages.offsets.min()), int((pages.offsets + pages.sizes).max())
         self.requested_bytes, self.n_single = 0, 0
         self.looked_up = False
         self.file: CachedFile | None = None
@@ -58,13 +58,14 @@ class RowGroup:
     def find_damage(self, content: NDArray[np.uint8], value_bytes: Sequence[int], sha256: Sequence[str]) -> int | None:
         """Row, in the index, of the first sample of a downloaded range with other pixels than its digest; else None."""
         outs = [np.empty(PREFIX_BYTES + size, np.uint8) for size in value_bytes]
-        for row, expected in enumerate(sha256):
+        for row, digest in enumerate(sha256):
             try:
-                for offset, size, out in zip(self.offsets[row] - self.start, self.sizes[row], outs, strict=True):
-                    decode_page(content[offset : offset + size], out)
+                pages = zip(*(numbers[row].tolist() for numbers in self.pages), strict=True)
+                for (offset, size, *expected), out in zip(pages, outs, strict=True):
+                    decode_page(content[offset - self.start :][:size], *expected, out)
             except DamagedPage:
                 return self.first_row + row
-            if pixels_sha256([out[PREFIX_BYTES:] for out in outs]) != expected:
+            if pixels_sha256([out[PREFIX_BYTES:] for out in outs]) != digest:
                 return self.first_row + row
         return None
 
@@ -99,19 +100,19 @@ class RowGroups:
         """Id of the first sample of a downloaded group with other pixels than the index says; else None."""
         fields = self._index.pixel_columns[self._manifest.shards[shard].sensor]
         sizes = [parse_group(field).size_bytes for field in fields]
-        sha256 = self._index.columns(["sha256"])["sha256"].slice(group.first_row, len(group.offsets)).to_pylist()
+        sha256 = self._index.columns(["sha256"])["sha256"].slice(group.first_row, len(group.pages.offsets)).to_pylist()
         row = group.find_damage(content, sizes, sha256)
         return None if row is None else str(self._index.value("id", row))
 
     def _open(self, shard: int) -> _ShardGroups:
         record, first_row = self._manifest.shards[shard], self._first_rows[shard]
         lists = self._index.columns(PAGES.names)
-        offsets, sizes = (
+        columns = [
             np.array(lists[name].slice(first_row, record.rows).to_pylist(), dtype=np.int64).reshape(record.rows, -1)
             for name in PAGES.names
-        )
+        ]
         groups = [
-            RowGroup(first_row + row, offsets[row : row + record.group_rows], sizes[row : row + record.group_rows])
+            RowGroup(first_row + row, Pages(*(column[row : row + record.group_rows] for column in columns)))
             for row in range(0, record.rows, record.group_rows)
         ]
         groups.sort(key=lambda group: group.start)

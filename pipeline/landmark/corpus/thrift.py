@@ -32,25 +32,6 @@ def parse_struct(data: bytes) -> tuple[Struct, int]:
         raise ValueError("a struct is cut off") from error
 
 
-def parse_integer(data: bytes) -> int:
-    """Parse an integer of these bytes, of which all but the last have their highest bit set."""
-    value = int.from_bytes(data, "little")
-    if len(data) <= 5:
-        # The lower seven bits of each byte, without a loop: three numbers of each page are such.
-        value = (
-            value & 0x7F
-            | value >> 1 & 0x3F80
-            | value >> 2 & 0x1FC000
-            | value >> 3 & 0xFE00000
-            | value >> 4 & 0x7F0000000
-        )
-    else:
-        value = 0
-        for byte in reversed(data):
-            value = value << 7 | byte & 127
-    return (value >> 1) ^ -(value & 1)
-
-
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data, self.position = data, 0

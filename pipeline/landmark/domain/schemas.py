@@ -212,9 +212,16 @@ INDEX = pa.schema(
     ]
 )
 
-# Columns of `index.parquet` beside INDEX: place and size, header included, of the page of each pixel column in the
-# shard of the sample, in the order of the shard's columns.
-PAGES = pa.schema([_required("page_offsets", pa.list_(pa.int64())), _required("page_bytes", pa.list_(pa.int32()))])
+# Columns of `index.parquet` beside INDEX: place, size, size of the header, and CRC-32 of header and data of the page of
+# each pixel column in the shard of the sample, in the order of the shard's columns.
+PAGES = pa.schema(
+    [
+        _required("page_offsets", pa.list_(pa.int64())),
+        _required("page_bytes", pa.list_(pa.int32())),
+        _required("page_header_bytes", pa.list_(pa.int32())),
+        _required("page_crc32", pa.list_(pa.uint32())),
+    ]
+)
 
 
 def group_edges(*columns: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -21,15 +21,14 @@ class ShardPages:
         InvalidCorpus, DamagedPage, OSError: it is another file.
 
     Attributes:
-        offsets: (row, pixel column) int64, in the file.
-        sizes: (row, pixel column) int32, in bytes.
+        pages: Place, sizes and checksum of each page.
     """
 
     def __init__(self, path: Path, fields: Sequence[pa.Field]) -> None:
-        self.offsets, self.sizes = find_pages(path)
+        self.pages = find_pages(path)
         self._columns = [(field.name, parse_group(field).size_bytes) for field in fields]
-        if self.offsets.shape[1] != len(self._columns):
-            raise DamagedPage(f"{self.offsets.shape[1]} pixel columns, not {len(self._columns)}")
+        if (n_columns := self.pages.offsets.shape[1]) != len(self._columns):
+            raise DamagedPage(f"{n_columns} pixel columns, not {len(self._columns)}")
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> Self:
@@ -48,8 +47,8 @@ class ShardPages:
         """
         values = {}
         for column, (name, size_bytes) in enumerate(self._columns):
-            page = os.pread(self._file, int(self.sizes[row, column]), int(self.offsets[row, column]))
+            offset, size, *expected = (int(numbers[row, column]) for numbers in self.pages)
             value = np.empty(PREFIX_BYTES + size_bytes, dtype=np.uint8)
-            decode_page(page, value)
+            decode_page(os.pread(self._file, size, offset), *expected, value)
             values[name] = value[PREFIX_BYTES:]
         return values

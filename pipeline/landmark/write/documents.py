@@ -194,9 +194,10 @@ def read_facts(corpus: Path, shards: Sequence[Shard]) -> pa.Table:
 
 def _page_columns(shard: Path) -> pa.Table:
     """PAGES rows of a shard."""
-    offsets, sizes = find_pages(shard)
-    starts = pa.array(np.arange(len(offsets) + 1) * offsets.shape[1], pa.int32())
-    values = [pa.ListArray.from_arrays(starts, pa.array(column.ravel())) for column in (offsets, sizes)]
+    pages = find_pages(shard)
+    n_rows, n_columns = pages.offsets.shape
+    starts = pa.array(np.arange(n_rows + 1) * n_columns, pa.int32())
+    values = [pa.ListArray.from_arrays(starts, pa.array(column.ravel())) for column in pages]
     return pa.table(values, schema=PAGES)
 
 
