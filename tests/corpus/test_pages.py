@@ -147,6 +147,24 @@ def test_changed_bytes_of_page_headers_are_refused_or_harmless(shard: Path) -> N
             assert (changed.offsets + changed.sizes <= len(data)).all()
 
 
+def test_a_footer_with_another_number_of_rows_is_refused_at_once(shard: Path) -> None:
+    data = shard.read_bytes()
+    end = len(data) - 8
+    start = end - int.from_bytes(data[end : end + 4], "little")
+    # Of row groups, columns and file; 2**40 in place of 70.
+    number, other = b"\x16\x8c\x01", b"\x16" + b"\x80" * 5 + b"\x40"
+    places = [place for place in range(start, end) if data.startswith(number, place)]
+    shapes = []
+    for place in places:
+        footer = data[start:place] + other + data[place + len(number) : end]
+        shard.write_bytes(data[:start] + footer + len(footer).to_bytes(4, "little") + data[-4:])
+        try:
+            shapes.append(find_pages(shard)[0].shape[0])
+        except InvalidCorpus:
+            continue
+    assert len(shapes) < len(places) and set(shapes) <= {70}
+
+
 def mutations(data: bytes, chance: random.Random, count: int) -> list[bytes]:
     """Copies of some bytes: a byte changed, cut off, repeated, exchanged with others or replaced by an extreme."""
     copies = []
