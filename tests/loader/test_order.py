@@ -215,7 +215,11 @@ def test_edges_of_row_groups_in_a_selection() -> None:
         {"quotas": {"water": 0.6, "grass": 0.5}},
         {"quotas": {"water": 0}},
         {"quotas": {"water": "half"}},
+        {"quotas": {"water": float("nan")}},
+        {"quotas": {"water": True}},
+        {"quotas": {5: 0.5}},
         {"quotas": ["water"]},
+        {"shuffle": "no"},
         {"batch": 64.0},
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,10 @@ def test_state_of_any_number_of_ranks(position: int, ranks: int, restored: tuple
     [
         *((key, "other") for key in ("content", "selection", "mixture")),
         *((key, 2) for key in ("version", "batch", "streams", "window", "seed")),
-        *((key, value) for key in ("epoch", "position") for value in (-1, True, "0", None)),
+        *((key, value) for key in ("epoch", "position") for value in (-1, True, "0", None, 2**63)),
+        ("position", 4),
+        ("version", True),
+        ("seed", [5]),
         ("rank", 1),
     ],
 )
@@ -47,3 +51,9 @@ def test_state_of_another_order_is_refused(key: str, value: object) -> None:
 def test_incomplete_state_is_refused() -> None:
     with raises(StateMismatch, key="version", value=None):
         IDENTITY.restore({}, ORDER, ranks=1)
+
+
+@pytest.mark.parametrize("state", [None, [], "epoch", 3])
+def test_what_is_no_state_is_refused(state: Any) -> None:
+    with raises(StateMismatch, key="state", value=state):
+        IDENTITY.restore(state, ORDER, ranks=1)

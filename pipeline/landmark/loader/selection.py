@@ -62,6 +62,7 @@ class OrderOptions:
         for key in ("batch", "ranks", "rank", "seed"):
             value = getattr(self, key)
             self._require(key, isinstance(value, int) and not isinstance(value, bool), "an integer")
+        self._require("shuffle", isinstance(self.shuffle, bool), "True or False")
         streams = self.shuffled.streams if self.shuffled else 1
         divided = streams if self.shuffle else self.batch
         self._require("batch", self.batch > 0 and self.batch % streams == 0, f"a positive multiple of {streams}")
@@ -69,7 +70,7 @@ class OrderOptions:
         self._require("rank", 0 <= self.rank < self.ranks, f"from 0 to {self.ranks - 1}")
         self._require("seed", 0 <= self.seed < 2**63, "from 0 to 2**63 - 1")
         self._require("sensors", self.sensors in (None, "together", "paired"), "`together`, `paired` or None")
-        self._require("quotas", _are_shares(self.quotas), f"shares from {1 / UNITS} to 1 whose sum is at most 1")
+        self._require("quotas", _are_shares(self.quotas), f"keys with shares from {1 / UNITS} to 1, at most 1 in all")
 
     def _require(self, key: str, is_valid: bool, expected: str) -> None:
         if not is_valid:
@@ -79,7 +80,9 @@ class OrderOptions:
 def _are_shares(quotas: Any) -> bool:
     if quotas is None:
         return True
-    if not isinstance(quotas, Mapping) or not all(isinstance(share, int | float) for share in quotas.values()):
+    if not isinstance(quotas, Mapping) or not all(isinstance(key, str) for key in quotas):
+        return False
+    if not all(isinstance(share, int | float) and not isinstance(share, bool) for share in quotas.values()):
         return False
     return all(1 / UNITS <= share <= 1 for share in quotas.values()) and sum(quotas.values()) <= 1 + 1e-9
 

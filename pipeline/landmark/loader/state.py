@@ -12,6 +12,7 @@ from landmark.loader.order import ORDER_VERSION, Order
 from landmark.loader.selection import OrderOptions
 
 _DIGEST_CHARS = 12
+_MAX_EPOCH = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +54,22 @@ class Identity:
         Raises:
             StateMismatch: the state is of another order; `key` is the part that differs, and `value` that of the state.
         """
+        if not isinstance(state, Mapping):
+            raise StateMismatch("must be a dictionary", key="state", value=state)
         expected = self.state(epoch=0, position=0)
+        # On one rank an epoch has the most batches.
+        limits = {"epoch": _MAX_EPOCH, "position": -(-order.rows // order.batch)}
         for key in (*expected, *state):
             value = state.get(key)
-            is_valid = _is_count(value) if key in ("epoch", "position") else key in expected and value == expected[key]
+            if key in limits:
+                is_valid = type(value) is int and 0 <= value <= limits[key]
+            else:
+                is_valid = key in expected and type(value) is type(expected[key]) and value == expected[key]
             if not is_valid:
                 remedy = f"the loader has {expected[key]}" if key in expected else None
                 raise StateMismatch("is not of this loader", key=key, value=value, remedy=remedy)
         epoch, position = state["epoch"], state["position"]
         return (epoch, position) if position < order.epoch(epoch, ranks=ranks).steps else (epoch + 1, 0)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def identify(corpus: Corpus, options: OrderOptions) -> Identity:
