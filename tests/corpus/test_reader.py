@@ -195,6 +195,21 @@ def test_conditions_that_are_none_are_refused(where: Any, toy: Path) -> None:
         landmark.open(toy).select(where=where)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("split", "tain"), ("split", 5), ("sensor", "s3"), ("label", "forest lake"), ("label", 5), ("label", ["trees"])],
+)
+def test_names_that_no_sample_can_have_are_refused(key: str, value: Any, toy: Path) -> None:
+    with raises(InputError, key=key, value=value):
+        landmark.open(toy).select(**{key: value})
+
+
+def test_a_class_that_no_sample_has_selects_none(toy: Path) -> None:
+    corpus = landmark.open(toy)
+    (label, *_) = corpus.manifest.taxonomy.classes.keys() - corpus.manifest.labels.keys()
+    assert len(corpus.select(label=label)) == 0
+
+
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from landmark.config.profiles import SensorName
+from landmark.config.recipe import SPLITS
 from landmark.core.errors import InvalidCorpus
 from landmark.core.hosts import is_url
 from landmark.core.plural import plural
@@ -21,7 +23,7 @@ from landmark.corpus.index import Index, IndexRow, open_index
 from landmark.corpus.manifest import Manifest, read_manifest
 from landmark.corpus.pixels import decode, nodata_of, to_physical
 from landmark.corpus.sample import Sample, to_xarray
-from landmark.corpus.selection import Where, check_columns, meets
+from landmark.corpus.selection import Where, check_columns, check_name, meets
 from landmark.corpus.shard_files import LocalShardFiles, ShardFiles
 from landmark.corpus.tables import INDEX_FILE
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from landmark.loader.captions import CaptionRequest
     from landmark.loader.format import Bands, Fit
     from landmark.loader.loader import Loader
+
+_SENSORS = get_args(SensorName)
 
 
 class Corpus:
@@ -126,8 +130,12 @@ class Corpus:
                 that must all be met, `[("cloud_pct", "<", 10)]`. One that is null is not met.
 
         Raises:
-            InputError: `where` has an unknown column or cannot be evaluated.
+            InputError: no such split, sensor or class; or `where` has an unknown column, or cannot be evaluated.
         """
+        classes = {**self.manifest.taxonomy.classes, **self.manifest.labels}
+        for key, name, known in (("split", split, SPLITS), ("sensor", sensor, _SENSORS), ("label", label, classes)):
+            if name is not None:
+                check_name(name, list(known), key=key)
         keep = np.ones(len(self), dtype=bool)
         for column, value in (("split", split), ("sensor", sensor)):
             if value is not None:

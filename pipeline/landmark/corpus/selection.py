@@ -75,6 +75,16 @@ def check_columns(columns: Sequence[str], names: Sequence[str], *, key: str) -> 
             raise _unknown_column(column, names, key)
 
 
+def check_name(name: object, known: Sequence[str], *, key: str) -> None:
+    """Require a known name.
+
+    Raises:
+        InputError: it is another; `key` is the argument.
+    """
+    if name not in known:
+        raise InputError("unknown", key=key, value=name, remedy=f"choose one of {', '.join(known)}")
+
+
 def _unknown_column(column: str, names: Sequence[str], key: str) -> InputError:
     similar = difflib.get_close_matches(str(column), names, n=1, cutoff=0)
     remedy = f"did you mean `{similar[0]}`? Columns: {', '.join(names)}"
