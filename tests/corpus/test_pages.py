@@ -152,11 +152,11 @@ def test_a_footer_with_another_number_of_rows_is_refused_at_once(shard: Path) ->
     end = len(data) - 8
     start = end - int.from_bytes(data[end : end + 4], "little")
     # Of row groups, columns and file; 2**40 in place of 70.
-    number, other = b"\x16\x8c\x01", b"\x16" + b"\x80" * 5 + b"\x40"
+    number, huge = b"\x16\x8c\x01", b"\x16" + b"\x80" * 5 + b"\x40"
     places = [place for place in range(start, end) if data.startswith(number, place)]
     shapes = []
     for place in places:
-        footer = data[start:place] + other + data[place + len(number) : end]
+        footer = data[start:place] + huge + data[place + len(number) : end]
         shard.write_bytes(data[:start] + footer + len(footer).to_bytes(4, "little") + data[-4:])
         try:
             shapes.append(find_pages(shard)[0].shape[0])

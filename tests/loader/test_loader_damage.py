@@ -155,7 +155,7 @@ def test_valid_pages_of_other_samples_are_refused(folder: Path, bands: dict[str,
     pages = [slice(offset, offset + size) for offset, size in zip(offsets[:, -1], sizes[:, -1], strict=True)]
     values = [bytes(data[page]) for page in pages]
     for page, value in zip(pages, values, strict=True):
-        data[page] = next(other for other in values if other != value and len(other) == len(value))
+        data[page] = next(wrong for wrong in values if wrong != value and len(wrong) == len(value))
     path.write_bytes(data)
     assert count_until_refused(selection(folder).loader(batch=8, bands=bands), InvalidCorpus)[1].file == str(path)
 
