@@ -85,9 +85,8 @@ class ChipReader:
             GenerationReplaced: a newer generation has replaced the shard.
             InvalidCorpus: the shard is missing, damaged or another, or the index is damaged.
         """
-        number, _ = self._first_page(row)
         waited_s = self._read_pages(row, columns, outs)
-        if number not in self._compared:
+        if self.shard_of(row) not in self._compared:
             waited_s += self._compare(row, dict(zip(columns, outs, strict=True)))
         return waited_s
 
