@@ -19,13 +19,13 @@ class Part:
     """A part of each batch: rows of pools in fixed shares, over and over.
 
     Args:
-        rows: Number of rows that are drawn in an epoch of the part.
+        n_rows: Number of rows that are drawn in an epoch of the part.
         pools: The pools.
         units: Share of each pool in hundredths of a percent.
     """
 
-    def __init__(self, rows: int, pools: Sequence[Pool], units: Sequence[int]) -> None:
-        self.rows = rows
+    def __init__(self, n_rows: int, pools: Sequence[Pool], units: Sequence[int]) -> None:
+        self.n_rows = n_rows
         self._pools, self._mixture = pools, Mixture(units) if len(units) > 1 else None
 
     def draw(self, start: int, stop: int) -> NDArray[np.int64]:
@@ -61,7 +61,7 @@ class Epoch:
         Not to be called by several threads at once.
         """
         order = self.order
-        start, end = (self.number * order.rows + min(at * order.batch, order.rows) for at in (step, step + 1))
+        start, end = (self.number * order.n_rows + min(at * order.batch, order.n_rows) for at in (step, step + 1))
         parts = tuple(part.draw(start, end) for part in order.parts)
         if order.partners is None:
             return parts
@@ -90,9 +90,9 @@ class Order:
     anchor_first: bool = True
 
     @property
-    def rows(self) -> int:
+    def n_rows(self) -> int:
         """Rows of an epoch: those of the longest part."""
-        return max(part.rows for part in self.parts)
+        return max(part.n_rows for part in self.parts)
 
     def epoch(self, number: int, *, ranks: int = 1) -> Epoch:
         """Return an epoch.
@@ -102,10 +102,10 @@ class Order:
         Raises:
             InsufficientData: there is no batch for several ranks.
         """
-        steps = -(-self.rows // self.batch) if ranks == 1 else self.rows // self.batch
+        steps = -(-self.n_rows // self.batch) if ranks == 1 else self.n_rows // self.batch
         if not steps:
             raise InsufficientData(
-                f"{self.rows} samples are fewer than a batch of {ranks} ranks",
+                f"{self.n_rows} samples are fewer than a batch of {ranks} ranks",
                 key="batch",
                 value=self.batch,
                 remedy="choose a smaller batch, or select more samples",
@@ -113,9 +113,9 @@ class Order:
         return Epoch(number, steps, self)
 
 
-def rank_slots(rows: int, rank: int, ranks: int) -> slice:
+def rank_slots(n_rows: int, rank: int, ranks: int) -> slice:
     """Slots of a rank in a part of a batch with so many rows."""
-    return slice(rows * rank // ranks, rows * (rank + 1) // ranks)
+    return slice(n_rows * rank // ranks, n_rows * (rank + 1) // ranks)
 
 
 def group_edges(

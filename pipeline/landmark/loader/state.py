@@ -58,7 +58,7 @@ class Identity:
             raise StateMismatch("must be a dictionary", key="state", value=state)
         expected = self.state(epoch=0, position=0)
         # On one rank an epoch has the most batches.
-        limits = {"epoch": _MAX_EPOCH, "position": -(-order.rows // order.batch)}
+        limits = {"epoch": _MAX_EPOCH, "position": order.epoch(0).steps}
         for key in (*expected, *state):
             value = state.get(key)
             if key in limits:
