@@ -60,8 +60,6 @@ class ChipReader:
         }
         self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)]).tolist()
         self._scratch = threading.local()
-        # Shards of which a row was compared with its digest.
-        self._compared: set[int] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ChipReader, (self._root, self._manifest, self._index, self.files)
@@ -71,7 +69,7 @@ class ChipReader:
         return bisect_right(self._starts, row) - 1
 
     def read(self, row: int, columns: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> float:
-        """Read and decode the pages of some pixel columns of a row. The first row of each shard is compared by digest.
+        """Read and decode the pages of some pixel columns of a row.
 
         Args:
             row: Number of the row in the index.
@@ -85,12 +83,6 @@ class ChipReader:
             GenerationReplaced: a newer generation has replaced the shard.
             InvalidCorpus: the shard is missing, damaged or another, or the index is damaged.
         """
-        waited_s = self._read_pages(row, columns, outs)
-        if self.shard_of(row) not in self._compared:
-            waited_s += self._compare(row, dict(zip(columns, outs, strict=True)))
-        return waited_s
-
-    def _read_pages(self, row: int, columns: Iterable[int], outs: Iterable[NDArray[np.uint8]]) -> float:
         number, first = self._first_page(row)
         pages, files, waited_s = self.pages, self.files, 0.0
         try:
@@ -141,32 +133,7 @@ class ChipReader:
         sizes = self.value_bytes[self._manifest.shards[self.shard_of(row)].sensor]
         outs = [np.empty(PREFIX_BYTES + size, np.uint8) for size in sizes]
         self.prefetch([row], range(len(outs)))
-        self._read_pages(row, range(len(outs)), outs)
-        return self._check_digest(row, outs)
-
-    def _compare(self, row: int, outs: dict[int, NDArray[np.uint8]]) -> float:
-        """Compare a row of a shard with the digest in the index, as pages of another shard have checksums, too.
-
-        Reads the columns that are not in `outs`; of a shard that is not on this disk, which takes long, none.
-
-        Returns:
-            Seconds that it waited for storage.
-        """
-        number, waited_s = self.shard_of(row), 0.0
-        sizes = self.value_bytes[self._manifest.shards[number].sensor]
-        missing = {
-            column: np.empty(PREFIX_BYTES + size, np.uint8) for column, size in enumerate(sizes) if column not in outs
-        }
-        if missing and self.files.remote:
-            return waited_s
-        waited_s += self._read_pages(row, missing.keys(), missing.values())
-        outs = outs | missing
-        self._check_digest(row, [outs[column] for column in range(len(sizes))])
-        self._compared.add(number)
-        return waited_s
-
-    def _check_digest(self, row: int, outs: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-        """Values of all pixel columns of a row, compared with the digest in the index."""
+        self.read(row, range(len(outs)), outs)
         values = [out[PREFIX_BYTES:] for out in outs]
         if pixels_sha256(values) != self._index.value("sha256", row):
             raise self._damaged(row, "is damaged: other pixels than those of the index")
@@ -189,13 +156,13 @@ class ChipReader:
                 or pc.list_flatten(lists[name]).null_count
             ):
                 raise damaged(path, f"is damaged: column {name} has not one page a column of pixels")
-        offsets, sizes, *others = (pc.list_flatten(lists[name]).to_numpy().astype(np.int64) for name in PAGES.names)
+        offsets, sizes, *columns = (pc.list_flatten(lists[name]).to_numpy().astype(np.int64) for name in PAGES.names)
         ends = np.repeat([shard.size_bytes for shard in shards], rows * widths)
         largest = np.concatenate([np.tile(self.value_bytes[shard.sensor], shard.rows) for shard in shards])
         within = (offsets >= 0) & (sizes > 0) & (offsets <= ends - sizes)
         if not np.all(within & (sizes <= largest * _MAX_GROWTH + _MAX_ADDED_BYTES)):
             raise damaged(path, "is damaged: a page lies outside its shard, or is too large")
-        return PageTable(np.cumsum([0, *(rows * widths)]).tolist(), offsets, sizes, *others)
+        return PageTable(np.cumsum([0, *(rows * widths)]).tolist(), offsets, sizes, *columns)
 
     def _first_page(self, row: int) -> tuple[int, int]:
         """Number of the shard of a row, and number of the row's first page."""
