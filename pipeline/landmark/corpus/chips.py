@@ -84,11 +84,11 @@ class ChipReader:
             InvalidCorpus: the shard is missing, damaged or another, or the index is damaged.
         """
         number, first = self._first_page(row)
-        pages, files, waited_s = self.pages, self.files, 0.0
+        pages, files, buffer, waited_s = self.pages, self.files, self._buffer(), 0.0
         try:
             for column, out in zip(columns, outs, strict=True):
                 page = first + column
-                data, offset = self._buffer(pages.sizes.item(page)), pages.offsets.item(page)
+                data, offset = buffer[: pages.sizes.item(page)], pages.offsets.item(page)
                 expected = pages.header_sizes.item(page), pages.checksums.item(page)
                 start = perf_counter()
                 files.read(number, offset, data)
@@ -101,13 +101,21 @@ class ChipReader:
                         raise
                     files.read(number, offset, data)
                     decode_page(data, *expected, out)
-            files.check(number)
         except DamagedPage as error:
             raise self._damaged(row, f"is damaged: {error}") from error
         except InvalidCorpus as error:
             error.value = error.value or self._index.value("id", row)
             raise
         return waited_s
+
+    def check(self, row: int) -> None:
+        """Require that the shard of a row is still the file that was read.
+
+        Raises:
+            GenerationReplaced: a newer generation has replaced it.
+            InvalidCorpus: it is missing, or another file than before.
+        """
+        self.files.check(self.shard_of(row))
 
     def prefetch(self, rows: Iterable[int], columns: Sequence[int], *, soon: bool = True) -> None:
         """Start to read pages of some pixel columns of rows of a sensor, as `ShardFiles.prefetch`."""
@@ -134,6 +142,7 @@ class ChipReader:
         outs = [np.empty(PREFIX_BYTES + size, np.uint8) for size in sizes]
         self.prefetch([row], range(len(outs)))
         self.read(row, range(len(outs)), outs)
+        self.check(row)
         values = [out[PREFIX_BYTES:] for out in outs]
         if pixels_sha256(values) != self._index.value("sha256", row):
             raise self._damaged(row, "is damaged: other pixels than those of the index")
@@ -170,12 +179,12 @@ class ChipReader:
         width = len(self.fields[self._manifest.shards[number].sensor])
         return number, self.pages.first[number] + (row - self._starts[number]) * width
 
-    def _buffer(self, count: int) -> NDArray[np.uint8]:
-        """Memory of this thread, valid until its next call."""
+    def _buffer(self) -> NDArray[np.uint8]:
+        """Memory of this thread for a page, valid until its next call."""
         buffer: NDArray[np.uint8] | None = getattr(self._scratch, "buffer", None)
-        if buffer is None or len(buffer) < count:
-            buffer = self._scratch.buffer = np.empty(2 * count, np.uint8)
-        return buffer[:count]
+        if buffer is None:
+            buffer = self._scratch.buffer = np.empty(int(self.pages.sizes.max(initial=0)), np.uint8)
+        return buffer
 
     def _damaged(self, row: int, problem: str) -> InvalidCorpus:
         return self.files.damaged(self.shard_of(row), problem, value=self._index.value("id", row))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.core.errors import LandmarkError
 from landmark.core.threads import Job
 from landmark.corpus.chips import ChipReader
 from landmark.corpus.pages import PREFIX_BYTES
@@ -107,6 +108,14 @@ class SensorBuffers:
             self._format.images([group[number] for group in self._groups.values()], self.pixels.normalised[number])
             stats.prepare_s += perf_counter() - start
 
+    def shard_of(self, row: int) -> int:
+        """Number of the shard of a row."""
+        return self._source.chips.shard_of(row)
+
+    def check(self, row: int) -> None:
+        """Require that the shard of a row is still the file that was read, as `ChipReader.check`."""
+        self._source.chips.check(row)
+
     def _read(self, row: int, number: int, outs: Sequence[NDArray[np.uint8]], stats: LoaderStats) -> None:
         format, start = self._format, perf_counter()
         if format.native:
@@ -189,12 +198,20 @@ class PendingBatch:
 
     def _fill(self, samples: Sequence[Sample]) -> None:
         stats = LoaderStats()
-        for _, place, buffers, number in samples:
+        # First sample of each shard: that a file is the one of before is checked once for all.
+        shards: dict[int, tuple[int, int, SensorBuffers]] = {}
+        for row, place, buffers, number in samples:
             # After a failure only samples before it matter, so that the same one is reported whatever the threads do.
             if self._failures and place > min(self._failures, key=itemgetter(0))[0]:
                 continue
             try:
                 buffers.fill(number, stats)
+                shards.setdefault(buffers.shard_of(row), (row, place, buffers))
             except BaseException as error:
+                self._failures.append((place, error))
+        for row, place, buffers in shards.values() if stats.cached < len(samples) else ():
+            try:
+                buffers.check(row)
+            except LandmarkError as error:
                 self._failures.append((place, error))
         self._done.put(stats)

@@ -278,6 +278,7 @@ class CorpusSamples(Dataset[dict[str, Any]]):
         rows = self._corpus.rows[place : place + 1]
         buffers = SensorBuffers(source, self._formats[self._sensors[place]], rows, np.zeros(1, dtype=np.int64))
         buffers.fill(0, LoaderStats())
+        buffers.check(int(rows[0]))
         own = self._annotations.read(np.array([place]), seed=self._seed, epoch=0)
         item = {
             "id": own.ids[0],
