@@ -34,8 +34,8 @@ def shard(tmp_path: Path) -> Path:
 
 def page_of(shard: Path, row: int, column: int) -> tuple[bytes, int, int]:
     """A page, the size of its header, and its checksum."""
-    offset, size, *others = (int(numbers[row, column]) for numbers in find_pages(shard))
-    return shard.read_bytes()[offset:][:size], *others
+    offset, size, *pinned = (int(numbers[row, column]) for numbers in find_pages(shard))
+    return shard.read_bytes()[offset:][:size], *pinned
 
 
 def decoded(page: bytes, header_bytes: int, checksum: int, value_bytes: int) -> bytes:
@@ -52,9 +52,9 @@ def test_pages_hold_what_arrow_reads(shard: Path) -> None:
     assert {numbers.shape for numbers in pages} == {(70, len(names))}
     for column, name in enumerate(names):
         for row, value in enumerate(table[name].to_pylist()):
-            offset, size, *others = (int(numbers[row, column]) for numbers in pages)
+            offset, size, *pinned = (int(numbers[row, column]) for numbers in pages)
             page = data[offset:][:size]
-            assert others[1] == zlib.crc32(page) and decoded(page, *others, len(value)) == value
+            assert pinned[1] == zlib.crc32(page) and decoded(page, *pinned, len(value)) == value
 
 
 @pytest.mark.parametrize(("name", "patch_px"), [("s1", 6), ("s1", 120), ("s2", 6), ("s2", 36), ("s2", 120)])

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import landmark
-from landmark.core.hashing import file_sha256, names_digest
+from landmark.core.hashing import names_digest
 from landmark.corpus.reader import Corpus
 from landmark.report.html import Html, document, element, join
 from landmark.report.page import render_page
@@ -20,7 +20,7 @@ from landmark.write.documents import write_manifest
 
 HOSTILE = """"><script>alert(1)</script><img src=x onerror=alert(1)>'&amp;]]>--></style></title>`![a](javascript:x)|"""
 # Texts that code and not only people read.
-_CODE_KEYS = {"sensor", "split", "epsg", "product", "phase", "datetime"}
+_CODE_KEYS = {"sensor", "split", "epsg", "product", "phase", "datetime", "sha256"}
 
 
 class Structure(HTMLParser):
@@ -67,20 +67,12 @@ def rewrite(path: Path, row_of: Callable[[dict[str, Any]], dict[str, Any]]) -> N
 
 @pytest.fixture
 def foreign(small: Corpus, tmp_path: Path) -> Corpus:
-    """The same corpus with hostile texts in manifest, shards, index and ledger."""
+    """The same corpus with hostile texts in manifest, index and ledger; of a shard, pages take the pixels only."""
     root = Path(shutil.copytree(small.root, tmp_path / "corpus"))
     manifest = small.manifest
-    for shard in manifest.shards:
-        rewrite(root / shard.path, rename)
     rewrite(root / "index.parquet", rename)
     rewrite(root / "ledger.parquet", hostile)
     table = pq.read_table(root / "index.parquet")
-    shards = [
-        shard.model_copy(
-            update={"size_bytes": (root / shard.path).stat().st_size, "sha256": file_sha256(root / shard.path)}
-        )
-        for shard in manifest.shards
-    ]
     classes = {
         key: entry.model_copy(update={"name": {"en": HOSTILE}}) for key, entry in manifest.taxonomy.classes.items()
     }
@@ -88,7 +80,6 @@ def foreign(small: Corpus, tmp_path: Path) -> Corpus:
         root,
         manifest.model_copy(
             update={
-                "shards": shards,
                 "ids_digest": names_digest(table["id"].to_pylist()),
                 "title": HOSTILE,
                 "landmark_version": HOSTILE,
