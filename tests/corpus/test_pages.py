@@ -47,7 +47,7 @@ def decoded(page: bytes, header_bytes: int, checksum: int, value_bytes: int) -> 
 def test_pages_hold_what_arrow_reads(shard: Path) -> None:
     table, data = pq.read_table(shard), shard.read_bytes()
     pages = find_pages(shard)
-    assert [numbers.dtype for numbers in pages] == [np.int64, np.int32, np.int32, np.uint32]
+    assert {numbers.dtype for numbers in pages} == {np.dtype(np.int64)}
     names = [field.name for field in pixel_fields(table.schema)]
     assert {numbers.shape for numbers in pages} == {(70, len(names))}
     for column, name in enumerate(names):

@@ -45,19 +45,19 @@ Buffer = bytes | bytearray | memoryview | NDArray[np.uint8]
 
 
 class Pages(NamedTuple):
-    """Pages of pixel columns, as (row, column) each.
+    """Pages of pixel columns, as (row, column) int64 each.
 
     Attributes:
-        offsets: Place in the shard, int64.
-        sizes: Bytes with the header, int32.
-        header_sizes: Bytes of the header, int32.
-        checksums: CRC-32 of header and data, uint32.
+        offsets: Place in the shard.
+        sizes: Bytes with the header.
+        header_sizes: Bytes of the header.
+        checksums: CRC-32 of header and data.
     """
 
     offsets: NDArray[np.int64]
-    sizes: NDArray[np.int32]
-    header_sizes: NDArray[np.int32]
-    checksums: NDArray[np.uint32]
+    sizes: NDArray[np.int64]
+    header_sizes: NDArray[np.int64]
+    checksums: NDArray[np.int64]
 
 
 class DamagedPage(ValueError):
@@ -106,8 +106,7 @@ def find_pages(path: Path) -> Pages:
         if len(pages) != n_rows:
             raise ValueError("row groups of its footer and of its pages differ")
     offsets, sizes, header_sizes, header_crc, data_crc = (np.ascontiguousarray(pages[..., n]) for n in range(5))
-    checksums = combine_crc32(header_crc, data_crc, sizes - header_sizes)
-    return Pages(offsets, sizes.astype(np.int32), header_sizes.astype(np.int32), checksums.astype(np.uint32))
+    return Pages(offsets, sizes, header_sizes, combine_crc32(header_crc, data_crc, sizes - header_sizes))
 
 
 def combine_crc32(first: NDArray[np.int64], second: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -61,8 +61,8 @@ class RowGroup:
         for row, digest in enumerate(sha256):
             try:
                 pages = zip(*(numbers[row].tolist() for numbers in self.pages), strict=True)
-                for (offset, size, *expected), out in zip(pages, outs, strict=True):
-                    decode_page(content[offset - self.start :][:size], *expected, out)
+                for (offset, size, header_bytes, checksum), out in zip(pages, outs, strict=True):
+                    decode_page(content[offset - self.start :][:size], header_bytes, checksum, out)
             except DamagedPage:
                 return self.first_row + row
             if pixels_sha256([out[PREFIX_BYTES:] for out in outs]) != digest:

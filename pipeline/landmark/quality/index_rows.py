@@ -59,6 +59,6 @@ def differing_pages(index: pa.Table | None, pages: ShardPages | None) -> Iterato
     """Columns of the index that locate other pages than a shard's own page index."""
     if index is None or pages is None:
         return
-    for name, located in zip(PAGES.names, pages.pages, strict=True):
-        if name not in index.column_names or index[name].to_pylist() != located.tolist():
+    for name, located in zip(PAGES.names, (numbers.tolist() for numbers in pages.pages), strict=True):
+        if name not in index.column_names or index[name].to_pylist() != located:
             yield name

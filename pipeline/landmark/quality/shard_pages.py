@@ -47,8 +47,8 @@ class ShardPages:
         """
         values = {}
         for column, (name, size_bytes) in enumerate(self._columns):
-            offset, size, *expected = (int(numbers[row, column]) for numbers in self.pages)
+            offset, size, header_bytes, checksum = (int(numbers[row, column]) for numbers in self.pages)
             value = np.empty(PREFIX_BYTES + size_bytes, dtype=np.uint8)
-            decode_page(os.pread(self._file, size, offset), *expected, value)
+            decode_page(os.pread(self._file, size, offset), header_bytes, checksum, value)
             values[name] = value[PREFIX_BYTES:]
         return values

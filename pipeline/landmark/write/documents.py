@@ -197,7 +197,10 @@ def _page_columns(shard: Path) -> pa.Table:
     pages = find_pages(shard)
     n_rows, n_columns = pages.offsets.shape
     starts = pa.array(np.arange(n_rows + 1) * n_columns, pa.int32())
-    values = [pa.ListArray.from_arrays(starts, pa.array(column.ravel())) for column in pages]
+    values = [
+        pa.ListArray.from_arrays(starts, pa.array(column.ravel(), field.type.value_type))
+        for column, field in zip(pages, PAGES, strict=True)
+    ]
     return pa.table(values, schema=PAGES)
 
 
