@@ -18,10 +18,10 @@ from bench.trial import Result, Trial, run_trial
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
+from landmark.core.process_share import available_cores
 from landmark.quality.check import check
 from landmark.quality.check_profile import load_check_profile
 from landmark.quality.findings import Report
-from landmark.raster.rate_limit import available_cores
 from landmark.workflow.build import BuildRequest, build
 
 RESULT = Path(__file__).with_name("defects.json")

@@ -29,12 +29,12 @@ from landmark.config.recipe import load_recipe
 from landmark.config.region import Region
 from landmark.core.atomic import write_bytes
 from landmark.core.hashing import rank
+from landmark.core.process_share import available_cores
 from landmark.domain.schemas import CLOUD_STATS, label_counts_schema
 from landmark.domain.taxonomy import LabelEdition
 from landmark.labels.cloud_stats import CloudStatTask, measure_mask
 from landmark.labels.counts import CountTask, LabelCounts, measure_counts
 from landmark.labels.label_rules import LabelRules
-from landmark.raster.rate_limit import available_cores
 from landmark.raster.versions import WithVersions
 from landmark.stac.catalog import Query
 from landmark.stac.header_probe import probe_header

@@ -18,8 +18,8 @@ from bench.loader_measure import LITDATA_PYTHON, TOOLS, measure, python_of
 from bench.loader_rivals import BATCH, WORKERS, litdata_folder
 from bench.loader_table import MARKERS, markdown
 from landmark.core.atomic import write_bytes
+from landmark.core.process_share import available_cores
 from landmark.corpus.manifest import read_manifest
-from landmark.raster.rate_limit import available_cores
 
 RESULT = Path(__file__).with_name("loader.json")
 PAGE = Path(__file__).parents[1] / "docs" / "bench.md"

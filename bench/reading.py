@@ -21,7 +21,7 @@ from bench.scene_build import SceneBuild, measure_build
 from bench.server import Server, serving
 from landmark import world
 from landmark.core.atomic import write_bytes
-from landmark.raster.rate_limit import available_cores
+from landmark.core.process_share import available_cores
 
 RESULT = Path(__file__).with_name("reading.json")
 PLOT = RESULT.with_suffix(".svg")

@@ -106,6 +106,6 @@ def executor(workers: int | None, scheduler: str | None = None, worker_timeout: 
 
 def processes(workers: int | None) -> int:
     """Number of worker processes; by default one per core available to this process."""
-    from landmark.raster.rate_limit import available_cores
+    from landmark.core.process_share import available_cores
 
     return available_cores() if workers is None else workers

@@ -1,6 +1,14 @@
-"""Share of this process in a run's cores and request budgets: set by the executor, read by rate limiters."""
+"""Cores of this process, and its share of a run's: set by the executor, read by rate limiters."""
+
+import os
 
 _processes, _machines = 1, 1
+
+
+def available_cores() -> int:
+    """Number of cores this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def set_share(processes: int, machines: int = 1) -> None:

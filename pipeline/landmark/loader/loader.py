@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.core.errors import InputError
+from landmark.core.process_share import available_cores
 from landmark.corpus.reader import Corpus
 from landmark.loader.annotations import Annotations
 from landmark.loader.assembly import PendingBatch, SampleSource, SensorBuffers
@@ -101,7 +102,7 @@ class Loader:
         self._annotations = Annotations(corpus, captions=options.captions, columns=options.columns)
         self._rows, self._sensors = corpus.rows, _sensor_numbers(corpus, tuple(self._formats))
         self._source = SampleSource(corpus.chips, SampleCache(options.cache_bytes), BufferPool())
-        self._n_threads = options.threads or min(4, len(os.sched_getaffinity(0)))
+        self._n_threads = options.threads or min(4, available_cores())
         self._stats = LoaderStats()
         # A traceback may keep an iteration that ended.
         self._last_ahead: Callable[[], Prefetch | None] = lambda: None

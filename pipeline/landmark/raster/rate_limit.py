@@ -1,19 +1,12 @@
 """A process's share of the machine's cores and of each host's request budget."""
 
-import os
 from functools import cache
 
 from landmark.config.profiles import RequestBudget
-from landmark.core.process_share import get_share
+from landmark.core.process_share import available_cores, get_share
 from landmark.core.ranges.rate_limit import RateLimiter
 
 _UNLIMITED = RequestBudget(in_flight=2**30)
-
-
-def available_cores() -> int:
-    """Number of cores this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def core_share() -> int:

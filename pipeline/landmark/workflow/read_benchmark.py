@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.core.errors import InputError, NoCoverage
+from landmark.core.process_share import available_cores
 from landmark.core.ranges.errors import Unreadable
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.drops import DropRecord
 from landmark.raster.chip_stream import FailedChip
 from landmark.raster.direct import RangeRead
-from landmark.raster.rate_limit import available_cores
 from landmark.raster.reader import Raster, open_raster, prefetch
 from landmark.stac.header_probe import HeaderProbe, probe_header
 from landmark.stac.search import search
