@@ -45,7 +45,7 @@ class Prefetch:
         batch, stats = self._ahead[0].wait(), self._ahead[0].stats
         stats.consumer_wait_s = perf_counter() - start
         del self._ahead[0]
-        self._max_batches *= 2
+        self._max_batches = min(2 * self._max_batches, sys.maxsize)
         self._extend()
         return batch, stats
 
