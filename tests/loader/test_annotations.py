@@ -135,7 +135,7 @@ def test_samples_without_labels(tmp_path: Path) -> None:
         Annotations(toy, captions="all")
 
 
-@pytest.mark.parametrize(("columns", "value"), [("id", "id"), (["id", "cloud"], "cloud")])
+@pytest.mark.parametrize(("columns", "value"), [("id", "id"), (5, 5), (["id", "cloud"], "cloud")])
 def test_unknown_columns_are_refused(selection: Corpus, columns: Any, value: str) -> None:
     with raises(InputError, key="columns", value=value):
         Annotations(selection, columns=columns)

@@ -57,7 +57,7 @@ class Annotations:
             InsufficientData: a sample has no such caption.
             InvalidCorpus: a sample has a class that is not in the taxonomy.
         """
-        if isinstance(columns, str):
+        if isinstance(columns, str) or not isinstance(columns, Sequence):
             raise InputError("must be a list of columns", key="columns", value=columns)
         self.classes = tuple(corpus.manifest.taxonomy.classes)
         # Arrow takes rows from one chunk in time proportional to the rows.
