@@ -47,7 +47,8 @@ class SensorNormalisation(StrictModel):
 
     unit: str = Field(
         min_length=1,
-        description="Unit that the formula expects: that of the shards (`dB of gamma0`), or its first words (`dB`)",
+        description="Unit that the formula expects: that of the shards (`surface reflectance`, `dB of gamma0`), or its "
+        "first words (`dB`)",
     )
     scale: float = Field(1.0, gt=0, description="Unit of the parameters, in `unit`: 0.0001 for reflectance x 10000")
     formula: Literal["standardise", "range", "divide"] = Field(
