@@ -10,7 +10,7 @@ import rasterio
 
 import landmark
 from landmark.core.errors import LandmarkError
-from landmark.raster import ranges
+from landmark.core.ranges import http_file, remote_file
 from landmark.workflow.build import build
 from tests.workflow.conftest import few
 
@@ -19,7 +19,8 @@ Replaced = dict[str, list[tuple[int, Path]]]
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges, "BACKOFF_S", (0.01,) * len(ranges.BACKOFF_S))
+    for module in (http_file, remote_file):
+        monkeypatch.setattr(module, "BACKOFF_S", (0.01,) * len(remote_file.BACKOFF_S))
 
 
 @pytest.fixture

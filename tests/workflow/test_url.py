@@ -10,7 +10,7 @@ import pytest
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.executor import ExecutorConfig
-from landmark.raster import ranges
+from landmark.core.ranges import http_file, remote_file
 from landmark.workflow.build import BuildRequest, build
 from tests.workflow.conftest import few
 from tests.workflow.test_build import files, run_build
@@ -65,7 +65,8 @@ def test_answers_with_another_range_cost_their_samples_only(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ranges, "BACKOFF_S", (0.01,) * len(ranges.BACKOFF_S))
+    for module in (http_file, remote_file):
+        monkeypatch.setattr(module, "BACKOFF_S", (0.01,) * len(remote_file.BACKOFF_S))
     truth = landmark.open(sealed)
     (item,) = truth[next(id for id in truth.ids if id.startswith("s1"))].items[:1]
     shifted.add(f"/{item}/vv.tif")
