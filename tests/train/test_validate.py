@@ -10,13 +10,13 @@ import pytest
 from scipy import stats
 
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
+from landmark.corpus.metrics import MeanMetrics, mean_metrics, query_metrics
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import grade, make_queries
 from landmark.train.controls import Control, apply_control, randomize_annotations, shuffle_annotations
 from landmark.train.dataset import Annotations, read_split_annotations
 from landmark.train.embed import load_run
 from landmark.train.evaluate import evaluate_run
-from landmark.train.metrics import MeanMetrics, mean_metrics, query_metrics
 from landmark.train.profile import ModelProfile, load_profile
 from landmark.train.validate import CONDITIONS, Score, ValidationConfig, find_failures, interval, validate
 from tests.train.toy import open_toy, write_profile

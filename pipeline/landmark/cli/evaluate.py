@@ -15,8 +15,8 @@ from landmark.core.errors import InputError
 from landmark.core.plural import plural
 
 if TYPE_CHECKING:
+    from landmark.corpus.metrics import MeanMetrics
     from landmark.train.evaluate import EvaluationReport
-    from landmark.train.metrics import MeanMetrics
 
 _COLUMNS = ("mAP", "chance", "above", "R-prec", "chance", "nDCG@{k}", "MRR", "Hit@{k}")
 

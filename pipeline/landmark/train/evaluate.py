@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 from landmark.config.recipe import SPLITS
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.core.progress import Progress, silent
-from landmark.corpus.reader import Corpus
-from landmark.corpus.relevance import Query
-from landmark.train import trec
-from landmark.train.metrics import (
+from landmark.corpus.metrics import (
     MeanMetrics,
     QueryMetrics,
     Ranking,
@@ -24,6 +21,9 @@ from landmark.train.metrics import (
     score_documents,
     tie_ranks,
 )
+from landmark.corpus.reader import Corpus
+from landmark.corpus.relevance import Query
+from landmark.train import trec
 
 if TYPE_CHECKING:
     from landmark.train.embed import LoadedRun

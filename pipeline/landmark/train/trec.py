@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from landmark.core.atomic import atomic_path
 from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InsufficientData, InvalidCorpus
+from landmark.corpus.metrics import Ranking, rank_documents, tie_ranks
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
-from landmark.train.metrics import Ranking, rank_documents, tie_ranks
 
 
 def read_queries(corpus: Corpus) -> list[Query]:

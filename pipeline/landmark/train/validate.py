@@ -15,6 +15,7 @@ from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
+from landmark.corpus.metrics import MeanMetrics
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import grade, make_queries
 from landmark.train.controls import CONTROLS, apply_control
@@ -22,7 +23,6 @@ from landmark.train.dataset import Annotations, read_split_annotations
 from landmark.train.embed import embed_split, embed_texts, load_run
 from landmark.train.evaluate import EvaluationSet, compute_report, rank_images, select_split
 from landmark.train.loop import TrainingConfig, check_trainable, train
-from landmark.train.metrics import MeanMetrics
 from landmark.train.net import pick_device
 from landmark.train.profile import ModelProfile
 from landmark.train.trec import read_queries

@@ -8,7 +8,16 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.train.metrics import chance_ap, mean_metrics, query_metrics, rank_documents, score_documents, tie_ranks
+from landmark.corpus.metrics import (
+    average_precisions,
+    chance_ap,
+    chance_average_precisions,
+    mean_metrics,
+    query_metrics,
+    rank_documents,
+    score_documents,
+    tie_ranks,
+)
 from tests.parts import examples
 
 MEASURES = {"map", "Rprec", "ndcg_cut", "recip_rank", "success"}
@@ -83,3 +92,40 @@ def test_scores_are_computed_in_bounded_blocks():
     rows = list(score_documents(queries, documents, max_scores=25))
     assert np.allclose(rows, queries @ documents.T, atol=1e-6)
     assert {len(row.base) for row in rows if row.base is not None} <= {2, 1}
+
+
+def enumerated_precision(scores, relevant):
+    """Mean average precision of all orders of the documents that respect their scores."""
+    orders = [
+        order
+        for order in itertools.permutations(range(len(scores)))
+        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+    ]
+    if not any(relevant):
+        return 0.0
+    return np.mean([query_metrics(np.array(order), np.array(relevant, dtype=np.int8), k=1).ap for order in orders])
+
+
+@given(st.integers(1, 6).flatmap(lambda n: st.lists(st.tuples(*[st.sampled_from("abAB")] * n), min_size=1, max_size=4)))
+@examples(60)
+def test_average_precision_is_the_mean_over_all_orders_of_equal_scores(rows):
+    # The letter of a document is its score, and it is relevant where that is a capital.
+    scores = np.array([[ord(mark.lower()) for mark in row] for row in rows], dtype=float)
+    relevant = np.array([[mark.isupper() for mark in row] for row in rows])
+    expected = [enumerated_precision(*pair) for pair in zip(scores.tolist(), relevant.tolist(), strict=True)]
+    assert average_precisions(scores, relevant, max_scores=8) == pytest.approx(expected, abs=1e-12)
+    shared = [enumerated_precision(scores[0].tolist(), row) for row in relevant.tolist()]
+    assert average_precisions(scores[:1], relevant) == pytest.approx(shared, abs=1e-12)
+    equal = average_precisions(np.zeros_like(scores), relevant)
+    assert equal == pytest.approx(chance_average_precisions(relevant), abs=1e-12)
+
+
+def test_average_precision_of_distinct_scores_is_that_of_the_ranking():
+    chance = np.random.default_rng(0)
+    scores, relevant = chance.normal(size=(9, 300)), chance.random((9, 300)) < 0.2
+    rankings = [
+        query_metrics(np.argsort(-row), grades.astype(np.int8), k=1)
+        for row, grades in zip(scores, relevant, strict=True)
+    ]
+    assert average_precisions(scores, relevant) == pytest.approx([query.ap for query in rankings], abs=1e-12)
+    assert chance_average_precisions(relevant) == pytest.approx([query.chance_ap for query in rankings], abs=1e-12)

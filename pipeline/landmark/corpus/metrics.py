@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 # Scores held at once: 100,000 documents are ranked for a hundred queries at a time.
 _MAX_SCORES = 10_000_000
+# Scores sorted at once, with a dozen arrays of their size.
+_MAX_SORTED = 1_000_000
 
 # Row numbers of documents, best first.
 Ranking = NDArray[np.int64]
@@ -126,6 +128,70 @@ def chance_ap(relevant: int, documents: int) -> float:
         return 1.0
     harmonic = float((1 / np.arange(1, documents + 1)).sum()) / documents
     return (relevant - 1) / (documents - 1) * (1 - harmonic) + harmonic
+
+
+def chance_average_precisions(relevant: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return `chance_ap` of each query (query,), of its relevant documents (query, document); 0 where none is."""
+    counts, documents = relevant.sum(axis=1).tolist(), relevant.shape[1]
+    values = {count: chance_ap(count, documents) if count else 0.0 for count in set(counts)}
+    return np.array([values[count] for count in counts])
+
+
+def average_precisions(
+    scores: NDArray[np.floating], relevant: NDArray[np.bool_], *, max_scores: int = _MAX_SORTED
+) -> NDArray[np.float64]:
+    """Return the average precision (query,) of each query, exactly expected over all orders of equal scores.
+
+    Without equal scores it is the average precision of the ranking; of scores that are all equal, that of chance.
+
+    Args:
+        scores: (query, document), or (1, document) for the same ranking in all queries, which is sorted once.
+        relevant: (query, document).
+        max_scores: Scores ranked at once, those of one query at least.
+
+    Returns:
+        0 where no document is relevant, as in trec_eval.
+    """
+    values = np.zeros(len(relevant))
+    step = max(1, max_scores // max(1, relevant.shape[1]))
+    ranked = _rank_groups(scores) if len(scores) == 1 else None
+    for start in range(0, len(relevant), step):
+        rows = slice(start, start + step)
+        values[rows] = _expected_precisions(*(ranked or _rank_groups(scores[rows])), relevant[rows])
+    return values / np.maximum(relevant.sum(axis=1), 1)
+
+
+def _rank_groups(scores: NDArray[np.floating]) -> tuple[Ranking, Ranking, Ranking]:
+    """Rankings (query, position), and for each position the first of those with its score, and that after the last."""
+    ranking = np.argsort(-scores, axis=1, kind="stable")
+    ranked = np.take_along_axis(scores, ranking, axis=1)
+    positions = np.arange(scores.shape[1])
+    differs = np.ones((len(scores), scores.shape[1] + 1), dtype=bool)
+    differs[:, 1:-1] = ranked[:, 1:] != ranked[:, :-1]
+    first = np.maximum.accumulate(np.where(differs[:, :-1], positions, 0), axis=1)
+    ends = np.where(differs[:, 1:], positions + 1, scores.shape[1])
+    return ranking, first, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+
+
+def _expected_precisions(
+    ranking: Ranking, first: Ranking, end: Ranking, relevant: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Expected sum (query,) of the precisions at the relevant documents.
+
+    Of t documents of equal score, r of them relevant, after n documents, R of them relevant, the j-th is relevant with
+    probability r/t, and each of the j - 1 before it then with (r - 1)/(t - 1):
+    r/t · (R + 1 + (j - 1)(r - 1)/(t - 1)) / (n + j).
+    """
+    shape = relevant.shape
+    ranking, first, end = (np.broadcast_to(array, shape) for array in (ranking, first, end))
+    counts = np.zeros((shape[0], shape[1] + 1), dtype=np.int64)
+    np.cumsum(np.take_along_axis(relevant, ranking, axis=1), axis=1, out=counts[:, 1:])
+    before = np.take_along_axis(counts, first, axis=1)
+    tied, found = end - first, np.take_along_axis(counts, end, axis=1) - before
+    positions = np.arange(shape[1])
+    others = (positions - first) * (found - 1) / np.maximum(tied - 1, 1)
+    precisions: NDArray[np.float64] = (found / tied * (before + 1 + others) / (positions + 1)).sum(axis=1)
+    return precisions
 
 
 def _discounted_gain(grades: NDArray[np.int8]) -> float:
