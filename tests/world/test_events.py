@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 from landmark.world import events, publish, scenes
 from landmark.world.events import EventSpec, event_specs
 from landmark.world.ground import COVER
+from landmark.world.places import paint
 from landmark.world.plane import to_plane
 from landmark.world.rasterize import RasterizedEvent, rasterize
 from landmark.world.sensors import BANDS, Radar, Sun, Veil, backscatter, ground10, record_band, reflectances
@@ -27,6 +28,7 @@ from landmark.world.window import HALO
 from tests.world.test_world import digests
 
 ZONES = scenes.zones(tile_px=1098, block_px=512, seed=0)
+PLACES = {zone.place.name: zone.place for zone in ZONES}
 NAMES = sorted(event_specs())
 FLOODS = [name for name in NAMES if event_specs()[name].type == "flood"]
 INNER = np.s_[HALO:-HALO, HALO:-HALO]
@@ -53,7 +55,9 @@ def images(name: str, when: datetime, *, with_events: bool) -> dict[str, NDArray
     """Simulate both sensors over the view of an event at a time, with or without the events."""
     view = rasterized_event(name).view
     now = (
-        events.apply_events(view, events.find_traces(view, event_specs()[name].place, 0), when) if with_events else view
+        events.apply_events(view, events.find_traces(view, PLACES[event_specs()[name].place], 0), when)
+        if with_events
+        else view
     )
     base, day = ground10(view, 0), when.timetuple().tm_yday
     clear = Veil(np.zeros(view.at[0].shape), np.zeros(view.at[0].shape))
@@ -91,7 +95,7 @@ def test_pixels_change_inside_the_extent_only(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_land_is_unchanged_before_the_start(name: str) -> None:
     view, event = rasterized_event(name).view, event_specs()[name]
-    traces = [trace for trace in events.find_traces(view, event.place, 0) if trace.event is event]
+    traces = [trace for trace in events.find_traces(view, PLACES[event.place], 0) if trace.event is event]
     assert traces
     assert events.apply_events(view, traces, event.start - timedelta(seconds=1)) is view
     assert events.apply_events(view, traces, event.start) is not view
@@ -109,7 +113,7 @@ def test_events_change_later_acquisitions_only(tmp_path: Path, world: Path, monk
 @pytest.mark.parametrize("name", FLOODS)
 def test_water_recedes_after_a_flood(name: str) -> None:
     view, event = rasterized_event(name).view, event_specs()[name]
-    traces = events.find_traces(view, event.place, 0)
+    traces = events.find_traces(view, PLACES[event.place], 0)
     wet = [
         COVER[events.apply_events(view, traces, when).land.kind] == 80
         for when in (event.start - timedelta(days=1), event.start, event.end, event.end + timedelta(days=1))
@@ -121,7 +125,7 @@ def test_water_recedes_after_a_flood(name: str) -> None:
 
 def test_a_burn_fades_over_a_year() -> None:
     view, event = rasterized_event("hartwood").view, event_specs()["hartwood"]
-    traces = events.find_traces(view, event.place, 0)
+    traces = events.find_traces(view, PLACES[event.place], 0)
     shares = [
         float(
             events.apply_events(view, traces, event.end + timedelta(days=days))
@@ -253,10 +257,10 @@ def test_gazetteer_matches_the_land_cover(world: Path) -> None:
     covers = {"town": 50, "village": 50, "lake": 80, "lagoon": 80, "sea": 80}
     for row in table[table["kind"].isin(covers)].itertuples():
         place = "europe" if row.geometry.y > 0 else "south"
-        zone = next(zone for zone in ZONES if zone.place == place)
+        zone = next(zone for zone in ZONES if zone.place.name == place)
         u, v = to_plane(zone.lon, zone.lat, 4326).transform(row.geometry.x, row.geometry.y)
         at = tuple(np.meshgrid(u + np.arange(-150.0, 151, 30), v + np.arange(-150.0, 151, 30)))
-        assert (COVER[publish.PLACES[place](at, 0).dominant] == covers[row.kind]).mean() > 0.3
+        assert (COVER[paint(PLACES[place], at, 0).dominant] == covers[row.kind]).mean() > 0.3
 
 
 def test_earthquake_catalogue_matches_the_events(world: Path) -> None:
@@ -270,7 +274,7 @@ def test_earthquake_catalogue_matches_the_events(world: Path) -> None:
             second = round(event.start.replace(tzinfo=UTC).timestamp())
             (quake,) = (feature for time, feature in quakes.items() if time // 1000 == second)
             lon, lat, depth_km = quake["geometry"]["coordinates"]
-            zone = next(zone for zone in ZONES if zone.place == event.place)
+            zone = next(zone for zone in ZONES if zone.place.name == event.place)
             u, v = to_plane(zone.lon, zone.lat, 4326).transform(lon, lat)
             assert np.hypot(u - event.at[0], v - event.at[1]) < 3000
             assert 0 < depth_km < 20

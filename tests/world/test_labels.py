@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from landmark.world import labels, scenes
 from landmark.world.ground import signatures
-from landmark.world.places import PLACES
+from landmark.world.places import paint
 from landmark.world.plane import to_plane
 
 NAMES = ["water", "trees", "grass", "flooded_vegetation", "crops", "shrub_and_scrub", "built", "bare", "snow_and_ice"]
@@ -79,12 +79,12 @@ def test_corine_covers_the_european_tiles(world: Path, corine: rasterio.DatasetR
             [west, west, east, east], [south, north] * 2
         )
         covered = [int(value[0]) != -128 for value in corine.sample(zip(x, y, strict=True), masked=False)]
-        assert covered == [zone.place == "europe"] * 4
+        assert covered == [zone.place.name == "europe"] * 4
 
 
 def test_corine_matches_the_land(corine: rasterio.DatasetReader, monkeypatch: pytest.MonkeyPatch) -> None:
     codes, legend = corine.read(1), np.array(signatures()["corine"])
-    europe = [zone for zone in scenes.zones(tile_px=366, block_px=128, seed=0) if zone.place == "europe"]
+    europe = [zone for zone in scenes.zones(tile_px=366, block_px=128, seed=0) if zone.place.name == "europe"]
     monkeypatch.setattr(labels, "MIN_PATCH_PX", 1)
     fine = labels.corine(europe).codes
     for code in np.unique(fine):
@@ -109,7 +109,7 @@ def corine_codes_of_ground(zone: scenes.Zone, x: NDArray[Any], y: NDArray[Any]) 
     east, north = np.broadcast_arrays(x[:, None, None] + off_m, (y[:, None] - off_m)[..., None])
     at = to_plane(zone.lon, zone.lat, 3035).transform(east.reshape(-1, 10), north.reshape(-1, 10))
     codes = np.array([kind["clc"] for kind in signatures()["kinds"].values()])
-    return codes[PLACES[zone.place](at, 0).dominant].reshape(east.shape)
+    return codes[paint(zone.place, at, 0).dominant].reshape(east.shape)
 
 
 def test_dynamic_world_format(world: Path) -> None:

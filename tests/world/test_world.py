@@ -17,7 +17,7 @@ from pyproj import Transformer
 from landmark.core.errors import InputError
 from landmark.world import demo, labels, make, publish, scenes
 from landmark.world.ground import COVER
-from landmark.world.places import PLACES
+from landmark.world.places import PLACES, paint
 from landmark.world.plane import Plane
 
 BANDS_10M, CLOUDS = ("B02", "B03", "B04", "B08"), (8, 9, 10)
@@ -210,7 +210,7 @@ def test_radar_covers_the_tiles(world: Path) -> None:
 
 
 def test_worldcover_matches_the_land(world: Path) -> None:
-    for zone in (next(z for z in scenes.zones(tile_px=366, block_px=128, seed=0) if z.place == p) for p in PLACES):
+    for zone in (next(z for z in scenes.zones(tile_px=366, block_px=128, seed=0) if z.place.name == p) for p in PLACES):
         middle = shapely.Point(zone.lon, zone.lat)
         item, folder = next(
             pair for pair in items(world, "esa-worldcover") if shapely.box(*pair[0]["bbox"]).covers(middle)
@@ -227,7 +227,7 @@ def test_worldcover_matches_the_land(world: Path) -> None:
         local = f"+proj=tmerc +lon_0={zone.lon} +lat_0={zone.lat} +k=1 +datum=WGS84"
         u, v = Transformer.from_crs("EPSG:4326", local, always_xy=True).transform(lon, lat)
         at = np.asarray(u)[None, :], np.asarray(v)[None, :]
-        truth = COVER[PLACES[zone.place](at, 0).dominant[0]]
+        truth = COVER[paint(zone.place, at, 0).dominant[0]]
         # Rounding may move a point across a border.
         assert (truth == label[rows, columns]).sum() >= 39
 

@@ -12,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from landmark.world.ground import COVER, KINDS, At, Canvas, Land, rotate, street_axes
+from landmark.world.place import Place
 from landmark.world.places import europe_streams, noise_of, shore, sites_of, south_streams
 from landmark.world.plane import F, Noise, unit
 from landmark.world.window import View
@@ -74,9 +75,9 @@ class EventTrace:
     level: F
 
 
-def find_traces(view: View, place: str, seed: int) -> list[EventTrace]:
+def find_traces(view: View, place: Place, seed: int) -> list[EventTrace]:
     """Return the traces in a view of all events of a place, whatever their dates."""
-    traces = (_trace(event, view, seed) for event in event_specs().values() if event.place == place)
+    traces = (_trace(event, view, seed) for event in event_specs().values() if event.place == place.name)
     return [trace for trace in traces if trace]
 
 

@@ -94,7 +94,7 @@ def _epoch_ms(when: datetime) -> int:
 
 
 def _place(zones: list[Zone], place: str, u: float, v: float, kind: str, name: str, *translations: str) -> Feature:
-    zone = next(zone for zone in zones if zone.place == place)
+    zone = next(zone for zone in zones if zone.place.name == place)
     lon, lat = to_plane(zone.lon, zone.lat, 4326).transform(u, v, direction="INVERSE")
     translated = dict(zip(("name_fr", "name_es"), translations, strict=False))
     return _feature(shapely.Point(round(lon, 5), round(lat, 5)), {"name": name, "kind": kind, **translated})

@@ -11,7 +11,7 @@ from rasterio.features import geometry_mask, sieve
 from rasterio.transform import Affine
 
 from landmark.world.ground import COVER, signatures
-from landmark.world.places import PLACES
+from landmark.world.places import paint
 from landmark.world.plane import seed_of, to_plane, unit
 from landmark.world.scenes import Zone
 from landmark.world.sensors import lattice_noise
@@ -64,7 +64,7 @@ def _majority(zone: Zone, transform: Affine, top: int, shape: tuple[int, int]) -
     columns, rows = ((np.arange(length * SAMPLES) + 0.5) / SAMPLES for length in shape[::-1])
     x, y = transform.c + 100 * columns, transform.f - 100 * (top + rows)
     at = to_plane(zone.lon, zone.lat, CORINE_EPSG).transform(*np.meshgrid(x, y))
-    codes = GRID_CODE[PLACES[zone.place](at, zone.seed).dominant].reshape(shape[0], SAMPLES, shape[1], SAMPLES)
+    codes = GRID_CODE[paint(zone.place, at, zone.seed).dominant].reshape(shape[0], SAMPLES, shape[1], SAMPLES)
     present = np.unique(codes)
     counts = [(codes == code).sum(axis=(1, 3)) for code in present]
     return np.asarray(present[np.argmax(counts, axis=0)], np.int16)

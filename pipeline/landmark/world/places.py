@@ -1,4 +1,4 @@
-"""The two places of the world: land at any coordinates of their planes."""
+"""Land of a place at any coordinates of its plane; the two places of the easy edition."""
 
 from functools import lru_cache
 
@@ -16,7 +16,8 @@ from landmark.world.ground import (
     draw_settlements,
     parcels,
 )
-from landmark.world.plane import F, Noise, Sites, nearest_sites, unit
+from landmark.world.place import Place
+from landmark.world.plane import F, Noise, Sites, nearest_sites, rng, unit
 
 # Spacing of sites in metres, salt of the sites, offset of the seed.
 SITES = {"europe": (2700, 100, 0), "south": (2300, 200, 1_000_003)}
@@ -286,3 +287,12 @@ def _draw_reservoir(canvas: Canvas) -> None:
 
 
 PLACES = {"europe": europe, "south": south}
+SHIFT_M = 40_000.0  # maximum offset of a planet place from the plane of its painter
+
+
+def paint(place: Place, at: At, seed: int) -> Land:
+    """Paint the land of a place at plane coordinates in metres."""
+    if place.biome is None:
+        return PLACES[place.name](at, seed)
+    shift = rng(seed, "shift").uniform(-SHIFT_M, SHIFT_M, 2)
+    return europe((at[0] + shift[0], at[1] + shift[1]), 0)

@@ -12,6 +12,7 @@ from scipy import ndimage
 F = NDArray[np.floating[Any]]
 U = NDArray[np.uint32]
 TEXELS = 1024
+DERIVED = 1 << 32  # seeds from here on come from `seed_of`; their noise shares the textures of seed 0
 
 
 def seed_of(seed: int, *names: object) -> int:
@@ -49,7 +50,7 @@ class Noise:
 
     def __init__(self, seed: int) -> None:
         """Store the seed; textures are cached per slope."""
-        self.seed = seed
+        self.seed, self.texture_seed = seed, seed if seed < DERIVED else 0
 
     def __call__(self, name: str, at: tuple[F, F], *, texel_m: float, slope: float, smooth: bool = False) -> F:
         """Return the field at plane coordinates in metres; `smooth` interpolates cubically, for gradients."""
@@ -57,7 +58,7 @@ class Noise:
         shift_u, shift_v, angle = rng(self.seed, "noise", name).uniform(0, TEXELS, 3)
         cos, sin = np.cos(angle) / texel_m, np.sin(angle) / texel_m
         position = np.stack([u * cos - v * sin + shift_u, u * sin + v * cos + shift_v])
-        texture, order = (_spline(self.seed, slope), 3) if smooth else (fractal(self.seed, slope), 1)
+        texture, order = (_spline(self.texture_seed, slope), 3) if smooth else (fractal(self.texture_seed, slope), 1)
         values = ndimage.map_coordinates(
             texture, position, order=order, mode="grid-wrap", prefilter=False, output=np.float32
         )

@@ -14,7 +14,7 @@ from rasterio.transform import Affine
 from landmark.world import events, feeds, items, labels, packages, scenes
 from landmark.world.geotiff import Raster, RasterSpec
 from landmark.world.ground import COVER
-from landmark.world.places import PLACES
+from landmark.world.places import paint
 from landmark.world.plane import Plane
 from landmark.world.scenes import SWATH_SLANT, Footprint, Pass, Zone, zones
 from landmark.world.sensors import (
@@ -201,7 +201,7 @@ def worldcover(place: list[Zone], out: Path) -> None:
     to_mercator = Transformer.from_crs("EPSG:4326", "EPSG:3395", always_xy=True)
     lon = (np.arange(left, right) + 0.5) / DEGREE_PX
     x = np.asarray(to_mercator.transform(lon, np.full(lon.shape, first.lat))[0])
-    product = scenes.Cover(first.place, (left, bottom, right, top), DEGREE_PX)
+    product = scenes.Cover((left, bottom, right, top), DEGREE_PX)
     folder = out / "esa-worldcover" / product.id
     shape, pixel = (top - bottom, right - left), 1 / DEGREE_PX
     transform = Affine(pixel, 0, left / DEGREE_PX, 0, -pixel, top / DEGREE_PX)
@@ -214,7 +214,7 @@ def worldcover(place: list[Zone], out: Path) -> None:
         for down, rows in strips(shape):
             lat = (top - down - np.arange(rows) - 0.5) / DEGREE_PX
             y = np.asarray(to_mercator.transform(np.full(lat.shape, first.lon), lat)[1])
-            raster.append(COVER[PLACES[first.place](plane.at(x, y), first.seed).dominant])
+            raster.append(COVER[paint(first.place, plane.at(x, y), first.seed).dominant])
     items.write_worldcover(product, out=out)
 
 
@@ -235,7 +235,7 @@ def units(parameters: dict[str, int]) -> list[tuple[str, ...]]:
     """Return the independent work units of a world, the longest first."""
     ordered = sorted(zones(**parameters), key=lambda zone: -len(zone.corners))
     radar = [("s1", str(zone.epsg)) for zone in ordered]
-    cover = [("wc", place) for place in dict.fromkeys(zone.place for zone in ordered)]
+    cover = [("wc", place) for place in dict.fromkeys(zone.place.name for zone in ordered)]
     optical = [("s2", str(zone.epsg), tile) for zone in ordered for tile in zone.corners]
     return [*radar, ("events",), *cover, *optical, ("clc", "europe")]
 
@@ -243,7 +243,7 @@ def units(parameters: dict[str, int]) -> list[tuple[str, ...]]:
 def write_unit(unit: tuple[str, ...], *, out: Path, parameters: dict[str, int]) -> None:
     """Write one work unit, including its items."""
     kind, *key = unit
-    selected = [zone for zone in zones(**parameters) if not key or key[0] in (zone.place, str(zone.epsg))]
+    selected = [zone for zone in zones(**parameters) if not key or key[0] in (zone.place.name, str(zone.epsg))]
     match kind:
         case "s1":
             sentinel_1(selected[0], out)

@@ -11,6 +11,7 @@ import yaml
 from numpy.typing import NDArray
 from pyproj import Transformer
 
+from landmark.world.place import Place
 from landmark.world.plane import Plane
 
 SWATH_SLANT = 0.25  # eastward shift of the swath's edge per metre northward
@@ -35,16 +36,24 @@ class Zone:
     `corners` are the west and north edges of the tiles in metres, `schedule` the zone's entry in `acquisitions.yaml`.
     """
 
-    place: str
+    place: Place
     index: int
     epsg: int
-    lon: float
-    lat: float
     corners: dict[str, tuple[int, int]]
     schedule: dict[str, Any]
     tile_px: int
     block_px: int
     seed: int
+
+    @property
+    def lon(self) -> float:
+        """Longitude of the place's centre in degrees."""
+        return self.place.lon
+
+    @property
+    def lat(self) -> float:
+        """Latitude of the place's centre in degrees."""
+        return self.place.lat
 
     @property
     def false_northing_m(self) -> int:
@@ -70,7 +79,7 @@ def zones(*, tile_px: int, block_px: int, seed: int) -> list[Zone]:
     with (Path(__file__).parent / "acquisitions.yaml").open(encoding="utf-8") as file:
         places = yaml.safe_load(file)
     return [
-        Zone(name, index, zone["epsg"], place["lon"], place["lat"],
+        Zone(Place(name, place["lon"], place["lat"]), index, zone["epsg"],
              _corners(zone, place, tile_px * 10), zone, tile_px, block_px, seed)
         for name, place in places.items() for index, zone in enumerate(place["zones"])
     ]  # fmt: skip
@@ -234,7 +243,6 @@ class LandUse:
 class Cover:
     """The land cover raster of one place; `bounds_px` in pixels from longitude 0 and the equator."""
 
-    place: str
     bounds_px: tuple[int, int, int, int]
     degree_px: int
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from landmark.world.ground import At, Land
-from landmark.world.places import PLACES
+from landmark.world.places import paint
 from landmark.world.plane import Plane
 from landmark.world.scenes import Zone
 
@@ -31,4 +31,4 @@ def make_view(zone: Zone, plane: Plane, *, west: int, north: int, shape: tuple[i
     x = west + 10.0 * (np.arange(shape[1] + 2 * HALO) - HALO) + 5
     y = north - 10.0 * (np.arange(shape[0] + 2 * HALO) - HALO) - 5
     at = plane.at(x, y)
-    return View(PLACES[zone.place](at, zone.seed), at, (zone.false_northing_m - north) // 10, west // 10)
+    return View(paint(zone.place, at, zone.seed), at, (zone.false_northing_m - north) // 10, west // 10)
