@@ -58,7 +58,7 @@ class Zone:
     @property
     def false_northing_m(self) -> int:
         """False northing of the projection."""
-        return 10_000_000 if self.lat < 0 else 0
+        return self.place.false_northing_m
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
