@@ -5,7 +5,7 @@ Within a zone, cells neither overlap nor leave gaps; a cell belongs to the zone 
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from landmark.core.crs import LONLAT, reproject, transformer
+from landmark.core.errors import InvalidCorpus
 from landmark.core.outlines import enlarge, make_valid
 from landmark.domain.acquisition import Acquisition
 from landmark.domain.schemas import CELLS
@@ -81,6 +82,30 @@ def cell_corner(cell: str, cell_m: float) -> tuple[int, float, float] | None:
     if (anchored := _ANCHORED_NAME.fullmatch(cell)) is not None:
         return int(anchored[1]), int(anchored[2]) / 100, int(anchored[3]) / 100
     return None
+
+
+def cell_blocks(cells: Sequence[str], *, cell_m: float, block_m: float) -> list[str]:
+    """Block of each cell, by the cells' ids, as `utm_cells` and `source_cells` name it.
+
+    Args:
+        cells: Ids of cells.
+        cell_m: Edge of a cell in metres.
+        block_m: Edge of a block in metres.
+
+    Raises:
+        InvalidCorpus: not the id of a cell.
+    """
+    return [_block(cell, cell_m, block_m) for cell in cells]
+
+
+def _block(cell: str, cell_m: float, block_m: float) -> str:
+    corner = cell_corner(cell, cell_m)
+    if corner is None:
+        raise InvalidCorpus("not the id of a cell", key="cell", value=cell)
+    prefix, (_, left, top) = cell.split("_", maxsplit=1)[0], corner
+    equator = _FALSE_NORTHING_M if prefix.endswith("s") else 0
+    col, row = (math.floor(centre / block_m) for centre in (left + cell_m / 2, top - cell_m / 2 - equator))
+    return f"{prefix}_{col}_{row}"
 
 
 def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, block_m: float) -> pa.Table:
