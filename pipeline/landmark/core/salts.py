@@ -39,6 +39,8 @@ LOADER_ROWS = "loader rows"
 # Training.
 AUGMENTATION = "turn"
 TORCH = "torch"
+BLOCK_NULL = "block null"
+KERNEL_RIDGE = "kernel ridge"
 # Keys are the conditions of `landmark validate`.
 CONDITIONS = MappingProxyType({"none": "real", "shuffled": "shuffled", "random": "random"})
 

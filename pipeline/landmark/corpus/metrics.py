@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 # Scores held at once: 100,000 documents are ranked for a hundred queries at a time.
 _MAX_SCORES = 10_000_000
-# Scores sorted at once, with a dozen arrays of their size.
-_MAX_SORTED = 1_000_000
+# Documents evaluated at once: arrays of their size fit in a processor's cache.
+_MAX_RANKED = 100_000
 
 # Row numbers of documents, best first.
 Ranking = NDArray[np.int64]
@@ -138,7 +138,7 @@ def chance_average_precisions(relevant: NDArray[np.bool_]) -> NDArray[np.float64
 
 
 def average_precisions(
-    scores: NDArray[np.floating], relevant: NDArray[np.bool_], *, max_scores: int = _MAX_SORTED
+    scores: NDArray[np.floating], relevant: NDArray[np.bool_], *, max_scores: int = _MAX_RANKED
 ) -> NDArray[np.float64]:
     """Return the average precision (query,) of each query, exactly expected over all orders of equal scores.
 
@@ -147,51 +147,48 @@ def average_precisions(
     Args:
         scores: (query, document), or (1, document) for the same ranking in all queries, which is sorted once.
         relevant: (query, document).
-        max_scores: Scores ranked at once, those of one query at least.
+        max_scores: Documents of a ranking that are evaluated at once, those of one query at least.
 
     Returns:
         0 where no document is relevant, as in trec_eval.
     """
-    values = np.zeros(len(relevant))
-    step = max(1, max_scores // max(1, relevant.shape[1]))
-    ranked = _rank_groups(scores) if len(scores) == 1 else None
-    for start in range(0, len(relevant), step):
-        rows = slice(start, start + step)
-        values[rows] = _expected_precisions(*(ranked or _rank_groups(scores[rows])), relevant[rows])
-    return values / np.maximum(relevant.sum(axis=1), 1)
-
-
-def _rank_groups(scores: NDArray[np.floating]) -> tuple[Ranking, Ranking, Ranking]:
-    """Rankings (query, position), and for each position the first of those with its score, and that after the last."""
-    ranking = np.argsort(-scores, axis=1, kind="stable")
-    ranked = np.take_along_axis(scores, ranking, axis=1)
-    positions = np.arange(scores.shape[1])
-    differs = np.ones((len(scores), scores.shape[1] + 1), dtype=bool)
-    differs[:, 1:-1] = ranked[:, 1:] != ranked[:, :-1]
-    first = np.maximum.accumulate(np.where(differs[:, :-1], positions, 0), axis=1)
-    ends = np.where(differs[:, 1:], positions + 1, scores.shape[1])
-    return ranking, first, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    if len(scores) == 1:
+        precisions = _expected_precisions(scores[0], relevant, max_scores)
+    else:
+        pairs = zip(scores, relevant, strict=True)
+        precisions = np.array([_expected_precisions(own, row[None], max_scores)[0] for own, row in pairs])
+    return precisions / np.maximum(relevant.sum(axis=1), 1)
 
 
 def _expected_precisions(
-    ranking: Ranking, first: Ranking, end: Ranking, relevant: NDArray[np.bool_]
+    scores: NDArray[np.floating], relevant: NDArray[np.bool_], max_scores: int
 ) -> NDArray[np.float64]:
-    """Expected sum (query,) of the precisions at the relevant documents.
+    """Expected sum (query,) of the precisions at the relevant documents of a ranking.
 
     Of t documents of equal score, r of them relevant, after n documents, R of them relevant, the j-th is relevant with
     probability r/t, and each of the j - 1 before it then with (r - 1)/(t - 1):
-    r/t · (R + 1 + (j - 1)(r - 1)/(t - 1)) / (n + j).
+    r/t · Σ (R + 1 + (j - 1)(r - 1)/(t - 1)) / (n + j).
     """
-    shape = relevant.shape
-    ranking, first, end = (np.broadcast_to(array, shape) for array in (ranking, first, end))
-    counts = np.zeros((shape[0], shape[1] + 1), dtype=np.int64)
-    np.cumsum(np.take_along_axis(relevant, ranking, axis=1), axis=1, out=counts[:, 1:])
-    before = np.take_along_axis(counts, first, axis=1)
-    tied, found = end - first, np.take_along_axis(counts, end, axis=1) - before
-    positions = np.arange(shape[1])
-    others = (positions - first) * (found - 1) / np.maximum(tied - 1, 1)
-    precisions: NDArray[np.float64] = (found / tied * (before + 1 + others) / (positions + 1)).sum(axis=1)
-    return precisions
+    ranking = np.argsort(-scores, kind="stable")
+    ranked, documents = scores[ranking], len(scores)
+    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    tied = np.diff(np.append(starts, documents))
+    reciprocals, places = 1 / np.arange(1, documents + 1), np.arange(documents) - np.repeat(starts, tied)
+    first = np.add.reduceat(reciprocals, starts) / tied
+    others = np.add.reduceat(places * reciprocals, starts) / tied / np.maximum(tied - 1, 1)
+    sums, step = np.zeros(len(relevant)), max(1, max_scores // documents)
+    for start in range(0, len(relevant), step):
+        found = relevant[start : start + step][:, ranking].astype(np.float64)
+        if len(starts) < documents:
+            found = np.add.reduceat(found, starts, axis=1)
+        # In place, as new arrays would take most of the time.
+        products = np.cumsum(found, axis=1)
+        products *= first
+        if len(starts) < documents:
+            products -= (found - 1) * (first - others)
+        products *= found
+        sums[start : start + step] = products.sum(axis=1)
+    return sums
 
 
 def _discounted_gain(grades: NDArray[np.int8]) -> float:
