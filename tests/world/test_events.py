@@ -17,8 +17,9 @@ from rasterio.features import geometry_mask
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from landmark.world import event_specs as specs
 from landmark.world import events, publish, scenes
-from landmark.world.events import EventSpec, event_specs
+from landmark.world.event_specs import EventSpec, event_specs
 from landmark.world.ground import COVER
 from landmark.world.places import paint
 from landmark.world.plane import to_plane
@@ -178,7 +179,7 @@ def burn(name: str, shapes: geopandas.GeoSeries) -> NDArray[np.bool_]:
 
 def published(folder: Path) -> Iterator[tuple[str, geopandas.GeoDataFrame]]:
     """Yield the name of each event and the polygons of its last product."""
-    for code, activation in events.load()["activations"].items():
+    for code, activation in specs.load()["activations"].items():
         for number, locality, target in activation["areas"]:
             stem = f"{code}_AOI{number:02d}" if activation["new"] else f"{code}_{number:02d}{locality.upper()}"
             last = sorted(folder.glob(f"ems/{stem}_*.zip"), key=lambda path: "MONIT" in path.name)[-1]
@@ -189,7 +190,7 @@ def published(folder: Path) -> Iterator[tuple[str, geopandas.GeoDataFrame]]:
                 yield target, tables[0]
     for name, key in (("effis", "effis"), ("cal-fire", "cal_fire")):
         table = geopandas.read_file(folder / "burnt-areas" / f"{name}.geojson")
-        for row, fire in enumerate(events.load()[key]):
+        for row, fire in enumerate(specs.load()[key]):
             yield fire, table.iloc[[row]]
 
 

@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from landmark.world.event_specs import EventSpec, event_specs
 from landmark.world.ground import COVER, KINDS, At, Canvas, Land, rotate, street_axes
 from landmark.world.place import Place
 from landmark.world.places import europe_streams, noise_of, shore, sites_of, south_streams
@@ -21,42 +19,6 @@ TREES, CROPS, BUILT, WATER = 10, 40, 50, 80  # WorldCover's codes
 DESTROYED, DAMAGED, DOUBTFUL = 3, 2, 1
 RUBBLE = {DESTROYED: 1.0, DAMAGED: 0.5, DOUBTFUL: 0.12}  # share of a block's houses that are rubble, by grade
 SILT_DAYS, CHAR_DAYS = 40, 320  # e-folding times of silt and char
-
-
-@dataclass(frozen=True, slots=True)
-class EventSpec:
-    """A simulated event, with the fields of `events.yaml`."""
-
-    name: str
-    type: str
-    place: str
-    epsg: int
-    at: tuple[float, float]
-    reach_m: float
-    start: datetime
-    end: datetime
-    water: str = ""
-    width_m: float = 0
-    peak: datetime | None = None
-    initial_share: float = 1
-    turn_deg: float = 0
-
-    def extent_share(self, when: datetime) -> float:
-        """Return the share of the full extent that is reached at a time: 0 before the start."""
-        return 0.0 if when < self.start else self.initial_share if self.peak and when < self.peak else 1.0
-
-
-@cache
-def load() -> dict[str, Any]:
-    """Return the content of `events.yaml`."""
-    with (Path(__file__).parent / "events.yaml").open(encoding="utf-8") as file:
-        return dict(yaml.safe_load(file))
-
-
-@cache
-def event_specs() -> dict[str, EventSpec]:
-    """Return all events by name."""
-    return {name: EventSpec(name, **fields) for name, fields in load()["events"].items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import shapely
 from shapely.geometry import mapping
 
-from landmark.world.events import EventSpec, event_specs, load
+from landmark.world.event_specs import EventSpec, event_specs, load
 from landmark.world.plane import to_plane
 from landmark.world.rasterize import Shape, degrees, outlines, rasterize
 from landmark.world.scenes import Zone

@@ -12,7 +12,8 @@ import geopandas
 import pyogrio
 import shapely
 
-from landmark.world.events import DAMAGED, DESTROYED, DOUBTFUL, EventSpec, affected_mask, event_specs, load
+from landmark.world.event_specs import EventSpec, event_specs, load
+from landmark.world.events import DAMAGED, DESTROYED, DOUBTFUL, affected_mask
 from landmark.world.ground import COVER, KINDS
 from landmark.world.rasterize import RasterizedEvent, Shape, degrees, outlines, rasterize, square
 from landmark.world.scenes import Zone

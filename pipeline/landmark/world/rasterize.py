@@ -11,7 +11,8 @@ from rasterio.features import shapes
 from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
-from landmark.world.events import EventSpec, find_traces
+from landmark.world.event_specs import EventSpec
+from landmark.world.events import find_traces
 from landmark.world.plane import F, Plane, to_plane
 from landmark.world.scenes import Zone
 from landmark.world.window import HALO, View, make_view

@@ -1,0 +1,104 @@
+"""The events of the world: those of the easy edition, and one of each place of the planet that has one."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from landmark.world.place import Place
+from landmark.world.plane import rng
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """A simulated event, with the fields of `events.yaml`."""
+
+    name: str
+    type: str
+    place: str
+    epsg: int
+    at: tuple[float, float]
+    reach_m: float
+    start: datetime
+    end: datetime
+    water: str = ""
+    width_m: float = 0
+    peak: datetime | None = None
+    initial_share: float = 1
+    turn_deg: float = 0
+
+    def extent_share(self, when: datetime) -> float:
+        """Return the share of the full extent that is reached at a time: 0 before the start."""
+        return 0.0 if when < self.start else self.initial_share if self.peak and when < self.peak else 1.0
+
+    @property
+    def visible(self) -> tuple[datetime, datetime]:
+        """First and last time at which an image shows the full extent and its phase carries the event's class.
+
+        A flood is labelled while it lasts, a fire after the week that `taxonomies/events/types.yaml` assumes.
+        """
+        if self.type == "flood":
+            return self.peak or self.start, self.end
+        return self.start + timedelta(days=8 if self.type == "fire" else 1), self.start + timedelta(days=60)
+
+
+@cache
+def load() -> dict[str, Any]:
+    """Return the content of `events.yaml`."""
+    with (Path(__file__).parent / "events.yaml").open(encoding="utf-8") as file:
+        return dict(yaml.safe_load(file))
+
+
+@cache
+def planet_places() -> list[Place]:
+    """Return the places of `planet.yaml`."""
+    path = Path(__file__).parent / "planet.yaml"
+    rows = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else []
+    return [Place(**row) for row in rows]
+
+
+@cache
+def event_specs() -> dict[str, EventSpec]:
+    """Return all events by name; an event of the planet has the name of its place."""
+    easy = {name: EventSpec(name, **fields) for name, fields in load()["events"].items()}
+    return easy | {place.name: event for place in planet_places() if (event := event_of(place))}
+
+
+def event_of(place: Place) -> EventSpec | None:
+    """Return the event of a place of the planet, drawn from the place's name; None if it has none.
+
+    Its centre is away from that of the place, so that cells of the opposite corner are unaffected.
+    """
+    if place.event is None:
+        return None
+    ranges, draw = load()["planet"][place.event], rng(0, "event", place.name)
+    drawn = {key: draw.uniform(*ranges[key]) for key in ("reach_m", "days", "width_m", "peak_days", "initial_share")
+             if key in ranges}  # fmt: skip
+    u, v = draw.uniform(*ranges["offset_m"], 2) * draw.choice([-1, 1], 2)
+    start, days = _start(place, ranges.get("season"), draw), drawn.pop("days")
+    if "peak_days" in drawn:
+        drawn["peak"] = start + timedelta(minutes=round(drawn.pop("peak_days") * 1440))
+    return EventSpec(
+        place.name, place.event, place.name, epsg_of(place), (round(u), round(v)), start=start,
+        end=start + timedelta(minutes=round(days * 1440)), turn_deg=round(draw.uniform(0, 180)), **drawn,
+    )  # fmt: skip
+
+
+def _start(place: Place, season: list[int] | None, draw: np.random.Generator) -> datetime:
+    """Return a minute within `between`, beyond 30 degrees of latitude within the season."""
+    first, last = load()["planet"]["between"]
+    minutes = np.arange((last - first) // timedelta(minutes=1))
+    while True:
+        start: datetime = first + timedelta(minutes=int(draw.choice(minutes)))
+        month = (start.month + 5) % 12 + 1 if place.lat < 0 else start.month
+        if season is None or abs(place.lat) < 30 or season[0] <= month <= season[1]:
+            return start
+
+
+def epsg_of(place: Place) -> int:
+    """Return the EPSG code of the UTM zone of a place of the planet."""
+    return (32700 if place.lat < 0 else 32600) + int((place.lon + 180) // 6) + 1
