@@ -1,15 +1,21 @@
-"""A sealed corpus whose classes are colours, so that few steps learn it, and a model small enough to do so."""
+"""A sealed corpus whose classes are colours, so that few steps learn it, and a model small enough to do so.
+
+Samples of a split lie in blocks of 2 x 2 cells; those of equal number in both sensors share a cell.
+"""
 
 import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 import yaml
 
 import landmark
-from landmark.config.recipe import Recipe
-from landmark.core.atomic import write_table
+from landmark.config.recipe import SPLITS, Recipe
+from landmark.core.atomic import write_bytes, write_table
+from landmark.core.crs import LONLAT, reproject
+from landmark.core.hashing import file_sha256
 from landmark.core.yaml_files import load_model
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import SplitProof
@@ -22,6 +28,7 @@ from tests.write.rows import PATCH_PX, SENSORS, Row, pack, plan_of, sample_row, 
 
 CLASSES = ("trees", "water", "built", "crops")
 COUNTS = {"train": 24, "val": 8, "test": 12}
+BLOCK_CELLS = 2
 
 PROFILE: dict[str, Any] = {
     "title": "For tests",
@@ -60,17 +67,22 @@ def build_toy(
     return seal(folder, rows)
 
 
-def seal(folder: Path, rows: list[Row]) -> Path:
-    """Seal some rows as a corpus."""
+def seal(folder: Path, rows: list[Row], *, patch_px: int = PATCH_PX) -> Path:
+    """Seal some rows as a corpus, with its plan and lock; blocks have 2 x 2 cells."""
     sensors = tuple(sorted({row["sensor"] for row in rows}))
     for sensor in sensors:
-        stage(folder, f"{sensor}_unit", [row for row in rows if row["sensor"] == sensor])
-    packed = pack(folder, plan_of(rows))
+        stage(folder, f"{sensor}_unit", [row for row in rows if row["sensor"] == sensor], patch_px=patch_px)
+    plan = plan_of(rows)
+    packed = pack(folder, plan, patch_px=patch_px)
+    write_table(folder / "plan.parquet", plan)
     write_table(folder / "ledger.parquet", LEDGER.empty_table())
-    recipe = recipe_of(patch_px=PATCH_PX, sensors=sensors)
+    splits = {"block_m": BLOCK_CELLS * 10 * patch_px, "buffer_m": 0}
+    recipe = recipe_of(patch_px=patch_px, sensors=sensors, splits=splits)
     taxonomy = load_model(Taxonomy, "taxonomies", "landmark")
+    lock = _lock(recipe, file_sha256(folder / "plan.parquet"))
+    write_bytes(folder / "lock.json", lock.model_dump_json(indent=1).encode())
     provenance = Provenance(
-        lock=_lock(recipe),
+        lock=lock,
         n_planned=len(rows),
         title="",
         taxonomy=taxonomy,
@@ -94,7 +106,7 @@ def coloured_row(id: str, split: str, chance: np.random.Generator, *, gaps: bool
     """
     labels = sorted(chance.choice(CLASSES, size=int(chance.integers(1, 3)), replace=False).tolist())
     bright = np.array([2.0 * (name in labels) for name in CLASSES])
-    row = sample_row(id, int(chance.integers(1, 50)))
+    row = sample_row(id, int(chance.integers(1, 50))) | _place(split, int(id.rsplit("_", 1)[1]))
     sensor = SENSORS[row["sensor"]]
     groups = {
         group.column: _paint(group.shape(PATCH_PX), bright, chance, dark=100 if sensor.name == "s2" else -2000)
@@ -112,6 +124,28 @@ def coloured_row(id: str, split: str, chance: np.random.Generator, *, gaps: bool
         "sha256": hashlib.sha256(b"".join(pixels.tobytes() for pixels in groups.values())).hexdigest(),
         **{column: pixels.tobytes() for column, pixels in groups.items()},
         **{name: value(id) if callable(value) else value for name, value in changes.items()},
+    }
+
+
+def _place(split: str, number: int) -> Row:
+    """Columns of the cell of a sample: blocks of a split in a row, the splits 100 km apart."""
+    block, place = divmod(number, BLOCK_CELLS**2)
+    row, col = divmod(place, BLOCK_CELLS)
+    return cell_columns(4000 + BLOCK_CELLS * block + col, 40_000 + 840 * SPLITS.index(split) + row, patch_px=PATCH_PX)
+
+
+def cell_columns(col: int, row: int, *, patch_px: int) -> Row:
+    """Columns that place a sample in a cell of UTM zone 32 north."""
+    edge_m = 10 * patch_px
+    left, bottom = edge_m * col, edge_m * row
+    outline = reproject(shapely.box(left, bottom, left + edge_m, bottom + edge_m), 32632, LONLAT)
+    return {
+        "cell": f"32n_{col}_{row}",
+        "epsg": 32632,
+        "transform": [10.0, 0.0, float(left), 0.0, -10.0, float(bottom + edge_m)],
+        "lon": outline.centroid.x,
+        "lat": outline.centroid.y,
+        "geometry": shapely.to_wkb(outline),
     }
 
 
@@ -135,11 +169,11 @@ def write_profile(folder: Path, **changes: dict[str, Any]) -> Path:
     return path
 
 
-def _lock(recipe: Recipe) -> Lock:
+def _lock(recipe: Recipe, plan_sha256: str) -> Lock:
     return Lock(
         recipe=recipe,
         recipe_digest=recipe.digest,
-        plan_sha256="plan",
+        plan_sha256=plan_sha256,
         label_counts_sha256="counts",
         cloud_stats_sha256="clouds",
         catalog="x",

@@ -112,19 +112,22 @@ def plan_of(rows: list[Row], **changes: Any) -> pa.Table:
     return pa.Table.from_pylist(planned, schema=PLAN)
 
 
-def stage(corpus: Path, task: str, rows: list[Row | DropRecord], sensor: str | None = None) -> Path:
+def stage(
+    corpus: Path, task: str, rows: list[Row | DropRecord], sensor: str | None = None, *, patch_px: int = PATCH_PX
+) -> Path:
     """Write the next attempt of a task."""
     staging = Staging(corpus)
     staging.open()
     path = staging.path(task, staging.tries()[task])
     name = sensor or rows[0]["id"][:2]
-    write_staging(path, rows, staging_schema(SENSORS[name], PATCH_PX))
+    write_staging(path, rows, staging_schema(SENSORS[name], patch_px))
     return path
 
 
-def pack(corpus: Path, plan: pa.Table) -> list[PackedShard]:
+def pack(corpus: Path, plan: pa.Table, *, patch_px: int = PATCH_PX) -> list[PackedShard]:
     """Write every shard of a plan."""
-    tasks = shard_tasks(corpus, plan, Staging(corpus).status(), SCHEMAS)
+    schemas = {name: shard_schema(sensor, patch_px) for name, sensor in SENSORS.items()}
+    tasks = shard_tasks(corpus, plan, Staging(corpus).status(), schemas)
     for task in tasks:
         (corpus / task.path).parent.mkdir(parents=True, exist_ok=True)
     return [write_shard(task) for task in tasks]
