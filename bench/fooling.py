@@ -6,6 +6,7 @@
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,7 @@ def _regions(draft: Draft) -> dict[str, int]:
 
 def _parts(names: Sequence[str], number: int) -> Iterator[Sequence[str]]:
     edges = np.linspace(0, len(names), number + 1).round().astype(int).tolist()
-    return (names[start:end] for start, end in zip(edges, edges[1:], strict=False))
+    return (names[start:end] for start, end in pairwise(edges))
 
 
 def _most_even_class(draft: Draft) -> str:

@@ -74,7 +74,7 @@ def seal(folder: Path, rows: list[Row], *, patch_px: int = PATCH_PX) -> Path:
         stage(folder, f"{sensor}_unit", [row for row in rows if row["sensor"] == sensor], patch_px=patch_px)
     plan = plan_of(rows)
     packed = pack(folder, plan, patch_px=patch_px)
-    write_table(folder / "plan.parquet", plan)
+    write_table(folder / "plan.parquet", plan.sort_by("id"))
     write_table(folder / "ledger.parquet", LEDGER.empty_table())
     splits = {"block_m": BLOCK_CELLS * 10 * patch_px, "buffer_m": 0}
     recipe = recipe_of(patch_px=patch_px, sensors=sensors, splits=splits)
@@ -88,7 +88,7 @@ def seal(folder: Path, rows: list[Row], *, patch_px: int = PATCH_PX) -> Path:
         taxonomy=taxonomy,
         grammar={},
         attributions=(),
-        version="0",
+        version=landmark.__version__,
     )
     write_documents(folder, packed, [], recipe, provenance)
     return folder
