@@ -55,6 +55,14 @@ def label_counts_stale(draft: Draft) -> Planted:
     return Planted((("corpus.json", label),), len(draft.manifest.labels), after=change)
 
 
+@_integrity("manifest", "the leakage figure is of other labels")
+def leakage_stale(draft: Draft) -> Planted:
+    def change(document: dict[str, Any]) -> None:
+        document["leakage"]["s2"] = {"map": 0.7, "chance_map": 0.3, "above_chance": 0.4, "classes": 9}
+
+    return Planted((("s2",),), len(draft.manifest.sensors), after=partial(_edit_manifest, change=change))
+
+
 @_integrity("manifest", "lock.json is of another build")
 def lock_foreign(draft: Draft) -> Planted:
     def act(corpus: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from landmark.core.yaml_files import load_model
-from landmark.corpus.manifest import Manifest, SplitProof
+from landmark.corpus.manifest import Leakage, Manifest, SplitProof
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.card import attribution, card
 
@@ -80,3 +80,11 @@ def test_ordinary_texts_keep_their_characters() -> None:
     text = "© ESA WorldCover (2021) [v200] / flooded_vegetation, cloud < 20 % & R&D: https://example.org/a_b?c=d#e *"
     assert f"- {text}\n" in attribution(manifest_of(text))
     assert f"# {text}\n" in card(manifest_of(text))
+
+
+def test_the_card_has_a_line_of_leakage_only_where_it_was_measured() -> None:
+    plain = manifest_of("a")
+    leakage = {"s2": Leakage(map=0.4612, chance_map=0.2, above_chance=0.2612, classes=9)}
+    measured = set(card(plain.model_copy(update={"leakage": leakage})).splitlines())
+    (line,) = measured.difference(card(plain).splitlines())
+    assert "0.46" in line and "0.20" in line

@@ -47,6 +47,15 @@ class SplitProof(StrictModel):
     events: dict[str, EventCells] = Field({}, description="Event id → cells by role, in a recipe with events")
 
 
+class Leakage(StrictModel):
+    """Retrieval of a sensor's test samples by the labels of the five nearest train cells, without an image."""
+
+    map: float = Field(description="Mean over single classes of the average precision; of equal scores the expectation")
+    chance_map: float = Field(description="The same of a random order")
+    above_chance: float = Field(description="`map` less `chance_map`")
+    classes: int = Field(ge=1, description="Classes that some of the test samples have and others have not")
+
+
 class Shard(StrictModel):
     """A Parquet file of samples."""
 
@@ -135,6 +144,7 @@ class Manifest(StrictModel):
         description="Candidate cells (`cells`), those left out by reason, and those planned (`planned`)"
     )
     split_proof: SplitProof
+    leakage: dict[str, Leakage] = Field({}, description="By sensor; without those that have no train or test labels")
     findings: list[str] = Field(description="Warnings: items that contradict their files, implausible offsets")
     statistics: dict[str, dict[str, list[float]]] = Field(
         description="Sensor → band → mean and standard deviation over valid pixels, in the sensor's unit; empty without"

@@ -4,8 +4,13 @@ There is a query for each class, and one for each set of classes that samples ha
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 # More sets would be rare ones, with judgements larger than the index of a continental corpus.
 _MAX_SETS = 100
@@ -50,3 +55,13 @@ def grade(query: frozenset[str], labels: frozenset[str]) -> int:
     if not query <= labels:
         return 0
     return 1 + (2 * len(query) >= len(labels)) + (query == labels)
+
+
+def label_mask(labels: pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.bool_]:
+    """(class, sample), true where the sample's labels, a list of keys, contain the class."""
+    rows = labels.combine_chunks()
+    mask = np.zeros((len(classes), len(rows)), dtype=bool)
+    index = pc.index_in(pc.list_flatten(rows), pa.array(classes, pa.string())).fill_null(-1).to_numpy()
+    sample = pc.list_parent_indices(rows).to_numpy()
+    mask[index[index >= 0], sample[index >= 0]] = True
+    return mask

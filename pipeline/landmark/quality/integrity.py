@@ -25,9 +25,12 @@ from landmark.quality.check_input import Check, CheckInput, Moments
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.row_checks import LOCAL_PATH, SECRET
+from landmark.write.nearest_places import measure_leakage
 from landmark.write.queries import query_files
 
 _DOCUMENTS = ("corpus.json", "lock.json", "README.md", "ATTRIBUTION.md", "queries.jsonl")
+# Of a mean average precision that another version of NumPy computed.
+_LEAKAGE_TOLERANCE = 0.001
 
 
 def manifest(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
@@ -47,7 +50,17 @@ def manifest(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         yield Flag("written is not the number of rows", "corpus.json", f"{counts['written']}, not {samples.num_rows}")
     if document.content_digest != digest([[shard.path, shard.content_digest] for shard in document.shards]):
         yield Flag("content digest is not that of the shards", "corpus.json", document.content_digest)
+    yield from _check_leakage(inputs)
     yield from _check_lock(inputs)
+
+
+def _check_leakage(inputs: CheckInput) -> Iterator[Flag]:
+    recorded = inputs.manifest.leakage
+    actual = measure_leakage(inputs.samples, inputs.manifest.sensors, list(inputs.context.taxonomy.classes))
+    for sensor in sorted({*recorded, *actual}):
+        old, new = ([*dict(table.get(sensor, ())).values()] for table in (recorded, actual))
+        if len(old) != len(new) or not np.allclose(old, new, rtol=0, atol=_LEAKAGE_TOLERANCE):
+            yield Flag("leakage differs from the rows", sensor, f"{old}, not {new}")
 
 
 def _count_differences(name: str, recorded: Mapping[Any, int], actual: Mapping[Any, int]) -> Iterator[Flag]:

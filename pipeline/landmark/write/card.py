@@ -44,7 +44,7 @@ dataset_info:
 Planned {planned} = written {written} + dropped {dropped} + failed {failed}. `ledger.parquet` gives the
 reason for each dropped sample; `lock.json` lists all inputs, `landmark files` the current shards. Cells of
 different splits are at least {closest} apart.
-
+{leakage}
 ```python
 import landmark
 
@@ -79,9 +79,24 @@ def card(manifest: Manifest) -> str:
         ),
         labels="\n".join(f"| {_line(label)} | {count} |" for label, count in manifest.labels.items()) or "| none | 0 |",
         closest="any distance" if gap is None else f"{gap:g} m",
+        leakage=_leakage(manifest),
         content=_line(manifest.content_digest.replace("`", "'")),
         lock=_line(manifest.lock_digest.replace("`", "'")),
         licences=_line(", ".join(manifest.licences)),
+    )
+
+
+def _leakage(manifest: Manifest) -> str:
+    """A line, empty where nothing was measured."""
+    figures = [
+        f"mAP {leakage.map:.2f} (chance {leakage.chance_map:.2f}) on {_line(sensor)}"
+        for sensor, leakage in manifest.leakage.items()
+    ]
+    if not figures:
+        return ""
+    return (
+        f"The labels of the five nearest train cells, without an image, retrieve the test samples with"
+        f" {' and '.join(figures)}: compare models with this.\n"
     )
 
 

@@ -1,7 +1,7 @@
 """Documents beside the shards: index, ledger, queries, card, attribution, and the manifest, which is written last."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from landmark.domain.schemas import INDEX, LEDGER, PAGES
 from landmark.domain.taxonomy import Taxonomy
 from landmark.raster.vector import add_geo_metadata
 from landmark.write.card import attribution, card
+from landmark.write.nearest_places import measure_leakage
 from landmark.write.queries import write_queries
 from landmark.write.shards import PackedShard
 
@@ -87,7 +88,7 @@ def write_documents(
         split_proof=lock.split_proof,
         findings=[*lock.findings, *provenance.findings, *_offset_findings(index, lock)],
         statistics={sensor: _statistics(sensor, packed) for sensor in recipe.sensors},
-        **_generation_fields(corpus, index, shards, provenance),
+        **_generation_fields(corpus, index, shards, provenance, recipe.sensors),
     )
     _write_cards(corpus, manifest)
     write_manifest(corpus, manifest)
@@ -104,7 +105,7 @@ def rewrite_documents(
     update = {
         "exports": [],
         "superseded": [*manifest.superseded, Generation(**fields, retained=keep)],
-        **_generation_fields(corpus, index, shards, provenance),
+        **_generation_fields(corpus, index, shards, provenance, manifest.sensors),
     }
     manifest = manifest.model_copy(update=update)
     _write_cards(corpus, manifest)
@@ -113,7 +114,7 @@ def rewrite_documents(
 
 
 def _generation_fields(
-    corpus: Path, index: pa.Table, shards: Sequence[Shard], provenance: Provenance
+    corpus: Path, index: pa.Table, shards: Sequence[Shard], provenance: Provenance, sensors: Iterable[str]
 ) -> dict[str, Any]:
     """Write the queries, and return the manifest's fields that differ between generations."""
     return {
@@ -123,6 +124,7 @@ def _generation_fields(
         "lock_digest": provenance.lock.digest,
         "content_digest": shards_digest(shards),
         "ids_digest": names_digest(index["id"].to_pylist()),
+        "leakage": measure_leakage(index, sensors, list(provenance.taxonomy.classes)),
         "taxonomy": provenance.taxonomy,
         "grammar": dict(provenance.grammar),
         "labels": dict(sorted(Counter(label for row in index["labels"].to_pylist() for label in row).items())),
