@@ -40,7 +40,7 @@ LOADER_ROWS = "loader rows"
 AUGMENTATION = "turn"
 TORCH = "torch"
 BLOCK_NULL = "block null"
-KERNEL_RIDGE = "kernel ridge"
+RIVAL_IMAGES = "rival images"
 # Keys are the conditions of `landmark validate`.
 CONDITIONS = MappingProxyType({"none": "real", "shuffled": "shuffled", "random": "random"})
 

@@ -1,0 +1,210 @@
+"""Rivals of a trained model: simple scores of images for classes, fitted on the train split.
+
+Each knows less than a model that has learnt to see. What a model is worth is its lead over them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from landmark.core.hashing import ranks
+from landmark.core.progress import Progress, silent
+from landmark.core.salts import RIVALS as SALT
+from landmark.corpus.nearest_places import score_by_nearest_places
+from landmark.corpus.reader import Corpus
+from landmark.train.evaluated import EvaluatedSet, find_blocks, label_mask
+from landmark.train.features import ImageFeatures, read_features
+
+Scores = NDArray[np.float64]
+
+# Train images that `date` takes the labels of: those nearest in time.
+NEAREST_IN_TIME = 25
+# Train images that `bands` and `handcrafted` are fitted on, if there are more: a kernel of all would not fit in memory.
+MAX_BANDS, MAX_HANDCRAFTED = 20_000, 4_000
+# Inverse strength of the L2 penalty of the logistic regression, on standardised features.
+LOGISTIC_C = 1.0
+# Ridges of which the held-out train blocks choose one; the kernel is 1 on its diagonal.
+RIDGES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+# Images whose distances give the bandwidth of the kernel; and rows of a kernel in memory at once.
+_BANDWIDTH_IMAGES, _KERNEL_ROWS = 1_000, 4_096
+_MICROSECONDS = pa.timestamp("us")
+
+
+class RivalInput:
+    """What rivals are fitted on and applied to, of one sensor.
+
+    Attributes:
+        train: Images of the train split.
+        images: The evaluated images.
+        evaluated: Their classes.
+        prior: (class,) frequency in the train split of all sensors.
+        labels: (train image, class), 1 where the image has the class.
+    """
+
+    def __init__(self, corpus: Corpus, split: str, evaluated: EvaluatedSet, progress: Progress = silent) -> None:
+        train, sensor = corpus.select(split="train"), evaluated.sensor
+        self.train, self.evaluated, self._progress = train.select(sensor=sensor), evaluated, progress
+        self.images = corpus.select(split=split, sensor=sensor)
+        self.prior = label_mask(train, evaluated.classes).mean(axis=1)
+        self.labels = label_mask(self.train, evaluated.classes).T.astype(np.float64)
+
+    @cached_property
+    def drawn(self) -> NDArray[np.int64]:
+        """Rows of the train images whose pixels are read, in the order of their hash."""
+        return np.argsort(ranks(0, SALT, self.train.ids), kind="stable")[:MAX_BANDS]
+
+    @cached_property
+    def train_features(self) -> ImageFeatures:
+        """Features of the drawn train images."""
+        chosen = np.sort(self.drawn)
+        selection = self.train.select(where=pc.field("id").isin([self.train.ids[row] for row in chosen]))
+        features, rows = self._read(selection), np.searchsorted(chosen, self.drawn)
+        return ImageFeatures(features.bands[rows], features.handcrafted[rows])
+
+    @cached_property
+    def features(self) -> ImageFeatures:
+        """Features of the evaluated images."""
+        return self._read(self.images)
+
+    def _read(self, selection: Corpus) -> ImageFeatures:
+        return read_features(selection, self.evaluated.sensor, progress=self._progress)
+
+
+Rival = Callable[[RivalInput], Scores]
+
+
+def fit_rivals(
+    corpus: Corpus, split: str, evaluated: Mapping[str, EvaluatedSet], progress: Progress = silent
+) -> dict[str, dict[str, Scores]]:
+    """Fit each rival on the train split; return sensor → rival → scores (class, image) of the evaluated images.
+
+    Equal on one machine whatever the number of threads.
+
+    Raises:
+        InvalidCorpus: index, lock or shards are damaged.
+    """
+    from threadpoolctl import threadpool_limits
+
+    scores: dict[str, dict[str, Scores]] = {}
+    with threadpool_limits(1):
+        for sensor, own in evaluated.items():
+            known = RivalInput(corpus, split, own, progress)
+            scores[sensor] = {name: rival(known) for name, rival in RIVALS.items()}
+    return scores
+
+
+def score_by_prior(known: RivalInput) -> Scores:
+    """Frequency of each class in the train split: equal for all images, so that average precision is that of chance."""
+    return _repeat(known.prior, known)
+
+
+def score_by_sensor(known: RivalInput) -> Scores:
+    """Frequency of each class among the sensor's train images: equal for all images of a sensor."""
+    return _repeat(known.labels.mean(axis=0), known)
+
+
+def _repeat(frequency: NDArray[np.float64], known: RivalInput) -> Scores:
+    return np.repeat(frequency[:, None], len(known.images), axis=1)
+
+
+def score_by_date(known: RivalInput) -> Scores:
+    """Mean labels of the 25 train images of the sensor nearest in time, and of those as near as the last of them."""
+    train, images = (_times_us(selection) for selection in (known.train, known.images))
+    order = np.argsort(train, kind="stable")
+    train, sums = train[order], np.cumsum(np.vstack([np.zeros(len(known.prior)), known.labels[order]]), axis=0)
+    scores = np.empty((len(known.prior), len(images)))
+    for moment in np.unique(images):
+        distance = np.abs(train - moment)
+        radius = np.partition(distance, min(NEAREST_IN_TIME, len(train)) - 1)[min(NEAREST_IN_TIME, len(train)) - 1]
+        first, end = np.searchsorted(train, [moment - radius, moment + radius + 1])
+        scores[:, images == moment] = ((sums[end] - sums[first]) / (end - first))[:, None]
+    return scores
+
+
+def _times_us(selection: Corpus) -> NDArray[np.int64]:
+    times: NDArray[np.int64] = selection.columns("datetime")["datetime"].cast(pa.int64()).to_numpy()
+    return times
+
+
+def score_by_nearest_places(known: RivalInput) -> Scores:
+    """Mean labels of the five nearest cells of the train split."""
+    raise NotImplementedError
+
+
+def score_by_bands(known: RivalInput) -> Scores:
+    """Logistic regression of each class on mean and deviation of each band, standardised, with an L2 penalty.
+
+    A class that all or none of the train images have gets its frequency.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    train, images = _standardise(known.train_features.bands, known.features.bands)
+    labels, scores = known.labels[known.drawn], score_by_sensor(known)
+    for number in np.flatnonzero(labels.min(axis=0) < labels.max(axis=0)).tolist():
+        model = LogisticRegression(C=LOGISTIC_C, max_iter=10_000).fit(train, labels[:, number])
+        scores[number] = model.decision_function(images)
+    return scores
+
+
+def score_by_handcrafted(known: RivalInput) -> Scores:
+    """Kernel ridge regression of the labels on the handcrafted features, standardised.
+
+    The kernel is exp(-d²/m), where m is the median of d² between train images. The ridge is that of the least squared
+    error on train blocks that are left out, one at a time.
+    """
+    rows = known.drawn[:MAX_HANDCRAFTED]
+    train, images = _standardise(known.train_features.handcrafted[:MAX_HANDCRAFTED], known.features.handcrafted)
+    scale = np.median(_squared_distances(train[:_BANDWIDTH_IMAGES], train[:_BANDWIDTH_IMAGES]))
+    labels, blocks = known.labels[rows], np.array(find_blocks(known.train), dtype=np.str_)[rows]
+    mean = labels.mean(axis=0)
+    kernel = np.exp(-_squared_distances(train, train) / max(scale, 1e-9))
+    weights = _fit_ridge(kernel, labels - mean, np.unique(blocks, return_inverse=True)[1])
+    parts = [images[start : start + _KERNEL_ROWS] for start in range(0, len(images), _KERNEL_ROWS)]
+    scores = [np.exp(-_squared_distances(part, train) / max(scale, 1e-9)) @ weights for part in parts]
+    return (np.concatenate(scores) + mean).T
+
+
+def _standardise(train: NDArray[np.float32], images: NDArray[np.float32]) -> tuple[Scores, Scores]:
+    """Subtract the mean of the train images and divide by their deviation."""
+    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    deviation[deviation < 1e-9] = 1
+    return (train - mean) / deviation, (images - mean) / deviation
+
+
+def _squared_distances(a: Scores, b: Scores) -> Scores:
+    """(row of a, row of b)."""
+    return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0)
+
+
+def _fit_ridge(kernel: Scores, targets: Scores, block: NDArray[np.int64]) -> Scores:
+    """Weights (train image, class) of the ridge with the least error on blocks that are left out.
+
+    Without block g the error on it is (A⁻¹)gg⁻¹ (A⁻¹y)g, where A is the kernel plus the ridge (Rifkin & Lippert 2007).
+    """
+    best: tuple[float, Scores] = (np.inf, targets)
+    rows = [np.flatnonzero(block == number) for number in range(int(block.max()) + 1)]
+    for ridge in RIDGES:
+        inverse = np.linalg.inv(kernel + ridge * np.eye(len(kernel)))
+        weights = inverse @ targets
+        errors = [np.linalg.solve(inverse[np.ix_(own, own)], weights[own]) for own in rows]
+        best = min(best, (sum(float((error**2).sum()) for error in errors), weights), key=lambda fit: fit[0])
+    return best[1]
+
+
+# In the order in which they are reported.
+RIVALS: Mapping[str, Rival] = MappingProxyType(
+    {
+        "prior": score_by_prior,
+        "sensor": score_by_sensor,
+        "date": score_by_date,
+        "nearest": score_by_nearest_places,
+        "bands": score_by_bands,
+        "handcrafted": score_by_handcrafted,
+    }
+)
