@@ -1,10 +1,8 @@
 """The images that retrieval is evaluated on: which classes they show, and which of them depend on each other."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -13,6 +11,7 @@ from landmark.core.errors import InsufficientData
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
 from landmark.corpus.reader import Corpus
+from landmark.corpus.relevance import label_mask
 from landmark.grid.cells import cell_blocks
 from landmark.plan.splits import union_groups
 from landmark.train.evaluate import select_split
@@ -65,7 +64,7 @@ def load_evaluated(corpus: Corpus, split: str) -> dict[str, EvaluatedSet]:
 
 
 def _load_sensor(images: Corpus, sensor: str, names: dict[str, str], blocks: NDArray[np.str_]) -> EvaluatedSet:
-    relevant = label_mask(images, list(names))
+    relevant = label_mask(images.columns("labels")["labels"], list(names))
     kept = np.flatnonzero(relevant.any(axis=1) & ~relevant.all(axis=1))
     if not len(kept):
         problem = "no class is present in some images and absent in others"
@@ -79,16 +78,6 @@ def _load_sensor(images: Corpus, sensor: str, names: dict[str, str], blocks: NDA
         relevant[kept],
         np.unique(blocks, return_inverse=True)[1].astype(np.int64),
     )
-
-
-def label_mask(selection: Corpus, classes: Sequence[str]) -> NDArray[np.bool_]:
-    """(class, image), true where the image has the class."""
-    labels = selection.columns("labels")["labels"].combine_chunks()
-    mask = np.zeros((len(classes), len(labels)), dtype=bool)
-    index = pc.index_in(pc.list_flatten(labels), pa.array(classes, pa.string())).fill_null(-1).to_numpy()
-    image = pc.list_parent_indices(labels).to_numpy()
-    mask[index[index >= 0], image[index >= 0]] = True
-    return mask
 
 
 def find_blocks(selection: Corpus) -> list[str]:

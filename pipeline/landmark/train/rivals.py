@@ -4,7 +4,6 @@ Each knows less than a model that has learnt to see. What a model is worth is it
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
@@ -15,11 +14,12 @@ from numpy.typing import NDArray
 
 from landmark.core.hashing import ranks
 from landmark.core.progress import Progress, silent
-from landmark.core.salts import RIVALS as SALT
-from landmark.corpus.nearest_places import score_by_nearest_places
+from landmark.core.salts import RIVAL_IMAGES
 from landmark.corpus.reader import Corpus
-from landmark.train.evaluated import EvaluatedSet, find_blocks, label_mask
+from landmark.corpus.relevance import label_mask
+from landmark.train.evaluated import EvaluatedSet, find_blocks
 from landmark.train.features import ImageFeatures, read_features
+from landmark.write.nearest_places import score_by_nearest_places
 
 Scores = NDArray[np.float64]
 
@@ -33,7 +33,6 @@ LOGISTIC_C = 1.0
 RIDGES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 # Images whose distances give the bandwidth of the kernel; and rows of a kernel in memory at once.
 _BANDWIDTH_IMAGES, _KERNEL_ROWS = 1_000, 4_096
-_MICROSECONDS = pa.timestamp("us")
 
 
 class RivalInput:
@@ -51,13 +50,13 @@ class RivalInput:
         train, sensor = corpus.select(split="train"), evaluated.sensor
         self.train, self.evaluated, self._progress = train.select(sensor=sensor), evaluated, progress
         self.images = corpus.select(split=split, sensor=sensor)
-        self.prior = label_mask(train, evaluated.classes).mean(axis=1)
-        self.labels = label_mask(self.train, evaluated.classes).T.astype(np.float64)
+        self.prior = _labels(train, evaluated).mean(axis=0)
+        self.labels = _labels(self.train, evaluated)
 
     @cached_property
     def drawn(self) -> NDArray[np.int64]:
         """Rows of the train images whose pixels are read, in the order of their hash."""
-        return np.argsort(ranks(0, SALT, self.train.ids), kind="stable")[:MAX_BANDS]
+        return np.argsort(ranks(0, RIVAL_IMAGES, self.train.ids), kind="stable")[:MAX_BANDS]
 
     @cached_property
     def train_features(self) -> ImageFeatures:
@@ -74,6 +73,11 @@ class RivalInput:
 
     def _read(self, selection: Corpus) -> ImageFeatures:
         return read_features(selection, self.evaluated.sensor, progress=self._progress)
+
+
+def _labels(selection: Corpus, evaluated: EvaluatedSet) -> Scores:
+    """(image, class), 1 where the image has the class."""
+    return label_mask(selection.columns("labels")["labels"], evaluated.classes).T.astype(np.float64)
 
 
 Rival = Callable[[RivalInput], Scores]
@@ -132,9 +136,10 @@ def _times_us(selection: Corpus) -> NDArray[np.int64]:
     return times
 
 
-def score_by_nearest_places(known: RivalInput) -> Scores:
-    """Mean labels of the five nearest cells of the train split."""
-    raise NotImplementedError
+def score_by_nearest(known: RivalInput) -> Scores:
+    """Mean labels of the five nearest cells of the train split, see `score_by_nearest_places`."""
+    train, images = (selection.columns("cell", "lon", "lat", "labels") for selection in (known.train, known.images))
+    return score_by_nearest_places(train, images, known.evaluated.classes)
 
 
 def score_by_bands(known: RivalInput) -> Scores:
@@ -164,7 +169,7 @@ def score_by_handcrafted(known: RivalInput) -> Scores:
     labels, blocks = known.labels[rows], np.array(find_blocks(known.train), dtype=np.str_)[rows]
     mean = labels.mean(axis=0)
     kernel = np.exp(-_squared_distances(train, train) / max(scale, 1e-9))
-    weights = _fit_ridge(kernel, labels - mean, np.unique(blocks, return_inverse=True)[1])
+    weights = fit_ridge(kernel, labels - mean, np.unique(blocks, return_inverse=True)[1])
     parts = [images[start : start + _KERNEL_ROWS] for start in range(0, len(images), _KERNEL_ROWS)]
     scores = [np.exp(-_squared_distances(part, train) / max(scale, 1e-9)) @ weights for part in parts]
     return (np.concatenate(scores) + mean).T
@@ -182,7 +187,7 @@ def _squared_distances(a: Scores, b: Scores) -> Scores:
     return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0)
 
 
-def _fit_ridge(kernel: Scores, targets: Scores, block: NDArray[np.int64]) -> Scores:
+def fit_ridge(kernel: Scores, targets: Scores, block: NDArray[np.int64]) -> Scores:
     """Weights (train image, class) of the ridge with the least error on blocks that are left out.
 
     Without block g the error on it is (A⁻¹)gg⁻¹ (A⁻¹y)g, where A is the kernel plus the ridge (Rifkin & Lippert 2007).
@@ -203,7 +208,7 @@ RIVALS: Mapping[str, Rival] = MappingProxyType(
         "prior": score_by_prior,
         "sensor": score_by_sensor,
         "date": score_by_date,
-        "nearest": score_by_nearest_places,
+        "nearest": score_by_nearest,
         "bands": score_by_bands,
         "handcrafted": score_by_handcrafted,
     }
