@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from landmark.domain.schemas import CELLS
-from landmark.grid.cells import cell_corner, utm_cells
+from landmark.grid.cells import cell_blocks, cell_corner, utm_cells
 from landmark.grid.zones import zone_of
 from tests.parts import examples
 
@@ -104,6 +104,7 @@ def test_ids_count_from_easting_zero_and_the_equator(where, cell_m):
         assert (int(zone[:-1]), south) == (row["epsg"] % 100, row["epsg"] > 32700)
         assert (int(col) * cell_m, int(away) * cell_m) == (row["x"], near_edge)
         assert cell_corner(row["cell"], cell_m) == (row["epsg"], row["x"], row["y"])
+    assert cell_blocks(ids, cell_m=cell_m, block_m=24_000) == table["block"].to_pylist()
 
 
 def test_rows_at_the_equator_are_both_zero():

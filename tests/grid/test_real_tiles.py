@@ -8,9 +8,10 @@ import rasterio
 import shapely
 from shapely.geometry import shape
 
-from landmark.grid.cells import cell_corner, source_cells, utm_cells
+from landmark.core.errors import InvalidCorpus
+from landmark.grid.cells import cell_blocks, cell_corner, source_cells, utm_cells
 from landmark.grid.majortom import majortom_names
-from tests.parts import acquisition
+from tests.parts import acquisition, raises
 
 SCENE = "scene/S2A_29RKH_20200219_0_L2A"
 
@@ -128,4 +129,8 @@ def test_rasters_offset_by_complete_cells_share_cells():
     assert table.num_rows == len(set(table["cell"].to_pylist())) == 15
     for row in table.to_pylist():
         assert cell_corner(row["cell"], 1200) == (row["epsg"], row["x"], row["y"])
+    blocks = table["block"].to_pylist()
+    assert cell_blocks(table["cell"].to_pylist(), cell_m=1200, block_m=24_000) == blocks
     assert cell_corner("somewhere", 1200) is None
+    with raises(InvalidCorpus, value="somewhere"):
+        cell_blocks(["somewhere"], cell_m=1200, block_m=24_000)

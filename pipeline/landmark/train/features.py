@@ -27,8 +27,8 @@ from landmark.corpus.reader import Corpus
 _BLOCK = 16
 QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 WINDOW_QUANTILES = (0.1, 0.5, 0.9)
-# First minus second band. Sentinel-2: NDVI (Rouse et al. 1974), NDWI (McFeeters 1996), MNDWI (Xu 2006), NDBI (Zha et al.
-# 2003), NBR (Key & Benson 2006), NDTI (van Deventer et al. 1997), NDRE (Gitelson & Merzlyak 1994), redness.
+# First minus second band. Sentinel-2: NDVI (Rouse et al. 1974), NDWI (McFeeters 1996), MNDWI (Xu 2006), NDBI (Zha et
+# al. 2003), NBR (Key & Benson 2006), NDTI (van Deventer et al. 1997), NDRE (Gitelson & Merzlyak 1994), redness.
 DIFFERENCES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
         "s1": (("vh", "vv"),),
