@@ -9,7 +9,7 @@ from bench.draft import Bands, Row
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from landmark.quality.perceptual_hash import HASH_LENGTH, near_pairs, perceptual_hash
+from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs, perceptual_hash
 from landmark.quality.registration import (
     Registration,
     Surface,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from landmark.corpus.pixels import S1_NODATA
 from landmark.quality import optical, radar
-from landmark.quality.perceptual_hash import perceptual_hash
+from landmark.corpus.perceptual_hash import perceptual_hash
 
 # Percentages are of a chip's pixels; of the worst band, where bands differ. `_dn`: reflectance x 10000; `_db`: gamma0.
 MEASURES = pa.schema([
