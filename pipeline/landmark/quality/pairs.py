@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs
 from landmark.quality.check_input import CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.flagging import acquisitions, columns
 from landmark.quality.optical import BANDS
-from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs
 from landmark.quality.registration import Shift, Surface, locate_peak
 
 # Over more water than this an acquisition has too few edges to expect a peak.

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from landmark.corpus.perceptual_hash import perceptual_hash
 from landmark.corpus.pixels import S1_NODATA
 from landmark.quality import optical, radar
-from landmark.corpus.perceptual_hash import perceptual_hash
 
 # Percentages are of a chip's pixels; of the worst band, where bands differ. `_dn`: reflectance x 10000; `_db`: gamma0.
 MEASURES = pa.schema([
