@@ -52,16 +52,18 @@ def lead_interval(
         block: (image,) number of the image's block; images of different blocks are independent.
         level: Confidence level.
     """
-    values = pseudo_values(model, relevant, block) - pseudo_values(rival[None], relevant, block)
-    return two_way_interval(values, level)
+    return jackknife_interval(
+        delete_block_maps(model, relevant, block) - delete_block_maps(rival[None], relevant, block)
+    )
 
 
-def pseudo_values(
+def delete_block_maps(
     scores: NDArray[np.floating], relevant: NDArray[np.bool_], block: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Jackknife pseudo-values (seed, block) of the mAP: B · mAP - (B - 1) · mAP without the block (Tukey 1958).
+    """MAP of all images, then without each block: (seed, 1 + block).
 
-    More than 200 blocks are merged into 200 groups of neighbouring numbers.
+    More than 200 blocks are merged into 200 groups of neighbouring numbers. A class without relevant or without
+    irrelevant images is left out of a mean; NaN where no class is left.
 
     Args:
         scores: (seed, class, image).
@@ -69,9 +71,7 @@ def pseudo_values(
         block: (image,).
     """
     group = merge_blocks(block)
-    n_groups = int(group.max()) + 1
-    maps = np.array([mean_average_precisions(own, relevant, group) for own in scores])
-    return n_groups * maps[:, :1] - (n_groups - 1) * maps[:, 1:]
+    return np.array([_mean_average_precisions(own, relevant, group) for own in scores])
 
 
 def merge_blocks(block: NDArray[np.int64], max_groups: int = MAX_GROUPS) -> NDArray[np.int64]:
@@ -81,18 +81,9 @@ def merge_blocks(block: NDArray[np.int64], max_groups: int = MAX_GROUPS) -> NDAr
     return number * max_groups // n_blocks if n_blocks > max_groups else number
 
 
-def mean_average_precisions(
+def _mean_average_precisions(
     scores: NDArray[np.floating], relevant: NDArray[np.bool_], block: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """MAP of all images, then without each block: (1 + block,).
-
-    A class without relevant or without irrelevant images is left out of a mean; NaN where no class is left.
-
-    Args:
-        scores: (class, image).
-        relevant: (class, image).
-        block: (image,) numbers from 0 on, none left out.
-    """
     values = np.array([block_average_precisions(*rows, block) for rows in zip(scores, relevant, strict=True)])
     counted = np.isfinite(values)
     sums, numbers = np.where(counted, values, 0).sum(axis=0), counted.sum(axis=0)
@@ -159,16 +150,23 @@ def _expected_precisions(
     return np.where(counted, precisions / np.maximum(r_total, 1), np.nan)
 
 
-def two_way_interval(values: NDArray[np.float64], level: float = 0.95) -> Interval:
-    """Interval of the mean of values (seed, block), both random, by the mean squares of a two-way layout.
+def jackknife_interval(maps: NDArray[np.float64], level: float = 0.95) -> Interval:
+    """Interval of a mAP, or of a difference of mAPs, from its values without each block.
 
-    The variance of the mean is (MS_B + MS_S - MS_BS) / (B S), at least MS_BS / (B S), with the degrees of freedom of
-    Satterthwaite (1946), not fewer than those of the smaller factor. With one seed it is that of the blocks alone.
+    The pseudo-values B · mAP - (B - 1) · mAP without a block (Tukey 1958) are a two-way layout, blocks and seeds both
+    random. The variance of their mean is (MS_B + MS_S - MS_BS) / (B S), at least MS_BS / (B S), with the degrees of
+    freedom of Satterthwaite (1946), not fewer than those of the smaller factor; for one seed that of the blocks alone.
+    The centre is the mAP itself, not its bias-corrected mean: figures agree with those of a table of mAPs.
+
+    Args:
+        maps: (seed, 1 + block), the values of all images first.
+        level: Confidence level.
     """
     from scipy.stats import t
 
-    mean = float(values.mean())
-    if values.shape[1] < 2:
+    n_blocks, mean = maps.shape[1] - 1, float(maps[:, 0].mean())
+    values = n_blocks * maps[:, :1] - (n_blocks - 1) * maps[:, 1:]
+    if n_blocks < 2 or not np.isfinite(values).all():
         return Interval(mean, -math.inf, math.inf, 0.0, math.inf, math.inf, 0.0)
     blocks, seeds, rest = _mean_squares(values)
     variance, dof = _satterthwaite(values.shape, blocks, seeds, rest)
@@ -178,7 +176,7 @@ def two_way_interval(values: NDArray[np.float64], level: float = 0.95) -> Interv
 
 
 def _mean_squares(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean squares of blocks, of seeds, and of their interaction, of values (seed, block); the last two 0 for one seed."""
+    """Mean squares of blocks, seeds and interaction, of values (seed, block); for one seed the last two are 0."""
     n_seeds, n_blocks = values.shape
     by_block, by_seed = values.mean(axis=0), values.mean(axis=1)
     rest = values - by_block - by_seed[:, None] + values.mean()
