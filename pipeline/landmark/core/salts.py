@@ -41,8 +41,3 @@ AUGMENTATION = "turn"
 TORCH = "torch"
 BLOCK_NULL = "block null"
 RIVAL_IMAGES = "rival images"
-# Keys are the conditions of `landmark validate`.
-CONDITIONS = MappingProxyType({"none": "real", "shuffled": "shuffled", "random": "random"})
-
-# Loader.
-CAPTION_CHOICE = "caption"

@@ -38,7 +38,6 @@ class Identity(StrictModel):
     seed: int
     text_sha256: str | None = Field(description="SHA-256 of the pretrained text tower's weights")
     image_sha256: dict[SensorName, str] = Field(description="SHA-256 of the pretrained image towers' weights")
-    condition: str = Field("none", description="`none` trains on the corpus's own annotations; else a control")
 
     @property
     def digest(self) -> str:

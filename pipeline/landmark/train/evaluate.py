@@ -127,7 +127,7 @@ def evaluate_run(
 
 
 def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> None:
-    """Refuse runs of another corpus, whose train split may overlap the evaluated split, and runs of controls."""
+    """Refuse runs of another corpus, whose train split may overlap the evaluated split."""
     run, identity = loaded.run, loaded.run.identity
     if identity.content_digest != corpus.manifest.content_digest:
         raise RunMismatch(
@@ -136,11 +136,6 @@ def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> None:
             key="content_digest",
             value=identity.content_digest,
             remedy=f"train on {corpus.root}, or evaluate its ranking with --from-trec",
-        )
-    if identity.condition != "none":
-        problem = "the run is a control of `landmark validate`"
-        raise RunMismatch(
-            problem, file=loaded.folder, key="condition", value=identity.condition, remedy="name another run"
         )
 
 

@@ -55,8 +55,6 @@ class TrainingConfig:
         seed: Seed of initialisation, order, augmentation and dropout.
         device: auto, cpu or cuda.
         save_every: Steps between checkpoints inside an epoch; 0 saves at the ends of epochs only.
-        condition: `none`, or the control that `annotations` come from.
-        annotations: Annotations of the train split by sensor; None reads the corpus's own.
         progress: Receives steps done, with loss and learning rate as detail.
     """
 
@@ -65,8 +63,6 @@ class TrainingConfig:
     seed: int = 0
     device: str = "auto"
     save_every: int = 0
-    condition: str = "none"
-    annotations: Mapping[str, Annotations] | None = None
     progress: Progress = silent
 
 
@@ -81,7 +77,7 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
         Diverged: the loss became NaN or infinite.
     """
     profile, device = config.profile, pick_device(config.device)
-    annotations = config.annotations or read_split_annotations(corpus, profile)
+    annotations = read_split_annotations(corpus, profile)
     check_trainable(corpus, profile, annotations)
     text_folder = resolve_weights(profile.text.weights) if profile.text.weights else None
     identity = _identify(corpus, config, text_folder)
@@ -221,7 +217,6 @@ def _identify(corpus: Corpus, config: TrainingConfig, text_folder: Path | None) 
         seed=config.seed,
         text_sha256=file_sha256(weights_file(text_folder)) if text_folder else None,
         image_sha256={name: file_sha256(path) for name, path in image_weights.items()},
-        condition=config.condition,
     )
 
 
