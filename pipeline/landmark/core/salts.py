@@ -41,3 +41,6 @@ AUGMENTATION = "turn"
 TORCH = "torch"
 BLOCK_NULL = "block null"
 RIVAL_IMAGES = "rival images"
+
+# Loader.
+CAPTION_CHOICE = "caption"

@@ -175,3 +175,10 @@ def _judge_classes(own: Evidence) -> Iterator[Reason]:
 def format_interval(interval: Interval) -> str:
     """Format an interval as `+0.123 [+0.100, +0.146]`."""
     return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def compare_lead(lead: Interval) -> str:
+    """Whether the interval of a lead tells who is ahead."""
+    if lead.low > 0:
+        return "CLOSP leads"
+    return "CLOSP trails" if lead.high < 0 else "no clear difference"
