@@ -42,7 +42,7 @@ class Corine(NamedTuple):
 def corine(place: list[Zone]) -> Corine:
     """Map one place: the commonest class of each 100 m pixel, with small patches merged into their neighbours."""
     boxes = [to_corine_crs(shapely.box(*zone.bounds), zone.epsg) for zone in place]
-    outline = shapely.union_all(boxes).buffer(MARGIN_M)
+    outline = shapely.union_all(boxes).buffer(MARGIN_M * place[0].margin)
     west, south, east, north = (int(edge // 100) * 100 for edge in outline.bounds)
     shape = (north - south) // 100 + 1, (east - west) // 100 + 1
     transform = Affine(100, 0, west, 0, -100, north + 100)

@@ -4,19 +4,21 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
+import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.transform import Affine
 
-from landmark.world import events, feeds, items, labels, packages, scenes
+from landmark.world import events, feeds, items, labels, packages, planet, scenes
 from landmark.world.geotiff import Raster, RasterSpec
 from landmark.world.ground import COVER
 from landmark.world.places import paint
 from landmark.world.plane import Plane
-from landmark.world.scenes import SWATH_SLANT, Footprint, Pass, Zone, zones
+from landmark.world.scenes import SWATH_SLANT, Footprint, Pass, Zone
 from landmark.world.sensors import (
     BANDS,
     Ground10,
@@ -32,9 +34,9 @@ from landmark.world.sensors import (
     scene_classes,
     sun_position,
 )
-from landmark.world.window import HALO, View, make_view
+from landmark.world.window import HALO, Painter, View
 
-STRIP_ROWS = 384  # maximum height of a strip, a multiple of 6 for the 60 m bands
+STRIP_ROWS = 432  # maximum height of a strip, a multiple of 6 for the 60 m bands
 STRIP_PX = 3_000_000  # maximum size of a strip, for less than 3 GB per process
 DEGREE_PX = 12_000  # WorldCover's pixels per degree
 
@@ -60,16 +62,14 @@ class PassFiles:
     counts: NDArray[np.int64]
 
 
-def sentinel_2(zone: Zone, tile: str, out: Path) -> None:
+def sentinel_2(painter: Painter, tile: str, out: Path) -> None:
     """Write all acquisitions of one tile; the land is painted once for all of them."""
-    plane = Plane(zone.lon, zone.lat, zone.epsg)
+    zone, plane = painter.zone, painter.plane
     west, north = zone.corners[tile]
     with ExitStack() as stack, rasterio.Env(GDAL_CACHEMAX=128):
         outputs = [_open_pass_files(zone, tile, number, plane, out, stack) for number in zone.acquisition_numbers(tile)]
         for top, rows in strips((zone.tile_px, zone.tile_px)):
-            strip_2(
-                zone, outputs, make_view(zone, plane, west=west, north=north - 10 * top, shape=(rows, zone.tile_px))
-            )
+            strip_2(zone, outputs, painter.view(west=west, north=north - 10 * top, shape=(rows, zone.tile_px)))
     for output in outputs:
         items.write_sentinel_2(zone, tile, output.acquisition, counts=output.counts, edge_m=output.edge_m, out=out)
 
@@ -141,9 +141,9 @@ def _upsample(coarse: NDArray[np.bool_], times: int) -> NDArray[np.bool_]:
 # -- Sentinel-1, and io-lulc on the same land -------------------------------------------------------------------------
 
 
-def sentinel_1(zone: Zone, out: Path) -> None:
+def sentinel_1(painter: Painter, out: Path) -> None:
     """Write all radar passes and annual land use maps of one zone; the land is painted once for all of them."""
-    plane = Plane(zone.lon, zone.lat, zone.epsg)
+    zone = painter.zone
     passes = [scenes.radar_pass(zone, number) for number in range(len(zone.schedule["passes"]))]
     footprints = [scenes.footprint(zone, ascending=radar_pass.ascending) for radar_pass in passes]
     (west, _, _, north), (height, width) = footprints[0].bounds, footprints[0].shape
@@ -153,7 +153,7 @@ def sentinel_1(zone: Zone, out: Path) -> None:
         maps = [_open_land_use(product, out, stack) for product in land_use]
         for top, rows in strips((height, width)):
             shape = rows, width
-            view = make_view(zone, plane, west=west, north=north - 10 * top, shape=shape)
+            view = painter.view(west=west, north=north - 10 * top, shape=shape)
             base, traces = ground10(view, zone.seed), events.find_traces(view, zone.place, zone.seed)
             for radar_pass, footprint, pair in zip(passes, footprints, pairs, strict=True):
                 now = events.apply_events(view, traces, radar_pass.when)
@@ -219,40 +219,62 @@ def worldcover(place: list[Zone], out: Path) -> None:
 
 
 def corine(place: list[Zone], out: Path) -> None:
-    """Write CORINE 2018 of one place, with the file name of the download."""
+    """Write CORINE 2018 of one place, with the file name of the download and the name of the place, if there are more."""
     codes, transform = labels.corine(place)
     spec = RasterSpec(
         codes.shape, transform, labels.CORINE_EPSG, "int8", place[0].block_px, nodata=labels.CORINE_NODATA
     )
-    with Raster(out / "labels" / "corine" / "U2018_CLC2018_V2020_20u1.tif", spec) as raster:
+    suffix = f"-{place[0].place.name}" if place[0].place.biome else ""
+    with Raster(out / "labels" / "corine" / f"U2018_CLC2018_V2020_20u1{suffix}.tif", spec) as raster:
         raster.append(codes)
 
 
 # -- all -------------------------------------------------------------------------------------------------------------
 
 
-def units(parameters: dict[str, int]) -> list[tuple[str, ...]]:
+def place(zone: Zone, out: Path) -> None:
+    """Write all files of a place with one tile; its land is painted once."""
+    (tile,) = zone.corners
+    boxes = [shapely.box(*zone.bounds), *(shapely.box(*scenes.footprint(zone, ascending=up).bounds) for up in (0, 1))]
+    painter = Painter(zone, shapely.union_all(boxes).bounds)
+    sentinel_2(painter, tile, out)
+    sentinel_1(painter, out)
+    worldcover([zone], out)
+    if zone.place.continent == "europe":
+        corine([zone], out)
+
+
+def zones(edition: str, **parameters: int) -> list[Zone]:
+    """Return the zones of an edition: `planet` or `easy`."""
+    return planet.zones(**parameters) if edition == "planet" else scenes.zones(**parameters)
+
+
+def units(parameters: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the independent work units of a world, the longest first."""
-    ordered = sorted(zones(**parameters), key=lambda zone: -len(zone.corners))
+    ordered = sorted(zones(**parameters), key=lambda zone: -len(zone.schedule["passes"]) - len(zone.corners))
+    if parameters["edition"] == "planet":
+        return [("events",), *(("place", zone.place.name) for zone in ordered)]
     radar = [("s1", str(zone.epsg)) for zone in ordered]
     cover = [("wc", place) for place in dict.fromkeys(zone.place.name for zone in ordered)]
     optical = [("s2", str(zone.epsg), tile) for zone in ordered for tile in zone.corners]
     return [*radar, ("events",), *cover, *optical, ("clc", "europe")]
 
 
-def write_unit(unit: tuple[str, ...], *, out: Path, parameters: dict[str, int]) -> None:
+def write_unit(unit: tuple[str, ...], *, out: Path, parameters: dict[str, Any]) -> None:
     """Write one work unit, including its items."""
     kind, *key = unit
     selected = [zone for zone in zones(**parameters) if not key or key[0] in (zone.place.name, str(zone.epsg))]
     match kind:
+        case "place":
+            place(selected[0], out)
         case "s1":
-            sentinel_1(selected[0], out)
+            sentinel_1(Painter(selected[0]), out)
         case "wc":
             worldcover(selected, out)
         case "clc":
             corine(selected, out)
         case "s2":
-            sentinel_2(selected[0], key[1], out)
+            sentinel_2(Painter(selected[0]), key[1], out)
         case "events":
             packages.publish(selected, out / "events" / "ems")
             feeds.publish(selected, out / "events")

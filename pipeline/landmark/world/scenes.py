@@ -34,6 +34,7 @@ class Zone:
     """One place in one UTM zone.
 
     `corners` are the west and north edges of the tiles in metres, `schedule` the zone's entry in `acquisitions.yaml`.
+    `margin` scales the margins that radar scenes and label maps have about the tiles.
     """
 
     place: Place
@@ -44,6 +45,7 @@ class Zone:
     tile_px: int
     block_px: int
     seed: int
+    margin: float = 1.0
 
     @property
     def lon(self) -> float:
@@ -194,10 +196,11 @@ class Footprint:
 
 
 def footprint(zone: Zone, *, ascending: bool) -> Footprint:
-    """Return the footprint that covers a zone's tiles with a margin of 300 m, aligned with the orbit track."""
+    """Return the footprint that covers a zone's tiles with a margin (300 m), aligned with the orbit track."""
     west, south, east, north = zone.bounds
     shear, tilt = (-0.16, 0.06) if ascending else (0.16, -0.06)
-    half_x, half_y = (east - west) / 2 + 300, (north - south) / 2 + 300
+    margin_m = 300 * zone.margin
+    half_x, half_y = (east - west) / 2 + margin_m, (north - south) / 2 + margin_m
     wide, high = (half_x + abs(shear) * half_y) / (1 - abs(shear * tilt)), half_y
     wide, high = wide + abs(shear) * abs(tilt) * wide, high + abs(tilt) * wide * 1.02
     centre = ((west + east) / 2, (south + north) / 2)
@@ -260,8 +263,9 @@ class Cover:
 
 
 def worldcover_bounds_px(place: list[Zone], degree_px: int) -> tuple[int, int, int, int]:
-    """Return left, bottom, right, top of all tiles of a place with a margin of 0.01 degrees."""
+    """Return left, bottom, right, top of all tiles of a place with a margin (0.01 degrees)."""
+    margin = 0.01 * place[0].margin
     boxes = [degrees(shapely.box(*zone.bounds), zone.epsg).bounds for zone in place]
-    low = np.floor((np.min(boxes, axis=0)[:2] - 0.01) * degree_px).astype(int)
-    high = np.ceil((np.max(boxes, axis=0)[2:] + 0.01) * degree_px).astype(int)
+    low = np.floor((np.min(boxes, axis=0)[:2] - margin) * degree_px).astype(int)
+    high = np.ceil((np.max(boxes, axis=0)[2:] + margin) * degree_px).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])

@@ -25,6 +25,33 @@ class View:
     row: int
     column: int
 
+    def crop(self, row: int, column: int, shape: tuple[int, int]) -> "View | None":
+        """Return the part (no copy) of `shape` inside its margin that starts at a pixel; None if it is not covered."""
+        top, left = row - self.row, column - self.column
+        bottom, right = top + shape[0] + 2 * HALO, left + shape[1] + 2 * HALO
+        if min(top, left) < 0 or bottom > self.at[0].shape[0] or right > self.at[0].shape[1]:
+            return None
+        window = np.s_[top:bottom, left:right]
+        return View(self.land.crop(window), (self.at[0][window], self.at[1][window]), row, column)
+
+
+class Painter:
+    """Paints windows of a zone's land, or cuts them from an area that is painted once."""
+
+    def __init__(self, zone: Zone, area: tuple[int, int, int, int] | None = None) -> None:
+        """Fit the plane; paint the area between west, south, east and north in map coordinates."""
+        self.zone, self.plane, self.area = zone, Plane(zone.lon, zone.lat, zone.epsg), None
+        if area:
+            west, south, east, north = area
+            self.area = self.view(west=west, north=north, shape=((north - south) // 10, (east - west) // 10))
+
+    def view(self, *, west: int, north: int, shape: tuple[int, int]) -> View:
+        """Return the view of a window; `west` and `north` are map coordinates."""
+        row, column = (self.zone.false_northing_m - north) // 10, west // 10
+        return self.area and self.area.crop(row, column, shape) or make_view(
+            self.zone, self.plane, west=west, north=north, shape=shape
+        )
+
 
 def make_view(zone: Zone, plane: Plane, *, west: int, north: int, shape: tuple[int, int]) -> View:
     """Paint a window of a zone's 10 m lattice and its margin; `west` and `north` are map coordinates."""
