@@ -86,7 +86,7 @@ def test_corine_matches_the_land(corine: rasterio.DatasetReader, monkeypatch: py
     codes, legend = corine.read(1), np.array(signatures()["corine"])
     europe = [zone for zone in scenes.zones(tile_px=366, block_px=128, seed=0) if zone.place.name == "europe"]
     monkeypatch.setattr(labels, "MIN_PATCH_PX", 1)
-    fine = labels.corine(europe).codes
+    fine = labels.corine(europe, labels.corine_painter(europe[0])).codes
     for code in np.unique(fine):
         patches, _ = ndimage.label(fine == code)
         large = (np.bincount(patches.ravel()) >= 25)[patches] & (patches > 0)

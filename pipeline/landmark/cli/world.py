@@ -5,13 +5,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from landmark.cli import options
 from landmark.cli.console import reporting
 from landmark.core.signals import cleaned_up
+
+Edition = Literal["planet", "easy"]
 
 app = typer.Typer(
     help="The embedded world: a synthetic planet in the layout of the Planetary Computer.", no_args_is_help=True
@@ -26,8 +28,9 @@ def _root() -> None:
 @app.command()
 def make(
     folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="DIR")],
-    tile_px: Annotated[int, typer.Option(min=120, help="Edge of a Sentinel-2 tile at 10 m.")] = 1098,
-    block_px: Annotated[int, typer.Option(min=16, help="Block of the GeoTIFFs, a multiple of 16.")] = 512,
+    edition: Annotated[Edition, typer.Option(help="planet: many small places; easy: two larger ones.")] = "planet",
+    tile_px: Annotated[int | None, typer.Option(min=120, help="Edge of a Sentinel-2 tile at 10 m.")] = None,
+    block_px: Annotated[int | None, typer.Option(min=16, help="Block of the GeoTIFFs, a multiple of 16.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: options.Workers = None,
 ) -> None:
@@ -35,9 +38,8 @@ def make(
     from landmark import world
 
     with reporting(), _unfinished_removed(folder):
-        typer.echo(
-            world.make(folder, tile_px=tile_px, block_px=block_px, seed=seed, workers=options.processes(workers))
-        )
+        size = {"tile_px": tile_px, "block_px": block_px}
+        typer.echo(world.make(folder, edition=edition, **size, seed=seed, workers=options.processes(workers)))
 
 
 @contextmanager

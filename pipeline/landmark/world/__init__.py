@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from landmark.core.atomic import wait_for_lock
 from landmark.core.errors import InputError
@@ -17,16 +17,29 @@ from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 EDITION = 1  # raise it when a change outside this package changes the world
 _log = logging.getLogger(__name__)
 
-__all__ = ["cached", "demo", "full_size", "make", "make_scene"]
+Edition = Literal["planet", "easy"]
+SIZES = {"planet": (360, 128), "easy": (1098, 512)}  # edges of tiles and blocks in pixels
+
+__all__ = ["Edition", "cached", "demo", "easy", "full_size", "make", "make_scene"]
 
 
-def make(out: Path, *, tile_px: int = 1098, block_px: int = 512, seed: int = 0, workers: int = 0) -> Path:
+def make(
+    out: Path,
+    *,
+    edition: Edition = "planet",
+    tile_px: int | None = None,
+    block_px: int | None = None,
+    seed: int = 0,
+    workers: int = 0,
+) -> Path:
     """Write the world to `out` and return the path of its `catalog.json`; the bytes do not depend on `workers`.
 
     Args:
         out: Folder to create, atomically.
-        tile_px: Edge of a Sentinel-2 tile in 10 m pixels, a multiple of 6; real tiles have 10980.
-        block_px: Edge of the GeoTIFF blocks in pixels, a multiple of 16.
+        edition: `planet`: small places on six continents; `easy`: two larger places.
+        tile_px: Edge of a Sentinel-2 tile in 10 m pixels, a multiple of 6; real tiles have 10980. By default 360 for
+            the planet, and 1098.
+        block_px: Edge of the GeoTIFF blocks in pixels, a multiple of 16; by default 128 for the planet, and 512.
         seed: Seed of the planet.
         workers: Worker processes; 0 runs in this process.
 
@@ -35,8 +48,10 @@ def make(out: Path, *, tile_px: int = 1098, block_px: int = 512, seed: int = 0, 
     """
     from landmark.world import publish
 
+    tile_px, block_px = tile_px or SIZES[edition][0], block_px or SIZES[edition][1]
     _check_arguments(out, tile_px, block_px)
-    return _build(out, publish, {"tile_px": tile_px, "block_px": block_px, "seed": seed}, workers)
+    parameters = {"edition": edition, "tile_px": tile_px, "block_px": block_px, "seed": seed}
+    return _build(out, publish, parameters, workers)
 
 
 def make_scene(out: Path, *, tile_px: int = 10980, block_px: int = 512, workers: int = 0) -> Path:
@@ -50,7 +65,7 @@ def make_scene(out: Path, *, tile_px: int = 10980, block_px: int = 512, workers:
     return _build(out, full, {"tile_px": tile_px, "block_px": block_px, "seed": 0}, workers)
 
 
-def _build(out: Path, maker: Any, parameters: dict[str, int], workers: int) -> Path:
+def _build(out: Path, maker: Any, parameters: dict[str, Any], workers: int) -> Path:
     """Run the work units of a module into a temporary folder, and rename it to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -72,7 +87,7 @@ def _check_arguments(out: Path, tile_px: int, block_px: int) -> None:
         raise InputError("must be a multiple of 16", key="block_px", value=block_px)
 
 
-def _fill(building: Path, maker: Any, parameters: dict[str, int], workers: int) -> None:
+def _fill(building: Path, maker: Any, parameters: dict[str, Any], workers: int) -> None:
     from landmark.world import items
 
     write = partial(maker.write_unit, out=building, parameters=parameters)
@@ -84,8 +99,13 @@ def _fill(building: Path, maker: Any, parameters: dict[str, int], workers: int) 
 
 
 def demo() -> Path:
-    """Path of the default world's catalogue in the user's cache; the first call builds it."""
+    """Path of the planet's catalogue in the user's cache; the first call builds it."""
     return cached("world", make, "the demo's world", "a minute")
+
+
+def easy() -> Path:
+    """Path of the easy edition's catalogue in the user's cache; the first call builds it."""
+    return cached("world-easy", partial(make, edition="easy"), "the easy demo's world", "a minute")
 
 
 def full_size() -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from landmark.world.place import Place
+from landmark.world.place import Place, planet_places
 from landmark.world.plane import rng
 
 
@@ -54,18 +54,10 @@ def load() -> dict[str, Any]:
 
 
 @cache
-def planet_places() -> list[Place]:
-    """Return the places of `planet.yaml`."""
-    path = Path(__file__).parent / "planet.yaml"
-    rows = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else []
-    return [Place(**row) for row in rows]
-
-
-@cache
 def event_specs() -> dict[str, EventSpec]:
     """Return all events by name; an event of the planet has the name of its place."""
     easy = {name: EventSpec(name, **fields) for name, fields in load()["events"].items()}
-    return easy | {place.name: event for place in planet_places() if (event := event_of(place))}
+    return easy | {place.name: event for place in planet_places().values() if (event := event_of(place))}
 
 
 def event_of(place: Place) -> EventSpec | None:
@@ -83,7 +75,7 @@ def event_of(place: Place) -> EventSpec | None:
     if "peak_days" in drawn:
         drawn["peak"] = start + timedelta(minutes=round(drawn.pop("peak_days") * 1440))
     return EventSpec(
-        place.name, place.event, place.name, epsg_of(place), (round(u), round(v)), start=start,
+        place.name, place.event, place.name, place.epsg, (round(u), round(v)), start=start,
         end=start + timedelta(minutes=round(days * 1440)), turn_deg=round(draw.uniform(0, 180)), **drawn,
     )  # fmt: skip
 
@@ -97,8 +89,3 @@ def _start(place: Place, season: list[int] | None, draw: np.random.Generator) ->
         month = (start.month + 5) % 12 + 1 if place.lat < 0 else start.month
         if season is None or abs(place.lat) < 30 or season[0] <= month <= season[1]:
             return start
-
-
-def epsg_of(place: Place) -> int:
-    """Return the EPSG code of the UTM zone of a place of the planet."""
-    return (32700 if place.lat < 0 else 32600) + int((place.lon + 180) // 6) + 1

@@ -61,7 +61,7 @@ class MirroredRaster(Raster):
             super().append(strip if noise is None else strip + noise)
 
 
-def patch(parameters: dict[str, int]) -> tuple[Zone, View]:
+def patch(parameters: dict[str, Any]) -> tuple[Zone, View]:
     """Return a zone with one tile, and the view of a patch at the centre of its place."""
     zone = next(zone for zone in scenes.zones(**parameters) if TILE in zone.corners)
     zone, plane = replace(zone, corners={TILE: zone.corners[TILE]}), Plane(zone.lon, zone.lat, zone.epsg)
@@ -129,12 +129,12 @@ def corine(zone: Zone, view: View, out: Path) -> None:
         raster.append(codes)
 
 
-def units(parameters: dict[str, int]) -> list[tuple[str, ...]]:
+def units(parameters: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the independent work units of the scene, the longest first."""
     return [("s2",), ("s1",)]
 
 
-def write_unit(unit: tuple[str, ...], *, out: Path, parameters: dict[str, int]) -> None:
+def write_unit(unit: tuple[str, ...], *, out: Path, parameters: dict[str, Any]) -> None:
     """Write one work unit, including its items."""
     zone, view = patch(parameters)
     with rasterio.Env(GDAL_CACHEMAX=128):

@@ -1,18 +1,19 @@
 """Derive the label products from the true land, each with its legend, resolution and typical errors."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.features import geometry_mask, sieve
 from rasterio.transform import Affine
 
+from landmark.core.crs import transformer
 from landmark.world.ground import COVER, signatures
 from landmark.world.places import paint
-from landmark.world.plane import seed_of, to_plane, unit
+from landmark.world.plane import F, seed_of, to_plane, unit
 from landmark.world.scenes import Zone
 from landmark.world.sensors import lattice_noise
 from landmark.world.window import HALO, View
@@ -39,7 +40,10 @@ class Corine(NamedTuple):
     transform: Affine
 
 
-def corine(place: list[Zone]) -> Corine:
+KindsAt = Callable[[F, F], NDArray[np.uint8]]  # kinds of land (row, column) at columns `x` and rows `y` of a map
+
+
+def corine(place: list[Zone], kinds_at: KindsAt) -> Corine:
     """Map one place: the commonest class of each 100 m pixel, with small patches merged into their neighbours."""
     boxes = [to_corine_crs(shapely.box(*zone.bounds), zone.epsg) for zone in place]
     outline = shapely.union_all(boxes).buffer(MARGIN_M * place[0].margin)
@@ -48,23 +52,28 @@ def corine(place: list[Zone]) -> Corine:
     transform = Affine(100, 0, west, 0, -100, north + 100)
     step = max(1, MAX_POINTS // (SAMPLES**2 * shape[1]))
     tops = range(0, shape[0], step)
-    codes = np.concatenate([_majority(place[0], transform, top, (min(step, shape[0] - top), shape[1])) for top in tops])
+    codes = np.concatenate([_majority(kinds_at, transform, top, (min(step, shape[0] - top), shape[1])) for top in tops])
     mapped = geometry_mask([outline], shape, transform, invert=True)
     return Corine(np.where(mapped, generalize(codes, mapped), CORINE_NODATA).astype(np.int8), transform)
 
 
 def to_corine_crs(outline: shapely.Polygon, epsg: int) -> shapely.Polygon:
     """Return a polygon in the CRS of CORINE."""
-    to_corine = Transformer.from_crs(epsg, CORINE_EPSG, always_xy=True)
+    to_corine = transformer(epsg, CORINE_EPSG)
     return shapely.transform(outline, lambda xy: np.stack(to_corine.transform(xy[:, 0], xy[:, 1]), axis=1))
 
 
-def _majority(zone: Zone, transform: Affine, top: int, shape: tuple[int, int]) -> NDArray[np.int16]:
+def corine_painter(zone: Zone) -> KindsAt:
+    """Return a function that paints the land at columns and rows of CORINE's map."""
+    project = to_plane(zone.lon, zone.lat, CORINE_EPSG).transform
+    return lambda x, y: paint(zone.place, project(*np.meshgrid(x, y)), zone.seed).dominant
+
+
+def _majority(kinds_at: KindsAt, transform: Affine, top: int, shape: tuple[int, int]) -> NDArray[np.int16]:
     """Return the commonest grid code per pixel, the lower code in a tie, for rows that start at `top`."""
     columns, rows = ((np.arange(length * SAMPLES) + 0.5) / SAMPLES for length in shape[::-1])
     x, y = transform.c + 100 * columns, transform.f - 100 * (top + rows)
-    at = to_plane(zone.lon, zone.lat, CORINE_EPSG).transform(*np.meshgrid(x, y))
-    codes = GRID_CODE[paint(zone.place, at, zone.seed).dominant].reshape(shape[0], SAMPLES, shape[1], SAMPLES)
+    codes = GRID_CODE[kinds_at(x, y)].reshape(shape[0], SAMPLES, shape[1], SAMPLES)
     present = np.unique(codes)
     counts = [(codes == code).sum(axis=(1, 3)) for code in present]
     return np.asarray(present[np.argmax(counts, axis=0)], np.int16)

@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from pyproj import Transformer
+
+from landmark.core.crs import transformer
 
 LATTICE_M = 3600  # corners of the planet edition's tiles are multiples of it, from the equator and easting 0
 
@@ -31,6 +32,12 @@ class Place:
         return (32600 if self.lat >= 0 else 32700) + int((self.lon + 180) // 6) + 1
 
     @property
+    def centre(self) -> tuple[float, float]:
+        """Map coordinates of the place's centre in its UTM zone."""
+        x, y = transformer(4326, self.epsg).transform(self.lon, self.lat)
+        return float(x), float(y)
+
+    @property
     def false_northing_m(self) -> int:
         """False northing of the UTM zone."""
         return 10_000_000 if self.lat < 0 else 0
@@ -47,9 +54,8 @@ def planet_places() -> dict[str, Place]:
 
 def _move_to_tile(place: Place) -> Place:
     """Move a place to the centre of the square of `LATTICE_M` that contains it."""
-    to_map = Transformer.from_crs("EPSG:4326", f"EPSG:{place.epsg}", always_xy=True)
     # 10,000 km, the false northing of the south, is no multiple of the lattice.
-    x, y = to_map.transform(place.lon, place.lat)
+    x, y = place.centre
     x, y = ((edge // LATTICE_M + 0.5) * LATTICE_M for edge in (x, y - place.false_northing_m))
-    lon, lat = to_map.transform(x, y + place.false_northing_m, direction="INVERSE")
+    lon, lat = transformer(4326, place.epsg).transform(x, y + place.false_northing_m, direction="INVERSE")
     return replace(place, lon=round(float(lon), 7), lat=round(float(lat), 7))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from scipy import ndimage
 
+from landmark.core.crs import transformer
+
 F = NDArray[np.floating[Any]]
 U = NDArray[np.uint32]
 TEXELS = 1024
@@ -149,7 +151,7 @@ class Plane:
 
     def __init__(self, lon: float, lat: float, epsg: int) -> None:
         """Fit the polynomial from EPSG:`epsg` to the plane of (lon, lat)."""
-        to_map = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
+        to_map = transformer(4326, epsg)
         self.x, self.y = to_map.transform(lon, lat)
         side = np.cos(np.pi * (np.arange(40) + 0.5) / 40) * self.REACH_M
         dx, dy = (grid.ravel() for grid in np.meshgrid(side, side))

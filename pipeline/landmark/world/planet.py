@@ -1,4 +1,4 @@
-"""Zones of the planet edition: its places, with acquisitions drawn from the seed around the date of the place's event."""
+"""Zones of the planet edition, with acquisitions drawn from the seed around the dates of the events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,11 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
-from pyproj import Transformer
 
 from landmark.world.event_specs import EventSpec, event_of
-from landmark.world.place import LATTICE_M, Place, planet_places
+from landmark.world.place import Place, planet_places
 from landmark.world.plane import rng, seed_of
 from landmark.world.scenes import Zone
-from landmark.world.sensors import sun_position
 
 MARGIN = 0.1  # margins about the tiles, as a share of those of the easy edition
 BANDS = "CDEFGHJKLMNPQRSTUVWX"  # latitude bands of 8 degrees, from 80 degrees south
@@ -21,7 +19,6 @@ DAYS = [date(2021, 6, 1) + timedelta(days=day) for day in range(451)]
 BASELINE_4 = date(2022, 1, 25)
 MIN_SUN_DEG = 25.0  # least elevation of the sun at noon
 GAP_DAYS = (10, 60)  # from an image before an event to the event's start
-AFTER_DAYS = 45  # from the end of a fire or earthquake to the last image that may show it
 TWO_DATES = 0.12  # share of the places without event that are imaged twice
 CLOUDS = ((0.68, 0.0, 0.03), (0.27, 0.03, 0.08), (0.05, 0.15, 0.45))  # probability, least and largest cloud share
 
@@ -90,8 +87,7 @@ def zones(*, tile_px: int, block_px: int, seed: int) -> list[Zone]:
 
 def _corner(place: Place, size_m: int) -> dict[str, tuple[int, int]]:
     """Return the west and north edge of a place's tile by its MGRS name."""
-    x, y = Transformer.from_crs("EPSG:4326", f"EPSG:{place.epsg}", always_xy=True).transform(place.lon, place.lat)
-    zone = place.epsg % 100
+    (x, y), zone = place.centre, place.epsg % 100
     column = COLUMNS[(zone - 1) % 3 * 8 + int(x // 100_000) - 1]
     row = ROWS[(int(y // 100_000) + 5 * (zone % 2 == 0)) % len(ROWS)]
     name = f"{zone:02d}{BANDS[int((place.lat + 80) // 8)]}{column}{row}"
@@ -122,21 +118,19 @@ def _schedule(place: Place, seed: int) -> dict[str, Any]:
 
 
 def _event_windows(event: EventSpec) -> list[list[date]]:
-    """Return the days that show an event, while a flood lasts or after it, and those before it."""
-    start, end = event.start.date(), event.end.date()
-    shown = [end, end + timedelta(AFTER_DAYS)] if event.type != "flood" else [start, end]
+    """Return the days of images that show an event, and of images before it."""
+    first, last = (moment.date() for moment in event.visible)
     return [
-        [day for day in DAYS if shown[0] < day < shown[1]],
-        [day for day in DAYS if GAP_DAYS[0] <= (start - day).days <= GAP_DAYS[1]],
+        [day for day in DAYS if first < day < last],
+        [day for day in DAYS if GAP_DAYS[0] <= (event.start.date() - day).days <= GAP_DAYS[1]],
     ]
 
 
 def _sunny_days(place: Place) -> list[date]:
-    noon = time((12 - round(place.lon / 15)) % 24)
-    return [
-        day for day in DAYS
-        if sun_position(datetime.combine(day, noon), place.lon, place.lat).zenith_deg < 90 - MIN_SUN_DEG
-    ]  # fmt: skip
+    """Return the days on which the sun is high enough at noon."""
+    day = np.array([day.timetuple().tm_yday for day in DAYS])
+    declination = -23.44 * np.cos(2 * np.pi * (day + 10) / 365.25)
+    return [DAYS[index] for index in np.flatnonzero(np.abs(place.lat - declination) < 90 - MIN_SUN_DEG)]
 
 
 def _track(mission: Mission, place: Place, solar_hour: float, day: date, draw: np.random.Generator) -> Track:
@@ -146,9 +140,7 @@ def _track(mission: Mission, place: Place, solar_hour: float, day: date, draw: n
     return Track(mission, (datetime.min + timedelta(seconds=second)).time(), day, serving[draw.integers(len(serving))])
 
 
-def _other_days(
-    optical: Track, radar: Track, window: Sequence[date], draw: np.random.Generator
-) -> tuple[date, date]:
+def _other_days(optical: Track, radar: Track, window: Sequence[date], draw: np.random.Generator) -> tuple[date, date]:
     """Draw a day of each track in a window and another month, near each other."""
     first = [day for day in window if optical.satellite(day) and _month(day) != _month(optical.day)]
     second = [day for day in window if radar.satellite(day) and _month(day) != _month(radar.day)]

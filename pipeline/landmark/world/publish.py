@@ -3,21 +3,22 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
-import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.transform import Affine
 
+from landmark.core.crs import transformer
 from landmark.world import events, feeds, items, labels, packages, planet, scenes
 from landmark.world.geotiff import Raster, RasterSpec
 from landmark.world.ground import COVER
+from landmark.world.labels import KindsAt
 from landmark.world.places import paint
-from landmark.world.plane import Plane
+from landmark.world.plane import F, Plane
 from landmark.world.scenes import SWATH_SLANT, Footprint, Pass, Zone
 from landmark.world.sensors import (
     BANDS,
@@ -193,19 +194,15 @@ def _open_land_use(product: scenes.LandUse, out: Path, stack: ExitStack) -> Rast
 # -- land cover ------------------------------------------------------------------------------------------------------
 
 
-def worldcover(place: list[Zone], out: Path) -> None:
-    """Write the true land cover of one place, sampled at the centres of WorldCover's pixels."""
-    first = place[0]
-    plane = Plane(first.lon, first.lat, 3395)  # World Mercator: conformal and separable in longitude and latitude
+def worldcover(place: list[Zone], kinds_at: KindsAt, out: Path) -> None:
+    """Write the true land cover of one place; `kinds_at` returns the land at longitudes and latitudes."""
     left, bottom, right, top = scenes.worldcover_bounds_px(place, DEGREE_PX)
-    to_mercator = Transformer.from_crs("EPSG:4326", "EPSG:3395", always_xy=True)
     lon = (np.arange(left, right) + 0.5) / DEGREE_PX
-    x = np.asarray(to_mercator.transform(lon, np.full(lon.shape, first.lat))[0])
     product = scenes.Cover((left, bottom, right, top), DEGREE_PX)
     folder = out / "esa-worldcover" / product.id
     shape, pixel = (top - bottom, right - left), 1 / DEGREE_PX
     transform = Affine(pixel, 0, left / DEGREE_PX, 0, -pixel, top / DEGREE_PX)
-    spec = RasterSpec(shape, transform, 4326, "uint8", first.block_px, nodata=0)
+    spec = RasterSpec(shape, transform, 4326, "uint8", place[0].block_px, nodata=0)
     with (
         rasterio.Env(GDAL_CACHEMAX=128),
         Raster(folder / f"{product.id}_Map.tif", spec) as raster,
@@ -213,14 +210,29 @@ def worldcover(place: list[Zone], out: Path) -> None:
         raster.file.write_colormap(1, items.worldcover_colours())
         for down, rows in strips(shape):
             lat = (top - down - np.arange(rows) - 0.5) / DEGREE_PX
-            y = np.asarray(to_mercator.transform(np.full(lat.shape, first.lon), lat)[1])
-            raster.append(COVER[paint(first.place, plane.at(x, y), first.seed).dominant])
+            raster.append(COVER[kinds_at(lon, lat)])
     items.write_worldcover(product, out=out)
 
 
-def corine(place: list[Zone], out: Path) -> None:
-    """Write CORINE 2018 of one place, with the file name of the download and the name of the place, if there are more."""
-    codes, transform = labels.corine(place)
+def degree_painter(zone: Zone) -> KindsAt:
+    """Return a function that paints the land at longitudes and latitudes."""
+    plane = Plane(zone.lon, zone.lat, 3395)  # World Mercator: conformal and separable in longitude and latitude
+    to_mercator = transformer(4326, 3395)
+
+    def kinds_at(lon: F, lat: F) -> NDArray[np.uint8]:
+        x = np.asarray(to_mercator.transform(lon, np.full(lon.shape, zone.lat))[0])
+        y = np.asarray(to_mercator.transform(np.full(lat.shape, zone.lon), lat)[1])
+        return paint(zone.place, plane.at(x, y), zone.seed).dominant
+
+    return kinds_at
+
+
+def corine(place: list[Zone], kinds_at: KindsAt, out: Path) -> None:
+    """Write CORINE 2018 of one place; the file name is that of the download, with the place in the planet edition.
+
+    `kinds_at` returns the land at columns and rows of CORINE's map.
+    """
+    codes, transform = labels.corine(place, kinds_at)
     spec = RasterSpec(
         codes.shape, transform, labels.CORINE_EPSG, "int8", place[0].block_px, nodata=labels.CORINE_NODATA
     )
@@ -235,15 +247,17 @@ def corine(place: list[Zone], out: Path) -> None:
 def place(zone: Zone, out: Path) -> None:
     """Write all files of a place with one tile; its land is painted once."""
     (tile,) = zone.corners
-    boxes = [shapely.box(*zone.bounds), *(shapely.box(*scenes.footprint(zone, ascending=up).bounds) for up in (0, 1))]
-    painter = Painter(zone, shapely.union_all(boxes).bounds)
+    # The radar scenes contain the tile, and all passes over a place have one direction.
+    radar = scenes.radar_pass(zone, 0)
+    painter = Painter(zone, scenes.footprint(zone, ascending=radar.ascending).bounds)
     sentinel_2(painter, tile, out)
     sentinel_1(painter, out)
-    worldcover([zone], out)
+    worldcover([zone], partial(painter.dominant, 4326), out)
     if zone.place.continent == "europe":
-        corine([zone], out)
+        corine([zone], partial(painter.dominant, labels.CORINE_EPSG), out)
 
 
+@cache
 def zones(edition: str, **parameters: int) -> list[Zone]:
     """Return the zones of an edition: `planet` or `easy`."""
     return planet.zones(**parameters) if edition == "planet" else scenes.zones(**parameters)
@@ -270,9 +284,9 @@ def write_unit(unit: tuple[str, ...], *, out: Path, parameters: dict[str, Any]) 
         case "s1":
             sentinel_1(Painter(selected[0]), out)
         case "wc":
-            worldcover(selected, out)
+            worldcover(selected, degree_painter(selected[0]), out)
         case "clc":
-            corine(selected, out)
+            corine(selected, labels.corine_painter(selected[0]), out)
         case "s2":
             sentinel_2(Painter(selected[0]), key[1], out)
         case "events":

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.features import shapes
 from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
+from landmark.core.crs import transformer
 from landmark.world.event_specs import EventSpec
 from landmark.world.events import find_traces
 from landmark.world.plane import F, Plane, to_plane
@@ -70,7 +70,7 @@ def _filled(outer: Ring, *inner: Ring) -> shapely.Polygon:
 
 def degrees(geometries: Iterable[Shape], epsg: int) -> list[Shape]:
     """Return geometries in EPSG:4326, rounded to 7 decimals."""
-    to_degrees = Transformer.from_crs(f"EPSG:{epsg}", "EPSG:4326", always_xy=True)
+    to_degrees = transformer(epsg, 4326)
     return [
         shapely.transform(geometry, lambda xy: np.stack(to_degrees.transform(xy[:, 0], xy[:, 1]), axis=1).round(7))
         for geometry in geometries

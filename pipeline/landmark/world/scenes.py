@@ -9,8 +9,8 @@ import numpy as np
 import shapely
 import yaml
 from numpy.typing import NDArray
-from pyproj import Transformer
 
+from landmark.core.crs import transformer
 from landmark.world.place import Place
 from landmark.world.plane import Plane
 
@@ -24,7 +24,7 @@ def stamp(when: datetime) -> str:
 
 def degrees(outline: shapely.Polygon, epsg: int) -> shapely.Polygon:
     """Return a polygon in EPSG:4326, rounded to 8 decimals."""
-    to_degrees = Transformer.from_crs(f"EPSG:{epsg}", "EPSG:4326", always_xy=True)
+    to_degrees = transformer(epsg, 4326)
     polygon = shapely.transform(outline, lambda xy: np.stack(to_degrees.transform(xy[:, 0], xy[:, 1]), axis=1))
     return shapely.Polygon([(round(x, 8), round(y, 8)) for x, y in shapely.normalize(polygon).exterior.coords][::-1])
 

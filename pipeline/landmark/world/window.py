@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from landmark.core.crs import transformer
 from landmark.world.ground import At, Land
 from landmark.world.places import paint
-from landmark.world.plane import Plane
+from landmark.world.plane import F, Plane
 from landmark.world.scenes import Zone
 
 HALO = 6  # margin for the sensors' blur and the slopes, in pixels; a multiple of 6 for the 60 m bands
+NODES = 9  # along each edge of an area, at which projections are computed exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,40 @@ class Painter:
             west, south, east, north = area
             self.area = self.view(west=west, north=north, shape=((north - south) // 10, (east - west) // 10))
 
+    def dominant(self, epsg: int, x: F, y: F) -> NDArray[np.uint8]:
+        """Return the kind of the area's pixel nearest to each column `x` and row `y` of another map.
+
+        The projection is interpolated between nodes less than 1 km apart, to a few centimetres.
+        """
+        assert self.area
+        to_map = transformer(epsg, self.zone.epsg)
+        nodes = (np.linspace(axis[0], axis[-1], NODES) for axis in (x, y))
+        east, north = (_upsample(grid, x, y) for grid in to_map.transform(*np.meshgrid(*nodes)))
+        row = np.floor((self.zone.false_northing_m - north) / 10).astype(np.intp) - self.area.row + HALO
+        column = np.floor(east / 10).astype(np.intp) - self.area.column + HALO
+        height, width = self.area.at[0].shape
+        return self.area.land.dominant[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+
     def view(self, *, west: int, north: int, shape: tuple[int, int]) -> View:
         """Return the view of a window; `west` and `north` are map coordinates."""
         row, column = (self.zone.false_northing_m - north) // 10, west // 10
-        return self.area and self.area.crop(row, column, shape) or make_view(
+        return (self.area and self.area.crop(row, column, shape)) or make_view(
             self.zone, self.plane, west=west, north=north, shape=shape
         )
+
+
+def _upsample(grid: F, x: F, y: F) -> F:
+    """Interpolate a square grid of nodes, which the first and last of `x` and `y` bound, linearly."""
+    (rows, down), (columns, across) = (_between_nodes(axis) for axis in (y, x))
+    lines = grid[rows] * (1 - down)[:, None] + grid[rows + 1] * down[:, None]
+    return np.asarray(lines[:, columns] * (1 - across) + lines[:, columns + 1] * across)
+
+
+def _between_nodes(axis: F) -> tuple[NDArray[np.intp], F]:
+    """Return the node before each coordinate, and the fraction of the distance to the next."""
+    position = (axis - axis[0]) / (axis[-1] - axis[0]) * (NODES - 1)
+    before = np.minimum(position.astype(np.intp), NODES - 2)
+    return before, position - before
 
 
 def make_view(zone: Zone, plane: Plane, *, west: int, north: int, shape: tuple[int, int]) -> View:
