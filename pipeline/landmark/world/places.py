@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from landmark.world import biomes
 from landmark.world.ground import (
     At,
     Bank,
@@ -17,7 +18,7 @@ from landmark.world.ground import (
     parcels,
 )
 from landmark.world.place import Place
-from landmark.world.plane import F, Noise, Sites, nearest_sites, rng, unit
+from landmark.world.plane import F, Noise, Sites, nearest_sites, unit
 
 # Spacing of sites in metres, salt of the sites, offset of the seed.
 SITES = {"europe": (2700, 100, 0), "south": (2300, 200, 1_000_003)}
@@ -287,12 +288,8 @@ def _draw_reservoir(canvas: Canvas) -> None:
 
 
 PLACES = {"europe": europe, "south": south}
-SHIFT_M = 40_000.0  # maximum offset of a planet place from the plane of its painter
 
 
 def paint(place: Place, at: At, seed: int) -> Land:
     """Paint the land of a place at plane coordinates in metres."""
-    if place.biome is None:
-        return PLACES[place.name](at, seed)
-    shift = rng(seed, "shift").uniform(-SHIFT_M, SHIFT_M, 2)
-    return europe((at[0] + shift[0], at[1] + shift[1]), 0)
+    return biomes.paint(place, at, seed) if place.biome else PLACES[place.name](at, seed)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from landmark.world.ground import COVER, At, signatures
+from landmark.world.place import Place
 from landmark.world.plane import F, Noise, U, fractal, rng, seed_of, unit
+from landmark.world.variation import haze, variation
 from landmark.world.window import HALO, View
 
 BANDS: dict[str, int] = {
@@ -48,19 +50,21 @@ def _monthly(curve: list[float], day: NDArray[np.float64]) -> NDArray[np.float64
 
 
 @cache
-def _spectral_states(day: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _spectral_states(day: int, place: Place, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return spectra (kind*phase*vigour, band) and growth (kind*phase*vigour,) in 0..1 for a day of the year."""
-    table = signatures()
+    table, nature = signatures(), variation(place, seed)
     phase, vigour = np.meshgrid((np.arange(PHASES) - 3.5) * 5.0, np.linspace(0.72, 1.06, VIGOURS), indexing="ij")
+    vigour = vigour * nature.vigour
     spectra, growth = [], []
-    for kind in table["kinds"].values():
-        parts = [_monthly(curve, day + phase) * vigour for curve in kind["states"].values()]
+    for name, kind in table["kinds"].items():
+        shift = nature.shift_days[name in table["southern"]]
+        parts = [_monthly(curve, day + phase + shift) * vigour for curve in kind["states"].values()]
         total = np.sum(parts, axis=0) if parts else np.zeros_like(vigour)
         scale = 1 / np.maximum(total, 1)
-        mixture = [(1 - np.minimum(total, 1))[..., None] * np.array(table["materials"][kind["rest"]])]
+        mixture = [(1 - np.minimum(total, 1))[..., None] * nature.materials[kind["rest"]]]
         mixture += [
-            (part * scale)[..., None] * np.array(table["materials"][name])
-            for part, name in zip(parts, kind["states"], strict=True)
+            (part * scale)[..., None] * nature.materials[material]
+            for part, material in zip(parts, kind["states"], strict=True)
         ]
         spectra.append(np.sum(mixture, axis=0))
         growth.append(np.clip(parts[0] if parts else np.ones_like(vigour), 0, 1))
@@ -89,8 +93,9 @@ def _slopes(view: View) -> tuple[F, F]:
 
 
 class Ground10(NamedTuple):
-    """Inputs shared by all acquisitions of a view: unscaled texture at two scales, and slopes."""
+    """Inputs shared by all acquisitions of a view: seed, unscaled texture at two scales, and slopes."""
 
+    seed: int
     grain: F
     mottle: F
     east: F
@@ -102,7 +107,7 @@ def ground10(view: View, seed: int) -> Ground10:
     noise = Noise(seed)
     grain = noise("grain", view.at, texel_m=8.3, slope=0.4)
     mottle = noise("mottle", view.at, texel_m=19, slope=1.25)
-    return Ground10(grain, mottle, *_slopes(view))
+    return Ground10(seed, grain, mottle, *_slopes(view))
 
 
 def _texture(view: View, base: Ground10) -> tuple[F, F]:
@@ -157,7 +162,8 @@ def _opacity(excess: F) -> F:
 
 def reflectances(view: View, base: Ground10, *, day: int, veil: Veil, sun: Sun) -> Iterator[tuple[str, F]]:
     """Yield each band's reflectance x 10000 at 10 m."""
-    spectra, _ = _spectral_states(day)
+    spectra, _ = _spectral_states(day, view.place, base.seed)
+    added, kept = haze(view.place, base.seed, day)
     land, rows = view.land, _state_index(view.land.kind, view.land.parcel)
     mixed = land.share > 0
     overlay = _state_index(land.overlay[mixed], land.parcel[mixed])
@@ -172,6 +178,8 @@ def reflectances(view: View, base: Ground10, *, day: int, veil: Veil, sun: Sun) 
         field[mixed] += land.share[mixed] * (spectra[overlay, index] - field[mixed])
         field *= np.clip(infrared if band in RED_EDGE_AND_NIR else visible, 0.3, 2.0)
         field *= 1 - (1 - SHADE[band]) * veil.shadow
+        if view.place.biome:
+            field = field * kept[index] + added[index]
         yield band, field + (CLOUD[band] * (0.42 + 0.62 * veil.cloud) - field) * veil.cloud
 
 
@@ -248,7 +256,8 @@ RESPONSE = np.array([0.2, 0.6, 0.2])  # point spread of 20 m resolution on 10 m 
 
 def _mean_backscatter_db(view: View, base: Ground10, radar: Radar) -> dict[str, F]:
     """Return gamma0 in dB without speckle, from land cover, growth, parcel, texture and slope towards the radar."""
-    land, (_, growth) = view.land, _spectral_states(radar.day)
+    land, (_, growth) = view.land, _spectral_states(radar.day, view.place, base.seed)
+    offset_db = variation(view.place, base.seed).offset_db
     development = growth[_state_index(land.kind, land.parcel)]
     facing = base.east * (-1 if radar.ascending else 1)
     terrain = np.clip(6.5 * facing, -2.4, 3.2)
@@ -258,8 +267,8 @@ def _mean_backscatter_db(view: View, base: Ground10, radar: Radar) -> dict[str, 
     grows = np.array([kind["grows"] for kind in signatures()["kinds"].values()], np.float32)
     result = {}
     for index, name in enumerate(("vv", "vh")):
-        level = _trait(name)[land.kind] + grows[land.kind, index] * development
-        overlay = _trait(name)[land.overlay]
+        level = (_trait(name) + offset_db)[land.kind] + grows[land.kind, index] * development
+        overlay = (_trait(name) + offset_db)[land.overlay]
         power = 10 ** (level / 10) * (1 - land.share) + 10 ** (overlay / 10) * land.share
         result[name] = 10 * np.log10(power) + clutter
     return result

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from landmark.core.crs import transformer
 from landmark.world.ground import At, Land
+from landmark.world.place import Place
 from landmark.world.places import paint
 from landmark.world.plane import F, Plane
 from landmark.world.scenes import Zone
@@ -27,6 +28,7 @@ class View:
     at: At
     row: int
     column: int
+    place: Place
 
     def crop(self, row: int, column: int, shape: tuple[int, int]) -> "View | None":
         """Return the part (no copy) of `shape` inside its margin that starts at a pixel; None if it is not covered."""
@@ -89,4 +91,5 @@ def make_view(zone: Zone, plane: Plane, *, west: int, north: int, shape: tuple[i
     x = west + 10.0 * (np.arange(shape[1] + 2 * HALO) - HALO) + 5
     y = north - 10.0 * (np.arange(shape[0] + 2 * HALO) - HALO) - 5
     at = plane.at(x, y)
-    return View(paint(zone.place, at, zone.seed), at, (zone.false_northing_m - north) // 10, west // 10)
+    row, column = (zone.false_northing_m - north) // 10, west // 10
+    return View(paint(zone.place, at, zone.seed), at, row, column, zone.place)
