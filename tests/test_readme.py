@@ -27,12 +27,12 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
-    """A folder with corpora/demo, built from the demo's own recipe over the small world."""
+    """A folder with corpora/demo, built from the easy demo's recipe over the small world."""
     folder = tmp_path_factory.mktemp("readme")
-    recipe = load_recipe("demo")
+    recipe = load_recipe("demo-easy")
     splits = recipe.splits.model_copy(update={"block_m": 1200, "buffer_m": 0.0})
     output = recipe.output.model_copy(update={"shard_mb": 2.5, "formats": ("parquet", "webdataset")})
-    # `world:` would lead to the demo's own world, which takes a minute to make.
+    # `world:` would lead to its own world, which takes a minute to make.
     labels = tuple(entry for entry in recipe.labels if not entry.files)
     changes = {"catalog": str(world), "splits": splits, "output": output, "labels": labels}
     small = recipe.model_copy(update=changes)

@@ -45,5 +45,5 @@ def test_fires_and_earthquakes_of_the_world(world: Path) -> None:
             parse_utc(str(WORLD["events"][name]["start"])).date() for name in WORLD[key]
         }
     entry = EventEntry(source="usgs-earthquakes", files=("world:events/earthquakes/*",), within_km=20, min_magnitude=5)
-    quakes = read_events(entry, load_source(entry.source), resolve_event_files(entry, lambda: world)).events
+    quakes = read_events(entry, load_source(entry.source), resolve_event_files(entry, lambda _: world)).events
     assert [quake.id for quake in quakes] == [f"usgs-{row[0]}" for row in WORLD["earthquakes"] if row[2] >= 5]

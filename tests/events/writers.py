@@ -82,7 +82,7 @@ def zipped(package: Path, files: Iterable[Path], inside: str = "") -> Path:
 def read(*paths: Path, source: str = "copernicus-ems", **entry_keys: Any) -> ReadResult:
     """Read the events of files with a recipe's entry."""
     entry = EventEntry.model_validate({"source": source, "files": [str(path) for path in paths], **entry_keys})
-    return read_events(entry, load_source(source), resolve_event_files(entry, Path.cwd))
+    return read_events(entry, load_source(source), resolve_event_files(entry, lambda _: Path.cwd()))
 
 
 def read_error(*paths: Path, source: str = "copernicus-ems", **entry_keys: Any) -> InputError:

@@ -85,7 +85,7 @@ def _open_raster(path: Path) -> None:
         return
 
 
-def _no_world() -> Path:
+def _no_world(_: str) -> Path:
     raise LookupError
 
 

@@ -218,7 +218,7 @@ def test_files_are_matched_by_path_by_glob_and_in_the_embedded_world(tmp_path):
     paths = [write_map(tmp_path / f"labels/corine/CLC{year}.tif", CODES) for year in (2012, 2018)]
 
     def files(*patterns):
-        labels = local_label_files(LabelEntry(source="corine", files=patterns), lambda: tmp_path)
+        labels = local_label_files(LabelEntry(source="corine", files=patterns), lambda _: tmp_path)
         return [file.path for file in labels.files]
 
     assert files(str(paths[1])) == paths[1:]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from landmark.core.errors import InputError
-from landmark.world import demo, labels, make, publish, scenes
+from landmark.world import Edition, demo, labels, make, publish, scenes
 from landmark.world.ground import COVER
 from landmark.world.places import PLACES, paint
 from landmark.world.plane import Plane
@@ -42,10 +42,14 @@ def pixels(path: Path) -> NDArray[Any]:
 
 
 @pytest.mark.long
-def test_bytes_do_not_depend_on_workers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("edition", ["easy", "planet"])
+def test_bytes_do_not_depend_on_workers(edition: Edition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    units = publish.units
+    # Of the planet, the events and a few places of all continents.
+    monkeypatch.setattr(publish, "units", lambda parameters: units(parameters)[:: 1 if edition == "easy" else 12])
     first, second = tmp_path / "one", tmp_path / "two"
-    make(first, tile_px=180, block_px=64)
-    make(second, tile_px=180, block_px=64, workers=2)
+    make(first, edition=edition, tile_px=180, block_px=64)
+    make(second, edition=edition, tile_px=180, block_px=64, workers=2)
     assert digests(first) == digests(second)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 

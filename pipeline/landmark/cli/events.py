@@ -49,7 +49,7 @@ def show(
     entry = parse_model(
         EventEntry, {"source": source, "files": list(map(str, files)), **options_of_entry}, "landmark events show"
     )
-    paths = resolve_event_files(entry, Path.cwd)
+    paths = resolve_event_files(entry, lambda _: Path.cwd())
     read = read_events(entry, load_source(source), paths)
     rows = [_row(event, read.repaired.get(event.id)) for event in read.events]
     if as_json:

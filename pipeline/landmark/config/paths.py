@@ -1,4 +1,7 @@
-"""Paths and globs that recipes and command lines name files by, with `world:` for the embedded world's folder."""
+"""Paths and globs that recipes and command lines name files by, with `world:` for the embedded world's folder.
+
+`world-easy:` is the folder of its easy edition.
+"""
 
 import glob
 import os
@@ -9,12 +12,12 @@ from typing import Any, Self
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel
 
-WORLD_PREFIX = "world:"
+WORLDS = ("world", "world-easy")
 
 
 def is_in_world(path: str) -> bool:
-    """Whether a path is in the embedded world's folder."""
-    return path.startswith(WORLD_PREFIX)
+    """Whether a path is in the folder of an embedded world."""
+    return ":" in path and path.split(":")[0] in WORLDS
 
 
 def absolute_path(path: str, folder: Path) -> str:
@@ -22,9 +25,10 @@ def absolute_path(path: str, folder: Path) -> str:
     return path if is_in_world(path) else str(folder / Path(path).expanduser())
 
 
-def world_path(path: str, world: Callable[[], Path]) -> str:
-    """A path or glob with `world:` replaced by the embedded world's folder; `world` is called only if it is needed."""
-    return str(world() / path.removeprefix(WORLD_PREFIX)) if is_in_world(path) else path
+def world_path(path: str, world: Callable[[str], Path]) -> str:
+    """A path or glob with `world:` replaced by the folder of that world, which `world` returns by its name."""
+    name, _, rest = path.partition(":")
+    return str(world(name) / rest) if is_in_world(path) else path
 
 
 def lexical_path(path: str | Path) -> Path:
@@ -34,7 +38,7 @@ def lexical_path(path: str | Path) -> Path:
 
 def file_name(path: str) -> str:
     """Last part of a path or glob."""
-    return Path(path.removeprefix(WORLD_PREFIX)).name
+    return Path(path.partition(":")[2] if is_in_world(path) else path).name
 
 
 def match_paths(pattern: str, key: str = "files") -> list[Path]:

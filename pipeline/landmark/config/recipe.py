@@ -10,7 +10,7 @@ from landmark.config.cell_sampling import EventSampling, Sampling
 from landmark.config.event_entries import EventEntry
 from landmark.config.gazetteer import GazetteerEntry
 from landmark.config.label_entries import LabelEntry, add_label_files, split_available
-from landmark.config.paths import FileEntry, merge_entries
+from landmark.config.paths import WORLDS, FileEntry, merge_entries
 from landmark.config.profiles import Provider, SensorName
 from landmark.config.region import Region, TimeRange, parse_region, resolve_region
 from landmark.core.errors import invalid
@@ -107,7 +107,7 @@ class Recipe(StrictModel):
     provider: str = Field("planetary-computer", description="Name of a file in profiles/providers/, or a path")
     orbit_direction: Literal["any", "ascending", "descending"] = Field("any", description="Orbit of Sentinel-1")
     catalog: str | None = Field(
-        None, description="`world`, or path or URL of a STAC document; by default the provider's API"
+        None, description="`world`, `world-easy`, or path or URL of a STAC document; by default the provider's API"
     )
     catalog_errors: CatalogErrors = Field(CatalogErrors(), description="Tolerance for invalid items")
     grid: Literal["utm", "source"] = Field(
@@ -287,7 +287,7 @@ def _absolute_paths(recipe: Recipe, path: Path) -> dict[str, Any]:
     def resolve(name: str) -> str:
         return str(folder / name) if name.endswith((".yaml", ".yml")) else name
 
-    is_path = catalog is not None and catalog != "world" and "://" not in catalog
+    is_path = catalog is not None and catalog not in WORLDS and "://" not in catalog
     return {
         "catalog": str(folder / str(catalog)) if is_path else catalog,
         "provider": resolve(recipe.provider),

@@ -68,12 +68,12 @@ class VectorFile:
             raise
 
 
-def resolve_event_files(entry: EventEntry, world: Callable[[], Path]) -> tuple[Path, ...]:
+def resolve_event_files(entry: EventEntry, world: Callable[[str], Path]) -> tuple[Path, ...]:
     """Resolve an entry's paths and globs to files and folders.
 
     Args:
         entry: The recipe's entry.
-        world: Returns the embedded world's folder, called for patterns that start with `world:`.
+        world: Returns the folder of an embedded world by its name, called for patterns that start with `world:`.
 
     Raises:
         InputError: nothing matches a pattern.

@@ -44,8 +44,8 @@ class LocalLabels:
     files: tuple[LocalFile, ...]
 
 
-def local_label_files(entry: LabelEntry, world: Callable[[], Path]) -> LocalLabels:
-    """Find the files of an entry; `world` returns the embedded world's folder, for `world:` paths.
+def local_label_files(entry: LabelEntry, world: Callable[[str], Path]) -> LocalLabels:
+    """Find the files of an entry; `world` returns the folder of an embedded world by its name.
 
     A file that one pattern gives with a layer or year is not read by another that gives neither.
 

@@ -9,7 +9,7 @@ import shapely
 from landmark.captions.gazetteer import Gazetteer, read_gazetteer
 from landmark.captions.grammar import Grammar, load_grammar
 from landmark.config.gazetteer import GazetteerEntry
-from landmark.config.paths import world_path
+from landmark.config.paths import WORLDS, world_path
 from landmark.config.profiles import Provider, Sensor, SensorCollection, load_sensors
 from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError
@@ -225,10 +225,10 @@ def _catalog_location(recipe: Recipe, provider: Provider, override: str | None) 
             key="catalog",
             remedy="give --catalog",
         )
-    return str(_world() / "catalog.json") if location == "world" else location
+    return str(_world(location) / "catalog.json") if location in WORLDS else location
 
 
-def _world() -> Path:
+def _world(name: str) -> Path:
     from landmark import world
 
-    return world.demo().parent
+    return (world.demo if name == "world" else world.easy)().parent
