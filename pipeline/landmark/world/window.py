@@ -37,7 +37,7 @@ class View:
         if min(top, left) < 0 or bottom > self.at[0].shape[0] or right > self.at[0].shape[1]:
             return None
         window = np.s_[top:bottom, left:right]
-        return View(self.land.crop(window), (self.at[0][window], self.at[1][window]), row, column)
+        return View(self.land.crop(window), (self.at[0][window], self.at[1][window]), row, column, self.place)
 
 
 class Painter:
