@@ -38,7 +38,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def world() -> Path:
     """The folder of a small world (tiles of 366 px, blocks of 128), made once per machine. Read-only by agreement."""
-    return planet.cached("small-world", partial(planet.make, edition="easy", tile_px=366, block_px=128), "a small world", "20 s").parent
+    return planet.cached(
+        "small-world", partial(planet.make, edition="easy", tile_px=366, block_px=128), "a small world", "20 s"
+    ).parent
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from landmark.train.controls import Control, apply_control, randomize_annotations, shuffle_annotations
 from scipy import stats
 
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.corpus.metrics import MeanMetrics, mean_metrics, query_metrics
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import grade, make_queries
-from landmark.train.controls import Control, apply_control, randomize_annotations, shuffle_annotations
 from landmark.train.dataset import Annotations, read_split_annotations
 from landmark.train.embed import load_run
 from landmark.train.evaluate import evaluate_run

@@ -12,6 +12,8 @@ import yaml
 from landmark.world.place import Place, planet_places
 from landmark.world.plane import rng
 
+DRAWN = ("reach_m", "days", "width_m", "peak_days", "initial_share", "front")
+
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
@@ -30,6 +32,7 @@ class EventSpec:
     peak: datetime | None = None
     initial_share: float = 1
     turn_deg: float = 0
+    front: float = 0.72
 
     def extent_share(self, when: datetime) -> float:
         """Return the share of the full extent that is reached at a time: 0 before the start."""
@@ -56,8 +59,21 @@ def load() -> dict[str, Any]:
 @cache
 def event_specs() -> dict[str, EventSpec]:
     """Return all events by name; an event of the planet has the name of its place."""
-    easy = {name: EventSpec(name, **fields) for name, fields in load()["events"].items()}
-    return easy | {place.name: event for place in planet_places().values() if (event := event_of(place))}
+    planet = {name: event for name, place in planet_places().items() if (event := event_of(place))}
+    return _easy_events() | planet
+
+
+@cache
+def _easy_events() -> dict[str, EventSpec]:
+    return {name: EventSpec(name, **fields) for name, fields in load()["events"].items()}
+
+
+def events_at(place: Place) -> list[EventSpec]:
+    """Return the events of a place of either edition."""
+    if place.biome is None:
+        return [event for event in _easy_events().values() if event.place == place.name]
+    event = event_of(place)
+    return [event] if event else []
 
 
 def event_of(place: Place) -> EventSpec | None:
@@ -68,15 +84,14 @@ def event_of(place: Place) -> EventSpec | None:
     if place.event is None:
         return None
     ranges, draw = load()["planet"][place.event], rng(0, "event", place.name)
-    drawn = {key: draw.uniform(*ranges[key]) for key in ("reach_m", "days", "width_m", "peak_days", "initial_share")
-             if key in ranges}  # fmt: skip
-    u, v = draw.uniform(*ranges["offset_m"], 2) * draw.choice([-1, 1], 2)
+    drawn = {key: round(draw.uniform(*ranges[key]), 2) for key in DRAWN if key in ranges}
+    u, v = (round(offset) for offset in draw.uniform(*ranges["offset_m"], 2) * draw.choice([-1, 1], 2))
     start, days = _start(place, ranges.get("season"), draw), drawn.pop("days")
     if "peak_days" in drawn:
-        drawn["peak"] = start + timedelta(minutes=round(drawn.pop("peak_days") * 1440))
+        drawn["peak"] = start + timedelta(days=drawn.pop("peak_days"))
     return EventSpec(
-        place.name, place.event, place.name, place.epsg, (round(u), round(v)), start=start,
-        end=start + timedelta(minutes=round(days * 1440)), turn_deg=round(draw.uniform(0, 180)), **drawn,
+        place.name, place.event, place.name, place.epsg, (u, v), start=start,
+        end=start + timedelta(days=days), turn_deg=round(draw.uniform(0, 180)), **drawn,
     )  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.world.event_specs import EventSpec, event_specs
+from landmark.world import biomes
+from landmark.world.event_specs import EventSpec, events_at
 from landmark.world.ground import COVER, KINDS, At, Canvas, Land, rotate, street_axes
 from landmark.world.place import Place
 from landmark.world.places import europe_streams, noise_of, shore, sites_of, south_streams
@@ -39,32 +40,35 @@ class EventTrace:
 
 def find_traces(view: View, place: Place, seed: int) -> list[EventTrace]:
     """Return the traces in a view of all events of a place, whatever their dates."""
-    traces = (_trace(event, view, seed) for event in event_specs().values() if event.place == place.name)
+    traces = (_trace(event, place, view, seed) for event in events_at(place))
     return [trace for trace in traces if trace]
 
 
-def _trace(event: EventSpec, view: View, seed: int) -> EventTrace | None:
+def _trace(event: EventSpec, place: Place, view: View, seed: int) -> EventTrace | None:
     distance_m = np.hypot(view.at[0] - event.at[0], view.at[1] - event.at[1])
     rows, columns = (np.flatnonzero((distance_m < event.reach_m).any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return None
     window = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     at, distance = (view.at[0][window], view.at[1][window]), distance_m[window] / event.reach_m
-    level = _LEVELS[event.type](event, at, view.land.crop(window), distance, seed)
+    level = _LEVELS[event.type](event, place, at, view.land.crop(window), distance, seed)
     return EventTrace(event, window, np.where(distance < 1, level, 0).astype(np.float32))
 
 
-def _flood(event: EventSpec, at: At, land: Land, distance: F, seed: int) -> F:
+def _flood(event: EventSpec, place: Place, at: At, land: Land, distance: F, seed: int) -> F:
     """Flood up to `width_m` from the banks, modulated by parcels; exclude trees, buildings and permanent lakes."""
     spread = 1 - distance**2
-    spill = 0.3 * Noise(seed)(f"spill/{event.name}", at, texel_m=26, slope=1.5) + 0.5 * (unit(land.parcel, 301) - 0.5)
-    depth = spread * (1 + spill) - 0.12 - np.maximum(_water_distance_m(event, at, seed), 0) / event.width_m
+    spill = 0.3 * Noise(seed)(f"spill/{event.name}", at, texel_m=26, slope=1.5)
+    spill += np.where(land.parcel > 0, 0.5 * (unit(land.parcel, 301) - 0.5), 0)
+    depth = spread * (1 + spill) - 0.12 - np.maximum(_water_distance_m(event, place, at, seed), 0) / event.width_m
     cover, river = COVER[land.dominant], land.dominant == KINDS["river"]
     return np.where(np.isin(cover, (TREES, BUILT)) | (cover == WATER) & ~river, 0, np.clip(depth, 0, 1))
 
 
-def _water_distance_m(event: EventSpec, at: At, seed: int) -> F:
-    """Return the distance in metres from the stream's centre line (`reach_m` at most) or the lagoon's shore."""
+def _water_distance_m(event: EventSpec, place: Place, at: At, seed: int) -> F:
+    """Return the distance in metres from the stream's centre line (`reach_m` at most), or the bank or shore."""
+    if place.biome:
+        return biomes.water_distance_m(place, at, seed)
     if event.water == "lagoon":
         return -shore(Canvas(at, noise_of(event.place, seed)))
     stream = europe_streams(seed)[0] if event.water == "river" else south_streams(seed)[1]
@@ -72,29 +76,35 @@ def _water_distance_m(event: EventSpec, at: At, seed: int) -> F:
     return np.asarray(np.minimum(distance_m, event.reach_m))
 
 
-def _fire(event: EventSpec, at: At, land: Land, distance: F, seed: int) -> F:
+def _fire(event: EventSpec, place: Place, at: At, land: Land, distance: F, seed: int) -> F:
     """Burn natural vegetation inside an ellipse along the wind with a ragged front and unburnt islands."""
     noise = Noise(seed)
     p, q = rotate(at, (np.asarray(event.at[0]), np.asarray(event.at[1])), np.radians(event.turn_deg))
-    front = 0.72 + 0.2 * noise(f"front/{event.name}", at, texel_m=20, slope=1.5) - np.hypot(p, q / 0.72) / event.reach_m
+    edge = 0.2 * noise(f"front/{event.name}", at, texel_m=20, slope=1.5)
+    front = event.front + edge - np.hypot(p, q / 0.72) / event.reach_m
     island = noise(f"island/{event.name}", at, texel_m=13, slope=1.5) > 1.25
     severity = 0.86 + 0.14 * noise(f"severity/{event.name}", at, texel_m=14, slope=1.25)
     return np.where((front > 0) & ~island & (COVER[land.dominant] < CROPS), np.clip(severity, 0.6, 1), 0)
 
 
-def _earthquake(event: EventSpec, at: At, land: Land, distance: F, seed: int) -> F:
+def _earthquake(event: EventSpec, place: Place, at: At, land: Land, distance: F, seed: int) -> F:
     """Grade the damage of buildings per block, decreasing from the epicentre."""
-    sites = sites_of(event.place, at)
-    (p, q), (width_m, depth_m) = street_axes(at, noise_of(event.place, seed), sites)
+    sites = biomes.sites(place, at) if place.biome else sites_of(place.name, at)
+    noise = Noise(seed) if place.biome else noise_of(place.name, seed)
+    (p, q), (width_m, depth_m) = street_axes(at, noise, sites)
     row, column = np.floor(p / width_m), np.floor(q / depth_m)
-    intensity = 1 - np.hypot((row + 0.5) * width_m, (column + 0.5) * depth_m) / event.reach_m
+    epicentre = (0.0, 0.0)  # along the axes; the easy edition measures from each site
+    if place.biome:
+        epicentre, _ = street_axes((np.full_like(at[0], event.at[0]), np.full_like(at[1], event.at[1])), noise, sites)
+    away_m = np.hypot((row + 0.5) * width_m - epicentre[0], (column + 0.5) * depth_m - epicentre[1])
+    intensity = 1 - away_m / event.reach_m
     draw = unit(row, column, sites.key, 311) / np.clip(1.5 * intensity, 0.05, 1)
     grade = np.select([draw < 0.34, draw < 0.66, draw < 0.86], [DESTROYED, DAMAGED, DOUBTFUL], 0)
     houses = (COVER[land.dominant] == BUILT) & (land.dominant != KINDS["street"])
     return np.where(houses, grade, 0)
 
 
-_LEVELS: dict[str, Callable[[EventSpec, At, Land, F, int], Any]] = {
+_LEVELS: dict[str, Callable[[EventSpec, Place, At, Land, F, int], Any]] = {
     "flood": _flood,
     "fire": _fire,
     "earthquake": _earthquake,

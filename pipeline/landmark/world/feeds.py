@@ -3,15 +3,18 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import shapely
 from shapely.geometry import mapping
 
-from landmark.world.event_specs import EventSpec, event_specs, load
+from landmark.world import event_records
+from landmark.world.event_records import Earthquake
+from landmark.world.event_specs import EventSpec, event_specs
 from landmark.world.plane import to_plane
 from landmark.world.rasterize import Shape, degrees, outlines, rasterize
 from landmark.world.scenes import Zone
+from landmark.world.window import Painter
 
 ACRE_M2 = 4046.8564
 Feature = dict[str, Any]
@@ -19,14 +22,16 @@ Feature = dict[str, Any]
 
 def publish(zones: list[Zone], out: Path) -> None:
     """Write `burnt-areas/`, `earthquakes/usgs.geojson` and the gazetteer `places.geojson`."""
+    names = {zone.place.name for zone in zones}
     for name, feature in (("effis", _effis), ("cal_fire", _frap)):
-        fires = [feature(event_specs()[fire], *fields, zones=zones) for fire, fields in load()[name].items()]
+        rows = event_records.burnt_areas(name, names)
+        fires = [feature(event_specs()[fire], *fields, zones=zones) for fire, fields in rows.items()]
         _save(out / "burnt-areas" / f"{name.replace('_', '-')}.geojson", fires)
-    quakes = [_earthquake(Earthquake(*row)) for row in reversed(load()["earthquakes"])]
+    quakes = [_earthquake(quake) for quake in reversed(event_records.earthquakes(names))]
     _save(out / "earthquakes" / "usgs.geojson", quakes, metadata={
         "generated": _epoch_ms(datetime(2022, 8, 31)), "title": "USGS Earthquakes", "status": 200, "api": "1.13.6",
         "url": "https://earthquake.usgs.gov/fdsnws/event/1/query?format=geojson", "count": len(quakes)})  # fmt: skip
-    _save(out / "places.geojson", [_place(zones, *row) for row in load()["places"]])
+    _save(out / "places.geojson", [_place(zones, *row) for row in event_records.gazetteer(names)])
 
 
 def _save(path: Path, features: list[Feature], **members: Any) -> None:
@@ -41,7 +46,8 @@ def _feature(shape: Shape, properties: Feature, **members: Any) -> Feature:
 
 def _perimeter(event: EventSpec, zones: list[Zone]) -> tuple[Shape, float]:
     """Return the final perimeter of a fire (EPSG:4326) and its area in square metres."""
-    rasterized = rasterize(event, zones)
+    zone = next(zone for zone in zones if (zone.place.name, zone.epsg) == (event.place, event.epsg))
+    rasterized = rasterize(event, Painter(zone))
     perimeter = shapely.union_all(outlines(rasterized.level > 0, rasterized.transform))
     return degrees([perimeter], rasterized.epsg)[0], perimeter.area
 
@@ -62,19 +68,6 @@ def _frap(event: EventSpec, name: str, incident: str, *, zones: list[Zone]) -> F
         "INC_NUM": incident, "ALARM_DATE": f"{event.start:%Y-%m-%d}", "CONT_DATE": f"{event.end:%Y-%m-%d}",
         "CAUSE": 14, "C_METHOD": 6, "OBJECTIVE": 1, "GIS_ACRES": round(area_m2 / ACRE_M2, 2),
     })  # fmt: skip
-
-
-class Earthquake(NamedTuple):
-    """A row of `earthquakes` in `events.yaml`."""
-
-    id: str
-    when: datetime
-    magnitude: float
-    magnitude_type: str
-    depth_km: float
-    lon: float
-    lat: float
-    place: str
 
 
 def _earthquake(quake: Earthquake) -> Feature:

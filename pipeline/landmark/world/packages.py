@@ -1,4 +1,4 @@
-"""Write Copernicus EMS activations of floods and earthquakes: packages and responses of the service's API."""
+"""Write Copernicus EMS activations: packages and responses of the service's API."""
 
 import json
 import tempfile
@@ -12,11 +12,12 @@ import geopandas
 import pyogrio
 import shapely
 
-from landmark.world.event_specs import EventSpec, event_specs, load
+from landmark.world.event_records import activations
+from landmark.world.event_specs import EventSpec, event_specs
 from landmark.world.events import DAMAGED, DESTROYED, DOUBTFUL, affected_mask
 from landmark.world.ground import COVER, KINDS
 from landmark.world.rasterize import RasterizedEvent, Shape, degrees, outlines, rasterize, square
-from landmark.world.scenes import Zone
+from landmark.world.window import Painter
 
 GRADES = {DESTROYED: "Destroyed", DAMAGED: "Damaged", DOUBTFUL: "Possibly damaged", 0: "No visible damage"}
 LAYERS = {  # names until 2020, and since
@@ -54,11 +55,11 @@ class Product(NamedTuple):
     acquired: datetime
 
 
-def publish(zones: list[Zone], out: Path) -> None:
-    """Write the API response of every activation, and a package per area and product."""
-    out.mkdir(parents=True)
-    for code, activation in load()["activations"].items():
-        areas = list(_areas(activation, zones))
+def publish(painters: list[Painter], out: Path) -> None:
+    """Write the API response of every activation in some zones, and a package per area and product."""
+    for code, activation in activations({painter.zone.place.name for painter in painters}).items():
+        out.mkdir(parents=True, exist_ok=True)
+        areas = list(_areas(activation, painters))
         products = [Product(number, *fields) for number, fields in enumerate(activation["products"], 2)]
         for area in areas:
             for number, product in enumerate(products):
@@ -79,13 +80,14 @@ def publish(zones: list[Zone], out: Path) -> None:
         (out / f"{code}.json").write_text(json.dumps(response, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _areas(activation: dict[str, Any], zones: list[Zone]) -> Iterator[Area]:
+def _areas(activation: dict[str, Any], painters: list[Painter]) -> Iterator[Area]:
     for number, locality, target in activation["areas"]:
         event = None if isinstance(target, list) else event_specs()[target]
         epsg, u, v, half_m = (event.epsg, *event.at, event.reach_m + MARGIN_M) if event else target
-        zone = next(zone for zone in zones if zone.epsg == epsg)
-        (outline,) = degrees([square(zone, (u, v), half_m)], epsg)
-        yield Area(number, locality, event, rasterize(event, zones) if event else None, outline)
+        key = activation["place"], epsg
+        painter = next(painter for painter in painters if (painter.zone.place.name, painter.zone.epsg) == key)
+        (outline,) = degrees([square(painter.zone, (u, v), half_m)], epsg)
+        yield Area(number, locality, event, rasterize(event, painter) if event else None, outline)
 
 
 # -- one package -----------------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def _observed(activation: dict[str, Any], event: EventSpec, rasterized: Rasteriz
     row = {
         "event_type": f"5-{activation['category']}", "obj_desc": activation["kind"],
         "det_method": "Semi-automatic extraction",
-        "notation": "Flooded area", "dmg_src_id": product.source,
+        "notation": "Burnt area" if event.type == "fire" else "Flooded area", "dmg_src_id": product.source,
     }  # fmt: skip
     return Table([row] * len(polygons), degrees(polygons, rasterized.epsg))
 

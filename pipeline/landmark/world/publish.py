@@ -253,6 +253,7 @@ def place(zone: Zone, out: Path) -> None:
     sentinel_2(painter, tile, out)
     sentinel_1(painter, out)
     worldcover([zone], partial(painter.dominant, 4326), out)
+    packages.publish([painter], out / "events" / "ems")
     if zone.place.continent == "europe":
         corine([zone], partial(painter.dominant, labels.CORINE_EPSG), out)
 
@@ -267,7 +268,7 @@ def units(parameters: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the independent work units of a world, the longest first."""
     ordered = sorted(zones(**parameters), key=lambda zone: -len(zone.schedule["passes"]) - len(zone.corners))
     if parameters["edition"] == "planet":
-        return [("events",), *(("place", zone.place.name) for zone in ordered)]
+        return [("feeds",), *(("place", zone.place.name) for zone in ordered)]
     radar = [("s1", str(zone.epsg)) for zone in ordered]
     cover = [("wc", place) for place in dict.fromkeys(zone.place.name for zone in ordered)]
     optical = [("s2", str(zone.epsg), tile) for zone in ordered for tile in zone.corners]
@@ -290,5 +291,7 @@ def write_unit(unit: tuple[str, ...], *, out: Path, parameters: dict[str, Any]) 
         case "s2":
             sentinel_2(Painter(selected[0]), key[1], out)
         case "events":
-            packages.publish(selected, out / "events" / "ems")
+            packages.publish([Painter(zone) for zone in selected], out / "events" / "ems")
+            feeds.publish(selected, out / "events")
+        case "feeds":
             feeds.publish(selected, out / "events")

@@ -13,9 +13,9 @@ from shapely.geometry.base import BaseGeometry
 from landmark.core.crs import transformer
 from landmark.world.event_specs import EventSpec
 from landmark.world.events import find_traces
-from landmark.world.plane import F, Plane, to_plane
+from landmark.world.plane import F, to_plane
 from landmark.world.scenes import Zone
-from landmark.world.window import HALO, View, make_view
+from landmark.world.window import HALO, Painter, View
 
 MIN_AREA_M2 = 900  # minimum area of patches and holes
 TOLERANCE_M = 6  # of the simplified outlines
@@ -32,15 +32,16 @@ class RasterizedEvent(NamedTuple):
     epsg: int
 
 
-def rasterize(event: EventSpec, zones: list[Zone]) -> RasterizedEvent:
-    """Return the event's trace, independent of the tiles of the zone."""
-    zone = next(zone for zone in zones if zone.epsg == event.epsg)
-    west, south, east, north = (int(side) for side in square(zone, event.at, event.reach_m + 20).bounds)
-    shape = (north - south) // 10, (east - west) // 10
-    view = make_view(zone, Plane(zone.lon, zone.lat, zone.epsg), west=west, north=north, shape=shape)
+def rasterize(event: EventSpec, painter: Painter) -> RasterizedEvent:
+    """Return the event's trace, independent of the tiles of the zone, as far as the painter's area reaches."""
+    zone, extent = painter.zone, square(painter.zone, event.at, event.reach_m + 20)
+    if painter.bounds:
+        extent = extent.intersection(shapely.box(*painter.bounds))
+    west, south, east, north = (int(side) for side in extent.bounds)
+    view = painter.view(west=west, north=north, shape=((north - south) // 10, (east - west) // 10))
     level = np.zeros(view.at[0].shape, np.float32)
     for trace in find_traces(view, zone.place, zone.seed):
-        if trace.event is event:
+        if trace.event == event:
             level[trace.window] = trace.level
     return RasterizedEvent(view, level, Affine(10, 0, west - 10 * HALO, 0, -10, north + 10 * HALO), zone.epsg)
 

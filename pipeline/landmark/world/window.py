@@ -46,6 +46,7 @@ class Painter:
     def __init__(self, zone: Zone, area: tuple[int, int, int, int] | None = None) -> None:
         """Fit the plane; paint the area between west, south, east and north in map coordinates."""
         self.zone, self.plane, self.area = zone, Plane(zone.lon, zone.lat, zone.epsg), None
+        self.bounds = area
         if area:
             west, south, east, north = area
             self.area = self.view(west=west, north=north, shape=((north - south) // 10, (east - west) // 10))
