@@ -20,17 +20,17 @@ def evaluated_set(relevant: NDArray[np.bool_], block: NDArray[np.int64]) -> Eval
 
 def naive_ap(scores: NDArray[np.float64], relevant: NDArray[np.bool_]) -> float:
     """Average precision without equal scores, position by position."""
-    found, total = 0, 0.0
+    count, total = 0, 0.0
     for position, image in enumerate(sorted(range(len(scores)), key=lambda image: -scores[image]), start=1):
         if relevant[image]:
-            found += 1
-            total += found / position
-    return total / found
+            count += 1
+            total += count / position
+    return total / count
 
 
 def naive_chance(relevant: NDArray[np.bool_]) -> float:
-    n, found = len(relevant), int(relevant.sum())
-    return sum((1 + (i - 1) * (found - 1) / (n - 1)) / i for i in range(1, n + 1)) / n
+    n, count = len(relevant), int(relevant.sum())
+    return sum((1 + (i - 1) * (count - 1) / (n - 1)) / i for i in range(1, n + 1)) / n
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=6), st.integers(0, 100))

@@ -175,18 +175,18 @@ def _expected_precisions(
     tied = np.diff(np.append(starts, documents))
     reciprocals, places = 1 / np.arange(1, documents + 1), np.arange(documents) - np.repeat(starts, tied)
     first = np.add.reduceat(reciprocals, starts) / tied
-    others = np.add.reduceat(places * reciprocals, starts) / tied / np.maximum(tied - 1, 1)
+    preceding = np.add.reduceat(places * reciprocals, starts) / tied / np.maximum(tied - 1, 1)
     sums, step = np.zeros(len(relevant)), max(1, max_scores // documents)
     for start in range(0, len(relevant), step):
-        found = relevant[start : start + step][:, ranking].astype(np.float64)
+        relevants = relevant[start : start + step][:, ranking].astype(np.float64)
         if len(starts) < documents:
-            found = np.add.reduceat(found, starts, axis=1)
+            relevants = np.add.reduceat(relevants, starts, axis=1)
         # In place, as new arrays would take most of the time.
-        products = np.cumsum(found, axis=1)
+        products = np.cumsum(relevants, axis=1)
         products *= first
         if len(starts) < documents:
-            products -= (found - 1) * (first - others)
-        products *= found
+            products -= (relevants - 1) * (first - preceding)
+        products *= relevants
         sums[start : start + step] = products.sum(axis=1)
     return sums
 

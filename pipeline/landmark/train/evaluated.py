@@ -65,17 +65,17 @@ def load_evaluated(corpus: Corpus, split: str) -> dict[str, EvaluatedSet]:
 
 def _load_sensor(images: Corpus, sensor: str, names: dict[str, str], blocks: NDArray[np.str_]) -> EvaluatedSet:
     relevant = label_mask(images.columns("labels")["labels"], list(names))
-    kept = np.flatnonzero(relevant.any(axis=1) & ~relevant.all(axis=1))
-    if not len(kept):
+    rows = np.flatnonzero(relevant.any(axis=1) & ~relevant.all(axis=1))
+    if not len(rows):
         problem = "no class is present in some images and absent in others"
         raise InsufficientData(problem, file=images.root, key=sensor, remedy="choose another split with --split")
-    classes = tuple(list(names)[row] for row in kept)
+    classes = tuple(list(names)[row] for row in rows)
     return EvaluatedSet(
         sensor,
         tuple(images.ids),
         classes,
         tuple(names[key] for key in classes),
-        relevant[kept],
+        relevant[rows],
         np.unique(blocks, return_inverse=True)[1].astype(np.int64),
     )
 
