@@ -122,13 +122,14 @@ def score_by_date(known: RivalInput) -> Scores:
     train, images = (_times_us(selection) for selection in (known.train, known.images))
     order = np.argsort(train, kind="stable")
     train, sums = train[order], np.cumsum(np.vstack([np.zeros(len(known.prior)), known.labels[order]]), axis=0)
-    scores = np.empty((len(known.prior), len(images)))
-    for moment in np.unique(images):
-        distance = np.abs(train - moment)
-        radius = np.partition(distance, min(NEAREST_IN_TIME, len(train)) - 1)[min(NEAREST_IN_TIME, len(train)) - 1]
-        first, end = np.searchsorted(train, [moment - radius, moment + radius + 1])
-        scores[:, images == moment] = ((sums[end] - sums[first]) / (end - first))[:, None]
-    return scores
+    count = min(NEAREST_IN_TIME, len(train))
+    # The nearest are among as many before and after an image.
+    rows = np.searchsorted(train, images)[:, None] + np.arange(-count, count)
+    gaps = np.abs(train[np.clip(rows, 0, len(train) - 1)] - images[:, None])
+    gaps[(rows < 0) | (rows >= len(train))] = np.iinfo(np.int64).max
+    radius = np.sort(gaps, axis=1)[:, count - 1]
+    first, end = np.searchsorted(train, images - radius), np.searchsorted(train, images + radius, side="right")
+    return ((sums[end] - sums[first]) / (end - first)[:, None]).T
 
 
 def _times_us(selection: Corpus) -> NDArray[np.int64]:
