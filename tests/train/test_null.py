@@ -97,7 +97,7 @@ def test_is_calibrated_where_labels_and_scores_follow_blocks():
     assert np.sum(np.array(p) <= 0.05) <= 13
     assert abs(np.mean(p) - 0.5) < 0.08
     # Permutations of single images reject far too often.
-    assert np.mean(np.array(p_of_images) <= 0.05) > 0.25
+    assert np.mean(np.array(p_of_images) <= 0.05) > 0.15
 
 
 def test_finds_a_true_relation():
