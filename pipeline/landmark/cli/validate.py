@@ -26,7 +26,7 @@ def validate(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, 3 or more; each trains a model.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
     split: Annotated[str, typer.Option(help="Evaluated split: test or val.")] = "test",
-    margin: Annotated[float, typer.Option(min=0, help="Minimum lead over each required rival, in mAP.")] = 0.05,
+    margin: Annotated[float, typer.Option(min=0, help="Minimum lead over each required rival, in mAP.")] = 0.15,
     smoke: Annotated[bool, typer.Option("--smoke", help="One seed: intervals over blocks alone.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the trainings; by default runs/<corpus>-<model>-validation.")
@@ -37,7 +37,7 @@ def validate(
     device: Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Train on the corpus; exit 0 if the model clearly leads what predicts classes without learning them from pixels."""
+    """Train on the corpus; exit 0 if the model clearly leads rivals that do not learn classes from pixels."""
     opened, profile = load_inputs(corpus, model, epochs=epochs, batch=batch, text=text)
     folder = run_folder(out, opened, model, "-validation")
     from landmark.train.validate import ValidationConfig

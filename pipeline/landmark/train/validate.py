@@ -28,7 +28,8 @@ from landmark.train.rivals import fit_rivals
 from landmark.train.trec import read_queries
 from landmark.train.verdict import Verdict, decide
 
-DEFAULT_MARGIN = 0.05
+# Labels that are right for 30 % of the images give even a perfect ranking a lead of .14 at most.
+DEFAULT_MARGIN = 0.15
 _MIN_SEEDS = 3
 _MIN_EVALUATED = 10
 _OWN_FILE = re.compile(r"\.landmark\.lock|seed\d+-[0-9a-f]{8}")

@@ -151,7 +151,7 @@ def needed(lead: Interval, distance: float, number: int, fixed_error: float) -> 
     variable = lead.standard_error**2 - fixed_error**2
     if available <= 0 or variable > available * _MAX_FACTOR:
         return None
-    return max(number + 1, math.ceil(number * variable / available))
+    return max(number + 1, math.ceil(number * variable / available - 1e-6))
 
 
 def _judge_classes(own: Evidence) -> Iterator[Reason]:
