@@ -55,16 +55,31 @@ def test_options_change_the_model(landmark: Run, toy_corpus: Corpus, model_path:
     assert code == 2 and "model, seed" in err
 
 
-def test_smoke_validates_with_a_single_seed(landmark: Run, toy_corpus: Corpus, model_path: Path) -> None:
-    arguments = ("--smoke", "--model", model_path, "--epochs", 16, "--device", "cpu")
-    code, out, err = landmark("validate", toy_corpus.root, *arguments)
+def test_smoke_validates_with_a_single_seed(landmark: Run, tmp_path: Path, model_path: Path) -> None:
+    corpus = build_toy(tmp_path / "corpus", counts={"train": 48, "test": 80}, sensors=("s2",))
+    arguments = ("--smoke", "--model", model_path, "--epochs", 8, "--device", "cpu", "--out", "runs")
+    code, out, err = landmark("validate", corpus, *arguments)
     assert code == 0, out + err
     first_words = [line.split()[0] for line in out.splitlines()]
-    assert first_words[1:6] == ["s1", "none", "shuffled", "random", "lead"] and first_words[-1] == "PASSED"
-    assert "seed 0, random: train: " in err
-    code, out, _ = landmark("validate", toy_corpus.root, *arguments, "--margin", 0.9, "--json")
+    assert first_words[4:11] == ["prior", "sensor", "date", "nearest", "bands", "handcrafted", "CLOSP"]
+    assert first_words[-1] == "PASSED" and "seed 0: train: " in err
+    code, out, _ = landmark("validate", corpus, *arguments, "--margin", 0.9, "--json")
     report = json.loads(out)
-    assert code == 1 and report["passed"] is False and len(report["failures"]) == 4
+    assert code == 1 and report["passed"] is False and report["verdict"]["state"] == "refused"
+    assert {reason["requirement"] for reason in report["verdict"]["reasons"]} == {"lead"}
+    assert report["results"][0]["rivals"]["nearest"]["lead"]["high"] < 0.9
+
+
+def test_a_single_block_is_undecided(landmark: Run, tmp_path: Path, model_path: Path) -> None:
+    """Its intervals are infinite, which JSON has no number for."""
+    cell = {"cell": "32n_4000_40000"}
+    corpus = build_toy(tmp_path / "corpus", counts={"train": 24, "test": 12}, sensors=("s2",), **cell)
+    arguments = ("--smoke", "--model", model_path, "--epochs", 1, "--device", "cpu", "--out", "runs")
+    code, out, err = landmark("validate", corpus, *arguments, "--json")
+    report = json.loads(out)
+    assert code == 1, err
+    assert report["verdict"]["state"] == "undecided" and report["results"][0]["n_blocks"] == 1
+    assert report["results"][0]["rivals"]["prior"]["lead"]["low"] is None
 
 
 @pytest.mark.parametrize(
