@@ -69,7 +69,7 @@ def paint(place: Place, at: At, seed: int) -> Land:
         if present or layer.get("event") == place.event is not None:
             _LAYERS[layer["draw"]](sketch._replace(draw=rng(seed, "layer", number)), layer, f"layer-{number}")
     _draw_water(sketch)
-    _draw_patterns(canvas)
+    _draw_patterns(sketch)
     return canvas.land()
 
 
@@ -190,13 +190,17 @@ def _radii(sketch: Sketch, near: Sites, layer: dict[str, Any]) -> F:
     return np.asarray(radius_m)
 
 
-def _draw_patterns(canvas: Canvas) -> None:
+def _draw_patterns(sketch: Sketch) -> None:
     """Draw rows in plantations, ridges of dunes, gaps between shrubs and pools of wetlands; labels stay."""
+    canvas = sketch.canvas
     for kind, pattern in table()["patterns"].items():
         where = canvas.kind == KINDS[kind]
         if where.any():
             wave = _PATTERNS[pattern["form"]](canvas, pattern["period_m"])[where]
-            canvas.overlay[where], canvas.share[where] = KINDS[pattern["between"]], (0.49 * wave).astype(np.float32)
+            canvas.overlay[where], canvas.share[where] = (
+                KINDS[sketch.kind(pattern["between"])],
+                (0.49 * wave).astype(np.float32),
+            )
 
 
 def _rows(canvas: Canvas, period_m: float) -> F:
@@ -211,9 +215,9 @@ def _ridges(canvas: Canvas, period_m: float) -> F:
     return np.asarray(0.5 + 0.5 * np.sin(2 * np.pi * canvas.warped[0] / period_m))
 
 
-def _dots(canvas: Canvas, period_m: float) -> F:
-    """Return 1 in half the squares of a lattice, else 0."""
-    return np.asarray(unit(np.floor(canvas.at[0] / period_m), np.floor(canvas.at[1] / period_m), 82) < 0.5)
+def _gaps(canvas: Canvas, period_m: float) -> F:
+    """Return 1 in gaps of irregular form, else 0."""
+    return np.asarray(canvas.field("gaps", period_m / 5, 1.0) > 0.3)
 
 
 def _pools(canvas: Canvas, period_m: float) -> F:
@@ -221,7 +225,7 @@ def _pools(canvas: Canvas, period_m: float) -> F:
     return np.asarray(np.abs(canvas.field("pools", period_m / 6, 1.4)) < 0.25)
 
 
-_PATTERNS = {"rows": _rows, "ridges": _ridges, "dots": _dots, "pools": _pools}
+_PATTERNS = {"rows": _rows, "ridges": _ridges, "gaps": _gaps, "pools": _pools}
 
 
 def sites(place: Place, at: At) -> Sites:
@@ -240,7 +244,7 @@ def sites(place: Place, at: At) -> Sites:
 
 
 class Water(NamedTuple):
-    """The main water of a place: form (river, lake, shore or none), kind of water, half width or radius, a point, heading."""
+    """The main water of a place: form (river, lake, sea or none), kind, half width or radius, a point, heading."""
 
     form: str
     kind: str
