@@ -38,7 +38,7 @@ bench: .venv/bench ## Measure reading and loading against other libraries, and p
 	$(BIN)/python -m bench.loader $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m bench.europe)
 
-bench-defects: .venv/run ## Plant every known defect into the demo, one by one, and list those that `landmark check` finds
+bench-defects: .venv/run ## Plant every known defect into the easy demo, one by one, and list those that `landmark check` finds
 	$(BIN)/python -m bench.defects $(ARGS)
 
 services: ## Install the servers that tests start: PostgreSQL + PostGIS, Azurite, nginx

@@ -1,4 +1,4 @@
-"""`python -m bench.defects`: plant every defect into the demo corpus, and pixel defects into real corpora.
+"""`python -m bench.defects`: plant every defect into the easy demo, and pixel defects into real corpora.
 
 Writes `bench/defects.json` and prints it as Markdown. Findings of the real corpora without defects are recorded in
 full: people judge them.
@@ -43,9 +43,9 @@ def main() -> None:
 
 
 def bench(folder: Path, kinds: Collection[str]) -> dict[str, Any]:
-    """Measure the demo with each defect, and the real corpora; corpora are built in `folder`."""
+    """Measure the easy demo with each defect, and the real corpora; corpora are built in `folder`."""
     executor = ExecutorConfig(available_cores())
-    build(BuildRequest(load_recipe("demo"), folder / "demo", executor))
+    build(BuildRequest(load_recipe("demo-easy"), folder / "demo", executor))
     clean, results = _plant_all(folder / "demo", kinds, executor)
     pixels = [kind for kind in kinds if DEFECTS[kind].group == "pixels"]
     return {

@@ -6,7 +6,7 @@ from landmark.core.errors import EmptySearch
 
 
 def test_each_sensor_is_read_neighbouring_and_scattered_by_both_readers(landmark):
-    code, out, err = landmark("bench", "demo", "--patches", 40, "--json")
+    code, out, err = landmark("bench", "demo-easy", "--patches", 40, "--json")
     assert code == 0, err
     speeds = json.loads(out)
     assert [(speed["sensor"], speed["cells"]) for speed in speeds] == [
@@ -22,11 +22,11 @@ def test_each_sensor_is_read_neighbouring_and_scattered_by_both_readers(landmark
 
 
 def test_page_shows_rates_and_requests(landmark):
-    code, page, err = landmark("bench", "demo", "--patches", 9, "--sensors", "s2")
+    code, page, err = landmark("bench", "demo-easy", "--patches", 9, "--sensors", "s2")
     assert code == 0, err
     assert page.count("9 neighbouring cells of s2_") == page.count("9 scattered cells of s2_") == 1
     assert page.count("patches/s") == page.count("requests") == 2 and "12 direct" in page
 
 
 def test_region_without_images_is_refused(refusal):
-    assert isinstance(refusal("bench", "demo", "--region", "0,0,1,1"), EmptySearch)
+    assert isinstance(refusal("bench", "demo-easy", "--region", "0,0,1,1"), EmptySearch)

@@ -50,7 +50,7 @@ def test_acquisitions_repeat_the_track_of_a_satellite() -> None:
     assert len({each.id for each in optical}) == len(optical) and len({each.id for each in radar}) == len(radar)
     for passes, mission in ((optical, planet.SENTINEL_2), (radar, planet.SENTINEL_1)):
         for each in passes:
-            ahead = next(one.ahead for one in mission.satellites if one.letter == each.platform[-1])
+            ahead = next(craft.ahead for craft in mission.satellites if craft.letter == each.platform[-1])
             assert each.orbit == (each.absolute_orbit + ahead) % mission.orbits + 1
     assert {each.offset for each in optical} == {0, 1000}
 

@@ -145,7 +145,7 @@ def _other_days(optical: Track, radar: Track, window: Sequence[date], draw: np.r
     first = [day for day in window if optical.satellite(day) and _month(day) != _month(optical.day)]
     second = [day for day in window if radar.satellite(day) and _month(day) != _month(radar.day)]
     day = first[draw.integers(len(first))]
-    return day, min(second, key=lambda other: (_month(other) != _month(day), abs((other - day).days)))
+    return day, min(second, key=lambda radar_day: (_month(radar_day) != _month(day), abs((radar_day - day).days)))
 
 
 def _month(day: date) -> tuple[int, int]:
