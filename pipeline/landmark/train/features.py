@@ -13,6 +13,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from types import MappingProxyType
 from typing import Any
 
@@ -121,9 +122,9 @@ def _centre(stored: NDArray[Any], nodata: int) -> tuple[Values, Values, Values]:
 def _window_means(values: Values) -> Values:
     """Means of windows of 4 x 4 pixels; incomplete ones at the edges are left out."""
     height, width = (size // _WINDOW_PX * _WINDOW_PX for size in values.shape[2:])
-    rows = sum((values[:, :, start:height:_WINDOW_PX, :width] for start in range(_WINDOW_PX)), np.float32(0))
-    means: Values = sum((rows[..., start::_WINDOW_PX] for start in range(_WINDOW_PX)), np.float32(0))
-    return means / np.float32(_WINDOW_PX**2)
+    rows: Values = reduce(np.add, (values[:, :, start:height:_WINDOW_PX, :width] for start in range(_WINDOW_PX)))
+    sums: Values = reduce(np.add, (rows[..., start::_WINDOW_PX] for start in range(_WINDOW_PX)))
+    return sums / np.float32(_WINDOW_PX**2)
 
 
 def _quantiles(values: Values, levels: tuple[float, ...]) -> Values:

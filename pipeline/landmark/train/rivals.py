@@ -129,7 +129,8 @@ def score_by_date(known: RivalInput) -> Scores:
     gaps[(rows < 0) | (rows >= len(train))] = np.iinfo(np.int64).max
     radius = np.sort(gaps, axis=1)[:, count - 1]
     first, end = np.searchsorted(train, images - radius), np.searchsorted(train, images + radius, side="right")
-    return ((sums[end] - sums[first]) / (end - first)[:, None]).T
+    scores: Scores = ((sums[end] - sums[first]) / (end - first)[:, None]).T
+    return scores
 
 
 def _times_us(selection: Corpus) -> NDArray[np.int64]:
@@ -166,14 +167,14 @@ def score_by_handcrafted(known: RivalInput) -> Scores:
     """
     rows = known.drawn[:MAX_HANDCRAFTED]
     train, images = _standardise(known.train_features.handcrafted[:MAX_HANDCRAFTED], known.features.handcrafted)
-    scale = np.median(_squared_distances(train[:_BANDWIDTH_IMAGES], train[:_BANDWIDTH_IMAGES]))
+    scale = max(float(np.median(_squared_distances(train[:_BANDWIDTH_IMAGES], train[:_BANDWIDTH_IMAGES]))), 1e-9)
     labels, blocks = known.labels[rows], np.array(find_blocks(known.train), dtype=np.str_)[rows]
     mean = labels.mean(axis=0)
-    kernel = np.exp(-_squared_distances(train, train) / max(scale, 1e-9))
+    kernel = np.exp(-_squared_distances(train, train) / scale)
     weights = fit_ridge(kernel, labels - mean, np.unique(blocks, return_inverse=True)[1])
     parts = [images[start : start + _KERNEL_ROWS] for start in range(0, len(images), _KERNEL_ROWS)]
-    scores = [np.exp(-_squared_distances(part, train) / max(scale, 1e-9)) @ weights for part in parts]
-    return (np.concatenate(scores) + mean).T
+    scores = [np.exp(-_squared_distances(part, train) / scale) @ weights + mean for part in parts]
+    return np.concatenate([part.T for part in scores], axis=1)
 
 
 def _standardise(train: NDArray[np.float32], images: NDArray[np.float32]) -> tuple[Scores, Scores]:
@@ -185,7 +186,8 @@ def _standardise(train: NDArray[np.float32], images: NDArray[np.float32]) -> tup
 
 def _squared_distances(a: Scores, b: Scores) -> Scores:
     """(row of a, row of b)."""
-    return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0)
+    distances: Scores = np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0)
+    return distances
 
 
 def fit_ridge(kernel: Scores, targets: Scores, block: NDArray[np.int64]) -> Scores:
