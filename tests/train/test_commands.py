@@ -12,7 +12,7 @@ from landmark.core.errors import InputError
 from landmark.corpus.reader import Corpus
 from landmark.train.profile import load_profile
 from tests.conftest import Run
-from tests.train.toy import build_toy, open_toy
+from tests.train.toy import build_toy, open_toy, write_profile
 
 
 def assert_refused(result: tuple[int, str, str], *fields: object) -> None:
@@ -55,9 +55,10 @@ def test_options_change_the_model(landmark: Run, toy_corpus: Corpus, model_path:
     assert code == 2 and "model, seed" in err
 
 
-def test_smoke_validates_with_a_single_seed(landmark: Run, tmp_path: Path, model_path: Path) -> None:
-    corpus = build_toy(tmp_path / "corpus", counts={"train": 48, "test": 80}, sensors=("s2",))
-    arguments = ("--smoke", "--model", model_path, "--epochs", 8, "--device", "cpu", "--out", "runs")
+def test_smoke_validates_with_a_single_seed(landmark: Run, tmp_path: Path) -> None:
+    corpus = build_toy(tmp_path / "corpus", counts={"train": 96, "test": 80}, sensors=("s2",))
+    model = write_profile(tmp_path, budget={"batch": 16, "learning_rate": 0.02, "augment": False})
+    arguments = ("--smoke", "--model", model, "--epochs", 8, "--device", "cpu", "--out", "runs")
     code, out, err = landmark("validate", corpus, *arguments)
     assert code == 0, out + err
     first_words = [line.split()[0] for line in out.splitlines()]
