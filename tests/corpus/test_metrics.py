@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from landmark.corpus.metrics import (
     average_precisions,
-    chance_ap,
     chance_average_precisions,
     mean_metrics,
     query_metrics,
@@ -21,13 +20,12 @@ from landmark.corpus.metrics import (
 from tests.parts import examples
 
 MEASURES = {"map", "Rprec", "ndcg_cut", "recip_rank", "success"}
-K = 5
 
 
 @st.composite
 def cases(draw):
     """Grades and scores with many ties, including scores that are equal in float32 only."""
-    ids = [f"s{n}_{draw(st.sampled_from('abz'))}{n}" for n in range(draw(st.integers(1, 12)))]
+    ids = [f"s{n}_{draw(st.sampled_from('abz'))}{n}" for n in range(draw(st.integers(1, 14)))]
     queries = [f"q{n}" for n in range(draw(st.integers(1, 4)))]
     score = st.sampled_from([0.0, 0.25, 0.25 + 1e-12, 0.5, -1.0, 0.75])
     grades = np.array([[draw(st.integers(0, 3)) for _ in ids] for _ in queries], dtype=np.int8)
@@ -47,43 +45,51 @@ def test_metrics_equal_trec_eval(case):
     ids, queries, grades, scores = case
     expected, ties = trec_eval(*case), tie_ranks(ids)
     for query, row, score in zip(queries, grades, scores, strict=True):
-        metrics, official = query_metrics(rank_documents(score, ties), row, k=K), expected[query]
+        metrics, official = query_metrics(rank_documents(score, ties), row), expected[query]
         assert metrics.ap == pytest.approx(official["map"], abs=1e-9)
         assert metrics.r_precision == pytest.approx(official["Rprec"], abs=1e-9)
-        assert metrics.ndcg == pytest.approx(official[f"ndcg_cut_{K}"], abs=1e-9)
+        assert metrics.ndcg_10 == pytest.approx(official["ndcg_cut_10"], abs=1e-9)
+        assert metrics.ndcg_1000 == pytest.approx(official["ndcg_cut_1000"], abs=1e-9)
         assert metrics.reciprocal_rank == pytest.approx(official["recip_rank"], abs=1e-9)
-        assert metrics.hit == official[f"success_{K}"]
+        assert metrics.hit_10 == official["success_10"]
 
 
 def test_means_exclude_queries_without_relevant_documents():
     grades = np.array([[0, 0, 0], [0, 1, 0]], dtype=np.int8)
-    metrics = [query_metrics(np.array([1, 0, 2]), row, k=K) for row in grades]
+    metrics = [query_metrics(np.array([1, 0, 2]), row) for row in grades]
     means = mean_metrics(metrics, 3)
-    assert (means.queries, means.map, means.hit) == (1, 1.0, 1.0)
+    assert (means.queries, means.map, means.hit_10) == (1, 1.0, 1.0)
     nothing = mean_metrics(metrics[:1], 3)
     assert nothing.map is None and np.isnan(nothing.above_chance)
 
 
 def test_partial_rankings_are_measured_against_all_relevant_documents():
     grades = np.array([3, 0, 1, 2], dtype=np.int8)
-    few, none = query_metrics(np.array([2]), grades, k=2), query_metrics(np.array([], dtype=np.int64), grades, k=2)
+    few, none = query_metrics(np.array([2]), grades), query_metrics(np.array([], dtype=np.int64), grades)
     assert few.ap == pytest.approx(1 / 3) and few.r_precision == pytest.approx(1 / 3)
-    assert few.ndcg == pytest.approx(1 / (3 + 2 / np.log2(3)))
-    assert (none.ap, none.ndcg, none.reciprocal_rank, none.hit, none.relevant) == (0, 0, 0, 0, 3)
+    assert few.ndcg_10 == pytest.approx(1 / (3 + 2 / np.log2(3) + 1 / 2))
+    assert (none.ap, none.ndcg_10, none.reciprocal_rank, none.hit_10, none.relevant) == (0, 0, 0, 0, 3)
 
 
-@pytest.mark.parametrize(("relevant", "documents"), [(1, 1), (1, 6), (2, 6), (5, 6), (6, 6), (3, 7)])
-def test_chance_is_the_mean_over_all_orders(relevant, documents):
-    grades = np.array([1] * relevant + [0] * (documents - relevant), dtype=np.int8)
-    metrics = [query_metrics(np.array(order), grades, k=1) for order in itertools.permutations(range(documents))]
-    assert chance_ap(relevant, documents) == pytest.approx(np.mean([query.ap for query in metrics]), abs=1e-12)
-    assert metrics[0].chance_r_precision == pytest.approx(np.mean([query.r_precision for query in metrics]), abs=1e-12)
+CHANCES = {"chance_ap": "ap", "chance_r_precision": "r_precision"}
+CHANCES |= {"chance_ndcg_10": "ndcg_10", "chance_ndcg_1000": "ndcg_1000"}
+
+
+@pytest.mark.parametrize("grades", [[1], [1] + [0] * 5, [3, 1, 0, 0, 0, 0], [1, 2, 3, 2, 1, 0], [2] * 6, [0, 1, 3] * 2])
+def test_chance_is_the_mean_over_all_orders(grades):
+    row = np.array(grades, dtype=np.int8)
+    metrics = [query_metrics(np.array(order), row) for order in itertools.permutations(range(len(row)))]
+    for chance, metric in CHANCES.items():
+        mean = np.mean([getattr(query, metric) for query in metrics])
+        assert getattr(metrics[0], chance) == pytest.approx(mean, abs=1e-12)
 
 
 def test_chance_of_a_long_list_is_the_mean_of_many_shuffles():
-    chance, grades = np.random.default_rng(0), np.array([1] * 30 + [0] * 170, dtype=np.int8)
-    values = [query_metrics(chance.permutation(200), grades, k=1).ap for _ in range(3000)]
-    assert np.mean(values) == pytest.approx(chance_ap(30, 200), abs=4 * np.std(values) / np.sqrt(3000))
+    chance, grades = np.random.default_rng(0), np.array([1, 2, 3] * 10 + [0] * 170, dtype=np.int8)
+    metrics = [query_metrics(chance.permutation(200), grades) for _ in range(3000)]
+    for expected, metric in CHANCES.items():
+        values = [getattr(query, metric) for query in metrics]
+        assert np.mean(values) == pytest.approx(getattr(metrics[0], expected), abs=4 * np.std(values) / np.sqrt(3000))
 
 
 def test_scores_are_computed_in_bounded_blocks():
@@ -103,7 +109,7 @@ def enumerated_precision(scores, relevant):
     ]
     if not any(relevant):
         return 0.0
-    return np.mean([query_metrics(np.array(order), np.array(relevant, dtype=np.int8), k=1).ap for order in orders])
+    return np.mean([query_metrics(np.array(order), np.array(relevant, dtype=np.int8)).ap for order in orders])
 
 
 @given(st.integers(1, 6).flatmap(lambda n: st.lists(st.tuples(*[st.sampled_from("abAB")] * n), min_size=1, max_size=4)))
@@ -124,8 +130,7 @@ def test_average_precision_of_distinct_scores_is_that_of_the_ranking():
     chance = np.random.default_rng(0)
     scores, relevant = chance.normal(size=(9, 300)), chance.random((9, 300)) < 0.2
     rankings = [
-        query_metrics(np.argsort(-row), grades.astype(np.int8), k=1)
-        for row, grades in zip(scores, relevant, strict=True)
+        query_metrics(np.argsort(-row), grades.astype(np.int8)) for row, grades in zip(scores, relevant, strict=True)
     ]
     assert average_precisions(scores, relevant) == pytest.approx([query.ap for query in rankings], abs=1e-12)
     assert chance_average_precisions(relevant) == pytest.approx([query.chance_ap for query in rankings], abs=1e-12)

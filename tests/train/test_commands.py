@@ -33,11 +33,11 @@ def test_train_then_evaluate(landmark: Run, toy_corpus: Corpus, model_path: Path
     assert sorted(path.name for path in run.iterdir()) == ["model.safetensors", "run.json"]
     code, out, err = landmark("train", toy_corpus.root, "--model", model_path, "--device", "cpu", "--json")
     assert code == 0 and json.loads(out)["step"] == 9 and "train: " not in err
-    code, out, _ = landmark("evaluate", toy_corpus.root, run, "--k", 3, "--trec", "ranking.txt")
+    code, out, _ = landmark("evaluate", toy_corpus.root, run, "--trec", "ranking.txt")
     assert code == 0
-    rows = [line.split()[0] for line in out.splitlines()[2:]]
-    assert rows == ["overall", "s1", "s2", *rows[3:]] and set(rows[3:]) == {"trees", "water", "built", "crops"}
-    assert {"nDCG@3", "Hit@3"} < set(out.split())
+    names = [line[:20].strip() for line in out.splitlines()[2:]]
+    assert names[:3] == ["overall", "s1", "s2"] and set(names[-4:]) == {"trees", "water", "built", "crops"}
+    assert max(map(len, out.splitlines())) <= 120
     code, own, _ = landmark("evaluate", toy_corpus.root, run, "--json")
     code, from_trec, _ = landmark("evaluate", toy_corpus.root, "--from-trec", "ranking.txt", "--json")
     assert code == 0 and json.loads(own) == json.loads(from_trec)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+# Depths of nDCG: a page of results, and about all relevant images of a small corpus.
+DEPTHS = (10, 1000)
+_HIT_DEPTH = 10
 # Scores held at once: 100,000 documents are ranked for a hundred queries at a time.
 _MAX_SCORES = 10_000_000
 # Documents evaluated at once: arrays of their size fit in a processor's cache.
@@ -25,9 +28,12 @@ class QueryMetrics:
         chance_ap: Expected average precision of a random order.
         r_precision: Precision among the first `relevant` documents.
         chance_r_precision: Fraction of relevant documents.
-        ndcg: nDCG of the first k, with linear gains.
+        ndcg_10: nDCG of the first 10, with linear gains.
+        chance_ndcg_10: Expected `ndcg_10` of a random order.
+        ndcg_1000: nDCG of the first 1000.
+        chance_ndcg_1000: Expected `ndcg_1000` of a random order.
         reciprocal_rank: Of the first relevant document.
-        hit: 1 where one of the first k documents is relevant.
+        hit_10: 1 where one of the first 10 documents is relevant.
     """
 
     relevant: int
@@ -35,24 +41,37 @@ class QueryMetrics:
     chance_ap: float = 0.0
     r_precision: float = 0.0
     chance_r_precision: float = 0.0
-    ndcg: float = 0.0
+    ndcg_10: float = 0.0
+    chance_ndcg_10: float = 0.0
+    ndcg_1000: float = 0.0
+    chance_ndcg_1000: float = 0.0
     reciprocal_rank: float = 0.0
-    hit: float = 0.0
+    hit_10: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class MeanMetrics:
-    """Means over the queries that have a relevant document; None where no query has."""
+    """Means over the queries that have a relevant document; None where no query has.
+
+    Attributes:
+        queries: Number of these queries.
+        documents: Number of documents that each query ranks.
+        relevant: Relevant documents, mean over the queries.
+    """
 
     queries: int
     documents: int
+    relevant: float | None
     map: float | None
     chance_map: float | None
     r_precision: float | None
     chance_r_precision: float | None
-    ndcg: float | None
+    ndcg_10: float | None
+    chance_ndcg_10: float | None
+    ndcg_1000: float | None
+    chance_ndcg_1000: float | None
     mrr: float | None
-    hit: float | None
+    hit_10: float | None
 
     @property
     def above_chance(self) -> float:
@@ -63,7 +82,7 @@ class MeanMetrics:
 def mean_metrics(metrics: Iterable[QueryMetrics], documents: int) -> MeanMetrics:
     """Average the metrics of queries over the same documents; queries without a relevant document are left out."""
     counted = [query for query in metrics if query.relevant]
-    names = [field.name for field in fields(QueryMetrics)][1:]
+    names = [field.name for field in fields(QueryMetrics)]
     means = [float(np.mean([getattr(query, name) for query in counted])) if counted else None for name in names]
     return MeanMetrics(len(counted), documents, *means)
 
@@ -92,30 +111,43 @@ def score_documents(
         yield from queries[start : start + step] @ documents.T
 
 
-def query_metrics(ranking: Ranking, grades: NDArray[np.int8], *, k: int) -> QueryMetrics:
+def query_metrics(ranking: Ranking, grades: NDArray[np.int8]) -> QueryMetrics:
     """Compute the metrics of one query.
 
     Args:
         ranking: Row numbers of `grades`, best first; documents may be missing.
         grades: (document,), 0 = not relevant.
-        k: Depth of nDCG and hit.
     """
     relevant = int((grades > 0).sum())
     if not relevant:
         return QueryMetrics(0)
     ranked = grades[ranking]
     positions = np.flatnonzero(ranked > 0) + 1
-    ideal = -np.sort(-grades[grades > 0])
+    (ndcg_10, chance_ndcg_10), (ndcg_1000, chance_ndcg_1000) = (_ndcg(ranked, grades, depth) for depth in DEPTHS)
     return QueryMetrics(
         relevant,
         ap=float((np.arange(1, len(positions) + 1) / positions).sum() / relevant),
         chance_ap=chance_ap(relevant, len(grades)),
         r_precision=float((positions <= relevant).sum() / relevant),
         chance_r_precision=relevant / len(grades),
-        ndcg=_discounted_gain(ranked[:k]) / _discounted_gain(ideal[:k]),
+        ndcg_10=ndcg_10,
+        chance_ndcg_10=chance_ndcg_10,
+        ndcg_1000=ndcg_1000,
+        chance_ndcg_1000=chance_ndcg_1000,
         reciprocal_rank=1 / int(positions[0]) if len(positions) else 0.0,
-        hit=float(len(positions) > 0 and positions[0] <= k),
+        hit_10=float(len(positions) > 0 and positions[0] <= _HIT_DEPTH),
     )
+
+
+def _ndcg(ranked: NDArray[np.int8], grades: NDArray[np.int8], depth: int) -> tuple[float, float]:
+    """NDCG of the first `depth` of ranked documents, and its expectation for a random order of all.
+
+    In a random order the expected grade is the mean grade at each position.
+    """
+    discounts = 1 / np.log2(np.arange(min(depth, len(grades))) + 2)
+    ideal = float((np.sort(grades)[::-1][:depth] * discounts).sum())
+    gain = float((ranked[:depth] * discounts[: len(ranked)]).sum())
+    return gain / ideal, float(grades.mean() * discounts.sum()) / ideal
 
 
 def chance_ap(relevant: int, documents: int) -> float:
@@ -189,7 +221,3 @@ def _expected_precisions(
         products *= relevants
         sums[start : start + step] = products.sum(axis=1)
     return sums
-
-
-def _discounted_gain(grades: NDArray[np.int8]) -> float:
-    return float((grades / np.log2(np.arange(len(grades)) + 2)).sum())

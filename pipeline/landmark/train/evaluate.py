@@ -31,21 +31,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Metrics of a split.
+    """Metrics of a split. A class is one query, so that means over classes weigh common and rare ones alike.
 
     Attributes:
         split: Name of the split.
-        k: Depth of nDCG and hit.
-        overall: All images of both sensors in one ranking.
-        sensors: The images of each sensor, ranked among themselves.
-        classes: Each query of a single class, over all images.
+        overall: Mean over the single classes, all images of both sensors in one ranking.
+        sensors: The same for the images of each sensor, ranked among themselves.
+        label_sets: Mean over the sets of classes, which are never averaged with single classes: `overall`, and each
+            sensor.
+        classes: Each class: `overall`, and each sensor.
     """
 
     split: str
-    k: int
     overall: MeanMetrics
     sensors: dict[str, MeanMetrics]
-    classes: dict[str, MeanMetrics]
+    label_sets: dict[str, MeanMetrics]
+    classes: dict[str, dict[str, MeanMetrics]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,6 @@ def evaluate_run(
     loaded: "LoadedRun",
     *,
     split: str,
-    k: int,
     trec_file: Path | None = None,
     progress: Progress = silent,
 ) -> EvaluationReport:
@@ -120,10 +120,10 @@ def evaluate_run(
     texts = embed_texts(loaded, [query.text for query in evaluation.queries])
     ranked = rank_images(texts, images, evaluation.ids)
     if trec_file is None:
-        return compute_report(evaluation, (ranking for ranking, _ in ranked), k=k)
+        return compute_report(evaluation, (ranking for ranking, _ in ranked))
     tag = "-".join(loaded.folder.name.split()) or "run"
     rankings = trec.write_trec(trec_file, evaluation.queries, evaluation.ids, ranked, tag)
-    return compute_report(evaluation, rankings, k=k)
+    return compute_report(evaluation, rankings)
 
 
 def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> None:
@@ -139,7 +139,7 @@ def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> None:
         )
 
 
-def evaluate_trec(corpus: Corpus, path: Path, *, split: str, k: int) -> EvaluationReport:
+def evaluate_trec(corpus: Corpus, path: Path, *, split: str) -> EvaluationReport:
     """Evaluate a TREC run file.
 
     Raises:
@@ -147,7 +147,7 @@ def evaluate_trec(corpus: Corpus, path: Path, *, split: str, k: int) -> Evaluati
     """
     evaluation = load_evaluation_set(corpus, split)
     rankings = trec.read_trec(path, queries=evaluation.queries, ids=evaluation.ids)
-    return compute_report(evaluation, rankings, k=k)
+    return compute_report(evaluation, rankings)
 
 
 def rank_images(
@@ -159,21 +159,29 @@ def rank_images(
         yield rank_documents(scores, ties), scores
 
 
-def compute_report(evaluation: EvaluationSet, rankings: Iterable[Ranking], *, k: int) -> EvaluationReport:
+def compute_report(evaluation: EvaluationSet, rankings: Iterable[Ranking]) -> EvaluationReport:
     """Compute the metrics of rankings, one per query."""
-    names = sorted(set(evaluation.sensors.tolist()))
-    masks = [np.ones(len(evaluation.ids), dtype=bool), *(evaluation.sensors == name for name in names)]
-    metrics: list[list[QueryMetrics]] = [[] for _ in masks]
+    masks = {"overall": np.ones(len(evaluation.ids), dtype=bool)}
+    masks |= {name: evaluation.sensors == name for name in sorted(set(evaluation.sensors.tolist()))}
+    metrics: dict[str, list[QueryMetrics]] = {name: [] for name in masks}
     for ranking, grades in zip(rankings, evaluation.grades, strict=True):
-        for subset, mask in zip(metrics, masks, strict=True):
-            subset.append(query_metrics(_restrict(ranking, mask), grades[mask], k=k))
-    overall, *sensors = (mean_metrics(subset, int(mask.sum())) for subset, mask in zip(metrics, masks, strict=True))
-    classes = {
-        query.labels[0]: mean_metrics([query_result], len(evaluation.ids))
-        for query, query_result in zip(evaluation.queries, metrics[0], strict=True)
-        if len(query.labels) == 1
-    }
-    return EvaluationReport(evaluation.split, k, overall, dict(zip(names, sensors, strict=True)), classes)
+        for name, mask in masks.items():
+            metrics[name].append(query_metrics(_restrict(ranking, mask), grades[mask]))
+    documents = {name: int(mask.sum()) for name, mask in masks.items()}
+
+    def average(queries: Iterable[int]) -> dict[str, MeanMetrics]:
+        rows = list(queries)
+        return {name: mean_metrics([metrics[name][row] for row in rows], documents[name]) for name in masks}
+
+    singles = {query.labels[0]: row for row, query in enumerate(evaluation.queries) if len(query.labels) == 1}
+    means = average(singles.values())
+    return EvaluationReport(
+        evaluation.split,
+        overall=means["overall"],
+        sensors={name: means[name] for name in masks if name != "overall"},
+        label_sets=average(set(range(len(evaluation.queries))) - set(singles.values())),
+        classes={key: average([row]) for key, row in singles.items()},
+    )
 
 
 def _restrict(ranking: Ranking, mask: NDArray[np.bool_]) -> Ranking:
