@@ -10,6 +10,7 @@ import yaml
 from scipy.special import ndtr, ndtri
 
 from landmark.world.ground import KINDS, At, B, Canvas, Land, draw_roads, draw_settlements, parcels, rotate
+from landmark.world.patterns import draw_patterns
 from landmark.world.place import Place
 from landmark.world.plane import F, Noise, Sites, nearest_sites, rng, seed_of, unit
 
@@ -69,7 +70,7 @@ def paint(place: Place, at: At, seed: int) -> Land:
         if present or layer.get("event") == place.event is not None:
             _LAYERS[layer["draw"]](sketch._replace(draw=rng(seed, "layer", number)), layer, f"layer-{number}")
     _draw_water(sketch)
-    _draw_patterns(sketch)
+    draw_patterns(canvas, table()["patterns"], sketch.kind)
     return canvas.land()
 
 
@@ -188,44 +189,6 @@ def _radii(sketch: Sketch, near: Sites, layer: dict[str, Any]) -> F:
     elif sketch.place.event:
         radius_m = np.where(central, 0, np.minimum(radius_m, FLOOD_RADIUS_M))
     return np.asarray(radius_m)
-
-
-def _draw_patterns(sketch: Sketch) -> None:
-    """Draw rows in plantations, ridges of dunes, gaps between shrubs and pools of wetlands; labels stay."""
-    canvas = sketch.canvas
-    for kind, pattern in table()["patterns"].items():
-        where = canvas.kind == KINDS[kind]
-        if where.any():
-            wave = _PATTERNS[pattern["form"]](canvas, pattern["period_m"])[where]
-            canvas.overlay[where], canvas.share[where] = (
-                KINDS[sketch.kind(pattern["between"])],
-                (0.49 * wave).astype(np.float32),
-            )
-
-
-def _rows(canvas: Canvas, period_m: float) -> F:
-    """Return waves from 0 to 1 in a direction of each parcel."""
-    angle = unit(canvas.parcel, 81) * np.pi
-    across, _ = rotate(canvas.at, (np.zeros_like(angle), np.zeros_like(angle)), angle)
-    return np.asarray(np.sqrt(0.5 + 0.5 * np.sin(2 * np.pi * across / period_m)))
-
-
-def _ridges(canvas: Canvas, period_m: float) -> F:
-    """Return waves from 0 to 1 across winding ridges."""
-    return np.asarray(0.5 + 0.5 * np.sin(2 * np.pi * canvas.warped[0] / period_m))
-
-
-def _gaps(canvas: Canvas, period_m: float) -> F:
-    """Return 1 in gaps of irregular form, else 0."""
-    return np.asarray(canvas.field("gaps", period_m / 5, 1.0) > 0.3)
-
-
-def _pools(canvas: Canvas, period_m: float) -> F:
-    """Return 1 in narrow winding pools, else 0."""
-    return np.asarray(np.abs(canvas.field("pools", period_m / 6, 1.4)) < 0.25)
-
-
-_PATTERNS = {"rows": _rows, "ridges": _ridges, "gaps": _gaps, "pools": _pools}
 
 
 def sites(place: Place, at: At) -> Sites:

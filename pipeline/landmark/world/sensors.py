@@ -77,10 +77,9 @@ def _trait(name: str) -> NDArray[np.float32]:
 
 
 def _state_index(codes: NDArray[np.uint8], parcel: U) -> NDArray[np.intp]:
-    """Return each point's row in `_spectral_states`; phase and vigour vary between parcels."""
+    """Return each point's row in `_spectral_states`; phase and vigour vary between parcels of farmland alone."""
     phase = (unit(parcel, 91) * PHASES).astype(np.intp)
     vigour = (unit(parcel, 92) * VIGOURS).astype(np.intp)
-    # Only farmland varies by parcel; other land varies by texture.
     farmed = (COVER[codes] == 40) | (COVER[codes] == 30)
     phase, vigour = np.where(farmed, phase, PHASES // 2), np.where(farmed, vigour, VIGOURS - 3)
     return (codes.astype(np.intp) * PHASES + phase) * VIGOURS + vigour
