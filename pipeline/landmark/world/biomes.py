@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 from scipy.special import ndtr, ndtri
 
-from landmark.world.ground import KINDS, At, B, Canvas, Land, draw_roads, draw_settlements, parcels, rotate
+from landmark.world.ground import COVER, KINDS, At, B, Canvas, Land, draw_roads, draw_settlements, parcels, rotate
 from landmark.world.patterns import draw_patterns
 from landmark.world.place import Place
 from landmark.world.plane import F, Noise, Sites, nearest_sites, rng, seed_of, unit
@@ -17,7 +17,7 @@ from landmark.world.plane import F, Noise, Sites, nearest_sites, rng, seed_of, u
 SITE_SPACING_M = 2400.0
 QUAKE_RADIUS_M, FLOOD_RADIUS_M = (850.0, 1250.0), 350.0  # of the central settlement
 FIRE_RADIUS_M = 1300.0  # of natural vegetation about a fire
-SETTLED_M = 60.0  # radius below which a site has no settlement
+CROPS = 40  # WorldCover's code; lower ones are natural vegetation
 
 
 @cache
@@ -49,6 +49,17 @@ class Sketch(NamedTuple):
             kind = self.kind(name)
             result[kind] = result.get(kind, 0) + weight * float(factor)
         return result
+
+    def fill(self, where: B, draw: F, weights: dict[str, float]) -> None:
+        """Set points to kinds, selected by a uniform draw; about a fire, to natural vegetation alone."""
+        kinds = self.kinds(weights)
+        if self.place.event == "fire":
+            near = np.hypot(*self.canvas.at) < FIRE_RADIUS_M
+            natural = {kind: weight for kind, weight in kinds.items() if COVER[KINDS[kind]] < CROPS}
+            if natural:
+                self.canvas.choose(where & near, draw, natural)
+            where = where & ~near
+        self.canvas.choose(where, draw, kinds)
 
     def size(self, bounds: Any) -> float:
         """Draw a number between two bounds, or return the number given."""
@@ -94,9 +105,9 @@ def _draw_patches(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
     where = np.ones(canvas.kind.shape, bool) if share >= 1 else sketch.where(name, share, texel_m)
     if "hollow_m" in layer:
         where &= sketch.water_m < layer["hollow_m"] * (1 + 0.5 * canvas.field(f"{name}-shore", 20, 1.5))
-    kinds = sketch.kinds(layer["kinds"])
-    mixture = ndtr(canvas.field(f"{name}-kind", texel_m, 1.6)) if len(kinds) > 1 else np.zeros(where.shape)
-    canvas.choose(where, np.clip(mixture, 0, 0.999), kinds)
+    mixed = len(layer["kinds"]) > 1
+    mixture = ndtr(canvas.field(f"{name}-kind", texel_m, 1.6)) if mixed else np.zeros(where.shape, np.float32)
+    sketch.fill(where, np.clip(mixture, 0, 0.999), layer["kinds"])
 
 
 def _draw_heights(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
@@ -104,8 +115,7 @@ def _draw_heights(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
     canvas = sketch.canvas
     level = canvas.field("height", 34, 1.75, smooth=True) + 0.2 * canvas.field(f"{name}-edge", 12, 1.4)
     where = level > ndtri(1 - sketch.size(layer["share"]))
-    kinds = sketch.kinds(layer["kinds"])
-    canvas.choose(where, np.clip(ndtr(canvas.field(f"{name}-kind", 20, 1.6)), 0, 0.999), kinds)
+    sketch.fill(where, np.clip(ndtr(canvas.field(f"{name}-kind", 20, 1.6)), 0, 0.999), layer["kinds"])
 
 
 def _draw_fields(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
@@ -119,7 +129,7 @@ def _draw_fields(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
         canvas.at, sites(sketch.place, canvas.at), width_m=width_m, depth_m=width_m * sketch.size([0.4, 0.8])
     )
     where &= unit(field.key, 41) < 0.93
-    canvas.choose(where, unit(field.key, 42), sketch.kinds(layer["kinds"]))
+    sketch.fill(where, unit(field.key, 42), layer["kinds"])
     canvas.parcel[where] = field.key[where]
     edge, hedge = (sketch.kind(layer.get(key, kind)) for key, kind in (("track", "yard"), ("hedge", "scrub")))
     canvas.line(field.edge_m, edge, half_width_m=2.0, where=where, max_share=0.45)
@@ -139,7 +149,7 @@ def _draw_pivots(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
     if sketch.place.event == "fire":
         where &= np.hypot(u, v) > FIRE_RADIUS_M
     half = np.floor(np.arctan2(v - pivot.v, u - pivot.u) / np.pi * (1 + np.floor(2 * unit(pivot.key, 3))))
-    canvas.choose(where, unit(pivot.key, half, 4), sketch.kinds(layer["kinds"]))
+    sketch.fill(where, unit(pivot.key, half, 4), layer["kinds"])
     canvas.parcel[where] = (pivot.key + half.astype(np.uint32))[where]
 
 
@@ -149,7 +159,7 @@ def _draw_spots(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
     spot = nearest_sites(canvas.at, spacing_m=sketch.size(layer["spacing_m"]), salt=seed_of(sketch.seed, name) % 65_536)
     radius_m = sketch.size(layer["radius_m"]) * (0.5 + unit(spot.key, 1))
     inside = spot.distance_m * (1 + 0.2 * canvas.field(name, 16, 1.5)) < radius_m
-    canvas.choose(inside & (unit(spot.key, 2) < 0.7), unit(spot.key, 3), sketch.kinds(layer["kinds"]))
+    sketch.fill(inside & (unit(spot.key, 2) < 0.7), unit(spot.key, 3), layer["kinds"])
 
 
 def _draw_trees(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
