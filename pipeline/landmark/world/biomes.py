@@ -17,6 +17,9 @@ from landmark.world.plane import F, Noise, Sites, nearest_sites, rng, seed_of, u
 SITE_SPACING_M = 2400.0
 QUAKE_RADIUS_M, FLOOD_RADIUS_M = (850.0, 1250.0), 350.0  # of the central settlement
 FIRE_RADIUS_M = 1300.0  # of natural vegetation about a fire
+FLOODPLAIN_M = 700.0  # mean width without woods along the water of a flood
+TREES = 10  # WorldCover's code
+SETTLED_M = 60.0  # radius below which a site has no settlement
 CROPS = 40  # WorldCover's code; lower ones are natural vegetation
 
 
@@ -240,8 +243,8 @@ def water(place: Place, seed: int) -> Water:
     spot = draw.uniform(-reach, reach, 2)
     kinds = details.get("kinds", ["river"])
     size_m = float(draw.uniform(*details.get("size_m", [0, 1])))
-    if place.event == "flood" and form == "sea":
-        size_m = min(size_m, 300.0)
+    if place.event == "flood":
+        size_m = min(size_m, 300.0) if form == "sea" else max(size_m, 450.0) if form == "lake" else size_m
     return Water(
         form,
         kinds[int(draw.integers(len(kinds)))],
@@ -277,11 +280,14 @@ def _river_distance_m(along: F, across: F, half_width_m: float) -> F:
 
 
 def _draw_water(sketch: Sketch) -> None:
-    """Draw the main water; a river's narrow reaches cover pixels in part."""
+    """Draw the main water; a river's narrow reaches cover pixels in part. The land about a flood is open."""
     main = water(sketch.place, sketch.seed)
     if main.form == "none":
         return
     canvas = sketch.canvas
+    if sketch.place.event == "flood":
+        width_m = FLOODPLAIN_M * (1 + 0.5 * canvas.field("floodplain", 20, 1.5))
+        canvas.paint((sketch.water_m < width_m) & (COVER[canvas.kind] == TREES), sketch.kind("grass"))
     canvas.line(sketch.water_m, main.kind, half_width_m=0.0)
     canvas.paint(sketch.water_m < -5, main.kind)
 

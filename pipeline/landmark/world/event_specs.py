@@ -12,7 +12,7 @@ import yaml
 from landmark.world.place import Place, planet_places
 from landmark.world.plane import rng
 
-DRAWN = ("reach_m", "days", "width_m", "peak_days", "initial_share", "front")
+DRAWN = ("reach_m", "days", "width_m", "peak_days", "initial_share", "emergent", "front", "severity", "shadow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,14 @@ class EventSpec:
     end: datetime
     water: str = ""
     width_m: float = 0
+    taper: int = 2
+    emergent: float = 0
     peak: datetime | None = None
     initial_share: float = 1
     turn_deg: float = 0
     front: float = 0.72
+    severity: float = 0.86
+    shadow: float = 0
 
     def extent_share(self, when: datetime) -> float:
         """Return the share of the full extent that is reached at a time: 0 before the start."""
@@ -87,6 +91,8 @@ def event_of(place: Place) -> EventSpec | None:
     drawn = {key: round(draw.uniform(*ranges[key]), 2) for key in DRAWN if key in ranges}
     u, v = (round(offset) for offset in draw.uniform(*ranges["offset_m"], 2) * draw.choice([-1, 1], 2))
     start, days = _start(place, ranges.get("season"), draw), drawn.pop("days")
+    if "taper" in ranges:
+        drawn["taper"] = ranges["taper"]
     if "peak_days" in drawn:
         drawn["peak"] = start + timedelta(days=drawn.pop("peak_days"))
     return EventSpec(

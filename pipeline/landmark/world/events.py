@@ -57,7 +57,7 @@ def _trace(event: EventSpec, place: Place, view: View, seed: int) -> EventTrace 
 
 def _flood(event: EventSpec, place: Place, at: At, land: Land, distance: F, seed: int) -> F:
     """Flood up to `width_m` from the banks, modulated by parcels; exclude trees, buildings and permanent lakes."""
-    spread = 1 - distance**2
+    spread = 1 - distance**event.taper
     spill = 0.3 * Noise(seed)(f"spill/{event.name}", at, texel_m=26, slope=1.5)
     spill += np.where(land.parcel > 0, 0.5 * (unit(land.parcel, 301) - 0.5), 0)
     depth = spread * (1 + spill) - 0.12 - np.maximum(_water_distance_m(event, place, at, seed), 0) / event.width_m
@@ -83,7 +83,7 @@ def _fire(event: EventSpec, place: Place, at: At, land: Land, distance: F, seed:
     edge = 0.2 * noise(f"front/{event.name}", at, texel_m=20, slope=1.5)
     front = event.front + edge - np.hypot(p, q / 0.72) / event.reach_m
     island = noise(f"island/{event.name}", at, texel_m=13, slope=1.5) > 1.25
-    severity = 0.86 + 0.14 * noise(f"severity/{event.name}", at, texel_m=14, slope=1.25)
+    severity = event.severity + 0.14 * noise(f"severity/{event.name}", at, texel_m=14, slope=1.25)
     return np.where((front > 0) & ~island & (COVER[land.dominant] < CROPS), np.clip(severity, 0.6, 1), 0)
 
 
@@ -127,8 +127,10 @@ def _apply_flood(land: Land, trace: EventTrace, when: datetime) -> None:
     """Change flooded land to muddy water, after the end of the flood to silt that dries."""
     if when <= trace.event.end:
         wet = affected_mask(trace.event, trace.level, when)
+        open_water = wet & ((COVER[land.overlay] != TREES) | (land.share == 0))
+        land.overlay[open_water] = land.dominant[open_water]
+        land.share[open_water] = trace.event.emergent * np.clip(1 - 2 * trace.level[open_water], 0, 1)
         land.kind[wet] = KINDS["floodwater"]
-        land.share[wet & (COVER[land.overlay] != TREES)] = 0
     else:
         dry = (trace.level > 0) & (COVER[land.kind] != WATER) & (land.share == 0)
         land.overlay[dry], land.share[dry] = KINDS["silt"], 0.48 * _remaining(when - trace.event.end, SILT_DAYS)
@@ -144,7 +146,11 @@ def _apply_earthquake(land: Land, trace: EventTrace, when: datetime) -> None:
     share = np.zeros(trace.level.shape, np.float32)
     for grade, rubble in RUBBLE.items():
         share[trace.level == grade] = rubble
-    land.kind[unit(land.parcel, 317) < share] = KINDS["rubble"]
+    rubble = unit(land.parcel, 317) < share
+    land.kind[rubble] = KINDS["rubble"]
+    if trace.event.shadow:
+        land.overlay[rubble] = KINDS["street"]
+        land.share[rubble] = trace.event.shadow * unit(land.parcel[rubble], 319)
 
 
 def _remaining(since: timedelta, days: float) -> float:
