@@ -12,7 +12,7 @@ import yaml
 from landmark.world.place import Place, planet_places
 from landmark.world.plane import rng
 
-DRAWN = ("reach_m", "days", "width_m", "peak_days", "initial_share", "emergent", "front", "severity", "shadow")
+DRAWN = ("reach_m", "days", "width_m", "peak_days", "initial_share", "emergent", "front", "severity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,6 @@ class EventSpec:
     turn_deg: float = 0
     front: float = 0.72
     severity: float = 0.86
-    shadow: float = 0
 
     def extent_share(self, when: datetime) -> float:
         """Return the share of the full extent that is reached at a time: 0 before the start."""

@@ -146,11 +146,7 @@ def _apply_earthquake(land: Land, trace: EventTrace, when: datetime) -> None:
     share = np.zeros(trace.level.shape, np.float32)
     for grade, rubble in RUBBLE.items():
         share[trace.level == grade] = rubble
-    rubble = unit(land.parcel, 317) < share
-    land.kind[rubble] = KINDS["rubble"]
-    if trace.event.shadow:
-        land.overlay[rubble] = KINDS["street"]
-        land.share[rubble] = trace.event.shadow * unit(land.parcel[rubble], 319)
+    land.kind[unit(land.parcel, 317) < share] = KINDS["rubble"]
 
 
 def _remaining(since: timedelta, days: float) -> float:
