@@ -19,7 +19,6 @@ DAYS = [date(2021, 6, 1) + timedelta(days=day) for day in range(451)]
 BASELINE_4 = date(2022, 1, 25)
 MIN_SUN_DEG = 25.0  # least elevation of the sun at noon
 GAP_DAYS = (10, 60)  # from an image before an event to the event's start
-TWO_DATES = 0.12  # share of the places without event that are imaged twice
 CLOUDS = ((0.68, 0.0, 0.03), (0.27, 0.03, 0.08), (0.05, 0.15, 0.45))  # probability, least and largest cloud share
 
 
@@ -101,7 +100,7 @@ def _corner(place: Place, size_m: int) -> dict[str, tuple[int, int]]:
 def _schedule(place: Place, seed: int) -> dict[str, Any]:
     """Draw the acquisitions of a place, with the keys of a zone in `acquisitions.yaml`."""
     draw, event = rng(seed, "dates", place.name), event_of(place)
-    windows = _event_windows(event) if event else [_sunny_days(place)] * (1 + int(draw.random() < TWO_DATES))
+    windows = _event_windows(event) if event else [_sunny_days(place)]
     ascending = bool(draw.random() < 0.5)
     optical = _track(SENTINEL_2, place, 10.5, windows[0][draw.integers(len(windows[0]))], draw)
     near = [day for day in windows[0] if abs((day - optical.day).days) < 3 and _month(day) == _month(optical.day)]
