@@ -95,7 +95,7 @@ def test_interval_is_that_of_a_two_way_layout(seeds: int, block_spread: float, s
         assert getattr(result, name) == pytest.approx(getattr(expected, name), rel=1e-9, abs=1e-12), name
 
 
-def test_a_single_block_tells_nothing_of_the_spread() -> None:
+def test_the_interval_of_a_single_block_is_infinite() -> None:
     relevant = np.array([[True, False, True]])
     interval = lead_interval(np.ones((2, 1, 3)), np.ones((1, 3)), relevant, np.zeros(3, dtype=np.int64))
     assert (interval.mean, interval.low, interval.high) == (0, -math.inf, math.inf)

@@ -43,7 +43,7 @@ def corpus(tmp_path: Path) -> Corpus:
     return landmark.open(seal(tmp_path / "corpus", rows, patch_px=PATCH_PX))
 
 
-def test_copies_in_another_split_are_found(corpus: Corpus) -> None:
+def test_copies_in_another_split_are_listed(corpus: Corpus) -> None:
     pairs_of = find_near_duplicates(corpus)
     assert list(pairs_of) == ["s1", "s2"]
     for sensor, pairs in pairs_of.items():

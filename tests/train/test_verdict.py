@@ -73,7 +73,7 @@ def test_near_duplicates_refuse_whatever_the_number_of_blocks() -> None:
     ]
 
 
-def test_an_undecided_lead_says_how_many_blocks_or_seeds_would_tell() -> None:
+def test_an_undecided_lead_needs_more_blocks_or_seeds() -> None:
     """Half of the width of now takes four times the blocks; what seeds leave, no blocks take away."""
     assert needed(lead(0.2, 0.1), 0.05, 24, fixed_error=0) == 4 * 24
     (reason,) = decide([evidence(leads={"nearest": AROUND})], {}, MARGIN).reasons

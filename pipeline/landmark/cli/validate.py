@@ -77,8 +77,8 @@ def _lines(report: "ValidationReport") -> Iterator[str]:
         yield from _sensor_lines(result)
         if left_out := report.left_out[result.sensor]:
             yield f"  left out, as all images have them or none: {', '.join(left_out)}"
-    one_seed = "; one seed, another may differ" if len(report.seeds) == 1 else ""
-    yield f"{report.verdict.state.upper()} (margin {report.margin:g} mAP{one_seed})"
+    note = "; one seed, another may differ" if len(report.seeds) == 1 else ""
+    yield f"{report.verdict.state.upper()} (margin {report.margin:g} mAP{note})"
     for reason in report.verdict.reasons:
         yield f"  {reason.state}: {reason.sensor}: {reason.message}"
 

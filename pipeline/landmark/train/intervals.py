@@ -107,15 +107,15 @@ def block_average_precisions(
     """
     bins, n_bins, n_blocks = _bin_scores(scores, relevant), 2 * len(np.unique(scores[relevant])) + 1, block.max() + 1
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, len(scores) + 1))])
-    documents, found = np.bincount(bins, minlength=n_bins), np.bincount(bins[relevant], minlength=n_bins)
-    values = [_expected_precisions(documents[None], found[None], harmonic)]
+    documents, hits = np.bincount(bins, minlength=n_bins), np.bincount(bins[relevant], minlength=n_bins)
+    values = [_expected_precisions(documents[None], hits[None], harmonic)]
     step = max(1, _MAX_COUNTS // n_bins)
     for start in range(0, n_blocks, step):
         rows = (block >= start) & (block < start + step)
         count = min(step, n_blocks - start)
         keys = (block - start) * n_bins + bins
         lost = (np.bincount(keys[chosen], minlength=count * n_bins) for chosen in (rows, rows & relevant))
-        left = (total - part.reshape(count, n_bins) for total, part in zip((documents, found), lost, strict=True))
+        left = (total - part.reshape(count, n_bins) for total, part in zip((documents, hits), lost, strict=True))
         values.append(_expected_precisions(*left, harmonic))
     return np.concatenate(values)
 
@@ -131,7 +131,7 @@ def _bin_scores(scores: NDArray[np.floating], relevant: NDArray[np.bool_]) -> ND
 
 
 def _expected_precisions(
-    documents: NDArray[np.int64], found: NDArray[np.int64], harmonic: NDArray[np.float64]
+    documents: NDArray[np.int64], hits: NDArray[np.int64], harmonic: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Expected average precision (row,) from the numbers of all and of relevant images, both (row, bin).
 
@@ -140,7 +140,7 @@ def _expected_precisions(
     r/n · ((R + 1) h + (r - 1)/(n - 1) · (n - (N + 1) h)), where h = 1/(N + 1) + ... + 1/(N + n).
     """
     n_before = np.cumsum(documents, axis=1)[:, :-1:2]
-    n, r = documents[:, 1::2], found[:, 1::2]
+    n, r = documents[:, 1::2], hits[:, 1::2]
     r_total = r.sum(axis=1)
     r_before = np.cumsum(r, axis=1) - r
     sums = harmonic[n_before + n] - harmonic[n_before]
