@@ -77,8 +77,8 @@ def _lines(report: "ValidationReport") -> Iterator[str]:
         yield from _sensor_lines(result)
         if left_out := report.left_out[result.sensor]:
             yield f"  left out, as all images have them or none: {', '.join(left_out)}"
-    note = "; one seed, another may differ" if len(report.seeds) == 1 else ""
-    yield f"{report.verdict.state.upper()} (margin {report.margin:g} mAP{note})"
+    caveat = "; one seed, another may differ" if len(report.seeds) == 1 else ""
+    yield f"{report.verdict.state.upper()} (margin {report.margin:g} mAP{caveat})"
     for reason in report.verdict.reasons:
         yield f"  {reason.state}: {reason.sensor}: {reason.message}"
 
@@ -91,8 +91,8 @@ def _sensor_lines(result: "SensorResult") -> Iterator[str]:
     yield f"  {'':12}    mAP  above chance  lead of CLOSP"
     for name, rival in result.rivals.items():
         note = "" if name in REQUIRED_RIVALS else f"  {compare_lead(rival.lead)}; not required"
-        columns = f"{rival.map:.3f}  {rival.above_chance:12.2f}"
+        columns = f"{rival.map:.3f}  {rival.above_chance:z12.2f}"
         yield f"  {name:12}  {columns}  {format_interval(rival.lead)}{note}"
-    yield f"  {'CLOSP':12}  {result.map:.3f}  {result.above_chance:12.2f}"
+    yield f"  {'CLOSP':12}  {result.map:.3f}  {result.above_chance:z12.2f}"
     counted = result.evidence.class_p
     yield f"  block null: p = {result.null_p:.3f}; classes with 10 positives or more: {len(counted)}"
