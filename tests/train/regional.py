@@ -1,6 +1,6 @@
 """A sealed corpus of eight classes in twelve regions, which differ in colour and in how frequent each class is.
 
-Two classes each share a spectrum and differ in texture. Months differ in haze. Regions have 3 x 3 blocks of 2 x 2
+Two classes each share a spectrum and differ in texture. Months differ in colour, too. Regions have 3 x 3 blocks of 2 x 2
 cells, and each cell an image of each sensor; two of nine blocks are test.
 """
 
@@ -61,8 +61,8 @@ class _Looks:
         self.waves = chance.uniform(0.15, 0.45, (len(CLASSES), 2)) * np.where(np.arange(len(CLASSES)) % 2, 1, -1)[
             :, None
         ] ** [[0, 1]]
-        self.regions = chance.normal(0, 0.5, (n_regions, bands))
-        self.months = chance.normal(0, 0.3, 12)
+        self.regions = chance.normal(0, 0.8, (n_regions, bands))
+        self.months = chance.normal(0, 0.6, (12, bands))
         self.frequencies = chance.dirichlet(np.full(len(CLASSES), 2.0), n_regions)
 
     def paint(
