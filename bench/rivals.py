@@ -29,14 +29,12 @@ from landmark.quality.check_profile import load_check_profile
 from landmark.train.comparison import SensorResult
 from landmark.train.profile import load_profile
 from landmark.train.validate import ValidationConfig, ValidationReport, validate
-from landmark.train.verdict import MIN_POSITIVES
 from landmark.workflow.build import BuildRequest, build
 
 RESULT = Path(__file__).with_name("rivals.json")
 _ROOT = Path(__file__).parents[1]
 _WORLDS = {"demo": world.demo, "demo-easy": world.easy}
 _SEEDS = 3
-_P = 0.05
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A sealed corpus of eight classes in twelve regions, which differ in colour and in how frequent each class is.
 
-Two classes each share a spectrum and differ in texture. Months differ in colour, too. Regions have 3 x 3 blocks of 2 x 2
-cells, and each cell an image of each sensor; two of nine blocks are test.
+Two classes each share a spectrum and differ in texture. Months differ in colour, too. Regions have 3 x 3 blocks of
+2 x 2 cells, and each cell an image of each sensor; two of nine blocks are test.
 """
 
 import datetime as dt

@@ -4,6 +4,7 @@ Quickly from scores of a model that has learned all there is to learn, and (`lon
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 import landmark
 from landmark.corpus.metrics import average_precisions
-from landmark.train.comparison import SensorResult, compare
+from landmark.train.comparison import compare
 from landmark.train.embed import embed_split, embed_texts, load_run
 from landmark.train.evaluated import EvaluatedSet, load_evaluated
 from landmark.train.profile import load_profile
@@ -25,88 +26,82 @@ from tests.train.regional import build_regional
 from tests.train.toy import write_profile
 
 Scores = NDArray[np.float64]
-Truth = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 # -- scores of a model that has learned all ----------------------------------------------------------------------------
 
-N_REGIONS, N_BLOCKS, N_IMAGES = 10, 3, 12
+N_REGIONS, N_BLOCKS, N_IMAGES, N_CLASSES = 10, 3, 12, 6
 REGION = np.repeat(np.arange(N_REGIONS), N_BLOCKS * N_IMAGES)
 BLOCK = np.repeat(np.arange(N_REGIONS * N_BLOCKS), N_IMAGES)
 MONTH = np.random.default_rng(1).integers(12, size=len(BLOCK))
-N_CLASSES = 6
 
 
-def draw_truth(chance: np.random.Generator) -> Truth:
-    """(class, image) classes that images show, each more frequent in some regions."""
-    shares = chance.beta(2, 4, (N_CLASSES, N_REGIONS))
-    return np.asarray(chance.random((N_CLASSES, len(BLOCK))) < shares[:, REGION])
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What the images show, their words, and those of as many train images of the same regions and months."""
+
+    shown: Mask
+    words: Mask
+    train_words: Mask
+
+    def decide(self, model: Scores, near_duplicates: int = 0) -> str:
+        """Verdict where rivals know how frequent each word of train is in general, in a month, and in a region."""
+        names = tuple(f"class{number}" for number in range(N_CLASSES))
+        ids = tuple(f"s2_{number:03d}" for number in range(len(BLOCK)))
+        evaluated = EvaluatedSet("s2", ids, names, names, self.words, BLOCK)
+        groups = {"prior": 0 * BLOCK, "sensor": 0 * BLOCK, "date": MONTH, "nearest": REGION}
+        rivals = {name: _means(self.train_words, group) for name, group in groups.items()}
+        result = compare(evaluated, model[None], rivals)
+        return decide([result.evidence], {"s2": near_duplicates}, DEFAULT_MARGIN).state
 
 
-def permute(labels: Truth, chance: np.random.Generator) -> Truth:
-    """Exchange label sets between images."""
-    return labels[:, chance.permutation(labels.shape[1])]
-
-
-def decide_on(words: Truth, model: Scores, near_duplicates: int = 0) -> str:
-    """Verdict where rivals know how frequent each word is in general, in each month, and in each region."""
-    names = tuple(f"class{number}" for number in range(N_CLASSES))
-    ids = tuple(f"s2_{number:03d}" for number in range(len(BLOCK)))
-    evaluated = EvaluatedSet("s2", ids, names, names, words, BLOCK)
-    general = words.mean(axis=1, keepdims=True).repeat(len(BLOCK), axis=1)
-    rivals = {"prior": general, "sensor": general, "date": means_by(MONTH, words), "nearest": means_by(REGION, words)}
-    result: SensorResult = compare(evaluated, model[None], rivals)
-    return decide([result.evidence], {"s2": near_duplicates}, DEFAULT_MARGIN).state
-
-
-def means_by(group: NDArray[np.int64], words: Truth) -> Scores:
+def _means(words: Mask, group: NDArray[np.int64]) -> Scores:
     """(class, image) frequency of each word in the image's group."""
     return np.stack([words[:, group == number].mean(axis=1) for number in range(group.max() + 1)], axis=1)[:, group]
 
 
-def region_words(truth: Truth, chance: np.random.Generator) -> tuple[Truth, Scores]:
-    sets = draw_truth(chance)[:, :N_REGIONS][:, REGION]
-    return sets, sets.astype(np.float64)
+def draw_shown(chance: np.random.Generator) -> Mask:
+    """(class, image); each class is in a third of the images, in some regions more often."""
+    shares = np.random.default_rng(2).beta(4, 8, (N_CLASSES, N_REGIONS))
+    return np.asarray(chance.random((N_CLASSES, len(BLOCK))) < shares[:, REGION])
 
 
-def month_words(truth: Truth, chance: np.random.Generator) -> tuple[Truth, Scores]:
-    sets = draw_truth(chance)[:, :12][:, MONTH]
-    return sets, sets.astype(np.float64)
+def permute(words: Mask, chance: np.random.Generator) -> Mask:
+    """Exchange label sets between images."""
+    return words[:, chance.permutation(words.shape[1])]
 
 
-def right_for_30_percent(truth: Truth, chance: np.random.Generator) -> tuple[Truth, Scores]:
-    return np.where(chance.random(len(BLOCK)) < 0.3, truth, permute(truth, chance)), truth.astype(np.float64)
-
-
-def one_class_right(truth: Truth, chance: np.random.Generator) -> tuple[Truth, Scores]:
-    return np.concatenate([truth[:1], permute(truth, chance)[1:]]), truth.astype(np.float64)
-
-
-def words_of_the_sensor(truth: Truth, chance: np.random.Generator) -> tuple[Truth, Scores]:
-    return permute(truth, chance), truth.astype(np.float64)
-
-
-FOOLING: dict[str, Callable[[Truth, np.random.Generator], tuple[Truth, Scores]]] = {
-    "region": region_words,
-    "month": month_words,
-    "30-percent": right_for_30_percent,
-    "one-class": one_class_right,
-    "sensor": words_of_the_sensor,
+# Words of images, from the classes they show.
+FOOLING: dict[str, Callable[[Mask, np.random.Generator], Mask]] = {
+    "region": lambda shown, chance: draw_shown(np.random.default_rng(3))[:, 5 * REGION],
+    "month": lambda shown, chance: draw_shown(np.random.default_rng(3))[:, 5 * MONTH],
+    "30-percent": lambda shown, chance: np.where(chance.random(len(BLOCK)) < 0.3, shown, permute(shown, chance)),
+    "one-class": lambda shown, chance: np.concatenate([shown[:1], permute(shown, chance)[1:]]),
+    "sensor": permute,
 }
 
 
-@pytest.mark.parametrize("kind", FOOLING)
-def test_a_perfect_model_of_fooling_words_does_not_pass(kind: str) -> None:
+def make_case(words: Callable[[Mask, np.random.Generator], Mask]) -> Case:
     chance = np.random.default_rng(0)
-    words, model = FOOLING[kind](draw_truth(chance), chance)
-    assert decide_on(words, model + 1e-3 * chance.random(model.shape)) != "passed"
+    shown, train = draw_shown(chance), draw_shown(chance)
+    return Case(shown, words(shown, chance), words(train, chance))
+
+
+@pytest.mark.parametrize(
+    ("kind", "knows"), [*((kind, "shown") for kind in FOOLING), ("region", "words"), ("month", "words")]
+)
+def test_no_model_passes_fooling_words(kind: str, knows: str) -> None:
+    """Neither one that ranks by what images show, nor, where words follow region or month, by the words themselves."""
+    case = make_case(FOOLING[kind])
+    model = getattr(case, knows) + 1e-3 * np.random.default_rng(4).random(case.shown.shape)
+    assert case.decide(model) != "passed"
 
 
 def test_sound_words_pass_unless_test_is_copied_from_train() -> None:
-    chance = np.random.default_rng(0)
-    truth = draw_truth(chance)
-    model = truth + chance.normal(0, 0.5, truth.shape)
-    assert decide_on(truth, model) == "passed"
-    assert decide_on(truth, model, near_duplicates=1) == "refused"
+    case = make_case(lambda shown, chance: shown)
+    model = case.shown + np.random.default_rng(4).normal(0, 0.5, case.shown.shape)
+    assert case.decide(model) == "passed"
+    assert case.decide(model, near_duplicates=1) == "refused"
 
 
 # -- a trained model that memorises ------------------------------------------------------------------------------------
