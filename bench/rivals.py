@@ -32,7 +32,7 @@ from landmark.train.validate import ValidationConfig, ValidationReport, validate
 from landmark.workflow.build import BuildRequest, build
 
 RESULT = Path(__file__).with_name("rivals.json")
-_ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 _WORLDS = {"demo": world.demo, "demo-easy": world.easy}
 _SEEDS = 3
 
@@ -47,7 +47,7 @@ def main() -> None:
     if not arguments.smoke:
         write_bytes(RESULT, f"{json.dumps(result, indent=1)}\n".encode())
         for name, render in PAGES.items():
-            path = _ROOT / name
+            path = ROOT / name
             write_bytes(path, with_table(path.read_text(encoding="utf-8"), render(result)).encode())
     print(PAGES["docs/bench.md"](result))
 

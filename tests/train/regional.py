@@ -58,9 +58,8 @@ class _Looks:
     def __init__(self, chance: np.random.Generator, bands: int) -> None:
         n_regions = REGIONS[0] * REGIONS[1]
         self.spectra = chance.uniform(-1, 1, (len(CLASSES) // 2, bands)).repeat(2, axis=0)
-        self.waves = chance.uniform(0.15, 0.45, (len(CLASSES), 2)) * np.where(np.arange(len(CLASSES)) % 2, 1, -1)[
-            :, None
-        ] ** [[0, 1]]
+        self.waves = chance.uniform(0.15, 0.45, (len(CLASSES), 2))
+        self.waves[1::2, 1] *= -1
         self.regions = chance.normal(0, 0.8, (n_regions, bands))
         self.months = chance.normal(0, 0.6, (12, bands))
         self.frequencies = chance.dirichlet(np.full(len(CLASSES), 2.0), n_regions)
