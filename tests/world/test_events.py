@@ -106,7 +106,9 @@ def test_land_is_unchanged_before_the_start(name: str) -> None:
 def test_events_change_later_acquisitions_only(tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "events_at", lambda place: [])
     for unit in (("s2", "32734", "34HEH"), ("s1", "32734")):
-        publish.write_unit(unit, out=tmp_path, parameters={"edition": "easy", "tile_px": 366, "block_px": 128, "seed": 0})
+        publish.write_unit(
+            unit, out=tmp_path, parameters={"edition": "easy", "tile_px": 366, "block_px": 128, "seed": 0}
+        )
     undisturbed, published = digests(tmp_path), digests(world)
     differs = {re.findall(r"20\d{6}(?=T)", name)[0] for name in undisturbed if undisturbed[name] != published[name]}
     assert differs == {"20220621", "20220622", "20220711", "20220716", "20220820", "20220821"}
