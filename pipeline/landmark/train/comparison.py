@@ -95,8 +95,7 @@ def compare(
     model = delete_block_maps(scores, relevant, block)
     draws = max(_DRAWS, _DRAWS_PER_CLASS * len(evaluated.classes))
     null = block_null(scores, evaluated, seed=seed, draws=draws)
-    class_aps = np.mean([average_precisions(own, relevant) for own in scores], axis=0)
-    rows = zip(evaluated.classes, relevant.sum(axis=1).tolist(), class_aps.tolist(), chance.tolist(), strict=True)
+    precisions = np.mean([average_precisions(own, relevant) for own in scores], axis=0)
     chance_map, mean = float(chance.mean()), float(model[:, 0].mean())
     return SensorResult(
         sensor=evaluated.sensor,
@@ -112,7 +111,10 @@ def compare(
         },
         null_p=null.p,
         null_map=null.expected,
-        classes={name: ClassResult(*row, null.class_p[name]) for name, *row in rows},
+        classes={
+            key: ClassResult(int(own.sum()), float(precisions[row]), float(chance[row]), null.class_p[key])
+            for row, (key, own) in enumerate(zip(evaluated.classes, relevant, strict=True))
+        },
     )
 
 
