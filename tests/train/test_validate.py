@@ -44,6 +44,7 @@ def test_colours_are_learned(large: Corpus, tmp_path: Path) -> None:
         assert result.maps[0] == pytest.approx(precisions.mean(), abs=1e-6)
         assert (result.n_images, result.n_blocks) == (96, 24) and list(result.rivals) == list(RIVALS)
         assert result.rivals["prior"].map == pytest.approx(result.chance_map)
+        assert result.rivals["nearest"].map == pytest.approx(large.manifest.leakage[result.sensor].map, abs=1e-4)
         assert result.map == pytest.approx(np.mean(result.maps)) and result.null_p < 0.01
         for rival in result.rivals.values():
             assert rival.lead.mean == pytest.approx(result.map - rival.map)

@@ -52,7 +52,7 @@ class Leakage(StrictModel):
 
     map: float = Field(description="Mean over single classes of the average precision; of equal scores the expectation")
     chance_map: float = Field(description="The same of a random order")
-    above_chance: float = Field(description="`map` less `chance_map`")
+    above_chance: float = Field(description="(map - chance_map) / (1 - chance_map)")
     classes: int = Field(ge=1, description="Classes that some of the test samples have and others have not")
 
 

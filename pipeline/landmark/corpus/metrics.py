@@ -75,8 +75,13 @@ class MeanMetrics:
 
     @property
     def above_chance(self) -> float:
-        """MAP minus its expectation for a random order; NaN without a query."""
-        return float("nan") if self.map is None or self.chance_map is None else self.map - self.chance_map
+        """`above_chance` of the mAP; NaN without a query."""
+        return float("nan") if self.map is None or self.chance_map is None else above_chance(self.map, self.chance_map)
+
+
+def above_chance(precision: float, chance: float) -> float:
+    """Share of the way from chance to 1 that a mAP goes, (mAP - chance) / (1 - chance); 0 where chance is 1."""
+    return (precision - chance) / (1 - chance) if chance < 1 else 0.0
 
 
 def mean_metrics(metrics: Iterable[QueryMetrics], documents: int) -> MeanMetrics:

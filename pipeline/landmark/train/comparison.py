@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.corpus.metrics import average_precisions, chance_average_precisions
+from landmark.corpus.metrics import above_chance, average_precisions, chance_average_precisions
 from landmark.train.evaluated import EvaluatedSet
 from landmark.train.intervals import Interval, delete_block_maps, jackknife_interval
 from landmark.train.null import block_null
@@ -104,7 +104,7 @@ def compare(
         maps=model[:, 0].tolist(),
         map=mean,
         chance_map=chance_map,
-        above_chance=normalise(mean, chance_map),
+        above_chance=above_chance(mean, chance_map),
         rivals={
             name: _rival_result(model, delete_block_maps(own[None], relevant, block), chance_map)
             for name, own in rivals.items()
@@ -120,9 +120,4 @@ def compare(
 
 def _rival_result(model: NDArray[np.float64], rival: NDArray[np.float64], chance_map: float) -> RivalResult:
     mean = float(rival[0, 0])
-    return RivalResult(mean, normalise(mean, chance_map), jackknife_interval(model - rival))
-
-
-def normalise(mean: float, chance_map: float) -> float:
-    """Share of the way from chance to 1 that a mAP goes: (mAP - chance) / (1 - chance)."""
-    return (mean - chance_map) / (1 - chance_map)
+    return RivalResult(mean, above_chance(mean, chance_map), jackknife_interval(model - rival))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark.corpus.manifest import Leakage
-from landmark.corpus.metrics import average_precisions, chance_average_precisions
+from landmark.corpus.metrics import above_chance, average_precisions, chance_average_precisions
 from landmark.corpus.relevance import label_mask
 
 _EARTH_RADIUS_M = 6_371_000
@@ -47,7 +47,7 @@ def _measure(samples: pa.Table, classes: Sequence[str]) -> Leakage | None:
     return Leakage(
         map=round(precision, 4),
         chance_map=round(chance, 4),
-        above_chance=round(precision - chance, 4),
+        above_chance=round(above_chance(precision, chance), 4),
         classes=len(rows),
     )
 
