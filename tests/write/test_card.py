@@ -82,7 +82,7 @@ def test_ordinary_texts_keep_their_characters() -> None:
     assert f"# {text}\n" in card(manifest_of(text))
 
 
-def test_the_card_has_a_line_of_leakage_only_where_it_was_measured() -> None:
+def test_leakage_is_a_line_of_the_card() -> None:
     plain = manifest_of("a")
     leakage = {"s2": Leakage(map=0.4612, chance_map=0.2, above_chance=0.2612, classes=9)}
     measured = set(card(plain.model_copy(update={"leakage": leakage})).splitlines())
