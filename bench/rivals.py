@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any
 
 import landmark
-from bench.rivals_table import MARKERS, PAGES
+from bench.rivals_table import PAGES, RESULT, ROOT, with_table
 from landmark import world
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
@@ -31,8 +31,6 @@ from landmark.train.profile import load_profile
 from landmark.train.validate import ValidationConfig, ValidationReport, validate
 from landmark.workflow.build import BuildRequest, build
 
-RESULT = Path(__file__).with_name("rivals.json")
-ROOT = Path(__file__).parents[1]
 _WORLDS = {"demo": world.demo, "demo-easy": world.easy}
 _SEEDS = 3
 
@@ -50,13 +48,6 @@ def main() -> None:
             path = ROOT / name
             write_bytes(path, with_table(path.read_text(encoding="utf-8"), render(result)).encode())
     print(PAGES["docs/bench.md"](result))
-
-
-def with_table(page: str, text: str) -> str:
-    """Return the page with a text between the markers."""
-    begin, end = MARKERS
-    before, rest = page.split(begin)
-    return f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
 
 
 def bench(folder: Path, *, seeds: int, corpora: Mapping[str, Callable[[], Path]] = _WORLDS) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Render `bench/rivals.json` as the tables of docs/bench.md, docs/train.md and README.md."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from bench.reading_table import Row, number
 
+RESULT = Path(__file__).with_name("rivals.json")
+ROOT = Path(__file__).parents[1]
 # Each page contains its table between these.
 MARKERS = ("<!-- bench:rivals -->", "<!-- /bench:rivals -->")
 
@@ -21,6 +24,13 @@ RIVALS = {
 SENSORS = {"s1": "Sentinel-1", "s2": "Sentinel-2"}
 _MAX_SECONDS, _MAX_MB, _MIN_BLOCKS = 240, 450, 20
 _LEVEL = 0.05
+
+
+def with_table(page: str, text: str) -> str:
+    """Return the page with a text between the markers."""
+    begin, end = MARKERS
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
 
 
 def comparison(result: Result, name: str = "demo") -> str:

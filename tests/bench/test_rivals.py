@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from bench.rivals import RESULT, ROOT, with_table
-from bench.rivals_table import PAGES, RIVALS, SENSORS, markdown, rows
+from bench.rivals_table import PAGES, RESULT, RIVALS, ROOT, SENSORS, markdown, rows, with_table
 
 
 def result_with(*, bands: float = 0.3, n_blocks: int = 24, world_mb: float = 300.0) -> dict[str, Any]:
