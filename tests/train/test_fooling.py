@@ -110,7 +110,7 @@ STRONG = {
     "image": {"stem_width": 8, "widths": [16, 32]},
     "text": {"width": 32},
     "dimensions": 64,
-    "budget": {"epochs": 30, "batch": 32, "learning_rate": 0.008, "augment": False},
+    "budget": {"epochs": 36, "batch": 32, "learning_rate": 0.008, "augment": False},
 }
 
 
