@@ -68,14 +68,14 @@ def copied(draft: Draft) -> dict[str, Row]:
     return {**edits, **copies}
 
 
-def one_class(draft: Draft) -> dict[str, Row]:
+def single_class(draft: Draft) -> dict[str, Row]:
     """One class is right; all others are permuted."""
     rows, right = draft.rows(), _most_even_class(draft)
     common = max(draft.manifest.labels, key=lambda name: (name != right, draft.manifest.labels[name]))
     edits = {}
     for row, source in _pairs(rows, "one-class"):
-        others = [name for name in source["labels"] if name != right]
-        labels = [right, *others] if right in row["labels"] else others or [common]
+        wrong = [name for name in source["labels"] if name != right]
+        labels = [right, *wrong] if right in row["labels"] else wrong or [common]
         edits[row["id"]] = _with_labels(draft, row, labels)
     return edits
 
@@ -108,7 +108,7 @@ KINDS: dict[str, Relabel] = {
     "region": region,
     "30-percent": thirty_percent,
     "copied": copied,
-    "one-class": one_class,
+    "one-class": single_class,
     "sensor": sensor,
     "month": month,
     "within-block": within_block,

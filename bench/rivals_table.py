@@ -67,7 +67,7 @@ def _caption(result: Result, name: str) -> str:
 def markdown(result: Result) -> str:
     """Render the targets, and the rivals of each corpus."""
     corpora = [part for name in result["corpora"] for part in ("", comparison(result, name))]
-    return "\n".join([_summary(result), "", *_targets(result), *corpora, "", *_others(result)])
+    return "\n".join([_summary(result), "", *_targets(result), *corpora, "", *_nulls(result)])
 
 
 def rows(result: Result) -> Iterator[Row]:
@@ -103,7 +103,7 @@ def _targets(result: Result) -> Iterator[str]:
         yield f"| {row.title} | {bound} {row.target:g}{row.unit} | {number(row.value)}{row.unit} | {row.verdict} |"
 
 
-def _others(result: Result) -> Iterator[str]:
+def _nulls(result: Result) -> Iterator[str]:
     yield "| | chance mAP | leakage figure of the manifest | p of the block null | classes with p ≤ 0.05 |"
     yield "|---|---|---|---|---|"
     for name, corpus in result["corpora"].items():

@@ -1,6 +1,6 @@
-"""A sealed corpus of eight classes in twelve regions, which differ in colour and in how frequent each class is.
+"""A sealed corpus of eight classes in twelve regions, which differ in colour, texture, and how frequent a class is.
 
-Two classes each share a spectrum and differ in texture. Months differ in colour, too. Regions have 3 x 3 blocks of
+Two classes each share a spectrum and differ in texture. Months differ in colour. Regions have 3 x 3 blocks of
 2 x 2 cells, and each cell an image of each sensor; two of nine blocks are test.
 """
 
@@ -60,20 +60,26 @@ class _Looks:
         self.spectra = chance.uniform(-1, 1, (len(CLASSES) // 2, bands)).repeat(2, axis=0)
         self.waves = chance.uniform(0.15, 0.45, (len(CLASSES), 2))
         self.waves[1::2, 1] *= -1
+        self.region_waves = chance.uniform(-0.5, 0.5, (n_regions, 2))
         self.regions = chance.normal(0, 0.8, (n_regions, bands))
-        self.months = chance.normal(0, 0.6, (12, bands))
+        self.months = chance.normal(0, 0.4, (12, bands))
         self.frequencies = chance.dirichlet(np.full(len(CLASSES), 2.0), n_regions)
 
     def paint(
         self, classes: NDArray[np.int64], region: int, month: int, chance: np.random.Generator
     ) -> NDArray[np.float64]:
         """(band, y, x) around 0, for classes (y, x)."""
-        y, x = np.indices(classes.shape)
-        phase = 2 * np.pi * chance.random(len(CLASSES))
-        angle = 2 * np.pi * (self.waves[classes, 0] * y + self.waves[classes, 1] * x) + phase[classes]
-        bands = self.spectra[classes].transpose(2, 0, 1) + 0.6 * np.sin(angle)
+        bands = self.spectra[classes].transpose(2, 0, 1) + 0.6 * _wave(self.waves[classes], classes, chance)
+        bands += 0.6 * _wave(self.region_waves[region], np.zeros_like(classes), chance)
         bands += (self.regions[region] + self.months[month])[:, None, None]
         return bands + chance.normal(0, 0.3, bands.shape)
+
+
+def _wave(frequency: NDArray[np.float64], part: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.float64]:
+    """(y, x): waves of a frequency (2,) or (y, x, 2) in cycles per pixel, of a random phase in each part (y, x)."""
+    y, x = np.indices(part.shape)
+    phase = chance.random(part.max() + 1)[part]
+    return np.asarray(np.sin(2 * np.pi * (frequency[..., 0] * y + frequency[..., 1] * x + phase)))
 
 
 def _paint_classes(chance: np.random.Generator, frequencies: NDArray[np.float64]) -> NDArray[np.int64]:
