@@ -17,7 +17,7 @@ help: ## Show this help
 
 corpus: .venv/run $(if $(filter-out 0,$(TRAIN)),.venv/train) ## Build OUT=corpora/<REGION>, check it, train on it (REGION=demo; TRAIN=0 skips the training; ARGS="--limit 50")
 	$(BIN)/landmark build $(REGION) --out $(OUT) $(ARGS)
-	$(BIN)/landmark check $(OUT) $(if $(findstring --limit,$(ARGS)),--fail-on error)
+	$(BIN)/landmark check $(OUT) --fail-on error
 	$(if $(filter-out 0,$(TRAIN)),$(BIN)/landmark validate $(OUT) --smoke)
 
 plan: .venv/run ## Print the samples and the cost of `make corpus`

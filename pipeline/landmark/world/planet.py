@@ -19,7 +19,7 @@ DAYS = [date(2021, 6, 1) + timedelta(days=day) for day in range(451)]
 BASELINE_4 = date(2022, 1, 25)
 MIN_SUN_DEG = 25.0  # least elevation of the sun at noon
 GAP_DAYS = (10, 60)  # from an image before an event to the event's start
-CLOUDS = ((0.68, 0.0, 0.03), (0.27, 0.03, 0.08), (0.05, 0.15, 0.45))  # probability, least and largest cloud share
+CLOUDS = ((0.75, 0.0, 0.02), (0.22, 0.02, 0.06), (0.03, 0.15, 0.3))  # probability, least and largest cloud share
 
 
 class Satellite(NamedTuple):

@@ -34,7 +34,7 @@ class Zone:
     """One place in one UTM zone.
 
     `corners` are the west and north edges of the tiles in metres, `schedule` the zone's entry in `acquisitions.yaml`.
-    `margin` scales the margins that radar scenes and label maps have about the tiles.
+    `margin` scales the margins that radar scenes and label maps have about the tiles, and the slant of radar scenes.
     """
 
     place: Place
@@ -198,7 +198,7 @@ class Footprint:
 def footprint(zone: Zone, *, ascending: bool) -> Footprint:
     """Return the footprint that covers a zone's tiles with a margin (300 m), aligned with the orbit track."""
     west, south, east, north = zone.bounds
-    shear, tilt = (-0.16, 0.06) if ascending else (0.16, -0.06)
+    shear, tilt = (zone.margin * slant for slant in ((-0.16, 0.06) if ascending else (0.16, -0.06)))
     margin_m = 300 * zone.margin
     half_x, half_y = (east - west) / 2 + margin_m, (north - south) / 2 + margin_m
     wide, high = (half_x + abs(shear) * half_y) / (1 - abs(shear * tilt)), half_y
