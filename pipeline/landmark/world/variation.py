@@ -14,8 +14,9 @@ GAIN_SD, GROUP_SD = 0.15, 0.10  # of a material's reflectance in a place: all ba
 GROUPS = np.repeat([0, 1, 2], [4, 6, 2])  # visible, red edge and near infrared, shortwave infrared
 VIGOUR_SD, SHIFT_SD_DAYS, TROPICS_DEG = 0.08, 18, 18.0
 BACKSCATTER_SD_DB = 1.2  # of a kind of land in a place
-HAZE = np.array([1500, 1250, 900, 680, 600, 540, 460, 420, 380, 360, 130, 70], np.float32)  # reflectance x 10000 added
-HAZE_MEAN, HAZE_MAX, HAZE_LOSS = 0.3, 0.8, 0.25
+# Reflectance x 10000 added, nearly flat in the visible as of thin cirrus, so that plants stay brightest in green.
+HAZE = np.array([860, 800, 740, 720, 700, 680, 660, 640, 620, 600, 260, 160], np.float32)
+HAZE_MEAN, HAZE_MAX, HAZE_LOSS = 0.3, 0.7, 0.25
 
 
 class Variation(NamedTuple):
