@@ -93,7 +93,7 @@ def _earthquake(event: EventSpec, place: Place, at: At, land: Land, distance: F,
     noise = Noise(seed) if place.biome else noise_of(place.name, seed)
     (p, q), (width_m, depth_m) = street_axes(at, noise, sites)
     row, column = np.floor(p / width_m), np.floor(q / depth_m)
-    epicentre = (0.0, 0.0)  # along the axes; the easy edition measures from each site
+    epicentre = np.zeros_like(p), np.zeros_like(q)  # along the axes; the easy edition measures from each site
     if place.biome:
         epicentre, _ = street_axes((np.full_like(at[0], event.at[0]), np.full_like(at[1], event.at[1])), noise, sites)
     away_m = np.hypot((row + 0.5) * width_m - epicentre[0], (column + 0.5) * depth_m - epicentre[1])

@@ -35,9 +35,8 @@ class RasterizedEvent(NamedTuple):
 def rasterize(event: EventSpec, painter: Painter) -> RasterizedEvent:
     """Return the event's trace, independent of the tiles of the zone, as far as the painter's area reaches."""
     zone, extent = painter.zone, square(painter.zone, event.at, event.reach_m + 20)
-    if painter.bounds:
-        extent = extent.intersection(shapely.box(*painter.bounds))
-    west, south, east, north = (int(side) for side in extent.bounds)
+    area = shapely.box(*painter.bounds) if painter.bounds else extent
+    west, south, east, north = (int(side) for side in extent.intersection(area).bounds)
     view = painter.view(west=west, north=north, shape=((north - south) // 10, (east - west) // 10))
     level = np.zeros(view.at[0].shape, np.float32)
     for trace in find_traces(view, zone.place, zone.seed):
