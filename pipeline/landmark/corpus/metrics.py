@@ -194,7 +194,8 @@ def average_precisions(
     else:
         pairs = zip(scores, relevant, strict=True)
         precisions = np.array([_expected_precisions(own, row[None], max_scores)[0] for own, row in pairs])
-    return precisions / np.maximum(relevant.sum(axis=1), 1)
+    values: NDArray[np.float64] = precisions / np.maximum(relevant.sum(axis=1), 1)
+    return values
 
 
 def _expected_precisions(

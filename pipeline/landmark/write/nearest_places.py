@@ -41,7 +41,7 @@ def _measure(samples: pa.Table, classes: Sequence[str]) -> Leakage | None:
     rows = np.flatnonzero(relevant.any(axis=1) & ~relevant.all(axis=1))
     if not len(rows) or not train.num_rows:
         return None
-    scores = score_by_nearest_places(train, test, [classes[row] for row in rows])
+    scores = score_by_nearest_places(train, test, [classes[row] for row in rows.tolist()])
     precision = float(average_precisions(scores, relevant[rows]).mean())
     chance = float(chance_average_precisions(relevant[rows]).mean())
     return Leakage(
