@@ -114,9 +114,11 @@ def block_average_precisions(
         rows = (block >= start) & (block < start + step)
         count = min(step, n_blocks - start)
         keys = (block - start) * n_bins + bins
-        lost = (np.bincount(keys[chosen], minlength=count * n_bins) for chosen in (rows, rows & relevant))
-        left = (total - part.reshape(count, n_bins) for total, part in zip((documents, hits), lost, strict=True))
-        values.append(_expected_precisions(*left, harmonic))
+        lost, lost_hits = (
+            np.bincount(keys[chosen], minlength=count * n_bins).reshape(count, n_bins)
+            for chosen in (rows, rows & relevant)
+        )
+        values.append(_expected_precisions(documents - lost, hits - lost_hits, harmonic))
     return np.concatenate(values)
 
 

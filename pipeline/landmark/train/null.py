@@ -28,9 +28,9 @@ class NullResult:
 
     Attributes:
         p: (1 + number of permutations whose statistic is at least that of the true labels) / (1 + permutations).
-        statistic: mAP above its chance, of the true labels; mean over seeds.
+        statistic: mAP minus its chance, of the true labels; mean over seeds.
         expected: Mean of the statistic over the permutations.
-        class_p: Class → `p` of its average precision above chance.
+        class_p: Class → `p` of its average precision minus chance.
     """
 
     p: float
@@ -80,7 +80,7 @@ def permute_blocks(block: NDArray[np.int64], *, seed: int, draws: int) -> Iterat
 def _above_chance(
     scores: NDArray[np.floating], relevant: NDArray[np.bool_], sources: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Average precision above chance (draw, class), mean over seeds, 0 and not counted where no image has the class."""
+    """Average precision minus chance (draw, class), mean over seeds, 0 and not counted where no image has the class."""
     above = np.zeros((len(sources), len(relevant)))
     counted = np.zeros(above.shape, dtype=bool)
     for number, row in enumerate(relevant):
