@@ -47,12 +47,12 @@ def test_land_does_not_depend_on_the_window() -> None:
             np.testing.assert_array_equal(getattr(part, name), getattr(whole, name), err_msg=f"{place.name} {name}")
 
 
-def test_kinds_of_a_palette_share_their_spectrum_and_not_their_class() -> None:
+def test_kinds_of_a_palette_are_of_several_classes() -> None:
     kinds = signatures()["kinds"]
     for rows in biomes.table()["palettes"].values():
         for row in rows:
             covers = [kinds[kind]["cover"] for kind in row.values()]
-            assert len(set(covers)) == len(covers)
+            assert len(set(covers)) >= min(len(covers), 3)
 
 
 def test_patterns_leave_the_label() -> None:

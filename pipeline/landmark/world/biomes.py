@@ -261,7 +261,7 @@ def water_distance_m(place: Place, at: At, seed: int) -> F:
     if main.form == "none":
         return np.full(at[0].shape, 2_000.0)
     wobble = 60 * noise("bank", at, texel_m=9, slope=1.4)
-    along, across = rotate(at, (np.float64(main.at[0]), np.float64(main.at[1])), main.heading_rad)
+    along, across = rotate(at, (np.asarray(main.at[0]), np.asarray(main.at[1])), main.heading_rad)
     if main.form == "river":
         return np.asarray(_river_distance_m(along, across, main.size_m) + 0.3 * min(main.size_m / 60, 1) * wobble)
     wobble = wobble + 260 * noise("shore", at, texel_m=40, slope=1.6)
