@@ -128,17 +128,15 @@ def _draw_fields(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
     if sketch.place.event == "fire":
         where &= np.hypot(*canvas.at) > FIRE_RADIUS_M
     width_m = sketch.size(layer["width_m"])
-    field = parcels(
-        canvas.at, sites(sketch.place, canvas.at), width_m=width_m, depth_m=width_m * sketch.size([0.4, 0.8])
-    )
+    depth_m, near = width_m * sketch.size([0.4, 0.8]), sites(sketch.place, canvas.at)
+    field = parcels(canvas.at, near, width_m=width_m, depth_m=depth_m)
     where &= unit(field.key, 41) < 0.93
     sketch.fill(where, unit(field.key, 42), layer["kinds"])
     canvas.parcel[where] = field.key[where]
     edge, hedge = (sketch.kind(layer.get(key, kind)) for key, kind in (("track", "yard"), ("hedge", "scrub")))
     canvas.line(field.edge_m, edge, half_width_m=2.0, where=where, max_share=0.45)
-    canvas.line(
-        field.block_edge_m, hedge, half_width_m=4.0, where=where & (unit(field.block, 51) < 0.4), max_share=0.49
-    )
+    where &= unit(field.block, 51) < 0.4
+    canvas.line(field.block_edge_m, hedge, half_width_m=4.0, where=where, max_share=0.49)
 
 
 def _draw_pivots(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
@@ -146,9 +144,8 @@ def _draw_pivots(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
     canvas, (u, v) = sketch.canvas, sketch.canvas.at
     size_m = sketch.size(layer["width_m"])
     pivot = nearest_sites((u, v), spacing_m=size_m, salt=seed_of(sketch.seed, name) % 65_536, spread=0.06)
-    where = (pivot.distance_m < size_m * (0.4 + 0.07 * unit(pivot.key, 1))) & (
-        unit(pivot.key, 2) < sketch.size(layer["share"])
-    )
+    where = pivot.distance_m < size_m * (0.4 + 0.07 * unit(pivot.key, 1))
+    where &= unit(pivot.key, 2) < sketch.size(layer["share"])
     if sketch.place.event == "fire":
         where &= np.hypot(u, v) > FIRE_RADIUS_M
     half = np.floor(np.arctan2(v - pivot.v, u - pivot.u) / np.pi * (1 + np.floor(2 * unit(pivot.key, 3))))
@@ -256,8 +253,7 @@ def water(place: Place, seed: int) -> Water:
 
 def water_distance_m(place: Place, at: At, seed: int) -> F:
     """Return the distance of each point from the bank or shore of the place's main water in metres, negative in it."""
-    main = water(place, seed)
-    noise = Noise(seed)
+    main, noise = water(place, seed), Noise(seed)
     if main.form == "none":
         return np.full(at[0].shape, 2_000.0)
     wobble = 60 * noise("bank", at, texel_m=9, slope=1.4)
