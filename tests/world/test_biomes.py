@@ -42,9 +42,9 @@ def test_land_does_not_depend_on_the_window() -> None:
         at, seed = lattice(400, 10), seed_of(0, "place", place.name)
         window = np.s_[17:40, 30:75]
         part = biomes.paint(place, (at[0][window], at[1][window]), seed)
-        whole = biomes.paint(place, at, seed).crop(window)
+        full = biomes.paint(place, at, seed).crop(window)
         for name in ("kind", "overlay", "share", "parcel"):
-            np.testing.assert_array_equal(getattr(part, name), getattr(whole, name), err_msg=f"{place.name} {name}")
+            np.testing.assert_array_equal(getattr(part, name), getattr(full, name), err_msg=f"{place.name} {name}")
 
 
 def test_kinds_of_a_palette_are_of_several_classes() -> None:
@@ -80,9 +80,9 @@ def test_haze_adds_light_to_each_image_of_a_planet_place() -> None:
         place := PLACES["underfield"], at := lattice(300, 10), seed := seed_of(0, "place", "underfield")
     )
     clear = Veil(np.zeros_like(at[0]), np.zeros_like(at[0]))
-    added, kept = haze(place, seed, 170)
+    added, transmitted = haze(place, seed, 170)
     assert (added > 0).all() and added[0] == pytest.approx(HAZE[0] * added[1] / HAZE[1])
-    assert (kept < 1).all() and haze(EASY, seed, 170)[0].max() == 0
+    assert (transmitted < 1).all() and haze(EASY, seed, 170)[0].max() == 0
     view = View(land, at, 0, 0, place)
     bands = dict(reflectances(view, ground10(view, seed), day=170, veil=clear, sun=Sun(30, datetime(2022, 6, 19).day)))
     assert all(

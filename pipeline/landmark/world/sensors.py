@@ -162,7 +162,7 @@ def _opacity(excess: F) -> F:
 def reflectances(view: View, base: Ground10, *, day: int, veil: Veil, sun: Sun) -> Iterator[tuple[str, F]]:
     """Yield each band's reflectance x 10000 at 10 m."""
     spectra, _ = _spectral_states(day, view.place, base.seed)
-    added, kept = haze(view.place, base.seed, day)
+    added, transmitted = haze(view.place, base.seed, day)
     land, rows = view.land, _state_index(view.land.kind, view.land.parcel)
     mixed = land.share > 0
     overlay = _state_index(land.overlay[mixed], land.parcel[mixed])
@@ -178,7 +178,7 @@ def reflectances(view: View, base: Ground10, *, day: int, veil: Veil, sun: Sun) 
         field *= np.clip(infrared if band in RED_EDGE_AND_NIR else visible, 0.3, 2.0)
         field *= 1 - (1 - SHADE[band]) * veil.shadow
         if view.place.biome:
-            field = field * kept[index] + added[index]
+            field = field * transmitted[index] + added[index]
         yield band, field + (CLOUD[band] * (0.42 + 0.62 * veil.cloud) - field) * veil.cloud
 
 
