@@ -18,9 +18,8 @@ SITE_SPACING_M = 2400.0
 QUAKE_RADIUS_M, FLOOD_RADIUS_M = (850.0, 1250.0), 350.0  # of the central settlement
 FIRE_RADIUS_M = 1300.0  # of natural vegetation about a fire
 FLOODPLAIN_M = 700.0  # mean width without woods along the water of a flood
-TREES = 10  # WorldCover's code
+TREES, CROPS = 10, 40  # WorldCover's codes; lower ones than that of crops are natural vegetation
 SETTLED_M = 60.0  # radius below which a site has no settlement
-CROPS = 40  # WorldCover's code; lower ones are natural vegetation
 
 
 @cache
@@ -55,14 +54,19 @@ class Sketch(NamedTuple):
 
     def fill(self, where: B, draw: F, weights: dict[str, float]) -> None:
         """Set points to kinds, selected by a uniform draw; about a fire, to natural vegetation alone."""
-        kinds = self.kinds(weights)
-        if self.place.event == "fire":
-            near = np.hypot(*self.canvas.at) < FIRE_RADIUS_M
-            natural = {kind: weight for kind, weight in kinds.items() if COVER[KINDS[kind]] < CROPS}
-            if natural:
-                self.canvas.choose(where & near, draw, natural)
-            where = where & ~near
-        self.canvas.choose(where, draw, kinds)
+        kinds, near = self.kinds(weights), self.near_fire
+        natural = {kind: weight for kind, weight in kinds.items() if COVER[KINDS[kind]] < CROPS}
+        if natural:
+            self.canvas.choose(where & near, draw, natural)
+        self.canvas.choose(where & ~near, draw, kinds)
+
+    @property
+    def near_fire(self) -> B:
+        """Points about a fire, with a ragged border."""
+        if self.place.event != "fire":
+            return np.zeros(self.canvas.kind.shape, bool)
+        radius_m = FIRE_RADIUS_M + 250 * self.canvas.field("fire-border", 20, 1.5)
+        return np.asarray(np.hypot(*self.canvas.at) < radius_m)
 
     def size(self, bounds: Any) -> float:
         """Draw a number between two bounds, or return the number given."""
@@ -124,9 +128,7 @@ def _draw_heights(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
 def _draw_fields(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
     """Divide patches of the land into parcels with crops, bounded by tracks and hedges."""
     canvas, share = sketch.canvas, sketch.size(layer["share"])
-    where = sketch.where(name, share, sketch.size(layer.get("texel_m", [25, 50])))
-    if sketch.place.event == "fire":
-        where &= np.hypot(*canvas.at) > FIRE_RADIUS_M
+    where = sketch.where(name, share, sketch.size(layer.get("texel_m", [25, 50]))) & ~sketch.near_fire
     width_m = sketch.size(layer["width_m"])
     depth_m, near = width_m * sketch.size([0.4, 0.8]), sites(sketch.place, canvas.at)
     field = parcels(canvas.at, near, width_m=width_m, depth_m=depth_m)
@@ -145,9 +147,7 @@ def _draw_pivots(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
     size_m = sketch.size(layer["width_m"])
     pivot = nearest_sites((u, v), spacing_m=size_m, salt=seed_of(sketch.seed, name) % 65_536, spread=0.06)
     where = pivot.distance_m < size_m * (0.4 + 0.07 * unit(pivot.key, 1))
-    where &= unit(pivot.key, 2) < sketch.size(layer["share"])
-    if sketch.place.event == "fire":
-        where &= np.hypot(u, v) > FIRE_RADIUS_M
+    where &= (unit(pivot.key, 2) < sketch.size(layer["share"])) & ~sketch.near_fire
     half = np.floor(np.arctan2(v - pivot.v, u - pivot.u) / np.pi * (1 + np.floor(2 * unit(pivot.key, 3))))
     sketch.fill(where, unit(pivot.key, half, 4), layer["kinds"])
     canvas.parcel[where] = (pivot.key + half.astype(np.uint32))[where]
@@ -242,13 +242,8 @@ def water(place: Place, seed: int) -> Water:
     size_m = float(draw.uniform(*details.get("size_m", [0, 1])))
     if place.event == "flood":
         size_m = min(size_m, 300.0) if form == "sea" else max(size_m, 450.0) if form == "lake" else size_m
-    return Water(
-        form,
-        kinds[int(draw.integers(len(kinds)))],
-        size_m,
-        (float(spot[0]), float(spot[1])),
-        float(draw.uniform(0, 2 * np.pi)),
-    )
+    kind, heading_rad = kinds[int(draw.integers(len(kinds)))], float(draw.uniform(0, 2 * np.pi))
+    return Water(form, kind, size_m, (float(spot[0]), float(spot[1])), heading_rad)
 
 
 def water_distance_m(place: Place, at: At, seed: int) -> F:
