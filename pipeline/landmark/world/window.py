@@ -58,8 +58,8 @@ class Painter:
         """
         assert self.area
         to_map = transformer(epsg, self.zone.epsg)
-        nodes = (np.linspace(axis[0], axis[-1], NODES) for axis in (x, y))
-        east, north = (_upsample(grid, x, y) for grid in to_map.transform(*np.meshgrid(*nodes)))
+        across, down = np.meshgrid(*(np.linspace(axis[0], axis[-1], NODES) for axis in (x, y)))
+        east, north = (_upsample(grid, x, y) for grid in to_map.transform(across, down))
         row = np.floor((self.zone.false_northing_m - north) / 10).astype(np.intp) - self.area.row + HALO
         column = np.floor(east / 10).astype(np.intp) - self.area.column + HALO
         height, width = self.area.at[0].shape
