@@ -103,7 +103,7 @@ def _summarize(result: SensorResult, corpus: Corpus) -> dict[str, Any]:
     classes = {name: asdict(own) for name, own in result.classes.items()}
     leakage = corpus.manifest.leakage[result.sensor].above_chance
     document = {**values, "null_p": result.null_p, "leakage": leakage, "rivals": rivals, "classes": classes}
-    return _rounded(document)
+    return {key: _rounded(value) for key, value in document.items()}
 
 
 def _bounds(interval: Any) -> list[float]:

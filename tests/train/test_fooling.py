@@ -6,6 +6,7 @@ Quickly from scores of a model that has learned all there is to learn, and (`lon
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_sound_words_pass_unless_test_is_copied_from_train() -> None:
 
 # -- a trained model that memorises ------------------------------------------------------------------------------------
 
-STRONG = {
+STRONG: dict[str, Any] = {
     "image": {"stem_width": 8, "widths": [16, 32]},
     "text": {"width": 32},
     "dimensions": 64,
