@@ -44,10 +44,11 @@ def fool(draft: Draft, out: Path, kind: str) -> None:
 
 
 def region(draft: Draft) -> dict[str, Row]:
-    """All samples of a region, which is some neighbouring blocks, have one label set."""
-    sources = _distinct(draft)
-    region_of = _regions(draft)
-    return {row["id"]: facts_of(draft, row, sources[region_of[row["cell"]] % len(sources)]) for row in draft.rows()}
+    """All samples of a region, which is some neighbouring blocks, have one class."""
+    region_of, classes = _regions(draft), sorted(draft.manifest.labels)
+    return {
+        row["id"]: _with_labels(draft, row, [classes[region_of[row["cell"]] % len(classes)]]) for row in draft.rows()
+    }
 
 
 def thirty_percent(draft: Draft) -> dict[str, Row]:
@@ -91,9 +92,11 @@ def sensor(draft: Draft) -> dict[str, Row]:
 
 
 def month(draft: Draft) -> dict[str, Row]:
-    """All samples of a month of the year have one label set."""
-    sources = _distinct(draft)
-    return {row["id"]: facts_of(draft, row, sources[row["datetime"].month % len(sources)]) for row in draft.rows()}
+    """All samples of a month of the year have one class."""
+    classes = sorted(draft.manifest.labels)
+    return {
+        row["id"]: _with_labels(draft, row, [classes[row["datetime"].month % len(classes)]]) for row in draft.rows()
+    }
 
 
 def within_block(draft: Draft) -> dict[str, Row]:
