@@ -12,6 +12,7 @@ from landmark.world.plane import rng
 
 GAIN_SD, GROUP_SD = 0.15, 0.10  # of a material's reflectance in a place: all bands, and each group of bands
 GROUPS = np.repeat([0, 1, 2], [4, 6, 2])  # visible, red edge and near infrared, shortwave infrared
+BRIGHTEST = 9500  # reflectance x 10000 of snow in any place; texture and slopes add to it
 VIGOUR_SD, SHIFT_SD_DAYS, TROPICS_DEG = 0.08, 18, 18.0
 BACKSCATTER_SD_DB = 1.2  # of a kind of land in a place
 # Reflectance x 10000 added, nearly flat in the visible as of thin cirrus, so that plants stay brightest in green.
@@ -45,7 +46,7 @@ def variation(place: Place, seed: int) -> Variation:
     draw = rng(seed, "variation")
     for spectrum in materials.values():
         gain = GAIN_SD * draw.standard_normal() + GROUP_SD * draw.standard_normal(3)[GROUPS]
-        spectrum *= np.exp(np.clip(gain, -0.35, 0.35))
+        spectrum[:] = np.minimum(spectrum * np.exp(np.clip(gain, -0.35, 0.35)), BRIGHTEST)
     shift = draw.uniform(0, 365.25) if abs(place.lat) < TROPICS_DEG else SHIFT_SD_DAYS * draw.standard_normal()
     half = 182.6 * (place.lat < 0)
     offset_db = (BACKSCATTER_SD_DB * draw.standard_normal(len(table["kinds"]))).astype(np.float32)
