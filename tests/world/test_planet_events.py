@@ -68,7 +68,7 @@ def test_events_change_the_land_inside_their_extent(name: str) -> None:
 
 
 @pytest.mark.long
-def test_each_event_affects_cells_of_its_place() -> None:
+def test_each_event_affects_cells_of_the_place() -> None:
     counts = {}
     for name, zone in ZONES.items():
         ((west, north),) = zone.corners.values()
