@@ -76,7 +76,6 @@ def sentinel_2(zone: Zone, view: View, out: Path) -> None:
     sun = sun_position(acquisition.when, zone.lon, zone.lat)
     sky = make_sky(acquisition.datatake, acquisition.cloud_share, view.at, seed=zone.seed, sun=sun)
     folder = out / "sentinel-2-l2a" / acquisition.id
-    states = np.nan_to_num(labels.dynamic_world_states()[-1:], nan=255).astype(np.uint8)
     with ExitStack() as stack:
         rasters: dict[str, Raster] = {
             name: stack.enter_context(
@@ -87,7 +86,8 @@ def sentinel_2(zone: Zone, view: View, out: Path) -> None:
             for name, step in items.STEPS.items()
         }
         path = out / "labels" / "dynamic-world" / f"{scenes.stamp(acquisition.when)}_{TILE}.tif"
-        label = stack.enter_context(MirroredRaster(path, zone, zone.bounds, dtype="uint8", nodata=255, states=states))
+        encoding = labels.dynamic_world_encoding(label_only=True)
+        label = stack.enter_context(MirroredRaster(path, zone, zone.bounds, **encoding))
         output = publish.PassFiles(acquisition, sky, rasters, label, None, np.zeros(12, np.int64))
         strip_2(zone, [output], view)
     items.write_sentinel_2(zone, TILE, acquisition, counts=output.counts, edge_m=None, out=out)

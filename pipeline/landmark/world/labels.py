@@ -110,6 +110,17 @@ def dynamic_world_states() -> NDArray[np.float32]:
     return np.array(states, np.float32).T
 
 
+def dynamic_world_encoding(*, label_only: bool) -> dict[str, Any]:
+    """Return data type, nodata and states of a file: all bands as exported by Earth Engine, or the last alone.
+
+    Nodata of all bands is NaN, and missing from the header.
+    """
+    states = dynamic_world_states()
+    if not label_only:
+        return {"dtype": "float32", "states": states}
+    return {"dtype": "uint8", "nodata": 255, "states": np.nan_to_num(states[-1:], nan=255).astype(np.uint8)}
+
+
 def dynamic_world(view: View, scene_classes: NDArray[np.uint8], *, datatake: str, seed: int) -> NDArray[np.uint8]:
     """Return the state per pixel for one image; 0 under clouds and outside the swath."""
     kind, parcel = view.land.dominant[INNER], view.land.parcel[INNER]

@@ -90,12 +90,13 @@ def _open_pass_files(zone: Zone, tile: str, number: int, plane: Plane, out: Path
 
 
 def _dynamic_world(zone: Zone, tile: str, acquisition: scenes.SimulatedPass, out: Path) -> Raster:
-    """Open a Dynamic World image as exported by Earth Engine: nodata is NaN and missing from the header."""
+    """Open a Dynamic World image: all bands in the easy edition, `label` alone on the planet."""
     (west, north), side = zone.corners[tile], zone.tile_px
     path = out / "labels" / "dynamic-world" / f"{scenes.stamp(acquisition.when)}_{tile}.tif"
-    transform, states = Affine(10.0, 0, west, 0, -10.0, north), labels.dynamic_world_states()
-    raster = Raster(path, RasterSpec((side, side), transform, zone.epsg, "float32", zone.block_px, states=states))
-    raster.file.descriptions = (*labels.DYNAMIC_WORLD, "label")
+    transform = Affine(10.0, 0, west, 0, -10.0, north)
+    encoding = labels.dynamic_world_encoding(label_only=zone.place.biome is not None)
+    raster = Raster(path, RasterSpec((side, side), transform, zone.epsg, block_px=zone.block_px, **encoding))
+    raster.file.descriptions = (*labels.DYNAMIC_WORLD, "label")[-raster.file.count :]
     return raster
 
 
