@@ -61,8 +61,8 @@ def test_recaptioning_equals_a_build_of_the_recipe(corpus, sealed):
     recaptioned(corpus, **MORE)
     assert rows(corpus) == rows(sealed / "more")
     manifest, expected = (read_document(Manifest, folder / "corpus.json") for folder in (corpus, sealed / "more"))
-    digests_and_facts = "recipe_digest lock_digest ids_digest labels queries statistics grammar taxonomy licences"
-    for name in digests_and_facts.split():
+    equal_fields = "recipe_digest lock_digest ids_digest labels leakage queries statistics grammar taxonomy licences"
+    for name in equal_fields.split():
         assert getattr(manifest, name) == getattr(expected, name), name
     digests = [[(shard.content_digest, shard.sha256) for shard in each.shards] for each in (manifest, expected)]
     assert digests[0] == digests[1]
