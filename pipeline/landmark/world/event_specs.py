@@ -88,7 +88,8 @@ def event_of(place: Place) -> EventSpec | None:
         return None
     ranges, draw = load()["planet"][place.event], rng(0, "event", place.name)
     drawn = {key: round(draw.uniform(*ranges[key]), 2) for key in DRAWN if key in ranges}
-    u, v = (round(offset) for offset in draw.uniform(*ranges["offset_m"], 2) * draw.choice([-1, 1], 2))
+    nearest_m, farthest_m = ranges["offset_m"]
+    u, v = (round(offset) for offset in draw.uniform(nearest_m, farthest_m, 2) * draw.choice([-1, 1], 2))
     start, days = _start(place, ranges.get("season"), draw), drawn.pop("days")
     if "taper" in ranges:
         drawn["taper"] = ranges["taper"]
