@@ -49,6 +49,8 @@ def evidence(**changes: Any) -> Evidence:
         ({"class_p": {**CLASS_P, "class 0": 0.2}}, "refused", "classes"),
         # Without Holm's correction, six of nine beat their null.
         ({"class_p": {**CLASS_P, "class 0": 0.04}}, "undecided", "classes"),
+        # A class of a single block may have been learned all the same.
+        ({"class_p": {**CLASS_P, "class 0": 0.06}, "single_block": frozenset({"class 0"})}, "undecided", "classes"),
         ({"class_p": {}}, "undecided", "classes"),
         ({"n_blocks": 20}, "passed", None),
         ({"n_blocks": 19}, "undecided", "blocks"),
@@ -62,6 +64,18 @@ def test_verdict_on_a_sensor(changes: Mapping[str, Any], state: str, requirement
     assert [(reason.sensor, reason.requirement) for reason in verdict.reasons] == [("s2", requirement)] * (
         requirement is not None
     )
+
+
+def test_classes_of_single_blocks_are_not_refused_to_a_perfect_model() -> None:
+    """Of 20 blocks, one permutation in 20 leaves a class where it is: its p-value is about .05 at best."""
+    block, classes = np.repeat(np.arange(20), 12), np.arange(9)
+    relevant, names = block == classes[:, None], tuple(f"class {n}" for n in classes)
+    evaluated = EvaluatedSet("s2", tuple(map(str, range(len(block)))), names, names, relevant, block)
+    scores = relevant.astype(float)
+    result = compare(evaluated, scores[None], dict.fromkeys(REQUIRED_RIVALS, 0 * scores))
+    assert result.map == 1 and {own.blocks for own in result.classes.values()} == {1}
+    verdict = decide([result.evidence], {}, MARGIN)
+    assert (verdict.state, [reason.requirement for reason in verdict.reasons]) == ("undecided", ["classes"])
 
 
 def test_near_duplicates_refuse_whatever_the_number_of_blocks() -> None:

@@ -33,9 +33,18 @@ class RivalResult:
 
 @dataclass(frozen=True, slots=True)
 class ClassResult:
-    """Result of a class: relevant images, average precision of the model (mean over seeds) and of chance, p-value."""
+    """Result of a class.
+
+    Attributes:
+        positives: Relevant images.
+        blocks: Blocks that have any.
+        ap: Average precision of the model, mean over seeds.
+        chance_ap: Expected average precision of a random order.
+        p: P-value of the class's own null.
+    """
 
     positives: int
+    blocks: int
     ap: float
     chance_ap: float
     p: float
@@ -76,7 +85,8 @@ class SensorResult:
         """What the verdict is decided on."""
         leads = {name: rival.lead for name, rival in self.rivals.items()}
         class_p = {name: own.p for name, own in self.classes.items() if own.positives >= MIN_POSITIVES}
-        return Evidence(self.sensor, self.n_blocks, len(self.maps), leads, self.null_p, class_p)
+        single_block = frozenset(name for name in class_p if self.classes[name].blocks == 1)
+        return Evidence(self.sensor, self.n_blocks, len(self.maps), leads, self.null_p, class_p, single_block)
 
 
 def compare(
@@ -112,7 +122,13 @@ def compare(
         null_p=null.p,
         null_map=null.expected,
         classes={
-            key: ClassResult(int(own.sum()), float(precisions[row]), float(chance[row]), null.class_p[key])
+            key: ClassResult(
+                positives=int(own.sum()),
+                blocks=len(np.unique(block[own])),
+                ap=float(precisions[row]),
+                chance_ap=float(chance[row]),
+                p=null.class_p[key],
+            )
             for row, (key, own) in enumerate(zip(evaluated.classes, relevant, strict=True))
         },
     )

@@ -3,7 +3,7 @@
 Refused: near-duplicates across splits; or a sensor of 20 blocks or more whose lead over a required rival has its upper
 end below the margin, which does not beat the null, or whose classes do not beat theirs even without Holm's correction.
 Undecided: fewer than 20 blocks, a lead whose interval holds the margin, or classes that beat their null only without
-the correction. Passed: all else.
+the correction, or that lie in a single block, whose null nothing beats. Passed: all else.
 """
 
 import math
@@ -37,6 +37,7 @@ class Evidence:
         leads: Rival → lead over it, in mAP.
         null_p: P-value of the block null.
         class_p: Class with `MIN_POSITIVES` positives or more → p-value of its own null.
+        single_block: Those of them whose positives lie in one block, which one permutation in `n_blocks` leaves there.
     """
 
     sensor: str
@@ -45,6 +46,7 @@ class Evidence:
     leads: Mapping[str, Interval]
     null_p: float
     class_p: Mapping[str, float]
+    single_block: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +166,13 @@ def _judge_classes(own: Evidence) -> Iterator[Reason]:
     failed = [name for name, p in adjusted.items() if p > _LEVEL]
     if len(adjusted) - len(failed) >= required:
         return
-    n_plain = sum(p <= _LEVEL for p in own.class_p.values())
+    # No ranking, however good, clearly beats the null of a class of a single block.
+    n_possible = sum(p <= _LEVEL or name in own.single_block for name, p in own.class_p.items())
     message = (
         f"{len(adjusted) - len(failed)} of {plural(len(adjusted), 'class', 'classes')} beat their own null,"
         f" {required} are the minimum; not {', '.join(failed)}: see their words, or enlarge the split"
     )
-    yield Reason("undecided" if n_plain >= required else "refused", "classes", own.sensor, message)
+    yield Reason("undecided" if n_possible >= required else "refused", "classes", own.sensor, message)
 
 
 def format_interval(interval: Interval) -> str:
