@@ -1,6 +1,6 @@
 """Images that are near copies of images of another split: what a model memorised of one, it knows of the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from landmark.core.yaml_files import find_resource, read_yaml
 from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs, perceptual_hash
 from landmark.corpus.reader import Corpus
 from landmark.train.dataset import BLOCK
+from landmark.train.schedule import ORIENTATIONS, augment
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ def find_near_duplicates(corpus: Corpus, *, progress: Progress = silent) -> dict
     """Find near-duplicates across splits, per sensor, with the limit of the check `near-duplicates`.
 
     Unlike the check, which covers pairs within a split, images of one cell count whatever their dates: no cell may be
-    in two splits. Holds one hash of 252 bytes per image.
+    in two splits; and so do turned and mirrored copies, as models are trained on all orientations of an image. Holds
+    one hash of 252 bytes per image of the train split, and eight per image of the others.
     """
     limits = read_yaml(find_resource("profiles/checks", "default"))["checks"]["near-duplicates"]["limits"]
     return {
@@ -40,26 +42,32 @@ def find_near_duplicates(corpus: Corpus, *, progress: Progress = silent) -> dict
 def _find_pairs(images: Corpus, sensor: str, min_similarity: float, progress: Progress) -> Iterator[NearDuplicate]:
     if not len(images):
         return
-    hashes, hashed = _hash_images(images, sensor, progress)
-    table = images.columns("id", "split").take(np.flatnonzero(hashed))
-    ids, splits = table["id"].to_pylist(), table["split"].to_pylist()
-    for first, second, similarity in near_pairs(hashes[hashed], min_similarity):
+    ids, splits = (images.columns(name)[name].to_pylist() for name in ("id", "split"))
+    hashes, rows = _hash_images(images, sensor, [split == "train" for split in splits], progress)
+    most: dict[tuple[int, int], float] = {}
+    for one, two, similarity in near_pairs(hashes, min_similarity):
+        first, second = sorted((rows[one], rows[two]))
         if splits[first] != splits[second]:
-            yield NearDuplicate(ids[first], ids[second], similarity)
+            most[first, second] = max(most.get((first, second), 0.0), similarity)
+    for (first, second), similarity in most.items():
+        yield NearDuplicate(ids[first], ids[second], similarity)
 
 
-def _hash_images(images: Corpus, sensor: str, progress: Progress) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-    """Hashes (image, HASH_LENGTH) in the corpus's order, and which images have one."""
-    hashes = np.zeros((len(images), HASH_LENGTH), dtype=np.int8)
-    hashed, row = np.zeros(len(images), dtype=bool), 0
+def _hash_images(
+    images: Corpus, sensor: str, upright: Sequence[bool], progress: Progress
+) -> tuple[NDArray[np.int8], list[int]]:
+    """Hashes (hash, HASH_LENGTH), and the row of the image of each: one if `upright`, else of all orientations."""
+    hashes, rows, row = bytearray(), list[int](), 0
     profile = load_sensor(sensor)
     for batch in images.loader(batch=BLOCK, shuffle=False, cache_bytes=0):
         for stored in batch.pixels[sensor].stored:
-            if (own := _hash_image(stored, profile.nodata)) is not None:
-                hashes[row], hashed[row] = np.frombuffer(own, dtype=np.int8), True
+            for orientation in range(1 if upright[row] else ORIENTATIONS):
+                if (own := _hash_image(augment(stored, orientation), profile.nodata)) is not None:
+                    hashes += own
+                    rows.append(row)
             row += 1
         progress(f"hash {sensor}", row, len(images))
-    return hashes, hashed
+    return np.frombuffer(hashes, dtype=np.int8).reshape(-1, HASH_LENGTH), rows
 
 
 def _hash_image(stored: NDArray[Any], nodata: int) -> bytes | None:

@@ -11,6 +11,8 @@ from landmark.core.salts import AUGMENTATION, TORCH
 # Factors of the peak learning rate, the defaults of PyTorch's OneCycleLR.
 _START = 1 / 25
 _END = _START / 10_000
+# Quarter turns of an image and of its mirror image.
+ORIENTATIONS = 8
 
 
 def learning_rate(step: int, steps: int, *, peak: float, warmup: float) -> float:
@@ -33,8 +35,8 @@ def _cosine(start: float, end: float, fraction: float) -> float:
 
 
 def epoch_orientations(seed: int, epoch: int, sensor: str, *, rows: int) -> NDArray[np.int64]:
-    """Orientation (rows,) of each sample in an epoch, 0..7, for `augment`."""
-    return np.random.default_rng(rank(seed, AUGMENTATION, sensor, str(epoch))).integers(0, 8, rows)
+    """Orientation (rows,) of each sample in an epoch, below `ORIENTATIONS`, for `augment`."""
+    return np.random.default_rng(rank(seed, AUGMENTATION, sensor, str(epoch))).integers(0, ORIENTATIONS, rows)
 
 
 def augment(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:

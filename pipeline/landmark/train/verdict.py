@@ -98,7 +98,7 @@ def decide(evidence: Sequence[Evidence], near_duplicates: Mapping[str, int], mar
 
 def _judge_duplicates(sensor: str, pairs: int) -> Iterator[Reason]:
     if pairs:
-        message = f"{plural(pairs, 'pair')} of near-duplicates across splits; `landmark check` lists them: remove them"
+        message = f"{plural(pairs, 'pair')} of near-duplicates across splits; `--json` lists them: remove them"
         yield Reason("refused", "near-duplicates", sensor, message)
 
 
