@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from landmark.world.place import LATTICE_M, planet_places
 from landmark.world.publish import degree_painter
 from landmark.world.window import Painter
 
+ROOT = Path(__file__).parents[2]
 PLACES = planet_places()
 ZONES = planet.zones(tile_px=360, block_px=128, seed=0)
 TILES = [next(iter(zone.corners)) for zone in ZONES]
@@ -23,6 +25,16 @@ def test_places_share_no_product() -> None:
     covers = [scenes.Cover(scenes.worldcover_bounds_px([zone], 12_000), 12_000).tile for zone in ZONES]
     assert len({tile[:3] for tile in TILES}) == len(set(covers)) == len(ZONES) >= 80
     assert all(-60 < place.lat < 72 for place in PLACES.values())
+
+
+def test_pages_and_the_recipe_say_how_many_places_there_are() -> None:
+    events = sum(place.event is not None for place in PLACES.values())
+    pages = {
+        name: (ROOT / name).read_text(encoding="utf-8")
+        for name in ("README.md", "docs/world.md", "manifests/demo.yaml")
+    }
+    assert all(f"{len(PLACES)} places" in page for page in pages.values())
+    assert f"{events} have an event" in pages["docs/world.md"] and f"Of {events} that" in pages["manifests/demo.yaml"]
 
 
 def test_continents_biomes_and_events() -> None:
