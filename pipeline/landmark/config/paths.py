@@ -26,9 +26,12 @@ def absolute_path(path: str, folder: Path) -> str:
 
 
 def world_path(path: str, world: Callable[[str], Path]) -> str:
-    """A path or glob with `world:` replaced by the folder of that world, which `world` returns by its name."""
+    """A path or glob with `world:` replaced by the folder of that world, which `world` returns by its name.
+
+    `world:/labels` is in that folder, too.
+    """
     name, _, rest = path.partition(":")
-    return str(world(name) / rest) if is_in_world(path) else path
+    return str(world(name) / rest.lstrip("/")) if is_in_world(path) else path
 
 
 def lexical_path(path: str | Path) -> Path:
