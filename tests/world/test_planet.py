@@ -27,7 +27,7 @@ def test_places_share_no_product() -> None:
     assert all(-60 < place.lat < 72 for place in PLACES.values())
 
 
-def test_pages_and_the_recipe_say_how_many_places_there_are() -> None:
+def test_pages_and_the_recipe_have_the_number_of_places() -> None:
     events = sum(place.event is not None for place in PLACES.values())
     pages = {
         name: (ROOT / name).read_text(encoding="utf-8")
