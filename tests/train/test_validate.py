@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import landmark
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.corpus.metrics import average_precisions
 from landmark.corpus.reader import Corpus
@@ -15,7 +16,7 @@ from landmark.train.evaluated import load_evaluated
 from landmark.train.profile import ModelProfile, load_profile
 from landmark.train.rivals import RIVALS
 from landmark.train.validate import ValidationConfig, validate
-from tests.train.toy import open_toy, write_profile
+from tests.train.toy import coloured_row, open_toy, seal, write_profile
 
 # 24 blocks of four cells each.
 COUNTS = {"train": 96, "test": 96}
@@ -104,6 +105,20 @@ def test_too_few_samples_are_refused(toy_corpus: Corpus, tmp_path: Path, profile
     with pytest.raises(InsufficientData) as caught:
         validate(open_toy(tmp_path / "c", counts={"train": 8}), replace(config, split="test"))
     assert (caught.value.key, caught.value.value) == ("split", "test") and not config.out.exists()
+
+
+def test_a_sensor_without_train_samples_is_refused(tmp_path: Path, profile: ModelProfile) -> None:
+    chance = np.random.default_rng(0)
+    rows = [
+        coloured_row(f"{sensor}_{split}_{number:03d}", split, chance)
+        for sensor, split in (("s1", "test"), ("s2", "train"), ("s2", "test"))
+        for number in range(12)
+    ]
+    with pytest.raises(InsufficientData) as caught:
+        validate(
+            landmark.open(seal(tmp_path / "c", rows)), ValidationConfig(profile, tmp_path / "runs", [0], smoke=True)
+        )
+    assert caught.value.key == "s1" and not (tmp_path / "runs").exists()
 
 
 def test_a_folder_with_foreign_files_is_refused_and_unchanged(

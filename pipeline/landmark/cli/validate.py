@@ -84,7 +84,7 @@ def _lines(report: "ValidationReport") -> Iterator[str]:
 
 
 def _sensor_lines(result: "SensorResult") -> Iterator[str]:
-    from landmark.train.verdict import REQUIRED_RIVALS, compare_lead, format_interval
+    from landmark.train.verdict import MIN_POSITIVES, REQUIRED_RIVALS, compare_lead, find_unbeaten, format_interval
 
     count = f"{plural(result.n_images, 'image')} in {plural(result.n_blocks, 'block')}"
     yield f"{result.sensor}: {count}, {plural(len(result.classes), 'class', 'classes')}"
@@ -95,4 +95,6 @@ def _sensor_lines(result: "SensorResult") -> Iterator[str]:
         yield f"  {name:12}  {columns}  {format_interval(rival.lead)}{note}"
     yield f"  {'CLOSP':12}  {result.map:.3f}  {result.above_chance:z12.2f}"
     counted = result.evidence.class_p
-    yield f"  block null: p = {result.null_p:.3f}; classes with 10 positives or more: {len(counted)}"
+    n_beaten = len(counted) - len(find_unbeaten(counted))
+    classes = f"{plural(len(counted), 'class', 'classes')} with {MIN_POSITIVES} positives or more"
+    yield f"  block null: p = {result.null_p:.3f}; beaten by {n_beaten} of {classes}"

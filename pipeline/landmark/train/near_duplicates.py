@@ -45,8 +45,8 @@ def _find_pairs(images: Corpus, sensor: str, min_similarity: float, progress: Pr
     ids, splits = (images.columns(name)[name].to_pylist() for name in ("id", "split"))
     hashes, rows = _hash_images(images, sensor, [split == "train" for split in splits], progress)
     most: dict[tuple[int, int], float] = {}
-    for one, two, similarity in near_pairs(hashes, min_similarity):
-        first, second = sorted((rows[one], rows[two]))
+    for a, b, similarity in near_pairs(hashes, min_similarity):
+        first, second = sorted((rows[a], rows[b]))
         if splits[first] != splits[second]:
             most[first, second] = max(most.get((first, second), 0.0), similarity)
     for (first, second), similarity in most.items():

@@ -136,7 +136,8 @@ def _read_evaluated(corpus: Corpus, config: ValidationConfig) -> dict[str, Evalu
             )
     annotations = read_split_annotations(corpus, config.profile)
     if untrained := [sensor for sensor, count in counts.items() if count and sensor not in annotations]:
-        raise InsufficientData("no sample of this sensor in the train split", file=corpus.root, value=untrained[0])
+        problem, remedy = "no sample of this sensor in the train split", "build it with some, or without the sensor"
+        raise InsufficientData(problem, file=corpus.root, key=untrained[0], remedy=remedy)
     check_trainable(corpus, config.profile, annotations)
     return load_evaluated(corpus, config.split)
 

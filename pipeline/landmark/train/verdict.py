@@ -162,17 +162,23 @@ def _judge_classes(own: Evidence) -> Iterator[Reason]:
         yield Reason("undecided", "classes", own.sensor, message)
         return
     required = math.ceil(_CLASS_SHARE * len(own.class_p))
-    adjusted = dict(zip(own.class_p, adjust_p(list(own.class_p.values())), strict=True))
-    failed = [name for name, p in adjusted.items() if p > _LEVEL]
-    if len(adjusted) - len(failed) >= required:
+    failed = find_unbeaten(own.class_p)
+    n_beaten = len(own.class_p) - len(failed)
+    if n_beaten >= required:
         return
     # No ranking, however good, clearly beats the null of a class of a single block.
     n_possible = sum(p <= _LEVEL or name in own.single_block for name, p in own.class_p.items())
     message = (
-        f"{len(adjusted) - len(failed)} of {plural(len(adjusted), 'class', 'classes')} beat their own null,"
+        f"{n_beaten} of {plural(len(own.class_p), 'class', 'classes')} beat their own null,"
         f" {required} are the minimum; not {', '.join(failed)}: see their words, or enlarge the split"
     )
     yield Reason("undecided" if n_possible >= required else "refused", "classes", own.sensor, message)
+
+
+def find_unbeaten(class_p: Mapping[str, float]) -> list[str]:
+    """Classes that do not beat their own null, from their p-values, with Holm's correction."""
+    adjusted = adjust_p(list(class_p.values()))
+    return [name for name, p in zip(class_p, adjusted, strict=True) if p > _LEVEL]
 
 
 def format_interval(interval: Interval) -> str:
