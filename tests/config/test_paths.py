@@ -18,6 +18,6 @@ from landmark.config.paths import absolute_path, world_path
         ("world-other:x.tif", "/recipes/world-other:x.tif"),
     ],
 )
-def test_only_paths_of_a_world_lead_to_its_folder(path: str, expected: str) -> None:
+def test_only_world_paths_change(path: str, expected: str) -> None:
     absolute = absolute_path(path, Path("/recipes"))
     assert world_path(absolute, lambda name: Path("/cache") / name) == expected
