@@ -2,7 +2,6 @@
 PYTHON ?= python3
 REGION ?= demo
 OUT ?= corpora/$(REGION)
-# Warnings of `landmark check` are printed but do not fail: on the demo, most classes can be told from the place.
 ARGS ?=
 # 0 skips the smoke training and does not install torch.
 TRAIN ?= 1
@@ -15,6 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint requirements.lock --con
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Warnings of `landmark check` are printed but do not fail; docs/world.md explains those on the demo.
 corpus: .venv/run $(if $(filter-out 0,$(TRAIN)),.venv/train) ## Build OUT=corpora/<REGION>, check it, train on it (REGION=demo; TRAIN=0 skips the training; ARGS="--limit 50")
 	$(BIN)/landmark build $(REGION) --out $(OUT) $(ARGS)
 	$(BIN)/landmark check $(OUT) --fail-on error
