@@ -74,6 +74,13 @@ def test_invalid_arguments(tmp_path: Path) -> None:
     assert (caught.value.key, caught.value.value) == ("tile_px", 1000)
 
 
+@pytest.mark.parametrize(("key", "value"), [("edition", "moon"), ("tile_px", 0), ("block_px", 0)])
+def test_unknown_editions_and_empty_sizes(key: str, value: object, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        make(tmp_path / "new", **{key: value})
+    assert (caught.value.key, caught.value.value) == (key, value)
+
+
 def test_demo_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANDMARK_CACHE", str(tmp_path))
     calls: list[Path] = []

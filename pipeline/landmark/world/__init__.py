@@ -44,11 +44,14 @@ def make(
         workers: Worker processes; 0 runs in this process.
 
     Raises:
-        InputError: `out` is not empty, or a size is invalid.
+        InputError: `out` is not empty, the edition is unknown, or a size is invalid.
     """
     from landmark.world import publish
 
-    tile_px, block_px = tile_px or SIZES[edition][0], block_px or SIZES[edition][1]
+    if edition not in SIZES:
+        raise InputError(f"no such edition; one of {', '.join(SIZES)}", key="edition", value=edition)
+    tile_px = SIZES[edition][0] if tile_px is None else tile_px
+    block_px = SIZES[edition][1] if block_px is None else block_px
     _check_arguments(out, tile_px, block_px)
     parameters = {"edition": edition, "tile_px": tile_px, "block_px": block_px, "seed": seed}
     return _build(out, publish, parameters, workers)

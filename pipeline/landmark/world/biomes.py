@@ -15,7 +15,7 @@ from landmark.world.place import Place
 from landmark.world.plane import F, Noise, Sites, nearest_sites, rng, seed_of, unit
 
 SITE_SPACING_M = 2400.0
-QUAKE_RADIUS_M, FLOOD_RADIUS_M = (850.0, 1250.0), 350.0  # of the central settlement
+TOWN_RADIUS_M, HAMLET_RADIUS_M = (850.0, 1250.0), 350.0  # at an earthquake; at most, about a flood or fire
 FIRE_RADIUS_M = 1300.0  # of natural vegetation about a fire
 FLOODPLAIN_M = 700.0  # mean width without woods along the water of a flood
 TREES, CROPS = 10, 40  # WorldCover's codes; lower ones than that of crops are natural vegetation
@@ -189,15 +189,15 @@ def _draw_town(sketch: Sketch, layer: dict[str, Any], name: str) -> None:
 
 
 def _radii(sketch: Sketch, near: Sites, layer: dict[str, Any]) -> F:
-    """Return each site's radius; an earthquake's central site is a town, a flood's at most a hamlet."""
+    """Return each site's radius: a town at an earthquake's centre, hamlets about a flood or fire, none within."""
     radius_m = np.where(
         unit(near.key, 71) < 0.5, sketch.size(layer["radius_m"]) * (0.4 + 0.8 * unit(near.key, 72)), 0.0
     )
     central = np.hypot(near.u, near.v) < 1
     if sketch.place.event == "earthquake":
-        radius_m = np.where(central, sketch.size(list(QUAKE_RADIUS_M)), np.minimum(radius_m, 400))
+        radius_m = np.where(central, sketch.size(list(TOWN_RADIUS_M)), np.minimum(radius_m, 400))
     elif sketch.place.event:
-        radius_m = np.where(central, 0, np.minimum(radius_m, FLOOD_RADIUS_M))
+        radius_m = np.where(central, 0, np.minimum(radius_m, HAMLET_RADIUS_M))
     return np.asarray(radius_m)
 
 
