@@ -26,7 +26,7 @@ def validate(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, 3 or more; each trains a model.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
     split: Annotated[str, typer.Option(help="Evaluated split: test or val.")] = "test",
-    margin: Annotated[float, typer.Option(min=0, help="Minimum lead over each required rival, in mAP.")] = 0.15,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="Minimum lead over each required rival, in mAP.")] = 0.15,
     smoke: Annotated[bool, typer.Option("--smoke", help="One seed: intervals over blocks alone.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the trainings; by default runs/<corpus>-<model>-validation.")
