@@ -119,7 +119,10 @@ def _class_balancing(summary: "ClassBalancingSummary") -> Iterator[str]:
 
 
 def _events(cells: "dict[str, EventCells]") -> Iterator[str]:
-    """Cells of each event by role."""
+    """Cells of each event by role; without `event_sampling` no cell has one, and the number of events."""
+    if not any(row.split for row in cells.values()):
+        yield f"events        {len(cells)}; no cells are sampled around them (`event_sampling`)"
+        return
     width = max(map(len, cells))
     yield f"events        {'':<{width}}  split  affected  before  unaffected  distant"
     for event, row in cells.items():
