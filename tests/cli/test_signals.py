@@ -119,6 +119,23 @@ def test_a_signal_leaves_no_temporary_folder(tmp_path: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+def test_a_signal_ends_a_worker_that_waits_for_its_arguments(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing; from landmark.core.signals import end_on_signals\n"
+        "if __name__ == '__main__':\n"
+        "    end_on_signals()\n"
+        "    multiprocessing.get_context('spawn').Process(target=len, args=(bytes(1 << 28),)).start()"
+    )
+    with running([sys.executable, str(script)], tmp_path) as process:
+        await_(lambda: starts_a_worker(process, tmp_path), process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        await_(lambda: not session_members(process))
+    assert process.returncode == 143
+    assert len(error_lines(err)) == 1, err.decode()
+
+
 @pytest.mark.long
 def test_a_signal_leaves_no_unfinished_world(tmp_path: Path) -> None:
     folder = tmp_path / "worlds"

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _MESSAGES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _SHOW_CURSOR = "\x1b[?25h"
@@ -110,9 +110,16 @@ def _end(number: int) -> None:
 
 
 def _kill_children() -> None:
-    if "multiprocessing.process" in sys.modules:
-        for child in sys.modules["multiprocessing.process"].active_children():
-            child.kill()
+    """Kill the worker processes; what multiprocessing's tracker cleans up after them is left to it."""
+    if "multiprocessing.process" not in sys.modules:
+        return
+    import psutil
+
+    # Not multiprocessing's own list: a process is on it only once its parent has started it and sent its arguments.
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if not any("resource_tracker" in argument for argument in child.cmdline()):
+                child.kill()
 
 
 def _print(line: str) -> None:
