@@ -26,9 +26,9 @@ from landmark.core.process_share import available_cores
 from landmark.corpus.reader import Corpus
 from landmark.quality.check import check
 from landmark.quality.check_profile import load_check_profile
-from landmark.train.comparison import SensorResult
 from landmark.train.profile import load_profile
-from landmark.train.validate import ValidationConfig, ValidationReport, validate
+from landmark.train.validation.comparison import SensorResult
+from landmark.train.validation.validate import ValidationConfig, ValidationReport, validate
 from landmark.workflow.build import BuildRequest, build
 
 _WORLDS = {"demo": world.demo, "demo-easy": world.easy}

@@ -14,9 +14,9 @@ from torch.nn.functional import batch_norm, conv2d, max_pool2d, relu
 from landmark.core.errors import InputError
 from landmark.corpus.reader import Corpus
 from landmark.train.closp import Closp, image_tower
-from landmark.train.embed import embed_split, embed_texts, load_run
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ImageTower, ModelProfile, load_profile
+from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
 from landmark.train.text import build_vocabulary, scratch_text_model
 from landmark.train.weights import load_image_weights, transformers_name
 from tests.train.toy import PROFILE

@@ -57,7 +57,7 @@ def test_options_change_the_model(landmark: Run, toy_corpus: Corpus, model_path:
 
 def test_smoke_validates_with_a_single_seed(landmark: Run, tmp_path: Path) -> None:
     corpus = build_toy(tmp_path / "corpus", counts={"train": 96, "test": 80}, sensors=("s2",))
-    model = write_profile(tmp_path, budget={"batch": 16, "learning_rate": 0.02, "augment": False})
+    model = write_profile(tmp_path, budget={"batch": 16, "learning_rate": 0.02, "augment": "none"})
     arguments = ("--smoke", "--model", model, "--epochs", 8, "--device", "cpu", "--out", "runs")
     code, out, err = landmark("validate", corpus, *arguments)
     assert code == 0, out + err

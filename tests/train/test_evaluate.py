@@ -11,10 +11,10 @@ import pytrec_eval
 import landmark
 from landmark.core.errors import InputError, InsufficientData, InvalidCorpus, InvalidRun, RunMismatch
 from landmark.corpus.reader import Corpus
-from landmark.train.embed import embed_split, embed_texts, load_run
-from landmark.train.evaluate import EvaluationReport, evaluate_run, evaluate_trec, load_evaluation_set
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile, load_profile
+from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.retrieval.evaluate import EvaluationReport, evaluate_run, evaluate_trec, load_evaluation_set
 from tests.train.toy import open_toy, write_profile
 
 # TREC run file, report, scores and grades, both query → document → value.

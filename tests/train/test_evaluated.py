@@ -4,7 +4,7 @@ import shutil
 
 import landmark
 from landmark.core.errors import InputError, InsufficientData
-from landmark.train.evaluated import EvaluatedSet, load_evaluated
+from landmark.train.validation.evaluated import EvaluatedSet, load_evaluated
 from tests.parts import raises
 from tests.train.toy import CLASSES, open_toy
 

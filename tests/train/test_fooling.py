@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 import landmark
 from landmark.corpus.metrics import average_precisions
-from landmark.train.comparison import compare
-from landmark.train.embed import embed_split, embed_texts, load_run
-from landmark.train.evaluated import EvaluatedSet, load_evaluated
 from landmark.train.profile import load_profile
-from landmark.train.validate import DEFAULT_MARGIN, ValidationConfig, validate
-from landmark.train.verdict import decide
+from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.validation.comparison import compare
+from landmark.train.validation.evaluated import EvaluatedSet, load_evaluated
+from landmark.train.validation.validate import DEFAULT_MARGIN, ValidationConfig, validate
+from landmark.train.validation.verdict import decide
 from tests.train.regional import build_regional
 from tests.train.toy import write_profile
 

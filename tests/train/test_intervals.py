@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from landmark.corpus import metrics
-from landmark.train.intervals import (
+from landmark.train.validation.intervals import (
     Interval,
     adjust_p,
     block_average_precisions,
@@ -47,7 +47,7 @@ def test_many_images_are_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     chance = np.random.default_rng(0)
     scores, relevant, block = chance.random(400), chance.random(400) < 0.3, np.arange(400) % 50
     at_once = block_average_precisions(scores, relevant, block)
-    monkeypatch.setattr("landmark.train.intervals._MAX_COUNTS", 700)
+    monkeypatch.setattr("landmark.train.validation.intervals._MAX_COUNTS", 700)
     np.testing.assert_array_equal(block_average_precisions(scores, relevant, block), at_once)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 import landmark
 from landmark.corpus.reader import Corpus
-from landmark.train.near_duplicates import find_near_duplicates
 from landmark.train.schedule import augment
+from landmark.train.validation.near_duplicates import find_near_duplicates
 from tests.train.toy import cell_columns, coloured_row, seal
 from tests.write.rows import SENSORS, Row
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from landmark.core.hashing import rank
 from landmark.core.salts import BLOCK_NULL
-from landmark.train.evaluated import EvaluatedSet
-from landmark.train.null import block_null, permute_blocks
+from landmark.train.validation.evaluated import EvaluatedSet
+from landmark.train.validation.null import block_null, permute_blocks
 from tests.parts import examples
 
 

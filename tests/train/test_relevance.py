@@ -4,8 +4,8 @@ import pytest
 
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query, grade, make_queries
-from landmark.train.evaluate import load_evaluation_set
-from landmark.train.trec import read_queries
+from landmark.train.retrieval.evaluate import load_evaluation_set
+from landmark.train.retrieval.trec import read_queries
 
 
 @pytest.mark.parametrize(

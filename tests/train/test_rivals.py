@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 import landmark
 from landmark.corpus.metrics import average_precisions, chance_average_precisions
 from landmark.corpus.reader import Corpus
-from landmark.train.evaluated import load_evaluated
-from landmark.train.rivals import NEAREST_IN_TIME, RIDGES, RIVALS, RivalInput, fit_ridge, fit_rivals
+from landmark.train.validation.evaluated import load_evaluated
+from landmark.train.validation.rivals import NEAREST_IN_TIME, RIDGES, RIVALS, RivalInput, fit_ridge, fit_rivals
 from tests.services.client import once
 from tests.train.toy import build_toy
 

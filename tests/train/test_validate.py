@@ -11,11 +11,11 @@ import landmark
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.corpus.metrics import average_precisions
 from landmark.corpus.reader import Corpus
-from landmark.train.embed import embed_split, embed_texts, load_run
-from landmark.train.evaluated import load_evaluated
 from landmark.train.profile import ModelProfile, load_profile
-from landmark.train.rivals import RIVALS
-from landmark.train.validate import ValidationConfig, validate
+from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.validation.evaluated import load_evaluated
+from landmark.train.validation.rivals import RIVALS
+from landmark.train.validation.validate import ValidationConfig, validate
 from tests.train.toy import coloured_row, open_toy, seal, write_profile
 
 # 24 blocks of four cells each.

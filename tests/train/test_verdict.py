@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from landmark.train.comparison import compare
-from landmark.train.evaluated import EvaluatedSet
-from landmark.train.intervals import Interval
-from landmark.train.verdict import REQUIRED_RIVALS, Evidence, compare_lead, decide, needed
+from landmark.train.validation.comparison import compare
+from landmark.train.validation.evaluated import EvaluatedSet
+from landmark.train.validation.intervals import Interval
+from landmark.train.validation.verdict import REQUIRED_RIVALS, Evidence, compare_lead, decide, needed
 
 MARGIN = 0.15
 

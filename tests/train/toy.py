@@ -32,11 +32,11 @@ BLOCK_CELLS = 2
 
 PROFILE: dict[str, Any] = {
     "title": "For tests",
-    "image": {"layer": "basic", "stem_width": 8, "widths": [8, 16], "depths": [1, 1]},
+    "image": {"architecture": "tiny"},
     "text": {"pooling": "mean", "width": 16, "layers": 1, "heads": 2},
     "dimensions": 16,
     "objective": {"targets": "overlap", "overlap_power": 2, "scale": 10, "learn_scale": True},
-    "budget": {"epochs": 3, "batch": 8, "learning_rate": 0.01, "max_grad_norm": 1, "augment": True},
+    "budget": {"epochs": 3, "batch": 8, "learning_rate": 0.01, "max_grad_norm": 1, "augment": "turns"},
 }
 
 

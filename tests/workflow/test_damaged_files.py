@@ -17,7 +17,7 @@ from landmark.core.hashing import file_sha256
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.train.dataset import pixel_blocks, read_annotations
 from landmark.train.profile import load_profile
-from landmark.train.trec import read_queries
+from landmark.train.retrieval.trec import read_queries
 from tests.workflow.test_damage import same
 
 Write = Callable[..., Path]

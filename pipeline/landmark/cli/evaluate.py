@@ -17,7 +17,7 @@ from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.corpus.metrics import MeanMetrics
-    from landmark.train.evaluate import EvaluationReport
+    from landmark.train.retrieval.evaluate import EvaluationReport
 
 _COLUMNS = ("mAP", "chance", "above", "R-prec", "chance", "nDCG@10", "chance", "@1000", "chance", "MRR", "Hit@10")
 
@@ -42,12 +42,12 @@ def evaluate(
         raise InputError(f"there is no folder {trec.parent}", file="--trec", value=trec, remedy="create it")
     import landmark
     from landmark.train import require_libraries
-    from landmark.train.evaluate import evaluate_run, evaluate_trec
+    from landmark.train.retrieval.evaluate import evaluate_run, evaluate_trec
 
     opened = landmark.open(corpus)
     if run is not None:
         require_libraries()
-        from landmark.train.embed import load_run
+        from landmark.train.retrieval.embed import load_run
 
         loaded = load_run(run, device)
         with reporting() as progress:

@@ -16,8 +16,8 @@ from landmark.cli.train import Batch, CorpusFolder, Device, Epochs, ModelName, T
 from landmark.core.plural import plural
 
 if TYPE_CHECKING:
-    from landmark.train.comparison import SensorResult
-    from landmark.train.validate import ValidationReport
+    from landmark.train.validation.comparison import SensorResult
+    from landmark.train.validation.validate import ValidationReport
 
 
 def validate(
@@ -40,8 +40,8 @@ def validate(
     """Train on the corpus; exit 0 if the model clearly leads rivals that do not learn classes from pixels."""
     opened, profile = load_inputs(corpus, model, epochs=epochs, batch=batch, text=text)
     folder = run_folder(out, opened, model, "-validation")
-    from landmark.train.validate import ValidationConfig
-    from landmark.train.validate import validate as run_validation
+    from landmark.train.validation.validate import ValidationConfig
+    from landmark.train.validation.validate import validate as run_validation
 
     with reporting() as progress:
         config = ValidationConfig(
@@ -84,7 +84,13 @@ def _lines(report: "ValidationReport") -> Iterator[str]:
 
 
 def _sensor_lines(result: "SensorResult") -> Iterator[str]:
-    from landmark.train.verdict import MIN_POSITIVES, REQUIRED_RIVALS, compare_lead, find_unbeaten, format_interval
+    from landmark.train.validation.verdict import (
+        MIN_POSITIVES,
+        REQUIRED_RIVALS,
+        compare_lead,
+        find_unbeaten,
+        format_interval,
+    )
 
     count = f"{plural(result.n_images, 'image')} in {plural(result.n_blocks, 'block')}"
     yield f"{result.sensor}: {count}, {plural(len(result.classes), 'class', 'classes')}"

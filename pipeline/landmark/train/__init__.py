@@ -11,7 +11,7 @@ def require_libraries() -> None:
     Raises:
         InputError: a library is missing.
     """
-    for name in ("torch", "transformers", "safetensors", "sklearn"):
+    for name in ("torch", "tokenizers", "safetensors", "sklearn"):
         try:
             import_module(name)
         except ModuleNotFoundError as error:

@@ -108,7 +108,7 @@ class Batches:
             }
 
     def _images(self, name: str, stored: NDArray[Any], rows: NDArray[np.int64]) -> Tensor:
-        if self._profile.budget.augment:
+        if self._profile.budget.augment != "none":
             orientations = self._orientations[name][rows].tolist()
             stored = np.stack([augment(*pair) for pair in zip(stored, orientations, strict=True)])
         statistics = self._data[name].statistics

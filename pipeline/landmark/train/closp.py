@@ -1,72 +1,140 @@
-"""CLOSP (arXiv 2507.10403): an image tower per sensor and one text tower, projected to a shared space."""
+"""CLOSP and GeoCLOSP (arXiv 2507.10403): an image tower per sensor, a text tower, and a location tower.
+
+Parameters have the names of the published checkpoints, so that those load as they are; methods those of open_clip.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import interpolate, normalize
 
 from landmark.config.profiles import load_sensor
 from landmark.train.dataset import count_channels
 from landmark.train.profile import ImageTower, ModelProfile
-from landmark.train.text import pool_tokens
+from landmark.train.towers.bert import Bert
+from landmark.train.towers.resnet import ResNet, ResNetShape
+from landmark.train.towers.siren import LocationEncoder
+from landmark.train.towers.vit import IMAGE_PX, ViT, ViTShape
+
+_SHAPES: dict[str, ResNetShape | ViTShape] = {
+    "tiny": ResNetShape(False, 16, (16, 32, 64, 96), (1, 1, 1, 1)),
+    "resnet50": ResNetShape(True, 64, (256, 512, 1024, 2048), (3, 4, 6, 3)),
+    "vit_small_patch16_224": ViTShape(384, 12, 6),
+    "vit_large_patch16_224": ViTShape(1024, 24, 16),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SensorInputs:
+    """Images of one sensor, and what belongs to them.
+
+    Attributes:
+        images: (n, channel, y, x) float32, as `model_input` makes them.
+        text_index: (n,) int64, row of each image's text in the token ids.
+        harmonics: (n, degrees ** 2), spherical harmonics of each image's place; None without a location tower.
+    """
+
+    images: Tensor
+    text_index: Tensor
+    harmonics: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Unit vectors (n, d) of the images of one sensor, of their texts, and of their places.
+
+    Attributes:
+        images: Of the images.
+        texts: Of the text of each image.
+        locations: Of the place of each image; None without a location tower.
+    """
+
+    images: Tensor
+    texts: Tensor
+    locations: Tensor | None = None
 
 
 class Closp(nn.Module):
-    """Embeds images and texts as unit vectors of `profile.dimensions` numbers, to be compared by cosine."""
+    """Embeds images, texts and places as unit vectors of `profile.dimensions` numbers, to be compared by cosine."""
 
-    def __init__(self, profile: ModelProfile, sensors: Sequence[str], text: nn.Module) -> None:
+    def __init__(self, profile: ModelProfile, sensors: Sequence[str], text: Bert) -> None:
+        """Initialise image and location towers with PyTorch's generator; the text tower is given."""
         super().__init__()
-        self.images = nn.ModuleDict({sensor: image_tower(profile.image, sensor) for sensor in sensors})
-        self.projections = nn.ModuleDict(
-            {sensor: nn.Linear(profile.image.widths[-1], profile.dimensions) for sensor in sensors}
-        )
-        self.text = text
-        width = int(text.config.hidden_size)  # type: ignore[union-attr,arg-type]
-        same_width = width == profile.dimensions
-        self.text_projection = nn.Identity() if same_width else nn.Linear(width, profile.dimensions)
-        self._pooling, self._max_log_scale = profile.text.pooling, math.log(profile.objective.max_scale)
+        self.sensors, self._pooling = tuple(sensors), profile.text.pooling
+        self._image_px = IMAGE_PX if isinstance(_SHAPES[profile.image.architecture], ViTShape) else None
+        for sensor in sensors:
+            tower = image_tower(profile.image, sensor)
+            self.add_module(f"{sensor}_encoder", tower)
+            self.add_module(f"{sensor}_projection", nn.Linear(tower.num_features, profile.dimensions))
+        self.text_model = text
+        same_width = text.width == profile.dimensions
+        self.text_projection = nn.Identity() if same_width else nn.Linear(text.width, profile.dimensions)
+        if profile.location is not None:
+            self.location_encoder = LocationEncoder(profile.location)
+            self.location_projection = nn.Linear(profile.location.features, profile.dimensions)
+        self._max_logit_scale = math.log(profile.objective.max_scale)
         start = torch.tensor(math.log(profile.objective.scale))
-        self.log_scale: Tensor
+        self.logit_scale: Tensor
         if profile.objective.learn_scale:
-            self.log_scale = nn.Parameter(start)
+            self.logit_scale = nn.Parameter(start)
         else:
-            self.register_buffer("log_scale", start)
+            self.register_buffer("logit_scale", start)
 
-    def embed_images(self, sensor: str, pixels: Tensor) -> Tensor:
-        """Unit vectors (n, dimensions) of one sensor's `model_input`, (n, channel, y, x)."""
-        states = self.images[sensor](pixels).pooler_output.flatten(1)
-        return normalize(self.projections[sensor](states), dim=1)
+    def forward(
+        self, inputs: Mapping[str, SensorInputs], token_ids: Tensor, attention_mask: Tensor
+    ) -> dict[str, Embeddings]:
+        """Embed a batch: sensor → embeddings. A text that several images share is embedded once."""
+        texts = self.encode_text(token_ids, attention_mask)
+        return {
+            sensor: Embeddings(
+                self.encode_image(sensor, own.images),
+                texts[own.text_index],
+                None if own.harmonics is None else self.encode_location(own.harmonics),
+            )
+            for sensor, own in inputs.items()
+        }
 
-    def embed_texts(self, token_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Unit vectors (n, dimensions) of tokenized texts, each (n, token)."""
-        states = self.text(input_ids=token_ids, attention_mask=attention_mask).last_hidden_state
+    def encode_image(self, sensor: str, images: Tensor) -> Tensor:
+        """Unit vectors (n, d) of one sensor's `model_input`, (n, channel, y, x)."""
+        if self._image_px is not None:
+            images = interpolate(images, size=(self._image_px, self._image_px), mode="bilinear", align_corners=False)
+        tower, projection = getattr(self, f"{sensor}_encoder"), getattr(self, f"{sensor}_projection")
+        return normalize(projection(tower(images)), dim=1)
+
+    def encode_text(self, token_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Unit vectors (text, d) of tokenized texts, each (text, token)."""
+        states = self.text_model(token_ids, attention_mask)
         return normalize(self.text_projection(pool_tokens(states, attention_mask, self._pooling)), dim=1)
+
+    def encode_location(self, harmonics: Tensor) -> Tensor:
+        """Unit vectors (n, d) of places, given as spherical harmonics (n, degrees ** 2). Queries never use them."""
+        return normalize(self.location_projection(self.location_encoder(harmonics)), dim=1)
 
     @property
     def scale(self) -> Tensor:
         """Factor of the cosines; the inverse of the temperature."""
-        return self.log_scale.exp()
+        return self.logit_scale.exp()
 
     @torch.no_grad()
     def clamp_scale(self) -> None:
         """Clamp a learned scale to [1, max_scale], as CLIP does after each step."""
-        if isinstance(self.log_scale, nn.Parameter):
-            self.log_scale.clamp_(0.0, self._max_log_scale)
+        if isinstance(self.logit_scale, nn.Parameter):
+            self.logit_scale.clamp_(0.0, self._max_logit_scale)
 
 
-def image_tower(profile: ImageTower, sensor: str) -> nn.Module:
-    """A randomly initialised ResNet for a sensor's channels."""
-    from transformers import ResNetConfig, ResNetModel
+def image_tower(profile: ImageTower, sensor: str) -> ResNet | ViT:
+    """A randomly initialised image tower for a sensor's channels."""
+    shape, channels = _SHAPES[profile.architecture], count_channels(load_sensor(sensor), profile)
+    head = {str(name): width for name, width in profile.head.items()}.get(sensor, 0)
+    return ResNet(shape, channels, head) if isinstance(shape, ResNetShape) else ViT(shape, channels, head)
 
-    tower: nn.Module = ResNetModel(
-        ResNetConfig(
-            num_channels=count_channels(load_sensor(sensor), profile),
-            embedding_size=profile.stem_width,
-            hidden_sizes=list(profile.widths),
-            depths=list(profile.depths),
-            layer_type=profile.layer,
-        )
-    )
-    return tower
+
+def pool_tokens(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """Pool token states (text, token, d) to (text, d): the first token, or the mean of unmasked tokens."""
+    if pooling == "cls":
+        return states[:, 0]
+    weight = attention_mask[:, :, None].to(states.dtype)
+    return (states * weight).sum(1) / weight.sum(1)

@@ -27,7 +27,7 @@ from landmark.train.checkpoint import (
     remove_superseded,
     save_checkpoint,
 )
-from landmark.train.closp import Closp
+from landmark.train.closp import Closp, SensorInputs
 from landmark.train.dataset import (
     Annotations,
     StoredPixels,
@@ -174,12 +174,15 @@ class _Trainer:
 
 def batch_loss(net: Closp, batch: Batch, objective: Objective, device: torch.device) -> Tensor:
     """Mean of the sensors' losses, a scalar; negatives are of the same sensor only (arXiv 2507.10403)."""
-    texts = net.embed_texts(batch.token_ids.to(device), batch.attention_mask.to(device))
+    inputs = {
+        sensor: SensorInputs(images.to(device), batch.text_index[sensor].to(device))
+        for sensor, images in batch.images.items()
+    }
+    embeddings = net(inputs, batch.token_ids.to(device), batch.attention_mask.to(device))
     losses = []
-    for sensor, pixels in batch.images.items():
+    for sensor, own in embeddings.items():
         similarity = target_similarity(batch.labels[sensor].to(device), objective.targets, objective.overlap_power)
-        images = net.embed_images(sensor, pixels.to(device))
-        losses.append(contrastive_loss(images, texts[batch.text_index[sensor].to(device)], similarity, net.scale))
+        losses.append(contrastive_loss(own.images, own.texts, similarity, net.scale))
     return torch.stack(losses).mean()
 
 

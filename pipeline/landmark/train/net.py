@@ -52,7 +52,7 @@ def new_net(
     net = Closp(profile, sensors, text.tower)
     for sensor, path in profile.image.weights.items():
         if sensor in sensors:
-            load_image_weights(Path(path).expanduser(), net.images[sensor])
+            load_image_weights(Path(path).expanduser(), getattr(net, f"{sensor}_encoder"))
     return net, text.tokenize
 
 
@@ -68,7 +68,7 @@ def load_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
             text = scratch_text_model(profile.text, run.vocabulary)
         else:
             text = untrained_text_model(profile.text, folder / "text")
-    except Exception as error:  # Errors of `transformers` on a damaged folder have no common class.
+    except Exception as error:  # Errors of a damaged folder have no common class.
         reason = (str(error).splitlines() or [""])[0]
         problem = f"not the configuration and tokenizer of a text tower: {reason}"
         raise InvalidRun(problem, file=folder / "text") from error

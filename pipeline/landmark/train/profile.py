@@ -17,12 +17,11 @@ class BandStatistics(StrictModel):
 
 
 class ImageTower(StrictModel):
-    """A `transformers` ResNet, one per sensor."""
+    """An image tower per sensor."""
 
-    layer: Literal["basic", "bottleneck"] = Field(description="Residual block of two or three convolutions")
-    stem_width: int = Field(ge=1, description="Channels after the first convolution")
-    widths: tuple[Annotated[int, Field(ge=4)], ...] = Field(min_length=1, description="Channels of each stage")
-    depths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, description="Residual blocks of each stage")
+    architecture: Literal["tiny", "resnet50", "vit_small_patch16_224", "vit_large_patch16_224"] = Field(
+        description="Architecture by timm's name, or tiny, a ResNet of four blocks; a ViT gets images of 224 px"
+    )
     downsample: int = Field(1, ge=1, description="Average images over squares of this many pixels first")
     bands: Literal["stored", "sentinel-2-l1c"] = Field(
         "stored", description="Bands of the corpus, or the 13 bands of Sentinel-2 L1C with zeros for B10"
@@ -31,15 +30,12 @@ class ImageTower(StrictModel):
         "standardised",
         description="Standardise by the train split's mean and deviation, or divide Sentinel-2 by 10000 and keep dB",
     )
-    weights: dict[SensorName, str] = Field(
-        {}, description="Pretrained weights by sensor: a file (.safetensors, .pth) with torchvision's parameter names"
+    head: dict[SensorName, Annotated[int, Field(ge=1)]] = Field(
+        {}, description="Width of a linear layer between tower and projection, by sensor"
     )
-
-    @model_validator(mode="after")
-    def _check_stages(self) -> "ImageTower":
-        if len(self.widths) != len(self.depths):
-            raise invalid(f"must have as many items as `widths`, {len(self.widths)}", key="depths", value=self.depths)
-        return self
+    weights: dict[SensorName, str] = Field(
+        {}, description="Pretrained weights by sensor: a file (.safetensors, .pth) with timm's parameter names"
+    )
 
 
 class TextTower(StrictModel):
@@ -61,6 +57,21 @@ class TextTower(StrictModel):
         return self
 
 
+class LocationTower(StrictModel):
+    """The location tower of GeoCLOSP: spherical harmonics and a sinusoidal network (SatCLIP, arXiv 2311.17179)."""
+
+    degrees: int = Field(10, ge=1, le=100, description="Degrees of the spherical harmonics: 0 .. degrees - 1")
+    convention: Literal["orthonormal", "satclip-analytic"] = Field(
+        "orthonormal",
+        description="Orthonormal real spherical harmonics, or those of SatCLIP's weights",
+    )
+    width: int = Field(512, ge=1, description="Width of the hidden layers")
+    layers: int = Field(2, ge=1, description="Number of hidden layers")
+    features: int = Field(256, ge=1, description="Width of the output")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each sine; SatCLIP trained with 0.5")
+    weights: str | None = Field(None, description="Pretrained weights: a file of SatCLIP or of GeoCLOSP")
+
+
 class Objective(StrictModel):
     """The contrastive loss."""
 
@@ -71,6 +82,9 @@ class Objective(StrictModel):
     scale: float = Field(gt=0, description="Initial factor of the cosines: the inverse of the temperature")
     learn_scale: bool = Field(description="Train the logarithm of the scale")
     max_scale: float = Field(100.0, gt=0, description="Upper bound of a learned scale, as in CLIP")
+    location_weight: float = Field(1.0, ge=0, description="Weight of image-location beside image-text")
+    location_km: float = Field(1.0, gt=0, description="Images at a distance of d km are positive by exp(-d / this)")
+    pair_weight: float = Field(0.0, ge=0, description="Weight of Sentinel-1 against Sentinel-2 images of pairs")
 
 
 class Budget(StrictModel):
@@ -78,11 +92,31 @@ class Budget(StrictModel):
 
     epochs: int = Field(ge=1)
     batch: int = Field(ge=8, multiple_of=8, description="Images of each sensor per step; a multiple of 8")
+    chunk: int | None = Field(
+        None, ge=1, description="Images of each sensor in memory at once; a batch is embedded in chunks of this size"
+    )
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged before a step of the optimizer")
     learning_rate: float = Field(gt=0, description="Peak learning rate of AdamW")
     warmup: float = Field(0.3, ge=0, lt=1, description="Fraction of the steps in which the learning rate rises")
-    weight_decay: float = Field(0.01, ge=0)
+    start_divisor: float = Field(25.0, ge=1, description="The learning rate starts at the peak divided by this")
+    end_divisor: float = Field(10_000.0, ge=1, description="The learning rate ends at its start divided by this")
+    cycle_beta1: bool = Field(False, description="Move AdamW's beta1 from 0.95 to 0.85 while the rate rises, and back")
+    weight_decay: float = Field(0.01, ge=0, description="Of matrices and kernels; not of biases, norms and the scale")
     max_grad_norm: float | None = Field(None, gt=0, description="Clip gradients to this norm")
-    augment: bool = Field(description="Rotate and mirror images at random in each epoch")
+    augment: Literal["none", "flips", "turns"] = Field(
+        description="Change images at random in each epoch: mirror them, or also turn them by quarters"
+    )
+    freeze: Literal["never", "first-epoch", "always"] = Field(
+        "never", description="When the towers are frozen, so that only projections and scale learn"
+    )
+    alternate_sensors: bool = Field(False, description="A step of the optimizer for each sensor's images in turn")
+    last_batch: Literal["drop", "keep"] = Field("drop", description="What becomes of an epoch's incomplete last batch")
+    patience: int | None = Field(
+        None, ge=1, description="Stop after this many epochs without a lower validation loss; null trains all epochs"
+    )
+    select: Literal["last", "best"] = Field(
+        "last", description="Epoch whose weights stay: the last, or that of least validation loss"
+    )
 
 
 class ModelProfile(StrictModel):
@@ -91,6 +125,7 @@ class ModelProfile(StrictModel):
     title: str
     image: ImageTower
     text: TextTower
+    location: LocationTower | None = Field(None, description="Location tower; null for CLOSP, which has none")
     dimensions: int = Field(ge=2, description="Dimensions of the space that images and texts share")
     style: str = Field("structured", description="Style of the captions to train on")
     lang: str = Field("en", description="Language of the captions to train on")

@@ -1,5 +1,6 @@
 """Text towers and their tokenizers: pretrained (folder or hub), or a small BERT over a corpus's words."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from landmark.core.errors import InputError
 from landmark.train.profile import TextTower
+from landmark.train.towers.bert import Bert, BertShape
+from landmark.train.weights import load_tower, read_tensors
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-# A folder may come from a stranger: nothing is downloaded for it, and no code of it runs.
-_LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 # Texts → (token ids, attention mask), each (text, token) int64.
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
@@ -27,7 +27,7 @@ class TextModel:
     """A text tower with its tokenizer."""
 
     tokenize: Tokenize
-    tower: nn.Module
+    tower: Bert
 
 
 def build_vocabulary(texts: Iterable[str]) -> list[str]:
@@ -37,19 +37,16 @@ def build_vocabulary(texts: Iterable[str]) -> list[str]:
 
 def scratch_text_model(profile: TextTower, vocabulary: Sequence[str]) -> TextModel:
     """A randomly initialised BERT with one token per word; unknown words are `[UNK]`."""
-    from transformers import BertConfig, BertModel
-
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=profile.width,
-        num_hidden_layers=profile.layers,
-        num_attention_heads=profile.heads,
-        intermediate_size=4 * profile.width,
-        max_position_embeddings=profile.max_tokens,
+    shape = BertShape(
+        vocabulary=len(vocabulary),
+        width=profile.width,
+        layers=profile.layers,
+        heads=profile.heads,
+        inner=4 * profile.width,
+        positions=profile.max_tokens,
     )
     token_ids = {word: number for number, word in enumerate(vocabulary)}
-    tower = BertModel(config, add_pooling_layer=False)
-    return TextModel(lambda texts: _encode(texts, token_ids, profile.max_tokens), tower)
+    return TextModel(lambda texts: _encode(texts, token_ids, profile.max_tokens), Bert(shape))
 
 
 def resolve_weights(weights: str) -> Path:
@@ -81,45 +78,41 @@ def pretrained_text_model(profile: TextTower, folder: Path) -> TextModel:
     """Load tower and tokenizer of a folder.
 
     Raises:
-        InputError: `transformers` cannot read it.
+        InputError: not a BERT, or unreadable.
     """
-    from transformers import AutoModel
-
-    _silence_libraries()
-    try:
-        tower = AutoModel.from_pretrained(folder, **_LOCAL)
-        return TextModel(_load_tokenizer(profile, folder), tower)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"transformers cannot read it: {error}", file="--text", value=folder) from error
+    model = untrained_text_model(profile, folder)
+    tensors = {name.removeprefix("bert."): tensor for name, tensor in read_tensors(weights_file(folder)).items()}
+    load_tower(model.tower, tensors, file=weights_file(folder), key="text.weights")
+    return model
 
 
 def untrained_text_model(profile: TextTower, folder: Path) -> TextModel:
-    """Build tower and tokenizer from a folder that holds configuration and tokenizer only; weights are loaded later."""
-    from transformers import AutoConfig, AutoModel
-
-    _silence_libraries()
-    tower = AutoModel.from_config(AutoConfig.from_pretrained(folder, **_LOCAL), trust_remote_code=False)
-    return TextModel(_load_tokenizer(profile, folder), tower)
-
-
-def pool_tokens(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """Pool token states (text, token, d) to (text, d): the first token, or the mean of unmasked tokens."""
-    if pooling == "cls":
-        return states[:, 0]
-    weight = attention_mask[:, :, None].to(states.dtype)
-    return (states * weight).sum(1) / weight.sum(1)
+    """Build tower and tokenizer from a folder that holds configuration and tokenizer; weights are loaded later."""
+    config = json.loads((folder / "config.json").read_bytes())
+    shape = BertShape(
+        vocabulary=config["vocab_size"],
+        width=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        heads=config["num_attention_heads"],
+        inner=config["intermediate_size"],
+        positions=config["max_position_embeddings"],
+        dropout=config["hidden_dropout_prob"],
+        eps=config["layer_norm_eps"],
+    )
+    return TextModel(_load_tokenizer(profile, folder), Bert(shape))
 
 
 def _load_tokenizer(profile: TextTower, folder: Path) -> Tokenize:
-    from transformers import AutoTokenizer
+    from tokenizers import Tokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(profile.max_tokens)
+    pad = next(name for name in ("[PAD]", "<pad>") if tokenizer.token_to_id(name) is not None)
+    tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad), pad_token=pad)
 
     def tokenize(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        tokens = tokenizer(
-            list(texts), padding=True, truncation=True, max_length=profile.max_tokens, return_tensors="pt"
-        )
-        return tokens["input_ids"], tokens["attention_mask"]
+        tokens: Any = tokenizer.encode_batch(list(texts))
+        return torch.tensor([own.ids for own in tokens]), torch.tensor([own.attention_mask for own in tokens])
 
     return tokenize
 
@@ -127,23 +120,14 @@ def _load_tokenizer(profile: TextTower, folder: Path) -> Tokenize:
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    _silence_libraries()
+    disable_progress_bars()
     try:
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "model.safetensors"]))
     except (OSError, ValueError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         problem = f"cannot be downloaded from the Hugging Face hub: {type(error).__name__}"
         raise InputError(problem, file="--text", value=name, remedy="give a local folder") from error
-
-
-def _silence_libraries() -> None:
-    """Disable progress bars and load reports of `transformers` and the hub."""
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    disable_progress_bars()
 
 
 def _split_words(text: str) -> list[str]:

@@ -80,7 +80,7 @@ def embed_block(loaded: LoadedRun, sensor: str, stored: StoredPixels) -> NDArray
     statistics = loaded.run.statistics[profile.name]
     pixels = model_input(stored, profile, tower=loaded.run.identity.model.image, statistics=statistics)
     vectors: NDArray[np.float32] = (
-        loaded.net.embed_images(sensor, torch.from_numpy(pixels).to(loaded.device)).cpu().numpy()
+        loaded.net.encode_image(sensor, torch.from_numpy(pixels).to(loaded.device)).cpu().numpy()
     )
     return vectors
 
@@ -90,5 +90,5 @@ def embed_texts(loaded: LoadedRun, texts: Sequence[str], *, block: int = BLOCK) 
     """Unit vectors (text, d), computed `block` texts at a time."""
     tokens = [loaded.tokenize(texts[start : start + block]) for start in range(0, len(texts), block)]
     return np.concatenate(
-        [loaded.net.embed_texts(ids.to(loaded.device), mask.to(loaded.device)).cpu().numpy() for ids, mask in tokens]
+        [loaded.net.encode_text(ids.to(loaded.device), mask.to(loaded.device)).cpu().numpy() for ids, mask in tokens]
     )

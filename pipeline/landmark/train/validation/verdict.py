@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from landmark.core.plural import plural
-from landmark.train.intervals import Interval, adjust_p
+from landmark.train.validation.intervals import Interval, adjust_p
 
 State = Literal["passed", "refused", "undecided"]
 

@@ -23,10 +23,10 @@ from landmark.corpus.metrics import (
 )
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
-from landmark.train import trec
+from landmark.train.retrieval import trec
 
 if TYPE_CHECKING:
-    from landmark.train.embed import LoadedRun
+    from landmark.train.retrieval.embed import LoadedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def evaluate_run(
     Raises:
         LandmarkError: corpus, split or run cannot be used, or do not belong together.
     """
-    from landmark.train.embed import embed_split, embed_texts
+    from landmark.train.retrieval.embed import embed_split, embed_texts
 
     _check_origin(loaded, corpus)
     evaluation = load_evaluation_set(corpus, split)

@@ -14,8 +14,8 @@ from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import label_mask
 from landmark.grid.cells import cell_blocks
 from landmark.plan.splits import union_groups
-from landmark.train.evaluate import select_split
-from landmark.train.trec import read_queries
+from landmark.train.retrieval.evaluate import select_split
+from landmark.train.retrieval.trec import read_queries
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.corpus.metrics import above_chance, average_precisions, chance_average_precisions
-from landmark.train.evaluated import EvaluatedSet
-from landmark.train.intervals import Interval, delete_block_maps, jackknife_interval
-from landmark.train.null import block_null
-from landmark.train.verdict import MIN_POSITIVES, Evidence
+from landmark.train.validation.evaluated import EvaluatedSet
+from landmark.train.validation.intervals import Interval, delete_block_maps, jackknife_interval
+from landmark.train.validation.null import block_null
+from landmark.train.validation.verdict import MIN_POSITIVES, Evidence
 
 # Draws of the null; more where Holm's correction of so many classes would need a smaller p-value than 1/1001.
 _DRAWS, _DRAWS_PER_CLASS = 1000, 40

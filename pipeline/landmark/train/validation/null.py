@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from landmark.core.hashing import rank
 from landmark.core.salts import BLOCK_NULL
 from landmark.corpus.metrics import average_precisions, chance_average_precisions
-from landmark.train.evaluated import EvaluatedSet
+from landmark.train.validation.evaluated import EvaluatedSet
 
 # Images whose labels are permuted at once, in all permutations together.
 _MAX_PERMUTED = 1_000_000

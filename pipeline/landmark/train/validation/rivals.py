@@ -17,8 +17,8 @@ from landmark.core.progress import Progress, silent
 from landmark.core.salts import RIVAL_IMAGES
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import label_mask
-from landmark.train.evaluated import EvaluatedSet, find_blocks
-from landmark.train.features import ImageFeatures, read_features
+from landmark.train.validation.evaluated import EvaluatedSet, find_blocks
+from landmark.train.validation.features import ImageFeatures, read_features
 from landmark.write.nearest_places import score_by_nearest_places
 
 Scores = NDArray[np.float64]

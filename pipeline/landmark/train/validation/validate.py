@@ -15,18 +15,18 @@ from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
-from landmark.train.comparison import SensorResult, compare
 from landmark.train.dataset import read_split_annotations
-from landmark.train.embed import embed_split, embed_texts, load_run
-from landmark.train.evaluate import select_split
-from landmark.train.evaluated import EvaluatedSet, load_evaluated
 from landmark.train.loop import TrainingConfig, check_trainable, train
-from landmark.train.near_duplicates import NearDuplicate, find_near_duplicates
 from landmark.train.net import pick_device
 from landmark.train.profile import ModelProfile
-from landmark.train.rivals import fit_rivals
-from landmark.train.trec import read_queries
-from landmark.train.verdict import Verdict, decide
+from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.retrieval.evaluate import select_split
+from landmark.train.retrieval.trec import read_queries
+from landmark.train.validation.comparison import SensorResult, compare
+from landmark.train.validation.evaluated import EvaluatedSet, load_evaluated
+from landmark.train.validation.near_duplicates import NearDuplicate, find_near_duplicates
+from landmark.train.validation.rivals import fit_rivals
+from landmark.train.validation.verdict import Verdict, decide
 
 # Labels that are right for 30 % of the images give even a perfect ranking a lead of .14 at most.
 DEFAULT_MARGIN = 0.15

@@ -1,0 +1,1 @@
+"""Embed images and texts, rank images for queries, and measure the rankings."""

@@ -1,0 +1,1 @@
+"""Whether a model learned from pixels what its rivals cannot know."""
