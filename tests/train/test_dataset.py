@@ -102,7 +102,7 @@ def test_closp_paper_input_of_sentinel_1_is_db_with_nodata_replaced_by_the_mean(
 
 
 def make_batches(corpus: Corpus, folder: Path, *, seed: int = 3, **budget: object) -> Batches:
-    profile = profile_with(folder, budget={"augment": False, **budget})
+    profile = profile_with(folder, budget={"augment": "none", **budget})
     annotations = read_split_annotations(corpus, profile)
     data = {}
     for sensor, own in annotations.items():
@@ -142,12 +142,12 @@ def test_incomplete_batches_are_left_out(toy_corpus: Corpus, tmp_path: Path) -> 
 
 def test_batches_continue_from_the_state_of_the_loader(toy_corpus: Corpus, tmp_path: Path) -> None:
     expected, states = [], []
-    batches = make_batches(toy_corpus, tmp_path, augment=True)
+    batches = make_batches(toy_corpus, tmp_path, augment="turns")
     for batch in islice(batches, 8):
         expected.append(batch)
         states.append(batches.loader.state_dict())
     for step in (6, 0, 2):
-        resumed = make_batches(toy_corpus, tmp_path, augment=True)
+        resumed = make_batches(toy_corpus, tmp_path, augment="turns")
         resumed.loader.load_state_dict(states[step])
         batch = next(iter(resumed))
         for sensor in ("s1", "s2"):

@@ -29,7 +29,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def test_colours_are_learned(large: Corpus, tmp_path: Path) -> None:
-    budget = {"epochs": 4, "batch": 16, "learning_rate": 0.02, "augment": False}
+    budget = {"epochs": 4, "batch": 16, "learning_rate": 0.02, "augment": "none"}
     profile = load_profile(str(write_profile(tmp_path, budget=budget)))
     config = ValidationConfig(profile, tmp_path / "runs", [1, 2, 3], device="cpu")
     report = validate(large, config)

@@ -1,7 +1,7 @@
 """The batches of a training, from the loader: a function of seed and position."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from torch import Tensor
 from landmark.config.profiles import load_sensor
 from landmark.corpus.reader import Corpus
 from landmark.loader.batch import SensorPixels
+from landmark.train.closp import SensorInputs
 from landmark.train.dataset import Annotations, input_size, model_input
+from landmark.train.loss import SensorTargets
 from landmark.train.profile import BandStatistics, ModelProfile
 from landmark.train.schedule import augment, epoch_orientations
 from landmark.train.text import Tokenize
@@ -31,18 +33,30 @@ class Batch:
     """Tensors of one step.
 
     Attributes:
-        images: Per sensor, (batch, channel, y, x) float32.
-        labels: Per sensor, (batch, class) bool.
-        text_index: Per sensor, (batch,) int64: row of `token_ids` of each image.
+        inputs: Sensor → images and what belongs to them.
+        targets: Sensor → what makes its images positives of each other.
         token_ids: Distinct texts of the batch, (text, token) int64.
         attention_mask: (text, token) int64, 1 where there is a token.
     """
 
-    images: dict[str, Tensor]
-    labels: dict[str, Tensor]
-    text_index: dict[str, Tensor]
+    inputs: dict[str, SensorInputs]
+    targets: dict[str, SensorTargets]
     token_ids: Tensor
     attention_mask: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+
+        def move(part: Any) -> Any:
+            values = {field.name: getattr(part, field.name) for field in fields(part)}
+            return replace(part, **{name: value.to(device) for name, value in values.items() if value is not None})
+
+        return Batch(
+            {sensor: move(own) for sensor, own in self.inputs.items()},
+            {sensor: move(own) for sensor, own in self.targets.items()},
+            self.token_ids.to(device),
+            self.attention_mask.to(device),
+        )
 
 
 class Batches:
@@ -91,11 +105,14 @@ class Batches:
         text_rows = {name: self._text_rows[name][selected] for name, selected in rows.items()}
         texts = np.unique(np.concatenate(list(text_rows.values())))
         return Batch(
-            images={name: self._images(name, pixels[name].stored, selected) for name, selected in rows.items()},
-            labels={name: self._labels[name][selected] for name, selected in rows.items()},
-            text_index={
-                name: torch.from_numpy(np.searchsorted(texts, selected)) for name, selected in text_rows.items()
+            inputs={
+                name: SensorInputs(
+                    self._images(name, pixels[name].stored, selected),
+                    torch.from_numpy(np.searchsorted(texts, text_rows[name])),
+                )
+                for name, selected in rows.items()
             },
+            targets={name: SensorTargets(self._labels[name][selected]) for name, selected in rows.items()},
             token_ids=self._token_ids[texts],
             attention_mask=self._attention_mask[texts],
         )

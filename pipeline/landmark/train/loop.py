@@ -27,7 +27,7 @@ from landmark.train.checkpoint import (
     remove_superseded,
     save_checkpoint,
 )
-from landmark.train.closp import Closp, SensorInputs
+from landmark.train.closp import Closp
 from landmark.train.dataset import (
     Annotations,
     StoredPixels,
@@ -36,7 +36,7 @@ from landmark.train.dataset import (
     pixel_blocks,
     read_split_annotations,
 )
-from landmark.train.loss import contrastive_loss, target_similarity
+from landmark.train.loss import closp_loss
 from landmark.train.net import copy_tokenizer, load_net, new_net, pick_device
 from landmark.train.profile import ModelProfile, Objective
 from landmark.train.schedule import learning_rate, torch_seed
@@ -149,7 +149,7 @@ class _Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(torch_seed(self._config.seed, "step", step=step))
-        loss = batch_loss(self._net, batch, self._profile.objective, self._device)
+        loss = batch_loss(self._net, batch.to(self._device), self._profile.objective)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), budget.max_grad_norm or math.inf)
@@ -172,18 +172,9 @@ class _Trainer:
         self._run = save_checkpoint(self._config.out, run, self._net, None if run.finished else self._optimizer)
 
 
-def batch_loss(net: Closp, batch: Batch, objective: Objective, device: torch.device) -> Tensor:
-    """Mean of the sensors' losses, a scalar; negatives are of the same sensor only (arXiv 2507.10403)."""
-    inputs = {
-        sensor: SensorInputs(images.to(device), batch.text_index[sensor].to(device))
-        for sensor, images in batch.images.items()
-    }
-    embeddings = net(inputs, batch.token_ids.to(device), batch.attention_mask.to(device))
-    losses = []
-    for sensor, own in embeddings.items():
-        similarity = target_similarity(batch.labels[sensor].to(device), objective.targets, objective.overlap_power)
-        losses.append(contrastive_loss(own.images, own.texts, similarity, net.scale))
-    return torch.stack(losses).mean()
+def batch_loss(net: Closp, batch: Batch, objective: Objective) -> Tensor:
+    """Loss of a batch on the net's device, a scalar."""
+    return closp_loss(net(batch.inputs, batch.token_ids, batch.attention_mask), batch.targets, net.scale, objective)
 
 
 def check_trainable(corpus: Corpus, profile: ModelProfile, annotations: Mapping[str, Annotations]) -> None:

@@ -5,13 +5,40 @@ graded by label overlap avoid that (SoftCon, arXiv 2405.20462). Where all sample
 `equal` has the loss of `identity`, as attraction and repulsion cancel within the group; only `overlap` differs.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from landmark.train.closp import Embeddings
+from landmark.train.profile import Objective
+
 Targets = Literal["identity", "equal", "overlap"]
+
+
+@dataclass(frozen=True, slots=True)
+class SensorTargets:
+    """What makes images of one sensor positives of each other.
+
+    Attributes:
+        labels: (n, class) bool.
+    """
+
+    labels: Tensor
+
+
+def closp_loss(
+    embeddings: Mapping[str, Embeddings], targets: Mapping[str, SensorTargets], scale: Tensor, objective: Objective
+) -> Tensor:
+    """Mean of the sensors' losses, a scalar; negatives are of the same sensor only."""
+    losses = []
+    for sensor, own in embeddings.items():
+        similarity = target_similarity(targets[sensor].labels, objective.targets, objective.overlap_power)
+        losses.append(contrastive_loss(own.images, own.texts, similarity, scale))
+    return torch.stack(losses).mean()
 
 
 def target_similarity(labels: Tensor, targets: Targets, power: float) -> Tensor:
