@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from landmark.corpus.reader import Corpus
 from landmark.loader.batch import SensorPixels
 from landmark.train.closp import SensorInputs
 from landmark.train.dataset import Annotations, input_size, model_input
+from landmark.train.locations import Locations
 from landmark.train.loss import SensorTargets
 from landmark.train.profile import BandStatistics, ModelProfile
 from landmark.train.schedule import augment, epoch_orientations
@@ -72,10 +73,12 @@ class Batches:
         tokenize: Tokenize,
     ) -> None:
         self._data, self._profile, self._seed = data, profile, seed
-        self.loader = corpus.select(split="train").loader(
+        split = corpus.select(split="train")
+        together: Literal["together", "paired"] = "paired" if profile.objective.pair_weight else "together"
+        self.loader = split.loader(
             batch=profile.budget.batch,
             seed=seed,
-            sensors="together" if len(data) > 1 else None,
+            sensors=together if len(data) > 1 else None,
             size=input_size(corpus, profile.image),
         )
         captions = sorted({caption for sensor in data.values() for caption in sensor.annotations.captions})
@@ -87,6 +90,7 @@ class Batches:
             for name, sensor in data.items()
         }
         self._labels = {name: torch.from_numpy(multi_hot(sensor.annotations.labels)) for name, sensor in data.items()}
+        self._locations = Locations(split, profile)
         self._epoch = -1
         self._orientations: dict[str, NDArray[np.int64]] = {}
 
@@ -109,10 +113,18 @@ class Batches:
                 name: SensorInputs(
                     self._images(name, pixels[name].stored, selected),
                     torch.from_numpy(np.searchsorted(texts, text_rows[name])),
+                    self._locations.harmonics(name, selected),
                 )
                 for name, selected in rows.items()
             },
-            targets={name: SensorTargets(self._labels[name][selected]) for name, selected in rows.items()},
+            targets={
+                name: SensorTargets(
+                    self._labels[name][selected],
+                    self._locations.coordinates(name, selected),
+                    self._locations.pair(name, selected),
+                )
+                for name, selected in rows.items()
+            },
             token_ids=self._token_ids[texts],
             attention_mask=self._attention_mask[texts],
         )

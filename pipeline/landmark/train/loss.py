@@ -1,4 +1,4 @@
-"""CLOSP's loss (arXiv 2507.10403): symmetric cross-entropy between the images of a sensor and their texts.
+"""The losses of CLOSP and GeoCLOSP (arXiv 2507.10403): symmetric cross-entropy of images against texts and places.
 
 CLOSP uses identity targets as CLIP does, which make samples with equal captions each other's negatives. Soft targets
 graded by label overlap avoid that (SoftCon, arXiv 2405.20462). Where all samples of a label set have the same text,
@@ -7,6 +7,7 @@ graded by label overlap avoid that (SoftCon, arXiv 2405.20462). Where all sample
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import torch
@@ -18,31 +19,76 @@ from landmark.train.profile import Objective
 
 Targets = Literal["identity", "equal", "overlap"]
 
+_EARTH_RADIUS_KM = 6371.0088
+
 
 @dataclass(frozen=True, slots=True)
 class SensorTargets:
-    """What makes images of one sensor positives of each other.
+    """What makes images of one sensor positives of each other's texts and places, and of the other sensor's images.
 
     Attributes:
         labels: (n, class) bool.
+        coordinates: (n, 2) float64 longitude and latitude in degrees; None without a location tower.
+        pair: (n,) int64 number that an image shares with its pair of the other sensor, -1 without one; None if no
+            term of the loss compares pairs.
     """
 
     labels: Tensor
+    coordinates: Tensor | None = None
+    pair: Tensor | None = None
 
 
 def closp_loss(
     embeddings: Mapping[str, Embeddings], targets: Mapping[str, SensorTargets], scale: Tensor, objective: Objective
 ) -> Tensor:
-    """Mean of the sensors' losses, a scalar; negatives are of the same sensor only."""
+    """Loss of a batch, a scalar: (mean of the sensors' losses + pair_weight * loss of pairs) / (1 + pair_weight).
+
+    A sensor's loss is (image-text + location_weight * image-location) / (1 + location_weight), and image-text alone
+    without a location tower; negatives are of the same sensor. Without a pair in the batch, the mean is the loss.
+    """
+    loss = torch.stack([_sensor_loss(own, targets[name], scale, objective) for name, own in embeddings.items()]).mean()
+    pairs = _pair_losses(embeddings, targets, scale) if objective.pair_weight else []
+    if not pairs:
+        return loss
+    return (loss + objective.pair_weight * torch.stack(pairs).mean()) / (1 + objective.pair_weight)
+
+
+def _sensor_loss(own: Embeddings, targets: SensorTargets, scale: Tensor, objective: Objective) -> Tensor:
+    similarity = target_similarity(targets.labels, objective.targets, objective.overlap_power)
+    loss, weight = contrastive_loss(own.images, own.texts, similarity, scale), objective.location_weight
+    if own.locations is None or targets.coordinates is None or not weight:
+        return loss
+    closeness = torch.exp(-distances_km(targets.coordinates) / objective.location_km)
+    return (loss + weight * contrastive_loss(own.images, own.locations, closeness, scale)) / (1 + weight)
+
+
+def _pair_losses(
+    embeddings: Mapping[str, Embeddings], targets: Mapping[str, SensorTargets], scale: Tensor
+) -> list[Tensor]:
+    """Loss of the paired images of each two sensors; images without their pair in the batch take no part."""
     losses = []
-    for sensor, own in embeddings.items():
-        similarity = target_similarity(targets[sensor].labels, objective.targets, objective.overlap_power)
-        losses.append(contrastive_loss(own.images, own.texts, similarity, scale))
-    return torch.stack(losses).mean()
+    for one, other in combinations(embeddings, 2):
+        first, second = targets[one].pair, targets[other].pair
+        if first is None or second is None:
+            continue
+        same = (first[:, None] == second[None, :]) & (first[:, None] >= 0)
+        rows, columns = same.any(1), same.any(0)
+        if rows.any():
+            images = embeddings[one].images[rows], embeddings[other].images[columns]
+            losses.append(contrastive_loss(*images, same[rows][:, columns], scale))
+    return losses
+
+
+def distances_km(coordinates: Tensor) -> Tensor:
+    """Great-circle distances (n, n) in km of places (n, 2) float64, longitude and latitude in degrees (haversine)."""
+    lon, lat = torch.deg2rad(coordinates).T
+    half = (torch.sin((values[:, None] - values[None, :]) / 2) ** 2 for values in (lat, lon))
+    square = next(half) + torch.cos(lat)[:, None] * torch.cos(lat)[None, :] * next(half)
+    return 2 * _EARTH_RADIUS_KM * torch.asin(square.clamp(max=1).sqrt())
 
 
 def target_similarity(labels: Tensor, targets: Targets, power: float) -> Tensor:
-    """Similarity of each two samples by their labels, (n, n) float32 in [0, 1], 1 on the diagonal.
+    """Similarity of each two samples by their labels, (n, n) float64 in [0, 1], 1 on the diagonal.
 
     Args:
         labels: (n, class) bool.
@@ -51,25 +97,27 @@ def target_similarity(labels: Tensor, targets: Targets, power: float) -> Tensor:
         power: Exponent of the Jaccard index; large values approach `equal`.
     """
     if targets == "identity":
-        return torch.eye(len(labels), device=labels.device)
-    present = labels.float()
+        return torch.eye(len(labels), dtype=torch.float64, device=labels.device)
+    present = labels.double()
     intersection = present @ present.T
     union = present.sum(1)[:, None] + present.sum(1)[None, :] - intersection
     # Two samples without labels are equal.
     jaccard = torch.where(union > 0, intersection / union.clamp(min=1), 1.0)
-    return (jaccard == 1).float() if targets == "equal" else jaccard**power
+    return (jaccard == 1).double() if targets == "equal" else jaccard**power
 
 
-def contrastive_loss(images: Tensor, texts: Tensor, similarity: Tensor, scale: Tensor) -> Tensor:
-    """Mean over both directions of the cross-entropy against row-normalised `similarity`; a scalar.
+def contrastive_loss(images: Tensor, others: Tensor, similarity: Tensor, scale: Tensor) -> Tensor:
+    """Mean over both directions of the cross-entropy against `similarity`, normalised over rows and over columns.
 
     Args:
         images: (n, d), L2-normalised, of one sensor.
-        texts: (n, d), L2-normalised, the text of each image.
-        similarity: (n, n), symmetric.
+        others: (k, d), L2-normalised: texts, places, or images of another sensor.
+        similarity: (n, k), not negative, with a positive in each row and each column.
         scale: Factor of the cosines; the inverse of the temperature.
     """
-    targets = similarity / similarity.sum(1, keepdim=True)
-    logits = scale * images @ texts.T
-    directions = ((targets * log_softmax(scores, dim=1)).sum(1).mean() for scores in (logits, logits.T))
+    logits, similarity = scale * images @ others.T, similarity.to(images.dtype)
+    directions = (
+        (targets / targets.sum(1, keepdim=True) * log_softmax(scores, dim=1)).sum(1).mean()
+        for scores, targets in ((logits, similarity), (logits.T, similarity.T))
+    )
     return -sum(directions, torch.zeros((), device=images.device)) / 2

@@ -23,8 +23,9 @@ class LocationEncoder(nn.Module):
         self.nnet = _SirenNet(profile)
 
     def forward(self, harmonics: Tensor) -> Tensor:
-        """Return features (n, num_features)."""
-        features: Tensor = self.nnet(harmonics)
+        """Return features (n, num_features). In full precision: the first sine multiplies rounding errors by 30."""
+        with torch.autocast(harmonics.device.type, enabled=False):
+            features: Tensor = self.nnet(harmonics.to(self.nnet.last_layer.weight.dtype))
         return features
 
 
