@@ -21,7 +21,7 @@ from landmark.train.dataset import (
     read_split_annotations,
 )
 from landmark.train.profile import BandStatistics, ModelProfile, load_profile
-from landmark.train.schedule import augment, epoch_orientations, learning_rate
+from landmark.train.schedule import augment, epoch_orientations
 from tests.train.toy import open_toy, write_profile
 
 
@@ -185,25 +185,6 @@ def test_orders_differ_by_seed_and_epoch(toy_corpus: Corpus, tmp_path: Path) -> 
     epochs = [order[start : start + 24] for order in orders for start in (0, 24)]
     assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
-
-
-@pytest.mark.parametrize("steps", [20, 100, 333])
-@pytest.mark.parametrize("warmup", [0.3, 0.1])
-def test_learning_rate_equals_pytorchs_onecycle(steps: int, warmup: float) -> None:
-    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=steps, pct_start=warmup)
-    for step in range(steps):
-        expected = optimizer.param_groups[0]["lr"]
-        assert learning_rate(step, steps, peak=0.02, warmup=warmup) == pytest.approx(expected, rel=1e-9)
-        optimizer.step()
-        if step < steps - 1:
-            cycle.step()
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_learning_rate_of_the_shortest_trainings(steps: int) -> None:
-    rates = [learning_rate(step, steps, peak=1.0, warmup=0.3) for step in range(steps)]
-    assert all(0 < rate <= 1 for rate in rates)
 
 
 # -- refused -----------------------------------------------------------------------------------------------------------

@@ -180,9 +180,10 @@ def load_optimizer(folder: Path, run: Run, net: nn.Module, optimizer: torch.opti
         stored.setdefault(name, {})[part] = tensor
     for name, parameter in net.named_parameters():
         if name in stored:
-            # AdamW keeps its step counter on the CPU and the moments on the parameter's device.
+            # Fused AdamW needs moments in the parameter's memory layout, and the step counter on its device.
             optimizer.state[parameter] = {
-                part: tensor if part == "step" else tensor.to(parameter.device) for part, tensor in stored[name].items()
+                part: tensor.to(parameter.device) if part == "step" else torch.empty_like(parameter).copy_(tensor)
+                for part, tensor in stored[name].items()
             }
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from landmark.config.profiles import load_sensor
 from landmark.core.atomic import folder_lock, remove_partials
@@ -36,10 +35,11 @@ from landmark.train.dataset import (
     pixel_blocks,
     read_split_annotations,
 )
-from landmark.train.loss import closp_loss
+from landmark.train.gradients import compute_gradients, parallel
 from landmark.train.net import copy_tokenizer, load_net, new_net, pick_device
-from landmark.train.profile import ModelProfile, Objective
-from landmark.train.schedule import learning_rate, torch_seed
+from landmark.train.optimizer import new_optimizer, set_rate
+from landmark.train.profile import ModelProfile
+from landmark.train.schedule import torch_seed
 from landmark.train.text import build_vocabulary, resolve_weights, weights_file
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,8 @@ class _Trainer:
         self._run, self._net, self._batches = run, net.to(device).train(), batches
         self._per_epoch = run.steps // config.profile.budget.epochs
         budget = config.profile.budget
-        self._optimizer = torch.optim.AdamW(net.parameters(), lr=budget.learning_rate, weight_decay=budget.weight_decay)
+        self._model = parallel(net, None)
+        self._optimizer = new_optimizer(net, budget)
         if run.optimizer is not None:
             load_optimizer(config.out, run, net, self._optimizer)
 
@@ -145,13 +146,12 @@ class _Trainer:
     def _step(self, step: int, batch: Batch) -> tuple[float, float]:
         """Do one optimizer step; return loss and learning rate."""
         budget = self._profile.budget
-        rate = learning_rate(step, self._run.steps, peak=budget.learning_rate, warmup=budget.warmup)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        torch.manual_seed(torch_seed(self._config.seed, "step", step=step))
-        loss = batch_loss(self._net, batch.to(self._device), self._profile.objective)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        rate = set_rate(self._optimizer, budget, step, self._run.steps)
+        self._optimizer.zero_grad()
+        seed = self._config.seed
+        loss = compute_gradients(
+            self._model, [batch], self._profile, seeds=lambda chunk: torch_seed(seed, "step", step, chunk)
+        )
         norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), budget.max_grad_norm or math.inf)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise Diverged(
@@ -170,11 +170,6 @@ class _Trainer:
         loader = self._batches.loader.state_dict()
         run = self._run.model_copy(update={"step": step, "loader": loader, "history": history, "losses": losses})
         self._run = save_checkpoint(self._config.out, run, self._net, None if run.finished else self._optimizer)
-
-
-def batch_loss(net: Closp, batch: Batch, objective: Objective) -> Tensor:
-    """Loss of a batch on the net's device, a scalar."""
-    return closp_loss(net(batch.inputs, batch.token_ids, batch.attention_mask), batch.targets, net.scale, objective)
 
 
 def check_trainable(corpus: Corpus, profile: ModelProfile, annotations: Mapping[str, Annotations]) -> None:

@@ -8,26 +8,24 @@ from numpy.typing import NDArray
 from landmark.core.hashing import rank
 from landmark.core.salts import AUGMENTATION, TORCH
 
-# Factors of the peak learning rate, the defaults of PyTorch's OneCycleLR.
-_START = 1 / 25
-_END = _START / 10_000
 # Quarter turns of an image and of its mirror image.
 ORIENTATIONS = 8
 
 
-def learning_rate(step: int, steps: int, *, peak: float, warmup: float) -> float:
-    """OneCycle schedule with cosine annealing (arXiv 1708.07120): peak/25 to peak, then down to peak/250,000.
+def one_cycle(step: int, steps: int, values: tuple[float, float, float], *, warmup: float) -> float:
+    """Value of a step with OneCycle's cosine annealing (arXiv 1708.07120), as PyTorch's OneCycleLR.
 
     Args:
         step: 0 .. steps - 1.
         steps: Length of the training.
-        peak: Highest learning rate.
-        warmup: Fraction of the steps in which the rate rises.
+        values: Start, peak and end.
+        warmup: Fraction of the steps until the peak.
     """
-    peak_step, last_step = max(1.0, warmup * steps - 1), steps - 1
-    if step <= peak_step:
-        return _cosine(peak * _START, peak, step / peak_step)
-    return _cosine(peak, peak * _END, (step - peak_step) / (last_step - peak_step))
+    start, peak, end = values
+    peak_step, last_step = warmup * steps - 1, steps - 1
+    if 0 < peak_step >= step:
+        return _cosine(start, peak, step / peak_step)
+    return _cosine(peak, end, (step - peak_step) / (last_step - peak_step))
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:
@@ -45,6 +43,6 @@ def augment(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic
     return rotated[:, :, ::-1] if orientation >= 4 else rotated
 
 
-def torch_seed(seed: int, purpose: str, *, step: int = 0) -> int:
-    """Seed of PyTorch's generator for a purpose and step, so that dropout is reproducible after a resume."""
-    return rank(seed, TORCH, purpose, str(step)) >> 1
+def torch_seed(seed: int, purpose: str, *numbers: int) -> int:
+    """Seed of PyTorch's generator for a purpose and numbers such as the step; a resumed training has the same."""
+    return rank(seed, TORCH, purpose, *map(str, numbers)) >> 1

@@ -1,0 +1,90 @@
+"""Training on several ranks, each a process with a part of every batch, started by torchrun."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed import ProcessGroup
+
+from landmark.core.errors import InputError
+from landmark.train.profile import Budget
+
+# The loader has 8 streams, which ranks share equally.
+_RANKS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ranks of a training.
+
+    Attributes:
+        rank: Number of this one.
+        ranks: How many there are.
+        group: For collectives; None for one rank.
+    """
+
+    rank: int = 0
+    ranks: int = 1
+    group: ProcessGroup | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """True for the rank that writes files and shows progress."""
+        return self.rank == 0
+
+    def share(self, value: Any) -> Any:
+        """The main rank's value, on all ranks; any picklable object."""
+        if self.group is None:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values, group=self.group, group_src=0)
+        return values[0]
+
+
+@contextmanager
+def join(device: torch.device) -> Iterator[World]:
+    """Join the ranks that torchrun started, as its environment variables say; one rank without them."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield World()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield World(distributed.get_rank(), distributed.get_world_size(), distributed.group.WORLD)
+    finally:
+        distributed.destroy_process_group()
+
+
+def check_ranks(ranks: int, budget: Budget) -> None:
+    """Check that a number of ranks can share the batches of a training.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if ranks not in _RANKS:
+        problem = "this number of ranks cannot share a batch equally"
+        raise InputError(problem, file="--nproc-per-node", value=ranks, remedy="start 1, 2, 4 or 8 ranks")
+    if ranks > 1 and budget.last_batch == "keep":
+        problem = "several ranks cannot share an incomplete last batch"
+        raise InputError(problem, key="budget.last_batch", value="keep", remedy="set it to `drop`, or start one rank")
+
+
+def gather_rows(tensors: Sequence[Tensor], group: ProcessGroup) -> list[Tensor]:
+    """Each tensor (n, …) with the rows of all ranks (ranks * n, …), rank after rank; one all-gather of bytes.
+
+    A tensor has the same shape and type on all ranks.
+    """
+    flat = [tensor.contiguous().view(torch.uint8).flatten() for tensor in tensors]
+    packed = torch.cat(flat)
+    gathered = packed.new_empty(group.size() * len(packed))
+    distributed.all_gather_into_tensor(gathered, packed, group=group)
+    columns = gathered.view(group.size(), -1).split([len(part) for part in flat], dim=1)
+    return [
+        column.contiguous().flatten().view(tensor.dtype).view(-1, *tensor.shape[1:])
+        for column, tensor in zip(columns, tensors, strict=True)
+    ]

@@ -1,0 +1,228 @@
+"""Gradients of an optimizer step, of batches in chunks (GradCache, arXiv 2101.06983) and on several ranks.
+
+Every image is compared with all texts of its batch, whatever the chunks and ranks: first come the embeddings of all,
+then the loss and its gradients with respect to them, then, chunk by chunk, the gradients of the parameters.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, fields, replace
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from landmark.train.batches import Batch
+from landmark.train.closp import Closp, Embeddings
+from landmark.train.distributed import gather_rows
+from landmark.train.loss import SensorTargets, closp_loss
+from landmark.train.precision import autocast
+from landmark.train.profile import ModelProfile, Objective
+
+# Tensors by sensor and name of a field; the scale is of no sensor.
+Tensors = dict[tuple[str, str], Tensor]
+_SCALE = ("", "scale")
+
+
+class Forward(nn.Module):
+    """Embeddings of a batch and the scale: all that the loss needs of a net in one call, as DDP requires."""
+
+    def __init__(self, net: Closp) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, batch: Batch) -> Tensors:
+        """Return embeddings, computed in bfloat16 where the hardware has it, and the factor of the cosines."""
+        with autocast(batch.token_ids.device):
+            embeddings = self.net(batch.inputs, batch.token_ids, batch.attention_mask)
+        return {**_flatten(embeddings), _SCALE: self.net.scale}
+
+
+def parallel(net: Closp, group: ProcessGroup | None, *, alternate_sensors: bool = False) -> nn.Module:
+    """The net as `compute_gradients` takes it; on several ranks, DDP averages the gradients of the parameters.
+
+    Call it again when other parameters are frozen. Each rank's BatchNorm has running statistics of its own images.
+    """
+    if group is None:
+        return Forward(net)
+    return DistributedDataParallel(
+        Forward(net), process_group=group, broadcast_buffers=False, find_unused_parameters=alternate_sensors
+    )
+
+
+def compute_gradients(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    profile: ModelProfile,
+    *,
+    seeds: Callable[[int], int],
+    group: ProcessGroup | None = None,
+) -> Tensor:
+    """Add the gradients of the mean loss of some batches to `.grad`; return this loss, a detached scalar.
+
+    A batch of several chunks is embedded twice: first without a graph, for the loss, then with one, for the gradients.
+    BatchNorm normalises by chunk and rank, and updates its running statistics the second time only.
+
+    Args:
+        model: From `parallel`.
+        batches: This rank's parts of the batches, of equal size on all ranks.
+        profile: Its objective, and its images of a chunk.
+        seeds: Number of a chunk in this step → seed of dropout, the same both times.
+        group: The ranks; None for one.
+    """
+    device, numbers, losses = next(model.parameters()).device, count(), []
+    for batch in batches:
+        chunks = [(seeds(next(numbers)), chunk) for chunk in split_chunks(batch, profile.budget.chunk)]
+        targets = {key: tensor.to(device) for key, tensor in _flatten(batch.targets).items()}
+        loss = _Loss(targets, profile.objective, 1 / len(batches), group)
+        losses.append(_add_gradients(model, chunks, loss, synchronise=batch is batches[-1]))
+    return torch.stack(losses).sum()
+
+
+def _add_gradients(
+    model: nn.Module, chunks: Sequence[tuple[int, Batch]], loss: "_Loss", *, synchronise: bool
+) -> Tensor:
+    """Add the gradients of one batch, and average all so far over the ranks if asked to; return its loss."""
+    if len(chunks) == 1:
+        with _averaging(model, synchronise):
+            output = _embed(model, *chunks[0])
+            value, gradients = loss.differentiate([output])
+            _backward(output, gradients[0])
+        return value
+    with torch.no_grad(), keep_statistics(model):
+        outputs = [_embed(model, *chunk) for chunk in chunks]
+    value, gradients = loss.differentiate(outputs)
+    for chunk, gradient in zip(chunks, gradients, strict=True):
+        with _averaging(model, synchronise and chunk is chunks[-1]):
+            _backward(_embed(model, *chunk), gradient)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Loss of a batch as a function of its embeddings.
+
+    Attributes:
+        targets: Of this rank's images.
+        objective: The terms.
+        weight: Factor of the loss.
+        group: The ranks; None for one.
+    """
+
+    targets: Tensors
+    objective: Objective
+    weight: float
+    group: ProcessGroup | None
+
+    def differentiate(self, outputs: Sequence[Tensors]) -> tuple[Tensor, list[Tensors]]:
+        """Loss over all ranks, and its gradients with respect to the outputs of each chunk.
+
+        The gradient of the scale comes with the last chunk.
+        """
+        parts: dict[tuple[str, str], list[Tensor]] = {}
+        for key, tensor in (item for output in outputs for item in output.items() if item[0] != _SCALE):
+            parts.setdefault(key, []).append(tensor.detach())
+        own = {key: torch.cat(tensors) for key, tensors in parts.items()}
+        rank, ranks, (embeddings, targets) = 0, 1, (own, self.targets)
+        if self.group is not None:
+            rank, ranks = self.group.rank(), self.group.size()
+            gathered = iter(gather_rows([*own.values(), *self.targets.values()], self.group))
+            embeddings, targets = ({key: next(gathered) for key in tensors} for tensors in (own, self.targets))
+        scale = outputs[-1][_SCALE].detach().requires_grad_()
+        leaves = [scale, *(tensor.requires_grad_() for tensor in embeddings.values())]
+        places = _restore(Embeddings, embeddings), _restore(SensorTargets, targets)
+        loss = self.weight * closp_loss(*places, scale, self.objective)
+        of_scale, *gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        # DDP averages over the ranks. That is right for the scale, whose gradient here is that of all ranks' images.
+        pieces = {
+            key: iter((ranks * gradient.chunk(ranks)[rank]).split([len(part) for part in parts[key]]))
+            for key, gradient in zip(embeddings, gradients, strict=True)
+        }
+        chunks = [{key: next(pieces[key]) for key in output if key != _SCALE} for output in outputs]
+        chunks[-1][_SCALE] = of_scale
+        return loss.detach(), chunks
+
+
+def _embed(model: nn.Module, seed: int, chunk: Batch) -> Tensors:
+    torch.manual_seed(seed)
+    output: Tensors = model(chunk.to(next(model.parameters()).device))
+    return output
+
+
+def _backward(output: Tensors, gradients: Tensors) -> None:
+    keys = [key for key in gradients if output[key].requires_grad]
+    torch.autograd.backward([output[key] for key in keys], [gradients[key] for key in keys])
+
+
+def _averaging(model: nn.Module, active: bool) -> AbstractContextManager[None]:
+    """Let DDP average gradients in this forward and backward pass, or not yet."""
+    return nullcontext() if active or not isinstance(model, DistributedDataParallel) else model.no_sync()
+
+
+@contextmanager
+def keep_statistics(model: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of BatchNorm unchanged, while it normalises by the batch."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def split_chunks(batch: Batch, chunk: int | None) -> list[Batch]:
+    """Batches of at most `chunk` images of each sensor, with the texts that they need."""
+    n_images = max(len(own.images) for own in batch.inputs.values())
+    if chunk is None or chunk >= n_images:
+        return [batch]
+    starts = range(0, n_images, chunk)
+    return [_take(batch, {sensor: slice(start, start + chunk) for sensor in batch.inputs}) for start in starts]
+
+
+def split_sensors(batch: Batch) -> list[Batch]:
+    """A batch of each sensor, the last one first: Sentinel-2 before Sentinel-1, as in the published code."""
+    return [_take(batch, {sensor: slice(None)}) for sensor in reversed(batch.inputs)]
+
+
+def _take(batch: Batch, rows: Mapping[str, slice]) -> Batch:
+    """Some rows of some sensors, where there are any, and their texts."""
+    inputs = {sensor: _map(batch.inputs[sensor], lambda t, own=own: t[own]) for sensor, own in rows.items()}
+    inputs = {sensor: own for sensor, own in inputs.items() if len(own.images)}
+    texts = torch.unique(torch.cat([own.text_index for own in inputs.values()]))
+    return Batch(
+        {sensor: replace(own, text_index=torch.searchsorted(texts, own.text_index)) for sensor, own in inputs.items()},
+        {sensor: _map(batch.targets[sensor], lambda t, own=rows[sensor]: t[own]) for sensor in inputs},
+        batch.token_ids[texts],
+        batch.attention_mask[texts],
+    )
+
+
+def _map(part: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A dataclass of tensors with a function applied to each."""
+    values = {field.name: getattr(part, field.name) for field in fields(part)}
+    return replace(part, **{name: function(value) for name, value in values.items() if value is not None})
+
+
+def _flatten(parts: Mapping[str, Any]) -> Tensors:
+    """The tensors of a dataclass for each sensor."""
+    return {
+        (sensor, field.name): value
+        for sensor, part in parts.items()
+        for field in fields(part)
+        if (value := getattr(part, field.name)) is not None
+    }
+
+
+def _restore(kind: type[Any], tensors: Tensors) -> dict[str, Any]:
+    """A dataclass for each sensor, from its tensors."""
+    sensors = dict.fromkeys(sensor for sensor, _ in tensors)
+    return {
+        sensor: kind(**{name: tensor for (owner, name), tensor in tensors.items() if owner == sensor})
+        for sensor in sensors
+    }

@@ -1,0 +1,56 @@
+"""The optimizer: AdamW without decay of vectors, its schedule, and frozen towers."""
+
+import torch
+
+from landmark.train.closp import Closp
+from landmark.train.precision import towers
+from landmark.train.profile import Budget
+from landmark.train.schedule import one_cycle
+
+_BETAS = (0.9, 0.999)
+# Beta1 at the lowest and at the highest learning rate, the defaults of PyTorch's OneCycleLR.
+_CYCLED_BETA1 = (0.95, 0.85)
+# Parameters of more dimensions that are not decayed either, as in timm.
+_NOT_DECAYED = ("pos_embed", "cls_token")
+
+
+def new_optimizer(net: Closp, budget: Budget) -> torch.optim.AdamW:
+    """Fused AdamW; biases, norms, the scale, and class token and position embedding of a ViT are not decayed."""
+    decayed, others = [], []
+    for name, parameter in net.named_parameters():
+        exempt = parameter.ndim < 2 or name.rpartition(".")[2] in _NOT_DECAYED
+        (others if exempt else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": budget.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=budget.learning_rate, betas=_BETAS, fused=True)
+
+
+def set_rate(optimizer: torch.optim.AdamW, budget: Budget, step: int, steps: int) -> float:
+    """Set learning rate, and beta1 with `cycle_beta1`, of a step (0 .. steps - 1); return the learning rate."""
+    start = budget.learning_rate / budget.start_divisor
+    rates = (start, budget.learning_rate, start / budget.end_divisor)
+    rate = one_cycle(step, steps, rates, warmup=budget.warmup)
+    beta1, beta2 = _BETAS
+    if budget.cycle_beta1:
+        slow, fast = _CYCLED_BETA1
+        beta1 = one_cycle(step, steps, (slow, fast, slow), warmup=budget.warmup)
+    for group in optimizer.param_groups:
+        group.update(lr=rate, betas=(beta1, beta2))
+    return rate
+
+
+def freeze_towers(net: Closp, freeze: str, epoch: int) -> None:
+    """Freeze or thaw the towers for an epoch (0, 1, …): frozen parameters have no gradients and are not decayed.
+
+    As in the published code, BatchNorm of a frozen tower still normalises by the batch and updates its running
+    statistics, and dropout is active.
+
+    Args:
+        net: Its projections and scale are never frozen.
+        freeze: `budget.freeze`.
+        epoch: Number of the epoch.
+    """
+    frozen = freeze == "always" or (freeze == "first-epoch" and epoch == 0)
+    for tower in towers(net).values():
+        tower.requires_grad_(not frozen)
+        if frozen:
+            tower.zero_grad()
