@@ -117,7 +117,7 @@ def make_batches(corpus: Corpus, folder: Path, *, seed: int = 3, **budget: objec
 
 
 def images_of(batches: list[Batch], sensor: str) -> list[bytes]:
-    return [image.numpy().tobytes() for batch in batches for image in batch.images[sensor]]
+    return [image.numpy().tobytes() for batch in batches for image in batch.inputs[sensor].images]
 
 
 def test_an_epoch_has_each_image_of_the_longer_sensor_once(toy_corpus: Corpus, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_epoch_has_each_image_of_the_longer_sensor_once(toy_corpus: Corpus, t
     batches = make_batches(toy_corpus.select(where=[("id", "in", ids)]), tmp_path)
     steps = list(islice(batches, 6))
     for epoch in (steps[:3], steps[3:]):
-        assert all(len(batch.images[sensor]) == 8 for batch in epoch for sensor in ("s1", "s2"))
+        assert all(len(batch.inputs[sensor].images) == 8 for batch in epoch for sensor in ("s1", "s2"))
         assert len(set(images_of(epoch, "s1"))) == 24
     # The shorter sensor starts again once all of its images came.
     assert len(set(images_of(steps[:2], "s2"))) == len(set(images_of(steps[2:4], "s2"))) == 16
@@ -133,7 +133,7 @@ def test_an_epoch_has_each_image_of_the_longer_sensor_once(toy_corpus: Corpus, t
 
 def test_incomplete_batches_are_left_out(toy_corpus: Corpus, tmp_path: Path) -> None:
     batches = make_batches(toy_corpus, tmp_path, batch=16)
-    assert [len(batch.images["s2"]) for batch in islice(batches, 3)] == [16] * 3
+    assert [len(batch.inputs["s2"].images) for batch in islice(batches, 3)] == [16] * 3
     assert batches.loader.epoch == 2
     # Samples stay in memory: each is decoded once.
     stats = batches.loader.stats()
@@ -151,8 +151,8 @@ def test_batches_continue_from_the_state_of_the_loader(toy_corpus: Corpus, tmp_p
         resumed.loader.load_state_dict(states[step])
         batch = next(iter(resumed))
         for sensor in ("s1", "s2"):
-            assert batch.images[sensor].equal(expected[step + 1].images[sensor])
-    assert not expected[0].images["s1"].equal(expected[3].images["s1"])
+            assert batch.inputs[sensor].images.equal(expected[step + 1].inputs[sensor].images)
+    assert not expected[0].inputs["s1"].images.equal(expected[3].inputs["s1"].images)
 
 
 def test_images_of_a_batch_keep_their_captions_and_labels(toy_corpus: Corpus, tmp_path: Path) -> None:
@@ -164,7 +164,8 @@ def test_images_of_a_batch_keep_their_captions_and_labels(toy_corpus: Corpus, tm
     images = model_input(stack, sensor, tower=tower, statistics=band_statistics([stack], sensor))
     classes = sorted({label for sample in samples for label in sample.labels})
     batch = next(iter(batches))
-    for image, index, labels in zip(batch.images["s2"], batch.text_index["s2"], batch.labels["s2"], strict=True):
+    own = batch.inputs["s2"]
+    for image, index, labels in zip(own.images, own.text_index, batch.targets["s2"].labels, strict=True):
         (row,) = [row for row, expected in enumerate(images) if np.array_equal(expected, image.numpy())]
         assert captions[int(batch.token_ids[index][0])] == samples[row].caption()
         present = [name for name, is_present in zip(classes, labels.tolist(), strict=True) if is_present]
