@@ -1,6 +1,6 @@
 """Train CLOSP on a corpus and evaluate its retrieval."""
 
-from importlib import import_module
+from importlib.util import find_spec
 
 from landmark.core.errors import InputError
 
@@ -11,10 +11,6 @@ def require_libraries() -> None:
     Raises:
         InputError: a library is missing.
     """
-    for name in ("torch", "tokenizers", "safetensors", "sklearn"):
-        try:
-            import_module(name)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                "not installed", value=name, remedy="run pip install '.[train]' in landmark's folder"
-            ) from error
+    for name in ("torch", "tokenizers", "safetensors", "sklearn", "matplotlib"):
+        if find_spec(name) is None:
+            raise InputError("not installed", value=name, remedy="run pip install '.[train]' in landmark's folder")
