@@ -39,13 +39,18 @@ def trec_eval(ids, queries, grades, scores):
     return pytrec_eval.RelevanceEvaluator(judged, MEASURES).evaluate(run)
 
 
+def measure(ranking, grades):
+    """Metrics of a ranking of documents with these grades."""
+    return query_metrics(grades[ranking], grades, len(grades))
+
+
 @given(cases())
 @examples(200)
 def test_metrics_equal_trec_eval(case):
     ids, queries, grades, scores = case
     expected, ties = trec_eval(*case), tie_ranks(ids)
     for query, row, score in zip(queries, grades, scores, strict=True):
-        metrics, official = query_metrics(rank_documents(score, ties), row), expected[query]
+        metrics, official = measure(rank_documents(score, ties), row), expected[query]
         assert metrics.ap == pytest.approx(official["map"], abs=1e-9)
         assert metrics.r_precision == pytest.approx(official["Rprec"], abs=1e-9)
         assert metrics.ndcg_10 == pytest.approx(official["ndcg_cut_10"], abs=1e-9)
@@ -56,7 +61,7 @@ def test_metrics_equal_trec_eval(case):
 
 def test_means_exclude_queries_without_relevant_documents():
     grades = np.array([[0, 0, 0], [0, 1, 0]], dtype=np.int8)
-    metrics = [query_metrics(np.array([1, 0, 2]), row) for row in grades]
+    metrics = [measure(np.array([1, 0, 2]), row) for row in grades]
     means = mean_metrics(metrics, 3)
     assert (means.queries, means.map, means.hit_10) == (1, 1.0, 1.0)
     nothing = mean_metrics(metrics[:1], 3)
@@ -65,7 +70,7 @@ def test_means_exclude_queries_without_relevant_documents():
 
 def test_partial_rankings_are_measured_against_all_relevant_documents():
     grades = np.array([3, 0, 1, 2], dtype=np.int8)
-    few, none = query_metrics(np.array([2]), grades), query_metrics(np.array([], dtype=np.int64), grades)
+    few, none = measure(np.array([2]), grades), measure(np.array([], dtype=np.int64), grades)
     assert few.ap == pytest.approx(1 / 3) and few.r_precision == pytest.approx(1 / 3)
     assert few.ndcg_10 == pytest.approx(1 / (3 + 2 / np.log2(3) + 1 / 2))
     assert (none.ap, none.ndcg_10, none.reciprocal_rank, none.hit_10, none.relevant) == (0, 0, 0, 0, 3)
@@ -78,7 +83,7 @@ CHANCES |= {"chance_ndcg_10": "ndcg_10", "chance_ndcg_1000": "ndcg_1000"}
 @pytest.mark.parametrize("grades", [[1], [1] + [0] * 5, [3, 1, 0, 0, 0, 0], [1, 2, 3, 2, 1, 0], [2] * 6, [0, 1, 3] * 2])
 def test_chance_is_the_mean_over_all_orders(grades):
     row = np.array(grades, dtype=np.int8)
-    metrics = [query_metrics(np.array(order), row) for order in itertools.permutations(range(len(row)))]
+    metrics = [measure(np.array(order), row) for order in itertools.permutations(range(len(row)))]
     for chance, metric in CHANCES.items():
         mean = np.mean([getattr(query, metric) for query in metrics])
         assert getattr(metrics[0], chance) == pytest.approx(mean, abs=1e-12)
@@ -86,10 +91,16 @@ def test_chance_is_the_mean_over_all_orders(grades):
 
 def test_chance_of_a_long_list_is_the_mean_of_many_shuffles():
     chance, grades = np.random.default_rng(0), np.array([1, 2, 3] * 10 + [0] * 170, dtype=np.int8)
-    metrics = [query_metrics(chance.permutation(200), grades) for _ in range(3000)]
+    metrics = [measure(chance.permutation(200), grades) for _ in range(3000)]
     for expected, metric in CHANCES.items():
         values = [getattr(query, metric) for query in metrics]
         assert np.mean(values) == pytest.approx(getattr(metrics[0], expected), abs=4 * np.std(values) / np.sqrt(3000))
+
+
+def test_scores_rank_by_value_then_by_greater_id():
+    scores = np.array([0.0, -0.0, np.inf, -1.5, 1e-30, -np.inf, 2.0, np.nan, -1.5], dtype=np.float32)
+    ties = tie_ranks([f"s{n}" for n in range(len(scores))])
+    assert rank_documents(scores, ties).tolist() == [2, 6, 4, 1, 0, 8, 3, 7, 5]
 
 
 def test_scores_are_computed_in_bounded_blocks():
@@ -109,7 +120,7 @@ def enumerated_precision(scores, relevant):
     ]
     if not any(relevant):
         return 0.0
-    return np.mean([query_metrics(np.array(order), np.array(relevant, dtype=np.int8)).ap for order in orders])
+    return np.mean([measure(np.array(order), np.array(relevant, dtype=np.int8)).ap for order in orders])
 
 
 @given(st.integers(1, 6).flatmap(lambda n: st.lists(st.tuples(*[st.sampled_from("abAB")] * n), min_size=1, max_size=4)))
@@ -129,8 +140,6 @@ def test_average_precision_is_the_mean_over_all_orders_of_equal_scores(rows):
 def test_average_precision_of_distinct_scores_is_that_of_the_ranking():
     chance = np.random.default_rng(0)
     scores, relevant = chance.normal(size=(9, 300)), chance.random((9, 300)) < 0.2
-    rankings = [
-        query_metrics(np.argsort(-row), grades.astype(np.int8)) for row, grades in zip(scores, relevant, strict=True)
-    ]
+    rankings = [measure(np.argsort(-row), grades.astype(np.int8)) for row, grades in zip(scores, relevant, strict=True)]
     assert average_precisions(scores, relevant) == pytest.approx([query.ap for query in rankings], abs=1e-12)
     assert chance_average_precisions(relevant) == pytest.approx([query.chance_ap for query in rankings], abs=1e-12)

@@ -15,7 +15,7 @@ from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile, load_profile
 from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
 from landmark.train.retrieval.evaluate import EvaluationReport, evaluate_run, evaluate_trec, load_evaluation_set
-from tests.train.toy import open_toy, write_profile
+from tests.train.toy import dense_grades, open_toy, write_profile
 
 # TREC run file, report, scores and grades, both query → document → value.
 Ranked = tuple[Path, EvaluationReport, dict[str, dict[str, float]], dict[str, dict[str, int]]]
@@ -89,7 +89,7 @@ def test_the_best_and_the_worst_ranking(toy_corpus: Corpus, tmp_path: Path) -> N
         path.write_text(
             "".join(
                 f"{query.id} Q0 {id} 1 {sign * grade} x\n"
-                for query, row in zip(evaluation.queries, evaluation.grades, strict=True)
+                for query, row in zip(evaluation.queries, dense_grades(evaluation), strict=True)
                 for id, grade in zip(evaluation.ids, row.tolist(), strict=True)
             )
         )

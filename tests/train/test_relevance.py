@@ -6,6 +6,7 @@ from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query, grade, make_queries
 from landmark.train.retrieval.evaluate import load_evaluation_set
 from landmark.train.retrieval.trec import read_queries
+from tests.train.toy import dense_grades
 
 
 @pytest.mark.parametrize(
@@ -43,4 +44,4 @@ def test_corpus_files_hold_the_queries_and_grades_of_the_rules(toy_corpus: Corpu
     evaluation = load_evaluation_set(toy_corpus, "test")
     labels = [frozenset(names) for names in toy_corpus.select(split="test").table["labels"].to_pylist()]
     expected = [[grade(frozenset(query.labels), own) for own in labels] for query in queries]
-    assert evaluation.grades.tolist() == expected
+    assert dense_grades(evaluation).tolist() == expected

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import shapely
 import yaml
+from numpy.typing import NDArray
 
 import landmark
 from landmark.config.recipe import SPLITS, Recipe
@@ -22,6 +23,7 @@ from landmark.corpus.manifest import SplitProof
 from landmark.corpus.reader import Corpus
 from landmark.domain.schemas import LEDGER
 from landmark.domain.taxonomy import Taxonomy
+from landmark.train.retrieval.evaluate import EvaluationSet
 from landmark.write.documents import Provenance, write_documents
 from tests.parts import recipe_of
 from tests.write.rows import PATCH_PX, SENSORS, Row, pack, plan_of, sample_row, stage
@@ -156,6 +158,15 @@ def _paint(shape: tuple[int, int, int], bright: np.ndarray, chance: np.random.Ge
     shares = levels.repeat(rows // 2, axis=1)[:, :, None]
     values = dark + 400 * shares + chance.normal(0, 60, shape)
     return np.maximum(values, 1).astype("<u2") if dark > 0 else values.astype("<i2")
+
+
+def dense_grades(evaluation: EvaluationSet) -> NDArray[np.int8]:
+    """Grades (query, sample) of an evaluation set."""
+    grades = np.zeros((len(evaluation.queries), len(evaluation.ids)), dtype=np.int8)
+    for query, row in enumerate(grades):
+        documents, judged = evaluation.judgements.of(query)
+        row[documents] = judged
+    return grades
 
 
 def write_profile(folder: Path, **changes: dict[str, Any]) -> Path:

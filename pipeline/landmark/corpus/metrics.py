@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,8 +101,15 @@ def tie_ranks(ids: Sequence[str]) -> NDArray[np.int64]:
 
 
 def rank_documents(scores: NDArray[np.floating], ties: NDArray[np.int64]) -> Ranking:
-    """Rank documents by score; of scores equal in float32 the greater id first, as in trec_eval."""
-    return np.lexsort((-ties, -scores.astype(np.float32)))
+    """Rank documents by score; of scores equal in float32 the greater id first, as in trec_eval; NaN is the least.
+
+    Scores and ties are compared as integers of 64 bits, which sort several times faster than pairs.
+    """
+    # Adding 0 makes -0 equal to it. The bits of positive floats ascend with them, those of negative ones descend.
+    bits = (np.fmax(scores.astype(np.float32), np.float32(-np.inf)) + np.float32(0)).view(np.uint32)
+    ascending = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
+    ranking: Ranking = np.argsort(ascending << np.uint64(32) | ties.astype(np.uint64))[::-1]
+    return ranking
 
 
 def score_documents(
@@ -116,25 +124,29 @@ def score_documents(
         yield from queries[start : start + step] @ documents.T
 
 
-def query_metrics(ranking: Ranking, grades: NDArray[np.int8]) -> QueryMetrics:
+def query_metrics(ranked: NDArray[np.int8], judged: NDArray[np.int8], documents: int) -> QueryMetrics:
     """Compute the metrics of one query.
 
     Args:
-        ranking: Row numbers of `grades`, best first; documents may be missing.
-        grades: (document,), 0 = not relevant.
+        ranked: Grades of the ranked documents, best first; documents may be missing.
+        judged: Grades of all relevant documents, in any order; zeros may be left out.
+        documents: Number of all documents.
     """
-    relevant = int((grades > 0).sum())
+    ideal = np.sort(judged[judged > 0])[::-1]
+    relevant = len(ideal)
     if not relevant:
         return QueryMetrics(0)
-    ranked = grades[ranking]
     positions = np.flatnonzero(ranked > 0) + 1
-    (ndcg_10, chance_ndcg_10), (ndcg_1000, chance_ndcg_1000) = (_ndcg(ranked, grades, depth) for depth in DEPTHS)
+    mean_grade = float(ideal.sum(dtype=np.int64)) / documents
+    (ndcg_10, chance_ndcg_10), (ndcg_1000, chance_ndcg_1000) = (
+        _ndcg(ranked, ideal, mean_grade, min(depth, documents)) for depth in DEPTHS
+    )
     return QueryMetrics(
         relevant,
         ap=float((np.arange(1, len(positions) + 1) / positions).sum() / relevant),
-        chance_ap=chance_ap(relevant, len(grades)),
+        chance_ap=chance_ap(relevant, documents),
         r_precision=float((positions <= relevant).sum() / relevant),
-        chance_r_precision=relevant / len(grades),
+        chance_r_precision=relevant / documents,
         ndcg_10=ndcg_10,
         chance_ndcg_10=chance_ndcg_10,
         ndcg_1000=ndcg_1000,
@@ -144,15 +156,14 @@ def query_metrics(ranking: Ranking, grades: NDArray[np.int8]) -> QueryMetrics:
     )
 
 
-def _ndcg(ranked: NDArray[np.int8], grades: NDArray[np.int8], depth: int) -> tuple[float, float]:
+def _ndcg(ranked: NDArray[np.int8], ideal: NDArray[np.int8], mean_grade: float, depth: int) -> tuple[float, float]:
     """NDCG of the first `depth` of ranked documents, and its expectation for a random order of all.
 
     In a random order the expected grade is the mean grade at each position.
     """
-    discounts = 1 / np.log2(np.arange(min(depth, len(grades))) + 2)
-    ideal = float((np.sort(grades)[::-1][:depth] * discounts).sum())
-    gain = float((ranked[:depth] * discounts[: len(ranked)]).sum())
-    return gain / ideal, float(grades.mean() * discounts.sum()) / ideal
+    discounts = 1 / np.log2(np.arange(depth) + 2)
+    best, gain = (float((grades[:depth] * discounts[: len(grades)]).sum()) for grades in (ideal, ranked))
+    return gain / best, mean_grade * float(discounts.sum()) / best
 
 
 def chance_ap(relevant: int, documents: int) -> float:
@@ -163,8 +174,14 @@ def chance_ap(relevant: int, documents: int) -> float:
     """
     if documents == 1:
         return 1.0
-    harmonic = float((1 / np.arange(1, documents + 1)).sum()) / documents
+    harmonic = _mean_reciprocal(documents)
     return (relevant - 1) / (documents - 1) * (1 - harmonic) + harmonic
+
+
+@lru_cache(maxsize=1024)
+def _mean_reciprocal(count: int) -> float:
+    """Mean of 1, 1/2, ... 1/count."""
+    return float((1 / np.arange(1, count + 1)).sum()) / count
 
 
 def chance_average_precisions(relevant: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from landmark.corpus.metrics import (
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
 from landmark.train.retrieval import trec
+from landmark.train.retrieval.events import EventFacts, EventReport, join_reports, measure_events, read_event_facts
 
 if TYPE_CHECKING:
     from landmark.train.retrieval.embed import LoadedRun
@@ -40,6 +41,7 @@ class EvaluationReport:
         label_sets: Mean over the sets of classes, which are never averaged with single classes: `overall`, and each
             sensor.
         classes: Each class: `overall`, and each sensor.
+        events: Event types and events: `overall`, and each sensor; empty where no image has an event's class.
     """
 
     split: str
@@ -47,6 +49,7 @@ class EvaluationReport:
     sensors: dict[str, MeanMetrics]
     label_sets: dict[str, MeanMetrics]
     classes: dict[str, dict[str, MeanMetrics]]
+    events: dict[str, EventReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,16 @@ class EvaluationSet:
         queries: The corpus's queries.
         ids: Sample ids, in the corpus's order.
         sensors: (sample,) sensor of each sample.
-        grades: (query, sample), 0 = not relevant.
+        judgements: Relevant samples of each query.
+        facts: Events of the samples.
     """
 
     split: str
     queries: Sequence[Query]
     ids: Sequence[str]
     sensors: NDArray[np.str_]
-    grades: NDArray[np.int8]
+    judgements: trec.Judgements
+    facts: EventFacts
 
 
 def load_evaluation_set(corpus: Corpus, split: str) -> EvaluationSet:
@@ -77,10 +82,9 @@ def load_evaluation_set(corpus: Corpus, split: str) -> EvaluationSet:
         InvalidCorpus: query files are missing or damaged.
     """
     queries, selection = trec.read_queries(corpus), select_split(corpus, split)
-    grades = trec.read_grades(corpus, split, queries=queries, ids=selection.ids)
-    return EvaluationSet(
-        split, queries, selection.ids, np.array(selection.columns("sensor")["sensor"].to_pylist()), grades
-    )
+    ids, sensors = selection.ids, np.array(selection.columns("sensor")["sensor"].to_pylist())
+    judgements = trec.read_judgements(corpus, split, queries=queries, ids=ids)
+    return EvaluationSet(split, queries, ids, sensors, judgements, read_event_facts(selection))
 
 
 def select_split(corpus: Corpus, split: str) -> Corpus:
@@ -160,14 +164,23 @@ def rank_images(
 
 
 def compute_report(evaluation: EvaluationSet, rankings: Iterable[Ranking]) -> EvaluationReport:
-    """Compute the metrics of rankings, one per query."""
+    """Compute the metrics of rankings, one per query, of which one at a time is in memory."""
+    names = sorted(set(evaluation.sensors.tolist()))
     masks = {"overall": np.ones(len(evaluation.ids), dtype=bool)}
-    masks |= {name: evaluation.sensors == name for name in sorted(set(evaluation.sensors.tolist()))}
-    metrics: dict[str, list[QueryMetrics]] = {name: [] for name in masks}
-    for ranking, grades in zip(rankings, evaluation.grades, strict=True):
-        for name, mask in masks.items():
-            metrics[name].append(query_metrics(_restrict(ranking, mask), grades[mask]))
+    masks |= {name: evaluation.sensors == name for name in names}
     documents = {name: int(mask.sum()) for name, mask in masks.items()}
+    metrics: dict[str, list[QueryMetrics]] = {name: [] for name in masks}
+    events: dict[str, list[EventReport]] = {name: [] for name in masks}
+    event_classes, grades = set(evaluation.facts.label.tolist()), np.zeros(len(evaluation.ids), dtype=np.int8)
+    for number, (query, ranking) in enumerate(zip(evaluation.queries, rankings, strict=True)):
+        relevant, judged = evaluation.judgements.of(number)
+        grades[relevant] = judged
+        for name, mask in masks.items():
+            ranked = grades[ranking[mask[ranking]]]
+            metrics[name].append(query_metrics(ranked, judged[mask[relevant]], documents[name]))
+            if len(query.labels) == 1 and query.labels[0] in event_classes:
+                events[name].append(measure_events(evaluation.facts, query.labels[0], ranking, relevant, mask))
+        grades[relevant] = 0
 
     def average(queries: Iterable[int]) -> dict[str, MeanMetrics]:
         rows = list(queries)
@@ -178,13 +191,8 @@ def compute_report(evaluation: EvaluationSet, rankings: Iterable[Ranking]) -> Ev
     return EvaluationReport(
         evaluation.split,
         overall=means["overall"],
-        sensors={name: means[name] for name in masks if name != "overall"},
+        sensors={name: means[name] for name in names},
         label_sets=average(set(range(len(evaluation.queries))) - set(singles.values())),
         classes={key: average([row]) for key, row in singles.items()},
+        events={name: join_reports(own) for name, own in events.items() if own},
     )
-
-
-def _restrict(ranking: Ranking, mask: NDArray[np.bool_]) -> Ranking:
-    """Restrict a ranking to the documents of a mask, as row numbers among those."""
-    restricted: Ranking = (np.cumsum(mask) - 1)[ranking[mask[ranking]]]
-    return restricted

@@ -1,21 +1,48 @@
 """Read and write queries, relevance judgements (qrels) and rankings (runs) in TREC's formats."""
 
-import hashlib
 import json
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pyarrow import csv
 
 from landmark.core.atomic import atomic_path
 from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InsufficientData, InvalidCorpus
+from landmark.core.hashing import file_sha256
 from landmark.corpus.metrics import Ranking, rank_documents, tie_ranks
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
+
+_BLOCK_BYTES = 2**24
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """Grades above 0 of the samples of a split, query after query; all others are 0.
+
+    Attributes:
+        starts: (query + 1,) first entry of each query, and the number of entries.
+        documents: (entry,) row of the sample.
+        grades: (entry,).
+    """
+
+    starts: NDArray[np.int64]
+    documents: NDArray[np.int32]
+    grades: NDArray[np.int8]
+
+    def of(self, query: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+        """Rows and grades of the samples that are relevant to a query, by its number."""
+        entries = slice(self.starts[query], self.starts[query + 1])
+        return self.documents[entries], self.grades[entries]
 
 
 def read_queries(corpus: Corpus) -> list[Query]:
@@ -28,39 +55,60 @@ def read_queries(corpus: Corpus) -> list[Query]:
     if not corpus.manifest.queries:
         problem = "the corpus has no queries, because no sample has a label"
         raise InsufficientData(problem, file=corpus.root, key="queries", remedy="build it with `labels`")
-    lines = (json.loads(line) for line in _read_verified(corpus, "queries.jsonl").splitlines())
+    text = _verify(corpus, "queries.jsonl").read_text(encoding="utf-8")
+    lines = (json.loads(line) for line in text.splitlines())
     return [Query(line["id"], line["text"], tuple(line["labels"])) for line in lines]
 
 
-def _read_verified(corpus: Corpus, name: str) -> str:
-    """Text of a query file, its checksum verified against the manifest."""
+def _verify(corpus: Corpus, name: str) -> Path:
+    """Path of a query file, its checksum verified against the manifest."""
     path = corpus.root / name
     checksums = {file.path: file.sha256 for file in corpus.manifest.queries}
     if name not in checksums:
         raise InvalidCorpus("is missing from the manifest", file=path)
     try:
-        data = readable(corpus.root, name).read_bytes()
+        checksum = file_sha256(readable(corpus.root, name))
     except OSError as error:
         remedy = "`landmark build` writes it again"
         raise InvalidCorpus(f"is missing: {error.strerror}", file=path, remedy=remedy) from error
-    if hashlib.sha256(data).hexdigest() != checksums[name]:
+    if checksum != checksums[name]:
         remedy = "delete it, and `landmark build` writes it again"
         raise InvalidCorpus("differs from the checksum in the manifest", file=path, remedy=remedy)
-    return data.decode()
+    return path
 
 
-def read_grades(corpus: Corpus, split: str, *, queries: Sequence[Query], ids: Sequence[str]) -> NDArray[np.int8]:
-    """Read grades (query, document) of a split's samples, 0 where the file has no line.
+def read_judgements(corpus: Corpus, split: str, *, queries: Sequence[Query], ids: Sequence[str]) -> Judgements:
+    """Read the judgements of a split's samples, a part of the file at a time.
 
     Raises:
-        InvalidCorpus: the file is missing or differs from the manifest's checksum.
+        InvalidCorpus: the file is missing, differs from the manifest's checksum, or is of other queries or samples.
     """
-    grades = np.zeros((len(queries), len(ids)), dtype=np.int8)
-    row_of, column_of = _index([query.id for query in queries]), _index(ids)
-    for line in _read_verified(corpus, f"qrels/{split}.txt").splitlines():
-        query, _, id, grade = line.split()
-        grades[row_of[query], column_of[id]] = int(grade)
-    return grades
+    path = _verify(corpus, f"qrels/{split}.txt")
+    names = pa.array([query.id for query in queries], pa.string()), pa.array(ids, pa.string())
+    parts = list(_read_qrels(path, *names))
+    rows, documents, grades = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if (rows < 0).any() or (documents < 0).any():
+        raise InvalidCorpus("is of other queries or samples", file=path, remedy="`landmark build` writes it again")
+    if (rows[1:] < rows[:-1]).any():
+        order = np.argsort(rows, kind="stable")
+        rows, documents, grades = rows[order], documents[order], grades[order]
+    return Judgements(np.searchsorted(rows, np.arange(len(queries) + 1)), documents, grades)
+
+
+def _read_qrels(path: Path, queries: pa.Array, ids: pa.Array) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Yield number of the query, row of the document (-1 if unknown) and grade of the lines of a qrels file."""
+    reader = csv.open_csv(
+        path,
+        csv.ReadOptions(column_names=["query", "iteration", "document", "grade"], block_size=_BLOCK_BYTES),
+        csv.ParseOptions(delimiter=" ", quote_char=False),
+        csv.ConvertOptions(
+            column_types={"query": pa.string(), "document": pa.string(), "grade": pa.int8()},
+            include_columns=["query", "document", "grade"],
+        ),
+    )
+    for batch in reader:
+        numbers = (pc.index_in(batch[name], names) for name, names in (("query", queries), ("document", ids)))
+        yield (*(own.fill_null(-1).to_numpy(zero_copy_only=False) for own in numbers), batch["grade"].to_numpy())
 
 
 def write_trec(
@@ -88,16 +136,16 @@ def write_trec(
             yield ranking
 
 
-def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> list[Ranking]:
-    """Read a TREC run file: one ranking per query, by score; ranks in the file are ignored, as in trec_eval.
+def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> Iterator[Ranking]:
+    """Read a TREC run file; yield the ranking of each query, by score; ranks in the file are ignored, as in trec_eval.
 
-    A query without a line has an empty ranking.
+    A query without a line has an empty ranking. A line takes 8 bytes of memory.
 
     Raises:
         InputError: malformed, or with unknown queries or documents, or a document twice for a query.
     """
     row_of, column_of, ties = _index([query.id for query in queries]), _index(ids), tie_ranks(ids)
-    entries = [(array("q"), array("d")) for _ in queries]
+    entries = [(array("i"), array("f")) for _ in queries]
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
@@ -106,15 +154,13 @@ def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> li
                 entries[row][1].append(score)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {error}", file="--from-trec", value=path) from error
-    rankings = []
     for query, (columns, scores) in zip(queries, entries, strict=True):
         documents = np.array(columns, dtype=np.int64)
         distinct, counts = np.unique(documents, return_counts=True)
         if (counts > 1).any():
             duplicate = ids[int(distinct[counts > 1][0])]
             raise InputError(f"duplicate document of query {query.id!r}", file=f"--from-trec {path}", value=duplicate)
-        rankings.append(documents[rank_documents(np.array(scores), ties[documents])])
-    return rankings
+        yield documents[rank_documents(np.array(scores, dtype=np.float32), ties[documents])]
 
 
 def _parse_line(line: str, place: str, row_of: dict[str, int], column_of: dict[str, int]) -> tuple[int, int, float]:
