@@ -102,16 +102,18 @@ class Closp(nn.Module):
         if self._image_px is not None:
             images = interpolate(images, size=(self._image_px, self._image_px), mode="bilinear", align_corners=False)
         tower, projection = getattr(self, f"{sensor}_encoder"), getattr(self, f"{sensor}_projection")
-        return normalize(projection(tower(images)), dim=1)
+        return unit_vectors(projection(tower(images)))
 
     def encode_text(self, token_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Unit vectors (text, d) of tokenized texts, each (text, token)."""
         states = self.text_model(token_ids, attention_mask)
-        return normalize(self.text_projection(pool_tokens(states, attention_mask, self._pooling)), dim=1)
+        return unit_vectors(self.text_projection(pool_tokens(states, attention_mask, self._pooling)))
 
     def encode_location(self, harmonics: Tensor) -> Tensor:
         """Unit vectors (n, d) of places, given as spherical harmonics (n, degrees ** 2). Queries never use them."""
-        return normalize(self.location_projection(self.location_encoder(harmonics)), dim=1)
+        # In bfloat16 the sines of the first layer would be noise.
+        with torch.autocast(harmonics.device.type, enabled=False):
+            return unit_vectors(self.location_projection(self.location_encoder(harmonics)))
 
     @property
     def scale(self) -> Tensor:
@@ -130,6 +132,11 @@ def image_tower(profile: ImageTower, sensor: str) -> ResNet | ViT:
     shape, channels = _SHAPES[profile.architecture], count_channels(load_sensor(sensor), profile)
     head = {str(name): width for name, width in profile.head.items()}.get(sensor, 0)
     return ResNet(shape, channels, head) if isinstance(shape, ResNetShape) else ViT(shape, channels, head)
+
+
+def unit_vectors(features: Tensor) -> Tensor:
+    """Features (n, d) divided by their norms; at least float32, whatever the features are."""
+    return normalize(features.to(torch.promote_types(features.dtype, torch.float32)), dim=1)
 
 
 def pool_tokens(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
