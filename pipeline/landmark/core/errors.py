@@ -205,6 +205,12 @@ class Diverged(LandmarkError):
     exit_code = 1
 
 
+class RankLost(LandmarkError):
+    """Another process of a training on several ranks ended; the last checkpoint is kept."""
+
+    exit_code = 1
+
+
 class ExportFailed(LandmarkError):
     """The corpus is sealed, but a requested export could not be completed."""
 

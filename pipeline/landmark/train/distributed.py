@@ -1,6 +1,7 @@
 """Training on several ranks, each a process with a part of every batch, started by torchrun."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed import ProcessGroup
 
-from landmark.core.errors import InputError
+from landmark.core.errors import InputError, RankLost
 from landmark.train.profile import Budget
 
 # The loader has 8 streams, which ranks share equally.
 _RANKS = (1, 2, 4, 8)
+# Errors of collectives without a class of their own.
+_LOST = re.compile("gloo|NCCL|by peer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +50,30 @@ class World:
 
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
-    """Join the ranks that torchrun started, as its environment variables say; one rank without them."""
+    """Join the ranks that torchrun started, as its environment variables say; one rank without them.
+
+    An error is raised on the first rank that has one; the others exit with 1 and print nothing.
+
+    Raises:
+        RankLost: another rank ended without an error of its own, as out of memory.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World()
         return
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, ranks = next(distributed.rendezvous("env://"))
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks)
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size(), distributed.group.WORLD)
-    finally:
-        distributed.destroy_process_group()
+        yield World(rank, ranks, distributed.group.WORLD)
+    except Exception as error:
+        if store.add("errors", 1) > 1:
+            raise SystemExit(1) from error
+        if isinstance(error, RuntimeError) and _LOST.search(str(error)):
+            raise RankLost("another rank ended", remedy="run the same command again to resume") from error
+        raise
+    distributed.destroy_process_group()
 
 
 def check_ranks(ranks: int, budget: Budget) -> None:
