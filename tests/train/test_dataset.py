@@ -113,7 +113,7 @@ def make_batches(corpus: Corpus, folder: Path, *, seed: int = 3, **budget: objec
         count = len(list(texts))  # type: ignore[call-overload]
         return torch.arange(count)[:, None], torch.ones(count, 1, dtype=torch.int64)
 
-    return Batches(corpus, data, profile, seed=seed, tokenize=tokenize)  # type: ignore[arg-type]
+    return Batches(corpus.select(split="train"), data, profile, seed=seed, tokenize=tokenize)  # type: ignore[arg-type]
 
 
 def images_of(batches: list[Batch], sensor: str) -> list[bytes]:

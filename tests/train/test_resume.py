@@ -64,7 +64,11 @@ def test_resumed_training_equals_uninterrupted(
     assert run.finished and run.steps == STEPS
     assert (config.out / "model.safetensors").read_bytes() == (uninterrupted / "model.safetensors").read_bytes()
     assert run.history == read_run(uninterrupted).history
-    assert file_names(config.out) == file_names(uninterrupted) == ["model.safetensors", "run.json"]
+    assert (
+        file_names(config.out)
+        == file_names(uninterrupted)
+        == ["curve.png", "metrics.jsonl", "model.safetensors", "run.json"]
+    )
 
 
 def test_resume_repeats_no_saved_step(toy_corpus: Corpus, config: TrainingConfig) -> None:

@@ -51,7 +51,7 @@ def train(
     echo(
         run.model_dump_json(indent=1)
         if as_json
-        else f"trained: {folder}: {plural(run.steps, 'step')}, {plural(len(run.history), 'epoch')}, mean loss"
+        else f"trained: {folder}: {plural(run.step, 'step')}, {plural(len(run.history), 'epoch')}, mean loss"
         f" {first.loss:.3f} → {last.loss:.3f}, scale {last.scale:.3g}\n  landmark evaluate {corpus} {folder}"
     )
 

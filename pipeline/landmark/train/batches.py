@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +62,12 @@ class Batch:
 
 
 class Batches:
-    """Endless batches of the train split, epoch after epoch; an epoch's last incomplete batch is left out."""
+    """Endless batches of a split, epoch after epoch.
+
+    Attributes:
+        loader: Its state is the position behind the last batch.
+        per_epoch: Batches of an epoch; the last is incomplete with `last_batch: keep` only.
+    """
 
     def __init__(
         self,
@@ -71,16 +77,22 @@ class Batches:
         *,
         seed: int,
         tokenize: Tokenize,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self._data, self._profile, self._seed = data, profile, seed
-        split = corpus.select(split="train")
         together: Literal["together", "paired"] = "paired" if profile.objective.pair_weight else "together"
-        self.loader = split.loader(
+        self.loader = corpus.select(sensor=next(iter(data)) if len(data) == 1 else None).loader(
             batch=profile.budget.batch,
             seed=seed,
             sensors=together if len(data) > 1 else None,
             size=input_size(corpus, profile.image),
+            rank=share[0],
+            ranks=share[1],
         )
+        images = max(len(own.annotations.ids) for own in data.values())
+        keep_last = profile.budget.last_batch == "keep"
+        self.per_epoch = len(self.loader) if keep_last else images // profile.budget.batch
+        self._start = self.loader.state_dict()
         captions = sorted({caption for sensor in data.values() for caption in sensor.annotations.captions})
         self._token_ids, self._attention_mask = tokenize(captions)
         row_of = {caption: row for row, caption in enumerate(captions)}
@@ -90,7 +102,7 @@ class Batches:
             for name, sensor in data.items()
         }
         self._labels = {name: torch.from_numpy(multi_hot(sensor.annotations.labels)) for name, sensor in data.items()}
-        self._locations = Locations(split, profile)
+        self._locations = Locations(corpus, profile)
         self._epoch = -1
         self._orientations: dict[str, NDArray[np.int64]] = {}
 
@@ -98,11 +110,16 @@ class Batches:
         """Yield batches from the loader's position on."""
         while True:
             for loaded in self.loader:
-                pixels = loaded.pixels
-                if all(len(own.places) == self._profile.budget.batch for own in pixels.values()):
+                if self.loader.position <= self.per_epoch:
+                    pixels = loaded.pixels
                     self._start_epoch(self.loader.epoch)
                     ids = {name: [loaded.ids[place] for place in own.places] for name, own in pixels.items()}
                     yield self._assemble(pixels, ids)
+
+    def first_epoch(self) -> Iterator[Batch]:
+        """Yield the batches of the first epoch, the same in each call."""
+        self.loader.load_state_dict(self._start)
+        return islice(self, self.per_epoch)
 
     def _assemble(self, pixels: Mapping[str, SensorPixels], ids: Mapping[str, Sequence[str]]) -> Batch:
         rows = {name: np.array([self._rows[name][id] for id in own]) for name, own in ids.items()}
@@ -144,11 +161,6 @@ class Batches:
         return torch.from_numpy(
             model_input(stored, load_sensor(name), tower=self._profile.image, statistics=statistics)
         )
-
-
-def steps_per_epoch(annotations: Mapping[str, Annotations], batch: int) -> int:
-    """Number of complete batches of the sensor with the most images; images of the other recur meanwhile."""
-    return max(len(own.ids) for own in annotations.values()) // batch
 
 
 def multi_hot(labels: Sequence[frozenset[str]]) -> np.ndarray:

@@ -1,13 +1,13 @@
 """Run folders: `run.json`, weights, and the optimizer's state while a training is unfinished.
 
-`run.json` is written last and names the other files, so a process killed at any moment leaves the previous checkpoint
-intact. No state of random generators is stored: augmentation and dropout follow from seed, epoch and step.
+`run.json` is written last and names the files of tensors, so a process killed at any moment leaves the previous
+checkpoint intact. No state of random generators is stored: augmentation and dropout follow from seed, epoch and step.
 """
 
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from landmark.core.yaml_files import StrictModel
 from landmark.train.profile import BandStatistics, ModelProfile
 
 # Files that a training writes to its folder and may therefore delete.
-_RUN_FILE = re.compile(r"\.?((model|state)(-\d{8})?\.safetensors|run\.json)(\.\d+\.partial)?")
-_FIELD_TITLES = {"content_digest": "corpus content", "model": "model profile", "text_sha256": "text weights"}
+_RUN_FILE = re.compile(
+    r"\.?((model|state)(-\d{8})?\.safetensors|(run|config)\.json|metrics\.jsonl|curve\.png)(\.\d+\.partial)?"
+)
+_FIELD_TITLES = {"content_digest": "corpus content", "model": "model profile", "weights_sha256": "pretrained weights"}
 
 
 class Identity(StrictModel):
@@ -36,23 +38,25 @@ class Identity(StrictModel):
     content_digest: str = Field(description="Digest of the corpus")
     model: ModelProfile
     seed: int
-    text_sha256: str | None = Field(description="SHA-256 of the pretrained text tower's weights")
-    image_sha256: dict[SensorName, str] = Field(description="SHA-256 of the pretrained image towers' weights")
+    sensors: list[SensorName] = Field(description="Sensors trained on")
+    weights_sha256: dict[str, str] = Field(description="SHA-256 of pretrained weights, by key of the profile")
 
     @property
     def digest(self) -> str:
         """Digest of the identity; paths of weights are replaced by their checksums."""
         document = self.model_dump(mode="json")
-        document["model"]["text"]["weights"] = self.text_sha256
-        document["model"]["image"]["weights"] = self.image_sha256
+        for tower in ("image", "text", "location"):
+            (document["model"][tower] or {}).pop("weights", None)
         return digest(document)
 
 
 class EpochRecord(StrictModel):
     """Mean loss of an epoch, with learning rate and logit scale of its last step."""
 
-    step: int
+    epoch: int = Field(description="Number from 1 on")
+    step: int = Field(description="Steps done at its end")
     loss: float
+    validation_loss: float | None = Field(description="Loss on the val split; null without one")
     learning_rate: float
     scale: float
 
@@ -70,21 +74,37 @@ class Run(StrictModel):
     format: int = 1
     identity: Identity
     corpus: str = Field(description="Name of the corpus")
-    sensors: list[SensorName]
     step: int = Field(description="Steps done")
-    steps: int
     statistics: dict[SensorName, list[BandStatistics]]
     vocabulary: list[str] = Field(description="Tokens of a text tower from scratch")
+    warnings: list[str] = Field([], description="Why the model may not learn")
     weights: TensorFile
-    optimizer: TensorFile | None = Field(description="State of the optimizer; null once the training is finished")
+    best: TensorFile | None = Field(None, description="Weights of the best epoch, with `select: best`")
+    optimizer: TensorFile | None = Field(None, description="State of the optimizer; null once the training is finished")
     loader: dict[str, Any] | None = Field(None, description="State of the loader; null before the first step")
     history: list[EpochRecord]
-    losses: list[float] = Field(description="Losses of the steps since the last complete epoch")
+
+    @property
+    def sensors(self) -> list[SensorName]:
+        """Sensors trained on."""
+        return self.identity.sensors
 
     @property
     def finished(self) -> bool:
-        """True once every step is done."""
-        return self.step == self.steps
+        """True once `weights` are the result."""
+        return self.optimizer is None
+
+
+def best_epoch(history: Sequence[EpochRecord]) -> int | None:
+    """Index of the first epoch of least validation loss; None without validation."""
+    losses = [record.validation_loss for record in history if record.validation_loss is not None]
+    return losses.index(min(losses)) if losses else None
+
+
+def out_of_patience(history: Sequence[EpochRecord], patience: int | None) -> bool:
+    """Whether the validation loss has had no new minimum for `patience` epochs."""
+    best = best_epoch(history)
+    return patience is not None and best is not None and len(history) - 1 - best >= patience
 
 
 def read_run(folder: Path) -> Run:
@@ -133,38 +153,56 @@ def find_run(folder: Path, identity: Identity) -> Run | None:
     return None
 
 
-def save_checkpoint(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer | None) -> Run:
-    """Write a checkpoint and delete the previous one; a finished run has no optimizer."""
-    suffix = "" if optimizer is None else f"-{run.step:08d}"
-    weights = _write_tensors(folder / f"model{suffix}.safetensors", net.state_dict())
-    state = None
-    if optimizer is not None:
-        state = _write_tensors(folder / f"state{suffix}.safetensors", _optimizer_tensors(net, optimizer))
-    saved = run.model_copy(update={"weights": weights, "optimizer": state})
-    write_bytes(folder / "run.json", saved.model_dump_json(indent=1).encode())
-    remove_superseded(folder, saved)
-    return saved
+def save_checkpoint(
+    folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer | None, *, is_best: bool = False
+) -> Run:
+    """Write a checkpoint of an unfinished training, and delete the previous one.
+
+    Args:
+        folder: Run folder.
+        run: With the step to save.
+        net: Its weights.
+        optimizer: Its state; None before the first step.
+        is_best: Keep these weights until the end or a better epoch; otherwise `run.best` stays.
+    """
+    weights = _write_tensors(folder / f"model-{run.step:08d}.safetensors", net.state_dict())
+    tensors = {} if optimizer is None else _optimizer_tensors(net, optimizer)
+    state = _write_tensors(folder / f"state-{run.step:08d}.safetensors", tensors)
+    best = weights if is_best else run.best
+    return _write_run(folder, run.model_copy(update={"weights": weights, "best": best, "optimizer": state}))
+
+
+def save_result(folder: Path, run: Run, net: nn.Module) -> Run:
+    """Write the weights of a finished training, and delete its checkpoints."""
+    weights = _write_tensors(folder / "model.safetensors", net.state_dict())
+    return _write_run(folder, run.model_copy(update={"weights": weights, "best": None, "optimizer": None}))
+
+
+def _write_run(folder: Path, run: Run) -> Run:
+    write_bytes(folder / "run.json", run.model_dump_json(indent=1).encode())
+    remove_superseded(folder, run)
+    return run
 
 
 def remove_superseded(folder: Path, run: Run) -> None:
     """Delete the checkpoints that `run.json` no longer names."""
-    current = {file.path for file in (run.weights, run.optimizer) if file is not None}
+    current = {file.path for file in (run.weights, run.best, run.optimizer) if file is not None}
     for path in folder.glob("*.safetensors"):
         if path.name not in current and _RUN_FILE.fullmatch(path.name):
             path.unlink()
 
 
-def load_weights(folder: Path, run: Run, net: nn.Module) -> None:
-    """Load a checkpoint's weights into a net.
+def load_weights(folder: Path, file: TensorFile, net: nn.Module) -> None:
+    """Load weights that `run.json` names into a net.
 
     Raises:
         InvalidRun: the file is missing, damaged, or of another architecture.
     """
     try:
-        net.load_state_dict(_read_tensors(folder, run.weights))
+        net.load_state_dict(_read_tensors(folder, file))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise InvalidRun(f"not the weights of this model: {reason}", file=folder / run.weights.path) from error
+        raise InvalidRun(f"not the weights of this model: {reason}", file=folder / file.path) from error
 
 
 def load_optimizer(folder: Path, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -173,7 +211,7 @@ def load_optimizer(folder: Path, run: Run, net: nn.Module, optimizer: torch.opti
     Raises:
         InvalidRun: the file is missing or damaged.
     """
-    assert run.optimizer is not None
+    assert run.optimizer is not None, "a finished run has none"
     stored: dict[str, dict[str, Tensor]] = {}
     for key, tensor in _read_tensors(folder, run.optimizer).items():
         name, _, part = key.rpartition("/")

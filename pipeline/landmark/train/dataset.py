@@ -59,13 +59,16 @@ def read_annotations(selection: Corpus, style: str, lang: str) -> Annotations:
     return annotations
 
 
-def read_split_annotations(corpus: Corpus, profile: ModelProfile, split: str = "train") -> dict[str, Annotations]:
-    """Annotations of a split by sensor; sensors without samples are left out.
+def read_split_annotations(
+    corpus: Corpus, profile: ModelProfile, split: str = "train", sensors: Sequence[str] | None = None
+) -> dict[str, Annotations]:
+    """Annotations of a split by sensor, of all sensors or of some; those without samples are left out.
 
     Raises:
         InsufficientData: the split is empty, or samples have no label or no caption.
     """
-    selections = {sensor: corpus.select(split=split, sensor=sensor) for sensor in corpus.manifest.sensors}
+    names = corpus.manifest.sensors if sensors is None else sensors
+    selections = {sensor: corpus.select(split=split, sensor=sensor) for sensor in names}
     annotations: dict[str, Annotations] = {
         sensor: read_annotations(selection, profile.style, profile.lang)
         for sensor, selection in selections.items()

@@ -1,46 +1,44 @@
-"""Train CLOSP: a plain loop whose only state beside net and optimizer is step number and the loader's position."""
+"""Train CLOSP and GeoCLOSP: a plain loop, whose state is in the checkpoints of `landmark.train.checkpoint`."""
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
 
-from landmark.config.profiles import load_sensor
 from landmark.core.atomic import folder_lock, remove_partials
 from landmark.core.corpus_paths import refuse_links
-from landmark.core.errors import Diverged, InputError, InsufficientData, StateMismatch
-from landmark.core.hashing import file_sha256
+from landmark.core.errors import Diverged, StateMismatch
 from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
-from landmark.train.batches import Batch, Batches, SensorData, steps_per_epoch
+from landmark.train.batches import Batch, Batches
 from landmark.train.checkpoint import (
     EpochRecord,
-    Identity,
     Run,
-    TensorFile,
+    best_epoch,
     find_run,
     load_optimizer,
+    load_weights,
+    out_of_patience,
     remove_superseded,
     save_checkpoint,
+    save_result,
 )
-from landmark.train.closp import Closp
-from landmark.train.dataset import (
-    Annotations,
-    StoredPixels,
-    band_statistics,
-    check_downsample,
-    pixel_blocks,
-    read_split_annotations,
-)
-from landmark.train.gradients import compute_gradients, parallel
-from landmark.train.net import copy_tokenizer, load_net, new_net, pick_device
-from landmark.train.optimizer import new_optimizer, set_rate
+from landmark.train.distributed import World, check_ranks, join
+from landmark.train.gradients import compute_gradients, parallel, split_sensors
+from landmark.train.loss import closp_loss
+from landmark.train.metrics import StepRecord, read_steps, write_metrics
+from landmark.train.net import load_net, pick_device
+from landmark.train.optimizer import freeze_towers, new_optimizer, set_rate
+from landmark.train.plots import draw_curve
+from landmark.train.precision import autocast, prepare_net
+from landmark.train.preparation import Inputs, add_statistics, new_run, read_inputs, without_augmentation
 from landmark.train.profile import ModelProfile
 from landmark.train.schedule import torch_seed
-from landmark.train.text import build_vocabulary, resolve_weights, weights_file
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +51,7 @@ class TrainingConfig:
         profile: The model.
         out: Run folder.
         seed: Seed of initialisation, order, augmentation and dropout.
+        sensors: Sensors to train on; None for all of the corpus.
         device: auto, cpu or cuda.
         save_every: Steps between checkpoints inside an epoch; 0 saves at the ends of epochs only.
         progress: Receives steps done, with loss and learning rate as detail.
@@ -61,6 +60,7 @@ class TrainingConfig:
     profile: ModelProfile
     out: Path
     seed: int = 0
+    sensors: Sequence[str] | None = None
     device: str = "auto"
     save_every: int = 0
     progress: Progress = silent
@@ -69,185 +69,174 @@ class TrainingConfig:
 def train(corpus: Corpus, config: TrainingConfig) -> Run:
     """Start, resume or find a training in `config.out`, and return the finished run.
 
-    On one machine's CPU, with the same number of threads, the weights depend on corpus, model and seed only, however
-    often the training was interrupted.
+    On one machine's CPU, with the same number of threads, the weights depend on corpus, model, sensors and seed only,
+    however often the training was interrupted. Ranks started by torchrun share each batch.
 
     Raises:
         InsufficientData, InputError, RunMismatch, InvalidRun, StateMismatch: refused; the folder is unchanged.
         Diverged: the loss became NaN or infinite.
     """
-    profile, device = config.profile, pick_device(config.device)
-    annotations = read_split_annotations(corpus, profile)
-    check_trainable(corpus, profile, annotations)
-    text_folder = resolve_weights(profile.text.weights) if profile.text.weights else None
-    identity = _identify(corpus, config, text_folder)
-    with folder_lock(config.out):
-        run = find_run(config.out, identity)
-        refuse_links(config.out)
-        remove_partials(config.out)
-        if run is not None and run.finished:
-            log.info("%s: already trained", config.out)
-            remove_superseded(config.out, run)
-            return run
-        with torch.random.fork_rng():
-            torch.manual_seed(torch_seed(config.seed, "init"))
-            vocabulary: list[str] = []
-            # Nets come before pixels: unreadable weights are refused before all pixels are read.
-            if run is not None:
-                net, tokenize = load_net(config.out, run)
-            else:
-                if text_folder is None:
-                    captions = (caption for sensor in annotations.values() for caption in sensor.captions)
-                    vocabulary = build_vocabulary(captions)
-                net, tokenize = new_net(profile, list(annotations), vocabulary=vocabulary, text_folder=text_folder)
-                if text_folder is not None:
-                    copy_tokenizer(text_folder, config.out / "text")
-            data = _load_data(corpus, config, annotations, run)
-            run = run or _new_run(corpus, identity, data, vocabulary)
-            batches = Batches(corpus, data, profile, seed=config.seed, tokenize=tokenize)
-            if run.loader is not None:
-                try:
-                    batches.loader.load_state_dict(run.loader)
-                except StateMismatch as error:
-                    error.file = str(config.out / "run.json")
-                    raise
-            return _Trainer(config, run, net, batches, device).fit()
+    with join(pick_device(config.device)) as world:
+        check_ranks(world.ranks, config.profile.budget)
+        inputs = read_inputs(corpus, config.profile, seed=config.seed, sensors=config.sensors)
+        with folder_lock(config.out) if world.is_main else nullcontext(), torch.random.fork_rng():
+            run = world.share(_find_or_start(corpus, config, inputs) if world.is_main else None)
+            if run.finished:
+                return run
+            return Trainer(corpus, config, inputs, run, world).fit()
 
 
-class _Trainer:
-    """A training in progress: net, optimizer and the run to write."""
+def _find_or_start(corpus: Corpus, config: TrainingConfig, inputs: Inputs) -> Run:
+    """The run in the folder, or a new one at step 0; files that an interrupted training left are deleted."""
+    run = find_run(config.out, inputs.identity)
+    refuse_links(config.out)
+    remove_partials(config.out)
+    if run is None:
+        return new_run(corpus, config.out, inputs, config.progress)
+    if run.finished:
+        log.info("%s: already trained", config.out)
+    remove_superseded(config.out, run)
+    return run
 
-    def __init__(self, config: TrainingConfig, run: Run, net: Closp, batches: Batches, device: torch.device) -> None:
-        self._config, self._profile, self._device = config, config.profile, device
-        self._run, self._net, self._batches = run, net.to(device).train(), batches
-        self._per_epoch = run.steps // config.profile.budget.epochs
-        budget = config.profile.budget
-        self._model = parallel(net, None)
-        self._optimizer = new_optimizer(net, budget)
-        if run.optimizer is not None:
-            load_optimizer(config.out, run, net, self._optimizer)
+
+class Trainer:
+    """A training in progress: net, optimizer, batches, and the run as last saved."""
+
+    def __init__(self, corpus: Corpus, config: TrainingConfig, inputs: Inputs, run: Run, world: World) -> None:
+        """Continue at the run's step."""
+        self._config, self._budget, self._run, self._world = config, config.profile.budget, run, world
+        self._progress = config.progress if world.is_main else silent
+        net, tokenize = load_net(config.out, run)
+        self._device = pick_device(config.device)
+        self._net, self._steps = prepare_net(net, self._device), read_steps(config.out, run.step)
+        self._optimizer = new_optimizer(self._net, self._budget)
+        load_optimizer(config.out, run, self._net, self._optimizer)
+        share = world.rank, world.ranks
+        data = add_statistics(inputs.train, run.statistics)
+        train, seed = corpus.select(split="train"), config.seed
+        self._batches = Batches(train, data, config.profile, seed=seed, tokenize=tokenize, share=share)
+        self._validation = None
+        if inputs.validation:
+            data, plain = add_statistics(inputs.validation, run.statistics), without_augmentation(config.profile)
+            self._validation = Batches(corpus.select(split="val"), data, plain, seed=seed, tokenize=tokenize)
+        if run.loader is not None:
+            try:
+                self._batches.loader.load_state_dict(run.loader)
+            except StateMismatch as error:
+                error.file = str(config.out / "run.json")
+                raise
+        self._steps_per_epoch = math.ceil(self._batches.per_epoch / self._budget.accumulate)
+        self._n_steps = self._steps_per_epoch * self._budget.epochs
 
     def fit(self) -> Run:
         """Do the remaining steps and return the finished run."""
-        history, losses = list(self._run.history), list(self._run.losses)
-        for step, batch in zip(range(self._run.step, self._run.steps), self._batches, strict=False):
-            loss, rate = self._step(step, batch)
-            losses.append(loss)
-            done = step + 1
-            if done % self._per_epoch == 0:
-                scale, mean = float(self._net.scale.detach()), sum(losses) / len(losses)
-                history.append(EpochRecord(step=done, loss=mean, learning_rate=rate, scale=scale))
-                losses = []
-            if not losses or (self._config.save_every and done % self._config.save_every == 0):
-                self._save(done, history, losses)
-            self._config.progress("train", done, self._run.steps, f"loss {loss:.3f}, learning rate {rate:.2e}")
+        batches, save_every = iter(self._batches), self._config.save_every
+        while not self._run.finished:
+            step = len(self._steps)
+            epoch, within = divmod(step, self._steps_per_epoch)
+            if within == 0 or step == self._run.step:
+                self._start_epoch(epoch)
+            count = min(self._budget.accumulate, self._batches.per_epoch - within * self._budget.accumulate)
+            record = self._step(step, list(islice(batches, count)))
+            self._steps.append(record)
+            if within + 1 == self._steps_per_epoch:
+                self._end_epoch()
+            elif save_every and record.step % save_every == 0:
+                self._save()
+            detail = f"loss {record.loss:.3f}, learning rate {record.learning_rate:.2e}"
+            self._progress("train", record.step, record.step if self._run.finished else self._n_steps, detail)
         return self._run
 
-    def _step(self, step: int, batch: Batch) -> tuple[float, float]:
-        """Do one optimizer step; return loss and learning rate."""
-        budget = self._profile.budget
-        rate = set_rate(self._optimizer, budget, step, self._run.steps)
-        self._optimizer.zero_grad()
-        seed = self._config.seed
-        loss = compute_gradients(
-            self._model, [batch], self._profile, seeds=lambda chunk: torch_seed(seed, "step", step, chunk)
+    def _start_epoch(self, epoch: int) -> None:
+        self._net.train()
+        freeze_towers(self._net, self._budget.freeze, epoch)
+        self._model = parallel(self._net, self._world.group, alternate_sensors=self._budget.alternate_sensors)
+
+    def _step(self, step: int, batches: Sequence[Batch]) -> StepRecord:
+        """Do a step of the optimizer, or with `alternate_sensors` one for each sensor."""
+        rate = set_rate(self._optimizer, self._budget, step, self._n_steps)
+        parts = list(zip(*map(split_sensors, batches), strict=True)) if self._budget.alternate_sensors else [batches]
+        losses, norms = zip(*(self._update(step, number, part) for number, part in enumerate(parts)), strict=True)
+        return StepRecord(
+            step=step + 1,
+            epoch=step // self._steps_per_epoch + 1,
+            loss=sum(losses) / len(losses),
+            learning_rate=rate,
+            scale=float(self._net.scale.detach()),
+            gradient_norm=max(norms),
         )
-        norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), budget.max_grad_norm or math.inf)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise Diverged(
-                f"diverged at step {step + 1} of {self._run.steps} with learning rate {rate:.3g}: loss"
-                f" {float(loss.detach()):.3g}, gradient norm {float(norm):.3g}; the last checkpoint is intact",
-                file=self._config.out,
-                key="budget.learning_rate",
-                value=budget.learning_rate,
-                remedy="lower `budget.learning_rate` or set `budget.max_grad_norm`, with another --out",
-            )
+
+    def _update(self, step: int, number: int, batches: Sequence[Batch]) -> tuple[float, float]:
+        """Do one step of the optimizer; return the loss and the norm of its gradients."""
+
+        def seeds(chunk: int) -> int:
+            return torch_seed(self._config.seed, "step", step, number, self._world.rank, chunk)
+
+        self._optimizer.zero_grad()
+        profile, group = self._config.profile, self._world.group
+        loss = compute_gradients(self._model, batches, profile, seeds=seeds, group=group)
+        max_norm = self._budget.max_grad_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), max_norm)
+        values = float(loss), float(norm)
+        if not all(map(math.isfinite, values)):
+            raise self._diverged(step, *values)
         self._optimizer.step()
         self._net.clamp_scale()
-        return float(loss.detach()), rate
+        return values
 
-    def _save(self, step: int, history: list[EpochRecord], losses: list[float]) -> None:
-        loader = self._batches.loader.state_dict()
-        run = self._run.model_copy(update={"step": step, "loader": loader, "history": history, "losses": losses})
-        self._run = save_checkpoint(self._config.out, run, self._net, None if run.finished else self._optimizer)
+    def _end_epoch(self) -> None:
+        """Validate, then save a checkpoint, or the result after the last epoch."""
+        last, losses = self._steps[-1], [record.loss for record in self._steps[-self._steps_per_epoch :]]
+        record = EpochRecord(
+            epoch=last.epoch,
+            step=last.step,
+            loss=sum(losses) / len(losses),
+            validation_loss=self._world.share(self._validate() if self._world.is_main else None),
+            learning_rate=last.learning_rate,
+            scale=last.scale,
+        )
+        self._run = self._run.model_copy(update={"history": [*self._run.history, record]})
+        self._save()
 
+    @torch.no_grad()
+    def _validate(self) -> float | None:
+        """Mean loss of the val split's batches, weighted by their images; None without a val split."""
+        if self._validation is None:
+            return None
+        self._net.eval()
+        total, count = torch.zeros((), device=self._device), 0
+        for batch in self._validation.first_epoch():
+            own = batch.to(self._device)
+            with autocast(self._device):
+                embeddings = self._net(own.inputs, own.token_ids, own.attention_mask)
+            loss = closp_loss(embeddings, own.targets, self._net.scale, self._config.profile.objective)
+            images = sum(len(part.images) for part in own.inputs.values())
+            total, count = total + images * loss, count + images
+        return float(total / count)
 
-def check_trainable(corpus: Corpus, profile: ModelProfile, annotations: Mapping[str, Annotations]) -> None:
-    """Check that a model can be trained on a train split with these annotations.
+    def _save(self) -> None:
+        """Save a checkpoint, or the result if the training is over."""
+        run = self._run.model_copy(update={"step": len(self._steps), "loader": self._batches.loader.state_dict()})
+        self._run = self._world.share(self._write(run) if self._world.is_main else None)
 
-    Raises:
-        InsufficientData: too few samples for a batch, or only one label set.
-        InputError: `image.downsample` does not divide the image size.
-    """
-    check_downsample(corpus, profile.image)
-    for sensor, own in annotations.items():
-        count = len(own.ids)
-        if count < profile.budget.batch:
-            raise InsufficientData(
-                f"{count} {sensor} samples in the train split do not fill a batch of {profile.budget.batch}",
-                file=corpus.root,
-                key="budget.batch",
-                value=profile.budget.batch,
-                remedy=f"give --batch {count - count % 8} or less" if count >= 8 else None,
-            )
-        if len(set(own.labels)) < 2:
-            problem = f"all {sensor} samples of the train split have the same labels, so there is nothing to learn"
-            raise InsufficientData(problem, file=corpus.root, key="labels", value=sorted(own.labels[0]))
+    def _write(self, run: Run) -> Run:
+        out, best = self._config.out, best_epoch(run.history) if self._budget.select == "best" else None
+        is_best = best is not None and run.history[best].step == run.step
+        write_metrics(out, self._steps, run.history)
+        if run.step < self._n_steps and not out_of_patience(run.history, self._budget.patience):
+            return save_checkpoint(out, run, self._net, self._optimizer, is_best=is_best)
+        if run.best is not None and not is_best:
+            load_weights(out, run.best, self._net)
+        draw_curve(self._steps, run.history, out / "curve.png")
+        return save_result(out, run, self._net)
 
-
-def _identify(corpus: Corpus, config: TrainingConfig, text_folder: Path | None) -> Identity:
-    image_weights = {name: Path(path).expanduser() for name, path in config.profile.image.weights.items()}
-    for sensor, path in image_weights.items():
-        if not path.is_file():
-            raise InputError("no such file", file=path, key=f"image.weights.{sensor}")
-    return Identity(
-        content_digest=corpus.manifest.content_digest,
-        model=config.profile,
-        seed=config.seed,
-        text_sha256=file_sha256(weights_file(text_folder)) if text_folder else None,
-        image_sha256={name: file_sha256(path) for name, path in image_weights.items()},
-    )
-
-
-def _load_data(
-    corpus: Corpus, config: TrainingConfig, annotations: Mapping[str, Annotations], run: Run | None
-) -> dict[str, SensorData]:
-    """Annotations with band statistics: computed from all pixels of the train split, or taken from the run."""
-    data = {}
-    for name, own in annotations.items():
-        sensor, selection = load_sensor(name), corpus.select(split="train", sensor=name)
-        statistics = run.statistics.get(sensor.name) if run else None
-        if statistics is None:
-            blocks = _report_blocks(pixel_blocks(selection, config.profile.image), name, len(own.ids), config.progress)
-            statistics = band_statistics(blocks, sensor)
-        data[name] = SensorData(own, statistics)
-    return data
-
-
-def _report_blocks(
-    blocks: Iterable[StoredPixels], sensor: str, count: int, progress: Progress
-) -> Iterator[StoredPixels]:
-    done = 0
-    for block in blocks:
-        yield block
-        done += len(block)
-        progress(f"statistics {sensor}", done, count)
-
-
-def _new_run(corpus: Corpus, identity: Identity, data: Mapping[str, SensorData], vocabulary: list[str]) -> Run:
-    """The run at step 0."""
-    names, budget = [load_sensor(name).name for name in data], identity.model.budget
-    return Run(
-        identity=identity,
-        corpus=corpus.manifest.name,
-        sensors=names,
-        step=0,
-        steps=budget.epochs * steps_per_epoch({name: data[name].annotations for name in names}, budget.batch),
-        statistics={name: list(data[name].statistics) for name in names},
-        vocabulary=vocabulary,
-        # Replaced by the first checkpoint.
-        weights=TensorFile(path="model.safetensors", sha256=""),
-        optimizer=None,
-        history=[],
-        losses=[],
-    )
+    def _diverged(self, step: int, loss: float, norm: float) -> Diverged:
+        rate = self._optimizer.param_groups[0]["lr"]
+        return Diverged(
+            f"diverged at step {step + 1} of {self._n_steps} with learning rate {rate:.3g}: loss {loss:.3g}, gradient"
+            f" norm {norm:.3g}; the last checkpoint is intact",
+            file=self._config.out,
+            key="budget.learning_rate",
+            value=self._budget.learning_rate,
+            remedy="lower `budget.learning_rate` or set `budget.max_grad_norm`, with another --out",
+        )

@@ -73,7 +73,7 @@ def load_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
         problem = f"not the configuration and tokenizer of a text tower: {reason}"
         raise InvalidRun(problem, file=folder / "text") from error
     net = Closp(profile, run.sensors, text.tower)
-    load_weights(folder, run, net)
+    load_weights(folder, run.weights, net)
     return net, text.tokenize
 
 

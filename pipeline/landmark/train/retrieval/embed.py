@@ -38,7 +38,7 @@ def load_run(folder: Path, device: str = "auto") -> LoadedRun:
     """
     run = read_run(folder)
     if not run.finished:
-        problem = f"the training is unfinished: step {run.step} of {run.steps}"
+        problem = "the training is unfinished"
         remedy = "resume it with the same `landmark train` command"
         raise InvalidRun(problem, file=folder, key="step", value=run.step, remedy=remedy)
     torch_device = pick_device(device)

@@ -15,9 +15,9 @@ from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
-from landmark.train.dataset import read_split_annotations
-from landmark.train.loop import TrainingConfig, check_trainable, train
+from landmark.train.loop import TrainingConfig, train
 from landmark.train.net import pick_device
+from landmark.train.preparation import read_train_annotations
 from landmark.train.profile import ModelProfile
 from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
 from landmark.train.retrieval.evaluate import select_split
@@ -134,11 +134,10 @@ def _read_evaluated(corpus: Corpus, config: ValidationConfig) -> dict[str, Evalu
                 value=count,
                 remedy="choose another with --split",
             )
-    annotations = read_split_annotations(corpus, config.profile)
+    annotations = read_train_annotations(corpus, config.profile)
     if untrained := [sensor for sensor, count in counts.items() if count and sensor not in annotations]:
         problem, remedy = "no sample of this sensor in the train split", "build it with some, or without the sensor"
         raise InsufficientData(problem, file=corpus.root, key=untrained[0], remedy=remedy)
-    check_trainable(corpus, config.profile, annotations)
     return load_evaluated(corpus, config.split)
 
 

@@ -1,0 +1,57 @@
+"""Whether a budget is long enough to change a model's weights."""
+
+import math
+from collections import Counter
+
+import torch
+from torch import nn
+
+from landmark.train.closp import Closp
+from landmark.train.optimizer import freeze_towers, set_rate
+from landmark.train.profile import Budget
+
+# Below it, a model scores like an untrained one: see `docs/train.md`.
+MIN_CHANGE = 0.1
+
+
+def relative_changes(net: Closp, budget: Budget, steps: int) -> dict[str, float]:
+    """Trained part of the net → bound on the change of a weight, relative to their root mean square at the start.
+
+    AdamW changes a weight by about its learning rate a step at most (Kingma & Ba 2015, section 2.1), hence in all by
+    the sum of the rates.
+    """
+    total = sum_of_rates(budget, steps)
+    freeze_towers(net, budget.freeze, budget.epochs - 1)
+    squares, counts = Counter[str](), Counter[str]()
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad and parameter.ndim > 1:
+            part = name.split(".")[0]
+            squares[part] += float(parameter.detach().square().sum())
+            counts[part] += parameter.numel()
+    return {part: total / math.sqrt(squares[part] / counts[part]) for part in counts if squares[part]}
+
+
+def sum_of_rates(budget: Budget, steps: int) -> float:
+    """Sum of the learning rates of all steps."""
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(()))])
+    return math.fsum(set_rate(optimizer, budget, step, steps) for step in range(steps))
+
+
+def budget_warnings(net: Closp, budget: Budget, *, images: int) -> list[str]:
+    """Warn of a budget in which no trained part of the net can change noticeably.
+
+    Args:
+        net: At the start of the training.
+        budget: Of the training.
+        images: Of the sensor with the most.
+    """
+    steps = budget.epochs * math.ceil(images / (budget.batch * budget.accumulate))
+    part, change = max(relative_changes(net, budget, steps).items(), key=lambda item: item[1])
+    if change >= MIN_CHANGE:
+        return []
+    factor = 1 / change
+    return [
+        f"the model will hardly learn: {steps} steps at learning rates up to {budget.learning_rate:.2g} change its"
+        f" weights by less than {change:.1%} of their size (most in {part}). Train {factor:.0f} times as many steps, or"
+        f" set `budget.learning_rate` to {budget.learning_rate * factor:.1g}, for a change of their size"
+    ]
