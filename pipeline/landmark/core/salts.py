@@ -41,6 +41,7 @@ AUGMENTATION = "turn"
 TORCH = "torch"
 BLOCK_NULL = "block null"
 RIVAL_IMAGES = "rival images"
+PROBE_IMAGES = "probe images"
 
 # Loader.
 CAPTION_CHOICE = "caption"

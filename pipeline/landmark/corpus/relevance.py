@@ -31,6 +31,11 @@ class Query:
     text: str
     labels: tuple[str, ...]
 
+    @property
+    def is_class(self) -> bool:
+        """Whether it is a query for a single class."""
+        return len(self.labels) == 1
+
 
 def make_queries(label_sets: Iterable[frozenset[str]], names: Mapping[str, str]) -> list[Query]:
     """Make the queries for single classes in the order of `names`, then for sets, most frequent first.

@@ -1,7 +1,7 @@
 """Evaluate the rankings of a run, or of any TREC run file, on the queries of a corpus."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ from landmark.corpus.metrics import (
 )
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
+from landmark.train.queries import canonical_queries
 from landmark.train.retrieval import trec
+from landmark.train.retrieval.classification import ClassificationMetrics, Classifier
 from landmark.train.retrieval.events import EventFacts, EventReport, join_reports, measure_events, read_event_facts
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class EvaluationReport:
             sensor.
         classes: Each class: `overall`, and each sensor.
         events: Event types and events: `overall`, and each sensor; empty where no image has an event's class.
+        classification: Zero-shot classification and linear probe by sensor; empty for a TREC run, which has no vectors.
     """
 
     split: str
@@ -50,6 +53,7 @@ class EvaluationReport:
     label_sets: dict[str, MeanMetrics]
     classes: dict[str, dict[str, MeanMetrics]]
     events: dict[str, EventReport]
+    classification: dict[str, ClassificationMetrics] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +125,29 @@ def evaluate_run(
     _check_origin(loaded, corpus)
     evaluation = load_evaluation_set(corpus, split)
     images = embed_split(loaded, corpus, split, progress=progress)
-    texts = embed_texts(loaded, [query.text for query in evaluation.queries])
+    lang = loaded.run.identity.model.lang
+    texts = embed_texts(
+        loaded, canonical_queries([query.text for query in evaluation.queries], corpus.manifest.taxonomy, lang)
+    )
+    report = compute_report(evaluation, _rank(evaluation, loaded, texts, images, trec_file))
+    classes = {query.labels[0]: text for query, text in zip(evaluation.queries, texts, strict=True) if query.is_class}
+    classifier = Classifier(corpus, loaded, split, classes, progress)
+    return replace(report, classification=classifier.measure(images))
+
+
+def _rank(
+    evaluation: EvaluationSet,
+    loaded: "LoadedRun",
+    texts: NDArray[np.float32],
+    images: NDArray[np.float32],
+    trec_file: Path | None,
+) -> Iterator[Ranking]:
+    """Yield the ranking of each query, and write it too where a file is given."""
     ranked = rank_images(texts, images, evaluation.ids)
     if trec_file is None:
-        return compute_report(evaluation, (ranking for ranking, _ in ranked))
+        return (ranking for ranking, _ in ranked)
     tag = "-".join(loaded.folder.name.split()) or "run"
-    rankings = trec.write_trec(trec_file, evaluation.queries, evaluation.ids, ranked, tag)
-    return compute_report(evaluation, rankings)
+    return trec.write_trec(trec_file, evaluation.queries, evaluation.ids, ranked, tag)
 
 
 def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> None:
@@ -178,7 +198,7 @@ def compute_report(evaluation: EvaluationSet, rankings: Iterable[Ranking]) -> Ev
         for name, mask in masks.items():
             ranked = grades[ranking[mask[ranking]]]
             metrics[name].append(query_metrics(ranked, judged[mask[relevant]], documents[name]))
-            if len(query.labels) == 1 and query.labels[0] in event_classes:
+            if query.is_class and query.labels[0] in event_classes:
                 events[name].append(measure_events(evaluation.facts, query.labels[0], ranking, relevant, mask))
         grades[relevant] = 0
 
@@ -186,7 +206,7 @@ def compute_report(evaluation: EvaluationSet, rankings: Iterable[Ranking]) -> Ev
         rows = list(queries)
         return {name: mean_metrics([metrics[name][row] for row in rows], documents[name]) for name in masks}
 
-    singles = {query.labels[0]: row for row, query in enumerate(evaluation.queries) if len(query.labels) == 1}
+    singles = {query.labels[0]: row for row, query in enumerate(evaluation.queries) if query.is_class}
     means = average(singles.values())
     return EvaluationReport(
         evaluation.split,

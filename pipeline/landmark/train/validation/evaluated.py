@@ -52,7 +52,7 @@ def load_evaluated(corpus: Corpus, split: str) -> dict[str, EvaluatedSet]:
         InsufficientData: the split is empty, or no class is a query that some images answer and others do not.
         InvalidCorpus: query files, index or lock are damaged.
     """
-    names = {query.labels[0]: query.text for query in read_queries(corpus) if len(query.labels) == 1}
+    names = {query.labels[0]: query.text for query in read_queries(corpus) if query.is_class}
     selection = select_split(corpus, split)
     blocks = np.array(find_blocks(selection), dtype=np.str_)
     sensors = selection.columns("sensor")["sensor"].to_numpy()

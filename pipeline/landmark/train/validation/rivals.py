@@ -17,6 +17,7 @@ from landmark.core.progress import Progress, silent
 from landmark.core.salts import RIVAL_IMAGES
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import label_mask
+from landmark.train.logistic import score_by_logistic, standardise
 from landmark.train.validation.evaluated import EvaluatedSet, find_blocks
 from landmark.train.validation.features import ImageFeatures, read_features
 from landmark.write.nearest_places import score_by_nearest_places
@@ -27,8 +28,6 @@ Scores = NDArray[np.float64]
 NEAREST_IN_TIME = 25
 # Train images that `bands` and `handcrafted` are fitted on, if there are more: a kernel of all would not fit in memory.
 MAX_BANDS, MAX_HANDCRAFTED = 20_000, 4_000
-# Inverse strength of the L2 penalty of the logistic regression, on standardised features.
-LOGISTIC_C = 1.0
 # Ridges of which the held-out train blocks choose one; the kernel is 1 on its diagonal.
 RIDGES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 # Images whose distances give the bandwidth of the kernel; and rows of a kernel in memory at once.
@@ -145,18 +144,8 @@ def score_by_nearest(known: RivalInput) -> Scores:
 
 
 def score_by_bands(known: RivalInput) -> Scores:
-    """Logistic regression of each class on mean and deviation of each band, standardised, with an L2 penalty.
-
-    A class that all or none of the train images have gets its frequency.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    train, images = _standardise(known.train_features.bands, known.features.bands)
-    labels, scores = known.labels[known.drawn], score_by_sensor(known)
-    for number in np.flatnonzero(labels.min(axis=0) < labels.max(axis=0)).tolist():
-        model = LogisticRegression(C=LOGISTIC_C, max_iter=10_000).fit(train, labels[:, number])
-        scores[number] = model.decision_function(images)
-    return scores
+    """Logistic regression of each class on mean and deviation of each band, see `score_by_logistic`."""
+    return score_by_logistic(known.train_features.bands, known.labels[known.drawn], known.features.bands)
 
 
 def score_by_handcrafted(known: RivalInput) -> Scores:
@@ -166,7 +155,7 @@ def score_by_handcrafted(known: RivalInput) -> Scores:
     error on train blocks that are left out, one at a time.
     """
     rows = known.drawn[:MAX_HANDCRAFTED]
-    train, images = _standardise(known.train_features.handcrafted[:MAX_HANDCRAFTED], known.features.handcrafted)
+    train, images = standardise(known.train_features.handcrafted[:MAX_HANDCRAFTED], known.features.handcrafted)
     scale = max(float(np.median(_squared_distances(train[:_BANDWIDTH_IMAGES], train[:_BANDWIDTH_IMAGES]))), 1e-9)
     labels, blocks = known.labels[rows], np.array(find_blocks(known.train), dtype=np.str_)[rows]
     mean = labels.mean(axis=0)
@@ -175,13 +164,6 @@ def score_by_handcrafted(known: RivalInput) -> Scores:
     parts = [images[start : start + _KERNEL_ROWS] for start in range(0, len(images), _KERNEL_ROWS)]
     scores = [np.exp(-_squared_distances(part, train) / scale) @ weights + mean for part in parts]
     return np.concatenate([part.T for part in scores], axis=1)
-
-
-def _standardise(train: NDArray[np.float32], images: NDArray[np.float32]) -> tuple[Scores, Scores]:
-    """Subtract the mean of the train images and divide by their deviation."""
-    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    deviation[deviation < 1e-9] = 1
-    return (train - mean) / deviation, (images - mean) / deviation
 
 
 def _squared_distances(a: Scores, b: Scores) -> Scores:

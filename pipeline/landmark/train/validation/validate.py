@@ -106,7 +106,7 @@ def validate(corpus: Corpus, config: ValidationConfig) -> ValidationReport:
         scores = _train_and_score(corpus, config, evaluated)
         results = [compare(own, scores[sensor], rivals[sensor]) for sensor, own in evaluated.items()]
     pairs = {sensor: len(own) for sensor, own in near_duplicates.items()}
-    queries = [query.labels[0] for query in read_queries(corpus) if len(query.labels) == 1]
+    queries = [query.labels[0] for query in read_queries(corpus) if query.is_class]
     return ValidationReport(
         verdict=decide([result.evidence for result in results], pairs, config.margin),
         split=config.split,
