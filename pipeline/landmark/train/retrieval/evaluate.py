@@ -45,6 +45,7 @@ class EvaluationReport:
         classes: Each class: `overall`, and each sensor.
         events: Event types and events: `overall`, and each sensor; empty where no image has an event's class.
         classification: Zero-shot classification and linear probe by sensor; empty for a TREC run, which has no vectors.
+        notes: Limits that a reader of the figures should know.
     """
 
     split: str
@@ -54,6 +55,7 @@ class EvaluationReport:
     classes: dict[str, dict[str, MeanMetrics]]
     events: dict[str, EventReport]
     classification: dict[str, ClassificationMetrics] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,13 @@ def evaluate_run(
     _check_origin(loaded, corpus)
     evaluation = load_evaluation_set(corpus, split)
     images = embed_split(loaded, corpus, split, progress=progress)
-    lang = loaded.run.identity.model.lang
-    texts = embed_texts(
-        loaded, canonical_queries([query.text for query in evaluation.queries], corpus.manifest.taxonomy, lang)
-    )
+    profile, taxonomy = loaded.run.identity.model, corpus.manifest.taxonomy
+    queries = canonical_queries([query.text for query in evaluation.queries], taxonomy, profile.lang)
+    texts = embed_texts(loaded, queries)
     report = compute_report(evaluation, _rank(evaluation, loaded, texts, images, trec_file))
     classes = {query.labels[0]: text for query, text in zip(evaluation.queries, texts, strict=True) if query.is_class}
     classifier = Classifier(corpus, loaded, split, classes, progress)
-    return replace(report, classification=classifier.measure(images))
+    return replace(report, classification=classifier.measure(images), notes=profile.caveats)
 
 
 def _rank(

@@ -1,0 +1,198 @@
+"""Tables of an evaluation, as text for a console and as Markdown."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from landmark.core.plural import plural
+from landmark.corpus.metrics import MeanMetrics
+from landmark.train.retrieval.classification import ClassificationMetrics
+from landmark.train.retrieval.evaluate import EvaluationReport
+from landmark.train.retrieval.events import EventReport, EventTypeMetrics
+
+_NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of numbers.
+
+    Attributes:
+        title: What it shows.
+        columns: Group and name of each column but the first, that of the rows' names.
+        rows: Name and values.
+    """
+
+    title: str
+    columns: Sequence[tuple[str, str]]
+    rows: Sequence[tuple[str, ...]]
+
+    def to_text(self) -> Iterator[str]:
+        """Lines for a console: title, two lines of column names, rows."""
+        first = max(len(row[0]) for row in self.rows)
+        widths = [
+            max(5, len(name), *map(len, cells)) for (_, name), *cells in zip(self.columns, *self._cells, strict=True)
+        ]
+        yield self.title
+        groups = groupby(zip(self.columns, widths, strict=True), lambda column: column[0][0])
+        spans = [(group, sum(width + 1 for _, width in columns)) for group, columns in groups]
+        yield f"  {'':{first}}  {' '.join(f'{group:{span}}' for group, span in spans)}".rstrip()
+        for name, *cells in [("", *(name for _, name in self.columns)), *self.rows]:
+            yield f"  {name:{first}} {''.join(self._align(cells, widths))}"
+
+    @property
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [row[1:] for row in self.rows]
+
+    def _align(self, cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+        """Right-aligned cells; a space more between groups."""
+        previous = None
+        for (group, _), cell, width in zip(self.columns, cells, widths, strict=True):
+            yield f"{'' if group == previous or previous is None else ' '} {cell:>{width}}"
+            previous = group
+
+    def to_markdown(self) -> Iterator[str]:
+        """Lines of a Markdown table below its title."""
+        names = [f"{group} {name}".strip() for group, name in self.columns]
+        yield from (f"**{self.title}**", "")
+        yield from (f"| {' | '.join(['', *names])} |", f"|{'---|' + '--:|' * len(names)}")
+        yield from (f"| {' | '.join(row)} |" for row in self.rows)
+
+
+def make_tables(report: EvaluationReport) -> list[Table]:
+    """All tables of a report but that of single events."""
+    tables = [_means(report), _classes(report)]
+    if report.classification:
+        tables.append(_classification(report.classification))
+    if report.events:
+        tables += [_event_types(report.events), _phases(report.events)]
+    return tables
+
+
+def _means(report: EvaluationReport) -> Table:
+    overall, sets = report.overall, report.label_sets["overall"]
+    counts = plural(overall.documents, "image"), plural(overall.queries, "class", "classes")
+    rows = {"overall": overall, **report.sensors}
+    rows |= {f"label sets, {name}": metrics for name, metrics in report.label_sets.items()}
+    names = {"mAP": 3, "R-precision": 2, "nDCG@10": 2, "nDCG@1000": 2, "MRR": 1, "Hit@10": 1}
+    columns = [(group, name) for group, count in names.items() for name in ("model", "chance", "above")[:count]]
+    title = f"{report.split}: {', '.join(counts)}, {plural(sets.queries, 'label set')}"
+    return Table(title, columns, [(name, *_mean_cells(metrics)) for name, metrics in rows.items()])
+
+
+def _mean_cells(metrics: MeanMetrics) -> list[str]:
+    above = None if metrics.map is None else metrics.above_chance
+    values = (metrics.map, metrics.chance_map, above, metrics.r_precision, metrics.chance_r_precision)
+    ndcg = (metrics.ndcg_10, metrics.chance_ndcg_10, metrics.ndcg_1000, metrics.chance_ndcg_1000)
+    return [_number(value) for value in (*values, *ndcg, metrics.mrr, metrics.hit_10)]
+
+
+def _classes(report: EvaluationReport) -> Table:
+    groups = ("overall", *report.sensors)
+    return Table(
+        "mAP of each class",
+        [(group, name) for group in groups for name in ("images", "model", "chance")],
+        [
+            (key, *(cell for group in groups for cell in _class_cells(metrics[group])))
+            for key, metrics in report.classes.items()
+        ],
+    )
+
+
+def _class_cells(metrics: MeanMetrics) -> tuple[str, ...]:
+    return f"{metrics.relevant or 0:.0f}", _number(metrics.map), _number(metrics.chance_map)
+
+
+def _classification(classification: dict[str, ClassificationMetrics]) -> Table:
+    names = {
+        "mAP": ("zero-shot", "probe", "prior"),
+        "label ranking AP": ("zero-shot", "prior"),
+        "F1": ("zero-shot", "prior"),
+    }
+    rows = [
+        (
+            sensor,
+            *map(_number, (own.zero_shot_map, own.probe_map, own.chance_map)),
+            *map(_number, (own.label_ranking_ap, own.prior_label_ranking_ap, own.f1, own.prior_f1)),
+        )
+        for sensor, own in classification.items()
+    ]
+    title = "Classification: zero-shot, by a linear probe on the embeddings, and by the label prior"
+    return Table(title, [(group, name) for group, columns in names.items() for name in columns], rows)
+
+
+def _event_types(events: dict[str, EventReport]) -> Table:
+    rows = [
+        (
+            f"{name}: {label}",
+            *(cell for own in found for cell in (str(own.events if own else 0), *_event_cells(own))),
+        )
+        for (name, label), found in _by_type(events)
+    ]
+    columns = [(group, name) for group in events for name in ("events", "model", "chance")]
+    return Table("mAP of single events: an event's images among all images without the class", columns, rows)
+
+
+def _event_cells(metrics: EventTypeMetrics | None) -> tuple[str, str]:
+    return (_number(metrics.map), _number(metrics.chance_map)) if metrics else (_NONE, _NONE)
+
+
+def _phases(events: dict[str, EventReport]) -> Table:
+    rows = []
+    for (name, _), found in _by_type(events):
+        phases = [{own.phase: own for own in metrics.phases} if metrics else {} for metrics in found]
+        for phase in dict.fromkeys(phase for own in phases for phase in own):
+            cells = [own.get(phase) for own in phases]
+            rows.append(
+                (
+                    f"{name}, {phase}",
+                    *(
+                        cell
+                        for own in cells
+                        for cell in (
+                            (
+                                str(own.images),
+                                *map(_number, (own.percentile, own.labelled_percentile, own.place_auroc)),
+                            )
+                            if own
+                            else ("0", _NONE, _NONE, _NONE)
+                        )
+                    ),
+                )
+            )
+    columns = [(group, name) for group in events for name in ("images", "rank", "labelled", "place")]
+    return Table(_PHASES_TITLE, columns, rows)
+
+
+_PHASES_TITLE = (
+    "Images of events in the ranking of their class (0 last, 0.5 by chance, 1 first): mean rank, that of labelled\n"
+    "images, and how often a labelled image is above one of its place from before the event"
+)
+
+
+def _by_type(
+    events: dict[str, EventReport],
+) -> Iterator[tuple[tuple[str, str], list[EventTypeMetrics | None]]]:
+    """Type and class → metrics overall and of each sensor."""
+    by_key = [{(own.type, own.label): own for own in report.types} for report in events.values()]
+    for key in by_key[0]:
+        yield key, [own.get(key) for own in by_key]
+
+
+def event_table(events: dict[str, EventReport]) -> Table:
+    """Table of each event."""
+    by_key = {name: {(own.id, own.label): own for own in report.events} for name, report in events.items()}
+    rows = []
+    for id, label in by_key["overall"]:
+        found = [own.get((id, label)) for own in by_key.values()]
+        cells = [
+            (str(own.relevant), _number(own.ap), _number(own.chance_ap)) if own else ("0", _NONE, _NONE)
+            for own in found
+        ]
+        rows.append((f"{id}: {label}", *(cell for group in cells for cell in group)))
+    columns = [(group, name) for group in events for name in ("images", "model", "chance")]
+    return Table("AP of each event", columns, rows)
+
+
+def _number(value: float | None) -> str:
+    return _NONE if value is None else f"{value:z.3f}"
