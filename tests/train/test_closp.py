@@ -155,7 +155,7 @@ def test_learned_scale_starts_at_the_profile_value_and_is_clamped() -> None:
 def test_full_models_train_and_embed_without_the_source_folder(toy_corpus: Corpus, tmp_path: Path, name: str) -> None:
     model = load_profile(name, epochs=1, batch=24, text=MINILM)
     run = train(toy_corpus, TrainingConfig(model, tmp_path / "run", device="cpu"))
-    assert run.finished and run.steps == 1 and np.isfinite(run.history[0].loss)
+    assert run.finished and run.step == 1 and np.isfinite(run.history[0].loss)
     loaded = load_run(tmp_path / "run", "cpu")
     assert loaded.run.identity.text_sha256
     texts, images = embed_texts(loaded, ["trees", "water. built"]), embed_split(loaded, toy_corpus, "val")

@@ -55,7 +55,7 @@ def test_options_change_the_model(landmark: Run, toy_corpus: Corpus, model_path:
     assert code == 0, err
     run = json.loads(out)
     budget = run["identity"]["model"]["budget"]
-    assert (budget["epochs"], budget["batch"], run["identity"]["seed"], run["steps"]) == (1, 16, 5, 1)
+    assert (budget["epochs"], budget["batch"], run["identity"]["seed"], run["step"]) == (1, 16, 5, 1)
     code, _, err = landmark("train", toy_corpus.root, "--model", model_path, "--out", "run", "--device", "cpu")
     assert code == 2 and "model, seed" in err
 

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from landmark.train.dataset import model_input
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile, load_profile
 from tests.parts import raises
-from tests.train.toy import write_profile
+from tests.train.toy import PROFILE, write_profile
 
 STEPS = 9
 
@@ -53,22 +54,42 @@ def uninterrupted(toy_corpus: Corpus, config: TrainingConfig, tmp_path: Path) ->
     return tmp_path / "uninterrupted"
 
 
-@pytest.mark.parametrize(("save_every", "at"), [(0, 1), (0, 3), (0, 5), (2, 2), (2, 5), (1, 8)])
-def test_resumed_training_equals_uninterrupted(
-    toy_corpus: Corpus, config: TrainingConfig, uninterrupted: Path, save_every: int, at: int
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {"text": {**PROFILE["text"], "width": 8}},
+    "stopped": {"budget": {"select": "best", "patience": 1, "epochs": 9, "learning_rate": 0.3}},
+    "chunks": {"budget": {"accumulate": 2, "chunk": 3}},
+    "published": {
+        "budget": {
+            "batch": 16,
+            "alternate_sensors": True,
+            "last_batch": "keep",
+            "freeze": "first-epoch",
+            "cycle_beta1": True,
+            "select": "best",
+        }
+    },
+    "geoclosp": {"location": {"width": 8, "features": 8, "dropout": 0.5}},
+}
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_training_interrupted_again_and_again_equals_an_uninterrupted_one(
+    toy_corpus: Corpus, config: TrainingConfig, tmp_path: Path, name: str
 ) -> None:
-    config = replace(config, save_every=save_every)
-    with pytest.raises(Stop):
-        train(toy_corpus, replace(config, progress=stop_at(at)))
-    run = train(toy_corpus, config)
-    assert run.finished and run.steps == STEPS
-    assert (config.out / "model.safetensors").read_bytes() == (uninterrupted / "model.safetensors").read_bytes()
-    assert run.history == read_run(uninterrupted).history
-    assert (
-        file_names(config.out)
-        == file_names(uninterrupted)
-        == ["curve.png", "metrics.jsonl", "model.safetensors", "run.json"]
-    )
+    """At the end of an epoch, in its middle with and without a checkpoint there, and at the last checkpoint."""
+    changes = VARIANTS[name]
+    budget = {**PROFILE["budget"], **changes.get("budget", {})}
+    profile = ModelProfile.model_validate({**PROFILE, **changes, "budget": budget})
+    expected = train(toy_corpus, replace(config, profile=profile, out=tmp_path / "uninterrupted"))
+    for at in sorted({1, 2, 3, expected.step - 1}):
+        with pytest.raises(Stop):
+            train(toy_corpus, replace(config, profile=profile, save_every=2, progress=stop_at(at)))
+    assert train(toy_corpus, replace(config, profile=profile)) == expected
+    assert contents(config.out) == contents(tmp_path / "uninterrupted")
 
 
 def test_resume_repeats_no_saved_step(toy_corpus: Corpus, config: TrainingConfig) -> None:
@@ -123,7 +144,7 @@ def test_a_kill_between_files_of_a_checkpoint_keeps_the_previous(
 
     def write(path: Path, data: bytes) -> None:
         written.append(path)
-        if len(written) == 2:
+        if len(written) == 3:
             raise Stop
         original(path, data)
 

@@ -204,7 +204,8 @@ def new_run(corpus: Corpus, folder: Path, inputs: Inputs, progress: Progress) ->
         statistics=measure_statistics(corpus, profile.image, inputs.train, progress),
         vocabulary=vocabulary,
         warnings=warnings,
-        weights=TensorFile(path="", sha256=""),
+        # Replaced by `save_checkpoint`.
+        weights=TensorFile(path="model.safetensors", sha256=""),
         history=[],
     )
     return save_checkpoint(folder, run, net, None)
