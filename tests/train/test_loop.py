@@ -1,0 +1,123 @@
+"""Validation, early stop, and the records of a training."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from landmark.core.errors import InputError, InsufficientData
+from landmark.corpus.reader import Corpus
+from landmark.train.batches import multi_hot
+from landmark.train.checkpoint import EpochRecord, out_of_patience
+from landmark.train.closp import Embeddings
+from landmark.train.dataset import read_split_annotations
+from landmark.train.loop import TrainingConfig, train
+from landmark.train.loss import SensorTargets, closp_loss
+from landmark.train.profile import ModelProfile
+from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from tests.parts import raises
+from tests.train.toy import PROFILE, open_toy
+
+
+@pytest.fixture
+def config(tmp_path: Path, profile: ModelProfile) -> TrainingConfig:
+    return TrainingConfig(profile, tmp_path / "run", device="cpu")
+
+
+def with_budget(**changes: object) -> ModelProfile:
+    return ModelProfile.model_validate({**PROFILE, "budget": {**PROFILE["budget"], **changes}})
+
+
+def test_metrics_have_a_line_for_each_step_and_epoch(toy_corpus: Corpus, config: TrainingConfig) -> None:
+    run = train(toy_corpus, config)
+    lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    epochs = [line for line in lines if "validation_loss" in line]
+    steps = [line for line in lines if line not in epochs]
+    assert [line["step"] for line in lines] == [1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9]
+    assert [EpochRecord(**line) for line in epochs] == run.history
+    for epoch, own in enumerate((steps[:3], steps[3:6], steps[6:]), 1):
+        assert [line["epoch"] for line in own] == [epoch] * 3
+        assert sum(line["loss"] for line in own) / 3 == pytest.approx(run.history[epoch - 1].loss)
+        assert own[-1]["learning_rate"] == run.history[epoch - 1].learning_rate
+    assert all(line["gradient_norm"] > 0 for line in steps)
+    assert (config.out / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_validation_loss_is_that_of_the_val_split(toy_corpus: Corpus, config: TrainingConfig) -> None:
+    """Its 8 images of each sensor are one batch, whose order does not matter."""
+    run = train(toy_corpus, config)
+    loaded, sensors = load_run(config.out, "cpu"), ("s1", "s2")
+    annotations = read_split_annotations(toy_corpus, config.profile, "val")
+    embeddings = {
+        sensor: Embeddings(
+            torch.from_numpy(embed_split(loaded, toy_corpus.select(sensor=sensor), "val")),
+            torch.from_numpy(embed_texts(loaded, annotations[sensor].captions)),
+        )
+        for sensor in sensors
+    }
+    targets = {sensor: SensorTargets(torch.from_numpy(multi_hot(annotations[sensor].labels))) for sensor in sensors}
+    loss = closp_loss(embeddings, targets, torch.tensor(run.history[-1].scale), config.profile.objective)
+    assert run.history[-1].validation_loss == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_a_training_stops_early_and_keeps_the_best_epoch(toy_corpus: Corpus, config: TrainingConfig) -> None:
+    def copy_weights(stage: str, done: int, total: int, detail: str = "", /) -> None:
+        for path in config.out.glob("model-*.safetensors"):
+            shutil.copy(path, config.out.parent)
+
+    profile = with_budget(select="best", patience=1, epochs=9, learning_rate=0.3)
+    run = train(toy_corpus, replace(config, profile=profile, progress=copy_weights))
+    losses = [record.validation_loss for record in run.history]
+    best = run.history[-2]
+    assert 1 < len(losses) < 9 and min(losses) == best.validation_loss and run.finished
+    expected = load_file(config.out.parent / f"model-{best.step:08d}.safetensors")
+    kept = load_file(config.out / "model.safetensors")
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in kept.items())
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "expected"),
+    [
+        ([], 1, False),
+        ([None, None, None], 1, False),
+        ([3, 2, 2], 1, True),
+        ([3, 2, 2.5], 2, False),
+        ([3, 2, 2.5, 2], 2, True),
+        ([1, 2, 3, 4], None, False),
+    ],
+)
+def test_patience_counts_epochs_since_the_first_minimum(
+    losses: list[float | None], patience: int | None, expected: bool
+) -> None:
+    records = [
+        EpochRecord(epoch=n, step=n, loss=1, validation_loss=loss, learning_rate=1, scale=1)
+        for n, loss in enumerate(losses, 1)
+    ]
+    assert out_of_patience(records, patience) is expected
+
+
+@pytest.mark.parametrize("needed", [{"patience": 2}, {"select": "best"}, {}])
+def test_a_corpus_without_a_val_split_is_refused_where_the_budget_needs_one(
+    config: TrainingConfig, tmp_path: Path, needed: dict[str, object]
+) -> None:
+    corpus = open_toy(tmp_path / "corpus", counts={"train": 8, "test": 2}, sensors=("s2",))
+    config = replace(config, profile=with_budget(epochs=1, **needed))
+    if needed:
+        with raises(InsufficientData, key="split", value="val"):
+            train(corpus, config)
+        assert not config.out.exists()
+    else:
+        assert [record.validation_loss for record in train(corpus, config).history] == [None]
+
+
+def test_a_training_on_one_sensor(toy_corpus: Corpus, config: TrainingConfig) -> None:
+    config = replace(config, sensors=["s2"], profile=with_budget(epochs=1))
+    run = train(toy_corpus, config)
+    loaded = load_run(config.out, "cpu")
+    assert run.sensors == ["s2"] == list(loaded.net.sensors) and list(run.statistics) == ["s2"]
+    with raises(InputError, file="--sensors", value="s3"):
+        train(toy_corpus, replace(config, sensors=["s2", "s3"]))
