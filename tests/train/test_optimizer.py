@@ -1,18 +1,17 @@
 """The schedule against PyTorch's, what AdamW decays, frozen towers, and memory layouts."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from landmark.train.closp import SensorInputs
 from landmark.train.gradients import compute_gradients, parallel
 from landmark.train.optimizer import freeze_towers, new_optimizer, set_rate
-from landmark.train.precision import autocast, has_bfloat16, prepare_net
+from landmark.train.precision import prepare_net
 from landmark.train.profile import Budget
+from landmark.train.towers.vit import IMAGE_PX
 from tests.parts import examples
 from tests.train.nets import make_batch, make_net, make_profile
 from tests.train.toy import PROFILE
@@ -104,32 +103,45 @@ def test_frozen_towers_stay_as_they_are(freeze: str, frozen: list[bool]) -> None
         assert not same & {name for name, _ in net.named_buffers()}
 
 
-def test_layout_changes_no_weight_and_survives_a_checkpoint(tmp_path: Path) -> None:
-    """Fused AdamW needs moments in the layout of their parameter: loading restores it."""
-    from landmark.train.checkpoint import _optimizer_tensors
-
+def test_channels_last_changes_neither_names_nor_weights() -> None:
     profile = make_profile()
-    results = []
-    for layout in (False, True):
-        net, batch = make_net(profile), make_batch(profile)
-        if layout:
+    states = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        net = make_net(profile)
+        if layout is torch.channels_last:
             prepare_net(net, CPU)
-            assert net.s1_encoder.conv1.weight.is_contiguous(memory_format=torch.channels_last)
         optimizer = new_optimizer(net, profile.budget)
-        for step in range(2):
-            compute_gradients(parallel(net, None), [batch], profile, seeds=lambda chunk: chunk)
+        for seed in range(2):
+            compute_gradients(parallel(net, None), [make_batch(profile, seed=seed)], profile, seeds=lambda chunk: chunk)
             optimizer.step()
             optimizer.zero_grad()
-        results.append(net.state_dict())
-    assert results[0].keys() == results[1].keys()
-    for name, tensor in results[0].items():
-        torch.testing.assert_close(results[1][name], tensor, rtol=1e-6, atol=1e-6, msg=name)
+        assert all(module.weight.is_contiguous(memory_format=layout) for module in convolutions(net))
+        states.append(net.state_dict())
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(states[1][name], tensor, rtol=1e-8, atol=1e-8, msg=name)
 
 
-def test_embeddings_and_loss_are_float32_under_bfloat16() -> None:
+def convolutions(net: nn.Module) -> list[nn.Conv2d]:
+    return [module for module in net.modules() if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1)]
+
+
+def test_in_bfloat16_vectors_have_unit_length_and_places_are_exact() -> None:
+    """Linear layers and convolutions round to 8 bits, but neither norms nor the location tower do."""
     profile = make_profile(**GEOCLOSP)
-    net, batch = make_net(profile).float(), make_batch(profile)
-    inputs = {sensor: own for sensor, own in batch.inputs.items()}
-    with torch.autocast("cpu", torch.bfloat16):
-        pass
-    assert has_bfloat16(CPU) == autocast(CPU)._enabled
+    net, batch = make_net(profile, vit=True).float(), make_batch(profile, px=IMAGE_PX, n=(3, 3))
+    inputs = {
+        sensor: SensorInputs(own.images.float(), own.text_index, own.harmonics.float())
+        for sensor, own in batch.inputs.items()
+        if own.harmonics is not None
+    }
+    with torch.no_grad():
+        expected = net(inputs, batch.token_ids, batch.attention_mask)["s2"]
+        with torch.autocast("cpu", torch.bfloat16):
+            found = net(inputs, batch.token_ids, batch.attention_mask)["s2"]
+    assert torch.equal(found.locations, expected.locations)
+    for name in ("images", "texts"):
+        vectors = getattr(found, name)
+        assert vectors.dtype == torch.float32 and not torch.equal(vectors, getattr(expected, name))
+        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3), rtol=0, atol=1e-6)
+        assert (vectors * getattr(expected, name)).sum(1).min() > 0.999
