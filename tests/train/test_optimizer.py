@@ -126,8 +126,8 @@ def convolutions(net: nn.Module) -> list[nn.Conv2d]:
     return [module for module in net.modules() if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1)]
 
 
-def test_in_bfloat16_vectors_have_unit_length_and_places_are_exact() -> None:
-    """Linear layers and convolutions round to 8 bits, but neither norms nor the location tower do."""
+def test_in_bfloat16_vectors_have_unit_length() -> None:
+    """Linear layers and convolutions round to 8 bits, but norms do not."""
     profile = make_profile(**GEOCLOSP)
     net, batch = make_net(profile, vit=True).float(), make_batch(profile, px=IMAGE_PX, n=(3, 3))
     inputs = {
@@ -139,8 +139,7 @@ def test_in_bfloat16_vectors_have_unit_length_and_places_are_exact() -> None:
         expected = net(inputs, batch.token_ids, batch.attention_mask)["s2"]
         with torch.autocast("cpu", torch.bfloat16):
             found = net(inputs, batch.token_ids, batch.attention_mask)["s2"]
-    assert torch.equal(found.locations, expected.locations)
-    for name in ("images", "texts"):
+    for name in ("images", "texts", "locations"):
         vectors = getattr(found, name)
         assert vectors.dtype == torch.float32 and not torch.equal(vectors, getattr(expected, name))
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3), rtol=0, atol=1e-6)

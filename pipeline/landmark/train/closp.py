@@ -111,9 +111,7 @@ class Closp(nn.Module):
 
     def encode_location(self, harmonics: Tensor) -> Tensor:
         """Unit vectors (n, d) of places, given as spherical harmonics (n, degrees ** 2). Queries never use them."""
-        # In bfloat16 the sines of the first layer would be noise.
-        with torch.autocast(harmonics.device.type, enabled=False):
-            return unit_vectors(self.location_projection(self.location_encoder(harmonics)))
+        return unit_vectors(self.location_projection(self.location_encoder(harmonics)))
 
     @property
     def scale(self) -> Tensor:

@@ -1,5 +1,6 @@
 """Training on several ranks, each a process with a part of every batch, started by torchrun."""
 
+import datetime as dt
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 from torch.distributed import ProcessGroup
+from torch.distributed.rendezvous import rendezvous
 
 from landmark.core.errors import InputError, RankLost
 from landmark.train.profile import Budget
 
 # The loader has 8 streams, which ranks share equally.
 _RANKS = (1, 2, 4, 8)
+# For the statistics of a large corpus and for validation, which the main rank computes alone.
+_TIMEOUT = dt.timedelta(days=1)
 # Errors of collectives without a class of their own.
 _LOST = re.compile("gloo|NCCL|by peer")
 
@@ -62,9 +66,9 @@ def join(device: torch.device) -> Iterator[World]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    store, rank, ranks = next(distributed.rendezvous("env://"))
+    store, rank, ranks = next(rendezvous("env://"))
     backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks, timeout=_TIMEOUT)
     try:
         yield World(rank, ranks, distributed.group.WORLD)
     except Exception as error:
@@ -99,7 +103,7 @@ def gather_rows(tensors: Sequence[Tensor], group: ProcessGroup) -> list[Tensor]:
     packed = torch.cat(flat)
     gathered = packed.new_empty(group.size() * len(packed))
     distributed.all_gather_into_tensor(gathered, packed, group=group)
-    columns = gathered.view(group.size(), -1).split([len(part) for part in flat], dim=1)
+    columns = torch.split(gathered.view(group.size(), -1), [len(part) for part in flat], dim=1)
     return [
         column.contiguous().flatten().view(tensor.dtype).view(-1, *tensor.shape[1:])
         for column, tensor in zip(columns, tensors, strict=True)

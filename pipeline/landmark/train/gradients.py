@@ -139,7 +139,7 @@ class _Loss:
         of_scale, *gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         # DDP averages over the ranks. That is right for the scale, whose gradient here is that of all ranks' images.
         pieces = {
-            key: iter((ranks * gradient.chunk(ranks)[rank]).split([len(part) for part in parts[key]]))
+            key: iter(torch.split(ranks * gradient.chunk(ranks)[rank], [len(part) for part in parts[key]]))
             for key, gradient in zip(embeddings, gradients, strict=True)
         }
         chunks = [{key: next(pieces[key]) for key in output if key != _SCALE} for output in outputs]
@@ -192,21 +192,24 @@ def split_sensors(batch: Batch) -> list[Batch]:
 
 def _take(batch: Batch, rows: Mapping[str, slice]) -> Batch:
     """Some rows of some sensors, where there are any, and their texts."""
-    inputs = {sensor: _map(batch.inputs[sensor], lambda t, own=own: t[own]) for sensor, own in rows.items()}
+    inputs = {sensor: _rows(batch.inputs[sensor], own) for sensor, own in rows.items()}
     inputs = {sensor: own for sensor, own in inputs.items() if len(own.images)}
     texts = torch.unique(torch.cat([own.text_index for own in inputs.values()]))
     return Batch(
-        {sensor: replace(own, text_index=torch.searchsorted(texts, own.text_index)) for sensor, own in inputs.items()},
-        {sensor: _map(batch.targets[sensor], lambda t, own=rows[sensor]: t[own]) for sensor in inputs},
+        {
+            sensor: replace(own, text_index=torch.searchsorted(texts, own.text_index))
+            for sensor, own in inputs.items()
+        },
+        {sensor: _rows(batch.targets[sensor], rows[sensor]) for sensor in inputs},
         batch.token_ids[texts],
         batch.attention_mask[texts],
     )
 
 
-def _map(part: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """A dataclass of tensors with a function applied to each."""
+def _rows(part: Any, rows: slice) -> Any:
+    """Rows of each tensor of a dataclass."""
     values = {field.name: getattr(part, field.name) for field in fields(part)}
-    return replace(part, **{name: function(value) for name, value in values.items() if value is not None})
+    return replace(part, **{name: value[rows] for name, value in values.items() if value is not None})
 
 
 def _flatten(parts: Mapping[str, Any]) -> Tensors:

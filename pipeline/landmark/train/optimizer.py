@@ -1,6 +1,7 @@
 """The optimizer: AdamW without decay of vectors, its schedule, and frozen towers."""
 
 import torch
+from torch import nn
 
 from landmark.train.closp import Closp
 from landmark.train.precision import towers
@@ -16,11 +17,11 @@ _NOT_DECAYED = ("pos_embed", "cls_token")
 
 def new_optimizer(net: Closp, budget: Budget) -> torch.optim.AdamW:
     """Fused AdamW; biases, norms, the scale, and class token and position embedding of a ViT are not decayed."""
-    decayed, others = [], []
+    decays: dict[float, list[nn.Parameter]] = {budget.weight_decay: [], 0.0: []}
     for name, parameter in net.named_parameters():
         exempt = parameter.ndim < 2 or name.rpartition(".")[2] in _NOT_DECAYED
-        (others if exempt else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": budget.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        decays[0.0 if exempt else budget.weight_decay].append(parameter)
+    groups = [{"params": parameters, "weight_decay": decay} for decay, parameters in decays.items()]
     return torch.optim.AdamW(groups, lr=budget.learning_rate, betas=_BETAS, fused=True)
 
 
