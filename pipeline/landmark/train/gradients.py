@@ -196,10 +196,7 @@ def _take(batch: Batch, rows: Mapping[str, slice]) -> Batch:
     inputs = {sensor: own for sensor, own in inputs.items() if len(own.images)}
     texts = torch.unique(torch.cat([own.text_index for own in inputs.values()]))
     return Batch(
-        {
-            sensor: replace(own, text_index=torch.searchsorted(texts, own.text_index))
-            for sensor, own in inputs.items()
-        },
+        {sensor: replace(own, text_index=torch.searchsorted(texts, own.text_index)) for sensor, own in inputs.items()},
         {sensor: _rows(batch.targets[sensor], rows[sensor]) for sensor in inputs},
         batch.token_ids[texts],
         batch.attention_mask[texts],

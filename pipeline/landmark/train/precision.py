@@ -11,7 +11,7 @@ from landmark.train.towers.vit import ViT
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies matrices of bfloat16; where it only emulates that, it is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
