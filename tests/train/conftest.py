@@ -8,6 +8,7 @@ import torch
 
 import landmark
 from landmark.corpus.reader import Corpus
+from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile, load_profile
 from tests.services.client import once
 from tests.train.toy import build_toy, write_profile
@@ -27,6 +28,18 @@ def toy_corpus(shared: Path) -> Corpus:
     """A toy corpus of both sensors and all splits, built once for all test processes; read only."""
     once(shared, "toy", lambda folder: build_toy(folder / "corpus"))
     return landmark.open(shared / "toy" / "corpus")
+
+
+@pytest.fixture(scope="session")
+def trained_toy(shared: Path, toy_corpus: Corpus) -> Path:
+    """Run folder of a toy model, trained long enough to learn the colours; read only."""
+
+    def fit(folder: Path) -> None:
+        model = load_profile(str(write_profile(folder, budget={"epochs": 40})))
+        train(toy_corpus, TrainingConfig(model, folder / "run", device="cpu"))
+
+    once(shared, "trained-toy", fit)
+    return shared / "trained-toy" / "run"
 
 
 @pytest.fixture

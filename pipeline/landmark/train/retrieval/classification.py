@@ -22,9 +22,6 @@ from landmark.train.logistic import score_by_logistic
 if TYPE_CHECKING:
     from landmark.train.retrieval.embed import LoadedRun
 
-# Images of a sensor that thresholds or a probe are fitted on, if there are more.
-MAX_FITTED = 20_000
-
 
 @dataclass(frozen=True, slots=True)
 class ClassificationMetrics:
@@ -77,6 +74,7 @@ class Classifier:
         loaded: The run.
         split: The evaluated split.
         classes: Class key → unit vector (d,) of its query.
+        max_fitted: Images of a sensor that thresholds or a probe are fitted on, if there are more.
     """
 
     def __init__(
@@ -85,9 +83,12 @@ class Classifier:
         loaded: "LoadedRun",
         split: str,
         classes: Mapping[str, NDArray[np.float32]],
+        *,
+        max_fitted: int = 20_000,
         progress: Progress = silent,
     ) -> None:
         self._corpus, self._loaded, self._split, self._progress = corpus, loaded, split, progress
+        self._max_fitted = max_fitted
         self._keys, self._texts = list(classes), np.stack(list(classes.values()))
 
     def measure(self, vectors: NDArray[np.float32]) -> dict[str, ClassificationMetrics]:
@@ -107,12 +108,10 @@ class Classifier:
         scores = images.vectors @ texts.T
         chance = float(chance_average_precisions(labels.T).mean())
         zero_shot = float(average_precisions(scores.T, labels.T).mean())
-        val, train = (
-            None if split == self._split else self._embed(sensor, split, classes) for split in ("val", "train")
-        )
-        probe = None if train is None else _probe_map(train, images.vectors, labels)
+        val, train = (None if split == self._split else self.embed(sensor, split) for split in ("val", "train"))
+        probe = None if train is None else _probe_map(train.vectors, train.labels[:, classes], images.vectors, labels)
         prior = self._labels(self._corpus.select(split="train", sensor=sensor))[:, classes]
-        thresholds = {} if val is None else fit_thresholds(val.vectors @ texts.T, val.labels)
+        thresholds = {} if val is None else fit_thresholds(val.vectors @ texts.T, val.labels[:, classes])
         f1, prior_f1 = _mean_f1(scores, labels, thresholds)
         return ClassificationMetrics(
             images=len(labels),
@@ -129,30 +128,35 @@ class Classifier:
             f1_classes=len(thresholds),
         )
 
-    def _embed(self, sensor: str, split: str, classes: NDArray[np.int64]) -> EmbeddedImages | None:
+    def embed(self, sensor: str, split: str) -> EmbeddedImages | None:
         """Embed images of another split, drawn by hash if there are many; None without any."""
         from landmark.train.retrieval.embed import embed_split
 
         selection = self._corpus.select(split=split, sensor=sensor)
-        if len(selection) > MAX_FITTED:
-            order = np.argsort(ranks(0, PROBE_IMAGES, selection.ids), kind="stable")[:MAX_FITTED]
+        if len(selection) > self._max_fitted:
+            order = np.argsort(ranks(0, PROBE_IMAGES, selection.ids), kind="stable")[: self._max_fitted]
             selection = selection.select(where=pc.field("id").isin([selection.ids[row] for row in order]))
         if not len(selection):
             return None
         vectors = embed_split(self._loaded, selection, split, progress=self._progress)
-        return EmbeddedImages(vectors, self._labels(selection)[:, classes])
+        return EmbeddedImages(vectors, self._labels(selection))
 
     def _labels(self, selection: Corpus) -> NDArray[np.bool_]:
         """(image, class)."""
         return label_mask(selection.columns("labels")["labels"], self._keys).T
 
 
-def _probe_map(train: EmbeddedImages, vectors: NDArray[np.float32], labels: NDArray[np.bool_]) -> float:
+def _probe_map(
+    train: NDArray[np.float32],
+    train_labels: NDArray[np.bool_],
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.bool_],
+) -> float:
     """MAP of a logistic regression; equal on one machine whatever the number of threads."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        scores = score_by_logistic(train.vectors, train.labels, vectors)
+        scores = score_by_logistic(train, train_labels, vectors)
     return float(average_precisions(scores, labels.T).mean())
 
 

@@ -132,7 +132,7 @@ def evaluate_run(
     texts = embed_texts(loaded, queries)
     report = compute_report(evaluation, _rank(evaluation, loaded, texts, images, trec_file))
     classes = {query.labels[0]: text for query, text in zip(evaluation.queries, texts, strict=True) if query.is_class}
-    classifier = Classifier(corpus, loaded, split, classes, progress)
+    classifier = Classifier(corpus, loaded, split, classes, progress=progress)
     return replace(report, classification=classifier.measure(images), notes=profile.caveats)
 
 
