@@ -16,7 +16,7 @@ from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile
 from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
 from landmark.train.retrieval.evaluate import EvaluationReport, evaluate_run, evaluate_trec, load_evaluation_set
-from tests.train.toy import dense_grades, open_toy
+from tests.train.toy import dense_ranking, open_toy
 
 # TREC run file, report, scores and grades, both query → document → value.
 Ranked = tuple[Path, EvaluationReport, dict[str, dict[str, float]], dict[str, dict[str, int]]]
@@ -81,15 +81,9 @@ def test_vectors_do_not_depend_on_the_block_size(toy_corpus: Corpus, run: Path) 
 
 
 def test_the_best_and_the_worst_ranking(toy_corpus: Corpus, tmp_path: Path) -> None:
-    evaluation, path = load_evaluation_set(toy_corpus, "test"), tmp_path / "run.txt"
+    path = tmp_path / "run.txt"
     for sign, expected in ((1, 1.0), (-1, None)):
-        path.write_text(
-            "".join(
-                f"{query.id} Q0 {id} 1 {sign * grade} x\n"
-                for query, row in zip(evaluation.queries, dense_grades(evaluation), strict=True)
-                for id, grade in zip(evaluation.ids, row.tolist(), strict=True)
-            )
-        )
+        path.write_text(dense_ranking(toy_corpus, "test", sign))
         report = evaluate_trec(toy_corpus, path, split="test")
         if expected:
             metrics = report.overall

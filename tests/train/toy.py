@@ -23,7 +23,7 @@ from landmark.corpus.manifest import SplitProof
 from landmark.corpus.reader import Corpus
 from landmark.domain.schemas import LEDGER
 from landmark.domain.taxonomy import Taxonomy
-from landmark.train.retrieval.evaluate import EvaluationSet
+from landmark.train.retrieval.evaluate import EvaluationSet, load_evaluation_set
 from landmark.write.documents import Provenance, write_documents
 from tests.parts import recipe_of
 from tests.write.rows import PATCH_PX, SENSORS, Row, pack, plan_of, sample_row, stage
@@ -167,6 +167,16 @@ def dense_grades(evaluation: EvaluationSet) -> NDArray[np.int8]:
         documents, judged = evaluation.judgements.of(query)
         row[documents] = judged
     return grades
+
+
+def dense_ranking(corpus: Corpus, split: str, sign: int = 1) -> str:
+    """A TREC run whose scores are the grades of a split, with a sign."""
+    evaluation = load_evaluation_set(corpus, split)
+    return "".join(
+        f"{query.id} Q0 {id} 1 {sign * grade} x\n"
+        for query, row in zip(evaluation.queries, dense_grades(evaluation), strict=True)
+        for id, grade in zip(evaluation.ids, row.tolist(), strict=True)
+    )
 
 
 def write_profile(folder: Path, **changes: dict[str, Any]) -> Path:
