@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,21 @@ import pytrec_eval
 import landmark
 from landmark.core.errors import InputError, InsufficientData, InvalidCorpus, InvalidRun, RunMismatch
 from landmark.corpus.reader import Corpus
+from landmark.corpus.relevance import Query
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile
 from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
-from landmark.train.retrieval.evaluate import EvaluationReport, evaluate_run, evaluate_trec, load_evaluation_set
+from landmark.train.retrieval.evaluate import (
+    EvaluationReport,
+    EvaluationSet,
+    compute_report,
+    evaluate_run,
+    evaluate_trec,
+    load_evaluation_set,
+    rank_images,
+)
+from landmark.train.retrieval.events import EventFacts
+from landmark.train.retrieval.trec import Judgements
 from tests.train.toy import dense_ranking, open_toy
 
 # TREC run file, report, scores and grades, both query → document → value.
@@ -78,6 +90,34 @@ def test_vectors_do_not_depend_on_the_block_size(toy_corpus: Corpus, run: Path) 
     images = [embed_split(loaded, toy_corpus, "test", block=block) for block in (64, 2)]
     vectors = [embed_texts(loaded, texts, block=block) for block in (64, 2)]
     assert np.allclose(*images, atol=1e-5) and np.allclose(*vectors, atol=1e-5)
+
+
+def test_memory_does_not_grow_with_queries_times_images() -> None:
+    """A table of these grades would take 24 MB, one of the scores 96 MB."""
+    n_images, n_queries, n_relevant = 60_000, 400, 50
+    chance = np.random.default_rng(0)
+    ids = [f"s{1 + number % 2}_{number:05d}" for number in range(n_images)]
+    relevant = [np.sort(chance.choice(n_images, n_relevant, replace=False)) for _ in range(n_queries)]
+    judgements = Judgements(
+        np.arange(n_queries + 1) * n_relevant,
+        np.concatenate(relevant).astype(np.int32),
+        np.ones(n_queries * n_relevant, dtype=np.int8),
+    )
+    no_text, no_image = np.empty(0, dtype=np.str_), np.empty(0, dtype=np.int64)
+    facts = EventFacts(no_image, no_text, no_text, no_text, no_text, np.zeros(n_images, dtype=np.int64))
+    queries = [Query(f"q{number}", "", (f"q{number}",)) for number in range(n_queries)]
+    evaluation = EvaluationSet("test", queries, ids, np.array([id[:2] for id in ids]), judgements, facts)
+    images = chance.normal(size=(n_images, 2)).astype(np.float32)
+    texts = np.stack([images[own].mean(axis=0) for own in relevant])
+    tracemalloc.start()
+    try:
+        ranked = rank_images(texts, images, ids, max_scores=500_000)
+        report = compute_report(evaluation, (ranking for ranking, _ in ranked))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (report.overall.queries, report.overall.documents) == (n_queries, n_images)
+    assert report.overall.above_chance > 0 and peak < 16e6
 
 
 def test_the_best_and_the_worst_ranking(toy_corpus: Corpus, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 DEPTHS = (10, 1000)
 _HIT_DEPTH = 10
 # Scores held at once: 100,000 documents are ranked for a hundred queries at a time.
-_MAX_SCORES = 10_000_000
+MAX_SCORES = 10_000_000
 # Documents evaluated at once: arrays of their size fit in a processor's cache.
 _MAX_RANKED = 100_000
 
@@ -113,7 +113,7 @@ def rank_documents(scores: NDArray[np.floating], ties: NDArray[np.int64]) -> Ran
 
 
 def score_documents(
-    queries: NDArray[np.float32], documents: NDArray[np.float32], *, max_scores: int = _MAX_SCORES
+    queries: NDArray[np.float32], documents: NDArray[np.float32], *, max_scores: int = MAX_SCORES
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the scores (document,) of each query: dot products of (query, d) and (document, d).
 

@@ -12,6 +12,7 @@ from landmark.config.recipe import SPLITS
 from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.core.progress import Progress, silent
 from landmark.corpus.metrics import (
+    MAX_SCORES,
     MeanMetrics,
     QueryMetrics,
     Ranking,
@@ -176,11 +177,14 @@ def evaluate_trec(corpus: Corpus, path: Path, *, split: str) -> EvaluationReport
 
 
 def rank_images(
-    texts: NDArray[np.float32], images: NDArray[np.float32], ids: Sequence[str]
+    texts: NDArray[np.float32], images: NDArray[np.float32], ids: Sequence[str], *, max_scores: int = MAX_SCORES
 ) -> Iterator[tuple[Ranking, NDArray[np.float32]]]:
-    """Yield ranking and scores (image,) of each query, from unit vectors (query, d) and (image, d)."""
+    """Yield ranking and scores (image,) of each query, from unit vectors (query, d) and (image, d).
+
+    At most `max_scores` scores are in memory at once, those of one query at least.
+    """
     ties = tie_ranks(ids)
-    for scores in score_documents(texts, images):
+    for scores in score_documents(texts, images, max_scores=max_scores):
         yield rank_documents(scores, ties), scores
 
 
