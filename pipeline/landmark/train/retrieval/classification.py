@@ -95,7 +95,7 @@ class Classifier:
         """Sensor → metrics, of the unit vectors (image, d) of the split; no sensor whose images have equal classes."""
         selection = self._corpus.select(split=self._split)
         sensors, labels = selection.columns("sensor")["sensor"].to_numpy(), self._labels(selection)
-        metrics = {}
+        metrics: dict[str, ClassificationMetrics] = {}
         for sensor in self._corpus.manifest.sensors:
             own = EmbeddedImages(vectors[sensors == sensor], labels[sensors == sensor])
             mixed = own.labels.any(axis=0) & ~own.labels.all(axis=0)

@@ -133,10 +133,10 @@ def read_event_facts(selection: Corpus) -> EventFacts:
         facts, start = pc.list_flatten(part), start + len(part)
         for name, own in zip(fields, values, strict=True):
             own.append(_to_text(pc.struct_field(facts, name)))
-    columns = [np.concatenate(own) for own in values]
+    id, type_, phase, label = (np.concatenate(own) for own in values)
     table = selection.columns("cell", "sensor")
     place = pc.binary_join_element_wise(table["cell"].cast(pa.string()), table["sensor"].cast(pa.string()), " ")
-    return EventFacts(np.concatenate(images), *columns, place=_encode(place.combine_chunks()))
+    return EventFacts(np.concatenate(images), id, type_, phase, label, _encode(place.combine_chunks()))
 
 
 def _to_text(column: pa.Array) -> NDArray[np.str_]:

@@ -13,7 +13,6 @@ from landmark.train.retrieval.events import EventReport
 # Of Okabe and Ito, which colour-blind readers tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73")
 _ROW_INCHES = 0.3
-_TITLE = {"loc": "left", "fontsize": 10}
 
 
 def draw_classes(report: EvaluationReport, path: Path) -> None:
@@ -97,7 +96,7 @@ def _dots(axes: Axes, values: list[Any], rows: list[int], number: int, **style: 
 def _finish(axes: Axes, ticks: list[str], title: str, *, chance: float) -> None:
     axes.set_yticks(range(len(ticks)), ticks)
     axes.set_ylim(-0.6, len(ticks) - 0.4)
-    axes.set_title(title, **_TITLE)
+    axes.set_title(title, loc="left", fontsize=10)
     axes.axvline(chance, color="0.3", linewidth=1, linestyle="--")
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
