@@ -183,7 +183,7 @@ def write_profile(folder: Path, **changes: dict[str, Any]) -> Path:
     """Write PROFILE to disk, parts of it changed by keyword."""
     value = {
         key: {**part, **changes.get(key, {})} if isinstance(part, dict) else changes.get(key, part)
-        for key, part in PROFILE.items()
+        for key, part in ({name: {} for name in changes} | PROFILE).items()
     }
     path = folder / "toy-model.yaml"
     path.write_text(yaml.safe_dump(value))

@@ -71,6 +71,12 @@ class LocationTower(StrictModel):
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each sine; SatCLIP trained with 0.5")
     weights: str | None = Field(None, description="Pretrained weights: a file of SatCLIP or of GeoCLOSP")
 
+    @model_validator(mode="after")
+    def _check_convention(self) -> "LocationTower":
+        if self.weights is not None and self.convention != "satclip-analytic":
+            raise invalid("`weights` need `satclip-analytic`", key="convention", value=self.convention)
+        return self
+
 
 class Objective(StrictModel):
     """The contrastive loss."""
