@@ -224,7 +224,7 @@ class Stop(Exception):
     pass
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(
+def test_resumed_training_equals_uninterrupted(
     paired_corpus: Corpus, geo_profile: ModelProfile, tmp_path: Path
 ) -> None:
     def stop(stage: str, done: int, total: int, detail: str = "", /) -> None:

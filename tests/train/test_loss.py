@@ -31,10 +31,10 @@ def naive_similarity(sets, kind, power):
     return [[compare(i, j) for j in range(len(sets))] for i in range(len(sets))]
 
 
-def naive_loss(images, others, similarity, scale):
+def naive_loss(images, matches, similarity, scale):
     """Cross-entropy in both directions, number by number."""
-    total = 0.0
-    for rows, columns, weights in ((images, others, similarity), (others, images, list(zip(*similarity, strict=True)))):
+    total, transposed = 0.0, list(zip(*similarity, strict=True))
+    for rows, columns, weights in ((images, matches, similarity), (matches, images, transposed)):
         for i, row in enumerate(rows):
             logits = [scale * math.fsum(a * b for a, b in zip(row, column, strict=True)) for column in columns]
             log_sum = max(logits) + math.log(math.fsum(math.exp(logit - max(logits)) for logit in logits))
@@ -110,7 +110,7 @@ def naive_geoclosp(embeddings, targets, scale, objective):
     columns = [j for j, number in enumerate(second) if number >= 0 and number in first]
     if not rows:
         return loss
-    images = [[embeddings[name].images.tolist()[i] for i in kept] for name, kept in (("s1", rows), ("s2", columns))]
+    images = [[embeddings[name].images.tolist()[i] for i in paired] for name, paired in (("s1", rows), ("s2", columns))]
     pair = naive_loss(*images, [[float(first[i] == second[j]) for j in columns] for i in rows], scale)
     return (loss + objective.pair_weight * pair) / (1 + objective.pair_weight)
 
@@ -139,7 +139,7 @@ def test_loss_of_geoclosp_equals_the_double_loop(kind, scale, location_weight, l
     assert float(loss) == pytest.approx(naive_geoclosp(embeddings, targets, scale, objective), rel=1e-9)
 
 
-def test_without_location_or_its_weight_the_loss_is_that_of_closp():
+def test_without_location_weight_the_loss_is_that_of_closp():
     objective = Objective(targets="overlap", scale=5, learn_scale=False, location_weight=0)
     embeddings, targets = random_batch(np.random.default_rng(3), {"s1": 5, "s2": 6}, PLACES, [0, 1])
     expected = torch.stack(
@@ -170,8 +170,8 @@ def test_pairs_attract_each_other_and_repel_other_pairs(pairs, moved):
     (gradient,) = torch.autograd.grad(loss, images)
     assert torch.isfinite(loss) and (float(gradient.abs().max()) > 1e-3) is moved
     if moved:
-        other = embeddings["s2"].images
-        assert float(gradient[1] @ (other[0] - other[1])) < 0
+        matches = embeddings["s2"].images
+        assert float(gradient[1] @ (matches[0] - matches[1])) < 0
 
 
 @pytest.mark.parametrize(

@@ -67,15 +67,15 @@ def _pair_losses(
 ) -> list[Tensor]:
     """Loss of the paired images of each two sensors; images without their pair in the batch take no part."""
     losses = []
-    for one, other in combinations(embeddings, 2):
-        first, second = targets[one].pair, targets[other].pair
-        if first is None or second is None:
+    for first, second in combinations(embeddings, 2):
+        pair, pair_of_second = targets[first].pair, targets[second].pair
+        if pair is None or pair_of_second is None:
             continue
-        same = (first[:, None] == second[None, :]) & (first[:, None] >= 0)
+        same = (pair[:, None] == pair_of_second[None, :]) & (pair[:, None] >= 0)
         rows, columns = same.any(1), same.any(0)
         if rows.any():
-            images = embeddings[one].images[rows], embeddings[other].images[columns]
-            losses.append(contrastive_loss(*images, same[rows][:, columns], scale))
+            images, matches = embeddings[first].images[rows], embeddings[second].images[columns]
+            losses.append(contrastive_loss(images, matches, same[rows][:, columns], scale))
     return losses
 
 
@@ -106,16 +106,16 @@ def target_similarity(labels: Tensor, targets: Targets, power: float) -> Tensor:
     return (jaccard == 1).double() if targets == "equal" else jaccard**power
 
 
-def contrastive_loss(images: Tensor, others: Tensor, similarity: Tensor, scale: Tensor) -> Tensor:
+def contrastive_loss(images: Tensor, matches: Tensor, similarity: Tensor, scale: Tensor) -> Tensor:
     """Mean over both directions of the cross-entropy against `similarity`, normalised over rows and over columns.
 
     Args:
         images: (n, d), L2-normalised, of one sensor.
-        others: (k, d), L2-normalised: texts, places, or images of another sensor.
+        matches: (k, d), L2-normalised: texts, places, or images of another sensor.
         similarity: (n, k), not negative, with a positive in each row and each column.
         scale: Factor of the cosines; the inverse of the temperature.
     """
-    logits, similarity = scale * images @ others.T, similarity.to(images.dtype)
+    logits, similarity = scale * images @ matches.T, similarity.to(images.dtype)
     directions = (
         (targets / targets.sum(1, keepdim=True) * log_softmax(scores, dim=1)).sum(1).mean()
         for scores, targets in ((logits, similarity), (logits.T, similarity.T))
