@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from landmark.core.errors import InputError
+from landmark.core.errors import InputError, InsufficientData
 from landmark.core.hashing import file_sha256
 from landmark.corpus.reader import Corpus
 from landmark.train.batches import Batch, Batches, SensorData
@@ -169,7 +169,7 @@ def make_batches(corpus: Corpus, profile: ModelProfile) -> Iterator[Batch]:
         count = len(list(texts))  # type: ignore[call-overload]
         return torch.arange(count)[:, None], torch.ones(count, 1, dtype=torch.int64)
 
-    return iter(Batches(corpus, data, profile, seed=0, tokenize=tokenize))
+    return iter(Batches(corpus.select(split="train"), data, profile, seed=0, tokenize=tokenize))
 
 
 def test_batches_have_harmonics_coordinates_and_pairs_of_their_images(
@@ -199,6 +199,19 @@ def test_a_model_without_location_and_pairs_reads_neither(toy_corpus: Corpus, pr
     batch = next(make_batches(toy_corpus, profile))
     for sensor, targets in batch.targets.items():
         assert (targets.coordinates, targets.pair, batch.inputs[sensor].harmonics) == (None, None, None)
+
+
+def test_a_loss_of_pairs_without_pairs_is_refused(
+    toy_corpus: Corpus, paired_corpus: Corpus, geo_profile: ModelProfile, tmp_path: Path
+) -> None:
+    config = TrainingConfig(geo_profile, tmp_path / "run", device="cpu")
+    with raises(InsufficientData, file=str(toy_corpus.root), key="objective.pair_weight", value=0.5):
+        train(toy_corpus, config)
+    with raises(InsufficientData, key="objective.pair_weight"):
+        train(paired_corpus, replace(config, sensors=["s1"]))
+    path = write_profile(tmp_path, objective={"pair_weight": 0.5}, budget={"alternate_sensors": True})
+    with raises(InputError, key="objective.pair_weight", value=0.5):
+        load_profile(str(path))
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))

@@ -80,7 +80,8 @@ class Batches:
         share: tuple[int, int] = (0, 1),
     ) -> None:
         self._data, self._profile, self._seed = data, profile, seed
-        together: Literal["together", "paired"] = "paired" if profile.objective.pair_weight else "together"
+        self._locations = Locations(corpus, profile)
+        together: Literal["together", "paired"] = "paired" if self._locations.has_pairs else "together"
         self.loader = corpus.select(sensor=next(iter(data)) if len(data) == 1 else None).loader(
             batch=profile.budget.batch,
             seed=seed,
@@ -102,7 +103,6 @@ class Batches:
             for name, sensor in data.items()
         }
         self._labels = {name: torch.from_numpy(multi_hot(sensor.annotations.labels)) for name, sensor in data.items()}
-        self._locations = Locations(corpus, profile)
         self._epoch = -1
         self._orientations: dict[str, NDArray[np.int64]] = {}
 

@@ -1,5 +1,7 @@
 """Places and pairs of a split's samples, for the location tower and the loss."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from landmark.core.errors import InsufficientData
 from landmark.corpus.reader import Corpus
 from landmark.train.harmonics import spherical_harmonics
 from landmark.train.profile import LocationTower, ModelProfile
@@ -40,6 +43,11 @@ class Locations:
         if profile.objective.pair_weight:
             self._pair = torch.from_numpy(number_pairs(split.columns("id", "pair")))
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether the loss compares pairs, and the split has some."""
+        return self._pair is not None and bool((self._pair >= 0).any())
+
     def coordinates(self, sensor: str, rows: NDArray[np.int64]) -> Tensor | None:
         """(n, 2) float64 longitude and latitude of the centres in degrees."""
         return None if self._coordinates is None else self._coordinates[self._rows[sensor][rows]]
@@ -63,6 +71,28 @@ def _distinct_harmonics(coordinates: NDArray[np.float64], tower: LocationTower) 
         lon, lat = places[start : start + _BLOCK].T
         harmonics[start : start + _BLOCK] = spherical_harmonics(lon, lat, tower.degrees, tower.convention)
     return torch.from_numpy(harmonics), torch.from_numpy(place_of_sample.reshape(-1))
+
+
+def check_pairs(split: Corpus, profile: ModelProfile, sensors: Collection[str]) -> None:
+    """Check that the pairs of a split fill a batch, if the loss compares them.
+
+    Raises:
+        InsufficientData: they do not.
+    """
+    if not profile.objective.pair_weight:
+        return
+    table = split.columns("id", "sensor", "pair")
+    has_pair = pc.is_in(table["pair"], value_set=table["id"], skip_nulls=True)
+    counts = pc.value_counts(table["sensor"].filter(has_pair)).field("counts").to_pylist()
+    count = max(counts, default=0) if len(sensors) > 1 else 0
+    if count < profile.budget.batch:
+        raise InsufficientData(
+            f"{count} pairs of samples in the split do not fill a batch of {profile.budget.batch}",
+            file=split.root,
+            key="objective.pair_weight",
+            value=profile.objective.pair_weight,
+            remedy="set it to 0",
+        )
 
 
 def number_pairs(table: pa.Table) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ from landmark.train.dataset import (
     pixel_blocks,
     read_split_annotations,
 )
+from landmark.train.locations import check_pairs
 from landmark.train.net import copy_tokenizer, new_net
 from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
 from landmark.train.schedule import torch_seed
@@ -55,7 +56,8 @@ def read_train_annotations(
 
     Raises:
         InputError: `sensors` names one that the corpus has not; or `image.downsample` does not divide the image size.
-        InsufficientData: no sample of one of `sensors`, too few for a batch, only one label set, or no label.
+        InsufficientData: no sample of one of `sensors`, too few for a batch, only one label set, no label, or too few
+            pairs for a loss of pairs.
     """
     known = corpus.manifest.sensors
     for sensor in sensors or ():
@@ -68,6 +70,7 @@ def read_train_annotations(
         if sensor not in annotations:
             raise InsufficientData("no sample of this sensor in the train split", file=corpus.root, key=sensor)
     check_trainable(corpus, profile, annotations)
+    check_pairs(corpus.select(split="train"), profile, list(annotations))
     return annotations
 
 

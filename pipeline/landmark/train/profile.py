@@ -139,6 +139,13 @@ class ModelProfile(StrictModel):
     budget: Budget
     caveats: tuple[str, ...] = Field((), description="Limits that a reader of the metrics should know")
 
+    @model_validator(mode="after")
+    def _check_pairs(self) -> "ModelProfile":
+        if self.objective.pair_weight and self.budget.alternate_sensors:
+            problem = "pairs need both sensors in a step; set `budget.alternate_sensors: false`"
+            raise invalid(problem, key="objective.pair_weight", value=self.objective.pair_weight)
+        return self
+
 
 def load_profile(
     name: str, *, epochs: int | None = None, batch: int | None = None, text: str | None = None
