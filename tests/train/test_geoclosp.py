@@ -249,7 +249,7 @@ def test_resumed_training_equals_uninterrupted(
         train(paired_corpus, replace(config, progress=stop))
     run = train(paired_corpus, config)
     # Of 23 pairs there are two batches an epoch.
-    assert run.finished and run.steps == 6
+    assert run.finished and run.step == 6
     train(paired_corpus, replace(config, out=tmp_path / "uninterrupted"))
     names = ("run/model.safetensors", "uninterrupted/model.safetensors")
     first, second = ((tmp_path / name).read_bytes() for name in names)
