@@ -31,10 +31,12 @@ def test_train_then_evaluate(landmark: Run, toy_corpus: Corpus, model_path: Path
     assert code == 0, err
     assert str(run.resolve()) in out and "train: 9 of 9" in err
     assert sorted(path.name for path in run.iterdir()) == [
+        "config.json",
         "curve.png",
         "metrics.jsonl",
         "model.safetensors",
         "run.json",
+        "tokenizer.json",
     ]
     code, out, err = landmark("train", toy_corpus.root, "--model", model_path, "--device", "cpu", "--json")
     assert code == 0 and json.loads(out)["step"] == 9 and "train: " not in err

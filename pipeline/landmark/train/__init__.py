@@ -1,8 +1,21 @@
 """Train CLOSP on a corpus and evaluate its retrieval."""
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from landmark.core.errors import InputError
+
+if TYPE_CHECKING:
+    from landmark.train.encoder import Encoder as Encoder
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import `Encoder` on first use, as it needs PyTorch."""
+        if name != "Encoder":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from landmark.train.encoder import Encoder
+
+        return Encoder
 
 
 def require_libraries() -> None:

@@ -27,7 +27,7 @@ from landmark.train.profile import BandStatistics, ModelProfile
 
 # Files that a training writes to its folder and may therefore delete.
 _RUN_FILE = re.compile(
-    r"\.?((model|state)(-\d{8})?\.safetensors|(run|config)\.json|metrics\.jsonl|curve\.png)(\.\d+\.partial)?"
+    r"\.?((model|state)(-\d{8})?\.safetensors|(run|config|tokenizer)\.json|metrics\.jsonl|curve\.png)(\.\d+\.partial)?"
 )
 _FIELD_TITLES = {"content_digest": "corpus content", "model": "model profile", "weights_sha256": "pretrained weights"}
 
@@ -76,7 +76,6 @@ class Run(StrictModel):
     corpus: str = Field(description="Name of the corpus")
     step: int = Field(description="Steps done")
     statistics: dict[SensorName, list[BandStatistics]]
-    vocabulary: list[str] = Field(description="Tokens of a text tower from scratch")
     warnings: list[str] = Field([], description="Why the model may not learn")
     weights: TensorFile
     best: TensorFile | None = Field(None, description="Weights of the best epoch, with `select: best`")
@@ -146,7 +145,9 @@ def find_run(folder: Path, identity: Identity) -> Run | None:
                 remedy="choose another --out, or delete the folder",
             )
         return run
-    foreign = [path.name for path in folder.iterdir() if not _is_run_file(path.name)]
+    # A model without a run is somebody's: a training writes `run.json` before it.
+    names = {path.name for path in folder.iterdir()}
+    foreign = {name for name in names if not _is_run_file(name)} | names & {"model.safetensors"}
     if foreign:
         problem = "not a run folder: it holds other files"
         raise RunMismatch(problem, file=folder, value=min(foreign), remedy="name a new folder with --out")
@@ -165,16 +166,16 @@ def save_checkpoint(
         optimizer: Its state; None before the first step.
         is_best: Keep these weights until the end or a better epoch; otherwise `run.best` stays.
     """
-    weights = _write_tensors(folder / f"model-{run.step:08d}.safetensors", net.state_dict())
+    weights = write_tensors(folder / f"model-{run.step:08d}.safetensors", net.state_dict())
     tensors = {} if optimizer is None else _optimizer_tensors(net, optimizer)
-    state = _write_tensors(folder / f"state-{run.step:08d}.safetensors", tensors)
+    state = write_tensors(folder / f"state-{run.step:08d}.safetensors", tensors)
     best = weights if is_best else run.best
     return _write_run(folder, run.model_copy(update={"weights": weights, "best": best, "optimizer": state}))
 
 
 def save_result(folder: Path, run: Run, net: nn.Module) -> Run:
     """Write the weights of a finished training, and delete its checkpoints."""
-    weights = _write_tensors(folder / "model.safetensors", net.state_dict())
+    weights = write_tensors(folder / "model.safetensors", net.state_dict())
     return _write_run(folder, run.model_copy(update={"weights": weights, "best": None, "optimizer": None}))
 
 
@@ -199,7 +200,7 @@ def load_weights(folder: Path, file: TensorFile, net: nn.Module) -> None:
         InvalidRun: the file is missing, damaged, or of another architecture.
     """
     try:
-        net.load_state_dict(_read_tensors(folder, file))
+        net.load_state_dict(read_tensors(folder, file))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise InvalidRun(f"not the weights of this model: {reason}", file=folder / file.path) from error
@@ -213,7 +214,7 @@ def load_optimizer(folder: Path, run: Run, net: nn.Module, optimizer: torch.opti
     """
     assert run.optimizer is not None, "a finished run has none"
     stored: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in _read_tensors(folder, run.optimizer).items():
+    for key, tensor in read_tensors(folder, run.optimizer).items():
         name, _, part = key.rpartition("/")
         stored.setdefault(name, {})[part] = tensor
     for name, parameter in net.named_parameters():
@@ -226,7 +227,7 @@ def load_optimizer(folder: Path, run: Run, net: nn.Module, optimizer: torch.opti
 
 
 def _is_run_file(name: str) -> bool:
-    return name in (".landmark.lock", "text") or _RUN_FILE.fullmatch(name) is not None
+    return name == ".landmark.lock" or _RUN_FILE.fullmatch(name) is not None
 
 
 def _optimizer_tensors(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -237,7 +238,8 @@ def _optimizer_tensors(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict
     }
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> TensorFile:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> TensorFile:
+    """Write tensors, atomically."""
     with atomic_path(path) as partial:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
@@ -251,12 +253,19 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> TensorFile:
     return TensorFile(path=path.name, sha256=file_sha256(path))
 
 
-def _read_tensors(folder: Path, file: TensorFile) -> dict[str, Any]:
-    path = readable(folder, file.path)
+def read_tensors(folder: Path, file: TensorFile | str) -> dict[str, Tensor]:
+    """Read tensors of a file in a folder, given by name or with its checksum.
+
+    Raises:
+        InvalidRun: missing, or damaged.
+    """
+    name, sha256 = (file, None) if isinstance(file, str) else (file.path, file.sha256)
+    path = readable(folder, name)
     try:
-        if file_sha256(path) == file.sha256:
+        if sha256 in (None, file_sha256(path)):
             return load_file(path)
         problem = "its checksum differs from run.json"
     except (OSError, SafetensorError) as error:
         problem = str(error)
-    raise InvalidRun(f"damaged checkpoint: {problem}", file=path, remedy=f"delete {folder} to train from the start")
+    remedy = f"delete {folder} to train from the start" if sha256 else None
+    raise InvalidRun(f"damaged checkpoint: {problem}", file=path, remedy=remedy)

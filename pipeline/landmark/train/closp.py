@@ -70,8 +70,8 @@ class Closp(nn.Module):
             self.add_module(f"{sensor}_encoder", tower)
             self.add_module(f"{sensor}_projection", nn.Linear(tower.num_features, profile.dimensions))
         self.text_model = text
-        same_width = text.width == profile.dimensions
-        self.text_projection = nn.Identity() if same_width else nn.Linear(text.width, profile.dimensions)
+        width = text.config.hidden_size
+        self.text_projection = nn.Identity() if width == profile.dimensions else nn.Linear(width, profile.dimensions)
         if profile.location is not None:
             self.location_encoder = LocationEncoder(profile.location)
             self.location_projection = nn.Linear(profile.location.features, profile.dimensions)

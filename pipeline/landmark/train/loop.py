@@ -29,10 +29,11 @@ from landmark.train.checkpoint import (
     save_result,
 )
 from landmark.train.distributed import World, check_ranks, join
+from landmark.train.encoder import Encoder
 from landmark.train.gradients import compute_gradients, parallel, split_sensors
 from landmark.train.loss import closp_loss
 from landmark.train.metrics import StepRecord, read_steps, write_metrics
-from landmark.train.net import load_net, pick_device
+from landmark.train.net import pick_device
 from landmark.train.optimizer import freeze_towers, new_optimizer, set_rate
 from landmark.train.plots import draw_curve
 from landmark.train.precision import autocast, prepare_net
@@ -106,9 +107,9 @@ class Trainer:
         """Continue at the run's step."""
         self._config, self._budget, self._run, self._world = config, config.profile.budget, run, world
         self._progress = config.progress if world.is_main else silent
-        net, tokenize = load_net(config.out, run)
-        self._device = pick_device(config.device)
-        self._net, self._steps = prepare_net(net, self._device), read_steps(config.out, run.step)
+        encoder = Encoder.from_pretrained(config.out, "cpu", weights=run.weights)
+        self._device, tokenize = pick_device(config.device), encoder.tokenize
+        self._net, self._steps = prepare_net(encoder.net, self._device), read_steps(config.out, run.step)
         self._optimizer = new_optimizer(self._net, self._budget)
         load_optimizer(config.out, run, self._net, self._optimizer)
         share = world.rank, world.ranks

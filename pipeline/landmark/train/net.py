@@ -1,21 +1,15 @@
-"""Build a CLOSP net with its tokenizer: newly initialised, or from a run folder."""
+"""Build a newly initialised CLOSP net with its tokenizer."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from landmark.core.atomic import make_folders, write_bytes
-from landmark.core.errors import InputError, InvalidRun
-from landmark.train.checkpoint import Run, load_weights
+from landmark.core.errors import InputError
 from landmark.train.closp import Closp
 from landmark.train.profile import ModelProfile
-from landmark.train.text import Tokenize, pretrained_text_model, scratch_text_model, untrained_text_model
-from landmark.train.weights import load_image_weights
-
-_TOKENIZER_FILES = (
-    "config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
-)  # fmt: skip
+from landmark.train.text import Tokenizer, pretrained_text_model, scratch_text_model
+from landmark.train.weights import load_tower
 
 
 def pick_device(name: str) -> torch.device:
@@ -33,7 +27,7 @@ def pick_device(name: str) -> torch.device:
 
 def new_net(
     profile: ModelProfile, sensors: Sequence[str], *, vocabulary: Sequence[str], text_folder: Path | None
-) -> tuple[Closp, Tokenize]:
+) -> tuple[Closp, Tokenizer]:
     """Initialise a net with PyTorch's generator, and with the pretrained weights that the profile names.
 
     Args:
@@ -52,33 +46,8 @@ def new_net(
     net = Closp(profile, sensors, text.tower)
     for sensor, path in profile.image.weights.items():
         if sensor in sensors:
-            load_image_weights(Path(path).expanduser(), getattr(net, f"{sensor}_encoder"))
+            name = f"{sensor}_encoder"
+            load_tower(getattr(net, name), Path(path).expanduser(), key=f"image.weights.{sensor}", preferred=name)
+    if profile.location is not None and profile.location.weights is not None:
+        load_tower(net.location_encoder, Path(profile.location.weights).expanduser(), key="location.weights")
     return net, text.tokenize
-
-
-def load_net(folder: Path, run: Run) -> tuple[Closp, Tokenize]:
-    """Load net and tokenizer of a run's checkpoint.
-
-    Raises:
-        InvalidRun: files are missing, damaged, or of another architecture.
-    """
-    profile = run.identity.model
-    try:
-        if profile.text.weights is None:
-            text = scratch_text_model(profile.text, run.vocabulary)
-        else:
-            text = untrained_text_model(profile.text, folder / "text")
-    except Exception as error:  # Errors of a damaged folder have no common class.
-        reason = (str(error).splitlines() or [""])[0]
-        problem = f"not the configuration and tokenizer of a text tower: {reason}"
-        raise InvalidRun(problem, file=folder / "text") from error
-    net = Closp(profile, run.sensors, text.tower)
-    load_weights(folder, run.weights, net)
-    return net, text.tokenize
-
-
-def copy_tokenizer(source: Path, folder: Path) -> None:
-    """Copy a text tower's configuration and tokenizer, so that a run does not depend on the source folder."""
-    make_folders(folder)
-    for path in sorted(path for pattern in _TOKENIZER_FILES for path in source.glob(pattern)):
-        write_bytes(folder / path.name, path.read_bytes())

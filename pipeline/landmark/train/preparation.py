@@ -22,8 +22,9 @@ from landmark.train.dataset import (
     pixel_blocks,
     read_split_annotations,
 )
+from landmark.train.encoder import Encoder
 from landmark.train.locations import check_pairs
-from landmark.train.net import copy_tokenizer, new_net
+from landmark.train.net import new_net
 from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
 from landmark.train.schedule import torch_seed
 from landmark.train.text import build_vocabulary, resolve_weights, weights_file
@@ -194,18 +195,19 @@ def new_run(corpus: Corpus, folder: Path, inputs: Inputs, progress: Progress) ->
     torch.manual_seed(torch_seed(inputs.identity.seed, "init"))
     captions = (caption for own in inputs.train.values() for caption in own.captions)
     vocabulary = build_vocabulary(captions) if inputs.text_folder is None else []
-    net, _ = new_net(profile, list(inputs.train), vocabulary=vocabulary, text_folder=inputs.text_folder)
+    net, tokenize = new_net(profile, list(inputs.train), vocabulary=vocabulary, text_folder=inputs.text_folder)
     warnings = budget_warnings(net, profile.budget, images=max(len(own.ids) for own in inputs.train.values()))
     for warning in warnings:
         log.warning("%s", warning)
-    if inputs.text_folder is not None:
-        copy_tokenizer(inputs.text_folder, folder / "text")
+    statistics = measure_statistics(corpus, profile.image, inputs.train, progress)
+    Encoder(net, tokenize, profile, {name: statistics[load_sensor(name).name] for name in net.sensors}).save_config(
+        folder
+    )
     run = Run(
         identity=inputs.identity,
         corpus=corpus.manifest.name,
         step=0,
-        statistics=measure_statistics(corpus, profile.image, inputs.train, progress),
-        vocabulary=vocabulary,
+        statistics=statistics,
         warnings=warnings,
         # Replaced by `save_checkpoint`.
         weights=TensorFile(path="model.safetensors", sha256=""),

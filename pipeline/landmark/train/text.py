@@ -1,52 +1,103 @@
 """Text towers and their tokenizers: pretrained (folder or hub), or a small BERT over a corpus's words."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tokenizers
 import torch
+from tokenizers import models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 
+from landmark.core.atomic import write_bytes
 from landmark.core.errors import InputError
+from landmark.core.yaml_files import parse_model
 from landmark.train.profile import TextTower
-from landmark.train.towers.bert import Bert, BertShape
-from landmark.train.weights import load_tower, read_tensors
+from landmark.train.towers.bert import Bert, BertConfig
+from landmark.train.weights import load_tower
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+_PAD_TOKENS = ("[PAD]", "<pad>")
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_KEY = "text.weights"
 
 # Texts → (token ids, attention mask), each (text, token) int64.
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
+
+
+class Tokenizer:
+    """Tokenizes texts for a BERT; a batch has the length of its longest text."""
+
+    def __init__(self, tokenizer: Any, config: BertConfig, max_tokens: int) -> None:
+        """Wrap a tokenizer of the library `tokenizers`.
+
+        Raises:
+            ValueError: it has no token for padding, or more tokens than the BERT.
+        """
+        pad = next((name for name in _PAD_TOKENS if tokenizer.token_to_id(name) is not None), None)
+        if pad is None:
+            raise ValueError(f"has none of the tokens {' '.join(_PAD_TOKENS)}")
+        if tokenizer.get_vocab_size() > config.vocab_size:
+            raise ValueError(f"has {tokenizer.get_vocab_size()} tokens, the BERT {config.vocab_size}")
+        tokenizer.enable_truncation(min(max_tokens, config.max_position_embeddings))
+        tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad), pad_token=pad)
+        self._tokenizer = tokenizer
+
+    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token ids and attention mask (1 where there is a token), each (text, token) int64; longer texts are cut."""
+        tokens = self._tokenizer.encode_batch(list(texts))
+        return torch.tensor([own.ids for own in tokens]), torch.tensor([own.attention_mask for own in tokens])
+
+    def save(self, path: Path) -> None:
+        """Write `tokenizer.json`, atomically."""
+        write_bytes(path, self._tokenizer.to_str().encode())
 
 
 @dataclass(frozen=True, slots=True)
 class TextModel:
     """A text tower with its tokenizer."""
 
-    tokenize: Tokenize
+    tokenize: Tokenizer
     tower: Bert
 
 
 def build_vocabulary(texts: Iterable[str]) -> list[str]:
     """The four special tokens, then the words and punctuation marks of the texts, sorted."""
-    return [*_SPECIAL_TOKENS, *sorted({word for text in texts for word in _split_words(text)})]
+    splitter = _word_tokenizer(_SPECIAL_TOKENS)
+    words = {
+        word
+        for text in set(texts)
+        for word, _ in splitter.pre_tokenizer.pre_tokenize_str(splitter.normalizer.normalize_str(text))
+    }
+    return [*_SPECIAL_TOKENS, *sorted(words)]
 
 
 def scratch_text_model(profile: TextTower, vocabulary: Sequence[str]) -> TextModel:
     """A randomly initialised BERT with one token per word; unknown words are `[UNK]`."""
-    shape = BertShape(
-        vocabulary=len(vocabulary),
-        width=profile.width,
-        layers=profile.layers,
-        heads=profile.heads,
-        inner=4 * profile.width,
-        positions=profile.max_tokens,
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=profile.width,
+        num_hidden_layers=profile.layers,
+        num_attention_heads=profile.heads,
+        intermediate_size=4 * profile.width,
+        max_position_embeddings=profile.max_tokens,
     )
-    token_ids = {word: number for number, word in enumerate(vocabulary)}
-    return TextModel(lambda texts: _encode(texts, token_ids, profile.max_tokens), Bert(shape))
+    return TextModel(Tokenizer(_word_tokenizer(vocabulary), config, profile.max_tokens), Bert(config))
+
+
+def pretrained_text_model(profile: TextTower, folder: Path) -> TextModel:
+    """Load tower and tokenizer from a folder of `transformers` or `sentence-transformers`.
+
+    Raises:
+        InputError: not a BERT, or a file is malformed.
+    """
+    config = parse_model(BertConfig, _read_json(folder / "config.json"), folder / "config.json")
+    tokenize = read_tokenizer(folder, config, profile.max_tokens)
+    tower = Bert(config)
+    load_tower(tower, weights_file(folder), key=_KEY)
+    return TextModel(tokenize, tower)
 
 
 def resolve_weights(weights: str) -> Path:
@@ -74,47 +125,62 @@ def weights_file(folder: Path) -> Path:
     return next(folder / name for name in _WEIGHT_FILES if (folder / name).is_file())
 
 
-def pretrained_text_model(profile: TextTower, folder: Path) -> TextModel:
-    """Load tower and tokenizer of a folder.
+def read_tokenizer(folder: Path, config: BertConfig, max_tokens: int) -> Tokenizer:
+    """Read `tokenizer.json`, or else the WordPieces of `vocab.txt`.
 
     Raises:
-        InputError: not a BERT, or unreadable.
+        InputError: malformed, or of another BERT.
     """
-    model = untrained_text_model(profile, folder)
-    tensors = {name.removeprefix("bert."): tensor for name, tensor in read_tensors(weights_file(folder)).items()}
-    load_tower(model.tower, tensors, file=weights_file(folder), key="text.weights")
-    return model
+    path = next((folder / name for name in ("tokenizer.json", "vocab.txt") if (folder / name).is_file()), None)
+    if path is None:
+        raise InputError("is missing", file=folder / "tokenizer.json", key=_KEY)
+    try:
+        tokenizer = _word_pieces(folder) if path.suffix == ".txt" else tokenizers.Tokenizer.from_file(str(path))
+        return Tokenizer(tokenizer, config, max_tokens)
+    except InputError:
+        raise
+    except Exception as error:  # The library raises plain exceptions.
+        raise InputError(f"not a tokenizer: {error}", file=path, key=_KEY) from error
 
 
-def untrained_text_model(profile: TextTower, folder: Path) -> TextModel:
-    """Build tower and tokenizer from a folder that holds configuration and tokenizer; weights are loaded later."""
-    config = json.loads((folder / "config.json").read_bytes())
-    shape = BertShape(
-        vocabulary=config["vocab_size"],
-        width=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        heads=config["num_attention_heads"],
-        inner=config["intermediate_size"],
-        positions=config["max_position_embeddings"],
-        dropout=config["hidden_dropout_prob"],
-        eps=config["layer_norm_eps"],
-    )
-    return TextModel(_load_tokenizer(profile, folder), Bert(shape))
+def _word_pieces(folder: Path) -> Any:
+    """The tokenizer of a BERT from `vocab.txt`; `tokenizer_config.json` may say that case matters."""
+    path = folder / "tokenizer_config.json"
+    options = _read_json(path) if path.is_file() else {}
+    tokenizer = tokenizers.Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=options.get("do_lower_case", True) is True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return _enclose(tokenizer)
 
 
-def _load_tokenizer(profile: TextTower, folder: Path) -> Tokenize:
-    from tokenizers import Tokenizer
+def _word_tokenizer(vocabulary: Sequence[str]) -> Any:
+    """A tokenizer with one token per lower-case word or punctuation mark."""
+    token_ids = {word: number for number, word in enumerate(vocabulary)}
+    tokenizer = tokenizers.Tokenizer(models.WordLevel(token_ids, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    words = tokenizers.Regex(r"\w+|[^\w\s]")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(words, behavior="removed", invert=True)
+    return _enclose(tokenizer)
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(profile.max_tokens)
-    pad = next(name for name in ("[PAD]", "<pad>") if tokenizer.token_to_id(name) is not None)
-    tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad), pad_token=pad)
 
-    def tokenize(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        tokens: Any = tokenizer.encode_batch(list(texts))
-        return torch.tensor([own.ids for own in tokens]), torch.tensor([own.attention_mask for own in tokens])
+def _enclose(tokenizer: Any) -> Any:
+    """Put `[CLS]` before each text and `[SEP]` after it."""
+    missing = [name for name in _SPECIAL_TOKENS if tokenizer.token_to_id(name) is None]
+    if missing:
+        raise ValueError(f"has no token {missing[0]}")
+    first, last = ((name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]"))
+    tokenizer.post_processor = processors.BertProcessing(last, first)
+    return tokenizer
 
-    return tokenize
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot be read: {error}", file=path, key=_KEY) from error
+    if not isinstance(value, dict):
+        raise InputError("must be a mapping", file=path, key=_KEY)
+    return value
 
 
 def _download(name: str) -> Path:
@@ -128,18 +194,3 @@ def _download(name: str) -> Path:
     except (OSError, ValueError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         problem = f"cannot be downloaded from the Hugging Face hub: {type(error).__name__}"
         raise InputError(problem, file="--text", value=name, remedy="give a local folder") from error
-
-
-def _split_words(text: str) -> list[str]:
-    return re.findall(r"\w+|[^\w\s]", text.lower())
-
-
-def _encode(texts: Sequence[str], token_ids: dict[str, int], max_tokens: int) -> tuple[Tensor, Tensor]:
-    pad, unknown, first, last = (token_ids[name] for name in _SPECIAL_TOKENS)
-    rows = [
-        [first, *[token_ids.get(word, unknown) for word in _split_words(text)][: max_tokens - 2], last]
-        for text in texts
-    ]
-    length = max(len(row) for row in rows)
-    ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
-    return ids, (ids != pad).long()

@@ -1,44 +1,59 @@
 """BERT (arXiv 1810.04805) with the parameter names of `transformers`, without its pooler."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from landmark.core.errors import invalid
 
-@dataclass(frozen=True, slots=True)
-class BertShape:
-    """Dimensions of a BERT; defaults are those of the published models."""
 
-    vocabulary: int
-    width: int
-    layers: int
-    heads: int
-    inner: int
-    positions: int = 512
-    dropout: float = 0.1
-    eps: float = 1e-12
+class BertConfig(BaseModel):
+    """Dimensions of a BERT, named as in the `config.json` of `transformers`; other keys there are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model_type: Literal["bert"] = Field("bert", description="Other types have other layers or positions")
+    vocab_size: int = Field(ge=1)
+    hidden_size: int = Field(ge=1)
+    num_hidden_layers: int = Field(ge=1)
+    num_attention_heads: int = Field(ge=1)
+    intermediate_size: int = Field(ge=1)
+    max_position_embeddings: int = Field(512, ge=3)
+    type_vocab_size: int = Field(2, ge=1)
+    hidden_act: Literal["gelu"] = "gelu"
+    position_embedding_type: Literal["absolute"] = "absolute"
+    hidden_dropout_prob: float = Field(0.1, ge=0, lt=1)
+    attention_probs_dropout_prob: float = Field(0.1, ge=0, lt=1)
+    layer_norm_eps: float = Field(1e-12, gt=0)
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "BertConfig":
+        if self.hidden_size % self.num_attention_heads:
+            problem = f"must divide `hidden_size`, {self.hidden_size}"
+            raise invalid(problem, key="num_attention_heads", value=self.num_attention_heads)
+        return self
 
 
 class Bert(nn.Module):
-    """Token states (text, token, `width`) of tokenized texts."""
+    """Token states (text, token, hidden_size) of tokenized texts."""
 
-    def __init__(self, shape: BertShape) -> None:
+    def __init__(self, config: BertConfig) -> None:
         """Initialise as `transformers` does."""
         super().__init__()
-        self.width = shape.width
+        self.config, width = config, config.hidden_size
         self.embeddings = nn.ModuleDict(
             {
-                "word_embeddings": nn.Embedding(shape.vocabulary, shape.width),
-                "position_embeddings": nn.Embedding(shape.positions, shape.width),
-                "token_type_embeddings": nn.Embedding(2, shape.width),
-                "LayerNorm": nn.LayerNorm(shape.width, eps=shape.eps),
+                "word_embeddings": nn.Embedding(config.vocab_size, width),
+                "position_embeddings": nn.Embedding(config.max_position_embeddings, width),
+                "token_type_embeddings": nn.Embedding(config.type_vocab_size, width),
+                "LayerNorm": nn.LayerNorm(width, eps=config.layer_norm_eps),
             }
         )
-        self.encoder = nn.ModuleDict({"layer": nn.Sequential(*(_Layer(shape) for _ in range(shape.layers)))})
-        self._dropout = nn.Dropout(shape.dropout)
+        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers))})
+        self._dropout = nn.Dropout(config.hidden_dropout_prob)
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=0.02)
@@ -65,14 +80,15 @@ class Bert(nn.Module):
 
 
 class _Layer(nn.Module):
-    def __init__(self, shape: BertShape) -> None:
+    def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        width = shape.width
+        width = config.hidden_size
         projections = {name: nn.Linear(width, width) for name in ("query", "key", "value")}
-        self.attention = nn.ModuleDict({"self": nn.ModuleDict(projections), "output": _output(width, shape)})
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, shape.inner)})
-        self.output = _output(shape.inner, shape)
-        self._heads, self._dropout = shape.heads, nn.Dropout(shape.dropout)
+        self.attention = nn.ModuleDict({"self": nn.ModuleDict(projections), "output": _output(width, config)})
+        self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, config.intermediate_size)})
+        self.output = _output(config.intermediate_size, config)
+        self._heads, self._dropout = config.num_attention_heads, nn.Dropout(config.hidden_dropout_prob)
+        self._attention_dropout = config.attention_probs_dropout_prob
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         n, tokens, width = x.shape
@@ -81,7 +97,7 @@ class _Layer(nn.Module):
             attention[name](x).view(n, tokens, self._heads, width // self._heads).transpose(1, 2)
             for name in ("query", "key", "value")
         )
-        dropout = self._dropout.p if self.training else 0.0
+        dropout = self._attention_dropout if self.training else 0.0
         states = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout).transpose(1, 2).flatten(2)
         x = self._add(self.attention["output"], states, x)
         return self._add(self.output, gelu(self.intermediate["dense"](x)), x)
@@ -91,7 +107,6 @@ class _Layer(nn.Module):
         return y
 
 
-def _output(width: int, shape: BertShape) -> nn.ModuleDict:
-    return nn.ModuleDict(
-        {"dense": nn.Linear(width, shape.width), "LayerNorm": nn.LayerNorm(shape.width, eps=shape.eps)}
-    )
+def _output(width: int, config: BertConfig) -> nn.ModuleDict:
+    norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+    return nn.ModuleDict({"dense": nn.Linear(width, config.hidden_size), "LayerNorm": norm})

@@ -1,0 +1,228 @@
+"""A trained model with all it needs to embed images and texts, and its folder.
+
+A folder holds `config.json` (profile, dimensions of the text tower, band statistics), `tokenizer.json` and
+`model.safetensors`. A finished run folder is such a folder, too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from landmark.config.profiles import SensorName, load_sensor
+from landmark.core.atomic import make_folders, write_bytes
+from landmark.core.corpus_paths import readable
+from landmark.core.errors import InputError, InvalidRun, invalid
+from landmark.core.yaml_files import StrictModel
+from landmark.loader.resize import block_mean
+from landmark.train.checkpoint import TensorFile, read_tensors, write_tensors
+from landmark.train.closp import Closp
+from landmark.train.dataset import BLOCK, StoredPixels, model_input
+from landmark.train.net import new_net, pick_device
+from landmark.train.profile import BandStatistics, ModelProfile
+from landmark.train.text import Tokenizer, read_tokenizer
+from landmark.train.towers.bert import Bert, BertConfig
+from landmark.train.weights import load_tower
+
+_CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+
+
+class EncoderConfig(StrictModel):
+    """`config.json`."""
+
+    format: Literal[1] = 1
+    profile: ModelProfile = Field(description="The model, without the paths of weights that its training started from")
+    text: BertConfig
+    sensors: tuple[SensorName, ...] = Field(min_length=1)
+    statistics: dict[SensorName, tuple[BandStatistics, ...]] = Field(description="Of the bands in the train split")
+
+    @model_validator(mode="after")
+    def _check_statistics(self) -> "EncoderConfig":
+        for sensor in self.sensors:
+            bands, count = len(load_sensor(sensor).order), len(self.statistics.get(sensor, ()))
+            if count != bands:
+                raise invalid(f"must list {bands} bands", key=f"statistics.{sensor}", value=count)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Embeds images and texts as unit vectors, whose dot products are cosines.
+
+    Attributes:
+        net: The model.
+        tokenize: Tokenizer of its text tower.
+        profile: Its profile.
+        statistics: Sensor → mean and deviation of each band, by which images are standardised.
+    """
+
+    net: Closp
+    tokenize: Tokenizer
+    profile: ModelProfile
+    statistics: Mapping[str, Sequence[BandStatistics]]
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, device: str = "auto", *, weights: TensorFile | None = None
+    ) -> "Encoder":
+        """Load a folder of `save_pretrained`, or of a run.
+
+        Args:
+            folder: The folder.
+            device: auto, cpu or cuda.
+            weights: The file of weights with its checksum; by default `model.safetensors`.
+
+        Raises:
+            InvalidRun: a file is missing, damaged, or of another model.
+        """
+        folder = Path(folder)
+        config = _read_config(folder)
+        try:
+            tokenize = read_tokenizer(folder, config.text, config.profile.text.max_tokens)
+        except InputError as error:
+            raise InvalidRun(error.problem, file=error.file) from error
+        # On `meta`, nothing is allocated or initialised before the weights are known to fit.
+        with torch.device("meta"):
+            net = Closp(config.profile, config.sensors, Bert(config.text))
+        tensors = read_tensors(folder, _WEIGHTS if weights is None else weights)
+        try:
+            # Copies, as the file is mapped into memory and may be replaced.
+            net.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
+        except RuntimeError as error:
+            problem = f"not the weights of this model: {str(error).splitlines()[-1].strip()}"
+            raise InvalidRun(problem, file=folder / _WEIGHTS) from error
+        return cls(net.to(pick_device(device)).eval(), tokenize, config.profile, config.statistics)
+
+    @classmethod
+    def from_published(
+        cls, file: Path | str, profile: ModelProfile, text_folder: Path | str, device: str = "auto"
+    ) -> "Encoder":
+        """Load a published checkpoint of CLOSP or GeoCLOSP.
+
+        Args:
+            file: The checkpoint, with towers of both sensors.
+            profile: Its architecture, such as `closp-paper`.
+            text_folder: Folder of all-MiniLM-L6-v2, for the tokenizer.
+            device: auto, cpu or cuda.
+
+        Raises:
+            InputError: unreadable, or of another architecture.
+        """
+        profile = profile.model_copy(update={"image": profile.image.model_copy(update={"weights": {}})})
+        net, tokenize = new_net(profile, ["s1", "s2"], vocabulary=[], text_folder=Path(text_folder))
+        # Its scale is a constant.
+        load_tower(net, Path(file), key="weights", optional={"logit_scale"})
+        # Its S1 images have this value where there is no data.
+        nodata = BandStatistics(mean=1e-6, std=1)
+        statistics = {sensor: [nodata] * len(load_sensor(sensor).order) for sensor in net.sensors}
+        return cls(net.to(pick_device(device)).eval(), tokenize, profile, statistics)
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Sensors whose images it embeds."""
+        return self.net.sensors
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.net.logit_scale.device
+
+    def encode_images(self, sensor: str, stored: StoredPixels) -> NDArray[np.float32]:
+        """Unit vectors (n, d) of images of one sensor, as a corpus has them: stored integers (n, band, y, x) at 10 m.
+
+        Raises:
+            InputError: a sensor that the model does not have, or images of another shape or type.
+        """
+        profile = load_sensor(self._check_sensor(sensor))
+        bands, factor = len(profile.order), self.profile.image.downsample
+        fits = stored.ndim == 4 and stored.shape[1] == bands and not any(edge % factor for edge in stored.shape[2:])
+        if not fits or stored.dtype != profile.dtype:
+            problem = f"images of {sensor} are {profile.dtype} (n, {bands}, y, x), y and x multiples of {factor}"
+            raise InputError(problem, key="stored", value=f"{stored.dtype} {stored.shape}")
+        blocks = (stored[start : start + BLOCK] for start in range(0, len(stored), BLOCK))
+        vectors = [self.encode_downsampled(sensor, _downsample(block, factor, profile.nodata)) for block in blocks]
+        return np.concatenate([self._no_vectors(), *vectors])
+
+    @torch.no_grad()
+    def encode_downsampled(self, sensor: str, stored: StoredPixels) -> NDArray[np.float32]:
+        """The same of few images that are already averaged over squares of `image.downsample` pixels."""
+        images = model_input(stored, load_sensor(sensor), tower=self.profile.image, statistics=self.statistics[sensor])
+        return _to_numpy(self.net.encode_image(sensor, torch.from_numpy(images).to(self.device)))
+
+    @torch.no_grad()
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors (text, d) of texts."""
+        vectors = [self._no_vectors()]
+        for start in range(0, len(texts), BLOCK):
+            token_ids, mask = self.tokenize(texts[start : start + BLOCK])
+            vectors.append(_to_numpy(self.net.encode_text(token_ids.to(self.device), mask.to(self.device))))
+        return np.concatenate(vectors)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write the model to a folder, which is made unless it exists; `from_pretrained` gives the same model."""
+        self.save_config(Path(folder))
+        write_tensors(Path(folder) / _WEIGHTS, self.net.state_dict())
+
+    def save_config(self, folder: Path) -> None:
+        """Write all but the weights."""
+        config = EncoderConfig(
+            profile=_without_weights(self.profile),
+            text=self.net.text_model.config,
+            sensors=self.sensors,
+            statistics={sensor: tuple(self.statistics[sensor]) for sensor in self.sensors},
+        )
+        make_folders(folder)
+        self.tokenize.save(folder / _TOKENIZER)
+        write_bytes(folder / _CONFIG, config.model_dump_json(indent=1).encode())
+
+    def _check_sensor(self, sensor: str) -> str:
+        if sensor not in self.sensors:
+            raise InputError(f"the model has no such sensor, but {', '.join(self.sensors)}", key="sensor", value=sensor)
+        return sensor
+
+    def _no_vectors(self) -> NDArray[np.float32]:
+        return np.zeros((0, self.profile.dimensions), dtype=np.float32)
+
+
+def _read_config(folder: Path) -> EncoderConfig:
+    path = folder / _CONFIG
+    try:
+        return EncoderConfig.model_validate_json(readable(folder, _CONFIG).read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InvalidRun("is missing", file=path, remedy="name a run folder or one of `save_pretrained`") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or None
+        raise InvalidRun(f"not the configuration of a model: {first['msg']}", file=path, key=key) from error
+
+
+def _without_weights(profile: ModelProfile) -> ModelProfile:
+    """The profile without paths and names of weights, which are those of the training's machine."""
+    parts: dict[str, Any] = {
+        "image": profile.image.model_copy(update={"weights": {}}),
+        "text": profile.text.model_copy(update={"weights": None}),
+    }
+    if profile.location is not None:
+        parts["location"] = profile.location.model_copy(update={"weights": None})
+    return profile.model_copy(update=parts)
+
+
+def _downsample(stored: StoredPixels, factor: int, nodata: int) -> StoredPixels:
+    """Means over squares of pixels of images (n, band, y, x), as the loader makes them."""
+    if factor == 1:
+        return stored
+    n, bands, rows, columns = stored.shape
+    reduced = np.empty((n, bands, rows // factor, columns // factor), dtype=stored.dtype)
+    for image, band in np.ndindex(n, bands):
+        block_mean(stored[image, band], factor, nodata, reduced[image, band])
+    return reduced
+
+
+def _to_numpy(vectors: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = vectors.float().cpu().numpy()
+    return array
