@@ -12,20 +12,20 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from landmark.config.profiles import SensorName, load_sensor
 from landmark.core.atomic import make_folders, write_bytes
 from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InvalidRun, invalid
-from landmark.core.yaml_files import StrictModel
+from landmark.core.yaml_files import StrictModel, parse_model
 from landmark.loader.resize import block_mean
 from landmark.train.checkpoint import TensorFile, read_tensors, write_tensors
 from landmark.train.closp import Closp
 from landmark.train.dataset import BLOCK, StoredPixels, model_input
 from landmark.train.net import new_net, pick_device
 from landmark.train.profile import BandStatistics, ModelProfile
-from landmark.train.text import Tokenizer, read_tokenizer
+from landmark.train.text import Tokenizer, read_json, read_tokenizer
 from landmark.train.towers.bert import Bert, BertConfig
 from landmark.train.weights import load_tower
 
@@ -114,7 +114,7 @@ class Encoder:
         Raises:
             InputError: unreadable, or of another architecture.
         """
-        profile = profile.model_copy(update={"image": profile.image.model_copy(update={"weights": {}})})
+        profile = _without_weights(profile)
         net, tokenize = new_net(profile, ["s1", "s2"], vocabulary=[], text_folder=Path(text_folder))
         # Its scale is a constant.
         load_tower(net, Path(file), key="weights", optional={"logit_scale"})
@@ -191,15 +191,12 @@ class Encoder:
 
 
 def _read_config(folder: Path) -> EncoderConfig:
-    path = folder / _CONFIG
+    path = readable(folder, _CONFIG)
     try:
-        return EncoderConfig.model_validate_json(readable(folder, _CONFIG).read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InvalidRun("is missing", file=path, remedy="name a run folder or one of `save_pretrained`") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or None
-        raise InvalidRun(f"not the configuration of a model: {first['msg']}", file=path, key=key) from error
+        return parse_model(EncoderConfig, read_json(path), path, strict=True)
+    except InputError as error:
+        remedy = "name a run folder, or one of `save_pretrained`"
+        raise InvalidRun(error.problem, file=path, key=error.key, value=error.value, remedy=remedy) from error
 
 
 def _without_weights(profile: ModelProfile) -> ModelProfile:

@@ -93,7 +93,7 @@ def pretrained_text_model(profile: TextTower, folder: Path) -> TextModel:
     Raises:
         InputError: not a BERT, or a file is malformed.
     """
-    config = parse_model(BertConfig, _read_json(folder / "config.json"), folder / "config.json")
+    config = parse_model(BertConfig, read_json(folder / "config.json"), folder / "config.json")
     tokenize = read_tokenizer(folder, config, profile.max_tokens)
     tower = Bert(config)
     load_tower(tower, weights_file(folder), key=_KEY)
@@ -146,7 +146,7 @@ def read_tokenizer(folder: Path, config: BertConfig, max_tokens: int) -> Tokeniz
 def _word_pieces(folder: Path) -> Any:
     """The tokenizer of a BERT from `vocab.txt`; `tokenizer_config.json` may say that case matters."""
     path = folder / "tokenizer_config.json"
-    options = _read_json(path) if path.is_file() else {}
+    options = read_json(path) if path.is_file() else {}
     tokenizer = tokenizers.Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=options.get("do_lower_case", True) is True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -173,13 +173,18 @@ def _enclose(tokenizer: Any) -> Any:
     return tokenizer
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON mapping.
+
+    Raises:
+        InputError: missing, or malformed.
+    """
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot be read: {error}", file=path, key=_KEY) from error
+        raise InputError(f"cannot be read: {error}", file=path) from error
     if not isinstance(value, dict):
-        raise InputError("must be a mapping", file=path, key=_KEY)
+        raise InputError("must be a mapping", file=path)
     return value
 
 
