@@ -140,7 +140,7 @@ def test_location_weights_of_other_sizes_or_conventions_are_refused(
 ) -> None:
     path = tmp_path / "satclip.safetensors"
     save_file({f"model.location.{name}": torch.zeros(shape) for name, shape in SATCLIP_SHAPES.items()}, path)
-    with raises(InputError, file=str(path), key="location.weights", value="nnet.last_layer.bias"):
+    with raises(InputError, file=str(path), key="location.weights", value="nnet.layers.0.weight"):
         train(paired_corpus, TrainingConfig(with_weights(geo_profile, path), tmp_path / "run", device="cpu"))
     with raises(InputError, file=str(tmp_path / "none.ckpt"), key="location.weights"):
         profile = with_weights(geo_profile, tmp_path / "none.ckpt")

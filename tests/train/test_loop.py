@@ -118,6 +118,6 @@ def test_a_training_on_one_sensor(toy_corpus: Corpus, config: TrainingConfig) ->
     config = replace(config, sensors=["s2"], profile=with_budget(epochs=1))
     run = train(toy_corpus, config)
     loaded = load_run(config.out, "cpu")
-    assert run.sensors == ["s2"] == list(loaded.net.sensors) and list(run.statistics) == ["s2"]
+    assert run.sensors == ["s2"] == list(loaded.encoder.sensors) and list(run.statistics) == ["s2"]
     with raises(InputError, file="--sensors", value="s3"):
         train(toy_corpus, replace(config, sensors=["s2", "s3"]))

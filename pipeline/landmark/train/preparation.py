@@ -200,9 +200,8 @@ def new_run(corpus: Corpus, folder: Path, inputs: Inputs, progress: Progress) ->
     for warning in warnings:
         log.warning("%s", warning)
     statistics = measure_statistics(corpus, profile.image, inputs.train, progress)
-    Encoder(net, tokenize, profile, {name: statistics[load_sensor(name).name] for name in net.sensors}).save_config(
-        folder
-    )
+    of_sensors = {name: statistics[load_sensor(name).name] for name in net.sensors}
+    Encoder(net, tokenize, profile, of_sensors).save_config(folder)
     run = Run(
         identity=inputs.identity,
         corpus=corpus.manifest.name,
