@@ -2,6 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InputError, InsufficientData
 from landmark.corpus.reader import Corpus
+from landmark.train.augmentation import epoch_orientations, orient
 from landmark.train.batches import Batch, Batches, SensorData
 from landmark.train.dataset import (
     band_statistics,
@@ -21,7 +23,6 @@ from landmark.train.dataset import (
     read_split_annotations,
 )
 from landmark.train.profile import BandStatistics, ModelProfile, load_profile
-from landmark.train.schedule import augment, epoch_orientations
 from tests.train.toy import open_toy, write_profile
 
 
@@ -67,7 +68,7 @@ def test_statistics_are_of_valid_pixels_and_standardise_them(sensor: str) -> Non
         assert own.mean == pytest.approx(np.nanmean(values[:, band]), rel=1e-9)
         assert own.std == pytest.approx(np.nanstd(values[:, band]), rel=1e-6)
     tower = load_profile("tiny").image
-    scaled = model_input(stored, profile, tower=tower, statistics=statistics)
+    scaled = model_input(stored, profile, tower=tower, statistics=statistics).numpy()
     assert scaled.dtype == np.float32 and not scaled[gaps].any()
     assert np.allclose(np.nanmean(np.where(gaps, np.nan, scaled), axis=(0, 2, 3)), 0, atol=1e-4)
     assert np.allclose(np.nanstd(np.where(gaps, np.nan, scaled), axis=(0, 2, 3)), 1, atol=1e-4)
@@ -84,7 +85,7 @@ def test_bands_without_data_have_mean_0_and_deviation_1() -> None:
 def test_closp_paper_input_of_sentinel_2_is_reflectance_in_13_channels_with_zero_b10() -> None:
     sensor, tower = load_sensor("s2"), load_profile("closp-paper").image
     stored = np.random.default_rng(0).integers(0, 12_000, (2, 12, 6, 6)).astype("<u2")
-    scaled = model_input(stored, sensor, tower=tower, statistics=[BandStatistics(mean=5, std=9)] * 12)
+    scaled = model_input(stored, sensor, tower=tower, statistics=[BandStatistics(mean=5, std=9)] * 12).numpy()
     assert scaled.shape == (2, 13, 6, 6) and count_channels(sensor, tower) == 13
     assert not scaled[:, 10].any()
     assert np.allclose(np.delete(scaled, 10, axis=1), stored / 10_000, atol=1e-6)
@@ -94,7 +95,7 @@ def test_closp_paper_input_of_sentinel_2_is_reflectance_in_13_channels_with_zero
 def test_closp_paper_input_of_sentinel_1_is_db_with_nodata_replaced_by_the_mean() -> None:
     sensor, tower = load_sensor("s1"), load_profile("closp-paper").image
     stored = np.array([-1234, sensor.nodata], dtype="<i2").repeat(2).reshape(1, 2, 1, 2)
-    scaled = model_input(stored, sensor, tower=tower, statistics=[BandStatistics(mean=-9.5, std=2)] * 2)
+    scaled = model_input(stored, sensor, tower=tower, statistics=[BandStatistics(mean=-9.5, std=2)] * 2).numpy()
     assert scaled.ravel() == pytest.approx([-12.34, -12.34, -9.5, -9.5])
 
 
@@ -166,7 +167,7 @@ def test_images_of_a_batch_keep_their_captions_and_labels(toy_corpus: Corpus, tm
     batch = next(iter(batches))
     own = batch.inputs["s2"]
     for image, index, labels in zip(own.images, own.text_index, batch.targets["s2"].labels, strict=True):
-        (row,) = [row for row, expected in enumerate(images) if np.array_equal(expected, image.numpy())]
+        (row,) = [row for row, expected in enumerate(images) if np.array_equal(expected.numpy(), image.numpy())]
         assert captions[int(batch.token_ids[index][0])] == samples[row].caption()
         present = [name for name, is_present in zip(classes, labels.tolist(), strict=True) if is_present]
         assert present == sorted(samples[row].labels)
@@ -174,11 +175,30 @@ def test_images_of_a_batch_keep_their_captions_and_labels(toy_corpus: Corpus, tm
 
 def test_augmentation_gives_the_eight_orientations_of_a_square() -> None:
     image = np.arange(2 * 9).reshape(2, 3, 3)
-    augmented = {augment(image, orientation).tobytes() for orientation in range(8)}
+    augmented = {orient(image, orientation).tobytes() for orientation in range(8)}
     assert len(augmented) == 8 and image.tobytes() in augmented
     for orientation in range(8):
-        assert (np.sort(augment(image, orientation)[1].ravel()) == np.arange(9, 18)).all()
-    assert set(epoch_orientations(0, 0, "s1", rows=200).tolist()) == set(range(8))
+        assert (np.sort(orient(image, orientation)[1].ravel()) == np.arange(9, 18)).all()
+
+
+@pytest.mark.parametrize(
+    ("sensor", "augmentation", "count"),
+    [
+        ("s1", "none", 1),
+        ("s2", "none", 1),
+        ("s1", "flips", 4),
+        ("s2", "flips", 4),
+        ("s1", "turns", 4),
+        ("s2", "turns", 8),
+    ],
+)
+def test_sentinel_1_is_mirrored_and_never_turned_by_a_quarter(sensor: str, augmentation: Any, count: int) -> None:
+    image = np.arange(9).reshape(1, 3, 3)
+    drawn = epoch_orientations(0, 0, sensor, rows=200, augmentation=augmentation).tolist()
+    seen = {orient(image, orientation).tobytes() for orientation in drawn}
+    assert len(seen) == count
+    mirrored = {image[:, ::down, ::right].tobytes() for down in (1, -1) for right in (1, -1)}
+    assert seen <= mirrored or count == 8
 
 
 def test_orders_differ_by_seed_and_epoch(toy_corpus: Corpus, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import landmark
 from landmark.corpus.reader import Corpus
-from landmark.train.schedule import augment
+from landmark.train.augmentation import orient
 from landmark.train.validation.near_duplicates import find_near_duplicates
 from tests.train.toy import cell_columns, coloured_row, seal
 from tests.write.rows import SENSORS, Row
@@ -28,7 +28,7 @@ def textured_row(id: str, split: str, place: int, texture: int, orientation: int
         for group in sensor.groups
     }
     row = coloured_row(id, split, own) | cell_columns(4000 + place, 40_000, patch_px=PATCH_PX)
-    groups = {column: np.ascontiguousarray(augment(pixels, orientation)) for column, pixels in groups.items()}
+    groups = {column: np.ascontiguousarray(orient(pixels, orientation)) for column, pixels in groups.items()}
     content = hashlib.sha256(b"".join(pixels.tobytes() for pixels in groups.values())).hexdigest()
     return row | {"sha256": content} | {column: pixels.tobytes() for column, pixels in groups.items()}
 

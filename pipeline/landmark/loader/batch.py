@@ -36,6 +36,8 @@ class SensorPixels:
     @cached_property
     def stored(self) -> NDArray[Any]:
         """Stored integers (n, channel, y, x), coarse bands repeated to the size of the images."""
+        if not self.format.native:
+            return self.groups[self.format.sensor]
         out = np.empty((len(self.places), *self.format.shape), self.format.dtype)
         self.format.stored(tuple(self.groups.values()), out)
         return out

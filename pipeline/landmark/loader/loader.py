@@ -111,6 +111,11 @@ class Loader:
         """Batches of an epoch."""
         return self._epoch().steps
 
+    @property
+    def samples(self) -> int:
+        """Samples of an epoch on all ranks: of the sensor with the most, where sensors come together."""
+        return self._order.n_rows
+
     def stats(self) -> LoaderStats:
         """What was delivered, and what was waited for, since the loader was opened."""
         return replace(self._stats, buffer_bytes=self._source.pool.bytes_in_use)

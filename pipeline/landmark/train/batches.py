@@ -13,12 +13,12 @@ from torch import Tensor
 from landmark.config.profiles import load_sensor
 from landmark.corpus.reader import Corpus
 from landmark.loader.batch import SensorPixels
+from landmark.train.augmentation import epoch_orientations, orient
 from landmark.train.closp import SensorInputs
-from landmark.train.dataset import Annotations, input_size, model_input
+from landmark.train.dataset import Annotations, StoredPixels, input_size, loader_threads, model_input
 from landmark.train.locations import Locations
 from landmark.train.loss import SensorTargets
 from landmark.train.profile import BandStatistics, ModelProfile
-from landmark.train.schedule import augment, epoch_orientations
 from landmark.train.text import Tokenize
 
 
@@ -66,7 +66,8 @@ class Batches:
 
     Attributes:
         loader: Its state is the position behind the last batch.
-        per_epoch: Batches of an epoch; the last is incomplete with `last_batch: keep` only.
+        per_epoch: Batches of an epoch, which the sensor with the most images ends, while images of the other recur; the
+            last is incomplete with `last_batch: keep` only.
     """
 
     def __init__(
@@ -79,7 +80,17 @@ class Batches:
         tokenize: Tokenize,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        self._data, self._profile, self._seed = data, profile, seed
+        """Open the loader.
+
+        Args:
+            corpus: The split.
+            data: One sensor, or all of the split.
+            profile: The model.
+            seed: Seed of order and augmentation.
+            tokenize: Tokenizer of the text tower.
+            share: Number of this rank and number of ranks, which share `budget.batch`.
+        """
+        self._data, self._profile, self._seed, self._device = data, profile, seed, torch.device("cpu")
         self._locations = Locations(corpus, profile)
         together: Literal["together", "paired"] = "paired" if self._locations.has_pairs else "together"
         self.loader = corpus.select(sensor=next(iter(data)) if len(data) == 1 else None).loader(
@@ -87,12 +98,12 @@ class Batches:
             seed=seed,
             sensors=together if len(data) > 1 else None,
             size=input_size(corpus, profile.image),
+            threads=loader_threads(),
             rank=share[0],
             ranks=share[1],
         )
-        images = max(len(own.annotations.ids) for own in data.values())
         keep_last = profile.budget.last_batch == "keep"
-        self.per_epoch = len(self.loader) if keep_last else images // profile.budget.batch
+        self.per_epoch = len(self.loader) if keep_last else self.loader.samples // profile.budget.batch
         self._start = self.loader.state_dict()
         captions = sorted({caption for sensor in data.values() for caption in sensor.annotations.captions})
         self._token_ids, self._attention_mask = tokenize(captions)
@@ -106,13 +117,18 @@ class Batches:
         self._epoch = -1
         self._orientations: dict[str, NDArray[np.int64]] = {}
 
+    def to(self, device: torch.device) -> "Batches":
+        """Make images on a device from now on; `Batch.to` brings the rest of a batch there."""
+        self._device = device
+        return self
+
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches from the loader's position on."""
         while True:
             for loaded in self.loader:
                 if self.loader.position <= self.per_epoch:
-                    pixels = loaded.pixels
                     self._start_epoch(self.loader.epoch)
+                    pixels = loaded.pixels
                     ids = {name: [loaded.ids[place] for place in own.places] for name, own in pixels.items()}
                     yield self._assemble(pixels, ids)
 
@@ -150,17 +166,19 @@ class Batches:
         if epoch != self._epoch:
             self._epoch = epoch
             self._orientations = {
-                name: epoch_orientations(self._seed, epoch, name, rows=len(own)) for name, own in self._rows.items()
+                name: epoch_orientations(
+                    self._seed, epoch, name, rows=len(own), augmentation=self._profile.budget.augment
+                )
+                for name, own in self._rows.items()
             }
 
-    def _images(self, name: str, stored: NDArray[Any], rows: NDArray[np.int64]) -> Tensor:
+    def _images(self, name: str, stored: StoredPixels, rows: NDArray[np.int64]) -> Tensor:
         if self._profile.budget.augment != "none":
-            orientations = self._orientations[name][rows].tolist()
-            stored = np.stack([augment(*pair) for pair in zip(stored, orientations, strict=True)])
-        statistics = self._data[name].statistics
-        return torch.from_numpy(
-            model_input(stored, load_sensor(name), tower=self._profile.image, statistics=statistics)
-        )
+            upright, stored = stored, np.empty_like(stored)
+            for image, out, orientation in zip(upright, stored, self._orientations[name][rows].tolist(), strict=True):
+                out[...] = orient(image, orientation)
+        tower, statistics = self._profile.image, self._data[name].statistics
+        return model_input(stored, load_sensor(name), tower=tower, statistics=statistics, device=self._device)
 
 
 def multi_hot(labels: Sequence[frozenset[str]]) -> np.ndarray:

@@ -1,15 +1,19 @@
 """Annotations and pixels of a corpus for training."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from landmark.config.profiles import Sensor
 from landmark.core.errors import InputError, InsufficientData
+from landmark.core.process_share import available_cores
 from landmark.corpus.reader import Corpus
 from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
 
@@ -104,50 +108,81 @@ def check_downsample(corpus: Corpus, tower: ImageTower) -> None:
         raise InputError(problem, file=corpus.root, key="image.downsample", value=tower.downsample)
 
 
-def input_size(corpus: Corpus, tower: ImageTower) -> int | None:
-    """Edge of a model's images in pixels; None for that of the corpus."""
-    return corpus.manifest.patch_px // tower.downsample if tower.downsample > 1 else None
+def input_size(corpus: Corpus, tower: ImageTower) -> int:
+    """Edge of a model's images in pixels."""
+    return corpus.manifest.patch_px // tower.downsample
 
 
 def pixel_blocks(selection: Corpus, tower: ImageTower, *, block: int = BLOCK) -> Iterator[StoredPixels]:
     """Yield stored pixels (block, band, y, x) of a selection of one sensor, in its order, downsampled."""
-    for batch in selection.loader(batch=block, shuffle=False, size=input_size(selection, tower), cache_bytes=0):
+    size = input_size(selection, tower)
+    loader = selection.loader(batch=block, shuffle=False, size=size, cache_bytes=0, threads=loader_threads())
+    for batch in loader:
         for pixels in batch.pixels.values():
             yield pixels.stored
 
 
+def loader_threads() -> int:
+    """Threads of the loader: a quarter of the cores, as PyTorch uses all of them, and no more than feed it."""
+    return min(4, max(1, available_cores() // 4))
+
+
 def band_statistics(blocks: Iterable[StoredPixels], sensor: Sensor) -> list[BandStatistics]:
     """Mean and deviation of each band over valid pixels; mean 0 without valid pixels, deviation 1 where it is 0."""
-    sums = np.zeros((3, len(sensor.order)))
+    sums = [[0, 0, 0] for _ in sensor.order]
     for stored in blocks:
-        valid = stored != sensor.nodata
-        values = np.where(valid, stored, 0).astype(np.float64) * sensor.scale
-        sums += [part.sum(axis=(0, 2, 3)) for part in (valid, values, values**2)]
-    count = np.maximum(sums[0], 1)
-    mean = sums[1] / count
-    std = np.sqrt(np.maximum(sums[2] / count - mean**2, 0))
-    return [BandStatistics(mean=float(m), std=float(s) if s > 1e-9 else 1.0) for m, s in zip(mean, std, strict=True)]
+        for band, own in zip(stored.swapaxes(0, 1), sums, strict=True):
+            missing = band == sensor.nodata
+            values = band.astype(np.float64)
+            values[missing] = 0
+            # Sums of integers below 2 ** 53 are exact in float64, in any order.
+            parts = values.size - np.count_nonzero(missing), values.sum(), np.vdot(values, values)
+            own[:] = [total + int(part) for total, part in zip(own, parts, strict=True)]
+    return [_mean_and_deviation(*own, sensor.scale) for own in sums]
+
+
+def _mean_and_deviation(count: int, total: int, squares: int, scale: float) -> BandStatistics:
+    mean = total / max(count, 1)
+    deviation = scale * math.sqrt(max(squares / max(count, 1) - mean**2, 0))
+    return BandStatistics(mean=scale * mean, std=deviation if deviation > 1e-9 else 1.0)
 
 
 def model_input(
-    stored: StoredPixels, sensor: Sensor, *, tower: ImageTower, statistics: Sequence[BandStatistics]
-) -> NDArray[np.float32]:
-    """Scale stored pixels (n, band, y, x) to the image tower's input, (n, channel, y, x) float32.
+    stored: StoredPixels,
+    sensor: Sensor,
+    *,
+    tower: ImageTower,
+    statistics: Sequence[BandStatistics],
+    device: torch.device | None = None,
+) -> Tensor:
+    """Scale stored pixels (n, band, y, x) to the image tower's input, (n, channel, y, x) float32 in channels_last.
 
-    Nodata becomes the band's mean (0 when standardised); with `scaling: divided` Sentinel-2's nodata stays 0.
+    Nodata becomes the band's mean (0 when standardised); with `scaling: divided` Sentinel-2's nodata stays 0. Integers
+    go to the device, and are scaled there.
     """
-    mean, std = (
-        np.array([getattr(band, name) for band in statistics], dtype=np.float32)[:, None, None]
-        for name in ("mean", "std")
-    )
-    values = stored.astype(np.float32) * np.float32(sensor.scale)
-    if tower.scaling == "standardised" or sensor.name == "s1":
-        values = np.where(stored == sensor.nodata, mean, values)
+    factor, shift, fill = (part.to(device) for part in _scaling(sensor, tower, statistics))
+    images = torch.from_numpy(stored).to(device).to(torch.float32, memory_format=torch.channels_last)
+    missing = images == sensor.nodata
+    torch.addcmul(shift, images, factor, out=images)
+    if missing.any():
+        images = torch.where(missing, fill, images)
+    if count_channels(sensor, tower) > len(sensor.order):
+        before = sensor.order.index("B11")
+        parts = images[:, :before], torch.zeros_like(images[:, :1]), images[:, before:]
+        images = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+    return images
+
+
+def _scaling(sensor: Sensor, tower: ImageTower, statistics: Sequence[BandStatistics]) -> tuple[Tensor, Tensor, Tensor]:
+    """Factor and shift of stored values, and the value of nodata, each (band, 1, 1) float32."""
+    mean, std = (np.array([getattr(band, name) for band in statistics]) for name in ("mean", "std"))
+    zero, scale = np.zeros_like(mean), np.full_like(mean, sensor.scale)
     if tower.scaling == "standardised":
-        values = (values - mean) / std
-    if tower.bands == "sentinel-2-l1c" and sensor.name == "s2":
-        values = np.insert(values, sensor.order.index("B11"), 0, axis=1)
-    return values
+        parts = scale / std, -mean / std, zero
+    else:
+        parts = scale, zero, mean if sensor.name == "s1" else zero
+    factor, shift, fill = (torch.from_numpy(part.astype(np.float32))[:, None, None] for part in parts)
+    return factor, shift, fill
 
 
 def count_channels(sensor: Sensor, tower: ImageTower) -> int:

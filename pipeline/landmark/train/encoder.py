@@ -149,13 +149,14 @@ class Encoder:
         vectors = [self.encode_downsampled(sensor, _downsample(block, factor, profile.nodata)) for block in blocks]
         return np.concatenate([self._no_vectors(), *vectors])
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def encode_downsampled(self, sensor: str, stored: StoredPixels) -> NDArray[np.float32]:
         """The same of few images that are already averaged over squares of `image.downsample` pixels."""
-        images = model_input(stored, load_sensor(sensor), tower=self.profile.image, statistics=self.statistics[sensor])
-        return _to_numpy(self.net.encode_image(sensor, torch.from_numpy(images).to(self.device)))
+        tower, statistics = self.profile.image, self.statistics[sensor]
+        images = model_input(stored, load_sensor(sensor), tower=tower, statistics=statistics, device=self.device)
+        return _to_numpy(self.net.encode_image(sensor, images))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (text, d) of texts."""
         vectors = [self._no_vectors()]
@@ -216,8 +217,7 @@ def _downsample(stored: StoredPixels, factor: int, nodata: int) -> StoredPixels:
         return stored
     n, bands, rows, columns = stored.shape
     reduced = np.empty((n, bands, rows // factor, columns // factor), dtype=stored.dtype)
-    for image, band in np.ndindex(n, bands):
-        block_mean(stored[image, band], factor, nodata, reduced[image, band])
+    block_mean(stored, factor, nodata, reduced)
     return reduced
 
 

@@ -115,7 +115,8 @@ class Trainer:
         share = world.rank, world.ranks
         data = add_statistics(inputs.train, run.statistics)
         train, seed = corpus.select(split="train"), config.seed
-        self._batches = Batches(train, data, config.profile, seed=seed, tokenize=tokenize, share=share)
+        batches = Batches(train, data, config.profile, seed=seed, tokenize=tokenize, share=share)
+        self._batches = batches.to(self._device)
         self._validation = None
         if inputs.validation:
             data, plain = add_statistics(inputs.validation, run.statistics), without_augmentation(config.profile)

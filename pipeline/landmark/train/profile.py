@@ -8,6 +8,8 @@ from landmark.config.profiles import SensorName
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel, load_model, parse_model
 
+Augmentation = Literal["none", "flips", "turns"]
+
 
 class BandStatistics(StrictModel):
     """Mean and standard deviation of a band's valid pixels in the train split; dB for Sentinel-1, else reflectance."""
@@ -109,8 +111,8 @@ class Budget(StrictModel):
     cycle_beta1: bool = Field(False, description="Move AdamW's beta1 from 0.95 to 0.85 while the rate rises, and back")
     weight_decay: float = Field(0.01, ge=0, description="Of matrices and kernels; not of biases, norms and the scale")
     max_grad_norm: float | None = Field(None, gt=0, description="Clip gradients to this norm")
-    augment: Literal["none", "flips", "turns"] = Field(
-        description="Change images at random in each epoch: mirror them, or also turn them by quarters"
+    augment: Augmentation = Field(
+        description="Change images at random in each epoch: mirror them, or also turn those of Sentinel-2 by quarters"
     )
     freeze: Literal["never", "first-epoch", "always"] = Field(
         "never", description="When the towers are frozen, so that only projections and scale learn"

@@ -12,8 +12,8 @@ from landmark.core.progress import Progress, silent
 from landmark.core.yaml_files import find_resource, read_yaml
 from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs, perceptual_hash
 from landmark.corpus.reader import Corpus
+from landmark.train.augmentation import ORIENTATIONS, orient
 from landmark.train.dataset import BLOCK
-from landmark.train.schedule import ORIENTATIONS, augment
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _hash_images(
     for batch in images.loader(batch=BLOCK, shuffle=False, cache_bytes=0):
         for stored in batch.pixels[sensor].stored:
             for orientation in range(1 if upright[row] else ORIENTATIONS):
-                if (own := _hash_image(augment(stored, orientation), profile.nodata)) is not None:
+                if (own := _hash_image(orient(stored, orientation), profile.nodata)) is not None:
                     hashes += own
                     rows.append(row)
             row += 1
