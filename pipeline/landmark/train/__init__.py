@@ -1,9 +1,14 @@
 """Train CLOSP on a corpus and evaluate its retrieval."""
 
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from landmark.core.errors import InputError
+
+# OpenMP reads these when PyTorch loads it. Its threads would else wait in busy loops, on cores that others need.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 if TYPE_CHECKING:
     from landmark.train.encoder import Encoder as Encoder
