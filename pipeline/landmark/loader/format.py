@@ -110,8 +110,17 @@ class PixelFormat:
 
     def resize(self, groups: Groups, out: NDArray[Any]) -> None:
         """Bring the columns of one sample to the size of the images: stored values (channel, y, x), with nodata."""
+        if self.fit == "resize" and self.patch_px % self.edge == 0:
+            reduced = [self._reduce(pixels, group.factor) for pixels, group in zip(groups, self.groups, strict=True)]
+            for number, channel in enumerate(self.channels):
+                out[number] = reduced[channel.group][channel.band]
+            return
         for number, channel in enumerate(self.channels):
-            self._resize_band(groups[channel.group][channel.band], channel.factor, out[number])
+            pixels = groups[channel.group][channel.band]
+            if self.fit == "crop":
+                crop(pixels, channel.factor, (self.patch_px - self.edge) // 2, out[number])
+            else:
+                bilinear(pixels, channel.factor, self.nodata, out[number])
 
     def stored(self, arrays: Groups, out: NDArray[Any]) -> None:
         """Write stored values of all channels (..., channel, y, x), coarse bands repeated.
@@ -164,24 +173,21 @@ class PixelFormat:
             else:
                 yield number, arrays[0][..., number, :, :], 1
 
-    def _resize_band(self, pixels: NDArray[Any], factor: int, out: NDArray[Any]) -> None:
-        if self.fit == "crop":
-            crop(pixels, factor, (self.patch_px - self.edge) // 2, out)
-        elif self.patch_px % self.edge:
-            bilinear(pixels, factor, self.nodata, out)
-        else:
-            self._reduce(pixels, factor, self.patch_px // self.edge, out)
-
-    def _reduce(self, pixels: NDArray[Any], factor: int, reduction: int, out: NDArray[Any]) -> None:
-        """Means over squares of `reduction` pixels of the finest bands."""
+    def _reduce(self, pixels: NDArray[Any], factor: int) -> NDArray[Any]:
+        """Means (band, y, x) over squares of the finest bands, of as many pixels as one of the images has."""
+        reduction = self.patch_px // self.edge
+        if reduction == factor:
+            return pixels
+        reduced = np.empty((len(pixels), self.edge, self.edge), dtype=pixels.dtype)
         if factor % reduction == 0:
-            magnify(pixels, factor // reduction, out)
+            magnify(pixels, factor // reduction, reduced)
         elif reduction % factor == 0:
-            block_mean(pixels, reduction // factor, self.nodata, out)
+            block_mean(pixels, reduction // factor, self.nodata, reduced)
         else:
-            finest = np.empty((self.patch_px, self.patch_px), dtype=pixels.dtype)
+            finest = np.empty((len(pixels), self.patch_px, self.patch_px), dtype=pixels.dtype)
             magnify(pixels, factor, finest)
-            block_mean(finest, reduction, self.nodata, out)
+            block_mean(finest, reduction, self.nodata, reduced)
+        return reduced
 
 
 def open_format(

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Stored = NDArray[Any]
-# Sums of squares with longer edges than this may exceed int32.
-_MAX_INT32_FACTOR = 181
+# Sums of squares with longer edges than this are not exact in float32, or their means are nearer to a half than its
+# precision.
+_MAX_FLOAT32_FACTOR = 15
 
 
 def magnify(pixels: NDArray[Any], factor: int, out: NDArray[Any]) -> None:
@@ -39,11 +40,12 @@ def crop(pixels: Stored, factor: int, offset: int, out: Stored) -> None:
 
 
 def block_mean(pixels: Stored, factor: int, nodata: int, out: Stored) -> None:
-    """Means of the valid pixels of `factor` x `factor` squares (y, x), rounded half to even; nodata without any."""
+    """Means of the valid pixels of `factor` x `factor` squares (..., y, x), half to even; nodata without any."""
     missing = pixels == nodata
     if not missing.any():
-        total = _block_sum(pixels, factor)
-        np.copyto(out, np.rint(total / factor**2), casting="unsafe")
+        means = _block_sum(pixels, factor)
+        means /= factor**2
+        np.copyto(out, np.rint(means, out=means), casting="unsafe")
         return
     total = _block_sum(np.where(missing, 0, pixels), factor)
     count = factor**2 - _block_sum(missing, factor)
@@ -51,15 +53,14 @@ def block_mean(pixels: Stored, factor: int, nodata: int, out: Stored) -> None:
     np.copyto(out, np.where(count > 0, means, nodata), casting="unsafe")
 
 
-def _block_sum(values: NDArray[Any], factor: int) -> NDArray[np.signedinteger[Any]]:
-    """Sums of squares of pixels (y, x) by strided adds, which are faster than reductions of short axes."""
-    dtype = np.int32 if factor <= _MAX_INT32_FACTOR else np.int64
-    rows = np.zeros((values.shape[0] // factor, values.shape[1]), dtype=dtype)
-    for row in range(factor):
-        rows += values[row::factor]
-    total = np.zeros((rows.shape[0], rows.shape[1] // factor), dtype=dtype)
-    for column in range(factor):
-        total += rows[:, column::factor]
+def _block_sum(values: NDArray[Any], factor: int) -> NDArray[np.floating[Any]]:
+    """Sums of squares of pixels (..., y, x) by strided adds, which are faster than reductions of short axes."""
+    rows = values[..., ::factor, :].astype(np.float32 if factor <= _MAX_FLOAT32_FACTOR else np.float64)
+    for row in range(1, factor):
+        rows += values[..., row::factor, :]
+    total = rows[..., ::factor].copy()
+    for column in range(1, factor):
+        total += rows[..., column::factor]
     return total
 
 
