@@ -52,6 +52,11 @@ class World:
         return values[0]
 
 
+def is_main() -> bool:
+    """Whether this process is the main rank, or the only one, as torchrun's environment variables say."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
     """Join the ranks that torchrun started, as its environment variables say; one rank without them.
@@ -101,9 +106,9 @@ def gather_rows(tensors: Sequence[Tensor], group: ProcessGroup) -> list[Tensor]:
     """
     flat = [tensor.contiguous().view(torch.uint8).flatten() for tensor in tensors]
     packed = torch.cat(flat)
-    gathered = packed.new_empty(group.size() * len(packed))
-    distributed.all_gather_into_tensor(gathered, packed, group=group)
-    columns = torch.split(gathered.view(group.size(), -1), [len(part) for part in flat], dim=1)
+    gathered = [torch.empty_like(packed) for _ in range(group.size())]
+    distributed.all_gather(gathered, packed, group=group)
+    columns = torch.split(torch.stack(gathered), [len(part) for part in flat], dim=1)
     return [
         column.contiguous().flatten().view(tensor.dtype).view(-1, *tensor.shape[1:])
         for column, tensor in zip(columns, tensors, strict=True)

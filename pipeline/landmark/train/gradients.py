@@ -4,9 +4,10 @@ Every image is compared with all texts of its batch, whatever the chunks and ran
 then the loss and its gradients with respect to them, then, chunk by chunk, the gradients of the parameters.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from itertools import count
 from typing import Any
 
@@ -49,9 +50,12 @@ def parallel(net: Closp, group: ProcessGroup | None, *, alternate_sensors: bool 
     """
     if group is None:
         return Forward(net)
-    return DistributedDataParallel(
-        Forward(net), process_group=group, broadcast_buffers=False, find_unused_parameters=alternate_sensors
-    )
+    with warnings.catch_warnings():
+        # Another name of `broadcast_buffers` came with PyTorch 2.13.
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(
+            Forward(net), process_group=group, broadcast_buffers=False, find_unused_parameters=alternate_sensors
+        )
 
 
 def compute_gradients(
@@ -74,77 +78,20 @@ def compute_gradients(
         seeds: Number of a chunk in this step → seed of dropout, the same both times.
         group: The ranks; None for one.
     """
-    device, numbers, losses = next(model.parameters()).device, count(), []
+    numbers, losses = count(), []
     for batch in batches:
         chunks = [(seeds(next(numbers)), chunk) for chunk in split_chunks(batch, profile.budget.chunk)]
-        targets = {key: tensor.to(device) for key, tensor in _flatten(batch.targets).items()}
-        loss = _Loss(targets, profile.objective, 1 / len(batches), group)
-        losses.append(_add_gradients(model, chunks, loss, synchronise=batch is batches[-1]))
+        is_last, twice = batch is batches[-1], len(chunks) > 1
+        with _first_pass(model) if twice else _averaging(model, is_last):
+            outputs = [_embed(model, *chunk) for chunk in chunks]
+        loss, gradients = _differentiate(outputs, batch.targets, profile.objective, 1 / len(batches), group)
+        for chunk, output, gradient in zip(chunks, outputs, gradients, strict=True):
+            with _averaging(model, is_last and chunk is chunks[-1]):
+                graph = _embed(model, *chunk) if twice else output
+                keys = [key for key in gradient if graph[key].requires_grad]
+                torch.autograd.backward([graph[key] for key in keys], [gradient[key] for key in keys])
+        losses.append(loss)
     return torch.stack(losses).sum()
-
-
-def _add_gradients(
-    model: nn.Module, chunks: Sequence[tuple[int, Batch]], loss: "_Loss", *, synchronise: bool
-) -> Tensor:
-    """Add the gradients of one batch, and average all so far over the ranks if asked to; return its loss."""
-    if len(chunks) == 1:
-        with _averaging(model, synchronise):
-            output = _embed(model, *chunks[0])
-            value, gradients = loss.differentiate([output])
-            _backward(output, gradients[0])
-        return value
-    with torch.no_grad(), keep_statistics(model):
-        outputs = [_embed(model, *chunk) for chunk in chunks]
-    value, gradients = loss.differentiate(outputs)
-    for chunk, gradient in zip(chunks, gradients, strict=True):
-        with _averaging(model, synchronise and chunk is chunks[-1]):
-            _backward(_embed(model, *chunk), gradient)
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class _Loss:
-    """Loss of a batch as a function of its embeddings.
-
-    Attributes:
-        targets: Of this rank's images.
-        objective: The terms.
-        weight: Factor of the loss.
-        group: The ranks; None for one.
-    """
-
-    targets: Tensors
-    objective: Objective
-    weight: float
-    group: ProcessGroup | None
-
-    def differentiate(self, outputs: Sequence[Tensors]) -> tuple[Tensor, list[Tensors]]:
-        """Loss over all ranks, and its gradients with respect to the outputs of each chunk.
-
-        The gradient of the scale comes with the last chunk.
-        """
-        parts: dict[tuple[str, str], list[Tensor]] = {}
-        for key, tensor in (item for output in outputs for item in output.items() if item[0] != _SCALE):
-            parts.setdefault(key, []).append(tensor.detach())
-        own = {key: torch.cat(tensors) for key, tensors in parts.items()}
-        rank, ranks, (embeddings, targets) = 0, 1, (own, self.targets)
-        if self.group is not None:
-            rank, ranks = self.group.rank(), self.group.size()
-            gathered = iter(gather_rows([*own.values(), *self.targets.values()], self.group))
-            embeddings, targets = ({key: next(gathered) for key in tensors} for tensors in (own, self.targets))
-        scale = outputs[-1][_SCALE].detach().requires_grad_()
-        leaves = [scale, *(tensor.requires_grad_() for tensor in embeddings.values())]
-        places = _restore(Embeddings, embeddings), _restore(SensorTargets, targets)
-        loss = self.weight * closp_loss(*places, scale, self.objective)
-        of_scale, *gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-        # DDP averages over the ranks. That is right for the scale, whose gradient here is that of all ranks' images.
-        pieces = {
-            key: iter(torch.split(ranks * gradient.chunk(ranks)[rank], [len(part) for part in parts[key]]))
-            for key, gradient in zip(embeddings, gradients, strict=True)
-        }
-        chunks = [{key: next(pieces[key]) for key in output if key != _SCALE} for output in outputs]
-        chunks[-1][_SCALE] = of_scale
-        return loss.detach(), chunks
 
 
 def _embed(model: nn.Module, seed: int, chunk: Batch) -> Tensors:
@@ -153,9 +100,39 @@ def _embed(model: nn.Module, seed: int, chunk: Batch) -> Tensors:
     return output
 
 
-def _backward(output: Tensors, gradients: Tensors) -> None:
-    keys = [key for key in gradients if output[key].requires_grad]
-    torch.autograd.backward([output[key] for key in keys], [gradients[key] for key in keys])
+def _differentiate(
+    outputs: Sequence[Tensors],
+    batch_targets: Mapping[str, SensorTargets],
+    objective: Objective,
+    weight: float,
+    group: ProcessGroup | None,
+) -> tuple[Tensor, list[Tensors]]:
+    """Weighted loss of all ranks' chunks, and its gradients with respect to the outputs of each chunk of this rank.
+
+    The gradient of the scale comes with the last chunk.
+    """
+    scale = outputs[-1][_SCALE].detach().requires_grad_()
+    keys = dict.fromkeys(key for output in outputs for key in output if key != _SCALE)
+    parts = {key: [output[key].detach() for output in outputs if key in output] for key in keys}
+    embeddings = {key: torch.cat(tensors) for key, tensors in parts.items()}
+    targets = {key: tensor.to(scale.device) for key, tensor in _flatten(batch_targets).items()}
+    rank, ranks = 0, 1
+    if group is not None:
+        rank, ranks = group.rank(), group.size()
+        rows = iter(gather_rows([*embeddings.values(), *targets.values()], group))
+        embeddings, targets = ({key: next(rows) for key in tensors} for tensors in (embeddings, targets))
+    leaves = [scale, *(tensor.requires_grad_() for tensor in embeddings.values())]
+    places = _restore(Embeddings, embeddings), _restore(SensorTargets, targets)
+    loss = weight * closp_loss(*places, scale, objective)
+    of_scale, *gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+    # DDP averages over the ranks. That is right for the scale, whose gradient here is that of all ranks' images.
+    pieces = {
+        key: iter(torch.split(ranks * gradient.chunk(ranks)[rank], [len(part) for part in parts[key]]))
+        for key, gradient in zip(keys, gradients, strict=True)
+    }
+    chunks = [{key: next(pieces[key]) for key in output if key != _SCALE} for output in outputs]
+    chunks[-1][_SCALE] = of_scale
+    return loss.detach(), chunks
 
 
 def _averaging(model: nn.Module, active: bool) -> AbstractContextManager[None]:
@@ -164,13 +141,14 @@ def _averaging(model: nn.Module, active: bool) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def keep_statistics(model: nn.Module) -> Iterator[None]:
-    """Leave the running statistics of BatchNorm unchanged, while it normalises by the batch."""
+def _first_pass(model: nn.Module) -> Iterator[None]:
+    """Without a graph; BatchNorm normalises by the batch, and its running statistics stay as they are."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
     try:
-        yield
+        for norm in norms:
+            norm.track_running_stats = False
+        with torch.no_grad():
+            yield
     finally:
         for norm in norms:
             norm.track_running_stats = True
