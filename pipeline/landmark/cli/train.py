@@ -41,12 +41,15 @@ def train(
     """Train CLOSP on a corpus; the same command resumes an interrupted training."""
     opened, profile = load_inputs(corpus, model, epochs=epochs, batch=batch, text=text)
     folder = run_folder(out, opened, model)
+    from landmark.train.distributed import is_main
     from landmark.train.loop import TrainingConfig
     from landmark.train.loop import train as run_training
 
     with reporting() as progress:
         config = TrainingConfig(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress)
         run = run_training(opened, config)
+    if not is_main():
+        return
     first, last = run.history[0], run.history[-1]
     echo(
         run.model_dump_json(indent=1)
