@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from landmark.corpus.metrics import (
     average_precisions,
     chance_average_precisions,
+    id_order,
     mean_metrics,
     query_metrics,
     rank_documents,
     score_documents,
-    tie_ranks,
 )
 from tests.parts import examples
 
@@ -48,9 +48,9 @@ def measure(ranking, grades):
 @examples(200)
 def test_metrics_equal_trec_eval(case):
     ids, queries, grades, scores = case
-    expected, ties = trec_eval(*case), tie_ranks(ids)
+    expected, by_id = trec_eval(*case), id_order(ids)
     for query, row, score in zip(queries, grades, scores, strict=True):
-        metrics, official = measure(rank_documents(score, ties), row), expected[query]
+        metrics, official = measure(rank_documents(score, by_id), row), expected[query]
         assert metrics.ap == pytest.approx(official["map"], abs=1e-9)
         assert metrics.r_precision == pytest.approx(official["Rprec"], abs=1e-9)
         assert metrics.ndcg_10 == pytest.approx(official["ndcg_cut_10"], abs=1e-9)
@@ -99,8 +99,8 @@ def test_chance_of_a_long_list_is_the_mean_of_many_shuffles():
 
 def test_scores_rank_by_value_then_by_greater_id():
     scores = np.array([0.0, -0.0, np.inf, -1.5, 1e-30, -np.inf, 2.0, np.nan, -1.5], dtype=np.float32)
-    ties = tie_ranks([f"s{n}" for n in range(len(scores))])
-    assert rank_documents(scores, ties).tolist() == [2, 6, 4, 1, 0, 8, 3, 7, 5]
+    by_id = id_order([f"s{n}" for n in range(len(scores))])
+    assert rank_documents(scores, by_id).tolist() == [2, 6, 4, 1, 0, 8, 3, 7, 5]
 
 
 def test_scores_are_computed_in_bounded_blocks():

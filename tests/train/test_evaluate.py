@@ -106,7 +106,8 @@ def test_memory_does_not_grow_with_queries_times_images() -> None:
     no_text, no_image = np.empty(0, dtype=np.str_), np.empty(0, dtype=np.int64)
     facts = EventFacts(no_image, no_text, no_text, no_text, no_text, np.zeros(n_images, dtype=np.int64))
     queries = [Query(f"q{number}", "", (f"q{number}",)) for number in range(n_queries)]
-    evaluation = EvaluationSet("test", queries, ids, np.array([id[:2] for id in ids]), judgements, facts)
+    sensor = np.arange(n_images, dtype=np.int8) % 2
+    evaluation = EvaluationSet("test", queries, ids, ("s1", "s2"), sensor, judgements, facts)
     images = chance.normal(size=(n_images, 2)).astype(np.float32)
     texts = np.stack([images[own].mean(axis=0) for own in relevant])
     tracemalloc.start()

@@ -93,22 +93,26 @@ def mean_metrics(metrics: Iterable[QueryMetrics], documents: int) -> MeanMetrics
     return MeanMetrics(len(counted), documents, *means)
 
 
-def tie_ranks(ids: Sequence[str]) -> NDArray[np.int64]:
-    """Position of each id in ascending order, for `rank_documents`."""
-    positions = np.empty(len(ids), dtype=np.int64)
-    positions[np.argsort(np.array(ids, dtype=np.str_))] = np.arange(len(ids))
-    return positions
+def id_order(ids: Sequence[str]) -> NDArray[np.int64]:
+    """Row numbers in ascending order of the ids, for `rank_documents`."""
+    return np.argsort(np.array(ids, dtype=np.str_))
 
 
-def rank_documents(scores: NDArray[np.floating], ties: NDArray[np.int64]) -> Ranking:
+def rank_documents(scores: NDArray[np.floating], by_id: NDArray[np.int64]) -> Ranking:
     """Rank documents by score; of scores equal in float32 the greater id first, as in trec_eval; NaN is the least.
 
-    Scores and ties are compared as integers of 64 bits, which sort several times faster than pairs.
+    Score and place in the order of ids make integers of 64 bits, whose sort takes a tenth of the time of two keys.
+
+    Args:
+        scores: (document,).
+        by_id: Row numbers in ascending order of the documents' ids.
     """
     # Adding 0 makes -0 equal to it. The bits of positive floats ascend with them, those of negative ones descend.
-    bits = (np.fmax(scores.astype(np.float32), np.float32(-np.inf)) + np.float32(0)).view(np.uint32)
-    ascending = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
-    ranking: Ranking = np.argsort(ascending << np.uint64(32) | ties.astype(np.uint64))[::-1]
+    bits = (np.fmax(scores[by_id].astype(np.float32), np.float32(-np.inf)) + np.float32(0)).view(np.uint32)
+    keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64) << np.uint64(32)
+    keys |= np.arange(len(keys), dtype=np.uint64)
+    keys.sort()
+    ranking: Ranking = by_id[(keys & np.uint64(2**32 - 1)).astype(np.int64)[::-1]]
     return ranking
 
 

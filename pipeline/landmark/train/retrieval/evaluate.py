@@ -1,6 +1,6 @@
 """Evaluate the rankings of a run, or of any TREC run file, on the queries of a corpus."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +16,11 @@ from landmark.corpus.metrics import (
     MeanMetrics,
     QueryMetrics,
     Ranking,
+    id_order,
     mean_metrics,
     query_metrics,
     rank_documents,
     score_documents,
-    tie_ranks,
 )
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
@@ -67,7 +67,8 @@ class EvaluationSet:
         split: Name of the split.
         queries: The corpus's queries.
         ids: Sample ids, in the corpus's order.
-        sensors: (sample,) sensor of each sample.
+        sensors: Names of the sensors that have samples.
+        sensor: (sample,) number of the sensor among these.
         judgements: Relevant samples of each query.
         facts: Events of the samples.
     """
@@ -75,7 +76,8 @@ class EvaluationSet:
     split: str
     queries: Sequence[Query]
     ids: Sequence[str]
-    sensors: NDArray[np.str_]
+    sensors: tuple[str, ...]
+    sensor: NDArray[np.int8]
     judgements: trec.Judgements
     facts: EventFacts
 
@@ -89,9 +91,12 @@ def load_evaluation_set(corpus: Corpus, split: str) -> EvaluationSet:
         InvalidCorpus: query files are missing or damaged.
     """
     queries, selection = trec.read_queries(corpus), select_split(corpus, split)
-    ids, sensors = selection.ids, np.array(selection.columns("sensor")["sensor"].to_pylist())
-    judgements = trec.read_judgements(corpus, split, queries=queries, ids=ids)
-    return EvaluationSet(split, queries, ids, sensors, judgements, read_event_facts(selection))
+    judgements = trec.read_judgements(corpus, split, queries=queries, ids=selection.ids)
+    sensors, numbers = np.unique(selection.columns("sensor")["sensor"].to_numpy().astype(str), return_inverse=True)
+    facts = read_event_facts(selection)
+    return EvaluationSet(
+        split, queries, selection.ids, tuple(sensors.tolist()), numbers.astype(np.int8), judgements, facts
+    )
 
 
 def select_split(corpus: Corpus, split: str) -> Corpus:
@@ -183,41 +188,59 @@ def rank_images(
 
     At most `max_scores` scores are in memory at once, those of one query at least.
     """
-    ties = tie_ranks(ids)
+    by_id = id_order(ids)
     for scores in score_documents(texts, images, max_scores=max_scores):
-        yield rank_documents(scores, ties), scores
+        yield rank_documents(scores, by_id), scores
 
 
 def compute_report(evaluation: EvaluationSet, rankings: Iterable[Ranking]) -> EvaluationReport:
     """Compute the metrics of rankings, one per query, of which one at a time is in memory."""
-    names = sorted(set(evaluation.sensors.tolist()))
-    masks = {"overall": np.ones(len(evaluation.ids), dtype=bool)}
-    masks |= {name: evaluation.sensors == name for name in names}
-    documents = {name: int(mask.sum()) for name, mask in masks.items()}
-    metrics: dict[str, list[QueryMetrics]] = {name: [] for name in masks}
-    events: dict[str, list[EventReport]] = {name: [] for name in masks}
-    event_classes, grades = set(evaluation.facts.label.tolist()), np.zeros(len(evaluation.ids), dtype=np.int8)
+    names, counts = ("overall", *evaluation.sensors), np.bincount(evaluation.sensor, minlength=len(evaluation.sensors))
+    documents = dict(zip(names, (len(evaluation.ids), *counts.tolist()), strict=True))
+    metrics: dict[str, list[QueryMetrics]] = {name: [] for name in names}
+    events: dict[str, list[EventReport]] = {}
+    event_classes = set(evaluation.facts.label.tolist())
     for number, (query, ranking) in enumerate(zip(evaluation.queries, rankings, strict=True)):
-        relevant, judged = evaluation.judgements.of(number)
-        grades[relevant] = judged
-        for name, mask in masks.items():
-            ranked = grades[ranking[mask[ranking]]]
-            metrics[name].append(query_metrics(ranked, judged[mask[relevant]], documents[name]))
-            if query.is_class and query.labels[0] in event_classes:
-                events[name].append(measure_events(evaluation.facts, query.labels[0], ranking, relevant, mask))
-        grades[relevant] = 0
+        for name, own in _measure_query(evaluation, number, ranking, documents).items():
+            metrics[name].append(own)
+        if query.is_class and query.labels[0] in event_classes:
+            for name, report in _measure_events(evaluation, number, ranking).items():
+                events.setdefault(name, []).append(report)
 
     def average(queries: Iterable[int]) -> dict[str, MeanMetrics]:
         rows = list(queries)
-        return {name: mean_metrics([metrics[name][row] for row in rows], documents[name]) for name in masks}
+        return {name: mean_metrics([metrics[name][row] for row in rows], documents[name]) for name in names}
 
     singles = {query.labels[0]: row for row, query in enumerate(evaluation.queries) if query.is_class}
     means = average(singles.values())
     return EvaluationReport(
         evaluation.split,
         overall=means["overall"],
-        sensors={name: means[name] for name in names},
+        sensors={name: means[name] for name in evaluation.sensors},
         label_sets=average(set(range(len(evaluation.queries))) - set(singles.values())),
         classes={key: average([row]) for key, row in singles.items()},
-        events={name: join_reports(own) for name, own in events.items() if own},
+        events={name: join_reports(own) for name, own in events.items()},
     )
+
+
+def _measure_query(
+    evaluation: EvaluationSet, number: int, ranking: Ranking, documents: Mapping[str, int]
+) -> dict[str, QueryMetrics]:
+    """Metrics of a query: `overall`, and of each sensor's images among themselves."""
+    relevant, judged = evaluation.judgements.of(number)
+    grades = np.zeros(len(evaluation.ids), dtype=np.int8)
+    grades[relevant] = judged
+    ranked, sensor = grades[ranking], evaluation.sensor[ranking]
+    metrics = {"overall": query_metrics(ranked, judged, documents["overall"])}
+    for code, name in enumerate(evaluation.sensors):
+        own = judged[evaluation.sensor[relevant] == code]
+        metrics[name] = query_metrics(ranked[sensor == code], own, documents[name])
+    return metrics
+
+
+def _measure_events(evaluation: EvaluationSet, number: int, ranking: Ranking) -> dict[str, EventReport]:
+    """Metrics of the events of a class: `overall`, and of each sensor's images among themselves."""
+    masks = {"overall": np.ones(len(evaluation.ids), dtype=bool)}
+    masks |= {name: evaluation.sensor == code for code, name in enumerate(evaluation.sensors)}
+    relevant, (label,) = evaluation.judgements.of(number)[0], evaluation.queries[number].labels
+    return {name: measure_events(evaluation.facts, label, ranking, relevant, mask) for name, mask in masks.items()}

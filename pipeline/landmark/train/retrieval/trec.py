@@ -18,7 +18,7 @@ from landmark.core.atomic import atomic_path
 from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InsufficientData, InvalidCorpus
 from landmark.core.hashing import file_sha256
-from landmark.corpus.metrics import Ranking, rank_documents, tie_ranks
+from landmark.corpus.metrics import Ranking, id_order, rank_documents
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
 
@@ -144,7 +144,7 @@ def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> It
     Raises:
         InputError: malformed, or with unknown queries or documents, or a document twice for a query.
     """
-    row_of, column_of, ties = _index([query.id for query in queries]), _index(ids), tie_ranks(ids)
+    row_of, column_of = _index([query.id for query in queries]), _index(ids)
     entries = [(array("i"), array("f")) for _ in queries]
     try:
         with path.open(encoding="utf-8") as file:
@@ -154,13 +154,15 @@ def read_trec(path: Path, *, queries: Sequence[Query], ids: Sequence[str]) -> It
                 entries[row][1].append(score)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {error}", file="--from-trec", value=path) from error
+    place = np.empty(len(ids), dtype=np.int64)
+    place[id_order(ids)] = np.arange(len(ids))
     for query, (columns, scores) in zip(queries, entries, strict=True):
         documents = np.array(columns, dtype=np.int64)
         distinct, counts = np.unique(documents, return_counts=True)
         if (counts > 1).any():
             duplicate = ids[int(distinct[counts > 1][0])]
             raise InputError(f"duplicate document of query {query.id!r}", file=f"--from-trec {path}", value=duplicate)
-        yield documents[rank_documents(np.array(scores, dtype=np.float32), ties[documents])]
+        yield documents[rank_documents(np.array(scores, dtype=np.float32), np.argsort(place[documents]))]
 
 
 def _parse_line(line: str, place: str, row_of: dict[str, int], column_of: dict[str, int]) -> tuple[int, int, float]:
