@@ -112,11 +112,10 @@ def test_dropout_is_before_each_sine_in_training_only() -> None:
     assert torch.allclose(hidden[1], torch.sin(30 * layer))
 
 
-@pytest.mark.parametrize("prefix", ["model.location.", "location_encoder."])
-def test_training_starts_from_satclip_or_geoclosp_weights(
-    paired_corpus: Corpus, geo_profile: ModelProfile, tmp_path: Path, prefix: str
+def test_training_starts_from_weights_of_satclip(
+    paired_corpus: Corpus, geo_profile: ModelProfile, tmp_path: Path
 ) -> None:
-    path = tmp_path / "satclip.ckpt"
+    path, prefix = tmp_path / "satclip.ckpt", "model.location."
     shapes = {"nnet.layers.0": (16, 16), "nnet.layers.1": (16, 16), "nnet.last_layer": (8, 16)}
     generator = torch.Generator().manual_seed(1)
     weights = {
