@@ -1,4 +1,4 @@
-"""`landmark train`: train CLOSP on a corpus."""
+"""`landmark train`: train CLOSP or GeoCLOSP on a corpus."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +12,14 @@ from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.corpus.reader import Corpus
+    from landmark.train.checkpoint import Run
     from landmark.train.profile import ModelProfile
 
 CorpusFolder = Annotated[Path, typer.Argument(help="A sealed corpus.", metavar="CORPUS")]
-ModelName = Annotated[str, typer.Option("--model", help="A model by name or path: tiny, closp, closp-paper.")]
+ModelName = Annotated[
+    str,
+    typer.Option("--model", help="A model by name or path: tiny, closp, closp-paper, geoclosp, geoclosp-tiny."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Override the model's number of epochs.")]
 Batch = Annotated[int | None, typer.Option(min=8, help="Override the model's images of each sensor per step: 8, 16, …")]
@@ -31,6 +35,7 @@ def train(
     epochs: Epochs = None,
     batch: Batch = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initialisation, order and augmentation.")] = 0,
+    sensors: Annotated[str | None, typer.Option(help="Sensors to train on, as s1,s2; by default all.")] = None,
     text: TextWeights = None,
     device: Device = "auto",
     save_every: Annotated[
@@ -38,25 +43,35 @@ def train(
     ] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Train CLOSP on a corpus; the same command resumes an interrupted training."""
+    """Train CLOSP or GeoCLOSP on a corpus; the same command resumes an interrupted training.
+
+    Several GPUs: torchrun --nproc-per-node 4 -m landmark train CORPUS. Each has a part of every batch.
+    """
     opened, profile = load_inputs(corpus, model, epochs=epochs, batch=batch, text=text)
     folder = run_folder(out, opened, model)
     from landmark.train.distributed import is_main
     from landmark.train.loop import TrainingConfig
     from landmark.train.loop import train as run_training
 
+    chosen = None if sensors is None else [name.strip() for name in sensors.split(",")]
     with reporting() as progress:
-        config = TrainingConfig(profile, folder, seed=seed, device=device, save_every=save_every, progress=progress)
+        config = TrainingConfig(
+            profile, folder, seed=seed, sensors=chosen, device=device, save_every=save_every, progress=progress
+        )
         run = run_training(opened, config)
-    if not is_main():
-        return
-    first, last = run.history[0], run.history[-1]
-    echo(
-        run.model_dump_json(indent=1)
-        if as_json
-        else f"trained: {folder}: {plural(run.step, 'step')}, {plural(len(run.history), 'epoch')}, mean loss"
-        f" {first.loss:.3f} → {last.loss:.3f}, scale {last.scale:.3g}\n  landmark evaluate {corpus} {folder}"
-    )
+    if is_main():
+        echo(run.model_dump_json(indent=1) if as_json else _format(run, corpus, folder))
+
+
+def _format(run: "Run", corpus: Path, folder: Path) -> str:
+    """Losses of the first and the kept epoch, and the next command."""
+    first, kept = run.history[0], run.kept_epoch
+    length = f"{plural(run.step, 'step')}, {plural(len(run.history), 'epoch')}"
+    lines = [f"trained: {folder}: {length}, mean loss {first.loss:.3f} → {kept.loss:.3f}, scale {kept.scale:.3g}"]
+    if kept.validation_loss is not None:
+        change = f"{first.validation_loss:.3f} → {kept.validation_loss:.3f}"
+        lines.append(f"  validation loss {change}; weights of epoch {kept.epoch}")
+    return "\n".join([*lines, f"  landmark evaluate {corpus} {folder}"])
 
 
 def load_inputs(

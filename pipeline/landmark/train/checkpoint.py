@@ -93,6 +93,12 @@ class Run(StrictModel):
         """True once `weights` are the result."""
         return self.optimizer is None
 
+    @property
+    def kept_epoch(self) -> EpochRecord:
+        """Epoch of the weights of a finished run."""
+        best = best_epoch(self.history) if self.identity.model.budget.select == "best" else None
+        return self.history[-1 if best is None else best]
+
 
 def best_epoch(history: Sequence[EpochRecord]) -> int | None:
     """Index of the first epoch of least validation loss; None without validation."""

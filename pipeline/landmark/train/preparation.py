@@ -196,7 +196,7 @@ def new_run(corpus: Corpus, folder: Path, inputs: Inputs, progress: Progress) ->
     captions = (caption for own in inputs.train.values() for caption in own.captions)
     vocabulary = build_vocabulary(captions) if inputs.text_folder is None else []
     net, tokenize = new_net(profile, list(inputs.train), vocabulary=vocabulary, text_folder=inputs.text_folder)
-    warnings = budget_warnings(net, profile.budget, images=max(len(own.ids) for own in inputs.train.values()))
+    warnings = budget_warnings(net, profile, images=max(len(own.ids) for own in inputs.train.values()))
     for warning in warnings:
         log.warning("%s", warning)
     statistics = measure_statistics(corpus, profile.image, inputs.train, progress)

@@ -8,7 +8,7 @@ from torch import nn
 
 from landmark.train.closp import Closp
 from landmark.train.optimizer import freeze_towers, set_rate
-from landmark.train.profile import Budget
+from landmark.train.profile import Budget, ModelProfile
 
 # Below it, a model scores like an untrained one: see `docs/train.md`.
 MIN_CHANGE = 0.1
@@ -37,21 +37,27 @@ def sum_of_rates(budget: Budget, steps: int) -> float:
     return math.fsum(set_rate(optimizer, budget, step, steps) for step in range(steps))
 
 
-def budget_warnings(net: Closp, budget: Budget, *, images: int) -> list[str]:
-    """Warn of a budget in which no trained part of the net can change noticeably.
+def budget_warnings(net: Closp, profile: ModelProfile, *, images: int) -> list[str]:
+    """Warn of a budget in which no trained part of the net can change noticeably, and of frozen random towers.
 
     Args:
         net: At the start of the training.
-        budget: Of the training.
+        profile: Its model.
         images: Of the sensor with the most.
     """
+    budget, warnings = profile.budget, []
+    if budget.freeze == "always" and (random := sorted(set(net.sensors) - set(profile.image.weights))):
+        warnings.append(
+            f"the image towers of {' and '.join(random)} are random, and `budget.freeze: always` leaves them so. Name"
+            " pretrained weights in `image.weights`"
+        )
     steps = budget.epochs * math.ceil(images / (budget.batch * budget.accumulate))
     part, change = max(relative_changes(net, budget, steps).items(), key=lambda item: item[1])
-    if change >= MIN_CHANGE:
-        return []
-    factor = 1 / change
-    return [
-        f"the model will hardly learn: {steps} steps at learning rates up to {budget.learning_rate:.2g} change its"
-        f" weights by less than {change:.1%} of their size (most in {part}). Train {factor:.0f} times as many steps, or"
-        f" set `budget.learning_rate` to {budget.learning_rate * factor:.1g}, for a change of their size"
-    ]
+    if change < MIN_CHANGE:
+        factor = 1 / change
+        warnings.append(
+            f"the model will hardly learn: {steps} steps at learning rates up to {budget.learning_rate:.2g} change its"
+            f" weights by less than {change:.1%} of their size (most in {part}). Train {factor:.0f} times as many"
+            f" steps, or set `budget.learning_rate` to {budget.learning_rate * factor:.1g}, for a change of their size"
+        )
+    return warnings
