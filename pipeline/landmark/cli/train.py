@@ -45,7 +45,8 @@ def train(
 ) -> None:
     """Train CLOSP or GeoCLOSP on a corpus; the same command resumes an interrupted training.
 
-    Several GPUs: torchrun --nproc-per-node 4 -m landmark train CORPUS. Each has a part of every batch.
+    Several GPUs: torchrun --standalone --nproc-per-node 4 -m landmark train CORPUS. Each has a part of every
+    batch.
     """
     opened, profile = load_inputs(corpus, model, epochs=epochs, batch=batch, text=text)
     folder = run_folder(out, opened, model)

@@ -120,7 +120,8 @@ class Trainer:
         self._validation = None
         if inputs.validation:
             data, plain = add_statistics(inputs.validation, run.statistics), without_augmentation(config.profile)
-            self._validation = Batches(corpus.select(split="val"), data, plain, seed=seed, tokenize=tokenize)
+            val = Batches(corpus.select(split="val"), data, plain, seed=seed, tokenize=tokenize)
+            self._validation = val.to(self._device)
         if run.loader is not None:
             try:
                 self._batches.loader.load_state_dict(run.loader)
