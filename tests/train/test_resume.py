@@ -47,11 +47,12 @@ def config(tmp_path: Path, profile: ModelProfile) -> TrainingConfig:
     return TrainingConfig(profile, tmp_path / "run", device="cpu")
 
 
-@pytest.fixture
-def uninterrupted(toy_corpus: Corpus, config: TrainingConfig, tmp_path: Path) -> Path:
-    """Run folder of an uninterrupted training."""
-    train(toy_corpus, replace(config, out=tmp_path / "uninterrupted"))
-    return tmp_path / "uninterrupted"
+@pytest.fixture(scope="module")
+def uninterrupted(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folder of an uninterrupted training; read only."""
+    out = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    train(toy_corpus, TrainingConfig(ModelProfile.model_validate(PROFILE), out, device="cpu"))
+    return out
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
