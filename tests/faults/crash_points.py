@@ -44,9 +44,6 @@ _PRELOAD = [
     "pytest",
     "scipy.optimize",
     "torch._dynamo",
-    "transformers.models.auto.modeling_auto",
-    "transformers.models.bert.modeling_bert",
-    "transformers.models.resnet.modeling_resnet",
 ]
 
 

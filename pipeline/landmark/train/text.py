@@ -77,6 +77,7 @@ def build_vocabulary(texts: Iterable[str]) -> list[str]:
 def scratch_text_model(profile: TextTower, vocabulary: Sequence[str]) -> TextModel:
     """A randomly initialised BERT with one token per word; unknown words are `[UNK]`."""
     config = BertConfig(
+        model_type="bert",
         vocab_size=len(vocabulary),
         hidden_size=profile.width,
         num_hidden_layers=profile.layers,

@@ -15,7 +15,7 @@ class BertConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    model_type: Literal["bert"] = Field("bert", description="Other types have other layers or positions")
+    model_type: Literal["bert"] = Field(description="Others have other layers or positions")
     vocab_size: int = Field(ge=1)
     hidden_size: int = Field(ge=1)
     num_hidden_layers: int = Field(ge=1)
