@@ -116,13 +116,8 @@ def test_closp_paper_has_the_parameters_of_the_published_checkpoints() -> None:
     """But for BERT's pooler and position numbers, which nothing uses, and the scale, which is constant there."""
     model = load_profile("closp-paper")
     model = model.model_copy(update={"location": load_profile("geoclosp").location})
-    minilm = {"model_type": "bert", "vocab_size": 30522, "num_hidden_layers": 6, "num_attention_heads": 12}
     with torch.device("meta"):
-        net = Closp(
-            model,
-            ["s1", "s2"],
-            Bert(BertConfig.model_validate({**minilm, "hidden_size": 384, "intermediate_size": 1536})),
-        )
+        net = Closp(model, ["s1", "s2"], Bert(MINILM_CONFIG))
     shapes = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     expected = geoclosp("resnet50", (True, True))
     unused = {name for name in expected if "pooler" in name or "position_ids" in name}
