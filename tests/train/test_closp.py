@@ -20,7 +20,7 @@ from landmark.train.towers.bert import Bert
 from landmark.train.towers.resnet import ResNet, ResNetShape
 from landmark.train.towers.vit import ViT, ViTShape
 from tests.parts import raises
-from tests.train.published import MINILM, geoclosp
+from tests.train.published import MINILM, MINILM_CONFIG, geoclosp
 
 Weights = Mapping[str, Tensor]
 
