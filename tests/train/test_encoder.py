@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +35,20 @@ def stored_pixels(sensor: str, n: int = 3, edge: int = 24) -> StoredPixels:
     return pixels
 
 
+def make_encoder(profile: ModelProfile, **image: object) -> Encoder:
+    """An untrained model of both sensors."""
+    torch.manual_seed(0)
+    own = profile.model_copy(update={"image": profile.image.model_copy(update=image)})
+    vocabulary = build_vocabulary(["trees. water. built"])
+    net, tokenize = new_net(own, ["s1", "s2"], vocabulary=vocabulary, text_folder=None)
+    band = BandStatistics(mean=0.1, std=2.0)
+    return Encoder(net.eval(), tokenize, own, {name: [band] * len(load_sensor(name).order) for name in net.sensors})
+
+
 @pytest.fixture
 def encoder(profile: ModelProfile) -> Encoder:
-    """An untrained model of both sensors, with images averaged over squares of 2 pixels."""
-    torch.manual_seed(0)
-    image = profile.image.model_copy(update={"downsample": 2, "weights": {"s1": "/home/somebody/s1.pth"}})
-    own = profile.model_copy(update={"image": image})
-    net, tokenize = new_net(
-        own.model_copy(update={"image": image.model_copy(update={"weights": {}})}),
-        ["s1", "s2"],
-        vocabulary=build_vocabulary(["trees. water. built"]),
-        text_folder=None,
-    )
-    statistics = {
-        sensor: [BandStatistics(mean=0.1, std=2.0) for _ in load_sensor(sensor).order] for sensor in ("s1", "s2")
-    }
-    return Encoder(net.eval(), tokenize, own, statistics)
+    """One with images averaged over squares of 2 pixels."""
+    return make_encoder(profile, downsample=2)
 
 
 def vectors_of(encoder: Encoder) -> list[NDArray[np.float32]]:
@@ -58,6 +57,9 @@ def vectors_of(encoder: Encoder) -> list[NDArray[np.float32]]:
 
 
 def test_a_saved_model_is_the_same_model(encoder: Encoder, tmp_path: Path) -> None:
+    """But for paths of its pretrained weights, which are not stored."""
+    image = encoder.profile.image.model_copy(update={"weights": {"s1": "/home/somebody/s1.pth"}})
+    encoder = replace(encoder, profile=encoder.profile.model_copy(update={"image": image}))
     encoder.save_pretrained(tmp_path / "new" / "model")
     assert sorted(path.name for path in (tmp_path / "new" / "model").iterdir()) == [
         "config.json",
@@ -106,6 +108,16 @@ def test_a_run_folder_is_a_model(toy_corpus: Corpus, tmp_path: Path, profile: Mo
         blocks = [block.copy() for block in pixel_blocks(test.select(sensor=sensor), full)]
         vectors = encoder.encode_images(sensor, np.concatenate(blocks))
         assert np.allclose(vectors, embedded[sensors == sensor], atol=1e-6)
+
+
+def test_b10_is_a_zero_at_index_10(profile: ModelProfile) -> None:
+    """A net for 13 bands sees the 12 of a corpus as a net for 12 does that has no weights for that channel."""
+    wide, narrow = make_encoder(profile, bands="sentinel-2-l1c"), make_encoder(profile)
+    state, kernel = wide.net.state_dict(), "s2_encoder.conv1.weight"
+    assert state[kernel].shape[1] == 13
+    narrow.net.load_state_dict(state | {kernel: torch.cat([state[kernel][:, :10], state[kernel][:, 11:]], dim=1)})
+    for before, after in zip(vectors_of(wide), vectors_of(narrow), strict=True):
+        assert np.allclose(before, after, atol=1e-5)
 
 
 def test_no_images_and_no_texts_have_no_vectors(encoder: Encoder) -> None:

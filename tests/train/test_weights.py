@@ -89,17 +89,17 @@ def test_safetensors_load_in_the_dtype_of_the_tower(tmp_path: Path, dtype: torch
 
 
 @pytest.mark.parametrize("sensor", CHANNELS)
-@pytest.mark.parametrize("wanted", [0, 1000])
-def test_towers_of_a_published_closp_are_chosen_by_sensor(tmp_path: Path, sensor: str, wanted: int) -> None:
+@pytest.mark.parametrize("head", [0, 1000])
+def test_towers_of_a_published_closp_are_chosen_by_sensor(tmp_path: Path, sensor: str, head: int) -> None:
     """Also where only the tower of the other sensor has a last layer, or the profile has none."""
     stored, path = fill(published.closp("vit_small_patch16_224", (False, True))), tmp_path / "closp.pth"
     torch.save(stored, path)
-    tower = tower_of("vit_small_patch16_224", sensor, **({sensor: wanted} if wanted else {}))
+    tower = tower_of("vit_small_patch16_224", sensor, **({sensor: head} if head else {}))
     before = {name: tensor.clone() for name, tensor in tower.state_dict().items()}
     load_tower(tower, path, key=f"image.weights.{sensor}", preferred=f"{sensor}_encoder")
     prefix = f"{sensor}_encoder."
     own = {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
-    if not wanted:
+    if not head:
         own = {name: tensor for name, tensor in own.items() if not name.startswith("head")}
     elif "head.weight" not in own:
         own |= {name: tensor for name, tensor in before.items() if name.startswith("head")}

@@ -96,7 +96,7 @@ class Encoder:
         except RuntimeError as error:
             problem = f"not the weights of this model: {str(error).splitlines()[-1].strip()}"
             raise InvalidRun(problem, file=folder / _WEIGHTS) from error
-        statistics = {sensor: config.statistics[sensor] for sensor in config.sensors}
+        statistics: dict[str, Sequence[BandStatistics]] = {name: config.statistics[name] for name in config.sensors}
         return cls(net.to(pick_device(device)).eval(), tokenize, config.profile, statistics)
 
     @classmethod
