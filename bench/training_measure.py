@@ -7,12 +7,12 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import landmark
-from landmark.core.process_share import available_cores
 from landmark.corpus.reader import Corpus
 
 EPOCHS = 3
@@ -37,7 +37,7 @@ class StepTimes:
     def result(self) -> dict[str, Any]:
         """Seconds of each step from the second epoch on, the first of them left out."""
         counted = self._times[len(self._times) // EPOCHS :]
-        pairs = list(zip(counted, counted[1:], strict=False))
+        pairs = list(pairwise(counted))
         return {
             name: [round(later[axis] - earlier[axis], 5) for earlier, later in pairs]
             for axis, name in enumerate(("seconds", "cpu_s"))

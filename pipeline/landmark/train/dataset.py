@@ -161,7 +161,8 @@ def model_input(
     go to the device, and are scaled there.
     """
     factor, shift, fill = (part.to(device) for part in _scaling(sensor, tower, statistics))
-    images = torch.from_numpy(stored).to(device).to(torch.float32, memory_format=torch.channels_last)
+    integers = torch.from_numpy(np.require(stored, requirements="CW")).to(device)
+    images = integers.to(torch.float32, memory_format=torch.channels_last)
     missing = images == sensor.nodata
     torch.addcmul(shift, images, factor, out=images)
     if missing.any():
