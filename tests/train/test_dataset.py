@@ -102,9 +102,17 @@ def test_closp_paper_input_of_sentinel_1_is_db_with_nodata_replaced_by_the_mean(
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
-def make_batches(corpus: Corpus, folder: Path, *, seed: int = 3, **budget: object) -> Batches:
+def make_batches(
+    corpus: Corpus,
+    folder: Path,
+    *,
+    seed: int = 3,
+    sensors: tuple[str, ...] = ("s1", "s2"),
+    share: tuple[int, int] = (0, 1),
+    **budget: object,
+) -> Batches:
     profile = profile_with(folder, budget={"augment": "none", **budget})
-    annotations = read_split_annotations(corpus, profile)
+    annotations = read_split_annotations(corpus, profile, sensors=sensors)
     data = {}
     for sensor, own in annotations.items():
         selection = corpus.select(split="train", sensor=sensor)
@@ -114,7 +122,8 @@ def make_batches(corpus: Corpus, folder: Path, *, seed: int = 3, **budget: objec
         count = len(list(texts))  # type: ignore[call-overload]
         return torch.arange(count)[:, None], torch.ones(count, 1, dtype=torch.int64)
 
-    return Batches(corpus.select(split="train"), data, profile, seed=seed, tokenize=tokenize)  # type: ignore[arg-type]
+    split = corpus.select(split="train")
+    return Batches(split, data, profile, seed=seed, tokenize=tokenize, share=share)  # type: ignore[arg-type]
 
 
 def images_of(batches: list[Batch], sensor: str) -> list[bytes]:
@@ -139,6 +148,38 @@ def test_incomplete_batches_are_left_out(toy_corpus: Corpus, tmp_path: Path) -> 
     # Samples stay in memory: each is decoded once.
     stats = batches.loader.stats()
     assert stats.samples - stats.cached == 48
+
+
+def test_the_last_batch_is_kept_and_continued_behind(toy_corpus: Corpus, tmp_path: Path) -> None:
+    batches = make_batches(toy_corpus, tmp_path, batch=16, last_batch="keep")
+    steps, states = [], []
+    for batch in islice(batches, 4):
+        steps.append(batch)
+        states.append(batches.loader.state_dict())
+    assert batches.per_epoch == 2
+    assert [len(batch.inputs["s1"].images) for batch in steps] == [16, 8, 16, 8]
+    assert len(set(images_of(steps[:2], "s1"))) == 24
+    resumed = make_batches(toy_corpus, tmp_path, batch=16, last_batch="keep")
+    resumed.loader.load_state_dict(states[1])
+    assert images_of([next(iter(resumed))], "s2") == images_of(steps[2:3], "s2")
+
+
+def test_ranks_share_each_batch(toy_corpus: Corpus, tmp_path: Path) -> None:
+    expected, *parts = (
+        list(islice(make_batches(toy_corpus, tmp_path, augment="turns", batch=16, share=share), 2))
+        for share in ((0, 1), (0, 2), (1, 2))
+    )
+    for sensor in ("s1", "s2"):
+        assert all(len(batch.inputs[sensor].images) == 8 for part in parts for batch in part)
+        for batch, *shares in zip(expected, *parts, strict=True):
+            assert images_of([batch], sensor) == images_of(shares, sensor)
+
+
+def test_batches_of_one_sensor(toy_corpus: Corpus, tmp_path: Path) -> None:
+    batches = make_batches(toy_corpus, tmp_path, sensors=("s2",))
+    steps = list(islice(batches, 3))
+    assert batches.per_epoch == 3 and all(list(batch.inputs) == ["s2"] for batch in steps)
+    assert len(set(images_of(steps, "s2"))) == 24
 
 
 def test_batches_continue_from_the_state_of_the_loader(toy_corpus: Corpus, tmp_path: Path) -> None:
