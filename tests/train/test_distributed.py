@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from landmark.core.errors import InputError
+from landmark.corpus.reader import Corpus
+from landmark.train.checkpoint import read_run
 from landmark.train.distributed import World, check_ranks, join
 from landmark.train.gradients import compute_gradients, parallel, split_chunks, split_sensors
-from landmark.train.profile import Budget
+from landmark.train.loop import TrainingConfig, train
+from landmark.train.profile import Budget, load_profile
 from landmark.train.towers.vit import IMAGE_PX
 from tests.parts import raises
 from tests.train.nets import make_batch, make_net, make_profile
@@ -62,10 +65,14 @@ def work(folder: Path, failing: str) -> None:
         torch.save(results(world), folder / f"{world.rank}.pt")
 
 
+def torchrun(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python module with arguments on all ranks."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
+    return subprocess.run([sys.executable, *launcher, "-m", *command], capture_output=True, text=True, check=False)
+
+
 def launch(folder: Path, failing: str = "none") -> subprocess.CompletedProcess[str]:
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", "--no-python"]
-    worker = [sys.executable, "-m", "tests.train.test_distributed", str(folder), failing]
-    return subprocess.run([sys.executable, *torchrun, *worker], capture_output=True, text=True, check=False)
+    return torchrun("tests.train.test_distributed", str(folder), failing)
 
 
 def test_gradients_of_two_ranks_equal_those_of_one(tmp_path: Path) -> None:
@@ -88,6 +95,17 @@ def test_an_error_ends_all_ranks_and_is_raised_once(tmp_path: Path, failing: str
     lines = done.stderr.splitlines()
     assert {name: sum(line.startswith(f"error: {name}") for line in lines) for name in expected} == expected
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+def test_ranks_write_one_run(toy_corpus: Corpus, model_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = torchrun("landmark", "train", str(toy_corpus.root), "--model", str(model_path), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained:") == 1 and "Warning" not in done.stderr
+    run = read_run(out)
+    assert run.finished and run.step == 9
+    assert train(toy_corpus, TrainingConfig(load_profile(str(model_path)), out, device="cpu")) == run
 
 
 def test_one_rank_needs_no_launcher() -> None:
