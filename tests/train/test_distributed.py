@@ -33,9 +33,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def results(world: World) -> dict[str, torch.Tensor]:
+def compute_results(world: World) -> dict[str, torch.Tensor]:
     """Loss and gradients of each case, of a net that only the main rank initialises as a single rank does."""
-    found = {}
+    results = {}
     for case, changes in CASES.items():
         profile = make_profile(**changes)
         budget, net = profile.budget, make_net(profile, vit=True, seed=world.rank)
@@ -47,8 +47,8 @@ def results(world: World) -> dict[str, torch.Tensor]:
             net.zero_grad()
             loss = compute_gradients(model, step, profile, seeds=lambda chunk: chunk, group=world.group)
             grads = {name: own.grad for name, own in net.named_parameters() if own.grad is not None}
-            found |= {f"{case}/{number}/{name}": value for name, value in (grads | {"loss": loss}).items()}
-    return found
+            results |= {f"{case}/{number}/{name}": value for name, value in (grads | {"loss": loss}).items()}
+    return results
 
 
 def work(folder: Path, failing: str) -> None:
@@ -62,7 +62,7 @@ def work(folder: Path, failing: str) -> None:
 
             os._exit(9)
         assert world.share(f"value of rank {world.rank}") == "value of rank 0"
-        torch.save(results(world), folder / f"{world.rank}.pt")
+        torch.save(compute_results(world), folder / f"{world.rank}.pt")
 
 
 def torchrun(*command: str) -> subprocess.CompletedProcess[str]:
@@ -75,15 +75,15 @@ def launch(folder: Path, failing: str = "none") -> subprocess.CompletedProcess[s
     return torchrun("tests.train.test_distributed", str(folder), failing)
 
 
-def test_gradients_of_two_ranks_equal_those_of_one(tmp_path: Path) -> None:
+def test_two_ranks_have_the_gradients_of_a_single_rank(tmp_path: Path) -> None:
     done = launch(tmp_path)
     assert done.returncode == 0, done.stderr
-    expected = results(World())
+    expected = compute_results(World())
     for rank in range(RANKS):
-        found = torch.load(tmp_path / f"{rank}.pt")
-        assert found.keys() == expected.keys()
+        results = torch.load(tmp_path / f"{rank}.pt")
+        assert results.keys() == expected.keys()
         for name, value in expected.items():
-            torch.testing.assert_close(found[name], value, rtol=0, atol=1e-10, msg=name)
+            torch.testing.assert_close(results[name], value, rtol=0, atol=1e-10, msg=name)
 
 
 @pytest.mark.long
@@ -98,7 +98,7 @@ def test_an_error_ends_all_ranks_and_is_raised_once(tmp_path: Path, failing: str
 
 
 @pytest.mark.long
-def test_ranks_write_one_run(toy_corpus: Corpus, model_path: Path, tmp_path: Path) -> None:
+def test_ranks_write_a_run_together(toy_corpus: Corpus, model_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = torchrun("landmark", "train", str(toy_corpus.root), "--model", str(model_path), "--out", str(out))
     assert done.returncode == 0, done.stderr
@@ -108,7 +108,7 @@ def test_ranks_write_one_run(toy_corpus: Corpus, model_path: Path, tmp_path: Pat
     assert train(toy_corpus, TrainingConfig(load_profile(str(model_path)), out, device="cpu")) == run
 
 
-def test_one_rank_needs_no_launcher() -> None:
+def test_a_single_rank_needs_no_launcher() -> None:
     with join(torch.device("cpu")) as world:
         assert world == World() and world.is_main and world.share(3) == 3
 

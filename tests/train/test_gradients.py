@@ -49,12 +49,12 @@ def single_graph_loss(net: Closp, batches: list[Batch], profile: ModelProfile) -
             for sensor, own in batch.inputs.items():
                 if not rows[sensor]:
                     continue
-                taken = list(rows[sensor])
+                numbers = list(rows[sensor])
                 images, vectors, places = parts[sensor]
-                images.append(net.encode_image(sensor, own.images[taken]))
-                vectors.append(text_vectors[[texts.index(int(own.text_index[row])) for row in taken]])
+                images.append(net.encode_image(sensor, own.images[numbers]))
+                vectors.append(text_vectors[[texts.index(int(own.text_index[row])) for row in numbers]])
                 if own.harmonics is not None:
-                    places.append(net.encode_location(own.harmonics[taken]))
+                    places.append(net.encode_location(own.harmonics[numbers]))
         embeddings = {
             sensor: Embeddings(*(torch.cat(vectors) if vectors else None for vectors in own))  # type: ignore[arg-type]
             for sensor, own in parts.items()
@@ -65,7 +65,7 @@ def single_graph_loss(net: Closp, batches: list[Batch], profile: ModelProfile) -
 
 @pytest.mark.parametrize("changes", [{}, GEOCLOSP], ids=["closp", "geoclosp"])
 @pytest.mark.parametrize(("chunk", "n_batches"), [(None, 1), (3, 1), (4, 1), (None, 2), (3, 2)])
-def test_gradients_of_chunks_equal_one_graph_over_them(
+def test_gradients_of_chunks_equal_a_single_graph(
     changes: dict[str, dict[str, object]], chunk: int | None, n_batches: int
 ) -> None:
     """With dropout and BatchNorm, which also has the running statistics of a single pass afterwards."""
@@ -91,7 +91,7 @@ def test_without_batchnorm_and_dropout_chunks_change_nothing() -> None:
     assert_equal(*results)
 
 
-def test_a_step_of_one_sensor_gives_the_other_no_gradients() -> None:
+def test_a_step_of_a_sensor_gives_other_sensors_no_gradients() -> None:
     profile = make_profile()
     net, batch = make_net(profile), make_batch(profile)
     second, first = split_sensors(batch)
@@ -100,7 +100,7 @@ def test_a_step_of_one_sensor_gives_the_other_no_gradients() -> None:
     assert {name.split("_")[0] for name in gradients(net)} == {"s2", "text", "logit"}
 
 
-def test_a_chunk_has_only_its_own_texts() -> None:
+def test_a_chunk_has_no_texts_but_those_of_images() -> None:
     batch = make_batch(make_profile(), n=(8, 6))
     for number, chunk in enumerate(split_chunks(batch, 1)):
         assert list(chunk.inputs) == (["s1", "s2"] if number < 6 else ["s1"])

@@ -39,12 +39,12 @@ def test_schedule_equals_pytorchs_onecycle(
     """OneCycleLR divides by zero where the peak is at step 0; there the rate starts at the peak."""
     changes = {"learning_rate": peak, "warmup": warmup, "start_divisor": start, "end_divisor": end}
     budget = Budget(**PROFILE["budget"] | changes, cycle_beta1=cycle)
-    own, theirs = new_adamw(budget), new_adamw(budget)
+    own, reference = new_adamw(budget), new_adamw(budget)
     if warmup * steps == 1:
         assert set_rate(own, budget, 0, steps) == peak
         return
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        theirs,
+        reference,
         max_lr=peak,
         total_steps=steps,
         pct_start=warmup,
@@ -54,10 +54,10 @@ def test_schedule_equals_pytorchs_onecycle(
     )
     for step in range(steps):
         rate = set_rate(own, budget, step, steps)
-        expected = theirs.param_groups[0]
+        expected = reference.param_groups[0]
         assert rate == own.param_groups[0]["lr"] == pytest.approx(expected["lr"], rel=1e-9, abs=1e-15 * peak)
         assert own.param_groups[0]["betas"] == pytest.approx(expected["betas"], rel=1e-12)
-        theirs.step()
+        reference.step()
         if step < steps - 1:
             schedule.step()
 
@@ -72,12 +72,12 @@ def test_matrices_are_decayed_and_nothing_else() -> None:
     optimizer = new_optimizer(net, profile.budget)
     set_rate(optimizer, profile.budget, 1, 3)
     optimizer.step()
-    kept = {name for name, parameter in net.named_parameters() if bool((parameter == 1).all())}
-    parts = {name.rpartition(".")[2] for name in kept}
+    unchanged = {name for name, parameter in net.named_parameters() if bool((parameter == 1).all())}
+    parts = {name.rpartition(".")[2] for name in unchanged}
     assert parts == {"logit_scale", "bias", "weight", "cls_token", "pos_embed"}
     norms = {name for name, module in net.named_modules() if isinstance(module, nn.LayerNorm)}
-    assert {name.removesuffix(".weight") for name in kept if name.endswith(".weight")} == norms
-    decayed = {name for name, _ in net.named_parameters()} - kept
+    assert {name.removesuffix(".weight") for name in unchanged if name.endswith(".weight")} == norms
+    decayed = {name for name, _ in net.named_parameters()} - unchanged
     assert {"text_model.embeddings.word_embeddings.weight", "location_encoder.nnet.layers.0.weight"} <= decayed
 
 
@@ -138,9 +138,9 @@ def test_in_bfloat16_vectors_have_unit_length() -> None:
     with torch.no_grad():
         expected = net(inputs, batch.token_ids, batch.attention_mask)["s2"]
         with torch.autocast("cpu", torch.bfloat16):
-            found = net(inputs, batch.token_ids, batch.attention_mask)["s2"]
+            rounded = net(inputs, batch.token_ids, batch.attention_mask)["s2"]
     for name in ("images", "texts", "locations"):
-        vectors = getattr(found, name)
+        vectors = getattr(rounded, name)
         assert vectors.dtype == torch.float32 and not torch.equal(vectors, getattr(expected, name))
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3), rtol=0, atol=1e-6)
         assert (vectors * getattr(expected, name)).sum(1).min() > 0.999

@@ -106,9 +106,9 @@ def gather_rows(tensors: Sequence[Tensor], group: ProcessGroup) -> list[Tensor]:
     """
     flat = [tensor.contiguous().view(torch.uint8).flatten() for tensor in tensors]
     packed = torch.cat(flat)
-    gathered = [torch.empty_like(packed) for _ in range(group.size())]
-    distributed.all_gather(gathered, packed, group=group)
-    columns = torch.split(torch.stack(gathered), [len(part) for part in flat], dim=1)
+    copies = [torch.empty_like(packed) for _ in range(group.size())]
+    distributed.all_gather(copies, packed, group=group)
+    columns = torch.split(torch.stack(copies), [len(part) for part in flat], dim=1)
     return [
         column.contiguous().flatten().view(tensor.dtype).view(-1, *tensor.shape[1:])
         for column, tensor in zip(columns, tensors, strict=True)

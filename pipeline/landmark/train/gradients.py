@@ -81,13 +81,13 @@ def compute_gradients(
     numbers, losses = count(), []
     for batch in batches:
         chunks = [(seeds(next(numbers)), chunk) for chunk in split_chunks(batch, profile.budget.chunk)]
-        is_last, twice = batch is batches[-1], len(chunks) > 1
-        with _first_pass(model) if twice else _averaging(model, is_last):
+        is_last, in_chunks = batch is batches[-1], len(chunks) > 1
+        with _first_pass(model) if in_chunks else _averaging(model, is_last):
             outputs = [_embed(model, *chunk) for chunk in chunks]
         loss, gradients = _differentiate(outputs, batch.targets, profile.objective, 1 / len(batches), group)
         for chunk, output, gradient in zip(chunks, outputs, gradients, strict=True):
             with _averaging(model, is_last and chunk is chunks[-1]):
-                graph = _embed(model, *chunk) if twice else output
+                graph = _embed(model, *chunk) if in_chunks else output
                 keys = [key for key in gradient if graph[key].requires_grad]
                 torch.autograd.backward([graph[key] for key in keys], [gradient[key] for key in keys])
         losses.append(loss)

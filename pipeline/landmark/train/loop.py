@@ -81,7 +81,7 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
         check_ranks(world.ranks, config.profile.budget)
         inputs = read_inputs(corpus, config.profile, seed=config.seed, sensors=config.sensors)
         with folder_lock(config.out) if world.is_main else nullcontext(), torch.random.fork_rng():
-            run = world.share(_find_or_start(corpus, config, inputs) if world.is_main else None)
+            run: Run = world.share(_find_or_start(corpus, config, inputs) if world.is_main else None)
             if run.finished:
                 return run
             return Trainer(corpus, config, inputs, run, world).fit()

@@ -6,7 +6,7 @@ from torch import nn
 from landmark.train.closp import Closp
 from landmark.train.precision import towers
 from landmark.train.profile import Budget
-from landmark.train.schedule import one_cycle
+from landmark.train.schedule import cosine_cycle
 
 _BETAS = (0.9, 0.999)
 # Beta1 at the lowest and at the highest learning rate, the defaults of PyTorch's OneCycleLR.
@@ -29,11 +29,11 @@ def set_rate(optimizer: torch.optim.AdamW, budget: Budget, step: int, steps: int
     """Set learning rate, and beta1 with `cycle_beta1`, of a step (0 .. steps - 1); return the learning rate."""
     start = budget.learning_rate / budget.start_divisor
     rates = (start, budget.learning_rate, start / budget.end_divisor)
-    rate = one_cycle(step, steps, rates, warmup=budget.warmup)
+    rate = cosine_cycle(step, steps, rates, warmup=budget.warmup)
     beta1, beta2 = _BETAS
     if budget.cycle_beta1:
         slow, fast = _CYCLED_BETA1
-        beta1 = one_cycle(step, steps, (slow, fast, slow), warmup=budget.warmup)
+        beta1 = cosine_cycle(step, steps, (slow, fast, slow), warmup=budget.warmup)
     for group in optimizer.param_groups:
         group.update(lr=rate, betas=(beta1, beta2))
     return rate

@@ -6,7 +6,7 @@ from landmark.core.hashing import rank
 from landmark.core.salts import TORCH
 
 
-def one_cycle(step: int, steps: int, values: tuple[float, float, float], *, warmup: float) -> float:
+def cosine_cycle(step: int, steps: int, values: tuple[float, float, float], *, warmup: float) -> float:
     """Value of a step with OneCycle's cosine annealing (arXiv 1708.07120), as PyTorch's OneCycleLR.
 
     Args:
