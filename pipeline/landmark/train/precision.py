@@ -21,13 +21,16 @@ def autocast(device: torch.device) -> torch.autocast:
 
 
 def prepare_net(net: Closp, device: torch.device) -> Closp:
-    """Move a net to a device, convolutions in channels-last layout; compile its towers on CUDA, under their names."""
+    """Move a net to a device, its image towers in channels-last layout and, on CUDA, compiled under their names.
+
+    Text and location towers are not compiled: their dropout has to be the same with a graph and without.
+    """
     net.to(device)
     for tower in towers(net).values():
         if isinstance(tower, ResNet | ViT):
             tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if device.type == "cuda":
-            tower.compile()
+            if device.type == "cuda":
+                tower.compile()
     return net
 
 
