@@ -89,10 +89,10 @@ def assert_phase(
     pairs: dict[tuple[str, int], list[float]] = {}
     for fact in own:
         for earlier in facts if fact["label"] == LABEL else ():
-            here = place[fact["image"]]
-            if earlier["phase"] == "before" and earlier["id"] == fact["id"] and place[earlier["image"]] == here:
+            cell = place[fact["image"]]
+            if earlier["phase"] == "before" and earlier["id"] == fact["id"] and place[earlier["image"]] == cell:
                 first, second = position(fact["image"]), position(earlier["image"])
-                pairs.setdefault((fact["id"], int(here)), []).append((first < second) + (first == second) / 2)
+                pairs.setdefault((fact["id"], int(cell)), []).append((first < second) + (first == second) / 2)
     assert metrics.place_cells == len(pairs)
     means = [np.mean(wins) for wins in pairs.values()]
     assert metrics.place_auroc == (pytest.approx(np.mean(means), abs=1e-12) if means else None)

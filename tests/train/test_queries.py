@@ -44,7 +44,7 @@ def test_words_of_classes_become_their_names(query: str, lang: str, expected: st
 
 
 @pytest.mark.parametrize("lang", TAXONOMY.languages)
-def test_every_phrase_becomes_the_name_of_its_class(lang: str) -> None:
+def test_every_phrase_becomes_the_name_of_the_class(lang: str) -> None:
     names = [TAXONOMY.classes[key].name[lang].lower() for _, key in PHRASES]
     assert canonical_queries([phrase for phrase, _ in PHRASES], TAXONOMY, lang) == names
     assert canonical_queries([phrase.upper() for phrase, _ in PHRASES], TAXONOMY, lang) == names

@@ -13,7 +13,7 @@ from landmark.core.errors import InvalidCorpus, RunMismatch
 from landmark.corpus.reader import Corpus
 from landmark.train.retrieval.evaluate import EvaluationReport, evaluate_trec
 from landmark.train.retrieval.report import report_folder, write_report
-from landmark.train.retrieval.tables import event_table, make_tables
+from landmark.train.retrieval.tables import make_tables, single_events
 from tests.conftest import Run
 from tests.parts import raises
 from tests.train.toy import build_toy, dense_ranking
@@ -78,8 +78,8 @@ def test_tables_have_the_figures_of_the_report(report: EvaluationReport) -> None
         f"{kind.chance_map:.3f}",
     )
     assert [row[0] for row in phases.rows] == ["flood, before", "flood, during"]
-    assert [row[0] for row in event_table(report.events).rows] == ["flood-s1: trees", "flood-s2: trees"]
-    for table in (means, classes, types, phases, event_table(report.events)):
+    assert [row[0] for row in single_events(report.events).rows] == ["flood-s1: trees", "flood-s2: trees"]
+    for table in (means, classes, types, phases, single_events(report.events)):
         assert {len(row) for row in table.rows} == {1 + len(table.columns)}
         text, markdown = list(table.to_text()), list(table.to_markdown())
         assert len(text) >= 3 + len(table.rows) and len({line.count("|") for line in markdown[2:]}) == 1

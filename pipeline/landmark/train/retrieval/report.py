@@ -10,7 +10,7 @@ from landmark.core.atomic import folder_lock, remove_partials, write_bytes
 from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import RunMismatch
 from landmark.train.retrieval.evaluate import EvaluationReport
-from landmark.train.retrieval.tables import event_table, make_tables
+from landmark.train.retrieval.tables import make_tables, single_events
 
 MARKDOWN, JSON, CLASSES_PLOT, EVENTS_PLOT = "report.md", "report.json", "classes.png", "events.png"
 _LOCK = ".landmark.lock"
@@ -57,5 +57,5 @@ def _markdown(report: EvaluationReport, title: str) -> str:
     blocks += [list(table.to_markdown()) for table in make_tables(report)]
     blocks.append([f"![mAP above chance of each class]({CLASSES_PLOT})"])
     if report.events:
-        blocks += [[f"![Events by type and phase]({EVENTS_PLOT})"], list(event_table(report.events).to_markdown())]
+        blocks += [[f"![Events by type and phase]({EVENTS_PLOT})"], list(single_events(report.events).to_markdown())]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)

@@ -1,14 +1,14 @@
 """Tables of an evaluation, as text for a console and as Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 from landmark.core.plural import plural
 from landmark.corpus.metrics import MeanMetrics
 from landmark.train.retrieval.classification import ClassificationMetrics
 from landmark.train.retrieval.evaluate import EvaluationReport
-from landmark.train.retrieval.events import EventReport, EventTypeMetrics
+from landmark.train.retrieval.events import EventReport
 
 _NONE = "-"
 
@@ -122,76 +122,58 @@ def _classification(classification: dict[str, ClassificationMetrics]) -> Table:
 
 
 def _event_types(events: dict[str, EventReport]) -> Table:
-    rows = [
-        (
-            f"{name}: {label}",
-            *(cell for own in found for cell in (str(own.events if own else 0), *_event_cells(own))),
-        )
-        for (name, label), found in _by_type(events)
-    ]
-    columns = [(group, name) for group in events for name in ("events", "model", "chance")]
-    return Table("mAP of single events: an event's images among all images without the class", columns, rows)
+    title = "mAP of single events: an event's images among all images without the class"
 
+    def cells(report: EventReport) -> dict[str, tuple[str, ...]]:
+        return {
+            f"{own.type}: {own.label}": (str(own.events), _number(own.map), _number(own.chance_map))
+            for own in report.types
+        }
 
-def _event_cells(metrics: EventTypeMetrics | None) -> tuple[str, str]:
-    return (_number(metrics.map), _number(metrics.chance_map)) if metrics else (_NONE, _NONE)
+    return _event_table(title, ("events", "model", "chance"), events, cells)
 
 
 def _phases(events: dict[str, EventReport]) -> Table:
-    rows = []
-    for (name, _), found in _by_type(events):
-        phases = [{own.phase: own for own in metrics.phases} if metrics else {} for metrics in found]
-        for phase in dict.fromkeys(phase for own in phases for phase in own):
-            cells = [own.get(phase) for own in phases]
-            rows.append(
-                (
-                    f"{name}, {phase}",
-                    *(
-                        cell
-                        for own in cells
-                        for cell in (
-                            (
-                                str(own.images),
-                                *map(_number, (own.percentile, own.labelled_percentile, own.place_auroc)),
-                            )
-                            if own
-                            else ("0", _NONE, _NONE, _NONE)
-                        )
-                    ),
-                )
+    title = (
+        "Images of events in the ranking of their class (0 last, 0.5 by chance, 1 first): mean rank, that of labelled\n"
+        "images, and how often a labelled image is above one of its place from before the event"
+    )
+
+    def cells(report: EventReport) -> dict[str, tuple[str, ...]]:
+        return {
+            f"{own.type}, {phase.phase}": (
+                str(phase.images),
+                *map(_number, (phase.percentile, phase.labelled_percentile, phase.place_auroc)),
             )
-    columns = [(group, name) for group in events for name in ("images", "rank", "labelled", "place")]
-    return Table(_PHASES_TITLE, columns, rows)
+            for own in report.types
+            for phase in own.phases
+        }
+
+    return _event_table(title, ("images", "rank", "labelled", "place"), events, cells)
 
 
-_PHASES_TITLE = (
-    "Images of events in the ranking of their class (0 last, 0.5 by chance, 1 first): mean rank, that of labelled\n"
-    "images, and how often a labelled image is above one of its place from before the event"
-)
-
-
-def _by_type(
-    events: dict[str, EventReport],
-) -> Iterator[tuple[tuple[str, str], list[EventTypeMetrics | None]]]:
-    """Type and class → metrics overall and of each sensor."""
-    by_key = [{(own.type, own.label): own for own in report.types} for report in events.values()]
-    for key in by_key[0]:
-        yield key, [own.get(key) for own in by_key]
-
-
-def event_table(events: dict[str, EventReport]) -> Table:
+def single_events(events: dict[str, EventReport]) -> Table:
     """Table of each event."""
-    by_key = {name: {(own.id, own.label): own for own in report.events} for name, report in events.items()}
-    rows = []
-    for id, label in by_key["overall"]:
-        found = [own.get((id, label)) for own in by_key.values()]
-        cells = [
-            (str(own.relevant), _number(own.ap), _number(own.chance_ap)) if own else ("0", _NONE, _NONE)
-            for own in found
-        ]
-        rows.append((f"{id}: {label}", *(cell for group in cells for cell in group)))
-    columns = [(group, name) for group in events for name in ("images", "model", "chance")]
-    return Table("AP of each event", columns, rows)
+
+    def cells(report: EventReport) -> dict[str, tuple[str, ...]]:
+        return {
+            f"{own.id}: {own.label}": (str(own.relevant), _number(own.ap), _number(own.chance_ap))
+            for own in report.events
+        }
+
+    return _event_table("AP of each event", ("images", "model", "chance"), events, cells)
+
+
+def _event_table(
+    title: str,
+    names: Sequence[str],
+    events: dict[str, EventReport],
+    cells: Callable[[EventReport], dict[str, tuple[str, ...]]],
+) -> Table:
+    """A table with the same columns overall and of each sensor; `cells` returns those of each row by its name."""
+    groups, nothing = [cells(report) for report in events.values()], (_NONE,) * len(names)
+    rows = [(name, *chain.from_iterable(group.get(name, nothing) for group in groups)) for name in groups[0]]
+    return Table(title, [(group, name) for group in events for name in names], rows)
 
 
 def _number(value: float | None) -> str:
