@@ -12,7 +12,7 @@ from landmark.corpus.metrics import chance_average_precisions
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import label_mask
 from landmark.train.retrieval.classification import Classifier, best_threshold, label_ranking_ap
-from landmark.train.retrieval.embed import LoadedRun, embed_split, embed_texts, load_run
+from landmark.train.retrieval.embed import LoadedRun, embed_split, load_run
 from tests.parts import examples
 from tests.train.toy import CLASSES
 
@@ -45,7 +45,7 @@ def loaded(trained_toy: Path) -> LoadedRun:
 
 
 def test_figures_equal_those_of_scikit_learn(toy_corpus: Corpus, loaded: LoadedRun) -> None:
-    texts = embed_texts(loaded, CLASSES)
+    texts = loaded.encoder.encode_texts(CLASSES)
     vectors = embed_split(loaded, toy_corpus, "test")
     metrics = Classifier(toy_corpus, loaded, "test", dict(zip(CLASSES, texts, strict=True))).measure(vectors)
     assert metrics.keys() == {"s1", "s2"}
@@ -77,7 +77,7 @@ def test_figures_equal_those_of_scikit_learn(toy_corpus: Corpus, loaded: LoadedR
 
 
 def test_what_is_fitted_on_the_evaluated_split_is_left_out(toy_corpus: Corpus, loaded: LoadedRun) -> None:
-    texts = dict(zip(CLASSES, embed_texts(loaded, CLASSES), strict=True))
+    texts = dict(zip(CLASSES, loaded.encoder.encode_texts(CLASSES), strict=True))
     for split, fields in (("val", ("f1", "prior_f1")), ("train", ("probe_map", "probe_above_chance"))):
         vectors = embed_split(loaded, toy_corpus, split)
         for own in Classifier(toy_corpus, loaded, split, texts).measure(vectors).values():
@@ -86,7 +86,7 @@ def test_what_is_fitted_on_the_evaluated_split_is_left_out(toy_corpus: Corpus, l
 
 
 def test_many_images_are_drawn_by_hash(toy_corpus: Corpus, loaded: LoadedRun) -> None:
-    texts = dict(zip(CLASSES, embed_texts(loaded, CLASSES), strict=True))
+    texts = dict(zip(CLASSES, loaded.encoder.encode_texts(CLASSES), strict=True))
     few = Classifier(toy_corpus, loaded, "test", texts, max_fitted=5)
     drawn, again = few.embed("s1", "train"), few.embed("s1", "train")
     assert drawn is not None and again is not None and drawn.vectors.shape == (5, 16)

@@ -16,7 +16,7 @@ from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.profile import ModelProfile
-from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.retrieval.embed import embed_split, load_run
 from landmark.train.retrieval.evaluate import (
     EvaluationReport,
     EvaluationSet,
@@ -88,7 +88,10 @@ def test_metrics_equal_trec_eval_on_the_written_ranking(ranked: Ranked, toy_corp
 def test_vectors_do_not_depend_on_the_block_size(toy_corpus: Corpus, run: Path) -> None:
     loaded, texts = load_run(run, "cpu"), ["trees", "water. built", "crops"]
     images = [embed_split(loaded, toy_corpus, "test", block=block) for block in (64, 2)]
-    vectors = embed_texts(loaded, texts), np.concatenate([embed_texts(loaded, [text]) for text in texts])
+    vectors = (
+        loaded.encoder.encode_texts(texts),
+        np.concatenate([loaded.encoder.encode_texts([text]) for text in texts]),
+    )
     assert np.allclose(*images, atol=1e-5) and np.allclose(*vectors, atol=1e-5)
 
 
@@ -213,7 +216,9 @@ def test_unfinished_and_missing_runs_are_refused(run: Path, tmp_path: Path) -> N
     with pytest.raises(InvalidRun) as caught:
         load_run(tmp_path, "cpu")
     assert caught.value.file == str(tmp_path / "run.json")
-    unfinished = edit_run(run, tmp_path / "copy", step=60)
+    unfinished = edit_run(
+        run, tmp_path / "copy", step=60, optimizer={"path": "state-00000060.safetensors", "sha256": ""}
+    )
     with pytest.raises(InvalidRun) as caught:
         load_run(unfinished, "cpu")
     assert (caught.value.file, caught.value.key, caught.value.value) == (str(unfinished), "step", 60)
@@ -234,6 +239,22 @@ def test_runs_of_another_corpus_are_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunMismatch) as caught:
         evaluate_run(other_corpus, load_run(run, "cpu"), split="test")
     assert (caught.value.file, caught.value.key) == (str(run), "content_digest")
+
+
+def test_a_model_without_its_run_is_evaluated_with_a_note(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
+    loaded = load_run(run, "cpu")
+    loaded.encoder.save_pretrained(tmp_path / "model")
+    report = evaluate_run(toy_corpus, load_run(tmp_path / "model", "cpu"), split="test")
+    expected = evaluate_run(toy_corpus, loaded, split="test")
+    assert replace(report, notes=()) == expected and len(report.notes) == 1 and not expected.notes
+
+
+def test_queries_in_other_languages_have_the_vectors_of_the_class_names(toy_corpus: Corpus, run: Path) -> None:
+    encoder, taxonomy = load_run(run, "cpu").encoder, toy_corpus.manifest.taxonomy
+    queries = ["Forêt", "zonas construidas. agua", "cropland"]
+    expected = encoder.encode_texts(["trees", "built. water", "crops"])
+    assert (encoder.encode_queries(queries, taxonomy) == expected).all()
+    assert not np.allclose(encoder.encode_texts(queries), expected)
 
 
 def test_a_run_folder_with_a_space_writes_a_readable_trec_run(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import landmark
 from landmark.corpus.metrics import average_precisions
 from landmark.train.profile import load_profile
-from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.retrieval.embed import embed_split, load_run
 from landmark.train.validation.comparison import compare
 from landmark.train.validation.evaluated import EvaluatedSet, load_evaluated
 from landmark.train.validation.validate import DEFAULT_MARGIN, ValidationConfig, validate
@@ -129,7 +129,7 @@ def run_validation(corpus: Path, folder: Path) -> tuple[str, float]:
     (run,) = (folder / "runs").glob("seed0-*")
     loaded, maps = load_run(run, "cpu"), []
     for sensor, own in load_evaluated(opened, "train").items():
-        scores = embed_texts(loaded, own.names) @ embed_split(loaded, opened.select(sensor=sensor), "train").T
+        scores = loaded.encoder.encode_texts(own.names) @ embed_split(loaded, opened.select(sensor=sensor), "train").T
         maps.append(float(average_precisions(scores, own.relevant).mean()))
     return report.verdict.state, min(maps)
 

@@ -18,7 +18,7 @@ from landmark.train.dataset import read_split_annotations
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.loss import SensorTargets, closp_loss
 from landmark.train.profile import ModelProfile
-from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.retrieval.embed import embed_split, load_run
 from tests.parts import raises
 from tests.train.toy import PROFILE, open_toy
 
@@ -55,7 +55,7 @@ def test_validation_loss_is_that_of_the_val_split(toy_corpus: Corpus, config: Tr
     embeddings = {
         sensor: Embeddings(
             torch.from_numpy(embed_split(loaded, toy_corpus.select(sensor=sensor), "val")),
-            torch.from_numpy(embed_texts(loaded, annotations[sensor].captions)),
+            torch.from_numpy(loaded.encoder.encode_texts(annotations[sensor].captions)),
         )
         for sensor in sensors
     }

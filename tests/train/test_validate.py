@@ -12,7 +12,7 @@ from landmark.core.errors import InputError, InsufficientData, RunMismatch
 from landmark.corpus.metrics import average_precisions
 from landmark.corpus.reader import Corpus
 from landmark.train.profile import ModelProfile, load_profile
-from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.retrieval.embed import embed_split, load_run
 from landmark.train.validation.evaluated import load_evaluated
 from landmark.train.validation.rivals import RIVALS
 from landmark.train.validation.validate import ValidationConfig, validate
@@ -41,7 +41,7 @@ def test_colours_are_learned(large: Corpus, tmp_path: Path) -> None:
     for result in report.results:
         own = evaluated[result.sensor]
         images = embed_split(loaded, large.select(sensor=result.sensor), "test")
-        precisions = average_precisions(embed_texts(loaded, own.names) @ images.T, own.relevant)
+        precisions = average_precisions(loaded.encoder.encode_texts(own.names) @ images.T, own.relevant)
         assert result.maps[0] == pytest.approx(precisions.mean(), abs=1e-6)
         assert (result.n_images, result.n_blocks) == (96, 24) and list(result.rivals) == list(RIVALS)
         assert result.rivals["prior"].map == pytest.approx(result.chance_map)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 def evaluate(
     corpus: CorpusFolder,
-    run: Annotated[Path | None, typer.Argument(help="Run folder of `landmark train`.", metavar="RUN")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="Run folder of `landmark train`, or a folder of `save_pretrained`.", metavar="RUN"),
+    ] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Also write a report: Markdown, JSON and figures.")

@@ -19,12 +19,14 @@ from landmark.core.atomic import make_folders, write_bytes
 from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InvalidRun, invalid
 from landmark.core.yaml_files import StrictModel, parse_model
+from landmark.domain.taxonomy import Taxonomy
 from landmark.loader.resize import block_mean
 from landmark.train.checkpoint import TensorFile, read_tensors, write_tensors
 from landmark.train.closp import Closp
 from landmark.train.dataset import BLOCK, StoredPixels, model_input
 from landmark.train.net import new_net, pick_device
 from landmark.train.profile import BandStatistics, ModelProfile
+from landmark.train.queries import canonical_queries
 from landmark.train.text import Tokenizer, read_json, read_tokenizer
 from landmark.train.towers.bert import Bert, BertConfig
 from landmark.train.weights import load_tower
@@ -165,6 +167,10 @@ class Encoder:
             vectors.append(_to_numpy(self.net.encode_text(token_ids.to(self.device), mask.to(self.device))))
         return np.concatenate(vectors)
 
+    def encode_queries(self, queries: Sequence[str], taxonomy: Taxonomy) -> NDArray[np.float32]:
+        """Unit vectors (query, d) of queries, whose words for classes become those of the model's captions."""
+        return self.encode_texts(canonical_queries(queries, taxonomy, self.profile.lang))
+
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the model to a folder, which is made unless it exists; `from_pretrained` gives the same model."""
         self.save_config(Path(folder))
@@ -189,6 +195,11 @@ class Encoder:
 
     def _no_vectors(self) -> NDArray[np.float32]:
         return np.zeros((0, self.profile.dimensions), dtype=np.float32)
+
+
+def is_pretrained(folder: Path) -> bool:
+    """Whether a folder holds a model without the run that trained it."""
+    return (folder / _CONFIG).is_file() and not (folder / "run.json").exists()
 
 
 def _read_config(folder: Path) -> EncoderConfig:

@@ -1,6 +1,5 @@
-"""Embed images and texts with a finished run."""
+"""Embed the images of a split with a finished run, or with a model that was saved elsewhere."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,24 +11,26 @@ from landmark.core.progress import Progress, silent
 from landmark.corpus.reader import Corpus
 from landmark.train.checkpoint import Run, read_run
 from landmark.train.dataset import BLOCK, check_downsample, pixel_blocks
-from landmark.train.encoder import Encoder
+from landmark.train.encoder import Encoder, is_pretrained
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A finished run with its folder and its model."""
+    """A model with its folder, and the run that trained it; None for a model that was saved without one."""
 
     folder: Path
-    run: Run
+    run: Run | None
     encoder: Encoder
 
 
 def load_run(folder: Path, device: str = "auto") -> LoadedRun:
-    """Load a finished run.
+    """Load the model of a finished run, or of a folder of `save_pretrained`.
 
     Raises:
-        InvalidRun: no run, unfinished, or damaged.
+        InvalidRun: neither, unfinished, or damaged.
     """
+    if is_pretrained(folder):
+        return LoadedRun(folder, None, Encoder.from_pretrained(folder, device))
     run = read_run(folder)
     if not run.finished:
         problem = "the training is unfinished"
@@ -44,7 +45,7 @@ def embed_split(
     """Unit vectors (sample, d) of a split, in the corpus's order, computed `block` samples at a time.
 
     Raises:
-        InsufficientData: the split has a sensor that the run was not trained on.
+        InsufficientData: the split has a sensor that the model was not trained on.
         InputError: `image.downsample` does not divide the image size.
     """
     profile = loaded.encoder.profile
@@ -54,7 +55,7 @@ def embed_split(
     vectors = np.zeros((len(sensors), profile.dimensions), dtype=np.float32)
     for sensor in np.unique(sensors).tolist():
         if sensor not in loaded.encoder.sensors:
-            problem = f"the run was not trained on this sensor, but on {', '.join(loaded.encoder.sensors)}"
+            problem = f"the model was not trained on this sensor, but on {', '.join(loaded.encoder.sensors)}"
             raise InsufficientData(problem, file=corpus.root, key="sensors", value=sensor)
         rows, done = np.flatnonzero(sensors == sensor), 0
         for pixels in pixel_blocks(selection.select(sensor=sensor), profile.image, block=block):
@@ -62,8 +63,3 @@ def embed_split(
             done += len(pixels)
             progress(f"embed {sensor}", done, len(rows))
     return vectors
-
-
-def embed_texts(loaded: LoadedRun, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Unit vectors (text, d)."""
-    return loaded.encoder.encode_texts(texts)

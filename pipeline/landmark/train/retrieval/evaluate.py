@@ -24,7 +24,6 @@ from landmark.corpus.metrics import (
 )
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import Query
-from landmark.train.queries import canonical_queries
 from landmark.train.retrieval import trec
 from landmark.train.retrieval.classification import ClassificationMetrics, Classifier
 from landmark.train.retrieval.events import EventFacts, EventReport, join_reports, measure_events, read_event_facts
@@ -123,23 +122,21 @@ def evaluate_run(
     trec_file: Path | None = None,
     progress: Progress = silent,
 ) -> EvaluationReport:
-    """Evaluate a finished run; with `trec_file` its rankings are written too.
+    """Evaluate a finished run, or a model that was saved without one; with `trec_file` rankings are written too.
 
     Raises:
         LandmarkError: corpus, split or run cannot be used, or do not belong together.
     """
-    from landmark.train.retrieval.embed import embed_split, embed_texts
+    from landmark.train.retrieval.embed import embed_split
 
-    _check_origin(loaded, corpus)
+    notes = _check_origin(loaded, corpus)
     evaluation = load_evaluation_set(corpus, split)
     images = embed_split(loaded, corpus, split, progress=progress)
-    profile, taxonomy = loaded.run.identity.model, corpus.manifest.taxonomy
-    queries = canonical_queries([query.text for query in evaluation.queries], taxonomy, profile.lang)
-    texts = embed_texts(loaded, queries)
+    texts = loaded.encoder.encode_queries([query.text for query in evaluation.queries], corpus.manifest.taxonomy)
     report = compute_report(evaluation, _rank(evaluation, loaded, texts, images, trec_file))
     classes = {query.labels[0]: text for query, text in zip(evaluation.queries, texts, strict=True) if query.is_class}
     classifier = Classifier(corpus, loaded, split, classes, progress=progress)
-    return replace(report, classification=classifier.measure(images), notes=profile.caveats)
+    return replace(report, classification=classifier.measure(images), notes=(*notes, *loaded.encoder.profile.caveats))
 
 
 def _rank(
@@ -157,17 +154,20 @@ def _rank(
     return trec.write_trec(trec_file, evaluation.queries, evaluation.ids, ranked, tag)
 
 
-def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> None:
-    """Refuse runs of another corpus, whose train split may overlap the evaluated split."""
-    run, identity = loaded.run, loaded.run.identity
+def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> tuple[str, ...]:
+    """Refuse runs of another corpus, whose train split may overlap the evaluated split; note where that is unknown."""
+    if loaded.run is None:
+        return ("the model was saved without its run: images that are evaluated may have been trained on",)
+    identity = loaded.run.identity
     if identity.content_digest != corpus.manifest.content_digest:
         raise RunMismatch(
-            f"trained on another corpus, {run.corpus}, whose train split may hold evaluated samples",
+            f"trained on another corpus, {loaded.run.corpus}, whose train split may hold evaluated samples",
             file=loaded.folder,
             key="content_digest",
             value=identity.content_digest,
             remedy=f"train on {corpus.root}, or evaluate its ranking with --from-trec",
         )
+    return ()
 
 
 def evaluate_trec(corpus: Corpus, path: Path, *, split: str) -> EvaluationReport:

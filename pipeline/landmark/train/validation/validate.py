@@ -19,7 +19,7 @@ from landmark.train.loop import TrainingConfig, train
 from landmark.train.net import pick_device
 from landmark.train.preparation import read_train_annotations
 from landmark.train.profile import ModelProfile
-from landmark.train.retrieval.embed import embed_split, embed_texts, load_run
+from landmark.train.retrieval.embed import embed_split, load_run
 from landmark.train.retrieval.evaluate import select_split
 from landmark.train.retrieval.trec import read_queries
 from landmark.train.validation.comparison import SensorResult, compare
@@ -150,7 +150,8 @@ def _train_and_score(
         loaded = load_run(_train(corpus, config, seed), config.device)
         for sensor, own in evaluated.items():
             images = embed_split(loaded, corpus.select(sensor=sensor), config.split, progress=config.progress)
-            scores[sensor].append(embed_texts(loaded, own.names) @ images.T)
+            texts = loaded.encoder.encode_queries(own.names, corpus.manifest.taxonomy)
+            scores[sensor].append(texts @ images.T)
     return {sensor: np.stack(own) for sensor, own in scores.items()}
 
 
