@@ -224,11 +224,16 @@ def test_unfinished_and_missing_runs_are_refused(run: Path, tmp_path: Path) -> N
     assert (caught.value.file, caught.value.key, caught.value.value) == (str(unfinished), "step", 60)
 
 
-def test_sensors_without_training_are_refused(toy_corpus: Corpus, tmp_path: Path, profile: ModelProfile) -> None:
-    optical = open_toy(tmp_path / "optical", sensors=("s2",))
-    train(optical, TrainingConfig(profile, tmp_path / "run", device="cpu"))
+def test_images_of_sensors_without_training_are_left_out(
+    toy_corpus: Corpus, tmp_path: Path, profile: ModelProfile
+) -> None:
+    train(toy_corpus, TrainingConfig(profile, tmp_path / "run", sensors=("s2",), device="cpu"))
     loaded = load_run(tmp_path / "run", "cpu")
-    assert evaluate_run(optical, loaded, split="test").sensors.keys() == {"s2"}
+    report = evaluate_run(toy_corpus, loaded, split="test")
+    assert report.sensors == {"s2": report.overall} and report.overall.documents == 12
+    assert report.classification.keys() == {"s2"} and len(report.notes) == 1
+    labels = toy_corpus.select(sensor="s2", split="test").table["labels"].to_pylist()
+    assert report.classes["trees"]["overall"].relevant == sum("trees" in own for own in labels)
     with pytest.raises(InsufficientData) as caught:
         embed_split(loaded, toy_corpus, "test")
     assert (caught.value.key, caught.value.value) == ("sensors", "s1")

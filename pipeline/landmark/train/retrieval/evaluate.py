@@ -129,7 +129,8 @@ def evaluate_run(
     """
     from landmark.train.retrieval.embed import embed_split
 
-    notes = _check_origin(loaded, corpus)
+    notes = (*_check_origin(loaded, corpus), *_list_untrained(loaded, corpus))
+    corpus = corpus.select(where=[("sensor", "in", list(loaded.encoder.sensors))])
     evaluation = load_evaluation_set(corpus, split)
     images = embed_split(loaded, corpus, split, progress=progress)
     texts = loaded.encoder.encode_queries([query.text for query in evaluation.queries], corpus.manifest.taxonomy)
@@ -168,6 +169,12 @@ def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> tuple[str, ...]:
             remedy=f"train on {corpus.root}, or evaluate its ranking with --from-trec",
         )
     return ()
+
+
+def _list_untrained(loaded: "LoadedRun", corpus: Corpus) -> tuple[str, ...]:
+    """A note that names the sensors that the model was not trained on; their images are left out."""
+    untrained = [sensor for sensor in corpus.manifest.sensors if sensor not in loaded.encoder.sensors]
+    return (f"images of {', '.join(untrained)} are left out: the model was not trained on them",) * bool(untrained)
 
 
 def evaluate_trec(corpus: Corpus, path: Path, *, split: str) -> EvaluationReport:

@@ -78,17 +78,15 @@ def _verify(corpus: Corpus, name: str) -> Path:
 
 
 def read_judgements(corpus: Corpus, split: str, *, queries: Sequence[Query], ids: Sequence[str]) -> Judgements:
-    """Read the judgements of a split's samples, a part of the file at a time.
+    """Read the judgements of samples of a split, a part of the file at a time; those of other samples are left out.
 
     Raises:
-        InvalidCorpus: the file is missing, differs from the manifest's checksum, or is of other queries or samples.
+        InvalidCorpus: the file is missing or differs from the manifest's checksum.
     """
     path = _verify(corpus, f"qrels/{split}.txt")
     names = pa.array([query.id for query in queries], pa.string()), pa.array(ids, pa.string())
     parts = list(_read_qrels(path, *names))
     rows, documents, grades = (np.concatenate(column) for column in zip(*parts, strict=True))
-    if (rows < 0).any() or (documents < 0).any():
-        raise InvalidCorpus("is of other queries or samples", file=path, remedy="`landmark build` writes it again")
     if (rows[1:] < rows[:-1]).any():
         order = np.argsort(rows, kind="stable")
         rows, documents, grades = rows[order], documents[order], grades[order]
@@ -96,7 +94,7 @@ def read_judgements(corpus: Corpus, split: str, *, queries: Sequence[Query], ids
 
 
 def _read_qrels(path: Path, queries: pa.Array, ids: pa.Array) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Yield number of the query, row of the document (-1 if unknown) and grade of the lines of a qrels file."""
+    """Yield number of the query, row of the document and grade of the lines of some documents of a qrels file."""
     reader = csv.open_csv(
         path,
         csv.ReadOptions(column_names=["query", "iteration", "document", "grade"], block_size=_BLOCK_BYTES),
@@ -107,8 +105,10 @@ def _read_qrels(path: Path, queries: pa.Array, ids: pa.Array) -> Iterator[tuple[
         ),
     )
     for batch in reader:
-        numbers = (pc.index_in(batch[name], names) for name, names in (("query", queries), ("document", ids)))
-        yield (*(own.fill_null(-1).to_numpy(zero_copy_only=False) for own in numbers), batch["grade"].to_numpy())
+        document = pc.index_in(batch["document"], ids)
+        query, grade = pc.index_in(batch["query"], queries), batch["grade"]
+        selected = document.is_valid()
+        yield tuple(own.filter(selected).to_numpy() for own in (query, document, grade))
 
 
 def write_trec(
