@@ -42,7 +42,8 @@ def resnet_features(w: Weights, x: Tensor, shape: ResNetShape) -> Tensor:
     """Pooled features of torchvision's ResNet v1.5, which strides in the 3 x 3 convolutions."""
 
     def norm(name: str, x: Tensor) -> Tensor:
-        return batch_norm(x, *(w[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
+        mean, variance, weight, bias = (w[f"{name}.{p}"] for p in ("running_mean", "running_var", "weight", "bias"))
+        return batch_norm(x, mean, variance, weight, bias)
 
     sizes = (1, 3, 1) if shape.bottleneck else (3, 3)
     x = max_pool2d(relu(norm("bn1", conv2d(x, w["conv1.weight"], stride=2, padding=3))), 3, 2, 1)
@@ -73,7 +74,7 @@ def vit_features(w: Weights, x: Tensor, shape: ViTShape) -> Tensor:
     x = torch.stack([torch.cat([w["cls_token"][0], image.reshape(shape.width, -1).T]) for image in x]) + w["pos_embed"]
     for number in range(shape.depth):
         name, size = f"blocks.{number}", shape.width // shape.heads
-        queries, keys, values = affine(f"{name}.attn.qkv", norm(f"{name}.norm1", x)).split(shape.width, dim=2)
+        queries, keys, values = affine(f"{name}.attn.qkv", norm(f"{name}.norm1", x)).tensor_split(3, dim=2)
         heads = []
         for start in range(0, shape.width, size):
             q, k, v = (part[:, :, start : start + size] for part in (queries, keys, values))
@@ -89,7 +90,7 @@ def vit_features(w: Weights, x: Tensor, shape: ViTShape) -> Tensor:
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_resnets_equal_plain_formulas(bottleneck: bool, head: int, layout: torch.memory_format) -> None:
     shape = ResNetShape(bottleneck, 8, (16, 32, 32), (2, 1, 2))
-    tower = randomise(ResNet(shape, 13, head)).to(memory_format=layout)
+    tower = randomise(ResNet(shape, 13, head)).to(memory_format=layout)  # type: ignore[call-overload]
     x = torch.randn(2, 13, 40, 40, dtype=torch.float64).to(memory_format=layout)
     before, weights = x.clone(), tower.state_dict()
     with torch.no_grad():
@@ -185,7 +186,7 @@ def test_training_starts_from_the_tower_of_another_closp(
     slow = profile.model_copy(update={"budget": budget.model_copy(update={"learning_rate": 1e-12})})
     slow = with_weights(slow, tmp_path / "a" / "model.safetensors")
     train(toy_corpus, TrainingConfig(slow, tmp_path / "b", seed=1, device="cpu"))
-    towers = [load_run(tmp_path / name, "cpu").encoder.net.s2_encoder.state_dict() for name in "ab"]
+    towers = [load_run(tmp_path / name, "cpu").encoder.net.get_submodule("s2_encoder").state_dict() for name in "ab"]
     own = [{name: tensor for name, tensor in tower.items() if not name.endswith("tracked")} for tower in towers]
     same = {name for name in own[0] if torch.allclose(own[0][name], own[1][name], atol=1e-6)}
     assert same >= {name for name in own[0] if "running" not in name}

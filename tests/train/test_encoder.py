@@ -160,21 +160,15 @@ def test_a_published_checkpoint_loads(tmp_path: Path, location: bool) -> None:
     assert encoder.statistics["s1"][0].mean == pytest.approx(0, abs=1e-5)
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
-    torch.save(fill(geoclosp("vit_small_patch16_224", (False, True))), tmp_path / "closp.pt")
-    with raises(InputError, file=str(tmp_path / "closp.pt"), value="s1_encoder.conv1.weight"):
-        Encoder.from_published(tmp_path / "closp.pt", load_profile("closp-paper"), MINILM, "cpu")
-
-
 # -- refusals ----------------------------------------------------------------------------------------------------------
 
 
-def edit(name: str, change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:
-    """Change a JSON file of a folder."""
+def edit(name: str, part: str | None = None, **values: object) -> Callable[[Path], None]:
+    """Change keys of a JSON file of a folder, or of a part of it."""
 
     def apply(folder: Path) -> None:
         document = json.loads((folder / name).read_text())
-        change(document)
+        (document if part is None else document[part]).update(values)
         (folder / name).write_text(json.dumps(document))
 
     return apply
@@ -204,21 +198,17 @@ def cases() -> Iterator[tuple[str, str, Callable[[Path], None], str | None]]:
         yield "binary", name, write(name, b"\xff\xfe\x00"), None
         yield "list", name, write(name, b"[]"), None
     for key, value in [("format", 2), ("profile", {}), ("sensors", []), ("statistics.s1", {"s1": []}), ("more", 1)]:
-        change = lambda document, key=key, value=value: document.update({key.split(".")[0]: value})  # noqa: E731
-        yield f"{key}", "config.json", edit("config.json", change), key if key != "profile" else None
-    bert = lambda document: document["text"].update(num_attention_heads=5)  # noqa: E731
-    yield "heads", "config.json", edit("config.json", bert), None
-    yield "more tokens", "tokenizer.json", edit("config.json", lambda d: d["text"].update(vocab_size=5)), None
-    for name, change in (
-        ("huge", lambda document: document["text"].update(vocab_size=10**15)),
-        ("other width", lambda document: document["profile"].update(dimensions=8)),
-    ):
-        yield name, "model.safetensors", edit("config.json", change), None
+        changed = edit("config.json", **{key.split(".")[0]: value})
+        yield key, "config.json", changed, key if key != "profile" else None
+    yield "heads", "config.json", edit("config.json", "text", num_attention_heads=5), None
+    yield "more tokens", "tokenizer.json", edit("config.json", "text", vocab_size=5), None
+    yield "huge", "model.safetensors", edit("config.json", "text", vocab_size=10**15), None
+    yield "other width", "model.safetensors", edit("config.json", "profile", dimensions=8), None
     yield "tensor missing", "model.safetensors", edit_weights(lambda t: t.pop("s1_encoder.conv1.weight")), None
     shape = edit_weights(lambda tensors: tensors.update({"s1_projection.bias": torch.zeros(3)}))
     yield "shape", "model.safetensors", shape, None
-    whole = edit_weights(lambda tensors: tensors.update({"s1_projection.bias": torch.zeros(16, dtype=torch.int64)}))
-    yield "integers", "model.safetensors", whole, None
+    integers = edit_weights(lambda tensors: tensors.update({"s1_projection.bias": torch.zeros(16, dtype=torch.int64)}))
+    yield "integers", "model.safetensors", integers, None
 
 
 CASES = [pytest.param(*case[1:], id=f"{case[1]}: {case[0]}") for case in cases()]

@@ -22,14 +22,13 @@ ARCHITECTURES = ("resnet50", "vit_small_patch16_224", "vit_large_patch16_224")
 CHANNELS = {"s1": 2, "s2": 13}
 
 
-def profile_of(architecture: str, bands: str = "sentinel-2-l1c", **head: int) -> ImageTower:
-    return ImageTower.model_validate({"architecture": architecture, "bands": bands, "head": head})
-
-
-def tower_of(architecture: str, sensor: str = "s2", device: str = "cpu", **options: Any) -> nn.Module:
+def tower_of(
+    architecture: str, sensor: str = "s2", device: str = "cpu", *, bands: str = "sentinel-2-l1c", head: int = 0
+) -> nn.Module:
     """A tower; on `meta`, loading into it checks names and shapes without memory for ViT-L."""
+    options = {"architecture": architecture, "bands": bands, "head": {sensor: head} if head else {}}
     with torch.device(device):
-        return image_tower(profile_of(architecture, **options), sensor)
+        return image_tower(ImageTower.model_validate(options), sensor)
 
 
 def shapes_of(tower: nn.Module) -> Shapes:
@@ -46,7 +45,7 @@ def assert_equal(tower: nn.Module, tensors: Tensors) -> None:
 @pytest.mark.parametrize("sensor", CHANNELS)
 @pytest.mark.parametrize("head", [0, 1000])
 def test_towers_have_the_names_and_shapes_of_timm(architecture: str, sensor: str, head: int) -> None:
-    tower = tower_of(architecture, sensor, device="meta", **({sensor: head} if head else {}))
+    tower = tower_of(architecture, sensor, device="meta", head=head)
     assert shapes_of(tower) == read_layout(architecture, channels=CHANNELS[sensor], head=bool(head))
 
 
@@ -94,7 +93,7 @@ def test_towers_of_a_published_closp_are_chosen_by_sensor(tmp_path: Path, sensor
     """Also where only the tower of the other sensor has a last layer, or the profile has none."""
     stored, path = fill(published.closp("vit_small_patch16_224", (False, True))), tmp_path / "closp.pth"
     torch.save(stored, path)
-    tower = tower_of("vit_small_patch16_224", sensor, **({sensor: head} if head else {}))
+    tower = tower_of("vit_small_patch16_224", sensor, head=head)
     before = {name: tensor.clone() for name, tensor in tower.state_dict().items()}
     load_tower(tower, path, key=f"image.weights.{sensor}", preferred=f"{sensor}_encoder")
     prefix = f"{sensor}_encoder."
@@ -132,7 +131,7 @@ def without(name: str) -> Callable[[Tensors], Any]:
         (without("layer3.0.bn1.running_var"), "layer3.0.bn1.running_var"),
         (lambda tensors: tensors | {"layer2.0.conv2.weight": torch.zeros(64, 64, 1, 1)}, "layer2.0.conv2.weight"),
         (lambda tensors: tensors | {"fc.weight": torch.zeros(10, 96)}, "fc.bias"),
-        (lambda tensors: {"other.weight": torch.zeros(3)}, "conv1.weight"),
+        (lambda tensors: {"proj.weight": torch.zeros(3)}, "conv1.weight"),
         (lambda tensors: list(tensors.values()), None),
         (lambda tensors: {"state_dict": 3, "epoch": 1}, None),
         (lambda tensors: tensors | {"path": Path("/")}, None),
@@ -140,7 +139,7 @@ def without(name: str) -> Callable[[Tensors], Any]:
     ids=["missing", "shape", "half of a head", "foreign", "list", "empty", "code"],
 )
 def test_other_files_are_refused(tmp_path: Path, store: Callable[[Tensors], Any], value: str | None) -> None:
-    tower, path = tower_of("tiny", s2=10), tmp_path / "weights.pth"
+    tower, path = tower_of("tiny", head=10), tmp_path / "weights.pth"
     tensors = {name: t for name, t in fill(shapes_of(tower)).items() if not name.startswith("fc")}
     torch.save(store(tensors), path)
     with raises(InputError, file=str(path), key="image.weights.s2", value=value):
@@ -159,7 +158,7 @@ def test_unreadable_files_are_refused(tmp_path: Path, suffix: str, content: byte
 
 @pytest.mark.parametrize("architecture", ["resnet50", "vit_small_patch16_224"])
 @pytest.mark.parametrize(("bands", "channels"), [("stored", 13), ("sentinel-2-l1c", 12), ("stored", 3), ("stored", 2)])
-def test_weights_for_other_channels_say_how_to_get_there(
+def test_weights_of_other_channels_are_refused_with_a_remedy(
     tmp_path: Path, architecture: str, bands: str, channels: int
 ) -> None:
     path = tmp_path / "weights.pth"
@@ -167,5 +166,5 @@ def test_weights_for_other_channels_say_how_to_get_there(
     with pytest.raises(InputError) as caught:
         load_tower(tower_of(architecture, device="meta", bands=bands), path, key="image.weights.s2")
     assert caught.value.value in ("conv1.weight", "patch_embed.proj.weight") and caught.value.remedy is not None
-    other = "stored" if bands == "sentinel-2-l1c" else "sentinel-2-l1c"
-    assert (other in caught.value.remedy) == (channels > 3)
+    fitting = "stored" if bands == "sentinel-2-l1c" else "sentinel-2-l1c"
+    assert (fitting in caught.value.remedy) == (channels > 3)
