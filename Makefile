@@ -32,11 +32,12 @@ sheet: .venv/run ## Draw OUT/sheet.png: samples of a corpus with their captions
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 includes the long ones and turns skips into failures
 	$(BIN)/python -m pytest -n auto -m "not nightly$(if $(filter 1,$(LANDMARK_REQUIRE_ALL)),, and not long)" $(ARGS)
 
-bench: .venv/bench ## Measure reading and loading against other libraries, planning at the size of Europe, and CLOSP against its rivals; fifty minutes on an idle machine
+bench: .venv/bench ## Measure reading and loading against other libraries, planning at the size of Europe, and CLOSP against its rivals; an hour on an idle machine
 	bench/install.sh
 	$(BIN)/python -m bench.reading $(ARGS)
 	$(BIN)/python -m bench.loader $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m bench.europe)
+	$(if $(ARGS),,$(BIN)/python -m bench.training)
 	$(if $(ARGS),,$(BIN)/python -m bench.rivals)
 
 bench-defects: .venv/run ## Plant every known defect into the easy demo, one by one, and list those that `landmark check` finds

@@ -73,7 +73,7 @@ KINDS: dict[str, Callable[[Corpus], dict[str, Any]]] = {
     "landmark": _landmark_steps,
     "plain": _plain_steps,
     "embed-tiny": partial(_embedding, model="tiny", images=400, repeats=5),
-    "embed-closp": partial(_embedding, model="closp", images=64, repeats=3),
+    "embed-closp": partial(_embedding, model="closp", images=32, repeats=3),
 }
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ def block_mean(pixels: Stored, factor: int, nodata: int, out: Stored) -> None:
 
 def _block_sum(values: NDArray[Any], factor: int) -> NDArray[np.floating[Any]]:
     """Sums of squares of pixels (..., y, x) by strided adds, which are faster than reductions of short axes."""
-    rows = values[..., ::factor, :].astype(np.float32 if factor <= _MAX_FLOAT32_FACTOR else np.float64)
+    dtype: type[np.floating[Any]] = np.float32 if factor <= _MAX_FLOAT32_FACTOR else np.float64
+    rows: NDArray[np.floating[Any]] = values[..., ::factor, :].astype(dtype)
     for row in range(1, factor):
         rows += values[..., row::factor, :]
     total = rows[..., ::factor].copy()
