@@ -100,6 +100,12 @@ def test_a_step_of_a_sensor_gives_other_sensors_no_gradients() -> None:
     assert {name.split("_")[0] for name in gradients(net)} == {"s2", "text", "logit"}
 
 
+def test_chunks_are_about_equally_large() -> None:
+    batch = make_batch(make_profile(), n=(8, 7))
+    sizes = [[len(own.images) for own in chunk.inputs.values()] for chunk in split_chunks(batch, 5)]
+    assert sizes == [[4, 4], [4, 3]]
+
+
 def test_a_chunk_has_no_texts_but_those_of_images() -> None:
     batch = make_batch(make_profile(), n=(8, 6))
     for number, chunk in enumerate(split_chunks(batch, 1)):

@@ -48,7 +48,7 @@ class World:
         if self.group is None:
             return value
         values = [value]
-        distributed.broadcast_object_list(values, group=self.group, group_src=0)
+        distributed.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
 

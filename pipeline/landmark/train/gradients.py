@@ -4,6 +4,7 @@ Every image is compared with all texts of its batch, whatever the chunks and ran
 then the loss and its gradients with respect to them, then, chunk by chunk, the gradients of the parameters.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -155,12 +156,13 @@ def _first_pass(model: nn.Module) -> Iterator[None]:
 
 
 def split_chunks(batch: Batch, chunk: int | None) -> list[Batch]:
-    """Batches of at most `chunk` images of each sensor, with the texts that they need."""
+    """The fewest batches of at most `chunk` images of each sensor, about equally large, with the texts they need."""
     n_images = max(len(own.images) for own in batch.inputs.values())
     if chunk is None or chunk >= n_images:
         return [batch]
-    starts = range(0, n_images, chunk)
-    return [_take(batch, {sensor: slice(start, start + chunk) for sensor in batch.inputs}) for start in starts]
+    size = math.ceil(n_images / math.ceil(n_images / chunk))
+    starts = range(0, n_images, size)
+    return [_take(batch, {sensor: slice(start, start + size) for sensor in batch.inputs}) for start in starts]
 
 
 def split_sensors(batch: Batch) -> list[Batch]:
