@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from landmark.core.yaml_files import parse_model
 from landmark.train.batches import Batch
@@ -31,10 +31,10 @@ def make_net(profile: ModelProfile, *, vit: bool = False, seed: int = 0) -> Clos
         if vit:
             # As wide as the features of the ResNet that they replace.
             net.s1_encoder, net.s2_encoder = (ViT(ViTShape(96, 1, 2), channels) for channels in (2, 12))
-            for module in net.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = 0.0
-    return net.double().train()
+    net.double().train()
+    if vit:
+        net.text_model.eval()
+    return net
 
 
 def make_batch(profile: ModelProfile, *, n: tuple[int, int] = (8, 8), px: int = 32, seed: int = 0) -> Batch:
