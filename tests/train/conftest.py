@@ -35,7 +35,7 @@ def trained_toy(shared: Path, toy_corpus: Corpus) -> Path:
     """Run folder of a toy model, trained long enough to learn the colours; read only."""
 
     def fit(folder: Path) -> None:
-        model = load_profile(str(write_profile(folder, budget={"epochs": 40})))
+        model = load_profile(str(write_profile(folder, budget={"epochs": 14, "learning_rate": 0.02})))
         train(toy_corpus, TrainingConfig(model, folder / "run", device="cpu"))
 
     once(shared, "trained-toy", fit)
