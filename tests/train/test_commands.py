@@ -42,7 +42,7 @@ def test_train_then_evaluate(landmark: Run, toy_corpus: Corpus, model_path: Path
     assert code == 0 and json.loads(out)["step"] == 9 and "train: " not in err
     code, out, _ = landmark("evaluate", toy_corpus.root, run, "--trec", "ranking.txt")
     assert code == 0
-    names = [line[:20].strip() for line in out.splitlines()]
+    names = [line.split()[0] for line in out.splitlines() if line]
     assert names[3:6] == ["overall", "s1", "s2"] and {"trees", "water", "built", "crops"} < set(names)
     assert max(map(len, out.splitlines())) <= 120
     code, own, _ = landmark("evaluate", toy_corpus.root, run, "--json")

@@ -246,7 +246,7 @@ def test_runs_of_another_corpus_are_refused(run: Path, tmp_path: Path) -> None:
     assert (caught.value.file, caught.value.key) == (str(run), "content_digest")
 
 
-def test_a_model_without_its_run_is_evaluated_with_a_note(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
+def test_a_model_without_a_run_is_evaluated_with_a_note(toy_corpus: Corpus, run: Path, tmp_path: Path) -> None:
     loaded = load_run(run, "cpu")
     loaded.encoder.save_pretrained(tmp_path / "model")
     report = evaluate_run(toy_corpus, load_run(tmp_path / "model", "cpu"), split="test")
