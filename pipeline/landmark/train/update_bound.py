@@ -1,7 +1,7 @@
 """Whether a budget is long enough to change a model's weights."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ def relative_changes(net: Closp, budget: Budget, steps: int) -> dict[str, float]
     """
     total = sum_of_rates(budget, steps)
     freeze_towers(net, budget.freeze, budget.epochs - 1)
-    squares, counts = Counter[str](), Counter[str]()
+    squares, counts = defaultdict[str, float](float), Counter[str]()
     for name, parameter in net.named_parameters():
         if parameter.requires_grad and parameter.ndim > 1:
             part = name.split(".")[0]

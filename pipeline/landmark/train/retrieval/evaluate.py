@@ -156,7 +156,7 @@ def _rank(
 
 
 def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> tuple[str, ...]:
-    """Refuse runs of another corpus, whose train split may overlap the evaluated split; note where that is unknown."""
+    """Notes on the training. Refuse runs of another corpus, whose train split may overlap the evaluated split."""
     if loaded.run is None:
         return ("the model was saved without its run: images that are evaluated may have been trained on",)
     identity = loaded.run.identity
@@ -168,7 +168,7 @@ def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> tuple[str, ...]:
             value=identity.content_digest,
             remedy=f"train on {corpus.root}, or evaluate its ranking with --from-trec",
         )
-    return ()
+    return tuple(loaded.run.warnings)
 
 
 def _list_untrained(loaded: "LoadedRun", corpus: Corpus) -> tuple[str, ...]:
