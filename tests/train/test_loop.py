@@ -75,8 +75,8 @@ def test_a_training_stops_early_and_keeps_the_best_epoch(toy_corpus: Corpus, con
     best = run.history[-2]
     assert 1 < len(losses) < 9 and min(losses) == best.validation_loss and run.finished
     expected = load_file(config.out.parent / f"model-{best.step:08d}.safetensors")
-    kept = load_file(config.out / "model.safetensors")
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in kept.items())
+    weights = load_file(config.out / "model.safetensors")
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights.items())
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_corpus_without_a_val_split_is_refused_where_the_budget_needs_one(
         assert [record.validation_loss for record in train(corpus, config).history] == [None]
 
 
-def test_a_training_on_one_sensor(toy_corpus: Corpus, config: TrainingConfig) -> None:
+def test_training_of_a_single_sensor(toy_corpus: Corpus, config: TrainingConfig) -> None:
     config = replace(config, sensors=["s2"], profile=with_budget(epochs=1))
     run = train(toy_corpus, config)
     loaded = load_run(config.out, "cpu")

@@ -81,8 +81,8 @@ def test_a_training_equals_the_published_loop(toy_corpus: Corpus, tmp_path: Path
     for part in ("s1_encoder", "s2_encoder", "text_model", "s1_projection", "s2_projection"):
         names = [name for name in start if name.startswith(part) and start[name].is_floating_point()]
         error, change = (
-            torch.cat([(one[name] - other[name]).flatten() for name in names]).norm()
-            for one, other in ((trained, expected), (expected, start))
+            torch.cat([(first[name] - second[name]).flatten() for name in names]).norm()
+            for first, second in ((trained, expected), (expected, start))
         )
         assert error <= 0.01 * change, part
     changed = {name.split(".")[0] for name in start if not torch.equal(start[name], trained[name])}

@@ -78,7 +78,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_training_interrupted_again_and_again_equals_an_uninterrupted_one(
+def test_repeatedly_interrupted_trainings_equal_uninterrupted(
     toy_corpus: Corpus, config: TrainingConfig, tmp_path: Path, name: str
 ) -> None:
     """At the end of an epoch, in its middle with and without a checkpoint there, and at the last checkpoint."""

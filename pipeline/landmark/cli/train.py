@@ -65,13 +65,15 @@ def train(
 
 
 def _format(run: "Run", corpus: Path, folder: Path) -> str:
-    """Losses of the first and the kept epoch, and the next command."""
-    first, kept = run.history[0], run.kept_epoch
+    """Losses of the first and the selected epoch, and the next command."""
+    first, selected = run.history[0], run.selected_epoch
     length = f"{plural(run.step, 'step')}, {plural(len(run.history), 'epoch')}"
-    lines = [f"trained: {folder}: {length}, mean loss {first.loss:.3f} → {kept.loss:.3f}, scale {kept.scale:.3g}"]
-    if kept.validation_loss is not None:
-        change = f"{first.validation_loss:.3f} → {kept.validation_loss:.3f}"
-        lines.append(f"  validation loss {change}; weights of epoch {kept.epoch}")
+    lines = [
+        f"trained: {folder}: {length}, mean loss {first.loss:.3f} → {selected.loss:.3f}, scale {selected.scale:.3g}"
+    ]
+    if selected.validation_loss is not None:
+        change = f"{first.validation_loss:.3f} → {selected.validation_loss:.3f}"
+        lines.append(f"  validation loss {change}; weights of epoch {selected.epoch}")
     return "\n".join([*lines, f"  landmark evaluate {corpus} {folder}"])
 
 

@@ -94,7 +94,7 @@ class Run(StrictModel):
         return self.optimizer is None
 
     @property
-    def kept_epoch(self) -> EpochRecord:
+    def selected_epoch(self) -> EpochRecord:
         """Epoch of the weights of a finished run."""
         best = best_epoch(self.history) if self.identity.model.budget.select == "best" else None
         return self.history[-1 if best is None else best]
