@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from landmark.core.atomic import atomic_path
 from landmark.train.checkpoint import EpochRecord
 from landmark.train.metrics import StepRecord
@@ -12,6 +10,9 @@ from landmark.train.metrics import StepRecord
 
 def draw_curve(steps: Sequence[StepRecord], history: Sequence[EpochRecord], path: Path) -> None:
     """Draw loss, validation loss and learning rate over the steps, as a PNG."""
+    # Takes a CPU second, which the start of a command should not.
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 5), layout="constrained")
     losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     numbers, ends = [record.step for record in steps], [record.step for record in history]
