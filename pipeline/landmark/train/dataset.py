@@ -138,7 +138,7 @@ def band_statistics(blocks: Iterable[StoredPixels], sensor: Sensor) -> list[Band
             # Sums of integers below 2 ** 53 are exact in float64, in any order.
             parts = values.size - np.count_nonzero(missing), values.sum(), np.vdot(values, values)
             own[:] = [total + int(part) for total, part in zip(own, parts, strict=True)]
-    return [_mean_and_deviation(*own, sensor.scale) for own in sums]
+    return [_mean_and_deviation(count, total, squares, sensor.scale) for count, total, squares in sums]
 
 
 def _mean_and_deviation(count: int, total: int, squares: int, scale: float) -> BandStatistics:
@@ -161,7 +161,7 @@ def model_input(
     go to the device, and are scaled there.
     """
     factor, shift, fill = (part.to(device) for part in _scaling(sensor, tower, statistics))
-    integers = torch.from_numpy(np.require(stored, requirements="CW")).to(device)
+    integers = torch.from_numpy(np.require(stored, requirements=["C", "W"])).to(device)
     images = integers.to(torch.float32, memory_format=torch.channels_last)
     missing = images == sensor.nodata
     torch.addcmul(shift, images, factor, out=images)
