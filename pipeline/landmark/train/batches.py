@@ -140,7 +140,7 @@ class Batches:
     def _assemble(self, pixels: Mapping[str, SensorPixels], ids: Mapping[str, Sequence[str]]) -> Batch:
         rows = {name: np.array([self._rows[name][id] for id in own]) for name, own in ids.items()}
         text_rows = {name: self._text_rows[name][selected] for name, selected in rows.items()}
-        texts = np.unique(np.concatenate(list(text_rows.values())))
+        texts = np.flatnonzero(np.bincount(np.concatenate(list(text_rows.values()))))
         return Batch(
             inputs={
                 name: SensorInputs(
