@@ -36,7 +36,7 @@ def test_ratios_are_medians_of_ratios_of_a_round() -> None:
     assert embedding == pytest.approx([0.75, 0.9] * 2)
 
 
-def test_without_the_older_version_its_target_is_omitted() -> None:
+def test_the_target_against_an_older_version_needs_that_version() -> None:
     steps = [{arm: own for arm, own in entry.items() if arm != "before"} for entry in result_with()["steps"]]
     text = markdown(result_with(before=None, steps=steps))
     assert "43218e5" not in text and text.count("before") == 0

@@ -119,7 +119,7 @@ def test_a_signal_leaves_no_temporary_folder(tmp_path: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-def test_a_signal_ends_a_worker_that_waits_for_its_arguments(tmp_path: Path) -> None:
+def test_a_signal_ends_a_worker_that_waits_for_arguments(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import multiprocessing; from landmark.core.signals import end_on_signals\n"

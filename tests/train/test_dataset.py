@@ -151,7 +151,7 @@ def test_incomplete_batches_are_left_out(toy_corpus: Corpus, tmp_path: Path) -> 
     assert stats.samples - stats.cached == 48
 
 
-def test_the_last_batch_is_kept_and_continued_behind(toy_corpus: Corpus, tmp_path: Path) -> None:
+def test_an_incomplete_last_batch_is_delivered_and_continued_behind(toy_corpus: Corpus, tmp_path: Path) -> None:
     batches = make_batches(toy_corpus, tmp_path, batch=16, last_batch="keep")
     steps, states = [], []
     for batch in islice(batches, 4):
@@ -176,7 +176,7 @@ def test_ranks_share_each_batch(toy_corpus: Corpus, tmp_path: Path) -> None:
             assert images_of([batch], sensor) == images_of(shares, sensor)
 
 
-def test_batches_of_one_sensor(toy_corpus: Corpus, tmp_path: Path) -> None:
+def test_batches_of_a_single_sensor(toy_corpus: Corpus, tmp_path: Path) -> None:
     batches = make_batches(toy_corpus, tmp_path, sensors=("s2",))
     steps = list(islice(batches, 3))
     assert batches.per_epoch == 3 and all(list(batch.inputs) == ["s2"] for batch in steps)

@@ -101,7 +101,7 @@ def test_patience_counts_epochs_since_the_first_minimum(
 
 
 @pytest.mark.parametrize("needed", [{"patience": 2}, {"select": "best"}, {}])
-def test_budgets_that_need_a_val_split_are_refused_without_it(
+def test_budgets_that_need_a_val_split_are_refused_without(
     config: TrainingConfig, tmp_path: Path, needed: dict[str, object]
 ) -> None:
     corpus = open_toy(tmp_path / "corpus", counts={"train": 8, "test": 2}, sensors=("s2",))
