@@ -31,23 +31,24 @@ def markdown(result: Result) -> str:
 
 def rows(result: Result) -> list[Row]:
     """Return every row of the table of targets."""
-    steps = result["steps"]
-    ratios = [Row("step, relative to the plain loop", 1.05, _ratio(steps, "landmark", "plain"), is_minimum=False)]
+    ratios, others = [], [("plain", "the plain loop", 1.05)]
     if result["before"]:
-        value = _ratio(steps, "landmark", "before")
-        ratios.append(Row(f"step, relative to {result['before']}", 0.75, value, is_minimum=False))
+        others.append(("before", result["before"], 0.75))
+    for arm, title, target in others:
+        value, limit = (_ratio(result["steps"], "landmark", arm, name) for name in ("seconds", "cpu_s"))
+        ratios.append(Row(f"step, relative to {title}", target, value, is_minimum=False))
+        ratios.append(Row("the same, by processor seconds", None, limit))
     for model, own in result["embedding"].items():
         # Processor seconds of reading and of forward passes share the same cores.
-        limit = median(entry["forward"]["cpu_s"] / entry["embed"]["cpu_s"] for entry in own["rounds"])
-        value = _ratio(own["rounds"], "forward", "embed")
+        value, limit = (_ratio(own["rounds"], "forward", "embed", name) for name in ("seconds", "cpu_s"))
         ratios.append(Row(f"embedding with `{model}`, relative to forward passes", 0.8, value))
         ratios.append(Row("the same, by processor seconds", None, limit))
     return ratios
 
 
-def _ratio(rounds: list[Mapping[str, Any]], first: str, second: str) -> float:
-    """Median over rounds of the ratio of wall seconds."""
-    return median(entry[first]["seconds"] / entry[second]["seconds"] for entry in rounds)
+def _ratio(rounds: list[Mapping[str, Any]], first: str, second: str, name: str) -> float:
+    """Median over rounds of the ratio of wall or processor seconds."""
+    return median(entry[first][name] / entry[second][name] for entry in rounds)
 
 
 def _summary(result: Result) -> str:
