@@ -60,7 +60,7 @@ def test_options_change_the_model(landmark: Run, toy_corpus: Corpus, model_path:
     budget = run["identity"]["model"]["budget"]
     assert (budget["epochs"], budget["batch"], run["identity"]["seed"], run["step"]) == (1, 16, 5, 1)
     code, _, err = landmark("train", toy_corpus.root, "--model", model_path, "--out", "run", "--device", "cpu")
-    assert code == 2 and "model, seed" in err
+    assert code == 2 and "model.budget.batch, model.budget.epochs, seed" in err
 
 
 def test_smoke_validates_with_a_single_seed(landmark: Run, tmp_path: Path) -> None:

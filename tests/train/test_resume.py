@@ -56,7 +56,6 @@ def uninterrupted(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) 
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "plain": {"text": {**PROFILE["text"], "width": 8}},
     "stopped": {"budget": {"select": "best", "patience": 1, "epochs": 9, "learning_rate": 0.3}},
     "chunks": {"budget": {"accumulate": 2, "chunk": 3}},
     "published": {
@@ -158,18 +157,21 @@ def test_a_kill_between_files_of_a_checkpoint_keeps_the_previous(
     assert (config.out / "model.safetensors").read_bytes() == (uninterrupted / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("change", ["seed", "model"])
 def test_the_folder_of_another_training_is_refused(
-    toy_corpus: Corpus, config: TrainingConfig, tmp_path: Path, change: str
+    toy_corpus: Corpus, config: TrainingConfig, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    train(toy_corpus, config)
-    before = {path.name: path.read_bytes() for path in config.out.iterdir()}
+    """The error names the keys that differ."""
     slower = load_profile(str(write_profile(tmp_path, budget={"learning_rate": 0.001})))
-    changes = {"seed": {"seed": 1}, "model": {"profile": slower}}[change]
-    with pytest.raises(RunMismatch) as caught:
-        train(toy_corpus, replace(config, **changes))  # type: ignore[arg-type]
-    assert (caught.value.file, caught.value.key) == (str(config.out), change)
-    assert {path.name: path.read_bytes() for path in config.out.iterdir()} == before
+    located = load_profile(str(write_profile(tmp_path, location={})))
+    before = contents(uninterrupted)
+    for key, changed in {
+        "seed": replace(config, seed=1),
+        "model.budget.learning_rate": replace(config, profile=slower),
+        "model.location, sensors": replace(config, profile=located, sensors=["s1"]),
+    }.items():
+        with raises(RunMismatch, file=str(uninterrupted), key=key):
+            train(toy_corpus, replace(changed, out=uninterrupted))
+    assert contents(uninterrupted) == before
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "model-mine.safetensors", ".important.partial"])

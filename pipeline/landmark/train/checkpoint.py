@@ -7,7 +7,7 @@ checkpoint intact. No state of random generators is stored: augmentation and dro
 import errno
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from landmark.config.profiles import SensorName
 from landmark.core.atomic import atomic_path, write_bytes
 from landmark.core.corpus_paths import PlainName, readable
 from landmark.core.errors import InvalidRun, RunMismatch
-from landmark.core.hashing import digest, file_sha256
+from landmark.core.hashing import file_sha256
 from landmark.core.yaml_files import StrictModel
 from landmark.train.profile import BandStatistics, ModelProfile
 
@@ -29,7 +29,6 @@ from landmark.train.profile import BandStatistics, ModelProfile
 _RUN_FILE = re.compile(
     r"\.?((model|state)(-\d{8})?\.safetensors|(run|config|tokenizer)\.json|metrics\.jsonl|curve\.png)(\.\d+\.partial)?"
 )
-_FIELD_TITLES = {"content_digest": "corpus content", "model": "model profile", "weights_sha256": "pretrained weights"}
 
 
 class Identity(StrictModel):
@@ -41,13 +40,15 @@ class Identity(StrictModel):
     sensors: list[SensorName] = Field(description="Sensors trained on")
     weights_sha256: dict[str, str] = Field(description="SHA-256 of pretrained weights, by key of the profile")
 
-    @property
-    def digest(self) -> str:
-        """Digest of the identity; paths of weights are replaced by their checksums."""
+    def differences(self, identity: "Identity") -> list[str]:
+        """Keys in which two identities differ, `model.budget.epochs`; the same weights may have other paths."""
+        return sorted(_differing_keys(self._comparable(), identity._comparable()))
+
+    def _comparable(self) -> dict[str, Any]:
         document = self.model_dump(mode="json")
         for tower in ("image", "text", "location"):
             (document["model"][tower] or {}).pop("weights", None)
-        return digest(document)
+        return document
 
 
 class EpochRecord(StrictModel):
@@ -112,6 +113,16 @@ def out_of_patience(history: Sequence[EpochRecord], patience: int | None) -> boo
     return patience is not None and best is not None and len(history) - 1 - best >= patience
 
 
+def _differing_keys(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of nested mappings whose values differ."""
+    for name in first.keys() | second.keys():
+        values = first.get(name), second.get(name)
+        if all(isinstance(value, dict) for value in values):
+            yield from _differing_keys(*values, f"{prefix}{name}.")
+        elif values[0] != values[1]:
+            yield f"{prefix}{name}"
+
+
 def read_run(folder: Path) -> Run:
     """Read the `run.json` of a folder.
 
@@ -141,13 +152,11 @@ def find_run(folder: Path, identity: Identity) -> Run | None:
     """
     if (folder / "run.json").exists():
         run = read_run(folder)
-        if run.identity.digest != identity.digest:
-            fields = [name for name in Identity.model_fields if getattr(run.identity, name) != getattr(identity, name)]
-            titles = ", ".join(_FIELD_TITLES.get(name, name) for name in fields)
+        if keys := run.identity.differences(identity):
             raise RunMismatch(
-                f"the folder holds a training with another {titles}",
+                "not as in the training that the folder holds",
                 file=folder,
-                key=", ".join(fields),
+                key=", ".join(keys),
                 remedy="choose another --out, or delete the folder",
             )
         return run
