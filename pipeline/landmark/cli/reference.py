@@ -12,6 +12,7 @@ from landmark.cli.main import app
 from landmark.config.reference import recipe_reference
 from landmark.loader.normalise import normalisation_reference
 from landmark.quality.reference import checks_reference
+from landmark.train.profile import profile_reference
 
 
 def cli_reference() -> str:
@@ -27,6 +28,7 @@ REFERENCES: Mapping[str, Callable[[], str]] = {
     "recipe.md": recipe_reference,
     "checks.md": checks_reference,
     "normalisation.md": normalisation_reference,
+    "model.md": profile_reference,
 }
 
 

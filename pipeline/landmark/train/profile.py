@@ -5,10 +5,19 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from landmark.config.profiles import SensorName
+from landmark.config.reference import model_reference
 from landmark.core.errors import InputError, invalid
 from landmark.core.yaml_files import StrictModel, load_model, parse_model
 
 Augmentation = Literal["none", "flips", "turns"]
+Convention = Literal["orthonormal", "satclip-analytic"]
+Targets = Literal["identity", "equal", "overlap"]
+
+_HEADER = """# Model
+
+Keys of a model profile (`profiles/models/*.yaml`, or a file of yours). Generated from `landmark/train/profile.py` by
+`make docs`; do not edit.
+"""
 
 
 class BandStatistics(StrictModel):
@@ -63,7 +72,7 @@ class LocationTower(StrictModel):
     """The location tower of GeoCLOSP: spherical harmonics and a sinusoidal network (SatCLIP, arXiv 2311.17179)."""
 
     degrees: int = Field(10, ge=1, le=100, description="Degrees of the spherical harmonics: 0 .. degrees - 1")
-    convention: Literal["orthonormal", "satclip-analytic"] = Field(
+    convention: Convention = Field(
         "orthonormal",
         description="Orthonormal real spherical harmonics, or those of SatCLIP's weights",
     )
@@ -83,7 +92,7 @@ class LocationTower(StrictModel):
 class Objective(StrictModel):
     """The contrastive loss."""
 
-    targets: Literal["identity", "equal", "overlap"] = Field(
+    targets: Targets = Field(
         description="Positives of a text: its own image, all images of its label set, or all by overlap of labels"
     )
     overlap_power: float = Field(1.0, gt=0, description="With `targets: overlap`: exponent of the Jaccard index")
@@ -98,7 +107,7 @@ class Objective(StrictModel):
 class Budget(StrictModel):
     """Length of the training and parameters of the optimizer."""
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, description="Passes over the images of the sensor with more of them")
     batch: int = Field(ge=8, multiple_of=8, description="Images of each sensor per step; a multiple of 8")
     chunk: int | None = Field(
         None, ge=1, description="Images of each sensor in memory at once; a batch is embedded in chunks of this size"
@@ -128,17 +137,17 @@ class Budget(StrictModel):
 
 
 class ModelProfile(StrictModel):
-    """`profiles/models/*.yaml`."""
+    """Architecture, objective and training schedule of a model. A file may `extends` another and change single keys."""
 
-    title: str
-    image: ImageTower
-    text: TextTower
+    title: str = Field(description="Title for people")
+    image: ImageTower = Field(description="Image towers")
+    text: TextTower = Field(description="Text tower")
     location: LocationTower | None = Field(None, description="Location tower; null for CLOSP, which has none")
     dimensions: int = Field(ge=2, description="Dimensions of the space that images and texts share")
     style: str = Field("structured", description="Style of the captions to train on")
     lang: str = Field("en", description="Language of the captions to train on")
-    objective: Objective
-    budget: Budget
+    objective: Objective = Field(description="Loss")
+    budget: Budget = Field(description="Training schedule")
     caveats: tuple[str, ...] = Field((), description="Limits that a reader of the metrics should know")
 
     @model_validator(mode="after")
@@ -171,3 +180,8 @@ def load_profile(
     changed["budget"] |= {key: value for key, value in (("epochs", epochs), ("batch", batch)) if value is not None}
     changed["text"] |= {} if text is None else {"weights": text}
     return parse_model(ModelProfile, changed, name)
+
+
+def profile_reference() -> str:
+    """Render the keys of model profiles."""
+    return model_reference(ModelProfile, _HEADER)
