@@ -61,5 +61,5 @@ def embed_split(
         for pixels in pixel_blocks(selection.select(sensor=sensor), profile.image, block=block):
             vectors[rows[done : done + len(pixels)]] = loaded.encoder.encode_downsampled(sensor, pixels)
             done += len(pixels)
-            progress(f"embed {sensor}", done, len(rows))
+            progress(f"embed {split} {sensor}", done, len(rows))
     return vectors

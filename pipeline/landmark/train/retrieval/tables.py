@@ -71,12 +71,13 @@ def make_tables(report: EvaluationReport) -> list[Table]:
 
 def _means(report: EvaluationReport) -> Table:
     overall, sets = report.overall, report.label_sets["overall"]
-    counts = plural(overall.documents, "image"), plural(overall.queries, "class", "classes")
+    n_images, n_classes = plural(overall.documents, "image"), plural(overall.queries, "class", "classes")
     rows = {"overall": overall, **report.sensors}
     rows |= {f"label sets, {name}": metrics for name, metrics in report.label_sets.items()}
     names = {"mAP": 3, "R-precision": 2, "nDCG@10": 2, "nDCG@1000": 2, "MRR": 1, "Hit@10": 1}
     columns = [(group, name) for group, count in names.items() for name in ("model", "chance", "above")[:count]]
-    title = f"{report.split}: {', '.join(counts)}, {plural(sets.queries, 'label set')}"
+    counts = f"{n_images}, {n_classes}, {plural(sets.queries, 'label set')}"
+    title = f"{report.split}: {counts}; above: (mAP - chance) / (1 - chance)"
     return Table(title, columns, [(name, *_mean_cells(metrics)) for name, metrics in rows.items()])
 
 
