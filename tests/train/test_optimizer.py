@@ -8,8 +8,8 @@ from torch import nn
 
 from landmark.train.closp import SensorInputs
 from landmark.train.gradients import compute_gradients, parallel
+from landmark.train.net import prepare_net
 from landmark.train.optimizer import freeze_towers, new_optimizer, set_rate
-from landmark.train.precision import prepare_net
 from landmark.train.profile import Budget
 from landmark.train.towers.vit import IMAGE_PX
 from tests.parts import examples

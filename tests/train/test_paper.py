@@ -17,11 +17,9 @@ from landmark.train.batches import Batch, Batches
 from landmark.train.closp import Closp
 from landmark.train.gradients import split_sensors
 from landmark.train.loop import TrainingConfig, train
-from landmark.train.net import new_net
-from landmark.train.precision import prepare_net
-from landmark.train.preparation import add_statistics, read_train_annotations
+from landmark.train.net import new_net, prepare_net
+from landmark.train.preparation import add_statistics, read_train_annotations, torch_seed
 from landmark.train.profile import Budget, ModelProfile, load_profile
-from landmark.train.schedule import torch_seed
 from landmark.train.text import build_vocabulary
 from tests.train.toy import PROFILE
 

@@ -1,9 +1,9 @@
 """The batches of a training, from the loader: a function of seed and position."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from landmark.train.locations import Locations
 from landmark.train.loss import SensorTargets
 from landmark.train.profile import BandStatistics, ModelProfile
 from landmark.train.text import Tokenize
+
+Part = TypeVar("Part", SensorInputs, SensorTargets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,21 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
 
-        def move(part: Any) -> Any:
-            values = {field.name: getattr(part, field.name) for field in fields(part)}
-            return replace(part, **{name: value.to(device) for name, value in values.items() if value is not None})
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device)
 
         return Batch(
-            {sensor: move(own) for sensor, own in self.inputs.items()},
-            {sensor: move(own) for sensor, own in self.targets.items()},
-            self.token_ids.to(device),
-            self.attention_mask.to(device),
+            {sensor: map_tensors(own, move) for sensor, own in self.inputs.items()},
+            {sensor: map_tensors(own, move) for sensor, own in self.targets.items()},
+            move(self.token_ids),
+            move(self.attention_mask),
         )
+
+
+def map_tensors(part: Part, change: Callable[[Tensor], Tensor]) -> Part:
+    """A copy of a part of a batch, each of its tensors changed."""
+    tensors = {field.name: getattr(part, field.name) for field in fields(part)}
+    return replace(part, **{name: change(tensor) for name, tensor in tensors.items() if tensor is not None})
 
 
 class Batches:

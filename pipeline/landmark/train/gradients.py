@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
 from itertools import count
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -18,11 +19,11 @@ from torch.distributed import ProcessGroup
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from landmark.train.batches import Batch
+from landmark.train.batches import Batch, map_tensors
 from landmark.train.closp import Closp, Embeddings
 from landmark.train.distributed import gather_rows
 from landmark.train.loss import SensorTargets, closp_loss
-from landmark.train.precision import autocast
+from landmark.train.net import autocast
 from landmark.train.profile import ModelProfile, Objective
 
 # Tensors by sensor and name of a field; the scale is of no sensor.
@@ -172,21 +173,15 @@ def split_sensors(batch: Batch) -> list[Batch]:
 
 def _take(batch: Batch, rows: Mapping[str, slice]) -> Batch:
     """Some rows of some sensors, where there are any, and their texts."""
-    inputs = {sensor: _rows(batch.inputs[sensor], own) for sensor, own in rows.items()}
+    inputs = {sensor: map_tensors(batch.inputs[sensor], itemgetter(own)) for sensor, own in rows.items()}
     inputs = {sensor: own for sensor, own in inputs.items() if len(own.images)}
     texts = torch.unique(torch.cat([own.text_index for own in inputs.values()]))
     return Batch(
         {sensor: replace(own, text_index=torch.searchsorted(texts, own.text_index)) for sensor, own in inputs.items()},
-        {sensor: _rows(batch.targets[sensor], rows[sensor]) for sensor in inputs},
+        {sensor: map_tensors(batch.targets[sensor], itemgetter(rows[sensor])) for sensor in inputs},
         batch.token_ids[texts],
         batch.attention_mask[texts],
     )
-
-
-def _rows(part: Any, rows: slice) -> Any:
-    """Rows of each tensor of a dataclass."""
-    values = {field.name: getattr(part, field.name) for field in fields(part)}
-    return replace(part, **{name: value[rows] for name, value in values.items() if value is not None})
 
 
 def _flatten(parts: Mapping[str, Any]) -> Tensors:

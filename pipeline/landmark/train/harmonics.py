@@ -1,13 +1,10 @@
 """Real spherical harmonics of places, the input of the location tower."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from landmark.core.errors import InputError
-
-Convention = Literal["orthonormal", "satclip-analytic"]
+from landmark.train.profile import Convention
 
 _MAX_DEGREES = 100
 

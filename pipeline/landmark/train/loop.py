@@ -33,13 +33,18 @@ from landmark.train.encoder import Encoder
 from landmark.train.gradients import compute_gradients, parallel, split_sensors
 from landmark.train.loss import closp_loss
 from landmark.train.metrics import StepRecord, read_steps, write_metrics
-from landmark.train.net import pick_device
+from landmark.train.net import autocast, pick_device, prepare_net
 from landmark.train.optimizer import freeze_towers, new_optimizer, set_rate
 from landmark.train.plots import draw_curve
-from landmark.train.precision import autocast, prepare_net
-from landmark.train.preparation import Inputs, add_statistics, new_run, read_inputs, without_augmentation
+from landmark.train.preparation import (
+    Inputs,
+    add_statistics,
+    new_run,
+    read_inputs,
+    torch_seed,
+    without_augmentation,
+)
 from landmark.train.profile import ModelProfile
-from landmark.train.schedule import torch_seed
 
 log = logging.getLogger(__name__)
 
@@ -105,23 +110,24 @@ class Trainer:
 
     def __init__(self, corpus: Corpus, config: TrainingConfig, inputs: Inputs, run: Run, world: World) -> None:
         """Continue at the run's step."""
-        self._config, self._budget, self._run, self._world = config, config.profile.budget, run, world
+        self._config, self._run, self._world = config, run, world
+        self._profile, self._budget = config.profile, config.profile.budget
         self._progress = config.progress if world.is_main else silent
+        self._device = pick_device(config.device)
         encoder = Encoder.from_pretrained(config.out, "cpu", weights=run.weights)
-        self._device, tokenize = pick_device(config.device), encoder.tokenize
-        self._net, self._steps = prepare_net(encoder.net, self._device), read_steps(config.out, run.step)
+        self._net = prepare_net(encoder.net, self._device)
         self._optimizer = new_optimizer(self._net, self._budget)
         load_optimizer(config.out, run, self._net, self._optimizer)
-        share = world.rank, world.ranks
-        data = add_statistics(inputs.train, run.statistics)
-        train, seed = corpus.select(split="train"), config.seed
-        batches = Batches(train, data, config.profile, seed=seed, tokenize=tokenize, share=share)
-        self._batches = batches.to(self._device)
-        self._validation = None
-        if inputs.validation:
-            data, plain = add_statistics(inputs.validation, run.statistics), without_augmentation(config.profile)
-            val = Batches(corpus.select(split="val"), data, plain, seed=seed, tokenize=tokenize)
-            self._validation = val.to(self._device)
+        self._steps = read_steps(config.out, run.step)
+
+        def open_batches(split: str, profile: ModelProfile, share: tuple[int, int] = (0, 1)) -> Batches:
+            annotations = inputs.train if split == "train" else inputs.validation
+            data, selection = add_statistics(annotations, run.statistics), corpus.select(split=split)
+            batches = Batches(selection, data, profile, seed=config.seed, tokenize=encoder.tokenize, share=share)
+            return batches.to(self._device)
+
+        self._batches = open_batches("train", self._profile, (world.rank, world.ranks))
+        self._validation = open_batches("val", without_augmentation(self._profile)) if inputs.validation else None
         if run.loader is not None:
             try:
                 self._batches.loader.load_state_dict(run.loader)
@@ -176,8 +182,7 @@ class Trainer:
             return torch_seed(self._config.seed, "step", step, number, self._world.rank, chunk)
 
         self._optimizer.zero_grad()
-        profile, group = self._config.profile, self._world.group
-        loss = compute_gradients(self._model, batches, profile, seeds=seeds, group=group)
+        loss = compute_gradients(self._model, batches, self._profile, seeds=seeds, group=self._world.group)
         max_norm = self._budget.max_grad_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), max_norm)
         values = float(loss), float(norm)
@@ -212,7 +217,7 @@ class Trainer:
             own = batch.to(self._device)
             with autocast(self._device):
                 embeddings = self._net(own.inputs, own.token_ids, own.attention_mask)
-            loss = closp_loss(embeddings, own.targets, self._net.scale, self._config.profile.objective)
+            loss = closp_loss(embeddings, own.targets, self._net.scale, self._profile.objective)
             images = sum(len(part.images) for part in own.inputs.values())
             total, count = total + images * loss, count + images
         return float(total / count)

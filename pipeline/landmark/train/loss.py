@@ -8,16 +8,13 @@ graded by label overlap avoid that (SoftCon, arXiv 2405.20462). Where all sample
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from landmark.train.closp import Embeddings
-from landmark.train.profile import Objective
-
-Targets = Literal["identity", "equal", "overlap"]
+from landmark.train.profile import Objective, Targets
 
 _EARTH_RADIUS_KM = 6371.0088
 

@@ -1,28 +1,18 @@
-"""Build a newly initialised CLOSP net with its tokenizer."""
+"""Build a newly initialised CLOSP net with its tokenizer, and prepare a net for a device."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from landmark.core.errors import InputError
 from landmark.train.closp import Closp
 from landmark.train.profile import ModelProfile
 from landmark.train.text import Tokenizer, pretrained_text_model, scratch_text_model
+from landmark.train.towers.resnet import ResNet
+from landmark.train.towers.vit import ViT
 from landmark.train.weights import load_tower
-
-
-def pick_device(name: str) -> torch.device:
-    """Device by name; auto is CUDA where available.
-
-    Raises:
-        InputError: unknown or unavailable device.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError("unknown device", file="--device", value=name, remedy="give auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("PyTorch finds no CUDA device", file="--device", value=name, remedy="use --device cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def new_net(
@@ -51,3 +41,47 @@ def new_net(
     if profile.location is not None and profile.location.weights is not None:
         load_tower(net.location_encoder, Path(profile.location.weights).expanduser(), key="location.weights")
     return net, text.tokenize
+
+
+def towers(net: Closp) -> dict[str, nn.Module]:
+    """Encoders of a net by name, without projections."""
+    return {name: module for name, module in net.named_children() if name.endswith(("_encoder", "text_model"))}
+
+
+def prepare_net(net: Closp, device: torch.device) -> Closp:
+    """Move a net to a device, its image towers in channels-last layout and, on CUDA, compiled under their names.
+
+    Text and location towers are not compiled: their dropout has to be the same with a graph and without.
+    """
+    net.to(device)
+    for tower in towers(net).values():
+        if isinstance(tower, ResNet | ViT):
+            tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if device.type == "cuda":
+                tower.compile()
+    return net
+
+
+def pick_device(name: str) -> torch.device:
+    """Device by name; auto is CUDA where available.
+
+    Raises:
+        InputError: unknown or unavailable device.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError("unknown device", file="--device", value=name, remedy="give auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("PyTorch finds no CUDA device", file="--device", value=name, remedy="use --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Context of a forward pass: bfloat16 matrix products and convolutions where the hardware has them."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=_has_bfloat16(device))
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies matrices of bfloat16; where it only emulates that, it is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())

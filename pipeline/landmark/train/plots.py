@@ -1,14 +1,19 @@
-"""The learning curve of a training as an image."""
+"""Figures as PNG files, and the learning curve of a training."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from landmark.core.atomic import atomic_path
-from landmark.train.checkpoint import EpochRecord
-from landmark.train.metrics import StepRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from landmark.train.checkpoint import EpochRecord
+    from landmark.train.metrics import StepRecord
 
 
-def draw_curve(steps: Sequence[StepRecord], history: Sequence[EpochRecord], path: Path) -> None:
+def draw_curve(steps: Sequence["StepRecord"], history: Sequence["EpochRecord"], path: Path) -> None:
     """Draw loss, validation loss and learning rate over the steps, as a PNG."""
     # Takes a CPU second, which the start of a command should not.
     from matplotlib.figure import Figure
@@ -26,6 +31,11 @@ def draw_curve(steps: Sequence[StepRecord], history: Sequence[EpochRecord], path
     losses.legend()
     rates.plot(numbers, [record.learning_rate for record in steps], color="C2")
     rates.set(xlabel="step", ylabel="learning rate")
+    save_figure(figure, path)
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as a PNG, atomically and with the same bytes each time."""
     with atomic_path(path) as partial:
         # Without the version of matplotlib, which is metadata by default.
-        figure.savefig(partial, format="png", dpi=100, metadata={"Software": None})
+        figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})

@@ -9,8 +9,9 @@ import torch
 
 from landmark.config.profiles import SensorName, load_sensor
 from landmark.core.errors import InputError, InsufficientData
-from landmark.core.hashing import file_sha256
+from landmark.core.hashing import file_sha256, rank
 from landmark.core.progress import Progress
+from landmark.core.salts import TORCH
 from landmark.corpus.reader import Corpus
 from landmark.train.batches import SensorData
 from landmark.train.checkpoint import Identity, Run, TensorFile, save_checkpoint
@@ -26,7 +27,6 @@ from landmark.train.encoder import Encoder
 from landmark.train.locations import check_pairs
 from landmark.train.net import new_net
 from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
-from landmark.train.schedule import torch_seed
 from landmark.train.text import build_vocabulary, resolve_weights, weights_file
 from landmark.train.update_bound import budget_warnings
 
@@ -183,6 +183,11 @@ def without_augmentation(profile: ModelProfile) -> ModelProfile:
     """The model with upright images and the last batch, for the batches of the val split."""
     budget = profile.budget.model_copy(update={"augment": "none", "last_batch": "keep"})
     return profile.model_copy(update={"budget": budget})
+
+
+def torch_seed(seed: int, purpose: str, *numbers: int) -> int:
+    """Seed of PyTorch's generator for a purpose and numbers such as the step; a resumed training has the same."""
+    return rank(seed, TORCH, purpose, *map(str, numbers)) >> 1
 
 
 def new_run(corpus: Corpus, folder: Path, inputs: Inputs, progress: Progress) -> Run:

@@ -3,11 +3,8 @@
 import math
 from collections import Counter, defaultdict
 
-import torch
-from torch import nn
-
 from landmark.train.closp import Closp
-from landmark.train.optimizer import freeze_towers, set_rate
+from landmark.train.optimizer import freeze_towers, learning_rate
 from landmark.train.profile import Budget, ModelProfile
 
 # Below it, a model scores like an untrained one: see `docs/train.md`.
@@ -33,8 +30,7 @@ def relative_changes(net: Closp, budget: Budget, steps: int) -> dict[str, float]
 
 def sum_of_rates(budget: Budget, steps: int) -> float:
     """Sum of the learning rates of all steps."""
-    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(()))])
-    return math.fsum(set_rate(optimizer, budget, step, steps) for step in range(steps))
+    return math.fsum(learning_rate(budget, step, steps) for step in range(steps))
 
 
 def budget_warnings(net: Closp, profile: ModelProfile, *, images: int) -> list[str]:
@@ -51,7 +47,8 @@ def budget_warnings(net: Closp, profile: ModelProfile, *, images: int) -> list[s
             f"the image towers of {' and '.join(random)} are random, and `budget.freeze: always` leaves them so. Name"
             " pretrained weights in `image.weights`"
         )
-    steps = budget.epochs * math.ceil(images / (budget.batch * budget.accumulate))
+    batches = math.ceil(images / budget.batch) if budget.last_batch == "keep" else images // budget.batch
+    steps = budget.epochs * math.ceil(batches / budget.accumulate)
     part, change = max(relative_changes(net, budget, steps).items(), key=lambda item: item[1])
     if change < MIN_CHANGE:
         factor = 1 / change

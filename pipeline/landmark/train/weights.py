@@ -41,7 +41,7 @@ def load_tower(
     Raises:
         InputError: unreadable; or a tensor is missing or has another shape.
     """
-    expected, tensors = tower.state_dict(), read_tensors(file, key)
+    expected, tensors = tower.state_dict(), _read_weights(file, key)
     prefix = _find_prefix(tensors, expected.keys(), preferred)
     own = {name: tensors[prefix + name] for name in expected if prefix + name in tensors}
     # BatchNorm's counter is missing in old files, and not used.
@@ -57,7 +57,7 @@ def load_tower(
     tower.load_state_dict(expected | own)
 
 
-def read_tensors(file: Path, key: str) -> dict[str, Tensor]:
+def _read_weights(file: Path, key: str) -> dict[str, Tensor]:
     """Read the tensors of a file; those of nested mappings have names joined by dots.
 
     Raises:

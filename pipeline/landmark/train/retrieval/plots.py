@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from landmark.core.atomic import atomic_path
+from landmark.train.plots import save_figure
 from landmark.train.retrieval.evaluate import EvaluationReport
 from landmark.train.retrieval.events import EventReport
 
@@ -28,7 +28,7 @@ def draw_classes(report: EvaluationReport, path: Path) -> None:
     ticks = [f"{key} ({classes[key]['overall'].relevant:.0f})" for key in keys]
     _finish(axes[0], ticks, f"mAP above chance: 0 chance, 1 perfect ({report.split}; images in brackets)", chance=0.0)
     axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_events(report: EvaluationReport, path: Path) -> None:
@@ -54,7 +54,7 @@ def draw_events(report: EvaluationReport, path: Path) -> None:
     )
     lower.set_xlim(0, 1)
     lower.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=4, frameon=False, fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_types(axes: Axes, report: EventReport, types: list[tuple[str, str]], number: int, sensor: str) -> None:
@@ -102,9 +102,3 @@ def _finish(axes: Axes, ticks: list[str], title: str, *, chance: float) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as partial:
-        # Without the version of matplotlib, which is metadata by default.
-        figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
