@@ -34,6 +34,7 @@ PHRASES = [
         ("Nieve y hielo", "fr", "neige et glace"),
         ("trees. water", "es", "árboles. agua"),
         ("grassy waterways, treeshrubs", "en", "grassy waterways, treeshrubs"),
+        ("sous-bois, eau-de-vie - eau", "en", "sous-bois, eau-de-vie - water"),
         ("Ein Vulkan am Äquator", "en", "Ein Vulkan am Äquator"),
         ("", "en", ""),
     ],
@@ -55,3 +56,12 @@ def test_every_phrase_becomes_the_name_of_the_class(lang: str) -> None:
 def test_canonical_queries_are_canonical(text: str) -> None:
     queries = canonical_queries([text, f"{text} forêts eau"], TAXONOMY)
     assert canonical_queries(queries, TAXONOMY) == queries
+
+
+def test_a_name_in_the_language_of_the_captions_wins() -> None:
+    """Also over a class that comes first, and has the word as its name in another language."""
+    crops, built = (TAXONOMY.classes[key] for key in ("crops", "built"))
+    crops = crops.model_copy(update={"name": {**crops.name, "fr": "Built"}})
+    taxonomy = TAXONOMY.model_copy(update={"classes": {"crops": crops, "built": built}})
+    assert canonical_queries(["Built", "crops"], taxonomy) == ["built", "crops"]
+    assert canonical_queries(["Built", "crops"], taxonomy, "fr") == ["built", "built"]

@@ -26,7 +26,7 @@ def canonical_queries(texts: Sequence[str], taxonomy: Taxonomy, lang: str = "en"
         return list(texts)
     longest_first = sorted(names, key=lambda words: (-len(" ".join(words)), words))
     phrases = "|".join(_SEPARATOR.join(map(re.escape, words)) for words in longest_first)
-    pattern = re.compile(rf"(?<!\w){_ELIDED}({phrases})(?!\w)")
+    pattern = re.compile(rf"(?<![\w-]){_ELIDED}({phrases})(?![\w-])")
     return [_replace(text, pattern, names) for text in texts]
 
 
@@ -41,9 +41,10 @@ def _replace(text: str, pattern: re.Pattern[str], names: Mapping[tuple[str, ...]
 
 
 def _names_by_phrase(taxonomy: Taxonomy, lang: str) -> dict[tuple[str, ...], str]:
-    """Words of each phrase, folded → name of its class. Of a phrase of two classes, a name wins over a synonym."""
+    """Words of each phrase, folded → name of its class. Of two, that with the name in `lang`, then a name."""
     classes = [entry for entry in taxonomy.classes.values() if lang in entry.name]
-    phrases = [(phrase, entry) for entry in classes for phrase in entry.name.values()]
+    phrases = [(entry.name[lang], entry) for entry in classes]
+    phrases += [(phrase, entry) for entry in classes for phrase in entry.name.values()]
     phrases += [(phrase, entry) for entry in classes for phrase in entry.phrase.values()]
     phrases += [(phrase, entry) for entry in classes for words in entry.synonyms.values() for phrase in words]
     names: dict[tuple[str, ...], str] = {}
