@@ -1,5 +1,7 @@
 """Published weights load by name, in the layouts in which they are published."""
 
+import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,13 @@ def without(name: str) -> Callable[[Tensors], Any]:
     return lambda tensors: {key: tensor for key, tensor in tensors.items() if key != name}
 
 
+def nested(tensors: Tensors) -> Any:
+    """A mapping that holds itself, without one tensor."""
+    stored: dict[str, Any] = without("layer3.0.bn1.weight")(tensors)
+    stored["again"] = stored
+    return stored
+
+
 @pytest.mark.parametrize(
     ("store", "value"),
     [
@@ -135,8 +144,22 @@ def without(name: str) -> Callable[[Tensors], Any]:
         (lambda tensors: list(tensors.values()), None),
         (lambda tensors: {"state_dict": 3, "epoch": 1}, None),
         (lambda tensors: tensors | {"path": Path("/")}, None),
+        (lambda tensors: nested(tensors), "layer3.0.bn1.weight"),
+        (lambda tensors: tensors | {"conv1.weight": tensors["conv1.weight"].to(torch.int8)}, "conv1.weight"),
+        (lambda tensors: tensors | {"conv1.weight": tensors["conv1.weight"] * math.nan}, "conv1.weight"),
     ],
-    ids=["missing", "shape", "half of a head", "foreign", "list", "empty", "code"],
+    ids=[
+        "missing",
+        "shape",
+        "half of a head",
+        "foreign",
+        "list",
+        "empty",
+        "code",
+        "in itself",
+        "integers",
+        "no number",
+    ],
 )
 def test_other_files_are_refused(tmp_path: Path, store: Callable[[Tensors], Any], value: str | None) -> None:
     tower, path = tower_of("tiny", head=10), tmp_path / "weights.pth"
@@ -154,6 +177,24 @@ def test_unreadable_files_are_refused(tmp_path: Path, suffix: str, content: byte
         path.write_bytes(content)
     with raises(InputError, file=str(path), key="image.weights.s1", value=None):
         load_tower(tower_of("tiny", "s1"), path, key="image.weights.s1")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damaged_pickles_are_refused_or_load(tmp_path: Path, zipped: bool) -> None:
+    """The unpickler raises errors of many kinds."""
+    tower, path, chance = tower_of("tiny", "s1"), tmp_path / "weights.pth", random.Random(3)
+    torch.save(tower.state_dict(), path, _use_new_zipfile_serialization=zipped)
+    data, refused = path.read_bytes(), 0
+    for _ in range(60):
+        damaged = bytearray(data)
+        for _ in range(3):
+            damaged[chance.randrange(4000)] = chance.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            load_tower(tower, path, key="image.weights.s1")
+        except InputError:
+            refused += 1
+    assert refused > 20
 
 
 @pytest.mark.parametrize("architecture", ["resnet50", "vit_small_patch16_224"])

@@ -5,7 +5,6 @@ after which the file has most of the tower's names.
 """
 
 import argparse
-import pickle
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -39,7 +37,7 @@ def load_tower(
         optional: Names that the file may lack.
 
     Raises:
-        InputError: unreadable; or a tensor is missing or has another shape.
+        InputError: unreadable; or a tensor is missing, has another shape, or holds other than finite numbers.
     """
     expected, tensors = tower.state_dict(), _read_weights(file, key)
     prefix = _find_prefix(tensors, expected.keys(), preferred)
@@ -54,6 +52,9 @@ def load_tower(
             raise InputError(problem, file=file, key=key, value=name)
         if name in own and own[name].shape != expected[name].shape:
             raise _unequal(name, own[name], expected[name], file=file, key=key)
+        if name in own and expected[name].is_floating_point() and not _is_finite(own[name]):
+            problem = f"{prefix}{name} holds {own[name].dtype} that are no finite numbers"
+            raise InputError(problem, file=file, key=key, value=name)
     tower.load_state_dict(expected | own)
 
 
@@ -68,23 +69,25 @@ def _read_weights(file: Path, key: str) -> dict[str, Tensor]:
             return load_file(file)
         # `weights_only`: unpickling must not run code of the file. MAE and DINO store their command line beside it.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            stored = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            tensors = dict(_flatten(torch.load(file, map_location="cpu", weights_only=True), "", set()))
+    except Exception as error:  # A damaged file makes the unpickler raise errors of many kinds.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"cannot be read: {reason}", file=file, key=key) from error
-    tensors = dict(_flatten(stored, ""))
     if not tensors:
         raise InputError("holds no named tensors", file=file, key=key)
     return tensors
 
 
-def _flatten(stored: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """Tensors of nested mappings by dotted name."""
-    for name, value in stored.items() if isinstance(stored, Mapping) else ():
+def _flatten(stored: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of nested mappings by dotted name; a mapping that is in others several times, or in itself, once."""
+    if not isinstance(stored, Mapping) or id(stored) in seen:
+        return
+    seen.add(id(stored))
+    for name, value in stored.items():
         if isinstance(value, Tensor):
             yield f"{prefix}{name}", value
         else:
-            yield from _flatten(value, f"{prefix}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.", seen)
 
 
 def _find_prefix(tensors: Mapping[str, Tensor], expected: Collection[str], preferred: str | None) -> str:
@@ -97,6 +100,11 @@ def _find_prefix(tensors: Mapping[str, Tensor], expected: Collection[str], prefe
     originals = {prefix: count for prefix, count in counts.items() if not _COPIES.search(prefix)}
     candidates = own or originals
     return max(candidates, key=lambda prefix: (candidates[prefix], -len(prefix)), default="")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    is_dense = tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
+    return is_dense and bool(tensor.float().isfinite().all())
 
 
 def _unequal(name: str, tensor: Tensor, expected: Tensor, *, file: Path, key: str) -> InputError:
