@@ -78,6 +78,19 @@ def test_a_saved_model_is_the_same_model(encoder: Encoder, tmp_path: Path) -> No
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_converted(encoder: Encoder, tmp_path: Path, dtype: torch.dtype) -> None:
+    """The counters of BatchNorm, too."""
+    encoder.save_pretrained(tmp_path)
+    tensors = {name: tensor.to(dtype) for name, tensor in load_file(tmp_path / "model.safetensors").items()}
+    save_file(tensors, tmp_path / "model.safetensors")
+    loaded = Encoder.from_pretrained(tmp_path, "cpu")
+    types = {name: tensor.dtype for name, tensor in encoder.net.state_dict().items()}
+    assert {name: tensor.dtype for name, tensor in loaded.net.state_dict().items()} == types
+    for before, after in zip(vectors_of(encoder), vectors_of(loaded), strict=True):
+        assert np.allclose(before, after, atol=1e-6 if dtype == torch.float64 else 0.05)
+
+
 def test_loading_changes_no_random_state_and_the_model_can_be_trained(encoder: Encoder, tmp_path: Path) -> None:
     encoder.save_pretrained(tmp_path)
     torch.manual_seed(7)
@@ -132,12 +145,20 @@ def test_no_images_and_no_texts_have_no_vectors(encoder: Encoder) -> None:
         ("s1", stored_pixels("s1")[0], "stored"),
         ("s1", stored_pixels("s1").astype(np.float32), "stored"),
         ("s1", stored_pixels("s1", edge=23), "stored"),
+        ("s1", stored_pixels("s1")[:, :, :0], "stored"),
     ],
-    ids=["sensor", "bands", "dimensions", "floats", "edge"],
+    ids=["sensor", "bands", "dimensions", "floats", "edge", "no rows"],
 )
 def test_other_images_are_refused(encoder: Encoder, sensor: str, stored: StoredPixels, key: str) -> None:
     with raises(InputError, key=key):
         encoder.encode_images(sensor, stored)
+
+
+def test_a_text_is_no_list_of_texts(encoder: Encoder, toy_corpus: Corpus) -> None:
+    with raises(InputError, key="texts", value="trees"):
+        encoder.encode_texts("trees")
+    with raises(InputError, key="texts", value="trees"):
+        encoder.encode_queries("trees", toy_corpus.manifest.taxonomy)
 
 
 # -- published checkpoints ---------------------------------------------------------------------------------------------
@@ -174,6 +195,20 @@ def edit(name: str, part: str | None = None, **values: object) -> Callable[[Path
     return apply
 
 
+def edit_vocabulary(**numbers: int) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        document = json.loads((folder / "tokenizer.json").read_text())
+        document["model"]["vocab"] |= numbers
+        (folder / "tokenizer.json").write_text(json.dumps(document))
+
+    return apply
+
+
+def rename_unknown_token(folder: Path) -> None:
+    text = (folder / "tokenizer.json").read_text()
+    (folder / "tokenizer.json").write_text(text.replace('"[UNK]"', '"[OTHER]"', 1))
+
+
 def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         tensors = load_file(folder / "model.safetensors")
@@ -207,6 +242,16 @@ def cases() -> Iterator[tuple[str, str, Callable[[Path], None], str | None]]:
     yield "tensor missing", "model.safetensors", edit_weights(lambda t: t.pop("s1_encoder.conv1.weight")), None
     shape = edit_weights(lambda tensors: tensors.update({"s1_projection.bias": torch.zeros(3)}))
     yield "shape", "model.safetensors", shape, None
+    for key, value in [("dimensions", 10**18), ("dimensions", 10**30)]:
+        yield f"{key} {value}", "config.json", edit("config.json", "profile", **{key: value}), None
+    for key, value in [("hidden_size", 10**10), ("num_hidden_layers", 10**9), ("layer_norm_eps", float("inf"))]:
+        yield f"{key} {value}", "config.json", edit("config.json", "text", **{key: value}), None
+    flat = {"s1": [{"mean": 0.0, "std": 0.0}] * 2}
+    yield "deviation of zero", "config.json", edit("config.json", "statistics", **flat), "statistics.s1"
+    yield "far token", "tokenizer.json", edit_vocabulary(volcano=10**6), None
+    yield "no unknown token", "tokenizer.json", rename_unknown_token, None
+    complex_ = edit_weights(lambda tensors: tensors.update({"s1_projection.bias": torch.zeros(16, dtype=torch.cfloat)}))
+    yield "complex", "model.safetensors", complex_, None
     integers = edit_weights(lambda tensors: tensors.update({"s1_projection.bias": torch.zeros(16, dtype=torch.int64)}))
     yield "integers", "model.safetensors", integers, None
 

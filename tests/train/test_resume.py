@@ -215,6 +215,17 @@ def test_a_checkpoint_of_another_order_is_refused(toy_corpus: Corpus, config: Tr
     assert json.loads(path.read_text()) == document
 
 
+def test_a_model_of_another_training_is_refused(toy_corpus: Corpus, config: TrainingConfig) -> None:
+    """`config.json` of another profile, whose weights have the same shapes."""
+    path = interrupted(toy_corpus, config) / "config.json"
+    document = json.loads(path.read_text())
+    document["profile"]["text"]["pooling"] = "cls"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InvalidRun) as caught:
+        train(toy_corpus, config)
+    assert caught.value.file == str(path) and caught.value.remedy
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"format": 1}', "[]"])
 def test_a_damaged_run_document_is_refused(toy_corpus: Corpus, config: TrainingConfig, text: str) -> None:
     path = interrupted(toy_corpus, config) / "run.json"
@@ -250,6 +261,18 @@ def test_a_learning_rate_that_diverges_is_reported(toy_corpus: Corpus, config: T
     with pytest.raises(Diverged) as caught:
         train(toy_corpus, replace(config, profile=diverging))
     assert caught.value.value == 1e30
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_training(
+    toy_corpus: Corpus, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no minimum, by which epochs could be selected, and `run.json` no number for it."""
+    monkeypatch.setattr("landmark.train.loop.Trainer._validate", lambda _: float("nan"))
+    with raises(Diverged, file=str(config.out), key="budget.learning_rate"):
+        train(toy_corpus, config)
+    monkeypatch.undo()
+    assert read_run(config.out).step == 0
+    assert train(toy_corpus, config).finished
 
 
 def test_training_neither_uses_nor_changes_the_callers_generator(

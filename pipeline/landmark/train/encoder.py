@@ -21,7 +21,7 @@ from landmark.core.errors import InputError, InvalidRun, invalid
 from landmark.core.yaml_files import StrictModel, parse_model
 from landmark.domain.taxonomy import Taxonomy
 from landmark.loader.resize import block_mean
-from landmark.train.checkpoint import TensorFile, read_tensors, write_tensors
+from landmark.train.checkpoint import Run, read_tensors, write_tensors
 from landmark.train.closp import Closp
 from landmark.train.dataset import BLOCK, StoredPixels, model_input
 from landmark.train.net import new_net, pick_device
@@ -69,35 +69,28 @@ class Encoder:
     statistics: Mapping[str, Sequence[BandStatistics]]
 
     @classmethod
-    def from_pretrained(
-        cls, folder: Path | str, device: str = "auto", *, weights: TensorFile | None = None
-    ) -> "Encoder":
+    def from_pretrained(cls, folder: Path | str, device: str = "auto", *, run: Run | None = None) -> "Encoder":
         """Load a folder of `save_pretrained`, or of a run.
 
         Args:
             folder: The folder.
             device: auto, cpu or cuda.
-            weights: The file of weights with its checksum; by default `model.safetensors`.
+            run: The `run.json` of the folder, which names the weights; by default they are `model.safetensors`.
 
         Raises:
             InvalidRun: a file is missing, damaged, or of another model.
         """
         folder = Path(folder)
         config = _read_config(folder)
+        if run is not None:
+            _check_run(config, run, folder)
         try:
             tokenize = read_tokenizer(folder, config.text, config.profile.text.max_tokens)
         except InputError as error:
             raise InvalidRun(error.problem, file=error.file) from error
-        # On `meta`, nothing is allocated or initialised before the weights are known to fit.
-        with torch.device("meta"):
-            net = Closp(config.profile, config.sensors, Bert(config.text))
-        tensors = read_tensors(folder, _WEIGHTS if weights is None else weights)
-        try:
-            # Copies, as the file is mapped into memory and may be replaced.
-            net.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
-        except RuntimeError as error:
-            problem = f"not the weights of this model: {str(error).splitlines()[-1].strip()}"
-            raise InvalidRun(problem, file=folder / _WEIGHTS) from error
+        net = _empty_net(config, folder / _CONFIG)
+        name, file = (_WEIGHTS, _WEIGHTS) if run is None else (run.weights.path, run.weights)
+        _load_weights(net, read_tensors(folder, file), folder / name)
         statistics: dict[str, Sequence[BandStatistics]] = {name: config.statistics[name] for name in config.sensors}
         return cls(net.to(pick_device(device)).eval(), tokenize, config.profile, statistics)
 
@@ -143,7 +136,8 @@ class Encoder:
         """
         profile = load_sensor(self._check_sensor(sensor))
         bands, factor = len(profile.order), self.profile.image.downsample
-        fits = stored.ndim == 4 and stored.shape[1] == bands and not any(edge % factor for edge in stored.shape[2:])
+        edges_fit = all(edge > 0 and edge % factor == 0 for edge in stored.shape[2:])
+        fits = stored.ndim == 4 and stored.shape[1] == bands and edges_fit
         if not fits or stored.dtype != profile.dtype:
             problem = f"images of {sensor} are {profile.dtype} (n, {bands}, y, x), y and x multiples of {factor}"
             raise InputError(problem, key="stored", value=f"{stored.dtype} {stored.shape}")
@@ -160,7 +154,12 @@ class Encoder:
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors (text, d) of texts."""
+        """Unit vectors (text, d) of texts.
+
+        Raises:
+            InputError: `texts` is one text.
+        """
+        _check_texts(texts)
         vectors = [self._no_vectors()]
         for start in range(0, len(texts), BLOCK):
             token_ids, mask = self.tokenize(texts[start : start + BLOCK])
@@ -168,7 +167,12 @@ class Encoder:
         return np.concatenate(vectors)
 
     def encode_queries(self, queries: Sequence[str], taxonomy: Taxonomy) -> NDArray[np.float32]:
-        """Unit vectors (query, d) of queries, whose words for classes become those of the model's captions."""
+        """Unit vectors (query, d) of queries, whose words for classes become those of the model's captions.
+
+        Raises:
+            InputError: `queries` is one text.
+        """
+        _check_texts(queries)
         return self.encode_texts(canonical_queries(queries, taxonomy, self.profile.lang))
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -197,6 +201,12 @@ class Encoder:
         return np.zeros((0, self.profile.dimensions), dtype=np.float32)
 
 
+def _check_texts(texts: Sequence[str]) -> None:
+    """Refuse a text in place of a list of them: its letters would be texts."""
+    if isinstance(texts, str):
+        raise InputError("must be a list of texts", key="texts", value=texts)
+
+
 def is_pretrained(folder: Path) -> bool:
     """Whether a folder holds a model without the run that trained it."""
     return (folder / _CONFIG).is_file() and not (folder / "run.json").exists()
@@ -209,6 +219,50 @@ def _read_config(folder: Path) -> EncoderConfig:
     except InputError as error:
         remedy = "name a run folder, or one of `save_pretrained`"
         raise InvalidRun(error.problem, file=path, key=error.key, value=error.value, remedy=remedy) from error
+
+
+def _check_run(config: EncoderConfig, run: Run, folder: Path) -> None:
+    """Check that `config.json` is of the same training as `run.json`.
+
+    Raises:
+        InvalidRun: it is of another.
+    """
+    statistics = {sensor: tuple(bands) for sensor, bands in run.statistics.items()}
+    expected = _without_weights(run.identity.model), tuple(run.sensors), statistics
+    if (config.profile, config.sensors, config.statistics) != expected:
+        remedy = f"delete {folder} to train from the start"
+        raise InvalidRun("is of another training than run.json", file=folder / _CONFIG, remedy=remedy)
+
+
+def _empty_net(config: EncoderConfig, path: Path) -> Closp:
+    """The net of a `config.json` on `meta`: nothing is allocated or initialised before the weights are known to fit.
+
+    Raises:
+        InvalidRun: its dimensions are too large.
+    """
+    try:
+        with torch.device("meta"):
+            return Closp(config.profile, config.sensors, Bert(config.text))
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise InvalidRun(f"no model has these dimensions: {str(error).splitlines()[0]}", file=path) from error
+
+
+def _load_weights(net: Closp, tensors: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Replace the tensors of a net by others, in its precision.
+
+    Raises:
+        InvalidRun: they are of another model.
+    """
+    expected, problem = net.state_dict(), "not the weights of this model"
+    for name in expected.keys() & tensors.keys():
+        if expected[name].is_floating_point() and not tensors[name].is_floating_point():
+            raise InvalidRun(f"{problem}: {name} is of {tensors[name].dtype}", file=file)
+    # Copies, as the file is mapped into memory and may be replaced.
+    copies = {name: tensor.to(expected.get(name, tensor).dtype, copy=True) for name, tensor in tensors.items()}
+    try:
+        net.load_state_dict(copies, assign=True)
+    except RuntimeError as error:
+        raise InvalidRun(f"{problem}: {str(error).splitlines()[-1].strip()}", file=file) from error
 
 
 def _without_weights(profile: ModelProfile) -> ModelProfile:

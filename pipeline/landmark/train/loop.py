@@ -114,7 +114,7 @@ class Trainer:
         self._profile, self._budget = config.profile, config.profile.budget
         self._progress = config.progress if world.is_main else silent
         self._device = pick_device(config.device)
-        encoder = Encoder.from_pretrained(config.out, "cpu", weights=run.weights)
+        encoder = Encoder.from_pretrained(config.out, "cpu", run=run)
         self._net = prepare_net(encoder.net, self._device)
         self._optimizer = new_optimizer(self._net, self._budget)
         load_optimizer(config.out, run, self._net, self._optimizer)
@@ -187,7 +187,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self._net.parameters(), max_norm)
         values = float(loss), float(norm)
         if not all(map(math.isfinite, values)):
-            raise self._diverged(step, *values)
+            raise self._diverged(step + 1, f"loss {values[0]:.3g}, gradient norm {values[1]:.3g}")
         self._optimizer.step()
         self._net.clamp_scale()
         return values
@@ -195,11 +195,14 @@ class Trainer:
     def _end_epoch(self) -> None:
         """Validate, then save a checkpoint, or the result after the last epoch."""
         last, losses = self._steps[-1], [record.loss for record in self._steps[-self._steps_per_epoch :]]
+        validation_loss = self._world.share(self._validate() if self._world.is_main else None)
+        if validation_loss is not None and not math.isfinite(validation_loss):
+            raise self._diverged(last.step, f"validation loss {validation_loss:.3g}")
         record = EpochRecord(
             epoch=last.epoch,
             step=last.step,
             loss=sum(losses) / len(losses),
-            validation_loss=self._world.share(self._validate() if self._world.is_main else None),
+            validation_loss=validation_loss,
             learning_rate=last.learning_rate,
             scale=last.scale,
         )
@@ -238,11 +241,11 @@ class Trainer:
         draw_curve(self._steps, run.history, out / "curve.png")
         return save_result(out, run, self._net)
 
-    def _diverged(self, step: int, loss: float, norm: float) -> Diverged:
+    def _diverged(self, step: int, values: str) -> Diverged:
         rate = self._optimizer.param_groups[0]["lr"]
         return Diverged(
-            f"diverged at step {step + 1} of {self._n_steps} with learning rate {rate:.3g}: loss {loss:.3g}, gradient"
-            f" norm {norm:.3g}; the last checkpoint is intact",
+            f"diverged at step {step} of {self._n_steps} with learning rate {rate:.3g}: {values}; the last checkpoint"
+            " is intact",
             file=self._config.out,
             key="budget.learning_rate",
             value=self._budget.learning_rate,

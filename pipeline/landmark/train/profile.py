@@ -24,7 +24,7 @@ class BandStatistics(StrictModel):
     """Mean and standard deviation of a band's valid pixels in the train split; dB for Sentinel-1, else reflectance."""
 
     mean: float
-    std: float
+    std: float = Field(gt=0)
 
 
 class ImageTower(StrictModel):
@@ -58,7 +58,7 @@ class TextTower(StrictModel):
     pooling: Literal["mean", "cls"] = Field(description="Mean over the tokens, or the first token")
     max_tokens: int = Field(64, ge=3, description="Texts are truncated to this many tokens")
     width: int = Field(64, ge=1, description="Hidden size of a BERT from scratch")
-    layers: int = Field(1, ge=1, description="Layers of a BERT from scratch")
+    layers: int = Field(1, ge=1, le=100, description="Layers of a BERT from scratch")
     heads: int = Field(2, ge=1, description="Attention heads of a BERT from scratch; must divide `width`")
 
     @model_validator(mode="after")
@@ -77,7 +77,7 @@ class LocationTower(StrictModel):
         description="Orthonormal real spherical harmonics, or those of SatCLIP's weights",
     )
     width: int = Field(512, ge=1, description="Width of the hidden layers")
-    layers: int = Field(2, ge=1, description="Number of hidden layers")
+    layers: int = Field(2, ge=1, le=100, description="Number of hidden layers")
     features: int = Field(256, ge=1, description="Width of the output")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each sine; SatCLIP trained with 0.5")
     weights: str | None = Field(None, description="Pretrained weights: a file of SatCLIP or of GeoCLOSP")

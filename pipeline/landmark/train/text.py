@@ -34,15 +34,17 @@ class Tokenizer:
         """Wrap a tokenizer of the library `tokenizers`.
 
         Raises:
-            ValueError: it has no token for padding, or more tokens than the BERT.
+            ValueError: it has no token for padding, or a token that the BERT has not.
         """
         pad = next((name for name in _PAD_TOKENS if tokenizer.token_to_id(name) is not None), None)
         if pad is None:
             raise ValueError(f"has none of the tokens {' '.join(_PAD_TOKENS)}")
-        if tokenizer.get_vocab_size() > config.vocab_size:
-            raise ValueError(f"has {tokenizer.get_vocab_size()} tokens, the BERT {config.vocab_size}")
+        if (last := max(tokenizer.get_vocab().values())) >= config.vocab_size:
+            raise ValueError(f"has a token of number {last}, the BERT numbers below {config.vocab_size}")
         tokenizer.enable_truncation(min(max_tokens, config.max_position_embeddings))
         tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad), pad_token=pad)
+        # An unknown word fails where a tokenizer has no token for it.
+        tokenizer.encode("\ue000")
         self._tokenizer = tokenizer
 
     def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:

@@ -36,7 +36,7 @@ def load_run(folder: Path, device: str = "auto") -> LoadedRun:
         problem = "the training is unfinished"
         remedy = "resume it with the same `landmark train` command"
         raise InvalidRun(problem, file=folder, key="step", value=run.step, remedy=remedy)
-    return LoadedRun(folder, run, Encoder.from_pretrained(folder, device, weights=run.weights))
+    return LoadedRun(folder, run, Encoder.from_pretrained(folder, device, run=run))
 
 
 def embed_split(

@@ -13,12 +13,12 @@ from landmark.core.errors import invalid
 class BertConfig(BaseModel):
     """Dimensions of a BERT, named as in the `config.json` of `transformers`; other keys there are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     model_type: Literal["bert"] = Field(description="Others have other layers or positions")
     vocab_size: int = Field(ge=1)
     hidden_size: int = Field(ge=1)
-    num_hidden_layers: int = Field(ge=1)
+    num_hidden_layers: int = Field(ge=1, le=100)
     num_attention_heads: int = Field(ge=1)
     intermediate_size: int = Field(ge=1)
     max_position_embeddings: int = Field(512, ge=3)
