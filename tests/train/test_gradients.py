@@ -101,9 +101,9 @@ def test_a_step_of_a_sensor_gives_other_sensors_no_gradients() -> None:
 
 
 def test_chunks_are_about_equally_large() -> None:
-    batch = make_batch(make_profile(), n=(8, 7))
-    sizes = [[len(own.images) for own in chunk.inputs.values()] for chunk in split_chunks(batch, 5)]
-    assert sizes == [[4, 4], [4, 3]]
+    for n, chunk, expected in [((8, 7), 5, [(4, 4), (4, 3)]), ((10, 10), 3, [(3, 3), (2, 2), (3, 3), (2, 2)])]:
+        chunks = split_chunks(make_batch(make_profile(), n=n), chunk)
+        assert [tuple(len(own.images) for own in part.inputs.values()) for part in chunks] == expected
 
 
 def test_a_chunk_has_no_texts_but_those_of_images() -> None:

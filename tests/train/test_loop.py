@@ -114,6 +114,23 @@ def test_budgets_that_need_a_val_split_are_refused_without(
         assert [record.validation_loss for record in train(corpus, config).history] == [None]
 
 
+def test_a_val_split_of_one_image_is_none(config: TrainingConfig, tmp_path: Path) -> None:
+    """Its loss is 0 in every epoch."""
+    corpus = open_toy(tmp_path / "corpus", counts={"train": 8, "val": 1}, sensors=("s2",))
+    with raises(InsufficientData, key="split", value="val"):
+        train(corpus, replace(config, profile=with_budget(epochs=1, select="best")))
+    run = train(corpus, replace(config, profile=with_budget(epochs=1)))
+    assert [record.validation_loss for record in run.history] == [None]
+
+
+def test_batchnorm_of_a_single_feature_is_refused(toy_corpus: Corpus, config: TrainingConfig) -> None:
+    """Images of 12 px have one feature at the end; of several images at a time, it can be normalised."""
+    with raises(InputError, key="budget.chunk"):
+        train(toy_corpus, replace(config, profile=with_budget(epochs=1, chunk=1)))
+    pairs = replace(config, profile=with_budget(epochs=1, chunk=2), out=config.out.with_name("pairs"))
+    assert train(toy_corpus, pairs).finished
+
+
 def test_training_of_a_single_sensor(toy_corpus: Corpus, config: TrainingConfig) -> None:
     config = replace(config, sensors=["s2"], profile=with_budget(epochs=1))
     run = train(toy_corpus, config)

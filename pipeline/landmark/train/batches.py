@@ -74,7 +74,7 @@ class Batches:
     Attributes:
         loader: Its state is the position behind the last batch.
         per_epoch: Batches of an epoch, which the sensor with the most images ends, while images of the other recur; the
-            last is incomplete with `last_batch: keep` only.
+            last is incomplete with `last_batch: keep` only, which leaves out one of a single image.
     """
 
     def __init__(
@@ -109,8 +109,9 @@ class Batches:
             rank=share[0],
             ranks=share[1],
         )
-        keep_last = profile.budget.last_batch == "keep"
-        self.per_epoch = len(self.loader) if keep_last else self.loader.samples // profile.budget.batch
+        complete, rest = divmod(self.loader.samples, profile.budget.batch)
+        # A batch of one image has nothing to be compared with, and BatchNorm no deviation.
+        self.per_epoch = max(1, complete + (profile.budget.last_batch == "keep" and rest > 1))
         self._start = self.loader.state_dict()
         captions = sorted({caption for sensor in data.values() for caption in sensor.annotations.captions})
         self._token_ids, self._attention_mask = tokenize(captions)

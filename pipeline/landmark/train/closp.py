@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from landmark.config.profiles import load_sensor
+from landmark.core.errors import InputError
 from landmark.train.dataset import count_channels
 from landmark.train.profile import ImageTower, ModelProfile
 from landmark.train.towers.bert import Bert
-from landmark.train.towers.resnet import ResNet, ResNetShape
+from landmark.train.towers.resnet import STRIDE, ResNet, ResNetShape
 from landmark.train.towers.siren import LocationEncoder
 from landmark.train.towers.vit import IMAGE_PX, ViT, ViTShape
 
@@ -98,10 +99,17 @@ class Closp(nn.Module):
         }
 
     def encode_image(self, sensor: str, images: Tensor) -> Tensor:
-        """Unit vectors (n, d) of one sensor's `model_input`, (n, channel, y, x)."""
+        """Unit vectors (n, d) of one sensor's `model_input`, (n, channel, y, x).
+
+        Raises:
+            InputError: a training with one image at a time, of which nothing is left to normalise.
+        """
         if self._image_px is not None:
             images = interpolate(images, size=(self._image_px, self._image_px), mode="bilinear", align_corners=False)
         tower, projection = getattr(self, f"{sensor}_encoder"), getattr(self, f"{sensor}_projection")
+        if self.training and isinstance(tower, ResNet) and len(images) == 1 and max(images.shape[2:]) <= STRIDE:
+            problem = f"BatchNorm cannot normalise the features of one image of up to {STRIDE} px"
+            raise InputError(problem, key="budget.chunk", remedy="train with more images at once")
         return unit_vectors(projection(tower(images)))
 
     def encode_text(self, token_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
-from itertools import count
+from itertools import count, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -161,9 +161,9 @@ def split_chunks(batch: Batch, chunk: int | None) -> list[Batch]:
     n_images = max(len(own.images) for own in batch.inputs.values())
     if chunk is None or chunk >= n_images:
         return [batch]
-    size = math.ceil(n_images / math.ceil(n_images / chunk))
-    starts = range(0, n_images, size)
-    return [_take(batch, {sensor: slice(start, start + size) for sensor in batch.inputs}) for start in starts]
+    n_chunks = math.ceil(n_images / chunk)
+    edges = [math.ceil(n_images * number / n_chunks) for number in range(n_chunks + 1)]
+    return [_take(batch, dict.fromkeys(batch.inputs, slice(*edge))) for edge in pairwise(edges)]
 
 
 def split_sensors(batch: Batch) -> list[Batch]:

@@ -126,7 +126,11 @@ def _read_validation_annotations(
         InsufficientData: it cannot be used, and the profile stops by it or selects weights by it.
     """
     try:
-        return read_split_annotations(corpus, profile, "val", sensors)
+        annotations = read_split_annotations(corpus, profile, "val", sensors)
+        if max(len(own.ids) for own in annotations.values()) < 2:
+            problem = "one sample has nothing to be compared with, so that its loss is 0"
+            raise InsufficientData(problem, file=corpus.root, key="split", value="val")
+        return annotations
     except InsufficientData as error:
         if profile.budget.patience is None and profile.budget.select == "last":
             return {}

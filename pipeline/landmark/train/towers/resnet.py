@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
+# Pixels of an image for each of its features, with four stages.
+STRIDE = 32
+
 
 @dataclass(frozen=True, slots=True)
 class ResNetShape:
