@@ -85,3 +85,13 @@ def test_a_model_whose_weights_can_hardly_change_learns_next_to_nothing(
     enough, further, learned_fall, no_warnings = learned(toy_corpus, tmp_path / "fast", 1e-2)
     assert enough > MIN_CHANGE and further > change and no_warnings == []
     assert fall < learned_fall / 10
+
+
+def test_a_step_for_each_sensor_changes_what_they_share_in_each() -> None:
+    profile = ModelProfile.model_validate(PROFILE)
+    net, _ = new_net(profile, ["s1", "s2"], vocabulary=build_vocabulary(["a"]), text_folder=None)
+    alternating = profile.budget.model_copy(update={"alternate_sensors": True})
+    together, apart = (relative_changes(net, budget, 9) for budget in (profile.budget, alternating))
+    assert together.keys() == apart.keys() > {"s1_encoder", "text_model"}
+    for part, change in together.items():
+        assert apart[part] == pytest.approx(change * (2 if part.startswith("text") else 1))

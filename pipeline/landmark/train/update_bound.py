@@ -15,7 +15,7 @@ def relative_changes(net: Closp, budget: Budget, steps: int) -> dict[str, float]
     """Trained part of the net → bound on the change of a weight, relative to their root mean square at the start.
 
     AdamW changes a weight by about its learning rate a step at most (Kingma & Ba 2015, section 2.1), hence in all by
-    the sum of the rates.
+    the sum of the rates. With `alternate_sensors` what sensors share is changed in the step of each.
     """
     total = sum_of_rates(budget, steps)
     freeze_towers(net, budget.freeze, budget.epochs - 1)
@@ -25,7 +25,9 @@ def relative_changes(net: Closp, budget: Budget, steps: int) -> dict[str, float]
             part = name.split(".")[0]
             squares[part] += float(parameter.detach().square().sum())
             counts[part] += parameter.numel()
-    return {part: total / math.sqrt(squares[part] / counts[part]) for part in counts if squares[part]}
+    shared = len(net.sensors) if budget.alternate_sensors else 1
+    totals = {part: total * (1 if part.startswith(net.sensors) else shared) for part in counts if squares[part]}
+    return {part: own / math.sqrt(squares[part] / counts[part]) for part, own in totals.items()}
 
 
 def sum_of_rates(budget: Budget, steps: int) -> float:
