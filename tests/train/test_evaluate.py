@@ -28,6 +28,7 @@ from landmark.train.retrieval.evaluate import (
 )
 from landmark.train.retrieval.events import EventFacts
 from landmark.train.retrieval.trec import Judgements
+from tests.parts import raises
 from tests.train.toy import dense_ranking, open_toy
 
 # TREC run file, report, scores and grades, both query → document → value.
@@ -179,6 +180,14 @@ def test_a_corpus_without_queries_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InsufficientData) as caught:
         load_evaluation_set(corpus, "test")
     assert caught.value.key == "queries"
+
+
+def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
+    def labels(id: str) -> list[str]:
+        return [] if "_test_" in id else ["trees"]
+
+    with raises(InsufficientData, key="split", value="test"):
+        load_evaluation_set(open_toy(tmp_path / "c", counts={"train": 3, "test": 3}, labels=labels), "test")
 
 
 @pytest.mark.parametrize("name", ["queries.jsonl", "qrels/test.txt"])

@@ -81,9 +81,14 @@ def read_judgements(corpus: Corpus, split: str, *, queries: Sequence[Query], ids
     """Read the judgements of samples of a split, a part of the file at a time; those of other samples are left out.
 
     Raises:
+        InsufficientData: no sample of the split has a label.
         InvalidCorpus: the file is missing or differs from the manifest's checksum.
     """
-    path = _verify(corpus, f"qrels/{split}.txt")
+    name = f"qrels/{split}.txt"
+    if name not in {file.path for file in corpus.manifest.queries}:
+        problem, remedy = "no sample of the split has a label", "choose another with --split"
+        raise InsufficientData(problem, file=corpus.root, key="split", value=split, remedy=remedy)
+    path = _verify(corpus, name)
     names = pa.array([query.id for query in queries], pa.string()), pa.array(ids, pa.string())
     parts = list(_read_qrels(path, *names))
     rows, documents, grades = (np.concatenate(column) for column in zip(*parts, strict=True))
