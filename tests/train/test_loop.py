@@ -47,9 +47,13 @@ def test_metrics_have_a_line_for_each_step_and_epoch(toy_corpus: Corpus, config:
     assert (config.out / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_validation_loss_is_that_of_the_val_split(toy_corpus: Corpus, config: TrainingConfig) -> None:
-    """Its 8 images of each sensor are one batch, whose order does not matter."""
-    run = train(toy_corpus, config)
+@pytest.mark.parametrize("location", [None, {"degrees": 3, "width": 8, "features": 8}])
+def test_validation_loss_is_that_of_the_val_split(
+    toy_corpus: Corpus, config: TrainingConfig, location: dict[str, int] | None
+) -> None:
+    """Its 8 images of each sensor are one batch, whose order does not matter. Places play no part."""
+    profile = ModelProfile.model_validate({**PROFILE, "location": location})
+    run = train(toy_corpus, replace(config, profile=profile))
     loaded, sensors = load_run(config.out, "cpu"), ("s1", "s2")
     annotations = read_split_annotations(toy_corpus, config.profile, "val")
     embeddings = {

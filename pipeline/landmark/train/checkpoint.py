@@ -116,10 +116,10 @@ def out_of_patience(history: Sequence[EpochRecord], patience: int | None) -> boo
 def _differing_keys(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Dotted keys of nested mappings whose values differ."""
     for name in first.keys() | second.keys():
-        values = first.get(name), second.get(name)
-        if all(isinstance(value, dict) for value in values):
-            yield from _differing_keys(*values, f"{prefix}{name}.")
-        elif values[0] != values[1]:
+        before, after = first.get(name), second.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differing_keys(before, after, f"{prefix}{name}.")
+        elif before != after:
             yield f"{prefix}{name}"
 
 

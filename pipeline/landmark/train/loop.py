@@ -42,7 +42,7 @@ from landmark.train.preparation import (
     new_run,
     read_inputs,
     torch_seed,
-    without_augmentation,
+    validation_profile,
 )
 from landmark.train.profile import ModelProfile
 
@@ -127,7 +127,7 @@ class Trainer:
             return batches.to(self._device)
 
         self._batches = open_batches("train", self._profile, (world.rank, world.ranks))
-        self._validation = open_batches("val", without_augmentation(self._profile)) if inputs.validation else None
+        self._validation = open_batches("val", validation_profile(self._profile)) if inputs.validation else None
         if run.loader is not None:
             try:
                 self._batches.loader.load_state_dict(run.loader)

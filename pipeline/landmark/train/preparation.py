@@ -183,10 +183,10 @@ def add_statistics(
     return {name: SensorData(own, statistics[load_sensor(name).name]) for name, own in annotations.items()}
 
 
-def without_augmentation(profile: ModelProfile) -> ModelProfile:
-    """The model with upright images and the last batch, for the batches of the val split."""
+def validation_profile(profile: ModelProfile) -> ModelProfile:
+    """The model for batches of the val split: upright images, the last batch, and no places, as queries use none."""
     budget = profile.budget.model_copy(update={"augment": "none", "last_batch": "keep"})
-    return profile.model_copy(update={"budget": budget})
+    return profile.model_copy(update={"budget": budget, "location": None})
 
 
 def torch_seed(seed: int, purpose: str, *numbers: int) -> int:
