@@ -198,7 +198,7 @@ def test_batches_continue_from_the_state_of_the_loader(toy_corpus: Corpus, tmp_p
     assert not expected[0].inputs["s1"].images.equal(expected[3].inputs["s1"].images)
 
 
-def test_a_last_batch_of_one_image_is_left_out(toy_corpus: Corpus, tmp_path: Path) -> None:
+def test_a_last_batch_of_a_single_image_is_skipped(toy_corpus: Corpus, tmp_path: Path) -> None:
     """BatchNorm could not normalise it; but a split of one image has it."""
     for count, sizes in ((17, [8, 8, 8]), (18, [8, 8, 2]), (1, [1, 1, 1])):
         ids = [id for id in toy_corpus.ids if "_train_" in id and int(id[-3:]) < count]

@@ -118,7 +118,7 @@ def test_budgets_that_need_a_val_split_are_refused_without(
         assert [record.validation_loss for record in train(corpus, config).history] == [None]
 
 
-def test_a_val_split_of_one_image_is_none(config: TrainingConfig, tmp_path: Path) -> None:
+def test_a_val_split_of_a_single_image_is_not_used(config: TrainingConfig, tmp_path: Path) -> None:
     """Its loss is 0 in every epoch."""
     corpus = open_toy(tmp_path / "corpus", counts={"train": 8, "val": 1}, sensors=("s2",))
     with raises(InsufficientData, key="split", value="val"):
