@@ -31,10 +31,10 @@ def markdown(result: Result) -> str:
 
 def rows(result: Result) -> list[Row]:
     """Return every row of the table of targets."""
-    ratios, others = [], [("plain", "the plain loop", 1.05)]
+    ratios, loops = [], [("plain", "the plain loop", 1.05)]
     if result["before"]:
-        others.append(("before", result["before"], 0.75))
-    for arm, title, target in others:
+        loops.append(("before", result["before"], 0.75))
+    for arm, title, target in loops:
         value, limit = (_ratio(result["steps"], "landmark", arm, name) for name in ("seconds", "cpu_s"))
         ratios.append(Row(f"step, relative to {title}", target, value, is_minimum=False))
         ratios.append(Row("the same, by processor seconds", None, limit))

@@ -62,8 +62,8 @@ def test_recipe_of_the_readme_loads(tmp_path: Path) -> None:
 
 # -- The command line --------------------------------------------------------------------------------------------------
 
-# Options of docker compose and of `make bench`.
-FOREIGN_OPTIONS = {"--rm", "--quick"}
+# Options of docker compose, of benchmarks, and of torchrun.
+FOREIGN_OPTIONS = {"--rm", "--quick", "--corpus", "--standalone", "--nproc-per-node"}
 
 
 def find_command(words: list[str]) -> tuple[Any, list[str]]:
