@@ -56,7 +56,7 @@ def budget_warnings(net: Closp, profile: ModelProfile, *, images: int) -> list[s
         factor = 1 / change
         warnings.append(
             f"the model will hardly learn: {steps} steps at learning rates up to {budget.learning_rate:.2g} change its"
-            f" weights by less than {change:.1%} of their size (most in {part}). Train {factor:.0f} times as many"
+            f" weights by less than {100 * change:.2g} % of their size (most in {part}). Train {factor:.0f} times as many"
             f" steps, or set `budget.learning_rate` to {budget.learning_rate * factor:.1g}, for a change of their size"
         )
     return warnings
