@@ -153,7 +153,7 @@ def test_vits_get_images_of_224_px() -> None:
     text = scratch_text_model(model.text, build_vocabulary(["trees"])).tower
     net = Closp(model.model_copy(update={"image": image}), ["s1"], text).eval()
     x = torch.randn(1, 2, 120, 120)
-    resized = torch.nn.functional.interpolate(x, size=224, mode="bilinear", align_corners=False)
+    resized = torch.nn.functional.interpolate(x, size=224, mode="bilinear", align_corners=True)
     with torch.no_grad():
         vectors = net.encode_image("s1", x), net.encode_image("s1", resized)
     assert torch.allclose(*vectors, atol=1e-6)

@@ -105,7 +105,7 @@ class Closp(nn.Module):
             InputError: a training with one image at a time, of which nothing is left to normalise.
         """
         if self._image_px is not None:
-            images = interpolate(images, size=(self._image_px, self._image_px), mode="bilinear", align_corners=False)
+            images = interpolate(images, size=(self._image_px, self._image_px), mode="bilinear", align_corners=True)
         tower, projection = getattr(self, f"{sensor}_encoder"), getattr(self, f"{sensor}_projection")
         if self.training and isinstance(tower, ResNet) and len(images) == 1 and max(images.shape[2:]) <= STRIDE:
             problem = f"BatchNorm cannot normalise the features of one image of up to {STRIDE} px"

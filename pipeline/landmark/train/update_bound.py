@@ -53,10 +53,10 @@ def budget_warnings(net: Closp, profile: ModelProfile, *, images: int) -> list[s
     steps = budget.epochs * math.ceil(batches / budget.accumulate)
     part, change = max(relative_changes(net, budget, steps).items(), key=lambda item: item[1])
     if change < MIN_CHANGE:
-        factor = 1 / change
+        factor, percent = 1 / change, f"{100 * change:.2g} %"
         warnings.append(
             f"the model will hardly learn: {steps} steps at learning rates up to {budget.learning_rate:.2g} change its"
-            f" weights by less than {100 * change:.2g} % of their size (most in {part}). Train {factor:.0f} times as many"
+            f" weights by less than {percent} of their size (most in {part}). Train {factor:.0f} times as many"
             f" steps, or set `budget.learning_rate` to {budget.learning_rate * factor:.1g}, for a change of their size"
         )
     return warnings
