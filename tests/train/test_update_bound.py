@@ -64,9 +64,9 @@ def learned(corpus: Corpus, out: Path, learning_rate: float) -> tuple[float, flo
         if not starts and (out / "run.json").exists():
             starts.append(load_file(out / "model-00000000.safetensors"))
 
-    run = train(corpus, TrainingConfig(profile, out, device="cpu", progress=progress))
+    run = train(corpus, TrainingConfig(profile, out, sensors=["s2"], device="cpu", progress=progress))
     end = load_file(out / "model.safetensors")
-    net, _ = new_net(profile, ["s1", "s2"], vocabulary=build_vocabulary(["a"]), text_folder=None)
+    net, _ = new_net(profile, ["s2"], vocabulary=build_vocabulary(["a"]), text_folder=None)
     bound = max(relative_changes(net, profile.budget, run.step).values())
     changes = [
         float((end[name] - start).norm() / start.norm())
