@@ -14,7 +14,7 @@ from tests.services.client import once
 from tests.train.toy import build_toy, write_profile
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _single_thread() -> Iterator[None]:
     """Limit PyTorch to one thread: sums are always added in the same order, and test processes do not compete."""
     before = torch.get_num_threads()
