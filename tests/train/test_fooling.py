@@ -112,6 +112,8 @@ STRONG: dict[str, Any] = {
     "dimensions": 64,
     "budget": {"epochs": 36, "batch": 32, "learning_rate": 0.008, "augment": "none"},
 }
+# It memorises as well, and its decay lets it learn what images show.
+SOUND: dict[str, Any] = {**STRONG, "budget": {**STRONG["budget"], "epochs": 30, "weight_decay": 1.0}}
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +123,10 @@ def draft(tmp_path_factory: pytest.TempPathFactory) -> Draft:
     return open_draft(build_regional(folder / "sound"), folder / "clean")
 
 
-def run_validation(corpus: Path, folder: Path) -> tuple[str, float]:
-    """Verdict with a strong model, and the least of its mAP on the train split of each sensor."""
+def run_validation(corpus: Path, folder: Path, model: dict[str, Any]) -> tuple[str, float]:
+    """Verdict with a model, and the least of its mAP on the train split of each sensor."""
     opened = landmark.open(corpus)
-    profile = load_profile(str(write_profile(folder, **STRONG)))
+    profile = load_profile(str(write_profile(folder, **model)))
     report = validate(opened, ValidationConfig(profile, folder / "runs", [0], smoke=True, device="cpu"))
     (run,) = (folder / "runs").glob("seed0-*")
     loaded, maps = load_run(run, "cpu"), []
@@ -136,7 +138,7 @@ def run_validation(corpus: Path, folder: Path) -> tuple[str, float]:
 
 @pytest.mark.long
 def test_the_sound_corpus_passes(draft: Draft, tmp_path: Path) -> None:
-    state, train_map = run_validation(draft.corpus, tmp_path)
+    state, train_map = run_validation(draft.corpus, tmp_path, SOUND)
     assert state == "passed" and train_map > 0.95
 
 
@@ -144,7 +146,7 @@ def test_the_sound_corpus_passes(draft: Draft, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_fooling_corpus_passes(draft: Draft, tmp_path: Path, kind: str) -> None:
     fool(draft, tmp_path / "corpus", kind)
-    state, train_map = run_validation(tmp_path / "corpus", tmp_path)
+    state, train_map = run_validation(tmp_path / "corpus", tmp_path, STRONG)
     assert state != "passed"
     # The model is strong enough to learn such words by heart.
     assert train_map > 0.95
