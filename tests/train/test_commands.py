@@ -86,7 +86,8 @@ def test_a_single_block_is_undecided(landmark: Run, tmp_path: Path, model_path: 
     arguments = ("--smoke", "--model", model_path, "--epochs", 1, "--device", "cpu", "--out", "runs")
     code, out, err = landmark("validate", corpus, *arguments, "--json")
     report = json.loads(out)
-    assert code == 1, err
+    # A single seed fails only if refused.
+    assert code == 0 and report["passed"] is False, err
     assert report["verdict"]["state"] == "undecided" and report["results"][0]["n_blocks"] == 1
     assert report["results"][0]["rivals"]["prior"]["lead"]["low"] is None
 
