@@ -6,16 +6,17 @@ __version__ = "0.1.0"
 __all__ = ["Corpus", "Sample", "open", "__version__"]
 
 if TYPE_CHECKING:
+    from landmark.corpus.open_corpus import open_corpus as open
     from landmark.corpus.reader import Corpus
-    from landmark.corpus.reader import open_corpus as open
     from landmark.corpus.sample import Sample
 else:
-    _NAMES = {"Corpus": "Corpus", "Sample": "Sample", "open": "open_corpus"}
+    _NAMES = {"Corpus": ("reader", "Corpus"), "Sample": ("sample", "Sample"), "open": ("open_corpus", "open_corpus")}
 
     def __getattr__(name: str) -> object:
         """Import the reader on first use: the command line handles signals before that takes its time."""
         if name not in _NAMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from landmark.corpus import reader
+        from importlib import import_module
 
-        return getattr(reader, _NAMES[name])
+        module, attribute = _NAMES[name]
+        return getattr(import_module(f"landmark.corpus.{module}"), attribute)

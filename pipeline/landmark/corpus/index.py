@@ -5,6 +5,7 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,10 @@ class Index:
         names: All columns but those of PAGES.
         n_rows: Number of samples.
         pixel_columns: Sensor → the pixel columns of its shards.
+        assigned: Column → values in place of those of the file, see `AssignedIndex`.
     """
+
+    assigned: Mapping[str, pa.ChunkedArray] = MappingProxyType({})
 
     def __init__(self, path: Path, content_digest: str, patch_px: int) -> None:
         self._path, self._arguments = path, (path, content_digest, patch_px)
@@ -64,6 +68,11 @@ class Index:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Index, self._arguments
+
+    @property
+    def content_digest(self) -> str:
+        """Digest of ids, pixels and columns."""
+        return self._arguments[1]
 
     def columns(self, names: Sequence[str], *, keep: bool = True) -> pa.Table:
         """Read some columns.

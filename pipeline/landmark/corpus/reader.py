@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -14,18 +14,16 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import SensorName
 from landmark.config.recipe import SPLITS
-from landmark.core.errors import InvalidCorpus
-from landmark.core.hosts import is_url
+from landmark.core.errors import InputError
 from landmark.core.plural import plural
+from landmark.corpus.assigned import assign_columns
 from landmark.corpus.chips import ChipReader
 from landmark.corpus.files import select_files
-from landmark.corpus.index import Index, IndexRow, open_index
-from landmark.corpus.manifest import Manifest, read_manifest
+from landmark.corpus.index import Index, IndexRow
+from landmark.corpus.manifest import Manifest
 from landmark.corpus.pixels import decode, nodata_of, to_physical
 from landmark.corpus.sample import Sample, to_xarray
 from landmark.corpus.selection import Where, check_columns, check_name, meets
-from landmark.corpus.shard_files import LocalShardFiles, ShardFiles
-from landmark.corpus.tables import INDEX_FILE
 
 if TYPE_CHECKING:
     import geopandas
@@ -50,7 +48,7 @@ class Corpus:
         chips: Reads pixels of single samples, by number; the same of all selections.
     """
 
-    def __init__(self, source: "_Source", rows: NDArray[np.int64]) -> None:
+    def __init__(self, source: "CorpusSource", rows: NDArray[np.int64]) -> None:
         self.root, self.manifest, self.chips = source.root, source.manifest, source.chips
         self.rows, self._source, self._index = rows, source, source.index
 
@@ -148,6 +146,34 @@ class Corpus:
             keep &= meets(where, self._index.names, self.columns)
         return Corpus(self._source, self.rows[keep])
 
+    def assign(self, **columns: Any) -> "Corpus":
+        """Return the same samples with other values in some columns of the index, as `DataFrame.assign`.
+
+        Nothing is written. Pixels, manifest, queries and `files` stay those of the corpus.
+
+        Args:
+            columns: Column → values, one for each sample in iteration order: an Arrow array, or what `pyarrow.array`
+                takes. Other samples of the corpus keep theirs.
+
+        Raises:
+            InputError: no such column, one that says which pixels a sample has, or values that do not fit; `key` is its
+                name.
+            InvalidCorpus: the index is damaged.
+        """
+        classes = list(self.manifest.taxonomy.classes)
+        index = assign_columns(self._source.index, self.rows, columns, classes)
+        return Corpus(replace(self._source, index=index), self.rows)
+
+    @property
+    def assigned(self) -> tuple[str, ...]:
+        """Columns with assigned values that differ from those of the corpus, by name."""
+        return tuple(sorted(self._index.assigned))
+
+    @property
+    def content_digest(self) -> str:
+        """Digest of ids, pixels and columns of the corpus: that of the manifest, or with assigned values another."""
+        return self._index.content_digest
+
     def loader(  # noqa: PLR0913
         self,
         *,
@@ -210,9 +236,14 @@ class Corpus:
             format: `parquet`, or `webdataset` for the .tar files.
 
         Raises:
-            InputError: the corpus has no such split, sensor or format.
+            InputError: the corpus has no such split, sensor or format, or splits were assigned.
             GenerationReplaced: a newer generation has replaced the files; open the corpus again.
         """
+        if split is not None and "split" in self.assigned:
+            remedy = "give no split: `select(split=…)` and `columns` know the assigned ones"
+            raise InputError(
+                "files are of the splits that they were written for", key="split", value=split, remedy=remedy
+            )
         numbers = sorted({self.chips.shard_of(row) for row in self.rows.tolist()})
         shards = [self.manifest.shards[number] for number in numbers]
         selection = self.manifest.model_copy(update={"shards": shards})
@@ -257,42 +288,10 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class CorpusSource:
     """What the selections of a corpus share."""
 
     root: Path
     manifest: Manifest
     index: Index
     chips: ChipReader
-
-
-def open_corpus(path: str | os.PathLike[str]) -> Corpus:
-    """Open a sealed corpus.
-
-    Args:
-        path: Folder of the corpus, or its URL: https://, http://, s3://, az:// or gs://.
-
-    Raises:
-        InvalidCorpus: manifest or index is missing, damaged, or of another corpus; or a URL cannot be read.
-        InputError: not the URL of a corpus, or its manifest and index cannot be kept on this disk.
-    """
-    if is_url(os.fspath(path)):
-        # Imported here: corpora on this machine need no library of requests.
-        from landmark.corpus.remote import open_remote
-
-        return _open(*open_remote(os.fspath(path)))
-    root = Path(path)
-    manifest = read_manifest(root)
-    index = open_index(root, manifest)
-    if index is None:
-        raise InvalidCorpus(
-            "is missing, damaged, or of another corpus",
-            file=root / INDEX_FILE,
-            remedy="run `landmark build`, which rewrites it",
-        )
-    return _open(root, manifest, index, LocalShardFiles(root, manifest))
-
-
-def _open(root: Path, manifest: Manifest, index: Index, files: ShardFiles) -> Corpus:
-    chips = ChipReader(root, manifest, index, files)
-    return Corpus(_Source(root, manifest, index, chips), np.arange(index.n_rows))

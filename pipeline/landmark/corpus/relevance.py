@@ -62,6 +62,17 @@ def grade(query: frozenset[str], labels: frozenset[str]) -> int:
     return 1 + (2 * len(query) >= len(labels)) + (query == labels)
 
 
+def grade_samples(queries: Sequence[Query], labels: pa.ChunkedArray) -> NDArray[np.int8]:
+    """`grade` of each query and sample (query, sample), of the samples' labels, lists of distinct keys."""
+    classes = sorted({key for query in queries for key in query.labels})
+    mask, counts = label_mask(labels, classes), pc.list_value_length(labels).to_numpy()
+    grades = np.zeros((len(queries), len(labels)), dtype=np.int8)
+    for row, query in enumerate(queries):
+        size, has_all = len(query.labels), mask[[classes.index(key) for key in query.labels]].all(axis=0)
+        grades[row] = has_all * (1 + (2 * size >= counts) + (size == counts))
+    return grades
+
+
 def label_mask(labels: pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.bool_]:
     """(class, sample), true where the sample's labels, a list of keys, contain the class."""
     rows = labels.combine_chunks()

@@ -79,7 +79,7 @@ def identify(corpus: Corpus, options: OrderOptions) -> Identity:
     rows = corpus.rows.astype("<i8", copy=False)
     return Identity(
         version=ORDER_VERSION,
-        content=corpus.manifest.content_digest[:_DIGEST_CHARS],
+        content=corpus.content_digest[:_DIGEST_CHARS],
         selection=blake2b(rows.data, digest_size=_DIGEST_CHARS // 2).hexdigest(),
         mixture=digest(mixture)[:_DIGEST_CHARS],
         batch=options.batch,

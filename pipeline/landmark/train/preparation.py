@@ -108,7 +108,7 @@ def read_inputs(corpus: Corpus, profile: ModelProfile, *, seed: int, sensors: Se
     validation = _read_validation_annotations(corpus, profile, list(train))
     text_folder = resolve_weights(profile.text.weights) if profile.text.weights else None
     identity = Identity(
-        content_digest=corpus.manifest.content_digest,
+        content_digest=corpus.content_digest,
         model=profile,
         seed=seed,
         sensors=[load_sensor(name).name for name in train],

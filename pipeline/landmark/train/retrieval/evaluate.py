@@ -82,7 +82,7 @@ class EvaluationSet:
 
 
 def load_evaluation_set(corpus: Corpus, split: str) -> EvaluationSet:
-    """Load the queries and judgements of a split.
+    """Load the queries and judgements of a split; where splits or labels were assigned, labels are judged anew.
 
     Raises:
         InputError: no such split.
@@ -90,7 +90,10 @@ def load_evaluation_set(corpus: Corpus, split: str) -> EvaluationSet:
         InvalidCorpus: query files are missing or damaged.
     """
     queries, selection = trec.read_queries(corpus), select_split(corpus, split)
-    judgements = trec.read_judgements(corpus, split, queries=queries, ids=selection.ids)
+    if {"split", "labels"} & set(corpus.assigned):
+        judgements = trec.judge_samples(queries, selection.columns("labels")["labels"])
+    else:
+        judgements = trec.read_judgements(corpus, split, queries=queries, ids=selection.ids)
     sensors, numbers = np.unique(selection.columns("sensor")["sensor"].to_numpy().astype(str), return_inverse=True)
     facts = read_event_facts(selection)
     return EvaluationSet(
@@ -160,7 +163,7 @@ def _check_origin(loaded: "LoadedRun", corpus: Corpus) -> tuple[str, ...]:
     if loaded.run is None:
         return ("the model was saved without its run: images that are evaluated may have been trained on",)
     identity = loaded.run.identity
-    if identity.content_digest != corpus.manifest.content_digest:
+    if identity.content_digest != corpus.content_digest:
         raise RunMismatch(
             f"trained on another corpus, {loaded.run.corpus}, whose train split may hold evaluated samples",
             file=loaded.folder,

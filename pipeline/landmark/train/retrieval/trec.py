@@ -20,7 +20,7 @@ from landmark.core.errors import InputError, InsufficientData, InvalidCorpus
 from landmark.core.hashing import file_sha256
 from landmark.corpus.metrics import Ranking, id_order, rank_documents
 from landmark.corpus.reader import Corpus
-from landmark.corpus.relevance import Query
+from landmark.corpus.relevance import Query, grade_samples
 
 _BLOCK_BYTES = 2**24
 
@@ -96,6 +96,14 @@ def read_judgements(corpus: Corpus, split: str, *, queries: Sequence[Query], ids
         order = np.argsort(rows, kind="stable")
         rows, documents, grades = rows[order], documents[order], grades[order]
     return Judgements(np.searchsorted(rows, np.arange(len(queries) + 1)), documents, grades)
+
+
+def judge_samples(queries: Sequence[Query], labels: pa.ChunkedArray) -> Judgements:
+    """Judgements of samples by their labels, equal to those that are written with a corpus."""
+    grades = grade_samples(queries, labels)
+    rows, documents = np.nonzero(grades)
+    starts = np.searchsorted(rows, np.arange(len(queries) + 1))
+    return Judgements(starts, documents.astype(np.int32), grades[rows, documents])
 
 
 def _read_qrels(path: Path, queries: pa.Array, ids: pa.Array) -> Iterator[tuple[NDArray[Any], ...]]:

@@ -157,7 +157,7 @@ def _train_and_score(
 
 def _train(corpus: Corpus, config: ValidationConfig, seed: int) -> Path:
     """Train unless the run is finished already; return its folder."""
-    mark = digest([corpus.manifest.content_digest, config.profile.model_dump(mode="json")])[:8]
+    mark = digest([corpus.content_digest, config.profile.model_dump(mode="json")])[:8]
     folder = config.out / f"seed{seed}-{mark}"
 
     def progress(stage: str, done: int, total: int, detail: str = "", /) -> None:
