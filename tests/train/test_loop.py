@@ -17,10 +17,12 @@ from landmark.train.closp import Embeddings
 from landmark.train.dataset import read_split_annotations
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.loss import SensorTargets, closp_loss
-from landmark.train.profile import ModelProfile
+from landmark.train.metrics import read_steps
+from landmark.train.optimizer import learning_rate
+from landmark.train.profile import ModelProfile, load_profile
 from landmark.train.retrieval.embed import embed_split, load_run
 from tests.parts import raises
-from tests.train.toy import PROFILE, open_toy
+from tests.train.toy import PROFILE, open_toy, write_profile
 
 
 @pytest.fixture
@@ -45,6 +47,23 @@ def test_metrics_have_a_line_for_each_step_and_epoch(toy_corpus: Corpus, config:
         assert own[-1]["learning_rate"] == run.history[epoch - 1].learning_rate
     assert all(line["gradient_norm"] > 0 for line in steps)
     assert (config.out / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_budget_of_steps_replaces_epochs(toy_corpus: Corpus, config: TrainingConfig) -> None:
+    """Of three steps an epoch; the last epoch is of one step, and counts as any other."""
+    run = train(toy_corpus, replace(config, profile=with_budget(steps=7, epochs=1)))
+    steps = read_steps(config.out, run.step)
+    assert [(record.epoch, record.step) for record in run.history] == [(1, 3), (2, 6), (3, 7)]
+    assert run.history[-1].loss == steps[-1].loss and run.history[-1].validation_loss is not None
+    assert [step.learning_rate for step in steps] == [
+        learning_rate(config.profile.budget, step, 7) for step in range(7)
+    ]
+
+
+def test_epochs_of_the_command_line_replace_steps(tmp_path: Path) -> None:
+    path = str(write_profile(tmp_path, budget={"steps": 7}))
+    assert load_profile(path).budget.count_steps(3) == 7
+    assert load_profile(path, epochs=2).budget.count_steps(3) == 6
 
 
 @pytest.mark.parametrize("location", [None, {"degrees": 3, "width": 8, "features": 8}])

@@ -57,6 +57,7 @@ def uninterrupted(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) 
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "stopped": {"budget": {"select": "best", "patience": 1, "epochs": 9, "learning_rate": 0.3}},
+    "steps": {"budget": {"steps": 8, "freeze": "first-epoch", "select": "best"}},
     "chunks": {"budget": {"accumulate": 2, "chunk": 3}},
     "published": {
         "budget": {

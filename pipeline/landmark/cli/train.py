@@ -21,7 +21,7 @@ ModelName = Annotated[
     typer.Option("--model", help="A model by name or path: tiny, closp, closp-paper, geoclosp, geoclosp-tiny."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Override the model's number of epochs.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Override the model's length, in epochs.")]
 Batch = Annotated[int | None, typer.Option(min=8, help="Override the model's images of each sensor per step: 8, 16, …")]
 TextWeights = Annotated[
     str | None, typer.Option(help="Weights of the text tower: a local folder or a Hugging Face hub name.")

@@ -38,7 +38,7 @@ class AssignedIndex(Index):
         return AssignedIndex, (self.stored, self.assigned)
 
     @cached_property
-    def content_digest(self) -> str:  # type: ignore[override]
+    def content_digest(self) -> str:
         """Digest of that of the index and of the assigned values."""
         return digest([self.stored.content_digest, {name: _digest(own) for name, own in self.assigned.items()}])
 

@@ -135,7 +135,7 @@ class Trainer:
                 error.file = str(config.out / "run.json")
                 raise
         self._steps_per_epoch = math.ceil(self._batches.per_epoch / self._budget.accumulate)
-        self._n_steps = self._steps_per_epoch * self._budget.epochs
+        self._n_steps = self._budget.count_steps(self._steps_per_epoch)
 
     def fit(self) -> Run:
         """Do the remaining steps and return the finished run."""
@@ -148,7 +148,7 @@ class Trainer:
             count = min(self._budget.accumulate, self._batches.per_epoch - within * self._budget.accumulate)
             record = self._step(step, list(islice(batches, count)))
             self._steps.append(record)
-            if within + 1 == self._steps_per_epoch:
+            if within + 1 == self._steps_per_epoch or record.step == self._n_steps:
                 self._end_epoch()
             elif save_every and record.step % save_every == 0:
                 self._save()
@@ -194,7 +194,8 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         """Validate, then save a checkpoint, or the result after the last epoch."""
-        last, losses = self._steps[-1], [record.loss for record in self._steps[-self._steps_per_epoch :]]
+        last = self._steps[-1]
+        losses = [record.loss for record in self._steps[(last.epoch - 1) * self._steps_per_epoch :]]
         validation_loss = self._world.share(self._validate() if self._world.is_main else None)
         if validation_loss is not None and not math.isfinite(validation_loss):
             raise self._diverged(last.step, f"validation loss {validation_loss:.3g}")

@@ -108,6 +108,9 @@ class Budget(StrictModel):
     """Length of the training and parameters of the optimizer."""
 
     epochs: int = Field(ge=1, description="Passes over the images of the sensor with more of them")
+    steps: int | None = Field(
+        None, ge=1, description="Steps of the optimizer in place of `epochs`; the last epoch may end early"
+    )
     batch: int = Field(ge=8, multiple_of=8, description="Images of each sensor per step; a multiple of 8")
     chunk: int | None = Field(
         None, ge=1, description="Images of each sensor in memory at once; a batch is embedded in chunks of this size"
@@ -134,6 +137,10 @@ class Budget(StrictModel):
     select: Literal["last", "best"] = Field(
         "last", description="Epoch whose weights stay: the last, or that of least validation loss"
     )
+
+    def count_steps(self, per_epoch: int) -> int:
+        """Steps of the training, with so many in an epoch."""
+        return self.epochs * per_epoch if self.steps is None else self.steps
 
 
 class ModelProfile(StrictModel):
@@ -165,7 +172,7 @@ def load_profile(
 
     Args:
         name: Name or path.
-        epochs: Replaces `budget.epochs`.
+        epochs: Replaces `budget.epochs`, and `budget.steps`.
         batch: Replaces `budget.batch`.
         text: Replaces `text.weights`.
 
@@ -178,6 +185,7 @@ def load_profile(
         raise InputError(problem, file="--text", value=text, remedy="--model closp takes weights")
     changed: dict[str, Any] = profile.model_dump(mode="json")
     changed["budget"] |= {key: value for key, value in (("epochs", epochs), ("batch", batch)) if value is not None}
+    changed["budget"] |= {} if epochs is None else {"steps": None}
     changed["text"] |= {} if text is None else {"weights": text}
     return parse_model(ModelProfile, changed, name)
 

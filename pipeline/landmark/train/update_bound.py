@@ -11,14 +11,20 @@ from landmark.train.profile import Budget, ModelProfile
 MIN_CHANGE = 0.1
 
 
-def relative_changes(net: Closp, budget: Budget, steps: int) -> dict[str, float]:
+def relative_changes(net: Closp, budget: Budget, steps: int, per_epoch: int) -> dict[str, float]:
     """Trained part of the net → bound on the change of a weight, relative to their root mean square at the start.
 
     AdamW changes a weight by about its learning rate a step at most (Kingma & Ba 2015, section 2.1), hence in all by
     the sum of the rates. With `alternate_sensors` what sensors share is changed in the step of each.
+
+    Args:
+        net: At the start of the training.
+        budget: Its schedule.
+        steps: Of the training.
+        per_epoch: Steps of an epoch.
     """
     total = sum_of_rates(budget, steps)
-    freeze_towers(net, budget.freeze, budget.epochs - 1)
+    freeze_towers(net, budget.freeze, (steps - 1) // per_epoch)
     squares, counts = defaultdict[str, float](float), Counter[str]()
     for name, parameter in net.named_parameters():
         if parameter.requires_grad and parameter.ndim > 1:
@@ -50,8 +56,9 @@ def budget_warnings(net: Closp, profile: ModelProfile, *, images: int) -> list[s
             " pretrained weights in `image.weights`"
         )
     batches = math.ceil(images / budget.batch) if budget.last_batch == "keep" else images // budget.batch
-    steps = budget.epochs * math.ceil(batches / budget.accumulate)
-    part, change = max(relative_changes(net, budget, steps).items(), key=lambda item: item[1])
+    per_epoch = math.ceil(batches / budget.accumulate)
+    steps = budget.count_steps(per_epoch)
+    part, change = max(relative_changes(net, budget, steps, per_epoch).items(), key=lambda item: item[1])
     if change < MIN_CHANGE:
         factor, percent = 1 / change, f"{100 * change:.2g} %"
         warnings.append(
