@@ -137,6 +137,8 @@ def test_a_corpus_below_a_url_has_the_samples_of_the_folder(toy: Path, url: str)
     assert same(local, remote)
     copied = pickle.loads(pickle.dumps(remote.select(split="val")))
     assert copied[copied.ids[0]].fields == local[copied.ids[0]].fields
+    assigned = pickle.loads(pickle.dumps(remote.assign(lon=np.arange(len(remote))).select(split="val")))
+    assert [assigned[id].lon for id in assigned.ids] == assigned.rows.tolist()
     assert remote.files(sensor="s2", split="train") == [f"{url.partition('?')[0].rstrip('/')}/{TRAIN}"]
     assert "secret" not in repr(remote)
 

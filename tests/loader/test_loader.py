@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landmark.config.recipe import SPLITS
 from landmark.core.errors import InputError, StateMismatch
 from landmark.corpus.pixels import S1_NODATA
 from landmark.loader.batch import Batch, SensorPixels
@@ -145,6 +147,33 @@ def test_pixels_and_annotations_are_those_of_the_corpus(stored: StoredCorpus) ->
                 )
                 assert batch.columns["cloud_pct"][place].as_py() == sample.cloud_pct
                 assert batch.coordinates[place].tolist() == [sample.lon, sample.lat]
+
+
+def test_assigned_columns_are_in_the_batches(stored: StoredCorpus) -> None:
+    """Samples of another division, of shards of both splits, with other places, labels and captions."""
+    corpus = stored.corpus
+    splits = [SPLITS[int(id[3:]) % 3] for id in corpus.ids]
+    texts = {id: f"a view of {id}" for id in corpus.ids}
+    captions = [
+        [{"style": "view", "lang": "en", "text": text, "template": "v@1", "evidence": []}] for text in texts.values()
+    ]
+    labels = [["water"] if id.startswith("s1") else ["trees"] for id in corpus.ids]
+    lon = np.arange(len(corpus)) / 4
+    assigned = corpus.assign(split=splits, captions=captions, labels=labels, lon=lon)
+    part = assigned.select(split="test")
+    loader = part.loader(batch=16, captions=("view", "en"), columns=["split"], normalise="corpus")
+    samples = {row["id"]: row for row in part.columns("id", "lon", "labels").to_pylist()}
+    ids = []
+    for batch in loader:
+        check_pixels(batch.ids, batch.pixels, stored)
+        assert batch.captions == tuple(texts[id] for id in batch.ids)
+        assert [batch.classes[row.argmax()] for row in batch.labels] == [samples[id]["labels"][0] for id in batch.ids]
+        assert batch.coordinates[:, 0].tolist() == [samples[id]["lon"] for id in batch.ids]
+        assert batch.columns["split"].to_pylist() == ["test"] * len(batch.ids)
+        ids += batch.ids
+    assert sorted(ids) == sorted(id for id, split in zip(corpus.ids, splits, strict=True) if split == "test")
+    with raises(StateMismatch, key="content"):
+        corpus.select(where=pc.field("id").isin(ids)).loader(batch=16).load_state_dict(loader.state_dict())
 
 
 def test_batches_are_not_overwritten_and_return_their_memory(stored: StoredCorpus) -> None:

@@ -135,10 +135,12 @@ def test_samples_by_number_equal_those_of_the_corpus(corpus: Corpus) -> None:
 
 
 def test_data_loaders_of_others_read_samples_with_workers(corpus: Corpus) -> None:
-    samples = CorpusSamples(corpus.select(sensor="s1"), normalise="corpus")
+    lon = dict(zip(corpus.ids, np.arange(len(corpus)) / 4, strict=True))
+    samples = CorpusSamples(corpus.assign(lon=[*lon.values()]).select(sensor="s1"), normalise="corpus")
     loaded = DataLoader(samples, batch_size=5, shuffle=True, num_workers=2, multiprocessing_context="fork")
     ids = []
     for batch in loaded:
         ids += batch["id"]
         assert batch["image"].shape == (len(batch["id"]), 2, 12, 12) and batch["labels"].dtype == torch.bool
+        assert batch["coordinates"][:, 0].tolist() == [lon[id] for id in batch["id"]]
     assert sorted(ids) == sorted(corpus.select(sensor="s1").ids)

@@ -29,7 +29,7 @@ from landmark.train.retrieval.evaluate import (
 from landmark.train.retrieval.events import EventFacts
 from landmark.train.retrieval.trec import Judgements
 from tests.parts import raises
-from tests.train.toy import dense_ranking, open_toy
+from tests.train.toy import dense_grades, dense_ranking, open_toy
 
 # TREC run file, report, scores and grades, both query → document → value.
 Ranked = tuple[Path, EvaluationReport, dict[str, dict[str, float]], dict[str, dict[str, int]]]
@@ -47,6 +47,37 @@ def test_a_trained_run_is_well_above_chance_for_both_sensors(toy_corpus: Corpus,
     for metrics in (report.overall, *report.sensors.values()):
         assert metrics.map is not None and metrics.above_chance > 0.1
     assert report.overall.documents == 24 and report.sensors["s1"].documents == 12
+
+
+def test_a_run_on_an_assigned_division_is_of_that_division(
+    toy_corpus: Corpus, profile: ModelProfile, tmp_path: Path
+) -> None:
+    """Its test samples are judged by their labels; the corpus's own division may test samples it was trained on."""
+    splits = toy_corpus.columns("split")["split"].to_pylist()
+    assigned = toy_corpus.assign(split=[{"train": "train", "val": "test", "test": "val"}[split] for split in splits])
+    budget = profile.budget.model_copy(update={"epochs": 1, "select": "best"})
+    config = TrainingConfig(profile.model_copy(update={"budget": budget}), tmp_path / "run", device="cpu")
+    run = train(assigned, config)
+    assert run.identity.content_digest == assigned.content_digest != toy_corpus.content_digest
+    assert run.history[0].validation_loss is not None
+    with raises(RunMismatch, key="content_digest"):
+        evaluate_run(toy_corpus, load_run(config.out, "cpu"), split="test")
+    with raises(RunMismatch, key="content_digest"):
+        train(toy_corpus, config)
+    report = evaluate_run(assigned, load_run(config.out, "cpu"), split="test")
+    assert report.overall.documents == splits.count("val")
+    own, original = load_evaluation_set(assigned, "test"), load_evaluation_set(toy_corpus, "val")
+    assert own.ids == original.ids and np.array_equal(dense_grades(own), dense_grades(original))
+
+
+def test_assigned_labels_are_judged(toy_corpus: Corpus) -> None:
+    labels = [["trees"] if id.endswith("0") else [] for id in toy_corpus.ids]
+    evaluation = load_evaluation_set(toy_corpus.assign(labels=labels), "test")
+    grades = dense_grades(evaluation)
+    assert [query.id for query, row in zip(evaluation.queries, grades, strict=True) if row.any()] == ["trees"]
+    assert grades.max(axis=0).tolist() == [3 * id.endswith("0") for id in evaluation.ids]
+    with raises(InsufficientData, key="split", value="test"):
+        load_evaluation_set(toy_corpus.assign(labels=[[]] * len(labels)), "test")
 
 
 @pytest.fixture

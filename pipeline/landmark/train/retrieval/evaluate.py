@@ -91,7 +91,7 @@ def load_evaluation_set(corpus: Corpus, split: str) -> EvaluationSet:
     """
     queries, selection = trec.read_queries(corpus), select_split(corpus, split)
     if {"split", "labels"} & set(corpus.assigned):
-        judgements = trec.judge_samples(queries, selection.columns("labels")["labels"])
+        judgements = trec.judge_samples(corpus, split, queries=queries)
     else:
         judgements = trec.read_judgements(corpus, split, queries=queries, ids=selection.ids)
     sensors, numbers = np.unique(selection.columns("sensor")["sensor"].to_numpy().astype(str), return_inverse=True)

@@ -86,8 +86,7 @@ def read_judgements(corpus: Corpus, split: str, *, queries: Sequence[Query], ids
     """
     name = f"qrels/{split}.txt"
     if name not in {file.path for file in corpus.manifest.queries}:
-        problem, remedy = "no sample of the split has a label", "choose another with --split"
-        raise InsufficientData(problem, file=corpus.root, key="split", value=split, remedy=remedy)
+        raise _without_labels(corpus, split)
     path = _verify(corpus, name)
     names = pa.array([query.id for query in queries], pa.string()), pa.array(ids, pa.string())
     parts = list(_read_qrels(path, *names))
@@ -98,12 +97,23 @@ def read_judgements(corpus: Corpus, split: str, *, queries: Sequence[Query], ids
     return Judgements(np.searchsorted(rows, np.arange(len(queries) + 1)), documents, grades)
 
 
-def judge_samples(queries: Sequence[Query], labels: pa.ChunkedArray) -> Judgements:
-    """Judgements of samples by their labels, equal to those that are written with a corpus."""
-    grades = grade_samples(queries, labels)
+def judge_samples(corpus: Corpus, split: str, *, queries: Sequence[Query]) -> Judgements:
+    """Judge the samples of a split by their labels, as the file of a corpus does.
+
+    Raises:
+        InsufficientData: no sample of the split has a label.
+    """
+    grades = grade_samples(queries, corpus.select(split=split).columns("labels")["labels"])
+    if not grades.any():
+        raise _without_labels(corpus, split)
     rows, documents = np.nonzero(grades)
     starts = np.searchsorted(rows, np.arange(len(queries) + 1))
     return Judgements(starts, documents.astype(np.int32), grades[rows, documents])
+
+
+def _without_labels(corpus: Corpus, split: str) -> InsufficientData:
+    problem, remedy = "no sample of the split has a label", "choose another with --split"
+    return InsufficientData(problem, file=corpus.root, key="split", value=split, remedy=remedy)
 
 
 def _read_qrels(path: Path, queries: pa.Array, ids: pa.Array) -> Iterator[tuple[NDArray[Any], ...]]:
