@@ -48,18 +48,18 @@ class Batch:
     token_ids: Tensor
     attention_mask: Tensor
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The same batch, each of its tensors changed."""
+        return Batch(
+            {sensor: map_tensors(own, change) for sensor, own in self.inputs.items()},
+            {sensor: map_tensors(own, change) for sensor, own in self.targets.items()},
+            change(self.token_ids),
+            change(self.attention_mask),
+        )
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device)
-
-        return Batch(
-            {sensor: map_tensors(own, move) for sensor, own in self.inputs.items()},
-            {sensor: map_tensors(own, move) for sensor, own in self.targets.items()},
-            move(self.token_ids),
-            move(self.attention_mask),
-        )
+        return self.map(lambda tensor: tensor.to(device))
 
 
 def map_tensors(part: Part, change: Callable[[Tensor], Tensor]) -> Part:

@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -36,6 +36,7 @@ from landmark.train.metrics import StepRecord, read_steps, write_metrics
 from landmark.train.net import autocast, pick_device, prepare_net
 from landmark.train.optimizer import freeze_towers, new_optimizer, set_rate
 from landmark.train.plots import draw_curve
+from landmark.train.prefetch import Prefetched, prefetch
 from landmark.train.preparation import (
     Inputs,
     add_statistics,
@@ -134,27 +135,33 @@ class Trainer:
             except StateMismatch as error:
                 error.file = str(config.out / "run.json")
                 raise
+        self._loader_state = self._batches.loader.state_dict()
         self._steps_per_epoch = math.ceil(self._batches.per_epoch / self._budget.accumulate)
         self._n_steps = self._budget.count_steps(self._steps_per_epoch)
 
     def fit(self) -> Run:
         """Do the remaining steps and return the finished run."""
-        batches, save_every = iter(self._batches), self._config.save_every
-        while not self._run.finished:
-            step = len(self._steps)
-            epoch, within = divmod(step, self._steps_per_epoch)
-            if within == 0 or step == self._run.step:
-                self._start_epoch(epoch)
-            count = min(self._budget.accumulate, self._batches.per_epoch - within * self._budget.accumulate)
-            record = self._step(step, list(islice(batches, count)))
-            self._steps.append(record)
-            if within + 1 == self._steps_per_epoch or record.step == self._n_steps:
-                self._end_epoch()
-            elif save_every and record.step % save_every == 0:
-                self._save()
-            detail = f"loss {record.loss:.3f}, learning rate {record.learning_rate:.2e}"
-            self._progress("train", record.step, record.step if self._run.finished else self._n_steps, detail)
+        with closing(prefetch(self._batches, self._device)) as batches:
+            while not self._run.finished:
+                self._advance(batches)
         return self._run
+
+    def _advance(self, batches: Iterator[Prefetched]) -> None:
+        """Do the next step, and what is due before and after it."""
+        step = len(self._steps)
+        epoch, within = divmod(step, self._steps_per_epoch)
+        if within == 0 or step == self._run.step:
+            self._start_epoch(epoch)
+        count = min(self._budget.accumulate, self._batches.per_epoch - within * self._budget.accumulate)
+        made = list(islice(batches, count))
+        record, self._loader_state = self._step(step, [own.batch for own in made]), made[-1].state
+        self._steps.append(record)
+        if within + 1 == self._steps_per_epoch or record.step == self._n_steps:
+            self._end_epoch()
+        elif self._config.save_every and record.step % self._config.save_every == 0:
+            self._save()
+        detail = f"loss {record.loss:.3f}, learning rate {record.learning_rate:.2e}"
+        self._progress("train", record.step, record.step if self._run.finished else self._n_steps, detail)
 
     def _start_epoch(self, epoch: int) -> None:
         self._net.train()
@@ -228,7 +235,7 @@ class Trainer:
 
     def _save(self) -> None:
         """Save a checkpoint, or the result if the training is over."""
-        run = self._run.model_copy(update={"step": len(self._steps), "loader": self._batches.loader.state_dict()})
+        run = self._run.model_copy(update={"step": len(self._steps), "loader": self._loader_state})
         self._run = self._world.share(self._write(run) if self._world.is_main else None)
 
     def _write(self, run: Run) -> Run:

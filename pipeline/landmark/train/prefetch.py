@@ -1,0 +1,87 @@
+"""Batches on their device; on CUDA they are made ahead of the steps, in a thread and on a stream of their own."""
+
+import queue
+import threading
+from collections.abc import Generator
+from contextlib import closing, nullcontext, suppress
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from landmark.train.batches import Batch, Batches
+
+# Batches that wait on CUDA while the next is made.
+_CUDA_AHEAD = 2
+
+
+class Prefetched(NamedTuple):
+    """A batch on its device, and the loader's state behind it."""
+
+    batch: Batch
+    state: dict[str, Any]
+
+
+def prefetch(batches: Batches, device: torch.device, *, ahead: int | None = None) -> Generator[Prefetched, None, None]:
+    """Yield endless batches on a device. Meanwhile the loader itself is up to `ahead` + 1 batches further.
+
+    Args:
+        batches: Of a split, whose images are made on the device.
+        device: The device.
+        ahead: Batches that wait, made by a thread that ends when the generator is closed; 0 makes each when it is asked
+            for. None for 2 on CUDA, and 0 on a CPU, whose cores the steps need.
+
+    Raises:
+        Exception: what making a batch raised.
+    """
+    if ahead is None:
+        ahead = _CUDA_AHEAD if device.type == "cuda" else 0
+    if not ahead:
+        yield from (Prefetched(batch.to(device), batches.loader.state_dict()) for batch in batches)
+        return
+    made, stop = queue.Queue[tuple[Prefetched, torch.cuda.Event | None] | Exception](ahead), threading.Event()
+    thread = threading.Thread(target=_make, args=(batches, device, made, stop), daemon=True, name="batches")
+    thread.start()
+    try:
+        while not isinstance(result := made.get(), Exception):
+            yield _receive(*result)
+        raise result
+    finally:
+        stop.set()
+        while thread.is_alive():
+            # The thread may wait for a free place.
+            with suppress(queue.Empty):
+                made.get_nowait()
+            thread.join(0.01)
+
+
+def _make(batches: Batches, device: torch.device, made: "queue.Queue[Any]", stop: threading.Event) -> None:
+    """Make batches until `stop` is set."""
+    try:
+        with closing(iter(batches)) as source, _own_stream(device) as stream:
+            for batch in source:
+                result = Prefetched(batch.to(device), batches.loader.state_dict())
+                made.put((result, None if stream is None else stream.record_event()))
+                if stop.is_set():
+                    return
+    except Exception as error:
+        made.put(error)
+
+
+def _own_stream(device: torch.device) -> Any:
+    """Context of a new CUDA stream, whose copies and kernels run beside those of a step; no stream on a CPU."""
+    return torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext()
+
+
+def _receive(result: Prefetched, complete: torch.cuda.Event | None) -> Prefetched:
+    """Let the current stream wait for a batch's tensors, and keep their memory until it has used them."""
+    if complete is not None:
+        stream = torch.cuda.current_stream()
+        stream.wait_event(complete)
+
+        def keep(tensor: Tensor) -> Tensor:
+            tensor.record_stream(stream)
+            return tensor
+
+        result.batch.map(keep)
+    return result
