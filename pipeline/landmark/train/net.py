@@ -51,6 +51,7 @@ def towers(net: Closp) -> dict[str, nn.Module]:
 def prepare_net(net: Closp, device: torch.device) -> Closp:
     """Move a net to a device, its image towers in channels-last layout and, on CUDA, compiled under their names.
 
+    Of a ViT each block is compiled: all blocks of both sensors share one graph, which takes a fraction of the time.
     Text and location towers are not compiled: their dropout has to be the same with a graph and without.
     """
     net.to(device)
@@ -58,7 +59,8 @@ def prepare_net(net: Closp, device: torch.device) -> Closp:
         if isinstance(tower, ResNet | ViT):
             tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             if device.type == "cuda":
-                tower.compile()
+                for part in tower.blocks if isinstance(tower, ViT) else [tower]:
+                    part.compile()
     return net
 
 
