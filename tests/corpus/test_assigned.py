@@ -79,14 +79,14 @@ def test_assigned_columns_are_read_back_in_every_way(data: st.DataObject, corpus
     assert restored.assigned == () and set(assigned.assigned) <= set(names)
 
 
-def test_one_other_value_changes_the_digest(corpus: Corpus) -> None:
+def test_a_single_value_changes_the_digest(corpus: Corpus) -> None:
     splits = corpus.columns("split")["split"].to_pylist()
-    others = [[*splits[:row], "test", *splits[row + 1 :]] for row in range(len(splits))]
-    digests = {corpus.assign(split=own).content_digest for own in (splits, *others)}
+    divisions = [[*splits[:row], "test", *splits[row + 1 :]] for row in range(len(splits))]
+    digests = {corpus.assign(split=own).content_digest for own in (splits, *divisions)}
     assert len(digests) == len(splits) + 1
     # The same sample, by itself.
-    one = corpus.select(where=[("id", "==", corpus.ids[3])]).assign(split=["test"])
-    assert one.content_digest == corpus.assign(split=others[3]).content_digest
+    single = corpus.select(where=[("id", "==", corpus.ids[3])]).assign(split=["test"])
+    assert single.content_digest == corpus.assign(split=divisions[3]).content_digest
 
 
 @pytest.mark.parametrize(
