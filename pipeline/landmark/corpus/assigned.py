@@ -113,4 +113,5 @@ def _check_values(name: str, column: pa.ChunkedArray, classes: Sequence[str]) ->
 
 def _digest(column: pa.ChunkedArray) -> str:
     """Digest of the values of a column, independent of its chunks."""
-    return names_digest(json.dumps(value.as_py(), default=str) for value in column)
+    encode = json.JSONEncoder(default=str).encode
+    return names_digest(encode(value.as_py()) for value in column)
