@@ -12,19 +12,27 @@ from landmark.corpus.reader import Corpus
 from landmark.train.dataset import model_input, pixel_blocks
 from landmark.train.encoder import Encoder
 from landmark.train.net import new_net
-from landmark.train.profile import BandStatistics, load_profile
+from landmark.train.profile import BandStatistics, ModelProfile, load_profile
 from landmark.train.retrieval.embed import LoadedRun, embed_split
 from landmark.train.text import build_vocabulary
 
 
-def measure_embedding(corpus: Corpus, model: str, *, images: int, repeats: int) -> dict[str, Any]:
+def measure_embedding(
+    corpus: Corpus, profile: ModelProfile, *, images: int, repeats: int, device: str = "cpu"
+) -> dict[str, Any]:
     """Seconds to embed some images of the test split, `embed`, and of the forward passes alone, `forward`, in turn."""
     ids = [id for sensor in corpus.manifest.sensors for id in corpus.select(split="test", sensor=sensor).ids[:images]]
-    selection, encoder = corpus.select(where=[("id", "in", ids)]), _open_encoder(corpus, model)
+    selection, encoder = corpus.select(where=[("id", "in", ids)]), _open_encoder(corpus, profile, device)
     loaded = LoadedRun(Path(), None, encoder)  # type: ignore[arg-type]
     blocks = {
         sensor: [
-            model_input(stored, load_sensor(sensor), tower=encoder.profile.image, statistics=encoder.statistics[sensor])
+            model_input(
+                stored,
+                load_sensor(sensor),
+                tower=encoder.profile.image,
+                statistics=encoder.statistics[sensor],
+                device=encoder.device,
+            )
             for stored in pixel_blocks(selection.select(sensor=sensor), encoder.profile.image)
         ]
         for sensor in encoder.sensors
@@ -35,6 +43,8 @@ def measure_embedding(corpus: Corpus, model: str, *, images: int, repeats: int) 
         for sensor, own in blocks.items():
             for block in own:
                 encoder.net.encode_image(sensor, block)
+        if encoder.device.type == "cuda":
+            torch.cuda.synchronize()
 
     passes: dict[str, Callable[[], object]] = {
         "embed": lambda: embed_split(loaded, selection, "test"),
@@ -52,9 +62,9 @@ def _time(run: Callable[[], object]) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start, "cpu_s": time.process_time() - cpu_start}
 
 
-def _open_encoder(corpus: Corpus, model: str) -> Encoder:
+def _open_encoder(corpus: Corpus, profile: ModelProfile, device: str) -> Encoder:
     """An untrained model whose text tower, which embeds no image, is that of `tiny`."""
-    profile = load_profile(model).model_copy(update={"text": load_profile("tiny").text})
+    profile = profile.model_copy(update={"text": load_profile("tiny").text})
     sensors = corpus.manifest.sensors
     net, tokenize = new_net(profile, sensors, vocabulary=build_vocabulary([]), text_folder=None)
     statistics = {
@@ -64,4 +74,4 @@ def _open_encoder(corpus: Corpus, model: str) -> Encoder:
         ]
         for sensor in sensors
     }
-    return Encoder(net.eval(), tokenize, profile, statistics)
+    return Encoder(net.to(device).eval(), tokenize, profile, statistics)

@@ -66,7 +66,7 @@ def _between(times: Times) -> dict[str, list[float]]:
 def _embedding(corpus: Corpus, *, model: str, images: int, repeats: int) -> dict[str, Any]:
     from bench.training_embed import measure_embedding
 
-    return measure_embedding(corpus, model, images=images, repeats=repeats)
+    return measure_embedding(corpus, load_profile(model), images=images, repeats=repeats)
 
 
 KINDS: dict[str, Callable[[Corpus], dict[str, Any]]] = {
