@@ -5,7 +5,7 @@
 
 Needs the packages of `pip install '.[train]'` that reading a corpus and training import: torch with CUDA, tokenizers,
 safetensors, scikit-learn, matplotlib, pyarrow, pydantic, shapely, pyproj, imagecodecs, scipy, PyYAML; and a C compiler
-for Triton. Only a corpus that is missing is built, which needs all others. `result` is written after each part, so that
+for Triton. Only a corpus that is missing is built, which needs all smaller. `result` is written after each part, so that
 a call that is stopped keeps what it has; a part without time is noted as such. `--smoke` runs the same code with small
 numbers, on a CPU within a minute or two with a small corpus.
 """
@@ -88,8 +88,8 @@ def parts_of(setup: Any, architectures: tuple[str, ...]) -> Iterator[tuple[str, 
     """Yield name, share of the time, and measurement of each part; those that targets need come first."""
     from bench import gpu_parts
 
-    large, *others = architectures
-    middle = others[0] if others else large
+    largest, *smaller = architectures
+    middle = smaller[0] if smaller else largest
     yield "ceiling", 0.05, partial(gpu_parts.measure_ceiling, setup)
     for architecture in architectures[:2]:
         yield f"training {architecture}", 0.3, partial(gpu_parts.measure_training, setup, architecture)
@@ -105,7 +105,7 @@ def parts_of(setup: Any, architectures: tuple[str, ...]) -> Iterator[tuple[str, 
 
 
 def _measure(run: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """What a part measures; or why there is nothing: an error of one part leaves the others."""
+    """What a part measures; or why there is nothing: an error of one part leaves the smaller."""
     try:
         with _limit(seconds):
             return run()

@@ -15,7 +15,7 @@ from landmark.train.loss import closp_loss
 from landmark.train.profile import Objective
 
 
-class Outcome(NamedTuple):
+class PassResult(NamedTuple):
     """Of one forward and backward pass, in float64 on the device."""
 
     loss: Tensor
@@ -32,7 +32,7 @@ def measure_correctness(net: Closp, batch: Batch, objective: Objective) -> dict[
     net.train()
     net.text_model.eval()
     rounded = copy.deepcopy(net).bfloat16()
-    outcomes = {
+    results = {
         "float64": _run(copy.deepcopy(net).double(), _to(batch, torch.float64), objective),
         "rounding": _run(rounded.double(), _to(_to(batch, torch.bfloat16), torch.float64), objective),
         "float32": _run(copy.deepcopy(net), batch, objective),
@@ -40,8 +40,8 @@ def measure_correctness(net: Closp, batch: Batch, objective: Objective) -> dict[
     }
     net.zero_grad()
     net.train()
-    reference = outcomes.pop("float64")
-    return {name: _differences(own, reference) for name, own in outcomes.items()}
+    reference = results.pop("float64")
+    return {name: _differences(own, reference) for name, own in results.items()}
 
 
 def _to(batch: Batch, dtype: torch.dtype) -> Batch:
@@ -50,7 +50,7 @@ def _to(batch: Batch, dtype: torch.dtype) -> Batch:
 
 def _run(
     net: Closp, batch: Batch, objective: Objective, context: AbstractContextManager[object] | None = None
-) -> Outcome:
+) -> PassResult:
     net.zero_grad()
     with context or nullcontext():
         embeddings = net(batch.inputs, batch.token_ids, batch.attention_mask)
@@ -60,22 +60,22 @@ def _run(
     for name, parameter in net.named_parameters():
         if parameter.grad is not None:
             groups.setdefault(name.split(".")[0], []).append(parameter.grad.double().flatten())
-    return Outcome(
+    return PassResult(
         loss.detach().double(),
         {sensor: own.images.detach().double() for sensor, own in embeddings.items()},
         {name: torch.cat(parts) for name, parts in groups.items()},
     )
 
 
-def _differences(outcome: Outcome, reference: Outcome) -> dict[str, Any]:
+def _differences(result: PassResult, reference: PassResult) -> dict[str, Any]:
     gradients = {
         name: float((own - reference.gradients[name]).norm() / reference.gradients[name].norm().clamp(min=1e-30))
-        for name, own in outcome.gradients.items()
+        for name, own in result.gradients.items()
     }
     return {
-        "loss": float((outcome.loss - reference.loss).abs() / reference.loss.abs()),
-        "min_cosine": min(_cosines(outcome.embeddings, reference.embeddings)),
-        "gradient": _norm_of_difference(outcome.gradients, reference.gradients),
+        "loss": float((result.loss - reference.loss).abs() / reference.loss.abs()),
+        "min_cosine": min(_cosines(result.embeddings, reference.embeddings)),
+        "gradient": _norm_of_difference(result.gradients, reference.gradients),
         "worst_gradient": max(gradients.values()),
         "worst_group": max(gradients, key=gradients.__getitem__),
     }

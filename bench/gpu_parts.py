@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import landmark
 from bench.gpu_correctness import measure_correctness
-from bench.gpu_steps import Stepper, enlarged, images_of, model_of, rate, repeated, some
+from bench.gpu_steps import Stepper, enlarged, first_images, images_of, model_of, rate, repeated
 from bench.training_embed import measure_embedding
 from bench.training_plain import train_plainly
 from landmark.corpus.reader import Corpus
@@ -109,7 +109,7 @@ def measure_training(setup: Setup, architecture: str) -> Part:
     n_images = setup.correctness // 4 if architecture == "vit_large_patch16_224" else setup.correctness
     with Stepper.open(corpus, profile, setup.device) as stepper:
         net = stepper.trainer._net
-        correctness = measure_correctness(net, some(stepper.first, n_images), profile.objective)
+        correctness = measure_correctness(net, first_images(stepper.first, n_images), profile.objective)
         torch._dynamo.reset()
         _reset_peak(setup.device)
         stepper.run(setup.warmup)

@@ -80,7 +80,7 @@ class Stepper:
         return times
 
 
-def some(batch: Batch, count: int) -> Batch:
+def first_images(batch: Batch, count: int) -> Batch:
     """The first images of each sensor, with all texts."""
     return replace(
         batch,

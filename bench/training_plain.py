@@ -42,9 +42,8 @@ def train_plainly(
         orders = {sensor: torch.randperm(len(own)) for sensor, own in images.items()}
         for step in range(steps):
             inputs, targets, ids, masks = {}, {}, [], []
-            places = torch.arange(step * budget.batch, (step + 1) * budget.batch)
             for number, (sensor, order) in enumerate(orders.items()):
-                rows = order[places % len(order)]
+                rows = order[torch.arange(step * budget.batch, (step + 1) * budget.batch) % len(order)]
                 inputs[sensor] = SensorInputs(images[sensor][rows], torch.arange(budget.batch) + number * budget.batch)
                 targets[sensor] = SensorTargets(labels[sensor][rows])
                 ids.append(tokens[sensor][0][rows])

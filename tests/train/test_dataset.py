@@ -11,7 +11,7 @@ import torch
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InputError, InsufficientData
 from landmark.corpus.reader import Corpus
-from landmark.train.augmentation import epoch_orientations, orient
+from landmark.train.augmentation import epoch_orientations, orient, orient_images
 from landmark.train.batches import Batch, Batches, SensorData
 from landmark.train.dataset import (
     band_statistics,
@@ -229,6 +229,16 @@ def test_augmentation_gives_the_eight_orientations_of_a_square() -> None:
     assert len(augmented) == 8 and image.tobytes() in augmented
     for orientation in range(8):
         assert (np.sort(orient(image, orientation)[1].ravel()) == np.arange(9, 18)).all()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_images_of_a_batch_are_oriented_as_single_images(layout: torch.memory_format) -> None:
+    images = torch.arange(24 * 2 * 9, dtype=torch.float32).view(24, 2, 3, 3)
+    orientations = np.random.default_rng(0).permutation(np.arange(24) % 8)
+    oriented = orient_images(images.contiguous(memory_format=layout), orientations)
+    expected = [orient(image.numpy(), number) for image, number in zip(images, orientations.tolist(), strict=True)]
+    assert oriented.is_contiguous(memory_format=layout)
+    assert np.array_equal(oriented.numpy(), np.stack(expected))
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,7 @@ def tensors(batch: Batch) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 20])
-def test_batches_made_ahead_equal_those_made_when_asked_for(
-    toy_corpus: Corpus, profile: ModelProfile, ahead: int
-) -> None:
+def test_batches_made_ahead_equal_those_made_on_demand(toy_corpus: Corpus, profile: ModelProfile, ahead: int) -> None:
     expected = take(open_batches(toy_corpus, profile), COUNT, ahead=0)
     made = take(open_batches(toy_corpus, profile), COUNT, ahead=ahead)
     assert [own.state for own in made] == [own.state for own in expected]

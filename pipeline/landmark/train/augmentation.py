@@ -6,7 +6,9 @@ from top to bottom one some 25° off; turned by a quarter it looks along its tra
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from landmark.core.hashing import rank
 from landmark.core.salts import AUGMENTATION
@@ -33,3 +35,15 @@ def orient(image: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
     """A view of a square image (band, y, x), turned by `orientation % 4` quarters and mirrored from 4 on."""
     turned = np.rot90(image, orientation % 4, axes=(1, 2))
     return turned[:, :, ::-1] if orientation >= 4 else turned
+
+
+def orient_images(images: Tensor, orientations: NDArray[np.int64]) -> Tensor:
+    """Square images (n, channel, y, x), each turned and mirrored as by `orient`; all of an orientation at once."""
+    if not orientations.any():
+        return images
+    oriented = torch.empty_like(images)
+    for orientation in np.unique(orientations).tolist():
+        rows = torch.from_numpy(np.flatnonzero(orientations == orientation)).to(images.device)
+        turned = torch.rot90(images[rows], orientation % 4, dims=(2, 3))
+        oriented[rows] = turned.flip(3) if orientation >= 4 else turned
+    return oriented

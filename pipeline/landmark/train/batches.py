@@ -13,7 +13,7 @@ from torch import Tensor
 from landmark.config.profiles import load_sensor
 from landmark.corpus.reader import Corpus
 from landmark.loader.batch import SensorPixels
-from landmark.train.augmentation import epoch_orientations, orient
+from landmark.train.augmentation import epoch_orientations, orient, orient_images
 from landmark.train.closp import SensorInputs
 from landmark.train.dataset import Annotations, StoredPixels, input_size, loader_threads, model_input
 from landmark.train.locations import Locations
@@ -181,12 +181,15 @@ class Batches:
             }
 
     def _images(self, name: str, stored: StoredPixels, rows: NDArray[np.int64]) -> Tensor:
-        if self._profile.budget.augment != "none":
+        orientations, on_cuda = self._orientations[name][rows], self._device.type == "cuda"
+        # A CPU copies integers faster than floats; a GPU turns the images itself, so that steps need not wait for it.
+        if not on_cuda and self._profile.budget.augment != "none":
             upright, stored = stored, np.empty_like(stored)
-            for image, out, orientation in zip(upright, stored, self._orientations[name][rows].tolist(), strict=True):
+            for image, out, orientation in zip(upright, stored, orientations.tolist(), strict=True):
                 out[...] = orient(image, orientation)
         tower, statistics = self._profile.image, self._data[name].statistics
-        return model_input(stored, load_sensor(name), tower=tower, statistics=statistics, device=self._device)
+        images = model_input(stored, load_sensor(name), tower=tower, statistics=statistics, device=self._device)
+        return orient_images(images, orientations) if on_cuda else images
 
 
 def multi_hot(labels: Sequence[frozenset[str]]) -> np.ndarray:

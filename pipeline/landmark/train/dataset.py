@@ -163,8 +163,9 @@ def model_input(
     factor, shift, fill = (part.to(device) for part in _scaling(sensor, tower, statistics))
     integers = torch.from_numpy(np.require(stored, requirements=["C", "W"])).to(device)
     images = integers.to(torch.float32, memory_format=torch.channels_last)
-    # Integers are compared first, as floats take three times as long and few images lack pixels.
-    missing = images == sensor.nodata if (stored == sensor.nodata).any() else None
+    # On a CPU integers are compared first, as floats take three times as long and few images lack pixels.
+    has_missing = images.is_cuda or (stored == sensor.nodata).any()
+    missing = images == sensor.nodata if has_missing else None
     torch.addcmul(shift, images, factor, out=images)
     if missing is not None:
         images = torch.where(missing, fill, images)
