@@ -8,7 +8,7 @@ TRAIN ?= 1
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint requirements.lock --constraint constraints.txt
 
-.PHONY: help corpus plan preview sheet test bench bench-gpu bench-defects services lint docs lock clean
+.PHONY: help corpus plan preview sheet test bench experiment bench-gpu bench-defects services lint docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -40,8 +40,11 @@ bench: .venv/bench ## Measure reading and loading against other libraries, plann
 	$(if $(ARGS),,$(BIN)/python -m bench.training)
 	$(if $(ARGS),,$(BIN)/python -m bench.rivals)
 
-bench-gpu: .venv/train ## Measure training and embedding on one GPU, eight minutes, into OUT=results/gpu.json (ARGS="--smoke --device cpu" without one)
-	$(BIN)/python -m bench.gpu --corpus corpora/demo --out $(if $(filter command line,$(origin OUT)),$(OUT),results) $(ARGS)
+bench-gpu: .venv/train ## Measure training and embedding on one GPU, eight minutes, into runs/gpu (ARGS="--smoke --device cpu" without one)
+	$(BIN)/python -m bench.gpu --corpus corpora/demo --out runs/gpu $(ARGS)
+
+experiment: .venv/train ## Try the claims of CLOSP and GeoCLOSP on the demo, or ARGS="--corpus FOLDER"; hours (ARGS=--short: 45 minutes), resumed by the same command
+	$(BIN)/python -m bench.experiment $(ARGS)
 
 bench-defects: .venv/run ## Plant every known defect into the easy demo, one by one, and list those that `landmark check` finds
 	$(BIN)/python -m bench.defects $(ARGS)

@@ -75,7 +75,8 @@ class Analysis:
         sensors = self.measures[measure].sensors
         if not all(sensor in own for own in scores for sensor in sensors):
             return None
-        return np.mean([self._sensor_maps(scores, sensor, measure) for sensor in sensors], axis=0)
+        means: Maps = np.mean([self._sensor_maps(scores, sensor, measure) for sensor in sensors], axis=0)
+        return means
 
     def _sensor_maps(self, scores: Sequence[Mapping[str, NDArray[np.floating]]], sensor: str, measure: str) -> Maps:
         own, rows = self._evaluated[sensor], self._rows(sensor, measure)
@@ -114,11 +115,11 @@ def analyse(
     document: dict[str, Any] = {}
     for measure in analysis.measures:
         maps = {name: own for name, scores in arms.items() if (own := analysis.maps(scores, measure)) is not None}
-        ranked = {name: analysis.maps([rivals[name]], measure) for name in RIVALS}
+        ranked = {name: own for name in RIVALS if (own := analysis.maps([rivals[name]], measure)) is not None}
         document[measure] = {
             "classes": sum(len(analysis._rows(sensor, measure)) for sensor in analysis.measures[measure].sensors),
             "chance": round(analysis.chance(measure), 4),
-            "rivals": {name: _round(own[0, 0]) for name, own in ranked.items() if own is not None},
+            "rivals": {name: _round(own[0, 0]) for name, own in ranked.items()},
             "arms": {
                 name: {
                     "maps": [_round(value) for value in own[:, 0]],

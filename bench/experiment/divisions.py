@@ -179,4 +179,5 @@ def _class_shares(corpus: Corpus, region: NDArray[np.int64]) -> NDArray[np.float
     labels = corpus.columns("labels")["labels"]
     present = label_mask(labels, sorted({key for row in labels.to_pylist() for key in row}))
     counts = np.stack([np.bincount(region)] + [np.bincount(region, own, region.max() + 1) for own in present], axis=1)
-    return counts / counts.sum(axis=0)
+    shares: NDArray[np.float64] = counts / counts.sum(axis=0)
+    return shares

@@ -33,8 +33,8 @@ def draw_differences(result: Result, path: Path) -> None:
             # An unknown end of an interval is drawn as none.
             errors = [[abs((part[end] or part["mean"]) - part["mean"]) for part in own] for end in ("low", "high")]
             places = [row + _offset(number, len(result["divisions"])) for row in rows]
-            style = {"fmt": "o", "markersize": 4, "color": _COLOURS[number], "label": DIVISIONS[division]}
-            axes.errorbar(means, places, xerr=errors, **style)
+            label, colour = DIVISIONS[division], _COLOURS[number]
+            axes.errorbar(means, places, xerr=errors, fmt="o", markersize=4, color=colour, label=label)
         axes.set_xlabel("difference in mAP from CLOSP")
     _finish(figure, panels[0][0])
     save_figure(figure, path)
