@@ -51,6 +51,12 @@ def test_every_phrase_becomes_the_name_of_the_class(lang: str) -> None:
     assert canonical_queries([phrase.upper() for phrase, _ in PHRASES], TAXONOMY, lang) == names
 
 
+@pytest.mark.parametrize("lang", TAXONOMY.languages)
+def test_models_of_sentences_get_the_phrases_of_sentences(lang: str) -> None:
+    phrases = [TAXONOMY.classes[key].phrase[lang] for _, key in PHRASES]
+    assert canonical_queries([phrase for phrase, _ in PHRASES], TAXONOMY, lang, "sentence") == phrases
+
+
 @given(st.text(max_size=40))
 @examples(40)
 def test_canonical_queries_are_canonical(text: str) -> None:

@@ -173,7 +173,7 @@ class Encoder:
             InputError: `queries` is one text.
         """
         _check_texts(queries)
-        return self.encode_texts(canonical_queries(queries, taxonomy, self.profile.lang))
+        return self.encode_texts(canonical_queries(queries, taxonomy, self.profile.lang, self.profile.style))
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the model to a folder, which is made unless it exists; `from_pretrained` gives the same model."""

@@ -10,47 +10,53 @@ from landmark.domain.taxonomy import Taxonomy
 _SEPARATOR, _ELIDED = r"[\s'\u2019-]+", r"(?:\w{1,2}['\u2019])?"
 
 
-def canonical_queries(texts: Sequence[str], taxonomy: Taxonomy, lang: str = "en") -> list[str]:
-    """Replace names, phrases and synonyms of classes, in any language of the taxonomy, by the names in one language.
+def canonical_queries(
+    texts: Sequence[str], taxonomy: Taxonomy, lang: str = "en", style: str = "structured"
+) -> list[str]:
+    """Replace names, phrases and synonyms of classes, in any language of the taxonomy, by the words of the captions.
 
-    Names are in lower case, as in structured captions. Only entire words match, whatever their case and accents, and
-    the longest phrase wins. All other words stay, so that a text without a match is unchanged.
+    Those are names in lower case in structured captions, and phrases in all others. Only entire words match, whatever
+    their case and accents, and the longest phrase wins. All other words stay, so that a text without a match is
+    unchanged.
 
     Args:
         texts: Queries.
         taxonomy: Classes of the corpus.
         lang: Language of the captions that the model was trained on.
+        style: Their style.
     """
-    names = _names_by_phrase(taxonomy, lang)
-    if not names:
+    words = _words_by_phrase(taxonomy, lang, structured=style == "structured")
+    if not words:
         return list(texts)
-    longest_first = sorted(names, key=lambda words: (-len(" ".join(words)), words))
-    phrases = "|".join(_SEPARATOR.join(map(re.escape, words)) for words in longest_first)
+    longest_first = sorted(words, key=lambda part: (-len(" ".join(part)), part))
+    phrases = "|".join(_SEPARATOR.join(map(re.escape, part)) for part in longest_first)
     pattern = re.compile(rf"(?<![\w-]){_ELIDED}({phrases})(?![\w-])")
-    return [_replace(text, pattern, names) for text in texts]
+    return [_replace(text, pattern, words) for text in texts]
 
 
-def _replace(text: str, pattern: re.Pattern[str], names: Mapping[tuple[str, ...], str]) -> str:
+def _replace(text: str, pattern: re.Pattern[str], words: Mapping[tuple[str, ...], str]) -> str:
     composed = unicodedata.normalize("NFC", text)
     folded, origins = _fold(composed)
     parts, end = list[str](), 0
     for match in pattern.finditer(folded):
-        parts += [composed[end : origins[match.start()]], names[_split(match[1])]]
+        parts += [composed[end : origins[match.start()]], words[_split(match[1])]]
         end = origins[match.end() - 1] + 1
     return "".join([*parts, composed[end:]]) if parts else text
 
 
-def _names_by_phrase(taxonomy: Taxonomy, lang: str) -> dict[tuple[str, ...], str]:
-    """Words of each phrase, folded → name of its class. Of two, that with the name in `lang`, then a name."""
+def _words_by_phrase(taxonomy: Taxonomy, lang: str, *, structured: bool) -> dict[tuple[str, ...], str]:
+    """Words of each phrase, folded → words of its class. Of two, that with the name in `lang`, then a name."""
     classes = [entry for entry in taxonomy.classes.values() if lang in entry.name]
     phrases = [(entry.name[lang], entry) for entry in classes]
     phrases += [(phrase, entry) for entry in classes for phrase in entry.name.values()]
     phrases += [(phrase, entry) for entry in classes for phrase in entry.phrase.values()]
-    phrases += [(phrase, entry) for entry in classes for words in entry.synonyms.values() for phrase in words]
-    names: dict[tuple[str, ...], str] = {}
+    phrases += [(phrase, entry) for entry in classes for part in entry.synonyms.values() for phrase in part]
+    words: dict[tuple[str, ...], str] = {}
     for phrase, entry in phrases:
-        names.setdefault(_split(_fold(unicodedata.normalize("NFC", phrase))[0]), entry.name[lang].lower())
-    return names
+        name = entry.name[lang].lower()
+        replacement = name if structured else entry.phrase.get(lang, name)
+        words.setdefault(_split(_fold(unicodedata.normalize("NFC", phrase))[0]), replacement)
+    return words
 
 
 def _split(folded: str) -> tuple[str, ...]:
