@@ -16,6 +16,7 @@ from bench.experiment.table import PAGES, RESULT, ROOT, markdown, with_table
 from landmark import world
 from landmark.config.recipe import load_recipe
 from landmark.core.atomic import write_bytes
+from landmark.core.errors import LandmarkError
 from landmark.core.executor import ExecutorConfig
 from landmark.core.process_share import available_cores
 from landmark.train.profile import load_profile
@@ -49,7 +50,10 @@ def main() -> None:
         arguments.jobs,
         arguments.device,
     )
-    result = experiment(config)
+    try:
+        result = experiment(config)
+    except LandmarkError as error:
+        parser.error(str(error))
     own = arguments.corpus is None
     write_bytes(RESULT if own else arguments.out / "result.json", f"{json.dumps(result, indent=1)}\n".encode())
     plots = ROOT / "docs" if own else arguments.out

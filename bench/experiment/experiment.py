@@ -108,10 +108,10 @@ def _join_single(jobs: Mapping[str, Sequence[Job]]) -> dict[str, list[dict[str, 
 
 
 def _fit_batch(profile: ModelProfile, views: Iterable[Corpus]) -> ModelProfile:
-    """Make the batch as small as the smallest train split of a sensor."""
+    """Make the batch as small as the smallest train split of a sensor, but for 8, the least that a profile allows."""
     sensors = [view.select(split="train").columns("sensor")["sensor"].to_pylist() for view in views]
     count = min(int(np.unique(own, return_counts=True)[1].min()) for own in sensors)
-    budget = {"batch": min(profile.budget.batch, count // 8 * 8)}
+    budget = {"batch": min(profile.budget.batch, max(8, count // 8 * 8))}
     return profile.model_copy(update={"budget": profile.budget.model_copy(update=budget)})
 
 
