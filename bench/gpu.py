@@ -1,7 +1,7 @@
 """`python -m bench.gpu`: speed and correctness of training on a GPU, in one call of at most eight minutes.
 
-    python -m bench.gpu --corpus corpora/demo --out results    # on the machine with the card; nothing is downloaded
-    python -m bench.gpu_table results/gpu.json                 # writes bench/gpu.json and its table in docs/bench.md
+    python -m bench.gpu --corpus corpora/demo --out runs/gpu  # on the machine with the card; nothing is downloaded
+    python -m bench.gpu_table runs/gpu/gpu.json                # writes bench/gpu.json and its table in docs/bench.md
 
 Needs the packages of `pip install '.[train]'` that reading a corpus and training import: torch with CUDA, tokenizers,
 safetensors, scikit-learn, matplotlib, pyarrow, pydantic, shapely, pyproj, imagecodecs, scipy, PyYAML; and a C compiler
