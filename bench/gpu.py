@@ -5,7 +5,7 @@
 
 Needs the packages of `pip install '.[train]'` that reading a corpus and training import: torch with CUDA, tokenizers,
 safetensors, scikit-learn, matplotlib, pyarrow, pydantic, shapely, pyproj, imagecodecs, scipy, PyYAML; and a C compiler
-for Triton. Only a corpus that is missing is built, which needs all smaller. `result` is written after each part, so that
+for Triton. Only a corpus that is missing is built, which needs all others. The result is written after each part, so that
 a call that is stopped keeps what it has; a part without time is noted as such. `--smoke` runs the same code with small
 numbers, on a CPU within a minute or two with a small corpus.
 """
@@ -92,16 +92,17 @@ def parts_of(setup: Any, architectures: tuple[str, ...]) -> Iterator[tuple[str, 
     middle = smaller[0] if smaller else largest
     yield "ceiling", 0.05, partial(gpu_parts.measure_ceiling, setup)
     for architecture in architectures[:2]:
-        yield f"training {architecture}", 0.3, partial(gpu_parts.measure_training, setup, architecture)
-    yield f"plain {middle}", 0.15, partial(gpu_parts.compare_with_plain, setup, middle)
+        yield f"training {architecture}", 0.25, partial(gpu_parts.measure_training, setup, architecture)
+    yield f"plain {middle}", 0.12, partial(gpu_parts.compare_with_plain, setup, middle)
     for architecture in architectures[2:]:
-        yield f"training {architecture}", 0.2, partial(gpu_parts.measure_training, setup, architecture)
-    yield "closp", 0.25, partial(gpu_parts.train_closp, setup, middle)
+        yield f"training {architecture}", 0.12, partial(gpu_parts.measure_training, setup, architecture)
+    yield "closp", 0.2, partial(gpu_parts.train_closp, setup, middle)
     yield f"geoclosp {middle}", 0.2, partial(gpu_parts.compare_with_geoclosp, setup, middle)
     for architecture in architectures:
         yield f"embedding {architecture}", 0.08, partial(gpu_parts.measure_embeddings, setup, architecture)
+    yield f"224 px {middle}", 0.2, partial(gpu_parts.measure_large_batch, setup, middle, 1)
     for architecture in architectures:
-        yield f"large batch {architecture}", 0.15, partial(gpu_parts.measure_large_batch, setup, architecture)
+        yield f"large batch {architecture}", 0.15, partial(gpu_parts.measure_large_batch, setup, architecture, 4)
 
 
 def _measure(run: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:

@@ -100,11 +100,11 @@ def _time(device: torch.device, run: Callable[[], object]) -> float:
     run()
     end.record()
     end.synchronize()
-    return begin.elapsed_time(end) / 1000
+    return float(begin.elapsed_time(end)) / 1000
 
 
 def measure_training(setup: Setup, architecture: str) -> Part:
-    """Correctness, and steps with batches of the corpus, with one batch, and with one batch of images of 224 px."""
+    """Correctness, and steps with batches of the corpus and with one batch."""
     profile, corpus = setup.model(architecture), setup.open()
     n_images = setup.correctness // 4 if architecture == "vit_large_patch16_224" else setup.correctness
     with Stepper.open(corpus, profile, setup.device) as stepper:
@@ -124,20 +124,11 @@ def measure_training(setup: Setup, architecture: str) -> Part:
             "tflop": count_flops(net, stepper.first) / 1e12,
             "step_s": median(fed["step_s"]),
         }
-        resident = _measure_resident(setup, stepper, stepper.first)
-        return part | {"resident": resident, "at_224": _at_224(setup, stepper, profile) or resident}
+        return part | {"resident": _measure_resident(setup, stepper, stepper.first)}
 
 
-def _at_224(setup: Setup, stepper: Stepper, profile: ModelProfile) -> Part | None:
-    """Steps of images of 224 px; None of ViTs, which enlarge their images themselves."""
-    if profile.image.architecture.startswith("vit"):
-        return None
-    torch._dynamo.reset()
-    return _measure_resident(setup, stepper, enlarged(stepper.first))
-
-
-def measure_large_batch(setup: Setup, architecture: str, times: int = 4) -> Part:
-    """Steps of one batch, several times as large, of images of 224 px."""
+def measure_large_batch(setup: Setup, architecture: str, times: int) -> Part:
+    """Steps of one batch of images of 224 px, `times` as large as others."""
     with Stepper.open(setup.open(), setup.model(architecture), setup.device) as stepper:
         return _measure_resident(setup, stepper, repeated(enlarged(stepper.first), times))
 

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -33,51 +34,46 @@ class Target(NamedTuple):
 
 def targets() -> list[Target]:
     """Return every row of the table of targets."""
-    rows = [
-        Target(Row("MFU of ViT-L in bfloat16", 0.45, 0), lambda parts: _mfu(parts, "vit_large_patch16_224")),
-        Target(Row("ResNet-50: steps a second, relative to the plain loop", 2, 0, unit=" x"), _plain_ratio),
-    ]
+    mfu = Row("MFU of ViT-L in bfloat16", 0.45, 0)
+    plain = Row("ResNet-50: steps a second, relative to the plain loop", 2, 0, unit=" x")
+    rows = [Target(mfu, partial(_mfu, name="vit_large_patch16_224")), Target(plain, _plain_ratio)]
     for name, title in TITLES.items():
-        rows += [
-            Target(
-                Row(f"{title}: share of a step that data take", 0.05, 0, is_minimum=False),
-                lambda parts, name=name: _data_share(parts[f"training {name}"]),
-            ),
-            Target(
-                Row(f"{title}: error of bfloat16, in single roundings", MAX_ROUNDINGS, 0, is_minimum=False),
-                lambda parts, name=name: roundings(parts[f"training {name}"]["correctness"]),
-            ),
-        ]
+        data = Row(f"{title}: share of a step that data take", 0.05, 0, is_minimum=False)
+        error = Row(f"{title}: error of bfloat16, in single roundings", MAX_ROUNDINGS, 0, is_minimum=False)
+        rows += [Target(data, partial(_data_share, name=name)), Target(error, partial(_roundings, name=name))]
     geoclosp = Row("ResNet-50: a step of GeoCLOSP, relative to CLOSP", None, 0, unit=" x")
     return [*rows, Target(geoclosp, _geoclosp_ratio)]
 
 
-def _mfu(parts: Mapping[str, Any], name: str, key: str | None = None) -> float:
+def _mfu(parts: Mapping[str, Any], name: str) -> float:
+    return _utilisation(parts, parts[f"training {name}"])
+
+
+def _utilisation(parts: Mapping[str, Any], steps: Mapping[str, Any]) -> float:
     """Model FLOPs of a step, over its time, over the rate of the matrix product that was measured in the same call."""
-    part = parts[f"training {name}"]
-    own = part if key is None else part[key]
-    return float(own["tflop"] / own["step_s"] / parts["ceiling"]["tflop_per_s"])
+    return float(steps["tflop"] / steps["step_s"] / parts["ceiling"]["tflop_per_s"])
 
 
 def _plain_ratio(parts: Mapping[str, Any]) -> float:
-    return median(entry["plain"] / entry["landmark"] for entry in parts["plain resnet50"]["rounds"])
+    return float(median(entry["plain"] / entry["landmark"] for entry in parts["plain resnet50"]["rounds"]))
 
 
 def _geoclosp_ratio(parts: Mapping[str, Any]) -> float:
-    return median(entry["geoclosp"] / entry["closp"] for entry in parts["geoclosp resnet50"]["rounds"])
+    return float(median(entry["geoclosp"] / entry["closp"] for entry in parts["geoclosp resnet50"]["rounds"]))
 
 
-def _data_share(part: Mapping[str, Any]) -> float:
+def _data_share(parts: Mapping[str, Any], name: str) -> float:
     """The greater of the time that steps wait, and of what they take longer than with a batch on the device."""
-    return max(part["waiting"], 1 - part["resident"]["step_s"] / part["step_s"])
+    part = parts[f"training {name}"]
+    return float(max(part["waiting"], 1 - part["resident"]["step_s"] / part["step_s"]))
 
 
-def roundings(correctness: Mapping[str, Any]) -> float:
+def _roundings(parts: Mapping[str, Any], name: str) -> float:
     """Error of bfloat16 over that of a single rounding: the greatest of gradients, worst group, and embeddings."""
-    own, rounding = correctness["bfloat16"], correctness["rounding"]
+    own, rounding = (parts[f"training {name}"]["correctness"][key] for key in ("bfloat16", "rounding"))
     ratios = [own[name] / rounding[name] for name in ("gradient", "worst_gradient")]
     # The distance of unit vectors goes with the root of 1 - cosine.
-    return max(*ratios, math.sqrt((1 - own["min_cosine"]) / (1 - rounding["min_cosine"])))
+    return float(max(*ratios, math.sqrt((1 - own["min_cosine"]) / (1 - rounding["min_cosine"]))))
 
 
 def with_table(page: str, result: Result) -> str:
@@ -124,15 +120,16 @@ def _target_line(target: Target, parts: Mapping[str, Any]) -> str:
 def _speeds(parts: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "| | trained from the corpus, images/s | waiting | MFU | peak, GB | at 224 px, one batch, images/s | MFU"
-        " | peak, GB | four times the batch, images/s | peak, GB | embedded from the corpus, images/s | forward alone |"
+        " | peak, GB | four times the batch, images/s | MFU | peak, GB | embedded from the corpus, images/s | forward alone |"
     )
-    yield "|---" * 12 + "|"
+    yield "|---" * 13 + "|"
     for name, title in TITLES.items():
         if own := parts.get(f"training {name}"):
-            at_224, large = own["at_224"], parts.get(f"large batch {name}")
+            # ViTs enlarge all images themselves.
+            enlarged = own["resident"] if name.startswith("vit") else parts.get(f"224 px {name}")
             cells = [own["images_per_s"], own["waiting"], _mfu(parts, name), own["peak_gb"]]
-            cells += [at_224["images_per_s"], _mfu(parts, name, "at_224"), at_224["peak_gb"]]
-            cells += [large["images_per_s"], large["peak_gb"]] if large else [None] * 2
+            for batch in (enlarged, parts.get(f"large batch {name}")):
+                cells += [batch["images_per_s"], _utilisation(parts, batch), batch["peak_gb"]] if batch else [None] * 3
             cells += _embedding_rates(parts.get(f"embedding {name}"))
             yield f"| {title} | {' | '.join('' if cell is None else number(cell) for cell in cells)} |"
     yield ""

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Generator
-from contextlib import closing, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -58,8 +58,8 @@ def prefetch(batches: Batches, device: torch.device, *, ahead: int | None = None
 def _make(batches: Batches, device: torch.device, made: "queue.Queue[Any]", stop: threading.Event) -> None:
     """Make batches until `stop` is set."""
     try:
-        with closing(iter(batches)) as source, _own_stream(device) as stream:
-            for batch in source:
+        with _own_stream(device) as stream:
+            for batch in batches:
                 result = Prefetched(batch.to(device), batches.loader.state_dict())
                 made.put((result, None if stream is None else stream.record_event()))
                 if stop.is_set():
@@ -70,7 +70,9 @@ def _make(batches: Batches, device: torch.device, made: "queue.Queue[Any]", stop
 
 def _own_stream(device: torch.device) -> Any:
     """Context of a new CUDA stream, whose copies and kernels run beside those of a step; no stream on a CPU."""
-    return torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext()
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
 
 
 def _receive(result: Prefetched, complete: torch.cuda.Event | None) -> Prefetched:
