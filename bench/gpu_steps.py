@@ -60,7 +60,7 @@ class Stepper:
             inputs = read_inputs(corpus, profile, seed=0, sensors=None)
             run = new_run(corpus, config.out, inputs, config.progress)
             trainer = Trainer(corpus, config, inputs, run, World())
-            with closing(prefetch(trainer._batches, device)) as batches:
+            with closing(prefetch(trainer._batches)) as batches:
                 yield cls(trainer, batches)
         torch._dynamo.reset()
         if device.type == "cuda":

@@ -16,7 +16,6 @@ from landmark.train.preparation import add_statistics, measure_statistics, read_
 from landmark.train.profile import ModelProfile
 from landmark.train.text import build_vocabulary, scratch_text_model
 
-CPU = torch.device("cpu")
 COUNT = 8  # Of three batches an epoch.
 
 
@@ -37,7 +36,7 @@ def open_batches(
 
 
 def take(batches: Batches, count: int, *, ahead: int) -> list[Prefetched]:
-    with closing(prefetch(batches, CPU, ahead=ahead)) as made:
+    with closing(prefetch(batches, ahead=ahead)) as made:
         return list(islice(made, count))
 
 
@@ -66,7 +65,7 @@ def test_the_thread_ends_with_the_generator_and_after_an_error(toy_corpus: Corpu
     def names() -> list[str]:
         return [thread.name for thread in threading.enumerate()]
 
-    with closing(prefetch(open_batches(toy_corpus, profile), CPU, ahead=1)) as made:
+    with closing(prefetch(open_batches(toy_corpus, profile), ahead=1)) as made:
         next(made)
         assert "batches" in names()
     assert "batches" not in names()

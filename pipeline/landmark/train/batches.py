@@ -73,6 +73,7 @@ class Batches:
 
     Attributes:
         loader: Its state is the position behind the last batch.
+        device: Where images are made.
         per_epoch: Batches of an epoch, which the sensor with the most images ends, while images of the other recur; the
             last is incomplete with `last_batch: keep` only, which leaves out one of a single image.
     """
@@ -97,7 +98,7 @@ class Batches:
             tokenize: Tokenizer of the text tower.
             share: Number of this rank and number of ranks, which share `budget.batch`.
         """
-        self._data, self._profile, self._seed, self._device = data, profile, seed, torch.device("cpu")
+        self._data, self._profile, self._seed, self.device = data, profile, seed, torch.device("cpu")
         self._locations = Locations(corpus, profile)
         together: Literal["together", "paired"] = "paired" if self._locations.has_pairs else "together"
         self.loader = corpus.select(sensor=next(iter(data)) if len(data) == 1 else None).loader(
@@ -127,7 +128,7 @@ class Batches:
 
     def to(self, device: torch.device) -> "Batches":
         """Make images on a device from now on; `Batch.to` brings the rest of a batch there."""
-        self._device = device
+        self.device = device
         return self
 
     def __iter__(self) -> Iterator[Batch]:
@@ -181,14 +182,14 @@ class Batches:
             }
 
     def _images(self, name: str, stored: StoredPixels, rows: NDArray[np.int64]) -> Tensor:
-        orientations, on_cuda = self._orientations[name][rows], self._device.type == "cuda"
+        orientations, on_cuda = self._orientations[name][rows], self.device.type == "cuda"
         # A CPU copies integers faster than floats; a GPU turns the images itself, so that steps need not wait for it.
         if not on_cuda and self._profile.budget.augment != "none":
             upright, stored = stored, np.empty_like(stored)
             for image, out, orientation in zip(upright, stored, orientations.tolist(), strict=True):
                 out[...] = orient(image, orientation)
         tower, statistics = self._profile.image, self._data[name].statistics
-        images = model_input(stored, load_sensor(name), tower=tower, statistics=statistics, device=self._device)
+        images = model_input(stored, load_sensor(name), tower=tower, statistics=statistics, device=self.device)
         return orient_images(images, orientations) if on_cuda else images
 
 

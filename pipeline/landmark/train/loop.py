@@ -141,7 +141,7 @@ class Trainer:
 
     def fit(self) -> Run:
         """Do the remaining steps and return the finished run."""
-        with closing(prefetch(self._batches, self._device)) as batches:
+        with closing(prefetch(self._batches)) as batches:
             while not self._run.finished:
                 self._advance(batches)
         return self._run

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Generator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -22,25 +22,27 @@ class Prefetched(NamedTuple):
     state: dict[str, Any]
 
 
-def prefetch(batches: Batches, device: torch.device, *, ahead: int | None = None) -> Generator[Prefetched, None, None]:
-    """Yield endless batches on a device. Meanwhile the loader itself is up to `ahead` + 1 batches further.
+def prefetch(batches: Batches, *, ahead: int | None = None) -> Generator[Prefetched, None, None]:
+    """Yield endless batches on their device. Meanwhile the loader itself is up to `ahead` + 1 batches further.
 
     Args:
-        batches: Of a split, whose images are made on the device.
-        device: The device.
+        batches: Of a split.
         ahead: Batches that wait, made by a thread that ends when the generator is closed; 0 makes each when it is asked
             for. None for 2 on CUDA, and 0 on a CPU, whose cores the steps need.
 
     Raises:
         Exception: what making a batch raised.
     """
+    device = batches.device
     if ahead is None:
         ahead = _CUDA_AHEAD if device.type == "cuda" else 0
     if not ahead:
         yield from (Prefetched(batch.to(device), batches.loader.state_dict()) for batch in batches)
         return
     made, stop = queue.Queue[tuple[Prefetched, torch.cuda.Event | None] | Exception](ahead), threading.Event()
-    thread = threading.Thread(target=_make, args=(batches, device, made, stop), daemon=True, name="batches")
+    # Made here, as a new thread has another current device. Copies and kernels of a batch run beside those of a step.
+    stream = torch.cuda.Stream() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+    thread = threading.Thread(target=_make, args=(batches, made, stop, stream), daemon=True, name="batches")
     thread.start()
     try:
         while not isinstance(result := made.get(), Exception):
@@ -55,24 +57,17 @@ def prefetch(batches: Batches, device: torch.device, *, ahead: int | None = None
             thread.join(0.01)
 
 
-def _make(batches: Batches, device: torch.device, made: "queue.Queue[Any]", stop: threading.Event) -> None:
-    """Make batches until `stop` is set."""
+def _make(batches: Batches, made: "queue.Queue[Any]", stop: threading.Event, stream: torch.cuda.Stream | None) -> None:
+    """Make batches on their device until `stop` is set."""
     try:
-        with _own_stream(device) as stream:
+        with torch.cuda.stream(stream):
             for batch in batches:
-                result = Prefetched(batch.to(device), batches.loader.state_dict())
+                result = Prefetched(batch.to(batches.device), batches.loader.state_dict())
                 made.put((result, None if stream is None else stream.record_event()))
                 if stop.is_set():
                     return
     except Exception as error:
         made.put(error)
-
-
-def _own_stream(device: torch.device) -> Any:
-    """Context of a new CUDA stream, whose copies and kernels run beside those of a step; no stream on a CPU."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
 
 
 def _receive(result: Prefetched, complete: torch.cuda.Event | None) -> Prefetched:
