@@ -5,8 +5,8 @@
 
 Needs the packages of `pip install '.[train]'` that reading a corpus and training import: torch with CUDA, tokenizers,
 safetensors, scikit-learn, matplotlib, pyarrow, pydantic, shapely, pyproj, imagecodecs, scipy, PyYAML; and a C compiler
-for Triton. A corpus that is missing is built, which needs all packages. The result is written after each part, so that a
-call that is stopped keeps what it has; a part without time is noted as such. `--smoke` runs the same code with small
+for Triton. A corpus that is missing is built, which needs all packages. The result is written after each part, so that
+a call that is stopped keeps what it has; a part without time is noted as such. `--smoke` runs the same code with small
 numbers, on a CPU within a minute or two with a small corpus.
 """
 
