@@ -119,8 +119,8 @@ def _target_line(target: Target, parts: Mapping[str, Any]) -> str:
 
 def _speeds(parts: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        "| | trained from the corpus, images/s | waiting | MFU | peak, GB | one batch at 224 px, images/s | MFU | peak"
-        " | four times the batch, images/s | MFU | peak | embedded from the corpus, images/s | forward alone |"
+        "| | trained from the corpus, images/s | waiting | MFU | peak, GB | one batch at 224 px, images/s | MFU | GB"
+        " | four times the batch, images/s | MFU | GB | embedded from the corpus, images/s | forward alone |"
     )
     yield "|---" * 13 + "|"
     for name, title in TITLES.items():
