@@ -39,7 +39,8 @@ def list_measures(evaluated: Mapping[str, EvaluatedSet], event_classes: set[str]
     general = [sensor for sensor, own in evaluated.items() if set(own.classes) - event_classes]
     crises = [sensor for sensor, own in evaluated.items() if set(own.classes) & event_classes]
     measures = {sensor: Measure((sensor,), events=False) for sensor in general}
-    measures |= {f"{sensor} events": Measure((sensor,), events=True) for sensor in crises}
+    # Those of one sensor alone are those of all.
+    measures |= {f"{sensor} events": Measure((sensor,), events=True) for sensor in crises if len(crises) > 1}
     return measures | ({"events": Measure(tuple(crises), events=True)} if crises else {})
 
 

@@ -93,7 +93,8 @@ def list_arms(corpus: Corpus, closp: ModelProfile, geoclosp: ModelProfile, steps
     }
     if len(sensors) > 1:
         arms |= {f"{SINGLE}-{sensor}": Arm(f"{sensor} alone", reference, (sensor,)) for sensor in sensors}
-    return {name: own for name, own in arms.items() if own.profile.style in styles}
+    # Without captions for the reference, its training is refused.
+    return {name: own for name, own in arms.items() if name == REFERENCE or own.profile.style in styles}
 
 
 def _changed(profile: ModelProfile, **changes: Any) -> ModelProfile:

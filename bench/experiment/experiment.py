@@ -1,5 +1,6 @@
 """Train every arm on every division of a corpus, and compare them."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import landmark
 from bench.experiment.analysis import Analysis, adjust, analyse
@@ -50,8 +52,11 @@ def experiment(config: ExperimentConfig) -> dict[str, Any]:
     start, corpus = time.monotonic(), landmark.open(config.corpus)
     views = {name: view for name in config.divisions if (view := divide(corpus, name)) is not None}
     closp = _fit_batch(config.closp, views.values())
-    steps = _count_steps(closp, corpus)
+    steps = count_steps(closp, corpus)
     arms = list_arms(corpus, closp, config.geoclosp, steps)
+    for name in views:
+        # What cannot be evaluated is refused before the first training.
+        read_evaluated(config.corpus, name)
     jobs = {
         (division, name, seed): Job(config.corpus, division, name, arm, seed, config.out, config.device)
         for seed in config.seeds
@@ -85,8 +90,7 @@ def _analyse(corpus: Path, division: str, jobs: Mapping[str, Sequence[Job]]) -> 
     """Figures of a division from the jobs of each arm."""
     view, evaluated = open_division(corpus, division), read_evaluated(corpus, division)
     facts = read_event_facts(view)
-    blocks = {sensor: find_blocks(view.select(split=SPLIT, sensor=sensor)) for sensor in evaluated}
-    analysis = Analysis(evaluated, set(facts.label[facts.label != ""].tolist()), blocks)
+    analysis = Analysis(evaluated, set(facts.label[facts.label != ""].tolist()), blocks_by_sensor(view))
     rivals = fit_rivals(view, SPLIT, evaluated)
     by_rival = {name: {sensor: own[name] for sensor, own in rivals.items()} for name in next(iter(rivals.values()))}
     splits = view.columns("split")["split"].to_pylist()
@@ -97,6 +101,14 @@ def _analyse(corpus: Path, division: str, jobs: Mapping[str, Sequence[Job]]) -> 
         "leakage": {key: None if value is None else round(value, 3) for key, value in leakage.items()},
         "measures": analyse(analysis, _join_single(jobs), by_rival),
     }
+
+
+def blocks_by_sensor(view: Corpus) -> dict[str, NDArray[np.str_]]:
+    """Blocks of each sensor's evaluated images: an event joins those that it touches in images of any sensor."""
+    selection = view.select(split=SPLIT)
+    blocks = np.array(find_blocks(selection), dtype=np.str_)
+    sensors = np.array(selection.columns("sensor")["sensor"].to_pylist(), dtype=np.str_)
+    return {sensor: blocks[sensors == sensor] for sensor in np.unique(sensors).tolist()}
 
 
 def _join_single(jobs: Mapping[str, Sequence[Job]]) -> dict[str, list[dict[str, Scores]]]:
@@ -110,12 +122,13 @@ def _join_single(jobs: Mapping[str, Sequence[Job]]) -> dict[str, list[dict[str, 
 def _fit_batch(profile: ModelProfile, views: Iterable[Corpus]) -> ModelProfile:
     """Make the batch as small as the smallest train split of a sensor, but for 8, the least that a profile allows."""
     sensors = [view.select(split="train").columns("sensor")["sensor"].to_pylist() for view in views]
-    count = min(int(np.unique(own, return_counts=True)[1].min()) for own in sensors)
+    count = min(int(np.unique(own, return_counts=True)[1].min(initial=profile.budget.batch)) for own in sensors)
     budget = {"batch": min(profile.budget.batch, max(8, count // 8 * 8))}
     return profile.model_copy(update={"budget": profile.budget.model_copy(update=budget)})
 
 
-def _count_steps(profile: ModelProfile, corpus: Corpus) -> int:
+def count_steps(profile: ModelProfile, corpus: Corpus) -> int:
     """Steps of a training of the reference on the corpus's own train split."""
     counts = [len(corpus.select(split="train", sensor=sensor)) for sensor in corpus.manifest.sensors]
-    return profile.budget.epochs * max(1, max(counts) // profile.budget.batch)
+    batches = max(1, max(counts) // profile.budget.batch)
+    return profile.budget.count_steps(math.ceil(batches / profile.budget.accumulate))

@@ -30,8 +30,7 @@ def draw_differences(result: Result, path: Path) -> None:
             rows = [row for row, name in enumerate(titles) if name in arms]
             own = [arms[list(titles)[row]]["difference"] for row in rows]
             means = [difference["mean"] for difference in own]
-            # An unknown end of an interval is drawn as none.
-            errors = [[abs((part[end] or part["mean"]) - part["mean"]) for part in own] for end in ("low", "high")]
+            errors = [[_length(part, end) for part in own] for end in ("low", "high")]
             places = [row + _offset(number, len(result["divisions"])) for row in rows]
             label, colour = DIVISIONS[division], _COLOURS[number]
             axes.errorbar(means, places, xerr=errors, fmt="o", markersize=4, color=colour, label=label)
@@ -76,6 +75,12 @@ def _new_figure(result: Result, rows: list[str]) -> tuple[Figure, list[tuple[Axe
         axes.set_title(MEASURES[measure])
         axes.grid(axis="x", color="0.9")
     return figure, list(zip(panels, known, strict=True))
+
+
+def _length(difference: Mapping[str, float | None], end: str) -> float:
+    """Length of an interval from its mean to an end; an unknown end is drawn as none."""
+    mean, value = difference["mean"], difference[end]
+    return 0.0 if mean is None or value is None else abs(value - mean)
 
 
 def _offset(number: int, count: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 from bench.experiment.analysis import Analysis, adjust, analyse
 from bench.experiment.arms import COMPARISONS, REFERENCE, SINGLE, list_arms
 from bench.experiment.divisions import DIVISIONS, divide, measure_leakage
-from bench.experiment.experiment import ExperimentConfig, experiment
+from bench.experiment.experiment import ExperimentConfig, blocks_by_sensor, count_steps, experiment
 from bench.experiment.plots import draw_differences, draw_maps
 from bench.experiment.runs import permute_coordinates
 from bench.experiment.table import PAGES, RESULT, ROOT, markdown, summary, with_table
@@ -19,7 +19,7 @@ from landmark.core.errors import InsufficientData
 from landmark.corpus.metrics import average_precisions
 from landmark.corpus.reader import Corpus
 from landmark.train.profile import load_profile
-from landmark.train.validation.evaluated import EvaluatedSet
+from landmark.train.validation.evaluated import EvaluatedSet, load_evaluated
 from landmark.train.validation.intervals import lead_interval
 from tests.parts import raises
 from tests.train.toy import build_toy, open_toy, write_profile
@@ -123,6 +123,8 @@ def test_differences_are_those_of_planted_arms() -> None:
     document = analyse(analysis, arms, rivals)
     adjust([own for measure in document.values() for own in measure["comparisons"]])
     assert document.keys() == {"s1", "s2", "s1 events", "s2 events", "events"}
+    one_sensor = Analysis({"s1": evaluated["s1"]}, {"flood"}, {"s1": blocks["s1"]})
+    assert one_sensor.measures.keys() == {"s1", "events"}
     assert SINGLE in document["s1"]["arms"] and SINGLE not in document["events"]["arms"]
     for measure in document.values():
         by_question = {own["question"]: own for own in measure["comparisons"] if own["second"] != SINGLE}
@@ -183,10 +185,42 @@ def test_runs_on_a_corpus_without_events_and_sentences(tmp_path: Path) -> None:
         assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_corpus_that_fills_no_batch_is_refused(tmp_path: Path) -> None:
-    config = config_of(tmp_path, build_toy(tmp_path / "corpus", counts={"train": 6, "val": 2, "test": 4}))
-    with raises(InsufficientData, key="budget.batch", value=8):
+@pytest.mark.parametrize(
+    ("counts", "changes", "key", "value"),
+    [
+        ({"train": 6, "val": 2, "test": 4}, {}, "budget.batch", 8),
+        ({"val": 6, "test": 4}, {}, "split", "train"),
+        # Before the first training.
+        ({"train": 12, "val": 4}, {}, "split", "test"),
+        ({"train": 12, "test": 4}, {"captions": []}, "captions", "s1_train_000"),
+    ],
+)
+def test_a_corpus_that_cannot_be_trained_on_or_evaluated_is_refused(
+    tmp_path: Path, counts: dict[str, int], changes: Document, key: str, value: Any
+) -> None:
+    config = config_of(tmp_path, build_toy(tmp_path / "corpus", counts=counts, **changes))
+    with raises(InsufficientData, key=key, value=value):
         experiment(replace(config, divisions=("blocks",)))
+    assert not list(config.out.rglob("model.safetensors"))
+
+
+def test_an_event_joins_blocks_of_all_sensors(tmp_path: Path) -> None:
+    """It touches the first block in images of one sensor only, and the second in those of the other."""
+    fact: Document = {"id": "a", "type": "flood", "phase": "after", "label": None, "fraction": 0.4, "in_aoi": True}
+    touched = {"s1_test_000", "s2_test_004"}
+    counts = {"train": 8, "test": 12}
+    toy = open_toy(tmp_path / "c", counts=counts, events=lambda id: [fact] if id in touched else [])
+    blocks = blocks_by_sensor(toy)
+    assert blocks["s1"].tolist() == blocks["s2"].tolist() and len(set(blocks["s1"].tolist())) == 2
+    for sensor, own in load_evaluated(toy, "test").items():
+        assert np.unique(blocks[sensor], return_inverse=True)[1].tolist() == own.block.tolist()
+
+
+def test_steps_are_those_of_the_reference(corpus: Corpus) -> None:
+    profile = load_profile("tiny", epochs=3, batch=16)
+    for changes, expected in (({}, 9), ({"accumulate": 2}, 6), ({"steps": 5}, 5)):
+        budget = profile.budget.model_copy(update=changes)
+        assert count_steps(profile.model_copy(update={"budget": budget}), corpus) == expected
 
 
 def test_arms_differ_from_the_reference_in_what_is_compared(corpus: Corpus) -> None:
