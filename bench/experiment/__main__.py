@@ -19,6 +19,8 @@ from landmark.core.atomic import write_bytes
 from landmark.core.errors import LandmarkError
 from landmark.core.executor import ExecutorConfig
 from landmark.core.process_share import available_cores
+from landmark.core.signals import ended_by_signals
+from landmark.train.net import pick_device
 from landmark.train.profile import load_profile
 from landmark.workflow.build import BuildRequest, build
 
@@ -36,22 +38,11 @@ def main() -> None:
     parser.add_argument("--divisions", nargs="+", choices=list(DIVISIONS), help="by default all that the corpus has")
     parser.add_argument("--seeds", type=int, help="by default 5")
     parser.add_argument("--epochs", type=int, help="by default the profile's")
-    parser.add_argument("--jobs", type=int, default=available_cores(), help="trainings at a time, else one a core")
+    parser.add_argument("--jobs", type=int, help="trainings at a time; by default one a core, or one on a GPU")
     parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
     arguments = parser.parse_args()
-    corpus = (arguments.corpus or _build_demo(arguments.out)).resolve()
-    config = ExperimentConfig(
-        corpus,
-        arguments.out,
-        load_profile(arguments.model, epochs=arguments.epochs),
-        load_profile(arguments.geo_model),
-        arguments.divisions or (_SHORT if arguments.short else tuple(DIVISIONS)),
-        range(arguments.seeds or (3 if arguments.short else 5)),
-        arguments.jobs,
-        arguments.device,
-    )
     try:
-        result = experiment(config)
+        result = experiment(_config(arguments))
     except LandmarkError as error:
         parser.error(str(error))
     own = arguments.corpus is None
@@ -66,6 +57,20 @@ def main() -> None:
     print(markdown(result))
 
 
+def _config(arguments: argparse.Namespace) -> ExperimentConfig:
+    corpus = (arguments.corpus or _build_demo(arguments.out)).resolve()
+    return ExperimentConfig(
+        corpus,
+        arguments.out,
+        load_profile(arguments.model, epochs=arguments.epochs),
+        load_profile(arguments.geo_model),
+        arguments.divisions or (_SHORT if arguments.short else tuple(DIVISIONS)),
+        range(arguments.seeds or (3 if arguments.short else 5)),
+        arguments.jobs or (available_cores() if pick_device(arguments.device).type == "cpu" else 1),
+        arguments.device,
+    )
+
+
 def _build_demo(out: Path) -> Path:
     os.environ.setdefault("LANDMARK_CACHE", str(out / "cache"))
     world.demo()
@@ -74,4 +79,5 @@ def _build_demo(out: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    with ended_by_signals():
+        main()

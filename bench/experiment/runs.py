@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from time import perf_counter
 
@@ -20,6 +20,7 @@ from bench.experiment.divisions import divide
 from landmark.core.atomic import atomic_path
 from landmark.core.hashing import digest
 from landmark.core.plural import plural
+from landmark.core.signals import children_without_interrupts
 from landmark.corpus.reader import Corpus
 from landmark.train.loop import TrainingConfig, train
 from landmark.train.retrieval.embed import embed_split, load_run
@@ -82,7 +83,7 @@ def read_evaluated(corpus: Path, division: str) -> dict[str, EvaluatedSet]:
 
 
 def run_all(jobs: Sequence[Job], workers: int) -> None:
-    """Do the jobs that are not done, in processes of one thread each, or in this one on a GPU."""
+    """Do the jobs that are not done: several at a time in processes of one thread each, or one in this process."""
     missing = [job for job in jobs if not job.scores.is_file()]
     print(f"{plural(len(jobs), 'training')}, {len(jobs) - len(missing)} of them done", file=sys.stderr)
     start = perf_counter()
@@ -102,12 +103,16 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, float]]:
         return
     # Threads of OpenMP do not survive a fork.
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_limit_threads) as pool:
-        futures = {pool.submit(run, job): job for job in jobs}
+        with children_without_interrupts():
+            futures = {pool.submit(run, job): job for job in jobs}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        except BaseException:
+            # Trainings resume at their last epoch: nothing is gained by waiting for them.
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 def _limit_threads() -> None:
