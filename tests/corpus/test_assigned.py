@@ -101,6 +101,7 @@ def test_a_single_value_changes_the_digest(corpus: Corpus) -> None:
         ("split", pa.chunked_array([["train"] * 19, ["all"]]), "split", "all"),
         ("split", [*["train"] * 19, None], "split", "sample 19"),
         ("labels", [[]] * 19 + [["trees", "forest lake"]], "labels", "forest lake"),
+        ("labels", [["trees", "water"]] * 19 + [["trees", "water", "trees"]], "labels", "sample 19"),
         ("lon", ["east"] * 20, "lon", None),
         ("lon", pa.array(["east"] * 20), "lon", None),
         ("lon", 5, "lon", None),

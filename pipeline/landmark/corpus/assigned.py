@@ -108,7 +108,21 @@ def _check_values(name: str, column: pa.ChunkedArray, classes: Sequence[str]) ->
         items, known = (column, SPLITS) if name == "split" else (pc.list_flatten(column), classes)
         for value in pc.unique(items).to_pylist():
             check_name(value, known, key=name)
+    if name == "labels":
+        _check_distinct(column)
     return column
+
+
+def _check_distinct(labels: pa.ChunkedArray) -> None:
+    """Raise InputError if a sample has a label twice: grades follow from their number."""
+    rows = labels.combine_chunks()
+    sample, key = pc.list_parent_indices(rows).to_numpy(), pc.list_flatten(rows).dictionary_encode()
+    pairs = sample * len(key.dictionary) + key.indices.to_numpy()
+    distinct, first = np.unique(pairs, return_index=True)
+    if len(distinct) < len(pairs):
+        row = int(np.delete(sample, first)[0])
+        remedy = "give each label of a sample once"
+        raise InputError("a sample has a label twice", key="labels", value=f"sample {row}", remedy=remedy)
 
 
 def _digest(column: pa.ChunkedArray) -> str:
