@@ -72,3 +72,16 @@ def test_the_thread_ends_with_the_generator_and_after_an_error(toy_corpus: Corpu
     with pytest.raises(KeyError):
         take(open_batches(toy_corpus, profile, unknown=20), COUNT, ahead=1)
     assert "batches" not in names()
+
+
+def test_an_error_that_is_no_exception_reaches_the_caller(
+    toy_corpus: Corpus, profile: ModelProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a panic of a library, without which the caller would wait for ever."""
+
+    def fail(*_: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Batches, "_assemble", fail)
+    with pytest.raises(SystemExit):
+        take(open_batches(toy_corpus, profile), 1, ahead=1)

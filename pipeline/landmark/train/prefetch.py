@@ -31,7 +31,7 @@ def prefetch(batches: Batches, *, ahead: int | None = None) -> Generator[Prefetc
             for. None for 2 on CUDA, and 0 on a CPU, whose cores the steps need.
 
     Raises:
-        Exception: what making a batch raised.
+        BaseException: what making a batch raised.
     """
     device = batches.device
     if ahead is None:
@@ -39,13 +39,13 @@ def prefetch(batches: Batches, *, ahead: int | None = None) -> Generator[Prefetc
     if not ahead:
         yield from (Prefetched(batch.to(device), batches.loader.state_dict()) for batch in batches)
         return
-    made, stop = queue.Queue[tuple[Prefetched, torch.cuda.Event | None] | Exception](ahead), threading.Event()
+    made, stop = queue.Queue[tuple[Prefetched, torch.cuda.Event | None] | BaseException](ahead), threading.Event()
     # Made here, as a new thread has another current device. Copies and kernels of a batch run beside those of a step.
     stream = torch.cuda.Stream() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
     thread = threading.Thread(target=_make, args=(batches, made, stop, stream), daemon=True, name="batches")
     thread.start()
     try:
-        while not isinstance(result := made.get(), Exception):
+        while not isinstance(result := made.get(), BaseException):
             yield _receive(*result)
         raise result
     finally:
@@ -66,7 +66,7 @@ def _make(batches: Batches, made: "queue.Queue[Any]", stop: threading.Event, str
                 made.put((result, None if stream is None else stream.record_event()))
                 if stop.is_set():
                     return
-    except Exception as error:
+    except BaseException as error:  # Without it the caller would wait for ever.
         made.put(error)
 
 
