@@ -35,6 +35,7 @@ def draw_differences(result: Result, path: Path) -> None:
             label, colour = DIVISIONS[division], _COLOURS[number]
             axes.errorbar(means, places, xerr=errors, fmt="o", markersize=4, color=colour, label=label)
         axes.set_xlabel("difference in mAP from CLOSP")
+        axes.locator_params(axis="x", nbins=5)
     _finish(figure, panels[0][0])
     save_figure(figure, path)
 
