@@ -18,6 +18,7 @@ from landmark.train.retrieval.embed import embed_split, load_run
 from landmark.train.text import build_vocabulary, scratch_text_model
 from landmark.train.towers.bert import Bert
 from landmark.train.towers.resnet import ResNet, ResNetShape
+from landmark.train.towers.texture import TextureNet, TextureShape
 from landmark.train.towers.vit import ViT, ViTShape
 from tests.parts import raises
 from tests.train.published import MINILM, MINILM_CONFIG, geoclosp
@@ -111,6 +112,28 @@ def test_vits_equal_plain_formulas(head: int) -> None:
     if head:
         expected = expected @ weights["head.weight"].T + weights["head.bias"]
     assert torch.allclose(features, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("head", [0, 7])
+def test_texture_towers_equal_plain_formulas(head: int) -> None:
+    tower = randomise(TextureNet(TextureShape((5, 6), 9, 0.5), 4, head))
+    x, w = torch.randn(3, 4, 15, 15, dtype=torch.float64), tower.state_dict()
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        mean, variance, weight, bias = (w[f"{name}.{p}"] for p in ("running_mean", "running_var", "weight", "bias"))
+        return batch_norm(x, mean, variance, weight, bias)
+
+    maps = [x]
+    for number in range(2):
+        convolved = conv2d(maps[-1], w[f"convs.{number}.weight"], stride=2, padding=1)
+        maps.append(relu(norm(f"norms.{number}", convolved)))
+    statistics = [own for part in maps for own in (part.mean((2, 3)), (part.var((2, 3), correction=0) + 1e-4).sqrt())]
+    pooled = norm("statistics_norm", torch.cat(statistics, dim=1))
+    expected = relu(pooled @ w["hidden.weight"].T + w["hidden.bias"])
+    if head:
+        expected = expected @ w["fc.weight"].T + w["fc.bias"]
+    with torch.no_grad():
+        assert torch.allclose(tower(x), expected, rtol=1e-10, atol=1e-10)
 
 
 def test_closp_paper_has_the_parameters_of_the_published_checkpoints() -> None:

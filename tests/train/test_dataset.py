@@ -100,6 +100,20 @@ def test_closp_paper_input_of_sentinel_1_is_db_with_nodata_replaced_by_the_mean(
     assert scaled.ravel() == pytest.approx([-12.34, -12.34, -9.5, -9.5])
 
 
+def test_logarithmic_scaling_has_the_slope_of_standardisation_at_the_mean(tmp_path: Path) -> None:
+    """Sentinel-1 is in dB, a logarithm, and standardised."""
+    tower = profile_with(tmp_path, image={"scaling": "logarithmic"}).image
+    statistics = [BandStatistics(mean=0.1 + 0.01 * band, std=0.02) for band in range(12)]
+    sensor, stored = load_sensor("s2"), np.random.default_rng(0).integers(1, 9000, (2, 12, 6, 6)).astype("<u2")
+    stored[0, 3, 2] = sensor.nodata
+    mean = np.array([own.mean for own in statistics])[:, None, None] + 0.01
+    expected = np.where(stored > 0, mean / 0.02 * np.log((stored / 10_000 + 0.01) / mean), 0)
+    assert np.allclose(model_input(stored, sensor, tower=tower, statistics=statistics), expected, atol=1e-4)
+    decibels, own = np.array([[[[-1234]], [[-900]]]], dtype="<i2"), [BandStatistics(mean=-10, std=2)] * 2
+    scaled = model_input(decibels, load_sensor("s1"), tower=tower, statistics=own)
+    assert scaled.flatten().tolist() == pytest.approx([-1.17, 0.5])
+
+
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 

@@ -14,17 +14,19 @@ from landmark.train.loss import SensorTargets, closp_loss, contrastive_loss, dis
 from landmark.train.profile import Objective
 from tests.parts import examples
 
-KINDS = ("identity", "equal", "overlap")
+KINDS = ("identity", "equal", "overlap", "subset")
 
 
-def naive_similarity(sets, kind, power):
-    """Pair by pair, by the definition."""
+def naive_similarity(sets, kind, power, text_sets):
+    """Pair by pair, by the definition; only `subset` has texts of other sets than the images."""
 
     def compare(i, j):
         if kind == "identity":
             return float(i == j)
         if kind == "equal":
             return float(sets[i] == sets[j])
+        if kind == "subset":
+            return float(text_sets[j] <= sets[i])
         union = sets[i] | sets[j]
         return (len(sets[i] & sets[j]) / len(union)) ** power if union else 1.0
 
@@ -69,8 +71,9 @@ def multi_hot(sets):
 def test_loss_equals_the_double_loop(sets, kind, power, scale, seed):
     chance = np.random.default_rng(seed)
     images, texts = (unit_vectors(chance, len(sets)) for _ in range(2))
-    similarity = target_similarity(multi_hot(sets), kind, power)
-    expected = naive_similarity([frozenset(labels) for labels in sets], kind, power)
+    text_sets = [{key for key in labels if chance.random() < 0.6} for labels in sets]
+    similarity = target_similarity(multi_hot(sets), kind, power, text_labels=multi_hot(text_sets))
+    expected = naive_similarity([frozenset(labels) for labels in sets], kind, power, text_sets)
     assert np.allclose(similarity.numpy(), expected, rtol=1e-14)
     loss = contrastive_loss(images, texts, similarity, torch.tensor(scale, dtype=torch.float64))
     assert float(loss) == pytest.approx(naive_loss(images.tolist(), texts.tolist(), expected, scale), rel=1e-9)
@@ -85,10 +88,12 @@ def random_batch(chance, sizes, places, pairs):
     embeddings, targets = {}, {}
     for sensor, size in sizes.items():
         embeddings[sensor] = Embeddings(*(unit_vectors(chance, size) for _ in range(3)))
+        labels = chance.random((size, 4)) < 0.5
         targets[sensor] = SensorTargets(
-            torch.from_numpy(chance.random((size, 4)) < 0.5),
+            torch.from_numpy(labels),
             torch.tensor([places[index] for index in chance.integers(0, len(places), size)], dtype=torch.float64),
             torch.from_numpy(chance.choice(pairs, size)),
+            torch.from_numpy(labels & (chance.random((size, 4)) < 0.6)),
         )
     return embeddings, targets
 
@@ -98,8 +103,12 @@ def naive_geoclosp(embeddings, targets, scale, objective):
     sensors = []
     for sensor, own in embeddings.items():
         images, texts, locations = (vectors.tolist() for vectors in (own.images, own.texts, own.locations))
-        sets = [frozenset(np.flatnonzero(row).tolist()) for row in targets[sensor].labels.numpy()]
-        text = naive_loss(images, texts, naive_similarity(sets, objective.targets, objective.overlap_power), scale)
+        sets, text_sets = (
+            [frozenset(np.flatnonzero(row).tolist()) for row in rows.numpy()]
+            for rows in (targets[sensor].labels, targets[sensor].text_labels)
+        )
+        similarity = naive_similarity(sets, objective.targets, objective.overlap_power, text_sets)
+        text = naive_loss(images, texts, similarity, scale)
         places = targets[sensor].coordinates.tolist()
         near = [[math.exp(-naive_km(a, b) / objective.location_km) for b in places] for a in places]
         weight = objective.location_weight

@@ -39,6 +39,7 @@ LOADER_ROWS = "loader rows"
 # Training.
 AUGMENTATION = "turn"
 TORCH = "torch"
+LABEL_SUBSET = "label subset"
 BLOCK_NULL = "block null"
 RIVAL_IMAGES = "rival images"
 PROBE_IMAGES = "probe images"

@@ -20,6 +20,7 @@ from landmark.train.locations import Locations
 from landmark.train.loss import SensorTargets
 from landmark.train.profile import BandStatistics, ModelProfile
 from landmark.train.text import Tokenize
+from landmark.train.texts import Texts, tokenize_captions, tokenize_subsets
 
 Part = TypeVar("Part", SensorInputs, SensorTargets)
 
@@ -114,15 +115,11 @@ class Batches:
         # A batch of one image has nothing to be compared with, and BatchNorm no deviation.
         self.per_epoch = max(1, complete + (profile.budget.last_batch == "keep" and rest > 1))
         self._start = self.loader.state_dict()
-        captions = sorted({caption for sensor in data.values() for caption in sensor.annotations.captions})
-        self._token_ids, self._attention_mask = tokenize(captions)
-        row_of = {caption: row for row, caption in enumerate(captions)}
         self._rows = {name: {id: row for row, id in enumerate(own.annotations.ids)} for name, own in data.items()}
-        self._text_rows = {
-            name: np.array([row_of[caption] for caption in sensor.annotations.captions])
-            for name, sensor in data.items()
-        }
         self._labels = {name: torch.from_numpy(multi_hot(sensor.annotations.labels)) for name, sensor in data.items()}
+        self._tokenize = tokenize
+        self._taxonomy = corpus.manifest.taxonomy
+        self._texts = tokenize_captions({name: own.annotations.captions for name, own in data.items()}, tokenize)
         self._epoch = -1
         self._orientations: dict[str, NDArray[np.int64]] = {}
 
@@ -148,7 +145,8 @@ class Batches:
 
     def _assemble(self, pixels: Mapping[str, SensorPixels], ids: Mapping[str, Sequence[str]]) -> Batch:
         rows = {name: np.array([self._rows[name][id] for id in own]) for name, own in ids.items()}
-        text_rows = {name: self._text_rows[name][selected] for name, selected in rows.items()}
+        text_rows = {name: self._texts.rows[name][selected] for name, selected in rows.items()}
+        text_labels = self._texts.labels
         texts = np.flatnonzero(np.bincount(np.concatenate(list(text_rows.values()))))
         return Batch(
             inputs={
@@ -164,11 +162,12 @@ class Batches:
                     self._labels[name][selected],
                     self._locations.coordinates(name, selected),
                     self._locations.pair(name, selected),
+                    None if text_labels is None else text_labels[name][selected],
                 )
                 for name, selected in rows.items()
             },
-            token_ids=self._token_ids[texts],
-            attention_mask=self._attention_mask[texts],
+            token_ids=self._texts.token_ids[texts],
+            attention_mask=self._texts.attention_mask[texts],
         )
 
     def _start_epoch(self, epoch: int) -> None:
@@ -180,6 +179,17 @@ class Batches:
                 )
                 for name, own in self._rows.items()
             }
+            if self._profile.objective.targets == "subset":
+                self._texts = self._draw_texts(epoch)
+
+    def _draw_texts(self, epoch: int) -> Texts:
+        labels = {name: own.numpy() for name, own in self._labels.items()}
+        classes = {name: class_keys(own.annotations.labels) for name, own in self._data.items()}
+        names = {
+            sensor: [self._taxonomy.classes[key].name[self._profile.lang].lower() for key in own]
+            for sensor, own in classes.items()
+        }
+        return tokenize_subsets(labels, names, self._tokenize, seed=self._seed, epoch=epoch)
 
     def _images(self, name: str, stored: StoredPixels, rows: NDArray[np.int64]) -> Tensor:
         orientations, on_cuda = self._orientations[name][rows], self.device.type == "cuda"
@@ -195,5 +205,10 @@ class Batches:
 
 def multi_hot(labels: Sequence[frozenset[str]]) -> np.ndarray:
     """Encode label sets as (n, class) bool, classes in alphabetical order."""
-    classes = sorted(set().union(*labels))
+    classes = class_keys(labels)
     return np.array([[name in sample_labels for name in classes] for sample_labels in labels], dtype=bool)
+
+
+def class_keys(labels: Sequence[frozenset[str]]) -> list[str]:
+    """Classes of some label sets, in alphabetical order."""
+    return sorted(set().union(*labels))

@@ -18,10 +18,12 @@ from landmark.train.profile import ImageTower, ModelProfile
 from landmark.train.towers.bert import Bert
 from landmark.train.towers.resnet import STRIDE, ResNet, ResNetShape
 from landmark.train.towers.siren import LocationEncoder
+from landmark.train.towers.texture import TextureNet, TextureShape
 from landmark.train.towers.vit import IMAGE_PX, ViT, ViTShape
 
-_SHAPES: dict[str, ResNetShape | ViTShape] = {
+_SHAPES: dict[str, ResNetShape | TextureShape | ViTShape] = {
     "tiny": ResNetShape(False, 16, (16, 32, 64, 96), (1, 1, 1, 1)),
+    "texture": TextureShape((32, 32, 48, 64), 256, 0.2),
     "resnet50": ResNetShape(True, 64, (256, 512, 1024, 2048), (3, 4, 6, 3)),
     "vit_small_patch16_224": ViTShape(384, 12, 6),
     "vit_large_patch16_224": ViTShape(1024, 24, 16),
@@ -107,8 +109,9 @@ class Closp(nn.Module):
         if self._image_px is not None:
             images = interpolate(images, size=(self._image_px, self._image_px), mode="bilinear", align_corners=True)
         tower, projection = getattr(self, f"{sensor}_encoder"), getattr(self, f"{sensor}_projection")
-        if self.training and isinstance(tower, ResNet) and len(images) == 1 and max(images.shape[2:]) <= STRIDE:
-            problem = f"BatchNorm cannot normalise the features of one image of up to {STRIDE} px"
+        small = isinstance(tower, ResNet) and max(images.shape[2:]) <= STRIDE
+        if self.training and len(images) == 1 and (small or isinstance(tower, TextureNet)):
+            problem = "BatchNorm cannot normalise the features of one image" + small * f" of up to {STRIDE} px"
             raise InputError(problem, key="budget.chunk", remedy="train with more images at once")
         return unit_vectors(projection(tower(images)))
 
@@ -133,10 +136,12 @@ class Closp(nn.Module):
             self.logit_scale.clamp_(0.0, self._max_logit_scale)
 
 
-def image_tower(profile: ImageTower, sensor: str) -> ResNet | ViT:
+def image_tower(profile: ImageTower, sensor: str) -> ResNet | TextureNet | ViT:
     """A randomly initialised image tower for a sensor's channels."""
     shape, channels = _SHAPES[profile.architecture], count_channels(load_sensor(sensor), profile)
     head = {str(name): width for name, width in profile.head.items()}.get(sensor, 0)
+    if isinstance(shape, TextureShape):
+        return TextureNet(shape, channels, head)
     return ResNet(shape, channels, head) if isinstance(shape, ResNetShape) else ViT(shape, channels, head)
 
 

@@ -17,6 +17,8 @@ from landmark.core.process_share import available_cores
 from landmark.corpus.reader import Corpus
 from landmark.train.profile import BandStatistics, ImageTower, ModelProfile
 
+# Added to reflectance before its logarithm: dark water has about as much.
+MIN_REFLECTANCE = 0.01
 # Samples read, scaled or embedded at a time.
 BLOCK = 64
 
@@ -166,6 +168,8 @@ def model_input(
     # On a CPU integers are compared first, as floats take three times as long and few images lack pixels.
     has_missing = images.is_cuda or (stored == sensor.nodata).any()
     missing = images == sensor.nodata if has_missing else None
+    if tower.scaling == "logarithmic" and sensor.name == "s2":
+        images.mul_(sensor.scale).add_(MIN_REFLECTANCE).log_()
     torch.addcmul(shift, images, factor, out=images)
     if missing is not None:
         images = torch.where(missing, fill, images)
@@ -180,7 +184,10 @@ def _scaling(sensor: Sensor, tower: ImageTower, statistics: Sequence[BandStatist
     """Factor and shift of stored values, and the value of nodata, each (band, 1, 1) float32."""
     mean, std = (np.array([getattr(band, name) for band in statistics]) for name in ("mean", "std"))
     zero, scale = np.zeros_like(mean), np.full_like(mean, sensor.scale)
-    if tower.scaling == "standardised":
+    if tower.scaling == "logarithmic" and sensor.name == "s2":
+        slope, level = (mean + MIN_REFLECTANCE) / std, np.log(mean + MIN_REFLECTANCE)
+        parts = slope, -slope * level, zero
+    elif tower.scaling != "divided":
         parts = scale / std, -mean / std, zero
     else:
         parts = scale, zero, mean if sensor.name == "s1" else zero

@@ -28,11 +28,13 @@ class SensorTargets:
         coordinates: (n, 2) float64 longitude and latitude in degrees; None without a location tower.
         pair: (n,) int64 number that an image shares with its pair of the other sensor, -1 without one; None if no
             term of the loss compares pairs.
+        text_labels: (n, class) bool classes that the text of each image names; None where they are those of the image.
     """
 
     labels: Tensor
     coordinates: Tensor | None = None
     pair: Tensor | None = None
+    text_labels: Tensor | None = None
 
 
 def closp_loss(
@@ -51,7 +53,8 @@ def closp_loss(
 
 
 def _sensor_loss(own: Embeddings, targets: SensorTargets, scale: Tensor, objective: Objective) -> Tensor:
-    similarity = target_similarity(targets.labels, objective.targets, objective.overlap_power)
+    kind, power = objective.targets, objective.overlap_power
+    similarity = target_similarity(targets.labels, kind, power, text_labels=targets.text_labels)
     loss, weight = contrastive_loss(own.images, own.texts, similarity, scale), objective.location_weight
     if own.locations is None or targets.coordinates is None or not weight:
         return loss
@@ -84,18 +87,22 @@ def distances_km(coordinates: Tensor) -> Tensor:
     return 2 * _EARTH_RADIUS_KM * torch.asin(square.clamp(max=1).sqrt())
 
 
-def target_similarity(labels: Tensor, targets: Targets, power: float) -> Tensor:
-    """Similarity of each two samples by their labels, (n, n) float64 in [0, 1], 1 on the diagonal.
+def target_similarity(labels: Tensor, targets: Targets, power: float, *, text_labels: Tensor | None = None) -> Tensor:
+    """Similarity of each image and each text by their labels, (n, n) float64 in [0, 1], 1 on the diagonal.
 
     Args:
         labels: (n, class) bool.
         targets: identity: 1 on the diagonal only; equal: 1 for equal label sets; overlap: Jaccard index of the
-            label sets.
+            label sets; subset: 1 where the image has all classes that the text names.
         power: Exponent of the Jaccard index; large values approach `equal`.
+        text_labels: (n, class) bool classes that the texts name; None where they are those of the images.
     """
     if targets == "identity":
         return torch.eye(len(labels), dtype=torch.float64, device=labels.device)
     present = labels.double()
+    if targets == "subset":
+        named = present if text_labels is None else text_labels.double()
+        return (present @ named.T == named.sum(1)).double()
     intersection = present @ present.T
     union = present.sum(1)[:, None] + present.sum(1)[None, :] - intersection
     # Two samples without labels are equal.

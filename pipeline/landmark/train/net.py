@@ -11,6 +11,7 @@ from landmark.train.closp import Closp
 from landmark.train.profile import ModelProfile
 from landmark.train.text import Tokenizer, pretrained_text_model, scratch_text_model
 from landmark.train.towers.resnet import ResNet
+from landmark.train.towers.texture import TextureNet
 from landmark.train.towers.vit import ViT
 from landmark.train.weights import load_tower
 
@@ -56,9 +57,9 @@ def prepare_net(net: Closp, device: torch.device) -> Closp:
     """
     net.to(device)
     for tower in towers(net).values():
-        if isinstance(tower, ResNet | ViT):
+        if isinstance(tower, ResNet | TextureNet | ViT):
             tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            if device.type == "cuda":
+            if device.type == "cuda" and not isinstance(tower, TextureNet):
                 for part in tower.blocks if isinstance(tower, ViT) else [tower]:
                     part.compile()
     return net

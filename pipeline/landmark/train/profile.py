@@ -11,7 +11,7 @@ from landmark.core.yaml_files import StrictModel, load_model, parse_model
 
 Augmentation = Literal["none", "flips", "turns"]
 Convention = Literal["orthonormal", "satclip-analytic"]
-Targets = Literal["identity", "equal", "overlap"]
+Targets = Literal["identity", "equal", "overlap", "subset"]
 
 _HEADER = """# Model
 
@@ -30,16 +30,18 @@ class BandStatistics(StrictModel):
 class ImageTower(StrictModel):
     """An image tower per sensor."""
 
-    architecture: Literal["tiny", "resnet50", "vit_small_patch16_224", "vit_large_patch16_224"] = Field(
-        description="Architecture by timm's name, or tiny, a ResNet of four blocks; a ViT gets images of 224 px"
+    architecture: Literal["tiny", "texture", "resnet50", "vit_small_patch16_224", "vit_large_patch16_224"] = Field(
+        description="Architecture by timm's name; or tiny, a ResNet of four blocks; or texture, four convolutions of"
+        " which means and deviations are pooled; a ViT gets images of 224 px"
     )
     downsample: int = Field(1, ge=1, description="Average images over squares of this many pixels first")
     bands: Literal["stored", "sentinel-2-l1c"] = Field(
         "stored", description="Bands of the corpus, or the 13 bands of Sentinel-2 L1C with zeros for B10"
     )
-    scaling: Literal["standardised", "divided"] = Field(
+    scaling: Literal["standardised", "logarithmic", "divided"] = Field(
         "standardised",
-        description="Standardise by the train split's mean and deviation, or divide Sentinel-2 by 10000 and keep dB",
+        description="Standardise by the train split's mean and deviation; or take the logarithm of Sentinel-2 as well,"
+        " with the same slope at the mean; or divide Sentinel-2 by 10000 and keep dB",
     )
     head: dict[SensorName, Annotated[int, Field(ge=1)]] = Field(
         {}, description="Width of a linear layer between tower and projection, by sensor"
@@ -93,7 +95,9 @@ class Objective(StrictModel):
     """The contrastive loss."""
 
     targets: Targets = Field(
-        description="Positives of a text: its own image, all images of its label set, or all by overlap of labels"
+        description="Positives of a text: its own image, all images of its label set, or all by overlap of labels;"
+        " `subset` replaces captions by names of some of an image's classes, drawn in each epoch, and has as positives"
+        " all images with these classes"
     )
     overlap_power: float = Field(1.0, gt=0, description="With `targets: overlap`: exponent of the Jaccard index")
     scale: float = Field(gt=0, description="Initial factor of the cosines: the inverse of the temperature")
@@ -156,6 +160,13 @@ class ModelProfile(StrictModel):
     objective: Objective = Field(description="Loss")
     budget: Budget = Field(description="Training schedule")
     caveats: tuple[str, ...] = Field((), description="Limits that a reader of the metrics should know")
+
+    @model_validator(mode="after")
+    def _check_style(self) -> "ModelProfile":
+        if self.objective.targets == "subset" and self.style != "structured":
+            problem = "texts of `objective.targets: subset` are in the style structured"
+            raise invalid(problem, key="style", value=self.style)
+        return self
 
     @model_validator(mode="after")
     def _check_pairs(self) -> "ModelProfile":
