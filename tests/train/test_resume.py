@@ -58,6 +58,11 @@ def uninterrupted(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) 
 VARIANTS: dict[str, dict[str, Any]] = {
     "stopped": {"budget": {"select": "best", "patience": 1, "epochs": 9, "learning_rate": 0.3}},
     "steps": {"budget": {"steps": 8, "freeze": "first-epoch", "select": "best"}},
+    "texture": {
+        "image": {"architecture": "texture", "scaling": "logarithmic"},
+        "objective": {"targets": "subset"},
+        "budget": {"chunk": 5},
+    },
     "chunks": {"budget": {"accumulate": 2, "chunk": 3}},
     "published": {
         "budget": {
@@ -82,9 +87,8 @@ def test_repeatedly_interrupted_trainings_equal_uninterrupted(
     toy_corpus: Corpus, config: TrainingConfig, tmp_path: Path, name: str
 ) -> None:
     """At the end of an epoch, in its middle with and without a checkpoint there, and at the last checkpoint."""
-    changes = VARIANTS[name]
-    budget = {**PROFILE["budget"], **changes.get("budget", {})}
-    profile = ModelProfile.model_validate({**PROFILE, **changes, "budget": budget})
+    changes = {key: {**PROFILE.get(key, {}), **own} for key, own in VARIANTS[name].items()}
+    profile = ModelProfile.model_validate({**PROFILE, **changes})
     expected = train(toy_corpus, replace(config, profile=profile, out=tmp_path / "uninterrupted"))
     for at in sorted({1, 2, 3, expected.step - 1}):
         with pytest.raises(Stop):

@@ -25,6 +25,7 @@ DEMO, PAPER = 774, 67_668
     [
         ("tiny", DEMO, {}, 0),
         ("geoclosp-tiny", DEMO, {}, 0),
+        ("tiny-texture", DEMO, {}, 0),
         ("closp", DEMO, {}, 0),
         ("closp-paper", DEMO, {}, 2),
         ("closp-paper", DEMO, {"freeze": "never"}, 1),
