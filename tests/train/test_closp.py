@@ -18,7 +18,7 @@ from landmark.train.retrieval.embed import embed_split, load_run
 from landmark.train.text import build_vocabulary, scratch_text_model
 from landmark.train.towers.bert import Bert
 from landmark.train.towers.resnet import ResNet, ResNetShape
-from landmark.train.towers.texture import TextureNet, TextureShape
+from landmark.train.towers.texture import QUANTILES, TextureNet, TextureShape
 from landmark.train.towers.vit import ViT, ViTShape
 from tests.parts import raises
 from tests.train.published import MINILM, MINILM_CONFIG, geoclosp
@@ -123,11 +123,13 @@ def test_texture_towers_equal_plain_formulas(head: int) -> None:
         mean, variance, weight, bias = (w[f"{name}.{p}"] for p in ("running_mean", "running_var", "weight", "bias"))
         return batch_norm(x, mean, variance, weight, bias)
 
-    maps = [x]
-    for number in range(2):
-        convolved = conv2d(maps[-1], w[f"convs.{number}.weight"], stride=2, padding=1)
-        maps.append(relu(norm(f"norms.{number}", convolved)))
+    first = norm("norms.0", conv2d(x, w["convs.0.weight"], stride=2, padding=1))
+    second = norm("norms.1", conv2d(relu(first), w["convs.1.weight"], stride=2, padding=1))
+    pixels = first[:, :, ::2, ::2].reshape(3, 5, 16).numpy()
+    ranks = np.quantile(pixels, QUANTILES, axis=2, method="nearest").transpose(1, 2, 0).reshape(3, -1)
+    maps = (x, relu(first), relu(second))
     statistics = [own for part in maps for own in (part.mean((2, 3)), (part.var((2, 3), correction=0) + 1e-4).sqrt())]
+    statistics.insert(2, torch.from_numpy(ranks))
     pooled = norm("statistics_norm", torch.cat(statistics, dim=1))
     expected = relu(pooled @ w["hidden.weight"].T + w["hidden.bias"])
     if head:

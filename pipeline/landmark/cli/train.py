@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 CorpusFolder = Annotated[Path, typer.Argument(help="A sealed corpus.", metavar="CORPUS")]
 ModelName = Annotated[
     str,
-    typer.Option("--model", help="A model by name or path: tiny, tiny-texture, closp, closp-paper, geoclosp, geoclosp-tiny."),
+    typer.Option(
+        "--model", help="A model by name or path: tiny, tiny-texture, closp, closp-paper, geoclosp, geoclosp-tiny."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Override the model's length, in epochs.")]

@@ -32,7 +32,7 @@ class ImageTower(StrictModel):
 
     architecture: Literal["tiny", "texture", "resnet50", "vit_small_patch16_224", "vit_large_patch16_224"] = Field(
         description="Architecture by timm's name; or tiny, a ResNet of four blocks; or texture, four convolutions of"
-        " which means and deviations are pooled; a ViT gets images of 224 px"
+        " which statistics are pooled; a ViT gets images of 224 px"
     )
     downsample: int = Field(1, ge=1, description="Average images over squares of this many pixels first")
     bands: Literal["stored", "sentinel-2-l1c"] = Field(
