@@ -45,7 +45,7 @@ class Comparison:
 QUESTIONS: Mapping[str, str] = {
     "sensors": "Does text carry what one sensor knows to the other?",
     "targets": "Do soft targets help?",
-    "scale": "Does a learned temperature help?",
+    "scale": "Is a learned temperature better than one fixed at 1?",
     "captions": "Are structured captions better than sentences?",
     "places": "Does GeoCLOSP gain from places?",
 }
@@ -56,6 +56,7 @@ COMPARISONS = (
     Comparison("captions", REFERENCE, "sentences"),
     Comparison("places", "geoclosp", REFERENCE),
     # Images of a cell are positives of each other with either; only true coordinates say which cells are neighbours.
+    # Where most cells have one image, the difference is memory of places as well.
     Comparison("places", "geoclosp", "shuffled-cells"),
     # What is left when images of a cell share no place either is a second task that cannot be learned.
     Comparison("places", "shuffled-cells", "shuffled-images"),
