@@ -83,19 +83,20 @@ def list_arms(corpus: Corpus, closp: ModelProfile, geoclosp: ModelProfile, steps
         "location": geoclosp.model_dump(mode="json")["location"],
         "objective": {name: getattr(geoclosp.objective, name) for name in ("location_weight", "location_km")},
     }
+    # Subsets of classes have no sentences.
+    has_sentences = _SENTENCES in styles and closp.objective.targets != "subset"
     arms = {
         REFERENCE: arm("CLOSP"),
         "identity": arm("identity targets", objective={"targets": "identity"}),
         "fixed-scale": arm("temperature fixed at 1", objective={"scale": 1.0, "learn_scale": False}),
-        "sentences": arm("sentences as captions", style=_SENTENCES),
+        **({"sentences": arm("sentences as captions", style=_SENTENCES)} if has_sentences else {}),
         "geoclosp": arm("GeoCLOSP", **location),
         "shuffled-cells": arm("GeoCLOSP, coordinates exchanged between cells", "by cell", **location),
         "shuffled-images": arm("GeoCLOSP, coordinates exchanged between images", "by image", **location),
     }
     if len(sensors) > 1:
         arms |= {f"{SINGLE}-{sensor}": Arm(f"{sensor} alone", reference, (sensor,)) for sensor in sensors}
-    # Without captions for the reference, its training is refused.
-    return {name: own for name, own in arms.items() if name == REFERENCE or own.profile.style in styles}
+    return arms
 
 
 def _changed(profile: ModelProfile, **changes: Any) -> ModelProfile:

@@ -237,6 +237,8 @@ def test_arms_differ_from_the_reference_in_what_is_compared(corpus: Corpus) -> N
         name: set() if name in unchanged else {"objective"} if name in objectives else {"location"} for name in arms
     }
     assert all(arm.profile.budget.steps == 10 for arm in arms.values())
+    texture = load_profile("tiny-texture")
+    assert "sentences" not in list_arms(corpus, texture, load_profile("geoclosp-tiny"), 10)
 
 
 @pytest.mark.parametrize("name", PAGES)
