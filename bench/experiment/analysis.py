@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from landmark.train.validation.intervals import Interval, adjust_p, delete_block
 # Of the rivals, those that a model should beat: what place alone tells, and what simple statistics of pixels tell.
 RIVALS = ("nearest", "bands", "handcrafted")
 LEVEL = 0.05
+# Of differences, and of the p-values that follow from them.
+_interval = partial(jackknife_interval, conservative=True)
 
 Maps = NDArray[np.float64]
 
@@ -124,8 +127,8 @@ def analyse(
             "arms": {
                 name: {
                     "maps": [_round(value) for value in own[:, 0]],
-                    "lead": {rival: _bounds(jackknife_interval(own - simple)) for rival, simple in ranked.items()},
-                    "difference": None if name == REFERENCE else _bounds(jackknife_interval(own - maps[REFERENCE])),
+                    "lead": {rival: _bounds(_interval(own - simple)) for rival, simple in ranked.items()},
+                    "difference": None if name == REFERENCE else _bounds(_interval(own - maps[REFERENCE])),
                 }
                 for name, own in maps.items()
             },
@@ -139,7 +142,7 @@ def _compare(maps: Mapping[str, Maps]) -> list[dict[str, Any]]:
     differences = []
     for own in COMPARISONS:
         if own.first in maps and own.second in maps:
-            difference = jackknife_interval(maps[own.first] - maps[own.second])
+            difference = _interval(maps[own.first] - maps[own.second])
             differences.append({**asdict(own), **_bounds(difference), "p": p_value(difference)})
     return differences
 

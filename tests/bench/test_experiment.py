@@ -20,7 +20,7 @@ from landmark.corpus.metrics import average_precisions
 from landmark.corpus.reader import Corpus
 from landmark.train.profile import load_profile
 from landmark.train.validation.evaluated import EvaluatedSet, load_evaluated
-from landmark.train.validation.intervals import lead_interval
+from landmark.train.validation.intervals import delete_block_maps, jackknife_interval
 from tests.parts import raises
 from tests.train.toy import build_toy, open_toy, write_profile
 
@@ -131,12 +131,12 @@ def test_differences_are_those_of_planted_arms() -> None:
         assert by_question["targets"]["low"] > 0 and by_question["targets"]["adjusted_p"] <= 0.05
         assert by_question["scale"]["mean"] == 0 and by_question["scale"]["adjusted_p"] == 1
         assert by_question["places"]["adjusted_p"] > 0.05
-    expected = lead_interval(
-        np.stack([own["s1"][:2] for own in arms[REFERENCE]]),
-        rivals["nearest"]["s1"][:2],
-        evaluated["s1"].relevant[:2],
-        evaluated["s1"].block,
+    own = evaluated["s1"]
+    model, rival = (
+        delete_block_maps(np.stack([part["s1"][:2] for part in parts]), own.relevant[:2], own.block)
+        for parts in (arms[REFERENCE], [rivals["nearest"]])
     )
+    expected = jackknife_interval(model - rival, conservative=True)
     lead = document["s1"]["arms"][REFERENCE]["lead"]["nearest"]
     assert [lead["mean"], lead["low"], lead["high"]] == pytest.approx(
         [expected.mean, expected.low, expected.high], abs=1e-4

@@ -152,7 +152,7 @@ def _expected_precisions(
     return np.where(counted, precisions / np.maximum(r_total, 1), np.nan)
 
 
-def jackknife_interval(maps: NDArray[np.float64], level: float = 0.95) -> Interval:
+def jackknife_interval(maps: NDArray[np.float64], level: float = 0.95, *, conservative: bool = False) -> Interval:
     """Interval of a mAP, or of a difference of mAPs, from its values without each block.
 
     The pseudo-values B · mAP - (B - 1) · mAP without a block (Tukey 1958) are a two-way layout, blocks and seeds both
@@ -163,6 +163,8 @@ def jackknife_interval(maps: NDArray[np.float64], level: float = 0.95) -> Interv
     Args:
         maps: (seed, 1 + block), the values of all images first.
         level: Confidence level.
+        conservative: Take MS_S for MS_BS, its least expectation, where it is smaller. Otherwise few seeds, which agree
+            by chance too often, make the small p-values wrong that a correction for many comparisons asks for.
     """
     from scipy.stats import t
 
@@ -171,6 +173,7 @@ def jackknife_interval(maps: NDArray[np.float64], level: float = 0.95) -> Interv
     if n_blocks < 2 or not np.isfinite(values).all():
         return Interval(mean, -math.inf, math.inf, 0.0, math.inf, math.inf, 0.0)
     blocks, seeds, rest = _mean_squares(values)
+    seeds = max(seeds, rest) if conservative else seeds
     variance, dof = _satterthwaite(values.shape, blocks, seeds, rest)
     half_width = float(t.ppf((1 + level) / 2, dof)) * math.sqrt(variance)
     errors = (math.sqrt(max(0.0, own - rest) / values.size) for own in (blocks, seeds))
