@@ -123,8 +123,8 @@ def test_differences_are_those_of_planted_arms() -> None:
     document = analyse(analysis, arms, rivals)
     adjust([own for measure in document.values() for own in measure["comparisons"]])
     assert document.keys() == {"s1", "s2", "s1 events", "s2 events", "events"}
-    one_sensor = Analysis({"s1": evaluated["s1"]}, {"flood"}, {"s1": blocks["s1"]})
-    assert one_sensor.measures.keys() == {"s1", "events"}
+    single_sensor = Analysis({"s1": evaluated["s1"]}, {"flood"}, {"s1": blocks["s1"]})
+    assert single_sensor.measures.keys() == {"s1", "events"}
     assert SINGLE in document["s1"]["arms"] and SINGLE not in document["events"]["arms"]
     for measure in document.values():
         by_question = {own["question"]: own for own in measure["comparisons"] if own["second"] != SINGLE}
