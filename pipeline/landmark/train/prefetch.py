@@ -12,7 +12,7 @@ from torch import Tensor
 from landmark.train.batches import Batch, Batches
 
 # Batches that wait on CUDA while the next is made.
-_CUDA_AHEAD = 2
+CUDA_AHEAD = 2
 
 
 class Prefetched(NamedTuple):
@@ -35,7 +35,7 @@ def prefetch(batches: Batches, *, ahead: int | None = None) -> Generator[Prefetc
     """
     device = batches.device
     if ahead is None:
-        ahead = _CUDA_AHEAD if device.type == "cuda" else 0
+        ahead = CUDA_AHEAD if device.type == "cuda" else 0
     if not ahead:
         yield from (Prefetched(batch.to(device), batches.loader.state_dict()) for batch in batches)
         return
