@@ -37,7 +37,7 @@ def test_subsets_are_of_the_image_and_differ_by_seed_epoch_and_sensor() -> None:
         assert row[subset].all() and bool(subset) == row.any()
 
 
-def test_texts_of_a_batch_name_the_classes_of_its_targets(toy_corpus: Corpus, tmp_path: Path) -> None:
+def test_texts_of_a_batch_name_the_classes_of_the_targets(toy_corpus: Corpus, tmp_path: Path) -> None:
     profile = load_profile(str(write_profile(tmp_path, objective={"targets": "subset"})))
     data = {}
     for sensor, own in read_split_annotations(toy_corpus, profile).items():
