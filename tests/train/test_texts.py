@@ -19,7 +19,7 @@ from tests.parts import raises
 from tests.train.toy import CLASSES, PROFILE, write_profile
 
 
-def test_half_of_the_subsets_have_one_class_and_half_any_number() -> None:
+def test_half_of_the_subsets_have_a_single_class() -> None:
     labels = np.zeros((4000, 6), dtype=bool)
     labels[:, 1:5] = True
     drawn = draw_subsets(labels, 0, 0, "s1")
