@@ -155,10 +155,9 @@ def _hold_out(splits: Splits, unit: NDArray[np.int64], name: str, share: float) 
     order = available[np.argsort(ranks(_SEED, f"experiment {name}", map(str, available.tolist())))]
     for own in order:
         rows = unit == own
-        # A unit is taken while at least half of it fits.
-        if (splits == name).sum() + rows.sum() / 2 > share * len(splits):
-            break
-        splits[rows] = name
+        # A unit is taken if at least half of it fits.
+        if (splits == name).sum() + rows.sum() / 2 <= share * len(splits):
+            splits[rows] = name
     return splits
 
 

@@ -74,6 +74,19 @@ def test_divisions_keep_apart_what_they_promise(corpus: Corpus) -> None:
     assert len(dict(cells)) == len(cells)
 
 
+@pytest.mark.parametrize("first", range(4))
+def test_a_large_event_leaves_room_for_small_ones(tmp_path: Path, first: int) -> None:
+    """Whichever event comes first: three of four have two images, and the other one all the rest."""
+
+    def events(id: str) -> list[Document]:
+        number = int(id.rsplit("_", 1)[1])
+        name = number % 4 if number < 8 else first
+        return [{"id": f"event-{name}", "type": "flood", "phase": "after", "fraction": 0.4, "in_aoi": True}]
+
+    view = divide(open_toy(tmp_path / "c", counts={"train": 28, "val": 4, "test": 8}, events=events), "events")
+    assert view is not None and len(view.select(split="test")) > 0
+
+
 def test_a_corpus_without_events_has_no_division_by_events(tmp_path: Path) -> None:
     toy = open_toy(tmp_path / "c", counts={"train": 8, "test": 4})
     assert divide(toy, "events") is None and divide(toy, "regions") is not None
