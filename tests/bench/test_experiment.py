@@ -75,7 +75,7 @@ def test_divisions_keep_apart_what_they_promise(corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("first", range(4))
-def test_a_large_event_leaves_room_for_small_ones(tmp_path: Path, first: int) -> None:
+def test_a_large_event_leaves_room_for_small_events(tmp_path: Path, first: int) -> None:
     """Whichever event comes first: three of four have two images, and the other one all the rest."""
 
     def events(id: str) -> list[Document]:
