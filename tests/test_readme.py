@@ -63,7 +63,16 @@ def test_recipe_of_the_readme_loads(tmp_path: Path) -> None:
 # -- The command line --------------------------------------------------------------------------------------------------
 
 # Options of docker compose, of benchmarks, and of torchrun.
-FOREIGN_OPTIONS = set("--rm --standalone --nproc-per-node --quick --corpus --short --jobs --geo-model".split())
+FOREIGN_OPTIONS = {
+    "--rm",
+    "--standalone",
+    "--nproc-per-node",
+    "--quick",
+    "--corpus",
+    "--short",
+    "--jobs",
+    "--geo-model",
+}
 
 
 def find_command(words: list[str]) -> tuple[Any, list[str]]:
