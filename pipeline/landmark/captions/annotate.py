@@ -75,6 +75,20 @@ class ImageInfo:
     place: NearestPlace | None = None
 
 
+def image_of(row: Mapping[str, Any], plan_row: Mapping[str, Any], *, keep_place: bool) -> ImageInfo:
+    """Build the image of a row of a shard from its own columns and its row of the plan."""
+    place = row["place"] if keep_place else None
+    if place is not None:
+        names = {"": place["name"], **{name["lang"]: name["name"] for name in place["names"]}}
+        place = NearestPlace(names, place["km"], place["bearing_deg"])
+    return ImageInfo(row["id"], row["sensor"], row["datetime"], row["lon"], row["lat"], distant_event(plan_row), place)
+
+
+def distant_event(row: Mapping[str, Any]) -> str | None:
+    """Id of the event that a row of the plan is a distant sample of."""
+    return row["event"] if row["role"] == "distant" else None
+
+
 def annotate_sample(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> dict[str, Any]:
     """Columns of a sample that are derived from labels and events."""
     sample, taxonomy = _collect_facts(image, cell, annotator), annotator.label_rules.taxonomy

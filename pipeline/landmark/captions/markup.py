@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from landmark.core.errors import invalid
 
@@ -21,18 +21,18 @@ class Slot:
     capital: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Group:
     """A parsed template or group: literal text, slots, and optional groups."""
 
     nodes: tuple["str | Slot | Group", ...]
 
-    @property
+    @cached_property
     def required_slots(self) -> frozenset[str]:
         """Names of the slots outside nested groups."""
         return frozenset(node.name for node in self.nodes if isinstance(node, Slot))
 
-    @property
+    @cached_property
     def all_slots(self) -> frozenset[str]:
         """Names of all slots."""
         return self.required_slots.union(*(node.all_slots for node in self.nodes if isinstance(node, Group)))

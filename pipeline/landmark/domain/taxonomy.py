@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -192,7 +193,7 @@ class Crosswalk(StrictModel):
             raise invalid(problem.problem, key=problem.key, value=problem.value, remedy=problem.remedy)
         return self
 
-    @property
+    @cached_property
     def subclasses(self) -> dict[str, str]:
         """`<source>/<class key>` → target class, of the classes that are more specific than it."""
         names = {f"{self.name}/{entry.key}": entry for entry in self.classes.values()}

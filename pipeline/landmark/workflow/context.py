@@ -1,103 +1,47 @@
 """Load and validate every file a recipe references; workers receive parsed objects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import shapely
 
+from landmark.captions.annotator import AnnotationInputs, load_annotation_inputs
 from landmark.captions.gazetteer import Gazetteer, read_gazetteer
-from landmark.captions.grammar import Grammar, load_grammar
 from landmark.config.gazetteer import GazetteerEntry
 from landmark.config.paths import WORLDS, world_path
-from landmark.config.profiles import Provider, Sensor, SensorCollection, load_sensors
+from landmark.config.profiles import Provider
 from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError
-from landmark.core.hashing import digest
-from landmark.core.yaml_files import Resources, StrictModel, load_model
-from landmark.domain.event import EventTypes
-from landmark.domain.impact import EventIndex
-from landmark.domain.taxonomy import Crosswalk
+from landmark.core.yaml_files import Resources, StrictModel
 from landmark.events.files import resolve_event_files
 from landmark.events.load import read_events
 from landmark.events.result import ReadResult, merge_results
-from landmark.events.source import EventSource, load_source
 from landmark.labels.files import LocalLabels, local_label_files
-from landmark.labels.label_rules import LabelRules, load_event_types, load_label_rules
 from landmark.raster.access import AccessPolicy
 from landmark.stac.catalog import Catalog, NullCatalog
 from landmark.stac.label_items import label_collection
 from landmark.stac.open_catalog import open_catalog
 
 
-@dataclass(frozen=True, slots=True)
-class BuildContext:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildContext(AnnotationInputs):
     """A recipe with every file it references, read and validated.
 
     Attributes:
-        recipe: The recipe.
-        provider: Profile of the provider.
-        sensors: Profiles of the recipe's sensors by name.
-        label_rules: Taxonomy, crosswalks and thresholds.
-        grammar: Languages of the captions.
         catalog: The STAC catalogue; a `NullCatalog` where no image is searched.
         label_files: Files of the label sources that are read from disk, by source.
-        event_sources: Profiles of the recipe's event entries, in its order.
-        event_types: Types of events, None where the recipe has none.
         events: The events, and every file that was read for them.
-        gazetteer: The places captions may name.
     """
 
-    recipe: Recipe
-    provider: Provider
-    sensors: dict[str, Sensor]
-    label_rules: LabelRules
-    grammar: Grammar
     catalog: Catalog
     label_files: dict[str, LocalLabels] = field(default_factory=dict)
-    event_sources: tuple[EventSource, ...] = ()
-    event_types: EventTypes | None = None
     events: ReadResult = field(default_factory=ReadResult)
-    gazetteer: Gazetteer | None = None
-
-    @property
-    def inputs_digest(self) -> str:
-        """Digest of every profile, taxonomy, crosswalk, threshold and grammar that determines a sample."""
-        rules = self.label_rules
-        models = [self.provider, *self.sensors.values(), rules.taxonomy, *rules.crosswalks, self.grammar]
-        if self.event_types is not None:
-            models += [self.event_types, *self.event_sources]
-        # Rate limits and hosts do not affect samples.
-        documents = [model.model_dump(mode="json", exclude={"budget", "hosts"}) for model in models]
-        return digest([documents, dict(rules.thresholds), rules.min_agreement_pct])
 
     @property
     def access(self) -> AccessPolicy:
         """Signing, rate limits and rules of the provider's hrefs."""
         return AccessPolicy(self.provider.signing, self.provider.budget, self.catalog.rules)
-
-    def imagery(self, sensor: str) -> SensorCollection:
-        """The provider's collection of a sensor."""
-        return self.provider.sensors[self.sensors[sensor].name]
-
-    def licences(self, sensor: str) -> tuple[str, ...]:
-        """Licences that a sample of a sensor inherits, sorted."""
-        return tuple(sorted({self.imagery(sensor).licence, *(source.licence for source in self._sources)}))
-
-    @property
-    def attributions(self) -> list[str]:
-        """Attributions of all imagery and sources."""
-        imagery = (self.imagery(name).attribution for name in self.sensors)
-        return [*imagery, *(source.attribution for source in self._sources)]
-
-    def with_event_index(self, index: EventIndex | None) -> "BuildContext":
-        """Return a copy whose label rules have the event combinations of the label counts."""
-        return replace(self, label_rules=replace(self.label_rules, event_index=index))
-
-    @property
-    def _sources(self) -> list[Crosswalk | EventSource | GazetteerEntry]:
-        places = [self.recipe.gazetteer] if self.recipe.gazetteer else []
-        return [*self.label_rules.crosswalks, *self.event_sources, *places]
 
 
 def load_context(recipe: Recipe, catalog: str | None, *, allow_private: bool = False) -> BuildContext:
@@ -180,26 +124,9 @@ def load_offline_context(
     Raises:
         InputError: naming file, key, value and remedy.
     """
-    resources = Resources(embedded or {})
-    label_rules = load_label_rules(recipe, resources)
-    types = load_event_types(label_rules.taxonomy) if recipe.events else None
-    return BuildContext(
-        recipe=recipe,
-        provider=load_model(Provider, "profiles/providers", recipe.provider),
-        sensors=dict(load_sensors(recipe.sensors)),
-        label_rules=label_rules,
-        grammar=load_grammar(
-            recipe.captions,
-            recipe.languages,
-            taxonomy=label_rules.taxonomy,
-            types=types.types if types else (),
-            crosswalks=label_rules.crosswalks,
-            resources=resources,
-        ),
-        catalog=NullCatalog("", "", catalog_id),
-        event_sources=tuple(load_source(entry.source) for entry in recipe.events),
-        event_types=types,
-    )
+    inputs = load_annotation_inputs(recipe, Resources(embedded or {}))
+    loaded = {each.name: getattr(inputs, each.name) for each in fields(inputs)}
+    return BuildContext(**loaded, catalog=NullCatalog("", "", catalog_id))
 
 
 def load_gazetteer(entry: GazetteerEntry | None) -> Gazetteer | None:

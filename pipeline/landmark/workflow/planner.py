@@ -77,7 +77,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
     periods = sorted({recipe.time.period_of(acquisition.datetime) for acquisition in images.acquisitions})
     counts = planner.count_labels(sampled.cells, images.label_rasters, periods, events)
     index = index_events(events, context.event_types, counts.event_combinations)
-    rules = context.with_event_index(index).label_rules
+    rules = context.rules_with(index)
     cell_labels = rules.apply(counts.table)
 
     # choose: which splits have which classes, and which image of which cell.
@@ -121,7 +121,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any],
 def describe_splits(plan: Plan, context: BuildContext) -> SplitClasses:
     """Count the planned cells of each class per split."""
     times = {acquisition.id: acquisition.datetime for acquisition in plan.lock.acquisitions}
-    rules = context.with_event_index(plan.lock.event_index(context.event_types)).label_rules
+    rules = context.rules_with(plan.lock.event_index(context.event_types))
     return count_split_classes(plan.samples, times, rules, plan.label_counts, context.recipe)
 
 

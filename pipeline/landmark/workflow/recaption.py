@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 import landmark
-from landmark.captions.annotate import derive_labels
+from landmark.captions.annotate import derive_labels, image_of
 from landmark.config.recipe import Recipe
 from landmark.core.atomic import folder_lock, remove_partials, write_bytes
 from landmark.core.corpus_paths import delete_folder, readable, refuse_links
@@ -30,13 +30,12 @@ from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, Shard, read_document, read_manifest
 from landmark.corpus.shard_schema import shard_schema
 from landmark.domain.schemas import group_edges
-from landmark.workflow.annotator import make_annotator
+from landmark.labels.cell_rows import CellRows
 from landmark.workflow.context import BuildContext, load_gazetteer
 from landmark.workflow.finalize import export, provenance, remove_superseded
 from landmark.workflow.lock import Plan
 from landmark.workflow.recaption_plan import plan_with
-from landmark.workflow.recaption_task import IMAGE_COLUMNS, RecaptionTask, image_of, next_path, run
-from landmark.workflow.task import CellRows
+from landmark.workflow.recaption_task import IMAGE_COLUMNS, RecaptionTask, next_path, run
 from landmark.write.documents import read_facts, refresh_index, refresh_queries, rewrite_documents
 from landmark.write.webdataset import tar_tasks
 
@@ -148,7 +147,7 @@ def _read_index(corpus: Path, manifest: Manifest) -> pa.Table:
 
 
 def _labels_after(index: pa.Table, plan: Plan, context: BuildContext) -> dict[str, int]:
-    annotator = make_annotator(plan, context)
+    annotator = context.annotator(plan.lock)
     cell_labels = annotator.fold_counts(plan.label_counts)
     plan_rows = {row["id"]: row for row in plan.samples.select(_PLAN_COLUMNS).to_pylist()}
     label_sets = []
@@ -201,7 +200,7 @@ class _Generation:
         context = self.context
         if not self.keep_places:
             context = replace(context, gazetteer=load_gazetteer(context.recipe.gazetteer))
-        annotator, counts = make_annotator(self.plan, context), CellRows(self.plan.label_counts)
+        annotator, counts = context.annotator(self.plan.lock), CellRows(self.plan.label_counts)
         plan = self.plan.samples.sort_by([(name, "ascending") for name in ("sensor", "split", "shard")])
         keys = [plan[name] for name in ("sensor", "split", "shard")]
         edges = group_edges(*keys)

@@ -7,12 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from landmark.captions.annotate import Annotator, CellFacts, ImageInfo, annotate_sample
-from landmark.captions.sample_facts import NearestPlace
+from landmark.captions.annotate import Annotator, CellFacts, annotate_sample, image_of
 from landmark.core.journal import matches
 from landmark.corpus.manifest import Shard
 from landmark.corpus.tables import damaged, read_groups, reporting_damage
-from landmark.workflow.task import distant_event
 from landmark.write.shards import rewrite_shard
 
 # Columns that describe the image itself and are kept.
@@ -76,15 +74,6 @@ def _recaption(
         for field in task.schema
     ]
     return pa.table(columns, schema=task.schema)
-
-
-def image_of(row: Mapping[str, Any], plan_row: Mapping[str, Any], *, keep_place: bool) -> ImageInfo:
-    """Build the image of a row of a shard from its own columns and its row of the plan."""
-    place = row["place"] if keep_place else None
-    if place is not None:
-        names = {"": place["name"], **{name["lang"]: name["name"] for name in place["names"]}}
-        place = NearestPlace(names, place["km"], place["bearing_deg"])
-    return ImageInfo(row["id"], row["sensor"], row["datetime"], row["lon"], row["lat"], distant_event(plan_row), place)
 
 
 def next_path(shard: Shard) -> str:

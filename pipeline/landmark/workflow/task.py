@@ -10,11 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import shapely
 
-from landmark.captions.annotate import Annotator, ImageInfo, annotate_sample
+from landmark.captions.annotate import Annotator, ImageInfo, annotate_sample, distant_event
 from landmark.core.crs import LONLAT, reproject, split_antimeridian
 from landmark.core.errors import LandmarkError
 from landmark.core.ranges.answers import Validators
@@ -24,9 +23,9 @@ from landmark.domain.drops import DropRecord, TaskCounts
 from landmark.domain.schemas import group_edges
 from landmark.extract.chips import extract_chips
 from landmark.extract.request import Chip, ExtractRequest
+from landmark.labels.cell_rows import CellRows
 from landmark.labels.label_rules import CellLabels
 from landmark.raster.versions import recording_versions
-from landmark.workflow.annotator import make_annotator
 from landmark.workflow.context import BuildContext
 from landmark.workflow.lock import Plan
 from landmark.write.staging import Staging, write_staging
@@ -54,21 +53,6 @@ class _ChangedFile(Exception):
     """A file of the task was replaced while it was read."""
 
 
-class CellRows:
-    """Row numbers of each cell in a table sorted by cell."""
-
-    def __init__(self, table: pa.Table) -> None:
-        edges = group_edges(table["cell"])
-        cells = table["cell"].take(pa.array(edges[:-1])).to_pylist()
-        self._table = table
-        self._rows = {cell: np.arange(*bounds) for cell, bounds in zip(cells, pairwise(edges.tolist()), strict=True)}
-
-    def select(self, cells: Sequence[str]) -> pa.Table:
-        """Copy the rows of some cells: a slice would send the complete table to the worker."""
-        rows = [self._rows[cell] for cell in sorted(set(cells)) if cell in self._rows]
-        return self._table.take(np.concatenate([np.empty(0, np.int64), *rows]))
-
-
 def extract_tasks(
     pending: pa.Table,
     plan: Plan,
@@ -85,7 +69,7 @@ def extract_tasks(
         staging: Where the tasks write.
         expected: Href → the versions it may have; other files may have any.
     """
-    acquisitions, annotator = plan.lock.acquisitions_by_id, make_annotator(plan, context)
+    acquisitions, annotator = plan.lock.acquisitions_by_id, context.annotator(plan.lock)
     attempts, counts = staging.tries(), CellRows(plan.label_counts)
     ordered = pending.sort_by([("acquisition", "ascending"), ("id", "ascending")])
     for start, end in pairwise(group_edges(ordered["acquisition"]).tolist()):
@@ -201,11 +185,6 @@ def _sample(task: ExtractTask, chip: Chip, row: Mapping[str, Any], labels: CellL
         "sha256": chip.sha256,
         **{column: group.tobytes() for column, group in chip.groups.items()},
     }
-
-
-def distant_event(row: Mapping[str, Any]) -> str | None:
-    """Id of the event that a row of the plan is a distant sample of."""
-    return row["event"] if row["role"] == "distant" else None
 
 
 def _outline(epsg: int, x: float, y: float, cell_m: float) -> bytes:
