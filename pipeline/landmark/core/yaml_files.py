@@ -129,9 +129,11 @@ class Resources:
 
     Attributes:
         embedded: Models by (kind, name), as a sealed corpus holds them.
+        prefer_embedded: Whether they replace shipped files, too.
     """
 
     embedded: Mapping[tuple[str, str], BaseModel] = field(default_factory=dict)
+    prefer_embedded: bool = False
 
     def load(self, model: type[Model], kind: str, name: str) -> Model:
         """Load a model by name or path; an embedded one where no file is shipped under the name."""
@@ -143,7 +145,8 @@ class Resources:
         return "corpus.json" if self._embedded(kind, name) is not None else str(find_resource(kind, name))
 
     def _embedded(self, kind: str, name: str) -> BaseModel | None:
-        return None if name in available(kind) else self.embedded.get((kind, name))
+        shipped = not self.prefer_embedded and name in available(kind)
+        return None if shipped else self.embedded.get((kind, name))
 
 
 def load_extended(kind: str, path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:

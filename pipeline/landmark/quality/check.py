@@ -1,13 +1,13 @@
 """Entry point of `landmark check`: one pass over the shards, then every corpus-level check."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
 
 from landmark.config.label_entries import LabelEntry
-from landmark.config.recipe import Recipe
 from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import GenerationReplaced, InvalidCorpus
 from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
@@ -19,10 +19,11 @@ from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.domain.crosswalks import shipped_crosswalks
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
-from landmark.quality import bias, integrity, radiometry, splits, words
+from landmark.quality import annotations, bias, integrity, planned, radiometry, splits, words
 from landmark.quality.captions import load_lexicons
 from landmark.quality.check_input import Check, CheckInput, CorpusContext, GroupResult, Moments
 from landmark.quality.check_profile import CheckProfile, CheckSpec
+from landmark.quality.derivation import CorpusDerivation
 from landmark.quality.findings import CheckResult, Flag, NotApplicable, Report, group_flags
 from landmark.quality.measure import measure_group, shard_groups
 from landmark.quality.registration import Surfaces, merge_surfaces
@@ -30,7 +31,9 @@ from landmark.quality.registration import Surfaces, merge_surfaces
 # Corpus-level checks; several of these names have row checks too (`row_checks.ROW_CHECKS`).
 CHECKS: dict[str, Check] = {
     **integrity.CHECKS,
+    **planned.CHECKS,
     **radiometry.CHECKS,
+    **annotations.CHECKS,
     **words.CHECKS,
     **splits.CHECKS,
     **bias.CHECKS,
@@ -61,8 +64,10 @@ def check(
         GenerationReplaced: the corpus was recaptioned meanwhile.
     """
     refuse_links(root)
-    context = _load_context(root, profile)
-    inputs, flags = _measure_corpus(context, executor, share=share, seed=seed, progress=progress)
+    manifest: Manifest = read_document(Manifest, root / "corpus.json")
+    derivation = CorpusDerivation(root, manifest, _load_lock(root, manifest))
+    context = _load_context(root, manifest, derivation, profile)
+    inputs, flags = _measure_corpus(context, derivation, executor, share=share, seed=seed, progress=progress)
     return Report(
         corpus=context.manifest.name,
         content_digest=context.manifest.content_digest,
@@ -73,9 +78,8 @@ def check(
     )
 
 
-def _load_context(root: Path, profile: CheckProfile) -> CorpusContext:
-    manifest: Manifest = read_document(Manifest, root / "corpus.json")
-    recipe = _load_recipe(root, manifest)
+def _load_context(root: Path, manifest: Manifest, derivation: CorpusDerivation, profile: CheckProfile) -> CorpusContext:
+    recipe = derivation.lock.recipe if derivation.lock else None
     sources = recipe.labels if recipe else ()
     return CorpusContext(
         root=root,
@@ -85,16 +89,17 @@ def _load_context(root: Path, profile: CheckProfile) -> CorpusContext:
         limits={name: spec.limits for name, spec in profile.active.items()},
         undated=_undated_subclasses(sources, manifest.taxonomy),
         lexicons=load_lexicons(manifest, root),
+        underivable=derivation.reason,
     )
 
 
-def _load_recipe(root: Path, manifest: Manifest) -> Recipe | None:
-    """The recipe in the lock; None without the lock that the manifest names, which check `manifest` reports."""
+def _load_lock(root: Path, manifest: Manifest) -> Lock | None:
+    """The lock; None without the one that the manifest names, which check `manifest` reports."""
     try:
         lock: Lock = read_document(Lock, root / "lock.json")
     except (InvalidCorpus, OSError):
         return None
-    return lock.recipe if lock.digest == manifest.lock_digest else None
+    return lock if lock.digest == manifest.lock_digest else None
 
 
 def _max_gap_days(entries: Sequence[LabelEntry]) -> dict[str, float]:
@@ -123,6 +128,7 @@ def _undated_subclasses(entries: Sequence[LabelEntry], taxonomy: Taxonomy) -> di
 
 def _measure_corpus(
     context: CorpusContext,
+    derivation: CorpusDerivation,
     executor: ExecutorConfig,
     *,
     share: float,
@@ -132,7 +138,9 @@ def _measure_corpus(
     """Measure all shard groups and merge their results."""
     groups, results = shard_groups(context, share=share, seed=seed), list[GroupResult]()
     with open_executor(executor) as map_units:
-        for group, result in map_units(measure_group, groups):
+        # Made on demand: a group's rows of the plan and label counts.
+        tasks = (replace(group, derivation=derivation.of(group.shards[0][0])) for group in groups)
+        for group, result in map_units(measure_group, tasks):
             if isinstance(result, WorkerLost):
                 raise InvalidCorpus(result.detail, file=context.root / group.shards[0][0].path)
             results.append(result)
@@ -142,7 +150,7 @@ def _measure_corpus(
         raise GenerationReplaced(problem, file=context.root, remedy="check the corpus again")
     if not any(result.samples.num_rows for result in results):
         raise InvalidCorpus(f"none of {plural(len(context.manifest.shards), 'shard')} is readable", file=context.root)
-    flags: dict[str, list[Flag]] = {}
+    flags: dict[str, list[Flag]] = {"annotations": list(derivation.flags)}
     moments: dict[tuple[str, str], Moments] = {}
     for result in results:
         for name, flags_of_check in result.flags.items():
@@ -152,7 +160,7 @@ def _measure_corpus(
     tables = [result.samples for result in results]
     samples = pa.concat_tables(tables).sort_by([("id", "ascending"), ("shard", "ascending")])
     surfaces: Surfaces = reduce(merge_surfaces, (result.surfaces for result in results), {})
-    return CheckInput(context, samples, surfaces, moments, all_pixels=share == 1), flags
+    return CheckInput(context, samples, surfaces, moments, share == 1, derivation.lock), flags
 
 
 def _run_check(name: str, spec: CheckSpec, inputs: CheckInput, flags: list[Flag]) -> CheckResult:

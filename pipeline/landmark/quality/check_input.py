@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from landmark.captions.parse import Lexicon
 from landmark.config.recipe import Recipe
+from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, Shard
 from landmark.domain.schemas import INDEX
 from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.check_profile import Limits
+from landmark.quality.derivation import Derivation
 from landmark.quality.findings import Flag
 from landmark.quality.registration import Surfaces
 
@@ -71,6 +73,7 @@ class CorpusContext:
         limits: Thresholds per active check.
         undated: Subclass → event class, of the sources that give event classes without a date.
         lexicons: Language → words of its captions.
+        underivable: Why annotations cannot be derived again; "" where they can.
     """
 
     root: Path
@@ -80,6 +83,7 @@ class CorpusContext:
     limits: Mapping[str, Limits]
     undated: Mapping[str, str] = field(default_factory=dict)
     lexicons: Mapping[str, Lexicon] = field(default_factory=dict)
+    underivable: str = "the corpus has no label counts"
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -99,12 +103,14 @@ class ShardGroup:
     Attributes:
         shards: Each with its first row in the index.
         share: Of the cells whose pixels are measured, in (0, 1], chosen by hash.
+        derivation: What the samples' annotations follow from; None where they cannot be derived.
     """
 
     context: CorpusContext
     shards: tuple[tuple[Shard, int], ...]
     share: float
     seed: int
+    derivation: Derivation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ class CheckInput:
         samples: One row per sample, ordered by id: SAMPLE_COLUMNS and MEASURES (null where the pixels were not read, or
             the sensor has no such measure).
         all_pixels: True where the pixels of every sample were read.
+        lock: The lock that the manifest names, None without it.
     """
 
     context: CorpusContext
@@ -139,6 +146,7 @@ class CheckInput:
     surfaces: Surfaces
     moments: Mapping[tuple[str, str], Moments]
     all_pixels: bool
+    lock: Lock | None = None
 
     @property
     def manifest(self) -> Manifest:

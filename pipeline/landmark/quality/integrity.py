@@ -83,7 +83,7 @@ def _check_lock(inputs: CheckInput) -> Iterator[Flag]:
         return
     document = inputs.manifest
     for name, equal in (
-        ("recipe_digest", lock.recipe_digest == document.recipe_digest),
+        ("recipe_digest", lock.recipe.digest == lock.recipe_digest == document.recipe_digest),
         ("split_proof", lock.split_proof == document.split_proof),
         ("considered", lock.considered == document.considered),
     ):

@@ -24,6 +24,7 @@ from landmark.corpus.pixels import parse_group, pixel_fields, pixels_sha256
 from landmark.corpus.shard_schema import shard_schema
 from landmark.corpus.tables import DAMAGE, TableFile
 from landmark.domain.schemas import INDEX
+from landmark.quality.annotations import DerivedRows
 from landmark.quality.check_input import (
     MAP_COLUMNS,
     SAMPLE_COLUMNS,
@@ -73,6 +74,10 @@ class _GroupReader:
         self._moments: dict[tuple[str, str], Moments] = {}
         self._registration = Registration()
         self._schemas: dict[str, pa.Schema] = {}
+        checks = dict(ROW_CHECKS)
+        if group.derivation is not None:
+            checks["annotations"] = DerivedRows(group.derivation).compare
+        self._checks = {name: check for name, check in checks.items() if name in self._context.limits}
 
     def result(self) -> GroupResult:
         """Result of the shards read so far."""
@@ -221,9 +226,9 @@ class _GroupReader:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             self._flag("schema", "row cannot be read", record["id"], f"{type(error).__name__}: {_problem(error)}")
             return
-        for name in ROW_CHECKS.keys() & self._context.limits.keys():
+        for name, check in self._checks.items():
             try:
-                for problem, detail in ROW_CHECKS[name](row, self._context, self._context.limits[name]):
+                for problem, detail in check(row, self._context, self._context.limits[name]):
                     self._flag(name, problem, row["id"], detail)
             except Exception as error:
                 # A damaged row can hold anything: report it as a finding instead of crashing.

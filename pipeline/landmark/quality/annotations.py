@@ -1,0 +1,51 @@
+"""Annotations of samples, derived again from label counts, plan and lock, and compared with their rows."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
+
+from landmark.captions.annotate import CellFacts, annotate_sample, image_of
+from landmark.quality.captions import Row, RowProblem
+from landmark.quality.check_input import Check, CheckInput, CorpusContext
+from landmark.quality.check_profile import Limits
+from landmark.quality.derivation import Derivation
+from landmark.quality.differences import describe_difference
+from landmark.quality.findings import Flag, NotApplicable
+
+
+class DerivedRows:
+    """Annotations of a shard group's samples, derived when they are compared with a row."""
+
+    def __init__(self, derivation: Derivation) -> None:
+        self._derivation = derivation
+        self._labels = cache(lambda cell, period: self._cells.get(cell, period))
+
+    @cached_property
+    def _cells(self) -> CellFacts:
+        return self._derivation.annotator.fold_counts(self._derivation.label_counts)
+
+    @cached_property
+    def _plan(self) -> dict[str, Row]:
+        return {row["id"]: row for row in self._derivation.plan.to_pylist()}
+
+    def compare(self, row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
+        """Columns of a row that do not follow from label counts, plan and lock. Its nearest place is taken as given."""
+        if (planned := self._plan.get(row["id"])) is None:
+            return  # check `ledger` names it
+        image = image_of({**planned, "place": row["place"]}, planned, keep_place=True)
+        labels = self._labels(planned["cell"], planned["period"])
+        derived = annotate_sample(image, labels, self._derivation.annotator)
+        derived["product"] = self._derivation.products[image.sensor]
+        for name, value in derived.items():
+            stored = list(row[name].items()) if isinstance(row[name], Mapping) and name != "place" else row[name]
+            if stored != value and (difference := describe_difference(stored, value)):
+                yield f"{name}: not what follows from label counts, plan and lock", difference
+
+
+def annotations(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Rows are compared in the pass."""
+    if inputs.context.underivable:
+        raise NotApplicable(inputs.context.underivable)
+    return iter(())
+
+
+CHECKS: dict[str, Check] = {"annotations": annotations}
