@@ -1,6 +1,6 @@
 """Benchmarks: read speed, planning at the size of Europe, and which planted defects `landmark check` detects."""
 
-from bench import damage, facts, labels, leaks, optical, pairs, radar, words
+from bench import damage, derived, facts, labels, leaks, optical, pairs, radar, texts, words
 from bench.registry import DEFECTS
 
-__all__ = ["DEFECTS", "damage", "facts", "labels", "leaks", "optical", "pairs", "radar", "words"]
+__all__ = ["DEFECTS", "damage", "derived", "facts", "labels", "leaks", "optical", "pairs", "radar", "texts", "words"]

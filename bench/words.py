@@ -111,7 +111,7 @@ def season_of_the_north(draft: Draft) -> Planted:
     return edit_rows(draft, "season-of-the-north", edit, where=lambda row: row["lat"] < 0 and names_season(row))
 
 
-@_words("vocabulary", "text decoded with another encoding")
+@_words("texts", "text decoded with another encoding")
 def mojibake(draft: Draft) -> Planted:
     def change(row: Row, caption: Row) -> Row:
         return {"text": caption["text"].replace(" and ", " — ").encode().decode("cp1252")}

@@ -74,7 +74,7 @@ def problems(check, row, context=CONTEXT):
     return list(ROW_CHECKS[check](row, context, PROFILE.checks[check].limits))
 
 
-CHECKS = ("captions", "fractions", "vocabulary", "label-gap", "event-words")
+CHECKS = ("captions", "texts", "fractions", "vocabulary", "label-gap", "event-words")
 
 
 @given(land_classes)
@@ -102,8 +102,8 @@ def test_consistent_rows_pass(labels):
         ("fractions", {"fractions": {"water": 0.4, "trees": 0.6}}),
         ("vocabulary", {"labels": ["swamp"]}),
         ("vocabulary", {"subclasses": {"urban-atlas/park": 1.0}}),
-        ("vocabulary", {"captions": caption("forÃªt")}),
-        ("vocabulary", {"captions": caption("for\N{REPLACEMENT CHARACTER}t")}),
+        ("texts", {"captions": caption("forÃªt")}),
+        ("texts", {"captions": caption("for\N{REPLACEMENT CHARACTER}t")}),
         ("event-words", {"labels": ["burned_area"]}),
         ("event-words", {"captions": caption("Burned area and trees.")}),
         ("event-words", {"labels": ["flooded_area"], "events": [{"phase": "before", "id": "E", "product": ""}]}),

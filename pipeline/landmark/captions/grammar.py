@@ -75,3 +75,8 @@ def load_grammar(
 def load_shipped_language(lang: str) -> Language | None:
     """A language that landmark ships, None if there is none."""
     return load_model(Language, KIND, lang) if lang in available(KIND) else None
+
+
+def load_shipped_languages() -> dict[str, Language]:
+    """All languages that landmark ships."""
+    return {lang: load_model(Language, KIND, lang) for lang in available(KIND)}

@@ -53,7 +53,7 @@ def event_words(row: Row, context: CorpusContext, limits: Limits) -> Iterator[Ro
     """An event class needs an event that has begun when the image is taken, or a source that gives it undated."""
     undated = {context.undated[subclass] for subclass in row["subclasses"] if subclass in context.undated}
     named = (
-        _lexicon(caption["lang"], context).find_labels(caption["text"][:_MAX_CHARS], _place_names(row))
+        _lexicon(caption["lang"], context).find_labels(caption["text"][:_MAX_CHARS], place_names(row))
         for caption in row["captions"]
     )
     for key in sorted(set(row["labels"]).union(*named) - undated):
@@ -71,7 +71,8 @@ def _lexicon(lang: str, context: CorpusContext) -> Lexicon:
     return context.lexicons.get(lang) or build_lexicon(None, context.taxonomy, lang)
 
 
-def _place_names(row: Row) -> list[str]:
+def place_names(row: Row) -> list[str]:
+    """Names of the place of a row, in all languages."""
     place = row.get("place")
     return [] if place is None else [place["name"], *(name["name"] for name in place["names"])]
 
@@ -96,7 +97,7 @@ def _check_caption(caption: Row, row: Row, context: CorpusContext) -> Iterator[R
         expected = ". ".join(words.class_names.get(key, key) for key in row["labels"])
         if text != expected:
             yield "structured caption differs from the labels", f"{text!r}, not {expected!r}"
-    stated = {fact.fact for fact in words.find_facts(text, _place_names(row))}
+    stated = {fact.fact for fact in words.find_facts(text, place_names(row))}
     labels, named = set(row["labels"]), {fact.removeprefix("label:") for fact in stated if fact.startswith("label:")}
     evidence = {span["fact"] for span in caption["evidence"]}
     if extra := named - labels:
@@ -183,7 +184,7 @@ def _check_event(value: str, span: str, row: Row, words: Lexicon) -> RowProblem 
 
 
 def _check_place(value: str, span: str, row: Row, words: Lexicon) -> RowProblem | None:
-    return None if value in _place_names(row) else ("caption names another place", value)
+    return None if value in place_names(row) else ("caption names another place", value)
 
 
 _SPAN_CHECKS: dict[str, Callable[[str, str, Row, Lexicon], RowProblem | None]] = {
@@ -261,7 +262,7 @@ def _check_hard_negative(negative: Row, row: Row, context: CorpusContext) -> Ite
     """A hard negative falsifies exactly one fact of the sample, and names no class that a pixel shows instead."""
     text, words = negative["text"], _lexicon(negative["lang"], context)
     (kind, _, value), (_, _, replacement) = (negative[name].partition(":") for name in ("falsified", "replacement"))
-    labels, named = set(row["labels"]), words.find_labels(text, _place_names(row))
+    labels, named = set(row["labels"]), words.find_labels(text, place_names(row))
     if kind == "label":
         if replacement in dict(row["fractions"]) or named != {*labels, replacement} - {value}:
             yield "hard negative is not false in one class alone", f"{negative['replacement']} in {text!r}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from landmark.captions.grammar import load_shipped_languages
 from landmark.config.label_entries import LabelEntry
 from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import GenerationReplaced, InvalidCorpus
@@ -25,6 +26,7 @@ from landmark.quality.check_input import Check, CheckInput, CorpusContext, Group
 from landmark.quality.check_profile import CheckProfile, CheckSpec
 from landmark.quality.derivation import CorpusDerivation
 from landmark.quality.findings import CheckResult, Flag, NotApplicable, Report, group_flags
+from landmark.quality.language_words import load_language_words
 from landmark.quality.measure import measure_group, shard_groups
 from landmark.quality.registration import Surfaces, merge_surfaces
 
@@ -79,7 +81,7 @@ def check(
 
 
 def _load_context(root: Path, manifest: Manifest, derivation: CorpusDerivation, profile: CheckProfile) -> CorpusContext:
-    recipe = derivation.lock.recipe if derivation.lock else None
+    recipe, lexicons = derivation.lock.recipe if derivation.lock else None, load_lexicons(manifest, root)
     sources = recipe.labels if recipe else ()
     return CorpusContext(
         root=root,
@@ -88,7 +90,8 @@ def _load_context(root: Path, manifest: Manifest, derivation: CorpusDerivation, 
         max_gap_days=_max_gap_days(sources),
         limits={name: spec.limits for name, spec in profile.active.items()},
         undated=_undated_subclasses(sources, manifest.taxonomy),
-        lexicons=load_lexicons(manifest, root),
+        lexicons=lexicons,
+        words=load_language_words(lexicons, load_shipped_languages()),
         underivable=derivation.reason,
     )
 

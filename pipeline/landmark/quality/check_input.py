@@ -19,6 +19,7 @@ from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.check_profile import Limits
 from landmark.quality.derivation import Derivation
 from landmark.quality.findings import Flag
+from landmark.quality.language_words import LanguageWords
 from landmark.quality.registration import Surfaces
 
 # Row checks read these in the workers; for a corpus of Europe they would not fit into the client's memory.
@@ -73,6 +74,7 @@ class CorpusContext:
         limits: Thresholds per active check.
         undated: Subclass → event class, of the sources that give event classes without a date.
         lexicons: Language → words of its captions.
+        words: Language → words and letters of its texts.
         underivable: Why annotations cannot be derived again; "" where they can.
     """
 
@@ -83,6 +85,7 @@ class CorpusContext:
     limits: Mapping[str, Limits]
     undated: Mapping[str, str] = field(default_factory=dict)
     lexicons: Mapping[str, Lexicon] = field(default_factory=dict)
+    words: Mapping[str, LanguageWords] = field(default_factory=dict)
     underivable: str = "the corpus has no label counts"
 
     @property

@@ -16,6 +16,7 @@ from landmark.grid.cells import cell_corner
 from landmark.quality.captions import Row, RowProblem, captions, event_words
 from landmark.quality.check_input import CorpusContext
 from landmark.quality.check_profile import Limits
+from landmark.quality.texts import texts
 
 RowCheck = Callable[[Row, CorpusContext, Limits], Iterable[RowProblem]]
 
@@ -28,7 +29,6 @@ SECRET = re.compile(
 LOCAL_PATH = re.compile(
     r"(^|[\s'\"])(file:|/(home|users|root|tmp|var|mnt|data|media|opt|srv|scratch)/|[a-z]:\\)", re.IGNORECASE
 )
-_MOJIBAKE = re.compile("\N{REPLACEMENT CHARACTER}|Ã.|â€|Â[^\\w\\s]?")
 _CENTRE_TOLERANCE_DEG = 2e-6
 _CORNER_TOLERANCE_M = 0.01  # ids of cells anchored at a raster's corner are in centimetres
 _DEGREE_M = 111_320
@@ -119,7 +119,7 @@ def fractions(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowP
 
 
 def vocabulary(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
-    """Classes are in the taxonomy, subclasses belong to a source of the sample, texts are intact Unicode."""
+    """Classes are in the taxonomy, and subclasses belong to a source of the sample."""
     for name in ("labels", "fractions", "agreement"):
         for key in row[name]:
             if key not in context.taxonomy.classes:
@@ -128,9 +128,6 @@ def vocabulary(row: Row, context: CorpusContext, limits: Limits) -> Iterator[Row
     for key in row["subclasses"]:
         if key.split("/")[0] not in sources:
             yield "subclass belongs to no source of the sample", str(key)
-    for caption in row["captions"]:
-        if broken := _MOJIBAKE.search(caption["text"]):
-            yield "caption has broken characters", repr(broken[0])
 
 
 def label_gap(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
@@ -178,6 +175,7 @@ ROW_CHECKS: dict[str, RowCheck] = {
     "fractions": fractions,
     "vocabulary": vocabulary,
     "captions": captions,
+    "texts": texts,
     "label-gap": label_gap,
     "event-words": event_words,
     "secrets": secrets,
