@@ -1,14 +1,14 @@
 """Annotations of samples, derived again from label counts, plan and lock, and compared with their rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache, cached_property
 
 from landmark.captions.annotate import CellFacts, annotate_sample, image_of
 from landmark.quality.captions import Row, RowProblem
-from landmark.quality.check_input import Check, CheckInput, CorpusContext
+from landmark.quality.check_input import MAP_COLUMNS, Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.derivation import Derivation
-from landmark.quality.differences import describe_difference
+from landmark.quality.differences import describe_difference, is_close
 from landmark.quality.findings import Flag, NotApplicable
 
 
@@ -27,18 +27,23 @@ class DerivedRows:
     def _plan(self) -> dict[str, Row]:
         return {row["id"]: row for row in self._derivation.plan.to_pylist()}
 
-    def compare(self, row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
-        """Columns of a row that do not follow from label counts, plan and lock. Its nearest place is taken as given."""
+    def compare(self, row: Row) -> list[RowProblem] | None:
+        """Columns of a row that do not follow from label counts, plan and lock; None where it is not planned.
+
+        The nearest place is taken as given: the gazetteer is not part of a corpus.
+        """
         if (planned := self._plan.get(row["id"])) is None:
-            return  # check `ledger` names it
+            return None
         image = image_of({**planned, "place": row["place"]}, planned, keep_place=True)
         labels = self._labels(planned["cell"], planned["period"])
         derived = annotate_sample(image, labels, self._derivation.annotator)
-        derived["product"] = self._derivation.products[image.sensor]
-        for name, value in derived.items():
-            stored = list(row[name].items()) if isinstance(row[name], Mapping) and name != "place" else row[name]
-            if stored != value and (difference := describe_difference(stored, value)):
-                yield f"{name}: not what follows from label counts, plan and lock", difference
+        derived |= {"place": row["place"], "product": self._derivation.products[image.sensor]}
+        stored = {name: row[name] for name in derived} | {name: [*row[name].items()] for name in MAP_COLUMNS}
+        return [
+            (f"{name}: not what follows from label counts, plan and lock", describe_difference(stored[name], value))
+            for name, value in derived.items()
+            if not is_close(stored[name], value)
+        ]
 
 
 def annotations(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:

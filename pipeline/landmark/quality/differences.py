@@ -1,6 +1,5 @@
-"""Describe where a stored value differs from a derived one."""
+"""Compare stored values with derived ones, and describe the first difference."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,22 +8,28 @@ _TOLERANCE = 1e-6
 _MAX_CHARS = 200
 
 
-def describe_difference(stored: Any, derived: Any, path: str = "") -> str:
-    """The first difference of a stored value from a derived one, "" if there is none but rounding to 32 bits."""
-    if isinstance(derived, float) and isinstance(stored, int | float):
-        return (
-            ""
-            if math.isclose(stored, derived, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-            else _pair(stored, derived, path)
-        )
+def is_close(stored: Any, derived: Any) -> bool:
+    """Whether values are equal but for the rounding of floating-point numbers to 32 bits."""
+    if stored == derived:
+        return True
+    if isinstance(derived, float):
+        return isinstance(stored, int | float) and abs(stored - derived) <= _TOLERANCE * max(1.0, abs(derived))
+    if isinstance(derived, dict):
+        same_keys = isinstance(stored, dict) and stored.keys() == derived.keys()
+        return same_keys and all(is_close(stored[key], value) for key, value in derived.items())
+    if isinstance(derived, list | tuple):
+        same_length = isinstance(stored, list | tuple) and len(stored) == len(derived)
+        return same_length and all(map(is_close, stored, derived))
+    return False
+
+
+def describe_difference(stored: Any, derived: Any) -> str:
+    """Keys of the first difference, the stored value and the derived one; "" where they are close."""
+    if is_close(stored, derived):
+        return ""
     if isinstance(derived, Mapping) and isinstance(stored, Mapping) and stored.keys() == derived.keys():
-        parts = ((f"{path} {key}", stored[key], derived[key]) for key in derived)
-    elif isinstance(derived, list | tuple) and isinstance(stored, list | tuple) and len(stored) == len(derived):
-        parts = ((path, *pair) for pair in zip(stored, derived, strict=True))
-    else:
-        return "" if stored == derived else _pair(stored, derived, path)
-    return next((found for path, *pair in parts if (found := describe_difference(*pair, path))), "")
-
-
-def _pair(stored: Any, derived: Any, path: str) -> str:
-    return " ".join(filter(None, [path.strip(), f"{stored!r:.{_MAX_CHARS}}, not {derived!r:.{_MAX_CHARS}}"]))
+        key = next(key for key in derived if not is_close(stored[key], derived[key]))
+        return f"{key} {describe_difference(stored[key], derived[key])}"
+    if isinstance(derived, list | tuple) and isinstance(stored, list | tuple) and len(stored) == len(derived):
+        return next(filter(None, map(describe_difference, stored, derived)))
+    return f"{stored!r:.{_MAX_CHARS}}, not {derived!r:.{_MAX_CHARS}}"

@@ -4,8 +4,9 @@ Runs in the workers.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from landmark.corpus.shard_schema import shard_schema
 from landmark.corpus.tables import DAMAGE, TableFile
 from landmark.domain.schemas import INDEX
 from landmark.quality.annotations import DerivedRows
+from landmark.quality.captions import RowProblem
 from landmark.quality.check_input import (
     MAP_COLUMNS,
     SAMPLE_COLUMNS,
@@ -38,7 +40,7 @@ from landmark.quality.findings import Flag
 from landmark.quality.index_rows import differing_columns, differing_descriptions, differing_pages, read_index_rows
 from landmark.quality.pixels import MEASURES, measure_pixels
 from landmark.quality.registration import Registration
-from landmark.quality.row_checks import ROW_CHECKS
+from landmark.quality.row_checks import ROW_CHECKS, TEXT_CHECKS
 from landmark.quality.shard_pages import ShardPages
 from landmark.write.shards import canonical
 
@@ -74,10 +76,9 @@ class _GroupReader:
         self._moments: dict[tuple[str, str], Moments] = {}
         self._registration = Registration()
         self._schemas: dict[str, pa.Schema] = {}
-        checks = dict(ROW_CHECKS)
-        if group.derivation is not None:
-            checks["annotations"] = DerivedRows(group.derivation).compare
-        self._checks = {name: check for name, check in checks.items() if name in self._context.limits}
+        self._checks = {name: check for name, check in ROW_CHECKS.items() if name in self._context.limits}
+        derivation = group.derivation if "annotations" in self._context.limits else None
+        self._derived = DerivedRows(derivation) if derivation else None
 
     def result(self) -> GroupResult:
         """Result of the shards read so far."""
@@ -226,14 +227,7 @@ class _GroupReader:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             self._flag("schema", "row cannot be read", record["id"], f"{type(error).__name__}: {_problem(error)}")
             return
-        for name, check in self._checks.items():
-            try:
-                for problem, detail in check(row, self._context, self._context.limits[name]):
-                    self._flag(name, problem, row["id"], detail)
-            except Exception as error:
-                # A damaged row can hold anything: report it as a finding instead of crashing.
-                detail = f"{type(error).__name__}: {_problem(error)}"
-                self._flag(name, "the check failed on this row", row["id"], detail)
+        self._check_row(row)
         fields = pixel_fields(self._schema(shard))
         if self._is_chosen(row["cell"]) and (pages is not None or fields[0].name in record):
             pixels = self._read_pages(record, shard, pages, number) if pages else record
@@ -243,6 +237,28 @@ class _GroupReader:
                 self._registration.add(record, bands)
                 self._add_moments(shard.sensor, bands)
         self._rows.append({name: row.get(name) for name in _SCHEMA.names})
+
+    def _check_row(self, row: Mapping[str, Any]) -> None:
+        """Run the row checks; those of texts only where texts are not what landmark derives."""
+        compare = partial(self._derived.compare, row) if self._derived else lambda: None
+        found = self._flag_problems("annotations", row, compare)
+        for name, check in self._checks.items():
+            if found != [] or name not in TEXT_CHECKS:
+                self._flag_problems(name, row, partial(check, row, self._context, self._context.limits[name]))
+
+    def _flag_problems(
+        self, name: str, row: Mapping[str, Any], check: Callable[[], Iterable[RowProblem] | None]
+    ) -> list[RowProblem] | None:
+        """Flag what a check finds, and return it."""
+        try:
+            problems = check()
+            found = None if problems is None else list(problems)
+        except Exception as error:
+            # A damaged row can hold anything: a finding, not a crash.
+            found = [("the check failed on this row", f"{type(error).__name__}: {_problem(error)}")]
+        for problem, detail in found or ():
+            self._flag(name, problem, row["id"], detail)
+        return found
 
     def _read_pages(
         self, record: Mapping[str, Any], shard: Shard, pages: ShardPages, number: int

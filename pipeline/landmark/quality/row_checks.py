@@ -180,3 +180,5 @@ ROW_CHECKS: dict[str, RowCheck] = {
     "event-words": event_words,
     "secrets": secrets,
 }
+# Checks that every row passes whose texts are those that landmark writes.
+TEXT_CHECKS = frozenset({"captions", "texts", "event-words"})
