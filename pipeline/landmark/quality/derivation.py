@@ -73,7 +73,7 @@ class CorpusDerivation:
         self._plan, counts = _read_tables(root, self.lock)
         inputs = _load_inputs(root, manifest, self.lock)
         self._counts, self._annotator = CellRows(counts), inputs.annotator(self.lock)
-        self._products = {sensor: inputs.imagery(sensor).product for sensor in self.lock.recipe.sensors}
+        self._products = {str(sensor): inputs.imagery(sensor).product for sensor in self.lock.recipe.sensors}
         self.flags += _document_flags(manifest, inputs)
         self.flags += _event_flags(root, self.lock)
         self.flags += _count_flags(counts, manifest)
@@ -124,7 +124,7 @@ def _load_inputs(root: Path, manifest: Manifest, lock: Lock) -> AnnotationInputs
 
 
 def _document_flags(manifest: Manifest, inputs: AnnotationInputs) -> Iterator[Flag]:
-    pairs = {"taxonomy": (manifest.taxonomy, inputs.label_rules.taxonomy)}
+    pairs: dict[str, tuple[StrictModel, StrictModel]] = {"taxonomy": (manifest.taxonomy, inputs.label_rules.taxonomy)}
     if manifest.grammar:
         pairs["grammar"] = Grammar.model_validate(manifest.grammar), inputs.grammar
     for key, (recorded, expected) in pairs.items():

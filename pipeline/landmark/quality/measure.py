@@ -78,7 +78,7 @@ class _GroupReader:
         self._schemas: dict[str, pa.Schema] = {}
         self._checks = {name: check for name, check in ROW_CHECKS.items() if name in self._context.limits}
         derived = group.derivation if "annotations" in self._context.limits else None
-        self._derived = derived and DerivedRows(derived)
+        self._derived = DerivedRows(derived) if derived else None
 
     def result(self) -> GroupResult:
         """Result of the shards read so far."""
@@ -240,7 +240,7 @@ class _GroupReader:
 
     def _check_row(self, row: Mapping[str, Any]) -> None:
         """Run the row checks; those of texts only where texts are not what landmark derives."""
-        found = self._flag_problems("annotations", row, lambda: self._derived and self._derived.compare(row))
+        found = self._flag_problems("annotations", row, lambda: self._derived.compare(row) if self._derived else None)
         for name, check in self._checks.items():
             if found != [] or name not in TEXT_CHECKS:
                 self._flag_problems(name, row, partial(check, row, self._context, self._context.limits[name]))
