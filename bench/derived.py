@@ -1,10 +1,7 @@
 """Defects of annotations that agree with each other, but not with label counts, plan and lock."""
 
-import datetime as dt
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +9,7 @@ import pyarrow.parquet as pq
 
 from bench.draft import Draft, Planted, Row, ids
 from bench.facts import edit_rows
-from bench.registry import Unsuited, planting
+from bench.registry import planting
 from bench.relabel import facts_of, with_fractions
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.hashing import file_sha256
@@ -20,16 +17,6 @@ from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 
 _derived = partial(planting, "words", "annotations")
-_planned = partial(planting, "integrity", "plan")
-
-
-def _set(draft: Draft, salt: str, name: str, value: Callable[[Row], Any], **where: Any) -> Planted:
-    """Change one column of a few rows that have these values."""
-    eligible = lambda row: all(row[key] == wanted for key, wanted in where.items())  # noqa: E731
-    return edit_rows(draft, salt, lambda row: {name: value(row)}, where=eligible)
-
-
-# -- Annotations -----------------------------------------------------------------------------------------------------
 
 
 @_derived("labels, fractions and captions are those of another sample")
@@ -70,7 +57,15 @@ def edition_of_next_year(draft: Draft) -> Planted:
     return edit_rows(draft, "edition-of-next-year", edit, where=lambda row: bool(row["sources"]))
 
 
-@_derived("all pixels are said to have a class")
+@_derived("shares of pixels with a class are rounded to tens")
+def labelled_share_rounded(draft: Draft) -> Planted:
+    def edit(row: Row) -> Row:
+        return {"label_valid_pct": min(10 * round(row["label_valid_pct"] / 10), 90)}
+
+    return edit_rows(draft, "labelled-share-rounded", edit)
+
+
+@_derived("agreement of the label sources is invented")
 def agreement_invented(draft: Draft) -> Planted:
     def edit(row: Row) -> Row:
         return {"agreement": dict.fromkeys(row["fractions"], 0.987)}
@@ -123,48 +118,3 @@ def grammar_changed(draft: Draft) -> Planted:
         write_bytes(corpus / "corpus.json", text.replace("optical image", "optical photo").encode())
 
     return Planted((("corpus.json",),), 1, after=act)
-
-
-# -- Plan and lock ---------------------------------------------------------------------------------------------------
-
-
-@_planned("samples are said to be of the twin satellite")
-def platform_of_the_twin(draft: Draft) -> Planted:
-    twins = {row["platform"] for row in draft.rows(sensor="s2")}
-    value = lambda row: next((twin for twin in sorted(twins) if twin != row["platform"]), "Sentinel-2C")  # noqa: E731
-    return _set(draft, "platform-of-the-twin", "platform", value, sensor="s2")
-
-
-@_planned("ascending passes are said to be descending")
-def pass_reversed(draft: Draft) -> Planted:
-    value = lambda row: "descending" if row["orbit_direction"] == "ascending" else "ascending"  # noqa: E731
-    return _set(draft, "pass-reversed", "orbit_direction", value, sensor="s1")
-
-
-@_planned("items are those of another image of the tile")
-def item_of_another_image(draft: Draft) -> Planted:
-    items = sorted({row["items"][0] for row in draft.rows(sensor="s2")})
-    if len(items) < 2:
-        raise Unsuited("one image")
-    value = lambda row: [items[(items.index(row["items"][0]) + 1) % len(items)]]  # noqa: E731
-    return _set(draft, "item-of-another-image", "items", value, sensor="s2")
-
-
-@_planned("processing baselines are the newest")
-def baseline_newest(draft: Draft) -> Planted:
-    return _set(draft, "baseline-newest", "baseline", lambda row: "05.11", sensor="s2")
-
-
-@_planned("times are a day late, and ids with them")
-def a_day_late(draft: Draft) -> Planted:
-    rows = draft.pick("a-day-late", draft.rows(pair=None) or draft.rows())
-    edits: dict[str, Row] = {}
-    names = {}
-    for row in rows:
-        later = row["datetime"] + dt.timedelta(days=1)
-        names[row["id"]] = row["id"].replace(f"{row['datetime']:%Y%m%d}", f"{later:%Y%m%d}")
-        edits[row["id"]] = {"id": names[row["id"]], "datetime": later}
-    for row in draft.rows():
-        if row["pair"] in names:
-            edits[row["id"]] = {**edits.get(row["id"], {}), "pair": names[row["pair"]]}
-    return Planted(tuple((name,) for name in names.values()), len(draft.rows()), edits)

@@ -1,6 +1,4 @@
-"""Annotations derived again from label counts, plan and lock, and columns compared with plan and lock."""
-
-import datetime as dt
+"""Annotations derived again from label counts, plan and lock, and compared with rows."""
 
 import pytest
 from bench.draft import Draft
@@ -13,12 +11,9 @@ from landmark.core.yaml_files import Resources
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
 from landmark.quality.annotations import DerivedRows
-from landmark.quality.check_input import CheckInput, CorpusContext, derived_columns
 from landmark.quality.derivation import CorpusDerivation
 from landmark.quality.differences import describe_difference, is_close
-from landmark.quality.planned import CHECKS
 from tests.parts import examples
-from tests.quality.measured_corpus import sample_table
 
 
 @pytest.fixture(scope="module")
@@ -94,24 +89,6 @@ def test_tables_and_files_other_than_the_locks_are_not_derived_from(draft, lock,
 
 def test_without_a_lock_the_checks_do_not_apply(draft):
     assert CorpusDerivation(draft.corpus, draft.manifest, None).reason
-
-
-@pytest.mark.parametrize(("column", "value"), [
-    ("platform", "Sentinel-2Z"), ("orbit_direction", None), ("relative_orbit", 7), ("baseline", "09.99"),
-    ("datetime", dt.datetime(2001, 1, 1, tzinfo=dt.UTC)), ("items", ["a", "b"]), ("offset_rule", "none"),
-    ("lon", float("nan")), ("lat", 1.0), ("x", 0.0), ("epsg", 1), ("split", "val"), ("role", "distant"),
-    ("cell", "32n_0_0"), ("majortom", "0U_0R"),
-])  # fmt: skip
-def test_a_column_that_differs_from_plan_and_lock_is_named(draft, lock, column, value):
-    rows = [row | derived_columns(row) for row in draft.rows(sensor="s2", split="train")]
-    context = CorpusContext(draft.corpus, draft.manifest, lock.recipe, {}, {})
-
-    def flags(rows):
-        return list(CHECKS["plan"](CheckInput(context, sample_table(rows), {}, {}, True, lock), {}))
-
-    assert flags(rows) == []
-    (flag,) = flags([rows[0] | {column: value}, *rows[1:]])
-    assert flag.subject == rows[0]["id"] and flag.problem.startswith(f"{column} ")
 
 
 scalars = st.none() | st.booleans() | st.text(max_size=3) | st.floats(-1e3, 1e3, width=32)

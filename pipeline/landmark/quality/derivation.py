@@ -16,7 +16,7 @@ from landmark.core.yaml_files import Resources, StrictModel
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, Shard
 from landmark.corpus.tables import read_table
-from landmark.domain.schemas import EVENT_PARTS, INDEX, LABEL_COUNTS, PLAN, UTC
+from landmark.domain.schemas import INDEX, LABEL_COUNTS, PLAN, UTC
 from landmark.labels.cell_rows import CellRows
 from landmark.quality.differences import describe_difference
 from landmark.quality.findings import Flag, NotApplicable
@@ -75,7 +75,6 @@ class CorpusDerivation:
         self._counts, self._annotator = CellRows(counts), inputs.annotator(self.lock)
         self._products = {str(sensor): inputs.imagery(sensor).product for sensor in self.lock.recipe.sensors}
         self.flags += _document_flags(manifest, inputs)
-        self.flags += _event_flags(root, self.lock)
         self.flags += _count_flags(counts, manifest)
 
 
@@ -131,26 +130,6 @@ def _document_flags(manifest: Manifest, inputs: AnnotationInputs) -> Iterator[Fl
         documents = (model.model_dump(mode="json") for model in (recorded, expected))
         if difference := describe_difference(*documents):
             yield Flag(f"{key} is not that of the lock", "corpus.json", difference)
-
-
-def _event_flags(root: Path, lock: Lock) -> Iterator[Flag]:
-    """Events of the lock that `events.parquet` has otherwise."""
-    names = [name for name in EVENT_PARTS.names if name != "geometry"]
-    schema = pa.schema([EVENT_PARTS.field(name) for name in names])
-    rows = [
-        {**{name: getattr(event, name) for name in names if name != "part"}, "part": part}
-        for event in lock.events
-        for part in event.parts
-    ]
-    expected = pa.Table.from_pylist(rows, schema=schema)
-    try:
-        stored = read_table(root / "events.parquet", schema).select(names) if lock.events else expected
-    except InvalidCorpus as error:
-        yield Flag("events of the lock are not beside it", "events.parquet", error.problem)
-        return
-    parts, planned = ([tuple(row.items()) for row in table.to_pylist()] for table in (stored, expected))
-    for id in sorted({dict(row)["id"] for row in {*parts} ^ {*planned}}):
-        yield Flag("event differs from the lock", id, "events.parquet")
 
 
 def _count_flags(counts: pa.Table, manifest: Manifest) -> Iterator[Flag]:
