@@ -31,8 +31,8 @@ def facts_of_another_sample(draft: Draft) -> Planted:
 @_derived("the two largest classes are exchanged")
 def largest_classes_exchanged(draft: Draft) -> Planted:
     def edit(row: Row) -> Row:
-        (first, larger), (second, smaller), *others = row["fractions"].items()
-        shares = {second: larger, first: smaller, **dict(others)}
+        (first, larger), (second, smaller), *smallest = row["fractions"].items()
+        shares = {second: larger, first: smaller, **dict(smallest)}
         return with_fractions(draft, row, dict(sorted(shares.items(), key=lambda item: -item[1])))
 
     distinct = lambda row: len(set(list(row["fractions"].values())[:2])) == 2  # noqa: E731
@@ -42,9 +42,9 @@ def largest_classes_exchanged(draft: Draft) -> Planted:
 @_derived("small classes are dropped from the fractions")
 def small_classes_dropped(draft: Draft) -> Planted:
     def edit(row: Row) -> Row:
-        *kept, _ = row["fractions"].items()
-        total = sum(share for _, share in kept)
-        return with_fractions(draft, row, {key: share / total for key, share in kept})
+        *larger, _ = row["fractions"].items()
+        total = sum(share for _, share in larger)
+        return with_fractions(draft, row, {key: share / total for key, share in larger})
 
     return edit_rows(draft, "small-classes-dropped", edit, where=lambda row: len(row["fractions"]) > 1)
 
@@ -81,10 +81,10 @@ def licence_dropped(draft: Draft) -> Planted:
 @_derived("true sentences are in another order than the template's")
 def sentence_reordered(draft: Draft) -> Planted:
     def edit(row: Row) -> Row:
-        *others, last = row["captions"]
+        *first, last = row["captions"]
         text, start = f"In this image: {last['text']}", len("In this image: ")
         evidence = [{**span, "start": span["start"] + start, "end": span["end"] + start} for span in last["evidence"]]
-        return {"captions": [*others, {**last, "text": text, "evidence": evidence}]}
+        return {"captions": [*first, {**last, "text": text, "evidence": evidence}]}
 
     return edit_rows(draft, "sentence-reordered", edit, where=lambda row: len(row["captions"]) > 1)
 

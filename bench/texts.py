@@ -18,8 +18,8 @@ def _change_sentences(draft: Draft, salt: str, change: Callable[[str], str]) -> 
     """Change the text of the last style's captions of a few samples, and keep their evidence."""
 
     def edit(row: Row) -> Row:
-        *others, last = row["captions"]
-        return {"captions": [*others, {**last, "text": change(last["text"])}]}
+        *first, last = row["captions"]
+        return {"captions": [*first, {**last, "text": change(last["text"])}]}
 
     return edit_rows(draft, salt, edit, where=lambda row: bool(row["labels"]))
 

@@ -93,12 +93,12 @@ def test_remains_are_reported(text, problem):
     ("A Sentinel-2 optical image of trees and a castle, taken in summer.", False),
     ("A Sentinel-2 optical image of tre", False),
 ])  # fmt: skip
-def test_a_caption_of_a_template_has_words_of_its_language_alone(text, known):
+def test_a_caption_of_a_template_has_words_of_its_language_only(text, known):
     assert (problems_of(text, template="sentence-1@1") == []) == known
     assert problems_of(text) == []
 
 
-def test_a_text_that_stands_twice_is_reported():
+def test_a_duplicate_text_is_reported():
     caption = {"style": "sentence", "lang": "en", "text": "An image of trees.", "template": "free"}
     assert problems({"captions": [caption, caption | {"style": "detailed"}], "place": None}) == []
     assert len(problems({"captions": [caption, caption], "place": None})) == 1

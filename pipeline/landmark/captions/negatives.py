@@ -40,6 +40,8 @@ def render_hard_negatives(
     A negative uses the template of the sample's own caption. A class is replaced only by a class that no label map
     shows, and a phase by `before` only if no event of the type is yet to come. Kinds alternate.
     """
+    if not config.hard_negatives:
+        return []
     rows = (
         _render(perturbation, Renderer(sample, language, taxonomy, perturbation.style), config.seed)
         for perturbation in _pick(sample, config)

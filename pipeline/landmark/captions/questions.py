@@ -47,6 +47,8 @@ def render_questions(
     Kinds alternate. Yes and no are equally likely; a yes-or-no kind that has candidates for only one of the answers is
     skipped, because the kind would then give the answer away.
     """
+    if not config.questions:
+        return []
     return [
         render_question(spec, language, taxonomy)
         for spec in _pick(sample, config)

@@ -13,10 +13,14 @@ from landmark.quality.findings import Flag, NotApplicable
 
 
 class DerivedRows:
-    """Annotations of a shard group's samples, derived when they are compared with a row."""
+    """Annotations of a shard group's samples, derived when they are compared with a row.
+
+    Attributes:
+        has_recorded_words: Whether taxonomy and words are those of the manifest.
+    """
 
     def __init__(self, derivation: Derivation) -> None:
-        self._derivation = derivation
+        self._derivation, self.has_recorded_words = derivation, derivation.has_recorded_words
         self._labels = cache(lambda cell, period: self._cells.get(cell, period))
 
     @cached_property
@@ -39,10 +43,13 @@ class DerivedRows:
         derived = annotate_sample(image, labels, self._derivation.annotator)
         derived |= {"place": row["place"], "product": self._derivation.products[image.sensor]}
         stored = {name: row[name] for name in derived} | {name: [*row[name].items()] for name in MAP_COLUMNS}
+        different = [name for name, value in derived.items() if not is_close(stored[name], value)]
         return [
-            (f"{name}: not what follows from label counts, plan and lock", describe_difference(stored[name], value))
-            for name, value in derived.items()
-            if not is_close(stored[name], value)
+            (
+                f"{name}: not what follows from label counts, plan and lock",
+                describe_difference(stored[name], derived[name]),
+            )
+            for name in different
         ]
 
 

@@ -33,12 +33,14 @@ class Derivation:
         products: Sensor → product of its collection.
         plan: Rows of the plan, with the time of each image as `datetime`.
         label_counts: Rows of the cells in the plan.
+        has_recorded_words: Whether taxonomy and words are those of the manifest.
     """
 
     annotator: Annotator
     products: Mapping[str, str]
     plan: pa.Table
     label_counts: pa.Table
+    has_recorded_words: bool
 
 
 class CorpusDerivation:
@@ -65,7 +67,8 @@ class CorpusDerivation:
         if self.reason:
             return None
         rows = self._plan.get((shard.split, shard.k), _SCHEMA.empty_table())
-        return Derivation(self._annotator, self._products, rows, self._counts.select(rows["cell"].to_pylist()))
+        counts = self._counts.select(rows["cell"].to_pylist())
+        return Derivation(self._annotator, self._products, rows, counts, self._has_recorded_words)
 
     def _load(self, root: Path, manifest: Manifest) -> None:
         if self.lock is None:
@@ -75,6 +78,7 @@ class CorpusDerivation:
         self._counts, self._annotator = CellRows(counts), inputs.annotator(self.lock)
         self._products = {str(sensor): inputs.imagery(sensor).product for sensor in self.lock.recipe.sensors}
         self.flags += _document_flags(manifest, inputs)
+        self._has_recorded_words = not self.flags
         self.flags += _count_flags(counts, manifest)
 
 

@@ -15,11 +15,11 @@ def is_close(stored: Any, derived: Any) -> bool:
     if isinstance(derived, float):
         return isinstance(stored, int | float) and abs(stored - derived) <= _TOLERANCE * max(1.0, abs(derived))
     if isinstance(derived, dict):
-        same_keys = isinstance(stored, dict) and stored.keys() == derived.keys()
-        return same_keys and all(is_close(stored[key], value) for key, value in derived.items())
-    if isinstance(derived, list | tuple):
-        same_length = isinstance(stored, list | tuple) and len(stored) == len(derived)
-        return same_length and all(map(is_close, stored, derived))
+        if not isinstance(stored, dict) or stored.keys() != derived.keys():
+            return False
+        return all(stored[key] == value or is_close(stored[key], value) for key, value in derived.items())
+    if isinstance(derived, list | tuple) and isinstance(stored, list | tuple):
+        return len(stored) == len(derived) and all(map(is_close, stored, derived))
     return False
 
 

@@ -61,14 +61,14 @@ def script_of(letter: str) -> str:
     return unicodedata.name(letter, "unknown").split(" ")[0]
 
 
-def _language_words(language: Language, lexicon: Lexicon, others: Iterable[Language]) -> LanguageWords:
+def _language_words(language: Language, lexicon: Lexicon, foreign: Iterable[Language]) -> LanguageWords:
     texts = [*_sentences(language), *_strings(language.model_dump(exclude=_NAMES)), *lexicon.facts]
     texts += lexicon.class_names.values()
     every, common = frozenset(_words(texts)), _common_words(language)
     return LanguageWords(
         every=every,
         common=common,
-        foreign=frozenset().union(*map(_common_words, others)) - every,
+        foreign=frozenset().union(*map(_common_words, foreign)) - every,
         inner=common - _last_words(texts),
         scripts=frozenset(script_of(letter) for word in every for letter in word),
         signs=frozenset(sign for text in texts for sign in _SLOT.sub("", text) if not sign.isalnum()) - {"[", "]"},

@@ -240,9 +240,11 @@ class _GroupReader:
 
     def _check_row(self, row: Mapping[str, Any]) -> None:
         """Run the row checks; those of texts only where texts are not what landmark derives."""
-        found = self._flag_problems("annotations", row, lambda: self._derived.compare(row) if self._derived else None)
+        compare = self._derived.compare if self._derived else lambda row: None
+        problems = self._flag_problems("annotations", row, partial(compare, row))
+        is_derived = problems == [] and self._derived is not None and self._derived.has_recorded_words
         for name, check in self._checks.items():
-            if found != [] or name not in TEXT_CHECKS:
+            if not is_derived or name not in TEXT_CHECKS:
                 self._flag_problems(name, row, partial(check, row, self._context, self._context.limits[name]))
 
     def _flag_problems(
@@ -250,14 +252,14 @@ class _GroupReader:
     ) -> list[RowProblem] | None:
         """Flag what a check finds, and return it."""
         try:
-            problems = check()
-            found = None if problems is None else list(problems)
+            result = check()
+            problems = None if result is None else list(result)
         except Exception as error:
             # A damaged row can hold anything: a finding, not a crash.
-            found = [("the check failed on this row", f"{type(error).__name__}: {_problem(error)}")]
-        for problem, detail in found or ():
+            problems = [("the check failed on this row", f"{type(error).__name__}: {_problem(error)}")]
+        for problem, detail in problems or ():
             self._flag(name, problem, row["id"], detail)
-        return found
+        return problems
 
     def _read_pages(
         self, record: Mapping[str, Any], shard: Shard, pages: ShardPages, number: int

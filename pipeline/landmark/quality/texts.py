@@ -80,8 +80,8 @@ def _character_problems(text: str, words: LanguageWords | None) -> Iterator[RowP
         return
     if _is_misread(text):
         yield "has broken characters", "UTF-8 read as another encoding"
-    if words and (other := {letter for letter in letters if script_of(letter) not in words.scripts}):
-        yield "has letters of another script", "".join(sorted(other))
+    if words and (foreign_letters := {letter for letter in letters if script_of(letter) not in words.scripts}):
+        yield "has letters of another script", "".join(sorted(foreign_letters))
 
 
 def _is_misread(text: str) -> bool:
@@ -97,16 +97,16 @@ def _is_misread(text: str) -> bool:
 def _word_problems(
     text: str, names: list[str], words: LanguageWords, entry: Row, limits: Limits
 ) -> Iterator[RowProblem]:
-    found = words_of(text)
+    tokens = words_of(text)
     if entry.get("template") in words.templates:
         # Words of a place remain where its article was contracted.
         known = words.every.union(*map(words_of, names))
-        if unknown := [word for word in found if word not in known]:
+        if unknown := [word for word in tokens if word not in known]:
             yield "has words that its template cannot give", ", ".join(unknown[:8])
     if entry.get("style") == "structured":
         return
-    own, foreign = (sum(word in group for word in found) for group in (words.common, words.foreign))
-    if foreign > own or (not own and len(found) >= limits["min_words"]):
-        yield "is not in its language", f"{own} of {len(found)} words are common in {entry['lang']}"
-    if len(found) > 1 and found[-1] in words.inner and text.rstrip()[-1:].isalpha():
-        yield "is cut short", found[-1]
+    own, foreign = (sum(word in group for word in tokens) for group in (words.common, words.foreign))
+    if foreign > own or (not own and len(tokens) >= limits["min_words"]):
+        yield "is not in its language", f"{own} of {len(tokens)} words are common in {entry['lang']}"
+    if len(tokens) > 1 and tokens[-1] in words.inner and text.rstrip()[-1:].isalpha():
+        yield "is cut short", tokens[-1]
