@@ -93,7 +93,7 @@ def test_remains_are_reported(text, problem):
     ("A Sentinel-2 optical image of trees and a castle, taken in summer.", False),
     ("A Sentinel-2 optical image of tre", False),
 ])  # fmt: skip
-def test_a_caption_of_a_template_has_words_of_its_language_only(text, known):
+def test_captions_of_templates_have_known_words(text, known):
     assert (problems_of(text, template="sentence-1@1") == []) == known
     assert problems_of(text) == []
 

@@ -13,14 +13,10 @@ from landmark.quality.findings import Flag, NotApplicable
 
 
 class DerivedRows:
-    """Annotations of a shard group's samples, derived when they are compared with a row.
-
-    Attributes:
-        has_recorded_words: Whether taxonomy and words are those of the manifest.
-    """
+    """Annotations of a shard group's samples, derived when they are compared with a row."""
 
     def __init__(self, derivation: Derivation) -> None:
-        self._derivation, self.has_recorded_words = derivation, derivation.has_recorded_words
+        self._derivation = derivation
         self._labels = cache(lambda cell, period: self._cells.get(cell, period))
 
     @cached_property

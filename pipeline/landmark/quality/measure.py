@@ -78,7 +78,8 @@ class _GroupReader:
         self._schemas: dict[str, pa.Schema] = {}
         self._checks = {name: check for name, check in ROW_CHECKS.items() if name in self._context.limits}
         derived = group.derivation if "annotations" in self._context.limits else None
-        self._derived = DerivedRows(derived) if derived else None
+        self._compare = DerivedRows(derived).compare if derived else lambda row: None
+        self._settled = TEXT_CHECKS if derived and derived.has_recorded_words else frozenset()
 
     def result(self) -> GroupResult:
         """Result of the shards read so far."""
@@ -240,22 +241,19 @@ class _GroupReader:
 
     def _check_row(self, row: Mapping[str, Any]) -> None:
         """Run the row checks; those of texts only where texts are not what landmark derives."""
-        compare = self._derived.compare if self._derived else lambda row: None
-        problems = self._flag_problems("annotations", row, partial(compare, row))
-        is_derived = problems == [] and self._derived is not None and self._derived.has_recorded_words
+        problems = self._flag_problems("annotations", row, partial(self._compare, row))
         for name, check in self._checks.items():
-            if not is_derived or name not in TEXT_CHECKS:
+            if problems != [] or name not in self._settled:
                 self._flag_problems(name, row, partial(check, row, self._context, self._context.limits[name]))
 
     def _flag_problems(
         self, name: str, row: Mapping[str, Any], check: Callable[[], Iterable[RowProblem] | None]
     ) -> list[RowProblem] | None:
-        """Flag what a check finds, and return it."""
+        """Flag what a check finds, and return it; a damaged row can hold anything and fail the check."""
         try:
             result = check()
             problems = None if result is None else list(result)
         except Exception as error:
-            # A damaged row can hold anything: a finding, not a crash.
             problems = [("the check failed on this row", f"{type(error).__name__}: {_problem(error)}")]
         for problem, detail in problems or ():
             self._flag(name, problem, row["id"], detail)
