@@ -118,3 +118,13 @@ def grammar_changed(draft: Draft) -> Planted:
         write_bytes(corpus / "corpus.json", text.replace("optical image", "optical photo").encode())
 
     return Planted((("corpus.json",),), 1, after=act)
+
+
+@_derived("an attribution is missing in the manifest")
+def attribution_dropped(draft: Draft) -> Planted:
+    def act(corpus: Path) -> None:
+        manifest: Manifest = read_document(Manifest, corpus / "corpus.json")
+        fewer = manifest.model_copy(update={"attributions": manifest.attributions[1:]})
+        write_bytes(corpus / "corpus.json", fewer.model_dump_json(indent=1).encode())
+
+    return Planted((("corpus.json",),), 1, after=act)

@@ -81,6 +81,14 @@ def test_words_of_another_version_are_those_of_the_manifest(draft, lock):
     assert [flag.subject for flag in flags] == ["corpus.json"]
 
 
+def test_documents_must_name_the_sources(draft, lock, corpus):
+    manifest = draft.manifest.model_copy(update={"licences": [], "attributions": [], "title": "Another"})
+    assert len(CorpusDerivation(draft.corpus, manifest, lock).flags) == 3
+    (corpus / "ATTRIBUTION.md").write_text("# Attribution")
+    subjects = {flag.subject for flag in CorpusDerivation(corpus, draft.manifest, lock).flags}
+    assert subjects == {"ATTRIBUTION.md"}
+
+
 @pytest.mark.parametrize("update", [{"plan_sha256": "0"}, {"label_counts_sha256": "0"}, {"inputs_digest": "0"}])
 def test_tables_and_files_other_than_the_locks_are_not_derived_from(draft, lock, update):
     derivation = CorpusDerivation(draft.corpus, draft.manifest, lock.model_copy(update=update))

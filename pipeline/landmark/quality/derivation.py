@@ -20,6 +20,7 @@ from landmark.domain.schemas import INDEX, LABEL_COUNTS, PLAN, UTC
 from landmark.labels.cell_rows import CellRows
 from landmark.quality.differences import describe_difference
 from landmark.quality.findings import Flag, NotApplicable
+from landmark.write.card import attribution
 
 _PLAN_COLUMNS = ("id", "sensor", "cell", "period", "role", "event", "lon", "lat", "acquisition")
 _SCHEMA = pa.schema([*(PLAN.field(name) for name in _PLAN_COLUMNS), INDEX.field("datetime")])
@@ -77,9 +78,9 @@ class CorpusDerivation:
         inputs = _load_inputs(root, manifest, self.lock)
         self._counts, self._annotator = CellRows(counts), inputs.annotator(self.lock)
         self._products = {str(sensor): inputs.imagery(sensor).product for sensor in self.lock.recipe.sensors}
-        self.flags += _document_flags(manifest, inputs)
+        self.flags += _word_flags(manifest, inputs)
         self._has_recorded_words = not self.flags
-        self.flags += _count_flags(counts, manifest)
+        self.flags += [*_source_flags(root, manifest, inputs), *_count_flags(counts, manifest)]
 
 
 def _read_tables(root: Path, lock: Lock) -> tuple[dict[tuple[str, int], pa.Table], pa.Table]:
@@ -126,7 +127,7 @@ def _load_inputs(root: Path, manifest: Manifest, lock: Lock) -> AnnotationInputs
     raise NotApplicable(problem)
 
 
-def _document_flags(manifest: Manifest, inputs: AnnotationInputs) -> Iterator[Flag]:
+def _word_flags(manifest: Manifest, inputs: AnnotationInputs) -> Iterator[Flag]:
     pairs: dict[str, tuple[StrictModel, StrictModel]] = {"taxonomy": (manifest.taxonomy, inputs.label_rules.taxonomy)}
     if manifest.grammar:
         pairs["grammar"] = Grammar.model_validate(manifest.grammar), inputs.grammar
@@ -134,6 +135,20 @@ def _document_flags(manifest: Manifest, inputs: AnnotationInputs) -> Iterator[Fl
         documents = (model.model_dump(mode="json") for model in (recorded, expected))
         if difference := describe_difference(*documents):
             yield Flag(f"{key} is not that of the lock", "corpus.json", difference)
+
+
+def _source_flags(root: Path, manifest: Manifest, inputs: AnnotationInputs) -> Iterator[Flag]:
+    """Licences and attributions of the manifest that are not those of imagery and sources."""
+    sensors = [sensor for sensor in inputs.sensors if any(manifest.samples.get(sensor, {}).values())]
+    licences = {licence for sensor in sensors for licence in inputs.licences(sensor)}
+    expected = {"licences": sorted(licences), "attributions": sorted(inputs.attributions), "title": inputs.recipe.title}
+    for key, value in expected.items():
+        if difference := describe_difference(getattr(manifest, key), value):
+            yield Flag(f"{key} of the manifest are not those of the recipe", "corpus.json", difference)
+    path = root / "ATTRIBUTION.md"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in sorted(set(attribution(manifest).splitlines()) - set(text.splitlines())):
+        yield Flag("attribution is missing", path.name, line)
 
 
 def _count_flags(counts: pa.Table, manifest: Manifest) -> Iterator[Flag]:
