@@ -30,6 +30,11 @@ def is_zone(epsg: int) -> bool:
     return 1 <= epsg - zone_epsg(0, south=False) <= 60 or 1 <= epsg - zone_epsg(0, south=True) <= 60
 
 
+def zone_centre_deg(zone: int) -> int:
+    """Central meridian of a zone."""
+    return 6 * zone - 183
+
+
 def zone_span(zone: int) -> tuple[float, float]:
     """West and east limit of a zone in degrees, widened by 3 degrees for the exceptions."""
     west = -180 + 6 * (zone - 1)

@@ -20,7 +20,19 @@ from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.domain.crosswalks import shipped_crosswalks
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
-from landmark.quality import annotations, bias, integrity, radiometry, splits, words
+from landmark.quality import (
+    acquisitions,
+    annotations,
+    bias,
+    event_facts,
+    integrity,
+    item_names,
+    mask_shares,
+    orbits,
+    radiometry,
+    splits,
+    words,
+)
 from landmark.quality.captions import load_lexicons
 from landmark.quality.check_input import Check, CheckInput, CorpusContext, GroupResult, Moments
 from landmark.quality.check_profile import CheckProfile, CheckSpec
@@ -33,6 +45,11 @@ from landmark.quality.registration import Surfaces, merge_surfaces
 # Corpus-level checks; several of these names have row checks too (`row_checks.ROW_CHECKS`).
 CHECKS: dict[str, Check] = {
     **integrity.CHECKS,
+    **acquisitions.CHECKS,
+    **item_names.CHECKS,
+    **orbits.CHECKS,
+    **mask_shares.CHECKS,
+    **event_facts.CHECKS,
     **radiometry.CHECKS,
     **annotations.CHECKS,
     **words.CHECKS,
@@ -162,7 +179,7 @@ def _measure_corpus(
     tables = [result.samples for result in results]
     samples = pa.concat_tables(tables).sort_by([("id", "ascending"), ("shard", "ascending")])
     surfaces: Surfaces = reduce(merge_surfaces, (result.surfaces for result in results), {})
-    return CheckInput(context, samples, surfaces, moments, all_pixels=share == 1), flags
+    return CheckInput(context, samples, surfaces, moments, share == 1, derivation.lock), flags
 
 
 def _run_check(name: str, spec: CheckSpec, inputs: CheckInput, flags: list[Flag]) -> CheckResult:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from landmark.captions.parse import Lexicon
 from landmark.config.recipe import Recipe
+from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, Shard
 from landmark.domain.schemas import INDEX
 from landmark.domain.taxonomy import Taxonomy
@@ -140,6 +141,7 @@ class CheckInput:
         samples: One row per sample, ordered by id: SAMPLE_COLUMNS and MEASURES (null where the pixels were not read, or
             the sensor has no such measure).
         all_pixels: True where the pixels of every sample were read.
+        lock: The lock that the manifest names, None without it.
     """
 
     context: CorpusContext
@@ -147,6 +149,7 @@ class CheckInput:
     surfaces: Surfaces
     moments: Mapping[tuple[str, str], Moments]
     all_pixels: bool
+    lock: Lock | None = None
 
     @property
     def manifest(self) -> Manifest:

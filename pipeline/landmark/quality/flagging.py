@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,27 @@ def columns(table: pa.Table, *names: str) -> list[NDArray[np.float64]]:
 def acquisitions(table: pa.Table) -> list[str]:
     """Per sample, the first item of its acquisition."""
     return [str(items[0]) if items else "" for items in table["items"].to_pylist()]
+
+
+def group_images(samples: pa.Table, *names: str) -> list[dict[str, Any]]:
+    """Samples of equal values in some columns, of which texts in lists are joined by line breaks.
+
+    Images have far fewer values than samples: these need one look each.
+
+    Returns:
+        Per group, its values, and its samples' `id` as a list, `lon` and `lat` in degrees as arrays.
+    """
+    columns = {name: samples[name] for name in (*names, "id", "lon", "lat")}
+    table = pa.table({
+        name: pc.binary_join(column, "\n") if pa.types.is_list(column.type) else column
+        for name, column in columns.items()
+    })  # fmt: skip
+    groups = table.group_by(list(names), use_threads=False).aggregate([(name, "list") for name in ("id", "lon", "lat")])
+    return [
+        {name: row[name] for name in names}
+        | {"id": row["id_list"], "lon": np.array(row["lon_list"]), "lat": np.array(row["lat_list"])}
+        for row in groups.to_pylist()
+    ]
 
 
 def by_sample(table: pa.Table, failed: RowMask, problem: str, detail: RowDetail) -> Iterator[Flag]:
