@@ -1,6 +1,35 @@
 """Benchmarks: read speed, planning at the size of Europe, and which planted defects `landmark check` detects."""
 
-from bench import damage, derived, facts, labels, leaks, optical, pairs, radar, texts, words
+from bench import (
+    acquisitions,
+    cells,
+    damage,
+    derived,
+    events,
+    facts,
+    labels,
+    leaks,
+    optical,
+    pairs,
+    radar,
+    texts,
+    words,
+)
 from bench.registry import DEFECTS
 
-__all__ = ["DEFECTS", "damage", "derived", "facts", "labels", "leaks", "optical", "pairs", "radar", "texts", "words"]
+__all__ = [
+    "DEFECTS",
+    "acquisitions",
+    "cells",
+    "damage",
+    "derived",
+    "events",
+    "facts",
+    "labels",
+    "leaks",
+    "optical",
+    "pairs",
+    "radar",
+    "texts",
+    "words",
+]

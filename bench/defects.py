@@ -1,4 +1,6 @@
-"""`python -m bench.defects`: plant every defect into the easy demo, and pixel defects into real corpora.
+"""`python -m bench.defects`: plant every defect into a demo, and pixel defects into real corpora.
+
+Defects of events are planted into the crisis demo, all others into the easy one.
 
 Writes `bench/defects.json` and prints it as Markdown. Findings of the real corpora without defects are recorded in
 full: people judge them.
@@ -43,14 +45,21 @@ def main() -> None:
 
 
 def bench(folder: Path, kinds: Collection[str]) -> dict[str, Any]:
-    """Measure the easy demo with each defect, and the real corpora; corpora are built in `folder`."""
+    """Measure the demos with each defect, and the real corpora; corpora are built in `folder`."""
     executor = ExecutorConfig(available_cores())
-    build(BuildRequest(load_recipe("demo-easy"), folder / "demo", executor))
-    clean, results = _plant_all(folder / "demo", kinds, executor)
+    for name in ("demo-easy", "crisis-demo"):
+        build(BuildRequest(load_recipe(name), folder / name, executor))
+    without_events = [kind for kind in kinds if not DEFECTS[kind].events]
+    clean, results = _plant_all(folder / "demo-easy", without_events, executor)
+    crises, results_of_events = _plant_all(
+        folder / "crisis-demo", [kind for kind in kinds if DEFECTS[kind].events], executor
+    )
+    order = list(DEFECTS)
     pixels = [kind for kind in kinds if DEFECTS[kind].group == "pixels"]
     return {
         "clean": summarize(clean),
-        "defects": results,
+        "crises": summarize(crises),
+        "defects": sorted([*results, *results_of_events], key=lambda result: order.index(result["kind"])),
         "real": {name: _real(name, folder, pixels, executor) for name in _CATALOGS},
     }
 

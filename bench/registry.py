@@ -23,6 +23,7 @@ class Defect:
         about: Short description.
         plant: Pure function of the draft.
         wide: Detectable among hundreds of samples only.
+        events: Needs a corpus with events.
     """
 
     kind: str
@@ -31,19 +32,22 @@ class Defect:
     about: str
     plant: Plant
     wide: bool = False
+    events: bool = False
 
 
 DEFECTS: dict[str, Defect] = {}
 
 
-def planting(group: Group, check: str, about: str, *, wide: bool = False) -> Callable[[Plant], Plant]:
+def planting(
+    group: Group, check: str, about: str, *, wide: bool = False, events: bool = False
+) -> Callable[[Plant], Plant]:
     """Register a function; its name with hyphens is the defect's kind."""
 
     def register(plant: Plant) -> Plant:
         kind = plant.__name__.strip("_").replace("_", "-")
         if kind in DEFECTS:
             raise ValueError(f"duplicate defect {kind}")
-        DEFECTS[kind] = Defect(kind, group, check, about, plant, wide)
+        DEFECTS[kind] = Defect(kind, group, check, about, plant, wide, events)
         return plant
 
     return register

@@ -21,9 +21,11 @@ def _summary(result: Mapping[str, Any], defects: list[Mapping[str, Any]]) -> str
     named, detected, planted, recalled = (sum(defect[key] for defect in defects) for key in keys)
     clean = result["clean"]
     return (
-        f"{len(defects)} kinds of defects, planted one at a time into the easy demo's {clean['samples']} samples:"
+        f"{len(defects)} kinds of defects, planted one at a time into the easy demo's {clean['samples']} samples, those"
+        f" of events into the crisis demo's {result['crises']['samples']}:"
         f" {named} detected by the expected check, {detected} by any check; {recalled} of {planted} planted subjects"
-        f" named. The clean corpus has {len(clean['findings'])} findings."
+        f" named. The clean corpora have {len(clean['findings'])} and"
+        f" {len(result['crises']['findings'])} findings."
     )
 
 
