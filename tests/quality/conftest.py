@@ -34,6 +34,22 @@ def sealed(world: Path, shared: Path) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def sealed_crisis(world: Path, shared: Path) -> Path:
+    """A sealed corpus of events of the small world, built once for all test processes; read-only."""
+    out = shared / "checked" / "crisis"
+    with (shared / "checked-crisis.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (out / "corpus.json").exists():
+            text = (Path(__file__).parents[2] / "manifests" / "crisis-demo.yaml").read_text()
+            recipe = shared / "crisis-checked.yaml"
+            recipe.write_text(
+                text.replace("world-easy:", f"{world}/").replace("catalog: world-easy", f"catalog: {world}")
+            )
+            build(BuildRequest(load_recipe(str(recipe)), out, ExecutorConfig()))
+    return out
+
+
 @pytest.fixture
 def corpus(sealed: Path, tmp_path: Path) -> Path:
     """A copy of the sealed corpus, free to be damaged."""

@@ -29,7 +29,10 @@ COMMITTED = json.loads(RESULT.read_text())
 # Kinds that the committed result lists as not found.
 UNNAMED = {"direction-low"}
 # Defects of pixels are planted in memory by test_pixels; one of them goes through a sealed corpus here.
-THROUGH_FILES = [kind for kind, defect in DEFECTS.items() if not defect.wide and defect.group != "pixels"]
+THROUGH_FILES = [
+    kind for kind, defect in DEFECTS.items() if not (defect.wide or defect.events) and defect.group != "pixels"
+]
+OF_EVENTS = [kind for kind, defect in DEFECTS.items() if defect.events]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,13 @@ def clean(sealed: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
 @pytest.fixture(scope="module")
 def clean_report(clean: Draft) -> Report:
     return check(clean.corpus, load_check_profile(), executor=ExecutorConfig())
+
+
+@pytest.fixture(scope="module")
+def crisis(sealed_crisis: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Draft, Report]:
+    """A sealed corpus with events as a draft, and its report."""
+    draft = open_draft(sealed_crisis, tmp_path_factory.mktemp("planted-events") / "resealed")
+    return draft, check(draft.corpus, load_check_profile(), executor=ExecutorConfig())
 
 
 def test_the_clean_corpus_has_no_findings(clean_report: Report) -> None:
@@ -57,6 +67,18 @@ def test_a_defect_is_reported_by_the_expected_check(
     assert result.planted > 0
     assert result.named, result
     assert result.recalled == result.planted, result
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", OF_EVENTS)
+def test_a_defect_of_events_is_reported_by_the_expected_check(
+    kind: str, crisis: tuple[Draft, Report], tmp_path: Path
+) -> None:
+    draft, clean_report = crisis
+    assert flags(clean_report) == {}
+    result = run_trial(Trial(kind, draft, clean_report, tmp_path))
+    assert result.unsuited is None
+    assert result.named and result.recalled == result.planted, result
 
 
 # -- The bench and its committed result ------------------------------------------------------------------------------
