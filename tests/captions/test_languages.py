@@ -15,7 +15,8 @@ from landmark.captions.parse import build_lexicon
 from landmark.captions.render import CaptionConfig, render_captions
 from landmark.captions.sample_facts import NearestPlace, Renderer, season_at
 from landmark.core.errors import InputError, UnknownName
-from landmark.core.yaml_files import load_model, resource_dir
+from landmark.core.resources import resource_dir
+from landmark.core.yaml_files import load_model
 from landmark.domain.event import EventFact
 from landmark.domain.taxonomy import Crosswalk
 from tests.captions.samples import (

@@ -10,7 +10,7 @@ import rasterio
 import yaml
 from rasterio.transform import Affine
 
-from landmark.core.yaml_files import resource_dir
+from landmark.core.resources import resource_dir
 from tests.stac.items import collected, items_of
 
 OPTICAL = "sentinel-2-l2a"

@@ -7,7 +7,8 @@ import shapely
 from pyproj import Geod
 
 from landmark.config.recipe import load_recipe
-from landmark.core.yaml_files import available, load_model, resource_dir
+from landmark.core.resources import available, resource_dir
+from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk
 
 INSIDE = {

@@ -12,7 +12,8 @@ from landmark.config.profiles import Provider, load_sensor
 from landmark.config.recipe import Recipe, load_recipe
 from landmark.core.crs import reproject
 from landmark.core.errors import InputError, UnknownName
-from landmark.core.yaml_files import available, find_resource, load_model, read_yaml
+from landmark.core.resources import available, find_resource
+from landmark.core.yaml_files import load_model, read_yaml
 from tests.parts import examples, text
 
 RECIPE = {

@@ -20,7 +20,7 @@ from landmark import __version__
 from landmark.cli.main import app
 from landmark.core.errors import SchedulerUnreachable
 from landmark.core.executor import ExecutorConfig, open_executor
-from landmark.core.yaml_files import available
+from landmark.core.resources import available
 from tests.conftest import require
 from tests.core.test_closed_cluster import intrusions
 from tests.processes import PATIENCE_S, running, scheduler, worker_command
@@ -116,7 +116,7 @@ def test_the_wheel_contains_the_resources(tmp_path: Path) -> None:
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(target)
     code = (
-        "import landmark, sys; from landmark.core.yaml_files import available, resource_dir;"
+        "import landmark, sys; from landmark.core.resources import available, resource_dir;"
         "assert landmark.__file__.startswith(sys.argv[1]), landmark.__file__;"
         "assert str(resource_dir('manifests')).startswith(sys.argv[1]);"
         "print(*available('manifests'), *available('taxonomies'), *available('profiles/downloads'));"

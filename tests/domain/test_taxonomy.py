@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import available, find_resource, load_model, read_yaml
+from landmark.core.resources import available, find_resource
+from landmark.core.yaml_files import load_model, read_yaml
 from landmark.domain.taxonomy import Crosswalk, SourceClass, Taxonomy
 from landmark.labels.label_rules import load_label_rules
 from tests.parts import recipe_of, text

@@ -9,8 +9,9 @@ import pytest
 import shapely
 
 from landmark.core.errors import DownloadPending, InputError
+from landmark.core.resources import available
 from landmark.core.time import parse_utc
-from landmark.core.yaml_files import available, load_model
+from landmark.core.yaml_files import load_model
 from landmark.events.feed import Feed, FeedQuery
 from landmark.events.fetch import fetch
 from landmark.events.source import load_source

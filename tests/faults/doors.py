@@ -26,7 +26,8 @@ from landmark.config.profiles import Provider
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import LandmarkError
 from landmark.core.ranges.errors import Unreadable
-from landmark.core.yaml_files import load_model, resource_dir
+from landmark.core.resources import resource_dir
+from landmark.core.yaml_files import load_model
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
 from landmark.events.files import unpack_files

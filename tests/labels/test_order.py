@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from landmark.core.errors import AccessRefused, DownloadPending, InputError, OrderFailed
-from landmark.core.yaml_files import available, load_model
+from landmark.core.resources import available
+from landmark.core.yaml_files import load_model
 from landmark.labels.download_profile import DownloadProfile, read_key
 from landmark.labels.order import fetch_map
 from tests.labels.clms import DATASET, FILE, MAP, Clms, package, serving, write_profile

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import find_resource, load_extended, read_yaml
+from landmark.core.resources import find_resource
+from landmark.core.yaml_files import load_extended, read_yaml
 from landmark.labels.label_rules import load_label_rules
 from landmark.lint.check import TRAIT_CHECKS, lint
 from landmark.lint.tables import diff, show

@@ -9,7 +9,8 @@ import yaml
 
 from landmark.config.profiles import load_sensor
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import available, load_model, parse_model
+from landmark.core.resources import available
+from landmark.core.yaml_files import load_model, parse_model
 from landmark.loader.normalise import (
     KIND,
     Normalisation,

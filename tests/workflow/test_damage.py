@@ -11,7 +11,7 @@ import pytest
 
 import landmark
 from landmark.core.errors import InvalidCorpus, SealingFailed
-from landmark.core.yaml_files import resource_dir
+from landmark.core.resources import resource_dir
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.sample import Sample
 from landmark.workflow.build import build, plan_corpus

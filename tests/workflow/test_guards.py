@@ -16,7 +16,7 @@ import yaml
 import landmark
 from landmark.config.recipe import load_recipe
 from landmark.core.errors import InputsChanged, LandmarkError, RecipeMismatch
-from landmark.core.yaml_files import resource_dir
+from landmark.core.resources import resource_dir
 from landmark.workflow.build import BuildRequest, build, plan_corpus
 from landmark.workflow.context import BuildContext, load_context
 from tests.parts import raises, text

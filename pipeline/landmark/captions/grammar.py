@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from landmark.captions.language import Language
 from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import Resources, StrictModel, available, load_model
+from landmark.core.resources import available
+from landmark.core.yaml_files import Resources, StrictModel, load_model
 from landmark.corpus.manifest import Manifest, invalid_document
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 

@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from typing import TYPE_CHECKING
 
 from landmark.core.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
 
 _LINE_EVERY_S = 5.0
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -20,6 +20,10 @@ _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 @contextmanager
 def reporting() -> Iterator[Progress]:
     """Yield a progress callback that suits stderr: a terminal or a log."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
     console = Console(stderr=True)
     _log_to(console)
     if not console.is_terminal:
@@ -83,9 +87,11 @@ def format_rate(rate: float) -> str:
     return f"{rate:.0f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
-def _log_to(console: Console) -> None:
+def _log_to(console: "Console") -> None:
     handler: logging.Handler
     if console.is_terminal:
+        from rich.logging import RichHandler
+
         handler = RichHandler(console=console, show_path=False, show_level=False)
     else:
         handler = logging.StreamHandler(sys.stderr)

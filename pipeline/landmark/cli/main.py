@@ -32,8 +32,8 @@ from landmark.cli import (
 from landmark.cli.blas_buffer import reserve_blas_buffers
 from landmark.cli.echo import echo
 from landmark.cli.failures import describe_failure, log_thread_failures
+from landmark.core.resources import available
 from landmark.core.signals import ended_by_signals
-from landmark.core.yaml_files import available
 
 # Environment variable that requests the traceback of a fault.
 _TRACEBACK = "LANDMARK_TRACEBACK"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from landmark.cli.echo import echo
-from landmark.config.recipe import Recipe, load_recipe
 from landmark.core.errors import InputError
 
 if TYPE_CHECKING:
+    from landmark.config.recipe import Recipe
     from landmark.core.executor import ExecutorConfig
 
 DEFAULT_RECIPE = "demo"
@@ -69,8 +69,10 @@ def recipe(
     *,
     labels: list[str] | None = None,
     formats: str | None = None,
-) -> Recipe:
+) -> "Recipe":
     """Load the recipe of a command line; the demo where none is named."""
+    from landmark.config.recipe import load_recipe
+
     if name is None:
         echo(f"no recipe given: using {DEFAULT_RECIPE} (the embedded world)", err=True)
     changes: dict[str, Any] = {"region": region, "sensors": sensors, "limit": limit, "formats": formats}
@@ -92,7 +94,7 @@ def _name_options(error: InputError, overrides: Iterable[tuple[str, str]]) -> No
                 problem.file, problem.key = option, None
 
 
-def folder(out: Path | None, recipe: Recipe) -> Path:
+def folder(out: Path | None, recipe: "Recipe") -> Path:
     """Absolute path of the corpus folder; workers may run in another directory."""
     return (out or Path("corpora") / recipe.name).absolute()
 

@@ -12,7 +12,6 @@ from landmark.cli.console import reporting
 from landmark.cli.echo import echo
 from landmark.core.errors import InputError
 from landmark.core.plural import plural
-from landmark.core.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from landmark.corpus.manifest import Manifest
@@ -82,6 +81,8 @@ def _key_value(text: str) -> tuple[str, Any]:
         raise InputError(
             "must be KEY=VALUE", file="--set", value=text, remedy="write for example thresholds.default=10"
         )
+    from landmark.core.yaml_text import parse_yaml
+
     return key.strip(), parse_yaml(value, f"--set {text}")
 
 

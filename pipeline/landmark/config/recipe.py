@@ -15,7 +15,8 @@ from landmark.config.profiles import Provider, SensorName
 from landmark.config.region import Region, TimeRange, parse_region, resolve_region
 from landmark.core.errors import invalid
 from landmark.core.hashing import digest
-from landmark.core.yaml_files import StrictModel, find_resource, load_model, parse_model, read_yaml
+from landmark.core.resources import find_resource
+from landmark.core.yaml_files import StrictModel, load_model, parse_model, read_yaml
 from landmark.domain.taxonomy import first_duplicate
 
 SPLITS = ("train", "val", "test")

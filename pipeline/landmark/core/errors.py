@@ -4,8 +4,6 @@ import os
 from collections.abc import Iterable
 from typing import Any, Self
 
-from pydantic_core import PydanticCustomError
-
 from landmark.core.printable import printable
 
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
@@ -85,6 +83,8 @@ def invalid(problem: str, *, key: str | None = None, value: Any = None, remedy: 
         value: The value at fault; by default the validated value.
         remedy: What to do.
     """
+    from pydantic_core import PydanticCustomError  # takes longer to load than an error of the command line to print
+
     # Braces of a message are a template's: it is passed as one value.
     return PydanticCustomError(
         "invalid", "{problem}", {"problem": problem, "key": key, "value": value, "remedy": remedy}

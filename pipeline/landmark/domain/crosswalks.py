@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from landmark.core.errors import InputError, UnknownName
-from landmark.core.yaml_files import Resources, available, find_resource, load_extended
+from landmark.core.resources import available, find_resource
+from landmark.core.yaml_files import Resources, load_extended
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 
 _KIND = "taxonomies"

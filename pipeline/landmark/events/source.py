@@ -7,7 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from landmark.core.errors import InputError, invalid
 from landmark.core.patterns import compile_pattern
-from landmark.core.yaml_files import StrictModel, available, load_model
+from landmark.core.resources import available
+from landmark.core.yaml_files import StrictModel, load_model
 from landmark.domain.event import EventTypes
 from landmark.domain.taxonomy import first_duplicate
 

@@ -12,7 +12,8 @@ from landmark.captions.language import Language
 from landmark.captions.parse import ambiguous_words
 from landmark.core.errors import InputError, LandmarkError, UnknownName
 from landmark.core.plural import plural
-from landmark.core.yaml_files import Model, available, find_resource, load_extended, load_model, parse_model
+from landmark.core.resources import available, find_resource
+from landmark.core.yaml_files import Model, load_extended, load_model, parse_model
 from landmark.domain.event import EventTypes
 from landmark.domain.taxonomy import Crosswalk, Taxonomy, apply_remap
 from landmark.domain.traits import Trait

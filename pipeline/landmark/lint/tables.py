@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from landmark.core.errors import InputError
-from landmark.core.yaml_files import Resources, find_resource, load_extended, load_model
+from landmark.core.resources import find_resource
+from landmark.core.yaml_files import Resources, load_extended, load_model
 from landmark.domain.crosswalks import load_crosswalk
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
 from landmark.domain.vocabulary import Ignored, Vocabulary

@@ -15,7 +15,8 @@ from pydantic import Field, model_validator
 from landmark.config.profiles import SensorName
 from landmark.config.reference import model_reference
 from landmark.core.errors import InputError, LandmarkError, invalid
-from landmark.core.yaml_files import StrictModel, find_resource, load_model
+from landmark.core.resources import find_resource
+from landmark.core.yaml_files import StrictModel, load_model
 
 KIND = "profiles/normalisations"
 

@@ -15,7 +15,8 @@ from landmark.core.executor import ExecutorConfig, WorkerLost, open_executor
 from landmark.core.hashing import digest
 from landmark.core.plural import plural
 from landmark.core.progress import Progress, silent
-from landmark.core.yaml_files import available, load_model
+from landmark.core.resources import available
+from landmark.core.yaml_files import load_model
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.domain.crosswalks import shipped_crosswalks

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from landmark.config.profiles import Provider
-from landmark.core.yaml_files import available, load_model
+from landmark.core.resources import available
+from landmark.core.yaml_files import load_model
 
 _KIND = "profiles/providers"
 _WORD = re.compile(r"[A-Za-z0-9]+")

@@ -16,7 +16,8 @@ from landmark.core.crs import LONLAT, reproject
 from landmark.core.errors import InputError
 from landmark.core.json_text import parse_bounded
 from landmark.core.ranges.errors import Unreadable
-from landmark.core.yaml_files import available, load_model
+from landmark.core.resources import available
+from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Crosswalk
 from landmark.raster.reader import Header, open_raster
 from landmark.stac.asset_bands import SensorBand, find_band, shipped_providers, without_band

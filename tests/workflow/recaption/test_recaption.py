@@ -17,7 +17,7 @@ from landmark.config.recipe import load_recipe
 from landmark.core.atomic import folder_lock
 from landmark.core.errors import FolderLocked, GenerationReplaced, InputError, InvalidCorpus, UnknownName
 from landmark.core.executor import ExecutorConfig, open_executor
-from landmark.core.yaml_files import find_resource
+from landmark.core.resources import find_resource
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.quality.check import check
 from landmark.quality.check_profile import load_check_profile

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import load_sensor
 from landmark.core.progress import Progress, silent
-from landmark.core.yaml_files import find_resource, read_yaml
+from landmark.core.resources import find_resource
+from landmark.core.yaml_files import read_yaml
 from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs, perceptual_hash
 from landmark.corpus.reader import Corpus
 from landmark.train.augmentation import ORIENTATIONS, orient
