@@ -60,8 +60,14 @@ class Moments(NamedTuple):
     @staticmethod
     def of(values: NDArray[Any], nodata: int) -> "Moments":
         """Moments of one chip's band."""
-        valid = values[values != nodata].astype(np.int64)
-        return Moments(valid.size, int(valid.sum()), int(np.dot(valid, valid)))
+        numbers, count = values.ravel().astype(np.float64), values.size
+        if nodata != 0 and values.min() == nodata:
+            numbers = numbers[numbers != nodata]
+            count = numbers.size
+        elif nodata == 0:
+            count = int(np.count_nonzero(values))
+        # Integers below 2^53 are exact in float64.
+        return Moments(count, int(numbers.sum()), int(np.dot(numbers, numbers)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,13 +71,13 @@ def _stack_by_size(bands: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
 
 def _measure_gaps(stacks: list[NDArray[Any]], limits: _ValueRange) -> dict[str, float]:
     """Percentages of the finest pixels with data in all bands, and in some bands only."""
+    # The value without data is the lowest of its type.
+    if all(stack.min() > limits.nodata for stack in stacks):
+        return {"data_pct": 100.0, "partial_data_pct": 0.0}
     size = stacks[0].shape[1]
     in_all, in_any = np.ones((size, size), dtype=bool), np.zeros((size, size), dtype=bool)
     for stack in stacks:
         valid, factor = stack != limits.nodata, size // stack.shape[1]
-        if valid.all():
-            in_any[:] = True
-            continue
         in_all &= valid.all(axis=0).repeat(factor, axis=0).repeat(factor, axis=1)
         in_any |= valid.any(axis=0).repeat(factor, axis=0).repeat(factor, axis=1)
     return {"data_pct": 100 * float(in_all.mean()), "partial_data_pct": 100 * float((in_any & ~in_all).mean())}
@@ -91,35 +91,37 @@ def _measure_defects(stack: NDArray[Any], limits: _ValueRange) -> dict[str, floa
     """Defects of bands of one size, (band, y, x); 0 for chips smaller than a block."""
     if stack[0].size < _BLOCK_PX**2:
         return dict.fromkeys(_COMBINE, 0)
-    valid = stack != limits.nodata
-    top = stack.max(axis=(1, 2))
-    bottom = stack.min(axis=(1, 2)) if valid.all() else np.where(valid, stack, top[:, None, None]).min(axis=(1, 2))
+    pixels = stack.reshape(len(stack), -1)
+    top, bottom, n_valid = pixels.max(axis=1), pixels.min(axis=1), np.full(len(pixels), pixels.shape[1])
+    if bottom.min() == limits.nodata:
+        valid = pixels != limits.nodata
+        bottom, n_valid = np.where(valid, pixels, top[:, None]).min(axis=1), valid.sum(axis=1)
     ends = [top] if limits.nodata == 0 else [top, bottom]
     return {
         "constant_bands": int(((top == bottom) & (top > limits.floor)).sum()),
-        "bad_lines": _count_bad_lines(stack, limits.floor),
+        "bad_lines": max(_count_bad_rows(lines, limits.floor) for lines in (stack, stack.transpose(0, 2, 1))),
         "flat_blocks_pct": 100 * _flat_share(stack, limits.floor),
         "saturated_pct": 100 * max(
-            _share_at(end, stack, valid, (top > bottom) & (end >= limits.min_ceiling)) for end in ends
+            _share_at(end, pixels, n_valid, (top > bottom) & (end >= limits.min_ceiling)) for end in ends
         ),
     }  # fmt: skip
 
 
-def _count_bad_lines(stack: NDArray[Any], floor: int) -> int:
-    """Rows or columns of the worst band that are constant or equal to the one before; not those mostly clipped."""
-    equal_right, equal_below = stack[:, :, 1:] == stack[:, :, :-1], stack[:, 1:] == stack[:, :-1]
-    counts = []
-    for along, across, lines, axis in (
-        (equal_right, equal_below, stack, 2),
-        (equal_below, equal_right, stack.transpose(0, 2, 1), 1),
-    ):
-        bad = along.all(axis=axis)
-        bad[:, 1:] |= across.all(axis=axis)
-        per_band = np.zeros(len(stack), dtype=np.int64)
-        for band, line in np.argwhere(bad):
-            per_band[band] += np.count_nonzero(lines[band, line] > floor) > lines.shape[2] / 2
-        counts.append(int(per_band.max()))
-    return max(counts)
+def _count_bad_rows(stack: NDArray[Any], floor: int) -> int:
+    """Rows of the worst band that are constant or equal to the one before; not those mostly clipped.
+
+    A few pixels of each row tell which rows need a full comparison.
+    """
+    few = np.ascontiguousarray(stack[:, :, :: max(stack.shape[2] // 8, 1)])
+    suspect = (few == few[:, :, :1]).all(axis=2)
+    suspect[:, 1:] |= (few[:, 1:] == few[:, :-1]).all(axis=2)
+    band, row = np.nonzero(suspect)
+    if not band.size:
+        return 0
+    values, before = stack[band, row], stack[band, np.maximum(row - 1, 0)]
+    bad = (values == values[:, :1]).all(axis=1) | ((row > 0) & (values == before).all(axis=1))
+    bad &= np.count_nonzero(values > floor, axis=1) > stack.shape[2] / 2
+    return int(np.bincount(band[bad], minlength=1).max())
 
 
 def _flat_share(stack: NDArray[Any], floor: int) -> float:
@@ -128,16 +130,19 @@ def _flat_share(stack: NDArray[Any], floor: int) -> float:
     if size < 2:
         return 0
     inner = stack[:, : size * _BLOCK_PX, : size * _BLOCK_PX]
-    tall = inner.reshape(len(stack), size, _BLOCK_PX, -1)
-    shape = (len(stack), size, size, _BLOCK_PX)
-    top, bottom = tall.max(axis=2).reshape(shape).max(axis=3), tall.min(axis=2).reshape(shape).min(axis=3)
+    blocks = inner.reshape(len(stack), size, _BLOCK_PX, size, _BLOCK_PX)
+    # Most chips have no block of which even three pixels are equal.
+    first, middle, last = (blocks[:, :, place, :, place] for place in (0, _BLOCK_PX // 2, _BLOCK_PX - 1))
+    if not ((first == middle) & (first == last)).any():
+        return 0
+    top, bottom = (extreme(extreme(blocks, axis=2), axis=3) for extreme in (np.max, np.min))
     # Dark water can be clipped to the floor in one band, but never in all.
     flat = top == bottom
     return float((flat & ((top > floor) | flat.all(axis=0))).mean(axis=(1, 2)).max())
 
 
-def _share_at(end: NDArray[Any], stack: NDArray[Any], valid: NDArray[np.bool_], counted: NDArray[np.bool_]) -> float:
+def _share_at(end: NDArray[Any], pixels: NDArray[Any], n_valid: NDArray[np.int64], counted: NDArray[np.bool_]) -> float:
     """The worst counted band's share of pixels with data that equal an extreme value of the band."""
-    at_end = np.count_nonzero(stack == end[:, None, None], axis=(1, 2))
-    shares = at_end / np.maximum(valid.sum(axis=(1, 2)), 1)
+    at_end = np.array([np.count_nonzero(band == value) for band, value in zip(pixels, end, strict=True)])
+    shares = at_end / np.maximum(n_valid, 1)
     return float(np.where(counted & (at_end > _MAX_CHANCE_PX), shares, 0).max())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 F = NDArray[np.float32]
+C = NDArray[np.complex64]
 MAX_SHIFT_PX = 12
 _MAX_SIZE_PX, _MIN_SIZE_PX = 96, 48
 _SMOOTHING_PX = 1.5  # wide enough for speckle, narrow enough for field boundaries
@@ -103,20 +104,41 @@ def edge_image(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
     else:
         stored, radar = [bands["B04"], bands["B08"]], False
     size = min(_MAX_SIZE_PX, stored[0].shape[0])
-    if size < _MIN_SIZE_PX or any((band == (-32768 if radar else 0)).any() for band in stored):
+    if size < _MIN_SIZE_PX or any(band.min() == (-32768 if radar else 0) for band in stored):
         return None
     start = (stored[0].shape[0] - size) // 2
-    total = np.zeros((size, size), dtype=np.float32)
-    for band in stored:
-        values = band[start : start + size, start : start + size].astype(np.float32)
-        total += _edges(values if radar else np.log(values))
+    inner = slice(start, start + size)
+    values = np.concatenate([band[inner, inner] for band in stored], axis=1, dtype=np.float32)
+    total = _edges(values if radar else np.log(values))
     return np.asarray(np.minimum(total * (255 / (2 * _MAX_GRADIENT)), 255), dtype=np.uint8)
 
 
 def _edges(values: F) -> F:
-    """Magnitude of the gradient relative to its mean, clipped at `_MAX_GRADIENT`."""
-    magnitude = ndimage.gaussian_gradient_magnitude(values, _SMOOTHING_PX)
-    return np.asarray(np.minimum(magnitude / max(float(magnitude.mean()), 1e-9), np.float32(_MAX_GRADIENT)))
+    """Sum over bands of the magnitude of the gradient relative to its mean, clipped at `_MAX_GRADIENT`.
+
+    Args:
+        values: (y, band and x).
+    """
+    size = len(values)
+    smoothing, derivative = _filters(size)
+    smooth, steep = smoothing @ values, derivative @ values
+    total = np.zeros((size, size), dtype=np.float32)
+    for start in range(0, values.shape[1], size):
+        band = slice(start, start + size)
+        south, east = steep[:, band] @ smoothing.T, smooth[:, band] @ derivative.T
+        magnitude = np.sqrt(south * south + east * east)
+        total += np.minimum(magnitude / max(float(magnitude.mean()), 1e-9), np.float32(_MAX_GRADIENT))
+    return total
+
+
+@cache
+def _filters(size: int) -> tuple[F, F]:
+    """Matrices of a Gaussian of `_SMOOTHING_PX` and its derivative for lines of `size` pixels, mirrored at the ends."""
+    identity = np.eye(size)
+    smoothing, derivative = (
+        ndimage.gaussian_filter1d(identity, _SMOOTHING_PX, axis=0, order=order).astype(np.float32) for order in (0, 1)
+    )
+    return smoothing, derivative
 
 
 def correlate(optical: NDArray[np.uint8], radar: NDArray[np.uint8]) -> Surface:
@@ -125,36 +147,55 @@ def correlate(optical: NDArray[np.uint8], radar: NDArray[np.uint8]) -> Surface:
     Edges replace intensities because contrasts of optical and radar images can be inverted (as in Ye et al. 2017). A
     Gaussian low-pass reduces the weight of high frequencies, whose phase is noise.
     """
-    size = optical.shape[0]
-    window, low_pass = _windows(size)
+    window, low_pass, rows, cols = _transforms(optical.shape[0])
     reference, moved = (fft.rfft2((image - image.mean(dtype=np.float32)) * window) for image in (optical, radar))
     cross = moved * np.conj(reference)
-    values = fft.irfft2(cross / np.maximum(abs(cross), 1e-9) * low_pass, s=(size, size))
-    near = np.roll(values, (MAX_SHIFT_PX, MAX_SHIFT_PX), (0, 1))[: 2 * MAX_SHIFT_PX + 1, : 2 * MAX_SHIFT_PX + 1]
+    near = (rows @ (cross / np.maximum(abs(cross), 1e-9) * low_pass) @ cols).real
     spread = float(near.std())
     scaled = (near - near.mean()) / spread if spread > 0 else np.zeros_like(near)
     return Surface(np.rint(1000 * scaled).astype(np.int64), 1)
 
 
 @cache
-def _windows(size: int) -> tuple[F, F]:
-    """Hann window, and the transfer function of a Gaussian of 1 px for a real FFT."""
+def _transforms(size: int) -> tuple[F, F, C, C]:
+    """Hann window, Gaussian low-pass of 1 px, and the inverse of a real FFT for shifts near 0.
+
+    Returns:
+        Window (y, x); transfer function (y, x) of a real FFT; matrices of its inverse (shift, y) and (x, shift).
+    """
     hann = np.hanning(size)
-    square = fft.fftfreq(size)[:, None] ** 2 + fft.rfftfreq(size)[None, :] ** 2
-    return np.outer(hann, hann).astype(np.float32), np.exp(-2 * np.pi**2 * square).astype(np.float32)
+    frequency_y, frequency_x = fft.fftfreq(size), fft.rfftfreq(size)
+    low_pass = np.exp(-2 * np.pi**2 * (frequency_y[:, None] ** 2 + frequency_x**2))
+    shifts = np.arange(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1)
+    rows = np.exp(2j * np.pi * np.outer(shifts, frequency_y))
+    cols = np.exp(2j * np.pi * np.outer(frequency_x, shifts))
+    # A real FFT holds one of two conjugate frequencies, but for the first and, of even sizes, the last.
+    cols[1 : (size + 1) // 2] *= 2
+    return (
+        np.outer(hann, hann).astype(np.float32),
+        low_pass.astype(np.float32),
+        rows.astype(np.complex64),
+        cols.astype(np.complex64),
+    )
 
 
 def locate_peak(surface: Surface) -> Shift:
     """Shift at the maximum of a surface with sub-pixel precision, and its strength."""
     values = surface.total.astype(np.float64)
-    row, col = (int(place) for place in np.unravel_index(int(values.argmax()), values.shape))
-    rest = np.ones(values.shape, dtype=bool)
-    rest[max(row - 3, 0) : row + 4, max(col - 3, 0) : col + 4] = False
-    spread = float(values[rest].std())
-    strength = (float(values[row, col]) - float(values[rest].mean())) / spread if spread > 0 else 0.0
+    row, col = divmod(int(values.argmax()), values.shape[1])
+    peak = values[max(row - 3, 0) : row + 4, max(col - 3, 0) : col + 4]
+    number, total, squares = (whole - part for whole, part in zip(_moments(values), _moments(peak), strict=True))
+    mean = total / number
+    spread = max(squares / number - mean * mean, 0.0) ** 0.5
+    strength = (float(values[row, col]) - mean) / spread if spread > 0 else 0.0
     return Shift(
         row - MAX_SHIFT_PX + _vertex(values[:, col], row), col - MAX_SHIFT_PX + _vertex(values[row], col), strength
     )
+
+
+def _moments(values: NDArray[np.float64]) -> tuple[int, float, float]:
+    """Number, sum, and sum of squares."""
+    return values.size, float(values.sum()), float((values * values).sum())
 
 
 def _vertex(line: NDArray[np.float64], top: int) -> float:
