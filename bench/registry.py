@@ -7,6 +7,7 @@ from typing import Literal
 from bench.draft import Draft, Planted
 
 Group = Literal["integrity", "pixels", "words", "splits", "bias"]
+Origin = Literal["own", "independent"]
 Plant = Callable[[Draft], Planted]
 
 
@@ -19,11 +20,12 @@ class Defect:
     """One kind of defect.
 
     Attributes:
-        check: The check that must find it.
+        check: The check that must find it; "" where the author of the defect names none: then any check.
         about: Short description.
         plant: Pure function of the draft.
         wide: Detectable among hundreds of samples only.
         events: Needs a corpus with events.
+        origin: Own defects were written together with the checks, independent ones by an author who had not seen them.
     """
 
     kind: str
@@ -33,13 +35,14 @@ class Defect:
     plant: Plant
     wide: bool = False
     events: bool = False
+    origin: Origin = "own"
 
 
 DEFECTS: dict[str, Defect] = {}
 
 
 def planting(
-    group: Group, check: str, about: str, *, wide: bool = False, events: bool = False
+    group: Group, check: str, about: str, *, wide: bool = False, events: bool = False, origin: Origin = "own"
 ) -> Callable[[Plant], Plant]:
     """Register a function; its name with hyphens is the defect's kind."""
 
@@ -47,7 +50,7 @@ def planting(
         kind = plant.__name__.strip("_").replace("_", "-")
         if kind in DEFECTS:
             raise ValueError(f"duplicate defect {kind}")
-        DEFECTS[kind] = Defect(kind, group, check, about, plant, wide, events)
+        DEFECTS[kind] = Defect(kind, group, check, about, plant, wide, events, origin)
         return plant
 
     return register
