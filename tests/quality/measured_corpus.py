@@ -10,11 +10,11 @@ from bench.draft import Bands, Draft, Row
 
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
+from landmark.quality.check import CHECKS
 from landmark.quality.check_input import SAMPLE_COLUMNS, CheckInput, CorpusContext, derived_columns
 from landmark.quality.check_profile import load_check_profile
 from landmark.quality.findings import Flag
 from landmark.quality.pixels import MEASURES, measure_pixels
-from landmark.quality.radiometry import CHECKS
 from landmark.quality.registration import Registration
 
 PROFILE = load_check_profile()

@@ -9,7 +9,8 @@ from bench.draft import Bands, Row
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs, perceptual_hash
+from landmark.corpus.near_pairs import near_pairs
+from landmark.corpus.perceptual_hash import HASH_LENGTH, perceptual_hash
 from landmark.quality.registration import (
     Registration,
     Surface,

@@ -1,37 +1,76 @@
-"""Perceptual hash of a chip, robust to small noise, gain and offset, and the search for similar hashes.
+"""Perceptual hash of a chip, robust to small noise, gain and offset, and of its rotations and reflections.
 
-A hash holds the mid frequencies of the cosine transform of every band's 16 x 16 thumbnail (perceptual hashing: Zauner
-2010, over all bands). Level and slopes are left out, so that water under a gradient of glint is represented by its
-noise alone and resembles no other chip. Candidate pairs are found by the signs, and compared by the values.
+A hash holds the mid frequencies of every band's cosine transform (perceptual hashing: Zauner 2010, over all bands).
+Level and slopes are left out, so that water under a gradient of glint is represented by its noise alone and resembles
+no other chip. The numbers of a rotated or reflected chip are those of the chip in another order, with other signs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-HASH_LENGTH = 252  # 21 numbers per band of Sentinel-2, 126 per polarisation of Sentinel-1
-_GRID = 16
-# Rotations of the sign bits that are sorted, and followers that each is compared with: bounds the cost for any number
-# of similar hashes.
-_ROTATIONS, _FOLLOWERS = 16, 6
-# A cosine of 0.98 is an angle of 11 degrees, which flips 6 % of 252 signs; 40 is more than twice that.
-_MAX_DIFFERENT_BITS = 40
+HASH_LENGTH = 252  # 21 numbers per band of Sentinel-2, 125 per polarisation of Sentinel-1; the rest is zero
+MIN_HASHED_PX = 16  # edge of the smallest bands with so many frequencies
+# Descriptions of the eight orientations, by number, see `orient`.
+ORIENTATIONS = (
+    "upright", "mirrored", "mirrored", "turned by 180°", "mirrored", "turned by 90°", "turned by 90°", "mirrored",
+)  # fmt: skip
 
 
 def perceptual_hash(bands: Mapping[str, NDArray[Any]], nodata: int) -> bytes | None:
-    """HASH_LENGTH signed bytes over the bands of at least 16 x 16 px; None where there is none."""
-    large = [band for band in bands.values() if min(band.shape) >= _GRID]
+    """HASH_LENGTH signed bytes over the bands of at least 16 x 16 px, the smallest first; None where there is none."""
+    large = [band for band in bands.values() if min(band.shape) >= MIN_HASHED_PX]
     if not large:
         return None
     per_band = HASH_LENGTH // len(large)
     sizes = sorted({band.shape for band in large})
     parts = [_hash_bands([band for band in large if band.shape == size], nodata, per_band) for size in sizes]
+    numbers = np.concatenate(parts)
     padded = np.zeros(HASH_LENGTH, dtype=np.int8)
-    padded[: per_band * len(large)] = np.concatenate(parts)
+    padded[: len(numbers)] = numbers
     return padded.tobytes()
+
+
+class Frequencies(NamedTuple):
+    """Frequencies along y and x, in half waves per edge."""
+
+    rows: NDArray[np.intp]
+    cols: NDArray[np.intp]
+
+
+def by_band(hashes: NDArray[np.int8], n_bands: int) -> NDArray[np.int8]:
+    """Hashes of images of so many bands as (image, band, frequency), of (image, HASH_LENGTH)."""
+    n_frequencies = len(frequencies(HASH_LENGTH // n_bands).rows)
+    return hashes[:, : n_bands * n_frequencies].reshape(len(hashes), n_bands, n_frequencies)
+
+
+def orient(hashes: NDArray[np.int8], orientation: int) -> NDArray[np.int8]:
+    """Hashes of rotated or mirrored images, (image, band, frequency).
+
+    Args:
+        hashes: Of the images, (image, band, frequency).
+        orientation: 4 for transposed images, plus 2 if then upside down, plus 1 if then exchanged left to right.
+    """
+    rows, cols = frequencies(hashes.shape[2])
+    signs = (-1) ** (rows * (orientation >> 1 & 1) + cols * (orientation & 1))
+    turned = hashes[:, :, _exchanged(hashes.shape[2])] if orientation & 4 else hashes
+    return np.asarray(turned * signs.astype(np.int8))
+
+
+@cache
+def _exchanged(n_frequencies: int) -> NDArray[np.intp]:
+    """Per frequency, the place of the one with y and x exchanged."""
+    pairs = list(zip(*(values.tolist() for values in frequencies(n_frequencies)), strict=True))
+    return np.array([pairs.index((col, row)) for row, col in pairs])
+
+
+def spectral_width(hashes: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Number of frequencies that the power of images is spread over (participation ratio), (image, band, frequency)."""
+    power = np.einsum("ibf,ibf->if", hashes, hashes, dtype=np.int32, casting="unsafe").astype(np.float64)
+    return np.asarray(power.sum(axis=1) ** 2 / np.maximum((power**2).sum(axis=1), 1))
 
 
 def _hash_bands(bands: list[NDArray[Any]], nodata: int, per_band: int) -> NDArray[np.int8]:
@@ -40,7 +79,7 @@ def _hash_bands(bands: list[NDArray[Any]], nodata: int, per_band: int) -> NDArra
     valid = stack != nodata
     if not valid.all():
         stack = np.where(valid, stack, np.nanmean(np.where(valid, stack, np.nan), axis=(1, 2), keepdims=True))
-    basis, (rows, cols) = _cosine_basis(stack.shape[1]), _mid_frequencies(per_band)
+    basis, (rows, cols) = _cosine_basis(stack.shape[1]), frequencies(per_band)
     # Amplitudes fall with frequency: weighted, so that all frequencies count equally.
     coefficients = (basis @ stack @ basis.T)[:, rows, cols] * (rows + cols)
     spread = np.sqrt((coefficients**2).mean(axis=1, keepdims=True)) + 1e-9
@@ -49,53 +88,16 @@ def _hash_bands(bands: list[NDArray[Any]], nodata: int, per_band: int) -> NDArra
 
 @cache
 def _cosine_basis(size: int) -> NDArray[np.float32]:
-    """(frequency, pixel): orthonormal cosine transform of the means of 16 parts of a line of `size` pixels."""
-    indices = np.arange(_GRID)
-    waves = np.cos(np.pi * (2 * indices + 1) * indices[:, None] / (2 * _GRID)) * np.sqrt(2 / _GRID)
-    waves[0] /= np.sqrt(2)
-    part = np.arange(size) * _GRID // size
-    means = (part == indices[:, None]) / np.bincount(part)[:, None]
-    return np.asarray(waves @ means, dtype=np.float32)
+    """(frequency, pixel): the lowest 16 frequencies of the cosine transform of a line of `size` pixels."""
+    waves = np.cos(np.pi * (2 * np.arange(size) + 1) * np.arange(MIN_HASHED_PX)[:, None] / (2 * size))
+    return np.asarray(waves / size, dtype=np.float32)
 
 
 @cache
-def _mid_frequencies(number: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the lowest frequencies without the level and the two slopes."""
-    rows, cols = np.indices((_GRID, _GRID)).reshape(2, -1)
-    order = np.lexsort((rows, rows + cols))[3 : 3 + number]
-    return rows[order], cols[order]
-
-
-def near_pairs(hashes: NDArray[np.int8], min_similarity: float) -> Iterator[tuple[int, int, float]]:
-    """Yield each pair of rows (first < second) whose hashes have at least a cosine similarity, and that similarity.
-
-    Candidates are neighbours in the sorted order of the sign bits, rotated so that every part comes first once (sorted
-    neighbourhoods: Hernandez & Stolfo 1995; rotations: Manku et al. 2007), which differ in few bits. Of many copies
-    of one image not all pairs are found, but each copy is in a pair.
-
-    Args:
-        hashes: (sample, HASH_LENGTH).
-        min_similarity: In (0, 1].
-    """
-    signs = np.packbits(hashes > 0, axis=1)
-    words = signs.view(np.uint64)
-    compared: set[tuple[int, int]] = set()
-    for rotation in range(_ROTATIONS):
-        rotated = np.ascontiguousarray(np.roll(signs, -2 * rotation, axis=1))
-        order = np.argsort(rotated.view(f"S{rotated.shape[1]}").ravel(), kind="stable")
-        for step in range(1, _FOLLOWERS + 1):
-            left, right = order[:-step], order[step:]
-            close = np.bitwise_count(words[left] ^ words[right]).sum(axis=1) <= _MAX_DIFFERENT_BITS
-            for a, b in zip(left[close].tolist(), right[close].tolist(), strict=True):
-                pair = min(a, b), max(a, b)
-                if pair not in compared:
-                    compared.add(pair)
-                    similarity = _cosine(hashes[a], hashes[b])
-                    if similarity >= min_similarity:
-                        yield *pair, similarity
-
-
-def _cosine(first: NDArray[np.int8], second: NDArray[np.int8]) -> float:
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else 0.0
+def frequencies(most: int) -> Frequencies:
+    """The lowest frequencies without the level and the two slopes, as many as are closed under exchange."""
+    rows, cols = np.indices((MIN_HASHED_PX, MIN_HASHED_PX)).reshape(2, -1)
+    order = np.lexsort((rows, abs(rows - cols), rows + cols))[3 : 3 + most]
+    rows, cols = rows[order], cols[order]
+    unpaired = not ((rows == cols[-1]) & (cols == rows[-1])).any()
+    return Frequencies(*(values[: len(values) - unpaired] for values in (rows, cols)))

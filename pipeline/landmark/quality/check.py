@@ -25,6 +25,7 @@ from landmark.quality import (
     acquisitions,
     annotations,
     bias,
+    copies,
     event_facts,
     integrity,
     item_names,
@@ -55,6 +56,7 @@ CHECKS: dict[str, Check] = {
     **annotations.CHECKS,
     **words.CHECKS,
     **splits.CHECKS,
+    **copies.CHECKS,
     **bias.CHECKS,
 }
 

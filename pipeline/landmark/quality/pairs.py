@@ -1,18 +1,15 @@
-"""Checks that compare images: registration of optical and radar pairs, and near copies."""
+"""Checks of the registration of optical and radar pairs."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs
 from landmark.quality.check_input import CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.flagging import acquisitions, columns
-from landmark.quality.optical import BANDS
 from landmark.quality.registration import Shift, Surface, locate_peak
 
 # Over more water than this an acquisition has too few edges to expect a peak.
@@ -78,37 +75,3 @@ def registration_single(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         if totals[item] < 3 or 2 * failures[item] <= totals[item]:
             detail = f"{south[row]:+.1f} px south, {east[row]:+.1f} px east, peak of {strength[row]:.1f} deviations"
             yield Flag("radar chip is shifted against the optical one", str(table["id"][row]), detail)
-
-
-def near_duplicates(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """No image is a copy of another that differs only by noise, gain or offset."""
-    hashed = inputs.samples.filter(pc.is_valid(inputs.samples["perceptual_hash"]))
-    if hashed.num_rows == 0:
-        raise NotApplicable("no image of at least 16 px was read")
-    for sensor in ("s1", "s2"):
-        table = hashed.filter(pc.equal(hashed["sensor"], sensor))
-        ids, splits = table["id"].to_pylist(), table["split"].to_pylist()
-        for row_a, row_b, similarity in _copies(table, sensor, limits):
-            where = "the same split" if splits[row_a] == splits[row_b] else "another split"
-            for row, copy in ((row_a, row_b), (row_b, row_a)):
-                detail = f"similarity {similarity:.4f} to {ids[copy]} ({splits[copy]})"
-                yield Flag(f"image is a near copy of one of {where}", str(ids[row]), detail)
-
-
-def _copies(table: pa.Table, sensor: str, limits: Limits) -> Iterator[tuple[int, int, float]]:
-    """Pairs of similar rows, but neither identical ones nor the same cell at two dates; and their similarity."""
-    if table.num_rows == 0:
-        return
-    hashes = np.frombuffer(b"".join(table["perceptual_hash"].to_pylist()), dtype=np.int8).reshape(-1, HASH_LENGTH)
-    names = [f"{band}_p50_dn" for band in BANDS] if sensor == "s2" else ["vv_p50_db", "vh_p50_db"]
-    levels = np.array(columns(table, *names)).T
-    cells, digests = table["cell"].to_pylist(), table["sha256"].to_pylist()
-    for row_a, row_b, similarity in near_pairs(hashes, limits["min_similarity"]):
-        if digests[row_a] == digests[row_b]:
-            continue
-        # The texture of a cell can stay the same for years: only equal levels show that one image is a copy.
-        level_a, level_b = levels[row_a], levels[row_b]
-        change_pct = 100 * float(np.max(abs(level_a - level_b) / np.maximum(abs(level_a), 1)))
-        copied = similarity >= limits["min_same_cell_similarity"] and change_pct < limits["max_change_pct"]
-        if cells[row_a] != cells[row_b] or copied:
-            yield row_a, row_b, similarity

@@ -21,6 +21,7 @@ MEASURES = pa.schema([
     ("saturated_pct", pa.float32()),  # pixels with the highest (in dB: or lowest) value of their band
     *((name, pa.float32()) for name in (*optical.OPTICAL_MEASURES, *radar.RADAR_MEASURES)),
     ("perceptual_hash", pa.binary()),
+    ("band_digests", pa.binary()),
     *((name, pa.float32()) for name in ("shift_y_px", "shift_x_px", "shift_strength")),
 ])  # fmt: skip
 

@@ -10,7 +10,7 @@ from landmark.quality.drift import drift
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.flagging import by_acquisition, by_sample, columns, samples_with
 from landmark.quality.optical import BANDS
-from landmark.quality.pairs import near_duplicates, registration, registration_single
+from landmark.quality.pairs import registration, registration_single
 from landmark.quality.spectra import band_order
 
 
@@ -168,5 +168,4 @@ CHECKS: dict[str, Check] = {
     "registration": registration,
     "registration-single": registration_single,
     "drift": drift,
-    "near-duplicates": near_duplicates,
 }

@@ -59,24 +59,9 @@ def split_buffer(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
             yield Flag("cells of different splits are closer than the buffer", first, detail)
 
 
-def duplicates(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """No two samples have the same pixels."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    columns = (inputs.samples[name].to_pylist() for name in ("id", "split", "sha256"))
-    for id, split, sha256 in zip(*columns, strict=True):
-        groups.setdefault(sha256, []).append((id, split))
-    for group in groups.values():
-        if len(group) > 1:
-            (first, _), *copies = group
-            across = len({split for _, split in group}) > 1
-            problem = "same pixels in several splits" if across else "same pixels twice in a split"
-            yield from (Flag(problem, id, f"as {first}") for id, _ in copies)
-
-
 CHECKS: dict[str, Check] = {
     "split-cells": split_cells,
     "split-events": split_events,
     "split-scenes": split_scenes,
     "split-buffer": split_buffer,
-    "duplicates": duplicates,
 }

@@ -1,6 +1,6 @@
 """Images that are near copies of images of another split: what a model memorised of one, it knows of the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from landmark.config.profiles import load_sensor
 from landmark.core.progress import Progress, silent
 from landmark.core.resources import find_resource
 from landmark.core.yaml_files import read_yaml
-from landmark.corpus.perceptual_hash import HASH_LENGTH, near_pairs, perceptual_hash
+from landmark.corpus.near_pairs import near_copies
+from landmark.corpus.perceptual_hash import HASH_LENGTH, by_band, perceptual_hash
 from landmark.corpus.reader import Corpus
-from landmark.train.augmentation import ORIENTATIONS, orient
 from landmark.train.dataset import BLOCK
 
 
@@ -30,8 +30,7 @@ def find_near_duplicates(corpus: Corpus, *, progress: Progress = silent) -> dict
     """Find near-duplicates across splits, per sensor, with the limit of the check `near-duplicates`.
 
     Unlike the check, which covers pairs within a split, images of one cell count whatever their dates: no cell may be
-    in two splits; and so do turned and mirrored copies, as models are trained on all orientations of an image. Holds
-    one hash of 252 bytes per image of the train split, and eight per image of the others.
+    in two splits. Holds one hash of 252 bytes per image.
     """
     limits = read_yaml(find_resource("profiles/checks", "default"))["checks"]["near-duplicates"]["limits"]
     return {
@@ -44,28 +43,22 @@ def _find_pairs(images: Corpus, sensor: str, min_similarity: float, progress: Pr
     if not len(images):
         return
     ids, splits = (images.columns(name)[name].to_pylist() for name in ("id", "split"))
-    hashes, rows = _hash_images(images, sensor, [split == "train" for split in splits], progress)
-    most: dict[tuple[int, int], float] = {}
-    for a, b, similarity in near_pairs(hashes, min_similarity):
-        first, second = sorted((rows[a], rows[b]))
+    hashes, rows = _hash_images(images, sensor, progress)
+    for pair in near_copies(by_band(hashes, len(load_sensor(sensor).order)), min_similarity):
+        first, second = rows[pair.first], rows[pair.second]
         if splits[first] != splits[second]:
-            most[first, second] = max(most.get((first, second), 0.0), similarity)
-    for (first, second), similarity in most.items():
-        yield NearDuplicate(ids[first], ids[second], similarity)
+            yield NearDuplicate(ids[first], ids[second], pair.similarity)
 
 
-def _hash_images(
-    images: Corpus, sensor: str, upright: Sequence[bool], progress: Progress
-) -> tuple[NDArray[np.int8], list[int]]:
-    """Hashes (hash, HASH_LENGTH), and the row of the image of each: one if `upright`, else of all orientations."""
+def _hash_images(images: Corpus, sensor: str, progress: Progress) -> tuple[NDArray[np.int8], list[int]]:
+    """Hashes (hash, HASH_LENGTH), and the row of the image of each."""
     hashes, rows, row = bytearray(), list[int](), 0
-    profile = load_sensor(sensor)
+    nodata = load_sensor(sensor).nodata
     for batch in images.loader(batch=BLOCK, shuffle=False, cache_bytes=0):
         for stored in batch.pixels[sensor].stored:
-            for orientation in range(1 if upright[row] else ORIENTATIONS):
-                if (own := _hash_image(orient(stored, orientation), profile.nodata)) is not None:
-                    hashes += own
-                    rows.append(row)
+            if (own := _hash_image(stored, nodata)) is not None:
+                hashes += own
+                rows.append(row)
             row += 1
         progress(f"hash {sensor}", row, len(images))
     return np.frombuffer(hashes, dtype=np.int8).reshape(-1, HASH_LENGTH), rows
