@@ -18,6 +18,7 @@ from landmark.corpus.manifest import Shard
 from landmark.corpus.pages import DamagedPage
 from landmark.corpus.pixels import parse_group, pixels_sha256
 from landmark.quality.annotations import DerivedRows
+from landmark.quality.band_digests import band_digests
 from landmark.quality.captions import RowProblem
 from landmark.quality.check_input import (
     MAP_COLUMNS,
@@ -101,7 +102,7 @@ class _GroupSamples:
         if self._is_chosen(sample["cell"]) and (bands := self._read_bands(row)) is not None:
             sample |= {**measure_pixels(row.shard.sensor, bands), "pixels_read": True}
             self._registration.add(record, bands)
-            self._add_moments(row.shard.sensor, bands)
+            sample["band_digests"] = band_digests(self._add_moments(row.shard.sensor, bands))
         self._rows.append({name: sample.get(name) for name in _SCHEMA.names})
 
     def _check_row(self, row: Mapping[str, Any]) -> None:
@@ -151,8 +152,11 @@ class _GroupSamples:
             self.flag("pixel-digest", "sha256 differs from that of the pixels", row.record["id"])
         return bands
 
-    def _add_moments(self, sensor: str, bands: Mapping[str, NDArray[Any]]) -> None:
+    def _add_moments(self, sensor: str, bands: Mapping[str, NDArray[Any]]) -> list[Moments]:
+        """Add the moments of a sample's bands to those of its sensor, and return them."""
         nodata = load_sensor(sensor).nodata
-        for band, values in bands.items():
+        moments = [Moments.of(values, nodata) for values in bands.values()]
+        for band, own in zip(bands, moments, strict=True):
             key = sensor, band
-            self._moments[key] = self._moments.get(key, Moments()) + Moments.of(values, nodata)
+            self._moments[key] = self._moments.get(key, Moments()) + own
+        return moments
