@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from landmark.quality import scenes
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.drift import drift
@@ -168,4 +169,5 @@ CHECKS: dict[str, Check] = {
     "registration": registration,
     "registration-single": registration_single,
     "drift": drift,
+    **scenes.CHECKS,
 }

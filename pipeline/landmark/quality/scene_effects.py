@@ -1,0 +1,119 @@
+"""Levels of acquisitions beyond those of other acquisitions: over land of the same classes, and over the same cells."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+F8 = NDArray[np.float64]
+# Median absolute deviation to standard deviation of a normal distribution.
+_MAD = 1.4826
+_FITS = 4
+
+
+class Effects(NamedTuple):
+    """What distinguishes acquisitions over land of the same classes.
+
+    Attributes:
+        items: First item of each acquisition, sorted.
+        values: (acquisition, level): excess over the median acquisition.
+        samples: Number of samples per acquisition.
+    """
+
+    items: list[str]
+    values: F8
+    samples: NDArray[np.int64]
+
+
+class Contrast(NamedTuple):
+    """Median difference (level,) of the later of two acquisitions from the earlier one over their common cells."""
+
+    earlier: str
+    later: str
+    cells: int
+    values: F8
+
+
+def common_shift(shifts: F8, skip: int) -> F8:
+    """The part of shifts (…, level) that all levels but `skip` share: the smallest of them, 0 if signs differ.
+
+    Weather and seasons brighten some bands and kinds of land and darken others, or change some more than others; a
+    gain, an offset or another unit changes all of them.
+    """
+    ordered = np.sort(shifts, axis=-1)
+    return np.maximum(ordered[..., skip], 0) + np.minimum(ordered[..., -1 - skip], 0)
+
+
+def spread(values: F8) -> F8:
+    """Robust standard deviation about zero along the first axis."""
+    return np.asarray(_MAD * np.median(abs(values), axis=0))
+
+
+def fit_effects(values: F8, regressors: F8, items: Sequence[str], min_samples: int) -> Effects | None:
+    """Effects of acquisitions of at least `min_samples` samples; None if there are fewer than two.
+
+    Slopes of the regressors come from differences within acquisitions, so that deviating acquisitions do not change
+    them; samples that fit badly have less weight (Huber 1964). An effect is the median of an acquisition's residuals.
+
+    Args:
+        values: (sample, level), finite.
+        regressors: (sample, regressor), such as class fractions.
+        items: First item of the acquisition per sample.
+        min_samples: Of an acquisition.
+    """
+    names, number, counts = np.unique(np.asarray(items, dtype=object), return_inverse=True, return_counts=True)
+    keep = counts[number] >= min_samples
+    order = np.flatnonzero(keep)[np.argsort(number[keep], kind="stable")]
+    if (counts >= min_samples).sum() < 2:
+        return None
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    target, design = values[order], regressors[order]
+    slopes = _slopes_within(target, design, starts)
+    parts = np.split(target - design @ slopes, starts[1:])
+    medians = np.array([np.median(part, axis=0) for part in parts])
+    samples = np.array([len(part) for part in parts])
+    return Effects(
+        [str(names[number[order[start]]]) for start in starts], medians - np.median(medians, axis=0), samples
+    )
+
+
+def _slopes_within(target: F8, design: F8, starts: NDArray[np.intp]) -> F8:
+    """(regressor, level) slopes of differences from the means of groups of rows, that begin at `starts`."""
+    sizes = np.diff(starts, append=len(target))
+
+    def centred(rows: F8) -> F8:
+        return rows - (np.add.reduceat(rows, starts) / sizes[:, None]).repeat(sizes, axis=0)
+
+    inner, outer, weight = centred(design), centred(target), np.ones((len(target), 1))
+    slopes = np.zeros((design.shape[1], target.shape[1]))
+    for _ in range(_FITS):
+        slopes = np.linalg.lstsq(inner * weight, outer * weight, rcond=1e-6)[0]
+        residual = abs(outer - inner @ slopes)
+        outlying = np.median(residual / np.maximum(spread(residual), 1e-9), axis=1)
+        weight = np.sqrt(2 / np.maximum(outlying, 2))[:, None]
+    return slopes
+
+
+def contrast_revisits(
+    values: F8, cells: Sequence[str], items: Sequence[str], times: Sequence[object], min_cells: int
+) -> Iterator[Contrast]:
+    """Contrasts of acquisitions that follow each other in at least `min_cells` cells.
+
+    Args:
+        values: (sample, level), finite.
+        cells: Cell per sample.
+        items: First item of the acquisition per sample.
+        times: Time of the acquisition per sample.
+        min_cells: Of a contrast.
+    """
+    order = sorted(range(len(cells)), key=lambda row: (cells[row], times[row], items[row]))
+    common: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for first, second in pairwise(order):
+        if cells[first] == cells[second] and items[first] != items[second]:
+            common.setdefault((items[first], items[second]), []).append((first, second))
+    for (earlier, later), rows in sorted(common.items()):
+        if len(rows) >= min_cells:
+            before, after = np.array(rows).T
+            yield Contrast(earlier, later, len(rows), np.median(values[after] - values[before], axis=0))
