@@ -5,7 +5,6 @@ import zlib
 
 import numpy as np
 import pytest
-from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -13,7 +12,7 @@ import landmark
 from landmark.corpus.metrics import average_precisions, chance_average_precisions
 from landmark.corpus.reader import Corpus
 from landmark.train.validation.evaluated import load_evaluated
-from landmark.train.validation.rivals import NEAREST_IN_TIME, RIDGES, RIVALS, RivalInput, fit_ridge, fit_rivals
+from landmark.train.validation.rivals import NEAREST_IN_TIME, RIVALS, RivalInput, fit_rivals
 from tests.services.client import once
 from tests.train.toy import build_toy
 
@@ -85,26 +84,6 @@ def test_bands_is_a_logistic_regression_of_means_and_deviations(corpus, scores):
         model.fit((features["train"] - mean) / deviation, [key in row for row in labels])
         expected = model.decision_function((features["test"] - mean) / deviation)
         assert scores["s1"]["bands"][number] == pytest.approx(expected, abs=0.01)
-
-
-def test_ridge_is_chosen_by_blocks_that_are_left_out():
-    chance = np.random.default_rng(0)
-    points, block = chance.normal(size=(40, 3)), np.repeat(np.arange(8), 5)
-    targets = points[:, :2] + 0.5 * chance.normal(size=(40, 2))
-    kernel = np.exp(-((points[:, None] - points) ** 2).sum(axis=2) / 4)
-
-    def error(ridge: float) -> float:
-        total = 0.0
-        for number in range(8):
-            rest, left = block != number, block == number
-            model = KernelRidge(alpha=ridge, kernel="precomputed").fit(kernel[np.ix_(rest, rest)], targets[rest])
-            total += ((model.predict(kernel[np.ix_(left, rest)]) - targets[left]) ** 2).sum()
-        return total
-
-    best = min(RIDGES, key=error)
-    expected = KernelRidge(alpha=best, kernel="precomputed").fit(kernel, targets).dual_coef_
-    assert best not in (RIDGES[0], RIDGES[-1])
-    assert fit_ridge(kernel, targets, block) == pytest.approx(expected)
 
 
 def test_a_class_that_no_train_image_has_gets_the_frequency(tmp_path):

@@ -3,17 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.corpus.kernel_ridge import standardise
+
 # Inverse strength of the L2 penalty, on standardised features.
 INVERSE_PENALTY = 1.0
-
-
-def standardise(
-    train: NDArray[np.float32], images: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Subtract the mean of the train images and divide by their deviation."""
-    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    deviation[deviation < 1e-9] = 1
-    return (train - mean) / deviation, (images - mean) / deviation
 
 
 def score_by_logistic(

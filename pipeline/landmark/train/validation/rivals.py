@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from landmark.core.hashing import ranks
 from landmark.core.progress import Progress, silent
 from landmark.core.salts import RIVAL_IMAGES
+from landmark.corpus.image_features import ImageFeatures, read_features
+from landmark.corpus.kernel_ridge import KernelRidge
 from landmark.corpus.reader import Corpus
 from landmark.corpus.relevance import label_mask
-from landmark.train.logistic import score_by_logistic, standardise
+from landmark.train.logistic import score_by_logistic
 from landmark.train.validation.evaluated import EvaluatedSet, find_blocks
-from landmark.train.validation.features import ImageFeatures, read_features
 from landmark.write.nearest_places import score_by_nearest_places
 
 Scores = NDArray[np.float64]
@@ -28,10 +29,6 @@ Scores = NDArray[np.float64]
 NEAREST_IN_TIME = 25
 # Train images that `bands` and `handcrafted` are fitted on, if there are more: a kernel of all would not fit in memory.
 MAX_BANDS, MAX_HANDCRAFTED = 20_000, 4_000
-# Ridges of which the held-out train blocks choose one; the kernel is 1 on its diagonal.
-RIDGES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
-# Images whose distances give the bandwidth of the kernel; and rows of a kernel in memory at once.
-_BANDWIDTH_IMAGES, _KERNEL_ROWS = 1_000, 4_096
 
 
 class RivalInput:
@@ -149,42 +146,11 @@ def score_by_bands(known: RivalInput) -> Scores:
 
 
 def score_by_handcrafted(known: RivalInput) -> Scores:
-    """Kernel ridge regression of the labels on the handcrafted features, standardised.
-
-    The kernel is exp(-d²/m), where m is the median of d² between train images. The ridge is that of the least squared
-    error on train blocks that are left out, one at a time.
-    """
-    rows = known.drawn[:MAX_HANDCRAFTED]
-    train, images = standardise(known.train_features.handcrafted[:MAX_HANDCRAFTED], known.features.handcrafted)
-    scale = max(float(np.median(_squared_distances(train[:_BANDWIDTH_IMAGES], train[:_BANDWIDTH_IMAGES]))), 1e-9)
-    labels, blocks = known.labels[rows], np.array(find_blocks(known.train), dtype=np.str_)[rows]
-    mean = labels.mean(axis=0)
-    kernel = np.exp(-_squared_distances(train, train) / scale)
-    weights = fit_ridge(kernel, labels - mean, np.unique(blocks, return_inverse=True)[1])
-    parts = [images[start : start + _KERNEL_ROWS] for start in range(0, len(images), _KERNEL_ROWS)]
-    scores = [np.exp(-_squared_distances(part, train) / scale) @ weights + mean for part in parts]
-    return np.concatenate([part.T for part in scores], axis=1)
-
-
-def _squared_distances(a: Scores, b: Scores) -> Scores:
-    """(row of a, row of b)."""
-    distances: Scores = np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0)
-    return distances
-
-
-def fit_ridge(kernel: Scores, targets: Scores, block: NDArray[np.int64]) -> Scores:
-    """Weights (train image, class) of the ridge with the least error on blocks that are left out.
-
-    Without block g the error on it is (A⁻¹)gg⁻¹ (A⁻¹y)g, where A is the kernel plus the ridge (Rifkin & Lippert 2007).
-    """
-    best: tuple[float, Scores] = (np.inf, targets)
-    rows = [np.flatnonzero(block == number) for number in range(int(block.max()) + 1)]
-    for ridge in RIDGES:
-        inverse = np.linalg.inv(kernel + ridge * np.eye(len(kernel)))
-        weights = inverse @ targets
-        errors = [np.linalg.solve(inverse[np.ix_(own, own)], weights[own]) for own in rows]
-        best = min(best, (sum(float((error**2).sum()) for error in errors), weights), key=lambda fit: fit[0])
-    return best[1]
+    """Kernel ridge regression of the labels on the handcrafted features, see `KernelRidge`."""
+    rows, features = known.drawn[:MAX_HANDCRAFTED], known.train_features.handcrafted[:MAX_HANDCRAFTED]
+    blocks = np.array(find_blocks(known.train), dtype=np.str_)[rows]
+    model = KernelRidge(features, known.labels[rows], np.unique(blocks, return_inverse=True)[1])
+    return model.predict(known.features.handcrafted).T
 
 
 # In the order in which they are reported.

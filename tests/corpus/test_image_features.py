@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from landmark.config.profiles import load_sensor
-from landmark.train.validation.features import DIFFERENCES, QUANTILES, WINDOW_QUANTILES, compute_features
+from landmark.corpus.image_features import DIFFERENCES, QUANTILES, WINDOW_QUANTILES, compute_features
 
 SENSORS = {name: load_sensor(name) for name in ("s1", "s2")}
 
