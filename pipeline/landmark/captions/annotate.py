@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from landmark.domain.event import EventFact
 from landmark.domain.taxonomy import Crosswalk, LabelEdition
 from landmark.labels.label_rules import CellLabels, LabelRules
 
+_EVENT_COLUMNS = [field.name for field in fields(EventFact)]
 _NO_LABELS = CellLabels((), {}, {}, 0.0, {})
 # A class is absent only if all pixels have a class; the rest of 100 % allows for rounding.
 _ALL_CLASSIFIED_PCT = 99.995
@@ -99,7 +100,7 @@ def annotate_sample(image: ImageInfo, cell: CellLabels, annotator: Annotator) ->
         "subclasses": list(cell.subclasses.items()),
         "agreement": list(cell.class_agreement.items()),
         "sources": [_source_row(annotator.editions[number], image.time, cell) for number in cell.editions.values()],
-        "events": [asdict(fact) for fact in sample.events],
+        "events": [{name: getattr(fact, name) for name in _EVENT_COLUMNS} for fact in sample.events],
         "place": _place_row(sample.place),
         "captions": render_captions(sample, annotator.grammar, taxonomy, annotator.config),
         "questions": render_questions(sample, annotator.grammar, taxonomy, annotator.config),

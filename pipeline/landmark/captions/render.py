@@ -1,7 +1,7 @@
 """Render captions from a grammar in YAML; each caption records which characters state which fact."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from landmark.captions.grammar import Grammar
@@ -50,7 +50,7 @@ def render_captions(
 def _render_style(renderer: Renderer, config: CaptionConfig) -> list[dict[str, Any]]:
     by_text: dict[str, dict[str, Any]] = {}
     for rotation in range(1 if renderer.style == "structured" else max(1, len(renderer.sample.labels))):
-        rotated = replace(renderer, rotation=rotation)
+        rotated = replace(renderer, rotation=rotation) if rotation else renderer
         for template in pick_templates(rotated, config.seed):
             row = render_caption(rotated, template)
             by_text.setdefault(row["text"], row)
@@ -63,12 +63,12 @@ def pick_templates(renderer: Renderer, seed: int) -> list[Template]:
     """Templates of the renderer's style that state the most facts, starting at one chosen by the sample's id."""
     language, style = renderer.language, renderer.style
     templates = language.styles[style]
-    facts = renderer.facts(frozenset().union(*(parse_template(template.text).all_slots for template in templates)))
-    fullest = _fullest(templates, facts)
+    texts = tuple(template.text for template in templates)
+    fullest = _fullest(texts, frozenset(renderer.facts(_all_slots(texts))))
     if not fullest:
         return []
     first = rank(seed, TEMPLATE, style, language.lang, renderer.sample.id) % len(fullest)
-    return fullest[first:] + fullest[:first]
+    return [templates[number] for number in fullest[first:] + fullest[:first]]
 
 
 def render_caption(renderer: Renderer, template: Template) -> dict[str, Any]:
@@ -94,10 +94,14 @@ def locate_facts(spans: Spans) -> list[dict[str, Any]]:
     return located
 
 
-def _fullest(templates: Sequence[Template], facts: Mapping[str, Spans]) -> list[Template]:
-    """Templates whose required slots have facts and that fill the most slots."""
-    filled = [parse_template(template.text).filled_slots(facts.keys()) for template in templates]
+@cache
+def _all_slots(texts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset().union(*(parse_template(text).all_slots for text in texts))
+
+
+@cache
+def _fullest(texts: tuple[str, ...], facts: frozenset[str]) -> tuple[int, ...]:
+    """Numbers of the templates whose required slots have facts and that fill the most slots."""
+    filled = [parse_template(text).filled_slots(facts) for text in texts]
     most = max((len(slots) for slots in filled if slots is not None), default=0)
-    return [
-        template for template, slots in zip(templates, filled, strict=True) if slots is not None and len(slots) == most
-    ]
+    return tuple(number for number, slots in enumerate(filled) if slots is not None and len(slots) == most)

@@ -7,6 +7,7 @@ import struct
 from typing import Any
 
 _STOP, _TRUE, _FALSE, _BYTE, _INT16, _INT32, _INT64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(13)
+_INTEGERS = (_INT16, _INT32, _INT64)
 _LONG_LIST = 15
 _MAX_DEPTH = 12
 _MAX_INTEGER_BITS = 64
@@ -32,6 +33,25 @@ def parse_struct(data: bytes) -> tuple[Struct, int]:
         raise ValueError("a struct is cut off") from error
 
 
+def leading_integers(data: bytes, count: int) -> tuple[list[int], int]:
+    """Values of the first fields of a struct, up to one that is no 32-bit integer or whose id is not the next number.
+
+    Returns:
+        At most `count` values, and their size in bytes.
+
+    Raises:
+        ValueError: the bytes are no such struct.
+    """
+    reader, values = _Reader(data), list[int]()
+    try:
+        while len(values) < count and data[reader.position] == 1 << 4 | _INT32:
+            reader.position += 1
+            values.append(reader.integer())
+    except IndexError as error:
+        raise ValueError("a struct is cut off") from error
+    return values, reader.position
+
+
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data, self.position = data, 0
@@ -41,13 +61,15 @@ class _Reader:
         number = 0
         while header := self.byte():
             number = number + (header >> 4) if header >> 4 else self.integer()
-            fields[number] = self.value(header & 15, depth + 1)
+            kind = header & 15
+            # Most fields are integers.
+            fields[number] = self.integer() if kind in _INTEGERS else self.value(kind, depth + 1)
         return fields
 
     def value(self, kind: int, depth: int) -> Any:
         if depth > _MAX_DEPTH:
             raise ValueError("structs are nested too deeply")
-        if kind in (_INT16, _INT32, _INT64):
+        if kind in _INTEGERS:
             return self.integer()
         if kind == _BINARY:
             return self.take(self.varint())
@@ -90,15 +112,18 @@ class _Reader:
         return value
 
     def varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
+        data, position, shift = self.data, self.position, 0
+        byte = data[position]
+        value = byte & 127
+        while byte > 127:
+            position += 1
             shift += 7
             if shift >= _MAX_INTEGER_BITS:
                 raise ValueError("an integer is too long")
+            byte = data[position]
+            value |= (byte & 127) << shift
+        self.position = position + 1
+        return value
 
     def integer(self) -> int:
         value = self.varint()

@@ -55,7 +55,7 @@ class Moments(NamedTuple):
     squares: int = 0
 
     def __add__(self, addend: "Moments") -> "Moments":  # type: ignore[override]
-        return Moments(*(left + right for left, right in zip(self, addend, strict=True)))
+        return Moments(self.number + addend.number, self.total + addend.total, self.squares + addend.squares)
 
     @staticmethod
     def of(values: NDArray[Any], nodata: int) -> "Moments":

@@ -13,12 +13,13 @@ def is_close(stored: Any, derived: Any) -> bool:
     if stored == derived:
         return True
     if isinstance(derived, float):
-        return isinstance(stored, int | float) and abs(stored - derived) <= _TOLERANCE * max(1.0, abs(derived))
+        return isinstance(stored, (int, float)) and abs(stored - derived) <= _TOLERANCE * max(1.0, abs(derived))
     if isinstance(derived, dict):
         if not isinstance(stored, dict) or stored.keys() != derived.keys():
             return False
         return all(stored[key] == value or is_close(stored[key], value) for key, value in derived.items())
-    if isinstance(derived, list | tuple) and isinstance(stored, list | tuple):
+    # `|` of types is slow, and this is called a hundred times a sample.
+    if isinstance(derived, (list, tuple)) and isinstance(stored, (list, tuple)):
         return len(stored) == len(derived) and all(map(is_close, stored, derived))
     return False
 

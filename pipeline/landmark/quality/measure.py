@@ -16,7 +16,7 @@ from landmark.core.hashing import rank
 from landmark.core.salts import CHECKED_CELLS
 from landmark.corpus.manifest import Shard
 from landmark.corpus.pages import DamagedPage
-from landmark.corpus.pixels import parse_group, pixels_sha256
+from landmark.corpus.pixels import pixels_sha256
 from landmark.quality.annotations import DerivedRows
 from landmark.quality.band_digests import band_digests
 from landmark.quality.captions import RowProblem
@@ -36,6 +36,7 @@ from landmark.quality.row_checks import ROW_CHECKS, TEXT_CHECKS
 from landmark.quality.shard_reader import ShardReader, ShardRow, describe_error
 
 _SCHEMA = pa.schema([*SAMPLE_COLUMNS, *MEASURES])
+_NAMES = _SCHEMA.names
 _HASH_RANGE = 2**64
 
 
@@ -103,7 +104,7 @@ class _GroupSamples:
             sample |= {**measure_pixels(row.shard.sensor, bands), "pixels_read": True}
             self._registration.add(record, bands)
             sample["band_digests"] = band_digests(self._add_moments(row.shard.sensor, bands))
-        self._rows.append({name: sample.get(name) for name in _SCHEMA.names})
+        self._rows.append({name: sample.get(name) for name in _NAMES})
 
     def _check_row(self, row: Mapping[str, Any]) -> None:
         """Run the row checks; those of texts only where texts are not what landmark derives."""
@@ -128,7 +129,7 @@ class _GroupSamples:
     def _read_bands(self, row: ShardRow) -> dict[str, NDArray[Any]] | None:
         """Stored values per band (y, x) at native resolution; None where they cannot be read."""
         if row.pages is None:
-            return self._decode_bands(row.record, row) if row.fields[0].name in row.record else None
+            return self._decode_bands(row.record, row) if next(iter(row.groups)) in row.record else None
         try:
             pixels = row.pages.read(row.number)
         except (DamagedPage, OSError) as error:
@@ -140,11 +141,11 @@ class _GroupSamples:
     def _decode_bands(self, pixels: Mapping[str, Any], row: ShardRow) -> dict[str, NDArray[Any]] | None:
         """Bands of pixel columns; None where their size is not that of the metadata."""
         groups, bands = [], dict[str, NDArray[Any]]()
-        for field in row.fields:
-            group, data = parse_group(field), pixels[field.name]
+        for name, group in row.groups.items():
+            data = pixels[name]
             if len(data) != group.size_bytes:
                 detail = f"{len(data)} bytes, not {group.size_bytes}"
-                self.flag("schema", f"size of {field.name} differs from its metadata", row.record["id"], detail)
+                self.flag("schema", f"size of {name} differs from its metadata", row.record["id"], detail)
                 return None
             groups.append(np.frombuffer(data, dtype=group.dtype).reshape(group.shape))
             bands |= zip(group.bands, groups[-1], strict=True)

@@ -1,7 +1,7 @@
 """Read the shards of a group: verify files, schema and index rows, and pass every complete row on."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from landmark.core.errors import InvalidCorpus
 from landmark.core.hashing import file_sha256
 from landmark.core.plural import plural
 from landmark.corpus.manifest import Shard
-from landmark.corpus.pixels import pixel_fields
+from landmark.corpus.pixels import BandGroup, parse_group, pixel_fields
 from landmark.corpus.shard_schema import shard_schema
 from landmark.corpus.tables import DAMAGE, TableFile
 from landmark.domain.schemas import INDEX
@@ -30,14 +30,14 @@ class ShardRow(NamedTuple):
     Attributes:
         record: Its columns, without pixels where these have pages of their own.
         shard: Its shard.
-        fields: The pixel columns that the shard should have.
+        groups: Bands of each pixel column that the shard should have.
         pages: The shard's pages of pixels; None where the record holds the pixels, if they can be read at all.
         number: Of the row in the shard.
     """
 
     record: dict[str, Any]
     shard: Shard
-    fields: list[pa.Field]
+    groups: Mapping[str, BandGroup]
     pages: ShardPages | None
     number: int
 
@@ -88,14 +88,15 @@ class ShardReader:
     def _read_rows(
         self, shard: Shard, groups: Iterable[pa.Table], index: pa.Table | None, pages: ShardPages | None
     ) -> None:
-        done, content, fields = 0, hashlib.sha256(), pixel_fields(self._schema(shard))
+        done, content = 0, hashlib.sha256()
+        bands = {field.name: parse_group(field) for field in pixel_fields(self._schema(shard))}
         try:
             for group in groups:
                 self._compare_with_index(differing_columns(index, group, done), shard)
                 complete, rows = self._complete_rows(group, shard)
                 for row, record in zip(rows, complete.to_pylist(), strict=True):
                     content.update(canonical(record))
-                    self._add_row(ShardRow(record, shard, fields, pages, done + row))
+                    self._add_row(ShardRow(record, shard, bands, pages, done + row))
                 done += group.num_rows
         except (InvalidCorpus, *DAMAGE) as error:
             detail = f"after {plural(done, 'row')}: {describe_error(error)}"

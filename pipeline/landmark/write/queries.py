@@ -26,7 +26,8 @@ def query_files(samples: pa.Table, taxonomy: Taxonomy) -> dict[str, list[str]]:
         samples: Columns id, split and labels; judgements keep their order.
         taxonomy: Names of the classes.
     """
-    label_sets = [frozenset(labels) for labels in samples["labels"].to_pylist()]
+    distinct: dict[frozenset[str], frozenset[str]] = {}
+    label_sets = [distinct.setdefault(labels, labels) for labels in map(frozenset, samples["labels"].to_pylist())]
     queries = make_queries(label_sets, {key: entry.name["en"].lower() for key, entry in taxonomy.classes.items()})
     files = {"queries.jsonl": [json.dumps(asdict(query), ensure_ascii=False) for query in queries]}
     rows = list(zip(samples["id"].to_pylist(), samples["split"].to_pylist(), label_sets, strict=True))
@@ -46,10 +47,12 @@ def write_queries(corpus: Path, index: pa.Table, taxonomy: Taxonomy) -> list[Que
 
 
 def _judgements(queries: Iterable[Query], samples: list[tuple[str, frozenset[str]]]) -> Iterator[str]:
+    distinct = {labels for _, labels in samples}
     for query in queries:
         query_labels = frozenset(query.labels)
+        grades = {labels: grade(query_labels, labels) for labels in distinct}
         for id, labels in samples:
-            if relevance := grade(query_labels, labels):
+            if relevance := grades[labels]:
                 yield f"{query.id} 0 {id} {relevance}"
 
 
