@@ -50,14 +50,18 @@ class Draft:
 
     Attributes:
         packed: Each shard as it was packed; shards without edits are not packed again.
+        rate_pct: Share of the rows that `pick` returns instead of the one a kind asks for.
+        picks: Salts of the calls of `pick` so far: a kind that never calls it has no rate.
     """
 
     corpus: Path
     packed: Mapping[str, PackedShard] = field(default_factory=dict)
+    rate_pct: float | None = None
+    picks: set[str] = field(default_factory=set)
 
     def __getstate__(self) -> dict[str, Any]:
         """Omit cached tables: a worker reads them once for all its tasks."""
-        return {"corpus": self.corpus, "packed": self.packed}
+        return {"corpus": self.corpus, "packed": self.packed, "rate_pct": self.rate_pct, "picks": self.picks}
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -100,6 +104,9 @@ class Draft:
     def pick(self, salt: str, candidates: Iterable[Row], *, pct: float = 2, least: int = 3) -> list[Row]:
         """Pick the rows to change: a percentage of them, by hash of salt and id."""
         rows = sorted(candidates, key=lambda row: rank(_SEED, salt, row["id"]))
+        self.picks.add(salt)
+        if self.rate_pct is not None:
+            pct, least = self.rate_pct, 1
         return rows[: max(least, round(len(rows) * pct / 100))]
 
 

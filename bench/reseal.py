@@ -4,6 +4,7 @@ Shards, digests, counts, statistics, index and queries are written by the code o
 """
 
 import filecmp
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -49,8 +50,11 @@ def open_draft(corpus: Path, scratch: Path) -> Draft:
     return Draft(corpus, packed)
 
 
-def reseal(draft: Draft, planted: Planted, out: Path) -> None:
-    """Write the corpus with a defect into `out`, a new folder.
+def reseal(draft: Draft, planted: Planted, out: Path) -> frozenset[str]:
+    """Write the corpus with a defect into `out`, a new folder beside the clean one.
+
+    Returns:
+        Paths of the shards that the defect changed after they were sealed.
 
     Raises:
         ValueError: the defect changes nothing.
@@ -58,12 +62,23 @@ def reseal(draft: Draft, planted: Planted, out: Path) -> None:
     ids = {*planted.edits, *planted.moves, *(id for id, _ in planted.extra)}
     touched = {draft.facts[id]["shard"] for id in ids} | set(planted.moves.values())
     _seal(draft, planted, out, touched=touched)
+    changed = frozenset[str]()
     if planted.after is not None:
+        sealed = _versions(draft, out)
         planted.after(out)
+        changed = frozenset(path for path, version in _versions(draft, out).items() if version != sealed[path])
     if _files(out) == (sealed := _files(draft.corpus)) and all(
         _same(out / name, draft.corpus / name) for name in sealed
     ):
         raise ValueError(f"{out.name}: the defect changes nothing")
+    return changed
+
+
+def _versions(draft: Draft, out: Path) -> dict[str, tuple[int, int, int] | None]:
+    """What changes with each write to a shard."""
+    paths = {path: out / path for path in draft.packed}
+    stats = {path: file.stat() for path, file in paths.items() if file.is_file()}
+    return dict.fromkeys(paths) | {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
 
 
 def _files(corpus: Path) -> list[str]:
@@ -75,7 +90,8 @@ def _same(first: Path, second: Path) -> bool:
 
 
 def _seal(draft: Draft, planted: Planted, out: Path, *, touched: set[str]) -> dict[str, PackedShard]:
-    shutil.copytree(draft.corpus, out)
+    # Files are replaced when a corpus is sealed; what defects do to files afterwards must not reach the clean ones.
+    shutil.copytree(draft.corpus, out, copy_function=os.link if planted.after is None else shutil.copy2)
     packed = dict(draft.packed)
     if not touched:
         return packed

@@ -6,23 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from bench import DEFECTS
-from bench.draft import Draft, Planted
-from bench.registry import Defect, Unsuited
+from bench.draft import Planted
+from bench.registry import Origin, Unsuited
+from bench.remeasure import CleanCorpus, check_again
 from bench.reseal import reseal
-from landmark.core.executor import ExecutorConfig
-from landmark.quality.check import check
-from landmark.quality.check_profile import load_check_profile
 from landmark.quality.findings import Report
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A task: a kind of defect, the clean corpus, its report, and a folder for copies."""
+    """A task.
+
+    Attributes:
+        kind: Of defect.
+        scratch: Folder for copies of the corpus, on its disk.
+        rate_pct: Of the samples that can have the defect, instead of the kind's own rate.
+    """
 
     kind: str
-    draft: Draft
-    clean: Report
+    clean: CleanCorpus
     scratch: Path
+    rate_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Result:
     """Findings of a corpus with one defect.
 
     Attributes:
+        rate_pct: Share of the samples that were to have the defect; None at the kind's own rate.
         planted: Number of subjects with the defect, of `of` possible ones.
         detected: Any check has a finding that the clean corpus does not have.
         named: The expected check has one.
@@ -43,6 +48,8 @@ class Result:
     group: str
     check: str
     about: str
+    origin: Origin
+    rate_pct: float | None = None
     planted: int = 0
     of: int = 0
     detected: bool = False
@@ -59,24 +66,27 @@ class Result:
 
 def run_trial(trial: Trial) -> Result:
     """Plant a defect, check the corpus, and remove the copy."""
-    defect, out = DEFECTS[trial.kind], trial.scratch / trial.kind
+    defect, rate_pct = DEFECTS[trial.kind], trial.rate_pct
+    draft, out = (
+        replace(trial.clean.draft, rate_pct=rate_pct, picks=set()),
+        trial.scratch / f"{trial.kind}-{rate_pct or 'own'}",
+    )
+    bare = Result(defect.kind, defect.group, defect.check, defect.about, defect.origin, rate_pct)
     try:
-        planted = defect.plant(trial.draft)
-    except Unsuited as error:
-        return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(error))
-    try:
-        reseal(trial.draft, planted, out)
-    except ValueError as error:
+        planted = defect.plant(draft)
+        if rate_pct is not None and not draft.picks:
+            raise Unsuited("the defect has no rate")
+        rewritten = reseal(draft, planted, out)
+    except (Unsuited, ValueError) as error:
         shutil.rmtree(out, ignore_errors=True)
-        return Result(defect.kind, defect.group, defect.check, defect.about, unsuited=str(error))
+        return replace(bare, unsuited=str(error))
     try:
-        report = check(out, load_check_profile(), executor=ExecutorConfig())
+        report = check_again(out, trial.clean, planted, rewritten)
     except Exception as error:
         # A check that crashes detects nothing; the benchmark continues.
-        crashed = f"{type(error).__name__}: {error}"
-        return replace(score(defect, planted, {}), crashed=crashed)
+        return replace(score(bare, planted, {}), crashed=f"{type(error).__name__}: {error}")
     else:
-        return score(defect, planted, flags(report.minus_baseline(trial.clean)))
+        return score(bare, planted, flags(report.minus_baseline(trial.clean.report)))
     finally:
         shutil.rmtree(out, ignore_errors=True)
 
@@ -91,20 +101,19 @@ def flags(report: Report) -> dict[str, dict[str, str]]:
     return texts
 
 
-def score(defect: Defect, planted: Planted, flagged: dict[str, dict[str, str]]) -> Result:
+def score(bare: Result, planted: Planted, flagged: dict[str, dict[str, str]]) -> Result:
     """Compare the flags of all checks with what was planted."""
-    named = flagged.get(defect.check, {})
+    named = (
+        flagged.get(bare.check, {}) if bare.check else {s: t for texts in flagged.values() for s, t in texts.items()}
+    )
     lines = [f"{subject}: {text}" for subject, text in named.items()]
     recalled = sum(any(name in line for name in names for line in lines) for names in planted.subjects)
-    return Result(
-        defect.kind,
-        defect.group,
-        defect.check,
-        defect.about,
+    return replace(
+        bare,
         planted=len(planted.subjects),
         of=planted.of,
         detected=bool(flagged),
         named=bool(named),
         recalled=recalled,
-        other_checks={name: len(subjects) for name, subjects in sorted(flagged.items()) if name != defect.check},
+        other_checks={name: len(subjects) for name, subjects in sorted(flagged.items()) if name != bare.check},
     )

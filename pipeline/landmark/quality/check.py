@@ -1,7 +1,7 @@
 """Entry point of `landmark check`: one pass over the shards, then every corpus-level check."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from landmark.quality import (
     words,
 )
 from landmark.quality.captions import load_lexicons
-from landmark.quality.check_input import Check, CheckInput, CorpusContext, GroupResult, Moments
+from landmark.quality.check_input import Check, CheckInput, CorpusContext, GroupResult, Moments, ShardGroup
 from landmark.quality.check_profile import CheckProfile, CheckSpec
 from landmark.quality.derivation import CorpusDerivation
 from landmark.quality.findings import CheckResult, Flag, NotApplicable, Report, group_flags
@@ -84,17 +84,70 @@ def check(
         InvalidCorpus: no manifest, a link to a folder, or no shard is readable.
         GenerationReplaced: the corpus was recaptioned meanwhile.
     """
+    corpus = open_corpus(root, profile, share=share, seed=seed)
+    return judge(corpus, measure_corpus(corpus, executor, progress))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCorpus:
+    """A corpus whose documents were read, and the options of the run."""
+
+    context: CorpusContext
+    derivation: CorpusDerivation
+    profile: CheckProfile
+    share: float
+    seed: int
+
+    def groups(self) -> Iterator[ShardGroup]:
+        """The units of work. Made on demand: a group's rows of the plan and label counts."""
+        for group in shard_groups(self.context, share=self.share, seed=self.seed):
+            yield replace(group, derivation=self.derivation.of(group.shards[0][0]))
+
+
+def open_corpus(root: Path, profile: CheckProfile, *, share: float = 1.0, seed: int = 0) -> OpenCorpus:
+    """Read the documents of a corpus.
+
+    Raises:
+        InvalidCorpus: no manifest, or a link to a folder.
+    """
     refuse_links(root)
     manifest: Manifest = read_document(Manifest, root / "corpus.json")
     derivation = CorpusDerivation(root, manifest, _load_lock(root, manifest))
-    context = _load_context(root, manifest, derivation, profile)
-    inputs, flags = _measure_corpus(context, derivation, executor, share=share, seed=seed, progress=progress)
+    return OpenCorpus(_load_context(root, manifest, derivation, profile), derivation, profile, share, seed)
+
+
+def measure_corpus(corpus: OpenCorpus, executor: ExecutorConfig, progress: Progress = silent) -> list[GroupResult]:
+    """Measure all shard groups.
+
+    Raises:
+        InvalidCorpus: a worker was lost.
+    """
+    number = len(shard_groups(corpus.context, share=corpus.share, seed=corpus.seed))
+    results: list[GroupResult] = []
+    with open_executor(executor) as map_units:
+        for group, result in map_units(measure_group, corpus.groups()):
+            if isinstance(result, WorkerLost):
+                raise InvalidCorpus(result.detail, file=corpus.context.root / group.shards[0][0].path)
+            results.append(result)
+            progress("check", len(results), number)
+    return results
+
+
+def judge(corpus: OpenCorpus, results: Sequence[GroupResult]) -> Report:
+    """Merge the results of the shard groups, in any order, and run the corpus-level checks.
+
+    Raises:
+        InvalidCorpus: no shard is readable.
+        GenerationReplaced: the corpus was recaptioned meanwhile.
+    """
+    inputs, flags = _merge(corpus, results)
+    profile, manifest = corpus.profile, corpus.context.manifest
     return Report(
-        corpus=context.manifest.name,
-        content_digest=context.manifest.content_digest,
+        corpus=manifest.name,
+        content_digest=manifest.content_digest,
         samples=inputs.samples.num_rows,
         pixels_read=sum(inputs.samples["pixels_read"].to_pylist()),
-        options_digest=digest([profile.model_dump(mode="json"), share, seed]),
+        options_digest=digest([profile.model_dump(mode="json"), corpus.share, corpus.seed]),
         checks={name: _run_check(name, spec, inputs, flags.get(name, [])) for name, spec in profile.active.items()},
     )
 
@@ -148,25 +201,9 @@ def _undated_subclasses(entries: Sequence[LabelEntry], taxonomy: Taxonomy) -> di
     }
 
 
-def _measure_corpus(
-    context: CorpusContext,
-    derivation: CorpusDerivation,
-    executor: ExecutorConfig,
-    *,
-    share: float,
-    seed: int,
-    progress: Progress,
-) -> tuple[CheckInput, dict[str, list[Flag]]]:
-    """Measure all shard groups and merge their results."""
-    groups, results = shard_groups(context, share=share, seed=seed), list[GroupResult]()
-    with open_executor(executor) as map_units:
-        # Made on demand: a group's rows of the plan and label counts.
-        tasks = (replace(group, derivation=derivation.of(group.shards[0][0])) for group in groups)
-        for group, result in map_units(measure_group, tasks):
-            if isinstance(result, WorkerLost):
-                raise InvalidCorpus(result.detail, file=context.root / group.shards[0][0].path)
-            results.append(result)
-            progress("check", len(results), len(groups))
+def _merge(corpus: OpenCorpus, results: Sequence[GroupResult]) -> tuple[CheckInput, dict[str, list[Flag]]]:
+    """Samples and flags of all shard groups."""
+    context, derivation = corpus.context, corpus.derivation
     if read_document(Manifest, context.root / "corpus.json").content_digest != context.manifest.content_digest:
         problem = "a newer generation replaced the files while they were checked"
         raise GenerationReplaced(problem, file=context.root, remedy="check the corpus again")
@@ -182,7 +219,7 @@ def _measure_corpus(
     tables = [result.samples for result in results]
     samples = pa.concat_tables(tables).sort_by([("id", "ascending"), ("shard", "ascending")])
     surfaces: Surfaces = reduce(merge_surfaces, (result.surfaces for result in results), {})
-    return CheckInput(context, samples, surfaces, moments, share == 1, derivation.lock), flags
+    return CheckInput(context, samples, surfaces, moments, corpus.share == 1, derivation.lock), flags
 
 
 def _run_check(name: str, spec: CheckSpec, inputs: CheckInput, flags: list[Flag]) -> CheckResult:

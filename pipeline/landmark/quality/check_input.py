@@ -113,6 +113,7 @@ class ShardGroup:
         shards: Each with its first row in the index.
         share: Of the cells whose pixels are measured, in (0, 1], chosen by hash.
         derivation: What the samples' annotations follow from; None where they cannot be derived.
+        cells: Of the samples that are measured and checked; None for all. Files are always checked in full.
     """
 
     context: CorpusContext
@@ -120,6 +121,7 @@ class ShardGroup:
     share: float
     seed: int
     derivation: Derivation | None = None
+    cells: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

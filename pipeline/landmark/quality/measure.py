@@ -93,6 +93,8 @@ class _GroupSamples:
     def add(self, row: ShardRow) -> None:
         """Run the row checks on a sample, measure its pixels, and keep both."""
         record = row.record
+        if self._group.cells is not None and record["cell"] not in self._group.cells:
+            return
         try:
             maps = {name: dict(record[name]) for name in MAP_COLUMNS}
             sample = {**record, **maps, **derived_columns(record), "shard": row.shard.path, "pixels_read": False}
