@@ -31,6 +31,7 @@ Against = Annotated[
     Path | None,
     typer.Option(metavar="BASE", help="Report only what BASE does not have: a corpus, or its `--json` report."),
 ]
+Deep = Annotated[bool, typer.Option(help="Also compare parts of images: three times as long, 2 KB a sample.")]
 FailOn = Annotated[Literal["error", "warning"], typer.Option(help="Least severity that ends with exit code 1.")]
 
 
@@ -40,6 +41,7 @@ def check(
     junit: Junit = None,
     sample: Sample = 1.0,
     seed: Seed = 0,
+    deep: Deep = False,
     against: Against = None,
     fail_on: FailOn = "warning",
     workers: options.Workers = None,
@@ -58,7 +60,7 @@ def check(
         raise InputError("no such folder", file="--junit", value=junit.parent, remedy="make it first")
     if against is not None and not against.exists():
         raise InputError("no such report or corpus", file="--against", value=against)
-    profile, executor = load_check_profile(rules), options.executor(workers, scheduler, worker_timeout)
+    profile, executor = load_check_profile(rules, deep=deep), options.executor(workers, scheduler, worker_timeout)
 
     def run(folder: Path) -> "Report":
         with reporting() as progress:

@@ -32,6 +32,7 @@ from landmark.quality import (
     mask_shares,
     orbits,
     radiometry,
+    shared_windows,
     splits,
     words,
 )
@@ -57,6 +58,7 @@ CHECKS: dict[str, Check] = {
     **words.CHECKS,
     **splits.CHECKS,
     **copies.CHECKS,
+    **shared_windows.CHECKS,
     **bias.CHECKS,
 }
 
@@ -160,7 +162,7 @@ def _load_context(root: Path, manifest: Manifest, derivation: CorpusDerivation, 
         manifest=manifest,
         recipe=recipe,
         max_gap_days=_max_gap_days(sources),
-        limits={name: spec.limits for name, spec in profile.active.items()},
+        limits=profile.limits,
         undated=_undated_subclasses(sources, manifest.taxonomy),
         lexicons=lexicons,
         words=load_language_words(lexicons, load_shipped_languages()),

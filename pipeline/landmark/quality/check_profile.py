@@ -24,17 +24,24 @@ class CheckSpec(StrictModel):
     requirement: str = Field(description="Requirement that a corpus must meet")
     remedy: str = Field(description="What to do about a finding")
     limits: dict[str, float] = Field({}, description="Thresholds by name; the suffix of a name is its unit")
+    deep: bool = Field(False, description="Only applied with --deep")
 
 
 class CheckProfile(StrictModel):
     """All checks by name."""
 
     checks: dict[str, CheckSpec]
+    deep: bool = Field(False, description="Whether the checks that need --deep are applied")
 
     @property
     def active(self) -> dict[str, CheckSpec]:
         """The checks that are not off."""
         return {name: spec for name, spec in self.checks.items() if spec.severity != "off"}
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """Thresholds of the checks that are applied."""
+        return {name: spec.limits for name, spec in self.active.items() if self.deep or not spec.deep}
 
 
 class CheckOverride(StrictModel):
@@ -50,13 +57,17 @@ class ProfileOverrides(StrictModel):
     checks: dict[str, CheckOverride] = Field({}, description="Check name → what to change")
 
 
-def load_check_profile(overrides: Path | None = None) -> CheckProfile:
+def load_check_profile(overrides: Path | None = None, *, deep: bool = False) -> CheckProfile:
     """Load the shipped profile, with the severities and limits that a rules file changes.
+
+    Args:
+        overrides: The rules file.
+        deep: Whether the checks that need --deep are applied.
 
     Raises:
         InputError: the file is malformed, or names an unknown check or limit.
     """
-    profile = load_model(CheckProfile, KIND, "default")
+    profile = load_model(CheckProfile, KIND, "default").model_copy(update={"deep": deep})
     if overrides is None:
         return profile
     changes = parse_model(ProfileOverrides, read_yaml(overrides), overrides)
@@ -69,7 +80,7 @@ def load_check_profile(overrides: Path | None = None) -> CheckProfile:
         if change.severity is not None:
             update["severity"] = change.severity
         checks[name] = spec.model_copy(update=update)
-    return CheckProfile(checks=checks)
+    return profile.model_copy(update={"checks": checks})
 
 
 def _require_known(file: Path, key: str, kind: str, names: Iterable[str], known: Mapping[str, Any]) -> None:

@@ -34,6 +34,7 @@ from landmark.quality.pixels import MEASURES, measure_pixels
 from landmark.quality.registration import Registration
 from landmark.quality.row_checks import ROW_CHECKS, TEXT_CHECKS
 from landmark.quality.shard_reader import ShardReader, ShardRow, describe_error
+from landmark.quality.windows import content_windows
 
 _SCHEMA = pa.schema([*SAMPLE_COLUMNS, *MEASURES])
 _NAMES = _SCHEMA.names
@@ -105,6 +106,8 @@ class _GroupSamples:
         if self._is_chosen(sample["cell"]) and (bands := self._read_bands(row)) is not None:
             sample |= {**measure_pixels(row.shard.sensor, bands), "pixels_read": True}
             self._registration.add(record, bands)
+            if "shared-windows" in self._context.limits:
+                sample["windows"] = content_windows(row.shard.sensor, bands)
             sample["band_digests"] = band_digests(self._add_moments(row.shard.sensor, bands))
         self._rows.append({name: sample.get(name) for name in _NAMES})
 

@@ -22,6 +22,7 @@ MEASURES = pa.schema([
     *((name, pa.float32()) for name in (*optical.OPTICAL_MEASURES, *radar.RADAR_MEASURES)),
     ("perceptual_hash", pa.binary()),
     ("band_digests", pa.binary()),
+    ("windows", pa.large_binary()),  # with --deep
     *((name, pa.float32()) for name in ("shift_y_px", "shift_x_px", "shift_strength")),
 ])  # fmt: skip
 
