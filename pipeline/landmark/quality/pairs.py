@@ -10,7 +10,7 @@ from landmark.quality.check_input import CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.flagging import acquisitions, columns
-from landmark.quality.registration import Shift, Surface, locate_peak
+from landmark.quality.registration import Shift, Surface, group_surfaces, locate_peak, sum_surfaces
 
 # Over more water than this an acquisition has too few edges to expect a peak.
 _MAX_WATER_PCT = 50
@@ -20,12 +20,8 @@ def registration(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Optical and radar images of an acquisition are registered, and on land show the same place."""
     if not inputs.surfaces:
         raise NotApplicable("no pair of optical and radar images of at least 48 px was read")
-    total = Surface(
-        np.sum([surface.total for surface in inputs.surfaces.values()], axis=0),
-        sum(surface.chips for surface in inputs.surfaces.values()),
-    )
-    water_pct = _water_pct(inputs)
-    for item, surface in sorted(inputs.surfaces.items()):
+    total, water_pct = sum_surfaces(inputs.surfaces.values()), _water_pct(inputs)
+    for item, surface in sorted(group_surfaces(inputs.surfaces, lambda optical, radar: optical).items()):
         shift = locate_peak(surface)
         rest = Surface(total.total - surface.total, total.chips - surface.chips)
         detail = (

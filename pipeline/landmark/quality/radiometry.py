@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from landmark.quality import scenes
+from landmark.quality import registration_groups, scenes
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.drift import drift
@@ -168,6 +168,7 @@ CHECKS: dict[str, Check] = {
     "s1-scale": s1_scale,
     "registration": registration,
     "registration-single": registration_single,
+    **registration_groups.CHECKS,
     "drift": drift,
     **scenes.CHECKS,
 }

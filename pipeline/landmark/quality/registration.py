@@ -1,8 +1,8 @@
 """Shift between the optical and the radar image of a cell, by phase correlation of edges."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy import fft, ndimage
 
 F = NDArray[np.float32]
 C = NDArray[np.complex64]
+Group = TypeVar("Group", bound=Hashable)
 MAX_SHIFT_PX = 12
 _MAX_SIZE_PX, _MIN_SIZE_PX = 96, 48
 _SMOOTHING_PX = 1.5  # wide enough for speckle, narrow enough for field boundaries
@@ -29,7 +30,8 @@ class Surface(NamedTuple):
     chips: int
 
 
-Surfaces = dict[str, Surface]
+# Per pair of an optical and a radar acquisition, by their first items.
+Surfaces = dict[tuple[str, str], Surface]
 
 
 class Shift(NamedTuple):
@@ -51,13 +53,13 @@ class Registration:
 
     Attributes:
         shifts: Id of an optical sample → shift.
-        surfaces: First item of an optical acquisition → summed correlation.
+        surfaces: First items of an optical and a radar acquisition → summed correlation.
     """
 
     def __init__(self) -> None:
         self.shifts: dict[str, Shift] = {}
         self.surfaces: Surfaces = {}
-        self._radar: dict[str, NDArray[np.uint8]] = {}
+        self._radar: dict[str, tuple[str, NDArray[np.uint8]]] = {}
         self._optical: dict[str, list[tuple[str, str, NDArray[np.uint8]]]] = {}
 
     def add(self, record: Mapping[str, Any], bands: Mapping[str, NDArray[Any]]) -> None:
@@ -72,25 +74,42 @@ class Registration:
                 self._optical.setdefault(record["pair"], []).append(waiting)
             return
         # Kept: several optical samples may name one radar sample.
-        self._radar[record["id"]] = edges
+        self._radar[record["id"]] = str(record["items"][0]), edges
         for waiting in self._optical.pop(record["id"], []):
-            self._correlate(waiting, edges)
+            self._correlate(waiting, self._radar[record["id"]])
 
-    def _correlate(self, optical: tuple[str, str, NDArray[np.uint8]], radar: NDArray[np.uint8]) -> None:
-        id, item, edges = optical
-        if edges.shape == radar.shape:
-            surface = correlate(edges, radar)
+    def _correlate(self, optical: tuple[str, str, NDArray[np.uint8]], radar: tuple[str, NDArray[np.uint8]]) -> None:
+        (id, optical_item, edges), (radar_item, radar_edges) = optical, radar
+        if edges.shape == radar_edges.shape:
+            surface = correlate(edges, radar_edges)
             self.shifts[id] = locate_peak(surface)
-            self.surfaces = merge_surfaces(self.surfaces, {item: surface})
+            self.surfaces = merge_surfaces(self.surfaces, {(optical_item, radar_item): surface})
 
 
 def merge_surfaces(left: Surfaces, right: Surfaces) -> Surfaces:
-    """Sum of two results per acquisition."""
+    """Sum of two results per pair of acquisitions."""
     merged = dict(left)
-    for item, surface in right.items():
-        base = merged.get(item)
-        merged[item] = surface if base is None else Surface(base.total + surface.total, base.chips + surface.chips)
+    for items, surface in right.items():
+        base = merged.get(items)
+        merged[items] = surface if base is None else Surface(base.total + surface.total, base.chips + surface.chips)
     return merged
+
+
+def sum_surfaces(surfaces: Iterable[Surface]) -> Surface:
+    """Sum of at least one surface."""
+    members = list(surfaces)
+    return Surface(
+        np.asarray(np.sum([surface.total for surface in members], axis=0)), sum(surface.chips for surface in members)
+    )
+
+
+def group_surfaces(surfaces: Surfaces, key: Callable[[str, str], Group | None]) -> dict[Group, Surface]:
+    """Sums of the surfaces of equal keys of their optical and radar acquisition; those without a key are left out."""
+    members: dict[Group, list[Surface]] = {}
+    for items, surface in surfaces.items():
+        if (group := key(*items)) is not None:
+            members.setdefault(group, []).append(surface)
+    return {group: sum_surfaces(parts) for group, parts in members.items()}
 
 
 def edge_image(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
