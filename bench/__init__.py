@@ -13,6 +13,7 @@ from bench import (
     optical,
     pairs,
     radar,
+    scene_levels,
     texts,
     words,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "optical",
     "pairs",
     "radar",
+    "scene_levels",
     "texts",
     "words",
 ]

@@ -85,18 +85,19 @@ def test_shifts_do_not_depend_on_the_order_of_samples() -> None:
         registration = Registration()
         for facts, bands in order:
             registration.add(facts, bands)
-        results.append((registration.shifts, {item: s.chips for item, s in registration.surfaces.items()}))
+        results.append((registration.shifts, {items: s.chips for items, s in registration.surfaces.items()}))
     assert all(result == results[0] for result in results)
     shifts, chips = results[0]
-    assert shifts.keys() == {"s2_a", "s2_b"} and chips == {"item": 1, "item 2": 1}
+    assert shifts.keys() == {"s2_a", "s2_b"} and chips == {("item", "item"): 1, ("item 2", "item"): 1}
     assert shifts["s2_b"][:2] == pytest.approx((3, -3), abs=0.5)
 
 
 def test_sums_of_surfaces_are_exact_in_any_order() -> None:
     surfaces = [
-        {"item": correlated(optical(crop(landscape(seed))), radar(crop(landscape(seed)), seed))} for seed in range(3)
+        {("a", "b"): correlated(optical(crop(landscape(seed))), radar(crop(landscape(seed)), seed))}
+        for seed in range(3)
     ]
-    sums = [merge_surfaces(merge_surfaces(a, b), c)["item"] for a, b, c in permutations(surfaces)]
+    sums = [merge_surfaces(merge_surfaces(a, b), c)["a", "b"] for a, b, c in permutations(surfaces)]
     assert all((surface.total == sums[0].total).all() and surface.chips == 3 for surface in sums)
 
 
