@@ -31,6 +31,9 @@ NEGATIVE_SHARE = "share"
 # Quality and report.
 CHECKED_CELLS = "check"
 CONTACT_SHEET = "sheet"
+SUSPECT_IMAGES = "suspect images"
+EXCHANGED_LABELS = "exchanged labels"
+BOOTSTRAP_BLOCKS = "bootstrap blocks"
 
 # Loader.
 LOADER_GROUPS = "loader groups"
