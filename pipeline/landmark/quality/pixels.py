@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from landmark.corpus.perceptual_hash import perceptual_hash
 from landmark.corpus.pixels import S1_NODATA
 from landmark.quality import optical, radar
+from landmark.quality.optical_detail import OPTICAL_DETAIL, measure_optical_detail
+from landmark.quality.radar_detail import RADAR_DETAIL, measure_radar_detail
 
 # Percentages are of a chip's pixels; of the worst band, where bands differ. `_dn`: reflectance x 10000; `_db`: gamma0.
 MEASURES = pa.schema([
@@ -20,6 +22,7 @@ MEASURES = pa.schema([
     ("flat_blocks_pct", pa.float32()),  # constant blocks of 8 x 8 px
     ("saturated_pct", pa.float32()),  # pixels with the highest (in dB: or lowest) value of their band
     *((name, pa.float32()) for name in (*optical.OPTICAL_MEASURES, *radar.RADAR_MEASURES)),
+    *((name, pa.float32()) for name in (*OPTICAL_DETAIL, *RADAR_DETAIL)),
     ("perceptual_hash", pa.binary()),
     ("band_digests", pa.binary()),
     ("windows", pa.large_binary()),  # with --deep
@@ -27,6 +30,7 @@ MEASURES = pa.schema([
 ])  # fmt: skip
 
 _BLOCK_PX = 8
+_MIN_DETAIL_PX = 48  # chips of fewer pixels have too few for statistics of detail
 _MAX_CHANCE_PX = 10  # pixels that have the extreme value by chance
 
 
@@ -62,6 +66,8 @@ def measure_pixels(sensor: str, bands: Mapping[str, NDArray[Any]]) -> dict[str, 
     defects = [_measure_defects(stack, limits) for stack in stacks]
     measures |= {name: combine(defect[name] for defect in defects) for name, combine in _COMBINE.items()}
     measures |= optical.measure_optical(bands) if sensor == "s2" else radar.measure_radar(bands)
+    if measures["data_pct"] == 100 and stacks[0].shape[1] >= _MIN_DETAIL_PX:
+        measures |= measure_optical_detail(bands) if sensor == "s2" else measure_radar_detail(bands)
     return measures | {"perceptual_hash": perceptual_hash(bands, limits.nodata)}
 
 

@@ -1,0 +1,200 @@
+"""Checks of the fine detail of chips: copied bands, rounding, resampling, filters, stripes, seams, shifted bands."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from landmark.quality.check_input import Check, CheckInput
+from landmark.quality.check_profile import Limits
+from landmark.quality.findings import Flag
+from landmark.quality.flagging import acquisitions, by_acquisition, by_sample, columns, samples_with
+from landmark.quality.optical import BANDS
+
+_MIN_SAMPLES, _MIN_ACQUISITIONS = 3, 4
+Values = NDArray[np.float64]
+
+
+def band_copies(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Every band has noise of its own: none is a copy or a combination of others, whatever its gain and offset."""
+    table = samples_with(inputs, "data_pct")
+    optical, band, radar = columns(table, "residual_dn", "residual_band", "radar_residual_db")
+    yield from by_acquisition(
+        table,
+        optical < limits["min_residual_dn"],
+        "a band is a combination of the others",
+        lambda row: f"{_band(band, row)}: {optical[row]:.2f} dn of its detail are its own",
+        assessable=np.isfinite(optical),
+    )
+    yield from by_acquisition(
+        table,
+        radar < limits["min_residual_db"],
+        "one polarisation is a copy of the other",
+        lambda row: f"{radar[row]:.2f} dB of its detail are its own",
+        assessable=np.isfinite(radar),
+    )
+
+
+def grey_values(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Values are as dense as they were measured, neither on a coarser scale nor multiplied and rounded again."""
+    table = samples_with(inputs, "neighbour_share")
+    neighbours, strength, step = columns(table, "neighbour_share", "comb_strength", "comb_step")
+    coarse = neighbours < limits["min_neighbour_share"]
+    yield from by_acquisition(
+        table,
+        coarse,
+        "values are on a coarse scale: of bytes, or rounded",
+        lambda row: f"pairs of neighbouring values / pairs of equal ones = {neighbours[row]:.2f}",
+    )
+    yield from by_acquisition(
+        table,
+        ~coarse & (strength > limits["max_comb_strength"]),
+        "values were multiplied and rounded again",
+        lambda row: f"counts of values repeat every {step[row]:.2f} dn (strength {strength[row]:.0f}; chance 2)",
+        assessable=np.isfinite(strength),
+    )
+
+
+def sharpness(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Images have the detail of their pixel size: neither enlarged from larger pixels nor smoothed."""
+    table = samples_with(inputs, "data_pct")
+    ratio, band_value, band = columns(table, "blur_ratio", "blur_sharpness", "blur_band")
+    for name, about in (
+        ("sharpness_10", "bands of 10 m"),
+        ("sharpness_20", "bands of 20 m"),
+        ("radar_sharpness", "s1"),
+    ):
+        (value,) = columns(table, name)
+        limit = limits["min_radar" if about == "s1" else "min_optical"]
+        yield from by_acquisition(
+            table,
+            (_typical(table, value) < limit) & (value < limit),
+            f"{about} are enlarged or smoothed",
+            partial(_describe, "sharpness", value),
+            assessable=np.isfinite(value),
+        )
+        yield from _less_than_others(table, value, limits, about)
+    blurred = (ratio < limits["min_band_ratio"]) & (band_value < limits["max_blurred_band"])
+    yield from by_acquisition(
+        table,
+        blurred,
+        "a band is enlarged or smoothed",
+        lambda row: f"{_band(band, row)}: sharpness {band_value[row]:.2f}, {ratio[row]:.2f} of the others",
+        assessable=np.isfinite(ratio),
+    )
+
+
+def _less_than_others(table: pa.Table, value: Values, limits: Limits, about: str) -> Iterator[Flag]:
+    """Flag acquisitions whose images are much less sharp than those of most others."""
+    typical, items = _typical(table, value), acquisitions(table)
+    per_item = dict(zip(items, typical.tolist(), strict=True))
+    known = [number for number in per_item.values() if np.isfinite(number)]
+    if len(known) < _MIN_ACQUISITIONS:
+        return
+    median = float(np.median(known))
+    limit = limits["min_radar_ratio" if about == "s1" else "min_optical_ratio"] * median
+    for item, number in sorted(per_item.items()):
+        if number < limit:
+            detail = f"{number:.2f}; half of the acquisitions have {median:.2f} or more"
+            yield Flag(f"{about} are less sharp than those of other acquisitions", item, detail)
+
+
+def s1_looks(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Homogeneous ground has the speckle of a ground-range product: no filter was applied."""
+    table = samples_with(inputs, "vv_speckle_db", sensor="s1")
+    (speckle,) = columns(table, "vv_speckle_db")
+    yield from by_acquisition(
+        table,
+        speckle < limits["min_speckle_db"],
+        "speckle was filtered",
+        lambda row: f"{speckle[row]:.2f} dB: {(4.343 / max(speckle[row], 0.01)) ** 2:.0f} equivalent looks",
+        assessable=np.isfinite(speckle),
+    )
+
+
+def stripes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Odd and even lines have the same level, and no pixels are repeated."""
+    table = samples_with(inputs, "data_pct")
+    for name, about in (("stripe_z_10", "10 m"), ("stripe_z_20", "20 m"), ("radar_stripe_z", "s1")):
+        (value,) = columns(table, name)
+        limit = limits["max_z_20" if about == "20 m" else "max_z"]
+        yield from by_acquisition(
+            table,
+            value > limit,
+            f"odd and even lines differ ({about})",
+            partial(_describe, "standard errors", value),
+            assessable=np.isfinite(value),
+        )
+    (repeated,) = columns(table, "repeated_pct")
+    yield from by_acquisition(
+        table,
+        repeated > limits["max_repeated_pct"],
+        "pixels are repeated in all bands: nearest-neighbour resampling",
+        lambda row: f"{repeated[row]:.2f} % equal a neighbour",
+        assessable=np.isfinite(repeated),
+    )
+
+
+def seams(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """No two images meet along a straight line inside a chip."""
+    table = samples_with(inputs, "data_pct")
+    share, step = columns(table, "seam_share", "radar_step_db")
+    problem = "two images meet along a straight line"
+    yield from by_sample(
+        table,
+        share > limits["max_share"],
+        problem,
+        lambda row: f"at least {100 * share[row]:.0f} % of each quarter of the line is an edge",
+    )
+    yield from by_sample(
+        table, step > limits["max_step_db"], problem, lambda row: f"a step of {step[row]:.1f} dB or more all along it"
+    )
+
+
+def band_shift(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """The bands of a chip are registered with each other."""
+    table = samples_with(inputs, "band_shift_gain", sensor="s2")
+    gain, shift, first, second = columns(
+        table, "band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"
+    )
+    systematic = (_typical(table, gain) > limits["max_typical_gain"]) & (gain > limits["max_typical_gain"])
+    yield from by_acquisition(
+        table,
+        systematic | (gain > limits["max_gain"]),
+        "bands are shifted against each other",
+        lambda row: (
+            f"{_band(first, row)} and {_band(second, row)} fit after {shift[row]:.0f} px of 10 m: r + {gain[row]:.2f}"
+        ),
+    )
+
+
+def _typical(table: pa.Table, values: Values) -> Values:
+    """Per row, the median over its acquisition; its own value in acquisitions of few samples."""
+    items = np.array(acquisitions(table))
+    result = values.copy()
+    for item in np.unique(items[np.isfinite(values)]):
+        rows = (items == item) & np.isfinite(values)
+        if rows.sum() >= _MIN_SAMPLES:
+            result[rows] = np.median(values[rows])
+    return result
+
+
+def _describe(about: str, values: Values, row: int) -> str:
+    return f"{about} {values[row]:.2f}"
+
+
+def _band(numbers: Values, row: int) -> str:
+    return BANDS[int(numbers[row])]
+
+
+CHECKS: dict[str, Check] = {
+    "band-copies": band_copies,
+    "grey-values": grey_values,
+    "sharpness": sharpness,
+    "s1-looks": s1_looks,
+    "stripes": stripes,
+    "seams": seams,
+    "band-shift": band_shift,
+}

@@ -1,0 +1,114 @@
+"""Measures of the fine detail of a Sentinel-2 chip, which shows what its pixels went through."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark.quality.band_shifts import band_shift
+from landmark.quality.detail import Detail, residuals, sharpness, stripe_z
+from landmark.quality.grey_values import comb, count_values, neighbour_share
+from landmark.quality.optical import BANDS, BandArrays, F, float_block_mean
+from landmark.quality.seams import seam_share
+
+FINE_BANDS = ("B02", "B03", "B04", "B08")
+MIDDLE_BANDS = ("B05", "B06", "B07", "B8A", "B11", "B12")
+COARSE_BANDS = ("B01", "B09")
+# `_10`, `_20`: of the bands of 10 m, of 20 m; `_band`, `_first`, `_second`: number in BANDS.
+OPTICAL_DETAIL = (
+    *("residual_dn", "residual_band"),  # of the band that is nearest to a combination of the others
+    *("sharpness_10", "sharpness_20"),  # medians of the bands
+    *("blur_ratio", "blur_sharpness", "blur_band"),  # of the band that is the least sharp relative to that median
+    *("comb_strength", "comb_step", "neighbour_share", "stripe_z_10", "stripe_z_20", "seam_share"),
+    *("band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second", "repeated_pct"),
+)
+_COMB_BANDS = [0, 3, 5]  # B05, B8A, B12
+_EVERY_ROWS = 3  # of the rows whose values are counted at 10 m
+_NEAR = FINE_BANDS.index("B08")
+_MIN_SPREAD_DN = 6  # standard deviation of the differences of a band that can be compared with others
+
+# Pairs of bands that see much the same edges.
+_FINE_PAIRS = (("B02", "B03"), ("B03", "B04"), ("B02", "B04"), ("B04", "B08"), ("B03", "B08"))
+_MIDDLE_PAIRS = (("B08", "B8A"), ("B07", "B8A"), ("B06", "B07"), ("B05", "B06"), ("B05", "B12"), ("B11", "B12"))
+
+
+def _profile_rows(pairs: Sequence[tuple[str, str]], names: Sequence[str]) -> NDArray[np.intp]:
+    """Places of the bands of pairs in profiles, as (first or second band, direction and pair)."""
+    places = {name: [row for row, other in enumerate(names) if other == name] for name in names}
+    return np.array([[places[pair[end]][axis] for axis in (0, 1) for pair in pairs] for end in (0, 1)])
+
+
+_FINE_ROWS = _profile_rows(_FINE_PAIRS, FINE_BANDS * 2)
+_MIDDLE_ROWS = _profile_rows(_MIDDLE_PAIRS, ("B08", "B08", *MIDDLE_BANDS, *MIDDLE_BANDS))
+
+
+def measure_optical_detail(bands: BandArrays) -> dict[str, float | None]:
+    """OPTICAL_DETAIL of one chip without gaps; those of bands without texture are missing.
+
+    Args:
+        bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000. 10 m bands are a multiple of 12 pixels
+            wide, and at least 48.
+    """
+    stored = [np.stack([bands[name] for name in names]) for names in (FINE_BANDS, MIDDLE_BANDS, COARSE_BANDS)]
+    fine, middle, coarse = (Detail.of(stack.astype(np.float32)) for stack in stored)
+    fine_at_20, middle_at_40 = (Detail.of(float_block_mean(detail.stack, 2)) for detail in (fine, middle))
+    profiles, scaled = (fine.profiles(), middle.profiles()), fine.scaled_steps()
+    strength, step = comb(count_values(stored[1][_COMB_BANDS]))
+    return {
+        **_dependence(fine_at_20.stack, middle.stack, coarse.stack),
+        **_blur(sharpness(fine, fine_at_20), sharpness(middle, middle_at_40)),
+        **_shift(*profiles),
+        "comb_strength": strength,
+        "comb_step": step,
+        "neighbour_share": neighbour_share(count_values(stored[0][:, ::_EVERY_ROWS])),
+        "stripe_z_10": stripe_z(profiles[0]),
+        "stripe_z_20": stripe_z(profiles[1]),
+        "seam_share": seam_share(*scaled),
+        "repeated_pct": repeated_pct(scaled),
+    }
+
+
+def repeated_pct(scaled: tuple[F, F]) -> float:
+    """Percentage of the pixels that equal a neighbour in all bands, in the worse direction."""
+    return 100 * max(1 - float(np.count_nonzero(steps)) / steps.size for steps in scaled)
+
+
+def _dependence(fine_at_20: F, middle: F, coarse: F) -> dict[str, float]:
+    """The band with the smallest residual at 20 m, or at 60 m for the coarse bands, of those with texture."""
+    at_20 = np.concatenate([fine_at_20, middle])
+    at_60 = np.concatenate([float_block_mean(at_20, 3), coarse])
+    smallest = (np.inf, "")
+    for names, stack in (((*FINE_BANDS, *MIDDLE_BANDS), at_20), (COARSE_BANDS, at_60)):
+        residual, spread = (values[-len(names) :] for values in residuals(Detail.of(stack)))
+        residual = np.where(spread < _MIN_SPREAD_DN, np.inf, residual)
+        smallest = min(smallest, (float(residual.min()), names[int(residual.argmin())]))
+    return {"residual_dn": smallest[0], "residual_band": BANDS.index(smallest[1])} if smallest[1] else {}
+
+
+def _blur(fine: F, middle: F) -> dict[str, float]:
+    """Median sharpness per size, and the band that is the least sharp for its size."""
+    measures = {"blur_ratio": np.inf}
+    for name, names, values in (("10", FINE_BANDS, fine), ("20", MIDDLE_BANDS, middle)):
+        if np.isnan(values.sum()):
+            continue
+        ranked = sorted(zip(values.tolist(), names, strict=True))
+        least, median = ranked[0], ranked[len(ranked) // 2][0]
+        measures[f"sharpness_{name}"] = median
+        if (ratio := least[0] / median) < measures["blur_ratio"]:
+            measures |= {"blur_ratio": ratio, "blur_sharpness": least[0], "blur_band": BANDS.index(least[1])}
+    return measures if "blur_band" in measures else {}
+
+
+def _shift(fine: F, middle: F) -> dict[str, float]:
+    """The larger shift of those between bands of 10 m, and between bands of 20 m and B08, in pixels of 10 m."""
+    near = fine[_NEAR :: len(FINE_BANDS)]
+    with_near = np.concatenate([(near[:, ::2] + near[:, 1::2]) / 2, middle])
+    shifts = [(1, band_shift(fine, *_FINE_ROWS), _FINE_PAIRS), (2, band_shift(with_near, *_MIDDLE_ROWS), _MIDDLE_PAIRS)]
+    scale, shift, pairs = max(shifts, key=lambda entry: entry[1].gain)
+    first, second = pairs[shift.pair % len(pairs)]
+    return {
+        "band_shift_gain": shift.gain,
+        "band_shift_px": scale * shift.shift_px,
+        "band_shift_first": BANDS.index(first),
+        "band_shift_second": BANDS.index(second),
+    }

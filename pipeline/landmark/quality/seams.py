@@ -1,0 +1,75 @@
+"""Straight lines at which two images meet inside a chip."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark.quality.detail import F
+
+_SEGMENTS = 4  # of a line; a field's border rarely runs through all
+_STEP_PX = 5  # pixels averaged on either side of a step
+
+
+def seam_share(across_columns: F, across_rows: F) -> float:
+    """How continuous the straightest edge through a chip is, along columns, rows and diagonals, all bands together.
+
+    An edge is where the step between two pixels exceeds the steps before and behind it. The share of the pixels of a
+    line that are edges, in the quarter of the line with the lowest share: a third by chance, 1 where two images meet.
+
+    Args:
+        across_columns: Sizes of the steps between columns (y, x - 1), of all bands together.
+        across_rows: Those between rows (y - 1, x).
+    """
+    columns = across_columns[:, 1:-1] > np.maximum(across_columns[:, :-2], across_columns[:, 2:])
+    rows = across_rows[1:-1] > np.maximum(across_rows[:-2], across_rows[2:])
+    straight = max(_straight_share(columns), _straight_share(rows.T))
+    return max(straight, _diagonal_share(columns), _diagonal_share(columns[:, ::-1]))
+
+
+def _straight_share(edges: NDArray[np.bool_]) -> float:
+    rows = edges.shape[0] // _SEGMENTS * _SEGMENTS
+    return float(edges[:rows].reshape(_SEGMENTS, -1, edges.shape[1]).mean(axis=1).min(axis=0).max())
+
+
+def _diagonal_share(edges: NDArray[np.bool_]) -> float:
+    """As along straight lines, for diagonals of at least half the chip; short segments at their ends are left out."""
+    pixels = _diagonal_pixels(*edges.shape)
+    shares = np.where(pixels > 0, _diagonal_sums(edges) / np.maximum(pixels, 1), 1)
+    return float(shares.min(axis=0)[pixels.sum(axis=0) >= edges.shape[0] // 2].max())
+
+
+@cache
+def _diagonal_pixels(height: int, width: int) -> F:
+    pixels = _diagonal_sums(np.ones((height, width), dtype=np.bool_))
+    return np.where(pixels < height // _SEGMENTS // 2, 0, pixels)
+
+
+def _diagonal_sums(edges: NDArray[np.bool_]) -> F:
+    """Numbers of edges on diagonals, x - y constant: (segment of rows, diagonal)."""
+    height, width = edges.shape
+    padded = np.zeros((height, width + 2 * height), dtype=np.float32)
+    padded[:, height : height + width] = edges
+    shape, strides = (height, width + height), ((padded.shape[1] + 1) * 4, 4)
+    sheared = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
+    rows = height // _SEGMENTS * _SEGMENTS
+    return np.asarray(sheared[:rows].reshape(_SEGMENTS, -1, width + height).sum(axis=1))
+
+
+def seam_step(stack: F) -> float:
+    """Largest step of the level across a column or row, with one sign in all its quarters and all bands.
+
+    For images with speckle, in which single pixels show no edge.
+    """
+    return max(_step(stack), _step(stack.transpose(0, 2, 1)))
+
+
+def _step(stack: NDArray[Any]) -> float:
+    bands, size, width = stack.shape
+    rows = size // _SEGMENTS * _SEGMENTS
+    level = stack[:, :rows].reshape(bands, _SEGMENTS, -1, width).mean(axis=2, dtype=np.float32)
+    sums = np.cumsum(level, axis=2, dtype=np.float64)
+    means = (sums[:, :, _STEP_PX:] - sums[:, :, :-_STEP_PX]) / _STEP_PX
+    steps = (means[:, :, _STEP_PX:] - means[:, :, :-_STEP_PX]).reshape(bands * _SEGMENTS, -1)
+    return float(np.maximum(steps.min(axis=0), -steps.max(axis=0)).max())
