@@ -148,10 +148,9 @@ def _place_row(place: NearestPlace | None) -> dict[str, Any] | None:
 
 def _largest_subclasses(cell: CellLabels, crosswalks: tuple[Crosswalk, ...]) -> dict[str, tuple[str, float]]:
     """Class → its largest subclass, and the subclass's share of the class."""
-    target = {name: key for crosswalk in crosswalks for name, key in crosswalk.subclasses.items()}
     largest: dict[str, tuple[str, float]] = {}
     for subclass, fraction in cell.subclasses.items():
-        key = target.get(subclass)
+        key = next((rules.subclasses[subclass] for rules in crosswalks if subclass in rules.subclasses), None)
         if key is not None and key not in largest:
             largest[key] = subclass, fraction / cell.fractions[key]
     return largest
@@ -161,12 +160,8 @@ def _absent_classes(cell: CellLabels, events: tuple[EventFact, ...], rules: Labe
     """Land-cover classes that all label sources of the cell have and that no pixel is or may look like."""
     if cell.label_valid_pct < _ALL_CLASSIFIED_PCT:
         return ()
-    targets = [
-        {entry.to for entry in crosswalk.classes.values()}
-        for crosswalk in rules.crosswalks
-        if crosswalk.name in cell.editions
-    ]
-    mapped = (set.intersection(*targets) if targets else set()) - _lookalikes(events, rules)
+    targets = [crosswalk.targets for crosswalk in rules.crosswalks if crosswalk.name in cell.editions]
+    mapped = (frozenset.intersection(*targets) if targets else frozenset()) - _lookalikes(events, rules)
     return tuple(
         key
         for key, target in rules.taxonomy.classes.items()

@@ -199,6 +199,11 @@ class Crosswalk(StrictModel):
         names = {f"{self.name}/{entry.key}": entry for entry in self.classes.values()}
         return {name: entry.to for name, entry in names.items() if entry.to not in (None, entry.key)}
 
+    @cached_property
+    def targets(self) -> frozenset[str | None]:
+        """The target classes, None if some class has none."""
+        return frozenset(entry.to for entry in self.classes.values())
+
     @property
     def aliases(self) -> dict[int, int]:
         """Alias → code."""

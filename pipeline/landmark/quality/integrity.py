@@ -24,7 +24,7 @@ from landmark.domain.schemas import INDEX, INPUTS, LEDGER, PLAN
 from landmark.quality.check_input import Check, CheckInput, Moments
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
-from landmark.quality.row_checks import LOCAL_PATH, SECRET
+from landmark.quality.row_checks import find_local_path, find_secret
 from landmark.write.nearest_places import measure_leakage
 from landmark.write.queries import query_files
 
@@ -268,9 +268,9 @@ def secrets(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         if (table := _read_table(root / name, schema, *schema.names)) is not None:
             texts += [(name, " ".join(str(value) for value in row.values())) for row in table.to_pylist()]
     for name, text in texts:
-        if match := SECRET.search(text):
+        if match := find_secret(text):
             yield Flag("token or signed URL", name, re.sub(r"(=|Bearer |eyJ).*", r"\1…", match[0]))
-        elif match := LOCAL_PATH.search(text):
+        elif match := find_local_path(text):
             yield Flag("local path", name, match[0].strip())
 
 
