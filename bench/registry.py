@@ -37,6 +37,10 @@ class Defect:
     events: bool = False
     origin: Origin = "own"
 
+    def describe(self) -> dict[str, str]:
+        """The facts of a kind that tables show."""
+        return {"group": self.group, "check": self.check, "about": self.about, "origin": self.origin}
+
 
 DEFECTS: dict[str, Defect] = {}
 

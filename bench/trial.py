@@ -7,10 +7,12 @@ from typing import Any
 
 from bench import DEFECTS
 from bench.draft import Planted
-from bench.registry import Origin, Unsuited
+from bench.registry import Unsuited
 from bench.remeasure import CleanCorpus, check_again
 from bench.reseal import reseal
 from landmark.quality.findings import Report
+
+_MAX_CHARS = 240  # of a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,12 @@ class Result:
         named: The expected check has one.
         recalled: Planted subjects that the expected check names.
         other_checks: Number of subjects that other checks name, by check.
+        message: The expected check's first flag of a planted subject.
         unsuited: Why the defect could not be planted.
         crashed: The error that ended the check.
     """
 
     kind: str
-    group: str
-    check: str
-    about: str
-    origin: Origin
     rate_pct: float | None = None
     planted: int = 0
     of: int = 0
@@ -56,12 +55,18 @@ class Result:
     named: bool = False
     recalled: int = 0
     other_checks: dict[str, int] | None = None
+    message: str | None = None
     unsuited: str | None = None
     crashed: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that are not None."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """The fields that are not None; what other checks find, and where, only where it matters."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.recalled == self.planted:
+            values.pop("other_checks", None)
+        if self.rate_pct is not None:
+            values.pop("message", None)
+        return values
 
 
 def run_trial(trial: Trial) -> Result:
@@ -71,7 +76,7 @@ def run_trial(trial: Trial) -> Result:
         replace(trial.clean.draft, rate_pct=rate_pct, picks=set()),
         trial.scratch / f"{trial.kind}-{rate_pct or 'own'}",
     )
-    bare = Result(defect.kind, defect.group, defect.check, defect.about, defect.origin, rate_pct)
+    bare = Result(defect.kind, rate_pct)
     try:
         planted = defect.plant(draft)
         if rate_pct is not None and not draft.picks:
@@ -103,17 +108,17 @@ def flags(report: Report) -> dict[str, dict[str, str]]:
 
 def score(bare: Result, planted: Planted, flagged: dict[str, dict[str, str]]) -> Result:
     """Compare the flags of all checks with what was planted."""
-    named = (
-        flagged.get(bare.check, {}) if bare.check else {s: t for texts in flagged.values() for s, t in texts.items()}
-    )
-    lines = [f"{subject}: {text}" for subject, text in named.items()]
-    recalled = sum(any(name in line for name in names for line in lines) for names in planted.subjects)
+    expected = DEFECTS[bare.kind].check
+    named = [texts for check, texts in flagged.items() if expected in ("", check)]
+    lines = [f"{subject}: {text}" for texts in named for subject, text in texts.items()]
+    of_subjects = [[line for line in lines if any(name in line for name in names)] for names in planted.subjects]
     return replace(
         bare,
         planted=len(planted.subjects),
         of=planted.of,
         detected=bool(flagged),
         named=bool(named),
-        recalled=recalled,
-        other_checks={name: len(subjects) for name, subjects in sorted(flagged.items()) if name != bare.check},
+        recalled=sum(bool(lines) for lines in of_subjects),
+        other_checks={name: len(subjects) for name, subjects in sorted(flagged.items()) if name != expected},
+        message=next((lines[0][:_MAX_CHARS] for lines in of_subjects if lines), None),
     )
