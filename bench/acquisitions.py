@@ -14,7 +14,7 @@ _TIME = "%Y%m%dT%H%M%S"
 _STAMP = re.compile(r"\d{8}T\d{6}")
 
 
-def _change_images(draft: Draft, salt: str, change: Callable[[Row], Row], *, where: Callable[[Row], bool]) -> Planted:
+def change_images(draft: Draft, salt: str, change: Callable[[Row], Row], *, where: Callable[[Row], bool]) -> Planted:
     """Change rows so that ids, pairs and gaps agree with the changed time, cell and orbit."""
     eligible = [row for row in draft.rows() if where(row)]
     if not eligible:
@@ -57,31 +57,31 @@ def _is_satellite(row: Row) -> bool:
 @_integrity("acquisition", "times and ids of samples are a day late")
 def day_late(draft: Draft) -> Planted:
     change = partial(_later, shift=dt.timedelta(days=1), items=False)
-    return _change_images(draft, "day-late", change, where=lambda row: True)
+    return change_images(draft, "day-late", change, where=lambda row: True)
 
 
 @_integrity("item-names", "times and ids of samples are in local time")
 def times_in_local_time(draft: Draft) -> Planted:
     change = partial(_later, shift=dt.timedelta(hours=2), items=False)
-    return _change_images(draft, "times-in-local-time", change, where=_is_satellite)
+    return change_images(draft, "times-in-local-time", change, where=_is_satellite)
 
 
 @_integrity("orbit", "times, ids and items of samples are a day late")
 def items_a_day_late(draft: Draft) -> Planted:
     change = partial(_later, shift=dt.timedelta(days=1), items=True)
-    return _change_images(draft, "items-a-day-late", change, where=_is_satellite)
+    return change_images(draft, "items-a-day-late", change, where=_is_satellite)
 
 
 @_integrity("orbit", "times, ids and items of samples are of the year before")
 def another_year(draft: Draft) -> Planted:
     change = partial(_later, shift=dt.timedelta(days=-365), items=True)
-    return _change_images(draft, "another-year", change, where=_is_satellite)
+    return change_images(draft, "another-year", change, where=_is_satellite)
 
 
 @_integrity("orbit", "times, ids and items of samples are those of a computer in Jakarta")
 def items_in_local_time(draft: Draft) -> Planted:
     change = partial(_later, shift=dt.timedelta(hours=7), items=True)
-    return _change_images(draft, "items-in-local-time", change, where=lambda row: abs(row["lat"]) < 65)
+    return change_images(draft, "items-in-local-time", change, where=lambda row: abs(row["lat"]) < 65)
 
 
 # -- Satellites and orbits -------------------------------------------------------------------------------------------
@@ -125,13 +125,13 @@ def orbit_of_another_track(draft: Draft) -> Planted:
         items = [re.sub(r"_R\d{3}_", f"_R{orbit:03d}_", item) for item in row["items"]]
         return {"relative_orbit": orbit, "items": items}
 
-    return _change_images(draft, "orbit-of-another-track", change, where=_is_satellite)
+    return change_images(draft, "orbit-of-another-track", change, where=_is_satellite)
 
 
 @_integrity("item-names", "relative orbit of the next track, in the row and its id")
 def orbit_of_the_next_track(draft: Draft) -> Planted:
     change = lambda row: {"relative_orbit": row["relative_orbit"] + 1}  # noqa: E731
-    return _change_images(draft, "orbit-of-the-next-track", change, where=_is_satellite)
+    return change_images(draft, "orbit-of-the-next-track", change, where=_is_satellite)
 
 
 @_integrity("acquisition", "another processing baseline, with its rule")

@@ -29,7 +29,7 @@ def _shard(draft: Draft, sensor: str = "s2") -> str:
     return next(shard.path for shard in draft.manifest.shards if (shard.sensor, shard.split) == (sensor, "train"))
 
 
-def _edit_manifest(corpus: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def edit_manifest(corpus: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Edit the manifest as plain JSON."""
     document = json.loads((corpus / "corpus.json").read_text())
     change(document)
@@ -42,7 +42,7 @@ def _edit_manifest(corpus: Path, change: Callable[[dict[str, Any]], object]) -> 
 @_integrity("manifest", "planned is not written + dropped + failed")
 def counts_do_not_add_up(draft: Draft) -> Planted:
     return _on_file(
-        "corpus.json", 1, partial(_edit_manifest, change=lambda document: document["counts"].update(planned=10**4))
+        "corpus.json", 1, partial(edit_manifest, change=lambda document: document["counts"].update(planned=10**4))
     )
 
 
@@ -50,7 +50,7 @@ def counts_do_not_add_up(draft: Draft) -> Planted:
 def label_counts_stale(draft: Draft) -> Planted:
     label = next(iter(draft.manifest.labels))
     change = partial(
-        _edit_manifest, change=lambda document: document["labels"].update({label: document["labels"][label] + 2})
+        edit_manifest, change=lambda document: document["labels"].update({label: document["labels"][label] + 2})
     )
     return Planted((("corpus.json", label),), len(draft.manifest.labels), after=change)
 
@@ -60,7 +60,7 @@ def leakage_stale(draft: Draft) -> Planted:
     def change(document: dict[str, Any]) -> None:
         document["leakage"]["s2"] = {"map": 0.7, "chance_map": 0.3, "above_chance": 0.4, "classes": 9}
 
-    return Planted((("s2",),), len(draft.manifest.sensors), after=partial(_edit_manifest, change=change))
+    return Planted((("s2",),), len(draft.manifest.sensors), after=partial(edit_manifest, change=change))
 
 
 @_integrity("manifest", "lock.json is of another build")
@@ -215,7 +215,7 @@ def statistics_stale(draft: Draft) -> Planted:
         }
 
     bands = draft.manifest.statistics["s2"]
-    return Planted(tuple((f"s2 {band}",) for band in bands), 14, after=partial(_edit_manifest, change=change))
+    return Planted(tuple((f"s2 {band}",) for band in bands), 14, after=partial(edit_manifest, change=change))
 
 
 @_integrity("statistics", "means and standard deviations are of stored values")
@@ -225,7 +225,7 @@ def statistics_in_numbers(draft: Draft) -> Planted:
             band: [100 * value for value in pair] for band, pair in document["statistics"]["s1"].items()
         }
 
-    return Planted((("s1 vv",), ("s1 vh",)), 14, after=partial(_edit_manifest, change=change))
+    return Planted((("s1 vv",), ("s1 vh",)), 14, after=partial(edit_manifest, change=change))
 
 
 def _edit_qrels(draft: Draft, change: Callable[[list[str]], list[str]], name: str = "qrels/train.txt") -> Planted:
@@ -264,6 +264,6 @@ def token_in_lock(draft: Draft) -> Planted:
         files = [first.model_copy(update={"href": first.href + query}), *rest]
         signed = lock.model_copy(update={"files": files})
         write_bytes(corpus / "lock.json", signed.model_dump_json(indent=1).encode())
-        _edit_manifest(corpus, lambda document: document.update(lock_digest=digest(signed.model_dump(mode="json"))))
+        edit_manifest(corpus, lambda document: document.update(lock_digest=digest(signed.model_dump(mode="json"))))
 
     return _on_file("lock.json", 1, act)

@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,10 @@ class Bed:
         return [Trial(kind, clean, scratch, rate_pct) for rate_pct in (None, *self.rates_pct) for kind in suited]
 
 
-def beds(seeds: int) -> list[Bed]:
-    """The corpora: both demos with `seeds` seeds, and the real ones."""
+def beds(seeds: int, rates_pct: Sequence[float] = RATES_PCT) -> list[Bed]:
+    """The corpora: both demos with `seeds` seeds, of which the first easy one gets the rates, and the real ones."""
     demos = [
-        Bed(recipe, seed=seed, events=events, rates_pct=() if seed or events else RATES_PCT)
+        Bed(recipe, seed=seed, events=events, rates_pct=() if seed or events else tuple(rates_pct))
         for recipe, events in (("demo-easy", False), ("crisis-demo", True))
         for seed in range(seeds)
     ]
@@ -86,11 +86,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*")
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--rates", type=float, nargs="*", default=RATES_PCT, help="percent of the samples")
     parser.add_argument("--corpora", type=Path, help="folder of the clean corpora: made there where absent, and kept")
     parser.add_argument("--only", nargs="+", help="names of corpora; the result is not written")
     options = parser.parse_args()
     kinds = options.kinds or list(DEFECTS)
-    chosen = [bed for bed in beds(options.seeds) if not options.only or bed.name in options.only]
+    chosen = [bed for bed in beds(options.seeds, options.rates) if not options.only or bed.name in options.only]
     with tempfile.TemporaryDirectory(prefix="landmark-bench-") as folder:
         result = bench(options.corpora or Path(folder), kinds, chosen)
     if kinds == list(DEFECTS) and not options.only:

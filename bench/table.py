@@ -4,9 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from bench.famous import Famous
+
 # docs/bench.md contains the tables between these.
 MARKERS = ("<!-- bench:defects -->", "<!-- /bench:defects -->")
 _Entry = Mapping[str, Any]
+# docs/famous.md contains the table of `famous` between these.
+FAMOUS_MARKERS = ("<!-- bench:famous -->", "<!-- /bench:famous -->")
 # Shares of the planted subjects that the expected check must name; of the kinds planted into the real corpora, those it
 # must find.
 SUBJECTS, REAL_KINDS = 0.97, 50 / 53
@@ -44,7 +48,7 @@ def _total(trials: Iterable[_Entry], key: str) -> int:
 
 def _goals(result: _Entry, demos: list[_Entry], real: list[_Entry]) -> Iterator[str]:
     """Yield what the bench must reach, and what it reached."""
-    names = sorted({trial["corpus"] for trial in demos})
+    names = [name for name, corpus in result["corpora"].items() if "trials" in corpus and not _is_real(name)]
     present = [corpus for corpus in result["corpora"].values() if "absent" not in corpus]
     n_findings = sum(len(finding["subjects"]) for corpus in present for finding in corpus["findings"])
     samples = f"{sum(corpus['samples'] for corpus in present):,} samples of {len(present)} corpora"
@@ -95,6 +99,8 @@ def _recalled(trials: list[_Entry]) -> str:
 
 
 def _checks(trials: list[_Entry]) -> Iterator[str]:
+    if not trials:
+        return
     yield "| group | check | kinds planted | named | subjects named |"
     yield "|---|---|---|---|---|"
     for (group, check), same in _grouped(trials, lambda trial: (trial["group"], trial["check"])):
@@ -143,3 +149,22 @@ def _corpora(corpora: _Entry, trials: list[_Entry]) -> Iterator[str]:
             f"| {name} | {corpus['samples']:,} | {n_run} of {corpus['checks']} | {'; '.join(texts) or 'none'}"
             f" | {len(planted)} | {_total(planted, 'named')} | {_total(planted, 'detected')} |"
         )
+
+
+def famous(result: _Entry, reports: Iterable[Famous]) -> str:
+    """Render what `check` says of the defects of published corpora, in the first demo."""
+    trials = {
+        trial["kind"]: trial
+        for corpus in result["corpora"].values()
+        for trial in corpus.get("trials", ())
+        if "rate_pct" not in trial and "message" in trial
+    }
+    lines = ["| corpus | what users reported | planted | named by | message |", "|---|---|---|---|---|"]
+    for entry in reports:
+        kind = result["kinds"][entry.kind]
+        message = trials.get(entry.kind, {}).get("message", "not named")
+        report = f"[{entry.report}]({entry.source})"
+        lines.append(
+            f"| {entry.corpus} | {report} | {kind['about']} | `{kind['check']}` | {message.replace('|', ' ')} |"
+        )
+    return "\n".join(lines)

@@ -8,14 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from bench.defects import RESULT
 from bench.draft import Draft, Planted
+from bench.famous import FAMOUS
 from bench.remeasure import CleanCorpus, check_again, measure_clean
 from bench.reseal import open_draft, reseal
-from bench.table import MARKERS, markdown
+from bench.table import FAMOUS_MARKERS, MARKERS, famous, markdown
 from bench.trial import Trial, flags, run_trial
 
 from bench import DEFECTS
@@ -144,10 +146,22 @@ def test_the_committed_result_is_current_and_complete() -> None:
     assert {kind for kind in OWN if not of_kind[kind]["named"]} <= UNNAMED
 
 
-def test_the_docs_show_the_committed_result() -> None:
-    start, end = MARKERS
-    page = (ROOT / "docs" / "bench.md").read_text()
-    assert page.split(start)[1].split(end)[0].strip() == markdown(COMMITTED)
+@pytest.mark.parametrize(
+    ("page", "markers", "table"),
+    [("bench.md", MARKERS, markdown), ("famous.md", FAMOUS_MARKERS, lambda result: famous(result, FAMOUS))],
+)
+def test_the_docs_show_the_committed_result(
+    page: str, markers: tuple[str, str], table: Callable[[dict[str, Any]], str]
+) -> None:
+    start, end = markers
+    text = (ROOT / "docs" / page).read_text()
+    assert text.split(start)[1].split(end)[0].strip() == table(COMMITTED)
+
+
+def test_every_famous_defect_is_planted_and_named() -> None:
+    trials = COMMITTED["corpora"]["demo-easy-0"]["trials"]
+    named = {trial["kind"] for trial in trials if "rate_pct" not in trial and trial["named"] and "message" in trial}
+    assert {entry.kind for entry in FAMOUS} <= named
 
 
 # -- Action and hook -------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ OPTICAL_MEASURES = (
     *(f"{band}_p50_dn" for band in BANDS),
     *(f"green_{band}_dn" for band in GREEN_BANDS),
     *("darkest_p1_dn", "B12_p1_dn", "B02_clipped_pct", "soil_red_blue", "B8A_B08", "B08_B8A_r", "blue_z", "edge_z"),
-    *("ndvi_mean", "ndwi_mean", "ndsi_mean", "green_pct", "water_pct", "cloudy_pct"),
+    *("ndvi_mean", "ndwi_mean", "ndsi_mean", "green_pct", "water_pct", "cloudy_pct", "snowy_pct"),
 )
 _FINE_BANDS = ("B02", "B03", "B04", "B08")
 _NAMES_20M = (*GREEN_BANDS, "B08", "B8A")  # GREEN_BANDS first, so that they are a slice
@@ -97,6 +97,8 @@ def _spectra(bands: BandArrays) -> dict[str, float | None]:
     return {
         "ndsi_mean": float(ndsi.mean()),
         "cloudy_pct": 100 * np.count_nonzero(cloudy) / cloudy.size,
+        # The tests of MODIS (Hall et al. 1995): near infrared above 0.11 leaves out water.
+        "snowy_pct": 100 * np.count_nonzero((ndsi > 0.4) & (at["B8A"] > 1100)) / ndsi.size,
         **{
             f"green_{band}_dn": value
             for band, value in zip(GREEN_BANDS, _means(pixels[: len(GREEN_BANDS)], plants), strict=True)

@@ -56,9 +56,10 @@ def saturation(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 
 def clouds(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """Cloud and shadow are within the recipe's limit, and the mask covers the clouds in the pixels."""
+    """Cloud and shadow are within the recipe's limit, and the mask covers the clouds and the snow in the pixels."""
     table = samples_with(inputs, "cloudy_pct", sensor="s2")
-    cloud, shadow, measured = columns(table, "cloud_pct", "shadow_pct", "cloudy_pct")
+    cloud, shadow, snow = columns(table, "cloud_pct", "shadow_pct", "snow_pct")
+    measured, snowy = columns(table, "cloudy_pct", "snowy_pct")
     if not np.isfinite(cloud).any():
         raise NotApplicable("no image has a cloud mask")
     recipe = inputs.context.recipe
@@ -73,6 +74,13 @@ def clouds(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         unmasked,
         "pixels look cloudy, but the mask does not cover them",
         lambda row: f"{measured[row]:.0f} %, mask {cloud[row]:.0f} %",
+    )
+    # Ice clouds have the colour of snow.
+    yield from by_sample(
+        table,
+        snowy - snow - cloud > limits["max_unmasked_pct"],
+        "pixels look like snow, but the mask does not cover them",
+        lambda row: f"{snowy[row]:.0f} %, mask {snow[row]:.0f} %",
     )
 
 
