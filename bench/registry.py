@@ -48,10 +48,11 @@ DEFECTS: dict[str, Defect] = {}
 def planting(
     group: Group, check: str, about: str, *, wide: bool = False, events: bool = False, origin: Origin = "own"
 ) -> Callable[[Plant], Plant]:
-    """Register a function; its name with hyphens is the defect's kind."""
+    """Register a function; its name with hyphens, after the origin if it is not `own`, is the defect's kind."""
 
     def register(plant: Plant) -> Plant:
-        kind = plant.__name__.strip("_").replace("_", "-")
+        prefix = "" if origin == "own" else f"{origin}-"
+        kind = prefix + plant.__name__.strip("_").replace("_", "-")
         if kind in DEFECTS:
             raise ValueError(f"duplicate defect {kind}")
         DEFECTS[kind] = Defect(kind, group, check, about, plant, wide, events, origin)
