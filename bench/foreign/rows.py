@@ -114,9 +114,9 @@ def with_partners(draft: Draft, edits: Mapping[str, Row]) -> dict[str, Row]:
         if row["pair"] is None:
             continue
         partner = draft.facts[row["pair"]]
-        time: datetime = edit.get("datetime", row["datetime"])
-        partner_time: datetime = edits.get(partner["id"], {}).get("datetime", partner["datetime"])
-        gap = round((time - partner_time).total_seconds())
+        time = edit.get("datetime", row["datetime"])
+        partner_time = edits.get(partner["id"], {}).get("datetime", partner["datetime"])
+        gap = round((time - partner_time).total_seconds())  # type: ignore[operator]
         result[id]["pair_gap_s"] = gap
         changed = result.setdefault(partner["id"], {})
         changed |= {"pair": edit.get("id", id), "pair_gap_s": -gap}
@@ -176,9 +176,11 @@ def cell_labels(draft: Draft, counts: list[Row], annotator: Annotator) -> CellLa
     return annotator.fold_counts(table).get(counts[0]["cell"], counts[0]["period"])
 
 
-def annotated(draft: Draft, row: Row, labels: CellLabels, annotator: Annotator) -> Row:
-    """Annotation columns that follow from some labels of the cell; the licences stay."""
-    image = image_of(row, plan_rows(draft.corpus)[row["id"]], keep_place=True)
+def annotated(
+    draft: Draft, row: Row, labels: CellLabels, annotator: Annotator, changes: Mapping[str, Any] | None = None
+) -> Row:
+    """Annotation columns that follow from some labels of the cell and changed columns; the licences stay."""
+    image = image_of({**row, **(changes or {})}, plan_rows(draft.corpus)[row["id"]], keep_place=True)
     columns = annotate_sample(image, labels, annotator)
     return {name: value for name, value in columns.items() if name not in ("licences", "place")}
 
@@ -197,3 +199,50 @@ def decibels(linear: Array) -> NDArray[np.int16]:
 def reflectance(values: Array) -> NDArray[np.uint16]:
     """Stored reflectance, at least 1: 0 is nodata."""
     return np.clip(np.rint(values), 1, 65535).astype(np.uint16)
+
+
+def moved(band: Array, *, right: int = 0, down: int = 0) -> Array:
+    """A band moved by whole pixels; reflected at the edges that it leaves."""
+    rows, columns = np.indices(band.shape)
+    last = len(band) - 1
+    source = [last - np.abs(last - np.abs(index)) for index in (rows - down, columns - right)]
+    moved: Array = band[source[0], source[1]]
+    return moved
+
+
+def window(draft: Draft, row: Row, *, right: int, down: int) -> Bands | None:
+    """Pixels of the same acquisition so many metres / 10 to the right and down; None if a neighbour is missing.
+
+    Both must be multiples of 6, at least 0 and less than the chip's edge.
+    """
+    chips = _chips_by_place(draft)
+    x, y = row["transform"][2], row["transform"][5]
+    edge = 10.0 * draft.manifest.patch_px
+    parts = {}
+    for i in range(2 if down else 1):
+        for j in range(2 if right else 1):
+            id = chips.get((row["items"][0], x + j * edge, y - i * edge))
+            if id is None:
+                return None
+            parts[i, j] = draft.bands(id)
+    return {name: _cut(parts, name, right, down, draft.manifest.patch_px) for name in parts[0, 0]}
+
+
+def _cut(parts: Mapping[tuple[int, int], Bands], name: str, right: int, down: int, patch_px: int) -> Array:
+    size = len(parts[0, 0][name])
+    factor = patch_px // size
+    lines = [np.hstack([parts[i, j][name] for j in (0, 1) if (i, j) in parts]) for i in (0, 1) if (i, 0) in parts]
+    full = np.vstack(lines)
+    i, j = down // factor, right // factor
+    return full[i : i + size, j : j + size].copy()
+
+
+_PLACES: dict[Path, dict[tuple[str, float, float], str]] = {}
+
+
+def _chips_by_place(draft: Draft) -> dict[tuple[str, float, float], str]:
+    if draft.corpus not in _PLACES:
+        _PLACES[draft.corpus] = {
+            (row["items"][0], row["transform"][2], row["transform"][5]): row["id"] for row in draft.rows()
+        }
+    return _PLACES[draft.corpus]
