@@ -17,19 +17,19 @@ def _bytes(band: Array) -> tuple[Array, float, float]:
     return np.clip(np.rint((band - low) / max(high - low, 1) * 255), 0, 255).astype(np.uint8), float(low), float(high)
 
 
-def _through_jpeg(stack: Array, quality: int) -> Array:
+def _decoded_jpeg(stack: Array, quality: int) -> Array:
     buffer = io.BytesIO()
     Image.fromarray(stack).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer))
 
 
-def _jpeg(bands: Bands, names: tuple[str, ...], quality: int) -> Bands:
+def through_jpeg(bands: Bands, names: tuple[str, ...], quality: int) -> Bands:
     """Send bands through a JPEG: three in colour, others in grey."""
     stretched = {name: _bytes(bands[name]) for name in names}
     if len(names) == 3:
-        decoded = list(np.moveaxis(_through_jpeg(np.dstack([stretched[name][0] for name in names]), quality), 2, 0))
+        decoded = list(np.moveaxis(_decoded_jpeg(np.dstack([stretched[name][0] for name in names]), quality), 2, 0))
     else:
-        decoded = [_through_jpeg(stretched[name][0], quality) for name in names]
+        decoded = [_decoded_jpeg(stretched[name][0], quality) for name in names]
     return {
         name: reflectance(image / 255 * (stretched[name][2] - stretched[name][1]) + stretched[name][1])
         for name, image in zip(names, decoded, strict=True)
@@ -38,12 +38,12 @@ def _jpeg(bands: Bands, names: tuple[str, ...], quality: int) -> Bands:
 
 @independent("pixels", "constant", "visible bands from a JPEG preview of quality 85, stretched back")
 def jpeg_preview(draft: Draft) -> Planted:
-    return repainted(draft, chips(draft, "jpeg"), lambda bands: _jpeg(bands, ("B04", "B03", "B02"), 85))
+    return repainted(draft, chips(draft, "jpeg"), lambda bands: through_jpeg(bands, ("B04", "B03", "B02"), 85))
 
 
 @independent("pixels", "constant", "10 and 20 m bands from grey JPEGs of quality 95, stretched back")
 def jpeg_of_every_band(draft: Draft) -> Planted:
-    return repainted(draft, chips(draft, "jpeg-all"), lambda bands: _jpeg(bands, (*TEN, *TWENTY), 95))
+    return repainted(draft, chips(draft, "jpeg-all"), lambda bands: through_jpeg(bands, (*TEN, *TWENTY), 95))
 
 
 @independent("pixels", "constant", "lossy JPEG 2000 of the 10 m bands, ratio 1:20")

@@ -35,12 +35,12 @@ def _linear(bands: Bands, change: object) -> Bands:
     return {name: decibels(change(power(band))) for name, band in bands.items()}
 
 
-@independent("pixels", "drift", "speckle filtered on some chips: Lee, 7 × 7")
+@independent("pixels", "drift", "speckle filtered on some chips: Lee, 7 by 7")
 def lee_filtered(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "lee"), lambda bands: _linear(bands, lee))
 
 
-@independent("pixels", "drift", "speckle filtered on some chips: median of 5 × 5 dB values")
+@independent("pixels", "drift", "speckle filtered on some chips: median of 5 by 5 dB values")
 def median_filtered(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -49,7 +49,7 @@ def median_filtered(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "drift", "multilooked by 2 × 2 and magnified to 10 m again")
+@independent("pixels", "drift", "multilooked by 2 by 2 and magnified to 10 m again")
 def multilooked(draft: Draft) -> Planted:
     def looked(linear: Array) -> Array:
         size = len(linear) // 2
@@ -221,9 +221,7 @@ def speckle_of_one_look(draft: Draft) -> Planted:
 
 @independent("pixels", "drift", "thermal noise not removed: a floor of -22 dB added in VH")
 def thermal_noise(draft: Draft) -> Planted:
-    return repainted(
-        draft, _chips(draft, "thermal"), lambda bands: {"vh": decibels(power(bands["vh"]) + 10**-2.2)}
-    )
+    return repainted(draft, _chips(draft, "thermal"), lambda bands: {"vh": decibels(power(bands["vh"]) + 10**-2.2)})
 
 
 @independent("pixels", "registration-single", "VH two pixels off VV")

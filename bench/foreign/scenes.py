@@ -54,7 +54,7 @@ def vh_of_a_scene_darker(draft: Draft) -> Planted:
     return _scene(draft, "s1", "vh-darker", lambda bands: {"vh": (bands["vh"] - 150).astype(np.int16)})
 
 
-@independent("pixels", "drift", "speckle filtered in one radar acquisition: Lee, 5 × 5")
+@independent("pixels", "drift", "speckle filtered in one radar acquisition: Lee, 5 by 5")
 def scene_filtered(draft: Draft) -> Planted:
     return _scene(
         draft,
@@ -182,9 +182,7 @@ def platform_shifted(draft: Draft) -> Planted:
 @independent("pixels", "registration", "all ascending radar images 30 m to the west")
 def ascending_shifted(draft: Draft) -> Planted:
     rows = draft.rows(sensor="s1", orbit_direction="ascending")
-    planted = repainted(
-        draft, rows, lambda bands: {name: moved(band, right=-3) for name, band in bands.items()}
-    )
+    planted = repainted(draft, rows, lambda bands: {name: moved(band, right=-3) for name, band in bands.items()})
     items = tuple(sorted({item for row in rows for item in row["items"]}))
     return Planted((("ascending", *items),), 2, planted.edits)
 
@@ -200,7 +198,7 @@ def scenes_exchanged(draft: Draft) -> Planted:
     pairs: list[tuple[Row, Row]] = [(row, second[row["cell"]]) for row in first if row["cell"] in second]
     if not pairs:
         raise Unsuited("no second date of the same cells")
-    edits = {}
+    edits: dict[str, Row] = {}
     for row, other_date in pairs:
         images: list[Bands] = [draft.bands(row["id"]), draft.bands(other_date["id"])]
         edits |= {row["id"]: {"bands": images[1]}, other_date["id"]: {"bands": images[0]}}
@@ -227,7 +225,7 @@ def _speckle_filtered(bands: Bands) -> Bands:
     return {name: decibels(lee(power(band))) for name, band in bands.items()}
 
 
-@independent("pixels", "drift", "every radar image speckle filtered: Lee, 7 × 7")
+@independent("pixels", "drift", "every radar image speckle filtered: Lee, 7 by 7")
 def all_radar_filtered(draft: Draft) -> Planted:
     planted = repainted(draft, draft.rows(sensor="s1"), _speckle_filtered)
     return Planted((("s1", "corpus"),), 1, planted.edits)
