@@ -100,13 +100,13 @@ def fractions_rounded(draft: Draft) -> Planted:
 
 @independent("words", "fractions", "small classes dropped and the other fractions scaled up to one")
 def small_classes_dropped(draft: Draft) -> Planted:
-    def kept(row: Row) -> Row:
+    def rescaled(row: Row) -> Row:
         large = {key: value for key, value in row["fractions"].items() if value >= 0.05}
         total = sum(large.values())
         return {"fractions": {key: value / total for key, value in large.items()}}
 
     rows = [row for row in draft.rows() if min(row["fractions"].values(), default=1) < 0.05]
-    return edited(draft, draft.pick("scaled", rows, pct=4), kept)
+    return edited(draft, draft.pick("scaled", rows, pct=4), rescaled)
 
 
 @independent("words", "annotations", "missing agreement filled with one")

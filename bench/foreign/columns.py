@@ -123,7 +123,7 @@ def orbit_of_the_other_satellite(draft: Draft) -> Planted:
 
 
 @independent("integrity", "item-names", "relative orbits one too high in the column alone")
-def orbit_one_too_high(draft: Draft) -> Planted:
+def orbit_too_high(draft: Draft) -> Planted:
     rows = draft.pick("orbit", draft.rows(), pct=3)
     return edited(draft, rows, lambda row: {"relative_orbit": row["relative_orbit"] + 1})
 
@@ -139,10 +139,10 @@ def baseline_of_the_other_processing(draft: Draft) -> Planted:
     rules = {row["baseline"]: row["offset_rule"] for row in draft.rows(sensor="s2")}
     if len(rules) < 2:
         raise Unsuited("one baseline")
-    other = dict(zip(rules, reversed(rules), strict=True))
+    opposite = dict(zip(rules, reversed(rules), strict=True))
 
     def exchanged(row: Row) -> Row:
-        return {"baseline": (baseline := other[row["baseline"]]), "offset_rule": rules[baseline]}
+        return {"baseline": (baseline := opposite[row["baseline"]]), "offset_rule": rules[baseline]}
 
     return edited(draft, draft.pick("baseline", draft.rows(sensor="s2"), pct=3), exchanged)
 

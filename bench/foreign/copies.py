@@ -160,7 +160,7 @@ def _filled_dates(draft: Draft, salt: str, sensor: str, change: Callable[[Bands]
 
 
 @independent("splits", "duplicates", "a missing date filled with the pixels of the date before")
-def date_filled_with_the_one_before(draft: Draft) -> Planted:
+def date_filled_with_the_earlier(draft: Draft) -> Planted:
     return _filled_dates(draft, "filled", "s2", lambda bands: bands)
 
 
@@ -174,7 +174,7 @@ def radar_date_filled(draft: Draft) -> Planted:
 @independent(
     "splits", "near-duplicates", "an image delivered twice: a second row two seconds later, one count brighter"
 )
-def delivered_twice(draft: Draft) -> Planted:
+def delivered_again(draft: Draft) -> Planted:
     tools, extra = annotator(draft), []
     for row in draft.pick("delivered", draft.rows(sensor="s2", split="train"), pct=3):
         time = row["datetime"] + timedelta(seconds=2)

@@ -47,7 +47,7 @@ def _recounted(draft: Draft, cells: set[str], change: Callable[[Counts, str, str
         return annotated(draft, row, cell_labels(draft, changed[row["cell"], period], tools), tools)
 
     planted = edited(draft, rows, derived)
-    table = [row for key, kept in counts.items() for row in changed.get(key, kept)]
+    table = [row for key, original in counts.items() for row in changed.get(key, original)]
     return replace(planted, after=lambda corpus: _write_counts(corpus, table))
 
 

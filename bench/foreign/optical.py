@@ -214,25 +214,25 @@ def unmasked_shadow(draft: Draft) -> Planted:
     return repainted(draft, draft.pick("shadow", clear, pct=4), dark)
 
 
-def _other_dates(draft: Draft, salt: str) -> tuple[list[Row], dict[str, Row]]:
+def _second_dates(draft: Draft, salt: str) -> tuple[list[Row], dict[str, Row]]:
     """Some optical samples whose cell has another date, and that date."""
-    other = {
+    second_dates = {
         row["id"]: rows[number - 1]
         for rows in by_cell(draft, sensor="s2").values()
         if len(rows) > 1
         for number, row in enumerate(rows)
     }
-    if not other:
+    if not second_dates:
         raise Unsuited("one date per cell")
-    return draft.pick(salt, [draft.facts[id] for id in other], pct=5), other
+    return draft.pick(salt, [draft.facts[id] for id in second_dates], pct=5), second_dates
 
 
 @independent("pixels", "drift", "half of the chip from another date: a seam of a mosaic")
 def seam_of_two_dates(draft: Draft) -> Planted:
-    rows, other = _other_dates(draft, "seam")
+    rows, second_dates = _second_dates(draft, "seam")
     edits = {}
     for row in rows:
-        bands, second = draft.bands(row["id"]), draft.bands(other[row["id"]]["id"])
+        bands, second = draft.bands(row["id"]), draft.bands(second_dates[row["id"]]["id"])
         for name, band in bands.items():
             band[:, len(band) * 11 // 20 :] = second[name][:, len(band) * 11 // 20 :]
         edits[row["id"]] = {"bands": bands}
@@ -241,10 +241,10 @@ def seam_of_two_dates(draft: Draft) -> Planted:
 
 @independent("pixels", "drift", "mean of two dates, a composite sold as one")
 def mean_of_two_dates(draft: Draft) -> Planted:
-    rows, other = _other_dates(draft, "composite")
+    rows, second_dates = _second_dates(draft, "composite")
     edits = {}
     for row in rows:
-        bands, second = draft.bands(row["id"]), draft.bands(other[row["id"]]["id"])
+        bands, second = draft.bands(row["id"]), draft.bands(second_dates[row["id"]]["id"])
         edits[row["id"]] = {
             "bands": {name: reflectance((band.astype(np.float64) + second[name]) / 2) for name, band in bands.items()}
         }
@@ -253,10 +253,10 @@ def mean_of_two_dates(draft: Draft) -> Planted:
 
 @independent("pixels", "drift", "60 m bands of another date")
 def sixty_metres_of_another_date(draft: Draft) -> Planted:
-    rows, other = _other_dates(draft, "sixty-date")
+    rows, second_dates = _second_dates(draft, "sixty-date")
 
     edits = {}
     for row in rows:
-        second = draft.bands(other[row["id"]]["id"])
+        second = draft.bands(second_dates[row["id"]]["id"])
         edits[row["id"]] = {"bands": draft.bands(row["id"]) | {name: second[name] for name in SIXTY}}
     return Planted(tuple((id,) for id in edits), len(draft.rows(sensor="s2")), edits)

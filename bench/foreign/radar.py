@@ -143,7 +143,7 @@ def bytes_of_decibels(draft: Draft) -> Planted:
 
 
 @independent("pixels", "s1-range", "whole decibels")
-def whole_decibels(draft: Draft) -> Planted:
+def rounded_decibels(draft: Draft) -> Planted:
     return repainted(
         draft,
         _chips(draft, "whole"),
@@ -211,7 +211,7 @@ def interference_lines(draft: Draft) -> Planted:
 
 
 @independent("pixels", "drift", "speckle of a single look: noise added by a wrong multilook")
-def speckle_of_one_look(draft: Draft) -> Planted:
+def speckle_of_a_single_look(draft: Draft) -> Planted:
     def noisy(linear: Array) -> Array:
         noise: Array = np.random.default_rng(2).gamma(1.5, 1 / 1.5, linear.shape)
         return linear * noise

@@ -72,7 +72,7 @@ def gaps_without_sign(draft: Draft) -> Planted:
 
 
 @independent("integrity", "pairs", "gaps of pairs in whole days of 86,400 s")
-def gaps_in_whole_days(draft: Draft) -> Planted:
+def gaps_in_days(draft: Draft) -> Planted:
     return _gaps(draft, "days", lambda gap: round(gap / 86400) * 86400)
 
 
@@ -81,7 +81,7 @@ def pairs_months_apart(draft: Draft) -> Planted:
     radar = by_cell(draft, sensor="s1")
     edits: dict[str, Row] = {}
     for row in draft.pick("apart", [row for row in draft.rows(sensor="s2") if row["pair"]], pct=30):
-        partners = [other for other in radar[row["cell"]] if other["id"] != row["pair"] and other["pair"]]
+        partners = [date for date in radar[row["cell"]] if date["id"] != row["pair"] and date["pair"]]
         if not partners or len(edits) > 20:
             continue
         partner = partners[0]
@@ -107,6 +107,6 @@ def _exchange(draft: Draft, row: Row, partner: Row, gap: int) -> dict[str, Row]:
 
 
 @independent("integrity", "pairs", "pairs lost on the radar side alone")
-def pairs_lost_on_one_side(draft: Draft) -> Planted:
+def pairs_lost_on_the_radar_side(draft: Draft) -> Planted:
     rows = [row for row in draft.rows(sensor="s1") if row["pair"]]
     return edited(draft, draft.pick("lost", rows, pct=5), lambda row: {"pair": None, "pair_gap_s": None})

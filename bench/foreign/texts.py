@@ -97,7 +97,7 @@ def captions_of_the_pair(draft: Draft) -> Planted:
 
 
 @independent("words", "captions", "captions one row further down than their samples in a run of rows")
-def captions_rolled_by_one_row(draft: Draft) -> Planted:
+def captions_rolled_by_a_row(draft: Draft) -> Planted:
     rows = draft.rows(split="train")[40:64]
     following = dict(zip((row["id"] for row in rows), [*rows[1:], rows[0]], strict=True))
     return edited(draft, rows, lambda row: {"captions": following[row["id"]]["captions"]})
@@ -226,7 +226,7 @@ def _in_style(row: Row, style: str, change: Callable[[Row], Row]) -> list[Row]:
 
 
 @independent("words", "annotations", "captions of a month later in one language, evidence too", events=True)
-def month_off_by_one(draft: Draft) -> Planted:
+def month_off(draft: Draft) -> Planted:
     months = list(calendar.month_name)[1:]
 
     def moved(caption: Row) -> Row:
