@@ -5,7 +5,17 @@ from collections.abc import Callable
 import numpy as np
 
 from bench.draft import Draft, Planted, Row
-from bench.foreign.rows import annotated, annotator, cell_counts, cell_labels, edited, in_cells, independent, neighbour
+from bench.foreign.rows import (
+    annotated,
+    annotator,
+    cell_counts,
+    cell_labels,
+    edited,
+    in_cells,
+    independent,
+    neighbour,
+    scaled,
+)
 from bench.registry import Unsuited
 
 _KM_PER_MILE = 1.609344
@@ -82,10 +92,7 @@ def map_displaced_by_ten_pixels(draft: Draft) -> Planted:
 
     def mixed(row: Row) -> list[Row]:
         own, east = cell_counts(draft, row), cell_counts(draft, row, cell=neighbour(row["cell"]))
-        return [
-            *({**count, "pixels": round(count["pixels"] * 11 / 12)} for count in own),
-            *({**count, "cell": row["cell"], "pixels": round(count["pixels"] / 12)} for count in east),
-        ]
+        return [{**count, "cell": row["cell"]} for count in [*scaled(own, 11 / 12), *scaled(east, 1 / 12)]]
 
     return _recounted(draft, rows, mixed)
 

@@ -9,7 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.draft import Draft, Planted, Row
-from bench.foreign.rows import annotated, annotator, cell_labels, edited, in_cells, independent, neighbour, plan_rows
+from bench.foreign.rows import (
+    annotated,
+    annotator,
+    cell_labels,
+    edited,
+    in_cells,
+    independent,
+    neighbour,
+    plan_rows,
+    scaled,
+)
 from bench.registry import Unsuited
 from landmark.core.atomic import write_bytes, write_table
 from landmark.core.hashing import file_sha256
@@ -103,6 +113,6 @@ def maps_displaced_by_half_a_cell(draft: Draft) -> Planted:
 
     def mixed(counts: Counts, cell: str, period: str) -> list[Row]:
         east = counts.get((neighbour(cell), period)) or counts[cell, period]
-        return [{**row, "cell": cell, "pixels": (row["pixels"] + 1) // 2} for row in [*counts[cell, period], *east]]
+        return [{**row, "cell": cell} for row in [*scaled(counts[cell, period], 0.5), *scaled(east, 0.5)]]
 
     return _recounted(draft, _picked(draft, "half", rows, pct=6), mixed)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,13 @@ def cell_counts(draft: Draft, row: Row, *, cell: str | None = None) -> list[Row]
     if not counts:
         raise Unsuited(f"{cell} has no label counts")
     return counts
+
+
+def scaled(counts: list[Row], share: float) -> list[Row]:
+    """Counts of a share of the pixels; rounded so that their sum is the share of the sum."""
+    edges = np.rint(share * np.cumsum([0, *(count["pixels"] for count in counts)])).astype(int).tolist()
+    parts = zip(counts, pairwise(edges), strict=True)
+    return [{**count, "pixels": end - start} for count, (start, end) in parts if end > start]
 
 
 def cell_labels(draft: Draft, counts: list[Row], annotator: Annotator) -> CellLabels:

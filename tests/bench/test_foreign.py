@@ -1,6 +1,7 @@
 """Independent defects: each names an active check, and says what was done."""
 
 from bench.registry import DEFECTS
+
 from landmark.quality.check_profile import load_check_profile
 
 INDEPENDENT = [defect for defect in DEFECTS.values() if defect.origin == "independent"]
