@@ -151,7 +151,7 @@ def licences_of_imagery_alone(draft: Draft) -> Planted:
     return edited(draft, draft.pick("licences", draft.rows(), pct=4), imagery)
 
 
-@independent("words", "annotations", "bearings from the cell to the place instead of from the place", events=True)
+@independent("words", "", "bearings from the cell to the place instead of from the place", events=True)
 def bearings_reversed(draft: Draft) -> Planted:
     def reversed_bearing(row: Row) -> Row:
         place = row["place"]
@@ -161,7 +161,7 @@ def bearings_reversed(draft: Draft) -> Planted:
     return edited(draft, draft.pick("bearings", rows, pct=5), reversed_bearing)
 
 
-@independent("words", "annotations", "distances to places in miles", events=True)
+@independent("words", "", "distances to places in miles", events=True)
 def miles_to_places(draft: Draft) -> Planted:
     def in_miles(row: Row) -> Row:
         return {"place": {**row["place"], "km": float(np.float32(row["place"]["km"] / _KM_PER_MILE))}}

@@ -121,17 +121,17 @@ def filtered_radar_copies(draft: Draft) -> Planted:
     return _copied(draft, "radar-filtered", "s1", changed)
 
 
-@independent("splits", "near-duplicates", "chips of train cut 42 pixels to the east of test chips: two thirds overlap")
+@independent("splits", "shared-windows", "chips of train cut 42 pixels to the east of test chips: two thirds overlap")
 def overlapping_chips(draft: Draft) -> Planted:
     return _copied(draft, "overlap", "s2", lambda row: window(draft, row, right=42, down=0))
 
 
-@independent("splits", "near-duplicates", "chips of train cut 12 pixels to the south-east of test chips")
+@independent("splits", "shared-windows", "chips of train cut 12 pixels to the south-east of test chips")
 def slightly_shifted_chips(draft: Draft) -> Planted:
     return _copied(draft, "shifted", "s2", lambda row: window(draft, row, right=12, down=12))
 
 
-@independent("splits", "near-duplicates", "radar chips of train cut 60 pixels to the south of test chips")
+@independent("splits", "shared-windows", "radar chips of train cut 60 pixels to the south of test chips")
 def overlapping_radar_chips(draft: Draft) -> Planted:
     return _copied(draft, "radar-overlap", "s1", lambda row: window(draft, row, right=0, down=60))
 

@@ -36,17 +36,17 @@ def through_jpeg(bands: Bands, names: tuple[str, ...], quality: int) -> Bands:
     }
 
 
-@independent("pixels", "constant", "visible bands from a JPEG preview of quality 85, stretched back")
+@independent("pixels", "grey-values", "visible bands from a JPEG preview of quality 85, stretched back")
 def jpeg_preview(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "jpeg"), lambda bands: through_jpeg(bands, ("B04", "B03", "B02"), 85))
 
 
-@independent("pixels", "constant", "10 and 20 m bands from grey JPEGs of quality 95, stretched back")
+@independent("pixels", "grey-values", "10 and 20 m bands from grey JPEGs of quality 95, stretched back")
 def jpeg_of_every_band(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "jpeg-all"), lambda bands: through_jpeg(bands, (*TEN, *TWENTY), 95))
 
 
-@independent("pixels", "constant", "lossy JPEG 2000 of the 10 m bands, ratio 1:20")
+@independent("pixels", "grey-values", "lossy JPEG 2000 of the 10 m bands, ratio 1:20")
 def lossy_jpeg_2000(draft: Draft) -> Planted:
     def compressed(bands: Bands) -> Bands:
         result = {}
@@ -59,7 +59,7 @@ def lossy_jpeg_2000(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "jp2"), compressed)
 
 
-@independent("pixels", "constant", "bytes stretched per chip between percentiles, and back")
+@independent("pixels", "grey-values", "bytes stretched per chip between percentiles, and back")
 def bytes_stretched_per_chip(draft: Draft) -> Planted:
     def stretched(bands: Bands) -> Bands:
         result = {}
@@ -71,7 +71,7 @@ def bytes_stretched_per_chip(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "bytes"), stretched)
 
 
-@independent("pixels", "constant", "bytes of reflectance 0 to 0.4 for all chips, and back: steps of 16")
+@independent("pixels", "grey-values", "bytes of reflectance 0 to 0.4 for all chips, and back: steps of 16")
 def bytes_of_a_fixed_range(draft: Draft) -> Planted:
     def quantised(bands: Bands) -> Bands:
         return {
@@ -81,7 +81,7 @@ def bytes_of_a_fixed_range(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "range"), quantised)
 
 
-@independent("pixels", "constant", "reflectance rounded to two decimals")
+@independent("pixels", "grey-values", "reflectance rounded to two decimals")
 def rounded_to_percent(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -95,7 +95,7 @@ def _zoomed(band: Array, size: int, order: int) -> Array:
     return zoomed
 
 
-@independent("pixels", "constant", "10 m bands at 20 m, magnified by bilinear interpolation")
+@independent("pixels", "sharpness", "10 m bands at 20 m, magnified by bilinear interpolation")
 def twenty_metres_sold_as_ten(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -104,7 +104,7 @@ def twenty_metres_sold_as_ten(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "constant", "B08 alone at 20 m, each pixel repeated")
+@independent("pixels", "stripes", "B08 alone at 20 m, each pixel repeated")
 def b08_repeated(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -113,7 +113,7 @@ def b08_repeated(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "constant", "20 m bands made from 60 m: cubic interpolation of block means")
+@independent("pixels", "sharpness", "20 m bands made from 60 m: cubic interpolation of block means")
 def sixty_metres_sold_as_twenty(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -122,7 +122,7 @@ def sixty_metres_sold_as_twenty(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "constant", "chips resampled from a grid half a pixel off, bilinear")
+@independent("pixels", "sharpness", "chips resampled from a grid half a pixel off, bilinear")
 def resampled_by_half_a_pixel(draft: Draft) -> Planted:
     def shifted(bands: Bands) -> Bands:
         return {
@@ -133,7 +133,7 @@ def resampled_by_half_a_pixel(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "resampled"), shifted)
 
 
-@independent("pixels", "constant", "chips of 128 pixels scaled down to 120")
+@independent("pixels", "sharpness", "chips of 128 pixels scaled down to 120")
 def scaled_to_the_size(draft: Draft) -> Planted:
     def scaled(bands: Bands) -> Bands:
         result = {}
@@ -145,7 +145,7 @@ def scaled_to_the_size(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "scaled"), scaled)
 
 
-@independent("pixels", "constant", "chips smoothed with a Gaussian of one pixel")
+@independent("pixels", "sharpness", "chips smoothed with a Gaussian of one pixel")
 def smoothed(draft: Draft) -> Planted:
     def gaussian(bands: Bands) -> Bands:
         return {name: reflectance(ndimage.gaussian_filter(bands[name].astype(np.float64), 1)) for name in TEN}
@@ -153,7 +153,7 @@ def smoothed(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "smoothed"), gaussian)
 
 
-@independent("pixels", "constant", "chips sharpened with an unsharp mask")
+@independent("pixels", "sharpness", "chips sharpened with an unsharp mask")
 def sharpened(draft: Draft) -> Planted:
     def unsharp(bands: Bands) -> Bands:
         result = {}
@@ -165,7 +165,7 @@ def sharpened(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "sharpened"), unsharp)
 
 
-@independent("pixels", "registration-single", "20 m bands a pixel (20 m) to the east of the 10 m bands")
+@independent("pixels", "band-shift", "20 m bands a pixel (20 m) to the east of the 10 m bands")
 def twenty_metre_bands_shifted(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -174,12 +174,12 @@ def twenty_metre_bands_shifted(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "registration-single", "B02 two pixels off the other bands, as of a moving platform")
+@independent("pixels", "band-shift", "B02 two pixels off the other bands, as of a moving platform")
 def blue_shifted(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "blue"), lambda bands: {"B02": moved(bands["B02"], down=2)})
 
 
-@independent("pixels", "registration-single", "60 m bands upside down")
+@independent("pixels", "band-shift", "60 m bands upside down")
 def sixty_metres_upside_down(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "sixty-down"), lambda bands: {name: bands[name][::-1] for name in SIXTY})
 
@@ -198,7 +198,7 @@ def transposed(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "constant", "detector stripes: every twelfth column three percent brighter")
+@independent("pixels", "stripes", "detector stripes: every twelfth column three percent brighter")
 def detector_stripes(draft: Draft) -> Planted:
     def striped(bands: Bands) -> Bands:
         result = {}
@@ -211,7 +211,7 @@ def detector_stripes(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "stripes"), striped)
 
 
-@independent("pixels", "constant", "defective pixels: 0.3 % of the pixels zero or very bright, in one band")
+@independent("pixels", "", "defective pixels: 0.3 % of the pixels zero or very bright, in one band")
 def defective_pixels(draft: Draft) -> Planted:
     def defective(bands: Bands) -> Bands:
         rng = np.random.default_rng(3)
@@ -223,6 +223,6 @@ def defective_pixels(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "defective"), defective)
 
 
-@independent("pixels", "constant", "the lower byte of B11 lost: steps of 256")
+@independent("pixels", "grey-values", "the lower byte of B11 lost: steps of 256")
 def lower_byte_lost(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "byte"), lambda bands: {"B11": reflectance(bands["B11"] // 256 * 256.0)})

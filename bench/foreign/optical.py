@@ -29,7 +29,7 @@ def block(values: Array, factor: int) -> Array:
     return mean
 
 
-@independent("pixels", "band-order", "B05 stored as B06 as well")
+@independent("pixels", "band-copies", "B05 stored as B06 as well")
 def b05_for_b06(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "b06"), lambda bands: {"B06": bands["B05"]})
 
@@ -44,19 +44,19 @@ def red_and_blue_exchanged(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "bgr"), lambda bands: {"B02": bands["B04"], "B04": bands["B02"]})
 
 
-@independent("pixels", "band-order", "the red edge one band further: B05 B06 B07 hold B06 B07 B8A")
+@independent("pixels", "band-copies", "the red edge one band further: B05 B06 B07 hold B06 B07 B8A")
 def red_edge_rolled(draft: Draft) -> Planted:
     return repainted(
         draft, chips(draft, "edge"), lambda bands: {"B05": bands["B06"], "B06": bands["B07"], "B07": bands["B8A"]}
     )
 
 
-@independent("pixels", "band-order", "B8A made from B08 by block means")
+@independent("pixels", "band-copies", "B8A made from B08 by block means")
 def b8a_from_b08(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "b8a"), lambda bands: {"B8A": reflectance(block(bands["B08"], 2))})
 
 
-@independent("pixels", "band-order", "60 m bands made from B02 and B8A by block means")
+@independent("pixels", "band-copies", "60 m bands made from B02 and B8A by block means")
 def sixty_metres_from_others(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -65,7 +65,7 @@ def sixty_metres_from_others(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "band-order", "water vapour band B09 filled with the mean of the chip plus noise")
+@independent("pixels", "band-copies", "water vapour band B09 filled with the mean of the chip plus noise")
 def b09_filled(draft: Draft) -> Planted:
     def filled(bands: Bands) -> Bands:
         noise = np.random.default_rng(9).normal(0, 30, bands["B09"].shape)
@@ -74,7 +74,7 @@ def b09_filled(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "b09"), filled)
 
 
-@independent("pixels", "band-order", "B12 replaced by a regression on B11 where it was missing")
+@independent("pixels", "band-copies", "B12 replaced by a regression on B11 where it was missing")
 def b12_by_regression(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "b12"), lambda bands: {"B12": reflectance(0.62 * bands["B11"] + 40)})
 
@@ -98,17 +98,17 @@ def half_an_offset_more(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "offset-half"), lambda bands: _map(bands, lambda band: band - 500))
 
 
-@independent("pixels", "drift", "reflectance divided by 5000 and multiplied by 10000 on some chips: half as bright")
+@independent("pixels", "revisits", "reflectance divided by 5000 and multiplied by 10000 on some chips: half as bright")
 def half_as_bright(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "half"), lambda bands: _map(bands, lambda band: band * 0.5))
 
 
-@independent("pixels", "drift", "chips a tenth of their brightness")
+@independent("pixels", "revisits", "chips a tenth of their brightness")
 def a_tenth_as_bright(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "tenth"), lambda bands: _map(bands, lambda band: band * 0.1))
 
 
-@independent("pixels", "drift", "top-of-atmosphere chips among surface reflectance")
+@independent("pixels", "revisits", "top-of-atmosphere chips among surface reflectance")
 def top_of_atmosphere(draft: Draft) -> Planted:
     path = {"B01": 1100, "B02": 700, "B03": 400, "B04": 220, "B05": 170, "B06": 140, "B07": 110}
 
@@ -123,7 +123,9 @@ def clipped_for_display(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "display"), lambda bands: _map(bands, lambda band: np.minimum(band, 3000)))
 
 
-@independent("pixels", "drift", "chips normalised to mean and deviation of the corpus and scaled back by other figures")
+@independent(
+    "pixels", "revisits", "chips normalised to mean and deviation of the corpus and scaled back by other figures"
+)
 def normalised_and_scaled_back(draft: Draft) -> Planted:
     def rescaled(bands: Bands) -> Bands:
         return {
@@ -134,7 +136,7 @@ def normalised_and_scaled_back(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "normalised"), rescaled)
 
 
-@independent("pixels", "nodata", "a corner without data filled by repeating the last line, valid share 100 %")
+@independent("pixels", "constant", "a corner without data filled by repeating the last line, valid share 100 %")
 def corner_filled_with_last_line(draft: Draft) -> Planted:
     def filled(bands: Bands) -> Bands:
         for band in bands.values():
@@ -145,7 +147,7 @@ def corner_filled_with_last_line(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "filled"), filled)
 
 
-@independent("pixels", "nodata", "a triangle without data filled with the mean of the band")
+@independent("pixels", "constant", "a triangle without data filled with the mean of the band")
 def triangle_filled_with_mean(draft: Draft) -> Planted:
     def filled(bands: Bands) -> Bands:
         for band in bands.values():
@@ -156,7 +158,7 @@ def triangle_filled_with_mean(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "triangle"), filled)
 
 
-@independent("pixels", "nodata", "chips of 112 pixels padded to 120 by reflection")
+@independent("pixels", "", "chips of 112 pixels padded to 120 by reflection")
 def padded_by_reflection(draft: Draft) -> Planted:
     def padded(bands: Bands) -> Bands:
         result = {}
@@ -227,7 +229,7 @@ def _second_dates(draft: Draft, salt: str) -> tuple[list[Row], dict[str, Row]]:
     return draft.pick(salt, [draft.facts[id] for id in second_dates], pct=5), second_dates
 
 
-@independent("pixels", "drift", "half of the chip from another date: a seam of a mosaic")
+@independent("pixels", "seams", "half of the chip from another date: a seam of a mosaic")
 def seam_of_two_dates(draft: Draft) -> Planted:
     rows, second_dates = _second_dates(draft, "seam")
     edits = {}
@@ -239,7 +241,7 @@ def seam_of_two_dates(draft: Draft) -> Planted:
     return Planted(tuple((id,) for id in edits), len(draft.rows(sensor="s2")), edits)
 
 
-@independent("pixels", "drift", "mean of two dates, a composite sold as one")
+@independent("pixels", "", "mean of two dates, a composite sold as one")
 def mean_of_two_dates(draft: Draft) -> Planted:
     rows, second_dates = _second_dates(draft, "composite")
     edits = {}
@@ -251,7 +253,7 @@ def mean_of_two_dates(draft: Draft) -> Planted:
     return Planted(tuple((id,) for id in edits), len(draft.rows(sensor="s2")), edits)
 
 
-@independent("pixels", "drift", "60 m bands of another date")
+@independent("pixels", "", "60 m bands of another date")
 def sixty_metres_of_another_date(draft: Draft) -> Planted:
     rows, second_dates = _second_dates(draft, "sixty-date")
 

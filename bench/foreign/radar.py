@@ -35,12 +35,12 @@ def _linear(bands: Bands, change: object) -> Bands:
     return {name: decibels(change(power(band))) for name, band in bands.items()}
 
 
-@independent("pixels", "drift", "speckle filtered on some chips: Lee, 7 by 7")
+@independent("pixels", "s1-looks", "speckle filtered on some chips: Lee, 7 by 7")
 def lee_filtered(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "lee"), lambda bands: _linear(bands, lee))
 
 
-@independent("pixels", "drift", "speckle filtered on some chips: median of 5 by 5 dB values")
+@independent("pixels", "s1-looks", "speckle filtered on some chips: median of 5 by 5 dB values")
 def median_filtered(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -49,7 +49,7 @@ def median_filtered(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "drift", "multilooked by 2 by 2 and magnified to 10 m again")
+@independent("pixels", "s1-looks", "multilooked by 2 by 2 and magnified to 10 m again")
 def multilooked(draft: Draft) -> Planted:
     def looked(linear: Array) -> Array:
         size = len(linear) // 2
@@ -60,7 +60,7 @@ def multilooked(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "looks"), lambda bands: _linear(bands, looked))
 
 
-@independent("pixels", "drift", "mean of three dates instead of one image")
+@independent("pixels", "s1-looks", "mean of three dates instead of one image")
 def mean_of_dates(draft: Draft) -> Planted:
     dates = {cell: rows for cell, rows in by_cell(draft, sensor="s1").items() if len(rows) > 1}
     if not dates:
@@ -79,7 +79,7 @@ def polarisations_exchanged(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "polarisations"), lambda bands: {"vv": bands["vh"], "vh": bands["vv"]})
 
 
-@independent("pixels", "s1-polarisation", "a missing VH made from VV: 7 dB lower")
+@independent("pixels", "band-copies", "a missing VH made from VV: 7 dB lower")
 def vh_from_vv(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "vh"), lambda bands: {"vh": bands["vv"] - np.int16(700)})
 
@@ -89,7 +89,7 @@ def ratio_for_vh(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "ratio"), lambda bands: {"vh": bands["vv"] - bands["vh"]})
 
 
-@independent("pixels", "s1-polarisation", "VH of another date of the cell")
+@independent("pixels", "", "VH of another date of the cell")
 def vh_of_another_date(draft: Draft) -> Planted:
     edits = {}
     dates = {cell: rows for cell, rows in by_cell(draft, sensor="s1").items() if len(rows) > 1}
@@ -131,7 +131,7 @@ def clipped_to_a_range(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "s1-range", "bytes of -25 to 0 dB, and back: steps of 0.1 dB")
+@independent("pixels", "grey-values", "bytes of -25 to 0 dB, and back: steps of 0.1 dB")
 def bytes_of_decibels(draft: Draft) -> Planted:
     def quantised(bands: Bands) -> Bands:
         return {
@@ -142,7 +142,7 @@ def bytes_of_decibels(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "bytes"), quantised)
 
 
-@independent("pixels", "s1-range", "whole decibels")
+@independent("pixels", "grey-values", "whole decibels")
 def rounded_decibels(draft: Draft) -> Planted:
     return repainted(
         draft,
@@ -151,7 +151,7 @@ def rounded_decibels(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "s1-range", "a JPEG of quality 90 of both polarisations, -30 to 5 dB")
+@independent("pixels", "grey-values", "a JPEG of quality 90 of both polarisations, -30 to 5 dB")
 def jpeg_of_decibels(draft: Draft) -> Planted:
     def compressed(bands: Bands) -> Bands:
         result = {}
@@ -176,7 +176,7 @@ def border_noise(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "border"), noisy)
 
 
-@independent("pixels", "nodata", "a corner without data stored as -30 dB, valid share 100 %")
+@independent("pixels", "constant", "a corner without data stored as -30 dB, valid share 100 %")
 def nodata_as_low_decibels(draft: Draft) -> Planted:
     def filled(bands: Bands) -> Bands:
         for band in bands.values():
@@ -187,7 +187,7 @@ def nodata_as_low_decibels(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "corner"), filled)
 
 
-@independent("pixels", "nodata", "a corner without data stored as 0 dB")
+@independent("pixels", "constant", "a corner without data stored as 0 dB")
 def nodata_as_zero_decibels(draft: Draft) -> Planted:
     def filled(bands: Bands) -> Bands:
         for band in bands.values():
@@ -198,7 +198,7 @@ def nodata_as_zero_decibels(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "zero-corner"), filled)
 
 
-@independent("pixels", "constant", "interference: bright lines across the chip")
+@independent("pixels", "stripes", "interference: bright lines across the chip")
 def interference_lines(draft: Draft) -> Planted:
     def bright(bands: Bands) -> Bands:
         rng = np.random.default_rng(5)
@@ -210,7 +210,7 @@ def interference_lines(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "interference"), bright)
 
 
-@independent("pixels", "drift", "speckle of a single look: noise added by a wrong multilook")
+@independent("pixels", "s1-looks", "speckle of a single look: noise added by a wrong multilook")
 def speckle_of_a_single_look(draft: Draft) -> Planted:
     def noisy(linear: Array) -> Array:
         noise: Array = np.random.default_rng(2).gamma(1.5, 1 / 1.5, linear.shape)
@@ -219,12 +219,12 @@ def speckle_of_a_single_look(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "one-look"), lambda bands: _linear(bands, noisy))
 
 
-@independent("pixels", "drift", "thermal noise not removed: a floor of -22 dB added in VH")
+@independent("pixels", "revisits", "thermal noise not removed: a floor of -22 dB added in VH")
 def thermal_noise(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "thermal"), lambda bands: {"vh": decibels(power(bands["vh"]) + 10**-2.2)})
 
 
-@independent("pixels", "registration-single", "VH two pixels off VV")
+@independent("pixels", "band-shift", "VH two pixels off VV")
 def vh_shifted(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "vh-shift"), lambda bands: {"vh": moved(bands["vh"], right=2)})
 
@@ -236,7 +236,7 @@ def mirrored(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "constant", "interpolated bilinearly from a grid half a pixel off, in decibels")
+@independent("pixels", "sharpness", "interpolated bilinearly from a grid half a pixel off, in decibels")
 def interpolated_in_decibels(draft: Draft) -> Planted:
     def shifted(bands: Bands) -> Bands:
         return {
@@ -247,7 +247,7 @@ def interpolated_in_decibels(draft: Draft) -> Planted:
     return repainted(draft, _chips(draft, "interpolated"), shifted)
 
 
-@independent("pixels", "drift", "half of the chip from another date of the cell")
+@independent("pixels", "seams", "half of the chip from another date of the cell")
 def seam_of_dates(draft: Draft) -> Planted:
     edits = {}
     dates = {cell: rows for cell, rows in by_cell(draft, sensor="s1").items() if len(rows) > 1}

@@ -32,7 +32,7 @@ def _brighter(bands: Bands, decibel: float) -> Bands:
     return {name: (band + round(100 * decibel)).astype(np.int16) for name, band in bands.items()}
 
 
-@independent("pixels", "drift", "sigma0 for gamma0 in one acquisition: lower by the cosine of 36 to 41 degrees")
+@independent("pixels", "scenes", "sigma0 for gamma0 in one acquisition: lower by the cosine of 36 to 41 degrees")
 def sigma0_for_gamma0(draft: Draft) -> Planted:
     rows = scene(draft, "s1", "sigma0")
     east = {row["id"]: row["transform"][2] for row in rows}
@@ -44,17 +44,17 @@ def sigma0_for_gamma0(draft: Draft) -> Planted:
     return as_scene(draft, Planted((), 0, edits))
 
 
-@independent("pixels", "drift", "one radar acquisition 2 dB brighter: another calibration constant")
+@independent("pixels", "scenes", "one radar acquisition 2 dB brighter: another calibration constant")
 def two_decibels_brighter(draft: Draft) -> Planted:
     return _scene(draft, "s1", "calibration", lambda bands: _brighter(bands, 2.0))
 
 
-@independent("pixels", "drift", "VH of one radar acquisition 1.5 dB darker")
+@independent("pixels", "scenes", "VH of one radar acquisition 1.5 dB darker")
 def vh_of_a_scene_darker(draft: Draft) -> Planted:
     return _scene(draft, "s1", "vh-darker", lambda bands: {"vh": (bands["vh"] - 150).astype(np.int16)})
 
 
-@independent("pixels", "drift", "speckle filtered in one radar acquisition: Lee, 5 by 5")
+@independent("pixels", "s1-looks", "speckle filtered in one radar acquisition: Lee, 5 by 5")
 def scene_filtered(draft: Draft) -> Planted:
     return _scene(
         draft,
@@ -64,7 +64,7 @@ def scene_filtered(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "drift", "thermal noise kept in one radar acquisition: a floor of -24 dB in VH, -26 in VV")
+@independent("pixels", "scenes", "thermal noise kept in one radar acquisition: a floor of -24 dB in VH, -26 in VV")
 def scene_with_noise_floor(draft: Draft) -> Planted:
     floors = {"vv": 10**-2.6, "vh": 10**-2.4}
     return _scene(
@@ -85,7 +85,7 @@ def radar_scene_shifted(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "registration", "one radar acquisition 25 m off, interpolated")
+@independent("pixels", "registration-groups", "one radar acquisition 25 m off, interpolated")
 def radar_scene_shifted_a_little(draft: Draft) -> Planted:
     def shifted(bands: Bands) -> Bands:
         return {
@@ -109,21 +109,21 @@ def optical_scene_shifted(draft: Draft) -> Planted:
     return as_scene(draft, Planted((), 0, edits))
 
 
-@independent("pixels", "drift", "one optical acquisition 15 % brighter")
+@independent("pixels", "scenes", "one optical acquisition 15 % brighter")
 def optical_scene_brighter(draft: Draft) -> Planted:
     return _scene(
         draft, "s2", "brighter", lambda bands: {name: reflectance(1.15 * band) for name, band in bands.items()}
     )
 
 
-@independent("pixels", "drift", "one optical acquisition half as bright again")
+@independent("pixels", "scenes", "one optical acquisition half as bright again")
 def optical_scene_half_as_bright_again(draft: Draft) -> Planted:
     return _scene(
         draft, "s2", "half-again", lambda bands: {name: reflectance(1.5 * band) for name, band in bands.items()}
     )
 
 
-@independent("pixels", "drift", "one optical acquisition of top-of-atmosphere reflectance")
+@independent("pixels", "scenes", "one optical acquisition of top-of-atmosphere reflectance")
 def scene_at_top_of_atmosphere(draft: Draft) -> Planted:
     path = {"B01": 1050, "B02": 680, "B03": 390, "B04": 210, "B05": 160, "B06": 130, "B07": 100}
     return _scene(
@@ -134,7 +134,7 @@ def scene_at_top_of_atmosphere(draft: Draft) -> Planted:
     )
 
 
-@independent("pixels", "drift", "10 m bands of one optical acquisition made from 20 m")
+@independent("pixels", "sharpness", "10 m bands of one optical acquisition made from 20 m")
 def scene_at_twenty_metres(draft: Draft) -> Planted:
     def coarse(bands: Bands) -> Bands:
         return {
@@ -145,7 +145,7 @@ def scene_at_twenty_metres(draft: Draft) -> Planted:
     return _scene(draft, "s2", "scene-20", coarse)
 
 
-@independent("pixels", "drift", "B11 and B12 of one optical acquisition 8 % darker: another spectral response")
+@independent("pixels", "scenes", "B11 and B12 of one optical acquisition 8 % darker: another spectral response")
 def swir_of_a_scene_darker(draft: Draft) -> Planted:
     return _scene(
         draft, "s2", "swir-scene", lambda bands: {name: reflectance(0.92 * bands[name]) for name in ("B11", "B12")}
@@ -168,7 +168,7 @@ def platform_darker(draft: Draft) -> Planted:
     return _platform(draft, "s2", lambda bands: {name: reflectance(0.9 * band) for name, band in bands.items()})
 
 
-@independent("pixels", "registration", "all images of one optical platform a pixel to the east")
+@independent("pixels", "registration-groups", "all images of one optical platform a pixel to the east")
 def platform_shifted(draft: Draft) -> Planted:
     def shifted(bands: Bands) -> Bands:
         return {
@@ -179,7 +179,7 @@ def platform_shifted(draft: Draft) -> Planted:
     return _platform(draft, "s2", shifted)
 
 
-@independent("pixels", "registration", "all ascending radar images 30 m to the west")
+@independent("pixels", "registration-groups", "all ascending radar images 30 m to the west")
 def ascending_shifted(draft: Draft) -> Planted:
     rows = draft.rows(sensor="s1", orbit_direction="ascending")
     planted = repainted(draft, rows, lambda bands: {name: moved(band, right=-3) for name, band in bands.items()})
@@ -187,7 +187,7 @@ def ascending_shifted(draft: Draft) -> Planted:
     return Planted((("ascending", *items),), 2, planted.edits)
 
 
-@independent("pixels", "drift", "pixels of two acquisitions of the same cells exchanged: a join by cell")
+@independent("pixels", "scenes", "pixels of two acquisitions of the same cells exchanged: a join by cell")
 def scenes_exchanged(draft: Draft) -> Planted:
     first = scene(draft, "s2", "exchanged")
     second = {
@@ -205,13 +205,13 @@ def scenes_exchanged(draft: Draft) -> Planted:
     return as_scene(draft, Planted((), 0, edits))
 
 
-@independent("pixels", "drift", "every radar image 3 dB brighter")
+@independent("pixels", "", "every radar image 3 dB brighter")
 def all_radar_brighter(draft: Draft) -> Planted:
     planted = repainted(draft, draft.rows(sensor="s1"), lambda bands: _brighter(bands, 3.0))
     return Planted((("s1", "corpus"),), 1, planted.edits)
 
 
-@independent("pixels", "drift", "every optical image half as bright again")
+@independent("pixels", "", "every optical image half as bright again")
 def all_optical_brighter(draft: Draft) -> Planted:
     planted = repainted(
         draft,
@@ -225,7 +225,7 @@ def _speckle_filtered(bands: Bands) -> Bands:
     return {name: decibels(lee(power(band))) for name, band in bands.items()}
 
 
-@independent("pixels", "drift", "every radar image speckle filtered: Lee, 7 by 7")
+@independent("pixels", "s1-looks", "every radar image speckle filtered: Lee, 7 by 7")
 def all_radar_filtered(draft: Draft) -> Planted:
     planted = repainted(draft, draft.rows(sensor="s1"), _speckle_filtered)
     return Planted((("s1", "corpus"),), 1, planted.edits)
@@ -237,6 +237,6 @@ def _line(band: Array) -> Array:
     return (band + column[None, :]).astype(np.int16)
 
 
-@independent("pixels", "drift", "antenna pattern left in one radar acquisition: 1.6 dB across each chip")
+@independent("pixels", "scenes", "antenna pattern left in one radar acquisition: 1.6 dB across each chip")
 def antenna_pattern(draft: Draft) -> Planted:
     return _scene(draft, "s1", "antenna", lambda bands: {name: _line(band) for name, band in bands.items()})
