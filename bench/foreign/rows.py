@@ -82,8 +82,8 @@ def as_scene(draft: Draft, planted: Planted) -> Planted:
 
 def in_cells(draft: Draft, salt: str, rows: Iterable[Row], *, pct: float = 3) -> list[Row]:
     """All rows, of both sensors, of some cells of `rows`."""
-    cells = sorted({row["cell"] for row in rows}, key=lambda cell: rank(0, salt, cell))
-    chosen = set(cells[: max(3, round(len(cells) * pct / 100))])
+    cells = {row["cell"]: row for row in sorted(rows, key=lambda row: str(row["id"]), reverse=True)}
+    chosen = {row["cell"] for row in draft.pick(salt, cells.values(), pct=pct)}
     return [row for row in draft.rows() if row["cell"] in chosen]
 
 
