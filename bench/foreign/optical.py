@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from bench.draft import Bands, Draft, Planted, Row
-from bench.foreign.rows import Array, by_cell, independent, reflectance, repainted
+from bench.foreign.rows import Array, by_cell, independent, reflectance, repainted, unrounded
 from bench.registry import Unsuited
 
 TEN = ("B02", "B03", "B04", "B08")
@@ -113,7 +113,7 @@ def top_of_atmosphere(draft: Draft) -> Planted:
     path = {"B01": 1100, "B02": 700, "B03": 400, "B04": 220, "B05": 170, "B06": 140, "B07": 110}
 
     def hazy(bands: Bands) -> Bands:
-        return {name: reflectance(0.92 * band + path.get(name, 40)) for name, band in bands.items()}
+        return {name: reflectance(0.92 * unrounded(band) + path.get(name, 40)) for name, band in bands.items()}
 
     return repainted(draft, chips(draft, "toa"), hazy)
 

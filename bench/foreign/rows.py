@@ -209,6 +209,13 @@ def reflectance(values: Array) -> NDArray[np.uint16]:
     return np.clip(np.rint(values), 1, 65535).astype(np.uint16)
 
 
+def unrounded(band: Array) -> NDArray[np.float64]:
+    """Values as they may have been before they were rounded to whole numbers."""
+    noise = np.random.default_rng(int(band[0, 0])).uniform(-0.5, 0.5, band.shape)
+    values: NDArray[np.float64] = band + noise
+    return values
+
+
 def moved(band: Array, *, right: int = 0, down: int = 0) -> Array:
     """A band moved by whole pixels; reflected at the edges that it leaves."""
     rows, columns = np.indices(band.shape)

@@ -19,6 +19,7 @@ from bench.foreign.rows import (
     reflectance,
     repainted,
     scene,
+    unrounded,
     window,
 )
 from bench.registry import Unsuited
@@ -112,14 +113,20 @@ def optical_scene_shifted(draft: Draft) -> Planted:
 @independent("pixels", "scenes", "one optical acquisition 15 % brighter")
 def optical_scene_brighter(draft: Draft) -> Planted:
     return _scene(
-        draft, "s2", "brighter", lambda bands: {name: reflectance(1.15 * band) for name, band in bands.items()}
+        draft,
+        "s2",
+        "brighter",
+        lambda bands: {name: reflectance(1.15 * unrounded(band)) for name, band in bands.items()},
     )
 
 
 @independent("pixels", "scenes", "one optical acquisition half as bright again")
 def optical_scene_half_as_bright_again(draft: Draft) -> Planted:
     return _scene(
-        draft, "s2", "half-again", lambda bands: {name: reflectance(1.5 * band) for name, band in bands.items()}
+        draft,
+        "s2",
+        "half-again",
+        lambda bands: {name: reflectance(1.5 * unrounded(band)) for name, band in bands.items()},
     )
 
 
@@ -130,7 +137,7 @@ def scene_at_top_of_atmosphere(draft: Draft) -> Planted:
         draft,
         "s2",
         "scene-toa",
-        lambda bands: {name: reflectance(0.93 * band + path.get(name, 40)) for name, band in bands.items()},
+        lambda bands: {name: reflectance(0.93 * unrounded(band) + path.get(name, 40)) for name, band in bands.items()},
     )
 
 
@@ -148,7 +155,10 @@ def scene_at_twenty_metres(draft: Draft) -> Planted:
 @independent("pixels", "scenes", "B11 and B12 of one optical acquisition 8 % darker: another spectral response")
 def swir_of_a_scene_darker(draft: Draft) -> Planted:
     return _scene(
-        draft, "s2", "swir-scene", lambda bands: {name: reflectance(0.92 * bands[name]) for name in ("B11", "B12")}
+        draft,
+        "s2",
+        "swir-scene",
+        lambda bands: {name: reflectance(0.92 * unrounded(bands[name])) for name in ("B11", "B12")},
     )
 
 
@@ -165,7 +175,9 @@ def _platform(draft: Draft, sensor: str, change: Callable[[Bands], Bands]) -> Pl
 
 @independent("pixels", "drift", "all images of one optical platform 10 % darker")
 def platform_darker(draft: Draft) -> Planted:
-    return _platform(draft, "s2", lambda bands: {name: reflectance(0.9 * band) for name, band in bands.items()})
+    return _platform(
+        draft, "s2", lambda bands: {name: reflectance(0.9 * unrounded(band)) for name, band in bands.items()}
+    )
 
 
 @independent("pixels", "registration-groups", "all images of one optical platform a pixel to the east")
@@ -216,7 +228,7 @@ def all_optical_brighter(draft: Draft) -> Planted:
     planted = repainted(
         draft,
         draft.rows(sensor="s2"),
-        lambda bands: {name: reflectance(1.5 * band) for name, band in bands.items()},
+        lambda bands: {name: reflectance(1.5 * unrounded(band)) for name, band in bands.items()},
     )
     return Planted((("s2", "corpus"),), 1, planted.edits)
 
