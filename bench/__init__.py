@@ -3,6 +3,7 @@
 from bench import (
     acquisitions,
     cells,
+    copies,
     damage,
     derived,
     events,
@@ -24,6 +25,7 @@ __all__ = [
     "DEFECTS",
     "acquisitions",
     "cells",
+    "copies",
     "damage",
     "derived",
     "events",

@@ -67,10 +67,14 @@ def _exchanged(n_frequencies: int) -> NDArray[np.intp]:
     return np.array([pairs.index((col, row)) for row, col in pairs])
 
 
-def spectral_width(hashes: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Number of frequencies that the power of images is spread over (participation ratio), (image, band, frequency)."""
+def texture_share(hashes: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Share of the power of images (image, band, frequency) in frequencies of 5 half waves or more in y plus x.
+
+    A curved surface, such as haze over water, has hardly any: three numbers describe it, and it resembles others.
+    """
+    rows, cols = frequencies(hashes.shape[2])
     power = np.einsum("ibf,ibf->if", hashes, hashes, dtype=np.int32, casting="unsafe").astype(np.float64)
-    return np.asarray(power.sum(axis=1) ** 2 / np.maximum((power**2).sum(axis=1), 1))
+    return np.asarray(power[:, rows + cols >= 5].sum(axis=1) / np.maximum(power.sum(axis=1), 1))
 
 
 def _hash_bands(bands: list[NDArray[Any]], nodata: int, per_band: int) -> NDArray[np.int8]:

@@ -34,6 +34,7 @@ from landmark.quality import (
     orbits,
     radiometry,
     shared_windows,
+    split_texts,
     splits,
     words,
 )
@@ -59,6 +60,7 @@ CHECKS: dict[str, Check] = {
     **annotations.CHECKS,
     **words.CHECKS,
     **splits.CHECKS,
+    **split_texts.CHECKS,
     **copies.CHECKS,
     **shared_windows.CHECKS,
     **bias.CHECKS,

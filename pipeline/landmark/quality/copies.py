@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from landmark.config.profiles import load_sensor
 from landmark.corpus.near_pairs import NearCopy, near_copies
-from landmark.corpus.perceptual_hash import HASH_LENGTH, MIN_HASHED_PX, ORIENTATIONS, by_band, spectral_width
+from landmark.corpus.perceptual_hash import HASH_LENGTH, MIN_HASHED_PX, ORIENTATIONS, by_band, texture_share
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
@@ -55,8 +55,8 @@ def _equal_bands(table: pa.Table, sensor: str) -> Iterator[Flag]:
             copies.setdefault((row_a, row_b), []).append(copied)
     for (row_a, row_b), bands in copies.items():
         where = "the same split" if splits[row_a] == splits[row_b] else "another split"
-        problem = f"bands have the values of one of {where}, in another order"
-        yield Flag(problem, ids[row_b], f"{', '.join(bands)} of {ids[row_a]} ({splits[row_a]})")
+        problem = f"bands have the values of one of {where}"
+        yield Flag(problem, ids[row_b], f"{', '.join(sorted(bands))} of {ids[row_a]} ({splits[row_a]})")
 
 
 class _Part(NamedTuple):
@@ -119,7 +119,7 @@ def _copies(table: pa.Table, sensor: str, patch_px: int, limits: Limits) -> Iter
 
 def _similar(hashes: NDArray[np.int8], min_similarity: float, limits: Limits) -> Iterable[NearCopy]:
     """Similar images among those that are not smooth."""
-    rows = np.flatnonzero(spectral_width(hashes) >= limits["min_frequencies"])
+    rows = np.flatnonzero(100 * texture_share(hashes) >= limits["min_texture_pct"])
     for copy in near_copies(hashes[rows], min_similarity):
         yield copy._replace(first=int(rows[copy.first]), second=int(rows[copy.second]))
 
