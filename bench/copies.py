@@ -19,9 +19,9 @@ Change = Callable[[Bands, Bands, int], Bands]
 def _copy(draft: Draft, salt: str, change: Change, *, sensor: str = "s2", split: str = "test") -> Planted:
     """Make images of a split from images of train at other places, with the labels of those."""
     targets = draft.pick(salt, draft.rows(sensor=sensor, split=split), least=2)
-    taken = {row["cell"] for row in targets}
+    cells = {row["cell"] for row in targets}
     varied = [
-        row for row in draft.rows(sensor=sensor, split="train") if len(row["labels"]) >= 3 and row["cell"] not in taken
+        row for row in draft.rows(sensor=sensor, split="train") if len(row["labels"]) >= 3 and row["cell"] not in cells
     ]
     origins = draft.pick(f"{salt}-origin", varied, pct=0, least=len(targets))
     if len(origins) < len(targets):

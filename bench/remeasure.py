@@ -43,7 +43,7 @@ class CleanCorpus:
 
 def measure_clean(draft: Draft) -> CleanCorpus:
     """Check a clean corpus, and keep what was measured."""
-    corpus = open_corpus(draft.corpus, load_check_profile())
+    corpus = open_corpus(draft.corpus, load_check_profile(deep=True))
     groups = {_key(group): (group, measure_group(group)) for group in corpus.groups()}
     return CleanCorpus(draft, judge(corpus, [result for _, result in groups.values()]), groups)
 
@@ -62,7 +62,7 @@ def check_again(root: Path, clean: CleanCorpus, planted: Planted, rewritten: fro
         planted: The defect.
         rewritten: Paths of shards that the defect changed after sealing.
     """
-    corpus, cells = open_corpus(root, load_check_profile()), changed_cells(clean.draft, planted)
+    corpus, cells = open_corpus(root, load_check_profile(deep=True)), changed_cells(clean.draft, planted)
     return judge(corpus, [_measure(group, clean, cells, rewritten) for group in corpus.groups()])
 
 

@@ -108,12 +108,12 @@ def test_moved_images_share_windows_at_their_shift_and_others_none(sensor: str) 
         cut = {name: band[south : south + 100, east : east + 100] for name, band in bands.items()}
         return np.frombuffer(content_windows(sensor, cut), WINDOW)
 
-    own, moved, other = windows(0), windows(0, 17, 5), windows(1)
+    own, moved, unrelated = windows(0), windows(0, 17, 5), windows(1)
     first, second = np.nonzero(own["hash"][:, None] == moved["hash"])
     shifts = {(int(own["y"][a]) - int(moved["y"][b]), int(own["x"][a]) - int(moved["x"][b]))
               for a, b in zip(first, second, strict=True)}  # fmt: skip
     assert len(first) > 20 and (17, 5) in shifts
-    assert not np.isin(own["hash"], other["hash"]).any()
+    assert not np.isin(own["hash"], unrelated["hash"]).any()
 
 
 @pytest.mark.long

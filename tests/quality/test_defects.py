@@ -97,7 +97,7 @@ def test_measuring_changed_cells_again_gives_the_report_of_a_full_check(
     planted = DEFECTS[kind].plant(corpus.draft)
     rewritten = reseal(corpus.draft, planted, tmp_path / kind)
     report = check_again(tmp_path / kind, corpus, planted, rewritten)
-    assert report == check(tmp_path / kind, load_check_profile(), executor=ExecutorConfig())
+    assert report == check(tmp_path / kind, load_check_profile(deep=True), executor=ExecutorConfig())
     assert report != corpus.report
 
 

@@ -96,11 +96,11 @@ def near_pairs(hashes: NDArray[np.int8], min_similarity: float) -> Iterator[tupl
     """
     n_images, n_numbers = hashes.shape
     signs = np.packbits(hashes > 0, axis=1)
-    found = [
+    candidates = [
         _similar_neighbours(np.roll(signs, -start, axis=1), _MAX_DIFFERENT_SHARE * n_numbers)
         for start in range(0, signs.shape[1], max(signs.shape[1] // _ROTATIONS, 1))
     ]
-    keys = np.unique(np.concatenate(found))
+    keys = np.unique(np.concatenate(candidates))
     for part in np.array_split(keys, len(keys) // _PAIRS_AT_ONCE + 1):
         first, second = part // n_images, part % n_images
         similarities = _cosines(hashes[first], hashes[second])

@@ -78,8 +78,8 @@ def near_duplicates(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
             where = "the same split" if splits[copy.first] == splits[copy.second] else "another split"
             subject = f"{part.names} of the image are near copies of those" if part.names else "image is a near copy"
             turned = f", {ORIENTATIONS[copy.orientation]}" if copy.orientation else ""
-            for row, other in ((copy.first, copy.second), (copy.second, copy.first)):
-                detail = f"similarity {copy.similarity:.4f} to {ids[other]} ({splits[other]}){turned}"
+            for row, partner in ((copy.first, copy.second), (copy.second, copy.first)):
+                detail = f"similarity {copy.similarity:.4f} to {ids[partner]} ({splits[partner]}){turned}"
                 yield Flag(f"{subject} of one of {where}", str(ids[row]), detail)
 
 
@@ -100,20 +100,20 @@ def _copies(table: pa.Table, sensor: str, patch_px: int, limits: Limits) -> Iter
     if table.num_rows == 0:
         return
     stored = np.frombuffer(b"".join(table["perceptual_hash"].to_pylist()), dtype=np.int8).reshape(-1, HASH_LENGTH)
-    whole, *parts = _parts(sensor, patch_px)
-    hashes = by_band(stored, whole.places.stop)
+    all_bands, *parts = _parts(sensor, patch_px)
+    hashes = by_band(stored, all_bands.places.stop)
     same_image = _SameImage(table, sensor, limits)
-    found = set[tuple[int, int]]()
+    reported = set[tuple[int, int]]()
     for copy in _similar(hashes, limits["min_similarity"], limits):
         if not same_image.is_legitimate(copy):
-            found.add(copy[:2])
-            yield whole, copy
+            reported.add(copy[:2])
+            yield all_bands, copy
     for part in parts:
         bands = np.ascontiguousarray(hashes[:, part.places])
         if bands[0].size >= _MIN_PART_NUMBERS:
             for copy in _similar(bands, limits["min_part_similarity"], limits):
                 # The same bands of a cell can look alike for years.
-                if copy[:2] not in found and not same_image.is_legitimate(copy, part=True):
+                if copy[:2] not in reported and not same_image.is_legitimate(copy, part=True):
                     yield part, copy
 
 

@@ -56,9 +56,9 @@ def _shared_images(inputs: CheckInput, table: pa.Table, corpus: Corpus, limits: 
         if shared_pct < limits["min_shared_pct"]:
             continue
         where = "the same split" if splits[first] == splits[second] else "another split"
-        for row, other, sign in ((first, second, -1), (second, first, 1)):
+        for row, partner, sign in ((first, second, -1), (second, first, 1)):
             shift = f"{sign * south_px:+d} px south, {sign * east_px:+d} px east"
-            detail = f"{shared_pct:.0f} % of the image are in {ids[other]} ({splits[other]}), here {shift}"
+            detail = f"{shared_pct:.0f} % of the image are in {ids[partner]} ({splits[partner]}), here {shift}"
             yield Flag(f"image shows a part of one of {where}", str(ids[row]), detail)
 
 
@@ -71,10 +71,10 @@ def _candidates(table: pa.Table, min_windows: float, cell_m: float) -> Iterator[
     rows = np.repeat(np.arange(table.num_rows, dtype=np.int32), sizes)
     cells = np.array(pc.dictionary_encode(table["cell"].combine_chunks()).indices)
     parts = np.uint64(len(windows) // _WINDOWS_AT_ONCE + 1)
-    found = [
+    pairs = [
         _shared(windows, rows, cells, np.flatnonzero(windows["hash"] % parts == part)) for part in np.arange(parts)
     ]
-    overlaps, votes = np.unique(np.concatenate(found), axis=0, return_counts=True)
+    overlaps, votes = np.unique(np.concatenate(pairs), axis=0, return_counts=True)
     order = np.lexsort((-votes, overlaps[:, 1], overlaps[:, 0]))
     overlaps, votes = overlaps[order], votes[order]
     best = np.r_[True, (overlaps[1:, :2] != overlaps[:-1, :2]).any(axis=1)] if len(votes) else votes > 0
@@ -92,7 +92,7 @@ def _shared(
     hashes = windows["hash"][order]
     ends = np.searchsorted(hashes, hashes, side="right")
     common = ends - np.searchsorted(hashes, hashes, side="left") > _MAX_COMMON
-    found = [np.empty((0, 4), np.int32)]
+    pairs = [np.empty((0, 4), np.int32)]
     for step in range(1, _FOLLOWERS + 1):
         place = np.flatnonzero((hashes[step:] == hashes[:-step]) & ~common[step:])
         first, second = order[place], order[place + step]
@@ -100,8 +100,8 @@ def _shared(
         # Windows lie in the order of rows, and equal hashes in the order of windows.
         first, second = first[elsewhere], second[elsewhere]
         shifts = [windows[axis][second].astype(np.int32) - windows[axis][first] for axis in ("y", "x")]
-        found.append(np.stack([rows[first], rows[second], *shifts], axis=1))
-    return np.concatenate(found)
+        pairs.append(np.stack([rows[first], rows[second], *shifts], axis=1))
+    return np.concatenate(pairs)
 
 
 class _CellOverlaps:

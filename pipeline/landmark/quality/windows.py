@@ -20,7 +20,7 @@ WINDOW_BANDS = {"s1": ("vv", "vh"), "s2": ("B03", "B08")}
 _MAX_WINDOWS = 64  # per band
 _REACH_PX, _FINE_PX, _COARSE_PX, _APART_PX = 7, 3, 13, 9
 _MARGIN_PX = _REACH_PX + _FINE_PX - 1
-_PAIRS, _MIN_ONES = 64, 10
+_PAIRS, _MIN_BRIGHTER = 64, 10
 
 
 def content_windows(sensor: str, bands: Mapping[str, NDArray[Any]]) -> bytes:
@@ -49,11 +49,11 @@ def _windows(band: NDArray[np.float32], number: int) -> NDArray[np.void]:
     y, x = y[strongest], x[strongest]
     first, second = _pixel_pairs(number)
     brighter = fine[y[:, None] + first[0], x[:, None] + first[1]] < fine[y[:, None] + second[0], x[:, None] + second[1]]
-    ones = brighter.sum(axis=1)
+    n_brighter = brighter.sum(axis=1)
     windows = np.empty(len(y), WINDOW)
     windows["hash"], windows["y"], windows["x"] = np.packbits(brighter, axis=1).view("<u8").ravel(), y, x
     # Around a lone bright pixel nearly all pairs are equal.
-    return windows[(ones >= _MIN_ONES) & (ones <= _PAIRS - _MIN_ONES)]
+    return windows[(n_brighter >= _MIN_BRIGHTER) & (n_brighter <= _PAIRS - _MIN_BRIGHTER)]
 
 
 @cache
