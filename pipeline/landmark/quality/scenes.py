@@ -32,7 +32,7 @@ class Quantity(NamedTuple):
         levels: Table of samples → (sample, level).
         limit: Suffix of the names of its limits, which ends in its unit.
         skip: Levels that may stay behind the others.
-        given: Table of samples → (sample, regressor): what predicts it beside the classes.
+        predictors: Table of samples → (sample, regressor): what predicts it beside the classes.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Quantity(NamedTuple):
     levels: Levels
     limit: str
     skip: int = 0
-    given: Levels | None = None
+    predictors: Levels | None = None
 
 
 def _dn(table: pa.Table) -> F8:
@@ -86,7 +86,7 @@ _OF_BANDS = ("infrared_pct", "band_pct")
 # in; a band is compared with what the others predict.
 QUANTITIES = (
     Quantity("reflectance in all bands", "s2", _log_pct, "pct", skip=1),
-    Quantity("reflectance in all bands", "s2", _brightness, "pct", given=_band_ratios),
+    Quantity("reflectance in all bands", "s2", _brightness, "pct", predictors=_band_ratios),
     Quantity("offset of all bands", "s2", _dn, "dn", skip=1),
     *(
         Quantity(
@@ -94,7 +94,7 @@ QUANTITIES = (
             "s2",
             partial(_band, index),
             "infrared_pct" if band in _PLATEAU else "band_pct",
-            given=partial(_other_bands, index),
+            predictors=partial(_other_bands, index),
         )
         for index, band in enumerate(BANDS)
     ),
@@ -126,17 +126,20 @@ def scenes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     deviations, compared = list[_Deviation](), False
     for quantity, samples in _stable_samples(inputs, limits):
         table, values = samples.table, quantity.levels(samples.table)
-        regressors = np.hstack([samples.mixture, quantity.given(table)]) if quantity.given else samples.mixture
+        regressors = (
+            np.hstack([samples.mixture, quantity.predictors(table)]) if quantity.predictors else samples.mixture
+        )
         effects = fit_effects(values, regressors, acquisitions(table), int(limits["min_samples"]))
         if effects is None or len(effects.items) < limits["min_acquisitions"]:
             continue
         compared = True
-        shifts, limit = common_shift(effects.values, quantity.skip), _limit(quantity, effects.values, limits)
-        for index in np.flatnonzero(abs(shifts) > limit).tolist():
+        shifts = common_shift(effects.values, quantity.skip)
+        least = _limits(quantity, effects.values, effects.errors, limits)
+        for index in np.flatnonzero(abs(shifts) > least).tolist():
             problem = f"{quantity.name}: another level than other acquisitions have over the same classes"
             basis = f"{plural(int(effects.samples[index]), 'sample')}, {len(effects.items)} acquisitions"
-            detail = f"{_format(shifts[index], quantity)}, limit {_format(limit, quantity)}; {basis}"
-            deviations.append(_Deviation(abs(shifts[index]) / limit, effects.items[index], problem, detail))
+            detail = f"{_format(shifts[index], quantity)}, limit {_format(least[index], quantity)}; {basis}"
+            deviations.append(_Deviation(abs(shifts[index]) / least[index], effects.items[index], problem, detail))
     if not compared:
         raise NotApplicable("too few acquisitions have samples of stable land cover")
     yield from _largest(deviations)
@@ -146,7 +149,7 @@ def revisits(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Images of the same cells at two dates do not differ by a gain, an offset, a unit or a filter."""
     deviations, compared = list[_Deviation](), False
     for quantity, samples in _stable_samples(inputs, limits):
-        if quantity.given:
+        if quantity.predictors:
             continue
         cells, times = (samples.table[name].to_pylist() for name in ("cell", "datetime"))
         values, items = quantity.levels(samples.table), acquisitions(samples.table)
@@ -155,15 +158,15 @@ def revisits(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
             continue
         compared = True
         differences = np.array([contrast.values for contrast in contrasts])
-        shifts, limit = common_shift(differences, quantity.skip), _limit(quantity, differences, limits)
-        failed = np.flatnonzero(abs(shifts) > limit).tolist()
+        shifts, least = common_shift(differences, quantity.skip), _limits(quantity, differences, 0, limits)
+        failed = np.flatnonzero(abs(shifts) > least).tolist()
         failures = Counter(item for index in failed for item in contrasts[index][:2])
         for index in failed:
             earlier, later, number, _ = contrasts[index]
             item, base, sign = (earlier, later, -1) if failures[earlier] > failures[later] else (later, earlier, 1)
             problem = f"{quantity.name}: another level than in an image of the same cells at another date"
             detail = f"{_format(sign * shifts[index], quantity)} against {base}; {plural(number, 'cell')}"
-            deviations.append(_Deviation(abs(shifts[index]) / limit, item, problem, detail))
+            deviations.append(_Deviation(abs(shifts[index]) / least[index], item, problem, detail))
     if not compared:
         raise NotApplicable("too few cells have images of stable land cover at several dates")
     yield from _largest(deviations)
@@ -189,13 +192,20 @@ def _stable_samples(inputs: CheckInput, limits: Limits) -> Iterator[tuple[Quanti
             yield from ((quantity, samples) for quantity in QUANTITIES if quantity.sensor == sensor)
 
 
-def _limit(quantity: Quantity, shifts: F8, limits: Limits) -> float:
-    """The least shift to report among n: a physical one, and one that n draws hardly reach.
+def _limits(quantity: Quantity, shifts: F8, errors: F8 | float, limits: Limits) -> F8:
+    """Per acquisition or pair, the least shift to report: a physical one, and one that n draws hardly reach.
 
     A shift that all levels share is at most that of the level that varies least.
+
+    Args:
+        quantity: The quantity.
+        shifts: (n, level).
+        errors: Their standard errors.
+        limits: Those of the check.
     """
     deviations = limits[f"max_{'band_' if quantity.limit in _OF_BANDS else ''}deviations"] + np.log10(len(shifts) / 5)
-    return float(max(limits[f"max_{quantity.limit}"], deviations * spread(shifts).min()))
+    statistical = deviations * np.hypot(spread(shifts), errors + np.zeros_like(shifts)).min(axis=1)
+    return np.maximum(limits[f"max_{quantity.limit}"], statistical)
 
 
 def _format(shift: float, quantity: Quantity) -> str:
