@@ -110,7 +110,7 @@ def test_the_acquisition_with_a_fault_is_named(
 
 @pytest.mark.parametrize("band", ["B02", "B06", "B8A", "B11"])
 @pytest.mark.parametrize("factor", [0.75, 1.3])
-def test_a_band_beside_the_others_is_named(band: str, factor: float) -> None:
+def test_a_band_that_differs_from_its_prediction_is_named(band: str, factor: float) -> None:
     (flag,) = flags_of("scenes", changed(corpus("s2"), {"item 4"}, scaled([f"{band}_p50_dn"], factor)))
     assert (flag.subject, flag.problem.split()[0]) == ("item 4", band)
 
@@ -146,7 +146,7 @@ def test_effects_are_those_of_least_squares_with_acquisitions_as_factors() -> No
     assert effects.values[:, 0] == pytest.approx(expected - np.median(expected), abs=0.01)
 
 
-def test_revisits_are_compared_with_the_one_before() -> None:
+def test_revisits_are_compared_with_the_last_visit() -> None:
     cells, items = ["p", "q", "p", "q", "p", "q"], ["a", "a", "b", "b", "c", "c"]
     values = np.array([[0.0], [1], [2], [5], [3], [6]])
     contrasts = list(contrast_revisits(values, cells, items, [1, 1, 2, 2, 3, 3], 2))

@@ -133,10 +133,10 @@ def _deviation(
     rest = Surface(total.total - group.total, total.chips - group.chips)
     if min(group.chips, rest.chips) < limits["min_chips"]:
         return None
-    shift, other = locate_peak(group), locate_peak(rest)
-    difference = np.array([shift.y_px - other.y_px, shift.x_px - other.x_px])
-    farther = np.hypot(shift.y_px, shift.x_px) >= np.hypot(other.y_px, other.x_px)
-    certain = min(shift.strength, other.strength) >= limits["min_strength"]
+    shift, rest_shift = locate_peak(group), locate_peak(rest)
+    difference = np.array([shift.y_px - rest_shift.y_px, shift.x_px - rest_shift.x_px])
+    farther = np.hypot(shift.y_px, shift.x_px) >= np.hypot(rest_shift.y_px, rest_shift.x_px)
+    certain = min(shift.strength, rest_shift.strength) >= limits["min_strength"]
     if not farther or not certain or np.hypot(*difference) <= limits["max_difference_px"]:
         return None
     outside = np.setdiff1d(np.flatnonzero(active), inside)
@@ -155,9 +155,9 @@ def _standard_error(pairs: Pairs, *sides: NDArray[np.intp]) -> float:
 
 def _flag(names: tuple[str, ...], deviation: Deviation) -> Flag:
     south, east = deviation.difference
-    others = f"; the same pairs as {', '.join(names[1:])}" if len(names) > 1 else ""
+    same_pairs = f"; the same pairs as {', '.join(names[1:])}" if len(names) > 1 else ""
     limit = f"limit {_PIXEL_M * deviation.limit:.1f} m"
-    detail = f"radar {_metres(-south, east)} from others over {deviation.chips} chips, {limit}{others}"
+    detail = f"radar {_metres(-south, east)} from others over {deviation.chips} chips, {limit}{same_pairs}"
     return Flag("optical and radar images are shifted differently than those of others", names[0], detail)
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 F8 = NDArray[np.float64]
 # Median absolute deviation to standard deviation of a normal distribution.
 _MAD = 1.4826
+_MEDIAN_ERROR = np.sqrt(np.pi / 2)  # of a median, in standard errors of a mean
+_MIN_SAMPLES_PER_REGRESSOR = 2
 _FITS = 4
 
 
@@ -19,11 +21,13 @@ class Effects(NamedTuple):
     Attributes:
         items: First item of each acquisition, sorted.
         values: (acquisition, level): excess over the median acquisition.
+        errors: (acquisition, level): their standard errors.
         samples: Number of samples per acquisition.
     """
 
     items: list[str]
     values: F8
+    errors: F8
     samples: NDArray[np.int64]
 
 
@@ -52,7 +56,7 @@ def spread(values: F8) -> F8:
 
 
 def fit_effects(values: F8, regressors: F8, items: Sequence[str], min_samples: int) -> Effects | None:
-    """Effects of acquisitions of at least `min_samples` samples; None if there are fewer than two.
+    """Effects of acquisitions of at least `min_samples` samples; None if these are too few to fit the regressors.
 
     Slopes of the regressors come from differences within acquisitions, so that deviating acquisitions do not change
     them; samples that fit badly have less weight (Huber 1964). An effect is the median of an acquisition's residuals.
@@ -66,17 +70,24 @@ def fit_effects(values: F8, regressors: F8, items: Sequence[str], min_samples: i
     names, number, counts = np.unique(np.asarray(items, dtype=object), return_inverse=True, return_counts=True)
     keep = counts[number] >= min_samples
     order = np.flatnonzero(keep)[np.argsort(number[keep], kind="stable")]
-    if (counts >= min_samples).sum() < 2:
+    if len(order) < (counts >= min_samples).sum() + _MIN_SAMPLES_PER_REGRESSOR * regressors.shape[1]:
         return None
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
     target, design = values[order], regressors[order]
     slopes = _slopes_within(target, design, starts)
-    parts = np.split(target - design @ slopes, starts[1:])
-    medians = np.array([np.median(part, axis=0) for part in parts])
-    samples = np.array([len(part) for part in parts])
-    return Effects(
-        [str(names[number[order[start]]]) for start in starts], medians - np.median(medians, axis=0), samples
-    )
+    residuals, sizes = target - design @ slopes, np.diff(starts, append=len(order))
+    medians = _medians(residuals, starts)
+    errors = _MEDIAN_ERROR * spread(residuals - medians.repeat(sizes, axis=0)) / np.sqrt(sizes)[:, None]
+    first_items = [str(names[number[order[start]]]) for start in starts]
+    return Effects(first_items, medians - np.median(medians, axis=0), errors, sizes)
+
+
+def _medians(values: F8, starts: NDArray[np.intp]) -> F8:
+    """(group, level) medians of groups of rows that begin at `starts`."""
+    sizes = np.diff(starts, append=len(values))
+    group = np.arange(len(starts)).repeat(sizes)
+    ordered = np.array([column[np.lexsort((column, group))] for column in values.T]).T
+    return np.asarray((ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2]) / 2)
 
 
 def _slopes_within(target: F8, design: F8, starts: NDArray[np.intp]) -> F8:
