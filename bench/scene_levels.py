@@ -76,3 +76,10 @@ def direction_moved(draft: Draft) -> Planted:
         return np.roll(band, 1, axis=1)
 
     return _moved(draft, draft.rows(sensor="s1", orbit_direction="ascending"), each_band(move), "ascending", 2)
+
+
+@_pixels("class-levels", "all radar images are 3 dB low")
+def radar_low(draft: Draft) -> Planted:
+    lower = change_db(lambda db: db - 3)
+    edits = {row["id"]: {"bands": lower(draft.bands(row["id"]))} for row in draft.rows(sensor="s1")}
+    return Planted((("s1",),), 1, edits)

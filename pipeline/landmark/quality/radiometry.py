@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from landmark.quality import registration_groups, scenes
+from landmark.quality import class_levels, registration_groups, scenes
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.drift import drift
@@ -179,4 +179,5 @@ CHECKS: dict[str, Check] = {
     **registration_groups.CHECKS,
     "drift": drift,
     **scenes.CHECKS,
+    **class_levels.CHECKS,
 }
