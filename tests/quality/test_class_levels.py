@@ -20,7 +20,7 @@ FOREST: dict[str, Any] = {
 }
 
 
-def subjects(sensor: str, month: int = 7, lat: float = 50, trees: float = 0.9, **changes: float) -> set[str]:
+def subjects(sensor: str, month: int = 7, lat: float = 50, trees: float = 0.9, **changes: Any) -> set[str]:
     """Subjects of the flags of 12 forest samples of 3 acquisitions."""
     rows = [
         {
@@ -49,7 +49,7 @@ def subjects(sensor: str, month: int = 7, lat: float = 50, trees: float = 0.9, *
     ],
 )
 def test_levels_outside_the_published_range_are_reported(
-    sensor: str, changes: dict[str, float], expected: set[str]
+    sensor: str, changes: dict[str, Any], expected: set[str]
 ) -> None:
     assert subjects(sensor, **changes) == expected
 

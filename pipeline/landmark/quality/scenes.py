@@ -205,7 +205,7 @@ def _limits(quantity: Quantity, shifts: F8, errors: F8 | float, limits: Limits) 
     """
     deviations = limits[f"max_{'band_' if quantity.limit in _OF_BANDS else ''}deviations"] + np.log10(len(shifts) / 5)
     statistical = deviations * np.hypot(spread(shifts), errors + np.zeros_like(shifts)).min(axis=1)
-    return np.maximum(limits[f"max_{quantity.limit}"], statistical)
+    return np.asarray(np.maximum(limits[f"max_{quantity.limit}"], statistical))
 
 
 def _format(shift: float, quantity: Quantity) -> str:
