@@ -15,6 +15,7 @@ from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.quality.findings import Report
+    from landmark.quality.suspect_report import Suspects as SuspectsResult
 
 # Subjects printed per finding.
 _MAX_SUBJECTS = 3
@@ -32,6 +33,13 @@ Against = Annotated[
     typer.Option(metavar="BASE", help="Report only what BASE does not have: a corpus, or its `--json` report."),
 ]
 Deep = Annotated[bool, typer.Option(help="Also compare parts of images: three times as long, 2 KB a sample.")]
+Suspects = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.html",
+        help="Read all pixels again for labels and events that they contradict, and write a page of the worst.",
+    ),
+]
 FailOn = Annotated[Literal["error", "warning"], typer.Option(help="Least severity that ends with exit code 1.")]
 
 
@@ -43,6 +51,7 @@ def check(
     seed: Seed = 0,
     deep: Deep = False,
     against: Against = None,
+    suspects: Suspects = None,
     fail_on: FailOn = "warning",
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
@@ -55,9 +64,12 @@ def check(
     from landmark.quality.check_profile import load_check_profile
     from landmark.quality.findings import read_report
     from landmark.quality.junit import to_junit
+    from landmark.quality.suspects import add_suspects, find_suspects
 
     if junit is not None and not junit.absolute().parent.is_dir():
         raise InputError("no such folder", file="--junit", value=junit.parent, remedy="make it first")
+    if suspects is not None:
+        _check_page(suspects)
     if against is not None and not against.exists():
         raise InputError("no such report or corpus", file="--against", value=against)
     profile, executor = load_check_profile(rules, deep=deep), options.executor(workers, scheduler, worker_timeout)
@@ -65,12 +77,15 @@ def check(
     def run(folder: Path) -> "Report":
         with reporting() as progress:
             try:
-                return check_corpus(
+                report = check_corpus(
                     folder.absolute(), profile, executor=executor, share=sample, seed=seed, progress=progress
                 )
+                if suspects is not None:
+                    report = add_suspects(report, profile, find_suspects(folder.absolute(), profile, progress))
             except OSError as error:
                 # Exit code 1 would mean findings.
                 raise InputError(f"cannot be read: {error.strerror or error}", file=error.filename or folder) from error
+        return report
 
     base = None if against is None else read_report(against) if against.is_file() else run(against)
     report = run(corpus)
@@ -82,8 +97,28 @@ def check(
             write_bytes(junit, to_junit(report, profile, fail_on=fail_on).encode())
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", file="--junit", value=junit) from error
+    if suspects is not None:
+        _write_page(suspects, corpus, report)
     if report.findings(fail_on):
         raise typer.Exit(1)
+
+
+def _check_page(path: Path) -> None:
+    if path.suffix != ".html" or path.is_dir():
+        raise InputError("not the name of a page", file="--suspects", value=path, remedy="name it .html")
+    if not path.absolute().parent.is_dir():
+        raise InputError("no such folder", file="--suspects", value=path.parent, remedy="make it first")
+
+
+def _write_page(path: Path, corpus: Path, report: "Report") -> None:
+    from landmark.core.atomic import write_bytes
+    from landmark.report.suspects_page import render_suspects
+
+    assert report.suspects is not None
+    try:
+        write_bytes(path, render_suspects(corpus, report.suspects).encode())
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file="--suspects", value=path) from error
 
 
 def _page(report: "Report") -> Iterator[str]:
@@ -104,6 +139,15 @@ def _page(report: "Report") -> Iterator[str]:
     skipped = {name: result.skipped for name, result in report.checks.items() if result.skipped}
     for reason in dict.fromkeys(skipped.values()):
         yield f"  not checked: {', '.join(name for name in skipped if skipped[name] == reason)} ({reason})"
+    if report.suspects is not None:
+        yield f"  suspects: {_noise(report.suspects)}"
     counts = Counter(finding.severity for finding in report.findings())
     summary = ", ".join(plural(counts[name], name) for name in ("error", "warning", "note") if counts[name])
     yield f"  {plural(len(report.checks) - len(skipped), 'check')}: {summary or 'clean'}"
+
+
+def _noise(suspects: "SuspectsResult") -> str:
+    if (noise := suspects.noise) is None:
+        return f"cannot tell which labels are wrong: {suspects.cannot_tell or 'the checks are off'}"
+    interval = f"{noise.rate_pct:.1f} % ({noise.low_pct:.1f} to {noise.high_pct:.1f} %)"
+    return f"labels of another place on {interval} of {plural(noise.samples, 'sample')}"

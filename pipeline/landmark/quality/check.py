@@ -36,6 +36,7 @@ from landmark.quality import (
     shared_windows,
     split_texts,
     splits,
+    suspects,
     words,
 )
 from landmark.quality.captions import load_lexicons
@@ -59,6 +60,7 @@ CHECKS: dict[str, Check] = {
     **chip_statistics.CHECKS,
     **annotations.CHECKS,
     **words.CHECKS,
+    **suspects.CHECKS,
     **splits.CHECKS,
     **split_texts.CHECKS,
     **copies.CHECKS,

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import StrictModel
+from landmark.quality.suspect_report import Suspects
 
 # Damaged rows can hold characters that terminals interpret and XML forbids.
 _UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -66,6 +67,7 @@ class Report(StrictModel):
     baseline_digest: str | None = Field(None, description="With --against: content digest of the baseline corpus")
     fixed: int = Field(0, description="With --against: number of subjects flagged in the baseline alone")
     checks: dict[str, CheckResult]
+    suspects: Suspects | None = Field(None, description="With --suspects: ranked labels and events")
 
     def findings(self, min_severity: Severity = "note") -> list[Finding]:
         """Findings of at least a severity, the most severe first."""

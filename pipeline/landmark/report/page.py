@@ -23,7 +23,7 @@ _UNKNOWN_COLOUR = "#777777"
 _SHOWN = {"s1": "Sentinel-1: VV, VH, VV - VH", "s2": "Sentinel-2: true colour"}
 _HOUR_S, _DAY_S = 3_600, 86_400
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 110rem; background: #fff; color: #1b1b1b;
@@ -72,12 +72,12 @@ def render_page(
     title = corpus.manifest.title or corpus.manifest.name
     return document(
         title,
-        _STYLE,
+        STYLE,
         element("header", element("h1", title), *(element("p", line) for line in (*_counts(corpus), *notes))),
         element(
             "main",
             element("h2", "Samples, optical beside radar"),
-            _quiet("Bold classes reach their threshold and are labels."),
+            quiet("Bold classes reach their threshold and are labels."),
             element("div", join(cards, "\n"), class_="cards"),
             _dropped(corpus),
             _skipped(skipped),
@@ -86,7 +86,8 @@ def render_page(
     )
 
 
-def _quiet(*content: object) -> Html:
+def quiet(*content: object) -> Html:
+    """A paragraph in small, grey letters."""
     return element("p", *content, class_="quiet")
 
 
@@ -107,8 +108,8 @@ def _card(id: str, samples: list[Sample], classes: dict[str, TargetClass]) -> Ht
     return element(
         "article",
         element("h3", first.cell, id=id),
-        _quiet(_place(first)),
-        element("div", *(_picture(sample, classes) for sample in samples), class_="pictures"),
+        quiet(place_of(first)),
+        element("div", *(picture(sample, classes) for sample in samples), class_="pictures"),
         element("p", _gap(samples)),
         _shares(first, classes),
         _captions(samples),
@@ -119,7 +120,8 @@ def _card(id: str, samples: list[Sample], classes: dict[str, TargetClass]) -> Ht
     )
 
 
-def _place(sample: Sample) -> str:
+def place_of(sample: Sample) -> str:
+    """Centre, Major-TOM cell and split of a sample."""
     north = "N" if sample.lat >= 0 else "S"
     east = "E" if sample.lon >= 0 else "W"
     return (
@@ -127,9 +129,10 @@ def _place(sample: Sample) -> str:
     )
 
 
-def _picture(sample: Sample, classes: dict[str, TargetClass]) -> Html:
+def picture(sample: Sample, classes: dict[str, TargetClass]) -> Html:
+    """A figure of a sample, embedded, with sensor and time."""
     shown = _SHOWN.get(sample.sensor, sample.sensor)
-    seen = ", ".join(f"{_name(key, classes)} {share:.0%}" for key, share in _large(sample))
+    seen = ", ".join(f"{name_of(key, classes)} {share:.0%}" for key, share in _large(sample))
     alt = f"{shown}, cell {sample.cell}, {sample.datetime:%Y-%m-%d}" + (f". {seen}." if seen else ".")
     held = io.BytesIO()
     Image.fromarray(to_rgb(sample)).save(held, "PNG")
@@ -153,7 +156,7 @@ def _gap(samples: list[Sample]) -> str:
 
 def _shares(sample: Sample, classes: dict[str, TargetClass]) -> Html:
     if not sample.fractions:
-        return _quiet("No labels.")
+        return quiet("No labels.")
     shares = [(key, share, _colour(key, classes)) for key, share in sample.fractions.items()]
     parts = (element("span", style=f"width:{100 * share:.2f}%;background:{colour}") for _, share, colour in shares)
     swatches = (element("span", class_="swatch", style=f"background:{colour}") for *_, colour in shares)
@@ -169,7 +172,7 @@ def _colour(key: str, classes: dict[str, TargetClass]) -> str:
 
 
 def _entry(key: str, share: float, sample: Sample, classes: dict[str, TargetClass]) -> str:
-    text = f"{_name(key, classes)} {share:.1%}"
+    text = f"{name_of(key, classes)} {share:.1%}"
     return element("b", text) if key in sample.labels else text
 
 
@@ -200,7 +203,7 @@ def _sources(samples: list[Sample]) -> Html:
         )
         for source in samples[0].sources
     ]
-    return _table(("labels from", "version", "year", "gap", "agrees"), rows, numbers=(2, 3, 4)) if rows else Html()
+    return table_of(("labels from", "version", "year", "gap", "agrees"), rows, numbers=(2, 3, 4)) if rows else Html()
 
 
 def _label_gap(sample: Sample, name: str) -> str:
@@ -236,7 +239,7 @@ def _dropped(corpus: Corpus) -> Html:
         (reason, _text_of(reason), stage, len(ids), ", ".join(sorted(ids)[:3]) + (" …" if len(ids) > 3 else ""))
         for (stage, reason), ids in sorted(counts.items())
     ]
-    table = _table(("reason", "meaning", "stage", "count", "for instance"), rows, numbers=(3,))
+    table = table_of(("reason", "meaning", "stage", "count", "for instance"), rows, numbers=(3,))
     return join((element("h2", "Dropped samples"), table if rows else element("p", "None.")))
 
 
@@ -247,7 +250,7 @@ def _text_of(reason: str) -> str:
 def _skipped(skipped: Sequence[tuple[str, str]]) -> Html:
     if not skipped:
         return Html()
-    return join((element("h2", "Skipped label sources"), _table(("source", "reason and remedy"), skipped)))
+    return join((element("h2", "Skipped label sources"), table_of(("source", "reason and remedy"), skipped)))
 
 
 def _footer(corpus: Corpus) -> Html:
@@ -256,14 +259,15 @@ def _footer(corpus: Corpus) -> Html:
         "footer",
         element("h2", "Attributions"),
         element("ul", *(element("li", line) for line in manifest.attributions)),
-        _quiet(
+        quiet(
             f"Licences: {', '.join(manifest.licences)}. Content {manifest.content_digest}, lock"
             f" {manifest.lock_digest}, landmark {manifest.landmark_version}."
         ),
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: tuple[int, ...] = ()) -> Html:
+def table_of(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: tuple[int, ...] = ()) -> Html:
+    """A table; columns with one of the `numbers` are aligned right."""
     kinds = ["number" if column in numbers else None for column in range(len(head))]
     top = (element("th", text, scope="col", class_=kind) for kind, text in zip(kinds, head, strict=True))
     lines = (
@@ -274,7 +278,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: tuple[in
     return element("div", table, class_="scroll")
 
 
-def _name(key: str, classes: dict[str, TargetClass]) -> str:
+def name_of(key: str, classes: dict[str, TargetClass]) -> str:
+    """English name of a class, its key without one."""
     return classes[key].name["en"] if key in classes else key
 
 
