@@ -41,7 +41,7 @@ def test_ridge_is_chosen_by_blocks_that_are_left_out():
     assert fit_ridge(kernel, targets, BLOCK)[0] == pytest.approx(expected)
 
 
-def test_predicts_with_all_blocks_or_without_one():
+def test_predicts_with_all_blocks_and_without_a_block():
     features, targets, kernel = problem(0)
     model, ridge = KernelRidge(features, targets, BLOCK), best_ridge(kernel, targets)
     fitted = SklearnRidge(alpha=ridge, kernel="precomputed").fit(kernel, targets)

@@ -33,8 +33,8 @@ class KernelRidge:
     def __init__(self, features: Features, targets: F8, block: NDArray[np.int64]) -> None:
         self._features, self._block = features, block
         train = standardise(features, features)[0]
-        some = train[:_BANDWIDTH_IMAGES]
-        self._scale = max(float(np.median(_squared_distances(some, some))), 1e-9)
+        first = train[:_BANDWIDTH_IMAGES]
+        self._scale = max(float(np.median(_squared_distances(first, first))), 1e-9)
         self._mean = targets.mean(axis=0)
         self._weights, self._inverse = fit_ridge(self._kernel(train, train), targets - self._mean, block)
 

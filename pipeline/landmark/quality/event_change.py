@@ -106,12 +106,12 @@ def _labelled(row: Row, type_: str) -> float:
 
 def _reference(row: Row, rows: Sequence[Row], type_: str) -> Row | None:
     """The image before without a label; else one after, without a label; for a sample without, any other."""
-    others = [other for other in rows if other["id"] != row["id"]]
-    plain = [other for other in others if not _labelled(other, type_)]
-    candidates = plain or ([] if _labelled(row, type_) else others)
+    images = [image for image in rows if image["id"] != row["id"]]
+    plain = [image for image in images if not _labelled(image, type_)]
+    candidates = plain or ([] if _labelled(row, type_) else images)
 
-    def order(other: Row) -> tuple[bool, dt.timedelta, str]:
-        return other["datetime"] > row["datetime"], abs(other["datetime"] - row["datetime"]), other["id"]
+    def order(image: Row) -> tuple[bool, dt.timedelta, str]:
+        return image["datetime"] > row["datetime"], abs(image["datetime"] - row["datetime"]), image["id"]
 
     return min(candidates, key=order, default=None)
 

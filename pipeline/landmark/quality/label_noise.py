@@ -36,7 +36,7 @@ class Rate(NamedTuple):
 
 
 class NoiseScore:
-    """Logarithm of the likelihood ratio of a mistake, fitted on the labels as they are."""
+    """Logarithm of the likelihood ratio of a mistake, of the labels that it is given."""
 
     def __init__(self, roots: F8, expected: F8) -> None:
         least = _MIN_VARIANCE * np.eye(roots.shape[1])
@@ -51,22 +51,29 @@ class NoiseScore:
     def __call__(self, roots: F8, expected: F8) -> F8:
         """Scores (sample,) of labels (sample, class), given expected ones."""
         pairs = ((roots - expected, self._residual), (roots - self._mean, self._marginal))
-        given, overall = (np.einsum("ij,jk,ik->i", values, inverse, values) for values, inverse in pairs)
-        scores: F8 = (given - overall + self._offset) / 2
+        conditional, overall = (np.einsum("ij,jk,ik->i", values, inverse, values) for values, inverse in pairs)
+        scores: F8 = (conditional - overall + self._offset) / 2
         return scores
 
 
 def score_mistakes(samples: LabelledSamples, roots: F8, expected: F8) -> tuple[F8, F8]:
-    """Scores of the samples, and of pairs of a sample and the labels of another cell."""
-    score = NoiseScore(roots, expected)
+    """Scores of the samples, and of pairs of a sample and the labels of another cell.
+
+    Each fold is scored with the spread of the others: mistakes do not hide in a spread that they cause.
+    """
+    number = len(roots)
     order = np.argsort(ranks(0, EXCHANGED_LABELS, samples.ids), kind="stable")
-    exchanged = []
-    for step in range(1, _PARTNERS + 1):
-        partner = np.empty_like(order)
-        partner[order] = np.roll(order, step)
-        elsewhere = samples.cell[partner] != samples.cell
-        exchanged.append(score(roots[partner[elsewhere]], expected[elsewhere]))
-    return score(roots, expected), np.concatenate(exchanged)
+    partners = np.empty((_PARTNERS, number), dtype=np.int64)
+    for step in range(_PARTNERS):
+        partners[step, order] = np.roll(order, step + 1)
+    scores, exchanged = np.empty(number), np.empty(partners.shape)
+    for fold in np.unique(samples.fold).tolist():
+        own = np.flatnonzero(samples.fold == fold)
+        score = NoiseScore(*(np.delete(values, own, axis=0) for values in (roots, expected)))
+        scores[own] = score(roots[own], expected[own])
+        for step in range(_PARTNERS):
+            exchanged[step, own] = score(roots[partners[step, own]], expected[own])
+    return scores, exchanged[samples.cell[partners] != samples.cell]
 
 
 def auroc(positive: F8, negative: F8) -> float:
