@@ -75,7 +75,7 @@ def measure_changes(
             type_: measure
             for type_ in sorted({fact["type"] for row in rows for fact in row["events"]})
             for trait in (types[type_].looks_like if type_ in types else ())
-            if (measure := _MEASURES.get((sensor, trait))) is not None
+            if (measure := MEASURES.get((sensor, trait))) is not None
         }
         if measures and len(rows) > 1:
             yield from _compare(corpus, rows, measures, limits)
@@ -155,7 +155,8 @@ def _burn(before: Index, after: Index, limits: Limits) -> tuple[float, float]:
 
 
 _KINDS = ("slight", "clear")
-_MEASURES: Mapping[tuple[str, Trait], Measure] = {
+# (Sensor, how the ground looks after an event) → measure.
+MEASURES: Mapping[tuple[str, Trait], Measure] = {
     ("s1", Trait.WATER): _radar_water,
     ("s2", Trait.WATER): _optical_water,
     ("s2", Trait.BARE): _burn,
