@@ -20,7 +20,7 @@ Values = NDArray[np.float64]
 def band_copies(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Every band has noise of its own: none is a copy or a combination of others, whatever its gain and offset."""
     table = samples_with(inputs, "data_pct")
-    optical, band, radar = columns(table, "residual_dn", "residual_band", "radar_residual_db")
+    optical, band, radar = columns(table, "residual_dn", "residual_band", "own_share")
     yield from by_acquisition(
         table,
         optical < limits["min_residual_dn"],
@@ -30,9 +30,9 @@ def band_copies(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     )
     yield from by_acquisition(
         table,
-        radar < limits["min_residual_db"],
+        radar < limits["min_own_share"],
         "one polarisation is a copy of the other",
-        lambda row: f"{radar[row]:.2f} dB of its detail are its own",
+        lambda row: f"{100 * radar[row]:.0f} % of its detail are its own",
         assessable=np.isfinite(radar),
     )
 
@@ -70,13 +70,16 @@ def sharpness(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         limit = limits["min_radar" if about == "s1" else "min_optical"]
         yield from by_acquisition(
             table,
-            (_typical(table, value) < limit) & (value < limit),
+            value < limit,
             f"{about} are enlarged or smoothed",
             partial(_describe, "sharpness", value),
             assessable=np.isfinite(value),
         )
         yield from _less_than_others(table, value, limits, about)
-    blurred = (ratio < limits["min_band_ratio"]) & (band_value < limits["max_blurred_band"])
+    blurred = (ratio < limits["min_band_ratio"]) | (
+        (_typical(table, ratio) < limits["min_typical_ratio"]) & (ratio < limits["min_typical_ratio"])
+    )
+    blurred &= band_value < limits["max_blurred_band"]
     yield from by_acquisition(
         table,
         blurred,
@@ -88,12 +91,11 @@ def sharpness(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 def _less_than_others(table: pa.Table, value: Values, limits: Limits, about: str) -> Iterator[Flag]:
     """Flag acquisitions whose images are much less sharp than those of most others."""
-    typical, items = _typical(table, value), acquisitions(table)
-    per_item = dict(zip(items, typical.tolist(), strict=True))
-    known = [number for number in per_item.values() if np.isfinite(number)]
-    if len(known) < _MIN_ACQUISITIONS:
+    typical = zip(acquisitions(table), _typical(table, value).tolist(), strict=True)
+    per_item = {item: number for item, number in typical if np.isfinite(number)}
+    if len(per_item) < _MIN_ACQUISITIONS:
         return
-    median = float(np.median(known))
+    median = float(np.median(list(per_item.values())))
     limit = limits["min_radar_ratio" if about == "s1" else "min_optical_ratio"] * median
     for item, number in sorted(per_item.items()):
         if number < limit:
@@ -104,10 +106,12 @@ def _less_than_others(table: pa.Table, value: Values, limits: Limits, about: str
 def s1_looks(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Homogeneous ground has the speckle of a ground-range product: no filter was applied."""
     table = samples_with(inputs, "vv_speckle_db", sensor="s1")
-    (speckle,) = columns(table, "vv_speckle_db")
+    speckle = np.fmin(*columns(table, "vv_speckle_db", "vh_speckle_db"))
+    filtered = speckle < limits["min_speckle_db"]
+    filtered |= _typical(table, speckle) < limits["min_typical_db"]
     yield from by_acquisition(
         table,
-        speckle < limits["min_speckle_db"],
+        filtered,
         "speckle was filtered",
         lambda row: f"{speckle[row]:.2f} dB: {(4.343 / max(speckle[row], 0.01)) ** 2:.0f} equivalent looks",
         assessable=np.isfinite(speckle),
@@ -159,7 +163,7 @@ def band_shift(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     gain, shift, first, second = columns(
         table, "band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"
     )
-    systematic = (_typical(table, gain) > limits["max_typical_gain"]) & (gain > limits["max_typical_gain"])
+    systematic = (_typical(table, gain) > limits["max_typical_gain"]) & (gain > 0.5 * limits["max_typical_gain"])
     yield from by_acquisition(
         table,
         systematic | (gain > limits["max_gain"]),
@@ -171,9 +175,8 @@ def band_shift(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 
 def _typical(table: pa.Table, values: Values) -> Values:
-    """Per row, the median over its acquisition; its own value in acquisitions of few samples."""
-    items = np.array(acquisitions(table))
-    result = values.copy()
+    """Per row, the median over its acquisition; NaN in acquisitions of few samples."""
+    items, result = np.array(acquisitions(table)), np.full_like(values, np.nan)
     for item in np.unique(items[np.isfinite(values)]):
         rows = (items == item) & np.isfinite(values)
         if rows.sum() >= _MIN_SAMPLES:
@@ -189,11 +192,26 @@ def _band(numbers: Values, row: int) -> str:
     return BANDS[int(numbers[row])]
 
 
+def s2_scale(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
+    """Plants reflect the infrared as plants do, and no ground is brighter than any on Earth."""
+    table = samples_with(inputs, "B11_p50_dn", sensor="s2")
+    plants, ground = columns(table, "vegetation_dn", "B11_p50_dn")
+    for failed, problem, values, about in (
+        (plants < limits["min_plants_dn"], "reflectances are too low", plants, "plants in B8A"),
+        (plants > limits["max_plants_dn"], "reflectances are too high", plants, "plants in B8A"),
+        (ground > limits["max_B11_dn"], "reflectances are too high", ground, "median of B11"),
+    ):
+        yield from by_acquisition(
+            table, failed, problem, partial(_describe, about, values), assessable=np.isfinite(values)
+        )
+
+
 CHECKS: dict[str, Check] = {
     "band-copies": band_copies,
     "grey-values": grey_values,
     "sharpness": sharpness,
     "s1-looks": s1_looks,
+    "s2-scale": s2_scale,
     "stripes": stripes,
     "seams": seams,
     "band-shift": band_shift,

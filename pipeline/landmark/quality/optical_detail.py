@@ -19,11 +19,14 @@ OPTICAL_DETAIL = (
     *("residual_dn", "residual_band"),  # of the band that is nearest to a combination of the others
     *("sharpness_10", "sharpness_20"),  # medians of the bands
     *("blur_ratio", "blur_sharpness", "blur_band"),  # of the band that is the least sharp relative to that median
-    *("comb_strength", "comb_step", "neighbour_share", "stripe_z_10", "stripe_z_20", "seam_share"),
-    *("band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second", "repeated_pct"),
+    *("comb_strength", "comb_step", "neighbour_share", "stripe_z_10", "stripe_z_20", "seam_share", "repeated_pct"),
+    *("band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"),
+    "vegetation_dn",  # B8A where NDVI exceeds 0.5
 )
 _COMB_BANDS = [0, 3, 5]  # B05, B8A, B12
 _EVERY_ROWS = 3  # of the rows whose values are counted at 10 m
+_RED, _NEAR_AND_SHORT = 2, [3, 4]  # B04; B8A and B11
+_MIN_VEGETATION_DN = 80  # NDVI of darker pixels is noise
 _NEAR = FINE_BANDS.index("B08")
 _MIN_SPREAD_DN = 6  # standard deviation of the differences of a band that can be compared with others
 
@@ -58,6 +61,7 @@ def measure_optical_detail(bands: BandArrays) -> dict[str, float | None]:
         **_dependence(fine_at_20.stack, middle.stack, coarse.stack),
         **_blur(sharpness(fine, fine_at_20), sharpness(middle, middle_at_40)),
         **_shift(*profiles),
+        "vegetation_dn": _vegetation_dn(fine_at_20.stack[_RED], *middle.stack[_NEAR_AND_SHORT]),
         "comb_strength": strength,
         "comb_step": step,
         "neighbour_share": neighbour_share(count_values(stored[0][:, ::_EVERY_ROWS])),
@@ -66,6 +70,13 @@ def measure_optical_detail(bands: BandArrays) -> dict[str, float | None]:
         "seam_share": seam_share(*scaled),
         "repeated_pct": repeated_pct(scaled),
     }
+
+
+def _vegetation_dn(red: F, near: F, short: F) -> float | None:
+    """Mean of B8A where NDVI exceeds 0.5, however dark, but not over water; None for less than 5 % of a chip."""
+    plants = (near > 3 * red) & (near > _MIN_VEGETATION_DN) & (4 * short > near)
+    count = np.count_nonzero(plants)
+    return None if 20 * count < plants.size else float(near[plants].sum()) / count
 
 
 def repeated_pct(scaled: tuple[F, F]) -> float:

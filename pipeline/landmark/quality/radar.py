@@ -36,7 +36,7 @@ def measure_radar(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
         places = [values.size // 100, values.size // 2, values.size - 1 - values.size // 100]
         names = (f"{name}_{level}_db" for level in ("p1", "p50", "p99"))
         measures |= zip(names, _order_db(values, places), strict=True)
-    return measures | {"vv_speckle_db": _speckle_db(vv, known), "smooth_pct": _smooth_pct(vv, vh, known)}
+    return measures | {"vv_speckle_db": speckle_db(vv, known), "smooth_pct": _smooth_pct(vv, vh, known)}
 
 
 def _order_db(values: NDArray[np.integer[Any]], places: list[int]) -> list[float]:
@@ -47,7 +47,7 @@ def _order_db(values: NDArray[np.integer[Any]], places: list[int]) -> list[float
     return [float(level) for level in hundredths / np.float32(100)]
 
 
-def _speckle_db(values: NDArray[np.int16], known: NDArray[np.bool_]) -> float | None:
+def speckle_db(values: NDArray[np.int16], known: NDArray[np.bool_]) -> float | None:
     """First quartile of the standard deviation in windows of 8 x 8 px: homogeneous ground, so speckle alone.
 
     L looks give 4.34 √ψ'(L) dB (ψ' is the trigamma function): 2.2 dB for the 4.4 looks of ground-range products, less

@@ -10,10 +10,12 @@ from landmark.quality.detail import Detail, residuals, sharpness, stripe_z
 from landmark.quality.grey_values import count_values, neighbour_share
 from landmark.quality.optical import float_block_mean
 from landmark.quality.optical_detail import repeated_pct
+from landmark.quality.radar import speckle_db
 from landmark.quality.seams import seam_step
 
-# `radar_residual_db`: of the polarisations from each other. `neighbour_share` and `repeated_pct` are optical ones too.
-RADAR_DETAIL = ("radar_sharpness", "radar_residual_db", "radar_stripe_z", "radar_step_db")
+# `own_share`: of the standard deviation of a polarisation's detail, what the other one does not explain.
+# `neighbour_share` and `repeated_pct` are optical measures too.
+RADAR_DETAIL = ("radar_sharpness", "own_share", "vh_speckle_db", "radar_stripe_z", "radar_step_db")
 
 
 def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
@@ -25,9 +27,11 @@ def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float |
     stored = np.stack([bands["vv"], bands["vh"]])
     detail = Detail.of(stored.astype(np.float32))
     sharp = sharpness(detail, Detail.of(float_block_mean(detail.stack, 2)))
+    residual, spread = residuals(detail)
     return {
         "radar_sharpness": None if np.isnan(sharp).any() else float(sharp.min()),
-        "radar_residual_db": float(residuals(detail)[0].min()) / 100,
+        "own_share": float((residual / spread).min()),
+        "vh_speckle_db": speckle_db(stored[1], np.ones_like(stored[1], dtype=np.bool_)),
         "radar_stripe_z": stripe_z(detail.profiles()),
         "radar_step_db": seam_step(detail.stack) / 100,
         "neighbour_share": neighbour_share(count_values(stored)),
