@@ -3,6 +3,7 @@
 from bench import (
     acquisitions,
     cells,
+    chip_detail,
     copies,
     damage,
     derived,
@@ -25,6 +26,7 @@ __all__ = [
     "DEFECTS",
     "acquisitions",
     "cells",
+    "chip_detail",
     "copies",
     "damage",
     "derived",

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from bench import DEFECTS
 from landmark.corpus.pixels import S1_NODATA
+from landmark.quality import chip_statistics, radiometry
 from landmark.quality.check_input import CheckInput
 from landmark.quality.findings import NotApplicable
 from landmark.quality.pixels import MEASURES, measure_pixels
-from landmark.quality.radiometry import CHECKS
 from tests.quality.measured_corpus import MeasuredCorpus, check_input, run_check
 
+CHECKS = {**radiometry.CHECKS, **chip_statistics.CHECKS}
 Change = Callable[[Bands], Bands]
 Array = NDArray[np.float64]
 
@@ -187,7 +188,7 @@ def test_clipped_water_and_small_chips_are_not_constant(corpus: MeasuredCorpus) 
 
 def test_measures_are_those_of_the_schema(corpus: MeasuredCorpus) -> None:
     names = {name for measures in corpus.measures.values() for name in measures}
-    assert names == set(MEASURES.names) - {"shift_y_px", "shift_x_px", "shift_strength"}
+    assert names == set(MEASURES.names) - {"band_digests", "shift_y_px", "shift_x_px", "shift_strength"}
 
 
 def test_indices_follow_their_definition(corpus: MeasuredCorpus) -> None:

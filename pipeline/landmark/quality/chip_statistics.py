@@ -61,21 +61,19 @@ def sharpness(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Images have the detail of their pixel size: neither enlarged from larger pixels nor smoothed."""
     table = samples_with(inputs, "data_pct")
     ratio, band_value, band = columns(table, "blur_ratio", "blur_sharpness", "blur_band")
-    for name, about in (
-        ("sharpness_10", "bands of 10 m"),
-        ("sharpness_20", "bands of 20 m"),
-        ("radar_sharpness", "s1"),
-    ):
+    for name, about in (("sharpness_10", "10 m bands"), ("sharpness_20", "20 m bands"), ("radar_sharpness", "images")):
         (value,) = columns(table, name)
-        limit = limits["min_radar" if about == "s1" else "min_optical"]
-        yield from by_acquisition(
-            table,
-            value < limit,
-            f"{about} are enlarged or smoothed",
-            partial(_describe, "sharpness", value),
-            assessable=np.isfinite(value),
-        )
-        yield from _less_than_others(table, value, limits, about)
+        kind = "radar" if name == "radar_sharpness" else "optical"
+        typical = _typical(table, value)
+        low = (value < limits[f"min_{kind}"]) | (typical < limits[f"min_{kind}_typical"])
+        lower = typical < limits[f"min_{kind}_ratio"] * _median_of_acquisitions(table, typical)
+        for failed, problem in (
+            (low, f"{about} are enlarged or smoothed"),
+            (~low & lower, f"{about} are less sharp than in other acquisitions"),
+        ):
+            yield from by_acquisition(
+                table, failed, problem, partial(_describe, "sharpness", value), assessable=np.isfinite(value)
+            )
     blurred = (ratio < limits["min_band_ratio"]) | (
         (_typical(table, ratio) < limits["min_typical_ratio"]) & (ratio < limits["min_typical_ratio"])
     )
@@ -89,18 +87,11 @@ def sharpness(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     )
 
 
-def _less_than_others(table: pa.Table, value: Values, limits: Limits, about: str) -> Iterator[Flag]:
-    """Flag acquisitions whose images are much less sharp than those of most others."""
-    typical = zip(acquisitions(table), _typical(table, value).tolist(), strict=True)
-    per_item = {item: number for item, number in typical if np.isfinite(number)}
-    if len(per_item) < _MIN_ACQUISITIONS:
-        return
-    median = float(np.median(list(per_item.values())))
-    limit = limits["min_radar_ratio" if about == "s1" else "min_optical_ratio"] * median
-    for item, number in sorted(per_item.items()):
-        if number < limit:
-            detail = f"{number:.2f}; half of the acquisitions have {median:.2f} or more"
-            yield Flag(f"{about} are less sharp than those of other acquisitions", item, detail)
+def _median_of_acquisitions(table: pa.Table, typical: Values) -> float:
+    """Median of the acquisitions' medians; NaN for few acquisitions."""
+    per_item = dict(zip(acquisitions(table), typical.tolist(), strict=True))
+    known = [value for value in per_item.values() if np.isfinite(value)]
+    return float(np.median(known)) if len(known) >= _MIN_ACQUISITIONS else np.nan
 
 
 def s1_looks(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
