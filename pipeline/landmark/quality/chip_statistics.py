@@ -133,9 +133,10 @@ def stripes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 
 def seams(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """No two images meet along a straight line inside a chip."""
+    """No two images or strips of noise meet along a straight line inside a chip."""
     table = samples_with(inputs, "data_pct")
     share, step = columns(table, "seam_share", "radar_step_db")
+    stepped = (step > limits["max_step_db"]) | (_typical(table, step) > limits["max_typical_step_db"])
     problem = "two images meet along a straight line"
     yield from by_sample(
         table,
@@ -143,8 +144,12 @@ def seams(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         problem,
         lambda row: f"at least {100 * share[row]:.0f} % of each quarter of the line is an edge",
     )
-    yield from by_sample(
-        table, step > limits["max_step_db"], problem, lambda row: f"a step of {step[row]:.1f} dB or more all along it"
+    yield from by_acquisition(
+        table,
+        stepped,
+        "the level steps along a straight line",
+        lambda row: f"{step[row]:.1f} dB or more all along it",
+        assessable=np.isfinite(step),
     )
 
 

@@ -58,7 +58,7 @@ def _diagonal_sums(edges: NDArray[np.bool_]) -> F:
 
 
 def seam_step(stack: F) -> float:
-    """Largest step of the level across a column or row, with one sign in all its quarters and all bands.
+    """Largest step of a band's level across a column or row, with one sign in all its quarters.
 
     For images with speckle, in which single pixels show no edge.
     """
@@ -71,5 +71,5 @@ def _step(stack: NDArray[Any]) -> float:
     level = stack[:, :rows].reshape(bands, _SEGMENTS, -1, width).mean(axis=2, dtype=np.float32)
     sums = np.cumsum(level, axis=2, dtype=np.float64)
     means = (sums[:, :, _STEP_PX:] - sums[:, :, :-_STEP_PX]) / _STEP_PX
-    steps = (means[:, :, _STEP_PX:] - means[:, :, :-_STEP_PX]).reshape(bands * _SEGMENTS, -1)
-    return float(np.maximum(steps.min(axis=0), -steps.max(axis=0)).max())
+    steps = means[:, :, _STEP_PX:] - means[:, :, :-_STEP_PX]
+    return float(np.maximum(steps.min(axis=1), -steps.max(axis=1)).max())
