@@ -1,5 +1,6 @@
 """Measures of a Sentinel-2 chip: levels per band, mean spectra of plants and bare soil, indices, cloud."""
 
+import math
 from collections.abc import Mapping
 from functools import reduce
 from typing import Any
@@ -24,6 +25,7 @@ OPTICAL_MEASURES = (
 )
 _FINE_BANDS = ("B02", "B03", "B04", "B08")
 _NAMES_20M = (*GREEN_BANDS, "B08", "B8A")  # GREEN_BANDS first, so that they are a slice
+_MAX_R = 0.9999  # keeps Fisher's z finite
 _MIN_PCT = 5  # of a chip's pixels, for a mean spectrum
 
 
@@ -83,7 +85,9 @@ def _spectra(bands: BandArrays) -> dict[str, float | None]:
     """Measures at 20 m: spectra of plants and soil, cloud, NDSI (Hall 1995), correlations between bands."""
     fine = float_block_mean(np.stack([bands[band] for band in _FINE_BANDS]), 2)
     coarse = dict(zip(_FINE_BANDS, fine, strict=True))
-    pixels = np.stack([(bands | coarse)[band] for band in _NAMES_20M], dtype=np.float32, casting="unsafe")
+    pixels = np.empty((len(_NAMES_20M), *fine.shape[1:]), dtype=np.float32)
+    for row, band in enumerate(_NAMES_20M):
+        pixels[row] = coarse[band] if band in coarse else bands[band]
     known = pixels.min(axis=0) > 0
     if not known.any():
         return {}
@@ -112,10 +116,13 @@ def _spectra(bands: BandArrays) -> dict[str, float | None]:
 
 def _near_infrared(at: Mapping[str, F]) -> dict[str, float | None]:
     """Ratio of means and correlation of B8A and B08, over the pixels that are bright in either."""
-    lit = np.maximum(at["B08"], at["B8A"]) > 1000
-    if 100 * np.count_nonzero(lit) < _MIN_PCT * lit.size:
+    near, edge = at["B08"], at["B8A"]
+    lit = np.maximum(near, edge) > 1000
+    n_lit = np.count_nonzero(lit)
+    if 100 * n_lit < _MIN_PCT * lit.size:
         return {}
-    near, edge = at["B08"][lit], at["B8A"][lit]
+    if n_lit < lit.size:
+        near, edge = near[lit], edge[lit]
     return {"B8A_B08": float(edge.mean() / near.mean()), "B08_B8A_r": correlation(near, edge)}
 
 
@@ -153,14 +160,24 @@ def _soil_red_blue(at: Mapping[str, F], cloudy: NDArray[np.bool_]) -> float | No
 
 def _neighbour_z(band: F, neighbour: F, distant: F) -> float | None:
     """Correlation with the spectral neighbour less that with a more distant band, as Fisher's z."""
-    near, far = correlation(band, neighbour), correlation(band, distant)
-    return None if near is None or far is None else float(np.arctanh(near) - np.arctanh(far))
+    near, far = correlations(np.stack([band, neighbour, distant]))
+    return None if near is None or far is None else math.atanh(near) - math.atanh(far)
 
 
 def correlation(first: F, second: F) -> float | None:
     """Pearson's r of two arrays; None where one of them is constant or small."""
-    if first.size < 64:
-        return None
-    a, b = first.ravel() - first.mean(), second.ravel() - second.mean()
-    scale = float(np.dot(a, a)) * float(np.dot(b, b))
-    return float(np.clip(np.dot(a, b) / np.sqrt(scale), -0.9999, 0.9999)) if scale > 0 else None
+    return correlations(np.stack([first, second]))[0]
+
+
+def correlations(stack: F) -> list[float | None]:
+    """Pearson's r of the first array with each of the others, which a stack (array, ...) holds."""
+    values = stack.reshape(len(stack), -1)
+    if values.shape[1] < 64:
+        return [None] * (len(stack) - 1)
+    centred = values - values.mean(axis=1, keepdims=True)
+    products = (centred @ centred.T).astype(np.float64).tolist()
+    scales = [products[0][0] * products[row][row] for row in range(1, len(stack))]
+    return [
+        min(max(product / math.sqrt(scale), -_MAX_R), _MAX_R) if scale > 0 else None
+        for product, scale in zip(products[0][1:], scales, strict=True)
+    ]

@@ -1,6 +1,7 @@
 """Measures of a Sentinel-1 chip: levels of both polarisations, their difference, speckle, open water."""
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,8 @@ def _quartile(values: NDArray[np.float64]) -> float:
 
 
 def _window_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = np.add.reduceat(values, range(0, values.shape[0], _WINDOW_PX), axis=0)
-    return np.add.reduceat(rows, range(0, values.shape[1], _WINDOW_PX), axis=1) / _WINDOW_PX**2
+    rows = reduce(np.add, (values[start::_WINDOW_PX] for start in range(_WINDOW_PX)))
+    return np.asarray(reduce(np.add, (rows[:, start::_WINDOW_PX] for start in range(_WINDOW_PX))) / _WINDOW_PX**2)
 
 
 def _smooth_pct(vv: NDArray[np.int16], vh: NDArray[np.int16], known: NDArray[np.bool_]) -> float:
