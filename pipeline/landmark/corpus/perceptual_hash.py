@@ -79,10 +79,10 @@ def texture_share(hashes: NDArray[np.int8]) -> NDArray[np.float64]:
 
 def _hash_bands(bands: list[NDArray[Any]], nodata: int, per_band: int) -> NDArray[np.int8]:
     """Concatenated numbers of bands of one size."""
-    stack = np.stack(bands).astype(np.float32)
-    valid = stack != nodata
-    if not valid.all():
-        stack = np.where(valid, stack, np.nanmean(np.where(valid, stack, np.nan), axis=(1, 2), keepdims=True))
+    stack = np.stack(bands, dtype=np.float32, casting="unsafe")
+    if (stack == nodata).any():
+        known = np.where(stack == nodata, np.nan, stack)
+        stack = np.where(np.isnan(known), np.nanmean(known, axis=(1, 2), keepdims=True), known)
     basis, (rows, cols) = _cosine_basis(stack.shape[1]), frequencies(per_band)
     # Amplitudes fall with frequency: weighted, so that all frequencies count equally.
     coefficients = (basis @ stack @ basis.T)[:, rows, cols] * (rows + cols)

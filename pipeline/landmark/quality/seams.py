@@ -30,7 +30,8 @@ def seam_share(across_columns: F, across_rows: F) -> float:
 
 def _straight_share(edges: NDArray[np.bool_]) -> float:
     rows = edges.shape[0] // _SEGMENTS * _SEGMENTS
-    return float(edges[:rows].reshape(_SEGMENTS, -1, edges.shape[1]).mean(axis=1).min(axis=0).max())
+    counts = edges[:rows].reshape(_SEGMENTS, -1, edges.shape[1]).sum(axis=1, dtype=np.uint16)
+    return float(counts.min(axis=0).max()) / (rows // _SEGMENTS)
 
 
 def _diagonal_share(edges: NDArray[np.bool_]) -> float:
@@ -49,12 +50,13 @@ def _diagonal_pixels(height: int, width: int) -> F:
 def _diagonal_sums(edges: NDArray[np.bool_]) -> F:
     """Numbers of edges on diagonals, x - y constant: (segment of rows, diagonal)."""
     height, width = edges.shape
-    padded = np.zeros((height, width + 2 * height), dtype=np.float32)
+    padded = np.zeros((height, width + 2 * height), dtype=np.uint16)
     padded[:, height : height + width] = edges
-    shape, strides = (height, width + height), ((padded.shape[1] + 1) * 4, 4)
+    shape, strides = (height, width + height), ((padded.shape[1] + 1) * padded.itemsize, padded.itemsize)
     sheared = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
     rows = height // _SEGMENTS * _SEGMENTS
-    return np.asarray(sheared[:rows].reshape(_SEGMENTS, -1, width + height).sum(axis=1))
+    sums = sheared[:rows].reshape(_SEGMENTS, -1, width + height).sum(axis=1, dtype=np.uint16)
+    return sums.astype(np.float32)
 
 
 def seam_step(stack: F) -> float:
