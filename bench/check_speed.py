@@ -47,10 +47,15 @@ def main() -> None:
         for _ in range(arguments.rounds)
     ]  # fmt: skip
     write_bytes(RESULT, f"{json.dumps({'rounds': rounds}, indent=1)}\n".encode())
+    write_bytes(PAGE, with_table(PAGE.read_text(encoding="utf-8"), {"rounds": rounds}).encode())
+    print(markdown({"rounds": rounds}))
+
+
+def with_table(page: str, result: Result) -> str:
+    """Return the page with the table of a result between the markers."""
     begin, end = MARKERS
-    (before, rest), table = PAGE.read_text(encoding="utf-8").split(begin), markdown({"rounds": rounds})
-    write_bytes(PAGE, f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}".encode())
-    print(table)
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{markdown(result)}\n{end}{rest.split(end)[1]}"
 
 
 def read_shards(corpus: Path) -> int:
