@@ -164,7 +164,6 @@ def famous(result: _Entry, reports: Iterable[Famous]) -> str:
         kind = result["kinds"][entry.kind]
         message = trials.get(entry.kind, {}).get("message", "not named")
         report = f"[{entry.report}]({entry.source})"
-        lines.append(
-            f"| {entry.corpus} | {report} | {kind['about']} | `{kind['check']}` | {message.replace('|', ' ')} |"
-        )
+        cells = [entry.corpus, report, kind["about"], f"`{kind['check']}`", message.replace("|", " ")]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
