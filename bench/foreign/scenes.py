@@ -90,7 +90,7 @@ def radar_scene_shifted(draft: Draft) -> Planted:
 def radar_scene_shifted_a_little(draft: Draft) -> Planted:
     def shifted(bands: Bands) -> Bands:
         return {
-            name: decibels(ndimage.shift(power(band), (1.8, -1.8), order=1, mode="reflect"))
+            name: decibels(ndimage.shift(power(band), (1.8, -1.8), order=1, mode="mirror"))
             for name, band in bands.items()
         }
 
@@ -184,7 +184,7 @@ def platform_darker(draft: Draft) -> Planted:
 def platform_shifted(draft: Draft) -> Planted:
     def shifted(bands: Bands) -> Bands:
         return {
-            name: reflectance(ndimage.shift(band.astype(np.float64), (0, len(band) / 120), order=1, mode="reflect"))
+            name: reflectance(ndimage.shift(band.astype(np.float64), (0, len(band) / 120), order=1, mode="mirror"))
             for name, band in bands.items()
         }
 
