@@ -214,7 +214,7 @@ def event_on_both_sides(draft: Draft) -> Planted:
     return _resplit(draft, in_cells(draft, "event-cells", rows, pct=10), "test")
 
 
-@independent("splits", "repetition", "captions of test samples copied to train samples of similar labels")
+@independent("splits", "split-texts", "captions of test samples copied to train samples of similar labels")
 def captions_copied_across_splits(draft: Draft) -> Planted:
     by_labels = {(row["sensor"], *row["labels"]): row for row in draft.rows(split="test")}
     rows = [row for row in draft.rows(split="train") if (row["sensor"], *row["labels"]) in by_labels]
