@@ -116,3 +116,19 @@ def shifted_and_brightened(draft: Draft) -> Planted:
         return _noisy({name: 1.1 * band for name, band in moved.items()}, number, 0.005)
 
     return _copy(draft, "shifted-and-brightened", change)
+
+
+@_splits("shared-windows", "an acquisition is stored under another datetime too, 5 % brighter", wide=True)
+def copied_to_another_date(draft: Draft) -> Planted:
+    dates: dict[str, list[Row]] = {}
+    for row in draft.rows(sensor="s2"):
+        dates.setdefault(row["cell"], []).append(row)
+    rows = draft.pick("copied-to-another-date", [dates[cell][0] for cell in dates if len(dates[cell]) > 1], least=2)
+    origins = {row["id"]: dates[row["cell"]][1]["id"] for row in rows}
+    if not origins:
+        raise Unsuited("no cell has two optical images")
+    edits: dict[str, Row] = {
+        id: {"bands": {name: np.rint(1.05 * band) for name, band in draft.bands(origin).items()}}
+        for id, origin in origins.items()
+    }
+    return Planted(tuple(origins.items()), len(draft.facts), edits)

@@ -8,15 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from landmark.config.profiles import load_sensor
 from landmark.core.errors import InvalidCorpus
 from landmark.corpus.open_corpus import open_corpus
 from landmark.corpus.reader import Corpus
+from landmark.corpus.sample import Sample
 from landmark.corpus.tables import INDEX_FILE
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.flagging import columns
-from landmark.quality.windows import WINDOW
+from landmark.quality.windows import WINDOW, WINDOW_BANDS
 
 # Windows that are searched at a time; hashes of more windows are common patterns; followers that each is compared with.
 _WINDOWS_AT_ONCE, _MAX_COMMON, _FOLLOWERS = 4_000_000, 64, 4
@@ -49,45 +51,51 @@ def shared_windows(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 def _shared_images(inputs: CheckInput, table: pa.Table, corpus: Corpus, limits: Limits) -> Iterator[Flag]:
     """Flags of both images of each pair."""
     cell_m = inputs.manifest.patch_px * inputs.manifest.resolution_m
-    ids, splits = table["id"].to_pylist(), table["split"].to_pylist()
-    for overlap in _candidates(table, limits["min_windows"], cell_m):
+    ids, splits, cells = (table[name].to_pylist() for name in ("id", "split", "cell"))
+    for overlap in _candidates(table, limits, cell_m):
         first, second, south_px, east_px = overlap
         shared_pct = _shared_pct(corpus, [ids[first], ids[second]], overlap, limits["min_correlation"])
         if shared_pct < limits["min_shared_pct"]:
             continue
         where = "the same split" if splits[first] == splits[second] else "another split"
+        problem = f"image shows a part of one of {where}"
+        if cells[first] == cells[second]:
+            problem = "image is a copy of one of its cell at another date"
         for row, partner, sign in ((first, second, -1), (second, first, 1)):
             shift = f"{sign * south_px:+d} px south, {sign * east_px:+d} px east"
             detail = f"{shared_pct:.0f} % of the image are in {ids[partner]} ({splits[partner]}), here {shift}"
-            yield Flag(f"image shows a part of one of {where}", str(ids[row]), detail)
+            yield Flag(problem, str(ids[row]), detail)
 
 
-def _candidates(table: pa.Table, min_windows: float, cell_m: float) -> Iterator[Overlap]:
-    """Pairs of other cells that share windows with one shift: the shift of most windows of a pair."""
+def _candidates(table: pa.Table, limits: Limits, cell_m: float) -> Iterator[Overlap]:
+    """Pairs that share windows with one shift: of two cells some, of one cell nearly all; the shift of most windows."""
     if table.num_rows == 0:
         return
     sizes = pc.binary_length(table["windows"]).to_numpy() // WINDOW.itemsize
     windows = np.frombuffer(b"".join(table["windows"].to_pylist()), WINDOW)
     rows = np.repeat(np.arange(table.num_rows, dtype=np.int32), sizes)
-    cells = np.array(pc.dictionary_encode(table["cell"].combine_chunks()).indices)
     parts = np.uint64(len(windows) // _WINDOWS_AT_ONCE + 1)
-    pairs = [
-        _shared(windows, rows, cells, np.flatnonzero(windows["hash"] % parts == part)) for part in np.arange(parts)
-    ]
+    pairs = [_shared(windows, rows, np.flatnonzero(windows["hash"] % parts == part)) for part in np.arange(parts)]
     overlaps, votes = np.unique(np.concatenate(pairs), axis=0, return_counts=True)
     order = np.lexsort((-votes, overlaps[:, 1], overlaps[:, 0]))
     overlaps, votes = overlaps[order], votes[order]
-    best = np.r_[True, (overlaps[1:, :2] != overlaps[:-1, :2]).any(axis=1)] if len(votes) else votes > 0
+    best = np.ones(len(votes), dtype=bool)
+    best[1:] = (overlaps[1:, :2] != overlaps[:-1, :2]).any(axis=1)
+    first, second = overlaps[:, 0], overlaps[:, 1]
+    cells = np.array(pc.dictionary_encode(table["cell"].combine_chunks()).indices)
+    least = np.where(
+        cells[first] == cells[second],
+        limits["min_same_cell_windows_pct"] / 100 * np.minimum(sizes[first], sizes[second]),
+        limits["min_windows"],
+    )
     cells_on_ground = _CellOverlaps(table, cell_m)
-    for values in overlaps[best & (votes >= min_windows)].tolist():
-        if not cells_on_ground.planned(values[0], values[1]):
+    for values in overlaps[best & (votes >= least)].tolist():
+        if cells[values[0]] == cells[values[1]] or not cells_on_ground.planned(values[0], values[1]):
             yield Overlap(*values)
 
 
-def _shared(
-    windows: NDArray[np.void], rows: NDArray[np.int32], cells: NDArray[np.int32], part: NDArray[np.int64]
-) -> NDArray[np.int32]:
-    """(pair, Overlap): pairs of windows with equal hashes in two cells, among a part of all windows."""
+def _shared(windows: NDArray[np.void], rows: NDArray[np.int32], part: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(pair, Overlap): pairs of windows with equal hashes in two images, among a part of all windows."""
     order = part[np.argsort(windows["hash"][part], kind="stable")]
     hashes = windows["hash"][order]
     ends = np.searchsorted(hashes, hashes, side="right")
@@ -95,9 +103,9 @@ def _shared(
     pairs = [np.empty((0, 4), np.int32)]
     for step in range(1, _FOLLOWERS + 1):
         place = np.flatnonzero((hashes[step:] == hashes[:-step]) & ~common[step:])
-        first, second = order[place], order[place + step]
-        elsewhere = cells[rows[first]] != cells[rows[second]]
         # Windows lie in the order of rows, and equal hashes in the order of windows.
+        first, second = order[place], order[place + step]
+        elsewhere = rows[first] != rows[second]
         first, second = first[elsewhere], second[elsewhere]
         shifts = [windows[axis][second].astype(np.int32) - windows[axis][first] for axis in ("y", "x")]
         pairs.append(np.stack([rows[first], rows[second], *shifts], axis=1))
@@ -128,17 +136,24 @@ def _shared_pct(corpus: Corpus, ids: list[str], overlap: Overlap, min_correlatio
         samples = [corpus[id] for id in ids]
     except (KeyError, InvalidCorpus):  # a damaged sample, which `shards` reports
         return 0.0
-    images = [np.asarray(sample.s1 if sample.s2 is None else sample.s2, np.float32) for sample in samples]
+    images = [_window_bands(sample) for sample in samples]
     size = images[0].shape[1]
     starts = [[max(0, -shift), max(0, shift)] for shift in overlap[2:]]
     spans = [(size - abs(shift)) // _BLOCK_PX * _BLOCK_PX for shift in overlap[2:]]
     if min(spans) < _BLOCK_PX:
         return 0.0
     (top, height), (left, width) = zip(starts, spans, strict=True)
-    blocks = [
+    first, second = (
         _centred_blocks(image[:, top[n] : top[n] + height, left[n] : left[n] + width]) for n, image in enumerate(images)
-    ]
-    return float(100 * _n_equal(*blocks, min_correlation) * _BLOCK_PX**2 / size**2)
+    )
+    return float(100 * _n_equal(first, second, min_correlation) * _BLOCK_PX**2 / size**2)
+
+
+def _window_bands(sample: Sample) -> NDArray[np.float32]:
+    """The bands (band, y, x) that windows are of."""
+    bands, sensor = (sample.s2, "s2") if sample.s1 is None else (sample.s1, "s1")
+    places = [load_sensor(sensor).order.index(band) for band in WINDOW_BANDS[sensor]]
+    return np.asarray(bands, dtype=np.float32)[places]
 
 
 def _centred_blocks(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -53,7 +53,8 @@ def _windows(band: NDArray[np.float32], number: int) -> NDArray[np.void]:
     windows = np.empty(len(y), WINDOW)
     windows["hash"], windows["y"], windows["x"] = np.packbits(brighter, axis=1).view("<u8").ravel(), y, x
     # Around a lone bright pixel nearly all pairs are equal.
-    return windows[(n_brighter >= _MIN_BRIGHTER) & (n_brighter <= _PAIRS - _MIN_BRIGHTER)]
+    usable: NDArray[np.void] = windows[(n_brighter >= _MIN_BRIGHTER) & (n_brighter <= _PAIRS - _MIN_BRIGHTER)]
+    return usable
 
 
 @cache
