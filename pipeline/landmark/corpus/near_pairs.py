@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.corpus.perceptual_hash import frequencies, orient
+from landmark.corpus.perceptual_hash import frequencies, orient, texture_share
 
 # Rotations of the sign bits that are sorted, and followers that each is compared with: bounds the cost for any number
 # of similar hashes.
@@ -29,7 +29,7 @@ class NearCopy(NamedTuple):
     orientation: int
 
 
-def near_copies(hashes: NDArray[np.int8], min_similarity: float) -> Iterator[NearCopy]:
+def near_copies(hashes: NDArray[np.int8], min_similarity: float, *, min_texture_pct: float = 0) -> Iterator[NearCopy]:
     """Yield pairs of rows whose hashes have at least a cosine similarity in one of the eight orientations.
 
     Hashes are compared in a standard orientation, found by sums that other orientations reverse. Where a sum is so
@@ -38,7 +38,10 @@ def near_copies(hashes: NDArray[np.int8], min_similarity: float) -> Iterator[Nea
     Args:
         hashes: (image, band, frequency).
         min_similarity: In (0, 1].
+        min_texture_pct: Images with a smaller `texture_share`, in percent, are not compared.
     """
+    compared = np.flatnonzero(100 * texture_share(hashes) >= min_texture_pct)
+    hashes = hashes[compared]
     if hashes.size == 0:
         return
     parts = list(_standard_orientations(hashes, min_similarity))
@@ -49,7 +52,7 @@ def near_copies(hashes: NDArray[np.int8], min_similarity: float) -> Iterator[Nea
     first, second = first[first != second], second[first != second]
     similarities = np.array([_cosines(hashes[first], orient(hashes[second], number)) for number in range(8)])
     best = similarities.argmax(axis=0)
-    columns = (first, second, similarities.max(axis=0), best)
+    columns = (compared[first], compared[second], similarities.max(axis=0), best)
     yield from map(NearCopy, *(column.tolist() for column in columns))
 
 

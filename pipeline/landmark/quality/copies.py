@@ -1,16 +1,15 @@
 """Checks for images that are copies of others, as they are, rotated or mirrored, in all bands or in some."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from landmark.config.profiles import load_sensor
 from landmark.corpus.near_pairs import NearCopy, near_copies
-from landmark.corpus.perceptual_hash import HASH_LENGTH, MIN_HASHED_PX, ORIENTATIONS, by_band, texture_share
+from landmark.corpus.perceptual_hash import HASH_LENGTH, MIN_HASHED_PX, ORIENTATIONS, by_band
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
@@ -102,26 +101,19 @@ def _copies(table: pa.Table, sensor: str, patch_px: int, limits: Limits) -> Iter
     stored = np.frombuffer(b"".join(table["perceptual_hash"].to_pylist()), dtype=np.int8).reshape(-1, HASH_LENGTH)
     all_bands, *parts = _parts(sensor, patch_px)
     hashes = by_band(stored, all_bands.places.stop)
-    same_image = _SameImage(table, sensor, limits)
+    same_image, least_pct = _SameImage(table, sensor, limits), limits["min_texture_pct"]
     reported = set[tuple[int, int]]()
-    for copy in _similar(hashes, limits["min_similarity"], limits):
+    for copy in near_copies(hashes, limits["min_similarity"], min_texture_pct=least_pct):
         if not same_image.is_legitimate(copy):
             reported.add(copy[:2])
             yield all_bands, copy
     for part in parts:
         bands = np.ascontiguousarray(hashes[:, part.places])
         if bands[0].size >= _MIN_PART_NUMBERS:
-            for copy in _similar(bands, limits["min_part_similarity"], limits):
+            for copy in near_copies(bands, limits["min_part_similarity"], min_texture_pct=least_pct):
                 # The same bands of a cell can look alike for years.
                 if copy[:2] not in reported and not same_image.is_legitimate(copy, part=True):
                     yield part, copy
-
-
-def _similar(hashes: NDArray[np.int8], min_similarity: float, limits: Limits) -> Iterable[NearCopy]:
-    """Similar images among those that are not smooth."""
-    rows = np.flatnonzero(100 * texture_share(hashes) >= limits["min_texture_pct"])
-    for copy in near_copies(hashes[rows], min_similarity):
-        yield copy._replace(first=int(rows[copy.first]), second=int(rows[copy.second]))
 
 
 class _SameImage:

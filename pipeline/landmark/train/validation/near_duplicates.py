@@ -1,6 +1,6 @@
 """Images that are near copies of images of another split: what a model memorised of one, it knows of the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,17 +34,20 @@ def find_near_duplicates(corpus: Corpus, *, progress: Progress = silent) -> dict
     """
     limits = read_yaml(find_resource("profiles/checks", "default"))["checks"]["near-duplicates"]["limits"]
     return {
-        sensor: list(_find_pairs(corpus.select(sensor=sensor), sensor, limits["min_similarity"], progress))
+        sensor: list(_find_pairs(corpus.select(sensor=sensor), sensor, limits, progress))
         for sensor in corpus.manifest.sensors
     }
 
 
-def _find_pairs(images: Corpus, sensor: str, min_similarity: float, progress: Progress) -> Iterator[NearDuplicate]:
+def _find_pairs(
+    images: Corpus, sensor: str, limits: Mapping[str, float], progress: Progress
+) -> Iterator[NearDuplicate]:
     if not len(images):
         return
     ids, splits = (images.columns(name)[name].to_pylist() for name in ("id", "split"))
     hashes, rows = _hash_images(images, sensor, progress)
-    for pair in near_copies(by_band(hashes, len(load_sensor(sensor).order)), min_similarity):
+    hashes = by_band(hashes, len(load_sensor(sensor).order))
+    for pair in near_copies(hashes, limits["min_similarity"], min_texture_pct=limits["min_texture_pct"]):
         first, second = rows[pair.first], rows[pair.second]
         if splits[first] != splits[second]:
             yield NearDuplicate(ids[first], ids[second], pair.similarity)
