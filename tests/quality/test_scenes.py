@@ -58,6 +58,7 @@ def corpus(sensor: str, *, seed: int = 0, repeated: bool = False) -> Rows:
                 db = mixture @ LEVELS_DB + moisture + random.normal(0, 0.1, 4)
                 row |= zip(DB, db.tolist(), strict=True)
                 row |= {"vv_vh_db": row["vv_p50_db"] - row["vh_p50_db"], "vv_speckle_db": random.normal(1.9, 0.03)}
+                row |= {"vh_p1_db": row["vh_p50_db"] - 6}
             rows.append(row)
     return rows
 
@@ -88,6 +89,7 @@ FAULTS = [
     ("s1", scaled(DB, 1, 3)),
     ("s1", louder_vv),
     ("s1", scaled(["vv_speckle_db"], 0.4)),
+    ("s1", scaled(["vh_p1_db"], 1, 7)),
 ]
 
 

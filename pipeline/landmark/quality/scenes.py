@@ -76,6 +76,10 @@ def _polarisation_db(table: pa.Table) -> F8:
     return np.array([difference, vv - vh]).T
 
 
+def _floor_db(table: pa.Table) -> F8:
+    return np.array(columns(table, "vh_p1_db")).T
+
+
 def _speckle_db(table: pa.Table) -> F8:
     return np.array(columns(table, "vv_speckle_db")).T
 
@@ -101,6 +105,7 @@ QUANTITIES = (
     Quantity("backscatter", "s1", _db, "db"),
     Quantity("ratio of VV to VH", "s1", _polarisation_db, "ratio_db"),
     Quantity("speckle", "s1", _speckle_db, "speckle_db"),
+    Quantity("darkest VH, near the noise floor", "s1", _floor_db, "floor_db"),
 )
 _FORMATS = {"pct": "{:+.0f} %", "dn": "{:+.0f} dn", "db": "{:+.2f} dB"}
 
@@ -138,7 +143,7 @@ def scenes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         for index in np.flatnonzero(abs(shifts) > least).tolist():
             problem = f"{quantity.name}: another level than other acquisitions have over the same classes"
             basis = f"{plural(int(effects.samples[index]), 'sample')}, {len(effects.items)} acquisitions"
-            detail = f"{_format(shifts[index], quantity)}, limit {_format(least[index], quantity)}; {basis}"
+            detail = f"{_format(shifts[index], quantity)}, limit {_format(np.copysign(least[index], shifts[index]), quantity)}; {basis}"
             deviations.append(_Deviation(abs(shifts[index]) / least[index], effects.items[index], problem, detail))
     if not compared:
         raise NotApplicable("too few acquisitions have samples of stable land cover")
