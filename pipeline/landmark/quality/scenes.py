@@ -143,7 +143,8 @@ def scenes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         for index in np.flatnonzero(abs(shifts) > least).tolist():
             problem = f"{quantity.name}: another level than other acquisitions have over the same classes"
             basis = f"{plural(int(effects.samples[index]), 'sample')}, {len(effects.items)} acquisitions"
-            detail = f"{_format(shifts[index], quantity)}, limit {_format(np.copysign(least[index], shifts[index]), quantity)}; {basis}"
+            limit = _format(np.copysign(least[index], shifts[index]), quantity)
+            detail = f"{_format(shifts[index], quantity)}, limit {limit}; {basis}"
             deviations.append(_Deviation(abs(shifts[index]) / least[index], effects.items[index], problem, detail))
     if not compared:
         raise NotApplicable("too few acquisitions have samples of stable land cover")
