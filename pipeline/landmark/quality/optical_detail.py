@@ -37,7 +37,7 @@ _MIDDLE_PAIRS = (("B08", "B8A"), ("B07", "B8A"), ("B06", "B07"), ("B05", "B06"),
 
 def _profile_rows(pairs: Sequence[tuple[str, str]], names: Sequence[str]) -> NDArray[np.intp]:
     """Places of the bands of pairs in profiles, as (first or second band, direction and pair)."""
-    places = {name: [row for row, other in enumerate(names) if other == name] for name in names}
+    places = {name: [row for row, band in enumerate(names) if band == name] for name in names}
     return np.array([[places[pair[end]][axis] for axis in (0, 1) for pair in pairs] for end in (0, 1)])
 
 
