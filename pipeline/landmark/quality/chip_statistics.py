@@ -164,9 +164,7 @@ def band_shift(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         table,
         systematic | (gain > limits["max_gain"]),
         "bands are shifted against each other",
-        lambda row: (
-            f"{_band(first, row)} and {_band(second, row)} fit after {shift[row]:.0f} px of 10 m: r + {gain[row]:.2f}"
-        ),
+        lambda row: f"{_band(first, row)} and {_band(second, row)} fit after {shift[row]:.0f} px: r + {gain[row]:.2f}",
     )
 
 

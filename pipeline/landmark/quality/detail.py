@@ -73,20 +73,22 @@ def _roughness(detail: Detail) -> NDArray[np.float64]:
     return np.array(values)
 
 
-def residuals(detail: Detail) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def residuals(steps: F) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How far each band's detail is from a linear combination of that of the other bands.
 
     Bands that were measured separately have separate noise, however similar they are; copies, means and interpolations
     of others leave only the rounding.
 
+    Args:
+        steps: Differences between neighbouring pixels (band, y, x).
+
     Returns:
         Per band, the standard deviations of the residual and of the band's differences, in the band's units.
     """
-    parts = [step.reshape(len(step), -1) for step in (detail.x, detail.y)]
-    gram = np.asarray(sum(part @ part.T for part in parts), dtype=np.float64)
-    spread = np.sqrt(np.diag(gram) / sum(part.shape[1] for part in parts)) + 1e-6
-    scale = np.sqrt(np.diag(gram)) + 1e-6
-    correlations = gram / np.outer(scale, scale) + 1e-7 * np.eye(len(gram))
+    flat = steps.reshape(len(steps), -1)
+    gram = (flat @ flat.T).astype(np.float64)
+    spread = np.sqrt(np.diag(gram) / flat.shape[1]) + 1e-6
+    correlations = gram / (flat.shape[1] * spread[:, None] * spread) + 1e-7 * np.eye(len(gram))
     unexplained = 1 / np.diag(np.linalg.inv(correlations))
     return spread * np.sqrt(np.clip(unexplained, 0, 1)), spread
 

@@ -1,7 +1,5 @@
 """Measures of the fine detail of a Sentinel-2 chip, which shows what its pixels went through."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,19 +28,22 @@ _MIN_VEGETATION_DN = 80  # NDVI of darker pixels is noise
 _NEAR = FINE_BANDS.index("B08")
 _MIN_SPREAD_DN = 6  # standard deviation of the differences of a band that can be compared with others
 
-# Pairs of bands that see much the same edges.
-_FINE_PAIRS = (("B02", "B03"), ("B03", "B04"), ("B02", "B04"), ("B04", "B08"), ("B03", "B08"))
-_MIDDLE_PAIRS = (("B08", "B8A"), ("B07", "B8A"), ("B06", "B07"), ("B05", "B06"), ("B05", "B12"), ("B11", "B12"))
+# Pairs of bands that see much the same edges, first those of 10 m.
+_PAIRS = (
+    *(("B02", "B03"), ("B03", "B04"), ("B02", "B04"), ("B04", "B08"), ("B03", "B08")),
+    *(("B08", "B8A"), ("B07", "B8A"), ("B06", "B07"), ("B05", "B06"), ("B05", "B12"), ("B11", "B12")),
+)
 
 
-def _profile_rows(pairs: Sequence[tuple[str, str]], names: Sequence[str]) -> NDArray[np.intp]:
-    """Places of the bands of pairs in profiles, as (first or second band, direction and pair)."""
+def _profile_rows() -> NDArray[np.intp]:
+    """Rows of the bands of pairs among all profiles: (first or second band, pair and direction)."""
+    names = (*FINE_BANDS * 2, "B08 at 20 m", "B08 at 20 m", *MIDDLE_BANDS * 2)
     places = {name: [row for row, band in enumerate(names) if band == name] for name in names}
-    return np.array([[places[pair[end]][axis] for axis in (0, 1) for pair in pairs] for end in (0, 1)])
+    pairs = [("B08 at 20 m" if pair == ("B08", "B8A") else pair[0], pair[1]) for pair in _PAIRS]
+    return np.array([[place for pair in pairs for place in places[pair[end]]] for end in (0, 1)])
 
 
-_FINE_ROWS = _profile_rows(_FINE_PAIRS, FINE_BANDS * 2)
-_MIDDLE_ROWS = _profile_rows(_MIDDLE_PAIRS, ("B08", "B08", *MIDDLE_BANDS, *MIDDLE_BANDS))
+_ROWS = _profile_rows()
 
 
 def measure_optical_detail(bands: BandArrays) -> dict[str, float | None]:
@@ -90,7 +91,7 @@ def _dependence(fine_at_20: F, middle: F, coarse: F) -> dict[str, float]:
     at_60 = np.concatenate([float_block_mean(at_20, 3), coarse])
     smallest = (np.inf, "")
     for names, stack in (((*FINE_BANDS, *MIDDLE_BANDS), at_20), (COARSE_BANDS, at_60)):
-        residual, spread = (values[-len(names) :] for values in residuals(Detail.of(stack)))
+        residual, spread = (values[-len(names) :] for values in residuals(stack[:, :, 1:] - stack[:, :, :-1]))
         residual = np.where(spread < _MIN_SPREAD_DN, np.inf, residual)
         smallest = min(smallest, (float(residual.min()), names[int(residual.argmin())]))
     return {"residual_dn": smallest[0], "residual_band": BANDS.index(smallest[1])} if smallest[1] else {}
@@ -111,15 +112,13 @@ def _blur(fine: F, middle: F) -> dict[str, float]:
 
 
 def _shift(fine: F, middle: F) -> dict[str, float]:
-    """The larger shift of those between bands of 10 m, and between bands of 20 m and B08, in pixels of 10 m."""
+    """The largest shift of those between bands of 10 m, and between bands of 20 m and B08."""
     near = fine[_NEAR :: len(FINE_BANDS)]
-    with_near = np.concatenate([(near[:, ::2] + near[:, 1::2]) / 2, middle])
-    shifts = [(1, band_shift(fine, *_FINE_ROWS), _FINE_PAIRS), (2, band_shift(with_near, *_MIDDLE_ROWS), _MIDDLE_PAIRS)]
-    scale, shift, pairs = max(shifts, key=lambda entry: entry[1].gain)
-    first, second = pairs[shift.pair % len(pairs)]
+    shift = band_shift([fine, (near[:, ::2] + near[:, 1::2]) / 2, middle], *_ROWS)
+    first, second = _PAIRS[shift.pair // 2]
     return {
         "band_shift_gain": shift.gain,
-        "band_shift_px": scale * shift.shift_px,
+        "band_shift_px": shift.shift_px,
         "band_shift_first": BANDS.index(first),
         "band_shift_second": BANDS.index(second),
     }

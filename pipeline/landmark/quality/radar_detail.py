@@ -27,7 +27,7 @@ def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float |
     stored = np.stack([bands["vv"], bands["vh"]])
     detail = Detail.of(stored.astype(np.float32))
     sharp = sharpness(detail, Detail.of(float_block_mean(detail.stack, 2)))
-    residual, spread = residuals(detail)
+    residual, spread = residuals(detail.x)
     return {
         "radar_sharpness": None if np.isnan(sharp).any() else float(sharp.min()),
         "own_share": float((residual / spread).min()),

@@ -24,39 +24,40 @@ def seam_share(across_columns: F, across_rows: F) -> float:
     """
     columns = across_columns[:, 1:-1] > np.maximum(across_columns[:, :-2], across_columns[:, 2:])
     rows = across_rows[1:-1] > np.maximum(across_rows[:-2], across_rows[2:])
-    straight = max(_straight_share(columns), _straight_share(rows.T))
-    return max(straight, _diagonal_share(columns), _diagonal_share(columns[:, ::-1]))
+    return max(_straight_share(columns), _straight_share(rows.T), _diagonal_share(columns))
 
 
 def _straight_share(edges: NDArray[np.bool_]) -> float:
     rows = edges.shape[0] // _SEGMENTS * _SEGMENTS
-    counts = edges[:rows].reshape(_SEGMENTS, -1, edges.shape[1]).sum(axis=1, dtype=np.uint16)
-    return float(counts.min(axis=0).max()) / (rows // _SEGMENTS)
+    return float(edges[:rows].reshape(_SEGMENTS, -1, edges.shape[1]).mean(axis=1).min(axis=0).max())
 
 
 def _diagonal_share(edges: NDArray[np.bool_]) -> float:
     """As along straight lines, for diagonals of at least half the chip; short segments at their ends are left out."""
-    pixels = _diagonal_pixels(*edges.shape)
-    shares = np.where(pixels > 0, _diagonal_sums(edges) / np.maximum(pixels, 1), 1)
-    return float(shares.min(axis=0)[pixels.sum(axis=0) >= edges.shape[0] // 2].max())
+    pixels, is_short = _diagonal_pixels(*edges.shape)
+    shares = _diagonal_sums(edges) / pixels
+    shares[:, is_short] = 1
+    return float(shares.min(axis=1)[:, pixels.sum(axis=0) >= edges.shape[0] // 2].max())
 
 
 @cache
-def _diagonal_pixels(height: int, width: int) -> F:
-    pixels = _diagonal_sums(np.ones((height, width), dtype=np.bool_))
-    return np.where(pixels < height // _SEGMENTS // 2, 0, pixels)
+def _diagonal_pixels(height: int, width: int) -> tuple[F, NDArray[np.bool_]]:
+    """Numbers of pixels (segment of rows, diagonal), at least 1, and which of them are too few to count."""
+    pixels = _diagonal_sums(np.ones((height, width), dtype=np.bool_))[0]
+    return np.maximum(pixels, 1), pixels < height // _SEGMENTS // 2
 
 
 def _diagonal_sums(edges: NDArray[np.bool_]) -> F:
-    """Numbers of edges on diagonals, x - y constant: (segment of rows, diagonal)."""
+    """Numbers of edges on both kinds of diagonals: (kind, segment of rows, diagonal)."""
     height, width = edges.shape
-    padded = np.zeros((height, width + 2 * height), dtype=np.uint16)
-    padded[:, height : height + width] = edges
-    shape, strides = (height, width + height), ((padded.shape[1] + 1) * padded.itemsize, padded.itemsize)
-    sheared = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
-    rows = height // _SEGMENTS * _SEGMENTS
-    sums = sheared[:rows].reshape(_SEGMENTS, -1, width + height).sum(axis=1, dtype=np.uint16)
-    return sums.astype(np.float32)
+    padded = np.zeros((2, height, width + 2 * height), dtype=np.float32)
+    padded[0, :, height : height + width] = edges
+    padded[1, :, height : height + width] = edges[:, ::-1]
+    row = padded.shape[2] * 4
+    shape = (2, _SEGMENTS, height // _SEGMENTS, width + height)
+    strides = (height * row, height // _SEGMENTS * (row + 4), row + 4, 4)
+    # Each row starts one pixel later than the row above.
+    return np.asarray(np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False).sum(axis=2))
 
 
 def seam_step(stack: F) -> float:
