@@ -135,14 +135,15 @@ def stripes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 def seams(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """No two images or strips of noise meet along a straight line inside a chip."""
     table = samples_with(inputs, "data_pct")
-    share, step = columns(table, "seam_share", "radar_step_db")
+    share, step_pct, step = columns(table, "seam_share", "seam_step_pct", "radar_step_db")
+    joined = (share >= limits["min_share"]) & (step_pct > limits["max_step_pct"])
     stepped = (step > limits["max_step_db"]) | (_typical(table, step) > limits["max_typical_step_db"])
     problem = "two images meet along a straight line"
     yield from by_sample(
         table,
-        share > limits["max_share"],
+        joined | (share > limits["max_share"]),
         problem,
-        lambda row: f"at least {100 * share[row]:.0f} % of each quarter of the line is an edge",
+        lambda row: f"{100 * share[row]:.0f} % of each quarter of a line is an edge; a step of {step_pct[row]:.0f} %",
     )
     yield from by_acquisition(
         table,

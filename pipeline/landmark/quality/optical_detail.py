@@ -7,7 +7,7 @@ from landmark.quality.band_shifts import band_shift
 from landmark.quality.detail import Detail, residuals, sharpness, stripe_z
 from landmark.quality.grey_values import comb, count_values, neighbour_share
 from landmark.quality.optical import BANDS, BandArrays, F, float_block_mean
-from landmark.quality.seams import seam_share
+from landmark.quality.seams import quarter_levels, seam_share, seam_step
 
 FINE_BANDS = ("B02", "B03", "B04", "B08")
 MIDDLE_BANDS = ("B05", "B06", "B07", "B8A", "B11", "B12")
@@ -17,7 +17,8 @@ OPTICAL_DETAIL = (
     *("residual_dn", "residual_band"),  # of the band that is nearest to a combination of the others
     *("sharpness_10", "sharpness_20"),  # medians of the bands
     *("blur_ratio", "blur_sharpness", "blur_band"),  # of the band that is the least sharp relative to that median
-    *("comb_strength", "comb_step", "neighbour_share", "stripe_z_10", "stripe_z_20", "seam_share", "repeated_pct"),
+    *("comb_strength", "comb_step", "neighbour_share", "stripe_z_10", "stripe_z_20", "repeated_pct"),
+    *("seam_share", "seam_step_pct"),
     *("band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"),
     "vegetation_dn",  # B8A where NDVI exceeds 0.5
 )
@@ -69,6 +70,7 @@ def measure_optical_detail(bands: BandArrays) -> dict[str, float | None]:
         "stripe_z_10": stripe_z(profiles[0]),
         "stripe_z_20": stripe_z(profiles[1]),
         "seam_share": seam_share(*scaled),
+        "seam_step_pct": 100 * np.expm1(seam_step(np.log(quarter_levels(fine.stack)), 1)),
         "repeated_pct": repeated_pct(scaled),
     }
 

@@ -11,11 +11,12 @@ from landmark.quality.grey_values import count_values, neighbour_share
 from landmark.quality.optical import float_block_mean
 from landmark.quality.optical_detail import repeated_pct
 from landmark.quality.radar import speckle_db
-from landmark.quality.seams import seam_step
+from landmark.quality.seams import quarter_levels, seam_step
 
 # `own_share`: of the standard deviation of a polarisation's detail, what the other one does not explain.
 # `neighbour_share` and `repeated_pct` are optical measures too.
 RADAR_DETAIL = ("radar_sharpness", "own_share", "vh_speckle_db", "radar_stripe_z", "radar_step_db")
+_STEP_PX = 5  # so that speckle averages out
 
 
 def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
@@ -33,7 +34,7 @@ def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float |
         "own_share": float((residual / spread).min()),
         "vh_speckle_db": speckle_db(stored[1], np.ones_like(stored[1], dtype=np.bool_)),
         "radar_stripe_z": stripe_z(detail.profiles()),
-        "radar_step_db": seam_step(detail.stack) / 100,
+        "radar_step_db": seam_step(quarter_levels(detail.stack), _STEP_PX) / 100,
         "neighbour_share": neighbour_share(count_values(stored)),
         "repeated_pct": repeated_pct(detail.scaled_steps()),
     }

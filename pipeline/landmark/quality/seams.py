@@ -1,7 +1,6 @@
 """Straight lines at which two images meet inside a chip."""
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +8,6 @@ from numpy.typing import NDArray
 from landmark.quality.detail import F
 
 _SEGMENTS = 4  # of a line; a field's border rarely runs through all
-_STEP_PX = 5  # pixels averaged on either side of a step
 
 
 def seam_share(across_columns: F, across_rows: F) -> float:
@@ -60,19 +58,25 @@ def _diagonal_sums(edges: NDArray[np.bool_]) -> F:
     return np.asarray(np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False).sum(axis=2))
 
 
-def seam_step(stack: F) -> float:
-    """Largest step of a band's level across a column or row, with one sign in all its quarters.
+def quarter_levels(stack: F) -> F:
+    """Means of the quarters of columns, then of rows, of square bands: (direction and band, quarter, line)."""
+    bands, size, _ = stack.shape
+    length = size // _SEGMENTS
+    inner = stack[:, : length * _SEGMENTS, : length * _SEGMENTS]
+    weights = np.full(length, 1 / length, dtype=np.float32)
+    columns = weights @ inner.reshape(bands, _SEGMENTS, length, -1)
+    rows = inner.reshape(bands, -1, _SEGMENTS, length) @ weights
+    return np.concatenate([columns, rows.transpose(0, 2, 1)])
 
-    For images with speckle, in which single pixels show no edge.
+
+def seam_step(levels: F, width: int) -> float:
+    """Largest step across a column or row that has one sign in all its quarters, of any band.
+
+    Args:
+        levels: `quarter_levels`, or a function of them.
+        width: Number of lines that are averaged on either side of a step; 1 for images without speckle.
     """
-    return max(_step(stack), _step(stack.transpose(0, 2, 1)))
-
-
-def _step(stack: NDArray[Any]) -> float:
-    bands, size, width = stack.shape
-    rows = size // _SEGMENTS * _SEGMENTS
-    level = stack[:, :rows].reshape(bands, _SEGMENTS, -1, width).mean(axis=2, dtype=np.float32)
-    sums = np.cumsum(level, axis=2, dtype=np.float64)
-    means = (sums[:, :, _STEP_PX:] - sums[:, :, :-_STEP_PX]) / _STEP_PX
-    steps = means[:, :, _STEP_PX:] - means[:, :, :-_STEP_PX]
+    sums = np.cumsum(levels, axis=2, dtype=np.float64)
+    means = (sums[:, :, width:] - sums[:, :, :-width]) / width
+    steps = means[:, :, width:] - means[:, :, :-width]
     return float(np.maximum(steps.min(axis=1), -steps.max(axis=1)).max())
