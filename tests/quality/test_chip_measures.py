@@ -108,7 +108,7 @@ def test_constant_and_repeated_lines_are_counted(band: str, size: int, axis: int
     assert measure_pixels("s2", chip)["bad_lines"] == 3
 
 
-def test_a_flat_block_is_found_anywhere() -> None:
+def test_a_flat_block_at_the_edge_is_counted() -> None:
     chip = optical_chip()
     chip["B03"][112:120, 56:64] = 900
     assert measure_pixels("s2", chip)["flat_blocks_pct"] == pytest.approx(100 / 15**2)

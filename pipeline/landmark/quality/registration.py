@@ -203,7 +203,9 @@ def locate_peak(surface: Surface) -> Shift:
     values = surface.total.astype(np.float64)
     row, col = divmod(int(values.argmax()), values.shape[1])
     peak = values[max(row - 3, 0) : row + 4, max(col - 3, 0) : col + 4]
-    number, total, squares = (whole - part for whole, part in zip(_moments(values), _moments(peak), strict=True))
+    number, total, squares = (
+        all_px - near_px for all_px, near_px in zip(_moments(values), _moments(peak), strict=True)
+    )
     mean = total / number
     spread = max(squares / number - mean * mean, 0.0) ** 0.5
     strength = (float(values[row, col]) - mean) / spread if spread > 0 else 0.0
