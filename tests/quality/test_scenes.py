@@ -112,7 +112,7 @@ def test_the_acquisition_with_a_fault_is_named(
 
 @pytest.mark.parametrize("band", ["B02", "B06", "B8A", "B11"])
 @pytest.mark.parametrize("factor", [0.75, 1.3])
-def test_a_band_unlike_its_prediction_is_reported(band: str, factor: float) -> None:
+def test_a_band_with_an_unexpected_level_is_reported(band: str, factor: float) -> None:
     (flag,) = flags_of("scenes", changed(corpus("s2"), {"item 4"}, scaled([f"{band}_p50_dn"], factor)))
     assert (flag.subject, flag.problem.split()[0]) == ("item 4", band)
 
