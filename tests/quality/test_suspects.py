@@ -30,17 +30,17 @@ PROFILE = load_check_profile()
 N_CELLS, N_CLASSES = 240, 4
 
 
-def labelled(seed: int = 0, *, telling: bool = True) -> LabelledSamples:
-    """Cells with a sample of each sensor, whose statistics follow from the fractions or, if not telling, do not."""
+def labelled(seed: int = 0, *, informative: bool = True) -> LabelledSamples:
+    """Cells with a sample of each sensor, whose statistics follow from the fractions or, if not informative, do not."""
     chance = np.random.default_rng(seed)
     fractions = chance.dirichlet(np.full(N_CLASSES, 0.3), N_CELLS)
     cell, mixing = np.repeat(np.arange(N_CELLS), 2), chance.normal(size=(2, N_CLASSES, 8))
     roots, sensors = np.sqrt(fractions)[cell], np.array(["s1", "s2"] * N_CELLS, dtype=np.str_)
     block = cell // 4
     features = {
-        sensor: (roots[sensors == sensor] @ mixing[number] * telling + 0.2 * chance.normal(size=(N_CELLS, 8))).astype(
-            np.float32
-        )
+        sensor: (
+            roots[sensors == sensor] @ mixing[number] * informative + 0.2 * chance.normal(size=(N_CELLS, 8))
+        ).astype(np.float32)
         for number, sensor in enumerate(("s1", "s2"))
     }
     return LabelledSamples(
@@ -86,7 +86,7 @@ def test_the_share_of_mistakes_is_estimated_and_they_rank_first(share: float, ce
 
 
 def test_pixels_without_information_rank_nothing() -> None:
-    suspects = rank_labels(labelled(telling=False), PROFILE.checks[NOISE].limits)
+    suspects = rank_labels(labelled(informative=False), PROFILE.checks[NOISE].limits)
     assert suspects.noise is None and suspects.labels == [] and suspects.cannot_tell
     assert suspects.classes and all(ranking.missing is None for ranking in suspects.classes)
 
@@ -96,7 +96,7 @@ def test_few_samples_rank_nothing() -> None:
     assert suspects.cannot_tell and not suspects.classes
 
 
-def test_labels_of_a_place_have_no_influence_on_its_own_expectation() -> None:
+def test_labels_of_a_place_have_no_influence_on_the_expectation_of_the_place() -> None:
     samples = labelled()
     own = samples.fold == 3
     changed = samples.roots.copy()
@@ -107,7 +107,7 @@ def test_labels_of_a_place_have_no_influence_on_its_own_expectation() -> None:
     assert np.abs(before - after)[~own].max() > 0.1
 
 
-def test_folds_are_of_whole_blocks_and_about_equally_large() -> None:
+def test_folds_are_of_entire_blocks_and_about_equally_large() -> None:
     block = np.repeat(np.arange(40), np.arange(1, 41))
     fold = assign_folds(block)
     assert all(len(set(fold[block == number])) == 1 for number in range(40))
@@ -115,7 +115,7 @@ def test_folds_are_of_whole_blocks_and_about_equally_large() -> None:
     assert sizes.max() - sizes.min() <= 3
 
 
-def test_a_sample_that_differs_from_the_others_of_its_cell_is_wrong_unless_the_edition_changed() -> None:
+def test_a_sample_unlike_the_rest_of_its_cell_is_wrong_unless_the_edition_changed() -> None:
     samples = labelled()
     roots = samples.roots.copy()
     # The fractions of one of four samples differ by less than a change of land cover.
