@@ -82,6 +82,6 @@ def fit_ridge(kernel: F8, targets: F8, block: NDArray[np.int64]) -> tuple[F8, F8
         inverse = np.linalg.inv(kernel + ridge * np.eye(len(kernel)))
         weights = inverse @ targets
         errors = [np.linalg.solve(inverse[np.ix_(own, own)], weights[own]) for own in rows]
-        fit = sum(float((error**2).sum()) for error in errors), weights, inverse
+        fit = float(sum((error**2).sum() for error in errors)), weights, inverse
         best = min(best, fit, key=lambda fit: fit[0])
     return best[1], best[2]
