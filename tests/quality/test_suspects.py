@@ -216,16 +216,17 @@ def test_changes_of_a_quarter_of_the_pixels(
 
 def test_both_images_of_a_pair_must_contradict_a_label() -> None:
     def change(id: str, fraction: float, changed: float) -> Change:
-        return Change(id, f"{id}-before", "flood", "event", fraction, changed, changed)
+        return Change(id, f"s{id[1]}", f"{id}-before", "flood", "event", fraction, changed, changed)
 
     changes = [
         change("a1", 0.5, 0.02), change("a2", 0.5, 0.01),  # neither changed
         change("b1", 0.5, 0.02), change("b2", 0.5, 0.45),  # the radar image alone did not
         change("c1", 0.0, 0.6), change("c2", 0.0, 0.7),  # both changed without a label
         change("d1", 0.0, 0.6), change("d2", 0.0, 0.0),  # wind
-        change("e1", 0.5, 0.45), change("f1", 0.05, 0.0),
+        change("e1", 0.5, 0.45), change("f1", 0.05, 0.0),  # right, too small to tell
+        change("g1", 0.0, 0.6),  # radar alone
     ]  # fmt: skip
-    pairs = {f"{name}{number}": f"{name}{3 - number}" for name in "abcdef" for number in (1, 2)}
+    pairs = {f"{name}{number}": f"{name}{3 - number}" for name in "abcdefg" for number in (1, 2)}
     suspects = rank_events(changes, pairs, PROFILE.checks[EVENTS].limits)
     assert {suspect.id: suspect.problem for suspect in suspects} == {
         "a1": "label without change",

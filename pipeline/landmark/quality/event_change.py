@@ -32,6 +32,7 @@ class Change:
 
     Attributes:
         id: The sample.
+        sensor: Its sensor.
         reference: Sample of the same cell and sensor that is compared.
         type: Type of the events.
         event: Id of the event that affects most of the cell.
@@ -41,6 +42,7 @@ class Change:
     """
 
     id: str
+    sensor: str
     reference: str
     type: str
     event: str
@@ -92,7 +94,7 @@ def _compare(corpus: Corpus, rows: Sequence[Row], measures: Mapping[str, Measure
             fact = max(_facts(row, type_), key=lambda fact: (fact["label"] is not None, fact["fraction"]), default=None)
             if fact is not None:
                 event, fraction = fact["id"], _labelled(row, type_)
-                yield Change(row["id"], reference["id"], type_, event, fraction, slight, clear)
+                yield Change(row["id"], row["sensor"], reference["id"], type_, event, fraction, slight, clear)
 
 
 def _facts(row: Row, type_: str) -> list[Mapping[str, Any]]:

@@ -19,6 +19,7 @@ from landmark.quality.out_of_fold import F8, I8, LabelledSamples
 TAIL = 0.65
 # Pairs of a sample and another's labels, per sample.
 _PARTNERS = 10
+_PARTS = 10
 # Prior share of mistakes in the odds of a sample.
 _PRIOR = 0.05
 # Fraction of a cell that differs between labels of the same editions of their sources, and that changes between others.
@@ -59,7 +60,7 @@ class NoiseScore:
 def score_mistakes(samples: LabelledSamples, roots: F8, expected: F8) -> tuple[F8, F8]:
     """Scores of the samples, and of pairs of a sample and the labels of another cell.
 
-    Each fold is scored with the spread of the others: mistakes do not hide in a spread that they cause.
+    A tenth of the cells is scored with the spread of the others: mistakes do not hide in a spread that they cause.
     """
     number = len(roots)
     order = np.argsort(ranks(0, EXCHANGED_LABELS, samples.ids), kind="stable")
@@ -67,8 +68,8 @@ def score_mistakes(samples: LabelledSamples, roots: F8, expected: F8) -> tuple[F
     for step in range(_PARTNERS):
         partners[step, order] = np.roll(order, step + 1)
     scores, exchanged = np.empty(number), np.empty(partners.shape)
-    for fold in np.unique(samples.fold).tolist():
-        own = np.flatnonzero(samples.fold == fold)
+    for part in range(_PARTS):
+        own = np.flatnonzero(samples.cell % _PARTS == part)
         score = NoiseScore(*(np.delete(values, own, axis=0) for values in (roots, expected)))
         scores[own] = score(roots[own], expected[own])
         for step in range(_PARTNERS):

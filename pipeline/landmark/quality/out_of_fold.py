@@ -87,7 +87,8 @@ def read_labelled(corpus: Corpus, block_m: float, progress: Progress = silent) -
     manifest = corpus.manifest
     blocks = cell_blocks(cells.tolist(), cell_m=manifest.patch_px * manifest.resolution_m, block_m=block_m)
     block = np.unique(np.array(blocks, dtype=np.str_), return_inverse=True)[1][cell].astype(np.int64)
-    shares = np.array([[row.get(key, 0.0) for key in classes] for row in fractions]).reshape(len(fractions), -1)
+    shape = len(fractions), len(classes)
+    shares = np.array([[row.get(key, 0.0) for key in classes] for row in fractions]).reshape(shape)
     return LabelledSamples(
         ids=table["id"].to_pylist(),
         sensor=np.array(table["sensor"].to_pylist(), dtype=np.str_),
@@ -97,7 +98,9 @@ def read_labelled(corpus: Corpus, block_m: float, progress: Progress = silent) -
         block=block,
         classes=classes,
         roots=np.sqrt(np.maximum(shares, 0)),
-        has_label=np.array([[key in row for key in classes] for row in table["labels"].to_pylist()], dtype=bool),
+        has_label=np.array([[key in row for key in classes] for row in table["labels"].to_pylist()], bool).reshape(
+            shape
+        ),
         features=features,
     )
 

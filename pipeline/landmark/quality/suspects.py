@@ -8,7 +8,7 @@ from typing import NoReturn
 import numpy as np
 
 from landmark.config.recipe import Splits
-from landmark.core.errors import InvalidCorpus
+from landmark.core.errors import GenerationReplaced, InvalidCorpus
 from landmark.core.hashing import digest
 from landmark.core.progress import Progress, silent
 from landmark.corpus.lock import Lock
@@ -39,6 +39,9 @@ def find_suspects(root: Path, profile: CheckProfile, progress: Progress = silent
         root: The corpus folder.
         profile: Limits of the checks of suspects; those that are off are left out.
         progress: Receives the samples and cells done.
+
+    Raises:
+        GenerationReplaced: the corpus was recaptioned meanwhile.
     """
     suspects, limits = Suspects(), {name: profile.checks[name].limits for name in profile.active}
     try:
@@ -47,8 +50,12 @@ def find_suspects(root: Path, profile: CheckProfile, progress: Progress = silent
             suspects = rank_labels(read_labelled(corpus, _block_m(corpus), progress), profile.checks[NOISE].limits)
         if EVENTS in limits:
             suspects = suspects.model_copy(update=_rank_events(corpus, limits[EVENTS], progress))
-    except InvalidCorpus as error:
-        reason = f"the corpus cannot be read: {error.problem}"
+    except GenerationReplaced:
+        raise
+    except Exception as error:
+        # A damaged corpus can hold anything: the checks report what is wrong with it.
+        problem = error.problem if isinstance(error, InvalidCorpus) else f"{type(error).__name__}: {error}"[:160]
+        reason = f"the corpus cannot be read: {problem}"
         return Suspects(cannot_tell=reason, events_cannot_tell=reason)
     return suspects
 
@@ -119,12 +126,14 @@ def rank_events(changes: Iterable[Change], pairs: Mapping[str, str | None], limi
     for (id, type_), change in known.items():
         pair = known.get((pairs.get(id) or "", type_))
         both = [change] if pair is None or bool(pair.fraction) != bool(change.fraction) else [change, pair]
+        # Radar alone also sees wet snow and calm water.
+        optical = any(own.sensor == "s2" for own in both)
         slight, clear = max(own.slight for own in both), min(own.clear for own in both)
         common = {"id": id, "reference": change.reference, "type": type_, "event": change.event}
         if change.fraction >= limits["min_fraction"] and slight < limits["max_label_share"] * change.fraction:
             values = {"problem": "label without change", "fraction": change.fraction, "changed": slight}
             suspects.append(EventSuspect.model_validate({**common, **values}))
-        elif not change.fraction and 100 * clear >= limits["min_unlabelled_pct"]:
+        elif not change.fraction and optical and 100 * clear >= limits["min_unlabelled_pct"]:
             values = {"problem": "change without label", "fraction": 0.0, "changed": clear}
             suspects.append(EventSuspect.model_validate({**common, **values}))
     return sorted(suspects, key=lambda suspect: (-abs(suspect.fraction - suspect.changed), suspect.id))
