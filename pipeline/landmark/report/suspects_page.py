@@ -17,7 +17,8 @@ _SHOWN = 100
 _UNSEEN = (
     "Classes that are exchanged on all samples: the model learns the exchanged names.",
     "Labels that are shifted by some pixels: the fractions of the cell stay nearly the same.",
-    "Classes that the table below ranks under an AUROC of 0.8, and mistakes between classes that look alike.",
+    "Classes that the table below ranks under an AUROC of 0.8.",
+    "Two classes that are exchanged in some cells: the estimated share does not count them.",
     "Damage of earthquakes, and events in cells without a second image of the sensor.",
 )
 Classes = Mapping[str, TargetClass]
@@ -87,28 +88,37 @@ def _class_row(ranking: ClassRanking, classes: Classes) -> tuple[object, ...]:
 def _labels(corpus: Corpus, suspects: Suspects) -> tuple[Html, ...]:
     if not suspects.labels:
         return ()
-    classes = corpus.manifest.taxonomy.classes
-    shown = suspects.labels[:_SHOWN]
+    classes, shown = corpus.manifest.taxonomy.classes, suspects.labels[:_SHOWN]
+    named = {suspect.id for suspect in suspects.labels[: suspects.named]}
+    groups: dict[tuple[str, ...], list[LabelSuspect]] = {}
+    for suspect in shown:
+        groups.setdefault((corpus[suspect.id].cell, *suspect.labels), []).append(suspect)
     cards = (
-        _label_card(f"label-{k}", corpus, suspect, classes, named=k <= suspects.named)
-        for k, suspect in enumerate(shown, start=1)
+        _label_card(f"label-{k}", corpus, group, classes, named=group[0].id in named)
+        for k, group in enumerate(groups.values(), start=1)
     )
     heading = f"Labels, the least likely {plural(len(shown), 'sample')}"
     return element("h2", heading), element("div", join(cards, "\n"), class_="cards")
 
 
 def _label_card(
-    id: str, corpus: Corpus, suspect: LabelSuspect, classes: dict[str, TargetClass], *, named: bool
+    id: str, corpus: Corpus, group: list[LabelSuspect], classes: dict[str, TargetClass], *, named: bool
 ) -> Html:
-    sample = corpus[suspect.id]
+    """The card of samples of one cell with the same labels."""
+    worst = group[0]
+    sample = corpus[worst.id]
     pair = corpus[sample.pair] if sample.pair is not None and sample.pair in corpus else None
-    labels = ", ".join(name_of(key, classes) for key in suspect.labels) or "none"
-    expected = ", ".join(f"{name_of(key, classes)} {value:.0%}" for key, value in suspect.expected.items()) or "none"
+    expected = ", ".join(f"{name_of(key, classes)} {value:.0%}" for key, value in worst.expected.items())
     return _card(
         id,
         f"{sample.cell}{': named as wrong' if named else ''}",
         (sample, *([pair] if pair is not None else [])),
-        (("labels", labels), ("expected", expected), ("log odds of a mistake", f"{suspect.log_odds:+.1f}")),
+        (
+            ("labels", ", ".join(name_of(key, classes) for key in worst.labels) or "none"),
+            ("expected", expected or "none"),
+            ("log odds of a mistake", f"{worst.log_odds:+.1f}"),
+            ("samples", ", ".join(suspect.id for suspect in group)),
+        ),
         classes,
     )
 
@@ -126,7 +136,6 @@ def _card(
         quiet(place_of(samples[0])),
         element("div", *(picture(sample, classes) for sample in samples), class_="pictures"),
         element("dl", *(join((element("dt", key), element("dd", value))) for key, value in facts), class_="captions"),
-        quiet(samples[0].id),
         class_="card",
         aria_labelledby=id,
     )
@@ -148,6 +157,7 @@ def _event_card(id: str, corpus: Corpus, suspect: EventSuspect) -> Html:
         ("event", f"{suspect.type} {suspect.event}"),
         ("label covers", f"{suspect.fraction:.0%}"),
         ("pixels changed", f"{suspect.changed:.0%}"),
+        ("sample", suspect.id),
     )
     heading = f"{sample.cell}: {suspect.problem}"
     return _card(id, heading, (reference, sample), facts, corpus.manifest.taxonomy.classes)
