@@ -115,7 +115,7 @@ def test_folds_are_of_entire_blocks_and_about_equally_large() -> None:
     assert sizes.max() - sizes.min() <= 3
 
 
-def test_a_sample_unlike_the_rest_of_its_cell_is_wrong_unless_the_edition_changed() -> None:
+def test_a_sample_unlike_the_rest_of_the_cell_is_wrong_unless_the_edition_differs() -> None:
     samples = labelled()
     roots = samples.roots.copy()
     # The fractions of one of four samples differ by less than a change of land cover.
