@@ -18,7 +18,7 @@ SUBJECTS, REAL_KINDS = 0.97, 50 / 53
 
 def markdown(result: _Entry) -> str:
     """Render goals, operating table, checks, kinds that are not found in full, and corpora."""
-    trials = [
+    trials: list[_Entry] = [
         {**result["kinds"][trial["kind"]], **trial, "corpus": name}
         for name, corpus in result["corpora"].items()
         for trial in corpus.get("trials", ())
