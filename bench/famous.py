@@ -37,15 +37,15 @@ class Famous(NamedTuple):
 
 @planting("integrity", "acquisition", "times of radar images are those of other images of the cell")
 def radar_dates_exchanged(draft: Draft) -> Planted:
-    def others(row: Row) -> list[Row]:
+    def other_images(row: Row) -> list[Row]:
         rows = draft.rows(sensor="s1", cell=row["cell"])
-        return [other for other in rows if other["datetime"].date() != row["datetime"].date()]
+        return [image for image in rows if image["datetime"].date() != row["datetime"].date()]
 
     return change_images(
         draft,
         "radar-dates-exchanged",
-        lambda row: {"datetime": others(row)[0]["datetime"]},
-        where=lambda row: row["sensor"] == "s1" and bool(others(row)),
+        lambda row: {"datetime": other_images(row)[0]["datetime"]},
+        where=lambda row: row["sensor"] == "s1" and bool(other_images(row)),
     )
 
 

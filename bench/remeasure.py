@@ -126,23 +126,23 @@ def _differing_cells(base: Derivation, changed: Derivation) -> frozenset[str]:
     return frozenset(cells)
 
 
-def _exchange(whole: GroupResult, before: GroupResult, after: GroupResult, cells: frozenset[str]) -> GroupResult:
+def _exchange(total: GroupResult, before: GroupResult, after: GroupResult, cells: frozenset[str]) -> GroupResult:
     """The result of a group with `after` in place of `before` for some cells."""
-    changed = pc.is_in(whole.samples["cell"], value_set=pa.array(cells, pa.string()))
-    flags = Counter(_pairs(whole.flags))
+    changed = pc.is_in(total.samples["cell"], value_set=pa.array(cells, pa.string()))
+    flags = Counter(_pairs(total.flags))
     flags.subtract(_pairs(before.flags))
     flags.update(_pairs(after.flags))
     by_check: dict[str, list[Flag]] = {}
     for check, flag in flags.elements():
         by_check.setdefault(check, []).append(flag)
     removed = {item: Surface(-surface.total, -surface.chips) for item, surface in before.surfaces.items()}
-    surfaces = merge_surfaces(merge_surfaces(whole.surfaces, removed), after.surfaces)
-    moments = dict(whole.moments)
+    surfaces = merge_surfaces(merge_surfaces(total.surfaces, removed), after.surfaces)
+    moments = dict(total.moments)
     for sign, part in ((-1, before.moments), (1, after.moments)):
         for band, sums in part.items():
             moments[band] = moments.get(band, Moments()) + Moments(*(sign * value for value in sums))
     return GroupResult(
-        pa.concat_tables([whole.samples.filter(pc.invert(changed)), after.samples]),
+        pa.concat_tables([total.samples.filter(pc.invert(changed)), after.samples]),
         by_check,
         {item: surface for item, surface in surfaces.items() if surface.chips},
         moments,

@@ -121,11 +121,11 @@ def _missed(title: str, trials: list[_Entry]) -> Iterator[str]:
         yield f"| not found in full, {title} | check | subjects named | other findings |"
         yield "|---|---|---|---|"
     for kind, same in _grouped(short, lambda trial: trial["kind"]):
-        whole = [trial for trial in trials if trial["kind"] == kind]
-        subjects = f"{_total(whole, 'recalled')} of {_total(whole, 'planted')}"
-        others = sorted({name for trial in same for name in trial.get("other_checks", ())})
+        planted = [trial for trial in trials if trial["kind"] == kind]
+        subjects = f"{_total(planted, 'recalled')} of {_total(planted, 'planted')}"
+        checks = sorted({name for trial in same for name in trial.get("other_checks", ())})
         crashed = [trial["crashed"] for trial in same if "crashed" in trial][:1]
-        findings = ", ".join([*crashed, *(f"`{name}`" for name in others)]) or "none"
+        findings = ", ".join([*crashed, *(f"`{name}`" for name in checks)]) or "none"
         about = f"{same[0]['about']}{' (independent)' if same[0]['origin'] == 'independent' else ''}"
         yield f"| {about} | {_check_name(same[0]['check'])} | {subjects} | {findings} |"
 
