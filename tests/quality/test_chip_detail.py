@@ -21,9 +21,8 @@ def ground(bands: int = 3, *, noise: float = 9, seed: int = 0) -> Array:
     """Bands (band, y, x) of the same random fields with separate noise."""
     random = np.random.default_rng(seed)
     fields = 40 * sum(ndimage.gaussian_filter(random.standard_normal((SIZE, SIZE)), s) * s for s in (1, 2, 4, 8, 16))
-    return np.rint(
-        1500 + fields * (1 + np.arange(bands)[:, None, None]) + noise * random.standard_normal((bands, SIZE, SIZE))
-    )
+    levels = 1500 + fields * (1 + np.arange(bands)[:, None, None])
+    return np.asarray(np.rint(levels + noise * random.standard_normal(levels.shape)))
 
 
 def detail(stack: Array) -> Detail:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from landmark.quality.detail import F
+from landmark.quality.optical import F
 
 _MAX_SHIFT_PX = 6
 _MAX_EDGE = np.float32(4)  # times the mean: single lines must not dominate

@@ -116,7 +116,7 @@ def _blur(fine: F, middle: F) -> dict[str, float]:
 def _shift(fine: F, middle: F) -> dict[str, float]:
     """The largest shift of those between bands of 10 m, and between bands of 20 m and B08."""
     near = fine[_NEAR :: len(FINE_BANDS)]
-    shift = band_shift([fine, (near[:, ::2] + near[:, 1::2]) / 2, middle], *_ROWS)
+    shift = band_shift([fine, (near[:, ::2] + near[:, 1::2]) * np.float32(0.5), middle], *_ROWS)
     first, second = _PAIRS[shift.pair // 2]
     return {
         "band_shift_gain": shift.gain,

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.quality.detail import F
+from landmark.quality.optical import F
 
 _SEGMENTS = 4  # of a line; a field's border rarely runs through all
 
