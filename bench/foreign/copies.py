@@ -18,6 +18,7 @@ from bench.foreign.rows import (
     cell_labels,
     decibels,
     edited,
+    generator,
     in_cells,
     independent,
     power,
@@ -75,10 +76,9 @@ def mirrored_brighter_copies(draft: Draft) -> Planted:
 @independent("splits", "near-duplicates", "test chips with noise of 0.004 on rows of train")
 def noisy_copies(draft: Draft) -> Planted:
     def changed(row: Row) -> Bands:
-        rng = np.random.default_rng(1)
-        return {
-            name: reflectance(band + rng.normal(0, 40, band.shape)) for name, band in draft.bands(row["id"]).items()
-        }
+        bands = draft.bands(row["id"])
+        rng = generator(bands["B02"])
+        return {name: reflectance(band + rng.normal(0, 40, band.shape)) for name, band in bands.items()}
 
     return _copied(draft, "noisy", "s2", changed)
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from bench.draft import Bands, Draft, Planted
 from bench.foreign.optical import SIXTY, TEN, TWENTY, block, chips
-from bench.foreign.rows import Array, independent, moved, reflectance, repainted
+from bench.foreign.rows import Array, generator, independent, moved, reflectance, repainted
 
 
 def _bytes(band: Array) -> tuple[Array, float, float]:
@@ -214,7 +214,7 @@ def detector_stripes(draft: Draft) -> Planted:
 @independent("pixels", "", "defective pixels: 0.3 % of the pixels zero or very bright, in one band")
 def defective_pixels(draft: Draft) -> Planted:
     def defective(bands: Bands) -> Bands:
-        rng = np.random.default_rng(3)
+        rng = generator(bands["B03"])
         band = bands["B03"]
         band[rng.random(band.shape) < 0.0015] = 12000
         band[rng.random(band.shape) < 0.0015] = 1

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from bench.draft import Bands, Draft, Planted, Row
-from bench.foreign.rows import Array, by_cell, independent, reflectance, repainted, unrounded
+from bench.foreign.rows import Array, by_cell, generator, independent, reflectance, repainted, unrounded
 from bench.registry import Unsuited
 
 TEN = ("B02", "B03", "B04", "B08")
@@ -68,7 +68,7 @@ def sixty_metres_from_others(draft: Draft) -> Planted:
 @independent("pixels", "band-copies", "water vapour band B09 filled with the mean of the chip plus noise")
 def b09_filled(draft: Draft) -> Planted:
     def filled(bands: Bands) -> Bands:
-        noise = np.random.default_rng(9).normal(0, 30, bands["B09"].shape)
+        noise = generator(bands["B09"]).normal(0, 30, bands["B09"].shape)
         return {"B09": reflectance(bands["B09"].mean() + noise)}
 
     return repainted(draft, chips(draft, "b09"), filled)
@@ -171,9 +171,9 @@ def padded_by_reflection(draft: Draft) -> Planted:
     return repainted(draft, chips(draft, "padded"), padded)
 
 
-def _blob(size: int, radius: float, seed: int) -> Array:
+def _blob(size: int, radius: float, bands: Bands) -> Array:
     """Smooth patch between 0 and 1 around a place in a square of unit size."""
-    rng = np.random.default_rng(seed)
+    rng = generator(bands["B02"])
     centre = rng.uniform(0.3, 0.7, 2)
     row, column = (np.indices((size, size)) + 0.5) / size
     distance = np.hypot(row - centre[0], column - centre[1])
@@ -187,7 +187,8 @@ def _blob(size: int, radius: float, seed: int) -> Array:
 def unmasked_cloud(draft: Draft) -> Planted:
     def cloudy(bands: Bands) -> Bands:
         return {
-            name: reflectance(band + _blob(len(band), 0.18, 4) * (5200 - band * 0.6)) for name, band in bands.items()
+            name: reflectance(band + _blob(len(band), 0.18, bands) * (5200 - band * 0.6))
+            for name, band in bands.items()
         }
 
     clear = [row for row in draft.rows(sensor="s2") if row["cloud_pct"] < 0.5]
@@ -200,7 +201,8 @@ def unmasked_cirrus(draft: Draft) -> Planted:
 
     def hazy(bands: Bands) -> Bands:
         return {
-            name: reflectance(band + _blob(len(band), 0.4, 5) * added.get(name, 480)) for name, band in bands.items()
+            name: reflectance(band + _blob(len(band), 0.4, bands) * added.get(name, 480))
+            for name, band in bands.items()
         }
 
     clear = [row for row in draft.rows(sensor="s2") if row["cloud_pct"] < 0.5]
@@ -210,7 +212,7 @@ def unmasked_cirrus(draft: Draft) -> Planted:
 @independent("pixels", "clouds", "the shadow of a cloud called clear")
 def unmasked_shadow(draft: Draft) -> Planted:
     def dark(bands: Bands) -> Bands:
-        return {name: reflectance(band * (1 - 0.6 * _blob(len(band), 0.2, 6))) for name, band in bands.items()}
+        return {name: reflectance(band * (1 - 0.6 * _blob(len(band), 0.2, bands))) for name, band in bands.items()}
 
     clear = [row for row in draft.rows(sensor="s2") if row["shadow_pct"] < 0.5]
     return repainted(draft, draft.pick("shadow", clear, pct=4), dark)

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from bench.draft import Bands, Draft, Planted, Row
-from bench.foreign.rows import Array, by_cell, decibels, independent, moved, power, repainted
+from bench.foreign.rows import Array, by_cell, decibels, generator, independent, moved, power, repainted
 from bench.registry import Unsuited
 
 NODATA = -32768
@@ -168,7 +168,7 @@ def jpeg_of_decibels(draft: Draft) -> Planted:
 @independent("pixels", "nodata", "border noise: a strip of very low values at the edge of a swath")
 def border_noise(draft: Draft) -> Planted:
     def noisy(bands: Bands) -> Bands:
-        rng = np.random.default_rng(8)
+        rng = generator(bands["vv"])
         for band in bands.values():
             band[:, :14] = rng.normal(-3300, 120, (len(band), 14)).astype(np.int16)
         return bands
@@ -201,7 +201,7 @@ def nodata_as_zero_decibels(draft: Draft) -> Planted:
 @independent("pixels", "stripes", "interference: bright lines across the chip")
 def interference_lines(draft: Draft) -> Planted:
     def bright(bands: Bands) -> Bands:
-        rng = np.random.default_rng(5)
+        rng = generator(bands["vv"])
         for band in bands.values():
             lines = rng.choice(len(band), 6, replace=False)
             band[lines] += rng.integers(400, 900, (6, 1)).astype(np.int16)
@@ -213,7 +213,7 @@ def interference_lines(draft: Draft) -> Planted:
 @independent("pixels", "s1-looks", "speckle of a single look: noise added by a wrong multilook")
 def speckle_of_a_single_look(draft: Draft) -> Planted:
     def noisy(linear: Array) -> Array:
-        noise: Array = np.random.default_rng(2).gamma(1.5, 1 / 1.5, linear.shape)
+        noise: Array = generator(np.rint(1e4 * linear)).gamma(1.5, 1 / 1.5, linear.shape)
         return linear * noise
 
     return repainted(draft, _chips(draft, "one-look"), lambda bands: _linear(bands, noisy))

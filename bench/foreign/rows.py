@@ -209,9 +209,14 @@ def reflectance(values: Array) -> NDArray[np.uint16]:
     return np.clip(np.rint(values), 1, 65535).astype(np.uint16)
 
 
+def generator(band: Array) -> np.random.Generator:
+    """Random numbers that differ between chips."""
+    return np.random.default_rng(abs(int(band.sum(dtype=np.int64))))
+
+
 def unrounded(band: Array) -> NDArray[np.float64]:
     """Values as they may have been before they were rounded to whole numbers."""
-    noise = np.random.default_rng(int(band[0, 0])).uniform(-0.5, 0.5, band.shape)
+    noise = generator(band).uniform(-0.5, 0.5, band.shape)
     values: NDArray[np.float64] = band + noise
     return values
 
