@@ -2,7 +2,7 @@
 
 All defects are planted into the easy demo with several seeds, those of events into the crisis demo instead, and all but
 those of events into the real corpora; those with a rate also at the rates of `RATES_PCT`. Without kinds, the result is
-written to `bench/defects.json`, and the tables of docs/bench.md and docs/famous.md can be made from it.
+written to `bench/defects.json`, and its tables to docs/bench.md and docs/famous.md.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import Any
 from bench import DEFECTS
 from bench.remeasure import CleanCorpus, measure_clean
 from bench.reseal import open_draft
-from bench.table import markdown
+from bench.table import markdown, update_pages
 from bench.trial import Result, Trial, run_trial
 from landmark.config.recipe import Recipe, load_recipe
 from landmark.core.atomic import write_bytes
@@ -96,6 +96,7 @@ def main() -> None:
         result = bench(options.corpora or Path(folder), kinds, chosen)
     if kinds == list(DEFECTS) and not options.only:
         write_bytes(RESULT, to_text(result).encode())
+        update_pages(RESULT.parents[1] / "docs", result)
     print(markdown(result))
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from bench.famous import Famous
+from bench.famous import FAMOUS, Famous
+from landmark.core.atomic import write_bytes
 
 # docs/bench.md contains the tables between these.
 MARKERS = ("<!-- bench:defects -->", "<!-- /bench:defects -->")
@@ -14,6 +16,17 @@ FAMOUS_MARKERS = ("<!-- bench:famous -->", "<!-- /bench:famous -->")
 # Shares of the planted subjects that the expected check must name; of the kinds planted into the real corpora, those it
 # must find.
 SUBJECTS, REAL_KINDS = 0.97, 50 / 53
+
+
+def update_pages(docs: Path, result: _Entry) -> None:
+    """Replace the tables of docs/bench.md and docs/famous.md."""
+    for name, (start, end), table in (
+        ("bench.md", MARKERS, markdown(result)),
+        ("famous.md", FAMOUS_MARKERS, famous(result, FAMOUS)),
+    ):
+        head, rest = (docs / name).read_text(encoding="utf-8").split(start)
+        _, tail = rest.split(end)
+        write_bytes(docs / name, f"{head}{start}\n{table}\n{end}{tail}".encode())
 
 
 def markdown(result: _Entry) -> str:
