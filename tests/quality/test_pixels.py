@@ -47,7 +47,12 @@ def test_intact_pixels_pass_every_check(corpus: MeasuredCorpus) -> None:
     assert not_applicable <= {"class-levels", "drift", "registration-groups", "revisits", "scenes"}
 
 
-@pytest.mark.parametrize("kind", [k for k, defect in DEFECTS.items() if defect.group == "pixels" and not defect.wide])
+PLANTED = [
+    kind for kind, plant in DEFECTS.items() if (plant.group, plant.origin, plant.wide) == ("pixels", "own", False)
+]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PLANTED if not DEFECTS[kind].wide])
 def test_planted_defects_are_reported(corpus: MeasuredCorpus, kind: str) -> None:
     planted = DEFECTS[kind].plant(corpus.draft)
     flags = run_check(DEFECTS[kind].check, corpus.inputs(planted.edits))

@@ -32,12 +32,17 @@ class Effects(NamedTuple):
 
 
 class Contrast(NamedTuple):
-    """Median difference (level,) of the later of two acquisitions from the earlier one over their common cells."""
+    """Median difference (level,) of the later of two acquisitions from the earlier one over their common cells.
+
+    Attributes:
+        errors: (level,): standard errors, from the spread of all cells about the medians of their contrasts.
+    """
 
     earlier: str
     later: str
     cells: int
     values: F8
+    errors: F8
 
 
 def common_shift(shifts: F8, skip: int) -> F8:
@@ -124,7 +129,14 @@ def contrast_revisits(
     for first, second in pairwise(order):
         if cells[first] == cells[second] and items[first] != items[second]:
             common.setdefault((items[first], items[second]), []).append((first, second))
-    for (earlier, later), rows in sorted(common.items()):
-        if len(rows) >= min_cells:
-            before, after = np.array(rows).T
-            yield Contrast(earlier, later, len(rows), np.median(values[after] - values[before], axis=0))
+    differences = {
+        pair: np.diff(values[np.array(rows)], axis=1)[:, 0]
+        for pair, rows in sorted(common.items())
+        if len(rows) >= min_cells
+    }
+    medians = {pair: np.median(rows, axis=0) for pair, rows in differences.items()}
+    # Of n values, those about their own median spread less.
+    residuals = [(rows - medians[pair]) * np.sqrt(len(rows) / (len(rows) - 1)) for pair, rows in differences.items()]
+    error = _MEDIAN_ERROR * spread(np.concatenate(residuals)) if residuals else 0
+    for (earlier, later), rows in differences.items():
+        yield Contrast(earlier, later, len(rows), medians[earlier, later], error / np.sqrt(len(rows)))

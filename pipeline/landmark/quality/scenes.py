@@ -164,11 +164,12 @@ def revisits(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
             continue
         compared = True
         differences = np.array([contrast.values for contrast in contrasts])
-        shifts, least = common_shift(differences, quantity.skip), _limits(quantity, differences, 0, limits)
+        errors = np.array([contrast.errors for contrast in contrasts])
+        shifts, least = common_shift(differences, quantity.skip), _limits(quantity, differences, errors, limits)
         failed = np.flatnonzero(abs(shifts) > least).tolist()
         failures = Counter(item for index in failed for item in contrasts[index][:2])
         for index in failed:
-            earlier, later, number, _ = contrasts[index]
+            earlier, later, number, *_ = contrasts[index]
             item, base, sign = (earlier, later, -1) if failures[earlier] > failures[later] else (later, earlier, 1)
             problem = f"{quantity.name}: another level than in an image of the same cells at another date"
             detail = f"{_format(sign * shifts[index], quantity)} against {base}; {plural(number, 'cell')}"
@@ -198,7 +199,7 @@ def _stable_samples(inputs: CheckInput, limits: Limits) -> Iterator[tuple[Quanti
             yield from ((quantity, samples) for quantity in QUANTITIES if quantity.sensor == sensor)
 
 
-def _limits(quantity: Quantity, shifts: F8, errors: F8 | float, limits: Limits) -> F8:
+def _limits(quantity: Quantity, shifts: F8, errors: F8, limits: Limits) -> F8:
     """Per acquisition or pair, the least shift to report: a physical one, and one that n draws hardly reach.
 
     A shift that all levels share is at most that of the level that varies least.
@@ -210,7 +211,7 @@ def _limits(quantity: Quantity, shifts: F8, errors: F8 | float, limits: Limits) 
         limits: Those of the check.
     """
     deviations = limits[f"max_{'band_' if quantity.limit in _OF_BANDS else ''}deviations"] + np.log10(len(shifts) / 5)
-    statistical = deviations * np.hypot(spread(shifts), errors + np.zeros_like(shifts)).min(axis=1)
+    statistical = deviations * np.hypot(spread(shifts), errors).min(axis=1)
     return np.asarray(np.maximum(limits[f"max_{quantity.limit}"], statistical))
 
 
