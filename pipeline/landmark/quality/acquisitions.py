@@ -19,7 +19,7 @@ from landmark.domain.acquisition import Acquisition
 from landmark.domain.schemas import INDEX, PLAN, group_edges
 from landmark.grid.majortom import majortom_names
 from landmark.grid.mgrs import ROW_CYCLE_M, SQUARE_M, TILE_M, parse_square
-from landmark.quality.check_input import Check, CheckInput
+from landmark.quality.check_input import Check, CheckInput, float_column
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
 
@@ -33,6 +33,7 @@ _PLAN_COLUMNS = ("cell", "split", "role", "epsg", "x", "y", "lon", "lat", "major
 _FOOTPRINT_DEG = 0.01
 # Corners of tiles are those of squares rounded to 60 m.
 _CORNER_M = 60
+_PIXELS_M = 60  # pixels of all bands have an edge here
 F8 = NDArray[np.float64]
 
 
@@ -56,6 +57,7 @@ def acquisition(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     yield from _differences(samples, images, _IMAGE_COLUMNS, "its acquisition")
     yield from _check_times(samples, lock)
     yield from _check_masks(samples, lock)
+    yield from _check_darkest(samples, lock, limits)
     for entry in lock.acquisitions:
         yield from _check_raster(entry)
     yield from _outside(samples.sort_by("acquisition"), lock.acquisitions_by_id)
@@ -119,6 +121,28 @@ def _check_masks(samples: pa.Table, lock: Lock) -> Iterator[Flag]:
     expected = pc.is_in(samples["acquisition"], pa.array(masked, pa.string()))
     differs = pc.not_equal(pc.is_valid(samples["cloud_pct"]), expected).to_numpy()
     yield from _flag(samples, differs, "cloud_pct is given without a mask, or missing with one", "cloud_pct")
+
+
+def _check_darkest(samples: pa.Table, lock: Lock, limits: Limits) -> Iterator[Flag]:
+    """Samples whose darkest digital numbers are not those of their pixels with the offset."""
+    dark = [name for name, sensor in load_sensors(lock.recipe.sensors).items() if sensor.dark_bands]
+    missing = pc.and_(pc.is_in(samples["sensor"], pa.array(dark, pa.string())), pc.is_null(samples["dark_dn"]))
+    yield from _flag(samples, np.asarray(missing.to_numpy()), "dark_dn is missing", "dark_dn")
+    entries = [lock.acquisitions_by_id[name] for name in samples["acquisition"].to_pylist()]
+    offset = np.array([entry.offset_dn for entry in entries])
+    epsg, left, top = np.array([(entry.epsg, *entry.origin) for entry in entries]).reshape(-1, 3).T
+    # Chips that were read as stored; others are interpolated, and a border around them was read.
+    as_stored = (epsg == samples["epsg"].to_numpy()) & ((samples["x"].to_numpy() - left) % _PIXELS_M == 0)
+    as_stored &= (samples["y"].to_numpy() - top) % _PIXELS_M == 0
+    stated, darkest = (float_column(samples, name) for name in ("dark_dn", "darkest_p1_dn"))
+    # Pixels darker than the offset are stored as 1.
+    expected = np.where(darkest > 1, darkest + offset, np.minimum(stated, offset + 1))
+    failed = abs(stated - expected) > np.where(as_stored, limits["max_dark_dn"], limits["max_interpolated_dark_dn"])
+    failed &= np.isfinite(darkest)
+    failed |= np.isfinite(stated) & ~np.isin(samples["sensor"].to_pylist(), dark)
+    for row in np.flatnonzero(failed).tolist():
+        detail = f"{stated[row]:.0f}, the pixels have {darkest[row]:.0f} without the offset of {offset[row]}"
+        yield Flag("dark_dn is not that of the pixels", str(samples["id"][row]), detail)
 
 
 def _outside(samples: pa.Table, acquisitions: Mapping[str, Acquisition]) -> Iterator[Flag]:

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ from landmark.core.errors import InvalidCorpus
 from landmark.corpus.lock import Lock
 from landmark.corpus.tables import read_table
 from landmark.domain.event import AOI, NEAR, Event, EventType, phase_of
-from landmark.domain.schemas import EVENT_PARTS
+from landmark.domain.schemas import EVENT_PARTS, PLAN
 from landmark.labels.label_rules import load_event_types
+from landmark.plan.event_sampling import AFFECTED, BEFORE, DISTANT, UNAFFECTED
 from landmark.quality.check_input import Check, CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
@@ -60,9 +62,21 @@ def events(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     known = {record.id: record.to_event() for record in lock.events}
     types = load_event_types(inputs.context.taxonomy).types
     areas = event_areas(table, rows, inputs.manifest.patch_px * inputs.manifest.resolution_m)
+    planned = _planned_events(inputs)
     for row in rows.to_pylist():
-        for problem, detail in check_events(row, known, types, areas.get(row["cell"], NO_AREAS), limits["max_error"]):
-            yield Flag(problem, row["id"], detail)
+        problems = check_events(row, known, types, areas.get(row["cell"], NO_AREAS), limits["max_error"])
+        if row["id"] in planned:
+            problems = chain(problems, check_role(row, planned[row["id"]], known, types))
+        yield from (Flag(problem, row["id"], detail) for problem, detail in problems)
+
+
+def _planned_events(inputs: CheckInput) -> dict[str, str | None]:
+    """The event that each sample was planned for."""
+    try:
+        plan = read_table(inputs.context.root / "plan.parquet", PLAN)
+    except InvalidCorpus:
+        return {}  # reported by `manifest`
+    return dict(zip(plan["id"].to_pylist(), plan["event"].to_pylist(), strict=True))
 
 
 def check_events(
@@ -137,6 +151,37 @@ def _check_distance(fact: Row, row: Row, event: Event) -> Iterator[tuple[str, st
     distance = distance_km(event.epicentre, (row["lon"], row["lat"])) if event.epicentre else float("inf")
     if abs(fact["distance_km"] - distance) > _MAX_KM_ERROR:
         yield "distance to the epicentre differs", f"{fact['distance_km']:.1f} km, not {distance:.1f} km"
+
+
+def check_role(
+    row: Row, id: str | None, known: Mapping[str, Event], types: Mapping[str, EventType]
+) -> Iterator[tuple[str, str]]:
+    """Problems of a sample's role in the event that it was planned for: phase, fraction and area decide on it.
+
+    Fractions of other periods may be below the threshold of the planned one: affected samples have any.
+    """
+    role, facts = row["role"], {fact["id"]: fact for fact in row["events"]}
+    if id is None or role is None:
+        if id is not None or role is not None:
+            yield "sample has a role without an event, or an event without a role", f"{role} of {id}"
+        return
+    if id not in known or (fact := facts.get(id)) is None:
+        yield "event of the plan is not among the sample's", id
+        return
+    event = known[id]
+    affected = fact["fraction"] > 0 if event.affected_parts else fact["distance_km"] is not None
+    free = not any(other["fraction"] or other["in_aoi"] or other["distance_km"] is not None for other in facts.values())
+    in_area = {
+        AFFECTED: affected,
+        BEFORE: affected,
+        UNAFFECTED: fact["in_aoi"] and not any(other["label"] for other in facts.values()),
+        DISTANT: free,
+    }
+    phase = phase_of(event, row["datetime"], types)
+    phases = ("before",) if role == BEFORE else types[event.type].mentionable_phases
+    if not in_area.get(role, False) or phase not in phases:
+        area = f"{100 * fact['fraction']:.1f} % affected, {'in' if fact['in_aoi'] else 'outside'} the area of interest"
+        yield "role does not follow from phase and area of the event", f"{role} of {id}: {phase}, {area}"
 
 
 # -- areas -------------------------------------------------------------------------------------------------------------
