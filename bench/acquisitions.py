@@ -242,3 +242,9 @@ def cloud_of_radar(draft: Draft) -> Planted:
 
     paired = lambda row: row["sensor"] == "s1" and row["pair"] is not None  # noqa: E731
     return edit_rows(draft, "cloud-of-radar", change, where=paired)
+
+
+@_integrity("acquisition", "the darkest digital numbers are 300 too high")
+def darkest_too_high(draft: Draft) -> Planted:
+    where = lambda row: row["dark_dn"] is not None  # noqa: E731
+    return edit_rows(draft, "darkest-too-high", lambda row: {"dark_dn": row["dark_dn"] + 300}, where=where)

@@ -108,6 +108,13 @@ def magnitude_rounded(draft: Draft) -> Planted:
     return _edit_facts(draft, "magnitude-rounded", change, where=earthquake)
 
 
+@_words("samples before an event have the role of affected ones, and the reverse")
+def role_of_the_other_phase(draft: Draft) -> Planted:
+    roles = {"before": "affected", "affected": "before"}
+    where = lambda row: row["role"] in roles  # noqa: E731
+    return edit_rows(draft, "role-of-the-other-phase", lambda row: {"role": roles[row["role"]]}, where=where)
+
+
 # -- The table of events ---------------------------------------------------------------------------------------------
 
 

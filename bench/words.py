@@ -121,3 +121,22 @@ def mojibake(draft: Draft) -> Planted:
 
     joined = lambda row: " and " in row["captions"][-1]["text"]  # noqa: E731
     return edit_rows(draft, "mojibake", edit, where=joined)
+
+
+# -- Places ----------------------------------------------------------------------------------------------------------
+
+
+@_words("places", "bearings to places instead of from them", events=True)
+def bearing_to_the_place(draft: Draft) -> Planted:
+    return edit_rows(
+        draft, "bearing-to-the-place", _with_place(lambda p: {"bearing_deg": (p["bearing_deg"] + 180) % 360})
+    )
+
+
+@_words("places", "distances to places are in nautical miles", events=True)
+def nautical_miles_to_the_place(draft: Draft) -> Planted:
+    return edit_rows(draft, "nautical-miles-to-the-place", _with_place(lambda p: {"km": p["km"] / 1.852}))
+
+
+def _with_place(change: Callable[[Row], Row]) -> Callable[[Row], Row]:
+    return lambda row: {"place": {**row["place"], **change(row["place"])}}

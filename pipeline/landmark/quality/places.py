@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +73,7 @@ def places(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         detail = f"{statement.names[0]}, {statement.km:.3f} km, {statement.bearing_deg:.2f} degrees"
         yield from (Flag(problem, id, detail) for id in samples[statement])
     if gazetteer:
-        yield from _without_place(inputs.samples, list(samples), within_km - limits["max_error_m"] / 1000)
+        yield from _without_place(inputs.samples, list(samples), within_km, limits["max_error_m"] / 1000)
 
 
 def _statement(row: dict[str, object]) -> Statement:
@@ -95,13 +96,10 @@ def find_problems(
         max_error_km: Largest distance of positions of one place.
     """
     statements = list(counts)
-    values = np.array([(each.km, each.bearing_deg) for each in statements])
-    # Negated, so that NaN is a problem.
-    usable = (values[:, 0] >= 0) & (values[:, 0] <= within_km * (1 + 1e-6))
-    usable &= (values[:, 1] >= 0) & (values[:, 1] <= 360)
-    for row in np.flatnonzero(~usable).tolist():
+    usable = [_is_usable(each, within_km) for each in statements]
+    for row in np.flatnonzero(~np.array(usable)).tolist():
         yield "place is beyond within_km, or its distance or bearing is none", statements[row]
-    rest = [statements[row] for row in np.flatnonzero(usable).tolist()]
+    rest = list(compress(statements, usable))
     if not rest:
         return
     compared, count = _compare(rest, max_error_km), np.array([counts[each] for each in rest])
@@ -113,6 +111,11 @@ def find_problems(
     ):
         for row in np.unique(rows).tolist():
             yield problem, rest[row]
+
+
+def _is_usable(statement: Statement, within_km: float) -> bool:
+    # Distances are float32. NaN is in no range.
+    return 0 <= statement.km <= within_km * (1 + 1e-6) and 0 <= statement.bearing_deg <= 360
 
 
 def _compare(statements: list[Statement], max_error_km: float) -> Statements:
@@ -217,9 +220,9 @@ def _bearing_deg(start: F8, end: F8) -> F8:
 
 
 def _divided(statements: list[Statement], all: Statements, count: Rows) -> Rows:
-    """Statements about one cell that differ, but for the one that most other cells, then most samples confirm."""
+    """Statements about one cell of other positions than the one that most other cells, then most samples confirm."""
     cell = np.unique([each.cell for each in statements], return_inverse=True)[1]
-    return _minority(cell, np.arange(len(cell)), all.support[all.group] + count / (count.sum() + 1))
+    return _minority(cell, all.group, all.support[all.group] + count / (count.sum() + 1))
 
 
 def _minority(key: Rows, value: Rows, weight: NDArray[np.generic]) -> Rows:
@@ -233,15 +236,20 @@ def _minority(key: Rows, value: Rows, weight: NDArray[np.generic]) -> Rows:
     return np.flatnonzero(~(leads & alone[pairs[0]])[of_pair.ravel()])
 
 
-def _without_place(samples: pa.Table, statements: list[Statement], within_km: float) -> Iterator[Flag]:
+def _without_place(
+    samples: pa.Table, statements: list[Statement], within_km: float, max_error_km: float
+) -> Iterator[Flag]:
     """Samples without a place, though one that several cells confirm is near."""
     missing = samples.filter(pc.is_null(samples["place"]))
-    compared = _compare([each for each in statements if 0 <= each.km <= within_km + 1], 1e-3)
+    usable = [each for each in statements if _is_usable(each, within_km)]
+    if not missing.num_rows or not usable:
+        return
+    compared = _compare(usable, max_error_km)
     positions = compared.positions[compared.support > 1]
-    if not missing.num_rows or not len(positions):
+    if not len(positions):
         return
     _, km = _nearest(_unit(missing["lon"].to_numpy(), missing["lat"].to_numpy()), positions)
-    for row in np.flatnonzero(km[:, 0] < within_km).tolist():
+    for row in np.flatnonzero(km[:, 0] < within_km - max_error_km).tolist():
         yield Flag("sample has no place though one is near", str(missing["id"][row]), f"{km[row, 0]:.1f} km")
 
 
