@@ -11,7 +11,8 @@ import shapely
 from landmark.core.crs import LONLAT, reproject
 from landmark.domain.event import AOI, NEAR, Event, EventFact, EventPart
 from landmark.domain.schemas import EVENT_PARTS
-from landmark.quality.event_facts import NO_AREAS, check_events, event_areas
+from landmark.plan.event_sampling import ROLES
+from landmark.quality.event_facts import NO_AREAS, check_events, check_role, event_areas
 from tests.captions.samples import TYPES
 
 START = dt.datetime(2022, 6, 10, tzinfo=dt.UTC)
@@ -126,3 +127,30 @@ def test_a_sample_far_from_an_event_may_be_called_unrelated() -> None:
     row = {**ROW, "y": TOP + 50_000.0, "events": [distant], "labels": ["crops"]}
     assert problems({**row, "role": "distant"}) == []
     assert problems(row)
+
+
+BEFORE_ROW = {**ROW, "datetime": START - dt.timedelta(hours=42), "events": [{**FLOODED, "phase": "before"}]}
+UNAFFECTED_ROW = {**ROW, "events": [{**FLOODED, "fraction": 0.0, "label": None}]}
+DISTANT_ROW = {**ROW, "events": [{**FLOODED, "fraction": 0.0, "label": None, "in_aoi": False, "phase": "unrelated"}]}
+NEAR_ROW = {**ROW, "events": [{**SHAKEN, "distance_km": 3.0}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "event", "role"),
+    [
+        (ROW, "emsr1", "affected"),
+        (BEFORE_ROW, "emsr1", "before"),
+        (UNAFFECTED_ROW, "emsr1", "unaffected"),
+        (DISTANT_ROW, "emsr1", "distant"),
+        (NEAR_ROW, "us1", "affected"),
+        (ROW, None, None),
+    ],
+)
+def test_only_one_role_follows_from_phase_and_area(row: dict[str, Any], event: str | None, role: str | None) -> None:
+    roles = [*ROLES, None, "control"]
+    assert [name for name in roles if not list(check_role({**row, "role": name}, event, EVENTS, TYPES))] == [role]
+
+
+def test_the_event_of_a_role_is_one_of_the_sample() -> None:
+    assert list(check_role({**ROW, "role": "affected"}, "emsr2", EVENTS, TYPES))
+    assert list(check_role({**ROW, "role": "affected", "events": [SHAKEN]}, "emsr1", EVENTS, TYPES))

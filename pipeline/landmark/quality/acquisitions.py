@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from landmark.config.profiles import load_sensors
 from landmark.core.crs import LONLAT, transformer
 from landmark.core.errors import InvalidCorpus
+from landmark.core.hashing import ranks
+from landmark.core.salts import ROW
 from landmark.corpus.lock import Lock
 from landmark.corpus.tables import read_table
 from landmark.domain.acquisition import Acquisition
@@ -48,6 +50,7 @@ def acquisition(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     # Samples that are not in the plan are reported by `ledger`.
     samples, plan = _matched(inputs.samples, "id", plan, "id")
     yield from _differences(samples, plan, _PLAN_COLUMNS, "the plan")
+    yield from _check_plan(samples, plan, inputs)
     samples = samples.append_column("acquisition", plan["acquisition"]).append_column("period", plan["period"])
     names = pa.array([entry.id for entry in lock.acquisitions], pa.string())
     known = pc.is_in(samples["acquisition"], names)
@@ -95,6 +98,20 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _flag(samples: pa.Table, failed: NDArray[np.bool_], problem: str, column: str) -> Iterator[Flag]:
     for row in np.flatnonzero(failed).tolist():
         yield Flag(problem, str(samples["id"][row]), str(samples[column][row]))
+
+
+def _check_plan(samples: pa.Table, plan: pa.Table, inputs: CheckInput) -> Iterator[Flag]:
+    """Samples in another shard or with another pair than planned, and rows of the plan of another rank or block."""
+    numbers = {shard.path: shard.k for shard in inputs.manifest.shards}
+    shard = np.array([numbers[path] for path in samples["shard"].to_pylist()])
+    yield from _flag(samples, shard != plan["shard"].to_numpy(), "sample is in another shard than planned", "shard")
+    # A pair that was dropped is null: `pairs` compares these.
+    differs = pc.and_(pc.is_valid(samples["pair"]), pc.fill_null(pc.not_equal(samples["pair"], plan["pair"]), True))
+    yield from _flag(samples, np.asarray(differs.to_numpy()), "pair is not that of the plan", "pair")
+    recipe, cells = inputs.context.recipe, plan["cell"].to_pylist()
+    assert recipe is not None
+    rank = ranks(recipe.sampling.seed, ROW, cells)
+    yield from _flag(samples, rank != plan["rank"].to_numpy(), "rank of the plan is not that of its cell", "cell")
 
 
 def _check_times(samples: pa.Table, lock: Lock) -> Iterator[Flag]:
