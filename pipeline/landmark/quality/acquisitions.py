@@ -18,7 +18,8 @@ from landmark.core.salts import ROW
 from landmark.corpus.lock import Lock
 from landmark.corpus.tables import read_table
 from landmark.domain.acquisition import Acquisition
-from landmark.domain.schemas import INDEX, PLAN, group_edges
+from landmark.domain.drops import PRE_PLAN_STAGES, Reason
+from landmark.domain.schemas import INDEX, LEDGER, PLAN, group_edges
 from landmark.grid.majortom import majortom_names
 from landmark.grid.mgrs import ROW_CYCLE_M, SQUARE_M, TILE_M, parse_square
 from landmark.quality.check_input import Check, CheckInput, float_column
@@ -47,6 +48,7 @@ def acquisition(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         plan = read_table(inputs.context.root / "plan.parquet", PLAN)
     except InvalidCorpus as error:
         raise NotApplicable("the plan is unreadable") from error
+    yield from _check_drops(inputs, plan)
     # Samples that are not in the plan are reported by `ledger`.
     samples, plan = _matched(inputs.samples, "id", plan, "id")
     yield from _differences(samples, plan, _PLAN_COLUMNS, "the plan")
@@ -98,6 +100,20 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _flag(samples: pa.Table, failed: NDArray[np.bool_], problem: str, column: str) -> Iterator[Flag]:
     for row in np.flatnonzero(failed).tolist():
         yield Flag(problem, str(samples["id"][row]), str(samples[column][row]))
+
+
+def _check_drops(inputs: CheckInput, plan: pa.Table) -> Iterator[Flag]:
+    """Ledger rows of samples with another acquisition than planned, or a reason that is none or of the other kind."""
+    try:
+        rows = read_table(inputs.context.root / "ledger.parquet", LEDGER).to_pylist()
+    except InvalidCorpus:
+        return  # reported by `ledger`
+    planned = dict(zip(plan["id"].to_pylist(), plan["acquisition"].to_pylist(), strict=True))
+    for row in rows:
+        if row["stage"] not in PRE_PLAN_STAGES and row["acquisition"] != planned.get(row["id"], row["acquisition"]):
+            yield Flag("acquisition of a ledger row is not that of the plan", row["id"], row["acquisition"])
+        if row["reason"] not in Reason.__members__ or row["final"] != Reason[row["reason"]].final:
+            yield Flag("reason of a ledger row is none, or of the other kind", row["id"], row["reason"])
 
 
 def _check_plan(samples: pa.Table, plan: pa.Table, inputs: CheckInput) -> Iterator[Flag]:
