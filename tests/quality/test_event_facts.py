@@ -146,11 +146,11 @@ NEAR_ROW = {**ROW, "events": [{**SHAKEN, "distance_km": 3.0}]}
         (ROW, None, None),
     ],
 )
-def test_only_one_role_follows_from_phase_and_area(row: dict[str, Any], event: str | None, role: str | None) -> None:
+def test_phase_and_area_determine_the_role(row: dict[str, Any], event: str | None, role: str | None) -> None:
     roles = [*ROLES, None, "control"]
     assert [name for name in roles if not list(check_role({**row, "role": name}, event, EVENTS, TYPES))] == [role]
 
 
-def test_the_event_of_a_role_is_one_of_the_sample() -> None:
+def test_a_role_in_an_event_that_the_sample_lacks_is_flagged() -> None:
     assert list(check_role({**ROW, "role": "affected"}, "emsr2", EVENTS, TYPES))
     assert list(check_role({**ROW, "role": "affected", "events": [SHAKEN]}, "emsr1", EVENTS, TYPES))

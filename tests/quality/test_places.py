@@ -100,9 +100,9 @@ def _changed(share: float, **change: Any) -> tuple[list[Row], set[str]]:
 )
 def test_samples_with_another_place_than_the_rest_of_their_cells_are_named(change: Row) -> None:
     rows, chosen = _changed(1 / 20, **change)
-    found = named(rows)
-    assert len(found & chosen) >= 0.9 * len(chosen)
-    assert len(found - chosen) <= 0.2 * len(chosen)
+    subjects = named(rows)
+    assert len(subjects & chosen) >= 0.9 * len(chosen)
+    assert len(subjects - chosen) <= 0.2 * len(chosen)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_bearings_or_distances_that_are_wrong_everywhere_are_flagged(change: Row
     assert len(named(rows) & chosen) > 0.2 * len(chosen)
 
 
-def test_a_sample_without_the_place_of_its_cell_is_named() -> None:
+def test_a_missing_place_is_named() -> None:
     assert named([{**row, "place": None} if row is PLACED[4] else row for row in ROWS]) == {PLACED[4]["id"]}
 
 

@@ -170,12 +170,12 @@ def check_role(
         return
     event = known[id]
     affected = fact["fraction"] > 0 if event.affected_parts else fact["distance_km"] is not None
-    free = not any(other["fraction"] or other["in_aoi"] or other["distance_km"] is not None for other in facts.values())
+    touched = [each["fraction"] or each["in_aoi"] or each["distance_km"] is not None for each in row["events"]]
     in_area = {
         AFFECTED: affected,
         BEFORE: affected,
-        UNAFFECTED: fact["in_aoi"] and not any(other["label"] for other in facts.values()),
-        DISTANT: free,
+        UNAFFECTED: fact["in_aoi"] and not any(each["label"] for each in row["events"]),
+        DISTANT: not any(touched),
     }
     phase = phase_of(event, row["datetime"], types)
     phases = ("before",) if role == BEFORE else types[event.type].mentionable_phases

@@ -177,52 +177,53 @@ def _nearest(cells: F8, positions: F8) -> tuple[Rows, F8]:
     return rows, _distance_km(cells[:, None], positions[rows])
 
 
-def _farther(all: Statements, max_error_km: float) -> Rows:
+def _farther(compared: Statements, max_error_km: float) -> Rows:
     """Statements of places farther than another one; of two that contradict each other the one that fewer confirm."""
-    nearest, km = _nearest(all.cells, all.positions)
-    number, column = np.nonzero((km < all.km[:, None] - max_error_km) & (nearest != all.group[:, None]))
-    own, other = all.group[number], nearest[number, column]
-    contradicted = np.bincount(np.append(own, other), minlength=len(all.positions))
-    confirmed = all.support > 1
-    tied = ~confirmed[own] & ~confirmed[other]
-    named = confirmed[other] | (tied & (contradicted[own] >= contradicted[other]))
-    blamed = (~confirmed[other] & confirmed[own]) | (tied & (contradicted[other] >= contradicted[own]))
-    return np.append(number[named], np.flatnonzero(np.isin(all.group, other[blamed])))
+    nearest, km = _nearest(compared.cells, compared.positions)
+    number, column = np.nonzero((km < compared.km[:, None] - max_error_km) & (nearest != compared.group[:, None]))
+    own, nearer = compared.group[number], nearest[number, column]
+    contradicted = np.bincount(np.append(own, nearer), minlength=len(compared.positions))
+    confirmed = compared.support > 1
+    tied = ~confirmed[own] & ~confirmed[nearer]
+    named = confirmed[nearer] | (tied & (contradicted[own] >= contradicted[nearer]))
+    blamed = (~confirmed[nearer] & confirmed[own]) | (tied & (contradicted[nearer] >= contradicted[own]))
+    return np.append(number[named], np.flatnonzero(np.isin(compared.group, nearer[blamed])))
 
 
-def _half_right(all: Statements, max_error_km: float) -> Rows:
+def _half_right(compared: Statements, max_error_km: float) -> Rows:
     """Statements that share distance or bearing, but not both, with a position of the same names that more confirm."""
-    number, other = _same_names(all)
-    place, cell = all.positions[other], all.cells[number]
-    same_distance = abs(_distance_km(cell, place) - all.km[number]) < max_error_km
-    difference = np.radians(_bearing_deg(place, cell) - all.bearing_deg[number])
-    same_bearing = (np.cos(difference) > 0) & (abs(np.sin(difference)) * all.km[number] < max_error_km)
+    number, position = _same_names(compared)
+    place, cell = compared.positions[position], compared.cells[number]
+    same_distance = abs(_distance_km(cell, place) - compared.km[number]) < max_error_km
+    difference = np.radians(_bearing_deg(place, cell) - compared.bearing_deg[number])
+    same_bearing = (np.cos(difference) > 0) & (abs(np.sin(difference)) * compared.km[number] < max_error_km)
     return number[same_distance | same_bearing]
 
 
-def _same_names(all: Statements) -> tuple[Rows, Rows]:
+def _same_names(compared: Statements) -> tuple[Rows, Rows]:
     """Pairs of a statement and another position of the same names that more cells imply."""
-    known = np.unique(np.stack([all.names, all.group]), axis=1)
-    number, other = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    known = np.unique(np.stack([compared.names, compared.group]), axis=1)
+    number, position = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for names in np.flatnonzero(np.bincount(known[0]) > 1).tolist():
-        groups, rows = known[1][known[0] == names], np.flatnonzero(all.names == names)
-        row, column = np.nonzero(all.support[groups] > all.support[all.group[rows]][:, None])
+        groups, rows = known[1][known[0] == names], np.flatnonzero(compared.names == names)
+        row, column = np.nonzero(compared.support[groups] > compared.support[compared.group[rows]][:, None])
         number.append(rows[row])
-        other.append(groups[column])
-    return np.concatenate(number), np.concatenate(other)
+        position.append(groups[column])
+    return np.concatenate(number), np.concatenate(position)
 
 
 def _bearing_deg(start: F8, end: F8) -> F8:
     """Initial bearing from positions to others on the unit sphere."""
     east = start[:, 0] * end[:, 1] - start[:, 1] * end[:, 0]
     north = end[:, 2] - start[:, 2] * (start * end).sum(axis=1)
-    return np.degrees(np.arctan2(east, north))
+    degrees: F8 = np.degrees(np.arctan2(east, north))
+    return degrees
 
 
-def _divided(statements: list[Statement], all: Statements, count: Rows) -> Rows:
+def _divided(statements: list[Statement], compared: Statements, count: Rows) -> Rows:
     """Statements about one cell of other positions than the one that most other cells, then most samples confirm."""
     cell = np.unique([each.cell for each in statements], return_inverse=True)[1]
-    return _minority(cell, all.group, all.support[all.group] + count / (count.sum() + 1))
+    return _minority(cell, compared.group, compared.support[compared.group] + count / (count.sum() + 1))
 
 
 def _minority(key: Rows, value: Rows, weight: NDArray[np.generic]) -> Rows:
