@@ -8,6 +8,8 @@ from functools import partial
 from bench.draft import Draft, Planted, Row, ids
 from bench.facts import edit_rows
 from bench.registry import Unsuited, planting
+from landmark.core.hashing import rank
+from landmark.core.salts import ROW
 
 _integrity = partial(planting, "integrity")
 _TIME = "%Y%m%dT%H%M%S"
@@ -248,3 +250,8 @@ def cloud_of_radar(draft: Draft) -> Planted:
 def darkest_too_high(draft: Draft) -> Planted:
     where = lambda row: row["dark_dn"] is not None  # noqa: E731
     return edit_rows(draft, "darkest-too-high", lambda row: {"dark_dn": row["dark_dn"] + 300}, where=where)
+
+
+@_integrity("acquisition", "ranks of the plan are those of another seed")
+def rank_of_another_seed(draft: Draft) -> Planted:
+    return edit_rows(draft, "rank-of-another-seed", lambda row: {"rank": rank(1, ROW, row["cell"])})

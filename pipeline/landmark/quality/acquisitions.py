@@ -165,7 +165,11 @@ def _check_darkest(samples: pa.Table, lock: Lock, limits: Limits) -> Iterator[Fl
     offset = np.array([entry.offset_dn for entry in entries])
     epsg, left, top = np.array([(entry.epsg, *entry.origin) for entry in entries]).reshape(-1, 3).T
     # Chips that were read as stored; others are interpolated, and a border around them was read.
-    as_stored = (epsg == samples["epsg"].to_numpy()) & ((samples["x"].to_numpy() - left) % _PIXELS_M == 0)
+    as_stored = (
+        np.array([all(entry.size_px) for entry in entries], dtype=bool)
+        & (epsg == samples["epsg"].to_numpy())
+        & ((samples["x"].to_numpy() - left) % _PIXELS_M == 0)
+    )
     as_stored &= (samples["y"].to_numpy() - top) % _PIXELS_M == 0
     stated, darkest = (float_column(samples, name) for name in ("dark_dn", "darkest_p1_dn"))
     # Pixels darker than the offset are stored as 1.
