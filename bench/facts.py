@@ -231,15 +231,21 @@ def lock_digest_foreign(draft: Draft) -> Planted:
     return Planted((("corpus.json", "lock.json"),), 1, after=act)
 
 
-@_integrity("acquisition", "drops of the ledger name another image")
-def drop_of_another_image(draft: Draft) -> Planted:
-    dropped = [row["id"] for row in pq.read_table(draft.corpus / "ledger.parquet").to_pylist() if row["acquisition"]]
-    if not dropped:
-        raise Unsuited("no sample was dropped")
+@_integrity("acquisition", "the ledger holds a reason that does not exist")
+def reason_unknown(draft: Draft) -> Planted:
+    row = {
+        "id": draft.rows()[0]["cell"],
+        "acquisition": "",
+        "stage": "plan",
+        "reason": "bad",
+        "detail": "",
+        "final": True,
+    }
 
     def act(corpus: Path) -> None:
         ledger = pq.read_table(corpus / "ledger.parquet")
-        rows = [{**row, "acquisition": row["acquisition"] and f"{row['acquisition']}-2"} for row in ledger.to_pylist()]
-        write_table(corpus / "ledger.parquet", pa.Table.from_pylist(rows, schema=ledger.schema))
+        write_table(
+            corpus / "ledger.parquet", pa.concat_tables([ledger, pa.Table.from_pylist([row], schema=ledger.schema)])
+        )
 
-    return Planted(tuple((id,) for id in dropped), len(dropped), after=act)
+    return Planted(((row["id"],),), 1, after=act)

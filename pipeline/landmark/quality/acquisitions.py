@@ -163,23 +163,25 @@ def _check_darkest(samples: pa.Table, lock: Lock, limits: Limits) -> Iterator[Fl
     yield from _flag(samples, np.asarray(missing.to_numpy()), "dark_dn is missing", "dark_dn")
     entries = [lock.acquisitions_by_id[name] for name in samples["acquisition"].to_pylist()]
     offset = np.array([entry.offset_dn for entry in entries])
-    epsg, left, top = np.array([(entry.epsg, *entry.origin) for entry in entries]).reshape(-1, 3).T
-    # Chips that were read as stored; others are interpolated, and a border around them was read.
-    as_stored = (
-        np.array([all(entry.size_px) for entry in entries], dtype=bool)
-        & (epsg == samples["epsg"].to_numpy())
-        & ((samples["x"].to_numpy() - left) % _PIXELS_M == 0)
-    )
-    as_stored &= (samples["y"].to_numpy() - top) % _PIXELS_M == 0
     stated, darkest = (float_column(samples, name) for name in ("dark_dn", "darkest_p1_dn"))
     # Pixels darker than the offset are stored as 1.
     expected = np.where(darkest > 1, darkest + offset, np.minimum(stated, offset + 1))
-    failed = abs(stated - expected) > np.where(as_stored, limits["max_dark_dn"], limits["max_interpolated_dark_dn"])
+    failed = abs(stated - expected) > np.where(
+        _as_stored(samples, entries), limits["max_dark_dn"], limits["max_interpolated_dark_dn"]
+    )
     failed &= np.isfinite(darkest)
     failed |= np.isfinite(stated) & ~np.isin(samples["sensor"].to_pylist(), dark)
     for row in np.flatnonzero(failed).tolist():
         detail = f"{stated[row]:.0f}, the pixels have {darkest[row]:.0f} without the offset of {offset[row]}"
         yield Flag("dark_dn is not that of the pixels", str(samples["id"][row]), detail)
+
+
+def _as_stored(samples: pa.Table, entries: list[Acquisition]) -> NDArray[np.bool_]:
+    """Whether chips were read as stored; others are interpolated, from windows with a border."""
+    epsg, left, top = np.array([(entry.epsg, *entry.origin) for entry in entries]).reshape(-1, 3).T
+    aligned = ((samples["x"].to_numpy() - left) % _PIXELS_M == 0) & ((samples["y"].to_numpy() - top) % _PIXELS_M == 0)
+    has_size = np.array([all(entry.size_px) for entry in entries], dtype=bool)
+    return np.asarray(aligned & has_size & (epsg == samples["epsg"].to_numpy()))
 
 
 def _outside(samples: pa.Table, acquisitions: Mapping[str, Acquisition]) -> Iterator[Flag]:
