@@ -35,6 +35,16 @@ def band_copies(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         lambda row: f"{100 * radar[row]:.0f} % of its detail are its own",
         assessable=np.isfinite(radar),
     )
+    r, coarse, cloudy = columns(table, "coarse_r", "coarse_band", "cloudy_pct")
+    # Clouds move between the bands' lines of sight.
+    clear = np.isfinite(r) & (cloudy <= limits["max_cloudy_pct"])
+    yield from by_acquisition(
+        table,
+        clear & (r < limits["min_coarse_r"]),
+        "a band of 60 m does not show the ground",
+        lambda row: f"{_band(coarse, row)}: r = {r[row]:.2f} with the next band",
+        assessable=clear,
+    )
 
 
 def grey_values(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
@@ -54,6 +64,14 @@ def grey_values(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         "values were multiplied and rounded again",
         lambda row: f"counts of values repeat every {step[row]:.2f} dn (strength {strength[row]:.0f}; chance 2)",
         assessable=np.isfinite(strength),
+    )
+    least, most = columns(table, "even_pct_min", "even_pct_max")
+    yield from by_acquisition(
+        table,
+        ~coarse & (least > limits["min_even_pct"]) & (most < limits["max_even_pct"]),
+        "values were halved and rounded again",
+        lambda row: f"{least[row]:.0f} to {most[row]:.0f} % of the values are even in all bands of 20 m; chance 50 %",
+        assessable=np.isfinite(least),
     )
 
 
@@ -100,12 +118,22 @@ def s1_looks(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     speckle = np.fmin(*columns(table, "vv_speckle_db", "vh_speckle_db"))
     filtered = speckle < limits["min_speckle_db"]
     filtered |= _typical(table, speckle) < limits["min_typical_db"]
+    (sharp,) = columns(table, "radar_sharpness")
+    # Speckle that was interpolated is weaker and less sharp; means of dates are only weaker.
+    full = speckle / np.sqrt(np.clip(sharp, 0.1, 1))
     yield from by_acquisition(
         table,
         filtered,
         "speckle was filtered",
         lambda row: f"{speckle[row]:.2f} dB: {(4.343 / max(speckle[row], 0.01)) ** 2:.0f} equivalent looks",
         assessable=np.isfinite(speckle),
+    )
+    yield from by_acquisition(
+        table,
+        ~filtered & (full < limits["min_sharp_speckle_db"]),
+        "speckle was averaged over several images",
+        lambda row: f"{speckle[row]:.2f} dB at a sharpness of {sharp[row]:.2f}",
+        assessable=np.isfinite(full),
     )
 
 

@@ -15,6 +15,7 @@ from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.flagging import columns
 from landmark.quality.optical import BANDS
+from landmark.quality.speckle_signs import speckle_copies
 
 # Bands with fewer numbers of the hash than this are not compared by themselves.
 _MIN_PART_NUMBERS = 80
@@ -66,20 +67,35 @@ class _Part(NamedTuple):
 
 
 def near_duplicates(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """No image is a copy of another that differs only by orientation, noise, gain or offset."""
+    """No image is a copy of another that differs only by orientation, noise, gain or offset, nor has its speckle."""
     hashed = inputs.samples.filter(pc.is_valid(inputs.samples["perceptual_hash"]))
     if hashed.num_rows == 0:
         raise NotApplicable(f"no image of at least {MIN_HASHED_PX} px was read")
     for sensor in inputs.manifest.sensors:
         table = hashed.filter(pc.equal(hashed["sensor"], sensor))
         ids, splits = table["id"].to_pylist(), table["split"].to_pylist()
+        named = set[tuple[int, int]]()
         for part, copy in _copies(table, sensor, inputs.manifest.patch_px, limits):
+            named.add(copy[:2])
             where = "the same split" if splits[copy.first] == splits[copy.second] else "another split"
             subject = f"{part.names} of the image are near copies of those" if part.names else "image is a near copy"
             turned = f", {ORIENTATIONS[copy.orientation]}" if copy.orientation else ""
             for row, partner in ((copy.first, copy.second), (copy.second, copy.first)):
                 detail = f"similarity {copy.similarity:.4f} to {ids[partner]} ({splits[partner]}){turned}"
                 yield Flag(f"{subject} of one of {where}", str(ids[row]), detail)
+        yield from _same_speckle(table, named, limits)
+
+
+def _same_speckle(table: pa.Table, named: set[tuple[int, int]], limits: Limits) -> Iterator[Flag]:
+    """Images of a cell with the speckle of another date, but neither identical nor among the pairs that are named."""
+    ids, digests = table["id"].to_pylist(), table["sha256"].to_pylist()
+    for first, second, polarisation, agreement in speckle_copies(table, limits["min_speckle_agreement"]):
+        if digests[first] != digests[second] and (min(first, second), max(first, second)) not in named:
+            for row, partner in ((first, second), (second, first)):
+                detail = (
+                    f"{100 * agreement:.0f} % of the signs of {polarisation} are those of {ids[partner]}; chance 50 %"
+                )
+                yield Flag("image has the speckle of another date of its cell", str(ids[row]), detail)
 
 
 def _parts(sensor: str, patch_px: int) -> list[_Part]:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from landmark.quality.band_shifts import band_shift
 from landmark.quality.detail import Detail, residuals, sharpness, stripe_z
 from landmark.quality.grey_values import comb, count_values, neighbour_share
-from landmark.quality.optical import BANDS, BandArrays, F, float_block_mean
+from landmark.quality.optical import BANDS, BandArrays, F, correlation, float_block_mean
 from landmark.quality.seams import quarter_levels, seam_share, seam_step
 
 FINE_BANDS = ("B02", "B03", "B04", "B08")
@@ -17,6 +17,8 @@ OPTICAL_DETAIL = (
     *("residual_dn", "residual_band"),  # of the band that is nearest to a combination of the others
     *("sharpness_10", "sharpness_20"),  # medians of the bands
     *("blur_ratio", "blur_sharpness", "blur_band"),  # of the band that is the least sharp relative to that median
+    *("coarse_r", "coarse_band"),  # correlation of B01 with B02 or of B09 with B8A, the lower one
+    *("even_pct_min", "even_pct_max"),  # even values of the bands of 20 m
     *("comb_strength", "comb_step", "neighbour_share", "stripe_z_10", "stripe_z_20", "repeated_pct"),
     *("seam_share", "seam_step_pct"),
     *("band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"),
@@ -27,6 +29,8 @@ _EVERY_ROWS = 3  # of the rows whose values are counted at 10 m
 _RED, _NEAR_AND_SHORT = 2, [3, 4]  # B04; B8A and B11
 _MIN_VEGETATION_DN = 80  # NDVI of darker pixels is noise
 _NEAR = FINE_BANDS.index("B08")
+_COARSE_PAIRS = (("B01", "B02"), ("B09", "B8A"))
+_MIN_CONTRAST_DN = 100  # standard deviation at 60 m
 _MIN_SPREAD_DN = 6  # standard deviation of the differences of a band that can be compared with others
 
 # Pairs of bands that see much the same edges, first those of 10 m.
@@ -59,7 +63,10 @@ def measure_optical_detail(bands: BandArrays) -> dict[str, float | None]:
     fine_at_20, middle_at_40 = (Detail.of(float_block_mean(detail.stack, 2)) for detail in (fine, middle))
     profiles, scaled = (fine.profiles(), middle.profiles()), fine.scaled_steps()
     strength, step = comb(count_values(stored[1][_COMB_BANDS]))
+    even = 100 - 100 * np.count_nonzero(stored[1] & 1, axis=(1, 2)) / stored[1][0].size
     return {
+        "even_pct_min": float(even.min()),
+        "even_pct_max": float(even.max()),
         **_dependence(fine_at_20.stack, middle.stack, coarse.stack),
         **_blur(sharpness(fine, fine_at_20), sharpness(middle, middle_at_40)),
         **_shift(*profiles),
@@ -96,7 +103,19 @@ def _dependence(fine_at_20: F, middle: F, coarse: F) -> dict[str, float]:
         residual, spread = (values[-len(names) :] for values in residuals(stack[:, :, 1:] - stack[:, :, :-1]))
         residual = np.where(spread < _MIN_SPREAD_DN, np.inf, residual)
         smallest = min(smallest, (float(residual.min()), names[int(residual.argmin())]))
-    return {"residual_dn": smallest[0], "residual_band": BANDS.index(smallest[1])} if smallest[1] else {}
+    dependence = {"residual_dn": smallest[0], "residual_band": BANDS.index(smallest[1])} if smallest[1] else {}
+    return dependence | _coarse_correlation(at_60)
+
+
+def _coarse_correlation(at_60: F) -> dict[str, float]:
+    """The lower correlation of a band of 60 m with the one next to it in wavelength, if that one has contrast."""
+    names, lowest = (*FINE_BANDS, *MIDDLE_BANDS, *COARSE_BANDS), dict[str, float]()
+    for name, neighbour in _COARSE_PAIRS:
+        reference = at_60[names.index(neighbour)]
+        r = correlation(reference, at_60[names.index(name)]) if reference.std() > _MIN_CONTRAST_DN else None
+        if r is not None and r < lowest.get("coarse_r", 1):
+            lowest = {"coarse_r": r, "coarse_band": BANDS.index(name)}
+    return lowest
 
 
 def _blur(fine: F, middle: F) -> dict[str, float]:

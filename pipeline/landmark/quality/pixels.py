@@ -13,6 +13,7 @@ from landmark.corpus.pixels import S1_NODATA
 from landmark.quality import optical, radar
 from landmark.quality.optical_detail import OPTICAL_DETAIL, measure_optical_detail
 from landmark.quality.radar_detail import RADAR_DETAIL, measure_radar_detail
+from landmark.quality.speckle_signs import speckle_signs
 
 # Percentages are of a chip's pixels; of the worst band, where bands differ. `_dn`: reflectance x 10000; `_db`: gamma0.
 MEASURES = pa.schema([
@@ -25,6 +26,7 @@ MEASURES = pa.schema([
     *((name, pa.float32()) for name in (*optical.OPTICAL_MEASURES, *radar.RADAR_MEASURES)),
     *((name, pa.float32()) for name in (*OPTICAL_DETAIL, *RADAR_DETAIL)),
     ("perceptual_hash", pa.binary()),
+    ("speckle_signs", pa.binary()),  # of radar images without gaps
     ("band_digests", pa.binary()),
     ("windows", pa.large_binary()),  # with --deep
     *((name, pa.float32()) for name in ("shift_y_px", "shift_x_px", "shift_strength")),
@@ -69,6 +71,8 @@ def measure_pixels(sensor: str, bands: Mapping[str, NDArray[Any]]) -> dict[str, 
     measures |= optical.measure_optical(bands) if sensor == "s2" else radar.measure_radar(bands)
     if measures["data_pct"] == 100 and stacks[0].shape[1] >= _MIN_DETAIL_PX:
         measures |= measure_optical_detail(bands) if sensor == "s2" else measure_radar_detail(bands)
+        if sensor == "s1":
+            measures["speckle_signs"] = speckle_signs(bands)
     return measures | {"perceptual_hash": perceptual_hash(bands, limits.nodata)}
 
 

@@ -102,6 +102,16 @@ def s2_offset(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     yield from by_acquisition(
         table, failed, problem, lambda row: f"darkest 1 % at {darkest[row]:.0f} dn", assessable=assessable
     )
+    b01, b02, b8a, b09 = columns(table, *(f"{band}_p50_dn" for band in ("B01", "B02", "B8A", "B09")))
+    ground = ~(snow > limits["max_ndsi"]) & ~(cloudy > limits["max_cloudy_pct"])
+    excess, both = b01 - b02, np.minimum(b01 - b02, b09 - b8a)
+    yield from by_acquisition(
+        table,
+        ground & ~failed & ((excess > limits["max_B01_B02_dn"]) | (both > limits["max_coarse_dn"])),
+        "radiometric offset of 1000 is not removed in the bands of 60 m",
+        lambda row: f"median of B01 {excess[row]:+.0f} dn against B02, of B09 {b09[row] - b8a[row]:+.0f} against B8A",
+        assessable=ground,
+    )
 
 
 def s2_double_offset(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
@@ -146,20 +156,23 @@ def s1_scale(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     difference, speckle, vv, vh, vv_low, vh_low = columns(
         table, "vv_vh_db", "vv_speckle_db", "vv_p50_db", "vh_p50_db", "vv_p1_db", "vh_p1_db"
     )
+    vh_speckle, sharp = columns(table, "vh_speckle_db", "radar_sharpness")
+    ratio = np.fmin(speckle / vh_speckle, vh_speckle / speckle)
     linear = (vv_low >= 0) & (vh_low >= 0)
     compressed = ~linear & (speckle < limits["min_speckle_db"]) & (abs(difference) < limits["min_vv_vh_db"])
-    compressed &= (vh > limits["min_vh_db"]) & (vv < 0)
+    compressed &= ((vh > limits["min_vh_db"]) | (sharp > limits["min_sharpness"])) & (vv < 0)
     stretched = (speckle > limits["max_speckle_db"]) & (abs(difference) > limits["max_vv_vh_db"])
     for failed, problem in (
         (linear, "no value is negative: linear scale, not dB"),
         (compressed, "scale is compressed: dB of amplitude or a natural logarithm, not dB of power"),
+        (ratio < limits["min_speckle_ratio"], "scale of one polarisation is not that of the other"),
         (stretched, "scale is stretched: twice the dB of power"),
     ):
         yield from by_acquisition(
             table,
             failed,
             problem,
-            lambda row: f"vv {vv[row]:.1f}, vh {vh[row]:.1f}, speckle {speckle[row]:.2f} dB",
+            lambda row: f"vv {vv[row]:.1f}, vh {vh[row]:.1f}, speckle {speckle[row]:.2f} and {vh_speckle[row]:.2f} dB",
         )
 
 
