@@ -58,6 +58,16 @@ def polarisation_derived(draft: Draft) -> Planted:
     return edit_acquisition(draft, lambda bands: {"vv": bands["vv"], "vh": change(bands)["vv"]}, sensor="s1")
 
 
+@_pixels("band-copies", "B09 is noise around its mean")
+def water_vapour_filled(draft: Draft) -> Planted:
+    random = np.random.default_rng(0)
+    return edit_samples(
+        draft,
+        "water-vapour-filled",
+        change_bands("B09", change=lambda band: band.mean() + 30 * random.standard_normal(band.shape)),
+    )
+
+
 # -- Grey values and scale -------------------------------------------------------------------------------------------
 
 
@@ -71,6 +81,22 @@ def bytes_stretched(draft: Draft) -> Planted:
 @_pixels("grey-values", "reflectances are a fifth too high")
 def gain_applied(draft: Draft) -> Planted:
     return edit_samples(draft, "gain-applied", each_band(lambda band: np.rint(1.2 * band)))
+
+
+@_pixels("grey-values", "reflectances are halved in some chips")
+def halved(draft: Draft) -> Planted:
+    return edit_samples(draft, "halved", each_band(lambda band: np.maximum(np.rint(0.5 * band), 1)))
+
+
+@_pixels("s2-offset", "the offset of 1000 is left in the bands of 60 m")
+def offset_of_60_m_bands(draft: Draft) -> Planted:
+    return edit_acquisition(draft, change_bands("B01", "B09", change=lambda band: band + 1000))
+
+
+@_pixels("s1-scale", "VH is in dB of amplitude, VV of power")
+def amplitude_of_vh(draft: Draft) -> Planted:
+    change = change_db(lambda db: db / 2)
+    return edit_samples(draft, "amplitude-of-vh", lambda bands: {**bands, "vh": change(bands)["vh"]}, sensor="s1")
 
 
 @_pixels("grey-values", "backscatter is rounded to 0.1 dB")

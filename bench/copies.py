@@ -132,3 +132,19 @@ def copied_to_another_date(draft: Draft) -> Planted:
         for id, origin in origins.items()
     }
     return Planted(tuple(origins.items()), len(draft.facts), edits)
+
+
+@_splits("near-duplicates", "a missing radar date is filled with another one of its cell, 1 dB darker", wide=True)
+def radar_date_copied(draft: Draft) -> Planted:
+    dates: dict[str, list[Row]] = {}
+    for row in draft.rows(sensor="s1"):
+        dates.setdefault(row["cell"], []).append(row)
+    rows = draft.pick("radar-date-copied", [rows[0] for rows in dates.values() if len(rows) > 1], least=2)
+    origins = {row["id"]: dates[row["cell"]][1]["id"] for row in rows}
+    if not origins:
+        raise Unsuited("no cell has two radar images")
+    edits: dict[str, Row] = {
+        id: {"bands": {name: band - 100 for name, band in draft.bands(origin).items()}}
+        for id, origin in origins.items()
+    }
+    return Planted(tuple(origins.items()), len(draft.facts), edits)

@@ -18,6 +18,7 @@ from landmark.quality.check import check
 from landmark.quality.check_input import CheckInput, CorpusContext, Moments
 from landmark.quality.check_profile import load_check_profile
 from landmark.quality.copies import near_duplicates
+from landmark.quality.speckle_signs import N_SIGNS, speckle_copies, speckle_signs
 from landmark.quality.windows import WINDOW, content_windows
 from tests.quality.measured_corpus import PROFILE, sample_table
 from tests.quality.test_pairs import landscape, optical, radar
@@ -96,6 +97,19 @@ def test_band_digests_depend_on_values_alone() -> None:
     }  # fmt: skip
     assert digests["own"] == digests["turned"] != digests["other"]
     assert digests["calm"] == digests["small"] == bytes(8)
+
+
+def test_signs_of_speckle_are_those_of_the_laplacian_and_tell_copies_from_other_dates() -> None:
+    images = [radar(landscape(0, 100), seed) for seed in (1, 2)]
+    images.append({"vv": images[1]["vv"] - 100, "vh": images[0]["vh"] // 2 + 300})
+    laplacian = -ndimage.laplace(images[0]["vh"].astype(float))[1:-1, 1:-1].ravel()
+    signs = np.unpackbits(np.frombuffer(speckle_signs(images[0]), np.uint8))[N_SIGNS:]
+    np.testing.assert_array_equal(signs, laplacian[np.linspace(0, laplacian.size - 1, N_SIGNS).astype(int)] > 0)
+    rows = [{"cell": "a", "speckle_signs": speckle_signs(image)} for image in images]
+    rows += [{"cell": "b", "speckle_signs": rows[0]["speckle_signs"]}, {"cell": "a"}]
+    copies = {copy[:2]: copy[2:] for copy in speckle_copies(sample_table(rows), 0.9)}
+    assert copies.keys() == {(0, 2), (1, 2)}
+    assert copies[0, 2][0] == "vh" and copies[0, 2][1] > 0.94 and copies[1, 2] == ("vv", 1)
 
 
 @pytest.mark.parametrize("sensor", ["s1", "s2"])
