@@ -131,7 +131,7 @@ def unaffected_events_dropped(draft: Draft) -> Planted:
     return edited(draft, chosen, lambda row: {"events": [event for event in row["events"] if event["fraction"] > 0]})
 
 
-@independent("integrity", "acquisition", "roles before and affected exchanged in some cells", events=True)
+@independent("integrity", "events", "roles before and affected exchanged in some cells", events=True)
 def roles_exchanged(draft: Draft) -> Planted:
     opposite = {"before": "affected", "affected": "before"}
     rows = [row for row in draft.rows() if row["role"] in opposite]
