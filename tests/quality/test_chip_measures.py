@@ -45,15 +45,15 @@ def test_levels_speckle_and_water_of_radar(gap_px: int) -> None:
     db = {name: band / 100 for name, band in chip.items()}
     water = known.copy()
     for name, values in db.items():
-        ordered = np.sort(values[known])
+        ordered = np.sort(values[known][::2])
         expected = [ordered[len(ordered) // 100], ordered[len(ordered) // 2], ordered[-1 - len(ordered) // 100]]
         assert [measures[f"{name}_{level}_db"] for level in ("p1", "p50", "p99")] == pytest.approx(expected)
         water &= ndimage.uniform_filter(np.where(known, values, 0), 5) < WATER_DB[name]
-    assert measures["vv_vh_db"] == pytest.approx(np.sort((db["vv"] - db["vh"])[known])[known.sum() // 2])
+    assert measures["vv_vh_db"] == pytest.approx(np.sort((db["vv"] - db["vh"])[known][::2])[known.sum() // 4])
     assert measures["smooth_pct"] == pytest.approx(100 * water.sum() / known.sum()) and water.any()
     windows = db["vv"].reshape(15, 8, 15, 8)
     spread = windows.std(axis=(1, 3))[known.reshape(15, 8, 15, 8).all(axis=(1, 3))]
-    assert measures["vv_speckle_db"] == pytest.approx(np.quantile(spread, 0.25))
+    assert measures["vv_speckle_db"] == pytest.approx(np.quantile(spread, 0.25), rel=1e-5)
 
 
 def test_percentiles_are_places_in_the_sorted_values() -> None:

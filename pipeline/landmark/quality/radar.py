@@ -1,7 +1,7 @@
 """Measures of a Sentinel-1 chip: levels of both polarisations, their difference, speckle, open water."""
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from landmark.corpus.pixels import S1_NODATA
 
+F = NDArray[np.float32]
 RADAR_MEASURES = (
     *(f"{name}_{level}_db" for name in ("vv", "vh") for level in ("p1", "p50", "p99")),
     *("vv_vh_db", "vv_speckle_db", "smooth_pct"),
@@ -29,15 +30,16 @@ def measure_radar(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
     known = (vv != S1_NODATA) & (vh != S1_NODATA)
     if not known.any():
         return {}
-    complete = bool(known.all())
-    flat = {name: bands[name].ravel() if complete else bands[name][known] for name in ("vv", "vh")}
+    gaps = None if known.all() else known
+    # Every second pixel is enough for order statistics.
+    flat = {name: (bands[name].ravel() if gaps is None else bands[name][known])[::2] for name in ("vv", "vh")}
     difference = flat["vv"].astype(np.int32) - flat["vh"]
     measures: dict[str, float | None] = {"vv_vh_db": _order_db(difference, [difference.size // 2])[0]}
     for name, values in flat.items():
         places = [values.size // 100, values.size // 2, values.size - 1 - values.size // 100]
         names = (f"{name}_{level}_db" for level in ("p1", "p50", "p99"))
         measures |= zip(names, _order_db(values, places), strict=True)
-    return measures | {"vv_speckle_db": speckle_db(vv, known), "smooth_pct": _smooth_pct(vv, vh, known)}
+    return measures | {"vv_speckle_db": speckle_db(vv, gaps), "smooth_pct": _smooth_pct(vv, vh, gaps)}
 
 
 def _order_db(values: NDArray[np.integer[Any]], places: list[int]) -> list[float]:
@@ -48,45 +50,56 @@ def _order_db(values: NDArray[np.integer[Any]], places: list[int]) -> list[float
     return [float(level) for level in hundredths / np.float32(100)]
 
 
-def speckle_db(values: NDArray[np.int16], known: NDArray[np.bool_]) -> float | None:
+def speckle_db(values: NDArray[np.int16], known: NDArray[np.bool_] | None = None) -> float | None:
     """First quartile of the standard deviation in windows of 8 x 8 px: homogeneous ground, so speckle alone.
 
     L looks give 4.34 √ψ'(L) dB (ψ' is the trigamma function): 2.2 dB for the 4.4 looks of ground-range products, less
     after interpolation. It is proportional to the scale of the values.
+
+    Args:
+        values: (y, x), hundredths of a dB.
+        known: Pixels with data, at least one; None for all.
     """
     size = values.shape[0] // _WINDOW_PX
     if size < 2:
         return None
     inner = np.s_[: size * _WINDOW_PX, : size * _WINDOW_PX]
-    # Sums of integers, exact in float64.
-    hundredths = values[inner].astype(np.float64)
+    # Relative to the mean, so that sums of squares are precise in float32.
+    level = np.float32((values if known is None else values[known]).mean())
+    hundredths = values[inner] - level
     mean, square = (_window_means(array) for array in (hundredths, hundredths * hundredths))
-    spread = np.sqrt(square - mean * mean) / 100
-    if not known.all():
+    spread = np.sqrt(np.maximum(square - mean * mean, 0)) / 100
+    if known is not None:
         spread = spread[known[inner].reshape(size, _WINDOW_PX, size, _WINDOW_PX).all(axis=(1, 3))]
     return _quartile(spread.ravel()) if spread.size else None
 
 
-def _quartile(values: NDArray[np.float64]) -> float:
+def _quartile(values: F) -> float:
     """First quartile, interpolated; `np.quantile` takes ten times as long for so few values."""
     place, part = divmod(values.size - 1, 4)
     ordered = np.partition(values, [place, min(place + 1, values.size - 1)])
     return float(ordered[place] + part / 4 * (ordered[min(place + 1, values.size - 1)] - ordered[place]))
 
 
-def _window_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = reduce(np.add, (values[start::_WINDOW_PX] for start in range(_WINDOW_PX)))
-    return np.asarray(reduce(np.add, (rows[:, start::_WINDOW_PX] for start in range(_WINDOW_PX))) / _WINDOW_PX**2)
+def _window_means(values: F) -> F:
+    weights = _window_weights(len(values))
+    return np.asarray(weights @ values @ weights.T)
 
 
-def _smooth_pct(vv: NDArray[np.int16], vh: NDArray[np.int16], known: NDArray[np.bool_]) -> float:
-    """Percentage of the pixels with data whose neighbourhood is as dark as open water."""
-    water = known
+@cache
+def _window_weights(size: int) -> F:
+    """Weights (window, pixel) of the pixels of a line in the means of windows."""
+    return np.repeat(np.eye(size // _WINDOW_PX, dtype=np.float32) / _WINDOW_PX, _WINDOW_PX, axis=1)
+
+
+def _smooth_pct(vv: NDArray[np.int16], vh: NDArray[np.int16], known: NDArray[np.bool_] | None) -> float:
+    """Percentage of the pixels with data (None: of all) whose neighbourhood is as dark as open water."""
+    water, number = (True, vv.size) if known is None else (known, np.count_nonzero(known))
     for values, limit_db in ((vh, WATER_DB["vh"]), (vv, WATER_DB["vv"])):
         # Most land has none in VH.
-        if water.any():
-            water = water & (_sum_of_5x5(np.where(known, values, 0)) < 25 * 100 * limit_db)
-    return 100 * np.count_nonzero(water) / np.count_nonzero(known)
+        if np.any(water):
+            water = water & (_sum_of_5x5(values if known is None else np.where(known, values, 0)) < 2500 * limit_db)
+    return 100 * np.count_nonzero(water) / number
 
 
 def _sum_of_5x5(values: NDArray[Any]) -> NDArray[np.int32]:

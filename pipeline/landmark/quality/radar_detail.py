@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.quality.detail import Detail, residuals, sharpness, stripe_z
+from landmark.quality.detail import Detail, sharpness, stripe_z
 from landmark.quality.grey_values import count_values, neighbour_share
-from landmark.quality.optical import float_block_mean
-from landmark.quality.optical_detail import repeated_pct
+from landmark.quality.optical import F, float_block_mean
 from landmark.quality.radar import speckle_db
 from landmark.quality.seams import quarter_levels, seam_step
 
 # `own_share`: of the standard deviation of a polarisation's detail, what the other one does not explain.
 # `neighbour_share` and `repeated_pct` are optical measures too.
 RADAR_DETAIL = ("radar_sharpness", "own_share", "vh_speckle_db", "radar_stripe_z", "radar_step_db")
+_EVERY_ROWS = 3  # of the rows whose values are counted
 _STEP_PX = 5  # so that speckle averages out
 
 
@@ -28,13 +28,24 @@ def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float |
     stored = np.stack([bands["vv"], bands["vh"]])
     detail = Detail.of(stored.astype(np.float32))
     sharp = sharpness(detail, Detail.of(float_block_mean(detail.stack, 2)))
-    residual, spread = residuals(detail.x)
     return {
         "radar_sharpness": None if np.isnan(sharp).any() else float(sharp.min()),
-        "own_share": float((residual / spread).min()),
-        "vh_speckle_db": speckle_db(stored[1], np.ones_like(stored[1], dtype=np.bool_)),
+        "own_share": _own_share(*detail.x),
+        "vh_speckle_db": speckle_db(stored[1]),
         "radar_stripe_z": stripe_z(detail.profiles()),
         "radar_step_db": seam_step(quarter_levels(detail.stack), _STEP_PX) / 100,
-        "neighbour_share": neighbour_share(count_values(stored)),
-        "repeated_pct": repeated_pct(detail.scaled_steps()),
+        "neighbour_share": neighbour_share(count_values(stored[:, ::_EVERY_ROWS])),
+        "repeated_pct": 100 * max(_repeated_share(*detail.x), _repeated_share(*detail.y)),
     }
+
+
+def _own_share(vv: F, vh: F) -> float:
+    """Square root of 1 - r², of the correlation r of the steps between pixels; 0 for constant ones."""
+    first, second = vv.ravel(), vh.ravel()
+    energies = float(first @ first) * float(second @ second)
+    return max(1 - float(first @ second) ** 2 / energies, 0.0) ** 0.5 if energies else 0.0
+
+
+def _repeated_share(vv: F, vh: F) -> float:
+    """Share of the steps between pixels that are 0 in both polarisations."""
+    return np.count_nonzero((vv == 0) & (vh == 0)) / vv.size

@@ -127,27 +127,27 @@ def edge_image(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
         return None
     start = (stored[0].shape[0] - size) // 2
     inner = slice(start, start + size)
-    values = np.concatenate([band[inner, inner] for band in stored], axis=1, dtype=np.float32)
-    total = _edges(values if radar else np.log(values))
-    return np.asarray(np.minimum(total * (255 / (2 * _MAX_GRADIENT)), 255), dtype=np.uint8)
+    values = np.stack([band[inner, inner] for band in stored], axis=1, dtype=np.float32, casting="unsafe")
+    return (_edges(values if radar else np.log(values, out=values)) * (255 / (2 * _MAX_GRADIENT))).astype(np.uint8)
 
 
 def _edges(values: F) -> F:
-    """Sum over bands of the magnitude of the gradient relative to its mean, clipped at `_MAX_GRADIENT`.
+    """Sum over two bands of the magnitude of the gradient relative to its mean, clipped at `_MAX_GRADIENT`.
 
     Args:
-        values: (y, band and x).
+        values: (y, band, x).
     """
     size = len(values)
     smoothing, derivative = _filters(size)
-    smooth, steep = smoothing @ values, derivative @ values
-    total = np.zeros((size, size), dtype=np.float32)
-    for start in range(0, values.shape[1], size):
-        band = slice(start, start + size)
-        south, east = steep[:, band] @ smoothing.T, smooth[:, band] @ derivative.T
-        magnitude = np.sqrt(south * south + east * east)
-        total += np.minimum(magnitude / max(float(magnitude.mean()), 1e-9), np.float32(_MAX_GRADIENT))
-    return total
+    along_y = values.reshape(size, -1)
+    south, east = (
+        ((first @ along_y).reshape(-1, size) @ second.T).reshape(size, -1, size)
+        for first, second in ((derivative, smoothing), (smoothing, derivative))
+    )
+    magnitude = np.sqrt(south * south + east * east)
+    magnitude /= np.maximum(magnitude.mean(axis=(0, 2)), np.float32(1e-9))[:, None]
+    np.minimum(magnitude, np.float32(_MAX_GRADIENT), out=magnitude)
+    return np.asarray(magnitude[:, 0] + magnitude[:, 1])
 
 
 @cache
@@ -167,12 +167,14 @@ def correlate(optical: NDArray[np.uint8], radar: NDArray[np.uint8]) -> Surface:
     Gaussian low-pass reduces the weight of high frequencies, whose phase is noise.
     """
     window, low_pass, rows, cols = _transforms(optical.shape[0])
-    reference, moved = (fft.rfft2((image - image.mean(dtype=np.float32)) * window) for image in (optical, radar))
-    cross = moved * np.conj(reference)
-    near = (rows @ (cross / np.maximum(abs(cross), 1e-9) * low_pass) @ cols).real
-    spread = float(near.std())
-    scaled = (near - near.mean()) / spread if spread > 0 else np.zeros_like(near)
-    return Surface(np.rint(1000 * scaled).astype(np.int64), 1)
+    images = np.stack([optical, radar], dtype=np.float32, casting="unsafe")
+    images -= images.mean(axis=(1, 2), keepdims=True)
+    reference, moved = fft.rfft2(images * window)
+    cross = moved * reference.conj()
+    near = (rows @ (cross * (low_pass / np.maximum(abs(cross), np.float32(1e-9)))) @ cols).real
+    near = near - near.mean()
+    spread = float(np.vdot(near, near) / near.size) ** 0.5
+    return Surface(np.rint(near * (1000 / spread if spread > 0 else 0)).astype(np.int64), 1)
 
 
 @cache
