@@ -27,10 +27,11 @@ def perceptual_hash(bands: Mapping[str, NDArray[Any]], nodata: int) -> bytes | N
         return None
     per_band = HASH_LENGTH // len(large)
     sizes = sorted({band.shape for band in large})
-    parts = [_hash_bands([band for band in large if band.shape == size], nodata, per_band) for size in sizes]
-    numbers = np.concatenate(parts)
+    stacks = [_without_gaps(np.stack([band for band in large if band.shape == size]), nodata) for size in sizes]
+    coefficients = np.concatenate([_cosine_transform(stack, per_band) for stack in stacks])
+    spread = np.sqrt(np.einsum("bf,bf->b", coefficients, coefficients) / coefficients.shape[1]) + np.float32(1e-9)
     padded = np.zeros(HASH_LENGTH, dtype=np.int8)
-    padded[: len(numbers)] = numbers
+    padded[: coefficients.size] = np.clip(np.rint(coefficients * (42 / spread)[:, None]), -127, 127).ravel()
     return padded.tobytes()
 
 
@@ -77,17 +78,19 @@ def texture_share(hashes: NDArray[np.int8]) -> NDArray[np.float64]:
     return np.asarray(power[:, rows + cols >= 5].sum(axis=1) / np.maximum(power.sum(axis=1), 1))
 
 
-def _hash_bands(bands: list[NDArray[Any]], nodata: int, per_band: int) -> NDArray[np.int8]:
-    """Concatenated numbers of bands of one size."""
-    stack = np.stack(bands, dtype=np.float32, casting="unsafe")
-    if (stack == nodata).any():
-        known = np.where(stack == nodata, np.nan, stack)
-        stack = np.where(np.isnan(known), np.nanmean(known, axis=(1, 2), keepdims=True), known)
-    basis, (rows, cols) = _cosine_basis(stack.shape[1]), frequencies(per_band)
-    # Amplitudes fall with frequency: weighted, so that all frequencies count equally.
-    coefficients = (basis @ stack @ basis.T)[:, rows, cols] * (rows + cols)
-    spread = np.sqrt((coefficients**2).mean(axis=1, keepdims=True)) + 1e-9
-    return np.asarray(np.clip(np.rint(coefficients / spread * 42), -127, 127), dtype=np.int8).ravel()
+def _without_gaps(stack: NDArray[Any], nodata: int) -> NDArray[np.float32]:
+    """Bands (band, y, x) with their means where they have no data."""
+    values = stack.astype(np.float32)
+    if not (stack == nodata).any():
+        return values
+    known = np.where(values == nodata, np.nan, values)
+    return np.where(np.isnan(known), np.nanmean(known, axis=(1, 2), keepdims=True), known)
+
+
+def _cosine_transform(stack: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+    """Amplitudes (band, frequency) of at most so many frequencies, weighted, as they fall with frequency."""
+    basis, (rows, cols) = _cosine_basis(stack.shape[1]), frequencies(most)
+    return np.asarray((basis @ stack @ basis.T)[:, rows, cols] * (rows + cols).astype(np.float32))
 
 
 @cache
