@@ -118,8 +118,14 @@ class Renderer:
 
     def facts(self, slots: frozenset[str]) -> dict[str, Spans]:
         """Spans of the slots that have facts."""
-        rendered = {name: _SLOT_RENDERERS[name](self) for name in sorted(slots)}
-        return {name: spans for name, spans in rendered.items() if spans}
+        for name in slots - self._rendered.keys():
+            self._rendered[name] = _SLOT_RENDERERS[name](self)
+        return {name: spans for name in slots if (spans := self._rendered[name])}
+
+    @cached_property
+    def _rendered(self) -> dict[str, Spans]:
+        """Spans by slot: a template is chosen by the facts that fill it."""
+        return {}
 
     def sensor(self) -> Spans:
         """The instrument."""

@@ -10,10 +10,13 @@ _MAX_CHARS = 200
 
 def is_close(stored: Any, derived: Any) -> bool:
     """Whether values are equal but for the rounding of floating-point numbers to 32 bits."""
+    if isinstance(derived, float):
+        # The comparisons are a hundred a sample.
+        return stored == derived or (
+            isinstance(stored, (int, float)) and abs(stored - derived) <= _TOLERANCE * max(1.0, abs(derived))
+        )
     if stored == derived:
         return True
-    if isinstance(derived, float):
-        return isinstance(stored, (int, float)) and abs(stored - derived) <= _TOLERANCE * max(1.0, abs(derived))
     if isinstance(derived, dict):
         if not isinstance(stored, dict) or stored.keys() != derived.keys():
             return False

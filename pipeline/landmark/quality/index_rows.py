@@ -1,6 +1,7 @@
 """Rows of the index, compared with the shards that it was made from."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,19 +18,27 @@ from landmark.quality.shard_pages import ShardPages
 
 def read_index_rows(first: int, rows: int, context: CorpusContext) -> pa.Table | None:
     """Rows of the index; None where it is unreadable or has another number of rows than the manifest."""
+    path = context.root / INDEX_FILE
     try:
-        with TableFile(context.root / INDEX_FILE) as file:
+        with TableFile(path) as file:
             if sum(file.group_rows) != sum(shard.rows for shard in context.manifest.shards):
                 return None
-            parts, start = [], 0
+            parts, start, modified_ns = [], 0, path.stat().st_mtime_ns
             for number, group_rows in enumerate(file.group_rows):
                 end = start + group_rows
                 if start < first + rows and first < end:
-                    parts.append(file.read_group(number).slice(max(first - start, 0)))
+                    parts.append(_read_group(path, number, modified_ns).slice(max(first - start, 0)))
                 start = end
     except InvalidCorpus:
         return None
     return pa.concat_tables(parts).slice(0, rows) if parts else None
+
+
+@lru_cache(maxsize=1)
+def _read_group(path: Path, number: int, modified_ns: int) -> pa.Table:
+    """A row group of the index. Kept until the next one is read: it has the rows of many shards."""
+    with TableFile(path) as file:
+        return file.read_group(number)
 
 
 def differing_columns(index: pa.Table | None, group: pa.Table, start: int) -> Iterator[str]:

@@ -184,7 +184,7 @@ class ShardReader:
                 keep &= pc.is_valid(values).to_numpy()
             if values.type != column.type:
                 group = group.set_column(place, column.with_nullable(True), values.cast(column.type))
-        return group.filter(keep), np.flatnonzero(keep).tolist()
+        return group if keep.all() else group.filter(keep), np.flatnonzero(keep).tolist()
 
     def _schema(self, shard: Shard) -> pa.Schema:
         if shard.sensor not in self._schemas:
