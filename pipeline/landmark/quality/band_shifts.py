@@ -56,7 +56,7 @@ def _edges(profiles: Sequence[F]) -> F:
 
 def _correlations(edges: F, first: NDArray[np.intp], second: NDArray[np.intp]) -> F:
     """Absolute correlations (pair, shift) of edges (band, place)."""
-    norm = np.sqrt(np.einsum("bi,bi->b", edges, edges)) + np.float32(1e-6)
+    norm = np.sqrt(np.vecdot(edges, edges)) + np.float32(1e-6)
     length = fft.next_fast_len(edges.shape[1] + _MAX_SHIFT_PX, real=True)
     lines = fft.rfft(edges / norm[:, None], length, axis=1)
     product = fft.irfft(lines[first] * lines[second].conj(), length, axis=1)

@@ -61,16 +61,13 @@ def sharpness(fine: Detail, coarse: Detail) -> F:
 
 def _roughness(detail: Detail) -> NDArray[np.float64]:
     """Ratio r of `sharpness`, per band; steps from the end of a row to the next one add nothing on average."""
-    values = []
-    for x, y in zip(detail.x, detail.y, strict=True):
-        along, down, width = x.ravel(), y.ravel(), y.shape[1]
-        energy = float(along @ along + down @ down)
-        product = float(along[1:] @ along[:-1] + down[width:] @ down[:-width])
-        if energy < _MIN_ENERGY * (along.size + down.size):
-            values.append(np.nan)
-        else:
-            values.append(np.sqrt((energy - product) / max(energy + product, 1e-6 * energy)))
-    return np.array(values)
+    along, down = (steps.reshape(len(steps), -1) for steps in (detail.x, detail.y))
+    width = detail.y.shape[2]
+    energy = (np.vecdot(along, along) + np.vecdot(down, down)).astype(np.float64)
+    product = np.vecdot(along[:, 1:], along[:, :-1]) + np.vecdot(down[:, width:], down[:, :-width])
+    floor = _MIN_ENERGY * (along.shape[1] + down.shape[1])
+    rough = np.sqrt((energy - product) / np.maximum(energy + product, 1e-6 * np.maximum(energy, floor)))
+    return np.where(energy < floor, np.nan, rough)
 
 
 def residuals(steps: F) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -87,16 +84,16 @@ def residuals(steps: F) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     flat = steps.reshape(len(steps), -1)
     gram = (flat @ flat.T).astype(np.float64)
-    spread = np.sqrt(np.diag(gram) / flat.shape[1]) + 1e-6
+    spread = np.sqrt(gram.diagonal() / flat.shape[1]) + 1e-6
     correlations = gram / (flat.shape[1] * spread[:, None] * spread) + 1e-7 * np.eye(len(gram))
-    unexplained = 1 / np.diag(np.linalg.inv(correlations))
-    return spread * np.sqrt(np.clip(unexplained, 0, 1)), spread
+    unexplained = 1 / np.linalg.inv(correlations).diagonal()
+    return spread * np.sqrt(np.minimum(np.maximum(unexplained, 0), 1)), spread
 
 
 def stripe_z(profiles: F) -> float:
     """Largest difference in level between odd and even lines, in standard errors, of profiles (band, place)."""
     signed = (2 * profiles[:, 1:-1] - profiles[:, :-2] - profiles[:, 2:]) * _alternating(profiles.shape[1] - 2)
-    total, squares = signed.sum(axis=1), np.einsum("bi,bi->b", signed, signed)
+    total, squares = signed.sum(axis=1), np.vecdot(signed, signed)
     variance = np.maximum(squares - total * total / signed.shape[1], np.float32(1e-3))
     return float((abs(total) / np.sqrt(variance)).max())
 

@@ -67,7 +67,7 @@ def neighbour_share(counts: NDArray[np.float32]) -> float:
 
     About 1 at the best of these distances, also after lossy compression; 0 for values on a coarser or uneven scale.
     """
-    equal = np.einsum("bi,bi->b", counts, counts) - counts.sum(axis=1)
-    near = [np.einsum("bi,bi->b", counts[:, step:], counts[:, :-step]) for step in _COMPRESSION_STEPS]
+    equal = np.vecdot(counts, counts) - counts.sum(axis=1)
+    near = [np.vecdot(counts[:, step:], counts[:, :-step]) for step in _COMPRESSION_STEPS]
     shares = np.maximum.reduce(near)[equal > 0] / equal[equal > 0]
     return float(shares.min(initial=np.inf))

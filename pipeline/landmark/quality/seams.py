@@ -26,8 +26,9 @@ def seam_share(across_columns: F, across_rows: F) -> float:
 
 
 def _straight_share(edges: NDArray[np.bool_]) -> float:
-    rows = edges.shape[0] // _SEGMENTS * _SEGMENTS
-    return float(edges[:rows].reshape(_SEGMENTS, -1, edges.shape[1]).mean(axis=1).min(axis=0).max())
+    length = edges.shape[0] // _SEGMENTS
+    segments = edges[: length * _SEGMENTS].reshape(_SEGMENTS, length, -1)
+    return int(np.add.reduce(segments, axis=1, dtype=np.uint16).min(axis=0).max()) / length
 
 
 def _diagonal_share(edges: NDArray[np.bool_]) -> float:
@@ -48,14 +49,15 @@ def _diagonal_pixels(height: int, width: int) -> tuple[F, NDArray[np.bool_]]:
 def _diagonal_sums(edges: NDArray[np.bool_]) -> F:
     """Numbers of edges on both kinds of diagonals: (kind, segment of rows, diagonal)."""
     height, width = edges.shape
-    padded = np.zeros((2, height, width + 2 * height), dtype=np.float32)
+    padded = np.zeros((2, height, width + 2 * height), dtype=np.uint16)
     padded[0, :, height : height + width] = edges
     padded[1, :, height : height + width] = edges[:, ::-1]
-    row = padded.shape[2] * 4
+    row, pixel = padded.strides[1:]
     shape = (2, _SEGMENTS, height // _SEGMENTS, width + height)
-    strides = (height * row, height // _SEGMENTS * (row + 4), row + 4, 4)
+    strides = (height * row, height // _SEGMENTS * (row + pixel), row + pixel, pixel)
     # Each row starts one pixel later than the row above.
-    return np.asarray(np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False).sum(axis=2))
+    shifted = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
+    return np.add.reduce(shifted, axis=2, dtype=np.uint16).astype(np.float32)
 
 
 def quarter_levels(stack: F) -> F:
@@ -63,10 +65,9 @@ def quarter_levels(stack: F) -> F:
     bands, size, _ = stack.shape
     length = size // _SEGMENTS
     inner = stack[:, : length * _SEGMENTS, : length * _SEGMENTS]
-    weights = np.full(length, 1 / length, dtype=np.float32)
-    columns = weights @ inner.reshape(bands, _SEGMENTS, length, -1)
-    rows = inner.reshape(bands, -1, _SEGMENTS, length) @ weights
-    return np.concatenate([columns, rows.transpose(0, 2, 1)])
+    columns = inner.reshape(bands, _SEGMENTS, length, -1).sum(axis=2)
+    rows = inner.reshape(-1, length) @ np.ones(length, dtype=np.float32)
+    return np.concatenate([columns, rows.reshape(bands, -1, _SEGMENTS).transpose(0, 2, 1)]) / np.float32(length)
 
 
 def seam_step(levels: F, width: int) -> float:
