@@ -1,7 +1,6 @@
 """Measures of a chip of any sensor: gaps, constant bands, bad lines, constant blocks, saturation, perceptual hash."""
 
 from collections.abc import Mapping
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,7 +111,7 @@ def _measure_defects(stack: NDArray[Any], limits: _ValueRange) -> dict[str, floa
     ends = [top] if limits.nodata == 0 else [top, bottom]
     return {
         "constant_bands": int(((top == bottom) & (top > limits.floor)).sum()),
-        "bad_lines": max(_count_bad_rows(lines, limits.floor) for lines in (stack, stack.transpose(0, 2, 1))),
+        "bad_lines": _count_bad_lines(stack, limits.floor),
         "flat_blocks_pct": 100 * _flat_share(stack, limits.floor),
         "saturated_pct": 100 * max(
             _share_at(end, pixels, n_valid, (top > bottom) & (end >= limits.min_ceiling)) for end in ends
@@ -120,17 +119,24 @@ def _measure_defects(stack: NDArray[Any], limits: _ValueRange) -> dict[str, floa
     }  # fmt: skip
 
 
-def _count_bad_rows(stack: NDArray[Any], floor: int) -> int:
-    """Rows of the worst band that are constant or equal to the one before; not those mostly clipped.
+def _count_bad_lines(stack: NDArray[Any], floor: int) -> int:
+    """Rows or columns of the worst band that are constant or equal to the one before; not those mostly clipped.
 
-    Three pixels of each row tell which rows need a full comparison.
+    Three pixels of each line tell which lines need a full comparison.
     """
-    left, middle, right = (np.ascontiguousarray(stack[:, :, place]) for place in (1, stack.shape[2] // 2, -2))
-    suspect = (left == middle) & (left == right)
-    suspect[:, 1:] |= reduce(np.logical_and, (few[:, 1:] == few[:, :-1] for few in (left, middle, right)))
-    band, row = np.nonzero(suspect)
-    if not band.size:
+    places = [1, stack.shape[2] // 2, stack.shape[2] - 2]
+    # (row or column, place, band, line)
+    few = np.stack([stack.take(places, axis=2).transpose(2, 0, 1), stack.take(places, axis=1).transpose(1, 0, 2)])
+    suspect = (few[:, 0] == few[:, 1]) & (few[:, 0] == few[:, 2])
+    suspect[:, :, 1:] |= (few[..., 1:] == few[..., :-1]).all(axis=1)
+    if not suspect.any():
         return 0
+    both = zip((stack, stack.transpose(0, 2, 1)), suspect, strict=True)
+    return max(_count_bad_rows(lines, floor, *np.nonzero(suspects)) for lines, suspects in both)
+
+
+def _count_bad_rows(stack: NDArray[Any], floor: int, band: NDArray[np.intp], row: NDArray[np.intp]) -> int:
+    """Bad rows of the worst band, among those given."""
     values, before = stack[band, row], stack[band, np.maximum(row - 1, 0)]
     bad = (values == values[:, :1]).all(axis=1) | ((row > 0) & (values == before).all(axis=1))
     bad &= np.count_nonzero(values > floor, axis=1) > stack.shape[2] / 2
@@ -156,6 +162,6 @@ def _flat_share(stack: NDArray[Any], floor: int) -> float:
 
 def _share_at(end: NDArray[Any], pixels: NDArray[Any], n_valid: NDArray[np.int64], counted: NDArray[np.bool_]) -> float:
     """The worst counted band's share of pixels with data that equal an extreme value of the band."""
-    at_end = np.array([np.count_nonzero(band == value) for band, value in zip(pixels, end, strict=True)])
+    at_end = np.array([np.count_nonzero(band) for band in pixels == end[:, None]])
     shares = at_end / np.maximum(n_valid, 1)
     return float(np.where(counted & (at_end > _MAX_CHANCE_PX), shares, 0).max())
