@@ -79,7 +79,7 @@ def fit_ridge(kernel: F8, targets: F8, block: NDArray[np.int64]) -> tuple[F8, F8
     best: tuple[float, F8, F8] = (np.inf, targets, kernel)
     rows = [np.flatnonzero(block == number) for number in np.unique(block).tolist()]
     for ridge in RIDGES:
-        inverse = np.linalg.inv(kernel + ridge * np.eye(len(kernel)))
+        inverse: F8 = np.asarray(np.linalg.inv(kernel + ridge * np.eye(len(kernel))))
         weights = inverse @ targets
         errors = [np.linalg.solve(inverse[np.ix_(own, own)], weights[own]) for own in rows]
         fit = float(sum((error**2).sum() for error in errors)), weights, inverse

@@ -105,7 +105,7 @@ def _slopes_within(target: F8, design: F8, starts: NDArray[np.intp]) -> F8:
     inner, outer, weight = centred(design), centred(target), np.ones((len(target), 1))
     slopes = np.zeros((design.shape[1], target.shape[1]))
     for _ in range(_FITS):
-        slopes = np.linalg.lstsq(inner * weight, outer * weight, rcond=1e-6)[0]
+        slopes[:] = np.linalg.lstsq(inner * weight, outer * weight, rcond=1e-6)[0]
         residual = abs(outer - inner @ slopes)
         outlying = np.median(residual / np.maximum(spread(residual), 1e-9), axis=1)
         weight = np.sqrt(2 / np.maximum(outlying, 2))[:, None]
