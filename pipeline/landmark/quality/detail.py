@@ -29,6 +29,10 @@ class Detail(NamedTuple):
         """Detail of bands (band, y, x)."""
         return cls(stack, stack[:, :, 1:] - stack[:, :, :-1], stack[:, 1:] - stack[:, :-1])
 
+    def of_bands(self, bands: slice) -> "Detail":
+        """Detail of some of the bands."""
+        return Detail(self.stack[bands], self.x[bands], self.y[bands])
+
     def profiles(self) -> F:
         """Means of columns, then those of rows, of square bands: (direction and band, place)."""
         weights = np.full(self.stack.shape[1], 1 / self.stack.shape[1], dtype=np.float32)

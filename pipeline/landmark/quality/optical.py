@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,45 @@ OPTICAL_MEASURES = (
     *("darkest_p1_dn", "B12_p1_dn", "B02_clipped_pct", "soil_red_blue", "B8A_B08", "B08_B8A_r", "blue_z", "edge_z"),
     *("ndvi_mean", "ndwi_mean", "ndsi_mean", "green_pct", "water_pct", "cloudy_pct", "snowy_pct"),
 )
-_FINE_BANDS = ("B02", "B03", "B04", "B08")
-_NAMES_20M = (*GREEN_BANDS, "B08", "B8A")  # GREEN_BANDS first, so that they are a slice
+FINE_BANDS = ("B02", "B03", "B04", "B08")
+MIDDLE_BANDS = ("B05", "B06", "B07", "B8A", "B11", "B12")
+COARSE_BANDS = ("B01", "B09")
+_NAMES_20M = (*FINE_BANDS, *MIDDLE_BANDS)
+_BLUE_TO_RED = [(*_NAMES_20M, *COARSE_BANDS).index(band) for band in ("B01", "B02", "B04")]
 _MAX_R = 0.9999  # keeps Fisher's z finite
 _MIN_PCT = 5  # of a chip's pixels, for a mean spectrum
 
 
-def measure_optical(bands: BandArrays) -> dict[str, float | None]:
+class OpticalImage(NamedTuple):
+    """Bands of one chip (band, y, x), reflectance x 10000, also as block means at the coarser resolutions.
+
+    Attributes:
+        at_10: FINE_BANDS.
+        at_20: FINE_BANDS, MIDDLE_BANDS.
+        at_60: FINE_BANDS, MIDDLE_BANDS, COARSE_BANDS.
+    """
+
+    at_10: F
+    at_20: F
+    at_60: F
+
+    @classmethod
+    def of(cls, bands: BandArrays) -> "OpticalImage":
+        """Image of stored bands, at their own resolutions; those of 10 m are a multiple of 6 pixels wide."""
+        at_10, middle, coarse = (
+            np.stack([bands[name] for name in names], dtype=np.float32, casting="unsafe")
+            for names in (FINE_BANDS, MIDDLE_BANDS, COARSE_BANDS)
+        )
+        at_20 = np.concatenate([float_block_mean(at_10, 2), middle])
+        return cls(at_10, at_20, np.concatenate([float_block_mean(at_20, 3), coarse]))
+
+
+def measure_optical(bands: BandArrays, image: OpticalImage) -> dict[str, float | None]:
     """OPTICAL_MEASURES of one chip; None or missing where it has too few pixels of the kind.
 
     Args:
-        bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000, 0 = nodata. 10 m bands are a
-            multiple of 6 pixels wide.
+        bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000, 0 = nodata.
+        image: Of these bands.
     """
     levels = {band: percentiles(bands[band], 50, *([1] if band in DARK_BANDS else [])) for band in BANDS}
     if any(level is None for level in levels.values()):
@@ -45,8 +72,8 @@ def measure_optical(bands: BandArrays) -> dict[str, float | None]:
         "darkest_p1_dn": min(complete[band][1] for band in DARK_BANDS),
         "B12_p1_dn": complete["B12"][1],
         "B02_clipped_pct": 100 * np.count_nonzero(bands["B02"] == 1) / np.count_nonzero(bands["B02"]),
-        **_indices(bands),
-        **_spectra(bands),
+        **_indices(image.at_10[1:]),
+        **_spectra(image),
     }
 
 
@@ -63,13 +90,16 @@ def normalized_difference(a: F, b: F) -> F:
     return np.asarray((a - b) / np.maximum(a + b, np.float32(1)))
 
 
-def _indices(bands: BandArrays) -> dict[str, float]:
-    """Means of NDVI (Rouse 1974) and NDWI (McFeeters 1996), and percentages above 0.5 and 0, of pixels with data."""
-    stored = [bands[band] for band in ("B03", "B04", "B08")]
-    green, red, near = (band.astype(np.float32) for band in stored)
+def _indices(stack: F) -> dict[str, float]:
+    """Means of NDVI (Rouse 1974) and NDWI (McFeeters 1996), and percentages above 0.5 and 0, of pixels with data.
+
+    Args:
+        stack: B03, B04 and B08 (band, y, x).
+    """
+    green, red, near = stack
     ndvi, ndwi = normalized_difference(near, red), normalized_difference(green, near)
-    if not all(band.all() for band in stored):
-        known = np.minimum.reduce(stored) > 0
+    if stack.min() == 0:
+        known = stack.min(axis=0) > 0
         ndvi, ndwi = ndvi[known], ndwi[known]
     if not ndvi.size:
         return {}
@@ -81,36 +111,28 @@ def _indices(bands: BandArrays) -> dict[str, float]:
     }
 
 
-def _spectra(bands: BandArrays) -> dict[str, float | None]:
+def _spectra(image: OpticalImage) -> dict[str, float | None]:
     """Measures at 20 m: spectra of plants and soil, cloud, NDSI (Hall 1995), correlations between bands."""
-    fine = float_block_mean(np.stack([bands[band] for band in _FINE_BANDS]), 2)
-    coarse = dict(zip(_FINE_BANDS, fine, strict=True))
-    pixels = np.empty((len(_NAMES_20M), *fine.shape[1:]), dtype=np.float32)
-    for row, band in enumerate(_NAMES_20M):
-        pixels[row] = coarse[band] if band in coarse else bands[band]
-    known = pixels.min(axis=0) > 0
+    known = image.at_20.min(axis=0) > 0
     if not known.any():
         return {}
-    pixels = pixels.reshape(len(pixels), -1) if known.all() else pixels[:, known]
+    pixels = image.at_20.reshape(len(_NAMES_20M), -1) if known.all() else image.at_20[:, known]
     at = dict(zip(_NAMES_20M, pixels, strict=True))
     ndsi = normalized_difference(at["B03"], at["B11"])
     cloudy = _cloudy(at, ndsi)
     # B8A, not B08: plants are then found even if B08 holds another band.
     plants = (normalized_difference(at["B8A"], at["B04"]) > 0.5) & (at["B8A"] > 1000) & ~cloudy
-    blue, red = (float_block_mean(coarse[band], 3) for band in ("B02", "B04"))
+    spectrum = dict(zip(_NAMES_20M, _means(pixels, plants), strict=True))
     return {
         "ndsi_mean": float(ndsi.mean()),
         "cloudy_pct": 100 * np.count_nonzero(cloudy) / cloudy.size,
         # The tests of MODIS (Hall et al. 1995): near infrared above 0.11 leaves out water.
         "snowy_pct": 100 * np.count_nonzero((ndsi > 0.4) & (at["B8A"] > 1100)) / ndsi.size,
-        **{
-            f"green_{band}_dn": value
-            for band, value in zip(GREEN_BANDS, _means(pixels[: len(GREEN_BANDS)], plants), strict=True)
-        },
+        **{f"green_{band}_dn": spectrum[band] for band in GREEN_BANDS},
         "soil_red_blue": _soil_red_blue(at, cloudy),
         **_near_infrared(at),
         "edge_z": _neighbour_z(at["B05"], at["B04"], at["B02"]),
-        "blue_z": _neighbour_z(bands["B01"].astype(np.float32), blue, red),
+        "blue_z": _neighbour_z(*image.at_60[_BLUE_TO_RED]),
     }
 
 
@@ -123,7 +145,7 @@ def _near_infrared(at: Mapping[str, F]) -> dict[str, float | None]:
         return {}
     if n_lit < lit.size:
         near, edge = near[lit], edge[lit]
-    return {"B8A_B08": float(edge.mean() / near.mean()), "B08_B8A_r": correlation(near, edge)}
+    return {"B8A_B08": float(edge.sum() / near.sum()), "B08_B8A_r": correlation(near, edge)}
 
 
 def _cloudy(at: Mapping[str, F], ndsi: F) -> NDArray[np.bool_]:
@@ -133,9 +155,12 @@ def _cloudy(at: Mapping[str, F], ndsi: F) -> NDArray[np.bool_]:
     near over short-wave infrared above 0.75.
     """
     blue, green, red = at["B02"], at["B03"], at["B04"]
+    bright = blue > 2000
+    if not bright.any():
+        return bright
     middle = (blue + green + red) / 3
     white = (abs(blue - middle) + abs(green - middle) + abs(red - middle)) < 0.35 * middle
-    return np.asarray((blue > 2000) & white & (ndsi > -0.25) & (ndsi < 0.6) & (at["B8A"] > 0.75 * at["B11"]))
+    return np.asarray(bright & white & (ndsi > -0.25) & (ndsi < 0.6) & (at["B8A"] > 0.75 * at["B11"]))
 
 
 def _means(pixels: F, chosen: NDArray[np.bool_]) -> list[float | None]:
@@ -155,7 +180,7 @@ def _soil_red_blue(at: Mapping[str, F], cloudy: NDArray[np.bool_]) -> float | No
     bare = (normalized_difference(at["B8A"], visible) < 0.25) & (at["B11"] > at["B8A"]) & (at["B11"] > 1500) & ~cloudy
     if 100 * np.count_nonzero(bare) < _MIN_PCT * bare.size:
         return None
-    return float(at["B04"][bare].mean() / at["B02"][bare].mean())
+    return float(at["B04"][bare].sum() / at["B02"][bare].sum())
 
 
 def _neighbour_z(band: F, neighbour: F, distant: F) -> float | None:
@@ -174,7 +199,7 @@ def correlations(stack: F) -> list[float | None]:
     values = stack.reshape(len(stack), -1)
     if values.shape[1] < 64:
         return [None] * (len(stack) - 1)
-    centred = values - values.mean(axis=1, keepdims=True)
+    centred = values - values.sum(axis=1, keepdims=True) / np.float32(values.shape[1])
     products = (centred @ centred.T).astype(np.float64).tolist()
     scales = [products[0][0] * products[row][row] for row in range(1, len(stack))]
     return [

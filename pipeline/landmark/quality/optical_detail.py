@@ -6,12 +6,19 @@ from numpy.typing import NDArray
 from landmark.quality.band_shifts import band_shift
 from landmark.quality.detail import Detail, residuals, sharpness, stripe_z
 from landmark.quality.grey_values import comb, count_values, neighbour_share
-from landmark.quality.optical import BANDS, BandArrays, F, correlation, float_block_mean
+from landmark.quality.optical import (
+    BANDS,
+    COARSE_BANDS,
+    FINE_BANDS,
+    MIDDLE_BANDS,
+    BandArrays,
+    F,
+    OpticalImage,
+    correlation,
+    float_block_mean,
+)
 from landmark.quality.seams import quarter_levels, seam_share, seam_step
 
-FINE_BANDS = ("B02", "B03", "B04", "B08")
-MIDDLE_BANDS = ("B05", "B06", "B07", "B8A", "B11", "B12")
-COARSE_BANDS = ("B01", "B09")
 # `_10`, `_20`: of the bands of 10 m, of 20 m; `_band`, `_first`, `_second`: number in BANDS.
 OPTICAL_DETAIL = (
     *("residual_dn", "residual_band"),  # of the band that is nearest to a combination of the others
@@ -24,9 +31,10 @@ OPTICAL_DETAIL = (
     *("band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"),
     "vegetation_dn",  # B8A where NDVI exceeds 0.5
 )
-_COMB_BANDS = [0, 3, 5]  # B05, B8A, B12
+_COMB_BANDS = ("B05", "B8A", "B12")
+_FINE, _MIDDLE = slice(len(FINE_BANDS)), slice(len(FINE_BANDS), None)  # of the bands at 20 m
 _EVERY_ROWS = 3  # of the rows whose values are counted at 10 m
-_RED, _NEAR_AND_SHORT = 2, [3, 4]  # B04; B8A and B11
+_RED_NEAR_SHORT = [2, 7, 8]  # B04, B8A and B11, of the bands at 20 m
 _MIN_VEGETATION_DN = 80  # NDVI of darker pixels is noise
 _NEAR = FINE_BANDS.index("B08")
 _COARSE_PAIRS = (("B01", "B02"), ("B09", "B8A"))
@@ -51,29 +59,32 @@ def _profile_rows() -> NDArray[np.intp]:
 _ROWS = _profile_rows()
 
 
-def measure_optical_detail(bands: BandArrays) -> dict[str, float | None]:
+def measure_optical_detail(bands: BandArrays, image: OpticalImage) -> dict[str, float | None]:
     """OPTICAL_DETAIL of one chip without gaps; those of bands without texture are missing.
 
     Args:
         bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000. 10 m bands are a multiple of 12 pixels
             wide, and at least 48.
+        image: Of these bands.
     """
-    stored = [np.stack([bands[name] for name in names]) for names in (FINE_BANDS, MIDDLE_BANDS, COARSE_BANDS)]
-    fine, middle, coarse = (Detail.of(stack.astype(np.float32)) for stack in stored)
-    fine_at_20, middle_at_40 = (Detail.of(float_block_mean(detail.stack, 2)) for detail in (fine, middle))
+    fine, at_20 = Detail.of(image.at_10), Detail.of(image.at_20)
+    middle = at_20.of_bands(_MIDDLE)
+    middle_at_40 = Detail.of(float_block_mean(middle.stack, 2))
     profiles, scaled = (fine.profiles(), middle.profiles()), fine.scaled_steps()
-    strength, step = comb(count_values(stored[1][_COMB_BANDS]))
-    even = 100 - 100 * np.count_nonzero(stored[1] & 1, axis=(1, 2)) / stored[1][0].size
+    strength, step = comb(count_values(np.stack([bands[name] for name in _COMB_BANDS])))
+    rows = np.stack([bands[name][::_EVERY_ROWS] for name in FINE_BANDS])
+    even = [100 - 100 * np.count_nonzero(bands[name] & 1) / bands[name].size for name in MIDDLE_BANDS]
     return {
-        "even_pct_min": float(even.min()),
-        "even_pct_max": float(even.max()),
-        **_dependence(fine_at_20.stack, middle.stack, coarse.stack),
-        **_blur(sharpness(fine, fine_at_20), sharpness(middle, middle_at_40)),
+        "even_pct_min": min(even),
+        "even_pct_max": max(even),
+        **_dependence(at_20.x, image.at_60),
+        **_coarse_correlation(image.at_60),
+        **_blur(sharpness(fine, at_20.of_bands(_FINE)), sharpness(middle, middle_at_40)),
         **_shift(*profiles),
-        "vegetation_dn": _vegetation_dn(fine_at_20.stack[_RED], *middle.stack[_NEAR_AND_SHORT]),
+        "vegetation_dn": _vegetation_dn(*image.at_20[_RED_NEAR_SHORT]),
         "comb_strength": strength,
         "comb_step": step,
-        "neighbour_share": neighbour_share(count_values(stored[0][:, ::_EVERY_ROWS])),
+        "neighbour_share": neighbour_share(count_values(rows)),
         "stripe_z_10": stripe_z(profiles[0]),
         "stripe_z_20": stripe_z(profiles[1]),
         "seam_share": seam_share(*scaled),
@@ -94,17 +105,15 @@ def repeated_pct(scaled: tuple[F, F]) -> float:
     return 100 * max(1 - float(np.count_nonzero(steps)) / steps.size for steps in scaled)
 
 
-def _dependence(fine_at_20: F, middle: F, coarse: F) -> dict[str, float]:
+def _dependence(steps_at_20: F, at_60: F) -> dict[str, float]:
     """The band with the smallest residual at 20 m, or at 60 m for the coarse bands, of those with texture."""
-    at_20 = np.concatenate([fine_at_20, middle])
-    at_60 = np.concatenate([float_block_mean(at_20, 3), coarse])
     smallest = (np.inf, "")
-    for names, stack in (((*FINE_BANDS, *MIDDLE_BANDS), at_20), (COARSE_BANDS, at_60)):
-        residual, spread = (values[-len(names) :] for values in residuals(stack[:, :, 1:] - stack[:, :, :-1]))
+    steps_at_60 = at_60[:, :, 1:] - at_60[:, :, :-1]
+    for names, steps in (((*FINE_BANDS, *MIDDLE_BANDS), steps_at_20), (COARSE_BANDS, steps_at_60)):
+        residual, spread = (values[-len(names) :] for values in residuals(steps))
         residual = np.where(spread < _MIN_SPREAD_DN, np.inf, residual)
         smallest = min(smallest, (float(residual.min()), names[int(residual.argmin())]))
-    dependence = {"residual_dn": smallest[0], "residual_band": BANDS.index(smallest[1])} if smallest[1] else {}
-    return dependence | _coarse_correlation(at_60)
+    return {"residual_dn": smallest[0], "residual_band": BANDS.index(smallest[1])} if smallest[1] else {}
 
 
 def _coarse_correlation(at_60: F) -> dict[str, float]:

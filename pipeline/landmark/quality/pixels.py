@@ -67,12 +67,20 @@ def measure_pixels(sensor: str, bands: Mapping[str, NDArray[Any]]) -> dict[str, 
         return measures
     defects = [_measure_defects(stack, limits) for stack in stacks]
     measures |= {name: combine(defect[name] for defect in defects) for name, combine in _COMBINE.items()}
-    measures |= optical.measure_optical(bands) if sensor == "s2" else radar.measure_radar(bands)
-    if measures["data_pct"] == 100 and stacks[0].shape[1] >= _MIN_DETAIL_PX:
-        measures |= measure_optical_detail(bands) if sensor == "s2" else measure_radar_detail(bands)
-        if sensor == "s1":
-            measures["speckle_signs"] = speckle_signs(bands)
+    has_detail = measures["data_pct"] == 100 and stacks[0].shape[1] >= _MIN_DETAIL_PX
+    measures |= _measure_optical(bands, has_detail) if sensor == "s2" else _measure_radar(bands, has_detail)
     return measures | {"perceptual_hash": perceptual_hash(bands, limits.nodata)}
+
+
+def _measure_optical(bands: Mapping[str, NDArray[Any]], has_detail: bool) -> dict[str, Any]:
+    image = optical.OpticalImage.of(bands)
+    detail = measure_optical_detail(bands, image) if has_detail else {}
+    return optical.measure_optical(bands, image) | detail
+
+
+def _measure_radar(bands: Mapping[str, NDArray[Any]], has_detail: bool) -> dict[str, Any]:
+    detail = measure_radar_detail(bands) | {"speckle_signs": speckle_signs(bands)} if has_detail else {}
+    return radar.measure_radar(bands) | detail
 
 
 def _stack_by_size(bands: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
