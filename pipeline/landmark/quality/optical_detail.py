@@ -14,7 +14,6 @@ from landmark.quality.optical import (
     BandArrays,
     F,
     OpticalImage,
-    correlation,
     float_block_mean,
 )
 from landmark.quality.seams import quarter_levels, seam_share, seam_step
@@ -38,6 +37,7 @@ _RED_NEAR_SHORT = [2, 7, 8]  # B04, B8A and B11, of the bands at 20 m
 _MIN_VEGETATION_DN = 80  # NDVI of darker pixels is noise
 _NEAR = FINE_BANDS.index("B08")
 _COARSE_PAIRS = (("B01", "B02"), ("B09", "B8A"))
+_COARSE_ROWS = [(*FINE_BANDS, *MIDDLE_BANDS, *COARSE_BANDS).index(band) for pair in _COARSE_PAIRS for band in pair]
 _MIN_CONTRAST_DN = 100  # standard deviation at 60 m
 _MIN_SPREAD_DN = 6  # standard deviation of the differences of a band that can be compared with others
 
@@ -118,13 +118,16 @@ def _dependence(steps_at_20: F, at_60: F) -> dict[str, float]:
 
 def _coarse_correlation(at_60: F) -> dict[str, float]:
     """The lower correlation of a band of 60 m with the one next to it in wavelength, if that one has contrast."""
-    names, lowest = (*FINE_BANDS, *MIDDLE_BANDS, *COARSE_BANDS), dict[str, float]()
-    for name, neighbour in _COARSE_PAIRS:
-        reference = at_60[names.index(neighbour)]
-        r = correlation(reference, at_60[names.index(name)]) if reference.std() > _MIN_CONTRAST_DN else None
-        if r is not None and r < lowest.get("coarse_r", 1):
-            lowest = {"coarse_r": r, "coarse_band": BANDS.index(name)}
-    return lowest
+    values = at_60[_COARSE_ROWS].reshape(2 * len(_COARSE_PAIRS), -1)
+    centred = values - values.sum(axis=1, keepdims=True) / np.float32(values.shape[1])
+    own, neighbours = centred[::2], centred[1::2]
+    own_power, power = np.vecdot(own, own), np.vecdot(neighbours, neighbours)
+    is_known = (power > values.shape[1] * _MIN_CONTRAST_DN**2) & (own_power > 0)
+    if not is_known.any():
+        return {}
+    r = np.where(is_known, np.vecdot(own, neighbours) / np.sqrt(np.maximum(own_power * power, 1)), np.inf)
+    lowest = int(r.argmin())
+    return {"coarse_r": float(r[lowest]), "coarse_band": BANDS.index(_COARSE_PAIRS[lowest][0])}
 
 
 def _blur(fine: F, middle: F) -> dict[str, float]:

@@ -34,8 +34,7 @@ def _straight_share(edges: NDArray[np.bool_]) -> float:
 def _diagonal_share(edges: NDArray[np.bool_]) -> float:
     """As along straight lines, for diagonals of at least half the chip; short segments at their ends are left out."""
     pixels, is_short = _diagonal_pixels(*edges.shape)
-    shares = _diagonal_sums(edges) / pixels
-    shares[:, is_short] = 1
+    shares = np.maximum(_diagonal_sums(edges) / pixels, is_short)
     return float(shares.min(axis=1)[:, pixels.sum(axis=0) >= edges.shape[0] // 2].max())
 
 
