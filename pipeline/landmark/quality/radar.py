@@ -27,19 +27,19 @@ def measure_radar(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
         bands: `vv`, `vh` → (y, x) int16, hundredths of a dB of gamma0, -32768 = nodata.
     """
     vv, vh = bands["vv"], bands["vh"]
-    known = (vv != S1_NODATA) & (vh != S1_NODATA)
-    if not known.any():
+    # The value without data is the lowest of its type.
+    known = None if min(vv.min(), vh.min()) > S1_NODATA else (vv != S1_NODATA) & (vh != S1_NODATA)
+    if known is not None and not known.any():
         return {}
-    gaps = None if known.all() else known
     # Every second pixel is enough for order statistics.
-    flat = {name: (bands[name].ravel() if gaps is None else bands[name][known])[::2] for name in ("vv", "vh")}
+    flat = {name: (bands[name].ravel() if known is None else bands[name][known])[::2] for name in ("vv", "vh")}
     difference = flat["vv"].astype(np.int32) - flat["vh"]
     measures: dict[str, float | None] = {"vv_vh_db": _order_db(difference, [difference.size // 2])[0]}
     for name, values in flat.items():
         places = [values.size // 100, values.size // 2, values.size - 1 - values.size // 100]
         names = (f"{name}_{level}_db" for level in ("p1", "p50", "p99"))
         measures |= zip(names, _order_db(values, places), strict=True)
-    return measures | {"vv_speckle_db": speckle_db(vv, gaps), "smooth_pct": _smooth_pct(vv, vh, gaps)}
+    return measures | {"vv_speckle_db": speckle_db(vv, known), "smooth_pct": _smooth_pct(vv, vh, known)}
 
 
 def _order_db(values: NDArray[np.integer[Any]], places: list[int]) -> list[float]:
@@ -64,8 +64,8 @@ def speckle_db(values: NDArray[np.int16], known: NDArray[np.bool_] | None = None
     if size < 2:
         return None
     inner = np.s_[: size * _WINDOW_PX, : size * _WINDOW_PX]
-    # Relative to the mean, so that sums of squares are precise in float32.
-    level = np.float32((values if known is None else values[known]).mean())
+    # Relative to about the mean, so that sums of squares are precise in float32.
+    level = np.float32((values[::_WINDOW_PX] if known is None else values[known]).mean())
     hundredths = values[inner] - level
     mean, square = (_window_means(array) for array in (hundredths, hundredths * hundredths))
     spread = np.sqrt(np.maximum(square - mean * mean, 0)) / 100
