@@ -80,6 +80,8 @@ def by_acquisition(
         assessable: Mask of rows in which the problem would show; all by default.
     """
     assessable = np.ones_like(failed) if assessable is None else assessable
+    if not (assessable & failed).any():
+        return
     items = acquisitions(table)
     totals, failures = (
         Counter(items[row] for row in np.flatnonzero(mask).tolist()) for mask in (assessable, assessable & failed)

@@ -26,7 +26,8 @@ class ShardPages:
 
     def __init__(self, path: Path, fields: Sequence[pa.Field]) -> None:
         self.pages = find_pages(path)
-        self._columns = [(field.name, parse_group(field).size_bytes) for field in fields]
+        sizes = {field.name: PREFIX_BYTES + parse_group(field).size_bytes for field in fields}
+        self._columns = {name: np.empty(size, dtype=np.uint8) for name, size in sizes.items()}
         if (n_columns := self.pages.offsets.shape[1]) != len(self._columns):
             raise DamagedPage(f"{n_columns} pixel columns, not {len(self._columns)}")
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -40,15 +41,14 @@ class ShardPages:
         os.close(self._file)
 
     def read(self, row: int) -> dict[str, NDArray[np.uint8]]:
-        """Values of the pixel columns of a row, as bytes.
+        """Values of the pixel columns of a row, as bytes; the next call overwrites them.
 
         Raises:
             DamagedPage, OSError: a page is damaged, or its value has another size.
         """
         values = {}
-        for column, (name, size_bytes) in enumerate(self._columns):
+        for column, (name, value) in enumerate(self._columns.items()):
             offset, size, header_bytes, checksum = (int(numbers[row, column]) for numbers in self.pages)
-            value = np.empty(PREFIX_BYTES + size_bytes, dtype=np.uint8)
             decode_page(os.pread(self._file, size, offset), header_bytes, checksum, value)
             values[name] = value[PREFIX_BYTES:]
         return values
