@@ -24,7 +24,8 @@ def samples_with(inputs: CheckInput, measure: str, *, sensor: str | None = None)
         NotApplicable: none.
     """
     table = inputs.samples if sensor is None else inputs.samples_of(sensor)
-    table = table.filter(pc.is_valid(table[measure]))
+    if table[measure].null_count:
+        table = table.filter(pc.is_valid(table[measure]))
     if table.num_rows == 0:
         raise NotApplicable("no pixels were read" if sensor is None else f"no pixels of {sensor} were read")
     return table

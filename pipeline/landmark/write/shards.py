@@ -24,6 +24,7 @@ from landmark.write.staging import STAGING, Status, open_staging
 # less to set up.
 _GROUP_ROWS = 128
 _GENERATION = 0
+_FACTS = INDEX.names
 
 # Per band: number of valid pixels, sum and sum of squares of stored values. Integers, so that the order of adding
 # does not matter.
@@ -187,8 +188,14 @@ class _Rows:
 
 def canonical(row: Mapping[str, Any]) -> bytes:
     """Serialise a row's id, pixel digest and facts for the content digest, independent of library versions."""
-    facts = {name: row[name].hex() if isinstance(row[name], bytes) else row[name] for name in INDEX.names}
-    return json.dumps(facts, sort_keys=True, default=str, separators=(",", ":")).encode()
+    return _JSON.encode({name: row[name] for name in _FACTS}).encode()
+
+
+def _to_text(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+_JSON = json.JSONEncoder(sort_keys=True, default=_to_text, separators=(",", ":"))
 
 
 class _MomentSums:
