@@ -151,13 +151,14 @@ def _fit_block(values: F8, mixture: F8, in_level: F8, acquisition: NDArray[np.in
     keep = np.ones(len(in_level), dtype=bool)
     contrast = None
     for _ in range(2):
-        regressor = in_level[keep] - _project(in_level[keep][:, None], mixture[keep])[:, 0]
+        # Of both, the part that is not linear in the mixture.
+        parts, rank = _remove(mixture[keep], np.column_stack([in_level, values])[keep])
+        regressor, target = parts[:, 0], parts[:, 1:]
         energy = float(regressor @ regressor)
-        degrees = int(keep.sum()) - int(np.linalg.matrix_rank(mixture[keep])) - 1
+        degrees = int(keep.sum()) - rank - 1
         # With n samples in the level and n outside, and no effect of the mixture, the energy is n / 2.
         if degrees < limits["min_samples"] or energy < limits["min_samples"] / 2:
             return contrast
-        target = values[keep] - _project(values[keep], mixture[keep])
         difference = regressor @ target / energy
         residual = target - regressor[:, None] * difference
         plain = (residual**2).sum(axis=0) / degrees / energy
@@ -171,9 +172,10 @@ def _fit_block(values: F8, mixture: F8, in_level: F8, acquisition: NDArray[np.in
     return contrast
 
 
-def _project(values: F8, mixture: F8) -> F8:
-    """The part of the values that is linear in the mixture."""
-    return np.asarray(mixture @ np.linalg.lstsq(mixture, values, rcond=1e-6)[0])
+def _remove(mixture: F8, values: F8) -> tuple[F8, int]:
+    """The part of the values that is not linear in the mixture, and the rank of the mixture."""
+    coefficients, _, rank, _ = np.linalg.lstsq(mixture, values, rcond=1e-6)
+    return np.asarray(values - mixture @ coefficients), int(rank)
 
 
 def _contrast_flags(contrast: Contrast, sensor: str, factor: str, subject: str, limits: Limits) -> Iterator[Flag]:
