@@ -266,7 +266,12 @@ def secrets(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     texts = [(name, _read_text(root / name)) for name in _DOCUMENTS]
     for name, schema in (("ledger.parquet", LEDGER), (INPUTS_FILE, INPUTS)):
         if (table := _read_table(root / name, schema, *schema.names)) is not None:
-            texts += [(name, " ".join(str(value) for value in row.values())) for row in table.to_pylist()]
+            rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+            texts += [(name, " ".join(map(str, row))) for row in rows]
+    # One search of all texts finds nothing in nearly all corpora.
+    joined = "\n".join(text for _, text in texts)
+    if not find_secret(joined) and not find_local_path(joined):
+        return
     for name, text in texts:
         if match := find_secret(text):
             yield Flag("token or signed URL", name, re.sub(r"(=|Bearer |eyJ).*", r"\1…", match[0]))
