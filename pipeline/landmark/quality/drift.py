@@ -116,12 +116,15 @@ def fit_contrast(
         limits: `min_samples`, `min_acquisitions`.
     """
     blocks: dict[Hashable, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(cover.usable).tolist():
-        if levels[row] is not None and np.isfinite(values[row]).all():
+    for row in np.flatnonzero(cover.usable & np.isfinite(values).all(axis=1)).tolist():
+        if levels[row] is not None:
             blocks[cover.block[row]].append(row)
     parts, sides = [], (set[str](), set[str]())
     for rows in blocks.values():
         in_level = np.array([levels[row] == level for row in rows])
+        # The energy of the contrast is at most the samples of either side, as fractions sum to one.
+        if min(in_level.sum(), (~in_level).sum()) < limits["min_samples"] / 2:
+            continue
         acquisition = np.unique([items[row] for row in rows], return_inverse=True)[1]
         part = _fit_block(values[rows], cover.mixture[rows], in_level.astype(np.float64), acquisition, limits)
         if part is not None:
