@@ -71,7 +71,7 @@ def speckle_db(values: NDArray[np.int16], known: NDArray[np.bool_] | None = None
     spread = np.sqrt(np.maximum(square - mean * mean, 0)) / 100
     if known is not None:
         spread = spread[known[inner].reshape(size, _WINDOW_PX, size, _WINDOW_PX).all(axis=(1, 3))]
-    return _quartile(spread.ravel()) if spread.size else None
+    return _quartile(spread.astype(np.float32).ravel()) if spread.size else None
 
 
 def _quartile(values: F) -> float:

@@ -28,7 +28,7 @@ def seam_share(across_columns: F, across_rows: F) -> float:
 def _straight_share(edges: NDArray[np.bool_]) -> float:
     length = edges.shape[0] // _SEGMENTS
     segments = edges[: length * _SEGMENTS].reshape(_SEGMENTS, length, -1)
-    return int(np.add.reduce(segments, axis=1, dtype=np.uint16).min(axis=0).max()) / length
+    return float(np.add.reduce(segments, axis=1, dtype=np.uint16).min(axis=0).max() / length)
 
 
 def _diagonal_share(edges: NDArray[np.bool_]) -> float:
@@ -56,7 +56,7 @@ def _diagonal_sums(edges: NDArray[np.bool_]) -> F:
     strides = (height * row, height // _SEGMENTS * (row + pixel), row + pixel, pixel)
     # Each row starts one pixel later than the row above.
     shifted = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
-    return np.add.reduce(shifted, axis=2, dtype=np.uint16).astype(np.float32)
+    return np.asarray(np.add.reduce(shifted, axis=2, dtype=np.uint16), np.float32)
 
 
 def quarter_levels(stack: F) -> F:
@@ -66,7 +66,8 @@ def quarter_levels(stack: F) -> F:
     inner = stack[:, : length * _SEGMENTS, : length * _SEGMENTS]
     columns = inner.reshape(bands, _SEGMENTS, length, -1).sum(axis=2)
     rows = inner.reshape(-1, length) @ np.ones(length, dtype=np.float32)
-    return np.concatenate([columns, rows.reshape(bands, -1, _SEGMENTS).transpose(0, 2, 1)]) / np.float32(length)
+    levels = np.concatenate([columns, rows.reshape(bands, -1, _SEGMENTS).transpose(0, 2, 1)])
+    return np.asarray(levels / length, np.float32)
 
 
 def seam_step(levels: F, width: int) -> float:
