@@ -235,9 +235,8 @@ def statistics(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
             recorded = bands.get(band, [])
             sums = inputs.moments.get((sensor, band), Moments())
             actual = mean_std(sums.number, sums.total, sums.squares, scale)
-            if len(recorded) != len(actual) or not np.allclose(
-                recorded, actual, atol=limits["tolerance"] * scale, rtol=1e-6
-            ):
+            tolerance = limits["tolerance"] * scale
+            if len(recorded) != len(actual) or not np.allclose(recorded, actual, atol=tolerance, rtol=1e-6):
                 yield Flag("statistics differ from the pixels", f"{sensor} {band}", f"{recorded}, not {actual}")
 
 
@@ -266,13 +265,9 @@ def secrets(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     texts = [(name, _read_text(root / name)) for name in _DOCUMENTS]
     for name, schema in (("ledger.parquet", LEDGER), (INPUTS_FILE, INPUTS)):
         if (table := _read_table(root / name, schema, *schema.names)) is not None:
-            rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
-            texts += [(name, " ".join(map(str, row))) for row in rows]
-    # One search of all texts finds nothing in nearly all corpora.
-    joined = "\n".join(text for _, text in texts)
-    if not find_secret(joined) and not find_local_path(joined):
-        return
-    for name, text in texts:
+            texts += [(name, " ".join(map(str, row.values()))) for row in table.to_pylist()]
+    joined = "\n".join(text for _, text in texts)  # in nearly all corpora one search finds nothing
+    for name, text in texts if find_secret(joined) or find_local_path(joined) else ():
         if match := find_secret(text):
             yield Flag("token or signed URL", name, re.sub(r"(=|Bearer |eyJ).*", r"\1…", match[0]))
         elif match := find_local_path(text):
