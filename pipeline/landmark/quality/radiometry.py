@@ -157,7 +157,8 @@ def s1_scale(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         table, "vv_vh_db", "vv_speckle_db", "vv_p50_db", "vh_p50_db", "vv_p1_db", "vh_p1_db"
     )
     vh_speckle, sharp = columns(table, "vh_speckle_db", "radar_sharpness")
-    ratio = np.fmin(speckle / vh_speckle, vh_speckle / speckle)
+    with np.errstate(divide="ignore", invalid="ignore"):  # images without speckle have no ratio
+        ratio = np.fmin(speckle / vh_speckle, vh_speckle / speckle)
     linear = (vv_low >= 0) & (vh_low >= 0)
     compressed = ~linear & (speckle < limits["min_speckle_db"]) & (abs(difference) < limits["min_vv_vh_db"])
     compressed &= ((vh > limits["min_vh_db"]) | (sharp > limits["min_sharpness"])) & (vv < 0)
