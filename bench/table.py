@@ -64,10 +64,12 @@ def _goals(result: _Entry, demos: list[_Entry], real: list[_Entry]) -> Iterator[
     names = [name for name, corpus in result["corpora"].items() if "trials" in corpus and not _is_real(name)]
     present = [corpus for corpus in result["corpora"].values() if "absent" not in corpus]
     n_findings = sum(len(finding["subjects"]) for corpus in present for finding in corpus["findings"])
+    at_rates = any("rate_pct" in trial for corpus in present for trial in corpus["trials"])
     samples = f"{sum(corpus['samples'] for corpus in present):,} samples of {len(present)} corpora"
     yield (
         f"{len(result['kinds'])} kinds of defects, planted one at a time into {len(names)} demos ({', '.join(names)}),"
-        f" into real corpora and at several rates: {sum(len(corpus['trials']) for corpus in present):,} corpora checked"
+        f" into real corpora{' and at several rates' if at_rates else ''}:"
+        f" {sum(len(corpus['trials']) for corpus in present):,} corpora checked"
         f" in {result['minutes']:g} minutes. *Independent* kinds are by an author who had not seen the checks."
     )
     yield ""
@@ -168,8 +170,7 @@ def famous(result: _Entry, reports: Iterable[Famous]) -> str:
     """Render what `check` says of the defects of published corpora, in the first demo."""
     trials = {
         trial["kind"]: trial
-        for corpus in result["corpora"].values()
-        for trial in corpus.get("trials", ())
+        for trial in next(iter(result["corpora"].values()))["trials"]
         if "rate_pct" not in trial and "message" in trial
     }
     lines = ["| corpus | what users reported | planted | named by | message |", "|---|---|---|---|---|"]
