@@ -56,6 +56,10 @@ def test_tasks_are_drawn_as_needed(workers: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings(
+    "ignore:unclosed <ssl.SSLSocket:ResourceWarning"
+)  # to a worker that died while it connected
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
 def test_a_task_that_kills_workers_is_lost_alone() -> None:
     with open_executor(ExecutorConfig(1)) as map_tasks:
         results = dict(map_tasks(die, range(5)))
