@@ -91,8 +91,8 @@ def s2_offset(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     (desert, snow, cloud) are not assessable.
     """
     table = samples_with(inputs, "darkest_p1_dn", sensor="s2")
-    darkest, b12, plants, snow, cloudy = columns(
-        table, "darkest_p1_dn", "B12_p1_dn", "green_B02_dn", "ndsi_mean", "cloudy_pct"
+    darkest, b12, plants, snow, cloudy, snowy = columns(
+        table, "darkest_p1_dn", "B12_p1_dn", "green_B02_dn", "ndsi_mean", "cloudy_pct", "snowy_pct"
     )
     max_dn = limits["max_darkest_dn"]
     dark_surface = np.isfinite(plants) | (b12 <= limits["max_dark_B12_dn"])
@@ -103,7 +103,8 @@ def s2_offset(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         table, failed, problem, lambda row: f"darkest 1 % at {darkest[row]:.0f} dn", assessable=assessable
     )
     b01, b02, b8a, b09 = columns(table, *(f"{band}_p50_dn" for band in ("B01", "B02", "B8A", "B09")))
-    ground = ~(snow > limits["max_ndsi"]) & ~(cloudy > limits["max_cloudy_pct"])
+    # Medians at different resolutions can fall on either side of the border between snow and ground.
+    ground = ~(snowy > limits["max_snowy_pct"]) & ~(cloudy > limits["max_cloudy_pct"])
     excess, both = b01 - b02, np.minimum(b01 - b02, b09 - b8a)
     yield from by_acquisition(
         table,
