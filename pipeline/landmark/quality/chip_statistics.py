@@ -113,9 +113,10 @@ def _median_of_acquisitions(table: pa.Table, typical: Values) -> float:
 
 
 def s1_looks(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """Homogeneous ground has the speckle of a ground-range product: no filter was applied."""
+    """Homogeneous ground has the speckle of a ground-range product: no filter was applied, and no looks are missing."""
     table = samples_with(inputs, "vv_speckle_db", sensor="s1")
-    speckle = np.fmin(*columns(table, "vv_speckle_db", "vh_speckle_db"))
+    both = columns(table, "vv_speckle_db", "vh_speckle_db")
+    speckle, strongest = np.fmin(*both), np.fmax(*both)
     filtered = speckle < limits["min_speckle_db"]
     filtered |= _typical(table, speckle) < limits["min_typical_db"]
     (sharp,) = columns(table, "radar_sharpness")
@@ -134,6 +135,13 @@ def s1_looks(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         "speckle was averaged over several images",
         lambda row: f"{speckle[row]:.2f} dB at a sharpness of {sharp[row]:.2f}",
         assessable=np.isfinite(full),
+    )
+    yield from by_acquisition(
+        table,
+        strongest > limits["max_speckle_db"],
+        "speckle is too strong: of fewer looks, or noise was added",
+        lambda row: f"{strongest[row]:.2f} dB: {(4.343 / strongest[row]) ** 2:.1f} equivalent looks",
+        assessable=np.isfinite(strongest),
     )
 
 

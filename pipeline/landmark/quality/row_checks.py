@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -30,7 +31,7 @@ _FOLDERS = ("home", "users", "root", "tmp", "var", "mnt", "data", "media", "opt"
 _LOCAL_PATH = re.compile(rf"(^|[\s'\"])(file:|/({'|'.join(_FOLDERS)})/|[a-z]:\\)", re.IGNORECASE)
 _CENTRE_TOLERANCE_DEG = 2e-6
 _CORNER_TOLERANCE_M = 0.01  # ids of cells anchored at a raster's corner are in centimetres
-_DEGREE_M = 111_320
+_OUTLINE_TOLERANCE_M = 1  # corpora of others round degrees
 # In lower case, texts of which every match has one: these are found far faster.
 _PARTS_OF_SECRETS = ("sig=", "sv=", "se=", "token=", "key=", "x-amz-", "keyid=", "signature=", "bearer ", "eyj")
 _PARTS_OF_PATHS = ("file:", ":\\", *(f"/{folder}/" for folder in _FOLDERS))
@@ -77,22 +78,25 @@ def placement(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowP
     if not (lon_error < _CENTRE_TOLERANCE_DEG and lat_error < _CENTRE_TOLERANCE_DEG):
         detail = f"{row['lon']:.6f} {row['lat']:.6f}, not {lon:.6f} {lat:.6f}"
         yield "lon and lat are not the centre of the transform", detail
-    yield from _check_footprint(row, lon, lat, edge_m)
-
-
-def _check_footprint(row: Row, lon: float, lat: float, edge_m: float) -> Iterator[RowProblem]:
     try:
-        footprint: Any = shapely.from_wkb(row["geometry"])
+        error_m = _outline_error_m(row["geometry"], row["epsg"], (left, top - edge_m, left + edge_m, top))
     except shapely.errors.ShapelyError:
         yield "geometry is not WKB", ""
         return
-    if footprint.geom_type != "Polygon":
-        return  # split at the antimeridian: its centroid is meaningless
-    centre = footprint.centroid
-    # The centroid of a footprint and the projected centre differ by far less than a pixel.
-    if np.hypot((centre.x - lon) * np.cos(np.radians(lat)), centre.y - lat) * _DEGREE_M > edge_m / 100:
-        detail = f"centre {centre.x:.5f} {centre.y:.5f}, not {lon:.5f} {lat:.5f}"
-        yield "geometry is not the square of the transform", detail
+    # Negated, so that NaN is a problem.
+    if not error_m <= _OUTLINE_TOLERANCE_M:
+        yield "geometry is not the square of the transform", f"up to {error_m:.0f} m off"
+
+
+@lru_cache  # images of a cell have one outline
+def _outline_error_m(geometry: bytes, epsg: int, square: tuple[float, float, float, float]) -> float:
+    """Largest distance of an outline (WKB, degrees) from the square left, bottom, right, top in metres of `epsg`."""
+    outline: Any = shapely.from_wkb(geometry)
+    if outline.geom_type != "Polygon":
+        return 0.0  # split at the antimeridian
+    to_metres = transformer(LONLAT, epsg).transform
+    projected = shapely.transform(outline, lambda points: np.column_stack(to_metres(*points.T)))
+    return float(shapely.hausdorff_distance(projected, shapely.box(*square)))
 
 
 def fractions(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
