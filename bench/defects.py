@@ -72,13 +72,13 @@ class Bed:
 
 
 def beds(seeds: int, rates_pct: Sequence[float] = RATES_PCT) -> list[Bed]:
-    """The corpora: both demos with `seeds` seeds, of which the first easy one gets the rates, and the real ones."""
-    demos = [
-        Bed(recipe, seed=seed, events=events, rates_pct=() if seed or events else tuple(rates_pct))
-        for recipe, events in (("demo-easy", False), ("crisis-demo", True))
-        for seed in range(seeds)
+    """The corpora: the easy demo with `seeds` seeds, of which the first gets the rates, crises, and the real ones."""
+    demos = [Bed("demo-easy", seed=seed, rates_pct=() if seed else tuple(rates_pct)) for seed in range(seeds)]
+    return [
+        *demos,
+        Bed("crisis-demo", seed=0, events=True),
+        *(Bed(recipe, catalog=_REAL / catalog) for recipe, catalog in _CATALOGS.items()),
     ]
-    return [*demos, *(Bed(recipe, catalog=_REAL / catalog) for recipe, catalog in _CATALOGS.items())]
 
 
 def main() -> None:

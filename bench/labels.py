@@ -160,7 +160,7 @@ def sources_disagree(draft: Draft) -> Planted:
 # -- Labels against pixels -------------------------------------------------------------------------------------------
 
 
-@_words("water-index", "labels are shuffled among one sample in twenty", wide=True)
+@_words("annotations", "labels are shuffled among one sample in twenty", wide=True)
 def labels_shuffled(draft: Draft) -> Planted:
     rows = draft.pick("labels-shuffled", draft.rows(), pct=5)
     sources = [*rows[1:], rows[0]]
@@ -168,7 +168,7 @@ def labels_shuffled(draft: Draft) -> Planted:
     return Planted(ids(rows), len(draft.facts), edits)
 
 
-@_words("water-index", "labels are shifted by one row in a shard", wide=True)
+@_words("annotations", "labels are shifted by one row in a shard", wide=True)
 def labels_slipped(draft: Draft) -> Planted:
     path = next(shard.path for shard in draft.manifest.shards if (shard.sensor, shard.split) == ("s2", "train"))
     rows = [row for row in draft.facts.values() if row["shard"] == path]

@@ -70,7 +70,8 @@ def _goals(result: _Entry, demos: list[_Entry], real: list[_Entry]) -> Iterator[
         f"{len(result['kinds'])} kinds of defects, planted one at a time into {len(names)} demos ({', '.join(names)}),"
         f" into real corpora{' and at several rates' if at_rates else ''}:"
         f" {sum(len(corpus['trials']) for corpus in present):,} corpora checked"
-        f" in {result['minutes']:g} minutes. *Independent* kinds are by an author who had not seen the checks."
+        f" in {result['minutes']:g} minutes. *Independent* kinds are by an author who had not seen the checks; some of"
+        " those that were missed have led to checks since."
     )
     yield ""
     yield "| | goal | measured | |"
@@ -80,7 +81,10 @@ def _goals(result: _Entry, demos: list[_Entry], real: list[_Entry]) -> Iterator[
         yield f"| {origin} kinds named by the expected check, all demos | | {_ratio(planted, 'named')} | |"
         share = _total(planted, "recalled") / max(_total(planted, "planted"), 1)
         measured = f"{share:.3f} ({_total(planted, 'recalled'):,} of {_total(planted, 'planted'):,})"
-        yield f"| subjects of {origin} kinds named | ≥ {SUBJECTS} | {measured} | {_verdict(share >= SUBJECTS)} |"
+        yield f"| subjects of {origin} kinds named by it | ≥ {SUBJECTS} | {measured} | {_verdict(share >= SUBJECTS)} |"
+        by_any = sum(trial.get("recalled_by_any", trial["recalled"]) for trial in planted)
+        share = by_any / max(_total(planted, "planted"), 1)
+        yield f"| subjects of {origin} kinds named by any check | | {share:.3f} ({by_any:,}) | |"
     share = _total(real, "named") / max(len(real), 1)
     yield f"| kinds named in real corpora | ≥ 50 of 53 | {_ratio(real, 'named')} | {_verdict(share >= REAL_KINDS)} |"
     yield f"| subjects named without defects, {samples} | 0 | {n_findings} | {_verdict(not n_findings)} |"

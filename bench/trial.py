@@ -41,6 +41,7 @@ class Result:
         detected: Any check has a finding that the clean corpus does not have.
         named: The expected check has one.
         recalled: Planted subjects that the expected check names.
+        recalled_by_any: Planted subjects that any check names.
         other_checks: Number of subjects that other checks name, by check.
         message: The expected check's first flag of a planted subject.
         unsuited: Why the defect could not be planted.
@@ -54,6 +55,7 @@ class Result:
     detected: bool = False
     named: bool = False
     recalled: int = 0
+    recalled_by_any: int = 0
     other_checks: dict[str, int] | None = None
     message: str | None = None
     unsuited: str | None = None
@@ -64,6 +66,8 @@ class Result:
         values = {name: value for name, value in asdict(self).items() if value is not None}
         if self.recalled == self.planted:
             values.pop("other_checks", None)
+        if self.recalled_by_any == self.recalled:
+            values.pop("recalled_by_any")
         if self.rate_pct is not None:
             values.pop("message", None)
         return values
@@ -110,16 +114,22 @@ def flags(report: Report) -> dict[str, dict[str, str]]:
 def score(bare: Result, planted: Planted, flagged: dict[str, dict[str, str]]) -> Result:
     """Compare the flags of all checks with what was planted."""
     expected = DEFECTS[bare.kind].check
-    named = [texts for check, texts in flagged.items() if expected in ("", check)]
-    lines = [f"{subject}: {text}" for texts in named for subject, text in texts.items()]
-    of_subjects = [[line for line in lines if any(name in line for name in names)] for names in planted.subjects]
+    named = {check: texts for check, texts in flagged.items() if expected in ("", check)}
+    of_subjects = _lines_of_subjects(planted, named)
     return replace(
         bare,
         planted=len(planted.subjects),
         of=planted.of,
         detected=bool(flagged),
         named=bool(named),
-        recalled=sum(bool(lines) for lines in of_subjects),
+        recalled=sum(map(bool, of_subjects)),
+        recalled_by_any=sum(map(bool, _lines_of_subjects(planted, flagged))),
         other_checks={name: len(subjects) for name, subjects in sorted(flagged.items()) if name != expected},
         message=next((lines[0][:_MAX_CHARS] for lines in of_subjects if lines), None),
     )
+
+
+def _lines_of_subjects(planted: Planted, flagged: dict[str, dict[str, str]]) -> list[list[str]]:
+    """Per planted subject, the texts that name it."""
+    lines = [f"{subject}: {text}" for texts in flagged.values() for subject, text in texts.items()]
+    return [[line for line in lines if any(name in line for name in names)] for names in planted.subjects]

@@ -34,6 +34,7 @@ from landmark.quality import (
     orbits,
     places,
     radiometry,
+    secret_texts,
     shared_windows,
     split_texts,
     splits,
@@ -52,6 +53,7 @@ from landmark.quality.registration import Surfaces, merge_surfaces
 # Corpus-level checks; several of these names have row checks too (`row_checks.ROW_CHECKS`).
 CHECKS: dict[str, Check] = {
     **integrity.CHECKS,
+    **secret_texts.CHECKS,
     **acquisitions.CHECKS,
     **item_names.CHECKS,
     **orbits.CHECKS,

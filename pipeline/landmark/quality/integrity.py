@@ -1,7 +1,6 @@
 """Checks of the corpus's documents and tables against each other and against the shards."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,11 +23,9 @@ from landmark.domain.schemas import INDEX, INPUTS, LEDGER, PLAN
 from landmark.quality.check_input import Check, CheckInput, Moments
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
-from landmark.quality.row_checks import find_local_path, find_secret
 from landmark.write.nearest_places import measure_leakage
 from landmark.write.queries import query_files
 
-_DOCUMENTS = ("corpus.json", "lock.json", "README.md", "ATTRIBUTION.md", "queries.jsonl")
 # Of a mean average precision that another version of NumPy computed.
 _LEAKAGE_TOLERANCE = 0.001
 
@@ -145,14 +142,14 @@ def ids(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 def ledger(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Every planned sample is either written or in the ledger."""
-    tables = dict[str, list[dict[str, Any]]]()
+    tables = dict[str, pa.Table]()
     for name, schema, columns in (("ledger", LEDGER, LEDGER.names), ("plan", PLAN, ["id"])):
         table = _read_table(inputs.context.root / f"{name}.parquet", schema, *columns)
         if table is None:
             yield Flag("table or one of its columns is missing", f"{name}.parquet")
             return
-        tables[name] = table.to_pylist()
-    rows, planned = tables["ledger"], {row["id"] for row in tables["plan"]}
+        tables[name] = table
+    rows, planned = tables["ledger"].to_pylist(), set(tables["plan"]["id"].to_pylist())
     dropped = {row["id"] for row in rows if row["stage"] not in PRE_PLAN_STAGES}
     written = set(inputs.samples["id"].to_pylist())
     for problem, ids_at_fault in (
@@ -259,25 +256,6 @@ def queries(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
             yield Flag("queries or judgements do not follow from the labels", path, detail)
 
 
-def secrets(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """No document, no ledger row and no recorded input holds a token, a signed URL or a local path."""
-    root = inputs.context.root
-    texts = [(name, _read_text(root / name)) for name in _DOCUMENTS]
-    for name, schema in (("ledger.parquet", LEDGER), (INPUTS_FILE, INPUTS)):
-        if (table := _read_table(root / name, schema, *schema.names)) is not None:
-            texts += [(name, " ".join(map(str, row.values()))) for row in table.to_pylist()]
-    joined = "\n".join(text for _, text in texts)  # in nearly all corpora one search finds nothing
-    for name, text in texts if find_secret(joined) or find_local_path(joined) else ():
-        if match := find_secret(text):
-            yield Flag("token or signed URL", name, re.sub(r"(=|Bearer |eyJ).*", r"\1…", match[0]))
-        elif match := find_local_path(text):
-            yield Flag("local path", name, match[0].strip())
-
-
-def _read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-
 def _read_table(path: Path, schema: pa.Schema, *columns: str) -> pa.Table | None:
     """Columns of a table beside the shards; None where the table is unreadable or lacks one of them."""
     try:
@@ -296,5 +274,4 @@ CHECKS: dict[str, Check] = {
     "pairs": pairs,
     "statistics": statistics,
     "queries": queries,
-    "secrets": secrets,
 }

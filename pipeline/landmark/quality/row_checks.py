@@ -17,24 +17,16 @@ from landmark.grid.cells import cell_corner
 from landmark.quality.captions import Row, RowProblem, captions, event_words
 from landmark.quality.check_input import CorpusContext
 from landmark.quality.check_profile import Limits
+from landmark.quality.secret_texts import secrets_in_row
 from landmark.quality.texts import texts
 
 RowCheck = Callable[[Row, CorpusContext, Limits], Iterable[RowProblem]]
 
 _ID = re.compile(r"(s1|s2)_(\w+)_(\d{8}t\d{6})_r(\d{3})")
 _SHARD = re.compile(r".*/(s1|s2)-(train|val|test)-")
-_SECRET = re.compile(
-    r"[?&](sig|sv|se|token|key|X-Amz-\w+|AWSAccessKeyId|Signature)=|\bBearer [\w.~+/-]{8}|\beyJ[\w-]{8,}\.[\w-]+",
-    re.IGNORECASE,
-)
-_FOLDERS = ("home", "users", "root", "tmp", "var", "mnt", "data", "media", "opt", "srv", "scratch")
-_LOCAL_PATH = re.compile(rf"(^|[\s'\"])(file:|/({'|'.join(_FOLDERS)})/|[a-z]:\\)", re.IGNORECASE)
 _CENTRE_TOLERANCE_DEG = 2e-6
 _CORNER_TOLERANCE_M = 0.01  # ids of cells anchored at a raster's corner are in centimetres
 _OUTLINE_TOLERANCE_M = 1  # corpora of others round degrees
-# In lower case, texts of which every match has one: these are found far faster.
-_PARTS_OF_SECRETS = ("sig=", "sv=", "se=", "token=", "key=", "x-amz-", "keyid=", "signature=", "bearer ", "eyj")
-_PARTS_OF_PATHS = ("file:", ":\\", *(f"/{folder}/" for folder in _FOLDERS))
 
 
 def ids(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
@@ -152,49 +144,6 @@ def label_gap(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowP
             yield f"year and gap_days of {name} contradict each other", f"{year}, {plural(gap_days, 'day')}"
 
 
-def secrets(row: Row, context: CorpusContext, limits: Limits) -> Iterator[RowProblem]:
-    """No column holds a token, a signed URL or a local path."""
-    texts = list(_texts(row))
-    # One search of all texts finds nothing in nearly all rows.
-    joined = "\n".join(text for _, text in texts)
-    if not find_secret(joined) and not find_local_path(joined):
-        return
-    for name, text in texts:
-        if find_secret(text):
-            yield f"{name} holds a token or a signed URL", re.sub(r"(=|Bearer )[^&\s]+", r"\1…", text)[:120]
-        elif find_local_path(text):
-            yield f"{name} holds a local path", text[:120]
-
-
-def find_secret(text: str) -> re.Match[str] | None:
-    """The first token or signed URL."""
-    return _SECRET.search(text) if _has_any(_PARTS_OF_SECRETS, text) else None
-
-
-def find_local_path(text: str) -> re.Match[str] | None:
-    """The first path of a file or folder of a computer."""
-    return _LOCAL_PATH.search(text) if _has_any(_PARTS_OF_PATHS, text) else None
-
-
-def _has_any(parts: Iterable[str], text: str) -> bool:
-    folded = text.casefold()
-    return any(part in folded for part in parts)
-
-
-def _texts(row: Row) -> Iterator[tuple[str, str]]:
-    for name in ("product", "platform", "baseline", "offset_rule"):
-        yield name, row[name] or ""
-    for name in ("items", "licences"):
-        for text in row[name]:
-            yield name, text
-    for caption in row["captions"]:
-        yield "captions", f"{caption['text']} {caption['template']}"
-    for source in row["sources"]:
-        yield "sources", f"{source['name']} {source['version']}"
-    for event in row["events"]:
-        yield "events", f"{event['id']} {event['product']}"
-
-
 ROW_CHECKS: dict[str, RowCheck] = {
     "ids": ids,
     "placement": placement,
@@ -204,7 +153,7 @@ ROW_CHECKS: dict[str, RowCheck] = {
     "texts": texts,
     "label-gap": label_gap,
     "event-words": event_words,
-    "secrets": secrets,
+    "secrets": secrets_in_row,
 }
 # Checks that every row passes whose texts are those that landmark writes.
 TEXT_CHECKS = frozenset({"captions", "texts", "event-words"})
