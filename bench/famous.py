@@ -103,7 +103,7 @@ def statistics_of_a_subset(draft: Draft) -> Planted:
     sensor = load_sensor("s2")
     for row in rows:
         for band, values in draft.bands(row["id"]).items():
-            sums[band] = sums.get(band, Moments()) + Moments.of(values, sensor.nodata)
+            sums[band] = sums.get(band, Moments()) + Moments.of_bands(values[None], sensor.nodata)[0]
 
     def change(document: dict[str, Any]) -> None:
         document["statistics"]["s2"] = {band: mean_std(*sums[band], sensor.scale) for band in sums}

@@ -58,16 +58,15 @@ class Moments(NamedTuple):
         return Moments(self.number + addend.number, self.total + addend.total, self.squares + addend.squares)
 
     @staticmethod
-    def of(values: NDArray[Any], nodata: int) -> "Moments":
-        """Moments of one chip's band."""
-        numbers, count = values.ravel().astype(np.float64), values.size
-        if nodata != 0 and values.min() == nodata:
-            numbers = numbers[numbers != nodata]
-            count = numbers.size
-        elif nodata == 0:
-            count = int(np.count_nonzero(values))
+    def of_bands(stack: NDArray[Any], nodata: int) -> "list[Moments]":
+        """Moments of the bands (band, y, x) of one chip."""
+        stored = stack.reshape(len(stack), -1)
         # Integers below 2^53 are exact in float64.
-        return Moments(count, int(numbers.sum()), int(np.dot(numbers, numbers)))
+        valid, numbers = stored != nodata, stored.astype(np.float64)
+        if nodata != 0 and not valid.all():
+            numbers[~valid] = 0
+        moments = np.count_nonzero(valid, axis=1), numbers.sum(axis=1), np.vecdot(numbers, numbers)
+        return [Moments(*map(int, band)) for band in zip(*moments, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,12 +103,14 @@ class _GroupSamples:
             self.flag("schema", "row cannot be read", record["id"], f"{type(error).__name__}: {describe_error(error)}")
             return
         self._check_row(sample)
-        if self._is_chosen(sample["cell"]) and (bands := self._read_bands(row)) is not None:
+        if self._is_chosen(sample["cell"]) and (stacks := self._read_pixels(row)) is not None:
+            named = zip(row.groups.values(), stacks, strict=True)
+            bands = {name: band for group, stack in named for name, band in zip(group.bands, stack, strict=True)}
             sample |= {**measure_pixels(row.shard.sensor, bands), "pixels_read": True}
             self._registration.add(record, bands)
             if "shared-windows" in self._context.limits:
                 sample["windows"] = content_windows(row.shard.sensor, bands)
-            sample["band_digests"] = band_digests(self._add_moments(row.shard.sensor, bands))
+            sample["band_digests"] = band_digests(self._add_moments(row.shard.sensor, bands, stacks))
         self._rows.append({name: sample.get(name) for name in _NAMES})
 
     def _check_row(self, row: Mapping[str, Any]) -> None:
@@ -131,37 +133,36 @@ class _GroupSamples:
             self.flag(name, problem, row["id"], detail)
         return problems
 
-    def _read_bands(self, row: ShardRow) -> dict[str, NDArray[Any]] | None:
-        """Stored values per band (y, x) at native resolution; None where they cannot be read."""
+    def _read_pixels(self, row: ShardRow) -> list[NDArray[Any]] | None:
+        """Stored values (band, y, x) of each of `row.groups`; None where they cannot be read."""
         if row.pages is None:
-            return self._decode_bands(row.record, row) if next(iter(row.groups)) in row.record else None
+            return self._decode(row.record, row) if next(iter(row.groups)) in row.record else None
         try:
             pixels = row.pages.read(row.number)
         except (DamagedPage, OSError) as error:
             detail = f"{row.shard.path}: {describe_error(error)}"
             self.flag("shards", "pixels of a sample cannot be read", row.record["id"], detail)
             return None
-        return self._decode_bands(pixels, row)
+        return self._decode(pixels, row)
 
-    def _decode_bands(self, pixels: Mapping[str, Any], row: ShardRow) -> dict[str, NDArray[Any]] | None:
-        """Bands of pixel columns; None where their size is not that of the metadata."""
-        groups, bands = [], dict[str, NDArray[Any]]()
+    def _decode(self, pixels: Mapping[str, Any], row: ShardRow) -> list[NDArray[Any]] | None:
+        """Arrays of pixel columns; None where their size is not that of the metadata."""
+        stacks = list[NDArray[Any]]()
         for name, group in row.groups.items():
             data = pixels[name]
             if len(data) != group.size_bytes:
                 detail = f"{len(data)} bytes, not {group.size_bytes}"
                 self.flag("schema", f"size of {name} differs from its metadata", row.record["id"], detail)
                 return None
-            groups.append(np.frombuffer(data, dtype=group.dtype).reshape(group.shape))
-            bands |= zip(group.bands, groups[-1], strict=True)
-        if pixels_sha256(groups) != row.record["sha256"]:
+            stacks.append(np.frombuffer(data, dtype=group.dtype).reshape(group.shape))
+        if pixels_sha256(stacks) != row.record["sha256"]:
             self.flag("pixel-digest", "sha256 differs from that of the pixels", row.record["id"])
-        return bands
+        return stacks
 
-    def _add_moments(self, sensor: str, bands: Mapping[str, NDArray[Any]]) -> list[Moments]:
+    def _add_moments(self, sensor: str, bands: Iterable[str], stacks: Iterable[NDArray[Any]]) -> list[Moments]:
         """Add the moments of a sample's bands to those of its sensor, and return them."""
         nodata = load_sensor(sensor).nodata
-        moments = [Moments.of(values, nodata) for values in bands.values()]
+        moments = [band for stack in stacks for band in Moments.of_bands(stack, nodata)]
         for band, own in zip(bands, moments, strict=True):
             key = sensor, band
             self._moments[key] = self._moments.get(key, Moments()) + own
