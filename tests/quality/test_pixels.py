@@ -168,6 +168,34 @@ def test_bright_ground_does_not_look_like_the_offset(
     assert subjects("s2-offset", corpus.inputs(edited(corpus, corpus.ids("s2", 6), bright))) == set()
 
 
+def test_medians_on_either_side_of_a_snow_line_do_not_look_like_the_offset(corpus: MeasuredCorpus) -> None:
+    """Snow covers just more than half of the pixels of 60 m, and just less than half of the others."""
+
+    def half_under_snow(bands: Bands) -> Bands:
+        return {
+            name: np.where(
+                np.arange(len(band)) < (0.55 if name in {"B01", "B09"} else 0.45) * len(band),
+                600 if name in {"B11", "B12"} else 5000,
+                np.rint(0.9 * band),
+            )
+            for name, band in bands.items()
+        }
+
+    assert subjects("s2-offset", corpus.inputs(edited(corpus, corpus.ids("s2", 6), half_under_snow))) == set()
+
+
+@pytest.mark.parametrize(("looks", "found"), [(1, True), (20, False)])
+def test_speckle_of_fewer_looks_is_too_strong(corpus: MeasuredCorpus, looks: int, found: bool) -> None:
+    random, ids = np.random.default_rng(0), corpus.ids("s1", 4)
+
+    def noisy(bands: Bands) -> Bands:
+        return {
+            name: band + 1000 * np.log10(random.gamma(looks, 1 / looks, band.shape)) for name, band in bands.items()
+        }
+
+    assert subjects("s1-looks", corpus.inputs(edited(corpus, ids, noisy))) == (set(ids) if found else set())
+
+
 def test_images_without_a_cloud_mask_do_not_count_as_clear(corpus: MeasuredCorpus) -> None:
     unmasked: dict[str, Row] = {id: {"cloud_pct": None, "shadow_pct": None} for id in corpus.ids("s2")}
     with pytest.raises(NotApplicable):
