@@ -89,12 +89,12 @@ def _without_gaps(stack: NDArray[Any], nodata: int) -> NDArray[np.float32]:
 
 def _cosine_transform(stack: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     """Amplitudes (band, frequency) of at most so many frequencies, weighted, as they fall with frequency."""
-    basis, (rows, cols) = _cosine_basis(stack.shape[1]), frequencies(most)
+    basis, (rows, cols) = cosine_basis(stack.shape[1]), frequencies(most)
     return np.asarray((basis @ stack @ basis.T)[:, rows, cols] * (rows + cols).astype(np.float32))
 
 
 @cache
-def _cosine_basis(size: int) -> NDArray[np.float32]:
+def cosine_basis(size: int) -> NDArray[np.float32]:
     """(frequency, pixel): the lowest 16 frequencies of the cosine transform of a line of `size` pixels."""
     waves = np.cos(np.pi * (2 * np.arange(size) + 1) * np.arange(MIN_HASHED_PX)[:, None] / (2 * size))
     return np.asarray(waves / size, dtype=np.float32)

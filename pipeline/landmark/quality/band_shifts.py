@@ -1,4 +1,4 @@
-"""Shift of one band of a chip against the others, by the correlation of edges summed along columns and rows."""
+"""Shift of one band of a chip against the others, by the correlation of edges along columns and rows."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +11,9 @@ from landmark.quality.optical import F
 
 _MAX_SHIFT_PX = 6
 _MAX_EDGE = np.float32(4)  # times the mean: single lines must not dominate
+_RADAR_STEP_PX = 4  # so that speckle averages out
+_MAX_RADAR_SHIFT_PX = 4
+_MAX_R = 0.99  # keeps logarithms finite
 
 
 class BandShift(NamedTuple):
@@ -61,3 +64,38 @@ def _correlations(edges: F, first: NDArray[np.intp], second: NDArray[np.intp]) -
     lines = fft.rfft(edges / norm[:, None], length, axis=1)
     product = fft.irfft(lines[first] * lines[second].conj(), length, axis=1)
     return np.asarray(abs(np.concatenate([product[:, -_MAX_SHIFT_PX:], product[:, : _MAX_SHIFT_PX + 1]], axis=1)))
+
+
+class PolarisationShift(NamedTuple):
+    """The shift after which VH fits VV best.
+
+    Attributes:
+        gain: Half the logarithm of the ratio of the shares that one does not explain of the other, in place and after
+            the shift.
+        shift_px: Pixels, in either direction.
+    """
+
+    gain: float
+    shift_px: int
+
+
+def polarisation_shift(levels: F) -> PolarisationShift:
+    """The shift of VH against VV along rows or columns, by the edges in many short parts of lines.
+
+    Args:
+        levels: Means of parts of columns, then of rows (direction, polarisation, part, line).
+    """
+    most = _MAX_RADAR_SHIFT_PX
+    steps = levels[..., _RADAR_STEP_PX:] - levels[..., :-_RADAR_STEP_PX]
+    limits = abs(steps).mean(axis=(2, 3), keepdims=True) * _MAX_EDGE
+    steps = np.minimum(np.maximum(steps, -limits), limits)
+    # Without the ends of lines in VV, those of other lines never meet.
+    steps[:, 0, :, :most] = steps[:, 0, :, -most:] = 0
+    vv, vh = steps.reshape(2, 2, -1).transpose(1, 0, 2)
+    scale = np.sqrt(np.vecdot(vv, vv) * np.vecdot(vh, vh) * np.float32(1 - 2 * most / steps.shape[3]))
+    products = np.stack([np.correlate(second, first[most:-most]) for first, second in zip(vv, vh, strict=True)])
+    r = np.minimum(np.maximum(products / np.maximum(scale, np.float32(1e-6))[:, None], 0), _MAX_R)
+    fits = -0.5 * np.log1p(-r * r)
+    gains = fits - fits[:, most, None]
+    best = int(gains.argmax())
+    return PolarisationShift(float(gains.flat[best]), abs(best % gains.shape[1] - most))

@@ -12,6 +12,7 @@ from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag
 from landmark.quality.flagging import acquisitions, by_acquisition, by_sample, columns, samples_with
 from landmark.quality.optical import BANDS
+from landmark.quality.orientation import turned_bands
 
 _MIN_SAMPLES, _MIN_ACQUISITIONS = 3, 4
 Values = NDArray[np.float64]
@@ -146,17 +147,24 @@ def s1_looks(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 
 def stripes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """Odd and even lines have the same level, and no pixels are repeated."""
+    """No line is brighter or darker than those beside it, alone or every n-th, and no pixels are repeated."""
     table = samples_with(inputs, "data_pct")
     for name, about in (("stripe_z_10", "10 m"), ("stripe_z_20", "20 m"), ("radar_stripe_z", "s1")):
         (value,) = columns(table, name)
-        limit = limits["max_z_20" if about == "20 m" else "max_z"]
         yield from by_acquisition(
             table,
-            value > limit,
-            f"odd and even lines differ ({about})",
+            value > limits["max_z" if about == "10 m" else f"max_z_{about.removesuffix(' m')}"],
+            f"every n-th line has another level ({about})",
             partial(_describe, "standard errors", value),
             assessable=np.isfinite(value),
+        )
+    for name, unit in (("line_pct", "%"), ("radar_line_db", "dB")):
+        (value,) = columns(table, name)
+        yield from by_sample(
+            table,
+            value > limits[f"max_{name}"],
+            "a line is brighter or darker than those beside it",
+            lambda row, value=value, unit=unit: f"{value[row]:.1f} {unit} in all quarters of the line",
         )
     (repeated,) = columns(table, "repeated_pct")
     yield from by_acquisition(
@@ -191,8 +199,8 @@ def seams(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
 
 
 def band_shift(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """The bands of a chip are registered with each other."""
-    table = samples_with(inputs, "band_shift_gain", sensor="s2")
+    """The bands of a chip are registered with each other, and none is turned."""
+    table = samples_with(inputs, "data_pct")
     gain, shift, first, second = columns(
         table, "band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"
     )
@@ -202,7 +210,17 @@ def band_shift(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         systematic | (gain > limits["max_gain"]),
         "bands are shifted against each other",
         lambda row: f"{_band(first, row)} and {_band(second, row)} fit after {shift[row]:.0f} px: r + {gain[row]:.2f}",
+        assessable=np.isfinite(gain),
     )
+    fit, shift_of_vh = columns(table, "polarisation_shift_gain", "polarisation_shift_px")
+    yield from by_acquisition(
+        table,
+        fit > limits["max_radar_gain"],
+        "VV and VH are shifted against each other",
+        lambda row: f"they fit after {shift_of_vh[row]:.0f} px: {fit[row]:.3f} nats",
+        assessable=np.isfinite(fit),
+    )
+    yield from turned_bands(inputs, limits)
 
 
 def _typical(table: pa.Table, values: Values) -> Values:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from landmark.config.profiles import load_sensor
+from landmark.config.profiles import Group, load_sensor
 from landmark.corpus.near_pairs import NearCopy, near_copies
 from landmark.corpus.perceptual_hash import HASH_LENGTH, MIN_HASHED_PX, ORIENTATIONS, by_band
 from landmark.quality.check_input import Check, CheckInput
@@ -98,10 +98,15 @@ def _same_speckle(table: pa.Table, named: set[tuple[int, int]], limits: Limits) 
                 yield Flag("image has the speckle of another date of its cell", str(ids[row]), detail)
 
 
+def hashed_groups(sensor: str, patch_px: int) -> list[Group]:
+    """Groups of bands that the hash of an image holds, in its order."""
+    groups = [group for group in load_sensor(sensor).groups if group.shape(patch_px)[1] >= MIN_HASHED_PX]
+    return sorted(groups, key=lambda group: group.shape(patch_px)[1])
+
+
 def _parts(sensor: str, patch_px: int) -> list[_Part]:
     """All bands, then the bands of each pixel size, or each band of the only one, in the order of the hash."""
-    groups = [group for group in load_sensor(sensor).groups if group.shape(patch_px)[1] >= MIN_HASHED_PX]
-    groups = sorted(groups, key=lambda group: group.shape(patch_px)[1])
+    groups = hashed_groups(sensor, patch_px)
     sets = [group.bands for group in groups] if len(groups) > 1 else [(band,) for band in groups[0].bands]
     ends = np.cumsum([len(bands) for bands in sets]).tolist()
     parts = [

@@ -1,6 +1,5 @@
-"""Statistics of the differences between neighbouring pixels: sharpness, independence of bands, stripes."""
+"""Statistics of the differences between neighbouring pixels: sharpness, independence of bands."""
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -92,16 +91,3 @@ def residuals(steps: F) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     correlations = gram / (flat.shape[1] * spread[:, None] * spread) + 1e-7 * np.eye(len(gram))
     unexplained = 1 / np.linalg.inv(correlations).diagonal()
     return spread * np.sqrt(np.minimum(np.maximum(unexplained, 0), 1)), spread
-
-
-def stripe_z(profiles: F) -> float:
-    """Largest difference in level between odd and even lines, in standard errors, of profiles (band, place)."""
-    signed = (2 * profiles[:, 1:-1] - profiles[:, :-2] - profiles[:, 2:]) * _alternating(profiles.shape[1] - 2)
-    total, squares = signed.sum(axis=1), np.vecdot(signed, signed)
-    variance = np.maximum(squares - total * total / signed.shape[1], np.float32(1e-3))
-    return float((abs(total) / np.sqrt(variance)).max())
-
-
-@cache
-def _alternating(length: int) -> F:
-    return np.where(np.arange(length) % 2, -1, 1).astype(np.float32)

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.quality.band_shifts import band_shift
-from landmark.quality.detail import Detail, residuals, sharpness, stripe_z
+from landmark.quality.detail import Detail, residuals, sharpness
 from landmark.quality.grey_values import comb, count_values, neighbour_share
+from landmark.quality.lines import line_step, stripe_z
 from landmark.quality.optical import (
     BANDS,
     COARSE_BANDS,
@@ -26,7 +27,7 @@ OPTICAL_DETAIL = (
     *("coarse_r", "coarse_band"),  # correlation of B01 with B02 or of B09 with B8A, the lower one
     *("even_pct_min", "even_pct_max"),  # even values of the bands of 20 m
     *("comb_strength", "comb_step", "neighbour_share", "stripe_z_10", "stripe_z_20", "repeated_pct"),
-    *("seam_share", "seam_step_pct"),
+    *("seam_share", "seam_step_pct", "line_pct"),  # the latter in all bands of 10 m
     *("band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"),
     "vegetation_dn",  # B8A where NDVI exceeds 0.5
 )
@@ -71,6 +72,7 @@ def measure_optical_detail(bands: BandArrays, image: OpticalImage) -> dict[str, 
     middle = at_20.of_bands(_MIDDLE)
     middle_at_40 = Detail.of(float_block_mean(middle.stack, 2))
     profiles, scaled = (fine.profiles(), middle.profiles()), fine.scaled_steps()
+    levels = np.log(quarter_levels(fine.stack))
     counts = count_values(np.stack([bands[name] for name in MIDDLE_BANDS]))
     strength, step = comb(counts[_COMB_ROWS])
     rows = np.stack([bands[name][::_EVERY_ROWS] for name in FINE_BANDS])
@@ -89,7 +91,8 @@ def measure_optical_detail(bands: BandArrays, image: OpticalImage) -> dict[str, 
         "stripe_z_10": stripe_z(profiles[0]),
         "stripe_z_20": stripe_z(profiles[1]),
         "seam_share": seam_share(*scaled),
-        "seam_step_pct": 100 * np.expm1(seam_step(np.log(quarter_levels(fine.stack)), 1)),
+        "seam_step_pct": 100 * np.expm1(seam_step(levels, 1)),
+        "line_pct": 100 * np.expm1(line_step(levels.reshape(2, -1, levels.shape[2]))),
         "repeated_pct": repeated_pct(scaled),
     }
 

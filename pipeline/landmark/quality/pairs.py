@@ -10,6 +10,7 @@ from landmark.quality.check_input import CheckInput
 from landmark.quality.check_profile import Limits
 from landmark.quality.findings import Flag, NotApplicable
 from landmark.quality.flagging import acquisitions, columns
+from landmark.quality.orientation import turned_images
 from landmark.quality.registration import Shift, Surface, group_surfaces, locate_peak, sum_surfaces
 
 # Over more water than this an acquisition has too few edges to expect a peak.
@@ -58,10 +59,14 @@ def _is_unrelated(shift: Shift, surface: Surface, rest: Surface, limits: Limits)
 
 
 def registration_single(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
-    """No chip is clearly shifted against its pair; `registration` reports acquisitions shifted as a whole."""
+    """No chip is clearly shifted against its pair, nor turned against the images of its cell.
+
+    `registration` reports acquisitions shifted as a whole.
+    """
+    n_compared = yield from turned_images(inputs, limits)
     table = inputs.samples.filter(pc.is_valid(inputs.samples["shift_strength"]))
-    if table.num_rows == 0:
-        raise NotApplicable("no pair of optical and radar images of at least 48 px was read")
+    if table.num_rows == 0 and n_compared == 0:
+        raise NotApplicable("no cell has two images that were read, nor a pair of at least 48 px")
     south, east, strength = columns(table, "shift_y_px", "shift_x_px", "shift_strength")
     shifted = (strength >= limits["min_strength"]) & (np.hypot(south, east) > limits["max_shift_px"])
     items = acquisitions(table)

@@ -25,6 +25,7 @@ MEASURES = pa.schema([
     *((name, pa.float32()) for name in (*optical.OPTICAL_MEASURES, *radar.RADAR_MEASURES)),
     *((name, pa.float32()) for name in (*OPTICAL_DETAIL, *RADAR_DETAIL)),
     ("perceptual_hash", pa.binary()),
+    ("edge_frequencies", pa.binary()),  # of images that have a pair, without gaps
     ("speckle_signs", pa.binary()),  # of radar images without gaps
     ("band_digests", pa.binary()),
     ("windows", pa.large_binary()),  # with --deep

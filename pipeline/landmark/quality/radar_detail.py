@@ -6,17 +6,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.quality.detail import Detail, sharpness, stripe_z
+from landmark.quality.band_shifts import polarisation_shift
+from landmark.quality.detail import Detail, sharpness
 from landmark.quality.grey_values import count_values, neighbour_share
+from landmark.quality.lines import line_step, stripe_z
 from landmark.quality.optical import F, float_block_mean
 from landmark.quality.radar import speckle_db
-from landmark.quality.seams import quarter_levels, seam_step
+from landmark.quality.seams import segment_levels, seam_step
 
 # `own_share`: of the standard deviation of a polarisation's detail, what the other one does not explain.
 # `neighbour_share` and `repeated_pct` are optical measures too.
-RADAR_DETAIL = ("radar_sharpness", "own_share", "vh_speckle_db", "radar_stripe_z", "radar_step_db")
+RADAR_DETAIL = (
+    *("radar_sharpness", "own_share", "vh_speckle_db", "radar_stripe_z", "radar_line_db", "radar_step_db"),
+    *("polarisation_shift_gain", "polarisation_shift_px"),
+)
 _EVERY_ROWS = 3  # of the rows whose values are counted
 _STEP_PX = 5  # so that speckle averages out
+_QUARTERS, _PARTS = 4, 6  # of a line, of a quarter
 
 
 def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
@@ -28,12 +34,18 @@ def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float |
     stored = np.stack([bands["vv"], bands["vh"]])
     detail = Detail.of(stored.astype(np.float32))
     sharp = sharpness(detail, Detail.of(float_block_mean(detail.stack, 2)))
+    parts = segment_levels(detail.stack, _QUARTERS * _PARTS)
+    quarters = parts.reshape(len(parts), _QUARTERS, _PARTS, -1).sum(axis=2) / np.float32(_PARTS)
+    shift = polarisation_shift(parts.reshape(2, 2, *parts.shape[1:]))
     return {
         "radar_sharpness": None if np.isnan(sharp).any() else float(sharp.min()),
         "own_share": _own_share(*detail.x),
         "vh_speckle_db": speckle_db(stored[1]),
-        "radar_stripe_z": stripe_z(detail.profiles()),
-        "radar_step_db": seam_step(quarter_levels(detail.stack), _STEP_PX) / 100,
+        "radar_stripe_z": stripe_z(quarters.sum(axis=1)),
+        "radar_line_db": line_step(quarters) / 100,
+        "radar_step_db": seam_step(quarters, _STEP_PX) / 100,
+        "polarisation_shift_gain": shift.gain,
+        "polarisation_shift_px": shift.shift_px,
         "neighbour_share": neighbour_share(count_values(stored[:, ::_EVERY_ROWS])),
         "repeated_pct": 100 * max(_repeated_share(*detail.x), _repeated_share(*detail.y)),
     }

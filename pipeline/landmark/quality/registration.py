@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from landmark.corpus.perceptual_hash import cosine_basis
+
 F = NDArray[np.float32]
 C = NDArray[np.complex64]
 Group = TypeVar("Group", bound=Hashable)
@@ -54,10 +56,12 @@ class Registration:
     Attributes:
         shifts: Id of an optical sample → shift.
         surfaces: First items of an optical and a radar acquisition → summed correlation.
+        frequencies: Id of a sample that has a pair → `edge_frequencies`.
     """
 
     def __init__(self) -> None:
         self.shifts: dict[str, Shift] = {}
+        self.frequencies: dict[str, bytes] = {}
         self.surfaces: Surfaces = {}
         self._radar: dict[str, tuple[str, NDArray[np.uint8]]] = {}
         self._optical: dict[str, list[tuple[str, str, NDArray[np.uint8]]]] = {}
@@ -66,6 +70,7 @@ class Registration:
         """Add a sample, and correlate it with its pair if that was added before."""
         if record["pair"] is None or (edges := edge_image(bands)) is None:
             return
+        self.frequencies[record["id"]] = edge_frequencies(edges)
         if record["sensor"] == "s2":
             waiting = str(record["id"]), str(record["items"][0]), edges
             if record["pair"] in self._radar:
@@ -129,6 +134,12 @@ def edge_image(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
     inner = slice(start, start + size)
     values = np.stack([band[inner, inner] for band in stored], axis=1, dtype=np.float32, casting="unsafe")
     return (_edges(values if radar else np.log(values, out=values)) * (255 / (2 * _MAX_GRADIENT))).astype(np.uint8)
+
+
+def edge_frequencies(edges: NDArray[np.uint8]) -> bytes:
+    """The lowest 16 x 16 numbers (y, x) of the cosine transform of an edge image, as float16."""
+    basis = cosine_basis(len(edges))
+    return (basis @ edges.astype(np.float32) @ basis.T).astype(np.float16).tobytes()
 
 
 def _edges(values: F) -> F:

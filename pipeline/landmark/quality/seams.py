@@ -61,13 +61,18 @@ def _diagonal_sums(edges: NDArray[np.bool_]) -> F:
 
 def quarter_levels(stack: F) -> F:
     """Means of the quarters of columns, then of rows, of square bands: (direction and band, quarter, line)."""
+    return segment_levels(stack, _SEGMENTS)
+
+
+def segment_levels(stack: F, segments: int) -> F:
+    """As `quarter_levels`, for other numbers of parts of equal length; lines at the end that fill none are left out."""
     bands, size, _ = stack.shape
-    length = size // _SEGMENTS
-    inner = stack[:, : length * _SEGMENTS, : length * _SEGMENTS]
-    columns = inner.reshape(bands, _SEGMENTS, length, -1).sum(axis=2)
+    length = size // segments
+    inner = stack[:, : length * segments, : length * segments]
+    columns = inner.reshape(bands, segments, length, -1).sum(axis=2)
     rows = inner.reshape(-1, length) @ np.ones(length, dtype=np.float32)
-    levels = np.concatenate([columns, rows.reshape(bands, -1, _SEGMENTS).transpose(0, 2, 1)])
-    return np.asarray(levels / length, np.float32)
+    levels = np.concatenate([columns, rows.reshape(bands, -1, segments).transpose(0, 2, 1)])
+    return np.asarray(levels / np.float32(length), np.float32)
 
 
 def seam_step(levels: F, width: int) -> float:
