@@ -48,7 +48,7 @@ def by_band(hashes: NDArray[np.int8], n_bands: int) -> NDArray[np.int8]:
     return hashes[:, : n_bands * n_frequencies].reshape(len(hashes), n_bands, n_frequencies)
 
 
-def orient(hashes: NDArray[np.int8], orientation: int) -> NDArray[np.int8]:
+def orient(hashes: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Hashes of rotated or mirrored images, (image, band, frequency).
 
     Args:
@@ -58,7 +58,7 @@ def orient(hashes: NDArray[np.int8], orientation: int) -> NDArray[np.int8]:
     rows, cols = frequencies(hashes.shape[2])
     signs = (-1) ** (rows * (orientation >> 1 & 1) + cols * (orientation & 1))
     turned = hashes[:, :, _exchanged(hashes.shape[2])] if orientation & 4 else hashes
-    return np.asarray(turned * signs.astype(np.int8))
+    return np.asarray(turned * signs.astype(hashes.dtype))
 
 
 @cache

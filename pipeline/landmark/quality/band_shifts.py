@@ -1,5 +1,6 @@
 """Shift of one band of a chip against the others, by the correlation of edges along columns and rows."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ _MAX_SHIFT_PX = 6
 _MAX_EDGE = np.float32(4)  # times the mean: single lines must not dominate
 _RADAR_STEP_PX = 4  # so that speckle averages out
 _MAX_RADAR_SHIFT_PX = 4
-_MAX_R = 0.99  # keeps logarithms finite
+_MIN_UNEXPLAINED = 0.01  # keeps logarithms finite
 
 
 class BandShift(NamedTuple):
@@ -70,8 +71,7 @@ class PolarisationShift(NamedTuple):
     """The shift after which VH fits VV best.
 
     Attributes:
-        gain: Half the logarithm of the ratio of the shares that one does not explain of the other, in place and after
-            the shift.
+        gain: Half the logarithm of the ratio of what VV does not explain of VH in place and after the shift, in nats.
         shift_px: Pixels, in either direction.
     """
 
@@ -85,17 +85,21 @@ def polarisation_shift(levels: F) -> PolarisationShift:
     Args:
         levels: Means of parts of columns, then of rows (direction, polarisation, part, line).
     """
-    most = _MAX_RADAR_SHIFT_PX
+    most, best = _MAX_RADAR_SHIFT_PX, PolarisationShift(0.0, 0)
     steps = levels[..., _RADAR_STEP_PX:] - levels[..., :-_RADAR_STEP_PX]
-    limits = abs(steps).mean(axis=(2, 3), keepdims=True) * _MAX_EDGE
-    steps = np.minimum(np.maximum(steps, -limits), limits)
     # Without the ends of lines in VV, those of other lines never meet.
     steps[:, 0, :, :most] = steps[:, 0, :, -most:] = 0
-    vv, vh = steps.reshape(2, 2, -1).transpose(1, 0, 2)
-    scale = np.sqrt(np.vecdot(vv, vv) * np.vecdot(vh, vh) * np.float32(1 - 2 * most / steps.shape[3]))
-    products = np.stack([np.correlate(second, first[most:-most]) for first, second in zip(vv, vh, strict=True)])
-    r = np.minimum(np.maximum(products / np.maximum(scale, np.float32(1e-6))[:, None], 0), _MAX_R)
-    fits = -0.5 * np.log1p(-r * r)
-    gains = fits - fits[:, most, None]
-    best = int(gains.argmax())
-    return PolarisationShift(float(gains.flat[best]), abs(best % gains.shape[1] - most))
+    compared = 1 - 2 * most / steps.shape[3]
+    for vv, vh in steps.reshape(2, 2, -1):
+        products = np.correlate(vh, vv[most:-most])
+        place = int(products.argmax())
+        power = max(float(vv @ vv) * float(vh @ vh) * compared, 1e-12)
+        in_place, shifted = (_unexplained(float(products[shift]), power) for shift in (most, place))
+        gain = math.log(in_place / shifted) / 2
+        best = max(best, PolarisationShift(gain, abs(place - most)))
+    return best
+
+
+def _unexplained(product: float, power: float) -> float:
+    """Share that a positive correlation does not explain."""
+    return max(1 - max(product, 0.0) ** 2 / power, _MIN_UNEXPLAINED)

@@ -158,14 +158,10 @@ def stripes(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
             partial(_describe, "standard errors", value),
             assessable=np.isfinite(value),
         )
-    for name, unit in (("line_pct", "%"), ("radar_line_db", "dB")):
+    for name, about in (("line_pct", "percent"), ("radar_line_db", "dB")):
         (value,) = columns(table, name)
-        yield from by_sample(
-            table,
-            value > limits[f"max_{name}"],
-            "a line is brighter or darker than those beside it",
-            lambda row, value=value, unit=unit: f"{value[row]:.1f} {unit} in all quarters of the line",
-        )
+        problem = "a line is brighter or darker than those beside it in all its quarters"
+        yield from by_sample(table, value > limits[f"max_{name}"], problem, partial(_describe, about, value))
     (repeated,) = columns(table, "repeated_pct")
     yield from by_acquisition(
         table,

@@ -7,7 +7,7 @@ evidence for an orientation is the logarithm of a likelihood ratio, which adds u
 
 from collections.abc import Generator, Iterator, Mapping
 from itertools import combinations, groupby, islice, product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ _EDGE_NUMBERS, _RADAR_NUMBERS, _OPTICAL_NUMBERS = 110, 30, 6
 _MIN_TEXTURE_SHARE = 0.06  # see `texture_share`
 _MAX_SQUARED_R = 0.9  # keeps logarithms finite
 _MAX_IMAGES = 12  # of a cell that are compared
-_PAIRS_AT_ONCE = 2000
+_PAIRS_AT_ONCE = 250  # fit into the cache
 # Bands of an image that look alike on any ground.
 _ALIKE = {
     "s1": (("vv", "vh"),),
@@ -85,7 +85,7 @@ def turned_images(inputs: CheckInput, limits: Limits) -> Generator[Flag, None, i
         np.add.at(totals, image, evidence)
         gains = totals.max(axis=1) - totals[:, 0]
         groups = _named(images.cells, gains, least)
-        for place, group in ((place, group) for group in groups for place in group):
+        for place, group in [(place, members) for members in groups for place in members]:
             number, turned = np.count_nonzero(image == place), ORIENTATIONS[int(totals[place].argmax())]
             others = " or ".join(images.ids[partner] for partner in group if partner != place)
             problem = "image or another of its cell is turned or mirrored" if others else "image is turned or mirrored"
@@ -107,14 +107,19 @@ def _named(cells: list[str], gains: NDArray[np.float64], least: float) -> list[l
 
 
 def _images(samples: pa.Table) -> _Images:
-    table = samples.filter(pc.is_valid(samples["perceptual_hash"]))
-    table = table.sort_by([("cell", "ascending"), ("id", "ascending")])
+    table = _hashed(samples).sort_by([("cell", "ascending"), ("id", "ascending")])
     ids, cells, sensors = (table[name].to_pylist() for name in ("id", "cell", "sensor"))
     known = pc.is_valid(table["edge_frequencies"]).to_numpy()
     edges = np.zeros((len(ids), MIN_HASHED_PX, MIN_HASHED_PX), np.float16)
     stored = b"".join(table["edge_frequencies"].drop_null().to_pylist())
     edges[known] = np.frombuffer(stored, np.float16).reshape(-1, *edges.shape[1:])
     return _Images(ids, cells, np.array(sensors, dtype=object), edges, _stored_hashes(table))
+
+
+def _hashed(samples: pa.Table) -> pa.Table:
+    """The samples that have a hash, without other columns than the compared ones."""
+    table = samples.select(["id", "cell", "sensor", "perceptual_hash", "edge_frequencies"])
+    return table.filter(pc.is_valid(table["perceptual_hash"]))
 
 
 def _stored_hashes(table: pa.Table) -> NDArray[np.int8]:
@@ -138,13 +143,13 @@ def _pairs(cells: list[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _evidence(
-    images: _Images, bands: Mapping[str, list[str]], first: NDArray[np.intp], second: NDArray[np.intp]
+    images: _Images, bands: Mapping[Any, list[str]], first: NDArray[np.intp], second: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Log likelihoods (pair, orientation of the first image), relative to those of unrelated images."""
     rows, cols = frequencies(HASH_LENGTH)
-    edges = (images.edges[part][:, None, rows, cols] * (rows + cols).astype(np.float32) for part in (first, second))
-    r = _agreement(*edges, signed=True)
-    evidence = _log_likelihood(r, _EDGE_NUMBERS)
+    weights = (rows + cols).astype(np.float32)
+    edges = [images.edges[part][:, None, rows, cols].astype(np.float32) * weights for part in (first, second)]
+    evidence = _log_likelihood(_agreement(edges[0], edges[1], signed=True), _EDGE_NUMBERS)
     for sensors in product(bands, repeat=2):
         pairs = np.flatnonzero((images.sensors[first] == sensors[0]) & (images.sensors[second] == sensors[1]))
         hashes = (
@@ -158,17 +163,20 @@ def _evidence(
 
 def _compared(stored: NDArray[np.int8], names: list[str]) -> F:
     """Numbers of the compared bands (image, band, frequency), 0 for smooth images, which resemble any other."""
-    hashes = by_band(stored, len(names))
     chosen = [number for number, name in enumerate(names) if name in _COMPARED]
-    return hashes[:, chosen] * (texture_share(hashes) >= _MIN_TEXTURE_SHARE)[:, None, None].astype(np.float32)
+    hashes = by_band(stored, len(names))[:, chosen]
+    return hashes.astype(np.float32) * (texture_share(hashes) >= _MIN_TEXTURE_SHARE)[:, None, None]
 
 
 def _common(first: F, second: F) -> tuple[F, F]:
     """Numbers of the frequencies that both have."""
     few, many = sorted((first.shape[2], second.shape[2]))
+    if few == many:
+        return first, second
     places = {place: number for number, place in enumerate(zip(*frequencies(many), strict=True))}
     kept = [places[place] for place in zip(*frequencies(few), strict=True)]
-    return tuple(bands if bands.shape[2] == few else bands[:, :, kept] for bands in (first, second))
+    first, second = (bands if bands.shape[2] == few else bands[:, :, kept] for bands in (first, second))
+    return first, second
 
 
 def _agreement(first: F, second: F, *, signed: bool = False) -> F:
@@ -181,20 +189,22 @@ def _agreement(first: F, second: F, *, signed: bool = False) -> F:
         second: Of as many frequencies.
         signed: Whether negative correlations count as 0.
     """
-    turned = np.stack([orient(first, number) for number in range(len(ORIENTATIONS))], axis=1)
-    n_pairs, n_orientations, n_bands, n_frequencies = turned.shape
-    flat = turned.reshape(n_pairs, n_orientations * n_bands, n_frequencies) @ second.transpose(0, 2, 1)
-    products = flat.reshape(n_pairs, n_orientations, n_bands * second.shape[1])
+    power = [
+        _squares(orient(image, number), second, signed=signed)
+        for image in (first, orient(first, 4))
+        for number in range(4)
+    ]
+    scale = _squares(first, first) * _squares(second, second)
+    return np.asarray(np.stack(power, axis=1) / np.sqrt(np.maximum(scale, np.float32(1e-12)))[:, None])
+
+
+def _squares(first: F, second: F, *, signed: bool = False) -> F:
+    """Sums of the squares (pair,) of the products of bands with bands; negative products count as 0 if `signed`."""
+    products = first @ second.transpose(0, 2, 1)
     if signed:
         products = np.maximum(products, 0)
-    power = np.vecdot(products, products)
-    return np.asarray(power / np.maximum(_norm(first) * _norm(second), np.float32(1e-6))[:, None])
-
-
-def _norm(bands: F) -> F:
-    """Norm of the products of bands with bands (image,)."""
-    products = (bands @ bands.transpose(0, 2, 1)).reshape(len(bands), bands.shape[1] ** 2)
-    return np.asarray(np.sqrt(np.vecdot(products, products)))
+    flat = products.reshape(len(products), first.shape[1] * second.shape[1])
+    return np.asarray(np.vecdot(flat, flat))
 
 
 def _log_likelihood(squared_r: F, numbers: int) -> NDArray[np.float64]:
@@ -204,9 +214,9 @@ def _log_likelihood(squared_r: F, numbers: int) -> NDArray[np.float64]:
 
 def turned_bands(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
     """Bands that fit another band of their image much better if turned or mirrored."""
+    hashed = _hashed(inputs.samples)
     for sensor in inputs.manifest.sensors:
-        table = inputs.samples_of(sensor)
-        table = table.filter(pc.is_valid(table["perceptual_hash"]))
+        table = hashed.filter(pc.equal(hashed["sensor"], sensor))
         names, ids = _hashed_bands(sensor, inputs.manifest.patch_px), table["id"].to_pylist()
         pairs = [pair for pair in _ALIKE[sensor] if set(pair) <= set(names)]
         if not ids or not pairs:

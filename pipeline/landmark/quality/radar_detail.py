@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from landmark.quality.band_shifts import polarisation_shift
 from landmark.quality.detail import Detail, sharpness
 from landmark.quality.grey_values import count_values, neighbour_share
-from landmark.quality.lines import line_step, stripe_z
+from landmark.quality.lines import line_excess, line_step, stripe_z
 from landmark.quality.optical import F, float_block_mean
 from landmark.quality.radar import speckle_db
-from landmark.quality.seams import segment_levels, seam_step
+from landmark.quality.seams import seam_step, segment_levels
 
 # `own_share`: of the standard deviation of a polarisation's detail, what the other one does not explain.
 # `neighbour_share` and `repeated_pct` are optical measures too.
@@ -36,13 +36,13 @@ def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float |
     sharp = sharpness(detail, Detail.of(float_block_mean(detail.stack, 2)))
     parts = segment_levels(detail.stack, _QUARTERS * _PARTS)
     quarters = parts.reshape(len(parts), _QUARTERS, _PARTS, -1).sum(axis=2) / np.float32(_PARTS)
-    shift = polarisation_shift(parts.reshape(2, 2, *parts.shape[1:]))
+    excess, shift = line_excess(quarters), polarisation_shift(parts.reshape(2, 2, *parts.shape[1:]))
     return {
         "radar_sharpness": None if np.isnan(sharp).any() else float(sharp.min()),
         "own_share": _own_share(*detail.x),
         "vh_speckle_db": speckle_db(stored[1]),
-        "radar_stripe_z": stripe_z(quarters.sum(axis=1)),
-        "radar_line_db": line_step(quarters) / 100,
+        "radar_stripe_z": stripe_z(excess.sum(axis=1)),
+        "radar_line_db": line_step(excess) / 100,
         "radar_step_db": seam_step(quarters, _STEP_PX) / 100,
         "polarisation_shift_gain": shift.gain,
         "polarisation_shift_px": shift.shift_px,

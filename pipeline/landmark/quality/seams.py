@@ -68,11 +68,10 @@ def segment_levels(stack: F, segments: int) -> F:
     """As `quarter_levels`, for other numbers of parts of equal length; lines at the end that fill none are left out."""
     bands, size, _ = stack.shape
     length = size // segments
-    inner = stack[:, : length * segments, : length * segments]
-    columns = inner.reshape(bands, segments, length, -1).sum(axis=2)
-    rows = inner.reshape(-1, length) @ np.ones(length, dtype=np.float32)
-    levels = np.concatenate([columns, rows.reshape(bands, -1, segments).transpose(0, 2, 1)])
-    return np.asarray(levels / np.float32(length), np.float32)
+    inner, weights = stack[:, : length * segments, : length * segments], np.full(length, 1 / length, dtype=np.float32)
+    columns = weights @ inner.reshape(bands, segments, length, -1)
+    rows = inner.reshape(-1, length) @ weights
+    return np.concatenate([columns, rows.reshape(bands, -1, segments).transpose(0, 2, 1)])
 
 
 def seam_step(levels: F, width: int) -> float:
