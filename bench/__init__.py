@@ -18,6 +18,7 @@ from bench import (
     radar,
     scene_levels,
     texts,
+    turned,
     words,
 )
 from bench.registry import DEFECTS
@@ -41,5 +42,6 @@ __all__ = [
     "radar",
     "scene_levels",
     "texts",
+    "turned",
     "words",
 ]

@@ -34,9 +34,7 @@ def check_input(context: CorpusContext, samples: Iterable[Sample]) -> CheckInput
         registration.add(row, bands)
         rows.append({**row, **derived_columns(row), **measures, "pixels_read": True})
     for row in rows:
-        if row["id"] in registration.shifts:
-            names = ("shift_y_px", "shift_x_px", "shift_strength")
-            row |= zip(names, registration.shifts[row["id"]], strict=True)
+        row |= registration.measures(row["id"])
     return CheckInput(context, sample_table(rows).sort_by("id"), registration.surfaces, {}, all_pixels=True)
 
 

@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from landmark.quality.band_shifts import band_shift
-from landmark.quality.detail import Detail, residuals, sharpness, stripe_z
+from landmark.quality.band_shifts import band_shift, polarisation_shift
+from landmark.quality.detail import Detail, residuals, sharpness
 from landmark.quality.grey_values import comb, count_values, neighbour_share
 from landmark.quality.optical import float_block_mean
-from landmark.quality.seams import quarter_levels, seam_share, seam_step
+from landmark.quality.seams import quarter_levels, seam_share, seam_step, segment_levels
 
 Array = NDArray[np.float64]
 SIZE = 120
@@ -94,13 +94,6 @@ def test_values_on_a_coarse_scale_have_no_neighbours(change: Callable[[Array], A
     assert (neighbour_share(counts(change(ground()))) > 0.6) == dense
 
 
-def test_stripes_differ_from_ground() -> None:
-    assert stripe_z(detail(ground()).profiles()) < 5
-    for axis in (1, 2):
-        odd = np.expand_dims(np.arange(SIZE) % 2, (0, 3 - axis))
-        assert stripe_z(detail(ground() + 25 * odd).profiles()) > 8
-
-
 @pytest.mark.parametrize(
     "beyond",
     [lambda y, x: x > 37, lambda y, x: y > 80, lambda y, x: x + y > 130, lambda y, x: x - y > 10],
@@ -131,3 +124,30 @@ def test_a_shifted_band_and_the_shift_are_named(axis: int, shift: int) -> None:
     stack[2] = np.roll(stack[2], shift, axis=axis - 1)
     shifted = band_shift([detail(stack).profiles()], *pairs)
     assert shifted.gain > 0.5 and shifted.shift_px == abs(shift) and shifted.pair % 2 == 1
+
+
+def test_segments_are_means_of_parts_of_columns_and_rows() -> None:
+    stack = ground(2)[:, :77, :77]
+    columns, rows = np.split(segment_levels(stack.astype(np.float32), 24), 2)
+    assert columns.shape == rows.shape == (2, 24, 72)
+    assert columns[1, 2, 40] == pytest.approx(stack[1, 6:9, 40].mean())
+    assert rows[0, 23, 5] == pytest.approx(stack[0, 5, 69:72].mean())
+
+
+@pytest.mark.parametrize(("axis", "shift"), [(1, 2), (2, -3), (1, 1), (2, 4)])
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_shift_between_polarisations_is_measured(axis: int, shift: int, moved: int) -> None:
+    random = np.random.default_rng(0)
+    fields = 400 * np.sign(ndimage.gaussian_filter(random.standard_normal((SIZE, SIZE)), 6))
+    stack = fields + 220 * random.standard_normal((2, SIZE, SIZE))
+
+    def measured() -> tuple[float, int]:
+        parts = segment_levels(stack.astype(np.float32), 24)
+        return polarisation_shift(parts.reshape(2, 2, *parts.shape[1:]))
+
+    assert measured() == (0, 0)
+    stack[moved] = np.roll(fields, shift, axis=axis - 1) + 220 * random.standard_normal((SIZE, SIZE))
+    gain, shift_px = measured()
+    assert shift_px == abs(shift) and gain > 0.013
+    stack[moved] = 220 * random.standard_normal((SIZE, SIZE))
+    assert measured()[0] < 0.013

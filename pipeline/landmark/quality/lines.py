@@ -8,7 +8,7 @@ from landmark.quality.optical import F
 
 _MAX_PERIOD_PX = 24
 _MIN_REPEATS = 5
-_MAX_EXCESS = np.float32(3)  # times the mean: single edges must not dominate
+_MAX_EXCESS = np.float32(5)  # times the mean: single edges must not dominate
 _ROUNDING = np.float32(1e-4)  # of the power of a profile
 
 

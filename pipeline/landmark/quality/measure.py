@@ -77,9 +77,7 @@ class _GroupSamples:
     def result(self) -> GroupResult:
         """Result of the shards read so far."""
         for row in self._rows:
-            if (shift := self._registration.shifts.get(row["id"])) is not None:
-                row |= zip(("shift_y_px", "shift_x_px", "shift_strength"), shift, strict=True)
-            row["edge_frequencies"] = self._registration.frequencies.get(row["id"])
+            row |= self._registration.measures(row["id"])
         table = pa.Table.from_pylist(self._rows, schema=_SCHEMA)
         return GroupResult(table, self._flags, self._registration.surfaces, self._moments)
 

@@ -56,12 +56,11 @@ class Registration:
     Attributes:
         shifts: Id of an optical sample → shift.
         surfaces: First items of an optical and a radar acquisition → summed correlation.
-        frequencies: Id of a sample that has a pair → `edge_frequencies`.
     """
 
     def __init__(self) -> None:
         self.shifts: dict[str, Shift] = {}
-        self.frequencies: dict[str, bytes] = {}
+        self._frequencies: dict[str, bytes] = {}
         self.surfaces: Surfaces = {}
         self._radar: dict[str, tuple[str, NDArray[np.uint8]]] = {}
         self._optical: dict[str, list[tuple[str, str, NDArray[np.uint8]]]] = {}
@@ -70,7 +69,7 @@ class Registration:
         """Add a sample, and correlate it with its pair if that was added before."""
         if record["pair"] is None or (edges := edge_image(bands)) is None:
             return
-        self.frequencies[record["id"]] = edge_frequencies(edges)
+        self._frequencies[record["id"]] = edge_frequencies(edges)
         if record["sensor"] == "s2":
             waiting = str(record["id"]), str(record["items"][0]), edges
             if record["pair"] in self._radar:
@@ -82,6 +81,11 @@ class Registration:
         self._radar[record["id"]] = str(record["items"][0]), edges
         for waiting in self._optical.pop(record["id"], []):
             self._correlate(waiting, self._radar[record["id"]])
+
+    def measures(self, id: str) -> dict[str, Any]:
+        """`edge_frequencies` of a sample that has a pair, and the shift, which optical ones have."""
+        shift = zip(("shift_y_px", "shift_x_px", "shift_strength"), self.shifts.get(id, (None,) * 3), strict=True)
+        return {"edge_frequencies": self._frequencies.get(id), **dict(shift)}
 
     def _correlate(self, optical: tuple[str, str, NDArray[np.uint8]], radar: tuple[str, NDArray[np.uint8]]) -> None:
         (id, optical_item, edges), (radar_item, radar_edges) = optical, radar
