@@ -221,7 +221,7 @@ def test_clipped_water_and_small_chips_are_not_constant(corpus: MeasuredCorpus) 
 
 def test_measures_are_those_of_the_schema(corpus: MeasuredCorpus) -> None:
     names = {name for measures in corpus.measures.values() for name in measures}
-    of_others = {"band_digests", "windows", "shift_y_px", "shift_x_px", "shift_strength"}
+    of_others = {"band_digests", "windows", "edge_frequencies", "shift_y_px", "shift_x_px", "shift_strength"}
     assert names == set(MEASURES.names) - of_others
 
 
