@@ -5,6 +5,7 @@ seen in the frequencies of their edges, and in those of their bands (the percept
 evidence for an orientation is the logarithm of a likelihood ratio, which adds up over the images of a cell.
 """
 
+import math
 from collections.abc import Generator, Iterator, Mapping
 from itertools import combinations, groupby, islice, product
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ _EDGE_NUMBERS, _RADAR_NUMBERS, _OPTICAL_NUMBERS = 110, 30, 6
 _MIN_TEXTURE_SHARE = 0.06  # see `texture_share`
 _MAX_SQUARED_R = 0.9  # keeps logarithms finite
 _MAX_IMAGES = 12  # of a cell that are compared
+_USUAL_IMAGES = 1000  # in more, chance gives more evidence: that of one in n images grows with the logarithm of n
 _PAIRS_AT_ONCE = 250  # fit into the cache
 # Bands of an image that look alike on any ground.
 _ALIKE = {
@@ -72,7 +74,8 @@ def turned_images(inputs: CheckInput, limits: Limits) -> Generator[Flag, None, i
     Returns:
         Number of pairs that were compared.
     """
-    images, least = _images(inputs.samples), limits["min_turned_evidence"]
+    images = _images(inputs.samples)
+    least = limits["min_turned_evidence"] + math.log(max(len(images.ids) / _USUAL_IMAGES, 1))
     first, second = _pairs(images.cells)
     parts = np.split(np.arange(len(first)), range(_PAIRS_AT_ONCE, len(first), _PAIRS_AT_ONCE))
     bands = {sensor: _hashed_bands(sensor, inputs.manifest.patch_px) for sensor in inputs.manifest.sensors}
