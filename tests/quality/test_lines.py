@@ -22,7 +22,7 @@ def excess_of(stack: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("axis", [1, 2], ids=["row", "column"])
 @pytest.mark.parametrize("change", [500, -500])
-def test_a_line_differs_from_those_beside_it_by_what_was_added(axis: int, change: int) -> None:
+def test_a_line_differs_from_its_neighbours_by_what_was_added(axis: int, change: int) -> None:
     stack = speckle()
     assert line_step(excess_of(stack)) < 120
     stack[(0, 70) if axis == 1 else (0, slice(None), 70)] += change
@@ -35,7 +35,7 @@ def test_a_line_through_three_quarters_of_a_chip_does_not_count() -> None:
     assert line_step(excess_of(stack)) < 150
 
 
-def test_lines_of_all_bands_at_once_have_one_sign_in_all_of_them() -> None:
+def test_lines_of_all_bands_have_the_same_sign() -> None:
     stack = speckle(4)
     stack[:, 70] += np.array([500, 500, 500, -500], dtype=np.float32)[:, None]
     excess = excess_of(stack)

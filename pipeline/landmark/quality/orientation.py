@@ -38,7 +38,7 @@ _EDGE_NUMBERS, _RADAR_NUMBERS, _OPTICAL_NUMBERS = 110, 30, 6
 _MIN_TEXTURE_SHARE = 0.06  # see `texture_share`
 _MAX_SQUARED_R = 0.9  # keeps logarithms finite
 _MAX_IMAGES = 12  # of a cell that are compared
-_USUAL_IMAGES = 1000  # in more, chance gives more evidence: that of one in n images grows with the logarithm of n
+_USUAL_IMAGES = 1000  # among more, chance gives more evidence: it grows with the logarithm of their number
 _PAIRS_AT_ONCE = 250  # fit into the cache
 # Bands of an image that look alike on any ground.
 _ALIKE = {
@@ -81,7 +81,7 @@ def turned_images(inputs: CheckInput, limits: Limits) -> Generator[Flag, None, i
     bands = {sensor: _hashed_bands(sensor, inputs.manifest.patch_px) for sensor in inputs.manifest.sensors}
     of_pairs = np.concatenate([_evidence(images, bands, first[part], second[part]) for part in parts])
     # Both directions of a pair: what turns the one towards the other, undone, turns the other.
-    image, other = np.concatenate([first, second]), np.concatenate([second, first])
+    image, partner = np.concatenate([first, second]), np.concatenate([second, first])
     evidence = np.concatenate([of_pairs, of_pairs[:, _INVERSE]])
     while True:
         totals = np.zeros((len(images.ids), len(ORIENTATIONS)))
@@ -90,15 +90,16 @@ def turned_images(inputs: CheckInput, limits: Limits) -> Generator[Flag, None, i
         groups = _named(images.cells, gains, least)
         for place, group in [(place, members) for members in groups for place in members]:
             number, turned = np.count_nonzero(image == place), ORIENTATIONS[int(totals[place].argmax())]
-            others = " or ".join(images.ids[partner] for partner in group if partner != place)
-            problem = "image or another of its cell is turned or mirrored" if others else "image is turned or mirrored"
+            alternatives = " or ".join(images.ids[member] for member in group if member != place)
+            doubt = " or another of its cell" if alternatives else ""
+            problem = f"image{doubt} is turned or mirrored"
             detail = f"{turned}: evidence {gains[place]:.1f} from {number} images of its cell"
-            yield Flag(problem, images.ids[place], f"{detail}; or {others}" if others else detail)
+            yield Flag(problem, images.ids[place], f"{detail}; or {alternatives}" if alternatives else detail)
         if not groups:
             return len(first)
         named = [place for group in groups for place in group]
-        kept = ~(np.isin(image, named) | np.isin(other, named))
-        image, other, evidence = image[kept], other[kept], evidence[kept]
+        remaining = ~(np.isin(image, named) | np.isin(partner, named))
+        image, partner, evidence = image[remaining], partner[remaining], evidence[remaining]
 
 
 def _named(cells: list[str], gains: NDArray[np.float64], least: float) -> list[list[int]]:
@@ -177,8 +178,8 @@ def _common(first: F, second: F) -> tuple[F, F]:
     if few == many:
         return first, second
     places = {place: number for number, place in enumerate(zip(*frequencies(many), strict=True))}
-    kept = [places[place] for place in zip(*frequencies(few), strict=True)]
-    first, second = (bands if bands.shape[2] == few else bands[:, :, kept] for bands in (first, second))
+    common = [places[place] for place in zip(*frequencies(few), strict=True)]
+    first, second = (bands if bands.shape[2] == few else bands[:, :, common] for bands in (first, second))
     return first, second
 
 
