@@ -22,7 +22,7 @@ def excess_of(stack: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("axis", [1, 2], ids=["row", "column"])
 @pytest.mark.parametrize("change", [500, -500])
-def test_a_line_exceeds_its_neighbours(axis: int, change: int) -> None:
+def test_a_line_exceeds_both_neighbours(axis: int, change: int) -> None:
     stack = speckle()
     assert line_step(excess_of(stack)) < 120
     stack[(0, 70) if axis == 1 else (0, slice(None), 70)] += change
