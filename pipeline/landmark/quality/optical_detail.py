@@ -31,7 +31,7 @@ OPTICAL_DETAIL = (
     *("band_shift_gain", "band_shift_px", "band_shift_first", "band_shift_second"),
     "vegetation_dn",  # B8A where NDVI exceeds 0.5
 )
-_COMB_BANDS = ("B05", "B8A", "B12")
+_COMB_ROWS = [0, 3, 5]  # B05, B8A and B12, of the bands of 20 m
 _FINE, _MIDDLE = slice(len(FINE_BANDS)), slice(len(FINE_BANDS), None)  # of the bands at 20 m
 _EVERY_ROWS = 3  # of the rows whose values are counted at 10 m
 _RED_NEAR_SHORT = [2, 7, 8]  # B04, B8A and B11, of the bands at 20 m
@@ -74,7 +74,8 @@ def measure_optical_detail(bands: BandArrays, image: OpticalImage) -> dict[str, 
     profiles, scaled = (fine.profiles(), middle.profiles()), fine.scaled_steps()
     levels = np.log(quarter_levels(fine.stack))
     excess = line_excess(levels)
-    strength, step = comb(count_values(np.stack([bands[name] for name in _COMB_BANDS])))
+    counts = count_values(np.stack([bands[name] for name in MIDDLE_BANDS]))
+    strength, step = comb(counts[_COMB_ROWS])
     rows = np.stack([bands[name][::_EVERY_ROWS] for name in FINE_BANDS])
     even = [100 - 100 * np.count_nonzero(bands[name] & 1) / bands[name].size for name in MIDDLE_BANDS]
     return {
@@ -87,7 +88,7 @@ def measure_optical_detail(bands: BandArrays, image: OpticalImage) -> dict[str, 
         "vegetation_dn": _vegetation_dn(*image.at_20[_RED_NEAR_SHORT]),
         "comb_strength": strength,
         "comb_step": step,
-        "neighbour_share": neighbour_share(count_values(rows)),
+        "neighbour_share": min(neighbour_share(count_values(rows)), neighbour_share(counts)),
         "stripe_z_10": stripe_z(excess.sum(axis=1)),
         "stripe_z_20": stripe_z(line_excess(profiles[1])),
         "seam_share": seam_share(*scaled),
