@@ -16,10 +16,10 @@ from landmark.corpus.manifest import Manifest
 from landmark.quality.check import judge, open_corpus
 from landmark.quality.check_input import CorpusContext, GroupResult, Moments, ShardGroup
 from landmark.quality.check_profile import load_check_profile
-from landmark.quality.derivation import Derivation
+from landmark.quality.chips.registration import Surface, merge_surfaces
 from landmark.quality.findings import Flag, Report
 from landmark.quality.measure import measure_group
-from landmark.quality.registration import Surface, merge_surfaces
+from landmark.quality.rows.derivation import Derivation
 
 # Fields of the manifest that change with any row, and that measuring a shard group does not read.
 _VOLATILE = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from landmark.config.orbits import load_orbit
-from landmark.quality.product_names import ProductName, parse_product_name
+from landmark.quality.checks.product_names import ProductName, parse_product_name
 
 # Absolute and relative orbits as published with products of each satellite.
 _ORBITS = [

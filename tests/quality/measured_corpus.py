@@ -13,9 +13,9 @@ from landmark.corpus.manifest import read_document
 from landmark.quality.check import CHECKS
 from landmark.quality.check_input import SAMPLE_COLUMNS, CheckInput, CorpusContext, derived_columns
 from landmark.quality.check_profile import load_check_profile
+from landmark.quality.chips.pixels import MEASURES, measure_pixels
+from landmark.quality.chips.registration import Registration
 from landmark.quality.findings import Flag
-from landmark.quality.pixels import MEASURES, measure_pixels
-from landmark.quality.registration import Registration
 
 PROFILE = load_check_profile()
 SCHEMA = pa.schema([*SAMPLE_COLUMNS, *MEASURES])

@@ -10,9 +10,9 @@ from landmark.captions.grammar import Grammar
 from landmark.core.yaml_files import Resources
 from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import read_document
-from landmark.quality.annotations import DerivedRows
-from landmark.quality.derivation import CorpusDerivation
-from landmark.quality.differences import describe_difference, is_close
+from landmark.quality.rows.annotations import DerivedRows
+from landmark.quality.rows.derivation import CorpusDerivation
+from landmark.quality.rows.differences import describe_difference, is_close
 from tests.parts import examples
 
 

@@ -8,7 +8,7 @@ from landmark.core.errors import InputError
 from landmark.quality.check import CHECKS
 from landmark.quality.check_profile import load_check_profile
 from landmark.quality.reference import checks_reference
-from landmark.quality.row_checks import ROW_CHECKS
+from landmark.quality.rows.row_checks import ROW_CHECKS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "checks.md"
 # Besides checks of rows and of the corpus, these two are part of the pass over the shards.

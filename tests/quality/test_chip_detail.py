@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from landmark.quality.band_shifts import band_shift, polarisation_shift
-from landmark.quality.detail import Detail, residuals, sharpness
-from landmark.quality.grey_values import comb, count_values, neighbour_share
-from landmark.quality.optical import float_block_mean
-from landmark.quality.seams import quarter_levels, seam_share, seam_step, segment_levels
+from landmark.quality.chips.band_shifts import band_shift, polarisation_shift
+from landmark.quality.chips.detail import Detail, residuals, sharpness
+from landmark.quality.chips.grey_values import comb, count_values, neighbour_share
+from landmark.quality.chips.optical import float_block_mean
+from landmark.quality.chips.seams import quarter_levels, seam_share, seam_step, segment_levels
 
 Array = NDArray[np.float64]
 SIZE = 120

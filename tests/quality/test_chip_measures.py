@@ -9,9 +9,9 @@ from scipy import fft, ndimage
 
 from landmark.corpus.pixels import S1_NODATA
 from landmark.corpus.stats import percentiles
-from landmark.quality.pixels import measure_pixels
-from landmark.quality.radar import WATER_DB, measure_radar
-from landmark.quality.registration import MAX_SHIFT_PX, correlate, edge_image, locate_peak
+from landmark.quality.chips.pixels import measure_pixels
+from landmark.quality.chips.radar import WATER_DB, measure_radar
+from landmark.quality.chips.registration import MAX_SHIFT_PX, correlate, edge_image, locate_peak
 
 Bands = dict[str, NDArray[Any]]
 RNG = np.random.default_rng(5)

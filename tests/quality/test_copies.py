@@ -13,13 +13,13 @@ from scipy import ndimage
 from landmark.core.executor import ExecutorConfig
 from landmark.corpus.near_pairs import near_copies
 from landmark.corpus.perceptual_hash import HASH_LENGTH, by_band, orient, perceptual_hash
-from landmark.quality.band_digests import band_digests
 from landmark.quality.check import check
 from landmark.quality.check_input import CheckInput, CorpusContext, Moments
 from landmark.quality.check_profile import load_check_profile
-from landmark.quality.copies import near_duplicates
-from landmark.quality.speckle_signs import N_SIGNS, speckle_copies, speckle_signs
-from landmark.quality.windows import WINDOW, content_windows
+from landmark.quality.checks.copies import near_duplicates
+from landmark.quality.chips.band_digests import band_digests
+from landmark.quality.chips.speckle_signs import N_SIGNS, speckle_copies, speckle_signs
+from landmark.quality.chips.windows import WINDOW, content_windows
 from tests.quality.measured_corpus import PROFILE, sample_table
 from tests.quality.test_pairs import landscape, optical, radar
 

@@ -22,9 +22,9 @@ from bench.trial import Trial, flags, run_trial
 
 from bench import DEFECTS
 from landmark.core.executor import ExecutorConfig
-from landmark.quality import suspects
 from landmark.quality.check import check
 from landmark.quality.check_profile import load_check_profile
+from landmark.quality.suspects import suspects
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = json.loads(RESULT.read_text())

@@ -11,7 +11,7 @@ import pytest
 from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.check_input import CheckInput, CorpusContext
-from landmark.quality.drift import MEASURES, fit_contrast, read_land_cover
+from landmark.quality.checks.drift import MEASURES, fit_contrast, read_land_cover
 from landmark.quality.findings import Flag, NotApplicable
 from tests.quality.measured_corpus import PROFILE, run_check, sample_table
 

@@ -12,7 +12,7 @@ from landmark.core.crs import LONLAT, reproject
 from landmark.domain.event import AOI, NEAR, Event, EventFact, EventPart
 from landmark.domain.schemas import EVENT_PARTS
 from landmark.plan.event_sampling import ROLES
-from landmark.quality.event_facts import NO_AREAS, check_events, check_role, event_areas
+from landmark.quality.checks.event_facts import NO_AREAS, check_events, check_role, event_areas
 from tests.captions.samples import TYPES
 
 START = dt.datetime(2022, 6, 10, tzinfo=dt.UTC)

@@ -9,8 +9,8 @@ import pytest
 
 from landmark.quality.check import CHECKS
 from landmark.quality.check_input import CheckInput
+from landmark.quality.checks.product_names import ProductName, parse_product_name
 from landmark.quality.findings import NotApplicable
-from landmark.quality.product_names import ProductName, parse_product_name
 from tests.quality.measured_corpus import PROFILE, sample_table
 
 UTC = dt.UTC

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from landmark.quality.lines import line_excess, line_step, stripe_z
-from landmark.quality.seams import quarter_levels
+from landmark.quality.chips.lines import line_excess, line_step, stripe_z
+from landmark.quality.chips.seams import quarter_levels
 
 SIZE = 120
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from landmark.corpus.near_pairs import near_pairs
 from landmark.corpus.perceptual_hash import HASH_LENGTH, perceptual_hash
-from landmark.quality.registration import (
+from landmark.quality.chips.registration import (
     Registration,
     Surface,
     correlate,

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from bench import DEFECTS
 from landmark.corpus.pixels import S1_NODATA
-from landmark.quality import chip_statistics, radiometry
 from landmark.quality.check_input import CheckInput
+from landmark.quality.checks import chip_statistics, radiometry
+from landmark.quality.chips.pixels import MEASURES, measure_pixels
 from landmark.quality.findings import NotApplicable
-from landmark.quality.pixels import MEASURES, measure_pixels
 from tests.quality.measured_corpus import MeasuredCorpus, check_input, run_check
 
 CHECKS = {**radiometry.CHECKS, **chip_statistics.CHECKS}

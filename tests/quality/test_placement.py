@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landmark.core.crs import LONLAT, reproject, split_antimeridian, transformer
 from landmark.grid.cells import cell_corner
-from landmark.quality.row_checks import ROW_CHECKS
+from landmark.quality.rows.row_checks import ROW_CHECKS
 from tests.quality.measured_corpus import PROFILE
 
 EDGE_M = 1200

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from landmark.quality.check_input import CheckInput, CorpusContext
+from landmark.quality.chips.registration import MAX_SHIFT_PX, Surface, Surfaces
 from landmark.quality.findings import Flag, NotApplicable
-from landmark.quality.registration import MAX_SHIFT_PX, Surface, Surfaces
 from tests.quality.measured_corpus import run_check, sample_table
 
 Columns = dict[str, Any]

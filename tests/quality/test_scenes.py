@@ -12,9 +12,9 @@ import pytest
 from landmark.core.yaml_files import load_model
 from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.check_input import CheckInput, CorpusContext
+from landmark.quality.checks.scene_effects import common_shift, contrast_revisits, fit_effects
+from landmark.quality.chips.optical import BANDS
 from landmark.quality.findings import Flag, NotApplicable
-from landmark.quality.optical import BANDS
-from landmark.quality.scene_effects import common_shift, contrast_revisits, fit_effects
 from tests.quality.measured_corpus import run_check, sample_table
 
 TAXONOMY = load_model(Taxonomy, "taxonomies", "landmark")

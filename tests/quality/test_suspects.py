@@ -17,13 +17,13 @@ from landmark.corpus.reader import Corpus
 from landmark.domain.traits import Trait
 from landmark.labels.label_rules import load_event_types
 from landmark.quality.check_profile import load_check_profile
-from landmark.quality.class_ranking import calibrate
-from landmark.quality.event_change import MEASURES, Change, measure_changes
+from landmark.quality.chips.optical import BANDS
 from landmark.quality.findings import NotApplicable
-from landmark.quality.label_noise import auroc, log_odds, score_mistakes
-from landmark.quality.optical import BANDS
-from landmark.quality.out_of_fold import FOLDS, LabelledSamples, assign_folds, predict_roots
-from landmark.quality.suspects import CHECKS, EVENTS, LABELS, NOISE, find_suspects, rank_events, rank_labels
+from landmark.quality.suspects.class_ranking import calibrate
+from landmark.quality.suspects.event_change import MEASURES, Change, measure_changes
+from landmark.quality.suspects.label_noise import auroc, log_odds, score_mistakes
+from landmark.quality.suspects.out_of_fold import FOLDS, LabelledSamples, assign_folds, predict_roots
+from landmark.quality.suspects.suspects import CHECKS, EVENTS, LABELS, NOISE, find_suspects, rank_events, rank_labels
 from tests.conftest import Run
 
 PROFILE = load_check_profile()

@@ -8,8 +8,8 @@ from landmark.captions.negatives import render_hard_negatives
 from landmark.captions.questions import render_questions
 from landmark.captions.render import CaptionConfig
 from landmark.quality.check_input import CorpusContext
-from landmark.quality.language_words import load_language_words
-from landmark.quality.row_checks import ROW_CHECKS
+from landmark.quality.rows.language_words import load_language_words
+from landmark.quality.rows.row_checks import ROW_CHECKS
 from tests.captions.samples import GRAMMAR, LEXICONS, STYLES, TAXONOMY, all_captions, sample_facts
 from tests.parts import examples
 from tests.quality.measured_corpus import PROFILE

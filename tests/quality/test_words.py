@@ -19,12 +19,12 @@ from landmark.core.yaml_files import load_model
 from landmark.domain.event import EventFact
 from landmark.domain.taxonomy import Taxonomy
 from landmark.lint.check import TRAIT_CHECKS
-from landmark.quality.bias import explained_pct
 from landmark.quality.check import CHECKS as CORPUS_CHECKS
 from landmark.quality.check_input import CheckInput, CorpusContext
+from landmark.quality.checks.bias import explained_pct
+from landmark.quality.checks.words import entropy_bits
 from landmark.quality.findings import NotApplicable
-from landmark.quality.row_checks import ROW_CHECKS
-from landmark.quality.words import entropy_bits
+from landmark.quality.rows.row_checks import ROW_CHECKS
 from tests.captions.samples import GRAMMAR, LEXICONS, STYLES, all_captions, facts_of, sample_facts
 from tests.parts import examples
 from tests.quality.measured_corpus import PROFILE, sample_table

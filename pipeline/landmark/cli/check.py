@@ -15,7 +15,7 @@ from landmark.core.plural import plural
 
 if TYPE_CHECKING:
     from landmark.quality.findings import Report
-    from landmark.quality.suspect_report import Suspects as SuspectsResult
+    from landmark.quality.suspects.suspect_report import Suspects as SuspectsResult
 
 # Subjects printed per finding.
 _MAX_SUBJECTS = 3
@@ -64,7 +64,7 @@ def check(
     from landmark.quality.check_profile import load_check_profile
     from landmark.quality.findings import read_report
     from landmark.quality.junit import to_junit
-    from landmark.quality.suspects import add_suspects, find_suspects
+    from landmark.quality.suspects.suspects import add_suspects, find_suspects
 
     if junit is not None and not junit.absolute().parent.is_dir():
         raise InputError("no such folder", file="--junit", value=junit.parent, remedy="make it first")

@@ -21,9 +21,10 @@ from landmark.corpus.lock import Lock
 from landmark.corpus.manifest import Manifest, read_document
 from landmark.domain.crosswalks import shipped_crosswalks
 from landmark.domain.taxonomy import Crosswalk, Taxonomy
-from landmark.quality import (
+from landmark.quality.check_input import Check, CheckInput, CorpusContext, GroupResult, Moments, ShardGroup
+from landmark.quality.check_profile import CheckProfile, CheckSpec
+from landmark.quality.checks import (
     acquisitions,
-    annotations,
     bias,
     chip_statistics,
     copies,
@@ -34,21 +35,19 @@ from landmark.quality import (
     orbits,
     places,
     radiometry,
-    secret_texts,
     shared_windows,
     split_texts,
     splits,
-    suspects,
     words,
 )
-from landmark.quality.captions import load_lexicons
-from landmark.quality.check_input import Check, CheckInput, CorpusContext, GroupResult, Moments, ShardGroup
-from landmark.quality.check_profile import CheckProfile, CheckSpec
-from landmark.quality.derivation import CorpusDerivation
+from landmark.quality.chips.registration import Surfaces, merge_surfaces
 from landmark.quality.findings import CheckResult, Flag, NotApplicable, Report, group_flags
-from landmark.quality.language_words import load_language_words
 from landmark.quality.measure import measure_group, shard_groups
-from landmark.quality.registration import Surfaces, merge_surfaces
+from landmark.quality.rows import annotations, secret_texts
+from landmark.quality.rows.captions import load_lexicons
+from landmark.quality.rows.derivation import CorpusDerivation
+from landmark.quality.rows.language_words import load_language_words
+from landmark.quality.suspects import suspects
 
 # Corpus-level checks; several of these names have row checks too (`row_checks.ROW_CHECKS`).
 CHECKS: dict[str, Check] = {

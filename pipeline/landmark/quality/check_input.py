@@ -17,10 +17,10 @@ from landmark.corpus.manifest import Manifest, Shard
 from landmark.domain.schemas import INDEX
 from landmark.domain.taxonomy import Taxonomy
 from landmark.quality.check_profile import Limits
-from landmark.quality.derivation import Derivation
+from landmark.quality.chips.registration import Surfaces
 from landmark.quality.findings import Flag
-from landmark.quality.language_words import LanguageWords
-from landmark.quality.registration import Surfaces
+from landmark.quality.rows.derivation import Derivation
+from landmark.quality.rows.language_words import LanguageWords
 
 # Row checks read these in the workers; for a corpus of Europe they would not fit into the client's memory.
 _HEAVY_COLUMNS = ("geometry", "captions", "questions", "hard_negatives", "licences", "transform")

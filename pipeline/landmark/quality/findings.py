@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from landmark.core.errors import InputError
 from landmark.core.yaml_files import StrictModel
-from landmark.quality.suspect_report import Suspects
+from landmark.quality.suspects.suspect_report import Suspects
 
 # Damaged rows can hold characters that terminals interpret and XML forbids.
 _UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -17,9 +17,6 @@ from landmark.core.salts import CHECKED_CELLS
 from landmark.corpus.manifest import Shard
 from landmark.corpus.pages import DamagedPage
 from landmark.corpus.pixels import pixels_sha256
-from landmark.quality.annotations import DerivedRows
-from landmark.quality.band_digests import band_digests
-from landmark.quality.captions import RowProblem
 from landmark.quality.check_input import (
     MAP_COLUMNS,
     SAMPLE_COLUMNS,
@@ -29,12 +26,15 @@ from landmark.quality.check_input import (
     ShardGroup,
     derived_columns,
 )
+from landmark.quality.chips.band_digests import band_digests
+from landmark.quality.chips.pixels import MEASURES, measure_pixels
+from landmark.quality.chips.registration import Registration
+from landmark.quality.chips.windows import content_windows
 from landmark.quality.findings import Flag
-from landmark.quality.pixels import MEASURES, measure_pixels
-from landmark.quality.registration import Registration
-from landmark.quality.row_checks import ROW_CHECKS, TEXT_CHECKS
-from landmark.quality.shard_reader import ShardReader, ShardRow, describe_error
-from landmark.quality.windows import content_windows
+from landmark.quality.rows.annotations import DerivedRows
+from landmark.quality.rows.captions import RowProblem
+from landmark.quality.rows.row_checks import ROW_CHECKS, TEXT_CHECKS
+from landmark.quality.rows.shard_reader import ShardReader, ShardRow, describe_error
 
 _SCHEMA = pa.schema([*SAMPLE_COLUMNS, *MEASURES])
 _NAMES = _SCHEMA.names

@@ -9,7 +9,7 @@ from landmark.corpus.open_corpus import open_corpus
 from landmark.corpus.reader import Corpus
 from landmark.corpus.sample import Sample
 from landmark.domain.taxonomy import TargetClass
-from landmark.quality.suspect_report import ClassRanking, EventSuspect, LabelSuspect, Suspects
+from landmark.quality.suspects.suspect_report import ClassRanking, EventSuspect, LabelSuspect, Suspects
 from landmark.report.html import Html, document, element, join
 from landmark.report.page import STYLE, name_of, picture, place_of, quiet, table_of
 

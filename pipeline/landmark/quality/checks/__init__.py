@@ -1,0 +1,1 @@
+"""Checks of a whole corpus: documents, acquisitions, levels, splits, copies, bias."""

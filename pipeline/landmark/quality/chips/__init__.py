@@ -1,0 +1,1 @@
+"""Measures of the pixels of one chip."""

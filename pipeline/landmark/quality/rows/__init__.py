@@ -1,0 +1,1 @@
+"""Reading of shards, and checks of single rows: ids, places, labels, texts."""

@@ -1,0 +1,1 @@
+"""Labels and events that the pixels contradict (`landmark check --suspects`)."""
