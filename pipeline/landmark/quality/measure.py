@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from landmark.config.profiles import load_sensor
 from landmark.core.hashing import rank
@@ -55,8 +56,10 @@ def measure_group(group: ShardGroup) -> GroupResult:
     """Read the shards of a group once: measure their samples and run all checks of single files and rows."""
     samples = _GroupSamples(group)
     reader = ShardReader(group.context, samples.flag, samples.add, hash_files=group.share == 1)
-    for shard, start in group.shards:
-        reader.read(shard, start)
+    # Chips are small matrices: on a busy machine, threads wait for each other longer than they compute.
+    with threadpool_limits(1, user_api="blas"):
+        for shard, start in group.shards:
+            reader.read(shard, start)
     return samples.result()
 
 
