@@ -121,10 +121,13 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
     shapely.prepare(near)
     left, bottom, right, top = outline.bounds
     equator = _FALSE_NORTHING_M if south else 0
+    cols, rows = _steps_between(left, right, cell_m), _steps_between(bottom - equator, top - equator, cell_m)
+    boxed = _in_boxes(shapely.get_parts(near), cols, rows, cell_m, equator)
     # Sorted as the ids are, which are text.
-    cols = sorted(_steps_between(left, right, cell_m), key=lambda col: f"{col}_")
-    rows = sorted(_steps_between(bottom - equator, top - equator, cell_m), key=lambda row: str(_outward(row, south)))
-    col, row = (axis.ravel() for axis in np.meshgrid(cols, rows, indexing="ij"))
+    by_col = sorted(range(len(cols)), key=lambda place: f"{cols[place]}_")
+    by_row = sorted(range(len(rows)), key=lambda place: str(_outward(rows[place], south)))
+    col_place, row_place = np.nonzero(boxed[np.ix_(by_col, by_row)])
+    col, row = np.array(cols)[by_col][col_place], np.array(rows)[by_row][row_place]
     centre_x, centre_y = (col + 0.5) * cell_m, (row + 0.5) * cell_m + equator
     near_rows = np.flatnonzero(shapely.contains_xy(near, centre_x, centre_y))
     lon, lat = transformer(epsg, LONLAT).transform(centre_x[near_rows], centre_y[near_rows])
@@ -135,6 +138,19 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
     x, y = col * cell_m, (row + 1) * cell_m + equator
     blocks = _blocks(prefix, (col + 0.5) * cell_m, (row + 0.5) * cell_m, block_m)
     return _table(join_names(prefix, col, _outward(row, south)), epsg, (x, y), (lon, lat), blocks)
+
+
+def _in_boxes(parts: NDArray[np.object_], cols: range, rows: range, cell_m: float, equator: float) -> NDArray[np.bool_]:
+    """Mask (col, row) of the cells whose centre is in the bounding box of a part, and some around them."""
+
+    def places(low: float, high: float, steps: range) -> slice:
+        span = _steps_between(low, high, cell_m)
+        return slice(max(span.start - steps.start, 0), max(span.stop - steps.start, 0))
+
+    boxed = np.zeros((len(cols), len(rows)), dtype=bool)
+    for west, south, east, north in shapely.bounds(parts).tolist():
+        boxed[places(west, east, cols), places(south - equator, north - equator, rows)] = True
+    return boxed
 
 
 def _steps_between(low: float, high: float, step: float) -> range:

@@ -1,5 +1,6 @@
 """Side-car files of local rasters: CRS, nodata, masks and positions that GDAL reads beside a file."""
 
+import os.path
 from pathlib import Path
 
 from landmark.core.hashing import digest, file_sha256
@@ -25,7 +26,8 @@ def find_side_cars(path: Path) -> list[Path]:
     base, stem = str(path), str(path.with_suffix(""))
     endings = [(base, ending) for ending in _AFTER_NAME] + [(stem, ending) for ending in (*_AFTER_STEM, *world)]
     names = {start + case for start, ending in endings for case in (ending, ending.upper())}
-    return [side_car for name in sorted(names - {base}) if (side_car := Path(name)).is_file()]
+    # A plan looks for 20 names beside each of its files; a Path of each would take three times as long.
+    return [Path(name) for name in sorted(names - {base}) if os.path.isfile(name)]  # noqa: PTH113
 
 
 def raster_sha256(path: Path) -> str:
