@@ -49,6 +49,17 @@ def test_metrics_have_a_line_for_each_step_and_epoch(toy_corpus: Corpus, config:
     assert (config.out / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("threads", "expected"), [(1, {1}), (None, {2}), (8, {2})])
+def test_a_budget_limits_the_threads_of_its_steps(
+    toy_corpus: Corpus, config: TrainingConfig, threads: int | None, expected: set[int]
+) -> None:
+    counts = []
+    torch.set_num_threads(2)
+    profile = with_budget(threads=threads, steps=2)
+    train(toy_corpus, replace(config, profile=profile, progress=lambda *_: counts.append(torch.get_num_threads())))
+    assert set(counts[-2:]) == expected and torch.get_num_threads() == 2
+
+
 def test_a_budget_of_steps_replaces_epochs(toy_corpus: Corpus, config: TrainingConfig) -> None:
     """Of three steps an epoch; the last epoch is of one step, and counts as any other."""
     run = train(toy_corpus, replace(config, profile=with_budget(steps=7, epochs=1)))

@@ -33,7 +33,7 @@ from landmark.train.encoder import Encoder
 from landmark.train.gradients import compute_gradients, parallel, split_sensors
 from landmark.train.loss import closp_loss
 from landmark.train.metrics import StepRecord, read_steps, write_metrics
-from landmark.train.net import autocast, pick_device, prepare_net
+from landmark.train.net import autocast, limit_threads, pick_device, prepare_net
 from landmark.train.optimizer import freeze_towers, new_optimizer, set_rate
 from landmark.train.plots import draw_curve
 from landmark.train.prefetch import Prefetched, prefetch
@@ -76,8 +76,8 @@ class TrainingConfig:
 def train(corpus: Corpus, config: TrainingConfig) -> Run:
     """Start, resume or find a training in `config.out`, and return the finished run.
 
-    On one machine's CPU, with the same number of threads, the weights depend on corpus, model, sensors and seed only,
-    however often the training was interrupted. Ranks started by torchrun share each batch.
+    On one machine's CPU, with the same number of threads (`budget.threads`), the weights depend on corpus, model,
+    sensors and seed only, however often the training was interrupted. Ranks started by torchrun share each batch.
 
     Raises:
         InsufficientData, InputError, RunMismatch, InvalidRun, StateMismatch: refused; the folder is unchanged.
@@ -90,7 +90,8 @@ def train(corpus: Corpus, config: TrainingConfig) -> Run:
             run: Run = world.share(_find_or_start(corpus, config, inputs) if world.is_main else None)
             if run.finished:
                 return run
-            return Trainer(corpus, config, inputs, run, world).fit()
+            with limit_threads(config.profile.budget.threads):
+                return Trainer(corpus, config, inputs, run, world).fit()
 
 
 def _find_or_start(corpus: Corpus, config: TrainingConfig, inputs: Inputs) -> Run:

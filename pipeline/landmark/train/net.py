@@ -1,6 +1,7 @@
 """Build a newly initialised CLOSP net with its tokenizer, and prepare a net for a device."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -76,6 +77,17 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("PyTorch finds no CUDA device", file="--device", value=name, remedy="use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def limit_threads(count: int | None) -> Iterator[None]:
+    """Compute with at most this many threads of the CPU in the block; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else min(before, count))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -119,6 +119,9 @@ class Budget(StrictModel):
     chunk: int | None = Field(
         None, ge=1, description="Images of each sensor in memory at once; a batch is embedded in chunks of this size"
     )
+    threads: int | None = Field(
+        None, ge=1, description="Threads of a step on a CPU; null for one per core, which rounds by the number of cores"
+    )
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged before a step of the optimizer")
     learning_rate: float = Field(gt=0, description="Peak learning rate of AdamW")
     warmup: float = Field(0.3, ge=0, lt=1, description="Fraction of the steps in which the learning rate rises")
