@@ -1,4 +1,4 @@
-"""`python -m bench.rivals`: CLOSP `tiny` against its rivals on the two demos, and the cost of `make corpus`.
+"""`python -m bench.rivals`: CLOSP `tiny` against its rivals on the two demos.
 
 Writes `bench/rivals.json`, and its tables in docs/bench.md, docs/train.md and README.md. `--smoke` trains one seed and
 writes nothing.
@@ -7,13 +7,10 @@ writes nothing.
 import argparse
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import landmark
@@ -24,11 +21,9 @@ from landmark.core.atomic import write_bytes
 from landmark.core.executor import ExecutorConfig
 from landmark.core.process_share import available_cores
 from landmark.corpus.reader import Corpus
-from landmark.quality.check import check
-from landmark.quality.check_profile import load_check_profile
 from landmark.train.profile import load_profile
 from landmark.train.validation.comparison import SensorResult
-from landmark.train.validation.validate import ValidationConfig, ValidationReport, validate
+from landmark.train.validation.validate import ValidationConfig, validate
 from landmark.workflow.build import BuildRequest, build
 
 _WORLDS = {"demo": world.demo, "demo-easy": world.easy}
@@ -62,36 +57,19 @@ def bench(folder: Path, *, seeds: int, corpora: Mapping[str, Callable[[], Path]]
 
 
 def _measure(name: str, paint: Callable[[], Path], folder: Path, seeds: int) -> dict[str, Any]:
-    executor, seconds = ExecutorConfig(available_cores()), dict[str, float]()
-    catalog = _timed(name, "world", seconds, paint)
-    _timed(name, "build", seconds, partial(build, BuildRequest(load_recipe(name), folder, executor)))
-    corpus = landmark.open(folder)
-    _timed(name, "check", seconds, partial(check, folder, load_check_profile(), executor=executor))
-    profile, runs = load_profile("tiny"), folder.with_name(f"{name}-runs")
-
-    def run(seeds: int) -> ValidationReport:
-        return validate(corpus, ValidationConfig(profile, runs, list(range(seeds)), smoke=seeds < _SEEDS, device="cpu"))
-
-    # Seed 0 is trained once: the second validation finds its run.
-    report = _timed(name, "validate --smoke", seconds, partial(run, 1))
-    report = run(seeds) if seeds > 1 else report
+    catalog = paint()
+    build(BuildRequest(load_recipe(name), folder, ExecutorConfig(available_cores())))
+    corpus, runs = landmark.open(folder), folder.with_name(f"{name}-runs")
+    config = ValidationConfig(load_profile("tiny"), runs, list(range(seeds)), smoke=seeds < _SEEDS, device="cpu")
+    report = validate(corpus, config)
     return {
         "world_mb": round(sum(path.stat().st_size for path in catalog.parent.rglob("*") if path.is_file()) / 1e6, 1),
-        "seconds": seconds,
         "samples": len(corpus),
         "margin": report.margin,
         "state": report.verdict.state,
         "reasons": [asdict(reason) for reason in report.verdict.reasons],
         "sensors": {result.sensor: _summarize(result, corpus) for result in report.results},
     }
-
-
-def _timed(name: str, stage: str, seconds: dict[str, float], run: Callable[[], Any]) -> Any:
-    start = perf_counter()
-    result = run()
-    seconds[stage] = round(perf_counter() - start, 1)
-    print(f"{name}: {stage} {seconds[stage]} s", file=sys.stderr)
-    return result
 
 
 def _summarize(result: SensorResult, corpus: Corpus) -> dict[str, Any]:

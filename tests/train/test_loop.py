@@ -50,7 +50,7 @@ def test_metrics_have_a_line_for_each_step_and_epoch(toy_corpus: Corpus, config:
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, {1}), (None, {2}), (8, {2})])
-def test_a_budget_limits_the_threads_of_its_steps(
+def test_a_budget_limits_the_threads_of_steps(
     toy_corpus: Corpus, config: TrainingConfig, threads: int | None, expected: set[int]
 ) -> None:
     counts = []
