@@ -44,9 +44,11 @@ def _landmark_steps(corpus: Corpus) -> dict[str, list[float]]:
 def _plain_steps(corpus: Corpus) -> dict[str, list[float]]:
     # Older versions of landmark lack what this and the next function import.
     from bench.training_plain import train_plainly
+    from landmark.train.net import limit_threads
 
-    times: Times = []
-    train_plainly(corpus, load_profile("tiny", epochs=EPOCHS), lambda: times.append(_now()))
+    profile, times = load_profile("tiny", epochs=EPOCHS), Times()
+    with limit_threads(profile.budget.threads):
+        train_plainly(corpus, profile, lambda: times.append(_now()))
     return _between(times)
 
 
