@@ -184,8 +184,8 @@ def test_medians_on_either_side_of_a_snow_line_do_not_look_like_the_offset(corpu
     assert subjects("s2-offset", corpus.inputs(edited(corpus, corpus.ids("s2", 6), half_under_snow))) == set()
 
 
-@pytest.mark.parametrize(("looks", "found"), [(1, True), (20, False)])
-def test_speckle_of_fewer_looks_is_too_strong(corpus: MeasuredCorpus, looks: int, found: bool) -> None:
+@pytest.mark.parametrize(("looks", "flagged"), [(1, True), (20, False)])
+def test_speckle_of_fewer_looks_is_too_strong(corpus: MeasuredCorpus, looks: int, flagged: bool) -> None:
     random, ids = np.random.default_rng(0), corpus.ids("s1", 4)
 
     def noisy(bands: Bands) -> Bands:
@@ -193,7 +193,7 @@ def test_speckle_of_fewer_looks_is_too_strong(corpus: MeasuredCorpus, looks: int
             name: band + 1000 * np.log10(random.gamma(looks, 1 / looks, band.shape)) for name, band in bands.items()
         }
 
-    assert subjects("s1-looks", corpus.inputs(edited(corpus, ids, noisy))) == (set(ids) if found else set())
+    assert subjects("s1-looks", corpus.inputs(edited(corpus, ids, noisy))) == (set(ids) if flagged else set())
 
 
 def test_images_without_a_cloud_mask_do_not_count_as_clear(corpus: MeasuredCorpus) -> None:

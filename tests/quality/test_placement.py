@@ -42,7 +42,7 @@ def problems(row: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("cell", ["33n_221_4196", "34s_414_3123", "01n_141_5555", "60s_700_7000"])
-def test_the_outline_of_a_build_is_the_square_of_its_transform(cell: str) -> None:
+def test_outlines_of_landmark_are_squares(cell: str) -> None:
     assert problems(row_of(cell)) == []
 
 
