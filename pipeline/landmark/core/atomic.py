@@ -8,6 +8,7 @@ import os
 import platform
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -21,11 +22,20 @@ from landmark.core.errors import FolderLocked, InputError
 _ROW_GROUP_SIZE = 2**15
 
 
+# Bytes of a growing file after which a thread flushes it.
+_FLUSH_BYTES = 2**25
+
+
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Provide a temporary path; flush and rename it to `path` if the block ends without an error.
 
     The folder must exist: a worker that outlives its build must not create it again.
+
+    Args:
+        path: The file.
+        flush: False where whoever reads the file compares its content with a digest: after a power loss, it may have
+            its name and any content.
 
     Raises:
         InputError: the path is a folder.
@@ -36,10 +46,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     _create(partial)
     try:
         yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
         partial.replace(path)
-        _sync_folder(path.parent)
+        if flush:
+            _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -56,10 +68,15 @@ def _create(partial: Path) -> None:
 
 
 class HashedFile(io.RawIOBase):
-    """Write-only binary file that counts and hashes the bytes written."""
+    """Write-only binary file that counts and hashes the bytes written.
 
-    def __init__(self, file: IO[bytes]) -> None:
+    A thread flushes what is written while more is, so that the disk does not wait for the end of the file.
+    """
+
+    def __init__(self, file: IO[bytes], thread: ThreadPoolExecutor) -> None:
         self._file, self._digest, self.size_bytes = file, hashlib.sha256(), 0
+        self._thread, self._flushed_bytes = thread, 0
+        self._flushing: Future[None] | None = None
 
     def writable(self) -> bool:
         """True."""
@@ -70,7 +87,20 @@ class HashedFile(io.RawIOBase):
         self._digest.update(data)
         size = self._file.write(data)
         self.size_bytes += size
+        if self.size_bytes - self._flushed_bytes >= _FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
+            self.await_flush()
+            self._flushed_bytes = self.size_bytes
+            self._flushing = self._thread.submit(os.fsync, self._file.fileno())
         return size
+
+    def await_flush(self) -> None:
+        """Wait for the thread.
+
+        Raises:
+            OSError: the disk refused what was written.
+        """
+        if self._flushing is not None:
+            self._flushing.result()
 
     def tell(self) -> int:
         """Bytes written so far."""
@@ -90,8 +120,14 @@ class HashedFile(io.RawIOBase):
 @contextmanager
 def atomic_file(path: Path) -> Iterator[HashedFile]:
     """Provide a file that is hashed while written, and renamed to `path` if the block ends without an error."""
-    with atomic_path(path) as partial, partial.open("wb") as file:
-        yield HashedFile(file)
+    with (
+        atomic_path(path) as partial,
+        partial.open("wb") as file,
+        ThreadPoolExecutor(1, thread_name_prefix="flush") as thread,
+    ):
+        hashed = HashedFile(file, thread)
+        yield hashed
+        hashed.await_flush()
 
 
 def make_folders(folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,9 +17,10 @@ import pyarrow.parquet as pq
 from landmark.core.atomic import HashedFile, atomic_file
 from landmark.core.corpus_paths import writable
 from landmark.corpus.manifest import Shard
-from landmark.corpus.pixels import band_order, nodata_of, parse_group, pixel_fields
+from landmark.corpus.pixels import parse_group, pixel_fields
 from landmark.corpus.tables import reporting_damage
 from landmark.domain.schemas import INDEX
+from landmark.write.moments import Moments, MomentSums
 from landmark.write.staging import STAGING, Status, open_staging
 
 # A page a sample costs readers of row groups a tenth; twice as many rows in a group give it back, as each column has
@@ -25,10 +28,8 @@ from landmark.write.staging import STAGING, Status, open_staging
 _GROUP_ROWS = 128
 _GENERATION = 0
 _FACTS = INDEX.names
-
-# Per band: number of valid pixels, sum and sum of squares of stored values. Integers, so that the order of adding
-# does not matter.
-Moments = dict[str, tuple[int, int, int]]
+# Pages are collected and written together: each write hashes, and waits for the interpreter.
+_WRITE_BYTES = 2**22
 
 
 class PackedShard(Shard):
@@ -97,13 +98,16 @@ def write_shard(task: ShardTask) -> PackedShard:
     Raises:
         InvalidCorpus: a staging file is damaged.
     """
-    content, moments = hashlib.sha256(), _MomentSums(pixel_fields(task.schema))
-    with atomic_file(writable(task.corpus, task.path)) as file, _parquet_writer(file, task.schema) as writer:
-        for group in _row_groups(task):
-            writer.write_table(group, row_group_size=_GROUP_ROWS)
-            for row in group.to_pylist():
+    content, moments = hashlib.sha256(), MomentSums(pixel_fields(task.schema))
+    with (
+        atomic_file(writable(task.corpus, task.path)) as file,
+        closing(_encode(file, task.schema, _row_groups(task), _GROUP_ROWS)) as groups,
+    ):
+        for group in groups:
+            for row in group.select(_FACTS).to_pylist():
                 content.update(canonical(row))
-                moments.add(row)
+            with reporting_damage(task.corpus / STAGING):
+                moments.add(group)
     return PackedShard(
         path=task.path,
         generation=_GENERATION,
@@ -123,10 +127,12 @@ def rewrite_shard(corpus: Path, shard: Shard, path: str, groups: Iterable[pa.Tab
     """Write the rows of a shard again, with other facts and captions, as a shard of another generation."""
     content, tables = hashlib.sha256(), iter(groups)
     first = next(tables)
-    with atomic_file(writable(corpus, path)) as file, _parquet_writer(file, first.schema) as writer:
-        for group in chain([first], tables):
-            writer.write_table(group, row_group_size=shard.group_rows)
-            for row in group.select(INDEX.names).to_pylist():
+    with (
+        atomic_file(writable(corpus, path)) as file,
+        closing(_encode(file, first.schema, chain([first], tables), shard.group_rows)) as written,
+    ):
+        for group in written:
+            for row in group.select(_FACTS).to_pylist():
                 content.update(canonical(row))
     return shard.model_copy(
         update={
@@ -139,24 +145,44 @@ def rewrite_shard(corpus: Path, shard: Shard, path: str, groups: Iterable[pa.Tab
     )
 
 
-def _parquet_writer(file: HashedFile, schema: pa.Schema) -> pq.ParquetWriter:
+def _encode(
+    file: HashedFile, schema: pa.Schema, groups: Iterable[pa.Table], group_rows: int
+) -> Generator[pa.Table, None, None]:
+    """Write row groups as Parquet, and yield each while a thread encodes it."""
+    with _parquet_writer(file, schema) as writer, ThreadPoolExecutor(1, thread_name_prefix="encode") as thread:
+        pending: Future[None] | None = None
+        for group in groups:
+            if pending is not None:
+                pending.result()
+            pending = thread.submit(writer.write_table, group, row_group_size=group_rows)
+            yield group
+        if pending is not None:
+            pending.result()
+
+
+@contextmanager
+def _parquet_writer(file: HashedFile, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A writer whose pages hold one pixel value, or several values of other columns, and are listed by a page index.
 
     Arrow ends a page with the value that reaches the page size, and looks after each batch.
     """
     pixels = {field.name: parse_group(field).size_bytes for field in pixel_fields(schema)}
-    return pq.ParquetWriter(
-        file,
-        schema,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=False,
-        write_page_checksum=True,
-        write_page_index=True,
-        data_page_size=min(pixels.values()),
-        write_batch_size=1,
-        write_statistics=[name for name in schema.names if name not in pixels],
-    )
+    with (
+        pa.BufferedOutputStream(pa.PythonFile(file, mode="w"), _WRITE_BYTES) as sink,
+        pq.ParquetWriter(
+            sink,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=False,
+            write_page_checksum=True,
+            write_page_index=True,
+            data_page_size=min(pixels.values()),
+            write_batch_size=1,
+            write_statistics=[name for name in schema.names if name not in pixels],
+        ) as writer,
+    ):
+        yield writer
 
 
 def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
@@ -196,28 +222,3 @@ def _to_text(value: Any) -> str:
 
 
 _JSON = json.JSONEncoder(sort_keys=True, default=_to_text, separators=(",", ":"))
-
-
-class _MomentSums:
-    """Running sums over the pixels of a shard."""
-
-    def __init__(self, fields: list[pa.Field]) -> None:
-        self._names, self._nodata = band_order(fields), nodata_of(fields)
-        groups = [(field.name, parse_group(field)) for field in fields]
-        self._groups = [(name, group, [self._names.index(band) for band in group.bands]) for name, group in groups]
-        self._sums = np.zeros((len(self._names), 3), dtype=np.int64)
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Add a sample."""
-        for name, group, places in self._groups:
-            stored = np.frombuffer(row[name], group.dtype).reshape(len(places), -1)
-            valid = stored != self._nodata
-            # Integers below 2^53 are exact in float64.
-            numbers = np.where(valid, stored, 0).astype(np.float64)
-            sums = np.stack([valid.sum(axis=1), numbers.sum(axis=1), np.einsum("ij,ij->i", numbers, numbers)], axis=1)
-            self._sums[places] += group.factor**2 * sums.astype(np.int64)
-
-    @property
-    def total(self) -> Moments:
-        """Count, sum and sum of squares per band."""
-        return {name: (int(n), int(s), int(q)) for name, (n, s, q) in zip(self._names, self._sums, strict=True)}
