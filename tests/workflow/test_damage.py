@@ -15,6 +15,7 @@ from landmark.core.resources import resource_dir
 from landmark.corpus.manifest import Manifest
 from landmark.corpus.sample import Sample
 from landmark.workflow.build import build, plan_corpus
+from landmark.write.staging import Staging, open_staging
 from tests.parts import raises, text
 from tests.workflow.conftest import few
 from tests.workflow.test_build import files
@@ -161,21 +162,52 @@ def test_stale_shards_are_deleted_by_sealing(sealed: Path, recipe: Write, tmp_pa
     assert files(out) == files(sealed)
 
 
-@pytest.mark.parametrize("damage", [truncate, empty, junk])
-def test_a_damaged_staging_file_is_named_and_extracted_again(
-    damage: Damage, sealed: Path, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "corpus"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+def lose_pages(path: Path) -> None:
+    """Leave the file's size and zeros in a part of it, as a power loss does to a file that was not flushed."""
+    zero_sectors(path, path.stat().st_size // 2, 8)
+
+
+def zero_sectors(path: Path, offset: int, count: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset // 512 * 512)
+        file.write(bytes(512 * count))
+
+
+@pytest.fixture
+def unsealed(recipe: Write, tmp_path: Path) -> Path:
+    """A build that was interrupted before it packed its samples."""
+    out = tmp_path / "unsealed"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("landmark.workflow.build.seal", interrupt)
         build(few(recipe(), out))
-    staged = min(out.glob("staging/*.arrow"))
+    return out
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, junk, lose_pages])
+def test_staging_files_that_a_power_loss_damaged_are_extracted_again(
+    damage: Damage, unsealed: Path, sealed: Path, recipe: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    staged = min(unsealed.glob("staging/*.arrow"))
     damage(staged)
-    with raises(InvalidCorpus, file=str(staged)):
-        build(few(recipe(), out))
-    staged.unlink()
-    build(few(recipe(), out))
-    assert files(out) == files(sealed)
+    build(few(recipe(), unsealed))
+    assert files(unsealed) == files(sealed)
+    assert staged.name in caplog.text
+
+
+def test_no_lost_sector_of_a_staging_file_changes_what_is_read(unsealed: Path, tmp_path: Path) -> None:
+    original, staging = min(unsealed.glob("staging/*.arrow")), Staging(tmp_path)
+    staging.open()
+    content, copy, n_deleted = original.read_bytes(), staging.path("s2", 0), 0
+    for offset in range(0, len(content), 512):
+        copy.write_bytes(content)
+        zero_sectors(copy, offset, 1)
+        staging.open()
+        n_deleted += not copy.exists()
+        assert not copy.exists() or open_staging(copy).equals(open_staging(original))
+    assert n_deleted > len(content) // 512 / 2
+    copy.write_bytes(content)
+    staging.open()
+    assert copy.exists()
 
 
 def interrupt(*_: object, **__: object) -> None:

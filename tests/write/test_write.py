@@ -262,6 +262,16 @@ def test_attempts_of_tasks_with_a_common_prefix_are_counted_apart(tmp_path):
     assert Staging(tmp_path).path("s2_32tqr", Staging(tmp_path).tries()["s2_32tqr"]).name == "s2_32tqr.0000.arrow"
 
 
+def test_the_next_attempt_follows_the_last_where_an_earlier_one_was_lost(tmp_path):
+    first = stage(tmp_path, "u", [failure("s1_a"), failure("s1_b")], "s1")
+    second = stage(tmp_path, "u", [sample_row("s1_a", 1)], "s1")
+    first.write_bytes(bytes(first.stat().st_size))
+    third = stage(tmp_path, "u", [failure("s1_b")], "s1")
+    status = Staging(tmp_path).status()
+    assert (first.exists(), third.name) == (False, "u.0002.arrow")
+    assert status.written == {"s1_a": (second, 0)} and status.drops == {"s1_b": failure("s1_b")}
+
+
 def test_a_task_that_raises_leaves_no_file(tmp_path):
     def rows():
         yield sample_row("s1_a", 1)

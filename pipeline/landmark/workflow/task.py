@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import shapely
 
@@ -149,7 +150,10 @@ def _count(records: Sequence[DropRecord | None], routes: Counter[str]) -> TaskCo
 
 def _samples(task: ExtractTask, routes: Counter[str]) -> Iterator[dict[str, Any] | DropRecord]:
     cell_labels = task.annotator.fold_counts(task.label_counts)
-    plan_rows = {row["id"]: row for row in task.rows.to_pylist()}
+    outlines = _outlines(task.rows, task.request.patch_px * task.request.resolution_m)
+    plan_rows = {
+        row["id"]: {**row, "geometry": outline} for row, outline in zip(task.rows.to_pylist(), outlines, strict=True)
+    }
     with closing(extract_chips(task.request, routes)) as results:
         for result in results:
             if isinstance(result, Chip):
@@ -168,7 +172,7 @@ def _sample(task: ExtractTask, chip: Chip, row: Mapping[str, Any], labels: CellL
         **{name: row[name] for name in _PLAN_COLUMNS},
         "datetime": acquisition.datetime,
         "transform": [request.resolution_m, 0.0, row["x"], 0.0, -request.resolution_m, row["y"]],
-        "geometry": _outline(row["epsg"], row["x"], row["y"], request.patch_px * request.resolution_m),
+        "geometry": row["geometry"],
         "platform": acquisition.platform,
         "orbit_direction": acquisition.orbit_direction,
         "relative_orbit": acquisition.relative_orbit,
@@ -183,11 +187,14 @@ def _sample(task: ExtractTask, chip: Chip, row: Mapping[str, Any], labels: CellL
         "snow_pct": chip.snow_pct,
         **annotate_sample(image, labels, task.annotator),
         "sha256": chip.sha256,
-        **{column: group.tobytes() for column, group in chip.groups.items()},
+        **chip.groups,
     }
 
 
-def _outline(epsg: int, x: float, y: float, cell_m: float) -> bytes:
-    """Return a cell's square as WKB in EPSG:4326, in two parts where it crosses the antimeridian."""
-    square = shapely.box(x, y - cell_m, x + cell_m, y)
-    return bytes(shapely.to_wkb(split_antimeridian(reproject(square, epsg, LONLAT))))
+def _outlines(rows: pa.Table, cell_m: float) -> list[bytes]:
+    """Each row's square as WKB in EPSG:4326, in two parts where it crosses the antimeridian."""
+    epsg, left, top = (rows[name].to_numpy() for name in ("epsg", "x", "y"))
+    squares = shapely.box(left, top - cell_m, left + cell_m, top)
+    for zone in np.unique(epsg).tolist():
+        squares[epsg == zone] = reproject(squares[epsg == zone], zone, LONLAT)
+    return list(shapely.to_wkb([split_antimeridian(square) for square in squares]))

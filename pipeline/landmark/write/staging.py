@@ -1,30 +1,38 @@
 """Staging: one file per task, holding its samples and the drop records of the others.
 
-Files are written atomically, so a task is either finished or not tried.
+Files are written atomically, so a task is either finished or not tried. They are not flushed to the disk: after a power
+loss, a file may have any content. A build that resumes compares every file with the digests in it, those of the pixels
+in the rows and one of everything else, and deletes those that differ, so that their tasks run again.
 """
 
 import datetime as dt
+import hashlib
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from landmark.core.atomic import atomic_path, remove_partials
 from landmark.core.corpus_paths import make_folder, writable
 from landmark.core.ranges.answers import Validators
-from landmark.corpus.tables import reporting_damage
+from landmark.corpus.tables import DAMAGE, reporting_damage
 from landmark.domain.drops import DropRecord
 
+log = logging.getLogger(__name__)
+
 STAGING = "staging"
-_BATCH_ROWS = 64
-# Metadata key of the last batch, which is empty.
-_VERSIONS = b"landmark:versions"
+_BATCH_ROWS = 32
+# Metadata keys of the last batch, which is empty.
+_VERSIONS, _FACTS = b"landmark:versions", b"landmark:facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,13 @@ class Staging:
         self._corpus, self.folder = corpus, corpus / STAGING
 
     def open(self) -> None:
-        """Make the folder and delete partial files of a killed build."""
+        """Make the folder; delete partial files of a killed build, and files that a power loss has damaged."""
         make_folder(self._corpus, STAGING)
         remove_partials(self.folder)
+        for path in sorted(self.folder.glob("*.arrow")):
+            if not _is_intact(path):
+                log.warning("%s is damaged; its samples are extracted again", path)
+                path.unlink()
 
     @property
     def started(self) -> bool:
@@ -57,8 +69,12 @@ class Staging:
         return any(self.folder.glob("*.arrow"))
 
     def tries(self) -> Counter[str]:
-        """Count the attempts of each acquisition."""
-        return Counter(path.name.split(".")[0] for path in self.folder.glob("*.arrow"))
+        """Number of the next attempt of each acquisition."""
+        tries = Counter[str]()
+        for path in self.folder.glob("*.arrow"):
+            acquisition, number, _ = path.name.split(".")
+            tries[acquisition] = max(tries[acquisition], int(number) + 1)
+        return tries
 
     def path(self, acquisition: str, tries: int) -> Path:
         """Path of a task's next attempt; for each sample the latest attempt counts."""
@@ -100,11 +116,11 @@ def write_staging(
     schema: pa.Schema,
     versions: Mapping[str, Validators] = MappingProxyType({}),
 ) -> list[DropRecord | None]:
-    """Stream a task's rows to its file, one batch in memory at a time.
+    """Stream a task's rows to its file; a thread writes one batch while the next is made.
 
     Args:
         path: The file.
-        rows: Samples and drop records.
+        rows: Samples, their pixels as buffers, and drop records.
         schema: Of the samples.
         versions: Href → version of each file that was read, complete once `rows` is consumed.
 
@@ -112,18 +128,102 @@ def write_staging(
         Per row its drop record, None for a written sample.
     """
     records: list[DropRecord | None] = []
-    with atomic_path(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        stream = iter(rows)
-        while batch := list(islice(stream, _BATCH_ROWS)):
-            records += [row if isinstance(row, DropRecord) else None for row in batch]
-            samples = [
-                {"id": row.id, "outcome": {**asdict(row), "final": row.final}} if isinstance(row, DropRecord) else row
-                for row in batch
-            ]
-            writer.write_batch(pa.RecordBatch.from_pylist(samples, schema=schema))
+    digest, stream = hashlib.sha256(), iter(rows)
+    with (
+        atomic_path(path, flush=False) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+        ThreadPoolExecutor(1, thread_name_prefix="stage") as thread,
+    ):
+        pending: Future[None] | None = None
+        while rows_of_batch := list(islice(stream, _BATCH_ROWS)):
+            records += [row if isinstance(row, DropRecord) else None for row in rows_of_batch]
+            facts, pixels = _facts(rows_of_batch, schema), _pixels(rows_of_batch, schema)
+            if pending is not None:
+                pending.result()
+            pending = thread.submit(_write_batch, writer, facts, pixels, schema)
+            digest.update(facts.serialize())
+        if pending is not None:
+            pending.result()
+        text = _dump_versions(versions)
+        digest.update(text.encode())
         empty = pa.RecordBatch.from_pylist([], schema=schema)
-        writer.write_batch(empty, custom_metadata={_VERSIONS: _dump_versions(versions)})
+        writer.write_batch(empty, custom_metadata={_VERSIONS: text, _FACTS: digest.hexdigest()})
     return records
+
+
+def _facts(rows: Sequence[Mapping[str, Any] | DropRecord], schema: pa.Schema) -> pa.RecordBatch:
+    """All columns but those of pixels."""
+    facts = [
+        {"id": row.id, "outcome": {**asdict(row), "final": row.final}} if isinstance(row, DropRecord) else row
+        for row in rows
+    ]
+    return pa.RecordBatch.from_pylist(facts, schema=_fact_schema(schema))
+
+
+def _fact_schema(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field for field in schema if field.name not in _pixel_columns(schema)])
+
+
+def _pixel_columns(schema: pa.Schema) -> list[str]:
+    """Names of the columns of pixels, in stored order: those between `sha256` and `outcome`."""
+    return list(schema.names[schema.get_field_index("sha256") + 1 : schema.get_field_index("outcome")])
+
+
+def _pixels(rows: Sequence[Mapping[str, Any] | DropRecord], schema: pa.Schema) -> dict[str, list[Any]]:
+    """The values of each column of pixels, None of a drop record."""
+    return {
+        name: [None if isinstance(row, DropRecord) else row[name] for row in rows] for name in _pixel_columns(schema)
+    }
+
+
+def _write_batch(
+    writer: pa.RecordBatchFileWriter, facts: pa.RecordBatch, pixels: Mapping[str, Sequence[Any]], schema: pa.Schema
+) -> None:
+    columns = {
+        **dict(zip(facts.schema.names, facts.columns, strict=True)),
+        **{n: _binary(v) for n, v in pixels.items()},
+    }
+    writer.write_batch(pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema))
+
+
+def _binary(values: Sequence[Any]) -> pa.BinaryArray:
+    """A column of buffers, copied once; None is null."""
+    parts = [np.frombuffer(b"" if value is None else value, np.uint8) for value in values]
+    ends = np.cumsum([0, *map(len, parts)], dtype=np.int32)
+    present = pa.array([value is not None for value in values])
+    validity = None if present.true_count == len(values) else present.buffers()[1]
+    buffers = [validity, pa.py_buffer(ends), pa.py_buffer(np.concatenate(parts))]
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether a file has the pixels and facts that its digests were made of."""
+    digest = hashlib.sha256()
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+            schema = reader.schema
+            facts, pixels = _fact_schema(schema).names, _pixel_columns(schema)
+            for number in range(reader.num_record_batches - 1):
+                batch = reader.get_batch(number)
+                batch.validate(full=True)
+                digest.update(batch.select(facts).serialize())
+                for row, sha256 in enumerate(batch["sha256"].to_pylist()):
+                    if sha256 is not None and _sha256(batch, pixels, row) != sha256:
+                        return False
+            _, notes = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
+            digest.update(notes[_VERSIONS])
+            return bool(notes[_FACTS].decode() == digest.hexdigest())
+    except DAMAGE:
+        return False
+
+
+def _sha256(batch: pa.RecordBatch, columns: Sequence[str], row: int) -> str:
+    """SHA-256 of the pixels of a row."""
+    sha256 = hashlib.sha256()
+    for name in columns:
+        sha256.update(memoryview(batch[name][row].as_buffer() or b""))
+    return sha256.hexdigest()
 
 
 def _dump_versions(versions: Mapping[str, Validators]) -> str:
