@@ -74,7 +74,8 @@ def remove_offset(numbers: NDArray[np.uint16], offset_dn: int) -> NDArray[np.uin
     shifted = np.maximum(numbers, offset + 1) if offset > 0 else np.minimum(numbers, _MAX_DN + offset)
     # Unsigned subtraction wraps around to the right result, also for negative offsets.
     shifted -= np.uint16(offset % (_MAX_DN + 1))
-    shifted *= numbers > 0
+    if not numbers.all():
+        shifted[numbers == 0] = 0
     return shifted.astype("<u2", copy=False)
 
 

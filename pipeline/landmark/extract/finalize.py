@@ -83,10 +83,10 @@ def _valid_pct(request: ExtractRequest, groups: Mapping[str, NDArray[Any]]) -> f
     """Share of pixels of the finest grid with data in every band."""
     valid = np.ones((request.patch_px, request.patch_px), dtype=bool)
     for group in request.sensor.groups:
-        group_valid = (groups[group.column] != request.sensor.nodata).all(axis=0)
-        if not group_valid.all():
-            size, factor = len(group_valid), group.factor
-            valid.reshape(size, factor, size, factor)[:] &= group_valid[:, None, :, None]
+        invalid = groups[group.column] == request.sensor.nodata
+        if invalid.any():
+            size, factor = len(invalid[0]), group.factor
+            valid.reshape(size, factor, size, factor)[:] &= ~invalid.any(axis=0)[:, None, :, None]
     return 100 * np.count_nonzero(valid) / valid.size
 
 
@@ -105,12 +105,12 @@ def _mask_shares(
     resampler, classes = resamplers[band.grid], mask.classes
     # A shift moves less than a pixel; the mask is counted unshifted.
     codes = resampler.nearest(window) if isinstance(resampler, Warp) else window
-    counts = np.bincount(codes.ravel(), minlength=256).tolist()
-    cloud, shadow, snow = (_share_pct(counts, classes[name]) for name in ("cloud", "shadow", "snow"))
-    if _share_pct(counts, (*classes["cloud"], *classes["shadow"])) > request.max_chip_pct:
+    counts = np.bincount(codes.ravel(), minlength=256)
+    cloud, shadow, snow = (_share_pct(counts, classes[name], codes.size) for name in ("cloud", "shadow", "snow"))
+    if _share_pct(counts, (*classes["cloud"], *classes["shadow"]), codes.size) > request.max_chip_pct:
         raise ChipRejected("cloud", f"{cloud:.1f} % cloud, {shadow:.1f} % shadow")
     return cloud, shadow, snow
 
 
-def _share_pct(counts: Sequence[int], codes: Sequence[int]) -> float:
-    return 100 * sum(counts[code] for code in set(codes)) / sum(counts)
+def _share_pct(counts: NDArray[np.int64], codes: Sequence[int], n_pixels: int) -> float:
+    return 100 * sum(int(counts[code]) for code in set(codes)) / n_pixels
