@@ -1,7 +1,10 @@
 """Label counts: joint histogram of label sources and events per cell and period, sampled at pixel centres."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +22,7 @@ from landmark.labels.codes import rank_codes
 from landmark.labels.editions import EditionChoice, EditionReader, LabelSource, Period
 from landmark.labels.histogram import Histogram, joint_histogram
 from landmark.raster.access import PUBLIC_ACCESS, AccessPolicy
+from landmark.raster.rate_limit import core_share
 
 # Edge of the squares that are measured in one task, in pixels. Class probabilities take about 100 bytes per pixel and
 # points among events half of that, so they are measured in smaller squares.
@@ -132,12 +136,25 @@ def measure_counts(task: CountTask) -> LabelCounts:
     numbers: dict[LabelEdition | None, int] = {None: -1}
     tables, gaps = list[pa.Table](), dict[tuple[str, str], int]()
     for period in config.periods:
-        choices = [reader.choose(period) for reader in readers]
+        choices = _choose(readers, period)
         histogram = joint_histogram([*(choice.ranks for choice in choices), *event_ranks], codes)
         tables.append(_counts_table(task, period, histogram, _edition_numbers(task, choices, numbers)))
         gaps |= _gaps(task, period, choices)
     editions = tuple(edition for edition in numbers if edition is not None)
     return LabelCounts(pa.concat_tables(tables), editions, gaps, tuple(combinations[1:]))
+
+
+def _choose(readers: Sequence[EditionReader], period: Period) -> list[EditionChoice]:
+    """Choose and read the edition of each source, each in a thread."""
+    # The versions of what is read are recorded in the context.
+    chosen = [_threads(core_share()).submit(copy_context().run, reader.choose, period) for reader in readers]
+    return [choice.result() for choice in chosen]
+
+
+@cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    """The process's threads for label sources. They stay: PROJ opens its database again in each new thread."""
+    return ThreadPoolExecutor(count, thread_name_prefix="labels")
 
 
 def _counts_table(task: CountTask, period: Period, histogram: Histogram, editions: NDArray[np.int32]) -> pa.Table:
