@@ -262,7 +262,7 @@ def test_attempts_of_tasks_with_a_common_prefix_are_counted_apart(tmp_path):
     assert Staging(tmp_path).path("s2_32tqr", Staging(tmp_path).tries()["s2_32tqr"]).name == "s2_32tqr.0000.arrow"
 
 
-def test_the_next_attempt_follows_the_last_where_an_earlier_one_was_lost(tmp_path):
+def test_the_next_attempt_follows_the_last_where_an_earlier_file_is_damaged(tmp_path):
     first = stage(tmp_path, "u", [failure("s1_a"), failure("s1_b")], "s1")
     second = stage(tmp_path, "u", [sample_row("s1_a", 1)], "s1")
     first.write_bytes(bytes(first.stat().st_size))

@@ -59,7 +59,7 @@ class Staging:
         make_folder(self._corpus, STAGING)
         remove_partials(self.folder)
         for path in sorted(self.folder.glob("*.arrow")):
-            if not _is_intact(path):
+            if path.is_file() and not _is_intact(path):
                 log.warning("%s is damaged; its samples are extracted again", path)
                 path.unlink()
 
