@@ -32,9 +32,10 @@ sheet: .venv/run ## Draw OUT/sheet.png: samples of a corpus with their captions
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 includes the long ones and turns skips into failures
 	$(BIN)/python -m pytest -n auto -m "not nightly$(if $(filter 1,$(LANDMARK_REQUIRE_ALL)),, and not long)" $(ARGS)
 
-bench: .venv/bench ## Measure reading and loading against other libraries, planning at the size of Europe, CLOSP against its rivals, and start-up; an hour on an idle machine
+bench: .venv/bench ## Measure reading, building and loading against other libraries, planning at the size of Europe, CLOSP against its rivals, and start-up; an hour on an idle machine
 	bench/install.sh
 	$(BIN)/python -m bench.reading $(ARGS)
+	$(BIN)/python -m bench.build $(ARGS)
 	$(BIN)/python -m bench.loader $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m bench.europe)
 	$(if $(ARGS),,$(BIN)/python -m bench.training)

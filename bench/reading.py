@@ -17,7 +17,6 @@ from typing import Any
 from bench.measure import Job, Measurement, measure
 from bench.reading_table import markdown, plot
 from bench.scene import Scene
-from bench.scene_build import SceneBuild, measure_build
 from bench.server import Server, serving
 from landmark import world
 from landmark.core.atomic import write_bytes
@@ -65,13 +64,11 @@ def main() -> None:
 def bench(folder: Path, repeats: int) -> dict[str, Any]:
     """Measure all rounds; tools alternate, so that a slow phase of the machine affects all of them."""
     measurements: dict[Job, list[Measurement]] = defaultdict(list)
-    builds: list[SceneBuild] = []
-    _into_memory(folder)
+    read_into_memory(folder)
     with serving(folder) as server:
         for number in range(repeats):
             for job in jobs():
                 measurements[job].append(_measure_and_log(job, folder, server, number))
-            builds.append(measure_build(folder, server))
     compared = count_compared(measurements)
     return {
         "cores": available_cores(),
@@ -80,12 +77,6 @@ def bench(folder: Path, repeats: int) -> dict[str, Any]:
         "versions": {name: version(name) for name in _LIBRARIES},
         "cells_compared": compared,
         "measurements": {job.name: _summarize(rounds) for job, rounds in measurements.items()},
-        "build": {
-            "samples": builds[0].samples,
-            "build_s": [round(build.build_s, 3) for build in builds],
-            "parts_s": {part: [round(build.parts_s[part], 3) for build in builds] for part in builds[0].parts_s},
-            "worker_mb": [round(build.worker_mb, 1) for build in builds],
-        },
     }
 
 
@@ -95,7 +86,7 @@ def _measure_and_log(job: Job, folder: Path, server: Server, number: int) -> Mea
     return result
 
 
-def _into_memory(folder: Path) -> None:
+def read_into_memory(folder: Path) -> None:
     """Read every file into the page cache: disk speed is not measured."""
     for path in folder.rglob("*.tif"):
         with path.open("rb") as file:

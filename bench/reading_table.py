@@ -53,7 +53,7 @@ def rate(result: Result, tool: str, image: str, cells: str, latency_ms: int = 0)
 
 def rows(result: Result) -> list[Row]:
     """Return every row of the table of targets."""
-    return [*_peers(result), *_floors(result), *_costs(result), *_radar(result), *_build_rows(result)]
+    return [*_peers(result), *_floors(result), *_costs(result), *_radar(result)]
 
 
 def _peers(result: Result) -> Iterator[Row]:
@@ -77,8 +77,6 @@ def _costs(result: Result) -> Iterator[Row]:
     reads = [result["measurements"][f"landmark s2 {cells} 0"] for cells in CHOICES]
     ratio = max(read["bytes"] / read["block_bytes"] for read in reads)
     yield Row("bytes fetched / bytes of the required blocks, maximum of the three", 1.05, ratio, is_minimum=False)
-    memory_mb = max(result["build"]["worker_mb"])
-    yield Row("peak memory of a worker, whole scene", 600, memory_mb, unit=" MB", is_minimum=False)
 
 
 def _radar(result: Result) -> Iterator[Row]:
@@ -88,14 +86,6 @@ def _radar(result: Result) -> Iterator[Row]:
     yield Row("Sentinel-1 warped, finished chips, against odc.stac.load", 5, speed / peer, floor / peer, " x")
     own, neighbouring = (rate(result, "landmark-chips", "s2", cells) for cells in ("contiguous", "neighbours"))
     yield Row("Sentinel-2 in the neighbouring zone, warped, against its own zone", None, neighbouring / own)
-
-
-def _build_rows(result: Result) -> Iterator[Row]:
-    build, read = result["build"], result["measurements"]["landmark s2 whole 0"]
-    parts = {name: median(seconds) for name, seconds in build["parts_s"].items()}
-    yield Row("sum of the parts of a build / build", 0.8, sum(parts.values()) / median(build["build_s"]))
-    ratio = parts["label counts"] / build["samples"] / (median(read["seconds"]) / read["cells"])
-    yield Row("label counts of the whole scene / reading it", 1, ratio, is_minimum=False)
 
 
 def markdown(result: Result) -> str:
@@ -146,13 +136,10 @@ def _stages(result: Result) -> str:
         median(result["measurements"][f"{tool} s2 whole 0"]["seconds"]) for tool in ("landmark", "landmark-chips")
     )
     decode = median(result["measurements"]["landmark s2 whole 0"]["parts_s"]["decode and copy"])
-    build = result["build"]
-    parts = ", ".join(f"{name} {median(seconds):.1f}" for name, seconds in build["parts_s"].items())
     return (
         f"Seconds of the whole scene: {read:.1f} to read, of which each core decodes and copies for {decode:.1f};"
         f" {full - read:.1f} more to finish the chips. The floor:"
-        f" {', '.join(f'{name} {median(seconds):.1f}' for name, seconds in floor.items())}. A build in one process"
-        f" takes {median(build['build_s']):.1f}: {parts}; the rest is not attributed."
+        f" {', '.join(f'{name} {median(seconds):.1f}' for name, seconds in floor.items())}."
     )
 
 

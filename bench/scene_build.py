@@ -1,16 +1,21 @@
-"""Build the whole scene in one process, and run the parts of that work alone."""
+"""Build the whole scene in one process, run the parts of that work alone, and the necessary steps on all cores."""
 
+import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +24,8 @@ from bench.scene import recipe
 from bench.server import Server
 from landmark.captions.annotate import ImageInfo, annotate_sample
 from landmark.core.executor import WORKER_ENVIRONMENT, ExecutorConfig
+from landmark.core.process_share import available_cores
+from landmark.corpus.pixels import pixel_fields
 from landmark.corpus.shard_schema import shard_schema, staging_schema
 from landmark.domain.schemas import CELLS
 from landmark.extract.chips import extract_chips
@@ -26,7 +33,7 @@ from landmark.labels.counts import CountConfig, count_tasks, measure_counts, mer
 from landmark.labels.editions import LabelSource, Period
 from landmark.labels.files import find_label_files
 from landmark.stac.search import label_search_area
-from landmark.workflow.build import BuildRequest, build
+from landmark.workflow.build import BuildRequest, build, plan_corpus
 from landmark.workflow.context import BuildContext, load_context
 from landmark.workflow.lock import Plan, read_plan
 from landmark.workflow.task import ExtractTask, extract_tasks, run
@@ -44,25 +51,29 @@ class SceneBuild:
     """Cost of building the whole scene.
 
     Attributes:
-        build_s: From the recipe to the sealed corpus, in one process.
-        parts_s: Seconds of reading, label counts, captions, staging and packing into memory, and of writing as many
-            bytes to the disk, for the same corpus.
+        stages_s: Seconds of planning, extracting, packing, and writing the documents, in one process: the build.
+        parts_s: Seconds of reading, label counts, captions, staging and packing into memory, and of writing the bytes
+            of the shards to the disk, each alone, for the same corpus.
+        floor_s: Seconds of the steps that no build can omit besides reading: zstd and SHA-256 on all cores.
         worker_mb: Peak memory of a process that runs the scene's extract task.
     """
 
     samples: int
-    build_s: float
+    stages_s: dict[str, float]
     parts_s: dict[str, float]
+    floor_s: dict[str, float]
     worker_mb: float
 
 
 def measure_build(folder: Path, server: Server) -> SceneBuild:
-    """Measure the build, its parts, and the memory of a worker, each in a new process."""
+    """Measure the build, its parts, the floor, and the memory of a worker, each in a new process."""
     with TemporaryDirectory(prefix="landmark-scene-") as scratch:
         arguments = {"folder": str(folder), "port": server.port, "corpus": f"{scratch}/corpus"}
-        built, parts = (run_module("bench.scene_build", {**arguments, "step": step}) for step in ("build", "parts"))
+        built, parts, floor = (
+            run_module("bench.scene_build", {**arguments, "step": step}) for step in ("build", "parts", "floor")
+        )
         worker = run_module("bench.scene_build", {**arguments, "step": "worker"}, WORKER_ENVIRONMENT)
-    return SceneBuild(built["samples"], built["seconds"], parts, worker["peak_mb"])
+    return SceneBuild(built["samples"], built["stages_s"], parts, floor, worker["peak_mb"])
 
 
 def main() -> None:
@@ -75,17 +86,63 @@ def main() -> None:
         catalog=f"{Server(arguments['port']).root(0)}catalog.json",
         consent=lambda _: True,
     )
-    if arguments["step"] == "build":
-        print(json.dumps(_build(request)))
-        return
+    match arguments["step"]:
+        case "build":
+            print(json.dumps(_build(request)))
+            return
+        case "floor":
+            print(json.dumps(_measure_floor(request.out)))
+            return
     measure = _measure_parts if arguments["step"] == "parts" else _measure_worker
     with TemporaryDirectory(prefix="landmark-scene-", dir=_MEMORY) as memory:
         print(json.dumps(measure(_open_task(request, Path(memory)))))
 
 
-def _build(request: BuildRequest) -> dict[str, float]:
-    manifest, seconds = _timed(lambda: build(request))
-    return {"samples": sum(shard.rows for shard in manifest.shards), "seconds": seconds}
+def _build(request: BuildRequest) -> dict[str, Any]:
+    """Plan and build; the last progress of a stage is its end."""
+    ends = {"start": time.perf_counter()}
+
+    def progress(stage: str, *_: object) -> None:
+        ends[stage] = time.perf_counter()
+
+    plan_corpus(request)
+    progress("plan")
+    manifest = build(replace(request, progress=progress))
+    progress("documents")
+    names = {"plan": "plan", "build": "extract", "pack": "pack", "documents": "documents"}
+    times = [ends["start"], *(ends[name] for name in names)]
+    return {
+        "samples": sum(shard.rows for shard in manifest.shards),
+        "stages_s": {name: end - start for name, (start, end) in zip(names.values(), pairwise(times), strict=True)},
+    }
+
+
+def _measure_floor(corpus: Path) -> dict[str, float]:
+    """Compress and hash the pixels of a sealed corpus, value by value, and hash its shards, in a thread a core."""
+    import imagecodecs
+
+    shards = sorted(corpus.glob("shards/*/*"))
+    fields = pixel_fields(pq.read_schema(shards[0]))
+    columns = [pq.read_table(path, columns=[field.name for field in fields]) for path in shards]
+    values = [
+        np.frombuffer(value.as_buffer(), np.uint8) for table in columns for column in table.columns for value in column
+    ]
+    contents = [path.read_bytes() for path in shards]
+    steps: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
+        "zstd": (lambda value: imagecodecs.zstd_encode(value, level=1), values),
+        "sha256 of pixels": (hashlib.sha256, values),
+        "sha256 of shards": (hashlib.sha256, contents),
+    }
+    with ThreadPoolExecutor(available_cores()) as threads:
+        return {name: _timed(partial(_run_all, threads, *step))[1] for name, step in steps.items()}
+
+
+def _run_all(threads: ThreadPoolExecutor, function: Callable[[Any], Any], values: list[Any]) -> None:
+    def run_share(first: int) -> None:
+        for value in values[first :: available_cores()]:
+            function(value)
+
+    list(threads.map(run_share, range(available_cores())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +186,7 @@ def _measure_parts(scene: _SceneTask) -> dict[str, float]:
         "captions": lambda: _annotate(scene.task),
         "staging": lambda: write_staging(scene.task.target, rows, staging_schema(sensor, patch_px)),
         "pack": lambda: _pack(scene, {_SENSOR: shard_schema(sensor, patch_px)}),
-        "disk": lambda: _copy(scene.folder, scene.corpus / "copy"),
+        "disk": lambda: _copy(scene.folder / "shards", scene.corpus / "copy"),
     }
     return {name: _timed(part)[1] for name, part in parts.items()}
 
@@ -166,7 +223,7 @@ def _pack(scene: _SceneTask, schemas: dict[str, pa.Schema]) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Write every staged and packed byte to the disk."""
+    """Write every byte of the shards to the disk."""
     with target.open("wb") as file:
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
             with path.open("rb") as staged:

@@ -10,7 +10,6 @@ from bench.floor import block_bytes, find_layers, floor
 from bench.measure import Job, Measurement, measure, run_module
 from bench.reading import count_compared, jobs
 from bench.scene import PATCH_PX, Scene, offsets
-from bench.scene_build import measure_build
 from bench.server import Server
 from bench.tools import TOOLS, landmark_arrays
 from rasterio.windows import Window
@@ -93,14 +92,6 @@ def test_the_peers_read_the_same_pixels(image: str, scene: Path, server: Server)
     tools = ("landmark", "odc-eager") if image == "s1" else sorted(TOOLS.keys() - {"landmark-chips"})
     first, *peers = (measure(Job(name, image, "whole"), scene, server, 2).digests for name in tools)
     assert first and all(digests == first for digests in peers)
-
-
-@pytest.mark.long
-def test_a_build_and_the_parts_are_measured(scene: Path, server: Server) -> None:
-    measurements = measure_build(scene, server)
-    assert measurements.samples == 36 and measurements.worker_mb > 50
-    assert measurements.parts_s.keys() == {"read", "label counts", "captions", "staging", "pack", "disk"}
-    assert 0 < min(measurements.parts_s.values()) < measurements.build_s
 
 
 def test_jobs_have_a_known_tool_and_unique_names() -> None:
