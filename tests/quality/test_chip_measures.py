@@ -112,3 +112,15 @@ def test_a_flat_block_at_the_edge_is_counted() -> None:
     chip = optical_chip()
     chip["B03"][112:120, 56:64] = 900
     assert measure_pixels("s2", chip)["flat_blocks_pct"] == pytest.approx(100 / 15**2)
+
+
+@pytest.mark.parametrize("size_px", [6, 12, 48, 54, 66, 126])
+def test_chips_of_all_sizes_are_measured(size_px: int) -> None:
+    optical = {
+        name: np.resize(band, (size_px * len(band) // 120,) * 2).astype(np.uint16)
+        for name, band in optical_chip().items()
+    }
+    radar = {name: RNG.integers(-2500, -500, (size_px, size_px)).astype(np.int16) for name in ("vv", "vh")}
+    measures = [measure_pixels("s1", radar), measure_pixels("s2", optical)]
+    assert all(measure["data_pct"] == 100 for measure in measures)
+    assert ["sharpness_20" in measures[1], "own_share" in measures[0]] == [size_px >= 48] * 2

@@ -135,7 +135,7 @@ def test_after_a_refused_renewal_the_raster_is_forbidden_and_no_log_holds_a_toke
         while time.time() < end:
             time.sleep(0.1)
         list(chips)
-    assert len(served.requests) == 2 and "rasterio" in {record.name.split(".")[0] for record in caplog.records}
+    assert len(served.requests) >= 2 and "rasterio" in {record.name.split(".")[0] for record in caplog.records}
     assert HREF in caplog.text and "sig=" not in caplog.text and "%3D" not in caplog.text
 
 

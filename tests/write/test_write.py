@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 
 import geopandas
 import numpy as np
@@ -270,6 +271,21 @@ def test_the_next_attempt_follows_the_last_where_an_earlier_file_is_damaged(tmp_
     status = Staging(tmp_path).status()
     assert (first.exists(), third.name) == (False, "u.0002.arrow")
     assert status.written == {"s1_a": (second, 0)} and status.drops == {"s1_b": failure("s1_b")}
+
+
+def test_names_of_columns_are_part_of_what_a_staging_file_is_compared_with(tmp_path):
+    path = stage(tmp_path, "u", [sample_row("s1_a", 1)], "s1")
+    head, tail = path.read_bytes().rsplit(b"template", 1)  # in the footer, which readers use
+    path.write_bytes(head + b"Template" + tail)
+    Staging(tmp_path).open()
+    assert not path.exists()
+
+
+def test_other_files_in_the_staging_folder_are_no_attempts(tmp_path):
+    stage(tmp_path, "s2.a", [sample_row("s1_a", 1)], "s1")
+    for name in ("notes.arrow", "u.later.arrow"):
+        shutil.copy(Staging(tmp_path).folder / "s2.a.0000.arrow", Staging(tmp_path).folder / name)
+    assert Staging(tmp_path).tries() == {"s2.a": 1}
 
 
 def test_a_task_that_raises_leaves_no_file(tmp_path):

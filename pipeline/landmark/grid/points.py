@@ -41,10 +41,12 @@ class Points:
 
     def coordinates(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(x, y) of all points in a CRS, flat; easting or longitude first, for any axis order of the CRS."""
-        if self._last is None or self._last[0] != crs:
+        last = self._last  # read once: threads of other label sources replace it
+        if last is None or last[0] != crs:
             x, y = np.broadcast_arrays(self._x[:, None, :], self._y[:, :, None])
-            self._last = crs, *_transformer(self._epsg, crs).transform(x.ravel(), y.ravel())
-        return self._last[1:]
+            last = crs, *_transformer(self._epsg, crs).transform(x.ravel(), y.ravel())
+            self._last = last
+        return last[1:]
 
     def pixels(self, crs: CRS, transform: Any) -> tuple[Pixels, Pixels]:
         """(row, column) of the raster pixel that contains each point, broadcastable to `shape`; -1 left of or above it.

@@ -148,7 +148,11 @@ def _choose(readers: Sequence[EditionReader], period: Period) -> list[EditionCho
     """Choose and read the edition of each source, each in a thread."""
     # The versions of what is read are recorded in the context.
     chosen = [_threads(core_share()).submit(copy_context().run, reader.choose, period) for reader in readers]
-    return [choice.result() for choice in chosen]
+    try:
+        return [choice.result() for choice in chosen]
+    finally:
+        for choice in chosen:
+            choice.cancel()
 
 
 @cache

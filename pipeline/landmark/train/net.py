@@ -91,12 +91,10 @@ def limit_threads(count: int | None) -> Iterator[None]:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Context of a forward pass: bfloat16 matrix products and convolutions where the hardware has them."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=_has_bfloat16(device))
+    """Context of a forward pass: bfloat16 matrix products and convolutions where a GPU has them, not by emulation.
 
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies matrices of bfloat16; where it only emulates that, it is slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    Never on CPUs, with or without such instructions: there, PyTorch 2.13 leaves a part of the gradient of convolutions
+    over one pixel uninitialised, and embeddings would depend on the batch and on the processor.
+    """
+    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

@@ -60,7 +60,7 @@ class Staging:
         remove_partials(self.folder)
         for path in sorted(self.folder.glob("*.arrow")):
             if path.is_file() and not _is_intact(path):
-                log.warning("%s is damaged; its samples are extracted again", path)
+                log.warning("%s is damaged, or of an earlier version; its samples are extracted again", path)
                 path.unlink()
 
     @property
@@ -71,8 +71,8 @@ class Staging:
     def tries(self) -> Counter[str]:
         """Number of the next attempt of each acquisition."""
         tries = Counter[str]()
-        for path in self.folder.glob("*.arrow"):
-            acquisition, number, _ = path.name.split(".")
+        for path in self.folder.glob("*.[0-9][0-9][0-9][0-9].arrow"):
+            acquisition, number, _ = path.name.rsplit(".", 2)
             tries[acquisition] = max(tries[acquisition], int(number) + 1)
         return tries
 
@@ -128,7 +128,7 @@ def write_staging(
         Per row its drop record, None for a written sample.
     """
     records: list[DropRecord | None] = []
-    digest, stream = hashlib.sha256(), iter(rows)
+    digest, stream = hashlib.sha256(schema.serialize()), iter(rows)
     with (
         atomic_path(path, flush=False) as partial,
         pa.OSFile(str(partial), "wb") as sink,
@@ -199,10 +199,10 @@ def _binary(values: Sequence[Any]) -> pa.BinaryArray:
 
 def _is_intact(path: Path) -> bool:
     """Whether a file has the pixels and facts that its digests were made of."""
-    digest = hashlib.sha256()
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             schema = reader.schema
+            digest = hashlib.sha256(schema.serialize())
             facts, pixels = _fact_schema(schema).names, _pixel_columns(schema)
             for number in range(reader.num_record_batches - 1):
                 batch = reader.get_batch(number)

@@ -40,6 +40,7 @@ _MAX_SQUARED_R = 0.9  # keeps logarithms finite
 _MAX_IMAGES = 12  # of a cell that are compared
 _USUAL_IMAGES = 1000  # among more, chance gives more evidence: it grows with the logarithm of their number
 _PAIRS_AT_ONCE = 250  # fit into the cache
+_MIN_TURNED_PX = 72  # bands of smaller images fit when turned by chance
 # Bands of an image that look alike on any ground.
 _ALIKE = {
     "s1": (("vv", "vh"),),
@@ -77,6 +78,8 @@ def turned_images(inputs: CheckInput, limits: Limits) -> Generator[Flag, None, i
     images = _images(inputs.samples)
     least = limits["min_turned_evidence"] + math.log(max(len(images.ids) / _USUAL_IMAGES, 1))
     first, second = _pairs(images.cells)
+    if not len(first):
+        return 0
     parts = np.split(np.arange(len(first)), range(_PAIRS_AT_ONCE, len(first), _PAIRS_AT_ONCE))
     bands = {sensor: _hashed_bands(sensor, inputs.manifest.patch_px) for sensor in inputs.manifest.sensors}
     of_pairs = np.concatenate([_evidence(images, bands, first[part], second[part]) for part in parts])
@@ -223,7 +226,7 @@ def turned_bands(inputs: CheckInput, limits: Limits) -> Iterator[Flag]:
         table = hashed.filter(pc.equal(hashed["sensor"], sensor))
         names, ids = _hashed_bands(sensor, inputs.manifest.patch_px), table["id"].to_pylist()
         pairs = [pair for pair in _ALIKE[sensor] if set(pair) <= set(names)]
-        if not ids or not pairs:
+        if not ids or not pairs or inputs.manifest.patch_px < _MIN_TURNED_PX:
             continue
         hashes = by_band(_stored_hashes(table), len(names))
         values = hashes.astype(np.float32)

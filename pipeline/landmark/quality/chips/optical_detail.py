@@ -64,13 +64,14 @@ def measure_optical_detail(bands: BandArrays, image: OpticalImage) -> dict[str, 
     """OPTICAL_DETAIL of one chip without gaps; those of bands without texture are missing.
 
     Args:
-        bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000. 10 m bands are a multiple of 12 pixels
+        bands: Band → (y, x) uint16 at its own resolution, reflectance x 10000. 10 m bands are a multiple of 6 pixels
             wide, and at least 48.
         image: Of these bands.
     """
     fine, at_20 = Detail.of(image.at_10), Detail.of(image.at_20)
     middle = at_20.of_bands(_MIDDLE)
-    middle_at_40 = Detail.of(float_block_mean(middle.stack, 2))
+    even_px = middle.stack.shape[1] // 2 * 2
+    middle_at_40 = Detail.of(float_block_mean(middle.stack[:, :even_px, :even_px], 2))
     profiles, scaled = (fine.profiles(), middle.profiles()), fine.scaled_steps()
     levels = np.log(quarter_levels(fine.stack))
     excess = line_excess(levels)

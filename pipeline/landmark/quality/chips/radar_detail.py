@@ -23,6 +23,7 @@ RADAR_DETAIL = (
 _EVERY_ROWS = 3  # of the rows whose values are counted
 _STEP_PX = 5  # so that speckle averages out
 _QUARTERS, _PARTS = 4, 6  # of a line, of a quarter
+_MIN_PART_PX = 4  # shorter ones fit after a shift by chance
 
 
 def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
@@ -36,7 +37,8 @@ def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float |
     sharp = sharpness(detail, Detail.of(float_block_mean(detail.stack, 2)))
     parts = segment_levels(detail.stack, _QUARTERS * _PARTS)
     quarters = parts.reshape(len(parts), _QUARTERS, _PARTS, -1).sum(axis=2) / np.float32(_PARTS)
-    excess, shift = line_excess(quarters), polarisation_shift(parts.reshape(2, 2, *parts.shape[1:]))
+    excess, has_parts = line_excess(quarters), stored.shape[1] >= _QUARTERS * _PARTS * _MIN_PART_PX
+    shift = polarisation_shift(parts.reshape(2, 2, *parts.shape[1:])) if has_parts else None
     return {
         "radar_sharpness": None if np.isnan(sharp).any() else float(sharp.min()),
         "own_share": _own_share(*detail.x),
@@ -44,8 +46,8 @@ def measure_radar_detail(bands: Mapping[str, NDArray[Any]]) -> dict[str, float |
         "radar_stripe_z": stripe_z(excess.sum(axis=1)),
         "radar_line_db": line_step(excess) / 100,
         "radar_step_db": seam_step(quarters, _STEP_PX) / 100,
-        "polarisation_shift_gain": shift.gain,
-        "polarisation_shift_px": shift.shift_px,
+        "polarisation_shift_gain": shift and shift.gain,
+        "polarisation_shift_px": shift and shift.shift_px,
         "neighbour_share": neighbour_share(count_values(stored[:, ::_EVERY_ROWS])),
         "repeated_pct": 100 * max(_repeated_share(*detail.x), _repeated_share(*detail.y)),
     }

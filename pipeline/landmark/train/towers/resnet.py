@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, max_pool2d, relu
+from torch.nn.functional import max_pool2d, relu
 
 # Pixels of an image for each of its features, with four stages.
 STRIDE = 32
@@ -91,19 +91,8 @@ class _Bottleneck(nn.Module):
         return relu(self.bn3(self.conv3(out)) + self.downsample(x), inplace=True)
 
 
-class _Convolution(nn.Conv2d):
-    """A convolution with a right gradient for maps of one pixel.
-
-    There the stride does not matter, but with one of 2, PyTorch 2.13 leaves a part of the weights' gradient in bfloat16
-    uninitialised on CPUs.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return conv2d(x, self.weight, None, self.stride if max(x.shape[2:]) > 1 else 1, self.padding)
-
-
 def _conv(before: int, width: int, size: int, stride: int = 1) -> nn.Conv2d:
-    return _Convolution(before, width, size, stride, padding=size // 2, bias=False)
+    return nn.Conv2d(before, width, size, stride, padding=size // 2, bias=False)
 
 
 def _shortcut(before: int, width: int, stride: int) -> nn.Module:
