@@ -35,7 +35,9 @@ def test_all_parts_run_on_a_cpu(tmp_path: Path) -> None:
     parts = run_bench(tmp_path, tmp_path / "corpus", seconds=time.perf_counter() + 3600)["parts"]
     assert [name for name, part in parts.items() if "missing" in part] == []
     correctness = parts["training tiny"]["correctness"]
-    assert correctness["float32"]["gradient"] < 1e-3 < correctness["bfloat16"]["gradient"]
+    assert correctness["float32"]["gradient"] < 1e-3
+    # Of images this small, not a number on some CPUs: see `autocast` of `landmark.train.net`.
+    assert not correctness["bfloat16"]["gradient"] <= 1e-3
     assert len(parts["plain tiny"]["rounds"]) == len(parts["geoclosp tiny"]["rounds"]) == 2
     assert parts["closp"]["steps"] == 6 and parts["closp"]["retrieval"].keys() == {"overall", "s1", "s2"}
 
