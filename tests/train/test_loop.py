@@ -53,11 +53,14 @@ def test_metrics_have_a_line_for_each_step_and_epoch(toy_corpus: Corpus, config:
 def test_a_budget_limits_the_threads_of_steps(
     toy_corpus: Corpus, config: TrainingConfig, threads: int | None, expected: set[int]
 ) -> None:
-    counts = []
-    torch.set_num_threads(2)
+    counts, before = [], torch.get_num_threads()
     profile = with_budget(threads=threads, steps=2)
-    train(toy_corpus, replace(config, profile=profile, progress=lambda *_: counts.append(torch.get_num_threads())))
-    assert set(counts[-2:]) == expected and torch.get_num_threads() == 2
+    torch.set_num_threads(2)
+    try:
+        train(toy_corpus, replace(config, profile=profile, progress=lambda *_: counts.append(torch.get_num_threads())))
+        assert set(counts[-2:]) == expected and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_budget_of_steps_replaces_epochs(toy_corpus: Corpus, config: TrainingConfig) -> None:
