@@ -96,7 +96,9 @@ def _time(epochs: Epochs, seconds: float) -> dict[str, Any]:
     while (elapsed := time.perf_counter() - start) < seconds or not epoch:
         epoch += 1
         samples += sum(len(ids) for ids, _ in epochs(epoch))
-    return {"samples": samples, "epochs": epoch, "seconds": elapsed, "cpu_s": _cpu_s() - cpu_s}
+    # That of a single batch can be below the clock's resolution.
+    used_s = max(_cpu_s() - cpu_s, 1e-3)
+    return {"samples": samples, "epochs": epoch, "seconds": elapsed, "cpu_s": used_s}
 
 
 def _cpu_s() -> float:
