@@ -136,6 +136,29 @@ def test_a_signal_ends_a_worker_that_waits_for_arguments(tmp_path: Path) -> None
     assert len(error_lines(err)) == 1, err.decode()
 
 
+def test_a_signal_ends_a_process_that_keeps_starting_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, threading; from landmark.core.signals import cleaned_up, end_on_signals\n"
+        "def start():\n"
+        "    while True:\n"
+        "        multiprocessing.get_context('spawn').Process(target=len, args=((),)).start()\n"
+        "if __name__ == '__main__':\n"
+        "    end_on_signals()\n"
+        "    with cleaned_up(lambda: threading.Event().wait(1)):\n"
+        "        for _ in range(4):\n"
+        "            threading.Thread(target=start).start()\n"
+        "        threading.Event().wait()\n"
+    )
+    with running([sys.executable, str(script)], tmp_path) as process:
+        await_(lambda: starts_a_worker(process, tmp_path), process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        await_(lambda: not session_members(process))
+    assert process.returncode == 143
+    assert err.decode() == "error: terminated; run the same command again to resume\n"
+
+
 @pytest.mark.long
 def test_a_signal_leaves_no_unfinished_world(tmp_path: Path) -> None:
     folder = tmp_path / "worlds"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from landmark.core.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import TaskID
 
 _LINE_EVERY_S = 5.0
@@ -21,13 +20,17 @@ _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 def reporting() -> Iterator[Progress]:
     """Yield a progress callback that suits stderr: a terminal or a log."""
     from rich.console import Console
+    from rich.logging import RichHandler
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    _log_to(console)
     if not console.is_terminal:
-        yield _Lines()
+        handler: logging.Handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(formatter := logging.Formatter("%(asctime)s %(message)s", _TIME_FORMAT))
+        formatter.converter = time.gmtime
+        with _logging_to(handler):
+            yield _Lines()
         return
     columns = (
         TextColumn("{task.description:<6}"),
@@ -35,7 +38,8 @@ def reporting() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
     )
-    with Bar(*columns, TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=console) as bar:
+    bar = Bar(*columns, TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=console)
+    with _logging_to(RichHandler(console=console, show_path=False, show_level=False)), bar:
         tasks: dict[str, TaskID] = {}
         rates = _Rates()
 
@@ -87,15 +91,15 @@ def format_rate(rate: float) -> str:
     return f"{rate:.0f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
-def _log_to(console: "Console") -> None:
-    handler: logging.Handler
-    if console.is_terminal:
-        from rich.logging import RichHandler
-
-        handler = RichHandler(console=console, show_path=False, show_level=False)
-    else:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(formatter := logging.Formatter("%(asctime)s %(message)s", _TIME_FORMAT))
-        formatter.converter = time.gmtime
-    logging.getLogger("landmark").handlers = [handler]
-    logging.getLogger("landmark").setLevel(logging.INFO)
+@contextmanager
+def _logging_to(handler: logging.Handler) -> Iterator[None]:
+    """Send the messages of this package to a handler within a block; stderr may be another one after it."""
+    logger = logging.getLogger("landmark")
+    before = logger.handlers, logger.level
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers, level = before
+        logger.setLevel(level)

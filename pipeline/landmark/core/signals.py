@@ -99,14 +99,23 @@ def _watch(read_end: int) -> None:
 def _end(number: int) -> None:
     with _ending:
         try:
+            _start_no_more_workers()
             _kill_children()
             for cleanup in _cleanups:
                 cleanup()
-            # A worker that was starting, or that replaced a killed one.
+            # A worker that was being started.
             _kill_children()
             _print(f"error: {_MESSAGES[signal.Signals(number)]}; run the same command again to resume\n")
         finally:
             os._exit(128 + number)
+
+
+def _start_no_more_workers() -> None:
+    """Let threads that start a worker process from now on wait: it would lose its parent and print a traceback."""
+    if "multiprocessing.util" in sys.modules:
+        import multiprocessing.util
+
+        multiprocessing.util.spawnv_passfds = lambda *_: threading.Event().wait()
 
 
 def _kill_children() -> None:
