@@ -121,7 +121,7 @@ def _build(bed: Bed, folder: Path, executor: ExecutorConfig) -> Path:
     return folder / bed.name
 
 
-def _plant_all(bed: Bed, corpus: Path, kinds: Iterable[str], map_trials: TaskMap[Trial, Result]) -> dict[str, Any]:
+def _plant_all(bed: Bed, corpus: Path, kinds: Iterable[str], map_trials: TaskMap) -> dict[str, Any]:
     """Check a corpus without defects, and with each defect."""
     with tempfile.TemporaryDirectory(prefix=f".{corpus.name}-", dir=corpus.parent) as name:
         scratch, results = Path(name), dict[tuple[str, float | None], Result]()

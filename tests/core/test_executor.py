@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -29,10 +30,18 @@ def share(number: int) -> tuple[int, int]:
     return get_share()
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_each_task_gives_a_result(workers: int) -> None:
+def test_each_task_gives_a_result(workers: int, threads: int) -> None:
     with open_executor(ExecutorConfig(workers)) as map_tasks:
-        assert sorted(map_tasks(square, range(50))) == [(number, number * number) for number in range(50)]
+        results = sorted(map_tasks(square, range(50), threads=threads))
+    assert results == [(number, number * number) for number in range(50)]
+
+
+def test_threads_run_tasks_at_once() -> None:
+    both = threading.Barrier(2, timeout=60)
+    with open_executor(ExecutorConfig()) as map_tasks:
+        assert len(list(map_tasks(lambda _: both.wait(), range(4), threads=2))) == 4
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -41,8 +50,9 @@ def test_workers_know_how_many_they_are(workers: int) -> None:
         assert {result for _, result in map_tasks(share, range(4))} == {(max(1, workers), 1)}
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_tasks_are_drawn_as_needed(workers: int) -> None:
+def test_tasks_are_drawn_as_needed(workers: int, threads: int) -> None:
     drawn = []
 
     def tasks() -> Iterator[int]:
@@ -51,7 +61,7 @@ def test_tasks_are_drawn_as_needed(workers: int) -> None:
             yield number
 
     with open_executor(ExecutorConfig(workers)) as map_tasks:
-        next(map_tasks(square, tasks()))
+        next(map_tasks(square, tasks(), threads=threads))
         assert len(drawn) < 20
 
 
@@ -67,10 +77,11 @@ def test_a_task_that_kills_workers_is_lost_alone() -> None:
     assert results == {number: number for number in (0, 1, 2, 4)}
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_errors_of_tasks_are_raised_with_their_fields(workers: int) -> None:
+def test_errors_of_tasks_are_raised_with_their_fields(workers: int, threads: int) -> None:
     with pytest.raises(InputError) as caught, open_executor(ExecutorConfig(workers)) as map_tasks:
-        list(map_tasks(refuse, [7]))
+        list(map_tasks(refuse, [7], threads=threads))
     assert (caught.value.key, caught.value.value) == ("number", 7)
 
 

@@ -33,7 +33,7 @@ def write(task: Task) -> Entry:
 PATHS = ["out/a", "out/b", "out/c"]
 
 
-def serial(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+def serial(function: Callable[[Any], Any], tasks: Iterable[Any], *, threads: int = 1) -> Iterator[tuple[Any, Any]]:
     for task in tasks:
         yield task, function(task)
 
@@ -59,7 +59,7 @@ def test_finished_tasks_are_not_run_again(tmp_path: Path) -> None:
 
 
 def test_interrupted_job_resumes_with_the_tasks_that_are_left(tmp_path: Path) -> None:
-    def killed(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    def killed(function: Callable[[Any], Any], tasks: Iterable[Any], *, threads: int = 1) -> Iterator[tuple[Any, Any]]:
         for number, task in enumerate(tasks):
             if number == 2:
                 raise KeyboardInterrupt
@@ -101,7 +101,7 @@ def test_another_key_discards_all_entries(tmp_path: Path) -> None:
 
 
 def test_lost_worker_raises_the_error_of_the_job(tmp_path: Path) -> None:
-    def lost(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    def lost(function: Callable[[Any], Any], tasks: Iterable[Any], *, threads: int = 1) -> Iterator[tuple[Any, Any]]:
         yield from ((task, WorkerLost("killed")) for task in tasks)
 
     with pytest.raises(SealingFailed) as caught:
@@ -111,7 +111,7 @@ def test_lost_worker_raises_the_error_of_the_job(tmp_path: Path) -> None:
 
 
 def test_files_of_killed_workers_are_removed(tmp_path: Path) -> None:
-    def retried(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    def retried(function: Callable[[Any], Any], tasks: Iterable[Any], *, threads: int = 1) -> Iterator[tuple[Any, Any]]:
         (tmp_path / "out/.a.4711.partial").touch()
         yield from serial(function, tasks)
 

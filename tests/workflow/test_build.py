@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -71,8 +70,8 @@ def test_the_order_of_tasks_changes_no_byte(
     built: Path, recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def reversed_executor(_: ExecutorConfig) -> Iterator[TaskMap[Any, Any]]:
-        yield lambda function, tasks: ((task, function(task)) for task in reversed(list(tasks)))
+    def reversed_executor(_: ExecutorConfig) -> Iterator[TaskMap]:
+        yield lambda function, tasks, threads=1: ((task, function(task)) for task in reversed(list(tasks)))
 
     monkeypatch.setattr("landmark.workflow.build.open_executor", reversed_executor)
     build(request(recipe(), tmp_path / "corpus"))

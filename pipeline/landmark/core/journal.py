@@ -26,6 +26,8 @@ from landmark.core.executor import TaskMap, WorkerLost
 from landmark.core.hashing import file_sha256
 
 _FOLDER = "journal"
+# A task that writes a file compresses and hashes most of its time, which another thread can use.
+_THREADS = 2
 
 
 class OutputFile(Protocol):
@@ -73,7 +75,7 @@ class Journal(Generic[Entry]):
         function: Callable[[Any], Entry],
         paths: Sequence[str],
         tasks: Callable[[Sequence[str]], Iterable[OutputTask]],
-        map_tasks: TaskMap[Any, Entry],
+        map_tasks: TaskMap,
         progress: Callable[[int, int], None],
     ) -> Mapping[str, Entry]:
         """Run the tasks that have no valid entry, and return the entries of all by path.
@@ -87,7 +89,8 @@ class Journal(Generic[Entry]):
         """
         self._open()
         entries = {path: entry for path in paths if (entry := self._valid(path)) is not None}
-        for task, result in map_tasks(function, tasks([path for path in paths if path not in entries])):
+        pending = tasks([path for path in paths if path not in entries])
+        for task, result in map_tasks(function, pending, threads=_THREADS):
             if isinstance(result, WorkerLost):
                 raise self._failed(
                     f"could not be written: {result.detail}", file=task.path, remedy="run again to resume"

@@ -26,7 +26,7 @@ from landmark.workflow.inputs import read_versions
 from landmark.workflow.lock import Plan, check_inputs, read_plan
 from landmark.workflow.planner import estimate_cost, make_plan
 from landmark.workflow.recaption import undo_recaption
-from landmark.workflow.task import ExtractTask, extract_tasks, fail, run
+from landmark.workflow.task import extract_tasks, fail, run
 from landmark.write.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -179,9 +179,7 @@ def _require_consent_and_space(cost: Estimate, request: BuildRequest) -> None:
         raise DiskTooSmall(f"{free / 1e6:,.0f} MB free, but the build needs {required / 1e6:,.0f} MB", file=request.out)
 
 
-def _extract(
-    plan: Plan, context: BuildContext, request: BuildRequest, map_tasks: TaskMap[ExtractTask, TaskCounts]
-) -> None:
+def _extract(plan: Plan, context: BuildContext, request: BuildRequest, map_tasks: TaskMap) -> None:
     """Run the tasks of all samples that are neither written nor dropped (nor failed, unless `retry` is set)."""
     staging = Staging(request.out)
     staging.open()

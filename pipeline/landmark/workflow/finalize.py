@@ -41,7 +41,7 @@ from landmark.write.documents import (
     write_ledger,
     write_manifest,
 )
-from landmark.write.shards import PackedShard, ShardTask, shard_tasks, write_shard
+from landmark.write.shards import PackedShard, shard_tasks, write_shard
 from landmark.write.staging import STAGING, Staging, Status
 from landmark.write.webdataset import TarTask, tar_path, tar_tasks, with_exports, write_tar
 
@@ -52,7 +52,7 @@ def seal(
     corpus: Path,
     plan: Plan,
     context: BuildContext,
-    map_tasks: TaskMap[ShardTask, PackedShard],
+    map_tasks: TaskMap,
     *,
     allow_failures: bool = False,
     progress: Progress = silent,
@@ -122,7 +122,7 @@ def export(
     corpus: Path,
     manifest: Manifest,
     tasks: Sequence[TarTask],
-    map_tasks: TaskMap[TarTask, Export],
+    map_tasks: TaskMap,
     *,
     progress: Progress = silent,
 ) -> Manifest:

@@ -49,7 +49,7 @@ from landmark.workflow.plan_draft import PlanDraft
 log = logging.getLogger(__name__)
 
 
-def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap[Any, Any], progress: Progress) -> Plan:
+def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap, progress: Progress) -> Plan:
     """Plan a corpus, and write plan and lock to its folder.
 
     Raises:
@@ -158,7 +158,7 @@ class _Planner:
     """The steps of planning that read the archive or need the whole context."""
 
     context: BuildContext
-    map_tasks: TaskMap[Any, Any]
+    map_tasks: TaskMap
     progress: Progress
     versions: dict[str, Validators] = field(default_factory=dict)
 

@@ -173,7 +173,7 @@ class _Generation:
     context: BuildContext
     keep_places: bool
 
-    def write(self, map_tasks: TaskMap[RecaptionTask, Shard], progress: Progress, *, keep: bool) -> Manifest:
+    def write(self, map_tasks: TaskMap, progress: Progress, *, keep: bool) -> Manifest:
         """Write every shard, then lock, documents and manifest; delete the superseded files."""
         shards = {next_path(shard): shard for shard in self.manifest.shards}
         key = digest([landmark.__version__, self.manifest.content_digest, self.plan.lock.digest])

@@ -1,9 +1,11 @@
 """Run a function over tasks, in this process or on a Dask cluster. Only this package imports Dask."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Protocol, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -42,12 +44,23 @@ class WorkerLost:
     detail: str
 
 
-# Runs a function over tasks and yields (task, result) in order of completion.
-TaskMap = Callable[[Callable[[Task], Result], Iterable[Task]], Iterator[tuple[Task, Result | WorkerLost]]]
+class TaskMap(Protocol):
+    """Runs a function over tasks and yields (task, result) in order of completion."""
+
+    def __call__(
+        self, fn: Callable[[Task], Result], tasks: Iterable[Task], *, threads: int = 1
+    ) -> Iterator[tuple[Task, Result | WorkerLost]]:
+        """Run the tasks.
+
+        Args:
+            fn: Runs in a worker.
+            tasks: Made on demand.
+            threads: Tasks that run at once where this process runs them itself; a worker process runs one at a time.
+        """
 
 
 @contextmanager
-def open_executor(config: ExecutorConfig) -> Iterator[TaskMap[Any, Any]]:
+def open_executor(config: ExecutorConfig) -> Iterator[TaskMap]:
     """Provide a `TaskMap`, with a cluster that is closed on exit.
 
     An exception of a task ends the run; a task whose worker dies repeatedly has the result `WorkerLost`.
@@ -61,7 +74,7 @@ def open_executor(config: ExecutorConfig) -> Iterator[TaskMap[Any, Any]]:
         WorkersLost: no worker answered for `worker_timeout_s`.
     """
     if config.scheduler is None and config.workers == 0:
-        yield _map_serially
+        yield _map_here
         return
     from landmark.core.executor.cluster import connected
     from landmark.core.executor.run import ClusterRun
@@ -72,6 +85,17 @@ def open_executor(config: ExecutorConfig) -> Iterator[TaskMap[Any, Any]]:
         yield run.map
 
 
-def _map_serially(fn: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | WorkerLost]]:
-    for task in tasks:
-        yield task, fn(task)
+def _map_here(
+    fn: Callable[[Task], Result], tasks: Iterable[Task], *, threads: int = 1
+) -> Iterator[tuple[Task, Result | WorkerLost]]:
+    if threads == 1:
+        for task in tasks:
+            yield task, fn(task)
+        return
+    waiting, running = iter(tasks), dict[Future[Result], Task]()
+    with ThreadPoolExecutor(threads, thread_name_prefix="task") as pool:
+        running |= {pool.submit(fn, task): task for task in islice(waiting, threads)}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+                running |= {pool.submit(fn, task): task for task in islice(waiting, 1)}

@@ -77,8 +77,10 @@ class ClusterRun:
                 raise WorkerDiffers(f"cannot be compared: {answer!r}", file=f"worker {address}")
             _refuse_differing(WorkerDiffers, address, answer)
 
-    def map(self, fn: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | WorkerLost]]:
-        """Yield (task, result) in order of completion.
+    def map(
+        self, fn: Callable[[Task], Result], tasks: Iterable[Task], *, threads: int = 1
+    ) -> Iterator[tuple[Task, Result | WorkerLost]]:
+        """Yield (task, result) in order of completion; the cluster decides how many run at once, not `threads`.
 
         Raises:
             LateWorkerDiffers: a worker that joined later runs other code or libraries.
