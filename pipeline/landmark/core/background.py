@@ -4,8 +4,8 @@ import atexit
 import logging
 import threading
 import weakref
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,8 +13,22 @@ from landmark.core.errors import LandmarkError
 from landmark.core.threads import WorkerThreads
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 _log = logging.getLogger(__name__)
+
+
+def map_ahead(function: Callable[[Item], T], items: Iterable[Item]) -> Iterator[T]:
+    """Yield `function(item)` of each item, in order; a thread computes the next while one is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        previous: Future[T] | None = None
+        for item in items:
+            future = thread.submit(function, item)
+            if previous is not None:
+                yield previous.result()
+            previous = future
+        if previous is not None:
+            yield previous.result()
 
 
 class BackgroundCalls:

@@ -65,18 +65,26 @@ def _min_powers(hundredths: NDArray[np.int64]) -> NDArray[np.float64]:
     return least
 
 
-def remove_offset(numbers: NDArray[np.uint16], offset_dn: int) -> NDArray[np.uint16]:
-    """Convert Sentinel-2 digital numbers to reflectance x 10000: 0 stays nodata, other values are at least 1."""
+def remove_offset(numbers: NDArray[np.uint16], offset_dn: int, out: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Convert Sentinel-2 digital numbers to reflectance x 10000: 0 stays nodata, other values are at least 1.
+
+    Returns:
+        The array `out`, into which they are written.
+    """
     if offset_dn == 0:
-        return numbers.astype("<u2", copy=False)
+        out[...] = numbers
+        return out
     # Offsets beyond the range of digital numbers clip every pixel, as its limits do.
     offset = max(-_MAX_DN, min(offset_dn, _MAX_DN - 1))
-    shifted = np.maximum(numbers, offset + 1) if offset > 0 else np.minimum(numbers, _MAX_DN + offset)
+    if offset > 0:
+        np.maximum(numbers, offset + 1, out=out)
+    else:
+        np.minimum(numbers, _MAX_DN + offset, out=out)
     # Unsigned subtraction wraps around to the right result, also for negative offsets.
-    shifted -= np.uint16(offset % (_MAX_DN + 1))
-    if not numbers.all():
-        shifted[numbers == 0] = 0
-    return shifted.astype("<u2", copy=False)
+    out -= np.uint16(offset % (_MAX_DN + 1))
+    if not numbers.min():
+        out[numbers == 0] = 0
+    return out
 
 
 def pixels_sha256(groups: Sequence[NDArray[Any]]) -> str:

@@ -19,13 +19,27 @@ def block_mean(stored: NDArray[Any], factor: int, nodata: int) -> NDArray[Any]:
     return np.where(count > 0, np.rint(total / np.maximum(count, 1)), nodata).astype(stored.dtype)
 
 
+def first_percentiles(stored: NDArray[Any]) -> list[float | None]:
+    """First percentile of each of some unsigned images (image, y, x), as `percentiles` has it."""
+    values = _sample_pixels(stored)
+    if not values.min(axis=1).all():
+        return [None if (level := percentiles(image, 1)) is None else level[0] for image in stored]
+    position = values.shape[1] // 100
+    return list(np.partition(values, position, axis=1)[:, position].astype(np.float64).tolist())
+
+
+def _sample_pixels(stored: NDArray[Any]) -> NDArray[Any]:
+    """Pixels (..., pixel) of images (..., y, x), every other row and column of large ones."""
+    step = 2 if stored.shape[-2] > _SUBSAMPLED_FROM_PX else 1
+    return stored[..., ::step, ::step].reshape(*stored.shape[:-2], -1)
+
+
 def percentiles(stored: NDArray[Any], *percents: int) -> tuple[float, ...] | None:
     """Percentiles of the non-zero pixels of an unsigned image (y, x), None without any.
 
     Without interpolation; large images are subsampled.
     """
-    step = 2 if stored.shape[0] > _SUBSAMPLED_FROM_PX else 1
-    values = stored[::step, ::step].ravel()
+    values = _sample_pixels(stored)
     if not (size := np.count_nonzero(values)):
         return None
     # The zeros come first.

@@ -5,17 +5,18 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.core.background import map_ahead
 from landmark.core.ranges.answers import Validators
 from landmark.core.ranges.errors import Unreadable
 from landmark.domain.acquisition import Item
 from landmark.domain.drops import DropRecord
-from landmark.extract.finalize import finalize_chip
+from landmark.extract.finalize import finalize_chips
 from landmark.extract.placement import Placement, RasterGrid, StoredBand, place_in_other_zone, place_in_own_zone
 from landmark.extract.request import Chip, ChipRejected, ExtractRequest
 from landmark.extract.resample import ControlPoints
@@ -29,6 +30,9 @@ _DTYPES = {
     "gamma0_dn": ("uint16",),
 }
 _UNITS = {"db": "gamma0_db", "decibel": "gamma0_db", "decibels": "gamma0_db"}
+
+# Chips that are finished together, by a thread, while the next ones are assembled.
+_BATCH_CHIPS = 16
 
 
 def extract_chips(
@@ -186,16 +190,35 @@ def _extract_placed(
         _read_windows(request, rasters[band.name], placements[band.grid], inside, _fill_value(request, band.name))
         for band in bands
     ]
-    for chip, *windows in zip(inside, *streams, strict=True):
+    read = zip(inside, zip(*streams, strict=True), strict=True)
+    batches = iter(lambda: list(islice(read, _BATCH_CHIPS)), [])
+    finalize = partial(_finalize, request, bands, ids, placements)
+    yield from chain.from_iterable(map_ahead(finalize, batches))
+
+
+def _finalize(
+    request: ExtractRequest,
+    bands: Sequence[StoredBand],
+    ids: Sequence[str],
+    placements: Mapping[RasterGrid, Placement],
+    batch: Sequence[tuple[int, Sequence[NDArray[Any] | FailedChip]]],
+) -> list[Chip | DropRecord]:
+    """Finish some chips, given the number of each and its windows."""
+    results, read = dict[int, Chip | ChipRejected](), dict[int, Sequence[Any]]()
+    for number, windows in batch:
         failed = next((window for window in windows if isinstance(window, FailedChip)), None)
-        if failed is not None:
-            yield _drop_record(request, ids[chip], "read_error", failed.detail)
-            continue
-        resamplers = {grid: placement.resampler(chip) for grid, placement in placements.items()}
-        try:
-            yield finalize_chip(request, ids[chip], bands, windows, resamplers)
-        except ChipRejected as error:
-            yield _drop_record(request, ids[chip], error.reason, error.detail)
+        if failed is None:
+            read[number] = windows
+        else:
+            results[number] = ChipRejected("read_error", failed.detail)
+    resamplers = [{grid: placement.resampler(number) for grid, placement in placements.items()} for number in read]
+    finished = finalize_chips(request, [ids[number] for number in read], bands, list(read.values()), resamplers)
+    results |= zip(read, finished, strict=True)
+    return [_or_drop_record(request, ids[number], results[number]) for number, _ in batch]
+
+
+def _or_drop_record(request: ExtractRequest, id: str, result: Chip | ChipRejected) -> Chip | DropRecord:
+    return result if isinstance(result, Chip) else _drop_record(request, id, result.reason, result.detail)
 
 
 def _read_windows(

@@ -1,4 +1,4 @@
-"""Turn the windows read for a chip into the chip, or reject it."""
+"""Turn the windows read for some chips into the chips, or reject them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,49 +11,77 @@ from landmark.corpus.stats import block_mean
 from landmark.extract.placement import RasterGrid, StoredBand
 from landmark.extract.request import Chip, ChipRejected, ExtractRequest
 from landmark.extract.resample import Resampler, Warp, interpolate
-from landmark.extract.values import MaskedValues, dark_percentile, linear_power, unit_mismatch
+from landmark.extract.values import MaskedValues, dark_percentiles, linear_power, unit_mismatch
 
 # One per grid of the bands; None where the window's pixels are the chip's.
 Resamplers = Mapping[RasterGrid, Resampler | None]
+# Percent of cloud, shadow and snow of a chip; None without a mask.
+_Shares = tuple[float, float, float] | tuple[None, None, None]
+# A band, and the window and resampler of each chip.
+_Read = tuple[StoredBand, Sequence[NDArray[Any]], Sequence[Resampler | None]]
 
 
-def finalize_chip(
+def finalize_chips(
     request: ExtractRequest,
-    id: str,
+    ids: Sequence[str],
     bands: Sequence[StoredBand],
-    windows: Sequence[NDArray[Any]],
-    resamplers: Resamplers,
-) -> Chip:
-    """Resample and convert one chip's window of every band.
+    windows: Sequence[Sequence[NDArray[Any]]],
+    resamplers: Sequence[Resamplers],
+) -> list[Chip | ChipRejected]:
+    """Resample and convert some chips, given each one's window of every band and its resamplers.
 
-    Raises:
-        ChipRejected: too much nodata, cloud or shadow, or values that contradict the provider's profile.
+    All chips of a band are converted together: calls for single chips cost more than the work on their pixels.
+
+    Returns:
+        Each chip, or why it is rejected: too much nodata, cloud or shadow, or values that contradict the provider's
+        profile.
     """
-    read = {band.name: (band, window) for band, window in zip(bands, windows, strict=True)}
+    if not ids:
+        return []
+    read = {
+        band.name: (band, [chip[number] for chip in windows], [chip[band.grid] for chip in resamplers])
+        for number, band in enumerate(bands)
+    }
+    rejected = dict[int, ChipRejected]()
+    convert = _reflectance if request.collection.stored == "reflectance_dn" else _gamma0
     groups = {
-        group.column: _stored(request, [read[name] for name in group.bands], resamplers)
+        group.column: convert(request, [read[name] for name in group.bands], rejected)
         for group in request.sensor.groups
     }
-    valid_pct = _valid_pct(request, groups)
-    if valid_pct < request.min_valid_pct:
-        raise ChipRejected("nodata", f"{valid_pct:.1f} % valid")
-    cloud, shadow, snow = _mask_shares(request, read, resamplers)
-    dark_dn = dark_percentile([read[name][1] for name in request.sensor.dark_bands])
-    return Chip(id, groups, valid_pct, cloud, shadow, snow, dark_dn, pixels_sha256(list(groups.values())))
+    valid_pcts = _valid_pcts(request, groups)
+    for chip, valid_pct in enumerate(valid_pcts):
+        if valid_pct < request.min_valid_pct:
+            rejected.setdefault(chip, ChipRejected("nodata", f"{valid_pct:.1f} % valid"))
+    shares = _mask_shares(request, read, rejected) or [(None, None, None)] * len(ids)
+    dark_dns = dark_percentiles([_stack(read[name][1]) for name in request.sensor.dark_bands]) or [None] * len(ids)
+
+    def chip_of(number: int, id: str) -> Chip:
+        pixels = {column: group[number] for column, group in groups.items()}
+        sha256 = pixels_sha256(list(pixels.values()))
+        return Chip(id, pixels, valid_pcts[number], *shares[number], dark_dns[number], sha256)
+
+    return [rejected.get(number) or chip_of(number, id) for number, id in enumerate(ids)]
 
 
-def _stored(
-    request: ExtractRequest, windows: Sequence[tuple[StoredBand, NDArray[Any]]], resamplers: Resamplers
-) -> NDArray[Any]:
-    """Array (band, y, x) of a group in the encoding of the corpus."""
-    if request.collection.stored == "reflectance_dn":
-        bands = [_reflectance(request, band, window, resamplers[band.grid]) for band, window in windows]
-        return remove_offset(np.stack(bands), request.acquisition.offset_dn)
-    powers = [_power(request, band, window, resamplers[band.grid]) for band, window in windows]
-    return np.stack([gamma0_to_stored(*power) for power in powers])
+def _stack(windows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Stack equal arrays. Joins bytes, because NumPy may wait for other threads at each array."""
+    joined = b"".join(np.ascontiguousarray(window).data for window in windows)
+    return np.frombuffer(joined, windows[0].dtype).reshape(len(windows), *windows[0].shape)
 
 
-def _reflectance(
+def _reflectance(request: ExtractRequest, bands: Sequence[_Read], _: Mapping[int, ChipRejected]) -> NDArray[np.uint16]:
+    """Array (chip, band, y, x) of a group in the encoding of the corpus."""
+    numbers = [
+        _stack([_resample(request, band, *chip) for chip in zip(windows, resamplers, strict=True)])
+        for band, windows, resamplers in bands
+    ]
+    stored = np.empty((len(numbers[0]), len(numbers), *numbers[0].shape[1:]), "<u2")
+    for place, values in enumerate(numbers):
+        remove_offset(values, request.acquisition.offset_dn, out=stored[:, place])
+    return stored
+
+
+def _resample(
     request: ExtractRequest, band: StoredBand, window: NDArray[Any], resampler: Resampler | None
 ) -> NDArray[Any]:
     """Digital numbers at the band's native resolution, offset included."""
@@ -63,6 +91,19 @@ def _reflectance(
         window = np.rint(values).astype(window.dtype)
         np.copyto(window, nodata, where=~valid)
     return block_mean(window, band.oversampling, nodata) if band.oversampling > 1 else window
+
+
+def _gamma0(request: ExtractRequest, bands: Sequence[_Read], rejected: dict[int, ChipRejected]) -> NDArray[np.int16]:
+    """Array (chip, band, y, x) of a group in the encoding of the corpus; chips with wrong values are rejected."""
+    edge_px = bands[0][0].grid.chip_px
+    stored = np.full((len(bands[0][1]), len(bands), edge_px, edge_px), request.sensor.nodata, "<i2")
+    for place, (band, windows, resamplers) in enumerate(bands):
+        for chip, (window, resampler) in enumerate(zip(windows, resamplers, strict=True)):
+            try:
+                stored[chip, place] = gamma0_to_stored(*_power(request, band, window, resampler))
+            except ChipRejected as error:
+                rejected.setdefault(chip, error)
+    return stored
 
 
 def _power(
@@ -79,38 +120,46 @@ def _power(
     return (power, valid) if resampler is None else interpolate((power, valid), resampler)
 
 
-def _valid_pct(request: ExtractRequest, groups: Mapping[str, NDArray[Any]]) -> float:
-    """Share of pixels of the finest grid with data in every band."""
-    valid = np.ones((request.patch_px, request.patch_px), dtype=bool)
+def _valid_pcts(request: ExtractRequest, groups: Mapping[str, NDArray[Any]]) -> list[float]:
+    """Each chip's share of pixels of the finest grid with data in every band."""
+    n_chips, edge_px = len(next(iter(groups.values()))), request.patch_px
+    valid = np.ones((n_chips, edge_px, edge_px), dtype=bool)
     for group in request.sensor.groups:
         invalid = groups[group.column] == request.sensor.nodata
         if invalid.any():
-            size, factor = len(invalid[0]), group.factor
-            valid.reshape(size, factor, size, factor)[:] &= ~invalid.any(axis=0)[:, None, :, None]
-    return 100 * np.count_nonzero(valid) / valid.size
+            size, factor = invalid.shape[-1], group.factor
+            valid.reshape(n_chips, size, factor, size, factor)[:] &= ~invalid.any(axis=1)[:, :, None, :, None]
+    return [100 * count / edge_px**2 for count in np.count_nonzero(valid, axis=(1, 2)).tolist()]
 
 
 def _mask_shares(
-    request: ExtractRequest, read: Mapping[str, tuple[StoredBand, NDArray[Any]]], resamplers: Resamplers
-) -> tuple[float | None, float | None, float | None]:
-    """Percent of cloud, shadow and snow; None without a mask.
-
-    Raises:
-        ChipRejected: cloud plus shadow above the limit.
-    """
+    request: ExtractRequest, read: Mapping[str, _Read], rejected: dict[int, ChipRejected]
+) -> list[_Shares]:
+    """Percent of cloud, shadow and snow of each chip, none without a mask; those with too much are rejected."""
     mask = request.sensor.mask
     if mask is None or mask.band not in read:
-        return None, None, None
-    band, window = read[mask.band]
-    resampler, classes = resamplers[band.grid], mask.classes
+        return []
+    _, windows, resamplers = read[mask.band]
     # A shift moves less than a pixel; the mask is counted unshifted.
-    codes = resampler.nearest(window) if isinstance(resampler, Warp) else window
-    counts = np.bincount(codes.ravel(), minlength=256)
-    cloud, shadow, snow = (_share_pct(counts, classes[name], codes.size) for name in ("cloud", "shadow", "snow"))
-    if _share_pct(counts, (*classes["cloud"], *classes["shadow"]), codes.size) > request.max_chip_pct:
-        raise ChipRejected("cloud", f"{cloud:.1f} % cloud, {shadow:.1f} % shadow")
-    return cloud, shadow, snow
+    codes = [
+        resampler.nearest(window) if isinstance(resampler, Warp) else window
+        for window, resampler in zip(windows, resamplers, strict=True)
+    ]
+    counts = _count_codes(_stack(codes).reshape(len(codes), -1))
+    cloud, shadow, snow, either = (
+        (100 * counts[:, sorted(set(chosen))].sum(axis=1) / codes[0].size).tolist()
+        for chosen in (
+            *(mask.classes[name] for name in ("cloud", "shadow", "snow")),
+            mask.classes["cloud"] + mask.classes["shadow"],
+        )
+    )
+    for chip in np.flatnonzero(np.array(either) > request.max_chip_pct).tolist():
+        rejected.setdefault(chip, ChipRejected("cloud", f"{cloud[chip]:.1f} % cloud, {shadow[chip]:.1f} % shadow"))
+    return list(zip(cloud, shadow, snow, strict=True))
 
 
-def _share_pct(counts: NDArray[np.int64], codes: Sequence[int], n_pixels: int) -> float:
-    return 100 * sum(int(counts[code]) for code in set(codes)) / n_pixels
+def _count_codes(codes: NDArray[Any]) -> NDArray[np.int64]:
+    """Number of pixels of each code (chip, code) in codes (chip, pixel); at least 256 codes."""
+    n_codes = max(256, int(codes.max()) + 1)
+    numbered = codes + n_codes * np.arange(len(codes))[:, None]
+    return np.bincount(numbered.ravel(), minlength=n_codes * len(codes)).reshape(len(codes), n_codes)

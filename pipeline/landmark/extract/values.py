@@ -1,12 +1,13 @@
 """Convert stored values: linear power, unit checks and dark percentiles."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark.config.profiles import SensorCollection
-from landmark.corpus.stats import percentiles
+from landmark.corpus.stats import first_percentiles
 
 # Values and where they are valid.
 MaskedValues = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -34,11 +35,14 @@ def unit_mismatch(stored: NDArray[Any], collection: SensorCollection, valid: NDA
     return None
 
 
-def dark_percentile(bands: list[NDArray[Any]]) -> int | None:
-    """Smallest first percentile of the bands' digital numbers; None without data. Zero is nodata.
+def dark_percentiles(bands: Sequence[NDArray[Any]]) -> list[int | None]:
+    """Smallest first percentile of each chip's digital numbers in some bands; None without data. Zero is nodata.
 
-    Bands larger than 60 pixels are subsampled by 2. A value near 1000 indicates a radiometric offset in the numbers, a
-    much smaller one that there is none; scenes of snow or bright soil alone are inconclusive.
+    A value near 1000 indicates a radiometric offset in the numbers, a much smaller one that there is none; scenes of
+    snow or bright soil alone are inconclusive.
+
+    Args:
+        bands: Arrays (chip, y, x); bands larger than 60 pixels are subsampled by 2.
     """
-    levels = [int(level[0]) for band in bands if (level := percentiles(band, 1)) is not None]
-    return min(levels, default=None)
+    levels = zip(*(first_percentiles(band) for band in bands), strict=True)
+    return [min((int(level) for level in chip if level is not None), default=None) for chip in levels]
