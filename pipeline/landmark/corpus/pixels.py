@@ -65,12 +65,16 @@ def _min_powers(hundredths: NDArray[np.int64]) -> NDArray[np.float64]:
     return least
 
 
-def remove_offset(numbers: NDArray[np.uint16], offset_dn: int, out: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def remove_offset(
+    numbers: NDArray[np.uint16], offset_dn: int, out: NDArray[np.uint16] | None = None
+) -> NDArray[np.uint16]:
     """Convert Sentinel-2 digital numbers to reflectance x 10000: 0 stays nodata, other values are at least 1.
 
     Returns:
-        The array `out`, into which they are written.
+        The array `out`, into which they are written, or a new one.
     """
+    if out is None:
+        out = np.empty(numbers.shape, "<u2")
     if offset_dn == 0:
         out[...] = numbers
         return out

@@ -58,7 +58,8 @@ def finalize_chips(
     def chip_of(number: int, id: str) -> Chip:
         pixels = {column: group[number] for column, group in groups.items()}
         sha256 = pixels_sha256(list(pixels.values()))
-        return Chip(id, pixels, valid_pcts[number], *shares[number], dark_dns[number], sha256)
+        cloud, shadow, snow = shares[number]
+        return Chip(id, pixels, valid_pcts[number], cloud, shadow, snow, dark_dns[number], sha256)
 
     return [rejected.get(number) or chip_of(number, id) for number, id in enumerate(ids)]
 

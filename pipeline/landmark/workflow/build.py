@@ -13,6 +13,7 @@ from landmark.core.atomic import folder_lock, remove_partials
 from landmark.core.corpus_paths import refuse_links
 from landmark.core.errors import ConsentRequired, DiskTooSmall, InputsChanged, RecipeMismatch
 from landmark.core.executor import ExecutorConfig, TaskMap, WorkerLost, open_executor
+from landmark.core.garbage import rare_collections
 from landmark.core.plural import plural
 from landmark.core.progress import Progress, silent
 from landmark.corpus.lock import Lock
@@ -79,6 +80,7 @@ class BuildRequest:
     progress: Progress = silent
 
 
+@rare_collections()
 def plan_corpus(request: BuildRequest) -> tuple[Plan, Estimate]:
     """Write plan and lock to the corpus folder. Once a build has started there, its plan is kept.
 
@@ -97,6 +99,7 @@ def plan_corpus(request: BuildRequest) -> tuple[Plan, Estimate]:
         return plan, estimate_cost(plan, context)
 
 
+@rare_collections()
 def build(request: BuildRequest) -> Manifest:
     """Build, or resume, the corpus of a recipe. A sealed corpus only gains the exports it lacks.
 

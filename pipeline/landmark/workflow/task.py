@@ -17,6 +17,7 @@ import shapely
 from landmark.captions.annotate import Annotator, ImageInfo, annotate_sample, distant_event
 from landmark.core.crs import LONLAT, reproject, split_antimeridian
 from landmark.core.errors import LandmarkError
+from landmark.core.garbage import rare_collections
 from landmark.core.ranges.answers import Validators
 from landmark.corpus.shard_schema import staging_schema
 from landmark.domain.acquisition import Acquisition
@@ -108,6 +109,7 @@ def _request(
     )
 
 
+@rare_collections()
 def run(task: ExtractTask) -> TaskCounts:
     """Extract, annotate and stage every sample of a task; the staging file is written atomically.
 
