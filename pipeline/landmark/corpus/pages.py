@@ -6,35 +6,28 @@ https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thr
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import imagecodecs
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from landmark.corpus.pixels import parse_group, pixel_fields
-from landmark.corpus.tables import TableFile, reporting_damage
-from landmark.corpus.thrift import Struct, leading_integers, parse_struct
+from landmark.corpus.tables import reporting_damage
+from landmark.corpus.thrift import leading_integers, parse_struct
 
 # Bytes before a value in the decompressed page: its length.
 PREFIX_BYTES = 4
 
 _MAGIC = b"PAR1"
 _TRAILER_BYTES = 8
-# Of 10,000 row groups.
-_MAX_FOOTER_BYTES = 2**27
 _MAX_HEADER_BYTES = 256
-_DATA_PAGE, _PLAIN, _ZSTD = 0, 0, 6
+_DATA_PAGE, _PLAIN = 0, 0
 # Field ids of parquet.thrift.
-_ROW_GROUPS = 4
-_COLUMNS, _ROWS = 1, 3
-_COLUMN_METADATA, _OFFSET_INDEX, _OFFSET_INDEX_BYTES = 3, 4, 5
-_PATH, _CODEC = 3, 4
-_PAGE_LOCATIONS = 1
-_OFFSET, _BYTES, _FIRST_ROW = 1, 2, 3
 _TYPE, _RAW_BYTES, _COMPRESSED_BYTES, _CRC, _DATA_PAGE_HEADER = 1, 2, 3, 4, 5
 _VALUES, _ENCODING = 1, 2
 _CRC32_POLYNOMIAL = 0xEDB88320
@@ -91,21 +84,22 @@ def decode_page(page: Buffer, header_bytes: int, checksum: int, out: NDArray[np.
 def find_pages(path: Path) -> Pages:
     """Find the pages of a shard's pixel columns.
 
-    Reads the footer, the offset indexes and the headers of the pages.
+    Reads the footer and the headers of the pages.
 
     Raises:
         InvalidCorpus: the shard is missing or damaged, or a pixel column has not one page of one value a row and an
             index of them.
     """
-    with TableFile(path) as table:
-        fields = {field.name.encode(): parse_group(field).size_bytes for field in pixel_fields(table.schema)}
-        n_rows = sum(table.group_rows)
-    with reporting_damage(path), path.open("rb") as file:
-        size_bytes = os.fstat(file.fileno()).st_size
-        groups = list(_find_groups(file, size_bytes, fields))
-        pages = np.concatenate([np.zeros((0, len(fields), 5), np.int64), *groups])
-        if len(pages) != n_rows:
-            raise ValueError("row groups of its footer and of its pages differ")
+    with reporting_damage(path), pq.ParquetFile(path) as table, path.open("rb") as file:
+        footer, fields = table.metadata, pixel_fields(table.schema_arrow)
+        numbers = {footer.schema.column(number).path: number for number in range(footer.num_columns)}
+        columns = [(numbers[field.name], parse_group(field).size_bytes) for field in fields]
+        end = os.fstat(file.fileno()).st_size - _TRAILER_BYTES - footer.serialized_size
+        groups = [np.zeros((0, len(columns), 5), np.int64)]
+        for group in map(footer.row_group, range(footer.num_row_groups)):
+            located = [_find_column(file, end, group.column(number), group.num_rows, size) for number, size in columns]
+            groups.append(np.array(located, np.int64).reshape(len(columns), -1, 5).swapaxes(0, 1))
+        pages = np.concatenate(groups)
     offsets, sizes, header_sizes, header_crc, data_crc = (np.ascontiguousarray(pages[..., n]) for n in range(5))
     return Pages(offsets, sizes, header_sizes, combine_crc32(header_crc, data_crc, sizes - header_sizes))
 
@@ -143,67 +137,49 @@ def _multiply(first: Any, second: Any) -> Any:
     return product
 
 
-def _find_groups(file: BinaryIO, size_bytes: int, columns: Mapping[bytes, int]) -> Iterator[NDArray[np.int64]]:
-    """Pages (row, column, 5) of each row group, of columns with values of these sizes, as `_read_header` has them."""
-    footer_bytes = int.from_bytes(_read(file, size_bytes, size_bytes - _TRAILER_BYTES, _TRAILER_BYTES)[:4], "little")
-    end = size_bytes - _TRAILER_BYTES - footer_bytes
-    footer, _ = parse_struct(_read(file, size_bytes, end, footer_bytes))
-    for group in footer[_ROW_GROUPS]:
-        chunks = {b".".join(chunk[_COLUMN_METADATA][_PATH]): chunk for chunk in group[_COLUMNS]}
-        places = [_find_column(file, end, chunks[name], group[_ROWS]) for name in columns]
-        known = set[bytes]()
-        pages = [
-            [_read_header(file, *place, PREFIX_BYTES + value_bytes, known) for place in column]
-            for column, value_bytes in zip(places, columns.values(), strict=True)
-        ]
-        yield np.array(pages, dtype=np.int64).reshape(len(columns), -1, 5).swapaxes(0, 1)
-
-
-def _find_column(file: BinaryIO, end: int, chunk: Struct, n_rows: int) -> list[tuple[int, int]]:
-    """Offset and bytes, header included, of the pages of a column of a row group, which lie before `end`."""
-    if _OFFSET_INDEX not in chunk:
-        raise ValueError("its pixel columns have no page index")
-    if chunk[_COLUMN_METADATA][_CODEC] != _ZSTD:
+def _find_column(file: BinaryIO, end: int, chunk: Any, n_rows: int, value_bytes: int) -> list[tuple[int, ...]]:
+    """Pages of a column of a row group, as `_read_header` has them, which follow each other and lie before `end`."""
+    if chunk.compression != "ZSTD":
         raise ValueError("its pixel columns are not compressed with zstd")
-    index, _ = parse_struct(_read(file, end, chunk[_OFFSET_INDEX], chunk[_OFFSET_INDEX_BYTES]))
-    entries = [(page[_FIRST_ROW], page[_OFFSET], page[_BYTES]) for page in index[_PAGE_LOCATIONS]]
-    # The number of rows is compared first: a lying footer may have any.
-    if len(entries) != n_rows or any(first != row for row, (first, _, _) in enumerate(entries)):
+    if not chunk.has_offset_index:
+        raise ValueError("its pixel columns have no page index")
+    pages, known = list[tuple[int, ...]](), set[bytes]()
+    offset, column_end = chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size
+    if not len(_MAGIC) <= offset <= column_end <= end:
+        raise ValueError("a column lies outside the file")
+    while offset < column_end and len(pages) < n_rows:
+        pages.append(_read_header(file, offset, column_end, PREFIX_BYTES + value_bytes, known))
+        offset += pages[-1][1]
+    if offset != column_end or len(pages) != n_rows:
         raise ValueError("its pixel columns have not one page a row")
-    if not all(offset >= len(_MAGIC) and 1 <= size <= end - offset for _, offset, size in entries):
-        raise ValueError("a page lies outside the file")
-    return [(offset, size) for _, offset, size in entries]
+    return pages
 
 
-def _read_header(file: BinaryIO, offset: int, size: int, raw_bytes: int, known: set[bytes]) -> tuple[int, ...]:
+def _read_header(file: BinaryIO, offset: int, end: int, raw_bytes: int, known: set[bytes]) -> tuple[int, ...]:
     """Offset, bytes, header's bytes, CRC-32 of header and of data of a page of one plain value of some bytes.
 
     Args:
         file: The shard.
         offset: Of the page.
-        size: Of the page and its header.
+        end: Of its column.
         raw_bytes: Of the decompressed page.
         known: Ends of headers, behind type, sizes and CRC-32, that were right; this one's is added. Headers differ in
             nothing else, and parsing one takes as long as reading its page.
     """
-    start = os.pread(file.fileno(), min(size, _MAX_HEADER_BYTES), offset)
+    start = os.pread(file.fileno(), min(end - offset, _MAX_HEADER_BYTES), offset)
     numbers, position = leading_integers(start, 4)
-    if numbers[:2] == [_DATA_PAGE, raw_bytes] and start[position : size - numbers[2]] in known:
-        header_bytes = size - numbers[2]
-        return offset, size, header_bytes, _crc32(start[:header_bytes]), numbers[3] & 0xFFFFFFFF
-    header, header_bytes = parse_struct(start)
-    page = header[_DATA_PAGE_HEADER]
-    actual = header[_TYPE], header[_RAW_BYTES], header_bytes + header[_COMPRESSED_BYTES]
-    if (*actual, page[_VALUES], page[_ENCODING]) != (_DATA_PAGE, raw_bytes, size, 1, _PLAIN):
+    header_bytes = next((position + len(rest) for rest in known if start.startswith(rest, position)), 0)
+    if not header_bytes or len(numbers) < 4:
+        header, header_bytes = parse_struct(start)
+        page = header[_DATA_PAGE_HEADER]
+        numbers = [header[name] for name in (_TYPE, _RAW_BYTES, _COMPRESSED_BYTES, _CRC)]
+        if (page[_VALUES], page[_ENCODING]) != (1, _PLAIN):
+            raise ValueError(f"a page is not of one value of {raw_bytes - PREFIX_BYTES} bytes")
+        if numbers == leading_integers(start, 4)[0]:
+            known.add(start[position:header_bytes])
+    size = header_bytes + numbers[2]
+    if numbers[:2] != [_DATA_PAGE, raw_bytes]:
         raise ValueError(f"a page is not of one value of {raw_bytes - PREFIX_BYTES} bytes")
-    if numbers[2:] == [header[_COMPRESSED_BYTES], header[_CRC]]:
-        known.add(start[position:header_bytes])
-    return offset, size, header_bytes, _crc32(start[:header_bytes]), header[_CRC] & 0xFFFFFFFF
-
-
-def _read(file: BinaryIO, end: int, offset: int, count: int) -> bytes:
-    """Read bytes that lie before `end`."""
-    if offset < 0 or not 0 <= count <= min(_MAX_FOOTER_BYTES, end - offset):
-        raise ValueError("footer or page index lies outside the file")
-    file.seek(offset)
-    return file.read(count)
+    if not header_bytes < size <= end - offset:
+        raise ValueError("a page lies outside its column")
+    return offset, size, header_bytes, _crc32(start[:header_bytes]), numbers[3] & 0xFFFFFFFF

@@ -65,7 +65,7 @@ def differing_descriptions(index: pa.Table | None, shard: Shard, schema: pa.Sche
 
 
 def differing_pages(index: pa.Table | None, pages: ShardPages | None) -> Iterator[str]:
-    """Columns of the index that locate other pages than a shard's own page index."""
+    """Columns of the index that locate other pages than a shard's own footer and page headers."""
     if index is None or pages is None:
         return
     for name, located in zip(PAGES.names, (numbers.tolist() for numbers in pages.pages), strict=True):

@@ -1,4 +1,4 @@
-"""The pages of a shard's pixels, located by the shard's own page index."""
+"""The pages of a shard's pixels, located by the shard itself."""
 
 import os
 from collections.abc import Sequence
