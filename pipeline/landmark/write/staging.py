@@ -162,7 +162,8 @@ def _facts(rows: Sequence[Mapping[str, Any] | DropRecord], schema: pa.Schema) ->
 
 
 def _fact_schema(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([field for field in schema if field.name not in _pixel_columns(schema)])
+    pixels = _pixel_columns(schema)
+    return pa.schema([field for field in schema if field.name not in pixels])
 
 
 def _pixel_columns(schema: pa.Schema) -> list[str]:
