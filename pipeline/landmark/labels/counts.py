@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -135,9 +136,13 @@ def measure_counts(task: CountTask) -> LabelCounts:
         codes.append(np.arange(-1, len(combinations) - 1, dtype=np.int32))
     numbers: dict[LabelEdition | None, int] = {None: -1}
     tables, gaps = list[pa.Table](), dict[tuple[str, str], int]()
+    counted: list[NDArray[Any]] = []
     for period in config.periods:
         choices = _choose(readers, period)
-        histogram = joint_histogram([*(choice.ranks for choice in choices), *event_ranks], codes)
+        ranks = [*(choice.ranks for choice in choices), *event_ranks]
+        # Most periods have the labels of the one before.
+        if not counted or not all(map(np.array_equal, ranks, counted)):
+            histogram, counted = joint_histogram(ranks, codes), ranks
         tables.append(_counts_table(task, period, histogram, _edition_numbers(task, choices, numbers)))
         gaps |= _gaps(task, period, choices)
     editions = tuple(edition for edition in numbers if edition is not None)
