@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -196,10 +197,15 @@ def _label_raster(path: Path, edition: LabelEdition, footprint: BaseGeometry) ->
     return LabelRaster(edition, path.stem, str(path), path.name, "", footprint, local=True)
 
 
+@lru_cache(maxsize=64)
+def _to_lonlat(crs: CRS) -> Transformer:
+    return Transformer.from_crs(crs, LONLAT, always_xy=True)
+
+
 def _footprint(path: Path, frame: BaseGeometry, crs: CRS) -> BaseGeometry:
     """A frame in EPSG:4326; all longitudes if it crosses the antimeridian, the Earth if a vertex has no coordinates."""
     try:
-        to_lonlat = Transformer.from_crs(crs, LONLAT, always_xy=True)
+        to_lonlat = _to_lonlat(crs)
     except ProjError as error:
         problem = f"the CRS {crs.name} cannot be transformed to longitude and latitude"
         raise InputError(problem, file=path, remedy="assign the right CRS") from error

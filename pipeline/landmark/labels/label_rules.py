@@ -82,11 +82,11 @@ class LabelRules:
         """
         return CellLabelTable(self, label_counts)
 
-    def event_labels(self, cell: CellLabels, time: dt.datetime) -> list[str]:
-        """Classes that an image of the cell at a time has because of events."""
+    def event_labels(self, impacts: Mapping[str, EventImpact], time: dt.datetime) -> list[str]:
+        """Classes that an image at a time has because of the events that touch its cell."""
         if self.event_index is None:
             return []
-        facts = self.event_index.facts(cell.impacts, time, None, self.thresholds)
+        facts = self.event_index.facts(impacts, time, None, self.thresholds)
         return list(dict.fromkeys(fact.label for fact in facts if fact.label is not None))
 
 
@@ -106,6 +106,7 @@ class CellLabelTable(Mapping[tuple[str, str], CellLabels]):
         self._passes = 100 * counts.class_pixels >= thresholds * counts.class_pixels.sum(axis=1, keepdims=True)
         self._passes &= 100 * counts.n_confirmed >= rules.min_agreement_pct * counts.n_confirmable
         self._land_groups = _land_groups(cells, counts) if rules.event_index is not None else None
+        self._impacts: dict[int, dict[str, EventImpact]] = {}
 
     def class_and_label_masks(self, keys: Sequence[tuple[str, str]]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which of the (cell, period) keys have any class, and which have a label."""
@@ -165,8 +166,20 @@ class CellLabelTable(Mapping[tuple[str, str], CellLabels]):
                 for source, edition in zip(sources, counts.editions[group].tolist(), strict=False)
                 if edition >= 0
             },
-            impacts=self._impacts(group),
+            impacts=self.impacts(key),
         )
+
+    def impacts(self, key: tuple[str, str]) -> dict[str, EventImpact]:
+        """Effects of events, given the land cover of the cell's first period with labels: that before the event."""
+        if self._land_groups is None or self._rules.event_index is None:
+            return {}
+        group = self._land_groups[self._groups[key]]
+        if group not in self._impacts:
+            counts, rows = self._counts, self._rows(group)
+            land_cover = [self._traits[number] for number in counts.winning_class[rows].tolist()]
+            impacts = self._rules.event_index.impacts(counts.codes[rows, -1], land_cover, counts.pixels[rows])
+            self._impacts[group] = impacts
+        return self._impacts[group]
 
     def _rows(self, group: int) -> slice:
         return slice(self._counts.group_edges[group], self._counts.group_edges[group + 1])
@@ -178,14 +191,6 @@ class CellLabelTable(Mapping[tuple[str, str], CellLabels]):
                 name = counts.subclass_names[number]
                 pixels[name] = pixels.get(name, 0) + count
         return _fractions(pixels, n_classified)
-
-    def _impacts(self, group: int) -> dict[str, EventImpact]:
-        """Effects of events, given the land cover of the cell's first period with labels: that before the event."""
-        if self._land_groups is None or self._rules.event_index is None:
-            return {}
-        counts, rows = self._counts, self._rows(self._land_groups[group])
-        land_cover = [self._traits[number] for number in counts.winning_class[rows].tolist()]
-        return self._rules.event_index.impacts(counts.codes[rows, -1], land_cover, counts.pixels[rows])
 
 
 def _land_groups(cells: list[str], counts: ClassCounts) -> list[int]:

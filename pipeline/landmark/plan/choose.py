@@ -136,7 +136,7 @@ def _keep_labelled(candidates: Candidates, chosen: Rows, labels: LabelFacts) -> 
     if labels.rules is not None and labels.rules.event_index is not None:
         for row in np.flatnonzero(~valid).tolist():
             time = candidates.acquisitions[candidates.acquisition[chosen[row]]].datetime
-            valid[row] = bool(labels.rules.event_labels(cell_labels[keys[inverse[row]]], time))
+            valid[row] = bool(labels.rules.event_labels(cell_labels.impacts(keys[inverse[row]]), time))
     dropped: dict[str, list[tuple[str, str]]] = {}
     for index in np.unique(inverse[~valid]).tolist():
         (name, in_period), gap_days = keys[index], labels.gap_days.get(keys[index])

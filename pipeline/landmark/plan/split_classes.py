@@ -45,7 +45,7 @@ def classes_of_cells(
     np.logical_or.at(mask, [row_of[cell] for cell, _ in keys], cell_labels.label_mask(keys))
     classes, shown = list(rules.taxonomy.classes), dict[str, bool]()
     for key in cell_labels.keys_with_events() if rules.event_index is not None else ():
-        for event, impact in cell_labels[key].impacts.items():
+        for event, impact in cell_labels.impacts(key).items():
             assert rules.event_index is not None
             label = rules.event_index.types[rules.event_index.events[event].type].to
             if impact.reaches(rules.thresholds[label]):
@@ -72,7 +72,7 @@ def count_split_classes(
     mask, touched = cell_labels.label_mask(keys), cell_labels.keys_with_events()
     for row in (row for row, key in enumerate(keys) if key in touched):
         time = times[samples["acquisition"][row].as_py()]
-        mask[row, [classes.index(label) for label in rules.event_labels(cell_labels[keys[row]], time)]] = True
+        mask[row, [classes.index(label) for label in rules.event_labels(cell_labels.impacts(keys[row]), time)]] = True
     _, first, inverse = np.unique([cell for cell, _ in keys], return_index=True, return_inverse=True)
     in_cell = _empty(len(first), rules)
     np.logical_or.at(in_cell, inverse, mask)

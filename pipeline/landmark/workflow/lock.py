@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from landmark.core.corpus_paths import readable
 from landmark.core.errors import InputError, InputsChanged
 from landmark.core.hashing import file_sha256, path_sha256
 from landmark.core.plural import plural
+from landmark.core.process_share import available_cores
 from landmark.corpus.lock import (
     EventRecord,
     InputFile,
@@ -169,7 +172,7 @@ def _make_lock(folder: Path, draft: PlanDraft) -> Lock:
         event_files=_source_files(context.events.files),
         gazetteer=gazetteer_file(context.recipe.gazetteer),
         event_combinations=list(draft.event_combinations),
-        files=[_input_file(context.catalog, href) for href in sorted(hrefs)],
+        files=_input_files(context.catalog, sorted(hrefs)),
         inputs_digest=context.inputs_digest,
         considered=draft.considered,
         split_proof=draft.split_proof,
@@ -207,8 +210,7 @@ def _check_event_files(lock: Lock, paths: Iterable[Path]) -> None:
 
 def _check_files(lock: Lock, catalog: Catalog) -> None:
     n_unverified = 0
-    for locked in lock.files:
-        present = _input_file(catalog, locked.href)
+    for locked, present in zip(lock.files, _input_files(catalog, [file.href for file in lock.files]), strict=True):
         n_unverified += present.sha256 is None or locked.sha256 is None
         if locked.sha256 is not None and present != locked:
             raise InputsChanged("is not the locked file, or is missing", file=catalog.absolute_href(locked.href))
@@ -246,6 +248,12 @@ def _source_files(paths: Iterable[Path]) -> list[SourceFile]:
 
 def _source_file(path: Path) -> SourceFile:
     return SourceFile(name=path.name, sha256=path_sha256(path))
+
+
+def _input_files(catalog: Catalog, hrefs: Sequence[str]) -> list[InputFile]:
+    """Size and digest of local files, hashed in a thread per core."""
+    with ThreadPoolExecutor(available_cores()) as threads:
+        return list(threads.map(partial(_input_file, catalog), hrefs))
 
 
 def _input_file(catalog: Catalog, href: str) -> InputFile:
