@@ -281,11 +281,13 @@ def test_merging_does_not_depend_on_the_order(world, order):
 
 def every_acquisition(path):
     from landmark.config.profiles import load_sensor
-    from landmark.stac.item import read_acquisition
+    from landmark.stac.item import footprint, read_acquisition
 
     document = open_catalog(str(path))
     fields = {"sensor": load_sensor("s2"), "imagery": PROVIDER.sensors["s2"]}
-    return [read_acquisition(item, document, **fields) for item in document.items(Query(frozenset({S2})))]
+    return [
+        read_acquisition(item, footprint(item), document, **fields) for item in document.items(Query(frozenset({S2})))
+    ]
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from landmark.domain.acquisition import Acquisition
 from landmark.plan.coverage import CellSquares
 
 Rows = NDArray[np.int64]
+# A continent has millions of candidates.
+Numbers = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,9 @@ class Candidates:
 
     cells: pa.Table
     acquisitions: list[Acquisition]
-    cell: Rows
-    acquisition: Rows
-    slot: Rows
+    cell: Numbers
+    acquisition: Numbers
+    slot: Numbers
     slot_names: list[str]
     target_times: Rows
     acquisition_periods: list[str]
@@ -54,7 +56,11 @@ class Candidates:
 
     def cell_slot_keys(self, rows: Rows) -> Rows:
         """One number per cell and slot, for each of some candidates."""
-        return self.cell[rows] * len(self.slot_names) + self.slot[rows]
+        return self.cell[rows].astype(np.int64) * len(self.slot_names) + self.slot[rows]
+
+    def pair_keys(self, rows: Rows) -> Rows:
+        """One number per cell and acquisition, for each of some candidates."""
+        return self.cell[rows].astype(np.int64) * len(self.acquisitions) + self.acquisition[rows]
 
     def cell_names(self, rows: Rows) -> pa.ChunkedArray:
         """Cell ids of some candidates."""
@@ -66,7 +72,7 @@ class Candidates:
             self,
             cell=self.cell[rows],
             acquisition=self.acquisition[rows],
-            slot=slot,
+            slot=slot.astype(np.int32),
             slot_names=list(slots),
             target_times=np.array(list(slots.values()), dtype=np.int64),
         )
@@ -96,7 +102,7 @@ def find_candidates(
     acquisition, cell = _find_covered(squares, ordered, warped, batch_size)
     periods = [recipe.time.period_of(item.datetime) for item in ordered]
     names = sorted(set(periods))
-    period = np.searchsorted(names, periods) if names else np.empty(0, np.int64)
+    period = np.array([names.index(name) for name in periods], dtype=np.int32)
     return Candidates(
         cells=cells,
         acquisitions=ordered,
@@ -114,14 +120,14 @@ def find_candidates(
 
 def _find_covered(
     squares: CellSquares, ordered: Sequence[Acquisition], warped: NDArray[np.bool_], batch_size: int
-) -> tuple[Rows, Rows]:
+) -> tuple[Numbers, Numbers]:
     """(acquisition, cell) of all candidates, sorted by acquisition and cell."""
     epsg = np.array([item.epsg for item in ordered], dtype=np.int64)
     # A batch has one CRS. Ids begin with sensor and tile or zone, so acquisitions of one CRS are adjacent.
     edges = np.union1d(np.flatnonzero(np.diff(epsg, prepend=0)), np.arange(0, len(ordered), batch_size))
-    parts = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+    parts = [(np.empty(0, np.int32), np.empty(0, np.int32))]
     for start, end in pairwise([*edges.tolist(), len(ordered)]):
         number, cell = squares.find_covered(ordered[start:end], warped=warped[start:end])
-        parts.append((number + start, cell))
-    acquisition, cell = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return acquisition, cell
+        parts.append(((number + start).astype(np.int32), cell.astype(np.int32)))
+    numbers, cells = zip(*parts, strict=True)
+    return np.concatenate(numbers), np.concatenate(cells)

@@ -127,7 +127,7 @@ def _keep_labelled(candidates: Candidates, chosen: Rows, labels: LabelFacts) -> 
     cell_labels, periods = labels.cell_labels, candidates.period_names
     assert cell_labels is not None
     period = np.searchsorted(periods, candidates.acquisition_periods)[candidates.acquisition[chosen]]
-    distinct, inverse = np.unique(candidates.cell[chosen] * len(periods) + period, return_inverse=True)
+    distinct, inverse = np.unique(candidates.cell[chosen].astype(np.int64) * len(periods) + period, return_inverse=True)
     cell, period = np.divmod(distinct, len(periods))
     names = candidates.cells["cell"].take(pa.array(cell)).to_pylist()
     keys = list(zip(names, (periods[number] for number in period.tolist()), strict=True))

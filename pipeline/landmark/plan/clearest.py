@@ -1,7 +1,8 @@
 """Choose the best acquisition of each sensor per cell and slot: the clearest, or the nearest in time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ _UNKNOWN_CLOUD_PCT = 100.0
 _DAY_S = 86_400
 # Longer than the time between any two acquisitions.
 _FAR_S = 2**40
+# Candidates ranked at once: a criterion needs ten times the memory of the rows.
+_BATCH_SIZE = 2**19
 
 Percent = NDArray[np.float64]
 
@@ -74,16 +77,21 @@ def shortlist(candidates: Candidates, sensor: Sensor, count: int, *, force: bool
     rows = rows[has_mask[candidates.acquisition[rows]]]
     clearest_first = np.lexsort((np.arange(len(acquisitions)), _item_cloud_pct(candidates)))
     rank = np.argsort(clearest_first)
-    keys = candidates.cell_slot_keys(rows)
-    order = np.argsort(keys * len(acquisitions) + rank[candidates.acquisition[rows]])
-    rows, keys = rows[order], keys[order]
-    start = np.flatnonzero(np.diff(keys, prepend=-1))
-    group_size = np.diff(start, append=len(keys))
-    place = np.arange(len(keys)) - np.repeat(start, group_size)
-    unknown = np.array([entry.cloud_pct is None for entry in acquisitions], dtype=bool)[candidates.acquisition[rows]]
-    listed = rows[((place < count) | unknown) & (force | (np.repeat(group_size, group_size) > 1))]
+    unknown = np.array([entry.cloud_pct is None for entry in acquisitions], dtype=bool)
+
+    def select(rows: Rows) -> Rows:
+        keys = candidates.cell_slot_keys(rows)
+        order = np.argsort(keys * len(acquisitions) + rank[candidates.acquisition[rows]])
+        rows, keys = rows[order], keys[order]
+        start = np.flatnonzero(np.diff(keys, prepend=-1))
+        group_size = np.diff(start, append=len(keys))
+        listed = (np.arange(len(keys)) - np.repeat(start, group_size) < count) | unknown[candidates.acquisition[rows]]
+        return np.asarray(rows[listed & (force | (np.repeat(group_size, group_size) > 1))])
+
+    listed = np.concatenate([select(batch) for batch in _by_cells(candidates, rows, _BATCH_SIZE)])
     # Slots may share an acquisition and cell, whose mask is read once.
-    pairs = np.unique(candidates.acquisition[listed] * candidates.cells.num_rows + candidates.cell[listed])
+    acquisition, cell = candidates.acquisition[listed], candidates.cell[listed]
+    pairs = np.unique(acquisition.astype(np.int64) * candidates.cells.num_rows + cell)
     acquisition, cell = np.divmod(pairs, candidates.cells.num_rows)
     numbers, first = np.unique(acquisition, return_index=True)
     cells = np.split(cell, first[1:])
@@ -97,7 +105,7 @@ def match_cloud_stats(candidates: Candidates, cloud_stats: pa.Table, mask: Mask 
     ids = pa.array([item.id for item in candidates.acquisitions])
     cell = pc.index_in(cloud_stats["cell"], candidates.cells["cell"].combine_chunks()).to_numpy()
     acquisition = pc.index_in(cloud_stats["acquisition"], ids).to_numpy()
-    measured, inverse = np.unique(_pair_keys(cell, acquisition, len(ids)), return_inverse=True)
+    measured, inverse = np.unique(cell.astype(np.int64) * len(ids) + acquisition, return_inverse=True)
     code, pixels = cloud_stats["code"].to_numpy(), cloud_stats["pixels"].to_numpy()
     is_cloud = np.isin(code, (*mask.classes["cloud"], *mask.classes["shadow"]))
     is_masked = is_cloud | np.isin(code, mask.classes["nodata"])
@@ -106,16 +114,11 @@ def match_cloud_stats(candidates: Candidates, cloud_stats: pa.Table, mask: Mask 
         for counted in (np.ones_like(is_cloud), is_cloud, is_masked)
     )
     rows = np.flatnonzero(np.isin(np.arange(len(ids)), acquisition)[candidates.acquisition])
-    keys = _pair_keys(candidates.cell[rows], candidates.acquisition[rows], len(ids))
+    keys = candidates.pair_keys(rows)
     index = np.minimum(np.searchsorted(measured, keys), len(measured) - 1)
     known = measured[index] == keys
     index = index[known]
     return CloudCover(rows[known], 100 * cloud[index] / total[index], 100 * masked[index] / total[index])
-
-
-def _pair_keys(cell: Rows, acquisition: Rows, acquisitions: int) -> Rows:
-    """One number per cell and acquisition."""
-    return cell.astype(np.int64) * acquisitions + acquisition
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +129,13 @@ class AcquisitionRanking:
         candidates: The candidates.
         cloud_cover: From the masks that were read.
         recipe: Its sensors, its limits of clouds and valid pixels, and its longest gap of a pair.
-        batch_size: Candidates ranked at once: a criterion needs ten times the memory of the rows.
+        batch_size: Candidates ranked at once.
     """
 
     candidates: Candidates
     cloud_cover: CloudCover
     recipe: Recipe
-    batch_size: int = 2**20
+    batch_size: int = _BATCH_SIZE
 
     def choose_all(self, *, mask: NDArray[np.bool_] | None = None, nearest: bool = False) -> tuple[Rows, pa.Table]:
         """Choose per cell and slot an acquisition of each sensor, as `choose` does.
@@ -191,7 +194,8 @@ class AcquisitionRanking:
             *((time_gap, cloud) if nearest else (cloud, time_gap)),
             lambda rows: candidates.acquisition[rows],
         )
-        return np.sort(_minimize(rows, candidates.cell_slot_keys(rows), criteria, self.batch_size))
+        batches = _by_cells(candidates, rows, self.batch_size)
+        return np.sort(np.concatenate([_minimize(candidates, batch, criteria) for batch in batches]))
 
     def _target_time(self, paired_with: Rows) -> Callable[[Rows], Rows]:
         """A function from candidates to the times they should be near to."""
@@ -225,20 +229,23 @@ class AcquisitionRanking:
         return skipped_cells(self.candidates.cell_names(rows), "cloud", pa.array(details, pa.string()))
 
 
-def _minimize(rows: Rows, keys: Rows, criteria: Sequence[Callable[[Rows], NDArray[Any]]], batch_size: int) -> Rows:
-    """Select of the rows that share a key the one that minimizes the criteria, the first criterion counting most.
+def _by_cells(candidates: Candidates, rows: Rows, batch_size: int) -> Iterator[Rows]:
+    """Some candidates in batches of about `batch_size`, each with all those of its cells."""
+    cell = candidates.cell[rows]
+    total = np.cumsum(np.bincount(cell))
+    edges = np.unique(np.searchsorted(total, np.arange(batch_size, len(rows), batch_size)) + 1)
+    for first, end in pairwise([0, *edges.tolist(), len(total)]):
+        yield rows[(cell >= first) & (cell < end)]
+
+
+def _minimize(candidates: Candidates, rows: Rows, criteria: Sequence[Callable[[Rows], NDArray[Any]]]) -> Rows:
+    """Select per cell and slot the candidate that minimizes the criteria, the first criterion counting most.
 
     The next criterion is applied to ties only: sorting by all criteria takes minutes for a continent.
     """
+    keys = candidates.cell_slot_keys(rows)
     order = np.argsort(keys, kind="stable")
     rows, keys = rows[order], keys[order]
-    # Batches end between keys.
-    cuts = np.searchsorted(keys, keys[batch_size::batch_size])
-    batches = zip(np.split(rows, cuts), np.split(keys, cuts), strict=True)
-    return np.concatenate([_minimize_batch(*batch, criteria) for batch in batches])
-
-
-def _minimize_batch(rows: Rows, keys: Rows, criteria: Sequence[Callable[[Rows], NDArray[Any]]]) -> Rows:
     for criterion in criteria:
         starts, values = np.flatnonzero(np.diff(keys, prepend=-1)), criterion(rows)
         least = np.repeat(np.minimum.reduceat(values, starts), np.diff(starts, append=len(rows)))

@@ -111,9 +111,8 @@ class CellSquares:
             boxes += [(number, start, south, end, north) for start, end in spans]
         numbers, *edges = np.array(boxes).T
         box, cell = self.centres.query(shapely.box(*edges))
-        number_of_pair = numbers.astype(np.int64)[box]
-        order = np.lexsort((cell, number_of_pair))
-        return number_of_pair[order], cell[order]
+        pairs = np.sort(numbers.astype(np.int64)[box] * len(self.x) + cell)
+        return pairs // len(self.x), pairs % len(self.x)
 
     def _on_lattice(self, frames: RasterFrames, number: Rows, cell: Rows) -> Mask:
         """Whether cells are of the raster's zone and their corners are pixel corners."""
@@ -148,7 +147,9 @@ class CellSquares:
 
     def _coordinates(self, cell: Rows, positions: Metres, epsg: int) -> tuple[Metres, Metres]:
         """Coordinates x and y (position, cell) in a CRS of positions in cells."""
-        distinct, inverse = np.unique(cell, return_inverse=True)
+        present = np.zeros(len(self.x), dtype=bool)
+        present[cell] = True
+        distinct, inverse = np.flatnonzero(present), (np.cumsum(present) - 1)[cell]
         x, y = self.x[distinct] + self.cell_m * positions[0], self.y[distinct] - self.cell_m * positions[1]
         for zone in np.setdiff1d(self.epsg[distinct], epsg).tolist():
             in_zone = self.epsg[distinct] == zone

@@ -56,7 +56,7 @@ def sample_events(
         for role, (cells, count) in eligible.items():
             cell_rows = rows_of(cells)
             visible = np.unique(candidates.cell[cell_rows[np.isin(candidates.acquisition[cell_rows], showing)]])
-            ordered = _order_by_hash(candidates.cells, visible, f"{event.id}/{role}", recipe)
+            ordered = _order_by_hash(candidates.cells, visible.astype(np.int64), f"{event.id}/{role}", recipe)
             first[role] = ordered[: _OVERSAMPLING * count]
         observed, start = (int(time.timestamp()) for time in (event.observed or event.start, event.start))
         roles: dict[str, tuple[CellRows, Rows, int]] = {
@@ -83,7 +83,7 @@ def assign_roles(ranking: AcquisitionRanking) -> tuple[Rows, list[pa.Table]]:
     """
     candidates, sampling = ranking.candidates, ranking.recipe.event_sampling
     assert sampling is not None
-    event, role = np.divmod(candidates.slot, len(ROLES))
+    event, role = np.divmod(candidates.slot.astype(np.int64), len(ROLES))
     role = np.array(ROLES)[role]
     shown, shown_drops = ranking.choose_all(mask=np.isin(role, (AFFECTED, UNAFFECTED)), nearest=True)
     shown = _limit_cells(ranking, shown, {AFFECTED: sampling.affected, UNAFFECTED: sampling.unaffected})
@@ -100,8 +100,7 @@ def assign_roles(ranking: AcquisitionRanking) -> tuple[Rows, list[pa.Table]]:
     distant = _limit_cells(ranking, distant, {DISTANT: sampling.distant})
     chosen = np.concatenate([affected, before, shown[role[shown] == UNAFFECTED], distant])
     # A sample is unique: one that serves two events keeps the first role.
-    sample = candidates.cell[chosen] * len(candidates.acquisitions) + candidates.acquisition[chosen]
-    _, first = np.unique(sample, return_index=True)
+    _, first = np.unique(candidates.pair_keys(chosen), return_index=True)
     return np.asarray(chosen[np.sort(first)]), [*drops, distant_drops]
 
 

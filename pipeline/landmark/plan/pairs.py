@@ -15,7 +15,7 @@ def pair_samples(candidates: Candidates, chosen: Rows, max_gap_days: float) -> t
         Index into `chosen` of each candidate's partner, -1 where none is within `max_gap_days`, and its own time
         minus that of the partner in seconds.
     """
-    cell, acquisition = candidates.cell[chosen], candidates.acquisition[chosen]
+    cell, acquisition = candidates.cell[chosen].astype(np.int64), candidates.acquisition[chosen]
     time = candidates.acquisition_times[acquisition]
     is_optical = np.array([item.sensor == "s2" for item in candidates.acquisitions], dtype=bool)[acquisition]
     pair = np.full(len(chosen), -1)

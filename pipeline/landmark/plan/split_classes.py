@@ -56,7 +56,7 @@ def classes_of_cells(
 
 
 def count_split_classes(
-    samples: pa.Table, times: Mapping[str, dt.datetime], rules: LabelRules, label_counts: pa.Table, recipe: Recipe
+    samples: pa.Table, times: Mapping[str, dt.datetime], rules: LabelRules, cell_labels: CellLabelTable, recipe: Recipe
 ) -> SplitClasses:
     """Count the planned cells of each class per split, and warn of splits without a class.
 
@@ -64,19 +64,20 @@ def count_split_classes(
         samples: PLAN rows.
         times: Acquisition → time.
         rules: Label rules with the recipe's events.
-        label_counts: Label counts of the planned cells.
+        cell_labels: Labels of at least the planned cells.
         recipe: The recipe; with a limit nothing is warned of.
     """
-    cell_labels, classes = rules.apply(label_counts), list(rules.taxonomy.classes)
+    classes = list(rules.taxonomy.classes)
     keys = list(zip(samples["cell"].to_pylist(), samples["period"].to_pylist(), strict=True))
     mask, touched = cell_labels.label_mask(keys), cell_labels.keys_with_events()
     for row in (row for row, key in enumerate(keys) if key in touched):
         time = times[samples["acquisition"][row].as_py()]
         mask[row, [classes.index(label) for label in rules.event_labels(cell_labels.impacts(keys[row]), time)]] = True
-    _, first, inverse = np.unique([cell for cell, _ in keys], return_index=True, return_inverse=True)
+    cell = samples["cell"].combine_chunks().dictionary_encode().indices.to_numpy()
+    _, first = np.unique(cell, return_index=True)
     in_cell = _empty(len(first), rules)
-    np.logical_or.at(in_cell, inverse, mask)
-    split = np.array(samples["split"].to_pylist())[first]
+    np.logical_or.at(in_cell, cell, mask)
+    split = np.array(samples["split"].take(pa.array(first)).to_pylist())
     counts = {name: in_cell[split == name].sum(axis=0).tolist() for name in SPLITS}
     cells = {
         key: {name: counts[name][number] for name in SPLITS}

@@ -117,7 +117,7 @@ def union_groups(blocks: Sequence[str], touched: Sequence[tuple[str, int]]) -> d
 def prove_splits(
     cells: pa.Table,
     sample_cell: NDArray[np.int64],
-    sample_acquisition: NDArray[np.int64],
+    sample_acquisition: NDArray[np.signedinteger[Any]],
     splits: Splits,
     cell_m: float,
 ) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def prove_splits(
     }
 
 
-def _count_shared(values: NDArray[np.int64], split: NDArray[np.int64]) -> int:
+def _count_shared(values: NDArray[np.signedinteger[Any]], split: NDArray[np.int64]) -> int:
     """Count the values that occur in several splits."""
     pairs = np.unique(values.astype(np.int64) * len(SPLITS) + split)
     return int((np.bincount(pairs // len(SPLITS)) > 1).sum())

@@ -67,15 +67,21 @@ def interval(item: pystac.Item) -> tuple[dt.datetime, dt.datetime]:
 
 
 def read_acquisition(
-    item: pystac.Item, catalog: Catalog, *, sensor: Sensor, imagery: SensorCollection, mirror: Mirror | None = None
+    item: pystac.Item,
+    area: BaseGeometry,
+    catalog: Catalog,
+    *,
+    sensor: Sensor,
+    imagery: SensorCollection,
+    mirror: Mirror | None = None,
 ) -> Acquisition | DropRecord:
-    """The acquisition of one item, or the reason why it cannot be used.
+    """The acquisition of one item and its `footprint`, or the reason why it cannot be used.
 
     If the provider's profile has headers probed and the item has no grid or no CRS, the grid is left empty: `pixel_m`
     is 0, and so is `epsg` without a CRS.
 
     Raises:
-        InputError: geometry, projection, time or offset is missing or invalid.
+        InputError: projection, time or offset is missing or invalid.
     """
     bands = {band: key for band, keys in imagery.assets.items() if (key := _first_asset(keys, item)) is not None}
     if missing := [band for band in sensor.order if band not in bands]:
@@ -101,7 +107,7 @@ def read_acquisition(
         size_px=size_px,
         pixel_m=pixel_m,
         items=(Item(item.id, assets, _digest(item, assets, bands), numbers),),
-        footprint=footprint(item),
+        footprint=area,
         tile=tile,
         platform=_slug(properties.platform) if properties.platform else None,
         orbit_direction=properties.orbit_state,
@@ -129,8 +135,9 @@ def href_of(item: pystac.Item, asset: str, mirror: Mirror | None = None, rules: 
             href = f"file://{href}" if is_url(document) else href
         else:
             href = pystac.utils.make_absolute_href(href, item.get_self_href(), start_is_dir=False)
+    rules = rules.for_document(document)
     try:
-        replace(rules.for_document(document), local_mirror=is_local).check_href(href)
+        (rules if rules.local_mirror == is_local else replace(rules, local_mirror=is_local)).check_href(href)
     except InputError as error:
         error.file = f"item {item.id}"
         raise

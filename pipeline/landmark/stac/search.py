@@ -223,12 +223,14 @@ class _Reader:
 
     def _image(self, item: pystac.Item, sensor: SensorName) -> list[Acquisition | DropRecord] | None:
         """As `read_image`; None outside region and time."""
-        numbers = self._tree.query(footprint(item), predicate="intersects")
+        area = footprint(item)
+        numbers = self._tree.query(area, predicate="intersects")
         windows = [self._windows[number] for number in sorted(numbers.tolist())]
         if not windows:
             return None
         profile, imagery, recipe = load_sensor(sensor), self._provider.sensors[sensor], self._recipe
-        result = read_acquisition(item, self._catalog, sensor=profile, imagery=imagery, mirror=self._provider.mirror)
+        mirror = self._provider.mirror
+        result = read_acquisition(item, area, self._catalog, sensor=profile, imagery=imagery, mirror=mirror)
         if isinstance(result, DropRecord):
             return [result] if _in_time(interval(item)[0], windows) else None
         if not _in_time(result.datetime, windows):

@@ -26,7 +26,7 @@ from landmark.stac.asset_bands import shipped_providers
 from landmark.stac.catalog import Catalog, Query, StaticCatalog
 from landmark.stac.folder_items import read_folder, relocated_items
 from landmark.stac.header_probe import HeaderProbe, grid_mismatch, probe_header
-from landmark.stac.item import read_acquisition
+from landmark.stac.item import footprint, read_acquisition
 from landmark.stac.open_catalog import open_catalog
 from landmark.workflow.init_layout import describe_images
 from landmark.workflow.init_provider import ProviderDraft, draft_provider, read_middle
@@ -217,7 +217,7 @@ def _read(
     profile = load_sensor(sensor)
     imagery = provider.sensors[profile.name].model_copy(update={"header": "probe"})
     try:
-        return read_acquisition(item, catalog, sensor=profile, imagery=imagery, mirror=provider.mirror)
+        return read_acquisition(item, footprint(item), catalog, sensor=profile, imagery=imagery, mirror=provider.mirror)
     except InputError as error:
         return error
 

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -29,13 +30,13 @@ from landmark.labels.counts import CountConfig, LabelCounts, count_tasks, measur
 from landmark.labels.editions import LabelSource, Period
 from landmark.labels.files import find_label_files
 from landmark.plan.candidates import Candidates, find_candidates
-from landmark.plan.choose import LabelFacts, choose_samples
+from landmark.plan.choose import LabelFacts, PlanResult, choose_samples
 from landmark.plan.class_balancing import BalanceResult, balance_classes
 from landmark.plan.clearest import shortlist
 from landmark.plan.estimate import Estimate, estimate_amplification, estimate_plan
 from landmark.plan.event_sampling import sample_events
 from landmark.plan.event_windows import index_events, search_windows, select_events
-from landmark.plan.sample import divide, sample_cells
+from landmark.plan.sample import CellSample, divide, sample_cells
 from landmark.plan.split_classes import SplitClasses, classes_of_cells, count_split_classes
 from landmark.raster.versions import WithVersions
 from landmark.stac.search import label_search_area, search
@@ -87,14 +88,12 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap, progress:
         sampled = divide(sampled, recipe, events, classes)
     balance = balance_classes(sampled.cells, cell_labels, recipe.sampling, seed=recipe.sampling.seed)
     balancing = planner.summarize_balance(balance, sampled.cells, images.acquisitions)
-    sampled = sampled.filter(balance.mask)
-    candidates = find_candidates(sampled.cells, images.acquisitions, recipe, context.sensors)
-    if recipe.event_sampling is not None:
-        candidates = sample_events(candidates, cell_labels, rules, recipe)
-    cloud_stats, unread_masks = planner.measure_masks(sampled.cells, images.acquisitions, candidates)
-    labels = LabelFacts(cell_labels if recipe.labels else None, rules, counts.gaps)
-    result = choose_samples(sampled, candidates, recipe, context.sensors, labels, cloud_stats)
-    require_sensors(result, recipe)
+    labels = LabelFacts(cell_labels, rules, counts.gaps)
+    result, cloud_stats, unread_masks = planner.choose(sampled.filter(balance.mask), images.acquisitions, labels)
+    times_of = {acquisition.id: acquisition.datetime for acquisition in images.acquisitions}
+    warnings = count_split_classes(result.plan, times_of, rules, cell_labels, recipe).warnings
+    # Of a continent these take as much memory as all that is written.
+    del sampled, balance, cell_labels, labels
     draft = PlanDraft(
         context=context,
         samples=result.plan,
@@ -113,7 +112,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap, progress:
         versions=planner.versions,
     )
     plan = write_plan(folder, draft)
-    for warning in describe_splits(plan, context).warnings:
+    for warning in warnings:
         log.warning("%s", warning)
     return plan
 
@@ -122,7 +121,7 @@ def describe_splits(plan: Plan, context: BuildContext) -> SplitClasses:
     """Count the planned cells of each class per split."""
     times = {acquisition.id: acquisition.datetime for acquisition in plan.lock.acquisitions}
     rules = context.rules_with(plan.lock.event_index(context.event_types))
-    return count_split_classes(plan.samples, times, rules, plan.label_counts, context.recipe)
+    return count_split_classes(plan.samples, times, rules, rules.apply(plan.label_counts), context.recipe)
 
 
 def estimate_cost(plan: Plan, context: BuildContext) -> Estimate:
@@ -223,6 +222,22 @@ class _Planner:
         amplification = estimate_amplification(candidates, recipe, provider=self.context.provider, sensors=sensors)
         return ClassBalancingSummary(**balance.summary(), amplification_of_all=round(amplification, 3))
 
+    def choose(
+        self, sampled: CellSample, acquisitions: Sequence[Acquisition], labels: LabelFacts
+    ) -> tuple[PlanResult, pa.Table, list[str]]:
+        """Choose the samples of the cells; also return CLOUD_STATS and findings of `measure_masks`."""
+        recipe, sensors = self.context.recipe, self.context.sensors
+        candidates = find_candidates(sampled.cells, acquisitions, recipe, sensors)
+        if recipe.event_sampling is not None:
+            assert labels.cell_labels is not None
+            assert labels.rules is not None
+            candidates = sample_events(candidates, labels.cell_labels, labels.rules, recipe)
+        cloud_stats, unread_masks = self.measure_masks(sampled.cells, acquisitions, candidates)
+        labels = labels if recipe.labels else replace(labels, cell_labels=None)
+        result = choose_samples(sampled, candidates, recipe, sensors, labels, cloud_stats)
+        require_sensors(result, recipe)
+        return result, cloud_stats, unread_masks
+
     def measure_masks(
         self, cells: pa.Table, acquisitions: Sequence[Acquisition], candidates: Candidates
     ) -> tuple[pa.Table, list[str]]:
@@ -242,8 +257,7 @@ class _Planner:
                         f"{task.acquisition.id}: its mask could not be read in {n_unread} cells;"
                         " other acquisitions were preferred there"
                     )
-        keys = [(name, "ascending") for name in ("cell", "acquisition", "code")]
-        return pa.concat_tables(tables).sort_by(keys), sorted(unread)
+        return _sort_stats(pa.concat_tables(tables), cells["cell"], sorted(by_id)), sorted(unread)
 
     def _run(self, stage: str, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield (task, result) in the order of completion, reporting progress; keep the versions of what was read.
@@ -258,6 +272,21 @@ class _Planner:
             self.versions.update(versions)
             self.progress(stage, number, len(tasks))
             yield task, result
+
+
+def _sort_stats(stats: pa.Table, cells: pa.ChunkedArray, acquisitions: Sequence[str]) -> pa.Table:
+    """CLOUD_STATS rows sorted by cell, acquisition and code; cells and acquisitions are given sorted.
+
+    Sorted as numbers: of a continent there are millions of rows.
+    """
+    names, ids = cells.combine_chunks(), pa.array(acquisitions, pa.string())
+    cell, acquisition = (
+        pc.index_in(*pair).to_numpy() for pair in ((stats["cell"], names), (stats["acquisition"], ids))
+    )
+    order = np.lexsort((stats["code"].to_numpy(), acquisition, cell))
+    numbers = stats.select(["code", "pixels"]).take(pa.array(order)).columns
+    columns = [names.take(pa.array(cell[order])), ids.take(pa.array(acquisition[order])), *numbers]
+    return pa.table(columns, schema=CLOUD_STATS)
 
 
 def _planned_counts(counts: pa.Table, samples: pa.Table, recipe: Recipe) -> pa.Table:
