@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark.config.profiles import Mask
@@ -37,7 +38,7 @@ class MaskConfig:
 
 @dataclass(frozen=True, slots=True)
 class CloudStatTask:
-    """One acquisition and the cells (rows of the CELLS table) for which its mask is read."""
+    """One acquisition and the cells (`cell`, `x` and `y` of the CELLS table) for which its mask is read."""
 
     acquisition: Acquisition
     cells: pa.Table
@@ -51,7 +52,8 @@ def cloud_stat_tasks(
     config: MaskConfig,
 ) -> list[CloudStatTask]:
     """One task per acquisition of a shortlist (acquisition id → rows of the cells)."""
-    return [CloudStatTask(acquisitions[id], cells.take(rows), config) for id, rows in shortlist.items()]
+    squares = cells.select(["cell", "x", "y"])
+    return [CloudStatTask(acquisitions[id], squares.take(rows), config) for id, rows in shortlist.items()]
 
 
 def measure_mask(task: CloudStatTask) -> pa.Table:
@@ -70,6 +72,29 @@ def measure_mask(task: CloudStatTask) -> pa.Table:
         return CLOUD_STATS.empty_table()
     columns["acquisition"] = [task.acquisition.id] * len(columns["cell"])
     return pa.table({name: columns[name] for name in CLOUD_STATS.names}, schema=CLOUD_STATS)
+
+
+def merge_stats(tables: Mapping[str, pa.Table], cells: pa.ChunkedArray) -> pa.Table:
+    """CLOUD_STATS rows of several acquisitions, sorted by cell, acquisition and code; names are dictionaries.
+
+    Of a continent there are millions of rows.
+
+    Args:
+        tables: Acquisition id → columns `cell`, `code` and `pixels`.
+        cells: The names of all cells, sorted.
+    """
+    ids, names = sorted(tables), cells.combine_chunks()
+    stats = pa.concat_tables([CLOUD_STATS.empty_table().drop_columns("acquisition"), *(tables[id] for id in ids)])
+    cell = pc.index_in(stats["cell"], names).to_numpy()
+    acquisition = np.repeat(np.arange(len(ids), dtype=np.int32), [tables[id].num_rows for id in ids])
+    order = np.lexsort((stats["code"].to_numpy(), acquisition, cell))
+    return pa.table(
+        {
+            "cell": pa.DictionaryArray.from_arrays(cell[order], names),
+            "acquisition": pa.DictionaryArray.from_arrays(acquisition[order], pa.array(ids, pa.string())),
+            **{name: stats[name].take(pa.array(order)) for name in ("code", "pixels")},
+        }
+    )
 
 
 def _read_masks(task: CloudStatTask) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from landmark.config.profiles import Sensor
 from landmark.config.recipe import Recipe
@@ -73,7 +74,7 @@ def choose_samples(
         recipe: The recipe.
         sensors: Profiles by name.
         labels: Labels and events; cells without either are left out of a recipe with labels.
-        cloud_stats: CLOUD_STATS rows of the shortlisted acquisitions.
+        cloud_stats: CLOUD_STATS rows of the shortlisted acquisitions; names may be dictionaries.
 
     Raises:
         NoCoverage: no cell has both an acquisition and a label.
@@ -152,28 +153,39 @@ def _keep_labelled(candidates: Candidates, chosen: Rows, labels: LabelFacts) -> 
 
 
 def _plan_table(candidates: Candidates, chosen: Rows, recipe: Recipe, sensors: Mapping[str, Sensor]) -> pa.Table:
-    cells, number = candidates.cells.take(pa.array(candidates.cell[chosen])), candidates.acquisition[chosen]
-    templates = [item.sample_id("{}") for item in candidates.acquisitions]
-    ids = [templates[row].format(cell) for cell, row in zip(cells["cell"].to_pylist(), number.tolist(), strict=True)]
+    ids = _sample_ids(candidates, chosen)
     pair, gap_s = pair_samples(candidates, chosen, recipe.max_pair_gap_days)
-    unpaired, no_roles = pair < 0, ([None] * len(ids), [None] * len(ids))
+    shard = assign_shards(candidates, chosen, recipe, sensors)
+    order = pc.sort_indices(ids).to_numpy()
+    pair, gap_s, chosen = pair[order], gap_s[order], chosen[order]
+    cells, number = candidates.cells.take(pa.array(candidates.cell[chosen])), pa.array(candidates.acquisition[chosen])
+    unpaired, no_roles = pair < 0, (pa.nulls(len(ids), pa.string()),) * 2
     events, roles = events_and_roles(candidates, chosen) if recipe.event_sampling is not None else no_roles
+    distinct, inverse = np.unique(candidates.cell[chosen], return_inverse=True)
+    names = candidates.cells["cell"].take(pa.array(distinct)).to_pylist()
     columns = {
-        "id": ids,
-        "sensor": pa.array([item.sensor for item in candidates.acquisitions]).take(pa.array(number)),
+        "id": ids.take(pa.array(order)),
+        "sensor": pa.array([item.sensor for item in candidates.acquisitions]).take(number),
         "cell": cells["cell"],
-        "acquisition": pa.array([item.id for item in candidates.acquisitions]).take(pa.array(number)),
-        "period": pa.array(candidates.acquisition_periods).take(pa.array(number)),
+        "acquisition": pa.array([item.id for item in candidates.acquisitions]).take(number),
+        "period": pa.array(candidates.acquisition_periods).take(number),
         "split": cells["split"],
-        "shard": assign_shards(candidates, chosen, recipe, sensors),
-        "rank": ranks(recipe.sampling.seed, ROW, cells["cell"].to_pylist()),
-        "pair": pa.array(ids).take(pa.array(pair, mask=unpaired)),
+        "shard": shard[order],
+        "rank": ranks(recipe.sampling.seed, ROW, names)[inverse],
+        "pair": ids.take(pa.array(pair, mask=unpaired)),
         "pair_gap_s": pa.array(gap_s, mask=unpaired),
         "role": roles,
         "event": events,
         **{name: cells[name] for name in ("epsg", "x", "y", "lon", "lat", "majortom", "block")},
     }
-    return pa.table(columns, schema=PLAN).sort_by("id")
+    return pa.table(columns, schema=PLAN)
+
+
+def _sample_ids(candidates: Candidates, chosen: Rows) -> pa.Array:
+    """Sample id of each chosen candidate."""
+    parts = zip(*(item.sample_id("/").split("/") for item in candidates.acquisitions), strict=True)
+    start, end = (pa.array(part).take(pa.array(candidates.acquisition[chosen])) for part in parts)
+    return pc.binary_join_element_wise(start, candidates.cell_names(chosen).combine_chunks(), end, "")
 
 
 def _count_reasons(drops: pa.Table) -> str:

@@ -103,8 +103,8 @@ def match_cloud_stats(candidates: Candidates, cloud_stats: pa.Table, mask: Mask 
     if mask is None or cloud_stats.num_rows == 0:
         return CloudCover.empty()
     ids = pa.array([item.id for item in candidates.acquisitions])
-    cell = pc.index_in(cloud_stats["cell"], candidates.cells["cell"].combine_chunks()).to_numpy()
-    acquisition = pc.index_in(cloud_stats["acquisition"], ids).to_numpy()
+    cell = _numbers(cloud_stats["cell"], candidates.cells["cell"].combine_chunks())
+    acquisition = _numbers(cloud_stats["acquisition"], ids)
     measured, inverse = np.unique(cell.astype(np.int64) * len(ids) + acquisition, return_inverse=True)
     code, pixels = cloud_stats["code"].to_numpy(), cloud_stats["pixels"].to_numpy()
     is_cloud = np.isin(code, (*mask.classes["cloud"], *mask.classes["shadow"]))
@@ -119,6 +119,12 @@ def match_cloud_stats(candidates: Candidates, cloud_stats: pa.Table, mask: Mask 
     known = measured[index] == keys
     index = index[known]
     return CloudCover(rows[known], 100 * cloud[index] / total[index], 100 * masked[index] / total[index])
+
+
+def _numbers(column: pa.ChunkedArray, names: pa.Array) -> NDArray[Any]:
+    """Index of each value of a column among some names."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return np.asarray(pc.index_in(encoded.dictionary, names).to_numpy()[encoded.indices])
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from landmark.corpus.manifest import read_document
 from landmark.corpus.tables import read_table
 from landmark.domain.acquisition import LabelRaster
 from landmark.domain.event import Event
-from landmark.domain.schemas import EVENT_PARTS, LABEL_COUNTS, PLAN
+from landmark.domain.schemas import CLOUD_STATS, EVENT_PARTS, LABEL_COUNTS, PLAN
 from landmark.labels.files import LocalLabels, file_digest
 from landmark.raster.side_cars import raster_sha256
 from landmark.raster.vector import add_geo_metadata
@@ -68,7 +68,7 @@ def write_plan(folder: Path, draft: PlanDraft) -> Plan:
     tables = {
         "plan": draft.samples,
         "label_counts": draft.label_counts,
-        "cloud_stats": draft.cloud_stats,
+        "cloud_stats": draft.cloud_stats.cast(CLOUD_STATS),
         "ledger": draft.drops,
     }
     if draft.events:

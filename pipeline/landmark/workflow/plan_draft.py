@@ -23,7 +23,7 @@ class PlanDraft:
         context: The recipe and the files it references.
         samples: PLAN rows.
         label_counts: Label counts of the planned cells.
-        cloud_stats: CLOUD_STATS rows.
+        cloud_stats: CLOUD_STATS rows; names may be dictionaries.
         drops: LEDGER rows of the items and cells left out while planning.
         acquisitions: By id, at least the planned ones.
         label_rasters: The label maps whose pixels were counted.

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -14,6 +13,7 @@ import shapely
 from landmark.config.recipe import Recipe
 from landmark.core.errors import InputError, NoCoverage
 from landmark.core.executor import TaskMap, WorkerLost
+from landmark.core.memory import release_memory
 from landmark.core.plural import plural
 from landmark.core.progress import Progress
 from landmark.core.ranges.answers import Validators
@@ -22,10 +22,9 @@ from landmark.corpus.manifest import SplitProof
 from landmark.domain.acquisition import Acquisition, LabelRaster
 from landmark.domain.drops import DropRecord, ledger_table
 from landmark.domain.event import Event
-from landmark.domain.schemas import CLOUD_STATS
 from landmark.events.masks import event_masks
 from landmark.grid.cells import source_cells, utm_cells
-from landmark.labels.cloud_stats import MaskConfig, cloud_stat_tasks, measure_mask
+from landmark.labels.cloud_stats import MaskConfig, cloud_stat_tasks, measure_mask, merge_stats
 from landmark.labels.counts import CountConfig, LabelCounts, count_tasks, measure_counts, merge
 from landmark.labels.editions import LabelSource, Period
 from landmark.labels.files import find_label_files
@@ -64,6 +63,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap, progress:
 
     # grid, plan: which cells are candidates, and their splits unless these depend on the labels.
     sampled = sample_cells(planner.find_cells(images.acquisitions, events), images.acquisitions, recipe, events)
+    release_memory()
     other_zone = count_other_zone_cells(sampled.outside, images.acquisitions, recipe)
     if sampled.cells.num_rows == 0:
         cells_by_reason = ", ".join(f"{count} {name}" for name, count in sampled.counts.items())
@@ -77,9 +77,11 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap, progress:
     # labels: pixels of each class in each cell.
     periods = sorted({recipe.time.period_of(acquisition.datetime) for acquisition in images.acquisitions})
     counts = planner.count_labels(sampled.cells, images.label_rasters, periods, events)
+    release_memory()
     index = index_events(events, context.event_types, counts.event_combinations)
     rules = context.rules_with(index)
     cell_labels = rules.apply(counts.table)
+    release_memory()
 
     # choose: which splits have which classes, and which image of which cell.
     if recipe.splits.balance == "classes":
@@ -94,6 +96,7 @@ def make_plan(context: BuildContext, folder: Path, map_tasks: TaskMap, progress:
     warnings = count_split_classes(result.plan, times_of, rules, cell_labels, recipe).warnings
     # Of a continent these take as much memory as all that is written.
     del sampled, balance, cell_labels, labels
+    release_memory()
     draft = PlanDraft(
         context=context,
         samples=result.plan,
@@ -228,11 +231,13 @@ class _Planner:
         """Choose the samples of the cells; also return CLOUD_STATS and findings of `measure_masks`."""
         recipe, sensors = self.context.recipe, self.context.sensors
         candidates = find_candidates(sampled.cells, acquisitions, recipe, sensors)
+        release_memory()
         if recipe.event_sampling is not None:
             assert labels.cell_labels is not None
             assert labels.rules is not None
             candidates = sample_events(candidates, labels.cell_labels, labels.rules, recipe)
         cloud_stats, unread_masks = self.measure_masks(sampled.cells, acquisitions, candidates)
+        release_memory()
         labels = labels if recipe.labels else replace(labels, cell_labels=None)
         result = choose_samples(sampled, candidates, recipe, sensors, labels, cloud_stats)
         require_sensors(result, recipe)
@@ -242,7 +247,7 @@ class _Planner:
         self, cells: pa.Table, acquisitions: Sequence[Acquisition], candidates: Candidates
     ) -> tuple[pa.Table, list[str]]:
         """Measure the quality masks of the clearest acquisitions of each cell; return CLOUD_STATS and findings."""
-        context, tables, unread = self.context, [CLOUD_STATS.empty_table()], []
+        context, tables, unread = self.context, dict[str, pa.Table](), list[str]()
         by_id, force = {acquisition.id: acquisition for acquisition in acquisitions}, context.recipe.event_sampling
         for sensor in context.sensors.values():
             if sensor.mask is None:
@@ -251,13 +256,13 @@ class _Planner:
             nodata = context.imagery(sensor.name).nodata
             config = MaskConfig(sensor.mask, context.recipe.cell_m, context.catalog.root, context.access, nodata)
             for task, table in self._run("clouds", measure_mask, cloud_stat_tasks(rows, by_id, cells, config)):
-                tables.append(table)
+                tables[task.acquisition.id] = table.drop_columns("acquisition")
                 if n_unread := task.cells.num_rows - len(pc.unique(table["cell"])):
                     unread.append(
                         f"{task.acquisition.id}: its mask could not be read in {n_unread} cells;"
                         " other acquisitions were preferred there"
                     )
-        return _sort_stats(pa.concat_tables(tables), cells["cell"], sorted(by_id)), sorted(unread)
+        return merge_stats(tables, cells["cell"]), sorted(unread)
 
     def _run(self, stage: str, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield (task, result) in the order of completion, reporting progress; keep the versions of what was read.
@@ -272,21 +277,6 @@ class _Planner:
             self.versions.update(versions)
             self.progress(stage, number, len(tasks))
             yield task, result
-
-
-def _sort_stats(stats: pa.Table, cells: pa.ChunkedArray, acquisitions: Sequence[str]) -> pa.Table:
-    """CLOUD_STATS rows sorted by cell, acquisition and code; cells and acquisitions are given sorted.
-
-    Sorted as numbers: of a continent there are millions of rows.
-    """
-    names, ids = cells.combine_chunks(), pa.array(acquisitions, pa.string())
-    cell, acquisition = (
-        pc.index_in(*pair).to_numpy() for pair in ((stats["cell"], names), (stats["acquisition"], ids))
-    )
-    order = np.lexsort((stats["code"].to_numpy(), acquisition, cell))
-    numbers = stats.select(["code", "pixels"]).take(pa.array(order)).columns
-    columns = [names.take(pa.array(cell[order])), ids.take(pa.array(acquisition[order])), *numbers]
-    return pa.table(columns, schema=CLOUD_STATS)
 
 
 def _planned_counts(counts: pa.Table, samples: pa.Table, recipe: Recipe) -> pa.Table:
