@@ -124,8 +124,8 @@ def _zone_cells(region: BaseGeometry, zone: int, south: bool, cell_m: float, blo
     cols, rows = _steps_between(left, right, cell_m), _steps_between(bottom - equator, top - equator, cell_m)
     boxed = _in_boxes(shapely.get_parts(near), cols, rows, cell_m, equator)
     # Sorted as the ids are, which are text.
-    by_col = sorted(range(len(cols)), key=lambda place: f"{cols[place]}_")
-    by_row = sorted(range(len(rows)), key=lambda place: str(_outward(rows[place], south)))
+    by_col = sorted(np.flatnonzero(boxed.any(axis=1)).tolist(), key=lambda place: f"{cols[place]}_")
+    by_row = sorted(np.flatnonzero(boxed.any(axis=0)).tolist(), key=lambda place: str(_outward(rows[place], south)))
     col_place, row_place = np.nonzero(boxed[np.ix_(by_col, by_row)])
     col, row = np.array(cols)[by_col][col_place], np.array(rows)[by_row][row_place]
     centre_x, centre_y = (col + 0.5) * cell_m, (row + 0.5) * cell_m + equator
