@@ -20,6 +20,7 @@ HTTP = ("http", "https")
 SCHEMES = (*HTTP, "s3", "gs", "az")
 # What clients read differently: a host before it for one is a host after it for another.
 _AMBIGUOUS = re.compile(r"[\\\s\x00-\x20\x7f]")
+_URL = re.compile(r"(?!file:)[\w+.-]+://", re.IGNORECASE)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _PRIVATE_REMEDY = "give --allow-private if the catalogue may lead into this network"
 
@@ -47,7 +48,7 @@ def is_private_literal(url: str) -> bool:
 
 def is_url(href: str) -> bool:
     """Whether an href has a scheme other than `file`."""
-    return re.match(r"(?!file:)[\w+.-]+://", href, re.IGNORECASE) is not None
+    return _URL.match(href) is not None
 
 
 def _scheme(url: str) -> str:

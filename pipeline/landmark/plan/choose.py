@@ -13,6 +13,7 @@ from landmark.config.profiles import Sensor
 from landmark.config.recipe import Recipe
 from landmark.core.errors import NoCoverage
 from landmark.core.hashing import ranks
+from landmark.core.memory import release_memory
 from landmark.core.salts import ROW
 from landmark.domain.drops import merge_ledgers, skipped_cells
 from landmark.domain.schemas import CLOUD_STATS, PLAN
@@ -83,6 +84,7 @@ def choose_samples(
     mask = next((sensor.mask for sensor in sensors.values() if sensor.mask is not None), None)
     stats = CLOUD_STATS.empty_table() if cloud_stats is None else cloud_stats
     ranking = AcquisitionRanking(candidates, match_cloud_stats(candidates, stats, mask), recipe)
+    release_memory()
     if recipe.event_sampling is not None:
         chosen, role_drops = assign_roles(ranking)
         drops += role_drops
@@ -99,6 +101,7 @@ def choose_samples(
         raise NoCoverage(
             f"no cell has both an image and a label: {_count_reasons(ledger)}", file=recipe.name, key="region"
         )
+    release_memory()
     plan = _plan_table(candidates, chosen, recipe, sensors)
     planned, sample_cell = np.unique(candidates.cell[chosen], return_inverse=True)
     cells = candidates.cells.take(pa.array(planned))
