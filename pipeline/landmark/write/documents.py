@@ -230,7 +230,7 @@ def _offset_findings(index: pa.Table, lock: Lock) -> list[str]:
 
 
 def _counts_by_split(index: pa.Table, sensor: str) -> dict[str, int]:
-    splits = index.filter(pc.equal(index["sensor"], sensor))["split"].to_pylist()
+    splits = index["split"].filter(pc.equal(index["sensor"], sensor)).to_pylist()
     return {split: splits.count(split) for split in SPLITS}
 
 

@@ -24,13 +24,15 @@ def measure_leakage(samples: pa.Table, sensors: Iterable[str], classes: Sequence
     """Measure by sensor how well the labels of the five nearest train cells retrieve the test samples.
 
     Args:
-        samples: Columns id, sensor, split, cell, lon, lat and labels.
+        samples: Columns sensor, split, cell, lon, lat and labels.
         sensors: Names of the sensors.
         classes: Keys of the classes.
 
     Returns:
         Sensors with train and test samples, and a class that some test samples have and others have not.
     """
+    # Filtering copies every column.
+    samples = samples.select(["sensor", "split", "cell", "lon", "lat", "labels"])
     measured = {sensor: _measure(samples.filter(pc.equal(samples["sensor"], sensor)), classes) for sensor in sensors}
     return {sensor: leakage for sensor, leakage in measured.items() if leakage is not None}
 

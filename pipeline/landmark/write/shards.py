@@ -21,7 +21,7 @@ from landmark.corpus.pixels import parse_group, pixel_fields
 from landmark.corpus.tables import reporting_damage
 from landmark.domain.schemas import INDEX
 from landmark.write.moments import Moments, MomentSums
-from landmark.write.staging import STAGING, Status, open_staging
+from landmark.write.staging import STAGING, StagedRows, Status
 
 # A page a sample costs readers of row groups a tenth; twice as many rows in a group give it back, as each column has
 # less to set up.
@@ -186,30 +186,19 @@ def _parquet_writer(file: HashedFile, schema: pa.Schema) -> Iterator[pq.ParquetW
 
 
 def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
-    staged = {path: _Rows(open_staging(path)) for path in dict.fromkeys(path for path, _ in task.rows)}
+    staged = {path: StagedRows(path) for path in dict.fromkeys(path for path, _ in task.rows)}
     for start in range(0, len(task.rows), _GROUP_ROWS):
         stop = start + _GROUP_ROWS
         with reporting_damage(task.corpus / STAGING):
             group = pa.Table.from_batches(staged[path].row(number) for path, number in task.rows[start:stop])
             group = group.combine_chunks()
             group.validate(full=True)
+        for path in {path for path, _ in task.rows[start:stop]}:
+            staged[path].release()
         for name, values in (("pair", task.pairs), ("pair_gap_s", task.gaps_s)):
             place = group.schema.get_field_index(name)
             group = group.set_column(place, name, pa.array(values[start:stop], group.schema.field(name).type))
         yield pa.table(group.columns, schema=task.schema)
-
-
-class _Rows:
-    """Rows of a staging file by number. Slices single batches: the cost of slicing a table grows with its batches."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._batches = table.drop_columns("outcome").to_batches()
-        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
-
-    def row(self, number: int) -> pa.RecordBatch:
-        """A row as a batch of one."""
-        place = int(np.searchsorted(self._starts, number, side="right")) - 1
-        return self._batches[place].slice(number - int(self._starts[place]), 1)
 
 
 def canonical(row: Mapping[str, Any]) -> bytes:

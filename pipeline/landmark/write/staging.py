@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import json
 import logging
+import mmap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -256,6 +257,32 @@ def open_staging(path: Path) -> pa.Table:
     """
     with reporting_damage(path), pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
         return reader.read_all()
+
+
+class StagedRows:
+    """Rows of a staging file by number, memory-mapped.
+
+    Slices single batches: the cost of slicing a table grows with its batches.
+
+    Raises:
+        InvalidCorpus: the file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with reporting_damage(path), path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            with pa.ipc.open_file(pa.py_buffer(self._map)) as reader:
+                self._batches = reader.read_all().drop_columns("outcome").to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+
+    def row(self, number: int) -> pa.RecordBatch:
+        """A row as a batch of one; its pixels are read on access."""
+        place = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self._batches[place].slice(number - int(self._starts[place]), 1)
+
+    def release(self) -> None:
+        """Unload what was read from the process's memory. Rows stay valid: on access they are read again."""
+        self._map.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_ids(path: Path) -> Iterator[tuple[str, DropRecord | None]]:
