@@ -1,6 +1,8 @@
 import hashlib
 import json
+import re
 import shutil
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -25,7 +27,7 @@ from landmark.domain.schemas import INDEX, LEDGER, PAGES
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.card import card
 from landmark.write.documents import Provenance, refresh_index, write_documents
-from landmark.write.staging import Staging
+from landmark.write.staging import StagedRows, Staging
 from tests.parts import acquisition, examples, raises, recipe_of
 from tests.write.rows import PATCH_PX, SENSORS, failure, pack, plan_of, sample_row, stage
 
@@ -286,6 +288,24 @@ def test_other_files_in_the_staging_folder_are_no_attempts(tmp_path):
     for name in ("notes.arrow", "u.later.arrow"):
         shutil.copy(Staging(tmp_path).folder / "s2.a.0000.arrow", Staging(tmp_path).folder / name)
     assert Staging(tmp_path).tries() == {"s2.a": 1}
+
+
+def test_staged_rows_are_unloaded_from_memory_and_stay_valid(tmp_path):
+    rows = [sample_row(f"s2_{number:03d}", number) for number in range(100)]
+    stage(tmp_path, "u", rows)
+    (path,) = (tmp_path / "staging").iterdir()
+    staged = StagedRows(path)
+    for _ in range(2):
+        assert [staged.row(number)["s2_x1"][0].as_py() for number in (99, 0)] == [rows[n]["s2_x1"] for n in (99, 0)]
+        assert resident_kb(path) > 0
+        staged.release()
+        assert resident_kb(path) == 0
+
+
+def resident_kb(path):
+    """Resident memory of the mappings of a file."""
+    mappings = Path("/proc/self/smaps").read_text().split(str(path))[1:]
+    return sum(int(re.search(r"Rss: +(\d+) kB", mapping)[1]) for mapping in mappings)
 
 
 def test_a_task_that_raises_leaves_no_file(tmp_path):

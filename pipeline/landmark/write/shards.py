@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -26,6 +25,9 @@ from landmark.write.staging import STAGING, StagedRows, Status
 # A page a sample costs readers of row groups a tenth; twice as many rows in a group give it back, as each column has
 # less to set up.
 _GROUP_ROWS = 128
+# Staged rows that are in memory twice, in their files and as a copy. A column of pixels may consist of such copies, as
+# each of its pages holds a value.
+_PART_ROWS = 32
 _GENERATION = 0
 _FACTS = INDEX.names
 # Pages are collected and written together: each write hashes, and waits for the interpreter.
@@ -187,18 +189,28 @@ def _parquet_writer(file: HashedFile, schema: pa.Schema) -> Iterator[pq.ParquetW
 
 def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
     staged = {path: StagedRows(path) for path in dict.fromkeys(path for path, _ in task.rows)}
+    pixels = {field.name for field in pixel_fields(task.schema)}
     for start in range(0, len(task.rows), _GROUP_ROWS):
-        stop = start + _GROUP_ROWS
-        with reporting_damage(task.corpus / STAGING):
-            group = pa.Table.from_batches(staged[path].row(number) for path, number in task.rows[start:stop])
-            group = group.combine_chunks()
-            group.validate(full=True)
-        for path in {path for path, _ in task.rows[start:stop]}:
-            staged[path].release()
+        stop = min(start + _GROUP_ROWS, len(task.rows))
+        parts = (task.rows[first : min(first + _PART_ROWS, stop)] for first in range(start, stop, _PART_ROWS))
+        group = pa.concat_tables(_copy_rows(task, staged, part) for part in parts)
+        columns = {
+            name: column if name in pixels else column.combine_chunks()
+            for name, column in zip(group.column_names, group.columns, strict=True)
+        }
         for name, values in (("pair", task.pairs), ("pair_gap_s", task.gaps_s)):
-            place = group.schema.get_field_index(name)
-            group = group.set_column(place, name, pa.array(values[start:stop], group.schema.field(name).type))
-        yield pa.table(group.columns, schema=task.schema)
+            columns[name] = pa.array(values[start:stop], task.schema.field(name).type)
+        yield pa.table(list(columns.values()), schema=task.schema)
+
+
+def _copy_rows(task: ShardTask, staged: Mapping[Path, StagedRows], places: Sequence[tuple[Path, int]]) -> pa.Table:
+    """Copy rows into memory, and unload their files, of which the kernel loads many times more than the rows."""
+    with reporting_damage(task.corpus / STAGING):
+        rows = pa.Table.from_batches(staged[path].row(number) for path, number in places).combine_chunks()
+        rows.validate(full=True)
+    for path in {path for path, _ in places}:
+        staged[path].release()
+    return rows
 
 
 def canonical(row: Mapping[str, Any]) -> bytes:
