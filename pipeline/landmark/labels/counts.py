@@ -1,5 +1,6 @@
 """Label counts: joint histogram of label sources and events per cell and period, sampled at pixel centres."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -28,6 +29,10 @@ from landmark.raster.rate_limit import core_share
 # Edge of the squares that are measured in one task, in pixels. Class probabilities take about 100 bytes per pixel and
 # points among events half of that, so they are measured in smaller squares.
 _BATCH_PX, _SMALL_BATCH_PX = 1920, 1200
+# Squares of a batch along an edge where they have no more cells than a full one: each batch opens its label maps.
+_SPARSE = 4
+# Threads take turns, which costs more than it brings with fewer points.
+_MANY_POINTS = 2**20
 
 # (events, points) → per point an index into the returned combinations, of which the first is that of no event.
 EventMasks = Callable[[Sequence[Event], Points], tuple[NDArray[np.int64], list[EventCombination]]]
@@ -95,7 +100,7 @@ def count_tasks(
     parts = [(event.id, part.geometry) for event in events for part in event.parts]
     raster_tree = shapely.STRtree([raster.footprint for raster in rasters])
     event_tree = shapely.STRtree([geometry for _, geometry in parts])
-    for rows in _batches(cells, max(batch_px // config.patch_px, 1) * config.cell_m):
+    for rows in _batches(cells, max(batch_px // config.patch_px, 1), config.cell_m):
         batch = cells.take(rows)
         centres = np.stack([batch["lon"].to_numpy(), batch["lat"].to_numpy()], axis=1)
         (west, south), (east, north) = centres.min(axis=0) - margin_deg, centres.max(axis=0) + margin_deg
@@ -110,13 +115,21 @@ def count_tasks(
         )
 
 
-def _batches(cells: pa.Table, square_m: float) -> list[NDArray[np.int64]]:
-    """Rows of the cells in each square of each CRS."""
+def _batches(cells: pa.Table, edge: int, cell_m: float) -> list[NDArray[np.int64]]:
+    """Rows of the cells in each square of each CRS: of `edge` x `edge` cells, or larger where cells are sparse."""
+    sparse = _square_numbers(cells, _SPARSE * edge * cell_m)
+    dense = _square_numbers(cells, edge * cell_m)
+    is_sparse = np.bincount(sparse)[sparse] <= edge**2
+    batch = np.where(is_sparse, sparse, len(cells) + dense)
+    order = np.argsort(batch, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(batch[order])) + 1)
+
+
+def _square_numbers(cells: pa.Table, square_m: float) -> NDArray[np.int64]:
+    """The number of each cell's square, by CRS, row and column."""
     squares = (np.floor(cells[axis].to_numpy() / square_m).astype(np.int64) for axis in ("y", "x"))
     keys = np.stack([cells["epsg"].to_numpy(), *squares], axis=1)
-    _, batch, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(batch.ravel(), kind="stable")
-    return [rows for rows in np.split(order, np.cumsum(counts)) if len(rows)]
+    return np.unique(keys, axis=0, return_inverse=True)[1].ravel()
 
 
 def measure_counts(task: CountTask) -> LabelCounts:
@@ -138,7 +151,7 @@ def measure_counts(task: CountTask) -> LabelCounts:
     tables, gaps = list[pa.Table](), dict[tuple[str, str], int]()
     counted: list[NDArray[Any]] = []
     for period in config.periods:
-        choices = _choose(readers, period)
+        choices = _choose(readers, period, in_threads=math.prod(points.shape) >= _MANY_POINTS)
         ranks = [*(choice.ranks for choice in choices), *event_ranks]
         # Most periods have the labels of the one before.
         if not counted or not all(map(np.array_equal, ranks, counted)):
@@ -149,8 +162,10 @@ def measure_counts(task: CountTask) -> LabelCounts:
     return LabelCounts(pa.concat_tables(tables), editions, gaps, tuple(combinations[1:]))
 
 
-def _choose(readers: Sequence[EditionReader], period: Period) -> list[EditionChoice]:
-    """Choose and read the edition of each source, each in a thread."""
+def _choose(readers: Sequence[EditionReader], period: Period, *, in_threads: bool) -> list[EditionChoice]:
+    """Choose and read the edition of each source, each in a thread if there are many points."""
+    if not in_threads:
+        return [reader.choose(period) for reader in readers]
     # The versions of what is read are recorded in the context.
     chosen = [_threads(core_share()).submit(copy_context().run, reader.choose, period) for reader in readers]
     try:
