@@ -32,7 +32,7 @@ _DTYPES = {
 _UNITS = {"db": "gamma0_db", "decibel": "gamma0_db", "decibels": "gamma0_db"}
 
 # Chips that are finished together, by a thread, while the next ones are assembled.
-_BATCH_CHIPS = 16
+_BATCH_CHIPS = 8
 
 
 def extract_chips(
