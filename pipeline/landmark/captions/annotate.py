@@ -116,6 +116,8 @@ def derive_labels(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> t
 
 def _collect_facts(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> SampleFacts:
     rules, place = annotator.label_rules, image.place
+    # Only questions and hard negatives are about what is absent.
+    asks = annotator.config.questions > 0 or annotator.config.hard_negatives > 0
     events: tuple[EventFact, ...] = ()
     if rules.event_index is not None:
         centre = (image.lon, image.lat)
@@ -134,8 +136,8 @@ def _collect_facts(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> 
         subclasses=_largest_subclasses(cell, rules.crosswalks),
         events=events,
         place=place,
-        absent_classes=_absent_classes(cell, events, rules),
-        absent_event_classes=_absent_event_classes(events, rules),
+        absent_classes=_absent_classes(cell, events, rules) if asks else (),
+        absent_event_classes=_absent_event_classes(events, rules) if asks else (),
     )
 
 
@@ -173,7 +175,7 @@ def _lookalikes(events: tuple[EventFact, ...], rules: LabelRules) -> frozenset[s
     """Classes that land affected by events may look like in the image, such as water for a flood."""
     begun = {fact.type for fact in events if fact.fraction > 0 and fact.phase in ("during", "after")}
     traits = {trait for type_ in begun if rules.event_index for trait in rules.event_index.types[type_].looks_like}
-    return rules.taxonomy.classes_like(*traits, event=False)
+    return rules.taxonomy.classes_like(*traits, event=False) if traits else frozenset()
 
 
 def _absent_event_classes(events: tuple[EventFact, ...], rules: LabelRules) -> tuple[str, ...]:
