@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,11 +50,12 @@ _PRELOAD = [
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A durable call: the function of `os`, its path, and the new path of a rename."""
+    """A durable call: the function of `os`, its path, the new path of a rename, and the thread that made it."""
 
     name: str
     path: Path
     target: Path | None = None
+    thread: int = 0
 
 
 @dataclass(slots=True)
@@ -205,7 +207,7 @@ def _watching(name: str, function: Callable[..., Any], folder: Path, watch: Watc
         if (path != folder and folder not in path.parents) or _changes_nothing(name, path):
             return function(*arguments, **options)
         target = _absolute(arguments[1], options.get("dst_dir_fd")) if DURABLE[name] == 2 else None
-        durable = Call(name, path, target)
+        durable = Call(name, path, target, threading.get_ident())
         watch(durable, "before")
         result = function(*arguments, **options)
         watch(durable, "after")

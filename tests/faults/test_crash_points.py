@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -201,14 +200,15 @@ def unordered(recording: Recording, start: set[Path]) -> list[str]:
     flushed: set[Path] = set()
     new_folders: set[Path] = set()
     needed, problems = set(start), []
-    for call, following in pairwise([*recording.calls, Call("exit", Path())]):
+    for number, call in enumerate(recording.calls):
         if call.name == "fsync":
             flushed.add(call.path)
             new_folders = {folder for folder in new_folders if folder.parent != call.path}
         elif call.name == "mkdir":
             new_folders.add(call.path)
         elif call.target is not None:
-            is_flushed = call.path in flushed and (following.name, following.path) == ("fsync", call.target.parent)
+            following = next((later for later in recording.calls[number + 1 :] if later.thread == call.thread), None)
+            is_flushed = call.path in flushed and following == Call("fsync", call.target.parent, None, call.thread)
             # A build compares staging files with their digests before it relies on them.
             is_flushed |= call.target.parent.name == STAGING
             if not is_flushed or new_folders:

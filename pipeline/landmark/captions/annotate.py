@@ -117,7 +117,7 @@ def derive_labels(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> t
 def _collect_facts(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> SampleFacts:
     rules, place = annotator.label_rules, image.place
     # Only questions and hard negatives are about what is absent.
-    asks = annotator.config.questions > 0 or annotator.config.hard_negatives > 0
+    has_questions = annotator.config.questions > 0 or annotator.config.hard_negatives > 0
     events: tuple[EventFact, ...] = ()
     if rules.event_index is not None:
         centre = (image.lon, image.lat)
@@ -136,8 +136,8 @@ def _collect_facts(image: ImageInfo, cell: CellLabels, annotator: Annotator) -> 
         subclasses=_largest_subclasses(cell, rules.crosswalks),
         events=events,
         place=place,
-        absent_classes=_absent_classes(cell, events, rules) if asks else (),
-        absent_event_classes=_absent_event_classes(events, rules) if asks else (),
+        absent_classes=_absent_classes(cell, events, rules) if has_questions else (),
+        absent_event_classes=_absent_event_classes(events, rules) if has_questions else (),
     )
 
 

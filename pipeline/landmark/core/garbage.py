@@ -11,9 +11,9 @@ _NEW_OBJECTS = 50_000
 @contextmanager
 def rare_collections() -> Iterator[None]:
     """Look for garbage after 50,000 new objects, not after 700, within a block."""
-    new_objects, *others = gc.get_threshold()
-    gc.set_threshold(max(_NEW_OBJECTS, new_objects), *others)
+    before = gc.get_threshold()
+    gc.set_threshold(max(_NEW_OBJECTS, before[0]), *before[1:])
     try:
         yield
     finally:
-        gc.set_threshold(new_objects, *others)
+        gc.set_threshold(*before)

@@ -74,7 +74,7 @@ def open_executor(config: ExecutorConfig) -> Iterator[TaskMap]:
         WorkersLost: no worker answered for `worker_timeout_s`.
     """
     if config.scheduler is None and config.workers == 0:
-        yield _map_here
+        yield _map_in_process
         return
     from landmark.core.executor.cluster import connected
     from landmark.core.executor.run import ClusterRun
@@ -85,7 +85,7 @@ def open_executor(config: ExecutorConfig) -> Iterator[TaskMap]:
         yield run.map
 
 
-def _map_here(
+def _map_in_process(
     fn: Callable[[Task], Result], tasks: Iterable[Task], *, threads: int = 1
 ) -> Iterator[tuple[Task, Result | WorkerLost]]:
     if threads == 1:
