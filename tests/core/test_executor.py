@@ -38,6 +38,21 @@ def test_each_task_gives_a_result(workers: int, threads: int) -> None:
     assert results == [(number, number * number) for number in range(50)]
 
 
+def test_an_error_of_a_thread_loses_no_other_result() -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def run_or_refuse(number: int) -> int:
+        if number < 2:
+            both.wait()
+        return refuse(number) if number == 0 else number
+
+    with open_executor(ExecutorConfig()) as map_tasks:
+        results = map_tasks(run_or_refuse, range(100), threads=2)
+        assert next(results) == (1, 1)
+        with pytest.raises(InputError):
+            assert list(results) == []
+
+
 def test_threads_run_tasks_at_once() -> None:
     both = threading.Barrier(2, timeout=60)
     with open_executor(ExecutorConfig()) as map_tasks:

@@ -1,3 +1,4 @@
+import gc
 import hashlib
 import logging
 import math
@@ -18,7 +19,7 @@ from landmark.corpus.pixels import gamma0_to_stored, remove_offset
 from landmark.domain.acquisition import Item
 from landmark.domain.drops import DropRecord, Reason
 from landmark.extract.chips import extract_chips
-from landmark.extract.request import Chip
+from landmark.extract.request import Chip, ChipRejected
 from landmark.extract.resample import Shift, interpolate
 from landmark.grid.cells import utm_cells
 from landmark.labels.label_rules import load_label_rules
@@ -150,14 +151,16 @@ def test_chips_may_have_another_size(tmp_path):
 def test_the_offset_is_removed_with_a_minimum_of_1_and_nodata_stays_zero(numbers, offset_dn):
     values = np.array(numbers, dtype="uint16")
     expected = [0 if v == 0 else (v if offset_dn == 0 else max(v - offset_dn, 1)) for v in numbers]
-    assert remove_offset(values, offset_dn).tolist() == expected
+    remove_offset(values, offset_dn, shifted := np.empty_like(values))
+    assert shifted.tolist() == expected
 
 
 @pytest.mark.parametrize(
     ("number", "expected"), [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 1), (1002, 2), (3500, 2500), (65535, 64535)]
 )
 def test_an_offset_of_a_thousand(number, expected):
-    assert remove_offset(np.array([number], "uint16"), 1000).tolist() == [expected]
+    remove_offset(np.array([number], "uint16"), 1000, shifted := np.empty(1, "uint16"))
+    assert shifted.tolist() == [expected]
 
 
 def test_the_offset_of_the_acquisition_is_removed_from_every_band(tmp_path):
@@ -547,6 +550,50 @@ def test_radar_that_contradicts_the_profile_is_rejected(tmp_path, reason, unit, 
             data.units = (unit,)
     (record,) = extract_chips(request_of(tmp_path, (item,), QUARTERS[:1], sensor=S1))
     assert (record.reason, record.final) == (reason, True)
+
+
+# -- chips of one batch ------------------------------------------------------------------------------------------------
+
+
+def test_chips_of_a_batch_are_finished_as_alone(tmp_path):
+    pixels = s2_pixels(360)
+    pixels["B03"][:120, 120:240] = 0
+    pixels["SCL"][:60, 120:] = 9
+    pixels["SCL"][60:120, :10] = 9
+    item = write_item(tmp_path, pixels, blockxsize=16, blockysize=16)
+    corrupt_block(tmp_path / "one" / "B8A.tif", 4, 4)
+    corners = [(LEFT + x, TOP - y) for y in (0, 1200) for x in (0, 1200, 2400)]
+    request = request_of(tmp_path, (item,), corners, offset_dn=1000)
+    together = list(extract_chips(request))
+    alone = [
+        result
+        for id, corner in zip(request.ids, corners, strict=True)
+        for result in extract_chips(replace(request, ids=(id,), corners=(corner,)))
+    ]
+    reasons = {result.id: result.reason for result in together if isinstance(result, DropRecord)}
+    assert reasons == {"c01": "nodata", "c02": "cloud", "c04": "read_error"}
+    for result, expected in zip(by_id(together).values(), by_id(alone).values(), strict=True):
+        assert type(result) is type(expected) and result.id == expected.id
+        if isinstance(result, DropRecord):
+            assert result == expected
+        else:
+            assert replace(result, groups={}) == replace(expected, groups={})
+            assert all(np.array_equal(result.groups[column], expected.groups[column]) for column in result.groups)
+
+
+def test_a_rejected_radar_chip_keeps_no_pixels_in_memory(tmp_path):
+    pixels = s1_pixels()
+    pixels["vv"][:120, :120] = 0.1
+    request = request_of(tmp_path, (write_item(tmp_path, pixels),), QUARTERS, sensor=S1)
+    gc.collect()
+    gc.disable()
+    try:
+        reasons = [result.reason for result in extract_chips(request) if isinstance(result, DropRecord)]
+        # Whose traceback would refer to the pixels.
+        remaining = [value for value in gc.get_objects() if isinstance(value, ChipRejected)]
+    finally:
+        gc.enable()
+    assert reasons == ["constant"] and remaining == []
 
 
 # -- files as people have them -----------------------------------------------------------------------------------------

@@ -91,8 +91,12 @@ def test_the_dark_percentile_is_the_smallest_of_all_bands(coarse, fine):
     # Chips of one batch do not change each other's: one without zeros, one as drawn, one empty.
     batch = [np.stack([np.maximum(band, 1), band, np.zeros_like(band)]) for band in (coarse, fine)]
     expected = [_smallest_percentile([band[chip] for band in batch]) for chip in range(3)]
-    assert dark_percentiles(batch) == expected and expected[2] is None
-    assert dark_percentiles([band[:1] for band in batch]) == expected[:1]
+    assert dark_percentiles(batch, 3) == expected and expected[2] is None
+    assert dark_percentiles([band[:1] for band in batch], 1) == expected[:1]
+
+
+def test_sensors_without_dark_bands_have_no_dark_percentile():
+    assert dark_percentiles([], 2) == [None, None]
 
 
 def _smallest_percentile(bands):
@@ -111,6 +115,6 @@ def test_the_dark_percentile_of_real_scenes_reveals_the_offset(real):
             bands = [
                 rasterio.open(folder / f"{band}.tif").read(1) for band in ("B01", "B02", "B04", "B08", "B11", "B12")
             ]
-            (percentiles[folder.name],) = dark_percentiles([band[np.newaxis] for band in bands])
+            (percentiles[folder.name],) = dark_percentiles([band[np.newaxis] for band in bands], 1)
     with_offset = {name for name, dark_dn in percentiles.items() if dark_dn >= 1000}
     assert with_offset == {"S2_20200408_433D_629L_3_1"} and sorted(percentiles.values())[-2] < 450

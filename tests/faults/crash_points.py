@@ -94,13 +94,15 @@ def watched(folder: Path, watch: Watch) -> Iterator[None]:
 
 def stop_at(point: CrashPoint, die: Callable[[], Any]) -> Watch:
     """A watch that calls `die` at a crash point."""
-    number = -1
+    number, lock = -1, threading.Lock()
 
     def watch(_: Call, when: When) -> None:
         nonlocal number
-        number += when == "before"
-        # Also where a handler of `Killed` goes on.
-        if (number, when == "after") >= (point.number, point.when == "after"):
+        with lock:
+            number += when == "before"
+            # Also where a handler of `Killed` goes on.
+            is_over = (number, when == "after") >= (point.number, point.when == "after")
+        if is_over:
             die()
 
     return watch
@@ -179,8 +181,10 @@ def _recorded(folder: Path, recording: Recording) -> Iterator[None]:
     def watch(call: Call, when: When) -> None:
         if when == "before":
             recording.calls.append(call)
+            # Renames of other threads are recorded before they are made.
+            present = _files(folder)
             renamed = {call.target for call in recording.calls}
-            strays = (path for path in _files(folder) - before - renamed if not _is_temporary(path))
+            strays = (path for path in present - before - renamed if not _is_temporary(path))
             recording.writes.extend(map(str, strays))
 
     sys.addaudithook(opened)

@@ -5,11 +5,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from landmark.core.progress import Progress
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import TaskID
 
 _LINE_EVERY_S = 5.0
@@ -20,17 +21,13 @@ _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 def reporting() -> Iterator[Progress]:
     """Yield a progress callback that suits stderr: a terminal or a log."""
     from rich.console import Console
-    from rich.logging import RichHandler
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
+    _log_to(console)
     if not console.is_terminal:
-        handler: logging.Handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(formatter := logging.Formatter("%(asctime)s %(message)s", _TIME_FORMAT))
-        formatter.converter = time.gmtime
-        with _logging_to(handler):
-            yield _Lines()
+        yield _Lines()
         return
     columns = (
         TextColumn("{task.description:<6}"),
@@ -38,8 +35,7 @@ def reporting() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
     )
-    bar = Bar(*columns, TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=console)
-    with _logging_to(RichHandler(console=console, show_path=False, show_level=False)), bar:
+    with Bar(*columns, TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=console) as bar:
         tasks: dict[str, TaskID] = {}
         rates = _Rates()
 
@@ -91,15 +87,27 @@ def format_rate(rate: float) -> str:
     return f"{rate:.0f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
-@contextmanager
-def _logging_to(handler: logging.Handler) -> Iterator[None]:
-    """Send the messages of this package to a handler within a block; stderr may be another one after it."""
-    logger = logging.getLogger("landmark")
-    before = logger.handlers, logger.level
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.handlers, level = before
-        logger.setLevel(level)
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at the moment of a message: threads may log when another command has replaced it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """The current stderr."""
+        return sys.stderr
+
+
+def _log_to(console: "Console") -> None:
+    handler: logging.Handler
+    if console.is_terminal:
+        from rich.logging import RichHandler
+
+        handler = RichHandler(console=console, show_path=False, show_level=False)
+    else:
+        handler = _StderrHandler()
+        handler.setFormatter(formatter := logging.Formatter("%(asctime)s %(message)s", _TIME_FORMAT))
+        formatter.converter = time.gmtime
+    logging.getLogger("landmark").handlers = [handler]
+    logging.getLogger("landmark").setLevel(logging.INFO)

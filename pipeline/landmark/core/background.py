@@ -4,6 +4,7 @@ import atexit
 import logging
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
@@ -19,16 +20,40 @@ _log = logging.getLogger(__name__)
 
 
 def map_ahead(function: Callable[[Item], T], items: Iterable[Item]) -> Iterator[T]:
-    """Yield `function(item)` of each item, in order; a thread computes the next while one is used."""
+    """Yield `function(item)` of each item, in order; a thread computes the next while one is used.
+
+    Where an item raises, the results of those before it come first.
+    """
+    iterator, pending = iter(items), deque[Future[T]]()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
-        previous: Future[T] | None = None
+        while True:
+            try:
+                pending.append(thread.submit(function, next(iterator)))
+            except StopIteration:
+                break
+            except Exception:
+                yield from (future.result() for future in pending)
+                raise
+            if len(pending) > 1:
+                yield pending.popleft().result()
+        yield from (future.result() for future in pending)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of `size` items, and of those that are left; where an item raises, those before it come first."""
+    batch = list[Item]()
+    try:
         for item in items:
-            future = thread.submit(function, item)
-            if previous is not None:
-                yield previous.result()
-            previous = future
-        if previous is not None:
-            yield previous.result()
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 class BackgroundCalls:

@@ -10,9 +10,9 @@ _NEW_OBJECTS = 50_000
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Look for garbage after 50,000 new objects, not after 700, within a block."""
+    """Let the process look for garbage only after 50,000 new objects within a block, unless it never does."""
     before = gc.get_threshold()
-    gc.set_threshold(max(_NEW_OBJECTS, before[0]), *before[1:])
+    gc.set_threshold(before[0] and max(_NEW_OBJECTS, before[0]), *before[1:])
     try:
         yield
     finally:

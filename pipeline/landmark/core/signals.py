@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 _MESSAGES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _SHOW_CURSOR = "\x1b[?25h"
@@ -112,10 +113,10 @@ def _end(number: int) -> None:
 
 def _start_no_more_workers() -> None:
     """Let threads that start a worker process from now on wait: it would lose its parent and print a traceback."""
-    if "multiprocessing.util" in sys.modules:
-        import multiprocessing.util
-
-        multiprocessing.util.spawnv_passfds = lambda *_: threading.Event().wait()
+    # Not imported: another thread may be importing it, and would be waited for.
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.spawnv_passfds = lambda *_: threading.Event().wait()
 
 
 def _kill_children() -> None:

@@ -26,6 +26,8 @@ PREFIX_BYTES = 4
 _MAGIC = b"PAR1"
 _TRAILER_BYTES = 8
 _MAX_HEADER_BYTES = 256
+# Ends of headers in a column; what landmark writes has one or two.
+_MAX_KNOWN = 8
 _DATA_PAGE, _PLAIN = 0, 0
 # Field ids of parquet.thrift.
 _TYPE, _RAW_BYTES, _COMPRESSED_BYTES, _CRC, _DATA_PAGE_HEADER = 1, 2, 3, 4, 5
@@ -87,8 +89,8 @@ def find_pages(path: Path) -> Pages:
     Reads the footer and the headers of the pages.
 
     Raises:
-        InvalidCorpus: the shard is missing or damaged, or a pixel column has not one page of one value a row and an
-            index of them.
+        InvalidCorpus: the shard is missing or damaged, or a pixel column has not one page of one value a row, or no
+            page index.
     """
     with reporting_damage(path), pq.ParquetFile(path) as table, path.open("rb") as file:
         footer, fields = table.metadata, pixel_fields(table.schema_arrow)
@@ -175,7 +177,7 @@ def _read_header(file: BinaryIO, offset: int, end: int, raw_bytes: int, known: s
         numbers = [header[name] for name in (_TYPE, _RAW_BYTES, _COMPRESSED_BYTES, _CRC)]
         if (page[_VALUES], page[_ENCODING]) != (1, _PLAIN):
             raise ValueError(f"a page is not of one value of {raw_bytes - PREFIX_BYTES} bytes")
-        if numbers == leading_integers(start, 4)[0]:
+        if numbers == leading_integers(start, 4)[0] and len(known) < _MAX_KNOWN:
             known.add(start[position:header_bytes])
     size = header_bytes + numbers[2]
     if numbers[:2] != [_DATA_PAGE, raw_bytes]:

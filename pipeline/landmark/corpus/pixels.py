@@ -65,19 +65,11 @@ def _min_powers(hundredths: NDArray[np.int64]) -> NDArray[np.float64]:
     return least
 
 
-def remove_offset(
-    numbers: NDArray[np.uint16], offset_dn: int, out: NDArray[np.uint16] | None = None
-) -> NDArray[np.uint16]:
-    """Convert Sentinel-2 digital numbers to reflectance x 10000: 0 stays nodata, other values are at least 1.
-
-    Returns:
-        The array `out`, into which they are written, or a new one.
-    """
-    if out is None:
-        out = np.empty(numbers.shape, "<u2")
+def remove_offset(numbers: NDArray[np.uint16], offset_dn: int, out: NDArray[np.uint16]) -> None:
+    """Write Sentinel-2 digital numbers as reflectance x 10000 to `out`: 0 stays nodata, other values are at least 1."""
     if offset_dn == 0:
         out[...] = numbers
-        return out
+        return
     # Offsets beyond the range of digital numbers clip every pixel, as its limits do.
     offset = max(-_MAX_DN, min(offset_dn, _MAX_DN - 1))
     if offset > 0:
@@ -86,9 +78,8 @@ def remove_offset(
         np.minimum(numbers, _MAX_DN + offset, out=out)
     # Unsigned subtraction wraps around to the right result, also for negative offsets.
     out -= np.uint16(offset % (_MAX_DN + 1))
-    if not numbers.min():
+    if not numbers.min(initial=1):
         out[numbers == 0] = 0
-    return out
 
 
 def pixels_sha256(groups: Sequence[NDArray[Any]]) -> str:

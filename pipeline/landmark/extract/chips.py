@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.core.background import map_ahead
+from landmark.core.background import batches, map_ahead
 from landmark.core.ranges.answers import Validators
 from landmark.core.ranges.errors import Unreadable
 from landmark.domain.acquisition import Item
@@ -31,8 +31,8 @@ _DTYPES = {
 }
 _UNITS = {"db": "gamma0_db", "decibel": "gamma0_db", "decibels": "gamma0_db"}
 
-# Chips that are finished together, by a thread, while the next ones are assembled.
-_BATCH_CHIPS = 8
+# Bytes read of chips that are finished together, by a thread, while the next ones are assembled.
+_BATCH_BYTES = 3 * 2**19
 
 
 def extract_chips(
@@ -191,9 +191,9 @@ def _extract_placed(
         for band in bands
     ]
     read = zip(inside, zip(*streams, strict=True), strict=True)
-    batches = iter(lambda: list(islice(read, _BATCH_CHIPS)), [])
     finalize = partial(_finalize, request, bands, ids, placements)
-    yield from chain.from_iterable(map_ahead(finalize, batches))
+    chip_bytes = sum(placements[band.grid].window_px ** 2 * np.dtype(band.header.dtype).itemsize for band in bands)
+    yield from chain.from_iterable(map_ahead(finalize, batches(read, max(1, _BATCH_BYTES // chip_bytes))))
 
 
 def _finalize(

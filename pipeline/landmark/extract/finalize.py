@@ -1,6 +1,7 @@
 """Turn the windows read for some chips into the chips, or reject them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -42,35 +43,37 @@ def finalize_chips(
         band.name: (band, [chip[number] for chip in windows], [chip[band.grid] for chip in resamplers])
         for number, band in enumerate(bands)
     }
-    rejected = dict[int, ChipRejected]()
-    convert = _reflectance if request.collection.stored == "reflectance_dn" else _gamma0
-    groups = {
-        group.column: convert(request, [read[name] for name in group.bands], rejected)
-        for group in request.sensor.groups
-    }
+    rejected, groups = dict[int, ChipRejected](), dict[str, NDArray[Any]]()
+    for group in request.sensor.groups:
+        bands_of_group = [read[name] for name in group.bands]
+        if request.collection.stored == "reflectance_dn":
+            groups[group.column] = _reflectance(request, bands_of_group)
+        else:
+            groups[group.column] = _gamma0(request, bands_of_group, rejected)
     valid_pcts = _valid_pcts(request, groups)
     for chip, valid_pct in enumerate(valid_pcts):
         if valid_pct < request.min_valid_pct:
             rejected.setdefault(chip, ChipRejected("nodata", f"{valid_pct:.1f} % valid"))
-    shares = _mask_shares(request, read, rejected) or [(None, None, None)] * len(ids)
-    dark_dns = dark_percentiles([_stack(read[name][1]) for name in request.sensor.dark_bands]) or [None] * len(ids)
-
-    def chip_of(number: int, id: str) -> Chip:
-        pixels = {column: group[number] for column, group in groups.items()}
+    shares = _mask_shares(request, read, rejected, len(ids))
+    dark_dns = dark_percentiles([_stack(read[name][1]) for name in request.sensor.dark_bands], len(ids))
+    results = list[Chip | ChipRejected]()
+    for chip, (id, (cloud, shadow, snow)) in enumerate(zip(ids, shares, strict=True)):
+        if chip in rejected:
+            results.append(rejected[chip])
+            continue
+        pixels = {column: group[chip] for column, group in groups.items()}
         sha256 = pixels_sha256(list(pixels.values()))
-        cloud, shadow, snow = shares[number]
-        return Chip(id, pixels, valid_pcts[number], cloud, shadow, snow, dark_dns[number], sha256)
-
-    return [rejected.get(number) or chip_of(number, id) for number, id in enumerate(ids)]
+        results.append(Chip(id, pixels, valid_pcts[chip], cloud, shadow, snow, dark_dns[chip], sha256))
+    return results
 
 
 def _stack(windows: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Stack equal arrays. Joins bytes, because NumPy may wait for other threads at each array."""
+    """Stack equal arrays. Joins bytes: NumPy would release the interpreter and wait for it again at each array."""
     joined = b"".join(np.ascontiguousarray(window).data for window in windows)
     return np.frombuffer(joined, windows[0].dtype).reshape(len(windows), *windows[0].shape)
 
 
-def _reflectance(request: ExtractRequest, bands: Sequence[_Read], _: Mapping[int, ChipRejected]) -> NDArray[np.uint16]:
+def _reflectance(request: ExtractRequest, bands: Sequence[_Read]) -> NDArray[np.uint16]:
     """Array (chip, band, y, x) of a group in the encoding of the corpus."""
     numbers = [
         _stack([_resample(request, band, *chip) for chip in zip(windows, resamplers, strict=True)])
@@ -103,7 +106,8 @@ def _gamma0(request: ExtractRequest, bands: Sequence[_Read], rejected: dict[int,
             try:
                 stored[chip, place] = gamma0_to_stored(*_power(request, band, window, resampler))
             except ChipRejected as error:
-                rejected.setdefault(chip, error)
+                # With its traceback it would keep the pixels of the batch in memory.
+                rejected.setdefault(chip, error.with_traceback(None))
     return stored
 
 
@@ -134,19 +138,20 @@ def _valid_pcts(request: ExtractRequest, groups: Mapping[str, NDArray[Any]]) -> 
 
 
 def _mask_shares(
-    request: ExtractRequest, read: Mapping[str, _Read], rejected: dict[int, ChipRejected]
-) -> list[_Shares]:
-    """Percent of cloud, shadow and snow of each chip, none without a mask; those with too much are rejected."""
+    request: ExtractRequest, read: Mapping[str, _Read], rejected: dict[int, ChipRejected], n_chips: int
+) -> Sequence[_Shares]:
+    """Percent of cloud, shadow and snow of each chip; those with too much are rejected."""
     mask = request.sensor.mask
     if mask is None or mask.band not in read:
-        return []
+        return [(None, None, None)] * n_chips
     _, windows, resamplers = read[mask.band]
     # A shift moves less than a pixel; the mask is counted unshifted.
     codes = [
         resampler.nearest(window) if isinstance(resampler, Warp) else window
         for window, resampler in zip(windows, resamplers, strict=True)
     ]
-    counts = _count_codes(_stack(codes).reshape(len(codes), -1))
+    n_codes = 1 + max(chain(*mask.classes.values()), default=0)
+    counts = _count_codes(_stack(codes).reshape(n_chips, -1), n_codes)
     cloud, shadow, snow, either = (
         (100 * counts[:, sorted(set(chosen))].sum(axis=1) / codes[0].size).tolist()
         for chosen in (
@@ -159,8 +164,8 @@ def _mask_shares(
     return list(zip(cloud, shadow, snow, strict=True))
 
 
-def _count_codes(codes: NDArray[Any]) -> NDArray[np.int64]:
-    """Number of pixels of each code (chip, code) in codes (chip, pixel); at least 256 codes."""
-    n_codes = max(256, int(codes.max()) + 1)
+def _count_codes(codes: NDArray[Any], n_codes: int) -> NDArray[np.int64]:
+    """Number of pixels of each code (chip, code) in codes (chip, pixel); at least `n_codes` codes."""
+    n_codes = max(n_codes, int(codes.max()) + 1)
     numbered = codes + n_codes * np.arange(len(codes))[:, None]
     return np.bincount(numbered.ravel(), minlength=n_codes * len(codes)).reshape(len(codes), n_codes)

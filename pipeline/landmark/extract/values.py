@@ -35,7 +35,7 @@ def unit_mismatch(stored: NDArray[Any], collection: SensorCollection, valid: NDA
     return None
 
 
-def dark_percentiles(bands: Sequence[NDArray[Any]]) -> list[int | None]:
+def dark_percentiles(bands: Sequence[NDArray[Any]], n_chips: int) -> list[int | None]:
     """Smallest first percentile of each chip's digital numbers in some bands; None without data. Zero is nodata.
 
     A value near 1000 indicates a radiometric offset in the numbers, a much smaller one that there is none; scenes of
@@ -43,6 +43,10 @@ def dark_percentiles(bands: Sequence[NDArray[Any]]) -> list[int | None]:
 
     Args:
         bands: Arrays (chip, y, x); bands larger than 60 pixels are subsampled by 2.
+        n_chips: Number of chips.
     """
-    levels = zip(*(first_percentiles(band) for band in bands), strict=True)
-    return [min((int(level) for level in chip if level is not None), default=None) for chip in levels]
+    levels = [first_percentiles(band) for band in bands]
+    return [
+        min((int(level) for band in levels if (level := band[chip]) is not None), default=None)
+        for chip in range(n_chips)
+    ]

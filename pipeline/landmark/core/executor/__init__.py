@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol, TypeVar
 
 Task = TypeVar("Task")
@@ -55,7 +54,7 @@ class TaskMap(Protocol):
         Args:
             fn: Runs in a worker.
             tasks: Made on demand.
-            threads: Tasks that run at once where this process runs them itself; a worker process runs one at a time.
+            threads: Tasks that run at once where this process runs them itself; elsewhere the cluster decides.
         """
 
 
@@ -93,9 +92,25 @@ def _map_in_process(
             yield task, fn(task)
         return
     waiting, running = iter(tasks), dict[Future[Result], Task]()
+    error: BaseException | None = None
     with ThreadPoolExecutor(threads, thread_name_prefix="task") as pool:
-        running |= {pool.submit(fn, task): task for task in islice(waiting, threads)}
-        while running:
+        while True:
+            # After an error the tasks that run are completed, and no other begins.
+            while error is None and len(running) < threads:
+                try:
+                    task = next(waiting)
+                except StopIteration:
+                    break
+                except Exception as raised:
+                    error = raised
+                else:
+                    running[pool.submit(fn, task)] = task
+            if not running:
+                break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-                running |= {pool.submit(fn, task): task for task in islice(waiting, 1)}
+                task = running.pop(future)
+                error = error or future.exception()
+                if future.exception() is None:
+                    yield task, future.result()
+    if error is not None:
+        raise error
