@@ -3,7 +3,8 @@
 import inspect
 import logging
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -17,7 +18,9 @@ from landmark.core.process_share import set_share
 
 log = logging.getLogger(__name__)
 
-_TASKS_PER_THREAD = 3
+_BATCHES_PER_THREAD = 3
+# Dask needs 8 ms of processor time for each future: short tasks share one.
+_BATCH_S, _MAX_BATCH = 0.1, 16
 # For the comparison before the first task; workers that do not answer in time are compared at their first task.
 _COMPARE_TIMEOUT_S = 60.0
 _COMPARE_WARN_S = 30.0
@@ -27,16 +30,19 @@ _CALL = "(exec(source, names), names['call'](expected, pickled))[1]"
 
 
 @dataclass(frozen=True, slots=True)
-class _SharedCall:
-    """A function that runs with the process's share of the cluster set."""
+class _BatchCall:
+    """A function that runs over a batch of tasks, with the process's share of the cluster set."""
 
     fn: Callable[[Any], Any]
     processes: int
     machines: int
 
-    def __call__(self, task: Any) -> Any:
+    def __call__(self, batch: Sequence[Any]) -> tuple[list[Any], float]:
+        """Results, and seconds per task."""
         set_share(self.processes, self.machines)
-        return self.fn(task)
+        start = time.perf_counter()
+        results = [self.fn(task) for task in batch]
+        return results, (time.perf_counter() - start) / len(batch)
 
 
 class ClusterRun:
@@ -50,6 +56,7 @@ class ClusterRun:
     def __init__(self, client: Any, worker_timeout_s: float) -> None:
         self._client = client
         self._watch = WorkerWatch(client, worker_timeout_s)
+        self._batch_size = 1
         self._source = inspect.getsource(worker_code)
         self._expected = worker_code.fingerprint()
 
@@ -94,52 +101,54 @@ class ClusterRun:
 
         suspects: list[Task] = []
         self._watch.begin()
+        self._batch_size = 1
         try:
-            for task, future in self._completed(fn, iter(tasks)):
+            for batch, future in self._completed(fn, iter(tasks)):
                 try:
-                    yield task, self._result(future)
+                    yield from zip(batch, self._results(future), strict=True)
                 except KilledWorker:
-                    suspects.append(task)
+                    suspects += batch
             # Dask also blames the other tasks a dying worker held: each suspect is retried alone.
             for suspect in suspects:
-                for task, future in self._completed(fn, iter([suspect])):
+                for batch, future in self._completed(fn, iter([suspect])):
                     try:
-                        yield task, self._result(future)
+                        yield from zip(batch, self._results(future), strict=True)
                     except KilledWorker:
-                        yield task, WorkerLost("its worker died each time it ran")
+                        yield suspect, WorkerLost("its worker died each time it ran")
         except (CommClosedError, CancelledError) as error:
             raise scheduler_lost() from error
 
-    def _completed(self, fn: Callable[[Task], Result], tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
-        """Keep a few tasks per worker thread in flight, so that neither graph nor results pile up on the scheduler."""
+    def _completed(self, fn: Callable[[Task], Result], tasks: Iterator[Task]) -> Iterator[tuple[list[Task], Any]]:
+        """Keep a few batches per worker thread in flight, so that neither graph nor results pile up."""
         import cloudpickle
 
         done: SimpleQueue[Any] = SimpleQueue()
-        in_flight: dict[str, tuple[Task, Any]] = {}
+        in_flight: dict[str, tuple[list[Task], Any]] = {}
 
-        def submit(count: int) -> None:
-            for task in islice(tasks, count):
-                pickled = cloudpickle.dumps((self._shared(fn), task), protocol=pickle.HIGHEST_PROTOCOL)
+        def submit() -> None:
+            if batch := list(islice(tasks, self._batch_size)):
+                pickled = cloudpickle.dumps((self._batch_call(fn), batch), protocol=pickle.HIGHEST_PROTOCOL)
                 future = self._client.submit(eval, _CALL, self._names(pickled=pickled), pure=False)
-                in_flight[future.key] = task, future
+                in_flight[future.key] = batch, future
                 future.add_done_callback(done.put)
 
-        submit(_TASKS_PER_THREAD * max(1, sum(self._watch.threads.values())))
+        for _ in range(_BATCHES_PER_THREAD * max(1, sum(self._watch.threads.values()))):
+            submit()
         while in_flight:
             try:
                 future = done.get(timeout=POLL_EVERY_S)
             except Empty:
                 self._watch.poll()
                 continue
-            submit(1)
+            submit()
             yield in_flight.pop(future.key)
             future.release()
 
-    def _result(self, future: Any) -> Any:
-        """Result of a completed task, which runs again where its worker dies before the transfer."""
+    def _results(self, future: Any) -> list[Any]:
+        """Results of a completed batch, which runs again where its worker dies before the transfer."""
         while True:
             try:
-                address, differing, result = future.result(timeout=POLL_EVERY_S)
+                address, differing, returned = future.result(timeout=POLL_EVERY_S)
             except TimeoutError:
                 if future.status == "error":
                     raise
@@ -147,17 +156,19 @@ class ClusterRun:
                 continue
             _refuse_differing(LateWorkerDiffers, address, differing)
             self._watch.alive()
-            return result
+            results, task_s = returned
+            self._batch_size = max(1, min(_MAX_BATCH, int(_BATCH_S / max(task_s, _BATCH_S / _MAX_BATCH))))
+            return list(results)
 
     def _names(self, **names: Any) -> dict[str, Any]:
         """Names in the expression that a worker evaluates."""
         return {"source": self._source, "names": {}, "expected": self._expected, **names}
 
-    def _shared(self, fn: Callable[[Any], Any]) -> _SharedCall:
+    def _batch_call(self, fn: Callable[[Any], Any]) -> _BatchCall:
         """Share between the current workers; their number may change during a run."""
         self._watch.poll()
         addresses = list(self._watch.threads)
-        return _SharedCall(fn, len(addresses), len({address.rsplit(":", 1)[0] for address in addresses}))
+        return _BatchCall(fn, len(addresses), len({address.rsplit(":", 1)[0] for address in addresses}))
 
 
 def _refuse_differing(kind: type[WorkerDiffers], address: str, differing: list[tuple[str, str, str]]) -> None:
