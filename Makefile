@@ -32,15 +32,16 @@ sheet: .venv/run ## Draw OUT/sheet.png: samples of a corpus with their captions
 test: .venv/dev ## Run the tests; LANDMARK_REQUIRE_ALL=1 includes the long ones and turns skips into failures
 	$(BIN)/python -m pytest -n auto -m "not nightly$(if $(filter 1,$(LANDMARK_REQUIRE_ALL)),, and not long)" $(ARGS)
 
-bench: .venv/bench ## Measure reading, building and loading against other libraries, planning at the size of Europe, CLOSP against its rivals, and start-up; an hour on an idle machine
+bench: .venv/bench ## Measure reading, building and loading against other libraries, builds of growing size, planning at the size of Europe, CLOSP against its rivals, and start-up; an hour on an idle machine
 	bench/install.sh
 	$(BIN)/python -m bench.reading $(ARGS)
 	$(BIN)/python -m bench.build $(ARGS)
 	$(BIN)/python -m bench.loader $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m bench.scale)
 	$(if $(ARGS),,$(BIN)/python -m bench.europe)
 	$(if $(ARGS),,$(BIN)/python -m bench.training)
 	$(if $(ARGS),,$(BIN)/python -m bench.rivals)
-	$(if $(ARGS),,$(BIN)/python -m bench.startup)
+	$(if $(ARGS),,$(BIN)/python -m bench.startup --busy)
 
 bench-gpu: .venv/train ## Measure training and embedding on one GPU, eight minutes, into runs/gpu (ARGS="--smoke --device cpu" without one)
 	$(BIN)/python -m bench.gpu --corpus corpora/demo --out runs/gpu $(ARGS)

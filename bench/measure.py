@@ -129,9 +129,9 @@ def _digest(arrays: Arrays) -> int:
     return total
 
 
-def peak_mb() -> float:
-    """Return the peak resident memory of this process in 10^6 bytes, without its parent's."""
-    status = Path("/proc/self/status").read_text()
+def peak_mb(pid: int | str = "self") -> float:
+    """Return the peak resident memory of a process in 10^6 bytes, without its parent's."""
+    status = Path(f"/proc/{pid}/status").read_text()
     match: Any = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(match[1]) * 1024 / 1e6
 

@@ -2,6 +2,7 @@
 
 Writes `bench/startup.json` and its tables in docs/bench.md. Each measurement is a new process, with its children, in a
 temporary folder with an empty cache. Processor time depends little on other work; wall time needs an idle machine.
+`--busy` measures the steps again beside busy processes.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -57,20 +59,36 @@ def main() -> None:
     """Measure, write the result, and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="number of starts; medians are reported")
+    parser.add_argument("--busy", action="store_true", help="measure the steps beside a busy process a core, too")
     arguments = parser.parse_args()
-    result = bench(arguments.rounds)
+    result = bench(arguments.rounds, busy=arguments.busy)
     write_bytes(RESULT, f"{json.dumps(result, indent=1)}\n".encode())
     write_bytes(PAGE, with_table(PAGE.read_text(encoding="utf-8"), result).encode())
     print(markdown(result))
 
 
-def bench(rounds: int, steps: Mapping[str, Sequence[str]] = STEPS) -> dict[str, Any]:
-    """Measure all starts in turns, then each step once."""
-    load = round(os.getloadavg()[0], 1)
-    with tempfile.TemporaryDirectory(prefix="landmark-startup-") as name:
-        folder = Path(name)
-        starts = [_measure_all(STARTS, folder) for _ in range(rounds)]
-        return {"cores": available_cores(), "load": load, "starts": starts, "steps": _measure_all(steps, folder)}
+def bench(rounds: int, steps: Mapping[str, Sequence[str]] = STEPS, *, busy: bool = False) -> dict[str, Any]:
+    """Measure all starts in turns, then each step once, and if `busy` once more beside a busy process a core."""
+    result: dict[str, Any] = {"cores": available_cores(), "load": round(os.getloadavg()[0], 1)}
+    with tempfile.TemporaryDirectory(prefix="landmark-startup-") as folder:
+        result["starts"] = [_measure_all(STARTS, Path(folder)) for _ in range(rounds)]
+        result["steps"] = _measure_all(steps, Path(folder))
+    if busy:
+        with tempfile.TemporaryDirectory(prefix="landmark-startup-") as folder, _busy_processes(available_cores()):
+            result["busy_steps"] = _measure_all({name: steps[name] for name in OF_CORPUS}, Path(folder))
+    return result
+
+
+@contextmanager
+def _busy_processes(count: int) -> Iterator[None]:
+    """Keep cores busy, at the same priority."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def _measure_all(commands: Mapping[str, Sequence[str]], folder: Path) -> dict[str, dict[str, float]]:
@@ -142,6 +160,10 @@ def rows(result: Result) -> Iterator[Row]:
     yield Row("`landmark plan demo`", 4, steps["plan"]["wall_s"], unit=" s", is_minimum=False)
     yield Row("world, build, check and validation", 200, total["wall_s"], unit=" s", is_minimum=False)
     yield Row("their processor time, divided by the cores", None, total["cpu_s"] / result["cores"], unit=" s")
+    if "busy_steps" in result:
+        busy_s = sum(entry["wall_s"] for entry in result["busy_steps"].values())
+        title = "world, build, check and validation beside a busy process a core, against alone"
+        yield Row(title, 3, busy_s / total["wall_s"], unit=" x", is_minimum=False)
 
 
 if __name__ == "__main__":

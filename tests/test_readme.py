@@ -68,6 +68,7 @@ FOREIGN_OPTIONS = {
     "--standalone",
     "--nproc-per-node",
     "--quick",
+    "--busy",
     "--rates",
     "--seeds",
     "--corpora",

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench.startup import PAGE, RESULT, STARTS, STEPS, measure, rows, with_table
+from bench.startup import OF_CORPUS, PAGE, RESULT, STARTS, STEPS, bench, measure, rows, with_table
 
 
 def test_the_docs_show_the_committed_result() -> None:
@@ -23,6 +23,13 @@ def test_the_rows_are_medians_of_starts_and_the_sum_of_the_steps_of_make_corpus(
     result = {"cores": 2, "load": 0.0, "starts": starts, "steps": steps}
     # The plan, the second step, is no step of `make corpus`: its build makes it.
     assert [row.value for row in rows(result)] == pytest.approx([2, 2, 2, 20, 1, 10, 11_101, 11_101])
+
+
+def test_busy_steps_are_compared_with_the_same_steps_of_an_idle_machine() -> None:
+    sleep = {name: ["-c", "import time; time.sleep(0.1)"] for name in STEPS}
+    result = bench(1, sleep, busy=True)
+    assert result["steps"].keys() == STEPS.keys() and list(result["busy_steps"]) == OF_CORPUS
+    assert [row.target for row in rows(result)][-1] == 3 and list(rows(result))[-1].value > 0.2
 
 
 def test_a_worker_is_ready_within_a_second_of_processor_time(tmp_path: Path) -> None:
