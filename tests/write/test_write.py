@@ -27,7 +27,7 @@ from landmark.domain.schemas import INDEX, LEDGER, PAGES
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.card import card
 from landmark.write.documents import Provenance, refresh_index, write_documents
-from landmark.write.staging import StagedRows, Staging
+from landmark.write.staging import Staging, read_rows
 from tests.parts import acquisition, examples, raises, recipe_of
 from tests.write.rows import PATCH_PX, SENSORS, failure, pack, plan_of, sample_row, stage
 
@@ -290,16 +290,13 @@ def test_other_files_in_the_staging_folder_are_no_attempts(tmp_path):
     assert Staging(tmp_path).tries() == {"s2.a": 1}
 
 
-def test_staged_rows_are_unloaded_from_memory_and_stay_valid(tmp_path):
+def test_nothing_of_a_staging_file_stays_in_memory_with_the_rows_that_are_read(tmp_path):
     rows = [sample_row(f"s2_{number:03d}", number) for number in range(100)]
     stage(tmp_path, "u", rows)
     (path,) = (tmp_path / "staging").iterdir()
-    staged = StagedRows(path)
-    for _ in range(2):
-        assert [staged.row(number)["s2_x1"][0].as_py() for number in (99, 0)] == [rows[n]["s2_x1"] for n in (99, 0)]
-        assert resident_kb(path) > 0
-        staged.release()
-        assert resident_kb(path) == 0
+    read = read_rows([(path, number) for number in (99, 0, 32)])
+    assert read["s2_x1"].to_pylist() == [rows[number]["s2_x1"] for number in (99, 0, 32)]
+    assert read["id"].to_pylist() == ["s2_099", "s2_000", "s2_032"] and resident_kb(path) == 0
 
 
 def resident_kb(path):

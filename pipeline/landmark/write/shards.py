@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from landmark.corpus.pixels import parse_group, pixel_fields
 from landmark.corpus.tables import reporting_damage
 from landmark.domain.schemas import INDEX
 from landmark.write.moments import Moments, MomentSums
-from landmark.write.staging import STAGING, StagedRows, Status
+from landmark.write.staging import STAGING, Status, read_rows
 
 # A page a sample costs readers of row groups a tenth; twice as many rows in a group give it back, as each column has
 # less to set up.
@@ -188,12 +188,11 @@ def _parquet_writer(file: HashedFile, schema: pa.Schema) -> Iterator[pq.ParquetW
 
 
 def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
-    staged = {path: StagedRows(path) for path in dict.fromkeys(path for path, _ in task.rows)}
     pixels = {field.name for field in pixel_fields(task.schema)}
     for start in range(0, len(task.rows), _GROUP_ROWS):
         stop = min(start + _GROUP_ROWS, len(task.rows))
         parts = (task.rows[first : min(first + _PART_ROWS, stop)] for first in range(start, stop, _PART_ROWS))
-        group = pa.concat_tables(_copy_rows(task, staged, part) for part in parts)
+        group = pa.concat_tables(map(read_rows, parts))
         columns = {
             name: column if name in pixels else column.combine_chunks()
             for name, column in zip(group.column_names, group.columns, strict=True)
@@ -201,16 +200,6 @@ def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
         for name, values in (("pair", task.pairs), ("pair_gap_s", task.gaps_s)):
             columns[name] = pa.array(values[start:stop], task.schema.field(name).type)
         yield pa.table(list(columns.values()), schema=task.schema)
-
-
-def _copy_rows(task: ShardTask, staged: Mapping[Path, StagedRows], places: Sequence[tuple[Path, int]]) -> pa.Table:
-    """Copy rows into memory, and unload their files, of which the kernel loads many times more than the rows."""
-    with reporting_damage(task.corpus / STAGING):
-        rows = pa.Table.from_batches(staged[path].row(number) for path, number in places).combine_chunks()
-        rows.validate(full=True)
-    for path in {path for path, _ in places}:
-        staged[path].release()
-    return rows
 
 
 def canonical(row: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,6 @@ import datetime as dt
 import hashlib
 import json
 import logging
-import mmap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -259,30 +258,23 @@ def open_staging(path: Path) -> pa.Table:
         return reader.read_all()
 
 
-class StagedRows:
-    """Rows of a staging file by number, memory-mapped.
-
-    Slices single batches: the cost of slicing a table grows with its batches.
+def read_rows(places: Sequence[tuple[Path, int]]) -> pa.Table:
+    """Copy rows of staging files, each as (file, row), into memory, where nothing else of the files stays.
 
     Raises:
-        InvalidCorpus: the file is damaged.
+        InvalidCorpus: a file is damaged.
     """
+    readers = {path: _open_reader(path) for path in dict.fromkeys(path for path, _ in places)}
+    batches = (readers[path].get_batch(row // _BATCH_ROWS).slice(row % _BATCH_ROWS, 1) for path, row in places)
+    with reporting_damage(places[0][0].parent):
+        rows = pa.Table.from_batches(batches).drop_columns("outcome").combine_chunks()
+        rows.validate(full=True)
+    return rows
 
-    def __init__(self, path: Path) -> None:
-        with reporting_damage(path), path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            with pa.ipc.open_file(pa.py_buffer(self._map)) as reader:
-                self._batches = reader.read_all().drop_columns("outcome").to_batches()
-        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
 
-    def row(self, number: int) -> pa.RecordBatch:
-        """A row as a batch of one; its pixels are read on access."""
-        place = int(np.searchsorted(self._starts, number, side="right")) - 1
-        return self._batches[place].slice(number - int(self._starts[place]), 1)
-
-    def release(self) -> None:
-        """Unload what was read from the process's memory. Rows stay valid: on access they are read again."""
-        self._map.madvise(mmap.MADV_DONTNEED)
+def _open_reader(path: Path) -> pa.RecordBatchFileReader:
+    with reporting_damage(path):
+        return pa.ipc.open_file(pa.memory_map(str(path)))
 
 
 def _read_ids(path: Path) -> Iterator[tuple[str, DropRecord | None]]:
