@@ -27,7 +27,7 @@ from landmark.domain.schemas import INDEX, LEDGER, PAGES
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.card import card
 from landmark.write.documents import Provenance, refresh_index, write_documents
-from landmark.write.staging import Staging, read_rows
+from landmark.write.staging import StagedRows, Staging
 from tests.parts import acquisition, examples, raises, recipe_of
 from tests.write.rows import PATCH_PX, SENSORS, failure, pack, plan_of, sample_row, stage
 
@@ -290,13 +290,30 @@ def test_other_files_in_the_staging_folder_are_no_attempts(tmp_path):
     assert Staging(tmp_path).tries() == {"s2.a": 1}
 
 
-def test_nothing_of_a_staging_file_stays_in_memory_with_the_rows_that_are_read(tmp_path):
+def test_nothing_of_a_staging_file_stays_in_memory_with_copied_rows(tmp_path):
     rows = [sample_row(f"s2_{number:03d}", number) for number in range(100)]
     stage(tmp_path, "u", rows)
     (path,) = (tmp_path / "staging").iterdir()
-    read = read_rows([(path, number) for number in (99, 0, 32)])
-    assert read["s2_x1"].to_pylist() == [rows[number]["s2_x1"] for number in (99, 0, 32)]
-    assert read["id"].to_pylist() == ["s2_099", "s2_000", "s2_032"] and resident_kb(path) == 0
+    staged = StagedRows()
+    for numbers in ((99, 0, 32), (1, 0)):
+        copied = staged.copy([(path, number) for number in numbers])
+        assert copied["s2_x1"].to_pylist() == [rows[number]["s2_x1"] for number in numbers]
+        assert copied["id"].to_pylist() == [f"s2_{number:03d}" for number in numbers]
+        assert resident_kb(path) == 0
+
+
+def test_few_staging_files_are_open_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("landmark.write.staging._OPEN_FILES", 2)
+    for number in range(9):
+        stage(tmp_path, f"u{number}", [sample_row(f"s2_{number:03d}", number)])
+    before, staged = open_files(), StagedRows()
+    for path in sorted((tmp_path / "staging").iterdir()):
+        staged.copy([(path, 0)])
+    assert open_files() == before + 2
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def resident_kb(path):

@@ -20,7 +20,7 @@ from landmark.corpus.pixels import parse_group, pixel_fields
 from landmark.corpus.tables import reporting_damage
 from landmark.domain.schemas import INDEX
 from landmark.write.moments import Moments, MomentSums
-from landmark.write.staging import STAGING, Status, read_rows
+from landmark.write.staging import STAGING, StagedRows, Status
 
 # A page a sample costs readers of row groups a tenth; twice as many rows in a group give it back, as each column has
 # less to set up.
@@ -188,11 +188,11 @@ def _parquet_writer(file: HashedFile, schema: pa.Schema) -> Iterator[pq.ParquetW
 
 
 def _row_groups(task: ShardTask) -> Iterator[pa.Table]:
-    pixels = {field.name for field in pixel_fields(task.schema)}
+    pixels, staged = {field.name for field in pixel_fields(task.schema)}, StagedRows()
     for start in range(0, len(task.rows), _GROUP_ROWS):
         stop = min(start + _GROUP_ROWS, len(task.rows))
         parts = (task.rows[first : min(first + _PART_ROWS, stop)] for first in range(start, stop, _PART_ROWS))
-        group = pa.concat_tables(map(read_rows, parts))
+        group = pa.concat_tables(map(staged.copy, parts))
         columns = {
             name: column if name in pixels else column.combine_chunks()
             for name, column in zip(group.column_names, group.columns, strict=True)

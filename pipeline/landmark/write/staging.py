@@ -9,10 +9,12 @@ import datetime as dt
 import hashlib
 import json
 import logging
+import mmap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 
 STAGING = "staging"
 _BATCH_ROWS = 32
+_OPEN_FILES = 64
 # Metadata keys of the last batch, which is empty.
 _VERSIONS, _FACTS = b"landmark:versions", b"landmark:facts"
 
@@ -258,23 +261,54 @@ def open_staging(path: Path) -> pa.Table:
         return reader.read_all()
 
 
-def read_rows(places: Sequence[tuple[Path, int]]) -> pa.Table:
-    """Copy rows of staging files, each as (file, row), into memory, where nothing else of the files stays.
+class StagedRows:
+    """Copies rows of staging files into memory.
+
+    A few files stay open with what was read of their structure; their pixels are unloaded once they are copied, since
+    the kernel loads many times more than the rows.
+    """
+
+    def __init__(self) -> None:
+        self._open = lru_cache(maxsize=_OPEN_FILES)(_StagedFile)
+
+    def copy(self, places: Sequence[tuple[Path, int]]) -> pa.Table:
+        """Copy rows, each given as (file, row).
+
+        Raises:
+            InvalidCorpus: a file is damaged.
+        """
+        files = {path: self._open(path) for path in dict.fromkeys(path for path, _ in places)}
+        with reporting_damage(places[0][0].parent):
+            rows = pa.Table.from_batches(files[path].row(row) for path, row in places).combine_chunks()
+            rows.validate(full=True)
+        for file in files.values():
+            file.unload()
+        return rows
+
+
+class _StagedFile:
+    """A staging file, memory-mapped.
 
     Raises:
-        InvalidCorpus: a file is damaged.
+        InvalidCorpus: it is damaged.
     """
-    readers = {path: _open_reader(path) for path in dict.fromkeys(path for path, _ in places)}
-    batches = (readers[path].get_batch(row // _BATCH_ROWS).slice(row % _BATCH_ROWS, 1) for path, row in places)
-    with reporting_damage(places[0][0].parent):
-        rows = pa.Table.from_batches(batches).drop_columns("outcome").combine_chunks()
-        rows.validate(full=True)
-    return rows
 
+    def __init__(self, path: Path) -> None:
+        self._batches: dict[int, pa.RecordBatch] = {}
+        with reporting_damage(path), path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._reader = pa.ipc.open_file(pa.py_buffer(self._map))
 
-def _open_reader(path: Path) -> pa.RecordBatchFileReader:
-    with reporting_damage(path):
-        return pa.ipc.open_file(pa.memory_map(str(path)))
+    def row(self, row: int) -> pa.RecordBatch:
+        """A row as a batch of one; its pixels are read on access."""
+        number, place = divmod(row, _BATCH_ROWS)
+        if number not in self._batches:
+            self._batches[number] = self._reader.get_batch(number).drop_columns("outcome")
+        return self._batches[number].slice(place, 1)
+
+    def unload(self) -> None:
+        """Unload what was read from the process's memory. Rows stay valid: on access they are read again."""
+        self._map.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_ids(path: Path) -> Iterator[tuple[str, DropRecord | None]]:
