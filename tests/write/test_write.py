@@ -27,7 +27,8 @@ from landmark.domain.schemas import INDEX, LEDGER, PAGES
 from landmark.domain.taxonomy import Taxonomy
 from landmark.write.card import card
 from landmark.write.documents import Provenance, refresh_index, write_documents
-from landmark.write.staging import StagedRows, Staging
+from landmark.write.staged_rows import StagedRows
+from landmark.write.staging import Staging
 from tests.parts import acquisition, examples, raises, recipe_of
 from tests.write.rows import PATCH_PX, SENSORS, failure, pack, plan_of, sample_row, stage
 
@@ -303,7 +304,7 @@ def test_nothing_of_a_staging_file_stays_in_memory_with_copied_rows(tmp_path):
 
 
 def test_few_staging_files_are_open_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("landmark.write.staging._OPEN_FILES", 2)
+    monkeypatch.setattr("landmark.write.staged_rows._OPEN_FILES", 2)
     for number in range(9):
         stage(tmp_path, f"u{number}", [sample_row(f"s2_{number:03d}", number)])
     before, staged = open_files(), StagedRows()

@@ -20,7 +20,8 @@ from landmark.corpus.pixels import parse_group, pixel_fields
 from landmark.corpus.tables import reporting_damage
 from landmark.domain.schemas import INDEX
 from landmark.write.moments import Moments, MomentSums
-from landmark.write.staging import STAGING, StagedRows, Status
+from landmark.write.staged_rows import StagedRows
+from landmark.write.staging import STAGING, Status
 
 # A page a sample costs readers of row groups a tenth; twice as many rows in a group give it back, as each column has
 # less to set up.

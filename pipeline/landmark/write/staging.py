@@ -9,12 +9,10 @@ import datetime as dt
 import hashlib
 import json
 import logging
-import mmap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -32,8 +30,8 @@ from landmark.domain.drops import DropRecord
 log = logging.getLogger(__name__)
 
 STAGING = "staging"
-_BATCH_ROWS = 32
-_OPEN_FILES = 64
+# Rows of each batch of a file but the last one.
+BATCH_ROWS = 32
 # Metadata keys of the last batch, which is empty.
 _VERSIONS, _FACTS = b"landmark:versions", b"landmark:facts"
 
@@ -139,7 +137,7 @@ def write_staging(
         ThreadPoolExecutor(1, thread_name_prefix="stage") as thread,
     ):
         pending: Future[None] | None = None
-        while rows_of_batch := list(islice(stream, _BATCH_ROWS)):
+        while rows_of_batch := list(islice(stream, BATCH_ROWS)):
             records += [row if isinstance(row, DropRecord) else None for row in rows_of_batch]
             facts, pixels = _facts(rows_of_batch, schema), _pixels(rows_of_batch, schema)
             if pending is not None:
@@ -259,56 +257,6 @@ def open_staging(path: Path) -> pa.Table:
     """
     with reporting_damage(path), pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
         return reader.read_all()
-
-
-class StagedRows:
-    """Copies rows of staging files into memory.
-
-    A few files stay open with what was read of their structure; their pixels are unloaded once they are copied, since
-    the kernel loads many times more than the rows.
-    """
-
-    def __init__(self) -> None:
-        self._open = lru_cache(maxsize=_OPEN_FILES)(_StagedFile)
-
-    def copy(self, places: Sequence[tuple[Path, int]]) -> pa.Table:
-        """Copy rows, each given as (file, row).
-
-        Raises:
-            InvalidCorpus: a file is damaged.
-        """
-        files = {path: self._open(path) for path in dict.fromkeys(path for path, _ in places)}
-        with reporting_damage(places[0][0].parent):
-            rows = pa.Table.from_batches(files[path].row(row) for path, row in places).combine_chunks()
-            rows.validate(full=True)
-        for file in files.values():
-            file.unload()
-        return rows
-
-
-class _StagedFile:
-    """A staging file, memory-mapped.
-
-    Raises:
-        InvalidCorpus: it is damaged.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._batches: dict[int, pa.RecordBatch] = {}
-        with reporting_damage(path), path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._reader = pa.ipc.open_file(pa.py_buffer(self._map))
-
-    def row(self, row: int) -> pa.RecordBatch:
-        """A row as a batch of one; its pixels are read on access."""
-        number, place = divmod(row, _BATCH_ROWS)
-        if number not in self._batches:
-            self._batches[number] = self._reader.get_batch(number).drop_columns("outcome")
-        return self._batches[number].slice(place, 1)
-
-    def unload(self) -> None:
-        """Unload what was read from the process's memory. Rows stay valid: on access they are read again."""
-        self._map.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_ids(path: Path) -> Iterator[tuple[str, DropRecord | None]]:
