@@ -200,7 +200,7 @@ def test_a_lost_worker_fails_the_export_and_leaves_the_sealed_corpus(sealed: Pat
     manifest = landmark.open(copy).manifest
     tasks = missing_exports(copy, manifest, load_recipe(str(recipe()), formats="parquet,webdataset"))
     with pytest.raises(ExportFailed) as caught:
-        export(copy, manifest, tasks, lambda function, tasks: ((task, WorkerLost("died")) for task in tasks))
+        export(copy, manifest, tasks, lambda _, tasks, threads=1: ((task, WorkerLost("died")) for task in tasks))
     assert (caught.value.exit_code, caught.value.file) == (1, tasks[0].path)
     discard(copy, "exports")
     assert files(copy) == files(sealed)

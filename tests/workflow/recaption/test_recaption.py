@@ -134,13 +134,16 @@ def test_a_dry_run_reports_and_writes_nothing(corpus, landmark):
 
 
 # Kills the process at a call of a function: the n-th of `run`, `write_tar` and deletions, the first of the others.
+# Files are written one after the other.
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
+from landmark.core import journal
 from landmark.core.executor import ExecutorConfig
 from landmark.workflow import finalize
 from landmark.workflow import recaption as module
 from landmark.write import documents
+journal._THREADS = 1
 corpus, stage, threshold = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 calls = 0
 def die(*_, **__):
